@@ -24,9 +24,9 @@ from pyswarmopt_llm.metrics import Accuracy
 from pyswarmopt_llm.models.adapters.adapter import load_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.base import resolve_base
+from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.spaces import build_space
-from pyswarmopt_llm.spaces.load import load_engine
 from pyswarmopt_llm.tasks import Item, Scoring, load_task
 
 HERE = Path(__file__).resolve().parent.parent / "examples"

@@ -22,8 +22,8 @@ from pyswarmopt_llm.metrics import Accuracy
 from pyswarmopt_llm.models.adapters.adapter import AdapterFile
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.base import resolve_base
+from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.spaces import build_space
-from pyswarmopt_llm.spaces.load import load_engine
 from pyswarmopt_llm.tasks import load_task
 
 HERE = Path(__file__).resolve().parent.parent / "examples"

@@ -20,13 +20,14 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.files import check_free
-from pyswarmopt_llm.models.training.train import OnStep, TrainingOptions, train_expert
-from pyswarmopt_llm.tasks import Item, Scoring, Task, render_prompt
+from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
+from pyswarmopt_llm.models.training.trainer import OnRound
+from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
 
 COPIES = 8  # examples that represent one question's probabilities
 
 
-def distill(config: DistillConfig, on_step: OnStep | None = None) -> dict[str, Any]:
+def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, Any]:
     """Train an adapter of the base on the group's answers to the dev questions, and compare both on test.
 
     Hinton, Vinyals and Dean 2015, arXiv 1503.02531, with a group as the teacher. Soft labels are the members' mean
@@ -94,12 +95,6 @@ def soft_chats(context: GroupContext) -> list[dict[str, Any]]:
     return chats
 
 
-def example_chats(task: Task, scoring: Scoring, soft: bool) -> list[dict[str, Any]]:
-    """As many chats of about the same length as `distill` will train on at most, with the right answers."""
-    copies = COPIES if soft else 1
-    return [_chat(item, item.answer or "?", scoring, task.prompt) for item in task.dev for _ in range(copies)]
-
-
 def quotas(shares: Array, total: int) -> list[int]:
     """Whole numbers that sum to `total`, in proportion to `shares`, by largest remainders (Hamilton's method).
 
@@ -125,26 +120,22 @@ def _chat(item: Item, answer: str, scoring: Scoring, template: str | None) -> di
     }
 
 
-def training_options(config: DistillConfig) -> TrainingOptions:
-    """How the student is trained."""
-    own = ("rank", "lr", "epochs", "max_tokens", "seed", "threads")
-    return TrainingOptions(alpha=2.0 * config.rank, heldout=0, **{name: getattr(config, name) for name in own})
-
-
-def _train(examples: Sequence[dict[str, Any]], config: DistillConfig, source: str, on_step: OnStep | None) -> int:
+def _train(examples: Sequence[dict[str, Any]], config: DistillConfig, source: str, on_step: OnRound | None) -> int:
     """Train the student; returns the number of steps."""
     device = pick_device(config.device)
-    done = train_expert(
+    names = ("rank", "lr", "epochs", "max_tokens", "seed", "threads")
+    settings = {name: getattr(config, name) for name in names}
+    result = train_expert(
         resolve_base(config.base),
         examples,
         config.out,
-        training_options(config),
+        TrainingOptions(alpha=2.0 * config.rank, heldout=0, **settings),
         dtype=pick_dtype(config.dtype, device),
         device=device,
         data=source,
         on_step=on_step,
     )
-    return done.steps
+    return result.steps
 
 
 def _row(right: Sequence[bool], tokens: Sequence[int]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, get_type_hints
 
 from pyswarmopt_groups.config import CouncilConfig, StrategySettings
 from pyswarmopt_groups.context import GroupContext, Verdict
+from pyswarmopt_groups.locked_directory import ABOUT
 from pyswarmopt_groups.members.cache import CachedMember, ResponseCache
 from pyswarmopt_groups.members.protocol import RefusingMember
 from pyswarmopt_groups.registry import Strategy, load_strategy
@@ -21,7 +22,6 @@ from pyswarmopt_groups.run import FORMAT, voters
 from pyswarmopt_groups.validate import check_settings
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import fits
-from pyswarmopt_llm.common.files.locked_directory import ABOUT
 from pyswarmopt_llm.common.files.regular import read_json
 from pyswarmopt_llm.common.statistics import compare_paired
 from pyswarmopt_llm.tasks import Task

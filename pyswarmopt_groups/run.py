@@ -12,6 +12,7 @@ from typing import Any
 
 from pyswarmopt_groups.config import CouncilConfig, StrategySettings
 from pyswarmopt_groups.context import GroupContext, Verdict
+from pyswarmopt_groups.locked_directory import check_place, opened_place
 from pyswarmopt_groups.members.cache import CachedMember, ResponseCache
 from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.members.lying import with_liar
@@ -20,7 +21,6 @@ from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import Strategy, load_strategy
 from pyswarmopt_groups.responses import Responses, is_right
 from pyswarmopt_groups.validate import check_members, check_settings, check_task, usable
-from pyswarmopt_llm.common.files.locked_directory import check_place, opened_place
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.files.regular import LINES_LIMIT, read_json, read_text, write_json, write_text
 from pyswarmopt_llm.common.fingerprint import versions

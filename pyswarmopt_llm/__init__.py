@@ -16,7 +16,6 @@ Example:
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -80,8 +79,10 @@ def __getattr__(name: str) -> Any:
         if name in plugins("api"):
             return plugins("api")[name].load()
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, _, own = _HOME[name].partition(":")
-    return getattr(import_module(f"{__name__}.{module}"), own or name)
+    from pyswarmopt_llm.common.registry import load
+
+    module, _, attribute = _HOME[name].partition(":")
+    return load(f"{__name__}.{module}:{attribute or name}")
 
 
 def __dir__() -> list[str]:

@@ -85,7 +85,7 @@ def save_tokenizer(path: Path) -> Any:
 
 def train(model: Any, tokenizer: Any, examples: Sequence[Any], steps: int, lr: float, seed: int) -> float:
     """Train all weights on the answers; the mean loss of the last 20 steps."""
-    from pyswarmopt_llm.models.training.chat_batches import encode_chat, left_padded
+    from pyswarmopt_llm.models.training.chats import encode_chat, left_padded
 
     encoded = encode_chat(tokenizer, examples, 64)
     rng = random.Random(seed)
@@ -94,10 +94,11 @@ def train(model: Any, tokenizer: Any, examples: Sequence[Any], steps: int, lr: f
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = lr * min(1.0, (step + 1) / 50)
-        batch = left_padded(rng.sample(encoded, min(BASE_BATCH, len(encoded))), tokenizer.pad_token_id)
-        logits = model(input_ids=batch.ids, attention_mask=batch.attention, position_ids=batch.positions).logits
-        wanted = batch.answers[:, 1:]
-        loss = torch.nn.functional.cross_entropy(logits[:, :-1][wanted], batch.ids[:, 1:][wanted])
+        sample = rng.sample(encoded, min(BASE_BATCH, len(encoded)))
+        inputs, answers = left_padded(sample, tokenizer.pad_token_id)
+        answers = answers[:, 1:]
+        logits = model(**inputs).logits[:, :-1][answers]
+        loss = torch.nn.functional.cross_entropy(logits, inputs["input_ids"][:, 1:][answers])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -140,7 +141,7 @@ def expert_chats(base: Path, kinds: Sequence[tuple[str, ...]], seed: int) -> lis
     1606.09282, with answers in the place of distributions).
     """
     from pyswarmopt_llm.models.base import resolve_base
-    from pyswarmopt_llm.spaces.load import load_engine
+    from pyswarmopt_llm.models.engines.load import load_engine
 
     engine = load_engine(resolve_base(str(base)), "float32", "cpu", torch.get_num_threads())
     rehearsed = chats(SINGLES + PAIRS, round(REHEARSED * EXPERT_EXAMPLES), 1000 + seed)

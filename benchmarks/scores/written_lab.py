@@ -36,14 +36,10 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
 def written(task: Path, out: Path) -> Path:
     """The task without options: the right one's text is the answer."""
     splits = json.loads(task.read_text(encoding="utf-8"))
-    asked = {
-        split: [
-            {"id": item["id"], "question": item["question"], "answer": item["choices"][item["answer"]]} for item in items
-        ]
-        for split, items in splits.items()
-    }
+    for item in [*splits["dev"], *splits["test"]]:
+        item["answer"] = item.pop("choices")[item["answer"]]
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(asked), encoding="utf-8")
+    out.write_text(json.dumps(splits), encoding="utf-8")
     return out
 
 

@@ -18,9 +18,8 @@ from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Node, Patch, Space
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.side_by_side import Member, load_members
-from pyswarmopt_llm.spaces.coefficients import as_vector
-from pyswarmopt_llm.spaces.kind import BaseSpace
-from pyswarmopt_llm.spaces.members import MembersKind, read_members, write_members
+from pyswarmopt_llm.spaces.coefficients import BaseSpace, as_vector
+from pyswarmopt_llm.spaces.members import MembersKind, read_members, undamaged, write_members
 
 FILE = "graph.json"
 
@@ -109,14 +108,12 @@ def read_graph(folder: str | Path) -> tuple[tuple[Member, ...], Patch]:
     file = user_path(folder) / FILE
     content, members = read_members(file)
     names = [member.name for member in members]
-    try:
+    with undamaged(file):
         nodes = tuple(
             Node(tuple(float(row["model"].get(name, 0.0)) for name in names), tuple(map(int, row["reads"])))
             for row in content["nodes"]
         )
         unknown = {name for row in content["nodes"] for name in row["model"]} - {*names}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{file}: damaged ({type(error).__name__}: {error}); restore it") from error
     if not nodes or unknown or any(not 0 <= k < place for place, node in enumerate(nodes) for k in node.reads):
         raise UserError(f"{file}: damaged (a node reads what does not come before it, or is no member); restore it")
     return members, Patch(graph=nodes)

@@ -15,8 +15,8 @@ from pyswarmopt_llm.evaluation.run_files import result_of
 from pyswarmopt_llm.models import side_by_side
 from pyswarmopt_llm.models.adapters.adapter import load_factors
 from pyswarmopt_llm.models.adapters.compatibility import unique_names
+from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.side_by_side import find_members, load_members
-from pyswarmopt_llm.spaces.load import load_engine
 from pyswarmopt_llm.spaces.mixture.engine import MixtureEngine
 from pyswarmopt_llm.spaces.mixture.space import MixtureFile, holds_mixture, read_mixture
 

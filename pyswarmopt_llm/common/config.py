@@ -1,4 +1,4 @@
-"""What a search is: every choice that decides its result, in one frozen record."""
+"""The configuration of a search: every choice that decides its result, in one frozen record."""
 
 from __future__ import annotations
 
@@ -99,9 +99,7 @@ class SearchConfig:
         ),
     ] = None
     space: Annotated[str, Option("factor, delta, full, token or graph (by the preset).", "S")] = "auto"
-    optimizer: Annotated[
-        str, Option("model-swarms, constriction, ..., pycma or nevergrad:NAME.", "O")
-    ] = "auto"
+    optimizer: Annotated[str, Option("model-swarms, constriction, ..., pycma or nevergrad:NAME.", "O")] = "auto"
     particles: Annotated[int | None, Option("Particles (by the preset).", "N", least=1)] = None
     start: Annotated[
         str,
@@ -237,18 +235,24 @@ class SearchConfig:
 
     @property
     def limits(self) -> dict[str, float]:
-        """What ends the search, by the names that ``stop`` in ``result.json`` gives its reasons.
+        """Bounds that end the search, by the names of its reasons in ``stop`` of ``result.json``.
 
         Example:
             >>> SearchConfig("b", ("x", "y"), ("t",), "r", max_iter=9, budget_items=500).limits
             {'max_iter': 9, 'patience': 10, 'budget_items': 500}
         """
-        swarm = self.optimizer != PYCMA and not self.optimizer.startswith(NEVERGRAD)
-        rounds: dict[str, float] = {"max_iter": self.iterations, "patience": self.patience or PATIENCE}
-        if self.most_proposals and not self.iterations:
-            rounds = {"proposals": self.most_proposals}
-        budgets = {"budget_items": self.budget_items, "budget_minutes": self.budget_minutes}
-        return (rounds if swarm else {"max_evals": self.rounds}) | {k: v for k, v in budgets.items() if v is not None}
+        limits: dict[str, float]
+        if self.optimizer == PYCMA or self.optimizer.startswith(NEVERGRAD):
+            limits = {"max_evals": self.rounds}
+        elif self.most_proposals and not self.iterations:
+            limits = {"proposals": self.most_proposals}
+        else:
+            limits = {"max_iter": self.iterations, "patience": self.patience or PATIENCE}
+        if self.budget_items is not None:
+            limits["budget_items"] = self.budget_items
+        if self.budget_minutes is not None:
+            limits["budget_minutes"] = self.budget_minutes
+        return limits
 
     @property
     def is_grid(self) -> bool:

@@ -79,7 +79,7 @@ def spell(text: str, name: Callable[[str], str]) -> str:
         >>> spell("give `max_iter`, too", str.upper)
         'give MAX_ITER, too'
     """
-    return re.sub(r"`(\w+)`", lambda found: name(found[1]), text)
+    return re.sub(r"`(\w+)`", lambda match: name(match[1]), text)
 
 
 class NotFiniteError(UserError):

@@ -1,4 +1,4 @@
-"""What a search reports while it runs: to progress displays, loggers, trackers, tests."""
+"""Events of a search while it runs: for progress displays, loggers, trackers, tests."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def need_extra(module: str | None, who: str) -> None:
 
 
 def missing_extra(module: str | None) -> str | None:
-    """What is missing and how to install it; None if the module is installed, or is None itself."""
+    """The need for a module and how to install it; None if it is installed, or is None itself."""
     if module is None or _is_installed(module):
         return None
     return f'needs {module}: install the extra "{EXTRAS[module]}"'

@@ -47,10 +47,10 @@ def versions() -> dict[str, str]:
         >>> "torch" in versions()
         True
     """
-    found = {}
+    installed = {}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed

@@ -40,8 +40,8 @@ class LowRank:
 
         Example:
             >>> import torch
-            >>> one = LowRank(b=torch.ones(2, 1), a=torch.tensor([[1.0, 2.0]]))
-            >>> one.plus(one, weight=0.5).dense().tolist()
+            >>> change = LowRank(b=torch.ones(2, 1), a=torch.tensor([[1.0, 2.0]]))
+            >>> change.plus(change, weight=0.5).dense().tolist()
             [[1.5, 3.0], [1.5, 3.0]]
         """
         return LowRank(b=torch.cat([self.b, weight * other.b], dim=1), a=torch.cat([self.a, other.a]))
@@ -138,7 +138,7 @@ class HeldOut:
 
 
 class Engine(Protocol):
-    """What runs a model. One base is resident for a whole run; `load` puts a candidate on it.
+    """An engine runs a model. One base is resident for a whole run; `load` puts a candidate on it.
 
     Methods that read text raise `UserError` where it exceeds the context window.
     """
@@ -187,7 +187,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Score:
-    """What a utility found: higher is better.
+    """The outcome of a utility: higher is better.
 
     Attributes:
         value: the utility, usually the mean of `per_item`.

@@ -90,8 +90,8 @@ def make_optimizer(
 
     Example:
         >>> import torch
-        >>> found = make_optimizer("constriction", torch.eye(3), population=5, max_iter=9, patience=4, seed=0)
-        >>> found.ask().shape
+        >>> swarm = make_optimizer("constriction", torch.eye(3), population=5, max_iter=9, patience=4, seed=0)
+        >>> swarm.ask().shape
         torch.Size([5, 3])
     """
     check_optimizer(name, settings)
@@ -99,9 +99,10 @@ def make_optimizer(
     if name.startswith(NEVERGRAD):
         from pyswarmopt.interop.nevergrad import NevergradOptimizer
 
-        own, width = name.removeprefix(NEVERGRAD), 1 if _one_at_a_time(name) else population
+        kind = name.removeprefix(NEVERGRAD)
+        width = 1 if _one_at_a_time(name) else population
         try:
-            return NevergradOptimizer(own, None, vertices, width, evaluations, seed % 2**32, maximize=True)
+            return NevergradOptimizer(kind, None, vertices, width, evaluations, seed % 2**32, maximize=True)
         except ValueError as error:  # a few of nevergrad's cannot be made with more than one point at a time
             raise InvalidOption("optimizer", name, str(error)) from error
     if name == PYCMA:
@@ -154,23 +155,23 @@ def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
         {'repel': 0.0, 'restart_patience': 3}
     """
     parameters = inspect.signature(pso.recipes.model_swarms).parameters
-    defaults = {name: one.default for name, one in parameters.items() if name not in _OTHER_OPTIONS}
-    found: dict[str, Any] = {}
+    defaults = {name: parameters[name].default for name in parameters if name not in _OTHER_OPTIONS}
+    options: dict[str, Any] = {}
     for setting in settings:
         name, _, text = setting.partition("=")
         name = name.replace("-", "_")
         if name not in defaults:
             raise InvalidOption("settings", setting, f"no coefficient {name}; there are {', '.join(defaults)}")
         try:
-            found[name] = type(defaults[name])(text)
+            options[name] = type(defaults[name])(text)
         except ValueError as error:
             why = f"{text!r} is not a number; write {name}={defaults[name]}"
             raise InvalidOption("settings", setting, why) from error
     try:
-        pso.recipes.model_swarms(**found)
+        pso.recipes.model_swarms(**options)
     except ValueError as error:
         raise InvalidOption("settings", " ".join(settings), str(error)) from error
-    return found
+    return options
 
 
 def play_round(optimizer: pso.Optimizer, values: Values) -> None:

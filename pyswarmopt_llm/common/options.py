@@ -11,7 +11,9 @@ are typed there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from operator import ge, gt, le, lt
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 from pyswarmopt.base.words import largest
@@ -68,27 +70,28 @@ class Option:
             *others, last = self.choices
             raise InvalidOption(field, value, f"unknown; use {', '.join(others)} or {last}")
         if isinstance(value, int | float) and not isinstance(value, bool):
-            bounds = self._bounds(field, value)
-            if not all(inside for _, inside in bounds):  # NaN satisfies no bound
-                raise InvalidOption(field, value, f"out of range; give {' and '.join(words for words, _ in bounds)}")
-
-    def _bounds(self, field: str, value: float) -> list[tuple[str, bool]]:
-        """Each bound in words, and whether the value satisfies it."""
-        most = largest(field) if self.most is None and isinstance(value, int) else self.most
-        bounds = [
-            ("at least", self.least, lambda bound: value >= bound),
-            ("more than", self.above, lambda bound: value > bound),
-            ("less than", self.below, lambda bound: value < bound),
-            ("at most", most, lambda bound: value <= bound),
-        ]
-        return [(f"{words} {bound}", inside(bound)) for words, bound, inside in bounds if bound is not None]
+            most = largest(field) if self.most is None and isinstance(value, int) else self.most
+            rules: list[tuple[str, Any, Callable[[Any, Any], bool]]] = [
+                ("at least", self.least, ge),
+                ("more than", self.above, gt),
+                ("less than", self.below, lt),
+                ("at most", most, le),
+            ]
+            bounds = [rule for rule in rules if rule[1] is not None]
+            if not all(satisfies(value, bound) for _, bound, satisfies in bounds):  # NaN satisfies no bound
+                words = " and ".join(f"{name} {bound}" for name, bound, _ in bounds)
+                raise InvalidOption(field, value, f"out of range; give {words}")
 
 
 def options_of(config: type[Any]) -> dict[str, Option]:
     """Field -> its option, of a dataclass."""
     hints = get_type_hints(config, include_extras=True)
-    found = {field.name: option_in(hints[field.name]) for field in fields(config)}
-    return {name: option for name, option in found.items() if option is not None}
+    options = {}
+    for field in fields(config):
+        option = option_in(hints[field.name])
+        if option is not None:
+            options[field.name] = option
+    return options
 
 
 def option_in(hint: Any) -> Option | None:
@@ -98,7 +101,10 @@ def option_in(hint: Any) -> Option | None:
         >>> option_in(Annotated[int, Option("Particles.")]).help, option_in(int)
         ('Particles.', None)
     """
-    return next((one for one in getattr(hint, "__metadata__", ()) if isinstance(one, Option)), None)
+    for data in getattr(hint, "__metadata__", ()):
+        if isinstance(data, Option):
+            return data
+    return None
 
 
 def option_name(field: str, option: Option | None = None) -> str:
@@ -130,7 +136,9 @@ def setting_words(*settings: tuple[str, Any]) -> list[str]:
     """
     words: list[str] = []
     for name, value in settings:
-        values = value if isinstance(value, list | tuple) else () if value is None else (value,)
+        if value is None:
+            continue
+        values = value if isinstance(value, list | tuple) else [value]
         if values:
             words += [f"--{option_name(name)}", *map(str, values)]
     return words

@@ -1,4 +1,4 @@
-"""What packages beside this one add to it: commands, spaces, analyses and names of the Python API.
+"""Additions of other packages to this one: commands, spaces, analyses and names of the Python API.
 
 They are found through entry points of the groups ``swarm_llm.commands``, ``swarm_llm.spaces``,
 ``swarm_llm.analyses`` and ``swarm_llm.api``, so that this package imports none of them.

@@ -15,13 +15,13 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 T = TypeVar("T")
 
 
-def unknown(where: str, name: str, known: Iterable[str], advice: str | None = None) -> UserError:
+def unknown(where: str, name: str, names: Iterable[str], advice: str | None = None) -> UserError:
     """The error for an unknown name.
 
     Args:
         where: the field of a configuration, such as ``method``, or a prefix of the name, such as ``builtin:``.
-        name: as given.
-        known: all names.
+        name: as the user wrote it.
+        names: all that there are.
         advice: what to do if no name is close; default: lists all names.
 
     Example:
@@ -32,7 +32,7 @@ def unknown(where: str, name: str, known: Iterable[str], advice: str | None = No
         >>> unknown("builtin:", "tips", ["ties"])
         UserError('builtin:tips: unknown; did you mean builtin:ties?')
     """
-    names = list(known)
+    names = list(names)
     prefix = where.split()[-1] if where.endswith(":") else ""
     close = closest(name, names)
     hint = f"did you mean {prefix}{close}?" if close is not None else advice or f"use one of: {', '.join(names)}"
@@ -41,9 +41,10 @@ def unknown(where: str, name: str, known: Iterable[str], advice: str | None = No
     return UserError(f"{where}{'' if prefix else ' '}{name}: unknown; {hint}")
 
 
-def closest(name: str, known: Iterable[str]) -> str | None:
-    """The most similar known name; None if none is close."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
+def closest(name: str, names: Iterable[str]) -> str | None:
+    """The most similar of these names; None if none is close."""
+    matches = difflib.get_close_matches(name, list(names), n=1)
+    return matches[0] if matches else None
 
 
 def lookup(where: str, name: str, table: Mapping[str, T]) -> T:
@@ -58,7 +59,7 @@ def lookup(where: str, name: str, table: Mapping[str, T]) -> T:
 
 
 def load(place: str) -> Any:
-    """What stands at ``module:name``, imported now.
+    """The object at ``module:name``, imported now.
 
     Example:
         >>> load("math:pi")

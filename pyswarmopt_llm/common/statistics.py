@@ -60,8 +60,8 @@ def interval(per_item: Sequence[float], confidence: float = 0.95) -> tuple[float
     values = np.asarray(per_item, dtype=np.float64)
     if np.isin(values, (0.0, 1.0)).all():
         test = stats.binomtest(int(values.sum()), values.size)
-        found = test.proportion_ci(confidence, method="wilson")
-        return float(found.low), float(found.high)
+        bounds = test.proportion_ci(confidence, method="wilson")
+        return float(bounds.low), float(bounds.high)
     return student_interval(values, (0.0, 1.0), confidence)
 
 
@@ -135,8 +135,8 @@ def bootstrap_interval(values: Sequence[float] | Floats, confidence: float = 0.9
     if np.ptp(values) == 0.0:
         return student_interval(values, (-1.0, 1.0), confidence)
     rng = np.random.default_rng(0)
-    found = stats.bootstrap((values,), np.mean, confidence_level=confidence, n_resamples=RESAMPLES, rng=rng)
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    result = stats.bootstrap((values,), np.mean, confidence_level=confidence, n_resamples=RESAMPLES, rng=rng)
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
 def bootstrap_means(scores: Floats, rng: np.random.Generator) -> Floats:
@@ -257,20 +257,20 @@ class Comparison:
         return {**asdict(self), "interval": list(self.interval)}
 
 
-def compare_paired(ours: Sequence[float], theirs: Sequence[float]) -> Comparison:
+def compare_paired(first: Sequence[float], second: Sequence[float]) -> Comparison:
     """Compare two models item by item.
 
     Raises:
         ValueError: no items, or unequal numbers.
 
     Example:
-        >>> found = compare_paired([1, 1, 1, 1, 1, 1, 0, 1], [0, 0, 1, 0, 0, 0, 0, 0])
-        >>> found.difference, found.p_value, found.gained, found.lost
+        >>> result = compare_paired([1, 1, 1, 1, 1, 1, 0, 1], [0, 0, 1, 0, 0, 0, 0, 0])
+        >>> result.difference, result.p_value, result.gained, result.lost
         (0.75, 0.03125, 6, 0)
     """
-    if not ours or len(ours) != len(theirs):
-        raise ValueError(f"{len(ours)} and {len(theirs)} items: give the same items of both, at least one")
-    d = np.subtract(ours, theirs, dtype=np.float64)
+    if not first or len(first) != len(second):
+        raise ValueError(f"{len(first)} and {len(second)} items: give the same items of both, at least one")
+    d = np.subtract(first, second, dtype=np.float64)
     gained, lost = int(np.sum(d > 0)), int(np.sum(d < 0))
     return Comparison(
         float(d.mean()), bootstrap_interval(d), permutation_test(d), d.size, gained, lost, items_needed(d)
@@ -281,23 +281,23 @@ Paired = dict[str, dict[str, dict[str, Any]]]  # task -> split -> fields of `Com
 
 
 def paired(
-    scores: Mapping[tuple[str, str], Mapping[str, Score]], ours: str = "best", theirs: str = "best_single"
+    scores: Mapping[tuple[str, str], Mapping[str, Score]], first: str = "best", second: str = "best_single"
 ) -> Paired:
     """The paired comparisons in ``result.json`` of two contestants; tasks without items in common are left out.
 
     Args:
         scores: (contestant, split) -> task -> score.
-        ours: the first contestant.
-        theirs: the second.
+        first: a contestant.
+        second: another, which is subtracted.
     """
-    found: Paired = {}
+    comparisons: Paired = {}
     for split in ("dev", "test"):
-        first, second = scores.get((ours, split), {}), scores.get((theirs, split), {})
-        for name in first:
-            a, b = first[name].per_item, second[name].per_item
+        minuends, subtrahends = scores.get((first, split), {}), scores.get((second, split), {})
+        for task in minuends:
+            a, b = minuends[task].per_item, subtrahends[task].per_item
             if len(a) == len(b) > 1:
-                found.setdefault(name, {})[split] = compare_paired(a, b).record()
-    return found
+                comparisons.setdefault(task, {})[split] = compare_paired(a, b).record()
+    return comparisons
 
 
 def chance_bound(option_counts: Sequence[int], level: float) -> float:

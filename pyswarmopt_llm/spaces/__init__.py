@@ -1,36 +1,35 @@
 """Spaces: the ways to mix experts.
 
-A kind of space (`SpaceKind`) is one module, which registers it. Modules are imported when their kind is chosen.
+A kind of space (`SpaceKind`) is one module, which is imported when its kind is chosen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 
 from torch import Tensor
 
+from pyswarmopt_llm.common import registry
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.common.plugins import plugins
-from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.models.adapters.adapter import Expert
 from pyswarmopt_llm.spaces.kind import SpaceKind
 
-_MODULES = {"factor": "factor", "delta": "delta", "full": "full", "token": "mixture.space"}
+_MODULES = {"factor": "factor:Factor", "delta": "delta:Delta", "full": "full:Full", "token": "mixture.space:Token"}
 _SAVED_AS = {"token": "mixture.json"}  # known without importing its module; of another package: NAME.json
 _KINDS: dict[str, SpaceKind] = {}
 
 
 def register(kind: SpaceKind) -> None:
-    """Make a kind of space known by its name, which ``--space`` and `SearchConfig.space` take.
+    """Make a kind of space known by its name, which `SearchConfig.space` takes.
 
     Raises:
         ValueError: a kind of this package has that name.
     """
-    if kind.name in _MODULES and type(kind).__module__ != f"{__name__}.{_MODULES[kind.name]}":
+    if kind.name in _MODULES:
         raise ValueError(f"{kind.name!r} is the name of a built-in space; choose another")
     _KINDS[kind.name] = kind
 
@@ -45,21 +44,24 @@ def space_kind(name: str) -> SpaceKind:
         >>> space_kind("delta").several_models, space_kind("token").several_models
         (False, True)
     """
-    if name not in _KINDS and name in _MODULES:
-        import_module(f"{__name__}.{_MODULES[name]}")
-    elif name not in _KINDS and name in plugins("spaces"):
-        register(plugins("spaces")[name].load()())
-    if name in _KINDS:
-        return _KINDS[name]
-    raise unknown("space", name, [*dict.fromkeys((*_MODULES, *plugins("spaces"), *_KINDS))])
+    if name not in _KINDS:
+        if name in _MODULES:
+            _KINDS[name] = registry.load(f"{__name__}.{_MODULES[name]}")()
+        elif name in plugins("spaces"):
+            register(plugins("spaces")[name].load()())
+        else:
+            raise registry.unknown("space", name, dict.fromkeys((*_MODULES, *plugins("spaces"), *_KINDS)))
+    return _KINDS[name]
 
 
 def saved_kind(folder: str | Path) -> SpaceKind | None:
     """The kind of space whose file a directory such as RUN/best holds; None for a model or an adapter."""
     files = _SAVED_AS | {name: f"{name}.json" for name in plugins("spaces")}
     files |= {name: kind.saved_as for name, kind in _KINDS.items() if kind.saved_as}
-    found = next((name for name, file in files.items() if (user_path(folder) / file).is_file()), None)
-    return None if found is None else space_kind(found)
+    for name, file in files.items():
+        if (user_path(folder) / file).is_file():
+            return space_kind(name)
+    return None
 
 
 def is_whole_model(folder: Path) -> bool:

@@ -1,15 +1,29 @@
-"""What spaces have in common whose positions are coefficients, one per expert."""
+"""Bases of spaces: any, and those whose positions are coefficients, one per expert."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.spaces.kind import BaseSpace
+
+
+class BaseSpace(ABC):
+    """Defaults of `interfaces.Space`."""
+
+    linear: ClassVar[bool] = False
+
+    @abstractmethod
+    def vertices(self) -> Tensor:
+        """See `interfaces.Space`."""
+
+    def starts(self, count: int, seed: int) -> Tensor:
+        """The experts; the optimizer fills up the population."""
+        return self.vertices()
 
 
 def as_vector(position: Tensor, size: int) -> Tensor:

@@ -7,13 +7,13 @@ are a LoRA of rank sum r_i. This is adding task vectors (Ilharco et al. 2023, ar
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import final
 
 import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch, Space
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, Expert
-from pyswarmopt_llm.spaces import register
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
 from pyswarmopt_llm.spaces.one_base import AdapterKind, AdapterSpace
 
@@ -34,11 +34,11 @@ class DeltaSpace(AdapterSpace, CoefficientSpace):
     linear = True
 
     def __init__(self, experts: Sequence[Expert]) -> None:
-        self.infos = self._infos = [expert.info for expert in experts]
-        shapes = {f"{m}.weight": s.weight_shape for info in self._infos for m, s in info.modules.items()}
+        self.infos = [expert.info for expert in experts]
+        shapes = {f"{m}.weight": s.weight_shape for info in self.infos for m, s in info.modules.items()}
         self.shapes = dict(sorted(shapes.items()))
-        super().__init__([info.name for info in self._infos])
-        self._modules = {name: _Concatenated(self._infos, name.removesuffix(".weight")) for name in self.shapes}
+        super().__init__([info.name for info in self.infos])
+        self._modules = {name: _Concatenated(self.infos, name.removesuffix(".weight")) for name in self.shapes}
         for i, expert in enumerate(experts):
             for module, factors in expert.factors.items():
                 self._modules[f"{module}.weight"].fill(i, factors.b * factors.scale, factors.a)
@@ -73,6 +73,7 @@ class _Concatenated:
         return LowRank(b=self._b * weights[self._owner], a=self._a)
 
 
+@final
 class Delta(AdapterKind):
     """Weighted sums of weight changes."""
 
@@ -86,6 +87,3 @@ class Delta(AdapterKind):
     def rank(self, ranks: Sequence[int]) -> int:
         """The sum of the ranks."""
         return sum(ranks)
-
-
-register(Delta())

@@ -7,7 +7,8 @@ is, and moving those realises the same adapters, to rounding, as moving the weig
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import final
 
 import torch
 from torch import Tensor
@@ -16,34 +17,8 @@ from pyswarmopt.base.flat_view import FlatView
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch, Space
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, Expert
-from pyswarmopt_llm.spaces import register
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
 from pyswarmopt_llm.spaces.one_base import AdapterKind, AdapterSpace
-
-
-class _Stacked:
-    """The experts' raw factors, one flat float32 row each, and the way back from a row to a patch."""
-
-    def __init__(self, experts: Sequence[Expert]) -> None:
-        require_equal_modules([expert.info for expert in experts])
-        self.modules = experts[0].info.modules
-        self.shapes = {f"{module}.weight": shape.weight_shape for module, shape in self.modules.items()}
-        first = _named(experts[0])
-        self.layout = FlatView(first)
-        self.rows = torch.empty(len(experts), self.layout.size)
-        self.layout.flatten(first, out=self.rows[0])
-        del first  # one expert at a time beside the rows
-        for row, expert in zip(self.rows[1:], experts[1:], strict=True):
-            self.layout.flatten(_named(expert), out=row)
-
-    def low_rank(self, parameter: str, part: Callable[[slice], Tensor]) -> LowRank:
-        """The change of one weight; `part` gives a part of the flat vector, a new tensor."""
-        module = parameter.removesuffix(".weight")
-        b, a = (
-            part(self.layout.spans[f"{module}.{factor}"]).view(self.layout.shapes[f"{module}.{factor}"])
-            for factor in "BA"
-        )
-        return LowRank(b=b * self.modules[module].scale, a=a)
 
 
 class FactorSpace(AdapterSpace, CoefficientSpace):
@@ -59,18 +34,31 @@ class FactorSpace(AdapterSpace, CoefficientSpace):
     name = "factor"
 
     def __init__(self, experts: Sequence[Expert]) -> None:
-        self._infos = [expert.info for expert in experts]
-        self._stacked = _Stacked(experts)
-        super().__init__([info.name for info in self._infos])
+        self.infos = [expert.info for expert in experts]
+        require_equal_modules(self.infos)
+        super().__init__([info.name for info in self.infos])
+        self._modules = self.infos[0].modules
+        self._shapes = {f"{module}.weight": shape.weight_shape for module, shape in self._modules.items()}
+        first = _named(experts[0])
+        self._layout = FlatView(first)
+        self._rows = torch.empty(len(experts), self._layout.size)  # raw factors of each expert
+        self._layout.flatten(first, out=self._rows[0])
+        del first  # one expert at a time beside the rows
+        for row, expert in zip(self._rows[1:], experts[1:], strict=True):
+            self._layout.flatten(_named(expert), out=row)
 
     def realise(self, position: Tensor) -> Patch:
         """The averaged adapter, float32."""
-        weights, stacked = self.coefficients(position).to(torch.float32), self._stacked
+        weights = self.coefficients(position).to(torch.float32)
+
+        def average(factor: str) -> Tensor:
+            return (weights @ self._rows[:, self._layout.spans[factor]]).view(self._layout.shapes[factor])
 
         def change(parameter: str) -> LowRank:
-            return stacked.low_rank(parameter, lambda span: weights @ stacked.rows[:, span])
+            module = parameter.removesuffix(".weight")
+            return LowRank(b=average(f"{module}.B") * self._modules[module].scale, a=average(f"{module}.A"))
 
-        return Patch(low_rank=Computed(stacked.shapes, change))
+        return Patch(low_rank=Computed(self._shapes, change))
 
 
 def _named(expert: Expert) -> dict[str, Tensor]:
@@ -82,6 +70,11 @@ def _named(expert: Expert) -> dict[str, Tensor]:
 
 
 def require_equal_modules(infos: Sequence[AdapterInfo]) -> None:
+    """Refuse adapters of different modules, ranks or scales.
+
+    Raises:
+        UserError: names two that differ.
+    """
     first = infos[0]
     for info in infos[1:]:
         if dict(info.modules) != dict(first.modules):
@@ -91,6 +84,7 @@ def require_equal_modules(infos: Sequence[AdapterInfo]) -> None:
             )
 
 
+@final
 class Factor(AdapterKind):
     """Averages of LoRA factors."""
 
@@ -104,6 +98,3 @@ class Factor(AdapterKind):
     def rank(self, ranks: Sequence[int]) -> int:
         """That of the experts, which is the same."""
         return max(ranks)
-
-
-register(Factor())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import final
 
 import torch
 from torch import Tensor
@@ -20,7 +21,6 @@ from pyswarmopt_llm.models.adapters.safetensors_file import StoredTensors
 from pyswarmopt_llm.models.base import BaseModel
 from pyswarmopt_llm.models.files import atomic_directory
 from pyswarmopt_llm.models.full_model import ModelInfo, inspect_models, write_model
-from pyswarmopt_llm.spaces import register
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
 from pyswarmopt_llm.spaces.one_base import OneBaseKind
 
@@ -33,7 +33,7 @@ class FullSpace(CoefficientSpace):
 
     Args:
         base: the model that all of them were fine-tuned from; `save` writes files like its files.
-        models: what `inspect_models` found.
+        models: from `inspect_models`.
         parameters: the resident model's parameter names.
 
     Raises:
@@ -83,6 +83,7 @@ class FullSpace(CoefficientSpace):
         return Patch(dense=Computed(stored.shapes, stored.__getitem__))
 
 
+@final
 class Full(OneBaseKind):
     """Averages of whole fine-tuned models."""
 
@@ -99,6 +100,3 @@ class Full(OneBaseKind):
     def over(self, experts: Sequence[ModelInfo], base: BaseModel, config: SearchConfig, engine: Engine) -> Space:
         """See `OneBaseKind.over`; no weights are read."""
         return FullSpace(base, experts, engine.parameter_names)
-
-
-register(Full())

@@ -1,4 +1,4 @@
-"""What searches, reports and commands need to know about a kind of space: the object behind ``--space NAME``."""
+"""Kinds of spaces, as searches, reports and commands know them: the objects behind `space`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
-
-from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -35,7 +33,7 @@ _DEPARTURES: dict[str, tuple[Container[Any], str]] = {
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a search over a space works with.
+    """A space with the engine that runs its candidates, as a search works with them.
 
     Attributes:
         space: over the experts.
@@ -55,14 +53,15 @@ class Prepared:
 class SpaceKind(ABC):
     """A way to mix experts. A new one is a file with a subclass and `register(ItsKind())`.
 
+    Kinds that have a name are final: one made from another would inherit `trains` and `published`.
+
     Attributes:
-        name: as ``--space`` takes it.
+        name: as `space` takes it.
         options: which of the settings contrast and output_rank it takes.
         several_models: whether a candidate is several models side by side, which need no common base.
-        takes_workers: whether other processes can score candidates (``--workers``).
-        trains: whether the mixture that was found can be trained on dev (``--train``), as in ``delta``. Not inherited:
-            a kind that is made from another may mix otherwise.
-        published: whether a candidate is what the paper of Model Swarms makes of coefficients. Not inherited, either.
+        takes_workers: whether other processes can score candidates (`workers`).
+        trains: whether the mixture that was found can be trained on dev (`train`), as in ``delta``.
+        published: whether a candidate is what the paper of Model Swarms makes of coefficients.
         averages: whether the mean of positions is a candidate worth scoring.
         adapters: whether candidates are LoRA adapters.
         library: what loads ``best/``: ``peft``, ``transformers``, or "" where only this package does.
@@ -82,11 +81,6 @@ class SpaceKind(ABC):
     saved_as: ClassVar[str] = ""
     title: ClassVar[str] = "A result of a swarm of experts"
     description: ClassVar[str] = "Made of {experts}"
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        cls.trains = vars(cls).get("trains", False)
-        cls.published = vars(cls).get("published", False)
 
     @abstractmethod
     def prepare(self, config: SearchConfig) -> Prepared:
@@ -122,13 +116,12 @@ class SpaceKind(ABC):
         Args:
             config: a `SearchConfig` as a dict; what it does not say is at its default.
         """
-        given = {name: config.get(name, getattr(SearchConfig, name)) for name in _DEPARTURES}
-        told = [
-            text.format(given[name])
-            for name, (plain, text) in _DEPARTURES.items()
-            if given[name] is not None and given[name] not in plain
-        ]
-        return told if self.published else [f"space {self.name}", *told]
+        departures = [] if self.published else [f"space {self.name}"]
+        for name, (plain, text) in _DEPARTURES.items():
+            value = config.get(name, getattr(SearchConfig, name))
+            if value is not None and value not in plain:
+                departures.append(text.format(value))
+        return departures
 
     def over_adapters(self, experts: Sequence[Expert]) -> Space:
         """The space over these adapters.
@@ -147,19 +140,5 @@ class SpaceKind(ABC):
         raise UserError(f"{folder}: a result of space {self.name} cannot be loaded on its own")
 
     def in_words(self, patch: Patch, names: Sequence[str]) -> str | None:
-        """What coefficients do not say of a candidate, for ``result.json``; None: nothing."""
+        """A candidate in words, for ``result.json``; None: its coefficients say all of it."""
         return None
-
-
-class BaseSpace(ABC):
-    """Defaults of `interfaces.Space`."""
-
-    linear: ClassVar[bool] = False
-
-    @abstractmethod
-    def vertices(self) -> Tensor:
-        """See `interfaces.Space`."""
-
-    def starts(self, count: int, seed: int) -> Tensor:
-        """The experts; the optimizer fills up the population."""
-        return self.vertices()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -88,15 +89,26 @@ def read_members(file: Path) -> tuple[dict[str, Any], tuple[Member, ...]]:
     if content.get("format") != FORMAT:
         raise UserError(f"{file}: format {content.get('format')!r}, not {FORMAT}; use the version that wrote it")
     rows: Any = content.get("members")
-    try:
-        found = tuple(_member(row) for row in rows)
+    with undamaged(file):
+        members = tuple(_member(row) for row in rows)
         prints = [row["fingerprint"] for row in rows]
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{file}: damaged ({type(error).__name__}: {error}); restore it") from error
-    for member, fingerprint in zip(found, prints, strict=True):
+    for member, fingerprint in zip(members, prints, strict=True):
         if member.fingerprint != fingerprint:
             raise UserError(f"{file}: {member.name} ({member.spec}) is not what it was when the file was made")
-    return content, found
+    return content, members
+
+
+@contextmanager
+def undamaged(file: Path) -> Iterator[None]:
+    """Read the content of a file: a value that is missing or of a wrong type is a damage.
+
+    Raises:
+        UserError: names the file.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file}: damaged ({type(error).__name__}: {error}); restore it") from error
 
 
 def _member(row: dict[str, Any]) -> Member:

@@ -15,8 +15,9 @@ from pyswarmopt_llm.models.adapters.adapter import AdapterFile, AdapterInfo, loa
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.base import BaseModel, resolve_base
-from pyswarmopt_llm.spaces.kind import BaseSpace, Prepared, SpaceKind
-from pyswarmopt_llm.spaces.load import load_engine, load_vllm
+from pyswarmopt_llm.models.engines.load import load_engine, load_vllm
+from pyswarmopt_llm.spaces.coefficients import BaseSpace
+from pyswarmopt_llm.spaces.kind import Prepared, SpaceKind
 
 
 class OneBaseKind(SpaceKind):
@@ -83,9 +84,9 @@ class AdapterKind(OneBaseKind):
 
 
 class AdapterSpace(BaseSpace):
-    """A space whose candidates are LoRA adapters: one of the rank that `realise` gives is written and read back."""
+    """A space whose candidates are LoRA adapters, saved with the rank that `realise` gives them."""
 
-    _infos: Sequence[AdapterInfo]  # the experts
+    infos: Sequence[AdapterInfo]  # the experts
 
     @abstractmethod
     def realise(self, position: Tensor) -> Patch:
@@ -97,7 +98,7 @@ class AdapterSpace(BaseSpace):
         Raises:
             UserError: `out` exists already.
         """
-        save_patch(self.realise(position), self._infos, out)
+        save_patch(self.realise(position), self.infos, out)
 
     def read(self, folder: Path) -> Patch:
         """The patch of a saved adapter.
@@ -115,7 +116,7 @@ def save_patch(patch: Patch, experts: Sequence[AdapterInfo], out: Path) -> None:
     `LowRank.dense`: the scale of the experts is in B already.
 
     Args:
-        patch: what `realise` gave.
+        patch: from `realise`.
         experts: where it comes from; they name the base and the target modules.
         out: the directory to make.
 
@@ -125,6 +126,6 @@ def save_patch(patch: Patch, experts: Sequence[AdapterInfo], out: Path) -> None:
     write_adapter(
         Path(out),
         {name.removesuffix(".weight"): (change.b, change.a) for name, change in patch.low_rank.items()},
-        base_model_name=next((e.base_model_name for e in experts if e.base_model_name), ""),
+        base_model_name=next((expert.base_model_name for expert in experts if expert.base_model_name), ""),
         target_modules={target for expert in experts for target in expert.target_modules},
     )

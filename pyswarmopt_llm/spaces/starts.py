@@ -1,4 +1,4 @@
-"""Where a search begins: with the experts, and with what fills up the population.
+"""Starting points of a search: the experts, and points that fill up the population.
 
 ``segments`` is the paper's way: points between two experts, whose coefficients sum to 1. ``sums`` adds weighted sums of
 all experts whose coefficients sum to anything from 1/2 to a few. Where experts know different things, a sum that keeps

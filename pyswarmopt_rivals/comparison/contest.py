@@ -22,10 +22,10 @@ from pyswarmopt_llm.metrics.registry import Metric
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.base import BaseModel, resolve_base
+from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.files import refuse_unmatched
 from pyswarmopt_llm.spaces import build_space
-from pyswarmopt_llm.spaces.load import load_engine
 from pyswarmopt_llm.tasks import Scoring, Task
 from pyswarmopt_rivals.comparison.bench import Bench, Chats, task_scoring
 from pyswarmopt_rivals.comparison.config import CompareConfig

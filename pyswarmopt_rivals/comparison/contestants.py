@@ -27,9 +27,9 @@ from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer, module_of, optimizer_names
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
+from pyswarmopt_llm.jobs.search.cross_fitting import not_worse, read_trained, train_on_dev
 from pyswarmopt_llm.models.choices import cross_fitting_passes, training_passes
 from pyswarmopt_llm.spaces import build_space
-from pyswarmopt_llm.spaces.cross_fitted import not_worse, read_trained, train_on_dev
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 from pyswarmopt_llm.spaces.factor import require_equal_modules
 from pyswarmopt_llm.spaces.starts import starting_points
@@ -45,7 +45,7 @@ from pyswarmopt_rivals.methods.searching.best_found import best_found
 Kind = Literal["rule", "searching", "ensemble", "optimizer"]
 
 ITEM_MODEL = "item-model"  # candidates that a model of the items proposes, as `search` by default
-WITH_DEV = f"{ITEM_MODEL}+dev"  # whose result is trained on dev; see `spaces.cross_fitted`
+WITH_DEV = f"{ITEM_MODEL}+dev"  # whose result is trained on dev; see `jobs.search.cross_fitting`
 ADAPTER = ":adapter"  # what a fixed rule makes, cut to the LoRA that `merge` writes of it
 RANDOM = "random-adapters"  # item-model on adapters of random factors
 NOTES = {

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.files import locked_directory as workplace
+from pyswarmopt_groups import locked_directory as workplace
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.paths import user_path

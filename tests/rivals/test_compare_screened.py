@@ -19,8 +19,8 @@ from pyswarmopt_llm.jobs.search.preset import SCREEN
 from pyswarmopt_llm.metrics.registry import METRICS
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.models.base import resolve_base
+from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.spaces import build_space
-from pyswarmopt_llm.spaces.load import load_engine
 from pyswarmopt_llm.spaces.starts import sums
 from pyswarmopt_llm.tasks import load_task
 from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial

@@ -17,7 +17,8 @@ from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Base, Device, Dtype, Option, Threads
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.models.training.train import OnStep, TrainingOptions, TrainingResult
+    from pyswarmopt_llm.models.training.train import TrainingOptions, TrainingResult
+    from pyswarmopt_llm.models.training.trainer import OnRound
 
 BUILTIN_EXAMPLES = 2000  # what two cores train on in a few minutes
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -82,7 +83,7 @@ def command(given: Training, quiet: Quiet = False, as_json: Json = False) -> Non
     echo(f"wrote {given.out}: {steps}, {tokens} in {done.seconds:.0f} s; {loss}")
 
 
-def _train(given: Training, sources: Mapping[str, Sequence[Any]], on_step: OnStep | None) -> TrainingResult:
+def _train(given: Training, sources: Mapping[str, Sequence[Any]], on_step: OnRound | None) -> TrainingResult:
     examples, to = [one for found in sources.values() for one in found], (given.out, _recipe(given))
     data = "; ".join(f"{spec}, {len(found)} examples" for spec, found in sources.items())
     if given.loss == "options":
@@ -97,9 +98,7 @@ def _train(given: Training, sources: Mapping[str, Sequence[Any]], on_step: OnSte
 
     device = pick_device(given.device)
     dtype = pick_dtype(given.dtype, device)
-    return train_expert(
-        resolve_base(given.base), examples, *to, dtype=dtype, device=device, data=data, on_step=on_step
-    )
+    return train_expert(resolve_base(given.base), examples, *to, dtype=dtype, device=device, data=data, on_step=on_step)
 
 
 def _sources(given: Training) -> dict[str, Sequence[Any]]:

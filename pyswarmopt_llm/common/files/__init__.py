@@ -1,1 +1,1 @@
-"""Files, possibly from untrusted sources: paths, bounded reading, JSON, atomic writing, append logs, locks."""
+"""Files, possibly from untrusted sources: paths, bounded reading, JSON, atomic writing, append logs."""

@@ -32,7 +32,7 @@ def fits(value: object, hint: Any) -> bool:
         return _PLAIN[hint](value)
     kind, inner = get_origin(hint), get_args(hint)
     if kind in (Union, UnionType):
-        return any(fits(value, one) for one in inner)
+        return any(fits(value, kind) for kind in inner)
     if kind is dict:
         return isinstance(value, dict) and all(fits(k, str) and fits(v, inner[1]) for k, v in value.items())
     if kind in (list, tuple):
@@ -56,7 +56,7 @@ def wrong_field(value: Mapping[str, object], shape: Mapping[str, Any]) -> str | 
 
 def _elements(value: list[Any], inner: tuple[Any, ...]) -> bool:
     if len(inner) == 1 or inner[1] is Ellipsis:
-        return all(fits(one, inner[0]) for one in value)
+        return all(fits(element, inner[0]) for element in value)
     return len(value) == len(inner) and all(map(fits, value, inner))
 
 

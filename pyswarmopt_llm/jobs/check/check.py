@@ -21,8 +21,8 @@ from pyswarmopt_llm.models.adapters.adapter import ADAPTER_FILES, AdapterInfo, l
 from pyswarmopt_llm.models.adapters.compatibility import BaseFiles, unique_names
 from pyswarmopt_llm.models.adapters.safetensors_file import read_header
 from pyswarmopt_llm.models.base import BaseModel, refuse_quantised, resolve_base
+from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.files import local_directory, refuse_unmatched
-from pyswarmopt_llm.spaces.load import load_engine
 
 SAME_A = 0.5  # cosine above which two A began from the same random numbers; that of two draws is near 0
 

@@ -16,7 +16,7 @@ from pyswarmopt_llm.jobs.export.source import Source
 from pyswarmopt_llm.metrics.external.permission import runs_code
 from pyswarmopt_llm.metrics.objectives import find_metrics, load_split, task_print
 from pyswarmopt_llm.models.adapters.truncate import truncate_low_rank
-from pyswarmopt_llm.spaces.load import load_engine
+from pyswarmopt_llm.models.engines.load import load_engine
 
 
 @dataclass(frozen=True)

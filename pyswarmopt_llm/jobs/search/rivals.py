@@ -20,18 +20,20 @@ from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Patch, Score
+from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.common.statistics import paired, score_interval
 from pyswarmopt_llm.evaluation.evaluator import own_values
 from pyswarmopt_llm.evaluation.record import Row, journal, pack
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.metrics.combine import Combine
-from pyswarmopt_llm.models.choices import EPOCHS, Choices, training_passes
+from pyswarmopt_llm.models.choices import Choices, training_passes
 from pyswarmopt_llm.reporting.verdict import difference
 from pyswarmopt_llm.tasks import Scoring
 
 FILE = "rivals.jsonl"
 BASE, BASE_TUNED, EXPERT_TUNED = "base", "base-tuned", "expert-tuned"
+train_once = lazy("pyswarmopt_llm.models.training.folds:train_once")  # not every search trains
 
 
 @dataclass(frozen=True)
@@ -91,13 +93,6 @@ def planned_rivals(job: Job) -> tuple[int, int]:
     return (3, 2) if tested else (1, 0)
 
 
-def train_once(*arguments: Any) -> Any:
-    """See `models.training.folds.train_once`, which is imported only where something is trained."""
-    from pyswarmopt_llm.models.training import folds
-
-    return folds.train_once(*arguments)
-
-
 class _Scoring:
     def __init__(self, job: Job, run: Run, scorings: Mapping[str, Scoring], notify: OnEvent) -> None:
         self._job, self._notify = job, notify
@@ -142,9 +137,9 @@ class _Scoring:
             self._rows[rival.name, split] = row
 
     def _trained(self, rival: Rival, begun: float) -> Patch:
-        def after_epoch(epoch: int, _loss: float) -> None:
+        def after_epoch(epoch: int, epochs: int, _loss: float) -> None:
             seconds = time.perf_counter() - begun
-            self._notify(Event("rival", {"label": rival.label, "share": epoch / EPOCHS, "seconds": seconds}))
+            self._notify(Event("rival", {"label": rival.label, "share": epoch / epochs, "seconds": seconds}))
 
         engine, config = self._job.engine, self._job.config
         engine.load(rival.patch)

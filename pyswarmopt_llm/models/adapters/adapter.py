@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import safetensors
 import torch
@@ -118,7 +118,7 @@ class Adapter:
 
 
 class Expert(Protocol):
-    """What a space needs from an expert: an `Adapter` or an `AdapterFile`."""
+    """An expert as a space needs it: an `Adapter` or an `AdapterFile`."""
 
     @property
     def info(self) -> AdapterInfo:
@@ -169,8 +169,8 @@ def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
     tensors = {_key(module, factor): tensor for module, pair in used.items() for factor, tensor in pair.items()}
     digest = hashlib.sha256(weights.read_bytes())
     digest.update(canonical([config.base_model_name, *((m, s.rank, s.scale) for m, s in modules.items())]))
-    own_name = user_path(spec).resolve().name if user_path(spec).is_dir() else Path(spec).name
-    return AdapterInfo(name or own_name, path, config, modules, tensors, digest.hexdigest(), ignored)
+    default = user_path(spec).resolve().name if user_path(spec).is_dir() else Path(spec).name
+    return AdapterInfo(name or default, path, config, modules, tensors, digest.hexdigest(), ignored)
 
 
 def _key(module: str, factor: str) -> str:
@@ -261,19 +261,14 @@ def load_factors(info: AdapterInfo) -> dict[str, LowRank]:
 def _load_tensors(info: AdapterInfo) -> dict[str, Tensor]:
     """The tensors of its modules as float32, checked to be finite."""
     file = info.weights_file
-    tensors: dict[str, Tensor] = {}
     try:
         with safetensors.safe_open(file, framework="pt") as stored:
-            names: list[Any] = list(stored.keys())
-            for name in filter(info.tensors.__contains__, names):
-                tensors[name] = stored.get_tensor(name).to(torch.float32)
+            tensors = {name: stored.get_tensor(name).to(torch.float32) for name in info.tensors}
     except (safetensors.SafetensorError, OSError) as error:
         raise UserError(f"{file}: cannot be read ({error}); copy or export it again") from error
-    if {name: tuple(tensor.shape) for name, tensor in tensors.items()} != {
-        name: header.shape for name, header in info.tensors.items()
-    }:
-        raise UserError(f"{file}: changed while it was being read; start again")
     for name, tensor in tensors.items():
+        if tuple(tensor.shape) != info.tensors[name].shape:
+            raise UserError(f"{file}: changed while it was being read; start again")
         if not torch.isfinite(tensor).all():
             raise UserError(f"{file}: tensor {name!r} has NaN or infinite weights; train or export the expert again")
     return tensors

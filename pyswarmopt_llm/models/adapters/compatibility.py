@@ -146,13 +146,13 @@ def unique_names(paths: Sequence[str | Path]) -> list[str]:
 
 
 def ignored_in_words(info: AdapterInfo) -> str:
-    """What of an adapter's file is left out, as peft does, and why."""
+    """The part of an adapter's file that is left out, as peft does, and why."""
     first, *more = info.ignored
     modules = f"{first} and {counted(len(more), 'more module')}" if more else first
     return f"its file adapts {modules}, which its adapter_config.json does not select: ignored, as in peft"
 
 
-def same_base(one: str, other: str) -> bool:
+def same_base(name: str, other: str) -> bool:
     """Whether two names may mean the same base model: their last path components agree, ignoring case.
 
     Example:
@@ -161,8 +161,11 @@ def same_base(one: str, other: str) -> bool:
         >>> same_base("HuggingFaceTB/SmolLM2-135M-Instruct", "HuggingFaceTB/SmolLM2-360M-Instruct")
         False
     """
-    one, other = (name.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1].lower() for name in (one, other))
-    return one == other
+    return _last_part(name) == _last_part(other)
+
+
+def _last_part(name: str) -> str:
+    return name.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1].lower()
 
 
 def _row(info: AdapterInfo) -> ExpertRow:
@@ -181,37 +184,36 @@ def _row(info: AdapterInfo) -> ExpertRow:
 
 
 def _differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
-    """How an expert differs from the first one; the table shows which of them is the odd one out."""
-    mine, other = info.base_model_name, first.base_model_name
-    if mine and other and not same_base(mine, other):
-        yield Problem(info.name, f"was trained on {mine}, {first.name} on {other}; remove one of them")
-    missing, extra = sorted(first.modules.keys() - info.modules), sorted(info.modules.keys() - first.modules)
-    parts = [f"{verb} {len(m)} modules such as {m[0]}" for verb, m in (("lacks", missing), ("adds", extra)) if m]
+    """Differences of an expert from the first one; the table shows which one is the odd one out."""
+    base, first_base = info.base_model_name, first.base_model_name
+    if base and first_base and not same_base(base, first_base):
+        yield Problem(info.name, f"was trained on {base}, {first.name} on {first_base}; remove one of them")
+    lacking, added = sorted(first.modules.keys() - info.modules), sorted(info.modules.keys() - first.modules)
+    parts = []
+    for verb, modules in (("lacks", lacking), ("adds", added)):
+        if modules:
+            parts.append(f"{verb} {len(modules)} modules such as {modules[0]}")
     if parts:
         text = f"{' and '.join(parts)} (against {first.name}); factor needs the same modules, use `space` delta"
         yield Problem(info.name, text, spaces=_ONLY_FACTOR)
     common = [(name, info.modules[name], shape) for name, shape in first.modules.items() if name in info.modules]
     for module, a, b in common:
         if a.weight_shape != b.weight_shape:
-            yield Problem(
-                info.name,
-                f"changes {module} of shape {_by(a.weight_shape)}, {first.name} one of "
-                f"{_by(b.weight_shape)}: they have different bases; remove one of them",
-            )
+            text = f"changes {module} of shape {_by(a.weight_shape)}, {first.name} one of {_by(b.weight_shape)}"
+            yield Problem(info.name, f"{text}: they have different bases; remove one of them")
             break
     for module, a, b in common:
         if (a.rank, a.scale) != (b.rank, b.scale):
-            yield Problem(
-                info.name,
+            text = (
                 f"has rank {a.rank} and scale {a.scale:g} at {module} (alpha {info.config.alpha:g}), "
                 f"{first.name} rank {b.rank} and scale {b.scale:g} (alpha {first.config.alpha:g}); "
-                "factor needs equal rank and alpha, use `space` delta",
-                spaces=_ONLY_FACTOR,
+                "factor needs equal rank and alpha, use `space` delta"
             )
+            yield Problem(info.name, text, spaces=_ONLY_FACTOR)
             break
     if info.dtypes != first.dtypes:
-        mine, other = ", ".join(info.dtypes), ", ".join(first.dtypes)
-        text = f"is stored in {mine}, {first.name} in {other}; harmless, they are mixed in float32"
+        dtypes, first_dtypes = ", ".join(info.dtypes), ", ".join(first.dtypes)
+        text = f"is stored in {dtypes}, {first.name} in {first_dtypes}; harmless, they are mixed in float32"
         yield Problem(info.name, text, "warning")
 
 
@@ -235,26 +237,26 @@ class BaseFiles:
         self._vocabulary = _vocabulary(base.path)
 
     def problems(self, info: AdapterInfo) -> Iterator[Problem]:
-        """How an expert does not fit this base."""
+        """Misfits between an expert and this base."""
         yield from self._name_problem(info)
-        for module, mine in info.modules.items():
+        for module, adapted in info.modules.items():
             shape = self._shapes.get(f"{module}.weight")
-            if shape != mine.weight_shape:
-                what = f"adapts {module} of shape {_by(mine.weight_shape)}, which {self._base.spec} does not have"
-                what += f" (there it is {_by(shape)})" if shape else ""
-                yield Problem(info.name, f"{what}: trained on another base; remove it")
+            if shape != adapted.weight_shape:
+                text = f"adapts {module} of shape {_by(adapted.weight_shape)}, which {self._base.spec} does not have"
+                there = f" (there it is {_by(shape)})" if shape else ""
+                yield Problem(info.name, f"{text}{there}: trained on another base; remove it")
                 break
             if module in self.skeleton.others:
                 text = f"adapts {module}, which {self.skeleton.others[module]}; train it on linear layers only"
                 yield Problem(info.name, text)
                 break
         yield from self._selection_problem(info)
-        own = _vocabulary(info.path)
-        if None not in (own, self._vocabulary) and own != self._vocabulary:
+        vocabulary = _vocabulary(info.path)
+        if None not in (vocabulary, self._vocabulary) and vocabulary != self._vocabulary:
             yield Problem(info.name, "has a tokenizer with another vocabulary; the base's is used", "warning")
 
     def _selection_problem(self, info: AdapterInfo) -> Iterator[Problem]:
-        """Where the config of an expert selects other modules of this base than its file holds."""
+        """Modules that the config of an expert selects, but its file does not hold, or the reverse."""
         selection, output = info.config.selection, self.skeleton.output
         if selection.all_linear and output in info.modules:
             text = f"adapts {output}, which its target_modules, all-linear, leave out; list all modules there"

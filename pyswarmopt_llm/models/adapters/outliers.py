@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -66,40 +66,46 @@ def inspect_weights(report: PreflightReport, base: str | None = None) -> Preflig
         report: of `inspect_experts`.
         base: as the user gave it, for the command that the warnings name.
     """
-    spectra: dict[str, Spectra] = {}
+    pool: dict[str, Spectra] = {}
     problems = list(report.problems)
     for info in report.experts:
         if not info.config.dora:  # an error already, and no plain product
             try:
-                spectra[info.name] = {name: spectrum(change) for name, change in load_factors(info).items()}
+                pool[info.name] = {name: spectrum(change) for name, change in load_factors(info).items()}
             except UserError as error:
                 problems.append(Problem(info.name, error.text))
     for info in report.experts:
-        if info.name in spectra and (words := "; ".join(_oddities(info.name, spectra))):
-            problems.append(Problem(info.name, f"{words}; {_remedy(info, base)}", "warning"))
-    rows = tuple(
-        replace(row, norm=_norm(spectra[row.expert]), top_share=_share(spectra[row.expert]))
-        if row.expert in spectra
-        else row
-        for row in report.rows
-    )
-    return replace(report, rows=rows, problems=tuple(problems))
+        words = [] if info.name not in pool else [*_oddities(pool[info.name], pool.values())]
+        if words:
+            problems.append(Problem(info.name, "; ".join([*words, _remedy(info, base)]), "warning"))
+    rows = []
+    for row in report.rows:
+        spectra = pool.get(row.expert)
+        if spectra is not None:
+            norm = math.sqrt(math.fsum(spectrum.norm**2 for spectrum in spectra.values()))
+            row = replace(row, norm=norm, top_share=_share(spectra))
+        rows.append(row)
+    return replace(report, rows=tuple(rows), problems=tuple(problems))
 
 
-def _norm(own: Spectra) -> float:
-    return math.sqrt(math.fsum(one.norm**2 for one in own.values()))
-
-
-def _share(own: Spectra) -> float:
+def _share(spectra: Spectra) -> float:
     """The median over modules."""
-    return median(one.share for one in own.values())
+    return median(spectrum.share for spectrum in spectra.values())
 
 
-def _oddities(name: str, spectra: Mapping[str, Spectra]) -> Iterator[str]:
-    """In what an adapter differs from its pool, in words; medians are over the whole pool, itself included."""
-    own = spectra[name]
-    pools = {module: _pool(module, spectra) for module in own}
-    ratios = {module: own[module].norm / middle for module, pool in pools.items() if (middle := _middle(pool)) > 0}
+def _oddities(spectra: Spectra, pool: Collection[Spectra]) -> Iterator[str]:
+    """Differences of an adapter from its pool, in words; it is a part of the pool."""
+    ratios: dict[str, float] = {}
+    excesses: list[float] = []
+    for module, spectrum in spectra.items():
+        others = [other[module] for other in pool if module in other]
+        norm = median(other.norm for other in others)
+        if len(others) >= LEAST and norm > 0:
+            ratios[module] = spectrum.norm / norm
+        # A lower rank alone raises the share: only equals are compared.
+        shares = [other.share for other in others if other.rank == spectrum.rank]
+        if len(shares) >= LEAST:
+            excesses.append(spectrum.share - median(shares))
     loud = {module: ratio for module, ratio in ratios.items() if ratio > RATIO}
     quiet = {module: ratio for module, ratio in ratios.items() if ratio < 1 / RATIO}
     for odd, worst, bound in ((loud, max, f"over {RATIO:g} times"), (quiet, min, f"under 1/{RATIO:g}")):
@@ -107,28 +113,13 @@ def _oddities(name: str, spectra: Mapping[str, Spectra]) -> Iterator[str]:
             module = worst(odd, key=odd.__getitem__)
             yield (
                 f"changes {module.removesuffix('.weight')} {odd[module]:.3g} times as much as the median of the pool "
-                f"({len(odd)} of {len(own)} modules {bound})"
+                f"({len(odd)} of {len(spectra)} modules {bound})"
             )
-    # A lower rank alone raises the share: only equals are compared.
-    equals = {module: [one for one in pool if one.rank == own[module].rank] for module, pool in pools.items()}
-    excesses = [
-        own[module].share - median(one.share for one in pool) for module, pool in equals.items() if len(pool) >= LEAST
-    ]
     if excesses and median(excesses) > EXCESS:
         yield (
-            f"has {_share(own):.0%} of its change in one direction per module, {median(excesses):.0%} more than the "
-            "median of the pool"
+            f"has {_share(spectra):.0%} of its change in one direction per module, {median(excesses):.0%} more than "
+            "the median of the pool"
         )
-
-
-def _pool(module: str, spectra: Mapping[str, Spectra]) -> list[Spectrum]:
-    """All adapters' spectra of a module."""
-    return [own[module] for own in spectra.values() if module in own]
-
-
-def _middle(pool: Sequence[Spectrum]) -> float:
-    """The median norm; 0 where the pool is too small to tell."""
-    return median(one.norm for one in pool) if len(pool) >= LEAST else 0.0
 
 
 def _remedy(info: AdapterInfo, base: str | None) -> str:

@@ -110,6 +110,6 @@ class Pattern:
 
 
 def _repeats(text: str) -> int:
-    """How often a pattern repeats a part of it at most, were all its counts nested."""
+    """The product of a pattern's counts: how often it repeats a part at most."""
     numbers = re.findall(r"\d+", " ".join(_COUNT.findall(text)))
     return math.prod(max(int(number[:9]), 1) for number in numbers)

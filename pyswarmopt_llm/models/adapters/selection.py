@@ -48,8 +48,8 @@ class Selection:
     """The modules that a config selects.
 
     Attributes:
-        targets: what is adapted.
-        excluded: what is not, although it is a target.
+        targets: modules that are adapted.
+        excluded: modules that are not, although they are targets.
         layers: the numbers of the layers that are adapted; empty: all.
         before_layer: patterns of what precedes the number of a layer; empty: any one name.
         all_linear: whether all linear layers but the output are targets, instead of `targets`.
@@ -90,7 +90,7 @@ class Selection:
 
 
 def read_selection(path: Path, config: Mapping[str, Any], patterns: Patterns) -> Selection:
-    """What adapter_config.json selects.
+    """Read the selection from adapter_config.json.
 
     Args:
         path: the file, for error messages.

@@ -60,7 +60,7 @@ def skeleton(base: BaseModel) -> Skeleton:
         if isinstance(error, MemoryError):
             raise
         raise UserError(f"{base.spec}: cannot be loaded as a language model ({first_line(error)})") from error
-    own = {name for name, _ in model.named_parameters()}  # a shared weight has the first of its names
+    parameters = dict(model.named_parameters())  # a shared weight has the first of its names
     head = model.get_output_embeddings()
     linear, others = set(), {}
     for name, module in model.named_modules():
@@ -68,7 +68,7 @@ def skeleton(base: BaseModel) -> Skeleton:
             continue
         if not isinstance(module, torch.nn.Linear):
             others[name] = f"is no linear layer there ({type(module).__name__})"
-        elif f"{name}.weight" not in own:
+        elif f"{name}.weight" not in parameters:
             others[name] = "shares its weight with another module there"
         else:
             linear.add(name)

@@ -32,8 +32,8 @@ def target_logprobs(batch: Batch, logits: Tensor) -> Tensor:
         (T,) float64, on the CPU.
     """
     device = logits.device
-    found: Tensor = _TargetLogprobs.apply(logits, batch.target_head.to(device), batch.target_token.to(device))
-    return found.cpu().double()
+    values: Tensor = _TargetLogprobs.apply(logits, batch.target_head.to(device), batch.target_token.to(device))
+    return values.cpu().double()
 
 
 class _TargetLogprobs(torch.autograd.Function):
@@ -50,12 +50,12 @@ class _TargetLogprobs(torch.autograd.Function):
         logits, normaliser, head, token = ctx.saved_tensors
         # Not `index_add_`, whose order of summation on a GPU changes from call to call.
         of_row = torch.zeros_like(normaliser).index_put_((head,), gradient, accumulate=True)
-        found = torch.empty_like(logits)
-        parts = (head_rows(x) for x in (logits, found, normaliser[:, None], of_row[:, None]))
+        slopes = torch.empty_like(logits)
+        parts = (head_rows(x) for x in (logits, slopes, normaliser[:, None], of_row[:, None]))
         for row, out, subtracted, factor in zip(*parts, strict=True):
             out.copy_((row.float() - subtracted).exp_().mul_(factor).neg_())
-        found.index_put_((head, token), gradient.to(found.dtype), accumulate=True)
-        return found, None, None
+        slopes.index_put_((head, token), gradient.to(slopes.dtype), accumulate=True)
+        return slopes, None, None
 
 
 @contextmanager
@@ -75,8 +75,8 @@ def short_norms(model: Any) -> Iterator[None]:
 
 
 def _normed(layer: Any, x: Tensor) -> Tensor:
-    found: Tensor = _Norm.apply(x, layer.weight, layer.variance_epsilon)
-    return found
+    normed: Tensor = _Norm.apply(x, layer.weight, layer.variance_epsilon)
+    return normed
 
 
 class _Norm(torch.autograd.Function):

@@ -1,4 +1,4 @@
-"""Training chats from a JSONL file or a generator (``--data``)."""
+"""Training chats from a JSONL file or a generator."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ def load_examples(data: str, count: int | None, seed: int) -> list[Any]:
 def training_items(data: str, count: int | None, seed: int) -> tuple[Item, ...]:
     """The dev items of a task file, or `count` training items of ``builtin:NAME[:SEED]``; at most `count`."""
     if data.startswith(BUILTIN):
-        name, own = name_and_seed(data, seed)
-        return builtin_training_items(name, count or BUILTIN_ITEMS, own)
+        name, seed = name_and_seed(data, seed)
+        return builtin_training_items(name, count or BUILTIN_ITEMS, seed)
     return load_task(data).dev[:count]

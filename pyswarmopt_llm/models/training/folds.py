@@ -14,16 +14,16 @@ from pyswarmopt_llm.common.interfaces import Engine, LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.choices import EPOCHS, Choices, fold_count
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.training.fit import Trained, fit
-from pyswarmopt_llm.models.training.gradients import Gradients
+from pyswarmopt_llm.models.training.choice_losses import choice_trainer
 from pyswarmopt_llm.models.training.lora import Lora
+from pyswarmopt_llm.models.training.trainer import OnRound
 
 RATE = 2e-3
 
 
 @dataclass(frozen=True)
 class Share:
-    """What was trained on a share of the items.
+    """A LoRA that was trained on a share of the items.
 
     Attributes:
         contexts: prompts of the items that it was trained on.
@@ -48,7 +48,7 @@ def train_folds(
 
     Args:
         engine: the one on transformers.
-        start: what they are trained on top of.
+        start: the change that they are trained on top of.
         choices: at least two items with different contexts; those with the same context are in the same fold.
         pattern: an adapter whose modules, rank and scale they have.
         seed: of the LoRAs' start, the folds and the order.
@@ -57,25 +57,25 @@ def train_folds(
     Raises:
         TypeError: another engine, through which no gradients flow.
     """
-    found = folds(choices, seed)
-    everything = frozenset().union(*found)
-    total = EPOCHS * len(found) * len(choices)  # items of all epochs: each is left out of one LoRA of len(found) + 1
+    left_out = folds(choices, seed)
+    total = EPOCHS * len(left_out) * len(choices)  # items of all epochs: each is left out of one LoRA
+    everything = frozenset().union(*left_out)
     trained_on = 0
 
-    def trained(contexts: frozenset[str]) -> Share:
-        own = [item for item in choices if item.pairs[0][0] in contexts]
+    def train(contexts: frozenset[str]) -> Share:
+        items = [item for item in choices if item.pairs[0][0] in contexts]
 
-        def count(_epoch: int, _loss: float) -> None:
+        def count(_epoch: int, _epochs: int, _loss: float) -> None:
             nonlocal trained_on
-            trained_on += len(own)
+            trained_on += len(items)
             if after_epoch is not None:
                 after_epoch(trained_on / total)
 
         engine.load(start)
-        patch, loss = train_once(engine, own, pattern, seed, count)
+        patch, loss = train_once(engine, items, pattern, seed, count)
         return Share(contexts, patch.low_rank, loss)
 
-    return [trained(everything - fold) for fold in (*found, frozenset[str]())]
+    return [*(train(everything - fold) for fold in left_out), train(everything)]
 
 
 def train_once(
@@ -83,7 +83,7 @@ def train_once(
     choices: Sequence[Choices],
     pattern: AdapterInfo,
     seed: int,
-    after_epoch: Callable[[int, float], None] | None = None,
+    after_epoch: OnRound | None = None,
 ) -> tuple[Patch, float]:
     """A new LoRA, `EPOCHS` epochs at `RATE`, and the mean loss of the last of them, in nats.
 
@@ -92,7 +92,7 @@ def train_once(
         choices: to train on.
         pattern: an adapter whose modules, rank and scale it has.
         seed: of the start and the order.
-        after_epoch: see `fit`.
+        after_epoch: see `Trainer.run`.
 
     Raises:
         TypeError: another engine, through which no gradients flow.
@@ -100,8 +100,7 @@ def train_once(
     if not isinstance(engine, TransformersEngine):
         raise TypeError("an adapter is trained by the engine on transformers")
     lora = Lora.like(pattern, seed, engine.model.device)
-    parts = [Trained(lora.tensors, RATE)]
-    history = fit(Gradients(engine), choices, lora.additions(), parts, EPOCHS, seed, after_epoch=after_epoch)
+    history = choice_trainer(engine, choices, lora, RATE, EPOCHS, seed).run(on_round=after_epoch)
     return lora.patch(), history[-1]
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.models.training.gradients import Addition
+from pyswarmopt_llm.models.training.trainer import Addition
 
 
 class Lora:
@@ -58,21 +58,22 @@ class Lora:
     @classmethod
     def like(cls, info: AdapterInfo, seed: int, device: torch.device | str = "cpu") -> Lora:
         """A new one on the modules of an adapter, with the rank and scale of the first of them."""
-        one = next(iter(info.modules.values()))
+        first = next(iter(info.modules.values()))
         shapes = {module: shape.weight_shape for module, shape in info.modules.items()}
-        return cls(shapes, one.rank, one.scale, seed, device)
+        return cls(shapes, first.rank, first.scale, seed, device)
 
     @classmethod
     def of_targets(cls, model: Any, targets: Sequence[str], rank: int, scale: float, seed: int) -> Lora:
-        """A new one on the linear layers whose names end in one of these.
+        """A new one on the linear layers whose names, or their last parts, are these.
 
         Raises:
             UserError: the model has no such layer.
         """
+        endings = tuple(f".{target}" for target in targets)
         shapes = {
             name: (layer.out_features, layer.in_features)
             for name, layer in model.named_modules()
-            if isinstance(layer, torch.nn.Linear) and name.rpartition(".")[2] in targets
+            if isinstance(layer, torch.nn.Linear) and f".{name}".endswith(endings)
         }
         if not shapes:
             raise UserError(f"targets {', '.join(targets)}: no such linear layers in the base")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pyswarmopt_llm.spaces.mixture.incremental import IncrementalDecoder
 from pyswarmopt_llm.spaces.mixture.vocabulary import Span
 
-END = 256  # what stands behind the bytes in a distribution: the text is over
+END = 256  # behind the bytes in a distribution: the text is over
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class _Path:
 
     def next_bytes(self) -> NDArray[np.float64]:
         """Weight by next byte, (257,); the end only between tokens."""
-        found = np.zeros(END + 1)
-        found[:END] = self.decoder.text_model.vocabulary.next_bytes(self.span, self.decoder.texts)
+        weights = np.zeros(END + 1)
+        weights[:END] = self.decoder.text_model.vocabulary.next_bytes(self.span, self.decoder.texts)
         if self.span.depth == 0:
-            found[END] = self.decoder.end
-        return self.weight * found
+            weights[END] = self.decoder.end
+        return self.weight * weights
 
 
 class ByteBeam:
@@ -72,9 +72,9 @@ class ByteBeam:
 
         All 0 where the member has no token for a byte that was read.
         """
-        found = sum((path.next_bytes() for path in self._paths), np.zeros(END + 1))
-        total = found.sum()
-        return found / total if total > 0.0 else found
+        weights = sum((path.next_bytes() for path in self._paths), np.zeros(END + 1))
+        total = weights.sum()
+        return weights / total if total > 0.0 else weights
 
     def push(self, byte: int) -> None:
         """Read one more byte."""
@@ -96,16 +96,16 @@ class ByteBeam:
         if total <= 0.0:
             return []
         kept = sorted(candidates, key=lambda candidate: -candidate[0])[: self._most]
-        found = []
+        paths = []
         for share, path, token in kept:
             if share <= self._least * total:
                 continue
             if token is None:
-                found.append(_Path(path.weight / total, path.decoder, path.span))
+                paths.append(_Path(path.weight / total, path.decoder, path.span))
             else:
                 read = path.decoder.read((*path.decoder.ids, token))
-                found.append(_Path(share / total, read, read.text_model.vocabulary.root))
-        return found
+                paths.append(_Path(share / total, read, read.text_model.vocabulary.root))
+        return paths
 
     def _start_again(self) -> list[_Path]:
         """No kept path goes on with these bytes: cut all of the text anew, the longest token first."""

@@ -32,7 +32,7 @@ class ByteMixture:
         self._beams = list(beams)
         self._start = np.array(weights, dtype=np.float64)
         self._weights = self._start
-        self._found: NDArray[np.float64] | None = None
+        self._expected: NDArray[np.float64] | None = None
 
     @property
     def decoders(self) -> list[IncrementalDecoder]:
@@ -60,12 +60,12 @@ class ByteMixture:
         shares = self._weights * self._members()[:, byte]
         inside = byte in _INSIDE and shares.sum() > 0.0
         self._weights = shares / shares.sum() if inside else self._start
-        self._found = None
+        self._expected = None
         for beam in self._beams:
             beam.push(byte)
 
     def _members(self) -> NDArray[np.float64]:
-        """What each member expects: (n, 257)."""
-        if self._found is None:
-            self._found = np.stack([beam.next_bytes() for beam in self._beams])
-        return self._found
+        """P(next byte) of each member: (n, 257)."""
+        if self._expected is None:
+            self._expected = np.stack([beam.next_bytes() for beam in self._beams])
+        return self._expected

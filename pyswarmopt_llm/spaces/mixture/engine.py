@@ -86,8 +86,10 @@ class MixtureEngine(BaseEngine):
         """
         if not self.same_tokenizer:
             raise UserError("members with different tokenizers have no next token in common; ask for text")
-        found = [m.next_token_logprobs([m.chat(prompt) for prompt in prompts]) for m in self.members.values()]
-        return log_mixture(torch.stack(found, dim=-1).double(), self.weights).float()
+        logprobs = []
+        for member in self.members.values():
+            logprobs.append(member.next_token_logprobs([member.chat(prompt) for prompt in prompts]))
+        return log_mixture(torch.stack(logprobs, dim=-1).double(), self.weights).float()
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
         """Greedy answers to user turns, special tokens left out."""
@@ -96,16 +98,15 @@ class MixtureEngine(BaseEngine):
         members, weights = self._speaking(prompts, max_new_tokens)
         if self.fusion == "bytes":
             text_models = [self._text_model(member) for member in members]
-            return [
-                text
-                for start in range(0, len(prompts), BYTE_TEXTS)
-                for text in _byte_texts(text_models, weights, prompts[start : start + BYTE_TEXTS], max_new_tokens)
-            ]
-        found: list[list[int]] = [[] for _ in prompts]
+            texts = []
+            for start in range(0, len(prompts), BYTE_TEXTS):
+                texts += _byte_texts(text_models, weights, prompts[start : start + BYTE_TEXTS], max_new_tokens)
+            return texts
+        answers: list[list[int]] = [[] for _ in prompts]
         for step in exact_tokens(members, weights, prompts, max_new_tokens):
             for row, token in step.items():
-                found[row].append(token)
-        return [members[0].tokenizer.decode(ids, skip_special_tokens=True) for ids in found]
+                answers[row].append(token)
+        return [members[0].tokenizer.decode(ids, skip_special_tokens=True) for ids in answers]
 
     def stream(self, prompt: str, max_new_tokens: int = 64) -> Iterator[str]:
         """The greedy answer to a user turn, piece by piece; with different tokenizers the limit is 4 bytes a token."""
@@ -165,8 +166,8 @@ class MixtureEngine(BaseEngine):
 def _byte_texts(
     text_models: Sequence[TextModel], weights: Sequence[float], prompts: Sequence[str], new: int
 ) -> list[str]:
-    found = [bytearray() for _ in prompts]
+    texts = [bytearray() for _ in prompts]
     for step in byte_steps(text_models, weights, prompts, new):
         for row, byte in step.items():
-            found[row].append(byte)
-    return ["".join(as_text([bytes(text)])) for text in found]
+            texts[row].append(byte)
+    return ["".join(as_text([bytes(text)])) for text in texts]

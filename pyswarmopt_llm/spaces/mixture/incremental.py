@@ -1,4 +1,4 @@
-"""A model in the middle of a text: what it expects next, and cheap copies that read on in different ways."""
+"""A model in the middle of a text: its next token, and cheap copies that read on differently."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class IncrementalDecoder:
         return IncrementalDecoder(self.text_model, ids, self)
 
     def seen(self) -> _Seen:
-        """What the model made of the text."""
+        """The distribution behind the text, with its keys and values."""
         if self._seen is None:
             run_pending([self])
         if self._seen is None:
@@ -98,11 +98,11 @@ class IncrementalDecoder:
             return [], 0
         earlier = self._before
         most = min(len(self.ids) - 1, len(earlier.ids))
-        known = next((k for k in range(most) if self.ids[k] != earlier.ids[k]), most)
-        return [(k[..., :known, :], v[..., :known, :]) for k, v in earlier.seen().layers], known
+        read = next((k for k in range(most) if self.ids[k] != earlier.ids[k]), most)
+        return [(k[..., :read, :], v[..., :read, :]) for k, v in earlier.seen().layers], read
 
     def note(self, seen: _Seen) -> None:
-        """Take in what the model made of the text; the decoder before is needed no more."""
+        """Take in the outcome of the forward pass; the decoder before is needed no more."""
         self._seen, self._before = seen, None
 
     @property
@@ -143,10 +143,10 @@ def run_pending(decoders: Iterable[IncrementalDecoder]) -> None:
     """
     groups: dict[tuple[int, int], list[tuple[IncrementalDecoder, Layers, int]]] = {}
     for decoder in {id(decoder): decoder for decoder in decoders if decoder.pending}.values():
-        layers, known = decoder.before()
+        layers, read = decoder.before()
         # Behind texts that were read, new tokens have to be as many in each row: no padding between old and new.
-        width = len(decoder.ids) - known if known else 0
-        groups.setdefault((id(decoder.text_model.engine), width), []).append((decoder, layers, known))
+        width = len(decoder.ids) - read if read else 0
+        groups.setdefault((id(decoder.text_model.engine), width), []).append((decoder, layers, read))
     for group in groups.values():
         for start in range(0, len(group), _ROWS):
             _forward(group[start : start + _ROWS])
@@ -157,12 +157,12 @@ def _forward(rows: Sequence[tuple[IncrementalDecoder, Layers, int]]) -> None:
     """One pass over rows that are padded on the left, so that all end at the same column."""
     engine = rows[0][0].text_model.engine
     model: Any = engine.model
-    old = max(known for _, _, known in rows)
-    new = max(len(decoder.ids) - known for decoder, _, known in rows)
+    old = max(read for _, _, read in rows)
+    new = max(len(decoder.ids) - read for decoder, _, read in rows)
     ids = torch.zeros(len(rows), new, dtype=torch.int64)
     mask = torch.zeros(len(rows), old + new, dtype=torch.int64)
-    for row, (decoder, _, known) in enumerate(rows):
-        ids[row, new - len(decoder.ids) + known :] = torch.tensor(decoder.ids[known:])
+    for row, (decoder, _, read) in enumerate(rows):
+        ids[row, new - len(decoder.ids) + read :] = torch.tensor(decoder.ids[read:])
         mask[row, old + new - len(decoder.ids) :] = 1
     at = (mask.cumsum(-1) - 1).clamp(min=0)[:, old:]
     past = [_padded([layers[k] for _, layers, _ in rows], old) for k in range(len(rows[0][1]))]
@@ -176,11 +176,10 @@ def _forward(rows: Sequence[tuple[IncrementalDecoder, Layers, int]]) -> None:
         logits_to_keep=torch.tensor([-1], device=model.device),
     )
     expected = out.logits[:, -1].double().softmax(-1).cpu().numpy()
-    for row, (decoder, _, known) in enumerate(rows):
-        engine.tokens_fed += len(decoder.ids) - known
-        own = slice(old + new - len(decoder.ids), None)
-        layers = [(layer.keys[row : row + 1, :, own], layer.values[row : row + 1, :, own]) for layer in cache.layers]
-        decoder.note(_Seen(expected[row], layers))
+    for row, (decoder, _, read) in enumerate(rows):
+        engine.tokens_fed += len(decoder.ids) - read
+        part = slice(row, row + 1), slice(None), slice(old + new - len(decoder.ids), None)
+        decoder.note(_Seen(expected[row], [(layer.keys[part], layer.values[part]) for layer in cache.layers]))
 
 
 def _padded(parts: Sequence[tuple[Tensor, Tensor]], width: int) -> tuple[Tensor, Tensor]:

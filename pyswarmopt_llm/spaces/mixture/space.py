@@ -5,27 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import final
 
-import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.side_by_side import Member, load_members
-from pyswarmopt_llm.spaces import register
-from pyswarmopt_llm.spaces.coefficients import as_vector
-from pyswarmopt_llm.spaces.kind import BaseSpace
-from pyswarmopt_llm.spaces.members import MembersKind, read_members, write_members
+from pyswarmopt_llm.spaces.coefficients import CoefficientSpace, as_vector
+from pyswarmopt_llm.spaces.members import MembersKind, read_members, undamaged, write_members
 from pyswarmopt_llm.spaces.mixture.engine import MixtureEngine
 from pyswarmopt_llm.spaces.mixture.mixing import mixing_weights
 
 FILE = "mixture.json"
 
 
-class TokenSpace(BaseSpace):
+class TokenSpace(CoefficientSpace):
     """Coefficients of next-token distributions as positions: n numbers for n members, each member a unit vector.
 
     Args:
@@ -36,17 +33,8 @@ class TokenSpace(BaseSpace):
     name = "token"
 
     def __init__(self, members: Sequence[Member], contrast: bool = False) -> None:
+        super().__init__([member.name for member in members])
         self._members, self._contrast = tuple(members), contrast
-        self.expert_names = tuple(member.name for member in members)
-
-    @property
-    def size(self) -> int:
-        """Number of coordinates: one per member."""
-        return len(self._members)
-
-    def vertices(self) -> Tensor:
-        """The members as positions: the (n, n) identity, float64."""
-        return torch.eye(self.size, dtype=torch.float64)
 
     def coefficients(self, position: Tensor) -> Tensor:
         """The weights that the position stands for, (n,) float64, summing to 1."""
@@ -99,10 +87,8 @@ def read_mixture(folder: str | Path) -> MixtureFile:
     """
     file = user_path(folder) / FILE
     content, members = read_members(file)
-    try:
+    with undamaged(file):
         weights = tuple(float(row["weight"]) for row in content["members"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{file}: damaged ({type(error).__name__}: {error}); restore it") from error
     return MixtureFile(members, weights)
 
 
@@ -131,6 +117,7 @@ def open_mixture(
     return engine
 
 
+@final
 class Token(MembersKind):
     """Averages of next-token distributions."""
 
@@ -151,6 +138,3 @@ class Token(MembersKind):
 
     def open(self, folder: Path, dtype: str, device: str, threads: int | None) -> Engine:
         return open_mixture(folder, dtype, device, threads)
-
-
-register(Token())

@@ -54,16 +54,17 @@ def ask_members(
     """
     columns, cuts = [], []
     for name, member in members.items():
-        found = member.score_tokens([(member.chat(context), continuation) for context, continuation in pairs])
-        for (context, _), scores in zip(pairs, found, strict=True):
-            if bool(scores.logprobs.isnan().any()):
+        scores = member.score_tokens([(member.chat(context), continuation) for context, continuation in pairs])
+        for (context, _), score in zip(pairs, scores, strict=True):
+            if bool(score.logprobs.isnan().any()):
                 raise UserError(f"{name}: gives NaN for the item that begins {context[:40]!r}; remove the member")
-        columns.append([scores.logprobs for scores in found])
-        cuts.append([scores.tokens for scores in found])
+        columns.append([score.logprobs for score in scores])
+        cuts.append([score.tokens for score in scores])
     n = len(pairs)
     if by_token and all(cut == cuts[0] for cut in cuts):
         owner = torch.tensor([k for k, tokens in enumerate(cuts[0]) for _ in tokens], dtype=torch.int64)
         table = torch.stack([torch.cat(column) for column in columns], dim=1)
         return OptionTable(table, owner, n, by_token=True)
-    whole = torch.stack([torch.stack([values.sum() for values in column]) for column in columns], dim=1)
-    return OptionTable(whole, torch.arange(n), n, by_token=False)
+    sums = [[values.sum() for values in column] for column in columns]
+    table = torch.stack([torch.stack(column) for column in sums], dim=1)
+    return OptionTable(table, torch.arange(n), n, by_token=False)

@@ -19,7 +19,7 @@ class Span:
 
 
 class Vocabulary:
-    """What a model's token ids stand for.
+    """A model's token ids and the bytes that they stand for.
 
     Args:
         tokens: bytes of each id; None (and empty) for ids that are no text.
@@ -41,11 +41,11 @@ class Vocabulary:
     def __init__(self, tokens: Sequence[bytes | None], ends: Iterable[int]) -> None:
         self.ends = np.array(sorted(ends), dtype=np.int64)
         closing = set(self.ends.tolist())
-        known = sorted((token, i) for i, token in enumerate(tokens) if token and i not in closing)
-        self.texts = [token for token, _ in known]
-        self.ids = np.array([i for _, i in known], dtype=np.int64)
+        pairs = sorted((token, i) for i, token in enumerate(tokens) if token and i not in closing)
+        self.texts = [token for token, _ in pairs]
+        self.ids = np.array([i for _, i in pairs], dtype=np.int64)
         # One row for each place in a token: its byte there, -1 behind its end. Sorted as Python sorts bytes.
-        self._bytes = np.full((max(map(len, self.texts), default=0) + 1, len(known)), -1, dtype=np.int16)
+        self._bytes = np.full((max(map(len, self.texts), default=0) + 1, len(pairs)), -1, dtype=np.int16)
         for k, token in enumerate(self.texts):
             self._bytes[: len(token), k] = np.frombuffer(token, dtype=np.uint8)
 
@@ -82,7 +82,7 @@ class Vocabulary:
             >>> Vocabulary([b"b", b"ab", None, b"a"], ends=[2]).cut(b"aab")
             [3, 1]
         """
-        found, at = [], 0
+        ids, at = [], 0
         while at < len(text):
             span, best = self.root, None
             while span.hi > span.lo and at + span.depth < len(text):
@@ -91,6 +91,6 @@ class Vocabulary:
                     best = span
             if best is None:
                 return None
-            found.append(int(self.ids[best.lo]))
+            ids.append(int(self.ids[best.lo]))
             at += best.depth
-        return found
+        return ids

@@ -24,10 +24,10 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     trial = settings.need_trial()
     chats = []
     for expert in experts:
-        own = trial.examples(expert.info.name)
-        if not own:
+        examples = trial.examples(expert.info.name)
+        if not examples:
             raise UserError(f"data-merge: no data of the expert {expert.info.name}; give them with `data` NAME=FILE")
-        chats += list(own)
+        chats += list(examples)
     random.Random(settings.seed).shuffle(chats)
     shape = next(iter(experts[0].info.modules.values()))
     with tempfile.TemporaryDirectory() as folder:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.adapter import Adapter
-from pyswarmopt_llm.models.training.gradients import Addition
+from pyswarmopt_llm.models.training.trainer import Addition
 from pyswarmopt_rivals.methods.changes import SideBySide, by_module
 from pyswarmopt_rivals.methods.method import Merged, Settings
 from pyswarmopt_rivals.methods.training.on_dev import train_on_dev

@@ -8,29 +8,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
 
 import torch
-from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.choices import EPOCHS, PASSES, Choices
-from pyswarmopt_llm.models.training.fit import Trained, fit, losses
-from pyswarmopt_llm.models.training.gradients import Addition, Gradients
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.training.choice_losses import choice_losses, choice_trainer
+from pyswarmopt_llm.models.training.trainer import Trainable
 from pyswarmopt_rivals.methods.method import Trial
-
-
-class Trainable(Protocol):
-    """A change of the resident model that is being trained; `tensors` are its leaves."""
-
-    tensors: Sequence[Tensor]
-
-    def additions(self) -> dict[str, Addition]:
-        """Module name -> what is added to its output."""
-
-    def patch(self) -> Patch:
-        """The change of weights as it is now."""
 
 
 def train_on_dev(trial: Trial, make: Callable[[], Trainable], rates: Sequence[float], seed: int) -> Patch:
@@ -48,15 +35,15 @@ def train_on_dev(trial: Trial, make: Callable[[], Trainable], rates: Sequence[fl
         return make().patch()
     validation = epochs * (PASSES + 1) * len(items)
     tried = min(len(rates), int((trial.items_left - epochs * PASSES * len(items)) / validation))
-    found: dict[tuple[float, int], float] = {}
+    scores: dict[tuple[float, int], float] = {}
     for rate in rates[:tried]:
         trial.spend(round(validation))
         held_out = _held_out(trial, items, make, rate, epochs, seed)
-        found |= {(rate, epoch): value for epoch, value in enumerate(held_out, start=1)}
-    rate, best = max(found, key=lambda setting: found[setting]) if found else (rates[0], epochs)
+        scores |= {(rate, epoch): score for epoch, score in enumerate(held_out, start=1)}
+    rate, best = max(scores, key=scores.__getitem__) if scores else (rates[0], epochs)
     trial.spend(round(best * PASSES * len(items)))
     change = make()
-    fit(Gradients(trial.engine), items, change.additions(), [Trained(change.tensors, rate)], epochs, seed, last=best)
+    choice_trainer(trial.engine, items, change, rate, epochs, seed).run(last=best)
     return change.patch()
 
 
@@ -64,18 +51,17 @@ def _held_out(
     trial: Trial, items: Sequence[Choices], make: Callable[[], Trainable], rate: float, epochs: int, seed: int
 ) -> list[float]:
     """Mean probability of the right answer after each epoch, over both halves, each by what the other trained."""
-    gradients, totals = Gradients(trial.engine), [0.0] * epochs
+    totals = [0.0] * epochs
     for held, rest in ((items[::2], items[1::2]), (items[1::2], items[::2])):
 
-        def look(epoch: int, loss: float, held: Sequence[Choices] = held) -> None:
-            totals[epoch - 1] += sum(_probabilities(gradients, held))
+        def look(epoch: int, _epochs: int, _loss: float, held: Sequence[Choices] = held) -> None:
+            totals[epoch - 1] += sum(_probabilities(trial.engine, held))
 
-        change = make()
-        fit(gradients, rest, change.additions(), [Trained(change.tensors, rate)], epochs, seed, after_epoch=look)
+        choice_trainer(trial.engine, rest, make(), rate, epochs, seed).run(on_round=look)
     return [total / len(items) for total in totals]
 
 
-def _probabilities(gradients: Gradients, items: Sequence[Choices]) -> Iterator[float]:
+def _probabilities(engine: TransformersEngine, items: Sequence[Choices]) -> Iterator[float]:
     with torch.no_grad():
-        for _, values in losses(gradients, items):
+        for values in choice_losses(engine, items):
             yield from values.neg().exp().tolist()

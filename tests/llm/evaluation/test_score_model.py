@@ -38,7 +38,7 @@ def scored(position: np.ndarray, items: int = 30) -> Scored:
 
 
 def literal(model: ScoreModel, seen: list[Scored], new: np.ndarray) -> tuple[float, float]:
-    """Mean and standard error at `new` by ordinary kriging as one bordered system (Santner et al. 2003, section 4.1)."""
+    """Mean and standard error at `new` by ordinary kriging as one bordered system (Santner et al. 2003)."""
     x = np.stack([candidate.position for candidate in seen])
     y = np.array([candidate.value for candidate in seen])
     n, correlation = len(x), Matern(model.kernel.length, nu=2.5)

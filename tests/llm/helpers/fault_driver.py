@@ -54,7 +54,7 @@ from pyswarmopt_llm.jobs.analyse.analyse import analyse
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.models.base import resolve_base
-from pyswarmopt_llm.spaces.load import load_engine
+from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare
 

@@ -18,8 +18,8 @@ from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
 from pyswarmopt_llm.models.base import load_model, resolve_base
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.training.choice_losses import choice_loss
 from pyswarmopt_llm.models.training.examples import training_items
-from pyswarmopt_llm.models.training.fit import loss
 from pyswarmopt_llm.models.training.train import TrainingOptions
 from pyswarmopt_llm.tasks import load_task
 from pyswarmopt_llm.tasks.builtin import builtin_examples
@@ -29,14 +29,14 @@ OPTIONS = TrainingOptions(rank=4, alpha=8, targets=("q_proj", "v_proj"), lr=0.02
 
 def test_the_files_choose_as_the_adapter_did_that_was_trained(tiny_base: Path, tmp_path: Path) -> None:
     items = load_task(str(write_task(tmp_path / "words.json", questions(24, 1), questions(2, 2)))).dev
-    losses: list[tuple[int, int, float]] = []
+    rounds: list[tuple[int, int, float]] = []
     out = tmp_path / "expert"
     done = train_on_options(
-        str(tiny_base), items, out, OPTIONS, dtype="float32", on_step=lambda *step: losses.append(step)
+        str(tiny_base), items, out, OPTIONS, dtype="float32", on_step=lambda *step: rounds.append(step)
     )
-    assert [step[:2] for step in losses] == [(epoch, 6) for epoch in range(1, 7)]
+    assert [step[:2] for step in rounds] == [(epoch, 6) for epoch in range(1, 7)]
     assert (done.examples, done.steps, done.name) == (24, 12, "expert")
-    assert done.train_loss_last == losses[-1][2] < 0.7 * done.train_loss_first
+    assert done.train_loss_last == rounds[-1][2] < 0.7 * done.train_loss_first
     # What the files hold lowers the loss of the very items, over all their options, by itself.
     model, tokenizer = load_model(resolve_base(str(tiny_base)), torch.float32)
     engine = TransformersEngine(model, tokenizer)
@@ -44,8 +44,8 @@ def test_the_files_choose_as_the_adapter_did_that_was_trained(tiny_base: Path, t
 
     def mean_loss(patch: Patch) -> float:
         engine.load(patch)
-        found = [loss(item, torch.as_tensor(engine.loglikelihood(item.pairs))) for item in choices]
-        return float(sum(found)) / len(found)
+        losses = [choice_loss(item, torch.as_tensor(engine.loglikelihood(item.pairs))) for item in choices]
+        return float(sum(losses)) / len(losses)
 
     assert mean_loss(Patch(low_rank=load_factors(read_adapter(out)))) < 0.7 * mean_loss(Patch())
     card = (out / "README.md").read_text()

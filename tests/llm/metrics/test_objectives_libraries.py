@@ -15,7 +15,7 @@ from search_helpers import WORDS, louder, small, swarm_llm
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.models.base import resolve_base
-from pyswarmopt_llm.spaces.load import load_engine
+from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.tasks import Item
 
 # evaluate

@@ -16,7 +16,7 @@ from pyswarmopt_llm.metrics.classifiers.reward import controllability, load_rewa
 from pyswarmopt_llm.metrics.judge.local import LocalJudge
 from pyswarmopt_llm.metrics.likelihoods import InversePerplexity, Truthfulness
 from pyswarmopt_llm.models.base import resolve_base
-from pyswarmopt_llm.spaces.load import load_engine
+from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.tasks import Item
 
 PROMPTS = [Item(str(i), text, None, "", plain=True) for i, text in enumerate(("Hello", "Why is the sky blue?", "2+2"))]

@@ -45,9 +45,9 @@ def peft_deltas(base: Path, adapter: Path) -> dict[str, torch.Tensor]:
 def test_factors_are_what_peft_adds(tiny_base: Path, make_expert: Callable[..., Path], options: dict) -> None:
     path = make_expert("expert", 7, **options)
     expected = peft_deltas(tiny_base, path)
-    found = load_factors(read_adapter(path))
-    assert found.keys() == expected.keys()
-    for name, change in found.items():
+    changes = load_factors(read_adapter(path))
+    assert changes.keys() == expected.keys()
+    for name, change in changes.items():
         assert change.b.dtype == change.a.dtype == torch.float32
         torch.testing.assert_close(change.dense(), expected[name], rtol=1e-6, atol=1e-6)
 

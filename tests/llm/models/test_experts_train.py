@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
 from pyswarmopt_llm.models.base import BaseModel, load_model, resolve_base
-from pyswarmopt_llm.models.training.chat_batches import encode_chat, left_padded, length_buckets
-from pyswarmopt_llm.models.training.train import TrainingOptions, mean_loss, train_expert, warmup_cosine
+from pyswarmopt_llm.models.training.chats import encode_chat, left_padded, length_buckets, mean_loss
+from pyswarmopt_llm.models.training.lora import Lora
+from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
+from pyswarmopt_llm.models.training.trainer import warmup_cosine
 
 
 def chat(question: str, answer: str) -> dict[str, Any]:
@@ -78,8 +80,8 @@ def test_batch_loss_is_that_of_single_unpadded_forwards(base: BaseModel) -> None
         logits = model(torch.tensor([c.ids])).logits[0]
         losses.append(F.cross_entropy(logits[-c.answer - 1 : -1], torch.tensor(c.ids[-c.answer :])).item())
     assert mean_loss(model, chats, tokenizer.pad_token_id) == pytest.approx(sum(losses) / 3, rel=1e-5)
-    batch = left_padded(chats, tokenizer.pad_token_id)
-    assert batch.positions[:, -1].tolist() == [len(c.ids) - 1 for c in chats]
+    inputs, _ = left_padded(chats, tokenizer.pad_token_id)
+    assert inputs["position_ids"][:, -1].tolist() == [len(c.ids) - 1 for c in chats]
 
 
 def test_schedule() -> None:
@@ -119,6 +121,43 @@ def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(base: BaseMo
     assert loss == pytest.approx(result.heldout_loss_expert, rel=2e-2)
     card = (tmp_path / "laugh" / "README.md").read_text()
     assert "laughter" in card and f"{result.heldout_loss_base:.4f}" in card
+
+
+def test_losses_are_those_of_plain_steps_on_peft_from_the_same_start(base: BaseModel, tmp_path: Path) -> None:
+    """One chat a step, in float32, without padding, hooks or shortened backward passes."""
+    import peft
+
+    targets = ("q_proj", "v_proj")
+    options = TrainingOptions(rank=2, alpha=4, lr=1e-2, epochs=1, batch_tokens=1, heldout=0, targets=targets, seed=5)
+    losses: list[float] = []
+    on_step = lambda step, steps, loss: losses.append(loss)  # noqa: E731
+    train_expert(base, EXAMPLES, tmp_path / "out", options, dtype=torch.float32, on_step=on_step)
+
+    model, tokenizer = load_model(base, torch.float32)
+    start = Lora.of_targets(model, targets, rank=2, scale=2.0, seed=5).patch().low_rank
+    config = peft.LoraConfig(r=2, lora_alpha=4, target_modules=list(targets))
+    plain = peft.get_peft_model(model, config)
+    names = {name: parameter for name, parameter in plain.named_parameters() if parameter.requires_grad}
+    for name, parameter in names.items():
+        if "lora_A" in name:
+            module = name.removeprefix("base_model.model.").removesuffix(".lora_A.default.weight")
+            parameter.data.copy_(start[f"{module}.weight"].a)
+    optimizer = torch.optim.AdamW(names.values(), lr=1.0, betas=(0.9, 0.98), weight_decay=0.0)
+    draws = random.Random(5)
+    chats = encode_chat(tokenizer, EXAMPLES, 448)
+    draws.shuffle(chats)
+    order = [batch[0] for batch in length_buckets([len(chat.ids) for chat in chats], 1, draws)]
+    expected = []
+    for step, index in enumerate(order):
+        optimizer.param_groups[0]["lr"] = 1e-2 * warmup_cosine(step, len(order))
+        ids, answer = torch.tensor([chats[index].ids]), chats[index].answer
+        loss = F.cross_entropy(plain(ids).logits[0, -answer - 1 : -1], ids[0, -answer:])
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(names.values(), 1.0)
+        optimizer.step()
+        expected.append(loss.item())
+    assert losses == pytest.approx(expected, rel=1e-3)
 
 
 def test_same_seed_same_files_and_another_seed_others(base: BaseModel, tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from engine_reference import load_tiny
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.training.fit import Trained, fit, loss, losses
-from pyswarmopt_llm.models.training.gradients import Gradients
+from pyswarmopt_llm.models.training.choice_losses import choice_loss, choice_losses, choice_trainer
 from pyswarmopt_llm.models.training.lora import Lora
+from pyswarmopt_llm.models.training.trainer import training
 
 MODULES = {f"model.layers.{i}.self_attn.{name}": (32, 32) for i in range(2) for name in ("q_proj", "o_proj")}
 ITEMS = [
@@ -38,21 +38,19 @@ def mean_loss(engine: TransformersEngine) -> float:
 
 
 def test_the_loss_of_an_answer_is_its_negative_log_likelihood() -> None:
-    assert loss(Choices((("q", "a"),), (3.0,), 0), torch.tensor([-2.5])).item() == 2.5
+    assert choice_loss(Choices((("q", "a"),), (3.0,), 0), torch.tensor([-2.5])).item() == 2.5
 
 
 def test_every_items_loss_is_that_of_the_engines_scores(engine: TransformersEngine) -> None:
-    gradients, found = Gradients(engine), torch.zeros(len(ITEMS), dtype=torch.float64)
-    with gradients.training({}), torch.no_grad():
-        for indices, values in losses(gradients, ITEMS):
-            found[indices] = values
-    assert found.mean().item() == pytest.approx(mean_loss(engine), abs=1e-5)
+    with training(engine.model, {}), torch.no_grad():
+        losses = torch.cat(list(choice_losses(engine, ITEMS)))
+    assert len(losses) == len(ITEMS) and losses.mean().item() == pytest.approx(mean_loss(engine), abs=1e-5)
 
 
 def test_what_is_trained_has_a_smaller_loss_as_weights_merged_into_the_model(engine: TransformersEngine) -> None:
     before = mean_loss(engine)
     lora = Lora(MODULES, rank=2, scale=2.0, seed=3)
-    history = fit(Gradients(engine), ITEMS, lora.additions(), [Trained(lora.tensors, 1e-2)], epochs=4, seed=0)
+    history = choice_trainer(engine, ITEMS, lora, lr=1e-2, epochs=4, seed=0).run()
     engine.load(lora.patch())
     assert len(history) == 4 and history[-1] < history[0]
     assert mean_loss(engine) < 0.8 * before
@@ -72,16 +70,16 @@ def test_a_step_follows_the_mean_gradient_at_most_1_long(
         return torch.optim.SGD(groups)
 
     monkeypatch.setattr(torch.optim, "AdamW", descent)
-    lora, gradients = Lora(MODULES, rank=2, scale=scale, seed=3), Gradients(engine)
+    lora = Lora(MODULES, rank=2, scale=scale, seed=3)
     before = [tensor.detach().clone() for tensor in lora.tensors]
-    with gradients.training(lora.additions()):
+    with training(engine.model, lora.additions()):
         total = torch.zeros((), dtype=torch.float64)
-        for _, values in losses(gradients, ITEMS[:7]):
+        for values in choice_losses(engine, ITEMS[:7]):
             total = total + values.sum()
         slopes = torch.autograd.grad(total / 7, list(lora.tensors))
     length = math.sqrt(sum(float((slope.double() ** 2).sum()) for slope in slopes))
     assert (length > 1) == (scale > 1), "one of the two is clipped"
-    fit(gradients, ITEMS[:7], lora.additions(), [Trained(lora.tensors, 0.5)], epochs=1, seed=0)
+    choice_trainer(engine, ITEMS[:7], lora, lr=0.5, epochs=1, seed=0).run()
     for old, new, slope in zip(before, lora.tensors, slopes, strict=True):
         torch.testing.assert_close(old - new.detach(), 0.5 * slope / max(1.0, length), rtol=1e-3, atol=1e-6)
     assert rates == [{"betas": (0.9, 0.98), "weight_decay": 0.0}]
@@ -97,7 +95,7 @@ def test_sixteen_items_are_a_step(engine: TransformersEngine, monkeypatch: pytes
 
     monkeypatch.setattr(torch.optim, "AdamW", lambda groups, **_: Watched(groups))
     lora = Lora(MODULES, rank=2, scale=2.0, seed=3)
-    fit(Gradients(engine), ITEMS, lora.additions(), [Trained(lora.tensors, 2.0)], epochs=3, seed=0)
+    choice_trainer(engine, ITEMS, lora, lr=2.0, epochs=3, seed=0).run()
     # One step of warm-up at the whole rate; then from 1 to .05 along half a cosine of five steps.
     cosine = [0.05 + 0.95 * (1 + math.cos(math.pi * k / 5)) / 2 for k in range(5)]
     assert steps == pytest.approx([2.0, *(2.0 * value for value in cosine)])
@@ -106,7 +104,7 @@ def test_sixteen_items_are_a_step(engine: TransformersEngine, monkeypatch: pytes
 def test_the_same_seed_trains_the_same_weights_and_another_does_not(engine: TransformersEngine) -> None:
     def trained(seed: int) -> torch.Tensor:
         lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
-        fit(Gradients(engine), ITEMS, lora.additions(), [Trained(lora.tensors, 1e-3)], epochs=1, seed=seed)
+        choice_trainer(engine, ITEMS, lora, lr=1e-3, epochs=1, seed=seed).run()
         return torch.cat([tensor.detach().flatten() for tensor in lora.tensors])
 
     before = torch.random.get_rng_state()
@@ -118,9 +116,9 @@ def test_stopping_early_leaves_what_the_longer_run_had_then(engine: Transformers
     seen: list[torch.Tensor] = []
     lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
     after = lambda *_: seen.append(torch.cat([t.detach().flatten().clone() for t in lora.tensors]))  # noqa: E731
-    fit(Gradients(engine), ITEMS, lora.additions(), [Trained(lora.tensors, 1e-3)], 3, seed=0, after_epoch=after)
+    choice_trainer(engine, ITEMS, lora, lr=1e-3, epochs=3, seed=0).run(on_round=after)
     lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
-    fit(Gradients(engine), ITEMS, lora.additions(), [Trained(lora.tensors, 1e-3)], 3, seed=0, last=2)
+    choice_trainer(engine, ITEMS, lora, lr=1e-3, epochs=3, seed=0).run(last=2)
     assert torch.equal(torch.cat([t.detach().flatten() for t in lora.tensors]), seen[1])
 
 
@@ -128,7 +126,7 @@ def test_gradients_of_a_step_are_those_of_the_mean_over_its_items_whatever_the_b
     def step(batch_tokens: int) -> torch.Tensor:
         engine = TransformersEngine(*load_tiny(tiny_base), batch_tokens=batch_tokens)
         lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
-        fit(Gradients(engine), ITEMS[:7], lora.additions(), [Trained(lora.tensors, 1e-3)], epochs=1, seed=0)
+        choice_trainer(engine, ITEMS[:7], lora, lr=1e-3, epochs=1, seed=0).run()
         return torch.cat([tensor.detach().flatten() for tensor in lora.tensors])
 
     torch.testing.assert_close(step(1), step(10**6), atol=2e-4, rtol=0)

@@ -12,7 +12,8 @@ from engine_reference import load_tiny
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.training.gradients import Gradients
+from pyswarmopt_llm.models.training.choice_losses import loglikelihoods
+from pyswarmopt_llm.models.training.trainer import training
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_rivals.methods.training.gradient import Mixture
 
@@ -30,31 +31,30 @@ def experts(tiny_experts: list[Path]) -> list[Adapter]:
     return [load_adapter(read_adapter(path)) for path in tiny_experts]
 
 
-def values(gradients: Gradients) -> torch.Tensor:
-    found = torch.zeros(len(PAIRS), dtype=torch.float64)
-    for indices, part in gradients.loglikelihood_by_batch(PAIRS):
-        found = found.index_add(0, torch.tensor(indices), part)
-    return found
+def values(engine: TransformersEngine) -> torch.Tensor:
+    result = torch.zeros(len(PAIRS), dtype=torch.float64)
+    for indices, part in loglikelihoods(engine, PAIRS):
+        result = result.index_add(0, torch.tensor(indices), part)
+    return result
 
 
 def test_without_a_change_they_are_the_engines_own(engine: TransformersEngine) -> None:
-    gradients = Gradients(engine)
-    with gradients.training({}), torch.no_grad():
-        assert values(gradients).tolist() == pytest.approx(engine.loglikelihood(PAIRS), abs=1e-4)
+    with training(engine.model, {}), torch.no_grad():
+        assert values(engine).tolist() == pytest.approx(engine.loglikelihood(PAIRS), abs=1e-4)
 
 
 @pytest.mark.parametrize("single", [True, False])
 def test_derivatives_by_coefficients_are_those_of_merged_models(
     engine: TransformersEngine, experts: list[Adapter], single: bool
 ) -> None:
-    mixture, gradients = Mixture(experts, single, engine.model), Gradients(engine)
-    with gradients.training(mixture.additions()):
-        (found,) = torch.autograd.grad(values(gradients).sum(), mixture.coefficients)
+    mixture = Mixture(experts, single, engine.model)
+    with training(engine.model, mixture.additions()):
+        (slopes,) = torch.autograd.grad(values(engine).sum(), mixture.coefficients)
     step, modules = 1e-3, sorted(experts[0].factors)
     for row, expert in [(0, 0), (0, 2)] if single else [(0, 0), (3, 1), (7, 2)]:
         moved = modules if single else [modules[row]]
         sums = [summed(engine, experts, {m: (expert, sign * step) for m in moved}) for sign in (1, -1)]
-        assert found[row, expert].item() == pytest.approx((sums[0] - sums[1]) / (2 * step), rel=0.01, abs=0.01)
+        assert slopes[row, expert].item() == pytest.approx((sums[0] - sums[1]) / (2 * step), rel=0.01, abs=0.01)
 
 
 def summed(engine: TransformersEngine, experts: list[Adapter], moved: dict[str, tuple[int, float]]) -> float:
@@ -87,7 +87,7 @@ def test_the_mixture_is_the_candidate_of_delta_space(experts: list[Adapter], eng
 def test_the_model_is_as_before_afterwards(engine: TransformersEngine, experts: list[Adapter]) -> None:
     model: Any = engine.model
     attention, before = model.config._attn_implementation, engine.loglikelihood(PAIRS)
-    with pytest.raises(ZeroDivisionError), Gradients(engine).training(Mixture(experts, True, model).additions()):
+    with pytest.raises(ZeroDivisionError), training(model, Mixture(experts, True, model).additions()):
         assert not any(parameter.requires_grad for parameter in model.parameters())
         raise ZeroDivisionError
     assert all(parameter.requires_grad for parameter in model.parameters())
@@ -97,8 +97,7 @@ def test_the_model_is_as_before_afterwards(engine: TransformersEngine, experts: 
 def test_a_change_adds_to_the_outputs_of_its_module_only(engine: TransformersEngine) -> None:
     name = "model.layers.0.self_attn.q_proj"
     b, a = torch.randn(32, 2, dtype=torch.float64), torch.randn(2, 32, dtype=torch.float64)
-    gradients = Gradients(engine)
-    with gradients.training({name: lambda x: x @ a.T @ b.T}), torch.no_grad():
-        found = values(gradients).tolist()
+    with training(engine.model, {name: lambda x: x @ a.T @ b.T}), torch.no_grad():
+        expected = values(engine).tolist()
     engine.load(Patch(low_rank={f"{name}.weight": LowRank(b=b, a=a)}))
-    assert found == pytest.approx(engine.loglikelihood(PAIRS), abs=1e-4)
+    assert engine.loglikelihood(PAIRS) == pytest.approx(expected, abs=1e-4)

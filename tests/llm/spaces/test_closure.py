@@ -24,7 +24,7 @@ OTHERS = (
     *("metrics.text", "metrics.nlgraph", "metrics.likelihoods", "metrics.abstention", "reporting.tracking"),
     *("tasks.builtin", "tasks.published", "tasks.hub", "jobs.evaluate", "jobs.search.grid.draws", "jobs.dry_run"),
 )
-TRAINING = ("spaces.delta", "models.training", "evaluation.surrogate", "jobs.search.train")
+TRAINING = ("spaces.delta", "models.training", "evaluation.surrogate", "jobs.search.train", "jobs.search.cross_fitting")
 CODE = (
     "import json, sys; from pyswarmopt_llm import SearchConfig, search; "
     "search(SearchConfig(**json.loads(sys.argv[1]))); print('MODULES', *sys.modules)"

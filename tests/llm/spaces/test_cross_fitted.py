@@ -10,11 +10,11 @@ from engine_reference import load_tiny
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.jobs.search.cross_fitting import not_worse, read_trained, train_on_dev
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.training.folds import folds, train_once
-from pyswarmopt_llm.spaces.cross_fitted import not_worse, read_trained, train_on_dev
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 
 CHOICES = [Choices(((f"Question {i}?", " red"), (f"Question {i}?", " blue")), (1.0, 1.0), i % 2) for i in range(10)]
@@ -22,15 +22,15 @@ CHOICES = [Choices(((f"Question {i}?", " red"), (f"Question {i}?", " blue")), (1
 
 def dense(experts: list[Adapter], weights: list[float], lora: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The weighted sum of the experts plus a change, as matrices."""
-    found = {
+    changes = {
         f"{module}.weight": torch.zeros(shape.weight_shape)
         for expert in experts
         for module, shape in expert.info.modules.items()
     }
     for expert, weight in zip(experts, weights, strict=True):
         for module, part in expert.factors.items():
-            found[f"{module}.weight"] += weight * part.scale * part.b @ part.a
-    return {name: change + lora.get(name, 0.0) for name, change in found.items()}
+            changes[f"{module}.weight"] += weight * part.scale * part.b @ part.a
+    return {name: change + lora.get(name, 0.0) for name, change in changes.items()}
 
 
 def test_the_loras_are_trained_on_top_of_the_mixture_and_added_to_it(

@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.spaces import SpaceKind, build_space, register, space_kind
-from pyswarmopt_llm.spaces.delta import Delta
+from pyswarmopt_llm.spaces.one_base import AdapterKind
 
 PAGE = Path(__file__).parents[3] / "docs" / "spaces.md"
 MODULE = "q_proj"
@@ -87,8 +87,13 @@ def test_without_its_import_there_is_no_such_space() -> None:
 
 
 def test_the_name_of_a_built_in_space_is_taken() -> None:
-    class Other(Delta):
-        """Not ours."""
+    class Other(AdapterKind):
+        """A kind of another package."""
+
+        name = "delta"
+
+        def rank(self, ranks: Sequence[int]) -> int:
+            return sum(ranks)
 
     with pytest.raises(ValueError, match="'delta' is the name of a built-in space"):
         register(Other())
@@ -119,5 +124,5 @@ def test_a_kind_is_imported_when_it_is_chosen() -> None:
         "there = lambda: 'pyswarmopt_groups.graph.space' in sys.modules; "
         "space_kind('factor'); before = there(); space_kind('graph'); print(before, there())"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.split() == ["False", "True"]
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.split() == ["False", "True"]

@@ -56,8 +56,8 @@ def weights_of(path: Path, dtype: torch.dtype = torch.bfloat16) -> Tensors:
 
 
 def full_space(base: Path, models: list[Path]) -> FullSpace:
-    found = resolve_base(str(base))
-    return FullSpace(found, inspect_models([str(m) for m in models], found), weights_of(base))
+    model = resolve_base(str(base))
+    return FullSpace(model, inspect_models([str(m) for m in models], model), weights_of(base))
 
 
 def test_fine_tunes_change_embeddings_and_norms(tiny_base: Path, models: list[Path]) -> None:
@@ -74,9 +74,9 @@ def test_a_candidate_is_the_weighted_sum_and_comes_out_again(tiny_base: Path, mo
     engine = TransformersEngine(model, tokenizer, stored=StoredTensors(resolve_base(str(tiny_base)).weight_files))
     for c in ([0.5, 0.2, 0.3], [1.4, -0.4, 0.0], [0.0, 1.0, 0.0]):
         engine.load(space.realise(torch.tensor(c).double()))
-        for name, found in model.named_parameters():
+        for name, weight in model.named_parameters():
             expected = sum(k * e[name].double() for k, e in zip(c, experts, strict=True))
-            torch.testing.assert_close(found.double(), expected, rtol=2**-8, atol=1e-6)
+            torch.testing.assert_close(weight.double(), expected, rtol=2**-8, atol=1e-6)
     assert all(torch.equal(w, weights_of(models[1])[name]) for name, w in model.named_parameters())
     assert not engine._weights._copies  # the base was in memory once all the time
     engine.load(Patch())
@@ -124,19 +124,19 @@ def test_stored_tensors_are_those_of_safetensors(models: list[Path]) -> None:
 def test_a_search_over_whole_models(tiny_base: Path, models: list[Path], tmp_path: Path) -> None:
     task = write_task(tmp_path / "words.json", questions(16, 1), questions(16, 2))
     config = small(tiny_base, models, [task], tmp_path / "r", space="full", max_iter=2)
-    found = search(config)
-    rows = [json.loads(line) for line in (found.run / "history.jsonl").read_text().splitlines()]
+    outcome = search(config)
+    rows = [json.loads(line) for line in (outcome.run / "history.jsonl").read_text().splitlines()]
     assert len({row["value"] for row in rows}) > 1
-    assert found.result["best_dev"] == max(row["value"] for row in rows)
-    engine = TransformersEngine(*load_tiny(found.run / "best", torch.bfloat16))
+    assert outcome.result["best_dev"] == max(row["value"] for row in rows)
+    engine = TransformersEngine(*load_tiny(outcome.run / "best", torch.bfloat16))
     from pyswarmopt_llm.metrics import Accuracy
     from pyswarmopt_llm.tasks import load_task
 
     for split in ("dev", "test"):
         score = Accuracy(load_task(str(task)).split(split), "likelihood", engine.chat)(engine)
-        assert score.value == found.result[f"best_{split}"]
-    (found.run / "result.json").unlink()
-    assert resume(found.run).result["best_test"] == found.result["best_test"]
+        assert score.value == outcome.result[f"best_{split}"]
+    (outcome.run / "result.json").unlink()
+    assert resume(outcome.run).result["best_test"] == outcome.result["best_test"]
 
 
 def test_models_that_do_not_fit_are_one_clear_line(
@@ -188,10 +188,10 @@ def test_a_result_of_limited_rank_is_scored_as_it_is(tiny_base: Path, tiny_exper
     task = write_task(tmp_path / "words.json", questions(16, 1), questions(16, 2))
     options = {"space": "delta", "max_iter": 2}
     whole = search(small(tiny_base, experts, [task], tmp_path / "w", **options)).result
-    found = search(small(tiny_base, experts, [task], tmp_path / "r", output_rank=2, **options))
-    cut = load_adapter(read_adapter(found.run / "best"))
+    outcome = search(small(tiny_base, experts, [task], tmp_path / "r", output_rank=2, **options))
+    cut = load_adapter(read_adapter(outcome.run / "best"))
     assert {shape.rank for shape in cut.info.modules.values()} == {2}
-    assert found.result["truncation"]["dev_before"] == whole["best_dev"]
+    assert outcome.result["truncation"]["dev_before"] == whole["best_dev"]
     lost = total = 0.0
     infos = [load_adapter(read_adapter(e)) for e in experts]
     for module, factors in cut.factors.items():
@@ -201,7 +201,7 @@ def test_a_result_of_limited_rank_is_scored_as_it_is(tiny_base: Path, tiny_exper
         error = torch.linalg.matrix_norm(full - factors.scale * factors.b.double() @ factors.a.double())
         assert float(error) == pytest.approx(float(values[2:].square().sum().sqrt()), rel=1e-3)
         lost, total = lost + float(error) ** 2, total + float(values.square().sum())
-    assert found.result["truncation"]["relative_error"] == pytest.approx((lost / total) ** 0.5, rel=1e-3)
+    assert outcome.result["truncation"]["relative_error"] == pytest.approx((lost / total) ** 0.5, rel=1e-3)
 
 
 def test_settings_that_do_not_go_together(tiny_base: Path, tmp_path: Path, tiny_experts: list[Path]) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
@@ -102,27 +101,6 @@ def test_the_base_is_named_by_whichever_expert_names_it(by_hand: Callable[..., P
     space = build_space("factor", [load_adapter(read_adapter(path)) for path in paths])
     space.save(torch.tensor([0.5, 0.5], dtype=torch.float64), tmp_path / "best")
     assert json.loads((tmp_path / "best" / "adapter_config.json").read_text())["base_model_name_or_path"] == "the/base"
-
-
-def test_nothing_is_overwritten(tiny_experts: list[Path], tmp_path: Path) -> None:
-    space = build_space("factor", [load_adapter(read_adapter(path)) for path in tiny_experts])
-    space.save(COEFFICIENTS, tmp_path / "best")
-    before = (tmp_path / "best" / "adapter_model.safetensors").read_bytes()
-    with pytest.raises(UserError, match="exists already"):
-        space.save(COEFFICIENTS.flip(0), tmp_path / "best")
-    assert (tmp_path / "best" / "adapter_model.safetensors").read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ["best"]
-
-
-def test_real_experts_read_back_to_the_bit(shared_experts: list[Path], tmp_path: Path) -> None:
-    """Experts of a real base, stored in bf16, in both spaces."""
-    experts = [load_adapter(read_adapter(path)) for path in shared_experts[:3]]
-    for name in ("factor", "delta"):
-        space = build_space(name, experts)
-        space.save(COEFFICIENTS, tmp_path / name)
-        read = load_factors(read_adapter(tmp_path / name))
-        for parameter, change in space.realise(COEFFICIENTS).low_rank.items():
-            assert torch.equal(read[parameter].dense(), change.dense())
 
 
 @pytest.mark.model

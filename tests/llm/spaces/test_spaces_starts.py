@@ -21,21 +21,21 @@ from pyswarmopt_llm.spaces.starts import check_start, starting_points, sums
 
 @given(st.integers(2, 12), st.integers(0, 30), st.integers(0, 99))
 def test_sums_are_positive_with_totals_within_bounds(n: int, count: int, seed: int) -> None:
-    found = sums(n, count, seed)
-    assert found.dtype == torch.float64 and bool((found >= 0).all())
-    totals = found.sum(-1)
+    weights = sums(n, count, seed)
+    assert weights.dtype == torch.float64 and bool((weights >= 0).all())
+    totals = weights.sum(-1)
     assert bool(((totals >= 0.5 - 1e-12) & (totals <= 1 + n / 3 + 1e-12)).all())
-    assert torch.equal(sums(n, count, seed), found)
+    assert torch.equal(sums(n, count, seed), weights)
 
 
 def test_totals_are_uniform_and_shares_uniform_on_the_simplex() -> None:
     """Kolmogorov and Smirnov's test; of three shares uniform on the simplex each is Beta(1, 2)."""
-    found = sums(3, 4000, 0).numpy()
-    totals = found.sum(1)
+    weights = sums(3, 4000, 0).numpy()
+    totals = weights.sum(1)
     assert stats.kstest(totals, stats.uniform(0.5, 1.5).cdf).pvalue > 0.01
-    for share in (found / totals[:, None]).T:
+    for share in (weights / totals[:, None]).T:
         assert stats.kstest(share, stats.beta(1, 2).cdf).pvalue > 0.01
-    assert abs(np.corrcoef(totals, found[:, 0] / totals)[0, 1]) < 0.05
+    assert abs(np.corrcoef(totals, weights[:, 0] / totals)[0, 1]) < 0.05
 
 
 def test_sums_where_weights_are_linear_in_the_coefficients(tiny_experts: list[Path]) -> None:
@@ -49,9 +49,9 @@ def test_sums_where_weights_are_linear_in_the_coefficients(tiny_experts: list[Pa
         ("segments", delta, False),
         ("even", delta, True),
     ):
-        found = starting_points(space, start, n + 5, 3)
-        assert torch.equal(found[:n], torch.eye(n, dtype=torch.float64))
-        assert len(found) == (n + 5 if summed else n)  # segments are drawn by the optimizer
+        positions = starting_points(space, start, n + 5, 3)
+        assert torch.equal(positions[:n], torch.eye(n, dtype=torch.float64))
+        assert len(positions) == (n + 5 if summed else n)  # segments are drawn by the optimizer
     assert len(starting_points(delta, "sums", 1, 0)) == n
     even = starting_points(delta, "even", n + 5, 3)[n:]
     assert even[:3].sum(1).tolist() == pytest.approx([0, 1, n]) and len({tuple(x) for x in even[:3].tolist()}) == 3

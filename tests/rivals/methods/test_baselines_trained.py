@@ -141,16 +141,18 @@ def test_the_rate_and_the_epoch_with_the_best_held_out_probability_are_used(monk
     table = {0.1: [0.3, 0.4, 0.5, 0.4], 0.2: [0.3, 0.9, 0.5, 0.4]}
     calls: list[tuple[float, int, int | None]] = []
 
-    def fit(_: object, items: list[Any], __: object, trained: Any, epochs: int, ___: int, last: int | None = None,
-            after_epoch: Any = None) -> None:  # fmt: skip
-        calls.append((trained[0].lr, len(items), last))
-        for epoch in range(1, epochs + 1):
-            now.update(rate=trained[0].lr, epoch=epoch)
-            if after_epoch:
-                after_epoch(epoch, 0.0)
+    def trainer(_: object, items: list[Any], __: object, lr: float, epochs: int, seed: int) -> Any:
+        def run(last: int | None = None, on_round: Any = None) -> None:
+            calls.append((lr, len(items), last))
+            for epoch in range(1, epochs + 1):
+                now.update(rate=lr, epoch=epoch)
+                if on_round:
+                    on_round(epoch, epochs, 0.0)
+
+        return SimpleNamespace(run=run)
 
     now: dict[str, Any] = {}
-    monkeypatch.setattr(on_dev, "fit", fit)
+    monkeypatch.setattr(on_dev, "choice_trainer", trainer)
     monkeypatch.setattr(on_dev, "_probabilities", lambda _, items: [table[now["rate"]][now["epoch"] - 1]] * len(items))
     items = [Choices((("a", "b"),), (1.0,), 0)] * 10
     resident: Any = Resident(SimpleNamespace(model=None), items, 10**4)  # type: ignore[arg-type]

@@ -61,15 +61,15 @@ class Aligner:
         self._bytes = np.full((len(texts), int(self._lengths.max())), -1, dtype=np.int16)
         for k, text in enumerate(texts):
             self._bytes[k, : len(text)] = np.frombuffer(text, dtype=np.uint8)
-        self._found: dict[bytes, int] = {}
+        self._nearest: dict[bytes, int] = {}
 
     def nearest(self, text: bytes) -> int:
         """Index of the nearest text."""
         if text in self._exact:
             return self._exact[text]
-        if text not in self._found:
-            self._found[text] = int(self.distances(text).argmin())
-        return self._found[text]
+        if text not in self._nearest:
+            self._nearest[text] = int(self.distances(text).argmin())
+        return self._nearest[text]
 
     def distances(self, text: bytes) -> NDArray[np.int64]:
         """Levenshtein distance of each text to `text`: Wagner and Fischer's table, all texts at once."""

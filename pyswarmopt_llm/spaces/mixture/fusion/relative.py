@@ -57,9 +57,9 @@ class RelativeRepresentations:
         pairs = zip(self._weights, decoders, self._relative, strict=True)
         aim = sum((weight * (as_row(decoder) @ r) for weight, decoder, r in pairs), torch.zeros(()))
         start = as_row(decoders[self._main])
-        found = search(start / start.sum(), aim / aim.sum(), self._relative[self._main], self._rate)
-        best = int(found.argmax())
-        return self._texts[best] if (1.0 - end) * float(found[best]) > end else None
+        result = search(start / start.sum(), aim / aim.sum(), self._relative[self._main], self._rate)
+        best = int(result.argmax())
+        return self._texts[best] if (1.0 - end) * float(result[best]) > end else None
 
 
 def as_row(decoder: IncrementalDecoder) -> Tensor:

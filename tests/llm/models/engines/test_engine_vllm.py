@@ -18,7 +18,7 @@ from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.models.adapters.adapter import load_factors
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.base import load_tokenizer, resolve_base
-from pyswarmopt_llm.spaces.load import load_engine
+from pyswarmopt_llm.models.engines.load import load_engine
 
 PAIRS = [("amber birch", " cedar"), ("delta", " ember fjord"), ("grove?", " heath")]
 

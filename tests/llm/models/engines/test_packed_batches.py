@@ -15,7 +15,8 @@ from torch import Tensor
 from pyswarmopt_llm.common.interfaces import HeldOut, LowRank, Patch
 from pyswarmopt_llm.models.engines.packed_attention import _MODELS
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.training.gradients import Gradients
+from pyswarmopt_llm.models.training.choice_losses import loglikelihoods
+from pyswarmopt_llm.models.training.trainer import training
 
 Pair = tuple[str, str]
 TOLERANCE = 2e-5  # models compute in float64, only logits are normalised in float32
@@ -136,9 +137,9 @@ def test_gradients_are_those_of_a_padded_pass(tiny: tuple[Any, Any], batch_token
     weights = torch.randn(len(EVERYTHING), dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     expected = gradients_of_padded_pass(tiny, {"a": start.a, "b": start.b}, weights)
     a, b = start.a.clone().requires_grad_(), start.b.clone().requires_grad_()
-    gradients = Gradients(TransformersEngine(copy.deepcopy(tiny[0]), tiny[1], batch_tokens))
-    with gradients.training({NAME: lambda x: x @ a.T @ b.T}):
-        for indices, values in gradients.loglikelihood_by_batch(EVERYTHING):
+    engine = TransformersEngine(copy.deepcopy(tiny[0]), tiny[1], batch_tokens)
+    with training(engine.model, {NAME: lambda x: x @ a.T @ b.T}):
+        for indices, values in loglikelihoods(engine, EVERYTHING):
             (values * weights[list(indices)]).sum().backward()
     for found, right in zip((a.grad, b.grad), expected, strict=True):
         torch.testing.assert_close(found, right, atol=1e-5, rtol=1e-5)
@@ -151,8 +152,8 @@ def test_values_and_gradients_are_bit_identical_when_repeated(tiny: tuple[Any, A
 
     def once() -> list[Any]:
         found: list[Any] = [engine.loglikelihood(EVERYTHING)]
-        with Gradients(engine).training({NAME: lambda x: x @ a.T @ b.T}):
-            for indices, values in Gradients(engine).loglikelihood_by_batch(EVERYTHING):
+        with training(engine.model, {NAME: lambda x: x @ a.T @ b.T}):
+            for indices, values in loglikelihoods(engine, EVERYTHING):
                 slopes = torch.autograd.grad(values.sum(), (a, b))
                 found.append((indices, values.tolist(), *(slope.tolist() for slope in slopes)))
         return found

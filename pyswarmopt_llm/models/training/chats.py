@@ -1,13 +1,15 @@
-"""Chat examples as token batches for training: encoding, length buckets, left padding."""
+"""Train on chats: encoding, steps of chats of about equal length, and the loss of the last turn."""
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
@@ -22,23 +24,6 @@ class ChatTokens:
 
     ids: list[int]
     answer: int
-
-
-@dataclass(frozen=True)
-class ChatBatch:
-    """Left-padded chats: all answers end in the last column.
-
-    Attributes:
-        ids: (N, T) token ids.
-        attention: (N, T), 1 on tokens and 0 on padding.
-        positions: (N, T) position ids, 0 at each chat's first token.
-        answers: (N, T) bool, true on target tokens.
-    """
-
-    ids: Tensor
-    attention: Tensor
-    positions: Tensor
-    answers: Tensor
 
 
 def encode_chat(tokenizer: Any, examples: Sequence[Mapping[str, Any]], max_len: int) -> list[ChatTokens]:
@@ -84,6 +69,35 @@ def _messages(example: Mapping[str, Any], number: int) -> Sequence[Mapping[str, 
     return messages
 
 
+def chat_steps(
+    chats: Sequence[ChatTokens],
+    max_tokens: int,
+    epochs: float,
+    batch_tokens: int,
+    draws: random.Random,
+) -> list[list[ChatTokens]]:
+    """The chats of each step, epoch after epoch, until the budget of tokens or epochs is spent.
+
+    Args:
+        chats: to train on; at least one.
+        max_tokens: budget in tokens, padding excluded.
+        epochs: maximum number of passes over the chats.
+        batch_tokens: tokens per step, padding included.
+        draws: of the order.
+    """
+    lengths = [len(chat.ids) for chat in chats]
+    budget = min(max_tokens, epochs * sum(lengths))
+    steps: list[list[ChatTokens]] = []
+    tokens = 0
+    while tokens < budget:
+        for batch in length_buckets(lengths, batch_tokens, draws):
+            steps.append([chats[index] for index in batch])
+            tokens += sum(lengths[index] for index in batch)
+            if tokens >= budget:
+                break
+    return steps
+
+
 def length_buckets(lengths: Sequence[int], batch_tokens: int, rng: random.Random) -> list[list[int]]:
     """One epoch as batches of example indices, each of at most `batch_tokens` tokens with padding.
 
@@ -108,8 +122,14 @@ def length_buckets(lengths: Sequence[int], batch_tokens: int, rng: random.Random
     return batches
 
 
-def left_padded(chats: Sequence[ChatTokens], pad: int) -> ChatBatch:
-    """Chats as one batch, padded on the left so that only the last columns need logits."""
+def left_padded(chats: Sequence[ChatTokens], pad: int) -> tuple[dict[str, Tensor], Tensor]:
+    """Chats as one batch, padded on the left so that only the last columns need logits.
+
+    Returns:
+        ``input_ids``, ``attention_mask`` (0 on padding) and ``position_ids`` (0 at each chat's first
+        token), (N, T) each; and which tokens are answers, (N, T) bool. All answers end in the last
+        column.
+    """
     width = max(len(chat.ids) for chat in chats)
     ids = torch.full((len(chats), width), pad)
     attention = torch.zeros((len(chats), width), dtype=torch.long)
@@ -118,4 +138,44 @@ def left_padded(chats: Sequence[ChatTokens], pad: int) -> ChatBatch:
         ids[row, width - len(chat.ids) :] = torch.tensor(chat.ids)
         attention[row, width - len(chat.ids) :] = 1
         answers[row, width - chat.answer :] = True
-    return ChatBatch(ids, attention, (attention.cumsum(1) - 1).clamp(min=0), answers)
+    positions = (attention.cumsum(1) - 1).clamp(min=0)
+    inputs = {"input_ids": ids, "attention_mask": attention, "position_ids": positions}
+    return inputs, answers
+
+
+def chat_losses(model: Any, pad: int, chats: Sequence[ChatTokens]) -> Iterator[Tensor]:
+    """Mean loss over the answer tokens of each chat, in nats: short answers count like long ones.
+
+    Args:
+        model: a transformers causal LM.
+        pad: id of the padding token.
+        chats: one batch.
+
+    Yields:
+        (N,) float32, once.
+    """
+    device = model.device
+    inputs, answers = left_padded(chats, pad)
+    inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
+    # Answers end in the last column: only these need logits, and the column before them.
+    width = max(chat.answer for chat in chats)
+    # As a tensor, not as a number: a slice of the hidden states is not contiguous, and on CPU the
+    # output layer would then copy its whole weight for every row of the batch.
+    columns = torch.arange(answers.shape[1] - width - 1, answers.shape[1], device=device)
+    logits = model(**inputs, use_cache=False, logits_to_keep=columns).logits[:, :-1]
+    answers = answers[:, -width:].to(device)
+    ids = inputs["input_ids"][:, -width:][answers]
+    losses = torch.zeros(answers.shape, device=device)
+    losses[answers] = F.cross_entropy(logits[answers].float(), ids, reduction="none")
+    yield losses.sum(1) / answers.sum(1)
+
+
+@torch.no_grad()
+def mean_loss(model: Any, chats: Sequence[ChatTokens], pad: int) -> float:
+    """Mean loss over chats; nan if there are none."""
+    by_length = sorted(chats, key=lambda chat: len(chat.ids))
+    total = 0.0
+    for start in range(0, len(chats), 8):
+        for values in chat_losses(model, pad, by_length[start : start + 8]):
+            total += float(values.sum())
+    return total / len(chats) if chats else math.nan
