@@ -84,8 +84,9 @@ class Full:
         """None."""
         return iter(())
 
-    def choice(self, floor: float) -> None:
-        """The optimizer's best."""
+    def choice(self, floor: float) -> Tensor | None:
+        """None: the optimizer's best."""
+        return None
 
 
 class Screened:
