@@ -372,8 +372,9 @@ class Search:
             sample = self._final_sample(x, self._resampler) if final else self._resampler.sample(x)
             fun, stderr, n = self._sign * sample.mean if sample.n else fun, sample.stderr, sample.n
         elif final:
-            known = not math.isnan(self._best.cost)
-            fun = self._evaluator.confirm(x, self._sign * self._best.cost if known else fun, known)
+            cost = self._best.cost
+            value = self._sign * cost if math.isfinite(cost) else fun
+            fun = self._evaluator.confirm(x, value, known=not math.isnan(cost))
         return Result(
             x=x,
             fun=fun,
