@@ -60,7 +60,6 @@ class Buffers:
 
     Attributes:
         in_numpy: whether NumPy can work on the tensors: those on the CPU, of a dtype that it has.
-        plain: whether each array is contiguous; known after `arrays`.
     """
 
     def __init__(self, state: State) -> None:
@@ -72,7 +71,6 @@ class Buffers:
         """Forget everything about a former population."""
         self._viewed: tuple[Any, ...] = (None,) * 5  # the tensors of which `_arrays` are views
         self._arrays: Snapshot
-        self.plain = False
         self._copied: tuple[Tensor | None, npt.NDArray[Any]] = None, np.empty(0)
         self._lender = Lender()
         self.arrays()  # the views of the former population would keep its memory
@@ -93,7 +91,6 @@ class Buffers:
             self._viewed = st.positions, st.velocities, st.best_positions, st.leader_position, st.worst_position
             x, v, p, g, w = (tensor.numpy() for tensor in self._viewed)
             self._arrays = Snapshot(x, v, p, g[None], w[None])
-            self.plain = all(array.flags.c_contiguous for array in self._arrays)
         return self._arrays
 
     def hand_out(self) -> Tensor:

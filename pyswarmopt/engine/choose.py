@@ -1,7 +1,7 @@
-"""The choice of a backend for each update of a swarm: `reference`, `chunked` NumPy or compiled loops.
+"""The choice of a backend for each update of a swarm: `reference` or `chunked` NumPy.
 
-A sum of terms in float32 or float64 on the CPU moves by compiled loops where these know its terms and pay, else in
-NumPy; every other swarm moves by `reference`. All of them draw the same random numbers and give the same results.
+A sum of terms in float32 or float64 on the CPU moves in NumPy, every other swarm by `reference`. Both draw the same
+random numbers and give the same results.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.state import State, entries_under
 from pyswarmopt.base.storage import copied, empty
-from pyswarmopt.engine import chunked, compiled, reference
+from pyswarmopt.engine import chunked, reference
 from pyswarmopt.engine.buffers import Buffers
-from pyswarmopt.engine.numba.loader import Compiler, Loops
 from pyswarmopt.engine.random_factors import FACTORS, Factors
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.boundary import Box
@@ -28,8 +27,6 @@ from pyswarmopt.parts.velocity import BlockRule, Snapshot
 
 SMALL = 2**12  # numbers in a swarm, up to which all factors are drawn before the move
 ONE_BLOCK = [chunked.WHOLE]
-COMPILED_FROM = 2**17  # numbers in a swarm, from which on it pays to load the loops for it alone
-COMPILER = Compiler()  # of this process: its swarms share the loops, and the count of moves after which these pay
 
 
 class Update:
@@ -53,9 +50,8 @@ class Update:
         self._scope = getattr(recipe.velocity, "looks_at", "all")
         self._in_numpy = self.buffers.in_numpy and self._scope != "all"
         dtype = self.buffers.arrays().x.dtype if self._in_numpy else np.float64
-        self._factors = Factors(generator, dtype, COMPILER)
+        self._factors = Factors(generator, dtype)
         self._factors.load(entries_under(FACTORS, saved or {}))
-        self._places = compiled.places_of(recipe.velocity)
 
     def factors(self) -> dict[str, Any]:
         """The random factors drawn ahead, as entries of a saved state."""
@@ -69,7 +65,7 @@ class Update:
         if self._in_numpy:
             self._move_arrays(st, out)
         else:
-            reference.move(st, self._recipe, self._factors, self._generator, self._box, out=out)
+            reference.move(st, self._recipe, self._factors, self._generator, self._box, out)
         st.positions = out
 
     def _move_arrays(self, st: State, out: Tensor) -> None:
@@ -90,45 +86,17 @@ class Update:
             rule, Snapshot(x, v, p, g, w), rows, c, step, new_x, self._box, self._recipe.boundary, self._generator
         )
         factors = None if small or not rule.sum.per_coordinate else self._factors
-        cut = ONE_BLOCK if small else chunked.blocks_of(*x.shape, self._scope)
-        loops = self._loops(small, rule)
-        if loops is None or self._places is None:
-            chunked.move(m, factors, cut)
-        elif small:
-            compiled.small_move(loops, m, self._places)
-        else:
-            compiled.large_move(loops, m, self._places, factors, cut)
-
-    def _loops(self, small: bool, rule: BlockRule) -> Loops | None:
-        """The compiled loops, if they can make this move and pay."""
-        if small:
-            loops = COMPILER.for_small()
-        elif self._places is None or (rule.sum.normalise and rule.sum.per_coordinate):
-            return None
-        else:
-            loops = COMPILER.load() if self._state.positions.numel() >= COMPILED_FROM else COMPILER.loops
-        return loops if self.buffers.plain else None
+        chunked.move(m, factors, ONE_BLOCK if small else chunked.blocks_of(*x.shape, self._scope))
 
     def move_one(self, i: int) -> None:
         """Move particle i alone, with the schedules at the move of the present round."""
-        alone = Factors(self._generator, compiler=COMPILER, most_moves=1)
-        reference.move(self._state, self._recipe, alone, self._generator, self._box, slice(i, i + 1))
+        reference.move_one(self._state, self._recipe, i, self._generator, self._box)
 
     # ---- remember ----
 
     def remember(self, costs: Floats, evaluated: Bools | None) -> None:
         """Take in the costs of one iteration, (N,); see `reference.remember`."""
-        st, at, loops = self._state, self.buffers.arrays(), COMPILER.loops
-        all_count = evaluated is None or self._recipe.repeat_dropped
-        if loops is not None and all_count and self.buffers.plain and self.buffers.in_numpy:
-            known = costs if evaluated is None else np.where(evaluated, costs, st.costs)
-            best, worst = loops.remember(at.x, at.p, known, st.best_costs, st.stagnation, st.age > 0)
-            if best >= 0:
-                st.costs = known
-                reference.remember_extremes(st, self._recipe, at, (known, best), (known, worst))
-                st.count(evaluated)
-                return
-        reference.remember(st, self._recipe, at, costs, evaluated)
+        reference.remember(self._state, self._recipe, self.buffers.arrays(), costs, evaluated)
 
     def revalue(self, best_costs: Floats, best_cost: float) -> None:
         """Replace the costs at p, (N,), finite or +inf; g and the best of all follow.
