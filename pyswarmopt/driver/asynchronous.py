@@ -40,8 +40,8 @@ class AsynchronousSearch(Search):
     _swarm: Swarm  # particles move one by one
     _judge: ByOrder
 
-    def __init__(self, options: Options) -> None:
-        super().__init__(options)
+    def __init__(self, options: Options, maximize: bool = False) -> None:
+        super().__init__(options, maximize)
         if options.noisy:
             raise ValueError("asynchronous=True cannot be noisy=True: bests are evaluated again after whole iterations")
         if options.vectorized is True:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.driver.history import History, ParticleRecord
-from pyswarmopt.driver.importance import main_effects
+from pyswarmopt.driver.problem.importance import main_effects
 from pyswarmopt.driver.problem.space import Space
 from pyswarmopt.parts import stopping
 
@@ -111,8 +111,8 @@ class Result(Mapping[str, Any]):
     def importance(self) -> dict[str, float]:
         """How much each parameter matters by itself, as shares that add up to 1, the largest first.
 
-        These are the main effects of `pyswarmopt.driver.importance.main_effects`. Without ``space=`` parameters are
-        called x0, x1, ..., and their ranges are those of the evaluated points.
+        These are the main effects of `pyswarmopt.driver.problem.importance.main_effects`. Without
+        ``space=`` parameters are called x0, x1, ..., and their ranges are those of the evaluated points.
 
         Raises:
             ValueError: the evaluated points were not kept, as they are with ``space=`` or ``history="particles"``.

@@ -70,7 +70,7 @@ def velocities(s: Snapshot, recipe: Recipe, factors: Factors, k: int, generator:
 def step(
     x: Tensor, v: Tensor, recipe: Recipe, k: int, generator: torch.Generator, box: Box | None
 ) -> tuple[Tensor, Tensor]:
-    """``x <- x + lambda v``, lambda after k times ``lambda <- phi_lambda lambda``, and what the walls make of x and v."""
+    """``x <- x + lambda v``, then the walls; lambda is that after k times ``lambda <- phi_lambda lambda``."""
     x = x + recipe.schedule(k) * v
     return (x, v) if box is None else recipe.boundary(x, v, box, generator)
 
@@ -87,10 +87,7 @@ def move_one(state: State, recipe: Recipe, i: int, generator: torch.Generator, b
     else:
         g = topology(seen_by, generator)
         g = g[row] if alone and len(g) > 1 else g
-    if alone:
-        s = Snapshot(s.x[row], s.v[row], s.p[row], g, s.w)
-    else:
-        s = s._replace(g=g)
+    s = Snapshot(s.x[row], s.v[row], s.p[row], g, s.w) if alone else s._replace(g=g)
     v = velocities(s, recipe, Factors(generator, most_moves=1), k, generator)
     x, v = (s.x, v) if alone else (s.x[row], v[row])
     x, v = step(x, v, recipe, k, generator, box)

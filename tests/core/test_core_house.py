@@ -22,7 +22,7 @@ MOST_ENTRIES = 12
 MOST_ARGUMENTS = 8
 # Signatures that users rely on.
 LONG = {
-    "minimize", "minimize_multi", "Swarm.__init__", "compose", "model_swarms", "surrogate", "SwarmSearchCV.__init__",
+    "minimize_multi", "Swarm.__init__", "compose", "model_swarms", "surrogate", "SwarmSearchCV.__init__",
 }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from pyswarmopt.driver.options import Options, in_coordinates
 from pyswarmopt.driver.problem.constraints import Constraints
 from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.driver.result import FAILED, INTERRUPTED, MESSAGES, keep_in, wants_to_stop
-from pyswarmopt.driver.same_objective import check_value, source_digest, warn_of_source
+from pyswarmopt.driver.start import check_value
 from pyswarmopt.driver.workers import MapLike
 from pyswarmopt.parts.bounds import read_bounds
 
@@ -123,7 +123,6 @@ def minimize_multi(
         "constraints": constraints is not None,
         **({} if names is None else {"space": names.describe()}),
     }
-    source = None if path is None else source_digest(fun)
     calls = 0
 
     def result(message: str) -> MultiResult:
@@ -135,7 +134,7 @@ def minimize_multi(
         swarm.evaluate()
         calls = evaluator.calls
         if path is not None:
-            checkpoints.write(path, {**swarm.state_dict(), "problem": json.dumps(problem), "source": source})
+            checkpoints.write(path, {**swarm.state_dict(), "problem": json.dumps(problem)})
 
     @contextmanager
     def kept() -> Iterator[None]:
@@ -149,7 +148,7 @@ def minimize_multi(
     def run() -> str:
         nonlocal calls
         if path is not None and os.path.lexists(path):
-            _resume(path, swarm, checkpoints.read_search(path, problem), source)
+            _resume(path, swarm, checkpoints.read_search(path, problem))
             calls = evaluator.calls
         with kept(), evaluator.workers:
             if not swarm.evaluated:
@@ -168,14 +167,13 @@ def minimize_multi(
         return replace(result(MESSAGES[INTERRUPTED]), success=False)
 
 
-def _resume(path: Path, swarm: MultiSwarm, saved: dict[str, Any], source: str | None) -> None:
+def _resume(path: Path, swarm: MultiSwarm, saved: dict[str, Any]) -> None:
     """Go on from there, if the objective is the same."""
     with checkpoints.taking_over(path):
         swarm.load_state_dict(saved)
-    known = swarm.evaluate_again()
-    if known is not None:
-        check_value(path, *known)
-    warn_of_source(path, saved.get("source"), source)
+    again = swarm.evaluate_again()
+    if again is not None:
+        check_value(path, *again)
 
 
 __all__ = ["MultiResult", "minimize_multi"]
