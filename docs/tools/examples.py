@@ -18,6 +18,10 @@ class Examples(griffe.Extension):
 
     def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:
         """Called for the package as a whole: two functions take the fields of one class."""
-        if pkg.name == "pyswarmopt":
-            for name in ("minimize", "maximize"):
-                pkg[f"_minimize.{name}"].parameters = pkg["driver.options.Options"].parameters
+        if pkg.name != "pyswarmopt":
+            return
+        kind = griffe.ParameterKind.positional_or_keyword
+        fields = pkg["driver.options.Options"].attributes.values()
+        parameters = [griffe.Parameter(f.name, annotation=f.annotation, kind=kind, default=f.value) for f in fields]
+        for name in ("minimize", "maximize"):
+            pkg[f"_minimize.{name}"].parameters = griffe.Parameters(*parameters)
