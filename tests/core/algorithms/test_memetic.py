@@ -163,7 +163,7 @@ def test_a_noisy_search_goes_on_from_every_state_it_was_saved_in():
         before = play(first, cut, errors)
         second.load_state_dict(first.state_dict())
         assert before + play(second, 45 - cut, errors) == whole
-    assert second._search._turn == "swarm"
+    assert second._search._progress.turn == "swarm"
 
 
 # --- separability and axes ---
@@ -426,7 +426,7 @@ def test_a_population_is_that_of_the_first_swarm():
     sizes = []
     for _ in range(600):
         x = search.ask()
-        sizes += [len(x)] if search._search._turn == "swarm" else []
+        sizes += [len(x)] if search._search._progress.turn == "swarm" else []
         search.tell(x, coupled(x))
     assert sizes[0] == 17 and set(sizes) <= {17, 34, 68}
     assert pso.minimize(bowl, [(-5, 5)] * 5, population=20, max_evals=1000, seed=0).fun < 1e-20
@@ -468,7 +468,7 @@ def test_many_coordinates_need_no_matrices():
 
 def test_a_budget_too_small_for_gradients_goes_to_the_swarm():
     search = Search(Options(bowl, [(-5, 5)] * 400, max_evals=800, seed=0))
-    assert search.run().nfev == 800 and search._swarm._spent["descent"] == 0
+    assert search.run().nfev == 800 and search._swarm._progress.spent["descent"] == 0
 
 
 def test_a_limited_memory_descent_takes_the_steps_of_bfgs_while_it_remembers_all():
