@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pyswarmopt.algorithms import registry as recipes
     from pyswarmopt.algorithms.recipe import Recipe, compose
     from pyswarmopt.base.flat_view import FlatView, layer_of, module_type_of
+    from pyswarmopt.base.in_flight import Ticket
     from pyswarmopt.base.optimizer import Optimizer, Point
     from pyswarmopt.driver.history import History, ParticleRecord, Record
     from pyswarmopt.driver.multi import pareto
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pyswarmopt.parts import boundary, initialise, restart, schedule, stopping, topology, velocity
     from pyswarmopt.parts.boundary import Box
     from pyswarmopt.parts.velocity import Snapshot, Term, cognitive, inertia, repel, social
-    from pyswarmopt.swarm import Swarm, Ticket
+    from pyswarmopt.swarm import Swarm
     from pyswarmopt.teaching.functions import functions, wrappers
 
 __version__ = "0.1.0.dev0"  # pyproject.toml reads it from here
@@ -55,7 +56,7 @@ _HOME = {
     "Step": "inspect.step",
     "Swarm": "swarm",
     "Term": "parts.velocity",
-    "Ticket": "swarm",
+    "Ticket": "base.in_flight",
     "boundary": "parts.boundary:",
     "cognitive": "parts.velocity",
     "compose": "algorithms.recipe",

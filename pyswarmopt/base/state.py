@@ -99,6 +99,17 @@ class State:
         self.generation += 1
         self.evaluations += len(self.costs) if evaluated is None else int(evaluated.sum())
 
+    def arrive(self, particle: int, number: int, cost: Callable[[], float]) -> None:
+        """Take in the cost of one particle of the round, which is asked for once its ticket is known to be due."""
+        if number != self.generation:
+            raise ValueError(f"a ticket of round {number}, but the swarm is at round {self.generation}")
+        if particle not in range(len(self.arrived)):
+            raise ValueError(f"a ticket of particle {particle}, but there are {len(self.arrived)}: 0 is the first")
+        if self.arrived[particle]:
+            raise ValueError(f"the ticket of particle {particle} was told already")
+        self.incoming[particle] = cost()
+        self.arrived[particle] = True
+
     def user_value(self, cost: float) -> float:
         """A cost in the user's sense: larger is better when the swarm maximises."""
         return -cost if self.maximize else cost

@@ -16,7 +16,8 @@ from pyswarmopt.driver.problem.feasibility import ByOrder, Judged
 from pyswarmopt.driver.search import Search
 
 if TYPE_CHECKING:
-    from pyswarmopt.swarm import Swarm, Ticket
+    from pyswarmopt.base.in_flight import Ticket
+    from pyswarmopt.swarm import Swarm
 
 
 class _Call(NamedTuple):

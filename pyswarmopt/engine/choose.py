@@ -6,7 +6,7 @@ random numbers and give the same results.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -15,11 +15,12 @@ from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.base.checkpoint import check
 from pyswarmopt.base.state import State, entries_under
 from pyswarmopt.base.storage import copied, empty
 from pyswarmopt.engine import chunked, reference
 from pyswarmopt.engine.buffers import Buffers
-from pyswarmopt.engine.random_factors import FACTORS, Factors
+from pyswarmopt.engine.random_factors import FACTORS, Factors, check_factors
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.boundary import Box
 from pyswarmopt.parts.topology import Global
@@ -43,7 +44,7 @@ class Update:
         generator: torch.Generator,
         saved: Mapping[str, Any] | None = None,
     ) -> None:
-        self._recipe, self._state, self._generator = recipe, state, generator
+        self.state, self._recipe, self._generator = state, recipe, generator
         self._bounds = box
         self._box = None if recipe.boundary is boundary.none else box
         self.buffers = Buffers(state)
@@ -53,15 +54,42 @@ class Update:
         self._factors = Factors(generator, dtype)
         self._factors.load(entries_under(FACTORS, saved or {}))
 
-    def factors(self) -> dict[str, Any]:
-        """The random factors drawn ahead, as entries of a saved state."""
-        return {FACTORS + name: value for name, value in self._factors.state().items()}
+    @classmethod
+    def of(cls, recipe: Recipe, saved: Mapping[str, Any], own: Callable[[Tensor], Tensor]) -> Update:
+        """The update of a saved state; `own` makes the state's own tensor of a saved one.
+
+        Raises:
+            ValueError: not a swarm's state, or one of another recipe.
+        """
+        state = State.from_dict(saved, own)
+        check_factors(saved, tuple(state.positions.shape), getattr(recipe.velocity, "sum", None))
+        box = None
+        if "low" in saved:
+            side = state.positions.dtype, "D"
+            check(saved, {"low": side, "high": side}, {"D": state.positions.shape[1]})
+            box = Box(own(saved["low"]), own(saved["high"]))
+        check(saved, {"generator": (torch.uint8, "g")})
+        generator = torch.Generator()
+        try:
+            generator.set_state(saved["generator"].cpu())
+        except RuntimeError as error:
+            raise ValueError(f"not the state of a random generator: {error}") from error
+        return cls(recipe, state, box, generator, saved)
+
+    def saved(self) -> dict[str, Any]:
+        """What a resume needs, not copied: the state, the random factors drawn ahead, the generator and the box."""
+        saved = self.state.to_dict()
+        saved |= {FACTORS + name: value for name, value in self._factors.state().items()}
+        saved["generator"] = self._generator.get_state()
+        if self._bounds is not None:
+            saved |= {"low": self._bounds.low, "high": self._bounds.high}
+        return saved
 
     # ---- move ----
 
     def move(self) -> None:
         """Move all particles once."""
-        st, out = self._state, self.buffers.for_next()
+        st, out = self.state, self.buffers.for_next()
         if self._in_numpy:
             self._move_arrays(st, out)
         else:
@@ -90,20 +118,20 @@ class Update:
 
     def move_one(self, i: int) -> None:
         """Move particle i alone, with the schedules at the move of the present round."""
-        reference.move_one(self._state, self._recipe, i, self._generator, self._box)
+        reference.move_one(self.state, self._recipe, i, self._generator, self._box)
 
     # ---- remember ----
 
     def remember(self, costs: Floats, evaluated: Bools | None) -> None:
         """Take in the costs of one iteration, (N,); see `reference.remember`."""
-        reference.remember(self._state, self._recipe, self.buffers.arrays(), costs, evaluated)
+        reference.remember(self.state, self._recipe, self.buffers.arrays(), costs, evaluated)
 
     def revalue(self, best_costs: Floats, best_cost: float) -> None:
         """Replace the costs at p, (N,), finite or +inf; g and the best of all follow.
 
         `best_cost` is that of the best of all if no p is there any more and none is better.
         """
-        st, i = self._state, int(best_costs.argmin())
+        st, i = self.state, int(best_costs.argmin())
         st.best_costs, st.leader_cost = best_costs, float(best_costs[i])
         st.leader_position = copied(st.best_positions[i])
         elsewhere = not any(torch.equal(p, st.best_position) for p in st.best_positions)
@@ -117,21 +145,21 @@ class Update:
     def restart(self) -> None:
         """Let the recipe's policies send particles, or all of them, elsewhere."""
         for policy in self._recipe.restart:
-            policy(self._state, self)
+            policy(self.state, self)
 
     def send_back(self, rows: Bools) -> None:
         """x <- p, v <- 0 for some particles, (N,) mask; those being evaluated stay."""
-        if self._state.in_flight is not None:
-            rows = rows & ~self._state.in_flight.pending
+        if self.state.in_flight is not None:
+            rows = rows & ~self.state.in_flight.pending
         self.buffers.own_positions()
-        reference.send_back(self._state, self.buffers.arrays(), rows)
+        reference.send_back(self.state, self.buffers.arrays(), rows)
 
     def repopulate(self, count: int) -> None:
         """Replace the population by a new one; the best and the worst of all are kept.
 
         With evaluations pending, only dispatch is paused: the policy is called again after each of them.
         """
-        st, like = self._state, self._state.positions
+        st, like = self.state, self.state.positions
         x, v = (empty((count, like.shape[1]), like.dtype, like.device) for _ in range(2))
         self._recipe.populate(None, x, self._bounds, self._generator)
         self._recipe.launch(x, v, self._bounds, self._generator)

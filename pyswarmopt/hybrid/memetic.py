@@ -133,7 +133,7 @@ class MemeticSearch(PhasedSearch):
         """Whether the first descent has the search for itself: until its end, but no more than its grant."""
         descent = self._phases.get("descent")
         if descent is None:
-            return True
+            return "test" not in self._phases
         if {"axes", "swarm"} & self._phases.keys():
             return False
         test, dear = self._phases.get("test"), self._progress.test_first

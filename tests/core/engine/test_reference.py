@@ -61,7 +61,7 @@ def move_by_reference(update, state, out):
 
 
 def remember_by_reference(update, costs, evaluated):
-    state = update._state
+    state = update.state
     reference.remember(state, update._recipe, reference.tensors(state), costs, evaluated)
 
 
