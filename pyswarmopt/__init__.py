@@ -97,8 +97,8 @@ def __getattr__(name: str) -> Any:
 
     module, is_module, _ = _HOME[name].partition(":")
     with needing_torch(f"pyswarmopt.{name}"):
-        found = import_module(f"{__name__}.{module}")
-    return found if is_module else getattr(found, name)
+        loaded = import_module(f"{__name__}.{module}")
+    return loaded if is_module else getattr(loaded, name)
 
 
 def __dir__() -> list[str]:

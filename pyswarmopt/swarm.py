@@ -348,7 +348,7 @@ class Swarm:
         """
         self._check_recipe(saved)
         device = self._state.positions.device
-        self._go_on(Update.of(self.recipe, as_tensors(saved), own=lambda tensor: copied(tensor, device)))
+        self._go_on(Update.of(self.recipe, as_tensors(saved), owned=lambda tensor: copied(tensor, device)))
 
     def _check_recipe(self, saved: Mapping[str, Any]) -> None:
         saved_as = saved.get("recipe"), saved.get("options")
@@ -362,7 +362,7 @@ class Swarm:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.recipe = state["recipe"]
-        self._go_on(Update.of(self.recipe, state["saved"], own=copied))
+        self._go_on(Update.of(self.recipe, state["saved"], owned=copied))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to one file, atomically and without pickle."""
@@ -397,5 +397,5 @@ class Swarm:
         swarm.recipe = recipe
         with checkpoint.taking_over(path):
             swarm._check_recipe(saved)
-            swarm._go_on(Update.of(recipe, saved, own=lambda tensor: tensor.to(place)))
+            swarm._go_on(Update.of(recipe, saved, owned=lambda tensor: tensor.to(place)))
         return swarm

@@ -123,8 +123,8 @@ class State:
         return as_tensors(values)
 
     @classmethod
-    def from_dict(cls, saved: Mapping[str, Any], own: Callable[[Tensor], Tensor]) -> State:
-        """The inverse of `to_dict`; `own` makes the state's own tensor of a saved one. Other entries are ignored.
+    def from_dict(cls, saved: Mapping[str, Any], owned: Callable[[Tensor], Tensor]) -> State:
+        """The inverse of `to_dict`; `owned` makes the state's own tensor of a saved one. Other entries are ignored.
 
         Raises:
             ValueError: a field is missing, or of another type or shape.
@@ -138,14 +138,14 @@ class State:
         for name, kind in kinds.items():
             value = saved[name]
             if kind == "Tensor":
-                value = own(value)
+                value = owned(value)
             elif isinstance(value, Tensor):
                 value = value.cpu().numpy().copy()
             values[name] = value
         in_flight = entries_under(IN_FLIGHT, saved)
         return cls(
             **values,
-            memory={name: own(value) for name, value in entries_under(MEMORY, saved).items()},
+            memory={name: owned(value) for name, value in entries_under(MEMORY, saved).items()},
             in_flight=InFlight.from_dict(in_flight) if in_flight else None,
         )
 
@@ -164,8 +164,8 @@ def _check(saved: Mapping[str, Any], kinds: dict[str, str]) -> None:
     if any(name.startswith(IN_FLIGHT) for name in saved):
         kinds_of = {SAVED_AS.get(f.name, f.name): str(f.type) for f in fields(InFlight)}
         check(saved, {IN_FLIGHT + n: scalars.get(k) or (torch.int64, "N") for n, k in kinds_of.items()}, sizes)
-    known = {MEMORY + name: kind for name, kind in KNOWN_MEMORY.items() if MEMORY + name in saved}
-    check(saved, known, sizes)
+    memory = {MEMORY + name: kind for name, kind in KNOWN_MEMORY.items() if MEMORY + name in saved}
+    check(saved, memory, sizes)
     if sizes.get("E", sizes["D"] + 1) != sizes["D"] + 1:
         raise ValueError("the archive is one of other points")
     for name in (MEMORY + "links", MEMORY + "exemplars"):

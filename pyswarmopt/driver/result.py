@@ -104,7 +104,8 @@ class Result(Mapping[str, Any]):
             raise ValueError("this search kept no positions: run minimize(..., history='particles')")
         x = np.array([r.x for r in records])
         if self.space is not None:
-            active = np.array([[name in found for name in self.space.names] for found in map(self.space.decode, x)])
+            decoded = [self.space.decode(point) for point in x]
+            active = np.array([[name in params for params in decoded] for name in self.space.names]).T
             x = np.where(active, x, np.nan)
         return x, np.array([r.value for r in records])
 
@@ -167,11 +168,11 @@ def message(stop: dict[str, float], fun: float, feasible: bool, maxcv: float) ->
     return with_faults(text, math.isfinite(fun), feasible, maxcv)
 
 
-def with_faults(text: str, found: bool, feasible: bool, maxcv: float) -> str:
+def with_faults(text: str, finite: bool, feasible: bool, maxcv: float) -> str:
     """`text`, and what is wrong with a result without a finite value or that breaks a constraint by `maxcv`."""
     if not feasible:
         return f"{text}; no feasible point was found: x breaks a constraint by {maxcv:.3g}"
-    return text if found else f"{text}; no finite value was found"
+    return text if finite else f"{text}; no finite value was found"
 
 
 def wants_to_stop(callback: Callable[[R], bool | None], result: R) -> bool:

@@ -55,19 +55,19 @@ class Update:
         self._factors.load(entries_under(FACTORS, saved or {}))
 
     @classmethod
-    def of(cls, recipe: Recipe, saved: Mapping[str, Any], own: Callable[[Tensor], Tensor]) -> Update:
-        """The update of a saved state; `own` makes the state's own tensor of a saved one.
+    def of(cls, recipe: Recipe, saved: Mapping[str, Any], owned: Callable[[Tensor], Tensor]) -> Update:
+        """The update of a saved state; `owned` makes the state's own tensor of a saved one.
 
         Raises:
             ValueError: not a swarm's state, or one of another recipe.
         """
-        state = State.from_dict(saved, own)
+        state = State.from_dict(saved, owned)
         check_factors(saved, tuple(state.positions.shape), getattr(recipe.velocity, "sum", None))
         box = None
         if "low" in saved:
             side = state.positions.dtype, "D"
             check(saved, {"low": side, "high": side}, {"D": state.positions.shape[1]})
-            box = Box(own(saved["low"]), own(saved["high"]))
+            box = Box(owned(saved["low"]), owned(saved["high"]))
         check(saved, {"generator": (torch.uint8, "g")})
         generator = torch.Generator()
         try:

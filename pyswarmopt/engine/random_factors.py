@@ -58,13 +58,13 @@ class Factors:
         """Coefficients of a block of D coordinates, (terms, N, 1), times factors per coordinate, if there are any."""
         if self.bits is None or not rule.per_coordinate:
             return coefficients
-        found = list(coefficients)
+        weighted = list(coefficients)
         shape = (len(rule.per_coordinate), coefficients.shape[1], dim)
         drawn = self.bits.take(shape).astype(coefficients.dtype)
         for k, factor in zip(rule.per_coordinate, drawn, strict=True):
-            factor *= found[k] * (1 / FULL_SCALE)
-            found[k] = factor
-        return list(rule.normalised(np.stack(np.broadcast_arrays(*found)))) if rule.normalise else found
+            factor *= weighted[k] * (1 / FULL_SCALE)
+            weighted[k] = factor
+        return list(rule.normalised(np.stack(np.broadcast_arrays(*weighted)))) if rule.normalise else weighted
 
     def forget(self) -> None:
         """Discard what was drawn ahead, for another population."""

@@ -96,11 +96,11 @@ def minimize_multi(
     if archive < 2:
         raise ValueError(f"archive={archive}: a front has at least 2 points")
     seed = as_seed(seed)
-    given = Options(
+    arguments = Options(
         fun, bounds, x0=x0, vectorized=vectorized, integrality=integrality, constraints=constraints,
         categorical=categorical, space=space,
     )  # fmt: skip
-    options, names = in_coordinates(given)
+    options, names = in_coordinates(arguments)
     start = None if options.x0 is None else np.atleast_2d(np.asarray(options.x0, dtype=np.float64))
     low, high = read_bounds(options.bounds, None if start is None else start.shape[1])
     coding = make_coding((low, high), options.integrality, options.categorical)
@@ -126,8 +126,8 @@ def minimize_multi(
     calls = 0
 
     def result(message: str) -> MultiResult:
-        found = swarm.result(message)
-        return found if names is None else replace(found, params=[names.decode(x) for x in found.x])
+        front = swarm.result(message)
+        return front if names is None else replace(front, params=[names.decode(x) for x in front.x])
 
     def evaluate() -> None:
         nonlocal calls
