@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
@@ -289,21 +289,6 @@ def same(a: dict, b: dict) -> bool:
     return a.keys() == b.keys() and all(
         torch.equal(a[k], b[k]) if isinstance(a[k], torch.Tensor) else a[k] == b[k] for k in a
     )
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    box=st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(0, 1e6)), min_size=1, max_size=4), seed=st.integers(0, 99)
-)
-def test_positions_lie_within_the_bounds(box, seed):
-    assume(any(a + width > a for a, width in box))
-    low = torch.tensor([a for a, _ in box], dtype=torch.float64)
-    high = torch.tensor([a + width for a, width in box], dtype=torch.float64)
-    search = pso.MemeticSwarm((low, high), seed=seed)
-    for _ in range(40):
-        x = search.ask()
-        assert (x >= low).all() and (x <= high).all() and torch.equal(x, search.ask())
-        search.tell(x, x.sum(-1))  # the optimum is in a corner
 
 
 @pytest.mark.parametrize("fun", [ripples, coupled])
