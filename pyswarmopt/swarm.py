@@ -24,7 +24,7 @@ from pyswarmopt.base.storage import copied, empty
 from pyswarmopt.engine import reference
 from pyswarmopt.engine.asynchronous import in_flight_of, remember_one
 from pyswarmopt.engine.choose import Update
-from pyswarmopt.engine.start import box_of, dtype_of, first_state, usable
+from pyswarmopt.engine.start import box_of, dtype_of, first_state, generator_of, usable
 
 
 class Swarm:
@@ -74,12 +74,7 @@ class Swarm:
     ) -> None:
         self.recipe = recipes.get(recipe) if isinstance(recipe, str) else recipe
         start = None if positions is None else matrix("positions", positions)
-        dtype, device = dtype_of(dtype, start), usable(device)
-        generator, seed = torch.Generator(), as_seed(seed)
-        if seed is None:
-            generator.seed()
-        else:
-            generator.manual_seed(seed)
+        dtype, device, generator = dtype_of(dtype, start), usable(device), generator_of(as_seed(seed))
         box, dim = box_of(self.recipe, bounds, dim, start, dtype, device)
         n = (self.recipe.population if start is None else len(start)) if population is None else population
         if n < 1:

@@ -31,6 +31,16 @@ def usable(device: torch.device | str | None) -> torch.device:
     return torch.device(chosen)
 
 
+def generator_of(seed: int | None) -> torch.Generator:
+    """A generator of a swarm's own; None takes a seed from the operating system."""
+    generator = torch.Generator()
+    if seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(seed)
+    return generator
+
+
 def dtype_of(dtype: torch.dtype | None, positions: Rows) -> torch.dtype:
     """The dtype of a swarm: the one given, that of floating-point tensors, else float64."""
     if dtype is None:
