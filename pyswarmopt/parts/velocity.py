@@ -98,9 +98,6 @@ def from_worst(s: Snapshot) -> Any:
     return s.x - s.w
 
 
-
-
-
 def inertia(weight: float | Schedule, random: Randomness = "none") -> Term:
     """Keep going: v."""
     return Term("inertia", weight, along, random, looks_at="element")
