@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pyswarmopt.algorithms import registry as recipes
     from pyswarmopt.algorithms.recipe import Recipe, compose
     from pyswarmopt.base.flat_view import FlatView, layer_of, module_type_of
+    from pyswarmopt.base.in_flight import Ticket
     from pyswarmopt.base.optimizer import Optimizer, Point
     from pyswarmopt.driver.history import History, ParticleRecord, Record
     from pyswarmopt.driver.multi import pareto
@@ -31,73 +32,53 @@ if TYPE_CHECKING:
     from pyswarmopt.parts import boundary, initialise, restart, schedule, stopping, topology, velocity
     from pyswarmopt.parts.boundary import Box
     from pyswarmopt.parts.velocity import Snapshot, Term, cognitive, inertia, repel, social
-    from pyswarmopt.swarm import Swarm, Ticket
+    from pyswarmopt.swarm import Swarm
     from pyswarmopt.teaching.functions import functions, wrappers
 
 __version__ = "0.1.0.dev0"  # pyproject.toml reads it from here
 
-# Public name -> the module that defines it, or "module:" where the name is a module itself.
-_HOME = {
-    "Box": "parts.boundary",
-    "Diagnosis": "inspect.diagnostics",
-    "FlatView": "base.flat_view",
-    "History": "driver.history",
-    "MemeticSwarm": "hybrid.memetic_swarm",
-    "MultiResult": "driver.multi.multiobjective",
-    "Optimizer": "base.optimizer",
-    "ParticleRecord": "driver.history",
-    "Point": "base.optimizer",
-    "Recipe": "algorithms.recipe",
-    "Record": "driver.history",
-    "Result": "driver.result",
-    "Snapshot": "parts.velocity",
-    "Space": "driver.problem.space",
-    "Step": "inspect.step",
-    "Swarm": "swarm",
-    "Term": "parts.velocity",
-    "Ticket": "swarm",
-    "boundary": "parts.boundary:",
-    "cognitive": "parts.velocity",
-    "compose": "algorithms.recipe",
-    "diagnose": "inspect.diagnostics",
-    "diagnostics": "inspect.diagnostics:",
-    "fixed": "driver.problem.space",
-    "functions": "teaching.functions.functions:",
-    "inertia": "parts.velocity",
-    "initialise": "parts.initialise:",
-    "integer": "driver.problem.space",
-    "interop": "interop:",
-    "layer_of": "base.flat_view",
-    "log": "driver.problem.space",
-    "maximize": "_minimize",
-    "minimize": "_minimize",
-    "minimize_multi": "driver.multi.multiobjective",
-    "module_type_of": "base.flat_view",
-    "pareto": "driver.multi.pareto:",
-    "plot": "inspect.plot:",
-    "recipes": "algorithms.registry:",
-    "record": "inspect.recorder",
-    "repel": "parts.velocity",
-    "restart": "parts.restart:",
-    "schedule": "parts.schedule:",
-    "social": "parts.velocity",
-    "stopping": "parts.stopping:",
-    "topology": "parts.topology:",
-    "velocity": "parts.velocity:",
-    "when": "driver.problem.space",
-    "wrappers": "teaching.functions.wrappers:",
+# The public names that a module defines, and those of modules themselves.
+_DEFINED_IN = {
+    "_minimize": "maximize minimize",
+    "algorithms.recipe": "Recipe compose",
+    "base.flat_view": "FlatView layer_of module_type_of",
+    "base.in_flight": "Ticket",
+    "base.optimizer": "Optimizer Point",
+    "driver.history": "History ParticleRecord Record",
+    "driver.multi.multiobjective": "MultiResult minimize_multi",
+    "driver.problem.space": "Space fixed integer log when",
+    "driver.result": "Result",
+    "hybrid.memetic_swarm": "MemeticSwarm",
+    "inspect.diagnostics": "Diagnosis diagnose",
+    "inspect.recorder": "record",
+    "inspect.step": "Step",
+    "parts.boundary": "Box",
+    "parts.velocity": "Snapshot Term cognitive inertia repel social",
+    "swarm": "Swarm",
+}
+_HOME = {name: module for module, names in _DEFINED_IN.items() for name in names.split()}
+_PARTS = ("boundary", "initialise", "restart", "schedule", "stopping", "topology", "velocity")
+_MODULES = {
+    "diagnostics": "inspect.diagnostics",
+    "functions": "teaching.functions.functions",
+    "interop": "interop",
+    "pareto": "driver.multi.pareto",
+    "plot": "inspect.plot",
+    "recipes": "algorithms.registry",
+    "wrappers": "teaching.functions.wrappers",
+    **{name: f"parts.{name}" for name in _PARTS},
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    module = _HOME.get(name) or _MODULES.get(name)
+    if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from pyswarmopt.base.arrays import needing_torch
 
-    module, is_module, _ = _HOME[name].partition(":")
     with needing_torch(f"pyswarmopt.{name}"):
-        found = import_module(f"{__name__}.{module}")
-    return found if is_module else getattr(found, name)
+        loaded = import_module(f"{__name__}.{module}")
+    return getattr(loaded, name) if name in _HOME else loaded
 
 
 def __dir__() -> list[str]:

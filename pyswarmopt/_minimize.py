@@ -4,57 +4,37 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Callable
+from typing import ParamSpec
 
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.asynchronous import AsynchronousSearch
-from pyswarmopt.driver.evaluation import Objective, OnError
-from pyswarmopt.driver.history import Granularity
-from pyswarmopt.driver.options import Callback, Options, Start
+from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.result import Result
 from pyswarmopt.driver.search import Search
-from pyswarmopt.driver.workers import MapLike
-
-if TYPE_CHECKING:
-    from pyswarmopt.algorithms.recipe import Recipe
 
 P = ParamSpec("P")
 
 
+def _taking(options: Callable[P, Options]) -> Callable[[Callable[[Options], Result]], Callable[P, Result]]:
+    """Make a function of `Options` one of their fields."""
+    signature = inspect.signature(options).replace(return_annotation="Result")
+
+    def decorate(function: Callable[[Options], Result]) -> Callable[P, Result]:
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Result:
+            signature.bind(*args, **kwargs)  # its errors do not name the class
+            return function(options(*args, **kwargs))
+
+        call.__signature__ = signature  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
 @answered
-def minimize(
-    fun: Objective,
-    bounds: Any = None,
-    recipe: str | Recipe | None = None,
-    population: int | None = None,
-    max_evals: int | None = None,
-    max_iter: int | None = None,
-    target: float | None = None,
-    seed: int | np.random.Generator | None = None,
-    workers: int | str | MapLike | Executor = 1,
-    vectorized: bool | Literal["auto"] = "auto",
-    callback: Callback | None = None,
-    x0: Start | None = None,
-    progress: bool = False,
-    on_error: OnError = "raise",
-    checkpoint: str | os.PathLike[str] | None = None,
-    integrality: npt.ArrayLike | None = None,
-    constraints: Any = None,
-    categorical: npt.ArrayLike | None = None,
-    noisy: bool = False,
-    history: Granularity | None = None,
-    asynchronous: bool = False,
-    space: Mapping[str, Any] | None = None,
-    args: tuple[Any, ...] = (),
-    timeout: float | None = None,
-    evaluation_timeout: float | None = None,
-) -> Result:
+@_taking(Options)
+def minimize(options: Options) -> Result:
     """Find the point of a box, or the parameters of a space, where `fun` is smallest.
 
     Args:
@@ -97,7 +77,7 @@ def minimize(
         on_error: what to do when `fun` raises: "raise", "worst" or ("retry", n).
         checkpoint: a file; written after each iteration, and if it exists the search goes on from there, bit
             for bit. Its best point is evaluated once more then, which is not counted: a file of another objective is
-            refused; a changed source of `fun` that gives the same value is a warning.
+            refused (not with noise).
         integrality: (D,) mask of the coordinates that are integers, or one truth value for all: they are rounded for
             `fun` and in the result.
         constraints: one or several: callables g with g(x) <= 0 where x is allowed, SciPy's `LinearConstraint` and
@@ -160,34 +140,12 @@ def minimize(
         >>> r.params["layers"], r.params["opt"], r.fun < 0.01
         (3, 'adam', True)
     """
-    return _run(
-        Options(
-            fun, bounds, recipe, population, max_evals, max_iter, target, seed, workers, vectorized, callback,
-            x0, progress, on_error, checkpoint, integrality, constraints, categorical, noisy, history, asynchronous,
-            space, args, timeout, evaluation_timeout,
-        )
-    )  # fmt: skip
-
-
-def _called_like(other: Callable[P, Result]) -> Callable[[Callable[..., Result]], Callable[P, Result]]:
-    """Give a function the arguments of another one."""
-
-    def signed(function: Callable[..., Result]) -> Callable[P, Result]:
-        signature = inspect.signature(other)
-
-        @functools.wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> Result:
-            return function(**signature.bind(*args, **kwargs).arguments)
-
-        call.__signature__ = signature  # type: ignore[attr-defined]
-        return call
-
-    return signed
+    return _search(options, maximize=False)
 
 
 @answered
-@_called_like(minimize)
-def maximize(**arguments: Any) -> Result:
+@_taking(Options)
+def maximize(options: Options) -> Result:
     """Find the point of a box where `fun` is largest; arguments and result are those of `minimize`.
 
     Example:
@@ -196,11 +154,11 @@ def maximize(**arguments: Any) -> Result:
         >>> round(r.fun, 3), round(float(r.x[0]), 3)
         (3.0, 1.0)
     """
-    return _run(Options(**arguments, maximize=True))
+    return _search(options, maximize=True)
 
 
-def _run(options: Options) -> Result:
-    return (AsynchronousSearch if options.asynchronous else Search)(options).run()
+def _search(options: Options, maximize: bool) -> Result:
+    return (AsynchronousSearch if options.asynchronous else Search)(options, maximize).run()
 
 
 __all__ = ["maximize", "minimize"]

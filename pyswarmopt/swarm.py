@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,34 +17,14 @@ from pyswarmopt.algorithms import registry as recipes
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base import checkpoint
 from pyswarmopt.base.arrays import Bools, Floats, as_tensors
-from pyswarmopt.base.in_flight import InFlight
-from pyswarmopt.base.inputs import as_mask, as_seed, as_values, matrix, take_over
+from pyswarmopt.base.in_flight import InFlight, Ticket
+from pyswarmopt.base.inputs import as_mask, as_seed, as_values, matrix
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt.base.state import State
 from pyswarmopt.base.storage import copied, empty
 from pyswarmopt.engine import reference
-from pyswarmopt.engine.asynchronous import remember_one
+from pyswarmopt.engine.asynchronous import in_flight_of, remember_one
 from pyswarmopt.engine.choose import Update
-from pyswarmopt.engine.random_factors import check_factors
-from pyswarmopt.parts.boundary import Box, make_box
-from pyswarmopt.parts.bounds import WIDTHS
-from pyswarmopt.parts.restart import RestartSwarm
-from pyswarmopt.parts.stopping import extent
-
-
-@dataclass(frozen=True, eq=False)
-class Ticket:
-    """One position to evaluate, whose value is told on its own.
-
-    Attributes:
-        x: the position, (D,), a copy.
-        particle: index of its particle.
-        number: of its round of evaluations; each ticket from `Swarm.ask_one` has its own.
-    """
-
-    x: Tensor
-    particle: int
-    number: int
+from pyswarmopt.engine.start import box_of, dtype_of, first_state, generator_of, usable
 
 
 class Swarm:
@@ -95,47 +74,17 @@ class Swarm:
     ) -> None:
         self.recipe = recipes.get(recipe) if isinstance(recipe, str) else recipe
         start = None if positions is None else matrix("positions", positions)
-        if dtype is None:
-            dtype = start.dtype if isinstance(start, Tensor) and start.dtype.is_floating_point else torch.float64
-        device = _usable("cpu" if device is None else device)
-        if not dtype.is_floating_point:
-            raise ValueError(f"dtype={dtype}: positions need a floating dtype")
-        self._generator = torch.Generator()
-        seed = as_seed(seed)
-        if seed is None:
-            self._generator.seed()
-        else:
-            self._generator.manual_seed(seed)
-        if start is not None:
-            dim = _same_dim(dim, start.shape[1])
-        self._box = None if bounds is None else make_box(bounds, dim, dtype, device)
-        if self._box is None and any(isinstance(policy, RestartSwarm) for policy in self.recipe.restart):
-            raise ValueError(f"recipe {self.recipe.name!r} restarts the swarm anywhere in the bounds: give bounds")
-        if self._box is not None:
-            dim = len(self._box.low)
-        if dim is None:
-            raise ValueError("a swarm needs to know where to start: give bounds or positions")
-        given = 0 if start is None else len(start)
-        n = population if population is not None else (given or self.recipe.population)
-        if n < max(given, 1):
-            raise ValueError(f"population={n} for {given} starting positions; it must be at least {max(given, 1)}")
-        x, v = (empty((n, dim), dtype, device) for _ in range(2))
-        if start is not None:
-            take_over("positions", start, x[:given])
-        if n > given:
-            self.recipe.populate(x[:given] if given else None, x[given:], self._box, self._generator)
-        if velocities is None:
-            self.recipe.launch(x, v, self._box, self._generator)
-        else:
-            take_over("velocities", matrix("velocities", velocities, (n, dim)), v)
-        self._go_on(State.start(x, v, maximize))
-        if self._box is None:
-            _check_extent(self._state)
+        dtype, device, generator = dtype_of(dtype, start), usable(device), generator_of(as_seed(seed))
+        box, dim = box_of(self.recipe, bounds, dim, start, dtype, device)
+        n = (self.recipe.population if start is None else len(start)) if population is None else population
+        if n < 1:
+            raise ValueError(f"population={n}: it must be at least 1")
+        v = None if velocities is None else matrix("velocities", velocities, (n, dim))
+        state = first_state(self.recipe, empty((n, dim), dtype, device), box, generator, start, v, maximize)
+        self._go_on(Update(self.recipe, state, box, generator))
 
-    def _go_on(self, state: State, saved: Mapping[str, Any] | None = None) -> None:
-        """Go on from this state, with the random factors of the saved one it was made from."""
-        self._state = state
-        self._update = Update(self.recipe, state, self._box, self._generator, saved)
+    def _go_on(self, update: Update) -> None:
+        self._update, self._state = update, update.state
 
     # ---- the loop ----
 
@@ -240,7 +189,7 @@ class Swarm:
         n = len(st.costs)
         costs = self._costs(values, (n,))
         evaluated = None if dropped is None else ~as_mask(dropped, n)
-        self._adopt(positions, repaired)
+        self._update.buffers.adopt(positions, repaired)
         self._complete(costs, evaluated)
 
     def revalue(self, values: npt.ArrayLike | Tensor, best: float | None = None) -> None:
@@ -287,14 +236,7 @@ class Swarm:
 
     def _tell_ticket(self, ticket: Ticket, value: npt.ArrayLike | Tensor) -> None:
         st = self._state
-        if ticket.number != st.generation:
-            raise ValueError(f"a ticket of round {ticket.number}, but the swarm is at round {st.generation}")
-        if ticket.particle not in range(len(st.arrived)):
-            raise ValueError(f"a ticket of particle {ticket.particle}, but there are {len(st.arrived)}: 0 is the first")
-        if st.arrived[ticket.particle]:
-            raise ValueError(f"the ticket of particle {ticket.particle} was told already")
-        st.incoming[ticket.particle] = self._costs(value, ())
-        st.arrived[ticket.particle] = True
+        st.arrive(ticket.particle, ticket.number, lambda: float(self._costs(value, ())))
         if st.arrived.all():
             self._complete(st.incoming.copy(), None)
             st.arrived[:] = False
@@ -304,17 +246,9 @@ class Swarm:
 
     def _in_flight(self) -> InFlight:
         """The pending evaluations; from the first call on particles move asynchronously."""
-        st = self._state
-        if st.in_flight is None:
-            if st.pending:
-                raise ValueError("a round of positions has no values yet: tell them, then ask_one()")
+        if self._state.in_flight is None:
             self._update.buffers.own_positions()
-            n = len(st.positions)
-            st.in_flight = InFlight.of(n, dispatched=st.generation + 1)  # a number that no ticket of a round ever had
-            st.in_flight.begin_round(st.leader_cost, st.best_cost)
-            if st.age > 0:  # all of them were evaluated, in their order
-                st.in_flight.completed_at[:], st.in_flight.completed = np.arange(n), n
-        return st.in_flight
+        return in_flight_of(self._state)
 
     def _tell_one(self, in_flight: InFlight, ticket: Any, value: npt.ArrayLike | Tensor) -> None:
         if not isinstance(ticket, Ticket):
@@ -333,24 +267,6 @@ class Swarm:
     def _costs(self, values: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
         array = as_values(values, shape)
         return -array if self._state.maximize else array
-
-    def _adopt(self, told: Tensor | npt.ArrayLike, repaired: bool) -> None:
-        if self._update.buffers.is_unedited(told):
-            return
-        current = self._state.positions
-        if isinstance(told, Tensor) and told.dtype == current.dtype and told.device == current.device:
-            lent = told.data_ptr() == current.data_ptr() and told.shape == current.shape
-            if (lent and told.stride() == current.stride()) or torch.equal(told, current):
-                return  # the usual case, without a copy
-        source = matrix("positions", told, tuple(current.shape))
-        room = empty(tuple(current.shape), current.dtype, current.device)
-        take_over("positions", source, room)
-        if repaired:
-            self._state.positions = room
-        elif not torch.equal(room, current):
-            raise ValueError(
-                "tell() must be given the positions that ask() returned; if you repaired them, say repaired=True"
-            )
 
     # ---- results ----
 
@@ -414,13 +330,7 @@ class Swarm:
 
     def _saved(self) -> dict[str, Any]:
         """The entries of `state_dict`, not copied."""
-        saved = self._state.to_dict() | self._update.factors()
-        saved["generator"] = self._generator.get_state()
-        saved["recipe"] = self.recipe.name
-        saved["options"] = self._options()
-        if self._box is not None:
-            saved["low"], saved["high"] = self._box.low, self._box.high
-        return saved
+        return self._update.saved() | {"recipe": self.recipe.name, "options": self._options()}
 
     def _options(self) -> str | None:
         return None if self.recipe.options is None else json.dumps(dict(self.recipe.options))
@@ -433,7 +343,7 @@ class Swarm:
         """
         self._check_recipe(saved)
         device = self._state.positions.device
-        self._go_to(as_tensors(saved), own=lambda tensor: copied(tensor, device))
+        self._go_on(Update.of(self.recipe, as_tensors(saved), owned=lambda tensor: copied(tensor, device)))
 
     def _check_recipe(self, saved: Mapping[str, Any]) -> None:
         saved_as = saved.get("recipe"), saved.get("options")
@@ -441,29 +351,13 @@ class Swarm:
         if saved_as != here:
             raise ValueError(f"the saved swarm follows recipe {saved_as}, this one {here}")
 
-    def _go_to(self, saved: Mapping[str, Any], own: Callable[[Tensor], Tensor]) -> None:
-        state = State.from_dict(saved, own)
-        check_factors(saved, tuple(state.positions.shape), getattr(self.recipe.velocity, "sum", None))
-        if "low" in saved:
-            side = state.positions.dtype, "D"
-            checkpoint.check(saved, {"low": side, "high": side}, {"D": state.positions.shape[1]})
-        checkpoint.check(saved, {"generator": (torch.uint8, "g")})
-        try:
-            self._generator.set_state(saved["generator"].cpu())
-        except RuntimeError as error:
-            raise ValueError(f"not the state of a random generator: {error}") from error
-        self._box = Box(own(saved["low"]), own(saved["high"])) if "low" in saved else None
-        self._go_on(state, saved)
-
     def __getstate__(self) -> dict[str, Any]:
-        """What pickle and copy take; torch would pickle the generator as it was when it was seeded."""
-        return {**vars(self), "_generator": self._generator.get_state(), "_update": self._update.factors()}
+        """What pickle and copy take."""
+        return {"recipe": self.recipe, "saved": self._update.saved()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._generator = torch.Generator()
-        self._generator.set_state(state["_generator"])
-        self._go_on(self._state, state["_update"])
+        self.recipe = state["recipe"]
+        self._go_on(Update.of(self.recipe, state["saved"], owned=copied))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to one file, atomically and without pickle."""
@@ -493,36 +387,10 @@ class Swarm:
             with checkpoint.taking_over(path):
                 checkpoint.check(saved, {"recipe": str, "options": str})
                 recipe = recipes.get(saved["recipe"], **json.loads(saved["options"]))
-        device = _usable("cpu" if device is None else device)
+        place = usable(device)
+        swarm = cls.__new__(cls)
+        swarm.recipe = recipe
         with checkpoint.taking_over(path):
-            # Only what is no tensor of the state is needed; a swarm of one particle in one dimension has it all.
-            one, bounds = torch.zeros((1, 1)), (0.0, 1.0) if "low" in saved else None
-            dtype = saved["positions"].dtype
-            swarm = cls(1, 1, bounds, one, one, recipe, dtype=dtype, device=device)
             swarm._check_recipe(saved)
-            swarm._go_to(saved, own=lambda tensor: tensor.to(device))
+            swarm._go_on(Update.of(recipe, saved, owned=lambda tensor: tensor.to(place)))
         return swarm
-
-
-def _usable(device: torch.device | str) -> torch.device:
-    """The device, if this machine has it."""
-    try:
-        torch.ones(1, device=device).cpu()
-    except (AssertionError, NotImplementedError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"device={str(device)!r} cannot be used: {reason}") from error
-    return torch.device(device)
-
-
-def _check_extent(state: State) -> None:
-    """Refuse starting positions between which velocities would overflow; with bounds `make_box` sees to it."""
-    dtype, apart = state.positions.dtype, extent(state)
-    if not WIDTHS * apart <= torch.finfo(dtype).max:
-        name = str(dtype).removeprefix("torch.")
-        raise ValueError(f"positions lie {apart:.3g} apart: velocities would be more than {name} holds; scale them")
-
-
-def _same_dim(dim: int | None, found: int) -> int:
-    if dim is not None and dim != found:
-        raise ValueError(f"dim={dim}, but the positions have {found} coordinates")
-    return found

@@ -6,7 +6,7 @@ All live in one process and take turns, so that a busy neighbour disturbs all al
 is the fastest turn and, in brackets, how many times the bound that is: five passes (read x, v, p; write x, v) over
 N x D float32 at the bandwidth of a copy of that size, measured in the same turns. The sphere's own time is taken off.
 A second table divides ours by the peers. Peers: pip install pyswarms pygmo evox nevergrad (those that are missing are
-left out). With Numba, ours uses it for large swarms; --no-numba measures without.
+left out).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import sys
 import tempfile
 import time
 import timeit
@@ -27,7 +26,6 @@ import numpy as np
 import torch
 
 import pyswarmopt as pso
-from pyswarmopt.engine.choose import COMPILER
 
 LOW, HIGH = -5.0, 5.0
 Run = Callable[[int], None]  # does so many iterations
@@ -272,22 +270,16 @@ def main() -> None:
     parser.add_argument("--population", type=int, default=20)
     parser.add_argument("--turns", type=int, default=20)
     parser.add_argument("--turn-seconds", type=float, default=0.02)
-    parser.add_argument("--no-numba", action="store_true")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     out = None if options.out is None else options.out.resolve()
     os.chdir(tempfile.mkdtemp())  # pyswarms writes a log where it runs
     torch.set_num_threads(1)
     dims = [int(dim) for dim in options.dims.split(",")]
-    if options.no_numba:
-        sys.modules["numba"] = None  # type: ignore[assignment]  # importing it fails from here on
-    if not options.no_numba:
-        COMPILER.load()
-        ours(pso.recipes.model_swarms(), torch.float32, 4, 2**17, Sphere())(2)  # loads what is loaded on use
+    ours(pso.recipes.model_swarms(), torch.float32, 4, 2**17, Sphere())(2)  # loads what is loaded on use
     memory = [peak_memory(options.population, max(dims), held) for held in (False, True)]
     results = {dim: measure(options.population, dim, options.turns, options.turn_seconds) for dim in dims}
-    numba = "without Numba" if COMPILER.loops is None else "with Numba"
-    text = f"N = {options.population}, torch {torch.__version__}, NumPy {np.__version__}, {numba}, one thread.\n\n"
+    text = f"N = {options.population}, torch {torch.__version__}, NumPy {np.__version__}, one thread.\n\n"
     text += f"{table(results)}\n\n{ratios(results)}\n\n"
     text += f"Peak memory of Model Swarms at D = {max(dims):,}: {memory[0]:.2f} times x, v and p; "
     text += f"{memory[1]:.2f} if the former positions are held while new ones are asked for.\n"

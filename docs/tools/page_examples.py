@@ -1,4 +1,4 @@
-"""A Griffe extension: an "Example:" of a docstring is one of its "Examples:", whose doctests are shown as code."""
+"""A Griffe extension: doctests of an "Example:" are shown as code, and `minimize` with the arguments it takes."""
 
 from __future__ import annotations
 
@@ -15,3 +15,13 @@ class Examples(griffe.Extension):
         """Called for every object with its docstring as written."""
         if obj.docstring is not None:
             obj.docstring.value = re.sub(r"^Example:$", "Examples:", obj.docstring.value, flags=re.MULTILINE)
+
+    def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:
+        """Called for the package as a whole: two functions take the fields of one class."""
+        if pkg.name != "pyswarmopt":
+            return
+        kind = griffe.ParameterKind.positional_or_keyword
+        fields = pkg["driver.options.Options"].attributes.values()
+        parameters = [griffe.Parameter(f.name, annotation=f.annotation, kind=kind, default=f.value) for f in fields]
+        for name in ("minimize", "maximize"):
+            pkg[f"_minimize.{name}"].parameters = griffe.Parameters(*parameters)

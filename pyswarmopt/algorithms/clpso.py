@@ -60,15 +60,15 @@ def draw_exemplars(due: Ints, costs: Floats, dim: int, generator: torch.Generato
     for the coordinate and the particle of those that would learn from themselves alone.
     """
     n, m = len(costs), len(due)
-    own = np.broadcast_to(due[:, None], (m, dim))
+    itself = np.broadcast_to(due[:, None], (m, dim))
     if n == 1:
-        return own.copy()
+        return itself.copy()
     u = torch.rand((m, dim, 3), generator=generator, dtype=torch.float64).numpy()
     forced = torch.rand((m, 2), generator=generator, dtype=torch.float64).numpy()
-    first, second = _other(own, u[..., 1], n), _other(own, u[..., 2], n)
+    first, second = _other(itself, u[..., 1], n), _other(itself, u[..., 2], n)
     winner = np.where(costs[second] < costs[first], second, first)
     learns = u[..., 0] < learning_probability(n)[due][:, None]
-    exemplars = np.where(learns, winner, own)
+    exemplars = np.where(learns, winner, itself)
     alone = np.flatnonzero(~learns.any(axis=1))
     coordinate = (forced[alone, 0] * dim).astype(np.int64)
     exemplars[alone, coordinate] = _other(due[alone], forced[alone, 1], n)

@@ -96,9 +96,9 @@ def fit(points: Floats, values: Floats) -> Quadratic | None:
     design = np.concatenate(terms, axis=1) * weights[:, None]
     normal = design.T @ design
     normal[np.diag_indices_from(normal)] += RIDGE * np.trace(normal) / len(normal)
-    found = np.linalg.solve(normal, design.T @ (weights * (values - values[0]) / reach))
+    coefficients = np.linalg.solve(normal, design.T @ (weights * (values - values[0]) / reach))
     hessian = np.zeros((dim, dim))
     if squares:
-        hessian[np.diag_indices(dim)] = found[1 + dim : 1 + 2 * dim]
-        hessian[mixed[0], mixed[1]] = hessian[mixed[1], mixed[0]] = found[1 + 2 * dim :]
-    return Quadratic(centre, axes, found[1 : 1 + dim], hessian)
+        hessian[np.diag_indices(dim)] = coefficients[1 + dim : 1 + 2 * dim]
+        hessian[mixed[0], mixed[1]] = hessian[mixed[1], mixed[0]] = coefficients[1 + 2 * dim :]
+    return Quadratic(centre, axes, coefficients[1 : 1 + dim], hessian)

@@ -126,8 +126,8 @@ def keeps_options(make: Callable[P, Recipe]) -> Callable[P, Recipe]:
     @functools.wraps(make)
     def made(*args: P.args, **kwargs: P.kwargs) -> Recipe:
         recipe = make(*args, **kwargs)
-        given = signature.bind(*args, **kwargs)
-        given.apply_defaults()
-        return replace(recipe, options=dict(given.arguments))
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return replace(recipe, options=dict(bound.arguments))
 
     return made

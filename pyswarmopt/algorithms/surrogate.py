@@ -61,13 +61,13 @@ class ModelInformant:
 def _with_the_latest(state: State, room: int) -> Floats:
     """The archive with the points that were evaluated since; a row is a point and its cost, (points, D + 1)."""
     rows = np.column_stack([state.positions.to("cpu", torch.float64).numpy(), state.costs])
-    known = np.isfinite(rows[:, -1])
+    finite = np.isfinite(rows[:, -1])
     if state.in_flight is not None:
-        known &= ~state.in_flight.pending  # their costs are those of other positions
+        finite &= ~state.in_flight.pending  # their costs are those of other positions
     if ARCHIVE not in state.memory:
-        return np.asarray(rows[known][-room:])
+        return np.asarray(rows[finite][-room:])
     archive = state.memory[ARCHIVE].numpy()
-    new = [row for row in rows[known] if not (archive == row).all(axis=1).any()]
+    new = [row for row in rows[finite] if not (archive == row).all(axis=1).any()]
     return np.concatenate([archive, *(row[None] for row in new)])[-room:]
 
 

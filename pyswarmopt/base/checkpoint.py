@@ -36,7 +36,6 @@ DAMAGE = (
 )  # fmt: skip
 
 
-
 def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     """Write `state`, which maps names to arrays, tensors and JSON values, in place of what is at `path`.
 
@@ -156,12 +155,12 @@ def taking_over(path: str | os.PathLike[str]) -> Iterator[None]:
         raise _damaged(path, error) from error
 
 
-def check(saved: Mapping[str, Any], wanted: Mapping[str, Any], sizes: dict[str, int] | None = None) -> None:
+def check(saved: Mapping[str, Any], expected: Mapping[str, Any], sizes: dict[str, int] | None = None) -> None:
     """Compare what was read with what it must be.
 
     Args:
         saved: names to arrays, tensors and JSON values.
-        wanted: names to a type (or a tuple of types) of JSON values, or to (dtype, axes) of an array or a tensor: the
+        expected: names to a type (or a tuple of types) of JSON values, or to (dtype, axes) of an array or a tensor: the
             dtype's name, or torch's dtype, and a letter for each axis, the same letter for the same length. A float may
             come as an int.
         sizes: lengths that are known; those that are found are added.
@@ -176,7 +175,7 @@ def check(saved: Mapping[str, Any], wanted: Mapping[str, Any], sizes: dict[str, 
         ValueError: w has shape (2,), not (3,)
     """
     sizes = {} if sizes is None else sizes
-    for name, kind in wanted.items():
+    for name, kind in expected.items():
         if name not in saved:
             raise ValueError(f"{name} is missing")
         value = saved[name]
@@ -191,9 +190,9 @@ def check(saved: Mapping[str, Any], wanted: Mapping[str, Any], sizes: dict[str, 
 
 
 def _check_array(name: str, value: Any, dtype: Any, axes: str, sizes: dict[str, int]) -> None:
-    found, wanted = _dtype(value), str(dtype).removeprefix("torch.")
-    if found != wanted:
-        raise ValueError(f"{name} is {found or type(value).__name__}, not {wanted}")
+    actual, needed = _dtype(value), str(dtype).removeprefix("torch.")
+    if actual != needed:
+        raise ValueError(f"{name} is {actual or type(value).__name__}, not {needed}")
     shape = tuple(value.shape)
     if len(shape) != len(axes):
         raise ValueError(f"{name} has shape {shape}, not {len(axes)} dimensions")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Ints, as_arrays
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 IDLE = -1  # instead of a ticket number
 NEVER = -1  # instead of the time of the latest completion
@@ -18,6 +21,21 @@ NEVER = -1  # instead of the time of the latest completion
 SAVED_AS = {
     "tickets": "numbers", "completed_at": "landed", "dispatched": "handed", "completed": "told", "paused": "grounded",
 }  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Ticket:
+    """One position to evaluate, whose value is told on its own.
+
+    Attributes:
+        x: the position, (D,), a copy.
+        particle: index of its particle.
+        number: of its round of evaluations; each ticket from `Swarm.ask_one` has its own.
+    """
+
+    x: Tensor
+    particle: int
+    number: int
 
 
 @dataclass

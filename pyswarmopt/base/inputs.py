@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def as_points(name: str, given: npt.ArrayLike | Tensor) -> Floats:
+def as_points(name: str, data: npt.ArrayLike | Tensor) -> Floats:
     """A finite (n, D) array, a copy of what was given."""
-    source = matrix(name, given)
+    source = matrix(name, data)
     points = np.array(source.double().cpu().numpy() if is_tensor(source) else source, dtype=np.float64)
     finite = np.isfinite(points).all(axis=1)
     if not finite.all():
@@ -25,28 +25,28 @@ def as_points(name: str, given: npt.ArrayLike | Tensor) -> Floats:
     return points
 
 
-def matrix(name: str, given: npt.ArrayLike | Tensor, shape: tuple[int, ...] | None = None) -> Tensor | np.ndarray:
+def matrix(name: str, data: npt.ArrayLike | Tensor, shape: tuple[int, ...] | None = None) -> Tensor | np.ndarray:
     """What was given as a real tensor or array of shape (n, D), not copied if it is one already."""
-    if hasattr(given, "named_parameters"):
+    if hasattr(data, "named_parameters"):
         raise TypeError(
-            f"{name} are a module, {type(given).__name__}; a swarm moves vectors: pso.FlatView(module).flatten(module)"
+            f"{name} are a module, {type(data).__name__}; a swarm moves vectors: pso.FlatView(module).flatten(module)"
         )
-    if isinstance(given, list | tuple) and given and all(map(is_tensor, given)):
+    if isinstance(data, list | tuple) and data and all(map(is_tensor, data)):
         import torch
 
-        given = torch.stack(list(given))
-    if is_tensor(given):
-        given = given.detach()
-    elif not isinstance(given, np.ndarray):
-        given = np.asarray(given)
-    _refuse_complex(name, given)
-    if isinstance(given, np.ndarray) and given.dtype.kind not in "biuf":
-        given = np.asarray(given, dtype=np.float64)
-    if shape is not None and tuple(given.shape) != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {tuple(given.shape)}")
-    if given.ndim != 2 or 0 in given.shape:
-        raise ValueError(f"{name} must have shape (n, D), n and D at least 1; got {tuple(given.shape)}")
-    return given
+        data = torch.stack(list(data))
+    if is_tensor(data):
+        data = data.detach()
+    elif not isinstance(data, np.ndarray):
+        data = np.asarray(data)
+    _refuse_complex(name, data)
+    if isinstance(data, np.ndarray) and data.dtype.kind not in "biuf":
+        data = np.asarray(data, dtype=np.float64)
+    if shape is not None and tuple(data.shape) != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {tuple(data.shape)}")
+    if data.ndim != 2 or 0 in data.shape:
+        raise ValueError(f"{name} must have shape (n, D), n and D at least 1; got {tuple(data.shape)}")
+    return data
 
 
 def take_over(name: str, source: Tensor | np.ndarray, out: Tensor) -> Tensor:
@@ -69,39 +69,39 @@ def _not_finite(name: str, row: int) -> ValueError:
     return ValueError(f"{name}[{row}] holds a value that is not finite")
 
 
-def as_seed(given: int | np.random.Generator | None) -> int | None:
+def as_seed(seed: int | np.random.Generator | None) -> int | None:
     """A whole number or None; a `Generator` draws one, so that one with the same state gives the same search.
 
     Raises:
         TypeError: something else.
     """
-    if isinstance(given, np.random.Generator):
-        return int(given.integers(2**63))
+    if isinstance(seed, np.random.Generator):
+        return int(seed.integers(2**63))
     try:
-        return None if given is None else operator.index(given)
+        return None if seed is None else operator.index(seed)
     except TypeError:
-        raise TypeError(f"seed={given!r}: use a whole number, a numpy.random.Generator or None") from None
+        raise TypeError(f"seed={seed!r}: use a whole number, a numpy.random.Generator or None") from None
 
 
-def as_values(given: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
+def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
     """A real float64 array of exactly that shape (nothing is broadcast), a copy."""
-    if not (isinstance(given, np.ndarray) or is_tensor(given)):
-        given = np.asarray(given)
-    _refuse_complex("values", given)
-    values = np.array(given.double().numpy(force=True) if is_tensor(given) else given, dtype=np.float64)
+    if not (isinstance(data, np.ndarray) or is_tensor(data)):
+        data = np.asarray(data)
+    _refuse_complex("values", data)
+    values = np.array(data.double().numpy(force=True) if is_tensor(data) else data, dtype=np.float64)
     if values.shape != shape:
         raise ValueError(f"values must have shape {shape}, one for each position; got {values.shape}")
     return values
 
 
-def _refuse_complex(name: str, given: Tensor | np.ndarray) -> None:
-    if given.dtype.kind == "c" if isinstance(given, np.ndarray) else given.is_complex():
+def _refuse_complex(name: str, data: Tensor | np.ndarray) -> None:
+    if data.dtype.kind == "c" if isinstance(data, np.ndarray) else data.is_complex():
         raise ValueError(f"{name} are complex: a swarm takes real numbers, such as abs(value)")
 
 
-def as_mask(given: npt.ArrayLike | Tensor, count: int) -> Bools:
+def as_mask(data: npt.ArrayLike | Tensor, count: int) -> Bools:
     """A boolean array of shape (count,)."""
-    mask = np.asarray(given.cpu() if is_tensor(given) else given)
+    mask = np.asarray(data.cpu() if is_tensor(data) else data)
     if mask.shape != (count,) or mask.dtype != np.bool_:
         raise ValueError(f"dropped must be {count} booleans, got shape {mask.shape} of {mask.dtype}")
     return mask

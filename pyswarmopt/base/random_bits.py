@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -15,22 +14,20 @@ GAMMA = np.uint64(0x9E3779B97F4A7C15)  # what SplitMix64 adds at each number: an
 MIX_1, MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 SHIFT_1, SHIFT_2, SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
 
-# (state of the stream, array to fill with its next 64-bit numbers)
-Fill = Callable[[np.uint64, npt.NDArray[np.uint64]], None]
 
-
-def split_mix(at: np.uint64, out: npt.NDArray[np.uint64]) -> None:
+def split_mix(at: np.uint64, count: int) -> npt.NDArray[np.uint64]:
     """The next numbers of SplitMix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators").
 
     Each number follows from its place in the stream alone, so it vectorises. `at` is that place times GAMMA.
     """
-    out[...] = np.arange(1, len(out) + 1, dtype=np.uint64)
-    out *= GAMMA
-    out += at
+    numbers = np.arange(1, count + 1, dtype=np.uint64)
+    numbers *= GAMMA
+    numbers += at
     for shift, factor in ((SHIFT_1, MIX_1), (SHIFT_2, MIX_2)):
-        out ^= out >> shift
-        out *= factor
-    out ^= out >> SHIFT_3
+        numbers ^= numbers >> shift
+        numbers *= factor
+    numbers ^= numbers >> SHIFT_3
+    return numbers
 
 
 class RandomBits:
@@ -46,22 +43,17 @@ class RandomBits:
     def __init__(self, generator: torch.Generator) -> None:
         self.at = np.uint64(int(torch.randint(2**63 - 1, (1,), generator=generator)))
 
-    def take(self, shape: tuple[int, ...], fill: Fill = split_mix) -> npt.NDArray[np.uint16]:
+    def take(self, shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
         """The next numbers, uint16. The rest of the last 64-bit number is discarded."""
-        return self.take_each(1, shape, fill)[0]
+        return self.take_each(1, shape)[0]
 
-    def take_each(self, count: int, shape: tuple[int, ...], fill: Fill = split_mix) -> npt.NDArray[np.uint16]:
+    def take_each(self, count: int, shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
         """The result of `count` calls of `take`, (count, *shape)."""
         size = math.prod(shape)
         words = (size + 3) // 4
-        drawn = np.empty(count * words, np.uint64)
-        fill(self.at, drawn)
-        self.skip(len(drawn))
+        drawn = split_mix(self.at, count * words)
+        self.at = np.uint64((int(self.at) + len(drawn) * int(GAMMA)) % 2**64)
         return drawn.view(np.uint16).reshape(count, 4 * words)[:, :size].reshape(count, *shape)
-
-    def skip(self, words: int) -> None:
-        """Advance the stream by so many 64-bit numbers."""
-        self.at = np.uint64((int(self.at) + words * int(GAMMA)) % 2**64)
 
     def state(self) -> Tensor:
         """The position in the stream, (1,) int64."""

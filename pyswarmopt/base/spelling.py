@@ -39,14 +39,14 @@ ELSEWHERE = {
 
 def answered(function: Callable[P, R]) -> Callable[P, R]:
     """Have arguments of another name answered by ours: TypeError, one line."""
-    ours = list(inspect.signature(function).parameters)
-    theirs = {**{name: f"here it is {our}=" for name, our in FOREIGN.items() if our in ours}, **ELSEWHERE}
+    names = list(inspect.signature(function).parameters)
+    hints = {**{name: f"here it is {our}=" for name, our in FOREIGN.items() if our in names}, **ELSEWHERE}
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         for name in kwargs:
-            if name not in ours:
-                raise TypeError(f"{function.__name__}() has no argument {name}; {_hint(name, ours, theirs)}")
+            if name not in names:
+                raise TypeError(f"{function.__name__}() has no argument {name}; {_hint(name, names, hints)}")
         if len(args) > 1 and "bounds" in kwargs:
             raise TypeError(f"{function.__name__}(fun, bounds): two bounds were given; a starting point is x0=")
         return function(*args, **kwargs)
@@ -54,8 +54,8 @@ def answered(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-def _hint(name: str, ours: list[str], theirs: dict[str, str]) -> str:
-    near = name if name in theirs else next(iter(difflib.get_close_matches(name, [*ours, *theirs], 1, 0.7)), None)
+def _hint(name: str, names: list[str], hints: dict[str, str]) -> str:
+    near = name if name in hints else next(iter(difflib.get_close_matches(name, [*names, *hints], 1, 0.7)), None)
     if near is None:
-        return f"there is {', '.join(ours)}"
-    return theirs.get(near, f"here it is {near}=")
+        return f"there is {', '.join(names)}"
+    return hints.get(near, f"here it is {near}=")

@@ -99,6 +99,17 @@ class State:
         self.generation += 1
         self.evaluations += len(self.costs) if evaluated is None else int(evaluated.sum())
 
+    def arrive(self, particle: int, number: int, cost: Callable[[], float]) -> None:
+        """Take in the cost of one particle of the round, which is asked for once its ticket is known to be due."""
+        if number != self.generation:
+            raise ValueError(f"a ticket of round {number}, but the swarm is at round {self.generation}")
+        if particle not in range(len(self.arrived)):
+            raise ValueError(f"a ticket of particle {particle}, but there are {len(self.arrived)}: 0 is the first")
+        if self.arrived[particle]:
+            raise ValueError(f"the ticket of particle {particle} was told already")
+        self.incoming[particle] = cost()
+        self.arrived[particle] = True
+
     def user_value(self, cost: float) -> float:
         """A cost in the user's sense: larger is better when the swarm maximises."""
         return -cost if self.maximize else cost
@@ -112,8 +123,8 @@ class State:
         return as_tensors(values)
 
     @classmethod
-    def from_dict(cls, saved: Mapping[str, Any], own: Callable[[Tensor], Tensor]) -> State:
-        """The inverse of `to_dict`; `own` makes the state's own tensor of a saved one. Other entries are ignored.
+    def from_dict(cls, saved: Mapping[str, Any], owned: Callable[[Tensor], Tensor]) -> State:
+        """The inverse of `to_dict`; `owned` makes the state's own tensor of a saved one. Other entries are ignored.
 
         Raises:
             ValueError: a field is missing, or of another type or shape.
@@ -127,14 +138,14 @@ class State:
         for name, kind in kinds.items():
             value = saved[name]
             if kind == "Tensor":
-                value = own(value)
+                value = owned(value)
             elif isinstance(value, Tensor):
                 value = value.cpu().numpy().copy()
             values[name] = value
         in_flight = entries_under(IN_FLIGHT, saved)
         return cls(
             **values,
-            memory={name: own(value) for name, value in entries_under(MEMORY, saved).items()},
+            memory={name: owned(value) for name, value in entries_under(MEMORY, saved).items()},
             in_flight=InFlight.from_dict(in_flight) if in_flight else None,
         )
 
@@ -153,8 +164,8 @@ def _check(saved: Mapping[str, Any], kinds: dict[str, str]) -> None:
     if any(name.startswith(IN_FLIGHT) for name in saved):
         kinds_of = {SAVED_AS.get(f.name, f.name): str(f.type) for f in fields(InFlight)}
         check(saved, {IN_FLIGHT + n: scalars.get(k) or (torch.int64, "N") for n, k in kinds_of.items()}, sizes)
-    known = {MEMORY + name: kind for name, kind in KNOWN_MEMORY.items() if MEMORY + name in saved}
-    check(saved, known, sizes)
+    memory = {MEMORY + name: kind for name, kind in KNOWN_MEMORY.items() if MEMORY + name in saved}
+    check(saved, memory, sizes)
     if sizes.get("E", sizes["D"] + 1) != sizes["D"] + 1:
         raise ValueError("the archive is one of other points")
     for name in (MEMORY + "links", MEMORY + "exemplars"):

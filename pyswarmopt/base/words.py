@@ -66,7 +66,7 @@ def visible(text: str) -> str:
         >>> visible("a\x1b[2Jb" + chr(0xDC80))
         'a\\x1b[2Jb\\udc80'
     """
-    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def cut(text: str, limit: int = LIMIT) -> str:
@@ -94,7 +94,7 @@ def one_line(text: str, values: Iterable[str] = ()) -> str:
     for value in sorted((value for value in values if len(value) > LIMIT), key=len, reverse=True):
         text = text.replace(value, cut(value))
     text = visible(" ".join(text.split()))
-    text = _LONG_WORD.sub(_cut_word, _LONG_QUOTE.sub(lambda found: _in_quotes(found[0]), text))
+    text = _LONG_WORD.sub(_cut_word, _LONG_QUOTE.sub(lambda match: _in_quotes(match[0]), text))
     return text if len(text) <= _WHOLE else f"{text[: _WHOLE // 2]} ... {text[-(_WHOLE // 2 - 5) :]}"
 
 
@@ -102,9 +102,9 @@ def _in_quotes(text: str) -> str:
     return f"{text[0]}{cut(text[1:-1])}{text[-1]}"
 
 
-def _cut_word(found: re.Match[str]) -> str:
+def _cut_word(match: re.Match[str]) -> str:
     """A word without its middle; the punctuation behind it belongs to the message."""
-    word = found[0]
+    word = match[0]
     end = re.search(r"""[:;,.)'"]*$""", word)
     tail = word[end.start() :][:4] if end else ""
     return cut(word.removesuffix(tail)) + tail

@@ -76,8 +76,8 @@ def _check(plot: Path) -> None:
 def _table(outcomes: list[Outcome], dim: int, max_evals: int, seeds: int) -> None:
     from rich.table import Table
 
-    known = all(outcome.problem.optimum is not None for outcome in outcomes)
-    what = "distance to the optimum" if known else "best value (distance to the optimum where it is known)"
+    all_known = all(outcome.problem.optimum is not None for outcome in outcomes)
+    what = "distance to the optimum" if all_known else "best value (distance to the optimum where it is known)"
     title = [what, counted(dim, "dimension"), counted(max_evals, "evaluation"), counted(seeds, "seed")]
     table = Table(title=", ".join(title), title_justify="left")
     for heading in ("function", "recipe", "median", "95% interval" if seeds > 5 else "range"):
@@ -102,7 +102,7 @@ def _draw(outcomes: list[Outcome], path: Path) -> None:
     names = list(dict.fromkeys(outcome.problem.name for outcome in outcomes))
     figure = Figure(figsize=(4.6 * len(names) + 0.6, 3.8), layout="constrained")
     for ax, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        own = [outcome for outcome in outcomes if outcome.problem.name == name]
-        convergence({o.recipe: list(o.results) for o in own}, ax, own[0].problem.optimum)
+        of_function = [outcome for outcome in outcomes if outcome.problem.name == name]
+        convergence({o.recipe: list(o.results) for o in of_function}, ax, of_function[0].problem.optimum)
         ax.set_title(name)
     figure.savefig(path, dpi=130)

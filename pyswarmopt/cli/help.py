@@ -38,7 +38,7 @@ class HelpGroup(TyperGroup):
         console = _console()
         _head(console, f"{ctx.command_path} COMMAND [OPTIONS]", self.help or "")
         commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        listed = [(name, _summary(found.help or "")) for name, found in commands if found is not None]
+        listed = [(name, _summary(command.help or "")) for name, command in commands if command is not None]
         options = [(_names(param), getattr(param, "help", "") or "") for param in self.get_params(ctx)]
         console.print(_rows([("Commands", listed), ("Options", options)]))
         for line in (self.epilog or "").splitlines():
@@ -62,8 +62,8 @@ def run_app(app: typer.Typer, name: str, arguments: list[str]) -> int:
 def version_option(package: str) -> Any:
     """The switch ``--version``, which prints that of a package and exits."""
 
-    def show(wanted: bool) -> None:
-        if wanted:
+    def show(asked: bool) -> None:
+        if asked:
             echo(str(import_module(package).__version__))
             raise typer.Exit
 
@@ -102,8 +102,8 @@ def grouped(command: Any, ctx: Any, hidden: bool = False) -> list[tuple[str, lis
         if isinstance(param, TyperArgument):
             groups["Arguments"].append(param)
         elif hidden or not getattr(param, "hidden", False):
-            own = OUTPUT if param.name == "help" else param.rich_help_panel
-            groups[own or SETTINGS].append(param)
+            heading = OUTPUT if param.name == "help" else param.rich_help_panel
+            groups[heading or SETTINGS].append(param)
     return [(name, params) for name, params in groups.items() if params]
 
 

@@ -21,9 +21,9 @@ def known_recipe(name: str) -> str:
     from pyswarmopt.algorithms.registry import RECIPES
 
     names = [DEFAULT, *RECIPES]
-    wanted = name.replace("-", "_")
-    if wanted not in names:
-        near = difflib.get_close_matches(wanted, names, n=1)
+    recipe = name.replace("-", "_")
+    if recipe not in names:
+        near = difflib.get_close_matches(recipe, names, n=1)
         hint = f"did you mean {near[0]}?" if near else f"use {', '.join(names)}"
         raise ValueError(f"no recipe is called {name!r}; {hint}")
-    return wanted
+    return recipe

@@ -58,7 +58,7 @@ def command(
         history="iteration" if animate is None else "particles",
     )
     if as_json:
-        found = {
+        record = {
             "function": function,
             "recipe": chosen,
             "dim": dim,
@@ -71,7 +71,7 @@ def command(
             "stop": result.stop,
             "animation": None if animate is None else str(animate),
         }
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(record))
     else:
         above = "" if task.optimum is None else f", {result.fun - task.optimum:.3g} above the optimum"
         echo(f"{function}, {counted(dim, 'dimension')}, {chosen}, seed {seed}: {result.fun:.6g}{above}")

@@ -16,7 +16,8 @@ from pyswarmopt.driver.problem.feasibility import ByOrder, Judged
 from pyswarmopt.driver.search import Search
 
 if TYPE_CHECKING:
-    from pyswarmopt.swarm import Swarm, Ticket
+    from pyswarmopt.base.in_flight import Ticket
+    from pyswarmopt.swarm import Swarm
 
 
 class _Call(NamedTuple):
@@ -40,8 +41,8 @@ class AsynchronousSearch(Search):
     _swarm: Swarm  # particles move one by one
     _judge: ByOrder
 
-    def __init__(self, options: Options) -> None:
-        super().__init__(options)
+    def __init__(self, options: Options, maximize: bool = False) -> None:
+        super().__init__(options, maximize)
         if options.noisy:
             raise ValueError("asynchronous=True cannot be noisy=True: bests are evaluated again after whole iterations")
         if options.vectorized is True:

@@ -265,17 +265,17 @@ class Evaluator:
                 return None
         batch = points[: self._trial_size(points.shape, asked)]
         if len(batch):
-            found = call(batch)
-            if found.error is None and np.shape(found.value) == (len(batch), *self.shape):
-                values = np.asarray(found.value, dtype=np.float64)
+            answer = call(batch)
+            if answer.error is None and np.shape(answer.value) == (len(batch), *self.shape):
+                values = np.asarray(answer.value, dtype=np.float64)
                 self._settle(True, [Outcome(value, None) for value in values], outcomes)
                 return None
-            if failure is not None and failure.error is not None and found.error is None:
+            if failure is not None and failure.error is not None and answer.error is None:
                 failure.error.add_note(
-                    f"On points of shape {batch.shape} fun returned shape {np.shape(found.value)}; one that takes many "
-                    f"points must return shape {(len(batch), *self.shape)}."
+                    f"On points of shape {batch.shape} fun returned shape {np.shape(answer.value)}; "
+                    f"one that takes many points must return shape {(len(batch), *self.shape)}."
                 )
-            failure = failure or found
+            failure = failure or answer
         return failure
 
     def _trial_size(self, shape: tuple[int, ...], asked: bool | None) -> int:
@@ -285,19 +285,19 @@ class Evaluator:
         # With as many points as coordinates a result of shape (D,) would look like one number for each.
         return max(min(n - 1 if n == d else n, self.left - 1), 0)
 
-    def _settle(self, vectorized: bool, found: list[Outcome], outcomes: dict[int, Outcome]) -> None:
+    def _settle(self, vectorized: bool, answers: list[Outcome], outcomes: dict[int, Outcome]) -> None:
         self.vectorized = vectorized
-        self.calls += len(found)
-        outcomes.update(enumerate(found))
+        self.calls += len(answers)
+        outcomes.update(enumerate(answers))
 
     def _refuse(self, points: Floats, asked: bool | None, value: Any) -> None:
         shape = ", ".join(["m", *map(str, self.shape)]) if self.shape else "m,"
         many = f"return shape ({shape}), {self._wanted} for each, given points of shape (m, D)"
-        one = f"give {self._wanted} for a point of shape (D,)"
-        wanted = f"{one}, or {many}" if asked is None else many if asked else one
-        given = points[: min(len(points), self.left)].shape if asked else points[0].shape
+        single = f"give {self._wanted} for a point of shape (D,)"
+        forms = f"{single}, or {many}" if asked is None else many if asked else single
+        shape_in = points[: min(len(points), self.left)].shape if asked else points[0].shape
         raise WrongShapeError(
-            f"fun returned {type(value).__name__} of shape {np.shape(value)} given shape {given}; it must {wanted}"
+            f"fun returned {type(value).__name__} of shape {np.shape(value)} given shape {shape_in}; it must {forms}"
             + self._several(value)
         )
 
@@ -308,8 +308,8 @@ class Evaluator:
         together = len(which) if self.vectorized or self._deadline == math.inf else self.workers.capacity()
         while which and not self.late:
             now, which = which[:together], which[together:]
-            found = self._batch(points[now]) if self.vectorized else self._one_by_one(points[now])
-            outcomes.update(zip(now, found, strict=True))
+            answers = self._batch(points[now]) if self.vectorized else self._one_by_one(points[now])
+            outcomes.update(zip(now, answers, strict=True))
 
     def _one_by_one(self, points: Floats) -> list[Outcome]:
         self.calls += len(points)
@@ -329,11 +329,11 @@ class Evaluator:
         value, error = self._one()(points)
         if error is not None:
             return [Outcome(None, error)] * len(points)
-        wanted = (len(points), *self.shape)
-        if np.shape(value) != wanted:
+        expected = (len(points), *self.shape)
+        if np.shape(value) != expected:
             raise WrongShapeError(
                 f"fun returned shape {np.shape(value)} for points of shape {points.shape}; "
-                f"it must return shape {wanted}, {self._wanted} for each"
+                f"it must return shape {expected}, {self._wanted} for each"
             )
         return [Outcome(v, None) for v in np.asarray(value, dtype=np.float64)]
 

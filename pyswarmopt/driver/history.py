@@ -77,10 +77,10 @@ class History:
 
     def __init__(self, granularity: Granularity = "iteration", limit: int = 4096) -> None:
         if isinstance(granularity, str):
-            known = granularity in ("best", "iteration", "particles")
+            valid = granularity in ("best", "iteration", "particles")
         else:
-            known = isinstance(granularity, int) and granularity >= 1
-        if not known:
+            valid = isinstance(granularity, int) and granularity >= 1
+        if not valid:
             raise ValueError(f"history={granularity!r}: use 'best', 'iteration', 'particles' or a number >= 1")
         if limit < 2:
             raise ValueError(f"limit={limit}: a history holds at least 2 records")

@@ -31,6 +31,8 @@ SHARE_AGAIN = 0.25
 # Repeated draws that an estimate of the noise needs to be of use.
 ENOUGH = 5
 STAGES = 10  # in which the draws of the last choice are divided
+DECISIVE_DRAWS = 10  # without these a mean does not count as reaching the target
+SURE_DRAWS = 30  # of a best that seems to reach it
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,6 @@ class Sample:
     def stderr(self) -> float:
         """Standard error of the mean; infinite for less than two draws."""
         return math.sqrt(self.square_sum / (self.n - 1) / self.n) if self.n > 1 else math.inf
-
-
-def pooled_deviation(samples: Iterable[Sample]) -> float | None:
-    """Standard deviation of a draw, pooled over samples; None while too few were drawn again."""
-    known = [sample for sample in samples if math.isfinite(sample.mean)]
-    freedom = sum(sample.n - 1 for sample in known)
-    return math.sqrt(sum(sample.square_sum for sample in known) / freedom) if freedom >= ENOUGH else None
 
 
 def allocate(means: Floats, variances: Floats, counts: Ints, budget: int) -> Ints:
@@ -97,10 +92,10 @@ def allocate(means: Floats, variances: Floats, counts: Ints, budget: int) -> Int
     # Who has more than its share already gets none, and the others divide the rest.
     active = np.ones(len(means), dtype=np.bool_)
     while True:
-        wanted = np.where(active, shares / shares[active].sum() * (budget + counts[active].sum()) - counts, 0.0)
-        if (wanted >= 0).all():
-            return _whole(wanted, budget)
-        active &= wanted >= 0
+        more = np.where(active, shares / shares[active].sum() * (budget + counts[active].sum()) - counts, 0.0)
+        if (more >= 0).all():
+            return _whole(more, budget)
+        active &= more >= 0
 
 
 def _whole(shares: Floats, total: int) -> Ints:
@@ -115,12 +110,14 @@ class Resampler:
     """Samples of the personal bests of one swarm, in the memory of one population.
 
     Args:
+        swarm: whose bests they are.
+        draw: evaluates points, (n, D), again; costs are lower for better.
         decode: from the swarm's positions, (n, M), to the points that are evaluated, (n, D).
-        maximize: whether the swarm does; costs here are lower for better.
+        maximize: whether the swarm does.
     """
 
-    def __init__(self, decode: Callable[[Floats], Floats], maximize: bool) -> None:
-        self._decode = decode
+    def __init__(self, swarm: Swarm, draw: Draw, decode: Callable[[Floats], Floats], maximize: bool) -> None:
+        self._swarm, self._draw, self._decode = swarm, draw, decode
         self._sign = -1.0 if maximize else 1.0
         self._samples: dict[bytes, Sample] = {}
         self._points: dict[bytes, Floats] = {}
@@ -129,53 +126,71 @@ class Resampler:
         """What is known of the point x, (D,)."""
         return self._samples.get(x.tobytes(), Sample())
 
-    @property
-    def spread(self) -> float | None:
-        """Standard deviation of a draw, pooled over the points; None while too few were drawn again."""
-        return pooled_deviation(self._samples.values())
-
-    def judge(self, swarm: Swarm, points: Floats, costs: Floats, draw: Draw, candidates: Bools) -> Floats:
+    def judge(self, points: Floats, costs: Floats, candidates: Bools) -> Floats:
         """Take in a first draw of each new point, draw some again, and tell the swarm what its bests are worth.
 
         Args:
-            swarm: asked, and not told yet.
-            points: (N, D) the points it asked for.
+            points: (N, D) the points that the swarm asked for and was not told yet.
             costs: (N,) their first draws; infinite or NaN if one failed.
-            draw: evaluates points again.
             candidates: (N,) which of them were evaluated and break no constraint.
 
         Returns:
             (N,) mean costs of the points.
         """
-        bests = self._decode(np.asarray(swarm.personal_bests))
-        known = [self._points[key] for key in self._samples]  # the bests of the last round
+        bests = self._bests()
+        latest = [self._points[key] for key in self._samples]  # the bests of the last round
         self._take(points[candidates], costs[candidates])
-        self._spend({x.tobytes(): x for x in [*known, *points[candidates]]}, draw, math.ceil(SHARE_AGAIN * len(points)))
-        self._revise(swarm, bests)
+        self._spend({x.tobytes(): x for x in [*latest, *points[candidates]]}, math.ceil(SHARE_AGAIN * len(points)))
+        self._revise(bests)
         means = np.array([self.sample(x).mean for x in points])
         return np.where(candidates, means, costs)
 
-    def settle(self, swarm: Swarm, draw: Draw, budget: int) -> None:
-        """Spend `budget` draws on the swarm's bests before the best of them is chosen."""
+    def settle(self, budget: int) -> None:
+        """Choose among the swarm's bests by `budget` more draws: the last round's may be lucky ones."""
         stage = max(math.ceil(budget / STAGES), 1)
         for left in range(budget, 0, -stage):
-            self._spend(dict(self._points), draw, min(stage, left))
-        self._revise(swarm, self._decode(np.asarray(swarm.personal_bests)))
+            self._spend(dict(self._points), min(stage, left))
+        self._revise(self._bests())
 
-    def insist(self, swarm: Swarm, draw: Draw, x: Floats, draws: int) -> None:
-        """Draw one of the swarm's bests, (D,), until there are so many draws of it."""
-        again = np.repeat(x[None], max(draws - self.sample(x).n, 0), axis=0)
+    def fresh(self, x: Floats, draws: int) -> Sample:
+        """Fresh draws at the chosen point, (D,): those that had it chosen were lucky ones."""
+        costs, evaluated = self._draw(np.repeat(x[None], draws, axis=0))
+        sample = Sample()
+        for cost in costs[evaluated]:
+            sample = sample.add(float(cost))
+        return sample if sample.n > 1 else self.sample(x)
+
+    def decide(self, target: float) -> None:
+        """Draw a best that seems to cost no more than the target until that is sure: a small swarm draws none so often.
+
+        It has `SURE_DRAWS` then, for of hundreds of bests some are lucky ten times.
+        """
+        x = self._best()
+        sample = self.sample(x)
+        if not sample.n or sample.mean > target:
+            return
+        again = np.repeat(x[None], max(SURE_DRAWS - sample.n, 0), axis=0)
         if len(again):
-            costs, evaluated = draw(again)
+            costs, evaluated = self._draw(again)
             self._take(again[evaluated], costs[evaluated])
-            self._revise(swarm, self._decode(np.asarray(swarm.personal_bests)))
+            self._revise(self._bests())
 
-    def forget(self, swarm: Swarm) -> None:
+    def reaches(self, x: Floats, target: float) -> bool:
+        """Whether the mean at x, (D,), is no more than the target, with two standard errors on the safe side."""
+        sample = self.sample(x)
+        return sample.n >= DECISIVE_DRAWS and sample.mean + 2 * sample.stderr <= target
+
+    def forget(self) -> None:
         """Keep the samples of the swarm's present bests only."""
-        kept = {x.tobytes() for x in self._decode(np.asarray(swarm.personal_bests))}
-        kept.add(self._decode(np.asarray(swarm.best.x)[None])[0].tobytes())
+        kept = {x.tobytes() for x in self._bests()} | {self._best().tobytes()}
         self._samples = {key: sample for key, sample in self._samples.items() if key in kept}
         self._points = {key: self._points[key] for key in self._samples}
+
+    def _bests(self) -> Floats:
+        return self._decode(np.asarray(self._swarm.personal_bests))
+
+    def _best(self) -> Floats:
+        return self._decode(np.asarray(self._swarm.best.x)[None])[0]
 
     def _take(self, points: Iterable[Floats], costs: Iterable[float]) -> None:
         for x, cost in zip(points, costs, strict=True):
@@ -183,13 +198,13 @@ class Resampler:
             self._points.setdefault(key, x.copy())
             self._samples[key] = self._samples.get(key, Sample()).add(float(cost))
 
-    def _spend(self, points: dict[bytes, Floats], draw: Draw, budget: int) -> None:
+    def _spend(self, points: dict[bytes, Floats], budget: int) -> None:
         points = {key: x for key, x in points.items() if math.isfinite(self._samples[key].mean)}
         if not points:
             return
-        found = [self._samples[key] for key in points]
-        counts = np.array([sample.n for sample in found])
-        means, squares = np.array([[sample.mean, sample.square_sum] for sample in found]).T
+        samples = [self._samples[key] for key in points]
+        counts = np.array([sample.n for sample in samples])
+        means, squares = np.array([[sample.mean, sample.square_sum] for sample in samples]).T
         freedom = int((counts - 1).sum())
         if freedom < ENOUGH or squares.sum() == 0:  # no noise is known yet: one each, from the best on
             turns = np.argsort(means, kind="stable")[np.arange(budget) % len(means)]
@@ -200,17 +215,17 @@ class Resampler:
             variances = (ENOUGH * pooled + squares) / (ENOUGH + counts - 1)
             more = allocate(means, variances, counts, budget)
         again = np.repeat(np.array(list(points.values())), more, axis=0)
-        costs, evaluated = draw(again)
+        costs, evaluated = self._draw(again)
         self._take(again[evaluated], costs[evaluated])
 
-    def _revise(self, swarm: Swarm, bests: Floats) -> None:
+    def _revise(self, bests: Floats) -> None:
         """Put the sample means in the place of the values that the swarm remembers for its bests."""
-        values = swarm.personal_best_values
+        values = self._swarm.personal_best_values
         for i, x in enumerate(bests):
             if x.tobytes() in self._samples:
                 values[i] = self._sign * self.sample(x).mean
-        best = self._decode(np.asarray(swarm.best.x)[None])[0]
-        swarm.revalue(values, self._sign * self.sample(best).mean if best.tobytes() in self._samples else None)
+        best = self.sample(self._best())
+        self._swarm.revalue(values, self._sign * best.mean if best.n else None)
 
     def state_dict(self) -> dict[str, Any]:
         """Arrays from which `load_state_dict` restores the samples."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.driver.history import History, ParticleRecord
-from pyswarmopt.driver.importance import main_effects
+from pyswarmopt.driver.problem.importance import main_effects
 from pyswarmopt.driver.problem.space import Space
 from pyswarmopt.parts import stopping
 
@@ -104,15 +104,16 @@ class Result(Mapping[str, Any]):
             raise ValueError("this search kept no positions: run minimize(..., history='particles')")
         x = np.array([r.x for r in records])
         if self.space is not None:
-            active = np.array([[name in found for name in self.space.names] for found in map(self.space.decode, x)])
+            decoded = [self.space.decode(point) for point in x]
+            active = np.array([[name in params for params in decoded] for name in self.space.names]).T
             x = np.where(active, x, np.nan)
         return x, np.array([r.value for r in records])
 
     def importance(self) -> dict[str, float]:
         """How much each parameter matters by itself, as shares that add up to 1, the largest first.
 
-        These are the main effects of `pyswarmopt.driver.importance.main_effects`. Without ``space=`` parameters are
-        called x0, x1, ..., and their ranges are those of the evaluated points.
+        These are the main effects of `pyswarmopt.driver.problem.importance.main_effects`. Without
+        ``space=`` parameters are called x0, x1, ..., and their ranges are those of the evaluated points.
 
         Raises:
             ValueError: the evaluated points were not kept, as they are with ``space=`` or ``history="particles"``.
@@ -167,11 +168,11 @@ def message(stop: dict[str, float], fun: float, feasible: bool, maxcv: float) ->
     return with_faults(text, math.isfinite(fun), feasible, maxcv)
 
 
-def with_faults(text: str, found: bool, feasible: bool, maxcv: float) -> str:
+def with_faults(text: str, finite: bool, feasible: bool, maxcv: float) -> str:
     """`text`, and what is wrong with a result without a finite value or that breaks a constraint by `maxcv`."""
     if not feasible:
         return f"{text}; no feasible point was found: x breaks a constraint by {maxcv:.3g}"
-    return text if found else f"{text}; no finite value was found"
+    return text if finite else f"{text}; no finite value was found"
 
 
 def wants_to_stop(callback: Callable[[R], bool | None], result: R) -> bool:

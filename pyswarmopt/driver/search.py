@@ -8,7 +8,6 @@ import math
 import os
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,42 +19,34 @@ import numpy as np
 
 from pyswarmopt.base import checkpoint as checkpoints
 from pyswarmopt.base.arrays import Bools, Floats
-from pyswarmopt.base.inputs import as_seed
-from pyswarmopt.driver.evaluation import Evaluator
-from pyswarmopt.driver.history import History
-from pyswarmopt.driver.options import (
-    Options,
+from pyswarmopt.driver.algorithm import (
     Problem,
-    Start,
     algorithm,
-    in_coordinates,
+    make_optimizer,
     name_of,
     useful_starts,
+    warn_of_idle_workers,
 )  # fmt: skip
+from pyswarmopt.driver.evaluation import Evaluator
+from pyswarmopt.driver.history import History
+from pyswarmopt.driver.options import Options, in_coordinates
 from pyswarmopt.driver.problem.constraints import INFEASIBLE, Constraints
-from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
+from pyswarmopt.driver.problem.encoding import check_inside, make_coding
 from pyswarmopt.driver.problem.feasibility import ByAmounts, ByOrder, Incumbent, Judged, judge_for
-from pyswarmopt.driver.problem.space import Real
-from pyswarmopt.driver.resampling import Resampler, Sample
+from pyswarmopt.driver.resampling import Resampler
 from pyswarmopt.driver.result import FAILED, INTERRUPTED, Result, keep_in, message, wants_to_stop
-from pyswarmopt.driver.same_objective import check_mean, check_value, source_digest, warn_of_source
-from pyswarmopt.hybrid.constrained.swarm import ConstrainedSearch
+from pyswarmopt.driver.start import check_value, starting_points
 from pyswarmopt.hybrid.memetic import MemeticSearch
-from pyswarmopt.hybrid.mixed import MixedSearch
 from pyswarmopt.parts.bounds import read_bounds
-from pyswarmopt.parts.stopping import MaxIter, MaxTime, StopRule, Target
+from pyswarmopt.parts.stopping import MaxTime
 
 if TYPE_CHECKING:
-    from pyswarmopt.algorithms.recipe import Recipe
     from pyswarmopt.swarm import Swarm
 
 LOGGER = logging.getLogger("pyswarmopt")
 FINAL_DRAWS = 100  # the most evaluations with which a noisy search chooses its result, and with which it reports it
 FINAL_SHARE = 10  # of this many evaluations one
-DECISIVE_DRAWS = 10  # without these a mean does not count as reaching the target
-IDLE_SHARE = 10  # workers that wait during one of this many evaluations, or more, are warned of
 BAR = 20  # signs in the progress bar
-SURE_DRAWS = 30  # of a best that seems to reach it: of hundreds of bests some are lucky ten times
 
 
 class Search:
@@ -68,116 +59,55 @@ class Search:
     _swarm: Swarm | MemeticSearch
     _judge: ByOrder | ByAmounts
 
-    def __init__(self, given: Options) -> None:
-        options, self._space = in_coordinates(given)
+    def __init__(self, arguments: Options, maximize: bool = False) -> None:
+        options, self._space = in_coordinates(arguments)
         self._checkpoint = None if options.checkpoint is None else checkpoints.place(options.checkpoint)
-        start = None if options.x0 is None else _start(options.x0, useful_starts(options))
+        start = None if options.x0 is None else starting_points(options.x0, useful_starts(options))
         bounds = read_bounds(options.bounds, None if start is None else start.shape[1])
         dim = len(bounds[0])
         if start is not None:
             check_inside(start, *bounds)
         self._constraints = Constraints(options.constraints, dim)
         self._coding = make_coding(bounds, options.integrality, options.categorical)
-        whole = bool(self._coding.integers.any() or self._coding.categories.any())
-        self._discrete = whole or (self._space is not None and self._space.discrete)
-        self._smooth = self._smooth_coordinates()
-        constrained, strict = bool(self._constraints), self._constraints.strict
-        smooth = bool(self._smooth.any())
-        problem = Problem(dim, self._coding.size, constrained, self._discrete, strict, smooth)
+        problem = Problem(self._coding, self._constraints, self._space)
         recipe = algorithm(options, problem)
         self._algorithm = name_of(recipe)
-        max_evals = options.max_evals
         limited = options.max_iter is not None or options.timeout is not None or (recipe is not None and recipe.stop)
-        if max_evals is None and not limited:
-            max_evals = 1000 * dim
-        self._max_evals = max_evals
-        self._target = options.target
-        self._max_iter, self._maximize = options.max_iter, options.maximize
+        if options.max_evals is None and not limited:
+            options = replace(options, max_evals=1000 * dim)
+        self._options, self._max_evals, self._target = options, options.max_evals, options.target
+        self._maximize, self._sign = maximize, -1.0 if maximize else 1.0  # costs are lower for better
         self._began, self._timeout = time.monotonic(), math.inf if options.timeout is None else options.timeout
-        self._callback = options.callback
-        self._progress = options.progress
-        self._sign = -1.0 if options.maximize else 1.0  # costs are lower for better
         self._history = History("iteration" if options.history is None else options.history)
-        self._resampler = Resampler(self._coding.decode, options.maximize) if options.noisy else None
-        self._reserve = 2 * min(max_evals // FINAL_SHARE, FINAL_DRAWS) if options.noisy and max_evals else 0
-        limit = math.inf if max_evals is None else max_evals - self._reserve
+        self._reserve = 0
+        if options.noisy and self._max_evals:
+            self._reserve = 2 * min(self._max_evals // FINAL_SHARE, FINAL_DRAWS)
+        limit = math.inf if self._max_evals is None else self._max_evals - self._reserve
         self._evaluator = Evaluator(options.fun, options.vectorized, options.workers, options.on_error, limit)
         self._evaluator.limit_time(self._began + self._timeout, options.evaluation_timeout)
         if self._space is not None:
             self._evaluator.tensors = False  # known, like vectorized: no trial is needed
-        self._swarm = self._make_swarm(options, recipe, start)
-        # What draws its particles again under noise; a memetic search sees to noise itself.
-        self._particles = None if isinstance(self._swarm, MemeticSearch) else self._swarm
+        self._swarm = make_optimizer(options, problem, recipe, start, maximize)
+        if isinstance(self._swarm, MemeticSearch):  # sees to noise itself
+            self._resampler = None
+            warn_of_idle_workers(self._swarm, options, self._evaluator.workers.count)
+        else:
+            swarm = self._swarm
+            self._resampler = Resampler(swarm, self._draw, self._coding.decode, maximize) if options.noisy else None
         self._judge = judge_for(self._swarm, self._constraints, self._draw)
         self._incumbent: Incumbent | None = None
-        self._source = None if options.checkpoint is None else source_digest(given.fun)
         self._look()
-        self._problem = self._describe(options, recipe, bounds, start)
+        self._problem = self._describe(bounds, start)
 
-    def _smooth_coordinates(self) -> Bools:
-        """Mask of the swarm's coordinates, (M,), that are real numbers for the objective, too."""
-        coding = self._coding
-        real = ~(coding.integers | coding.categories)
-        if self._space is not None:
-            real &= [type(self._space.parameter(name)) is Real for name in self._space.names]
-        smooth = np.zeros(coding.size, dtype=np.bool_)
-        smooth[coding.first[real]] = True
-        return smooth
-
-    def _make_swarm(self, options: Options, recipe: Recipe | None, start: Floats | None) -> Swarm | MemeticSearch:
-        # A single lucky draw must not count as the target, so a noisy search looks at means itself.
-        target = None if options.noisy else options.target
-        bounds, encoded = self._coding.bounds(), None if start is None else self._coding.encode(start)
-        population = options.population
-        if recipe is None:
-            limits = self._max_evals, options.max_iter, target
-            chosen = bounds, encoded, options.maximize, options.seed, *limits
-            if self._constraints:
-                return ConstrainedSearch(*chosen, population=population, smooth=self._smooth)
-            search: MemeticSearch
-            if self._discrete:
-                levels, parameter = self._coding.levels, self._coding.parameter
-                search = MixedSearch(*chosen, population=population, levels=levels, parameter=parameter)
-            else:
-                search = MemeticSearch(*chosen, population=population)
-            if population is None:
-                self._warn_of_idle_workers(search)
-            return search
-        from pyswarmopt.swarm import Swarm
-
-        if start is not None:  # each of them is a particle
-            population = max(recipe.population if population is None else population, len(start))
-        return Swarm(
-            bounds=bounds,
-            population=population,
-            positions=encoded,
-            recipe=replace(recipe, stop=_stop_rules(recipe, options.max_iter, target)),
-            maximize=options.maximize,
-            seed=options.seed,
-        )
-
-    def _warn_of_idle_workers(self, search: MemeticSearch) -> None:
-        workers = self._evaluator.workers.count
-        one_by_one = search.modelled if search.modelling else 0
-        if self._max_evals is not None and IDLE_SHARE * one_by_one < self._max_evals:
-            return
-        if workers > 1 and one_by_one:
-            warnings.warn(
-                f"{workers} workers, but the first {one_by_one} points are proposed one at a time, so {workers - 1} "
-                f"wait; population={workers} proposes {workers} at a time, which is another search",
-                stacklevel=7,
-            )
-
-    def _describe(
-        self, options: Options, recipe: Recipe | None, bounds: tuple[Floats, Floats], start: Floats | None
-    ) -> dict[str, Any]:
+    def _describe(self, bounds: tuple[Floats, Floats], start: Floats | None) -> dict[str, Any]:
         """What a checkpoint must have been written for, so that the search can go on from it."""
+        options, swarm = self._options, self._swarm
         return {
             "bounds": [side.tolist() for side in bounds],
-            "recipe": name_of(recipe),
-            "population": options.population if self._particles is None else len(self._particles.positions),
-            "maximize": options.maximize,
-            "seed": as_seed(options.seed),
+            "recipe": self._algorithm,
+            "population": options.population if isinstance(swarm, MemeticSearch) else len(swarm.positions),
+            "maximize": self._maximize,
+            "seed": options.seed,
             "x0": None if start is None else start.tolist(),
             "integrality": self._coding.integers.tolist(),
             "categorical": self._coding.categories.tolist(),
@@ -193,7 +123,7 @@ class Search:
         try:
             return self._run()
         except KeyboardInterrupt:
-            if self._progress:
+            if self._options.progress:
                 sys.stderr.write("\n")
             self._evaluator.calls = self._counted  # what the result rests on, and the checkpoint
             return self._result({INTERRUPTED: 1.0}, final=False)
@@ -214,13 +144,13 @@ class Search:
         if self._evaluator.unreported is None or self._resampler is not None:
             return result
         points, values = self._evaluator.unreported
-        known = np.flatnonzero(np.isfinite(values))
-        if not len(known):
+        finite = np.flatnonzero(np.isfinite(values))
+        if not len(finite):
             return result
-        points, values = points[known], values[known]
+        points, values = points[finite], values[finite]
         result = self._with_better(result, points, values)
         number = self._swarm.iteration + int(self._swarm.evaluations > 0)
-        self._history.add(number, result.nfev, result.fun, values, points, particles=known)
+        self._history.add(number, result.nfev, result.fun, values, points, particles=finite)
         return result
 
     def _with_better(self, result: Result, points: Floats, values: Floats) -> Result:
@@ -246,19 +176,19 @@ class Search:
         if self._checkpoint is not None and os.path.lexists(self._checkpoint):
             self._resume(self._checkpoint)
         with self._kept(), self._evaluator.workers:
-            stop = self._reasons()
+            stop, callback = self._reasons(), self._options.callback
             while not stop:
                 self._iterate()
                 stop = self._reasons()
-                if self._callback is not None and wants_to_stop(self._callback, self._result(stop, final=False)):
+                if callback is not None and wants_to_stop(callback, self._result(stop, final=False)):
                     stop = {**stop, "callback": 1.0}
             stop = self._finish(stop)
-            if self._progress:
+            if self._options.progress:
                 sys.stderr.write("\n")
-            found = self._result(stop, final=True)
-            best = f"best {found.fun:.6g} after {found.nfev} evaluations"
-            LOGGER.info("%s: %s; %s", found.algorithm, found.message, best)
-            return found
+            result = self._result(stop, final=True)
+            best = f"best {result.fun:.6g} after {result.nfev} evaluations"
+            LOGGER.info("%s: %s; %s", result.algorithm, result.message, best)
+            return result
 
     def _iterate(self) -> None:
         swarm = self._swarm
@@ -267,33 +197,24 @@ class Search:
         judged = self._judge.judge(points)
         self._evaluator.skipped += judged.skipped
         valued = judged.evaluated & (judged.violations == 0)
-        if self._resampler is not None and self._particles is not None:
-            means = self._resampler.judge(self._particles, points, judged.costs, self._draw, valued)
-            judged = judged._replace(costs=means)
+        if self._resampler is not None:
+            judged = judged._replace(costs=self._resampler.judge(points, judged.costs, valued))
         self._judge.tell(x, judged, self._sign)
-        if self._resampler is not None and self._particles is not None:
-            self._make_sure_of_target(self._particles, self._resampler)
-            self._resampler.forget(self._particles)
+        if self._resampler is not None:
+            if self._target is not None:
+                self._resampler.decide(self._sign * self._target)
+            self._resampler.forget()
         self._remember(points, judged)
         values = np.where(valued, self._sign * judged.costs, math.nan)
         best, evaluated = self._best_value(), judged.evaluated
         self._history.add(swarm.iteration, self._evaluator.calls, best, values, points, evaluated)
         self._write_down(swarm.iteration)
 
-    def _make_sure_of_target(self, swarm: Swarm, resampler: Resampler) -> None:
-        """Draw a best that seems to reach the target until that is decided: a small swarm draws none so often."""
-        if self._target is None:
-            return
-        x = self._coding.decode(np.asarray(swarm.best.x)[None])[0]
-        sample = resampler.sample(x)
-        if sample.n and sample.mean <= self._sign * self._target:
-            resampler.insist(swarm, self._draw, x, SURE_DRAWS)
-
     def _write_down(self, iteration: int) -> None:
         """What is on disk and on the screen after an iteration."""
         if self._checkpoint is not None:
             self._save(self._checkpoint)
-        if self._progress:
+        if self._options.progress:
             best = f"evaluations {self._evaluator.calls}  best {self._best_value():.6g}"
             sys.stderr.write(f"\r{_bar(self._share(iteration), self._elapsed()) + best:<78}")
             sys.stderr.flush()
@@ -303,8 +224,8 @@ class Search:
         shares = [self._elapsed() / self._timeout]
         if self._max_evals is not None:
             shares.append((self._evaluator.calls + self._evaluator.skipped) / self._max_evals)
-        if self._max_iter:
-            shares.append(iteration / self._max_iter)
+        if self._options.max_iter:
+            shares.append(iteration / self._options.max_iter)
         return min(max(shares), 1.0)
 
     def _finish(self, stop: dict[str, float]) -> dict[str, float]:
@@ -323,11 +244,9 @@ class Search:
         if self._max_evals is not None and evaluator.left == 0:
             spent = evaluator.calls + evaluator.skipped + self._reserve + (1 if evaluator.vectorized else 0)
             reasons["max_evals"] = min(spent, self._max_evals)
-        if self._resampler is not None and self._target is not None:
-            sample = self._resampler.sample(self._best_point())
-            # Two standard errors on the safe side.
-            if sample.n >= DECISIVE_DRAWS and sample.mean + 2 * sample.stderr <= self._sign * self._target:
-                reasons["target"] = self._sign * sample.mean
+        x, noise, target = self._best.x, self._resampler, self._target
+        if noise is not None and target is not None and noise.reaches(x, self._sign * target):
+            reasons["target"] = self._sign * noise.sample(x).mean
         return reasons
 
     def _elapsed(self) -> float:
@@ -355,25 +274,26 @@ class Search:
             return Incumbent(x, math.nan, float(self._constraints.excess(x[None]).sum()))
         return Incumbent(x, cost, 0.0)
 
-    def _best_point(self) -> Floats:
-        return self._best.x
-
     def _best_value(self) -> float:
         """The best value of a feasible point, infinitely bad if there is none."""
-        known = self._best.violation == 0 and math.isfinite(self._best.cost)
-        return self._sign * (self._best.cost if known else math.inf)
+        counts = self._best.violation == 0 and math.isfinite(self._best.cost)
+        return self._sign * (self._best.cost if counts else math.inf)
 
     def _result(self, stop: dict[str, float], final: bool) -> Result:
         if self._resampler is not None and final:
-            self._settle(self._resampler)
-        x, fun, stderr, n = self._best_point(), self._best_value(), 0.0, 1
+            draws = self._final_draws()
+            self._evaluator.max_evals += self._reserve
+            self._resampler.settle(draws)
+            self._look()
+        x, fun, stderr, n = self._best.x, self._best_value(), 0.0, 1
         maxcv, feasible = self._constraints.breach(x)
         if self._resampler is not None and feasible:
-            sample = self._final_sample(x, self._resampler) if final else self._resampler.sample(x)
+            sample = self._resampler.fresh(x, self._final_draws()) if final else self._resampler.sample(x)
             fun, stderr, n = self._sign * sample.mean if sample.n else fun, sample.stderr, sample.n
         elif final:
-            known = not math.isnan(self._best.cost)
-            fun = self._evaluator.confirm(x, self._sign * self._best.cost if known else fun, known)
+            cost = self._best.cost
+            value = self._sign * cost if math.isfinite(cost) else fun
+            fun = self._evaluator.confirm(x, value, known=not math.isnan(cost))
         return Result(
             x=x,
             fun=fun,
@@ -400,22 +320,6 @@ class Search:
     def _final_draws(self) -> int:
         return self._reserve // 2 if self._max_evals else min(max(self._evaluator.calls // 10, 2), FINAL_DRAWS)
 
-    def _settle(self, resampler: Resampler) -> None:
-        """Choose among the bests by some more draws: the last round's may be lucky ones."""
-        count = self._final_draws()
-        self._evaluator.max_evals += self._reserve
-        if self._particles is not None:
-            resampler.settle(self._particles, self._draw, count)
-        self._look()
-
-    def _final_sample(self, x: Floats, resampler: Resampler) -> Sample:
-        """Fresh draws at the chosen point: those that had it chosen were lucky ones."""
-        costs, evaluated = self._draw(np.repeat(x[None], self._final_draws(), axis=0))
-        sample = Sample()
-        for cost in costs[evaluated]:
-            sample = sample.add(float(cost))
-        return sample if sample.n > 1 else resampler.sample(x)
-
     # ---- saving ----
 
     def _save(self, path: Path) -> None:
@@ -424,7 +328,7 @@ class Search:
             state |= self._resampler.state_dict()
         if self._incumbent is not None:
             state |= self._incumbent.state_dict()
-        checkpoints.write(path, {**state, "problem": json.dumps(self._problem), "source": self._source})
+        checkpoints.write(path, {**state, "problem": json.dumps(self._problem)})
 
     def _resume(self, path: Path) -> None:
         saved = checkpoints.read_search(path, self._problem)
@@ -432,21 +336,18 @@ class Search:
             self._restore(saved)
             self._look()
         self._check_objective(path)
-        warn_of_source(path, saved.get("source"), self._source)
 
     def _check_objective(self, path: Path) -> None:
-        """Evaluate the best point once more: the objective, or a constraint, may be another one."""
+        """Evaluate the best point once more: the objective, or a constraint, may be another one.
+
+        Not under noise, where another value says nothing.
+        """
         x, value, before = self._best.x, self._best_value(), self._best.violation
         violation = float(self._constraints.excess(x[None]).sum())
         if before > 0 or violation > 0:
             check_value(path, before, violation, 0.0, "constraints were broken by")
         elif math.isfinite(value) and self._resampler is None:
             check_value(path, value, self._evaluator.again(x), self._history.first_value())
-        elif self._resampler is not None:
-            known = self._resampler.sample(x)
-            if known.n and math.isfinite(known.mean):
-                known = replace(known, mean=self._sign * known.mean)
-                check_mean(path, known, self._resampler.spread, lambda: float(self._evaluator.again(x)))
 
     def _restore(self, saved: dict[str, Any]) -> None:
         self._swarm.load_state_dict(saved)
@@ -463,50 +364,3 @@ def _bar(share: float, elapsed: float) -> str:
     done = int(BAR * share)
     left = str(timedelta(seconds=round(elapsed / share - elapsed))) if share else "?"
     return f"[{'#' * done}{'.' * (BAR - done)}] {share:4.0%}  {left} left  "
-
-
-def _stop_rules(recipe: Recipe, max_iter: int | None, target: float | None) -> tuple[StopRule, ...]:
-    """The recipe's rules and the user's, whose limit of iterations takes the place of the recipe's."""
-    rules = [rule for rule in recipe.stop if max_iter is None or not isinstance(rule, MaxIter)]
-    if max_iter is not None:
-        rules.append(MaxIter(max_iter))
-    if target is not None:
-        rules.append(Target(target))
-    return tuple(rules)
-
-
-def _start(x0: Start, limit: int) -> Floats:
-    """Starting points, (n, D): those given, the result of another run, or the bests of its checkpoint."""
-    if isinstance(x0, Result):
-        return x0.x[None]
-    if isinstance(x0, str | os.PathLike):
-        saved = checkpoints.read(x0)
-        with checkpoints.taking_over(x0):
-            return _bests_of(saved)[:limit]
-    try:
-        start = np.atleast_2d(np.asarray(x0, dtype=np.float64))
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"x0={x0!r}: use a point, several, the Result of another run or the path of a checkpoint"
-        ) from None
-    if start.ndim != 2 or start.size == 0:
-        raise ValueError(f"x0 must have shape (D,) or (n, D), got {start.shape}")
-    return start
-
-
-def _bests_of(saved: dict[str, Any]) -> Floats:
-    """The personal bests that a checkpoint holds, the best first."""
-    if getattr(saved.get("best_positions"), "ndim", 0) != 2:
-        raise ValueError("holds no points to start from")
-    checkpoints.check(saved, {"best_costs": ("float64", "N")}, {"N": len(saved["best_positions"])})
-    costs = saved["best_costs"]
-    order = np.argsort(costs, kind="stable")
-    positions = saved["best_positions"].astype(np.float64)[order][np.isfinite(costs[order])]
-    if "problem" not in saved:
-        return positions
-    return _coding_of(json.loads(saved["problem"])).decode(positions)
-
-
-def _coding_of(problem: dict[str, Any]) -> Coding:
-    low, high = (np.array(side, dtype=np.float64) for side in problem["bounds"])
-    return make_coding((low, high), problem["integrality"], problem["categorical"])

@@ -105,8 +105,8 @@ class Workers:
     def _open(self) -> Executor:
         if self.kind == "threads":
             return ThreadPoolExecutor(self.count)
-        with _safe_path() as ours:
-            return ProcessPoolExecutor(self.count, mp_context=_SafeSpawn(), initializer=_begin, initargs=(ours,))
+        with _safe_path() as was_unset:
+            return ProcessPoolExecutor(self.count, mp_context=_SafeSpawn(), initializer=_begin, initargs=(was_unset,))
 
     def close(self, wait: bool = True) -> None:
         """End the pool's threads or processes; what is under way is waited for, or not; what is queued is not begun."""

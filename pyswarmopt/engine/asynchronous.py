@@ -7,10 +7,24 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from torch import Tensor
 
 from pyswarmopt.base.in_flight import InFlight
 from pyswarmopt.base.state import State
+
+
+def in_flight_of(state: State) -> InFlight:
+    """The pending evaluations of a state, whose particles move asynchronously from now on."""
+    if state.in_flight is None:
+        if state.pending:
+            raise ValueError("a round of positions has no values yet: tell them, then ask_one()")
+        n = len(state.positions)
+        state.in_flight = InFlight.of(n, dispatched=state.generation + 1)  # a number that no ticket of a round ever had
+        state.in_flight.begin_round(state.leader_cost, state.best_cost)
+        if state.age > 0:  # all of them were evaluated, in their order
+            state.in_flight.completed_at[:], state.in_flight.completed = np.arange(n), n
+    return state.in_flight
 
 
 def remember_one(state: State, i: int, cost: float, first: bool) -> None:

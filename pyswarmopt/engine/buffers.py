@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pyswarmopt.base.inputs import matrix, take_over
 from pyswarmopt.base.state import State
 from pyswarmopt.base.storage import empty
 from pyswarmopt.engine.reference import tensors
@@ -60,7 +61,6 @@ class Buffers:
 
     Attributes:
         in_numpy: whether NumPy can work on the tensors: those on the CPU, of a dtype that it has.
-        plain: whether each array is contiguous; known after `arrays`.
     """
 
     def __init__(self, state: State) -> None:
@@ -72,7 +72,6 @@ class Buffers:
         """Forget everything about a former population."""
         self._viewed: tuple[Any, ...] = (None,) * 5  # the tensors of which `_arrays` are views
         self._arrays: Snapshot
-        self.plain = False
         self._copied: tuple[Tensor | None, npt.NDArray[Any]] = None, np.empty(0)
         self._lender = Lender()
         self.arrays()  # the views of the former population would keep its memory
@@ -93,7 +92,6 @@ class Buffers:
             self._viewed = st.positions, st.velocities, st.best_positions, st.leader_position, st.worst_position
             x, v, p, g, w = (tensor.numpy() for tensor in self._viewed)
             self._arrays = Snapshot(x, v, p, g[None], w[None])
-            self.plain = all(array.flags.c_contiguous for array in self._arrays)
         return self._arrays
 
     def hand_out(self) -> Tensor:
@@ -112,6 +110,29 @@ class Buffers:
         """Whether that is the copy of the present positions that was handed out last, with the same numbers."""
         handed, copy = self._copied
         return handed is returned and copy.size <= FEW_NUMBERS and copy.tobytes() == self.arrays().x.tobytes()
+
+    def adopt(self, told: Any, repaired: bool) -> None:
+        """Take over positions, (N, D), that the user told: the present ones, unless they were repaired.
+
+        Raises:
+            ValueError: other positions that were not `repaired`, or another shape.
+        """
+        if self.is_unedited(told):
+            return
+        current = self._state.positions
+        if isinstance(told, Tensor) and told.dtype == current.dtype and told.device == current.device:
+            lent = told.data_ptr() == current.data_ptr() and told.shape == current.shape
+            if (lent and told.stride() == current.stride()) or torch.equal(told, current):
+                return  # the usual case, without a copy
+        source = matrix("positions", told, tuple(current.shape))
+        room = empty(tuple(current.shape), current.dtype, current.device)
+        take_over("positions", source, room)
+        if repaired:
+            self._state.positions = room
+        elif not torch.equal(room, current):
+            raise ValueError(
+                "tell() must be given the positions that ask() returned; if you repaired them, say repaired=True"
+            )
 
     def for_next(self) -> Tensor:
         """Memory for the next positions: that of the present ones unless the user holds them."""

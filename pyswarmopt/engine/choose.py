@@ -1,12 +1,12 @@
-"""The choice of a backend for each update of a swarm: `reference`, `chunked` NumPy or compiled loops.
+"""The choice of a backend for each update of a swarm: `reference` or `chunked` NumPy.
 
-A sum of terms in float32 or float64 on the CPU moves by compiled loops where these know its terms and pay, else in
-NumPy; every other swarm moves by `reference`. All of them draw the same random numbers and give the same results.
+A sum of terms in float32 or float64 on the CPU moves in NumPy, every other swarm by `reference`. Both draw the same
+random numbers and give the same results.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -15,12 +15,12 @@ from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.base.checkpoint import check
 from pyswarmopt.base.state import State, entries_under
 from pyswarmopt.base.storage import copied, empty
-from pyswarmopt.engine import chunked, compiled, reference
+from pyswarmopt.engine import chunked, reference
 from pyswarmopt.engine.buffers import Buffers
-from pyswarmopt.engine.numba.loader import Compiler, Loops
-from pyswarmopt.engine.random_factors import FACTORS, Factors
+from pyswarmopt.engine.random_factors import FACTORS, Factors, check_factors
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.boundary import Box
 from pyswarmopt.parts.topology import Global
@@ -28,8 +28,6 @@ from pyswarmopt.parts.velocity import BlockRule, Snapshot
 
 SMALL = 2**12  # numbers in a swarm, up to which all factors are drawn before the move
 ONE_BLOCK = [chunked.WHOLE]
-COMPILED_FROM = 2**17  # numbers in a swarm, from which on it pays to load the loops for it alone
-COMPILER = Compiler()  # of this process: its swarms share the loops, and the count of moves after which these pay
 
 
 class Update:
@@ -46,30 +44,56 @@ class Update:
         generator: torch.Generator,
         saved: Mapping[str, Any] | None = None,
     ) -> None:
-        self._recipe, self._state, self._generator = recipe, state, generator
+        self.state, self._recipe, self._generator = state, recipe, generator
         self._bounds = box
         self._box = None if recipe.boundary is boundary.none else box
         self.buffers = Buffers(state)
         self._scope = getattr(recipe.velocity, "looks_at", "all")
         self._in_numpy = self.buffers.in_numpy and self._scope != "all"
         dtype = self.buffers.arrays().x.dtype if self._in_numpy else np.float64
-        self._factors = Factors(generator, dtype, COMPILER)
+        self._factors = Factors(generator, dtype)
         self._factors.load(entries_under(FACTORS, saved or {}))
-        self._places = compiled.places_of(recipe.velocity)
 
-    def factors(self) -> dict[str, Any]:
-        """The random factors drawn ahead, as entries of a saved state."""
-        return {FACTORS + name: value for name, value in self._factors.state().items()}
+    @classmethod
+    def of(cls, recipe: Recipe, saved: Mapping[str, Any], owned: Callable[[Tensor], Tensor]) -> Update:
+        """The update of a saved state; `owned` makes the state's own tensor of a saved one.
+
+        Raises:
+            ValueError: not a swarm's state, or one of another recipe.
+        """
+        state = State.from_dict(saved, owned)
+        check_factors(saved, tuple(state.positions.shape), getattr(recipe.velocity, "sum", None))
+        box = None
+        if "low" in saved:
+            side = state.positions.dtype, "D"
+            check(saved, {"low": side, "high": side}, {"D": state.positions.shape[1]})
+            box = Box(owned(saved["low"]), owned(saved["high"]))
+        check(saved, {"generator": (torch.uint8, "g")})
+        generator = torch.Generator()
+        try:
+            generator.set_state(saved["generator"].cpu())
+        except RuntimeError as error:
+            raise ValueError(f"not the state of a random generator: {error}") from error
+        return cls(recipe, state, box, generator, saved)
+
+    def saved(self) -> dict[str, Any]:
+        """What a resume needs, not copied: the state, the random factors drawn ahead, the generator and the box."""
+        saved = self.state.to_dict()
+        saved |= {FACTORS + name: value for name, value in self._factors.state().items()}
+        saved["generator"] = self._generator.get_state()
+        if self._bounds is not None:
+            saved |= {"low": self._bounds.low, "high": self._bounds.high}
+        return saved
 
     # ---- move ----
 
     def move(self) -> None:
         """Move all particles once."""
-        st, out = self._state, self.buffers.for_next()
+        st, out = self.state, self.buffers.for_next()
         if self._in_numpy:
             self._move_arrays(st, out)
         else:
-            reference.move(st, self._recipe, self._factors, self._generator, self._box, out=out)
+            reference.move(st, self._recipe, self._factors, self._generator, self._box, out)
         st.positions = out
 
     def _move_arrays(self, st: State, out: Tensor) -> None:
@@ -90,52 +114,24 @@ class Update:
             rule, Snapshot(x, v, p, g, w), rows, c, step, new_x, self._box, self._recipe.boundary, self._generator
         )
         factors = None if small or not rule.sum.per_coordinate else self._factors
-        cut = ONE_BLOCK if small else chunked.blocks_of(*x.shape, self._scope)
-        loops = self._loops(small, rule)
-        if loops is None or self._places is None:
-            chunked.move(m, factors, cut)
-        elif small:
-            compiled.small_move(loops, m, self._places)
-        else:
-            compiled.large_move(loops, m, self._places, factors, cut)
-
-    def _loops(self, small: bool, rule: BlockRule) -> Loops | None:
-        """The compiled loops, if they can make this move and pay."""
-        if small:
-            loops = COMPILER.for_small()
-        elif self._places is None or (rule.sum.normalise and rule.sum.per_coordinate):
-            return None
-        else:
-            loops = COMPILER.load() if self._state.positions.numel() >= COMPILED_FROM else COMPILER.loops
-        return loops if self.buffers.plain else None
+        chunked.move(m, factors, ONE_BLOCK if small else chunked.blocks_of(*x.shape, self._scope))
 
     def move_one(self, i: int) -> None:
         """Move particle i alone, with the schedules at the move of the present round."""
-        alone = Factors(self._generator, compiler=COMPILER, most_moves=1)
-        reference.move(self._state, self._recipe, alone, self._generator, self._box, slice(i, i + 1))
+        reference.move_one(self.state, self._recipe, i, self._generator, self._box)
 
     # ---- remember ----
 
     def remember(self, costs: Floats, evaluated: Bools | None) -> None:
         """Take in the costs of one iteration, (N,); see `reference.remember`."""
-        st, at, loops = self._state, self.buffers.arrays(), COMPILER.loops
-        all_count = evaluated is None or self._recipe.repeat_dropped
-        if loops is not None and all_count and self.buffers.plain and self.buffers.in_numpy:
-            known = costs if evaluated is None else np.where(evaluated, costs, st.costs)
-            best, worst = loops.remember(at.x, at.p, known, st.best_costs, st.stagnation, st.age > 0)
-            if best >= 0:
-                st.costs = known
-                reference.remember_extremes(st, self._recipe, at, (known, best), (known, worst))
-                st.count(evaluated)
-                return
-        reference.remember(st, self._recipe, at, costs, evaluated)
+        reference.remember(self.state, self._recipe, self.buffers.arrays(), costs, evaluated)
 
     def revalue(self, best_costs: Floats, best_cost: float) -> None:
         """Replace the costs at p, (N,), finite or +inf; g and the best of all follow.
 
         `best_cost` is that of the best of all if no p is there any more and none is better.
         """
-        st, i = self._state, int(best_costs.argmin())
+        st, i = self.state, int(best_costs.argmin())
         st.best_costs, st.leader_cost = best_costs, float(best_costs[i])
         st.leader_position = copied(st.best_positions[i])
         elsewhere = not any(torch.equal(p, st.best_position) for p in st.best_positions)
@@ -149,21 +145,21 @@ class Update:
     def restart(self) -> None:
         """Let the recipe's policies send particles, or all of them, elsewhere."""
         for policy in self._recipe.restart:
-            policy(self._state, self)
+            policy(self.state, self)
 
     def send_back(self, rows: Bools) -> None:
         """x <- p, v <- 0 for some particles, (N,) mask; those being evaluated stay."""
-        if self._state.in_flight is not None:
-            rows = rows & ~self._state.in_flight.pending
+        if self.state.in_flight is not None:
+            rows = rows & ~self.state.in_flight.pending
         self.buffers.own_positions()
-        reference.send_back(self._state, self.buffers.arrays(), rows)
+        reference.send_back(self.state, self.buffers.arrays(), rows)
 
     def repopulate(self, count: int) -> None:
         """Replace the population by a new one; the best and the worst of all are kept.
 
         With evaluations pending, only dispatch is paused: the policy is called again after each of them.
         """
-        st, like = self._state, self._state.positions
+        st, like = self.state, self.state.positions
         x, v = (empty((count, like.shape[1]), like.dtype, like.device) for _ in range(2))
         self._recipe.populate(None, x, self._bounds, self._generator)
         self._recipe.launch(x, v, self._bounds, self._generator)

@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.base.checkpoint import check
-from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits, split_mix
+from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits
 from pyswarmopt.base.state import entries_under
-from pyswarmopt.engine.numba.loader import Compiler
 from pyswarmopt.parts.velocity import SumOfTerms
 
 MOST_MOVES = 64  # drawn for at once
@@ -29,19 +28,12 @@ FACTORS = "factors."  # prefix of the random factors in a saved state
 class Factors:
     """The coefficients of a sum of terms, move after move; which random numbers they hold: see `SumOfTerms`.
 
-    The loops of `compiler` are used once they are loaded; at most `most_moves` moves are drawn at once. `bits` is the
-    stream of the factors per coordinate, None before the first one is needed.
+    At most `most_moves` moves are drawn at once. `bits` is the stream of the factors per coordinate, None before the
+    first one is needed.
     """
 
-    def __init__(
-        self,
-        generator: torch.Generator,
-        dtype: Any = np.float64,
-        compiler: Compiler | None = None,
-        most_moves: int = MOST_MOVES,
-    ) -> None:
-        self._generator, self._dtype, self._compiler = generator, dtype, compiler or Compiler()
-        self._most_moves = most_moves
+    def __init__(self, generator: torch.Generator, dtype: Any = np.float64, most_moves: int = MOST_MOVES) -> None:
+        self._generator, self._dtype, self._most_moves = generator, dtype, most_moves
         self.bits: RandomBits | None = None
         self._before: Tensor | None = None  # state of `bits` before `_numbers` were taken
         self._scalars = np.empty((0, 0, 0))
@@ -66,22 +58,17 @@ class Factors:
         """Coefficients of a block of D coordinates, (terms, N, 1), times factors per coordinate, if there are any."""
         if self.bits is None or not rule.per_coordinate:
             return coefficients
-        found = list(coefficients)
+        weighted = list(coefficients)
         shape = (len(rule.per_coordinate), coefficients.shape[1], dim)
-        drawn = self.bits.take(shape, self._fill).astype(coefficients.dtype)
+        drawn = self.bits.take(shape).astype(coefficients.dtype)
         for k, factor in zip(rule.per_coordinate, drawn, strict=True):
-            factor *= found[k] * (1 / FULL_SCALE)
-            found[k] = factor
-        return list(rule.normalised(np.stack(np.broadcast_arrays(*found)))) if rule.normalise else found
+            factor *= weighted[k] * (1 / FULL_SCALE)
+            weighted[k] = factor
+        return list(rule.normalised(np.stack(np.broadcast_arrays(*weighted)))) if rule.normalise else weighted
 
     def forget(self) -> None:
         """Discard what was drawn ahead, for another population."""
         self._scalars, self._numbers, self._used, self._made = np.empty((0, 0, 0)), None, 0, None
-
-    @property
-    def _fill(self) -> Any:
-        loops = self._compiler.loops
-        return split_mix if loops is None else loops.draw
 
     def _draw(self, rule: SumOfTerms, shape: tuple[int, int], whole: bool) -> None:
         self.forget()
@@ -95,7 +82,7 @@ class Factors:
         self._scalars = torch.rand(drawn, generator=self._generator, dtype=torch.float64).numpy()
         if self.bits is not None and whole:
             self._before = self.bits.state()
-            self._numbers = self.bits.take_each(moves, (each_coordinate, n, dim), self._fill)
+            self._numbers = self.bits.take_each(moves, (each_coordinate, n, dim))
 
     def _coefficients(self, rule: SumOfTerms, first: int, dim: int) -> npt.NDArray[Any]:
         """Those of all moves drawn ahead, of which the first has that number: (moves, terms, N, D or 1)."""
@@ -118,17 +105,9 @@ class Factors:
             table[:, k] *= self._scalars[:, :, j, None]
         if bits is None:  # multiplied and normalised by `per_block`
             return table
-        self._weigh(bits, weights[:, rule.per_coordinate] / FULL_SCALE, rule.per_coordinate, table)
+        for j, k in enumerate(rule.per_coordinate):
+            np.multiply(bits[:, j], weights[:, k] / FULL_SCALE, out=table[:, k], casting="same_kind")
         return rule.normalised(table, axis=1)
-
-    def _weigh(self, bits: npt.NDArray[np.uint16], weights: Any, rows: list[int], table: npt.NDArray[Any]) -> None:
-        """Factors per coordinate, (moves, k, N, D), times the weights of their terms, into the rows of the table."""
-        loops = self._compiler.loops
-        if loops is not None:
-            loops.weigh(np.ascontiguousarray(bits), weights[..., 0, 0], np.array(rows), table)
-            return
-        for j, k in enumerate(rows):
-            np.multiply(bits[:, j], weights[:, j], out=table[:, k], casting="same_kind")
 
     # ---- saving ----
 
@@ -153,7 +132,7 @@ class Factors:
         if "bits" in saved:
             self._before, self.bits = saved["bits"].cpu().clone(), RandomBits.from_state(saved["bits"])
             count, *shape = saved["ahead"].long().tolist() or (0,)
-            self._numbers = self.bits.take_each(count, tuple(shape), self._fill) if count else None
+            self._numbers = self.bits.take_each(count, tuple(shape)) if count else None
 
 
 def check_factors(state: Mapping[str, Any], shape: tuple[int, ...], rule: SumOfTerms | None) -> None:

@@ -6,7 +6,7 @@ Notation: x positions, v velocities, p personal bests, g the best and w the wors
 better. The values of all symbols: `algorithms.model_swarms`; the terms d_k of the velocity: `parts.velocity`.
 
 This backend moves swarms on a GPU, in bfloat16 or with terms that look at the whole swarm, and single particles. The
-others, `chunked` and `compiled`, give the same numbers bit for bit.
+other one, `chunked`, gives the same numbers bit for bit.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Bools, Floats
-from pyswarmopt.base.blocks import EVERY, ZERO, copy_rows
+from pyswarmopt.base.blocks import ZERO, copy_rows
 from pyswarmopt.base.state import State
 from pyswarmopt.engine.random_factors import Factors
 from pyswarmopt.parts import stopping
 from pyswarmopt.parts.boundary import Box
 from pyswarmopt.parts.topology import ByInformants
-from pyswarmopt.parts.velocity import BlockRule, Snapshot
+from pyswarmopt.parts.velocity import Snapshot
 
 ONE = np.array(1)  # added in a third of the time of a Python number
 
@@ -38,58 +38,61 @@ def tensors(state: State) -> Snapshot:
     return Snapshot(state.positions, state.velocities, state.best_positions, *rows)
 
 
-# ---- steps 1 and 2: move ----
+# ---- step 1: move ----
 
 
 def move(
     state: State,
     recipe: Recipe,
-    factors: Factors | None,
+    factors: Factors,
     generator: torch.Generator,
     box: Box | None = None,
-    rows: slice = EVERY,
     out: Tensor | None = None,
 ) -> None:
-    """Move some particles, the rows, on the p, g and w of the previous iteration.
+    """Move all particles on the p, g and w of the previous iteration; their new positions go to `out`, or in place."""
+    s = tensors(state)._replace(g=recipe.topology(state, generator))
+    k = state.age - 1
+    v = velocities(s, recipe, factors, k, generator)
+    x, v = step(s.x, v, recipe, k, generator, box)
+    (state.positions if out is None else out).copy_(x)
+    state.velocities.copy_(v)
 
-    ``v <- (1/C) sum_k r_k phi_k d_k``, in the paper over d = v, p - x, g - x and x - w, and ``x <- x + lambda v``. The
-    coefficients are drawn for this move alone unless `factors` has them; the new positions go to `out`, or in place.
-    """
-    k, rule = max(state.age - 1, 0), recipe.velocity
-    lambda_k = recipe.schedule(k)  # lambda after k times lambda <- phi_lambda lambda
-    seen = rows if getattr(rule, "looks_at", "all") == "element" else EVERY
-    x, v, p = (_some(array, seen) for array in (state.positions, state.velocities, state.best_positions))
-    s = Snapshot(x, v, p, attractors(state, recipe, generator, rows, seen), state.worst_position.unsqueeze(0))
-    if factors is None or not hasattr(rule, "sum"):
-        v = rule(s, k, generator)
+
+def velocities(s: Snapshot, recipe: Recipe, factors: Factors, k: int, generator: torch.Generator) -> Tensor:
+    """``v <- (1/C) sum_k r_k phi_k d_k``, in the paper over d = v, p - x, g - x and x - w; k counts the moves."""
+    rule: Any = recipe.velocity
+    if not hasattr(rule, "sum"):  # no sum of terms
+        return cast(Tensor, rule(s, k, generator))
+    c = factors.next(rule.sum, tuple(s.x.shape), k)  # c_k = r_k phi_k / C, C = sum_k r_k phi_k
+    return cast(Tensor, rule.on(s, c))  # sum_k c_k d_k
+
+
+def step(
+    x: Tensor, v: Tensor, recipe: Recipe, k: int, generator: torch.Generator, box: Box | None
+) -> tuple[Tensor, Tensor]:
+    """``x <- x + lambda v``, then the walls; lambda is that after k times ``lambda <- phi_lambda lambda``."""
+    x = x + recipe.schedule(k) * v
+    return (x, v) if box is None else recipe.boundary(x, v, box, generator)
+
+
+def move_one(state: State, recipe: Recipe, i: int, generator: torch.Generator, box: Box | None = None) -> None:
+    """Move particle i alone, with coefficients drawn for this move; topologies renew its links only."""
+    k, row, topology = max(state.age - 1, 0), slice(i, i + 1), recipe.topology
+    others = np.arange(len(state.stagnation)) != i
+    seen_by = replace(state, stagnation=np.where(others, 0, state.stagnation))
+    s = tensors(state)
+    alone = getattr(recipe.velocity, "looks_at", "all") == "element"
+    if alone and isinstance(topology, ByInformants):  # without the bests of the others' informants
+        g = s.p[topology.informants(seen_by, generator)[row]]
     else:
-        terms = cast(BlockRule, rule)
-        c = factors.next(terms.sum, (s.x.shape[0], s.x.shape[1]), k)  # c_k = r_k phi_k / C, C = sum_k r_k phi_k
-        v = terms.on(s, c)  # sum_k c_k d_k
-    if seen != rows:
-        x, v = x[rows], v[rows]
-    x = x + lambda_k * v
-    if box is not None:
-        x, v = recipe.boundary(x, v, box, generator)
-    _some(state.positions if out is None else out, rows).copy_(x)
-    _some(state.velocities, rows).copy_(v)
-
-
-def attractors(state: State, recipe: Recipe, generator: torch.Generator, rows: slice, seen: slice) -> Tensor:
-    """g for the particles seen, (., D) or (1, D); a topology that renews links does so for those that move."""
-    if rows is not EVERY:
-        moving = np.zeros(len(state.stagnation), dtype=np.bool_)
-        moving[rows] = True
-        state = replace(state, stagnation=np.where(moving, state.stagnation, 0))
-    if seen is not EVERY and isinstance(recipe.topology, ByInformants):  # without the bests of the others' informants
-        return state.best_positions[recipe.topology.informants(state, generator)[seen]]
-    g = recipe.topology(state, generator)
-    return _some(g, seen) if len(g) > 1 else g
-
-
-def _some(array: Tensor, rows: slice) -> Tensor:
-    """Some rows; all of them without a view, which costs as much as a small move's arithmetic."""
-    return array if rows is EVERY else array[rows]
+        g = topology(seen_by, generator)
+        g = g[row] if alone and len(g) > 1 else g
+    s = Snapshot(s.x[row], s.v[row], s.p[row], g, s.w) if alone else s._replace(g=g)
+    v = velocities(s, recipe, Factors(generator, most_moves=1), k, generator)
+    x, v = (s.x, v) if alone else (s.x[row], v[row])
+    x, v = step(x, v, recipe, k, generator, box)
+    state.positions[row] = x
+    state.velocities[row] = v
 
 
 # ---- step 2: evaluate and remember ----

@@ -31,8 +31,8 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.hybrid.model.kinds import Kinds
-from pyswarmopt.hybrid.phased_search import PhasedSearch
-from pyswarmopt.hybrid.phases.axis_search import SeparabilityTest
+from pyswarmopt.hybrid.phased_search import PhasedSearch, Turn
+from pyswarmopt.hybrid.phases.axis_search import CheckedAxisSearch, SeparabilityTest
 from pyswarmopt.hybrid.phases.bfgs import QuasiNewton
 from pyswarmopt.hybrid.phases.cma_es import CovarianceSwarm, SeparableSwarm, default_population
 from pyswarmopt.hybrid.phases.descent import FIRST_DIFFERENCE, Descent, RepeatedCall
@@ -65,62 +65,39 @@ class MemeticSearch(PhasedSearch):
 
     _kinds: ClassVar = KINDS
     _tables: ClassVar[tuple[dict[str, str], ...]] = (SMALL, MIDDLE, LARGE)
-    _plain: ClassVar = PhasedSearch._plain | {
-        "granted": int, "population": int, "first_population": (int, type(None)), "test_first": bool,
-    }  # fmt: skip
 
     def __init__(self, bounds: Any, *args: Any, population: int | None = None, **kwargs: Any) -> None:
         super().__init__(bounds, *args, **kwargs)
-        self._slots = slots_for(self._box.dim)
-        self._test_first = self._box.dim >= TEST_FIRST and not self._hessian_is_affordable()
-        self._spent = {"descent": 0, "swarm": 0}
-        self._granted = 0  # evaluations of the first descent
-        if population is not None and population < 1:
-            raise ValueError(f"population={population}: it must be at least 1")
-        self._first_population = None if population is None else max(population, LEAST_POPULATION)
-        self._population = 0  # of the present swarm
+        progress = self._progress
+        progress.slots = slots_for(self._box.dim)
+        progress.test_first = self._box.dim >= TEST_FIRST and not self._hessian_is_affordable()
+        progress.spent = {"descent": 0, "swarm": 0}
+        if population is not None:
+            if population < 1:
+                raise ValueError(f"population={population}: it must be at least 1")
+            progress.first_population = max(population, LEAST_POPULATION)
         self._at_once = population or 1  # points that the model proposes at a time
 
     # ---- whose turn it is ----
 
-    def _take_start(self, costs: Floats) -> None:
-        """Take in what the starting points cost, beyond the best of them."""
-        if self.modelling:
-            points = np.array([self._box.encode(x) for x in self._start])
-            self._phases["model"] = self._model(self._axes.snap(points), costs)
-
-    def _outdone(self, phase: Phase) -> bool:
-        return self._test_first and self._turn == "descent" and self._best_by == "swarm" and _ended(phase)
+    def _turns(self) -> list[Turn]:
+        first = Turn("descent", self._first_descent, self._begin_descent)
+        test = Turn("test", self._untested, self._begin_test)
+        return [
+            Turn("model", lambda: self.modelling, self._begin_model),
+            Turn("check", self._doubtful, self._begin_check),
+            Turn("model", self._models_again, self._begin_model),
+            Turn("swarm", lambda: self._noisy or self._too_short, self._begin_swarm),
+            *((test, first) if self._progress.test_first else (first, test)),
+            Turn("axes", self._separable, self._begin_axes),
+            Turn("descent", self._owed, self._begin_descent),
+            Turn("swarm", lambda: True, self._begin_swarm),
+        ]
 
     def _next_turn(self) -> str:
-        if not self._box.dim:
-            return "start"
-        if self.modelling:
-            return "model"
-        if self._doubtful():
-            return "check"
-        if self._look_again():
-            return "model"
-        if self._noisy:
-            return "swarm"
-        if self._test_first:
-            return self._next_turn_after_test()
-        test = self._phases.get("test")
-        if test is None:
-            descent = self._phases.get("descent")
-            self._granted = self._spent["descent"]
-            if descent is None or not (descent.done or self._granted >= FIRST_DESCENT * self._box.dim):
-                return "descent"
-            return "test"
-        axes = self._phases.get("axes")
-        if isinstance(test, SeparabilityTest) and test.separable and not (axes is not None and axes.done):
-            return "axes"
-        return self._shared_turn()
-
-    @property
-    def _axes(self) -> Kinds:
-        """What the free coordinates are."""
-        return Kinds(np.zeros(self._box.dim, dtype=np.int64), np.arange(self._box.dim))
+        if not {"axes", "swarm"} & self._phases.keys():
+            self._progress.granted = self._progress.spent.get("descent", 0)
+        return super()._next_turn()
 
     @property
     def modelling(self) -> bool:
@@ -128,64 +105,74 @@ class MemeticSearch(PhasedSearch):
         model = self._phases.get("model")
         if model is not None:
             return not model.done
-        return "model" in self._slots and 0 < self._axes.count <= MODELLED_DIM
-
-    def _look_again(self) -> bool:
-        """Let the model propose more where the first descent's differences led nowhere; once."""
-        model = self._phases.get("model")
-        if "check" not in self._phases or not isinstance(model, ModelPhase) or model.last > self.modelled:
-            return False
-        model.last, model.done = ROUGH * self._box.dim, False
-        self._phases.pop("descent", None)  # the next one starts at the best point
-        return True
+        return "model" in self._progress.slots and 0 < self._axes.count <= MODELLED_DIM
 
     def _doubtful(self) -> bool:
         """Whether the first descent's differences may be noise, which has not been checked."""
         descent = self._phases.get("descent")
-        return "check" in self._slots.keys() - self._phases and isinstance(descent, Descent) and descent.doubtful
+        unchecked = "check" in self._progress.slots.keys() - self._phases
+        return unchecked and isinstance(descent, Descent) and descent.doubtful
+
+    def _models_again(self) -> bool:
+        """Whether the model is to propose more where the first descent's differences led nowhere; once."""
+        model = self._phases.get("model")
+        return "check" in self._phases and isinstance(model, ModelPhase) and model.last <= self.modelled
 
     @property
     def _noisy(self) -> bool:
         check = self._phases.get("check")
         return isinstance(check, RepeatedCall) and check.noisy
 
-    def _next_turn_after_test(self) -> str:
-        """As `_next_turn`, where gradients are dear."""
-        test, descent, axes = (self._phases.get(name) for name in ("test", "descent", "axes"))
-        if self._max_evals is not None and self._max_evals < LEAST_DESCENT * self._box.dim:
-            return "swarm"
+    @property
+    def _too_short(self) -> bool:
+        """Whether there are too few evaluations for dear gradients."""
+        short = self._max_evals is not None and self._max_evals < LEAST_DESCENT * self._box.dim
+        return short and self._progress.test_first
+
+    def _first_descent(self) -> bool:
+        """Whether the first descent has the search for itself: until its end, but no more than its grant."""
+        descent = self._phases.get("descent")
         if descent is None:
-            return "descent"
-        if not isinstance(test, SeparabilityTest):
-            return "test"
-        if axes is None and "swarm" not in self._phases:
-            self._granted = self._spent["descent"]
-            grant = (SEPARABLE_DESCENT if test.separable else FIRST_DESCENT) * self._box.dim
-            if not (_ended(descent) or self._granted >= grant):
-                return "descent"
-        if test.separable and not (axes is not None and axes.done):
-            return "axes"
-        return self._shared_turn()
+            return "test" not in self._phases
+        if {"axes", "swarm"} & self._phases.keys():
+            return False
+        test, dear = self._phases.get("test"), self._progress.test_first
+        short = dear and isinstance(test, SeparabilityTest) and test.separable
+        grant = (SEPARABLE_DESCENT if short else FIRST_DESCENT) * self._box.dim
+        return not ((_ended(descent) if dear else descent.done) or self._progress.granted >= grant)
 
-    def _shared_turn(self) -> str:
-        ahead = self._best_by == "descent" and not (self._test_first and _ended(self._phases["descent"]))
+    def _untested(self) -> bool:
+        return "descent" in self._phases and "test" not in self._phases
+
+    def _separable(self) -> bool:
+        """Whether the axes are to be searched one by one."""
+        test, axes = self._phases.get("test"), self._phases.get("axes")
+        return isinstance(test, SeparabilityTest) and test.separable and not (axes is not None and axes.done)
+
+    def _owed(self) -> bool:
+        """Whether later descents have had less than their share."""
+        progress = self._progress
+        ahead = progress.best_by == "descent" and not (progress.test_first and _ended(self._phases["descent"]))
         share = SHARE_AHEAD if ahead else SHARE_BEHIND
-        owed = share * self._spent["swarm"] - (self._spent["descent"] - self._granted)
-        return "descent" if owed > 0 else "swarm"
+        return share * progress.spent["swarm"] - (progress.spent["descent"] - progress.granted) > 0
 
-    def _begin(self, name: str) -> Phase:
-        if name == "model":
-            return self._model(NONE, NONE)
-        if name == "descent":
-            return self._begin_descent()
-        if name == "swarm":
-            known = bool(len(self._start)) or self._test_first or self._noisy
-            first = self._first_point() if known and self._population == 0 else None
-            return self._begin_swarm(self._box.dim, first)
-        if name == "check":
-            slope = math.sqrt(float(np.mean(self._phases["descent"].gradient ** 2)))  # type: ignore[attr-defined]
-            return RepeatedCall(self._box.encode(self._best_x), self._best_cost, NOISE * FIRST_DIFFERENCE * slope)
-        return KINDS[self._slots[name]](self._box.encode(self._best_x), self._best_cost)  # type: ignore[call-arg]
+    def _outdone(self, phase: Phase) -> bool:
+        progress = self._progress
+        a_descent = progress.test_first and progress.turn == "descent"
+        return a_descent and progress.best_by == "swarm" and _ended(phase)
+
+    # ---- what takes it ----
+
+    def _take_start(self, costs: Floats) -> None:
+        """Take in what the starting points cost, beyond the best of them."""
+        if self.modelling:
+            points = np.array([self._box.encode(x) for x in self._start])
+            self._phases["model"] = self._model(self._axes.snap(points), costs)
+
+    @property
+    def _axes(self) -> Kinds:
+        """What the free coordinates are."""
+        return Kinds(np.zeros(self._box.dim, dtype=np.int64), np.arange(self._box.dim))
 
     @property
     def modelled(self) -> int:
@@ -198,29 +185,58 @@ class MemeticSearch(PhasedSearch):
         axes = self._axes.levels, self._axes.parameter
         return ModelPhase(*axes, first, self.modelled, self._at_once, points, costs)
 
+    def _begin_model(self) -> Phase:
+        model = self._phases.get("model")
+        if not isinstance(model, ModelPhase):
+            return self._model(NONE, NONE)
+        model.last, model.done = ROUGH * self._box.dim, False
+        self._phases.pop("descent", None)  # the next one starts at the best point
+        return model
+
+    def _begin_check(self) -> Phase:
+        descent = self._phases["descent"]
+        slope = math.sqrt(float(np.mean(descent.gradient**2))) if isinstance(descent, Descent) else 0.0
+        return RepeatedCall(self._box.encode(self._best_x), self._best_cost, NOISE * FIRST_DIFFERENCE * slope)
+
+    def _begin_test(self) -> Phase:
+        return SeparabilityTest(self._box.encode(self._best_x), self._best_cost)
+
+    def _begin_axes(self) -> Phase:
+        return CheckedAxisSearch(self._box.encode(self._best_x), self._best_cost)
+
     def _begin_descent(self) -> Phase:
         """From the first point, then from random ones, or with dear gradients from the best if it is the swarm's."""
-        known, x = math.inf, self._random.random(self._box.dim) if "descent" in self._phases else self._first_point()
-        if "descent" not in self._phases or (self._test_first and self._best_by == "swarm"):
-            known = self._best_cost
-            x = self._box.encode(self._best_x) if math.isfinite(known) else x
-        if self._slots["descent"] == "LimitedMemory":
-            return LimitedMemory(x, known)
-        return QuasiNewton(x, known, self._hessian_is_affordable())
+        first, progress = "descent" not in self._phases, self._progress
+        x, cost = self._first_point() if first else self._random.random(self._box.dim), math.inf
+        if first or (progress.test_first and progress.best_by == "swarm"):
+            cost = self._best_cost
+            x = self._box.encode(self._best_x) if math.isfinite(cost) else x
+        if progress.slots["descent"] == "LimitedMemory":
+            return LimitedMemory(x, cost)
+        return QuasiNewton(x, cost, self._hessian_is_affordable())
 
     def _hessian_is_affordable(self) -> bool:
         dim = self._box.dim
-        if self._slots["descent"] == "LimitedMemory":
+        if self._progress.slots["descent"] == "LimitedMemory":
             return False
         return self._max_evals is None or (dim + 1) * (dim + 2) // 2 <= NEWTON_BUDGET * self._max_evals
 
-    def _begin_swarm(self, dim: int, first: Floats | None) -> CovarianceSwarm:
-        """The first one, from the point `first` if it is given, or a larger one from a random point."""
-        begun = self._population > 0
-        self._population = GROWTH * self._population if begun else self._first_population or self._affordable(dim)
+    def _begin_swarm(self) -> Phase:
+        start = bool(len(self._start)) or self._progress.test_first or self._noisy
+        first = self._first_point() if start and self._progress.population == 0 else None
+        return self._swarm(self._box.dim, first)
+
+    def _swarm(self, dim: int, first: Floats | None) -> CovarianceSwarm:
+        """The first one, from the point `first` if there is one, or a larger one from a random point."""
+        progress = self._progress
+        begun = progress.population > 0
+        if begun:
+            progress.population *= GROWTH
+        else:
+            progress.population = progress.first_population or self._affordable(dim)
         mean = self._random.random(dim) if begun or first is None else first
-        kind = SeparableSwarm if self._slots["swarm"] == "SeparableSwarm" else CovarianceSwarm
-        return kind(mean, SIGMA, self._population)
+        kind = SeparableSwarm if progress.slots["swarm"] == "SeparableSwarm" else CovarianceSwarm
+        return kind(mean, SIGMA, progress.population)
 
     def _affordable(self, dim: int) -> int:
         """The usual population; with many coordinates no more points than are ever evaluated."""

@@ -90,8 +90,8 @@ class MemeticSwarm:
     @property
     def best(self) -> Point:
         """The best point evaluated so far, its value in the user's sense."""
-        found = self._search.best
-        return Point(torch.from_numpy(found.x), found.value)
+        best = self._search.best
+        return Point(torch.from_numpy(best.x), best.value)
 
     @property
     def iteration(self) -> int:

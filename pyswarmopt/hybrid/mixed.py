@@ -16,6 +16,7 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.hybrid.memetic import MemeticSearch
 from pyswarmopt.hybrid.model.kinds import Ints, Kinds
+from pyswarmopt.hybrid.phased_search import Turn
 from pyswarmopt.hybrid.phases.mutations import Mutations
 from pyswarmopt.hybrid.phases.phase import Phase
 from pyswarmopt.hybrid.slots import KINDS, MATRIX_DIM
@@ -40,43 +41,45 @@ class MixedSearch(MemeticSearch):
 
     def __init__(self, bounds: Any, *args: Any, levels: Ints, parameter: Ints, **kwargs: Any) -> None:
         super().__init__(bounds, *args, **kwargs)
-        self._slots = SMALL if self._box.dim <= MATRIX_DIM else LARGE
+        self._progress.slots = SMALL if self._box.dim <= MATRIX_DIM else LARGE
+        self._progress.spent = {"swarm": 0, "mutations": 0}
         free = self._box.free
-        self._own_axes = Kinds(levels[free], np.unique(parameter[free], return_inverse=True)[1])
-        self._spent = {"swarm": 0, "mutations": 0}
+        self._mixed_axes = Kinds(levels[free], np.unique(parameter[free], return_inverse=True)[1])
 
     @property
     def _axes(self) -> Kinds:
-        return self._own_axes
+        return self._mixed_axes
 
     @property
     def modelled(self) -> int:
         return MODELLED
 
-    def _next_turn(self) -> str:
-        if not self._box.dim:
-            return "start"
-        if self.modelling:
-            return "model"
-        if not self._axes.ordered.any():
-            return "mutations"
-        share = SHARE_BEHIND if self._best_by == "swarm" else SHARE_AHEAD
-        return "mutations" if share * self._spent["swarm"] >= self._spent["mutations"] else "swarm"
+    def _turns(self) -> list[Turn]:
+        return [
+            Turn("model", lambda: self.modelling, self._begin_model),
+            Turn("mutations", self._mutates, self._begin_mutations),
+            Turn("swarm", lambda: True, self._begin_swarm),
+        ]
+
+    def _mutates(self) -> bool:
+        """Whether mutations have had no more than their share, or nothing else can be proposed."""
+        progress = self._progress
+        share = SHARE_BEHIND if progress.best_by == "swarm" else SHARE_AHEAD
+        return not self._axes.ordered.any() or share * progress.spent["swarm"] >= progress.spent["mutations"]
 
     def _propose(self) -> Floats:
-        found = super()._propose()
-        if self._turn != "swarm" or not self._box.dim:
-            return found
-        points = np.tile(self._best_point(), (len(found), 1))
-        points[:, self._axes.ordered] = found
+        proposed = super()._propose()
+        if self._progress.turn != "swarm" or not self._box.dim:
+            return proposed
+        points = np.tile(self._best_point(), (len(proposed), 1))
+        points[:, self._axes.ordered] = proposed
         return points
 
-    def _begin(self, name: str) -> Phase:
-        if name == "model":
-            return super()._begin(name)
-        if name == "mutations":
-            return Mutations(self._axes.levels, self._axes.parameter, self._best_point(), self._best_cost)
-        return self._begin_swarm(int(self._axes.ordered.sum()), self._best_point()[self._axes.ordered])
+    def _begin_mutations(self) -> Phase:
+        return Mutations(self._axes.levels, self._axes.parameter, self._best_point(), self._best_cost)
+
+    def _begin_swarm(self) -> Phase:
+        return self._swarm(int(self._axes.ordered.sum()), self._best_point()[self._axes.ordered])
 
     def _teach(self, phase: Phase, costs: Floats) -> None:
         super()._teach(phase, costs)

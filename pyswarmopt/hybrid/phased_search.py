@@ -1,6 +1,6 @@
 """A search whose phases take turns: the loop of ask and tell, the best point, limits, and saved states.
 
-Which phases there are, and whose turn it is, is for subclasses to say: `pyswarmopt.hybrid.memetic`.
+Which phases there are, and whose turn it is, is for subclasses to say, in a table: `pyswarmopt.hybrid.memetic`.
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import UnionType
+from typing import Any, ClassVar, NamedTuple, get_args, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +31,43 @@ class Best(NamedTuple):
     value: float
 
 
+class Turn(NamedTuple):
+    """A row of the table of turns.
+
+    Attributes:
+        phase: its name.
+        due: whether it is its turn, unless it is that of a row before.
+        begin: makes a new one.
+    """
+
+    phase: str
+    due: Callable[[], bool]
+    begin: Callable[[], Phase]
+
+
+@dataclass
+class Progress:
+    """What a search has counted and chosen so far, as it is saved."""
+
+    sign: float  # -1 if it maximises
+    turn: str = "start"
+    best_by: str = ""  # whose turn it was when the best point was evaluated
+    rounds: int = 0
+    evaluations: int = 0
+    spent: dict[str, int] = field(default_factory=dict)  # evaluations of some of the phases
+    slots: dict[str, str] = field(default_factory=dict)  # the class of each phase
+    granted: int = 0  # evaluations of the first descent
+    population: int = 0  # of the present swarm
+    first_population: int | None = None
+    test_first: bool = False  # gradients are dear
+
+    @classmethod
+    def kinds(cls) -> dict[str, Any]:
+        """The type of each field, or all it may have."""
+        hints = get_type_hints(cls).items()
+        return {name: get_args(h) if isinstance(h, UnionType) else get_origin(h) or h for name, h in hints}
+
+
 class PhasedSearch(ABC):
     """The loop of a search by phases, in the unit box.
 
@@ -37,10 +76,6 @@ class PhasedSearch(ABC):
 
     _kinds: ClassVar[dict[str, type[Phase]]]  # of phases, by name
     _tables: ClassVar[tuple[dict[str, str], ...]]  # what may take the turns, by the name of its kind
-    # Entries of a saved state that are attributes, with their types.
-    _plain: ClassVar[dict[str, Any]] = {
-        "sign": float, "turn": str, "best_by": str, "rounds": int, "evaluations": int, "spent": dict, "slots": dict,
-    }  # fmt: skip
 
     def __init__(
         self,
@@ -55,25 +90,21 @@ class PhasedSearch(ABC):
         start = None if positions is None else as_points("positions", positions)
         self._box = UnitBox(*read_bounds(bounds, None if start is None else start.shape[1]))
         low, high = self._box.low, self._box.high
-        self._slots: dict[str, str] = {}
         self._random = np.random.default_rng(seed)
-        self._sign = -1.0 if maximize else 1.0
+        self._progress = Progress(-1.0 if maximize else 1.0)
         self._max_evals, self._max_iter, self._target = max_evals, max_iter, target
         self._phases: dict[str, Phase] = {}
-        self._turn = "start"
         self._asked: Floats | None = None
         self._start = np.empty((0, len(low))) if start is None else start
         self._best_x = start[0].copy() if start is not None else (low + high) / 2
-        self._best_cost, self._best_by = math.inf, ""
-        self._rounds = self._evaluations = 0
-        self._spent: dict[str, int] = {}  # evaluations of some of the phases
+        self._best_cost = math.inf
 
     # ---- the loop ----
 
     def ask(self) -> Floats:
         """Positions to evaluate, (m, D) float64; the same ones until `tell`."""
         if self._asked is None:
-            first = self._turn == "start" and len(self._start)
+            first = self._progress.turn == "start" and len(self._start)
             self._asked = self._start.copy() if first else self._box.decode(self._propose())
         return self._asked.copy()
 
@@ -87,26 +118,26 @@ class PhasedSearch(ABC):
         """
         if self._asked is None:
             raise ValueError("tell() without ask(): each round of positions can be told once")
-        asked = self._asked
+        asked, progress = self._asked, self._progress
         if not np.array_equal(as_points("positions", positions), asked):
             raise ValueError("tell() must be given the positions that ask() returned")
-        costs = self._sign * as_values(values, (len(asked),))
+        costs = progress.sign * as_values(values, (len(asked),))
         evaluated = np.ones(len(costs), np.bool_) if dropped is None else ~as_mask(dropped, len(costs))
         costs = np.where(evaluated & np.isfinite(costs), costs, math.inf)
         i = int(costs.argmin())
         if costs[i] < self._best_cost:
-            self._best_cost, self._best_x, self._best_by = float(costs[i]), asked[i].copy(), self._turn
-        self._rounds += 1
-        self._evaluations += int(evaluated.sum())
+            self._best_cost, self._best_x, progress.best_by = float(costs[i]), asked[i].copy(), progress.turn
+        progress.rounds += 1
+        progress.evaluations += int(evaluated.sum())
         self._asked = None
-        phase = self._phases.get(self._turn)
+        phase = self._phases.get(progress.turn)
         if phase is not None:
             self._teach(phase, costs)
-            if self._turn in self._spent:
-                self._spent[self._turn] += len(costs)
+            if progress.turn in progress.spent:
+                progress.spent[progress.turn] += len(costs)
         elif len(self._start):
             self._take_start(costs)
-        self._turn = self._next_turn()
+        progress.turn = self._next_turn()
 
     def _teach(self, phase: Phase, costs: Floats) -> None:
         """Tell the phase whose turn it was what its points cost."""
@@ -119,9 +150,9 @@ class PhasedSearch(ABC):
     def stop(self) -> dict[str, float]:
         """Reasons to stop with the values that gave them; empty to continue."""
         reasons: dict[str, float] = {}
-        if self._max_iter is not None and self._rounds > 0 and self.iteration >= self._max_iter:
+        if self._max_iter is not None and self._progress.rounds > 0 and self.iteration >= self._max_iter:
             reasons["max_iter"] = self.iteration
-        if self._target is not None and self._best_cost <= self._sign * self._target:
+        if self._target is not None and self._best_cost <= self._progress.sign * self._target:
             reasons["target"] = self.best.value
         return reasons
 
@@ -131,48 +162,52 @@ class PhasedSearch(ABC):
         """Points of the unit box from the phase whose turn it is, (m, free coordinates)."""
         if not self._box.dim:
             return np.empty((1, 0))
-        if self._turn == "start":
-            self._turn = self._next_turn()
-        phase = self._phases.get(self._turn)
+        progress = self._progress
+        if progress.turn == "start":
+            progress.turn = self._next_turn()
+        phase = self._phases.get(progress.turn)
         if phase is None or phase.done or self._outdone(phase):
-            phase = self._phases[self._turn] = self._begin(self._turn)
+            begin = next(turn.begin for turn in self._turns() if turn.phase == progress.turn)
+            phase = self._phases[progress.turn] = begin()
         return phase.ask(self._random)
+
+    def _next_turn(self) -> str:
+        """The phase whose turn it is next: that of the first row that is due."""
+        if not self._box.dim:
+            return "start"
+        return next(turn.phase for turn in self._turns() if turn.due())
 
     def _outdone(self, phase: Phase) -> bool:
         """Whether another one should take its place before it is done."""
         return False
 
     @abstractmethod
-    def _next_turn(self) -> str:
-        """The name of the phase whose turn it is next."""
-
-    @abstractmethod
-    def _begin(self, name: str) -> Phase:
-        """A new phase of this name."""
+    def _turns(self) -> list[Turn]:
+        """All turns, the most urgent first; the last one is always due."""
 
     # ---- results ----
 
     @property
     def best(self) -> Best:
         """The best point evaluated so far, its value in the user's sense."""
-        return Best(self._best_x.copy(), self._sign * self._best_cost)
+        return Best(self._best_x.copy(), self._progress.sign * self._best_cost)
 
     @property
     def iteration(self) -> int:
         """Completed rounds after the first one."""
-        return max(self._rounds - 1, 0)
+        return max(self._progress.rounds - 1, 0)
 
     @property
     def evaluations(self) -> int:
         """Completed evaluations, not counting dropped positions."""
-        return self._evaluations
+        return self._progress.evaluations
 
     # ---- saving ----
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resume needs: arrays (copies), numbers and strings."""
         saved: dict[str, Any] = {
-            **copy.deepcopy({name: getattr(self, f"_{name}") for name in self._plain}),
+            **copy.deepcopy(vars(self._progress)),
             "low": self._box.low.copy(),
             "high": self._box.high.copy(),
             "random": self._random.bit_generator.state,
@@ -218,21 +253,21 @@ class PhasedSearch(ABC):
 
     def _take_over(self, saved: Mapping[str, Any]) -> None:
         sizes: dict[str, int] = {}
-        one = "float64", "D"
-        checkpoint.check(saved, {"low": one, "high": one, "best_position": one, "start": ("float64", "nD")}, sizes)
+        kinds, point = Progress.kinds(), ("float64", "D")
+        checkpoint.check(saved, {"low": point, "high": point, "best_position": point}, sizes)
+        checkpoint.check(saved, {"start": ("float64", "nD")}, sizes)
         checkpoint.check(saved, {"best_costs": ("float64", "c")}, {"c": 1})
-        checkpoint.check(saved, self._plain | {"random": dict, "phases": list})
-        for name in self._plain:
-            setattr(self, f"_{name}", copy.deepcopy(saved[name]))
-        if self._slots not in self._tables:
-            raise ValueError(f"slots are {self._slots!r}")
-        if self._turn not in ("start", *self._slots):
-            raise ValueError(f"turn is {self._turn!r}")
+        checkpoint.check(saved, kinds | {"random": dict, "phases": list})
+        progress = self._progress = Progress(**copy.deepcopy({name: saved[name] for name in kinds}))
+        if progress.slots not in self._tables:
+            raise ValueError(f"slots are {progress.slots!r}")
+        if progress.turn not in ("start", *progress.slots):
+            raise ValueError(f"turn is {progress.turn!r}")
         self._box = UnitBox(saved["low"].copy(), saved["high"].copy())
         self._random = np.random.default_rng(0)
         self._random.bit_generator.state = saved["random"]
         self._start = saved["start"].copy()
         self._best_x, self._best_cost = saved["best_position"].copy(), float(saved["best_costs"][0])
         self._asked = saved["asked"].copy() if "asked" in saved else None
-        classes = {name: self._kinds[self._slots[name]] for name in saved["phases"]}
+        classes = {name: self._kinds[progress.slots[name]] for name in saved["phases"]}
         self._phases = {name: phase.from_state(dict(saved), f"{name}.") for name, phase in classes.items()}

@@ -75,15 +75,15 @@ def diagnose(subject: Swarm | Recipe) -> Diagnosis:
         the pulls must add up to less than 24(1-w^2)/(7-5w) = 1.824; they add up to 4.
     """
     if isinstance(subject, Recipe):
-        found = stability(subject)
-        return Diagnosis((_say_stability(subject, 0, found),), found)
+        radii = stability(subject)
+        return Diagnosis((_say_stability(subject, 0, radii),), radii)
     saved = subject.state_dict()
-    state = State.from_dict(saved, own=lambda copied: copied)
+    state = State.from_dict(saved, owned=lambda copied: copied)
     box = Box(saved["low"], saved["high"]) if "low" in saved else None
     move = max(state.age - 1, 0)
-    found = stability(subject.recipe, move)
+    radii = stability(subject.recipe, move)
     spread = diversity(state.positions, box)
-    sentences = [_say_stability(subject.recipe, move, found), _say_diversity(spread, box)]
+    sentences = [_say_stability(subject.recipe, move, radii), _say_diversity(spread, box)]
     leaving = on_bounds = None
     if box is not None:
         on_bounds = float(((state.best_positions <= box.low) | (state.best_positions >= box.high)).double().mean())
@@ -93,7 +93,7 @@ def diagnose(subject: Swarm | Recipe) -> Diagnosis:
             Update(subject.recipe, state, None, generator, saved=saved).move()
             leaving = float(((state.positions < box.low) | (state.positions > box.high)).double().mean())
         sentences.append(_say_walls(leaving, on_bounds))
-    return Diagnosis(tuple(sentences), found, spread, leaving, on_bounds)
+    return Diagnosis(tuple(sentences), radii, spread, leaving, on_bounds)
 
 
 def stability(recipe: Recipe, move: int = 0) -> Stability | None:
@@ -157,11 +157,11 @@ def _response(term: Term) -> tuple[float, float] | None:
     generator = torch.Generator().manual_seed(0)
     # Four particles, then twice as far moved: a linear response doubles, and the other three do not respond.
     at = Snapshot(*torch.rand((5, 4, 1), generator=generator, dtype=torch.float64).unbind(0))
-    one = torch.tensor([[1.0], [0.0], [0.0], [0.0]], dtype=torch.float64)
+    first = torch.tensor([[1.0], [0.0], [0.0], [0.0]], dtype=torch.float64)
     try:
         base = term.direction(at)
         changes = {
-            name: [term.direction(at._replace(**{name: getattr(at, name) + k * one})) - base for k in (1, 2)]
+            name: [term.direction(at._replace(**{name: getattr(at, name) + k * first})) - base for k in (1, 2)]
             for name in ("x", "v")
         }
     except (IndexError, RuntimeError, ValueError):  # a direction of one's own that needs other shapes
@@ -169,7 +169,7 @@ def _response(term: Term) -> tuple[float, float] | None:
     slopes = []
     for moved in changes.values():
         slope = float(moved[0][0].flatten()[0])
-        if not all(torch.allclose(m, k * slope * one, atol=1e-9) for k, m in zip((1, 2), moved, strict=True)):
+        if not all(torch.allclose(m, k * slope * first, atol=1e-9) for k, m in zip((1, 2), moved, strict=True)):
             return None
         slopes.append(slope)
     return slopes[0], slopes[1]
@@ -189,23 +189,23 @@ def _factors(terms: tuple[Term, ...]) -> tuple[Floats, Floats]:
     return factors, np.where(random, weights[index], 1.0).prod(axis=1)
 
 
-def _say_stability(recipe: Recipe, move: int, found: Stability | None) -> str:
-    if found is None:
+def _say_stability(recipe: Recipe, move: int, radii: Stability | None) -> str:
+    if radii is None:
         return f"The velocity of {recipe.name!r} is no sum of linear terms: its stability is not known here."
-    if found.order1 >= 1:
+    if radii.order1 >= 1:
         return (
-            f"At move {move} the coefficients are not stable (order 1: {found.order1:.3g}, must be below 1): under "
+            f"At move {move} the coefficients are not stable (order 1: {radii.order1:.3g}, must be below 1): under "
             "stagnation even the mean position of a particle runs away."
         )
-    if found.order2 >= 1:
+    if radii.order2 >= 1:
         return (
-            f"At move {move} the coefficients are not stable (order 2: {found.order2:.3g}, must be below 1): under "
+            f"At move {move} the coefficients are not stable (order 2: {radii.order2:.3g}, must be below 1): under "
             "stagnation the variance of the positions grows without end, and only walls or a velocity clamp hold "
             "the particles."
         ) + _say_limit(recipe, move)
     return (
-        f"At move {move} the coefficients are stable (order 2: {found.order2:.3g}, below 1): under stagnation the "
-        f"variance of the positions shrinks by about {1 - found.order2:.0%} a move until it has settled."
+        f"At move {move} the coefficients are stable (order 2: {radii.order2:.3g}, below 1): under stagnation the "
+        f"variance of the positions shrinks by about {1 - radii.order2:.0%} a move until it has settled."
     )
 
 

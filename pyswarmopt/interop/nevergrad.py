@@ -189,9 +189,9 @@ def function(name: str, block_dimension: int, seed: int = 0, **options: Any) -> 
     """
     from nevergrad.functions import ArtificialFunction
 
-    known = ArtificialFunction.list_sorted_function_names()
-    if name not in known:
-        raise ValueError(f"nevergrad has no function {name!r}; there are {', '.join(known)}")
+    names = ArtificialFunction.list_sorted_function_names()
+    if name not in names:
+        raise ValueError(f"nevergrad has no function {name!r}; there are {', '.join(names)}")
     before = np.random.get_state()
     np.random.set_state(np.random.RandomState(seed).get_state())
     try:  # it takes its seed from the global state

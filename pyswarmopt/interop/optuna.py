@@ -22,7 +22,8 @@ from pyswarmopt.parts.bounds import read_bounds
 
 with needing_torch("pyswarmopt.interop.optuna"):
     from pyswarmopt.algorithms.recipe import Recipe
-    from pyswarmopt.swarm import Swarm, Ticket
+    from pyswarmopt.base.in_flight import Ticket
+    from pyswarmopt.swarm import Swarm
 
 
 class SwarmSampler(BaseSampler):

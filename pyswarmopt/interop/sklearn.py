@@ -104,17 +104,17 @@ class SwarmSearchCV(BaseSearchCV):
         if (self.space is None) == (self.param_distributions is None):
             raise ValueError("give either space= or param_distributions=, the parameters by name")
         space = self.param_distributions if self.space is None else self.space
-        known: dict[str, float] = {}
+        score_of: dict[str, float] = {}
 
         def scores(candidates: list[dict[str, Any]]) -> list[float]:
-            new = {repr(params): params for params in candidates if repr(params) not in known}
+            new = {repr(params): params for params in candidates if repr(params) not in score_of}
             if new:
                 results = evaluate_candidates(list(new.values()))
                 mean = results.get(f"mean_test_{self.refit}", results.get("mean_test_score"))
                 if mean is None:
                     raise ValueError(f"refit={self.refit!r}: with several metrics, name the one to maximise")
-                known.update(zip(new, mean[-len(new) :].tolist(), strict=True))
-            return [known[repr(params)] for params in candidates]
+                score_of.update(zip(new, mean[-len(new) :].tolist(), strict=True))
+            return [score_of[repr(params)] for params in candidates]
 
         limit = self.n_iter + 1  # the last call is for the best point once more, whose score is known
         maximize(scores, recipe=self.recipe, max_evals=limit, seed=self._seed(), vectorized=True, space=space)

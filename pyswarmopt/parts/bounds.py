@@ -42,9 +42,9 @@ def sides(bounds: Any, dim: int | None) -> tuple[Floats, Floats, int]:
     try:
         lows, highs = np.broadcast_to(low, (size,)), np.broadcast_to(high, (size,))
     except ValueError:
-        given = max(low.size, high.size)
+        count = max(low.size, high.size)
         raise ValueError(
-            f"bounds for {given} coordinates, but the dimension is {size} (that of dim, positions or x0)"
+            f"bounds for {count} coordinates, but the dimension is {size} (that of dim, positions or x0)"
         ) from None
     wrong = np.flatnonzero(~(np.isfinite(low) & np.isfinite(high) & (low <= high)))
     if wrong.size:
@@ -58,11 +58,11 @@ def sides(bounds: Any, dim: int | None) -> tuple[Floats, Floats, int]:
     return low.reshape(-1), high.reshape(-1), size
 
 
-def check_widths(given: tuple[Floats, Floats], stored: tuple[Floats, Floats], largest: float, dtype: str) -> None:
+def check_widths(bounds: tuple[Floats, Floats], stored: tuple[Floats, Floats], largest: float, dtype: str) -> None:
     """Refuse a box in which velocities could overflow.
 
     Args:
-        given: lower and upper bounds, for the message.
+        bounds: lower and upper bounds, for the message.
         stored: the same in the precision of the search.
         largest: the longest velocity that can be measured.
         dtype: name of that precision.
@@ -71,15 +71,15 @@ def check_widths(given: tuple[Floats, Floats], stored: tuple[Floats, Floats], la
         measurable = WIDTHS * (stored[1] - stored[0]) <= largest
     if not measurable.all():
         i = int(measurable.argmin())
-        low, high = (float(np.broadcast_to(side, len(measurable))[i]) for side in given)
+        low, high = (float(np.broadcast_to(side, len(measurable))[i]) for side in bounds)
         raise ValueError(f"bounds of coordinate {i} are ({low}, {high}): wider than {dtype} can measure")
 
 
 def _low_high(bounds: Any) -> tuple[np.ndarray, np.ndarray]:
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         return np.asarray(bounds.lb, dtype=np.float64), np.asarray(bounds.ub, dtype=np.float64)
-    known = isinstance(bounds, Sequence | np.ndarray) or is_tensor(bounds)
-    if not known or isinstance(bounds, str) or len(bounds) == 0:
+    a_sequence = isinstance(bounds, Sequence | np.ndarray) or is_tensor(bounds)
+    if not a_sequence or isinstance(bounds, str) or len(bounds) == 0:
         raise ValueError(f"bounds={_brief(bounds)}: {FORMS}")
     two = isinstance(bounds, tuple) and len(bounds) == 2
     try:

@@ -120,12 +120,12 @@ def extent(state: State) -> float:
 
 def reasons(rules: Iterable[StopRule], state: State) -> dict[str, float]:
     """Every rule that says stop, with the value that triggered it; empty to continue."""
-    found = {}
+    stops = {}
     for rule in rules:
         value = rule(state)
         if value is not None:
-            found[rule.reason] = value
-    return found
+            stops[rule.reason] = value
+    return stops
 
 
 __all__ = ["MaxEvals", "MaxIter", "MaxTime", "Patience", "Spread", "StopRule", "Target", "extent", "reasons"]

@@ -98,9 +98,6 @@ def from_worst(s: Snapshot) -> Any:
     return s.x - s.w
 
 
-DIRECTIONS = [along, to_own_best, to_known_best, from_worst]
-
-
 def inertia(weight: float | Schedule, random: Randomness = "none") -> Term:
     """Keep going: v."""
     return Term("inertia", weight, along, random, looks_at="element")

@@ -20,10 +20,9 @@ ROOMS = (
 ASK_THE_PACKAGE = {"pyswarmopt.cli.app", "pyswarmopt.teaching.lesson"}
 MOST_ENTRIES = 12
 MOST_ARGUMENTS = 8
-# Signatures that users rely on, and loops whose arguments Numba takes as arrays and numbers.
+# Signatures that users rely on.
 LONG = {
-    "minimize", "minimize_multi", "Swarm.__init__", "compose", "model_swarms", "surrogate", "small_move", "one_pass",
-    "SwarmSearchCV.__init__",
+    "minimize_multi", "Swarm.__init__", "compose", "model_swarms", "surrogate", "SwarmSearchCV.__init__",
 }  # fmt: skip
 
 

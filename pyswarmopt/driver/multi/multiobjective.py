@@ -23,7 +23,7 @@ from pyswarmopt.driver.options import Options, in_coordinates
 from pyswarmopt.driver.problem.constraints import Constraints
 from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.driver.result import FAILED, INTERRUPTED, MESSAGES, keep_in, wants_to_stop
-from pyswarmopt.driver.same_objective import check_value, source_digest, warn_of_source
+from pyswarmopt.driver.start import check_value
 from pyswarmopt.driver.workers import MapLike
 from pyswarmopt.parts.bounds import read_bounds
 
@@ -96,11 +96,11 @@ def minimize_multi(
     if archive < 2:
         raise ValueError(f"archive={archive}: a front has at least 2 points")
     seed = as_seed(seed)
-    given = Options(
+    arguments = Options(
         fun, bounds, x0=x0, vectorized=vectorized, integrality=integrality, constraints=constraints,
         categorical=categorical, space=space,
     )  # fmt: skip
-    options, names = in_coordinates(given)
+    options, names = in_coordinates(arguments)
     start = None if options.x0 is None else np.atleast_2d(np.asarray(options.x0, dtype=np.float64))
     low, high = read_bounds(options.bounds, None if start is None else start.shape[1])
     coding = make_coding((low, high), options.integrality, options.categorical)
@@ -123,19 +123,18 @@ def minimize_multi(
         "constraints": constraints is not None,
         **({} if names is None else {"space": names.describe()}),
     }
-    source = None if path is None else source_digest(fun)
     calls = 0
 
     def result(message: str) -> MultiResult:
-        found = swarm.result(message)
-        return found if names is None else replace(found, params=[names.decode(x) for x in found.x])
+        front = swarm.result(message)
+        return front if names is None else replace(front, params=[names.decode(x) for x in front.x])
 
     def evaluate() -> None:
         nonlocal calls
         swarm.evaluate()
         calls = evaluator.calls
         if path is not None:
-            checkpoints.write(path, {**swarm.state_dict(), "problem": json.dumps(problem), "source": source})
+            checkpoints.write(path, {**swarm.state_dict(), "problem": json.dumps(problem)})
 
     @contextmanager
     def kept() -> Iterator[None]:
@@ -149,7 +148,7 @@ def minimize_multi(
     def run() -> str:
         nonlocal calls
         if path is not None and os.path.lexists(path):
-            _resume(path, swarm, checkpoints.read_search(path, problem), source)
+            _resume(path, swarm, checkpoints.read_search(path, problem))
             calls = evaluator.calls
         with kept(), evaluator.workers:
             if not swarm.evaluated:
@@ -168,14 +167,13 @@ def minimize_multi(
         return replace(result(MESSAGES[INTERRUPTED]), success=False)
 
 
-def _resume(path: Path, swarm: MultiSwarm, saved: dict[str, Any], source: str | None) -> None:
+def _resume(path: Path, swarm: MultiSwarm, saved: dict[str, Any]) -> None:
     """Go on from there, if the objective is the same."""
     with checkpoints.taking_over(path):
         swarm.load_state_dict(saved)
-    known = swarm.evaluate_again()
-    if known is not None:
-        check_value(path, *known)
-    warn_of_source(path, saved.get("source"), source)
+    again = swarm.evaluate_again()
+    if again is not None:
+        check_value(path, *again)
 
 
 __all__ = ["MultiResult", "minimize_multi"]

@@ -165,18 +165,18 @@ class MultiSwarm:
         feasible = violations == 0
         values = np.full((len(points), *self._evaluator.shape), math.inf)
         try:
-            found, evaluated = self._evaluator(points[feasible])
+            called, evaluated = self._evaluator(points[feasible])
         except Exception:
             if self._evaluator.unreported is not None:
                 values[feasible] = self._evaluator.unreported[1]
                 self._remember_front(values, violations, np.asarray(np.isfinite(values).all(-1)))
             raise
-        evaluated &= np.isfinite(found).all(-1)
-        known = np.flatnonzero(feasible)[evaluated]
-        values[known] = found[evaluated]
+        evaluated &= np.isfinite(called).all(-1)
+        rows = np.flatnonzero(feasible)[evaluated]
+        values[rows] = called[evaluated]
         self._evaluator.skipped += int((~feasible).sum())
         seen = ~feasible
-        seen[known] = True
+        seen[rows] = True
         self._remember_personal(values, violations, seen)
         self._remember_front(values, violations, seen)
 

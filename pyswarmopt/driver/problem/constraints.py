@@ -72,7 +72,7 @@ class Constraints:
     """All constraints of a search.
 
     Args:
-        given: one constraint or several: callables g, ``(D,) -> number or (J,)``, with g(x) <= 0 where x is allowed;
+        constraints: one or several: callables g, ``(D,) -> number or (J,)``, with g(x) <= 0 where x is allowed;
             SciPy's `NonlinearConstraint` and `LinearConstraint`, or anything with `lb`, `ub` and `fun` or `A`; or
             SciPy's dicts, whose sign is the other one: ``{"type": "ineq", "fun": g, "args": ()}`` for g(x) >= 0,
             "eq" for g(x) = 0. An equality (lb == ub) holds if it is met to 1e-4. With ``keep_feasible``, an attribute
@@ -89,8 +89,8 @@ class Constraints:
         [[0.0], [3.0]]
     """
 
-    def __init__(self, given: Any, dim: int) -> None:
-        self._constraints = [_read(constraint, dim) for constraint in listed(given)]
+    def __init__(self, constraints: Any, dim: int) -> None:
+        self._constraints = [_read(constraint, dim) for constraint in listed(constraints)]
 
     def __bool__(self) -> bool:
         return bool(self._constraints)
@@ -117,39 +117,41 @@ class Constraints:
         return np.array([np.concatenate([c.excess(x) for c in self._constraints]) for x in points])
 
 
-def listed(given: Any) -> list[Any]:
+def listed(constraints: Any) -> list[Any]:
     """None, one constraint or several as a list."""
-    return [] if given is None else list(given) if isinstance(given, list | tuple) else [given]
+    if constraints is None:
+        return []
+    return list(constraints) if isinstance(constraints, list | tuple) else [constraints]
 
 
-def _read_dict(given: dict[str, Any]) -> _Constraint:
-    kind, fun, args = given.get("type"), given.get("fun"), tuple(given.get("args", ()))
-    known = {"type", "fun", "args", "jac", "keep_feasible"}
-    if kind not in ("ineq", "eq") or not callable(fun) or given.keys() - known:
-        raise ValueError(f"constraints: {given!r}: use {{'type': 'ineq' or 'eq', 'fun': a callable}}")
-    high, strict = np.asarray(np.inf if kind == "ineq" else 0.0), bool(given.get("keep_feasible"))
+def _read_dict(constraint: dict[str, Any]) -> _Constraint:
+    kind, fun, args = constraint.get("type"), constraint.get("fun"), tuple(constraint.get("args", ()))
+    keys = {"type", "fun", "args", "jac", "keep_feasible"}
+    if kind not in ("ineq", "eq") or not callable(fun) or constraint.keys() - keys:
+        raise ValueError(f"constraints: {constraint!r}: use {{'type': 'ineq' or 'eq', 'fun': a callable}}")
+    high, strict = np.asarray(np.inf if kind == "ineq" else 0.0), bool(constraint.get("keep_feasible"))
     return _Constraint(lambda x: fun(x, *args), np.asarray(0.0), high, strict)
 
 
-def _read(given: Any, dim: int) -> _Constraint:
-    if isinstance(given, dict):
-        return _read_dict(given)
-    if hasattr(given, "lb") and hasattr(given, "ub"):
-        low, high = np.asarray(given.lb, dtype=np.float64), np.asarray(given.ub, dtype=np.float64)
-        strict = bool(np.any(getattr(given, "keep_feasible", False)))
-        if hasattr(given, "A"):
+def _read(constraint: Any, dim: int) -> _Constraint:
+    if isinstance(constraint, dict):
+        return _read_dict(constraint)
+    if hasattr(constraint, "lb") and hasattr(constraint, "ub"):
+        low, high = np.asarray(constraint.lb, dtype=np.float64), np.asarray(constraint.ub, dtype=np.float64)
+        strict = bool(np.any(getattr(constraint, "keep_feasible", False)))
+        if hasattr(constraint, "A"):
             # SciPy also takes sparse matrices
-            dense = given.A.toarray() if hasattr(given.A, "toarray") else given.A
+            dense = constraint.A.toarray() if hasattr(constraint.A, "toarray") else constraint.A
             matrix = np.atleast_2d(np.asarray(dense, dtype=np.float64))
             if matrix.shape[1] != dim:
                 raise ValueError(f"a linear constraint has {matrix.shape[1]} columns, the problem {dim} coordinates")
             return _Constraint(lambda x: matrix @ x, low, high, strict)
-        if callable(getattr(given, "fun", None)):
-            return _Constraint(given.fun, low, high, strict)
-    if callable(given):
-        return _Constraint(given, np.asarray(-np.inf), np.asarray(0.0))
+        if callable(getattr(constraint, "fun", None)):
+            return _Constraint(constraint.fun, low, high, strict)
+    if callable(constraint):
+        return _Constraint(constraint, np.asarray(-np.inf), np.asarray(0.0))
     raise TypeError(
-        f"constraints: {given!r} is neither a callable nor a NonlinearConstraint or LinearConstraint; "
+        f"constraints: {constraint!r} is neither a callable nor a NonlinearConstraint or LinearConstraint; "
         "give callables g with g(x) <= 0 where x is allowed"
     )
 

@@ -136,13 +136,13 @@ def check_inside(start: Floats, low: Floats, high: Floats) -> None:
         raise ValueError(f"x0[{row}][{i}] = {start[row, i]} is not within its bounds ({low[i]}, {high[i]})")
 
 
-def _mask(name: str, given: Any, dim: int) -> Bools:
-    if given is None:
+def _mask(name: str, truth: Any, dim: int) -> Bools:
+    if truth is None:
         return np.zeros(dim, dtype=np.bool_)
     try:
-        mask = np.asarray(given)
+        mask = np.asarray(truth)
     except ValueError:
-        raise ValueError(f"{name}={given!r} must be a truth value, or one for each coordinate") from None
+        raise ValueError(f"{name}={truth!r} must be a truth value, or one for each coordinate") from None
     if mask.shape not in ((), (dim,)):
         raise ValueError(f"{name} must have shape {(dim,)} or be one truth value for all, got shape {mask.shape}")
     if mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():

@@ -181,10 +181,10 @@ class Space:
 
     def parameter(self, name: str) -> Real | Choice | Fixed:
         """What a parameter is where it is active."""
-        found = self._parameters[name]
-        while isinstance(found, When):
-            found = found.parameter
-        return found
+        parameter = self._parameters[name]
+        while isinstance(parameter, When):
+            parameter = parameter.parameter
+        return parameter
 
     @property
     def discrete(self) -> bool:
@@ -197,16 +197,16 @@ class Space:
 
     def decode(self, x: Iterable[float]) -> dict[str, Any]:
         """The parameters at a point, (D,), as plain Python values, without those that are inactive there."""
-        found: dict[str, Any] = {}
+        params: dict[str, Any] = {}
         coordinates = dict(zip(self.names, (float(value) for value in x), strict=True))
         for name, parameter in self._parameters.items():
-            while isinstance(parameter, When) and _holds(parameter, found):
+            while isinstance(parameter, When) and _holds(parameter, params):
                 parameter = parameter.parameter
             if isinstance(parameter, Fixed):
-                found[name] = parameter.value
+                params[name] = parameter.value
             elif not isinstance(parameter, When):
-                found[name] = parameter.decode(coordinates[name])
-        return found
+                params[name] = parameter.decode(coordinates[name])
+        return params
 
     def encode(self, params: Mapping[str, Any]) -> Floats:
         """The point, (D,), with these parameters; one that is left out is in the middle of its range.
@@ -286,26 +286,26 @@ def _call(fun: Callable[..., Any], space: Space, names: Any, x: Any) -> Any:
     return fun(**(params if names is None else {name: params[name] for name in names if name in params}))
 
 
-def _read(name: str, given: Any) -> Parameter:
+def _read(name: str, spec: Any) -> Parameter:
     try:
-        if isinstance(given, Parameter):
-            return given
-        if isinstance(given, tuple):
-            if len(given) != 2 or not all(_is_number(bound) for bound in given):
-                raise ValueError(f"{given!r}: a tuple is a range of numbers (low, high); choices are a list")
-            return Real(*given)
-        if isinstance(given, np.ndarray | np.generic):
-            given = given.tolist()
-        if isinstance(given, list):
-            return Choice(tuple(given))
-        if hasattr(given, "dist") and callable(getattr(given, "support", None)):
-            return _range_of(given)
+        if isinstance(spec, Parameter):
+            return spec
+        if isinstance(spec, tuple):
+            if len(spec) != 2 or not all(_is_number(bound) for bound in spec):
+                raise ValueError(f"{spec!r}: a tuple is a range of numbers (low, high); choices are a list")
+            return Real(*spec)
+        if isinstance(spec, np.ndarray | np.generic):
+            spec = spec.tolist()
+        if isinstance(spec, list):
+            return Choice(tuple(spec))
+        if hasattr(spec, "dist") and callable(getattr(spec, "support", None)):
+            return _range_of(spec)
     except ValueError as error:
         raise ValueError(f"space[{name!r}] = {error}") from None
-    if given is None or isinstance(given, str | bool | int | float):
-        return Fixed(given)
+    if spec is None or isinstance(spec, str | bool | int | float):
+        return Fixed(spec)
     raise TypeError(
-        f"space[{name!r}] = {given!r}: use (low, high), a list of choices, pso.log(low, high), pso.integer(low, high), "
+        f"space[{name!r}] = {spec!r}: use (low, high), a list of choices, pso.log(low, high), pso.integer(low, high), "
         "pso.fixed(value) or pso.when(name, value, ...)"
     )
 

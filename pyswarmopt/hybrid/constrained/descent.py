@@ -136,8 +136,8 @@ class ConstrainedDescent(Phase):
         limits = np.concatenate([-distances, 1 - here, here])
         scales = np.concatenate([lengths[1:], np.ones(2 * len(here))]) / lengths[0]
         latest = self.multipliers * scales
-        direction, found = quadratic_program(self.hessian / lengths[0], units[0], rows, limits, latest, SOFTNESS)
-        self.multipliers = np.minimum(found, LARGEST) / scales
+        direction, multipliers = quadratic_program(self.hessian / lengths[0], units[0], rows, limits, latest, SOFTNESS)
+        self.multipliers = np.minimum(multipliers, LARGEST) / scales
         latest = self.multipliers[: len(self.weights)]
         self.weights = np.maximum(latest, NEW_WEIGHT * (self.weights + latest))  # Powell 1978
         return np.clip(here + direction, 0.0, 1.0) - here

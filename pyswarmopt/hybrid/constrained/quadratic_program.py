@@ -71,6 +71,6 @@ def quadratic_program(
     root = np.sqrt(softness)
     a = np.concatenate([np.linalg.solve(factor, rows.T), root * np.eye(len(rows))])
     b = np.concatenate([-np.linalg.solve(factor, gradient), root * multipliers - limits / root])
-    found = nonnegative_least_squares(a, b)
-    direction = np.linalg.solve(hessian, -(gradient + rows.T @ found))
-    return direction.astype(np.float64, copy=False), found
+    solution = nonnegative_least_squares(a, b)
+    direction = np.linalg.solve(hessian, -(gradient + rows.T @ solution))
+    return direction.astype(np.float64, copy=False), solution

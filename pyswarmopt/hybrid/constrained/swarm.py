@@ -25,6 +25,7 @@ import numpy.typing as npt
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.hybrid.constrained.descent import ConstrainedDescent
 from pyswarmopt.hybrid.memetic import MemeticSearch
+from pyswarmopt.hybrid.phased_search import Turn
 from pyswarmopt.hybrid.phases.cma_es import CovarianceSwarm
 from pyswarmopt.hybrid.phases.phase import NONE, Phase
 from pyswarmopt.hybrid.slots import KINDS, MATRIX_DIM
@@ -50,7 +51,7 @@ class ConstrainedSearch(MemeticSearch):
 
     def __init__(self, bounds: Any, *args: Any, smooth: npt.ArrayLike | None = None, **kwargs: Any) -> None:
         super().__init__(bounds, *args, **kwargs)
-        self._slots = SLOTS if self._box.dim <= MATRIX_DIM else LARGE
+        self._progress.slots = SLOTS if self._box.dim <= MATRIX_DIM else LARGE
         mask = np.ones(len(self._box.low)) if smooth is None else np.asarray(smooth)
         self._smooth = mask.astype(np.bool_)[self._box.free]
         self._unit = 1.0  # of costs, so that the sum of a huge one and violations does not overflow
@@ -84,8 +85,8 @@ class ConstrainedSearch(MemeticSearch):
     def _merits(self) -> Floats:
         """Cost and weighted violations, (m,), in units of cost; a missing cost counts as the worst of the others."""
         costs, broken = self._rows[:, 0], np.maximum(self._rows[:, 1:], 0.0)
-        known = np.isfinite(costs)
-        costs = np.where(known, costs, costs[known].max() if known.any() else 0.0)
+        finite = np.isfinite(costs)
+        costs = np.where(finite, costs, costs[finite].max() if finite.any() else 0.0)
         if not self._weights.any():
             self._unit, self._weights = _unit_and_weights(costs, broken)
         with np.errstate(over="ignore"):  # costs may be anything
@@ -96,19 +97,24 @@ class ConstrainedSearch(MemeticSearch):
 
     # ---- whose turn it is ----
 
-    def _next_turn(self) -> str:
-        if not self._box.dim:
-            return "start"
-        descent = self._phases.get("descent")
-        if self._smooth.any() and (descent is None or ("swarm" not in self._phases and not descent.done)):
-            return "descent"
-        self._granted = self._granted if "swarm" in self._phases else self._spent["descent"]
-        owed = self._spent["swarm"] - (self._spent["descent"] - self._granted)
-        return "descent" if owed > 0 and self._smooth.any() else "swarm"
+    def _turns(self) -> list[Turn]:
+        return [
+            Turn("descent", self._descends, self._begin_descent),
+            Turn("swarm", lambda: True, self._begin_swarm),
+        ]
 
-    def _begin_swarm(self, dim: int, first: Floats | None) -> CovarianceSwarm:
+    def _descends(self) -> bool:
+        """Whether it is the first descent, or later ones have had fewer evaluations than the swarm."""
+        if not self._smooth.any():
+            return False
+        descent, spent = self._phases.get("descent"), self._progress.spent
+        if descent is None or ("swarm" not in self._phases and not descent.done):
+            return True
+        return spent["swarm"] > spent["descent"] - self._progress.granted
+
+    def _swarm(self, dim: int, first: Floats | None) -> CovarianceSwarm:
         self._weights = np.zeros_like(self._weights)
-        return super()._begin_swarm(dim, first)
+        return super()._swarm(dim, first)
 
     def _begin_descent(self) -> Phase:
         smooth = np.flatnonzero(self._smooth)
@@ -126,10 +132,10 @@ class ConstrainedSearch(MemeticSearch):
         others = np.flatnonzero(~self._smooth)
         if len(others):
             i = int(self._random.choice(others))
-            one = 1.0 / float((self._box.high - self._box.low)[self._box.free][i])
-            step = one if self._random.random() < NEAR else one ** self._random.random()
-            known = one < 1  # else a key of a category
-            x[i] = (x[i] + self._random.choice([-1, 1]) * step) % 1.0 if known else self._random.random()
+            unit = 1.0 / float((self._box.high - self._box.low)[self._box.free][i])
+            step = unit if self._random.random() < NEAR else unit ** self._random.random()
+            a_number = unit < 1  # else a key of a category
+            x[i] = (x[i] + self._random.choice([-1, 1]) * step) % 1.0 if a_number else self._random.random()
 
     # ---- saving ----
 

@@ -31,10 +31,10 @@ def on_log_scale(costs: Floats) -> Floats:
         >>> on_log_scale(np.array([5.0, 1e9, -2.0, math.inf])).round(2).tolist()
         [-0.96, 1.0, -1.04, 1.0]
     """
-    known = np.isfinite(costs)
-    away = costs - costs[known].min() if known.any() else np.zeros(len(costs))
-    unit = (float(np.median(away[known])) or float(away[known].max()) or 1.0) if known.any() else 1.0
-    away[~known] = (float(away[known].max()) if known.any() else 0.0) + unit
+    finite = np.isfinite(costs)
+    away = costs - costs[finite].min() if finite.any() else np.zeros(len(costs))
+    unit = (float(np.median(away[finite])) or float(away[finite].max()) or 1.0) if finite.any() else 1.0
+    away[~finite] = (float(away[finite].max()) if finite.any() else 0.0) + unit
     scores = np.log1p(away / unit)
     return (scores - scores.mean()) / (float(scores.std()) or 1.0)
 

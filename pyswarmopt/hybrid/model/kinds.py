@@ -92,14 +92,14 @@ class Kinds:
         n = len(points)
         changed = random.random((n, self.count)) < min(1.0, (MUTATED - 1) / max(self.count - 1, 1))
         changed[np.arange(n), random.integers(self.count, size=n)] = True
-        mask, found = changed[:, self.parameter], points.copy()
+        mask, moved = changed[:, self.parameter], points.copy()
         steps = np.clip(widths[:, None] * random.standard_normal(points.shape), -0.5, 0.5)
         least = np.where(self.whole, 1 / np.maximum(self.levels, 1), 0.0)
         steps = np.where(np.abs(steps) < least, np.copysign(least, steps), steps)
-        steps = np.where((found + steps < 0) | (found + steps > 1), -steps, steps)
-        found = np.where(mask & self.ordered, np.clip(found + steps, 0.0, 1.0), found)
+        steps = np.where((moved + steps < 0) | (moved + steps > 1), -steps, steps)
+        moved = np.where(mask & self.ordered, np.clip(moved + steps, 0.0, 1.0), moved)
         for block in self.blocks:
             labels = block.stop - block.start
             others = (points[:, block].argmax(axis=1) + random.integers(1, labels, size=n)) % labels
-            found[:, block] = np.where(mask[:, block], np.arange(labels) == others[:, None], points[:, block])
-        return self.snap(found)
+            moved[:, block] = np.where(mask[:, block], np.arange(labels) == others[:, None], points[:, block])
+        return self.snap(moved)

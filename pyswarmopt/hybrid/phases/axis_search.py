@@ -69,8 +69,8 @@ class AxisSearch(Phase):
 
     def propose(self, random: np.random.Generator) -> Floats:
         refine, axes = self.searched // len(self.x) % 2 == 0, self._part()
-        known = ((np.array(self.points[i]), np.array(self.values[i])) for i in axes)
-        self.coordinates = np.array([_next(t, v, refine) for t, v in known])
+        axes_so_far = ((np.array(self.points[i]), np.array(self.values[i])) for i in axes)
+        self.coordinates = np.array([_next(t, v, refine) for t, v in axes_so_far])
         batch = np.tile(self.x, (len(axes), 1))
         batch[np.arange(len(axes)), axes] = self.coordinates
         return batch
@@ -125,9 +125,9 @@ def _next(t: Floats, v: Floats, refine: bool) -> float:
         k = int(np.diff(padded).argmax())
         return float(padded[k] + padded[k + 1]) / 2
     if refine:
-        found = _refined(t, v)
-        if found is not None:
-            return found
+        vertex = _refined(t, v)
+        if vertex is not None:
+            return vertex
     target = v.min() - max(MARGIN * float(v.max() - v.min()), 1e-300)
     left, right, width = np.sqrt(v[:-1] - target), np.sqrt(v[1:] - target), np.diff(t)
     # The parabola through both ends that just touches the target has curvature ((left + right) / width)^2.

@@ -62,8 +62,8 @@ class LimitedMemory(Descent):
         curvature = self._curvature()
         if len(curvature):
             noise = 4 * EPS * max(abs(self.cost), 1e-300)
-            wanted = self.coarseness**2 * noise if self.mode == "gradient" else math.sqrt(EPS) * abs(self.cost)
-            a = np.sqrt(wanted / np.maximum(curvature, 1e-300))
+            rise = self.coarseness**2 * noise if self.mode == "gradient" else math.sqrt(EPS) * abs(self.cost)
+            a = np.sqrt(rise / np.maximum(curvature, 1e-300))
             a = np.clip(a, SMALLEST_DIFFERENCE if self.mode == "gradient" else 1e-8, LARGEST_DIFFERENCE)
         a = np.where(x + a > 1, -a, a)
         return np.stack([a, np.where((x - a < 0) | (x - a > 1), 2 * a, -a)])

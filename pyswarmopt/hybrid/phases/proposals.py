@@ -63,8 +63,8 @@ class ModelPhase(Phase):
             self.theta, self.fitted = process.theta, len(scores)
         for _ in range(self.at_once):
             process.fit(points, scores)
-            found = self._most_promising(process, points, scores, random)[None]
-            points, scores = np.concatenate([points, found]), np.append(scores, process.predict(found)[0])
+            proposal = self._most_promising(process, points, scores, random)[None]
+            points, scores = np.concatenate([points, proposal]), np.append(scores, process.predict(proposal)[0])
         return points[len(self.points) :]
 
     def learn(self, costs: Floats) -> None:
@@ -86,9 +86,9 @@ class ModelPhase(Phase):
             top = candidates[np.argsort(-_improvement(process, candidates, best), kind="stable")[:KEPT]]
             near = kinds.neighbours(np.repeat(top, EACH, axis=0), np.full(len(top) * EACH, width), random)
             candidates = np.concatenate([top, near])
-        known = {point.tobytes() for point in points}
+        evaluated = {point.tobytes() for point in points}
         for i in np.argsort(-_improvement(process, candidates, best), kind="stable"):
-            if candidates[i].tobytes() not in known:
+            if candidates[i].tobytes() not in evaluated:
                 return candidates[i]
         return kinds.snap(random.random((1, len(self.levels))))[0]
 

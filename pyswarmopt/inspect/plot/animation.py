@@ -127,5 +127,5 @@ def _ffmpeg() -> str | None:
         return shutil.which("ffmpeg")
     import imageio_ffmpeg
 
-    found: str = imageio_ffmpeg.get_ffmpeg_exe()
-    return found
+    path_of_ffmpeg: str = imageio_ffmpeg.get_ffmpeg_exe()
+    return path_of_ffmpeg

@@ -164,7 +164,7 @@ def _to_plane(x: Floats) -> tuple[Callable[[Floats], Floats], tuple[str, str]]:
 
 def _best(rounds: Any, values: Any, maximize: bool) -> Floats:
     sign = -1.0 if maximize else 1.0
-    finite = [(sign * v, n, i) for n, found in enumerate(values) for i, v in found.items() if np.isfinite(v)]
+    finite = [(sign * v, n, i) for n, row in enumerate(values) for i, v in row.items() if np.isfinite(v)]
     if not finite:
         raise ValueError("no finite value was found: there is no best point to mark")
     _, number, particle = min(finite)

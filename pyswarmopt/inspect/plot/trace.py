@@ -105,15 +105,15 @@ def _of_folder(folder: Path) -> Trace:
     if not journal.is_file():
         raise ValueError(f"{folder}: has no history.jsonl; give the folder of a swarm-llm run")
     lines = journal.read_text(encoding="utf-8").split("\n")
-    rows = [json.loads(line) for line in lines[:-1] if line]  # a last line without an end was not finished
-    found = [
+    records = [json.loads(line) for line in lines[:-1] if line]  # a last line without an end was not finished
+    rows = [
         (row["iteration"], row["particle"], row["value"], np.ravel(row["coefficients"]).astype(np.float64))
-        for row in rows
+        for row in records
         if row.get("phase", "search") == "search"
     ]
-    if not found:
+    if not rows:
         raise ValueError(f"{journal}: holds no evaluation yet")
-    return _of_rows(found, maximize=True)
+    return _of_rows(rows, maximize=True)
 
 
 def _of_rows(rows: Sequence[tuple[int, int, float, Floats]], maximize: bool) -> Trace:

@@ -73,10 +73,10 @@ def compare(
         for name, recipe in made.items():
             results = []
             for seed in range(seeds):
-                found = minimize(problem.function, problem.bounds, recipe, population, max_evals, seed=seed)
-                if INTERRUPTED in found.stop:
+                result = minimize(problem.function, problem.bounds, recipe, population, max_evals, seed=seed)
+                if INTERRUPTED in result.stop:
                     raise KeyboardInterrupt  # the comparison ends, not this search alone
-                results.append(found)
+                results.append(result)
                 on_run()
             outcomes.append(Outcome(problem, name, tuple(results)))
     return outcomes

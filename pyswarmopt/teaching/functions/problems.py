@@ -40,8 +40,8 @@ def problem(name: str, dim: int, seed: int = 0) -> Problem:
     if name.startswith(NEVERGRAD):
         from pyswarmopt.interop import nevergrad
 
-        theirs = nevergrad.function(name.removeprefix(NEVERGRAD), dim, seed)
-        return Problem(name, lambda x: np.apply_along_axis(theirs, -1, x), theirs.bounds, None)
+        artificial = nevergrad.function(name.removeprefix(NEVERGRAD), dim, seed)
+        return Problem(name, lambda x: np.apply_along_axis(artificial, -1, x), artificial.bounds, None)
     *wrappers, core = name.replace("-", "_").split(":")
     function = _toy(core)
     if not function.defined_in(dim):

@@ -20,7 +20,7 @@ PARTS: dict[str, tuple[Any, ...]] = {
     "social": (velocity.social, velocity.to_known_best),
     "repel": (velocity.repel, velocity.from_worst),
     "velocity": (velocity.SumOfTerms.on, velocity.SumOfTerms.normalised),
-    "position": (reference.move,),
+    "position": (reference.move, reference.step),
     "step length": (schedule.Exponential,),
     "memory": (reference.remember, reference.remember_extremes),
     "restart": (restart.RestartAtBest.__call__, reference.send_back),

@@ -71,7 +71,7 @@ def test_more_given_points_than_the_model_would_propose_take_its_place():
     search = pso.MemeticSwarm([BOX] * 2, positions=x0, seed=0)
     search.tell(search.ask(), [bowl(x) for x in x0])
     search.ask()
-    assert search._search._turn == "descent"
+    assert search._search._progress.turn == "descent"
 
 
 def test_a_population_is_proposed_at_once():
@@ -129,7 +129,7 @@ def turns(fun, dim: int, n: int) -> list[str]:
     search, seen = pso.MemeticSwarm([BOX] * dim, seed=0), []
     while len(seen) < n:
         x = search.ask().numpy()
-        seen.append(search._search._turn)
+        seen.append(search._search._progress.turn)
         search.tell(x, [fun(row) for row in x])
     return seen
 

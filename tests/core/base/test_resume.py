@@ -39,31 +39,6 @@ def same(a: pso.Swarm, b: pso.Swarm) -> bool:
     )
 
 
-RECIPES = [
-    pso.recipes.constriction(),
-    pso.recipes.model_swarms(),
-    pso.recipes.model_swarms(restart_patience=2, compat="reference"),
-]
-
-
-@pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("asked", [False, True])
-def test_a_loaded_swarm_goes_on_as_if_nothing_had_happened(tmp_path, recipe, dtype, asked):
-    def fresh() -> pso.Swarm:
-        return pso.Swarm(bounds=[(-5, 5)] * 3, population=6, recipe=recipe, seed=8, dtype=dtype)
-
-    whole = drive(fresh(), 25)
-    half = drive(fresh(), 12)
-    if asked:
-        half.ask()
-    half.save(tmp_path / "swarm.npz")
-    loaded = pso.Swarm.load(tmp_path / "swarm.npz")
-    assert same(drive(loaded, 13), whole)
-    assert loaded.positions.dtype == dtype and torch.equal(loaded.ask(), whole.ask())
-    assert not same(drive(pso.Swarm.load(tmp_path / "swarm.npz"), 12), whole)
-
-
 @settings(max_examples=20, deadline=None)
 @given(before=st.integers(0, 10), after=st.integers(0, 10), seed=st.integers(0, 99), maximize=st.booleans())
 def test_state_dict_holds_everything_and_is_a_copy(before, after, seed, maximize):

@@ -123,6 +123,13 @@ def test_where_no_feasible_point_has_a_value_there_is_no_further_call(limit, rec
     assert r.maxcv == 0 and r.fun == math.inf and "no finite value" in r.message
 
 
+@pytest.mark.parametrize("optimise", [pso.minimize, pso.maximize])
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
+def test_a_search_that_saw_infinite_values_alone_reports_the_worst_one(optimise, value):
+    r = optimise(lambda x: value, [(-5, 5)], max_evals=1, seed=0)
+    assert r.fun == (math.inf if optimise is pso.minimize else -math.inf) and not r.success
+
+
 def test_mean_and_spread_of_values_whose_sum_overflows_are_numbers():
     history = pso.minimize(lambda x: math.copysign(1.7e308, x[0]), [(-5, 5)], recipe="constriction", seed=0).history
     assert all(abs(record.mean) <= 1.7e308 and 0 <= record.spread <= 1.7e308 for record in history)

@@ -12,7 +12,6 @@ import pytest
 import pyswarmopt as pso
 
 BOX = [(-4.0, 4.0)] * 3
-pytestmark = pytest.mark.filterwarnings("ignore:.*the source of fun has changed")  # it is resumed by another class
 
 
 def bowl(x):

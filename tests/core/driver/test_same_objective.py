@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import math
-import warnings
 
 import numpy as np
 import pytest
 
 import pyswarmopt as pso
-from pyswarmopt.driver.resampling import Sample
-from pyswarmopt.driver.same_objective import check_mean, check_value
+from pyswarmopt.driver.start import check_value
 
 BOX = [(-4.0, 4.0)] * 2
 
 
 def bowl(x):
-    return float(((x - 0.5) ** 2).sum())
-
-
-def bowl_again(x):
     return float(((x - 0.5) ** 2).sum())
 
 
@@ -77,32 +70,6 @@ def test_a_front_of_other_objectives_is_refused(tmp_path):
         pso.minimize_multi(other_front, BOX, 2, **arguments)
 
 
-def noisy(seed: int, offset: float):
-    random = np.random.default_rng(seed)
-    return lambda x: bowl(x) + offset + random.normal()
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_noise_is_no_other_objective_but_a_shift_by_ten_deviations_is(tmp_path, seed):
-    arguments = {"bounds": BOX, "max_evals": 600, "noisy": True, "seed": seed, "checkpoint": tmp_path / "c.npz"}
-    pso.minimize(noisy(seed, 0.0), **arguments)
-    pso.minimize(noisy(100 + seed, 0.0), **arguments)
-    with pytest.raises(ValueError, match="a mean of"):
-        pso.minimize(noisy(seed, 10.0), **arguments)
-
-
-def test_a_changed_source_with_the_same_value_is_a_warning(tmp_path):
-    arguments = {"bounds": BOX, "max_evals": 60, "seed": 1, "checkpoint": tmp_path / "c.npz"}
-    pso.minimize(bowl, **arguments)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        pso.minimize(bowl, **arguments)
-        pso.minimize(functools.partial(bowl), **arguments)
-        pso.minimize(lambda x: bowl(x), **arguments)  # whose source cannot be told from what stands around it
-    with pytest.warns(UserWarning, match=r"c\.npz: the source of fun has changed"):
-        pso.minimize(bowl_again, **arguments)
-
-
 def test_an_objective_that_fails_now_says_nothing_where_failures_are_forgiven(tmp_path):
     def fails(x):
         raise RuntimeError("no licence")
@@ -128,22 +95,6 @@ def test_the_comparison_is_not_counted_and_draws_nothing(tmp_path):
     resumed = pso.minimize(fun, max_evals=100, checkpoint=tmp_path / "c.npz", **arguments)
     assert len(calls) == 51 and resumed.nfev == 100
     assert np.array_equal(resumed.x, whole.x) and list(resumed.history) == list(whole.history)
-
-
-def test_without_noise_a_mean_may_differ_by_rounding_only():
-    known = Sample(3, 1e6, 0.0)
-    check_mean("c.npz", known, 0.0, lambda: 1e6 * (1 + 1e-12))
-    with pytest.raises(ValueError, match=r"c\.npz"):
-        check_mean("c.npz", known, 0.0, lambda: 1e6 * (1 + 1e-6))
-
-
-@pytest.mark.parametrize("known", [Sample(1, 0.3, 0.0), Sample(3, 0.1, 2.5)])
-def test_where_no_noise_is_known_yet_the_new_draws_say_how_large_it_is(known):
-    for seed in range(20):
-        random = np.random.default_rng(seed)
-        check_mean("c.npz", known, None, lambda random=random: random.normal())
-        with pytest.raises(ValueError, match="a mean of"):
-            check_mean("c.npz", known, None, lambda random=random: 20 + random.normal())
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
-from pyswarmopt.driver.importance import BINS, main_effects
+from pyswarmopt.driver.problem.importance import BINS, main_effects
 
 SPACE = {
     "lr": pso.log(1e-5, 1.0),

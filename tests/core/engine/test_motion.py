@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tracemalloc
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,17 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
-from pyswarmopt.algorithms.clpso import Exemplars
-from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits, split_mix
+from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits
 from pyswarmopt.engine import buffers, chunked
 from pyswarmopt.engine.buffers import Lender
-from pyswarmopt.engine.numba import loader as compiled
 from pyswarmopt.engine.random_factors import Factors
-from pyswarmopt.parts import boundary
 from pyswarmopt.parts.velocity import SumOfTerms
-
-TOPOLOGIES = [*pso.topology.TOPOLOGIES.values(), Exemplars(gap=2)]
-WALLS = [boundary.none, boundary.clip, boundary.confine, boundary.reflect, boundary.periodic]
 
 
 def bowl(x: torch.Tensor) -> torch.Tensor:
@@ -46,33 +39,6 @@ def block(monkeypatch):
 
     yield cut
     chunked.blocks_of.cache_clear()
-
-
-def in_torch(recipe: pso.Recipe) -> pso.Recipe:
-    """The same recipe with terms that ask for the whole swarm, which torch then moves."""
-    rule = recipe.velocity
-    assert isinstance(rule, SumOfTerms)
-    return replace(recipe, velocity=SumOfTerms(tuple(replace(t, looks_at="all") for t in rule.terms), rule.normalise))
-
-
-@pytest.mark.parametrize("size", [10**6, 1, 4, 17])  # one block; parts of a particle; of 3 columns; some particles
-@pytest.mark.parametrize("topology", TOPOLOGIES, ids=lambda t: type(t).__name__)
-@pytest.mark.parametrize("wall", WALLS)
-def test_blocks_move_as_the_whole_swarm_does_in_torch(block, size, topology, wall):
-    terms = (pso.inertia(0.9), pso.cognitive(1.4), pso.social(1.8), pso.repel(0.2))
-    recipe = pso.compose(terms, topology, wall, schedule=0.9)
-
-    def run(recipe: pso.Recipe) -> pso.Swarm:
-        return drive(
-            pso.Swarm(bounds=[(-2, 2), (0, 3), (-1, 9), (-5, 0), (3, 3)], population=7, recipe=recipe, seed=3), 15
-        )
-
-    whole = run(in_torch(recipe))
-    block(size)
-    parts = run(recipe)
-    torch.testing.assert_close(parts.positions, whole.positions, rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(parts.velocities, whole.velocities, rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(parts.personal_bests, whole.personal_bests, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("recipe", ["fips", "constriction", "clpso"])
@@ -120,7 +86,7 @@ def test_a_large_swarm_moves_without_temporaries_of_its_size():
     swarm = pso.Swarm(bounds=(-5, 5), dim=dim, population=n, recipe="model_swarms", seed=0, dtype=torch.float32)
     values = np.arange(n, dtype=float)
     swarm.tell(swarm.ask(), values)
-    swarm.tell(swarm.ask(), values)  # a move, which loads Numba where it is installed
+    swarm.tell(swarm.ask(), values)
     tracemalloc.start()
     swarm.ask()
     swarm.tell(swarm.ask(), values[::-1])
@@ -176,14 +142,12 @@ def test_lent_positions_may_be_edited_and_told(monkeypatch):
 # --- 16 bits ---
 
 
-@pytest.mark.parametrize("fill", [split_mix, compiled.AS_THEY_STAND.draw])
-def test_the_stream_is_that_of_published_numbers(fill):
+def test_the_stream_is_that_of_published_numbers():
     """The first ones of SplitMix64 from 1234567, as S. Vigna's reference code in C gives them."""
     bits = RandomBits.from_state(torch.tensor([1234567]))
-    with np.errstate(over="ignore"):
-        found = bits.take((5, 4), fill).view(np.uint64)[:, 0].tolist()
-    known = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821]
-    assert found == known
+    numbers = bits.take((5, 4)).view(np.uint64)[:, 0].tolist()
+    assert numbers[:3] == [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    assert numbers[3:] == [4593380528125082431, 16408922859458223821]
 
 
 def test_bits_are_uniform_in_each_of_the_four_places_of_a_draw():

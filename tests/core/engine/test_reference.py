@@ -11,9 +11,8 @@ import torch
 
 import pyswarmopt as pso
 from pyswarmopt.algorithms.clpso import Exemplars
-from pyswarmopt.base.blocks import EVERY
 from pyswarmopt.engine import choose, chunked, reference
-from pyswarmopt.engine.numba import loader
+from pyswarmopt.engine.random_factors import Factors
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.restart import RestartAtBest
 
@@ -58,11 +57,11 @@ def move_by_reference(update, state, out):
     factors = update._factors
     if n * dim > min(choose.SMALL, chunked.BLOCK):
         factors = Assembled(factors, chunked.blocks_of(n, dim, update._scope))
-    reference.move(state, update._recipe, factors, update._generator, update._box, out=out)
+    reference.move(state, update._recipe, factors, update._generator, update._box, out)
 
 
 def remember_by_reference(update, costs, evaluated):
-    state = update._state
+    state = update.state
     reference.remember(state, update._recipe, reference.tensors(state), costs, evaluated)
 
 
@@ -91,15 +90,6 @@ def assert_same(found, expected):
                 assert ours[name] == value, (k, name)
 
 
-@pytest.fixture(params=["chunked", "numba"])
-def backend(request, monkeypatch):
-    """Which backend moves; the loops of `numba` run uncompiled, `test_compiled` compiles them."""
-    loops = loader.AS_THEY_STAND if request.param == "numba" else None
-    monkeypatch.setattr(choose.COMPILER, "loops", loops)
-    with np.errstate(over="ignore"):  # random numbers count modulo 2^64
-        yield request.param
-
-
 @pytest.fixture(params=["small", "one block", "rows", "parts of a row"])
 def cut(request, monkeypatch):
     """How the swarm of 7 x 5 is moved."""
@@ -122,13 +112,13 @@ def check(monkeypatch, recipe, dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_moves_as_in_the_reference(monkeypatch, backend, cut, name, dtype):
+def test_every_recipe_moves_as_in_the_reference(monkeypatch, cut, name, dtype):
     check(monkeypatch, RECIPES[name], dtype)
 
 
 @pytest.mark.parametrize("wall", WALLS)
 @pytest.mark.parametrize("topology", TOPOLOGIES, ids=lambda t: type(t).__name__)
-def test_every_topology_and_boundary_acts_as_in_the_reference(monkeypatch, backend, cut, topology, wall):
+def test_every_topology_and_boundary_acts_as_in_the_reference(monkeypatch, cut, topology, wall):
     for dtype, random, normalise in itertools.product((torch.float64, torch.float32), ("scalar", "element"), (0, 1)):
         terms = (pso.inertia(0.9), pso.cognitive(1.4, random), pso.social(1.8), pso.repel(0.2, random))
         recipe = pso.compose(terms, topology, wall, schedule=0.9, normalise=bool(normalise))
@@ -147,14 +137,17 @@ def test_one_particle_moves_as_it_does_among_all(recipe):
         wide = tuple(replace(term, looks_at="all") for term in rule.terms)
         rule = pso.velocity.SumOfTerms(wide)
 
-    def moved(rows):
+    recipe, generator = replace(swarm.recipe, velocity=rule), torch.Generator()
+
+    def moved(move, *args):
         state.positions.copy_(start)
         state.velocities.fill_(0.25)
-        recipe = replace(swarm.recipe, velocity=rule)
-        reference.move(state, recipe, None, torch.Generator().manual_seed(5), rows=rows)
+        generator.manual_seed(5)
+        move(state, recipe, *args, generator)
         return state.positions.clone()
 
-    everybody, alone = moved(EVERY), moved(slice(2, 3))
+    everybody = moved(reference.move, Factors(generator, most_moves=1))
+    alone = moved(reference.move_one, 2)
     assert torch.equal(alone[2], everybody[2]) and not torch.equal(alone[2], start[2])
     others = [i for i in range(7) if i != 2]
     assert torch.equal(alone[others], start[others])

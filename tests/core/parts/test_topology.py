@@ -116,23 +116,6 @@ def test_links_are_drawn_anew_only_when_the_best_did_not_improve():
     assert not torch.equal(state.memory["links"], first)
 
 
-@pytest.mark.parametrize("name", ["spso2011", "clpso", "bare_bones"])
-def test_what_a_topology_remembers_is_saved(tmp_path, name):
-    options = {"topology": "random"} if name == "bare_bones" else {}
-    swarm = pso.Swarm(bounds=[(-5, 5)] * 2, population=6, recipe=pso.recipes.get(name, **options), seed=0)
-    for _ in range(4):
-        x = swarm.ask()
-        swarm.tell(x, (x**2).sum(-1))
-    remembered = {key: value for key, value in swarm.state_dict().items() if key.startswith("memory.")}
-    assert len(remembered) == 1
-    swarm.save(tmp_path / "s")
-    loaded = pso.Swarm.load(tmp_path / "s").state_dict()
-    assert all(torch.equal(loaded[key], value) for key, value in remembered.items())
-    for _ in range(3):  # nothing improves any more: what is remembered is replaced, what was saved stays
-        swarm.tell(swarm.ask(), [99.0] * 6)
-    assert name == "clpso" or not any(torch.equal(swarm.state_dict()[key], loaded[key]) for key in remembered)
-
-
 # --- the exemplars of CLPSO ---
 
 

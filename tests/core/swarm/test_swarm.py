@@ -149,29 +149,6 @@ def test_every_form_of_bounds_means_the_same_box():
 # --- values that are not finite, dropped evaluations ---
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("maximize", [False, True])
-@settings(max_examples=25, deadline=None)
-@given(data=st.data())
-def test_a_value_that_is_not_finite_never_becomes_a_best_or_worst(recipe, maximize, data):
-    swarm = pso.Swarm(bounds=[(-5, 5)] * 2, population=4, recipe=recipe, seed=0, maximize=maximize)
-    value = st.one_of(st.sampled_from([math.nan, math.inf, -math.inf]), st.floats(-1e6, 1e6))
-    seen = []
-    for _ in range(data.draw(st.integers(1, 6))):
-        x = swarm.ask()
-        assert torch.isfinite(x).all()
-        values = data.draw(st.lists(value, min_size=4, max_size=4))
-        swarm.tell(x, values)
-        seen += [(v, point) for v, point in zip(values, x, strict=True) if math.isfinite(v)]
-    found = [v for v, _ in seen]
-    if seen:
-        assert swarm.best.value == (max if maximize else min)(found)
-        assert swarm.worst.value == (min if maximize else max)(found)
-        assert any(v == swarm.best.value and torch.equal(point, swarm.best.x) for v, point in seen)
-    else:
-        assert swarm.best.value == (-math.inf if maximize else math.inf)
-
-
 def test_dropped_particles_keep_their_memory_and_are_not_counted():
     swarm = pso.Swarm(positions=[[0.0], [1.0], [2.0]], seed=0, recipe="model_swarms", maximize=True)
     swarm.tell(swarm.ask(), [1.0, 2.0, 3.0])
@@ -217,27 +194,6 @@ def test_a_ticket_is_good_for_one_value_of_its_round():
 # --- symmetries ---
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_maximising_f_is_minimising_minus_f(recipe):
-    a = drive(pso.Swarm(bounds=[(-5, 5)] * 3, recipe=recipe, seed=4), bowl, 40)
-    b = drive(pso.Swarm(bounds=[(-5, 5)] * 3, recipe=recipe, seed=4, maximize=True), lambda x: -bowl(x), 40)
-    assert torch.equal(a.positions, b.positions) and torch.equal(a.best.x, b.best.x)
-    assert a.best.value == -b.best.value and a.worst.value == -b.worst.value
-    assert a.stop() == b.stop()
-
-
-@pytest.mark.parametrize("recipe", RECIPES)
-@settings(max_examples=25, deadline=None)
-@given(shift=st.lists(st.floats(-100, 100), min_size=2, max_size=2), seed=st.integers(0, 1000))
-def test_a_shifted_problem_gives_a_shifted_run(recipe, shift, seed):
-    offset = torch.tensor(shift, dtype=torch.float64)
-    generator = torch.Generator().manual_seed(seed)
-    start = 4 * torch.rand((6, 2), generator=generator, dtype=torch.float64) - 2
-    here = drive(pso.Swarm(positions=start, recipe=recipe, seed=seed), bowl, 15)
-    there = drive(pso.Swarm(positions=start + offset, recipe=recipe, seed=seed), lambda x: bowl(x - offset), 15)
-    torch.testing.assert_close(there.ask() - offset, here.ask(), rtol=0, atol=1e-8)
-
-
 def test_a_swarm_on_coefficients_moves_as_one_on_the_weights_they_mix():
     generator = torch.Generator().manual_seed(0)
     experts = torch.randn((4, 5000), generator=generator, dtype=torch.float64)
@@ -263,16 +219,6 @@ def test_scalar_random_numbers_do_not_depend_on_the_dtype():
         for dtype in (torch.float64, torch.float32)
     ]
     torch.testing.assert_close(runs[0], runs[1].double(), rtol=0, atol=1e-5)
-
-
-def test_the_global_random_state_is_neither_read_nor_moved():
-    torch.manual_seed(1)
-    before = torch.get_rng_state()
-    a = drive(pso.Swarm(bounds=[(-5, 5)] * 2, seed=1), bowl, 5).ask()
-    assert torch.equal(torch.get_rng_state(), before)
-    torch.manual_seed(2)
-    assert torch.equal(drive(pso.Swarm(bounds=[(-5, 5)] * 2, seed=1), bowl, 5).ask(), a)
-    assert not torch.equal(drive(pso.Swarm(bounds=[(-5, 5)] * 2, seed=2), bowl, 5).ask(), a)
 
 
 def test_a_lone_particle_stays_where_it_is():

@@ -1,0 +1,92 @@
+"""Where a search starts: at points, at the result or the bests of another run, or where its checkpoint ends.
+
+A search that continued with another function would report the value of the old one. So the best point is evaluated once
+more when a checkpoint is read; that call is not counted, draws from no generator of the search and is made in this
+process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyswarmopt.base import checkpoint as checkpoints
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.driver.problem.encoding import make_coding
+from pyswarmopt.driver.result import Result
+
+ROUNDING = 1e-9  # of the larger of the value and what the search began with: other machines and batches round otherwise
+Start = npt.ArrayLike | Result | str | os.PathLike[str] | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+
+def starting_points(x0: Start, limit: int) -> Floats:
+    """Starting points, (n, D); of those in a checkpoint at most `limit`.
+
+    Raises:
+        ValueError: not a point, several, a result or a checkpoint.
+    """
+    if isinstance(x0, Result):
+        return x0.x[None]
+    if isinstance(x0, str | os.PathLike):
+        saved = checkpoints.read(x0)
+        with checkpoints.taking_over(x0):
+            return _bests_of(saved)[:limit]
+    try:
+        start = np.atleast_2d(np.asarray(x0, dtype=np.float64))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"x0={x0!r}: use a point, several, the Result of another run or the path of a checkpoint"
+        ) from None
+    if start.ndim != 2 or start.size == 0:
+        raise ValueError(f"x0 must have shape (D,) or (n, D), got {start.shape}")
+    return start
+
+
+def _bests_of(saved: dict[str, Any]) -> Floats:
+    """The personal bests that a checkpoint holds, the best first."""
+    if getattr(saved.get("best_positions"), "ndim", 0) != 2:
+        raise ValueError("holds no points to start from")
+    checkpoints.check(saved, {"best_costs": ("float64", "N")}, {"N": len(saved["best_positions"])})
+    costs = saved["best_costs"]
+    order = np.argsort(costs, kind="stable")
+    positions = saved["best_positions"].astype(np.float64)[order][np.isfinite(costs[order])]
+    if "problem" not in saved:
+        return positions
+    problem = json.loads(saved["problem"])
+    low, high = (np.array(side, dtype=np.float64) for side in problem["bounds"])
+    return make_coding((low, high), problem["integrality"], problem["categorical"]).decode(positions)
+
+
+def check_value(
+    path: str | os.PathLike[str],
+    stored: npt.ArrayLike,
+    now: npt.ArrayLike,
+    scale: npt.ArrayLike,
+    what: str = "fun gave",
+) -> None:
+    """Compare the stored value of the best point with what the objective gives there now.
+
+    Args:
+        path: the checkpoint.
+        stored: a number, or one for each objective.
+        now: as many; NaN where a call failed and that is forgiven, which says nothing.
+        scale: the size of the values that the search began with.
+        what: of which they are values, for the message.
+
+    Raises:
+        ValueError: they differ by more than rounding.
+    """
+    before, after = np.asarray(stored, dtype=np.float64), np.asarray(now, dtype=np.float64)
+    allowed = ROUNDING * np.maximum(np.abs(before), np.nan_to_num(np.abs(scale), posinf=0.0))
+    with np.errstate(over="ignore", invalid="ignore"):
+        same = (after == before) | (np.abs(after - before) <= allowed)
+    if not (np.isnan(after).any() or same.all()):
+        raise ValueError(
+            f"{path}: the checkpoint of another objective: at its best point {what} {before.tolist()} there, "
+            f"{after.tolist()} now; give another path, or x0= this one to begin anew from its points"
+        )
