@@ -77,7 +77,7 @@ class Gradients:
         for batch in plan.batches:
             # Anew for each batch: its values are differentiated, which frees the graph of the prefix, too.
             prefix = self._engine.prefix(plan)
-            values = target_logprobs(batch, self._engine.logits(batch, len(plan.prefix), prefix))
+            values = target_logprobs(batch, self._engine.passes.logits(batch, len(plan.prefix), prefix))
             self._engine.tokens_fed += batch.n_tokens
             totals = torch.zeros(plan.n_pairs, dtype=torch.float64).index_add(0, batch.target_pair, values)
             yield tuple(batch.pairs.tolist()), totals[batch.pairs]
