@@ -20,6 +20,9 @@ from pyswarmopt_llm.models.engines.batching import Batch
 from pyswarmopt_llm.models.engines.packed_attention import NAME as PACKED
 from pyswarmopt_llm.models.engines.packed_attention import Packing, products_win
 
+# Positions normalised at once: their float32 logits stay in the cache of a CPU (four times faster), small on a GPU.
+_HEAD_ROWS = {"cpu": 16, "cuda": 1024}
+
 
 class Passes:
     """The forward passes of a model over planned batches (see `batching`).
@@ -102,3 +105,19 @@ class Passes:
             yield
         finally:
             handle.remove()
+
+
+def target_logprobs(batch: Batch, logits: Tensor) -> Tensor:
+    """Log-probabilities of a batch's targets, (T,) float64 on the CPU, from the logits at its heads, (M, V)."""
+    chosen = logits[batch.target_head, batch.target_token].float()
+    return (chosen.cpu() - normalisers(logits).cpu()[batch.target_head]).double()
+
+
+def normalisers(logits: Tensor) -> Tensor:
+    """log sum exp of each row: (M, V) -> (M,) float32."""
+    return torch.cat([rows.float().logsumexp(-1) for rows in head_rows(logits)])
+
+
+def head_rows(x: Tensor) -> tuple[Tensor, ...]:
+    """Rows in parts that are small enough to be computed with in float32."""
+    return x.split(_HEAD_ROWS[x.device.type])

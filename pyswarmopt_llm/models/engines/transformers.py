@@ -26,17 +26,15 @@ from pyswarmopt_llm.models.engines.batching import (
     make_batch,
 )
 from pyswarmopt_llm.models.engines.generation.decoder import Decoder
-from pyswarmopt_llm.models.engines.generation.write import Draw, greedy, sampled
+from pyswarmopt_llm.models.engines.generation.write import Draw, batches_of_similar_length, greedy, sampled
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
 from pyswarmopt_llm.models.engines.packed_attention import use_packed_attention
-from pyswarmopt_llm.models.engines.passes import Passes
+from pyswarmopt_llm.models.engines.passes import Passes, target_logprobs
 from pyswarmopt_llm.models.engines.patched_weights import PatchedWeights
 from pyswarmopt_llm.models.engines.tokenizing import PromptTokenizer, window_of
 
 log = logging.getLogger(__name__)
 
-# Positions normalised at once: their float32 logits stay in the cache of a CPU (four times faster), small on a GPU.
-_HEAD_ROWS = {"cpu": 16, "cuda": 1024}
 # Plans to keep: dev and test of several tasks recur for every candidate, a single prompt does not.
 _PLANS = 32
 _ENCODED = 20_000  # tokenised pairs to keep
@@ -131,10 +129,10 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
 
         Contexts shared by several pairs and the common prefix of all contexts are computed once.
         """
-        found: dict[int, float] = {}
+        totals: dict[int, float] = {}
         for indices, values in self.loglikelihood_by_batch(pairs):
-            found |= zip(indices, values, strict=True)
-        return [found[i] for i in range(len(pairs))]
+            totals |= zip(indices, values, strict=True)
+        return [totals[i] for i in range(len(pairs))]
 
     def loglikelihood_by_batch(
         self, pairs: Sequence[tuple[str, str]], only: Collection[int] | None = None
@@ -181,21 +179,21 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
 
     def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
         """Natural-log distribution of the next token after each prompt: (N, V) float32 on the CPU."""
-        found = torch.empty(len(prompts), self.model.get_output_embeddings().weight.shape[0])
+        logprobs = torch.empty(len(prompts), self.model.get_output_embeddings().weight.shape[0])
         for batch, logits in self._forward_all([(prompt, "") for prompt in prompts]):
-            found[batch.target_pair] = logits[batch.target_head].float().log_softmax(-1).cpu()
-        return found
+            logprobs[batch.target_pair] = logits[batch.target_head].float().log_softmax(-1).cpu()
+        return logprobs
 
     def score_tokens(self, pairs: Sequence[tuple[str, str]]) -> tuple[TokenScores, ...]:
         """The terms of `loglikelihood`: for each pair the continuation's tokens and their log-probabilities."""
         if not pairs:
             return ()
-        found = [(batch, target_logprobs(batch, logits)) for batch, logits in self._forward_all(pairs)]
-        owner = torch.cat([batch.target_pair for batch, _ in found])
+        scored = [(batch, target_logprobs(batch, logits)) for batch, logits in self._forward_all(pairs)]
+        owner = torch.cat([batch.target_pair for batch, _ in scored])
         by_pair = owner.argsort(stable=True)  # stable: keeps the order of a pair's tokens
         counts = owner.bincount(minlength=len(pairs)).tolist()
-        tokens = torch.cat([batch.target_token for batch, _ in found])[by_pair].split(counts)
-        logprobs = torch.cat([values for _, values in found])[by_pair].split(counts)
+        tokens = torch.cat([batch.target_token for batch, _ in scored])[by_pair].split(counts)
+        logprobs = torch.cat([values for _, values in scored])[by_pair].split(counts)
         return tuple(TokenScores(tuple(t.tolist()), v) for t, v in zip(tokens, logprobs, strict=True))
 
     def distributions(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[Tensor, Tensor]]:
@@ -203,13 +201,13 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
 
         On the CPU; memory grows with the vocabulary, so pass few pairs at a time.
         """
-        found = [(torch.empty(0), torch.empty(0, dtype=torch.int64))] * len(pairs)
+        result = [(torch.empty(0), torch.empty(0, dtype=torch.int64))] * len(pairs)
         for batch, logits in self._forward_all(pairs):
             logprobs = logits.float().log_softmax(-1).cpu()
             for pair in batch.target_pair.unique().tolist():
-                own = batch.target_pair == pair
-                found[pair] = logprobs[batch.target_head[own]], batch.target_token[own]
-        return found
+                here = batch.target_pair == pair
+                result[pair] = logprobs[batch.target_head[here]], batch.target_token[here]
+        return result
 
     # Text
 
@@ -226,15 +224,8 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         return self._generation_batches(self.encode_prompts(prompts, max_new_tokens), max_new_tokens)
 
     def _generation_batches(self, encoded: Sequence[tuple[int, ...]], max_new_tokens: int) -> list[tuple[int, ...]]:
-        batches = []
-        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]), reverse=True)
-        while order:
-            # Prompts are read in parts; what takes memory are the keys of all rows.
-            n_keys = len(encoded[order[0]]) + max_new_tokens
-            n_rows = max(1, KEYS_PER_TOKEN * self.batch_tokens // n_keys)
-            batches.append(tuple(order[:n_rows]))
-            order = order[n_rows:]
-        return batches
+        lengths = [len(ids) + max_new_tokens for ids in encoded]
+        return batches_of_similar_length(lengths, KEYS_PER_TOKEN * self.batch_tokens)
 
     def _written(self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None = None) -> list[str]:
         """Continuations, greedy or sampled."""
@@ -342,31 +333,11 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         self.tokens_fed += len(plan.prefix)
         return self.passes.prefix(plan.prefix)
 
-    def pad(self) -> int:
-        """The token that fills up rows."""
-        return int(self.tokenizer.pad_token_id)
-
     def stops(self) -> frozenset[int]:
         """Tokens that end a turn: the tokenizer's and those of the model's generation config."""
         named = self.model.generation_config.eos_token_id
         listed = named if isinstance(named, list) else [named]
         return frozenset(int(i) for i in [self.tokenizer.eos_token_id, *listed] if i is not None)
-
-
-def target_logprobs(batch: Batch, logits: Tensor) -> Tensor:
-    """Log-probabilities of a batch's targets, (T,) float64 on the CPU, from the logits at its heads, (M, V)."""
-    chosen = logits[batch.target_head, batch.target_token].float()
-    return (chosen.cpu() - normalisers(logits).cpu()[batch.target_head]).double()
-
-
-def normalisers(logits: Tensor) -> Tensor:
-    """log sum exp of each row: (M, V) -> (M,) float32."""
-    return torch.cat([rows.float().logsumexp(-1) for rows in head_rows(logits)])
-
-
-def head_rows(x: Tensor) -> tuple[Tensor, ...]:
-    """Rows in parts that are small enough to be computed with in float32."""
-    return x.split(_HEAD_ROWS[x.device.type])
 
 
 def _shares(patch: Patch, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Patch, list[int]]]:

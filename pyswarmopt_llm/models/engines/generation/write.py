@@ -30,6 +30,22 @@ class Draw:
         return Draw(self.temperature, tuple(self.seeds[i] for i in kept))
 
 
+def batches_of_similar_length(lengths: Sequence[int], n_keys: int) -> list[tuple[int, ...]]:
+    """Indices of texts, the longest first, in batches whose keys are at most `n_keys` with padding.
+
+    Example:
+        >>> batches_of_similar_length([3, 9, 4, 8], 16)
+        [(1,), (3, 2), (0,)]
+    """
+    batches = []
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i], reverse=True)
+    while order:
+        n_rows = max(1, n_keys // lengths[order[0]])
+        batches.append(tuple(order[:n_rows]))
+        order = order[n_rows:]
+    return batches
+
+
 def greedy(decoder: Decoder, n: int, stops: frozenset[int], max_new_tokens: int) -> list[list[int]]:
     """Greedy decoding until a stop token or `max_new_tokens`.
 

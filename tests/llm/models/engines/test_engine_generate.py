@@ -67,8 +67,16 @@ def test_texts_on_every_architecture(tiny_forever: tuple[Any, Any], architecture
     model = random_model(architecture, len(tokenizer))
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     stops = [tokenizer.eos_token_id]
-    expected = texts(tokenizer, reference(model, tokenizer, PROMPTS), stops)
-    assert TransformersEngine(model, tokenizer).generate(PROMPTS, NEW) == expected
+    together = [f"Answer in a word. {prompt}" for prompt in PROMPTS]
+    for prompts in (PROMPTS, together):
+        expected = texts(tokenizer, reference(model, tokenizer, prompts), stops)
+        assert TransformersEngine(model, tokenizer, batch_tokens=90).generate(prompts, NEW) == expected
+
+
+def test_what_prompts_have_in_common_and_equal_prompts_are_computed_once(tiny_forever: tuple[Any, Any]) -> None:
+    engine = TransformersEngine(*tiny_forever)
+    engine.generate(["Be brief. Why?", "Be brief. Who?", "Be brief. Why?"], 4)
+    assert engine.tokens_fed == len("Be brief. Wh") + len("y?") + len("o?") + 3 * 3
 
 
 def test_a_finished_text_leaves_the_batch_and_the_others_go_on(tiny: tuple[Any, Any]) -> None:
