@@ -61,14 +61,14 @@ def bare_passes(engine: TransformersEngine, asked: Accuracy) -> Callable[[], Non
     plan = engine._plan(tuple(asked._pairs))
     prefix = torch.tensor([plan.prefix], device=engine.model.device)
     cache = engine.prefix(plan)
-    inputs = [engine._inputs(batch, len(plan.prefix)) for batch in plan.batches]
+    inputs = [engine.passes.inputs(batch, len(plan.prefix)) for batch in plan.batches]
 
     @torch.inference_mode()
     def work() -> None:
         if plan.prefix:
             engine.model.base_model(input_ids=prefix, use_cache=True)
         for heads, batch_inputs in inputs:
-            with engine._vocabulary_only_at(heads):
+            with engine.passes.vocabulary_only_at(heads):
                 engine.model(**batch_inputs, past_key_values=cache, use_cache=cache is not None)
 
     return work
@@ -172,7 +172,7 @@ def batched_repeats(engine: TransformersEngine, pairs: list[tuple[str, str]]) ->
         ids = torch.tensor([rows[i] + [engine.pad()] * (width - len(rows[i])) for i in now])
         mask = torch.tensor([[1] * len(rows[i]) + [0] * (width - len(rows[i])) for i in now])
         at = [r * width + len(rows[i]) - 1 - k for r, i in enumerate(now) for k in range(1, heads[i] + 1)]
-        with torch.inference_mode(), engine._vocabulary_only_at(torch.tensor(at)):
+        with torch.inference_mode(), engine.passes.vocabulary_only_at(torch.tensor(at)):
             model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float().logsumexp(-1)
 
 

@@ -34,11 +34,11 @@ def token_bytes(tokenizer: Any) -> list[bytes | None]:
     special = {int(added["id"]) for added in state["added_tokens"] if added["special"]}
     written = {int(added["id"]): str(added["content"]) for added in state["added_tokens"]}
     vocabulary = tokenizer.get_vocab()
-    found: list[bytes | None] = [None] * (max(vocabulary.values()) + 1)
+    stands_for: list[bytes | None] = [None] * (max(vocabulary.values()) + 1)
     for token, i in vocabulary.items():
         if i not in special:
-            found[i] = written[i].encode() if i in written else decode(token)
-    return found
+            stands_for[i] = written[i].encode() if i in written else decode(token)
+    return stands_for
 
 
 def same_tokenizer(tokenizers: Sequence[Any]) -> bool:

@@ -91,9 +91,9 @@ def refuse_quantised(base: BaseModel) -> None:
     Raises:
         UserError: its configuration says that it is quantised (bitsandbytes, GPTQ, AWQ, ...).
     """
-    found = _quantisation(read_json(base.path / "config.json"))
-    if found:
-        method = found.get("quant_method") if isinstance(found, dict) else None
+    quantisation = _quantisation(read_json(base.path / "config.json"))
+    if quantisation:
+        method = quantisation.get("quant_method") if isinstance(quantisation, dict) else None
         raise UserError(
             f"{base.spec}: its weights are quantised ({method or 'quantization_config'}), and a change cannot be added "
             "to them; give the original checkpoint in bf16, and quantise the result"

@@ -74,8 +74,8 @@ def inside(spec: str | Path, name: str) -> str:
     folder = user_path(spec)
     if not folder.is_dir() or (folder / name).exists():
         return ""
-    found = sum((child / name).is_file() for child in folder.iterdir())
-    return f"; did you mean the {counted(found, 'folder')} in it, {str(spec).rstrip('/')}/*?" if found else ""
+    n_folders = sum((child / name).is_file() for child in folder.iterdir())
+    return f"; did you mean the {counted(n_folders, 'folder')} in it, {str(spec).rstrip('/')}/*?" if n_folders else ""
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -56,15 +56,15 @@ def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
     refuse_quantised(base)
     architecture = read_json(base.path / "config.json").get("model_type")
     expected = StoredTensors(base.weight_files).shapes
-    found = []
+    models_read = []
     for spec, name in zip(specs, unique_names(specs), strict=True):
         if (user_path(spec) / "adapter_config.json").is_file():
             raise UserError(f"{name}: is an adapter, not a whole model; use `space` factor or delta")
         model = resolve_base(spec)
         refuse_quantised(model)
-        theirs = read_json(model.path / "config.json").get("model_type")
-        if theirs != architecture:
-            raise UserError(f"{name}: is a {theirs} model, the base {base.spec} a {architecture}; remove it")
+        model_type = read_json(model.path / "config.json").get("model_type")
+        if model_type != architecture:
+            raise UserError(f"{name}: is a {model_type} model, the base {base.spec} a {architecture}; remove it")
         tensors = StoredTensors(model.weight_files)
         for weight, shape in expected.items():
             mine = tensors.shapes.get(weight)
@@ -74,8 +74,8 @@ def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
                     f"{name}: the base has {weight} of shape {' x '.join(map(str, shape))}, this model {what}; "
                     "only fine-tunes of the base can be mixed"
                 )
-        found.append(ModelInfo(name, model.path, tensors, model.fingerprint))
-    return found
+        models_read.append(ModelInfo(name, model.path, tensors, model.fingerprint))
+    return models_read
 
 
 def write_model(base: BaseModel, values: Mapping[str, Tensor], folder: Path) -> None:

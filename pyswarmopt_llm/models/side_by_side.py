@@ -59,21 +59,21 @@ def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member,
         UserError: an expert or its base is missing, or an adapter does not fit its base.
     """
     refuse_unmatched(specs)
-    given = resolve_base(base) if base else None
-    found = []
+    common_base = resolve_base(base) if base else None
+    members = []
     for spec, name in zip(specs, unique_names(specs), strict=True):
         path = user_path(spec)
         place = str(path.resolve()) if path.exists() else spec
         if (path / "adapter_config.json").is_file():
             info = read_adapter(path, name)
-            found.append(Member(name, place, given or _own_base(info), info))
+            members.append(Member(name, place, common_base or _stated_base(info), info))
         else:
-            found.append(Member(name, place, resolve_base(spec)))
-    _check_adapters(found)
-    return tuple(found)
+            members.append(Member(name, place, resolve_base(spec)))
+    _check_adapters(members)
+    return tuple(members)
 
 
-def _own_base(info: AdapterInfo) -> BaseModel:
+def _stated_base(info: AdapterInfo) -> BaseModel:
     named = info.base_model_name
     if named is None:
         raise UserError(f"{info.name}: does not name its base in adapter_config.json; give it with `base`")

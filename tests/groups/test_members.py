@@ -25,7 +25,7 @@ from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
 from pyswarmopt_llm.models.base import load_model, resolve_base
-from pyswarmopt_llm.models.engines.generation import Draw, sampled
+from pyswarmopt_llm.models.engines.generation.write import Draw, sampled
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.tasks import Item, load_task, render_prompt
 
@@ -129,7 +129,7 @@ def test_samples_follow_the_tempered_distribution(plain: TransformersEngine) -> 
     prompt, n, temperature = plain.encode_prompt("amber birch"), 600, 2.0
     with torch.no_grad():
         p = (plain.model(torch.tensor([prompt])).logits[0, -1].double() / temperature).softmax(-1)
-    found = sampled(plain.model, [prompt] * n, 1, 0, frozenset(), Draw(temperature, tuple(range(n))))
+    found = sampled(plain.decoder([prompt] * n, 1), frozenset(), 1, Draw(temperature, tuple(range(n))))
     counts = torch.bincount(torch.tensor([row[0] for row in found]), minlength=len(p)).double()
     common = p.argsort(descending=True)[:8]
     seen = [*counts[common].tolist(), n - float(counts[common].sum())]
@@ -142,8 +142,8 @@ def test_ended_samples_leave_and_the_others_keep_their_numbers(plain: Transforme
     prompt = plain.encode_prompt("amber")
     draws = [Draw(3.0, (seed,)) for seed in range(12)]
     stops = frozenset(range(0, len(plain.tokenizer), 3))  # about a third of all tokens end a text
-    alone = [sampled(plain.model, [prompt], 6, 0, stops, draw)[0] for draw in draws]
-    together = sampled(plain.model, [prompt] * 12, 6, 0, stops, Draw(3.0, tuple(range(12))))
+    alone = [sampled(plain.decoder([prompt], 6), stops, 6, draw)[0] for draw in draws]
+    together = sampled(plain.decoder([prompt] * 12, 6), stops, 6, Draw(3.0, tuple(range(12))))
     assert together == alone and len({len(row) for row in alone}) > 2
 
 

@@ -74,7 +74,20 @@ def attention_mask(
     seen = torch.nn.functional.pad(batch.allowed(), (n_prefix, 0), value=True)
     rows = batch.position_ids
     columns = torch.cat([torch.arange(n_prefix).expand(len(rows), -1), rows], dim=1)
-    distance = rows[:, :, None] - columns[:, None, :]
+    return additive_mask(seen, rows[:, :, None] - columns[:, None, :], windows, dtype)
+
+
+def additive_mask(
+    seen: Tensor, distance: Tensor, windows: Mapping[str, int | None], dtype: torch.dtype
+) -> Tensor | dict[str, Tensor]:
+    """Masks as `attention_mask` gives them.
+
+    Args:
+        seen: which token may see which, without windows, (B, L, K) bool.
+        distance: by how many positions one precedes the other, (B, L, K).
+        windows: from `attention_windows`.
+        dtype: the model's.
+    """
     masks = {}
     for kind, window in windows.items():
         near = seen if window is None else seen & (distance < window)
@@ -83,17 +96,27 @@ def attention_mask(
     return masks if len(masks) > 1 else next(iter(masks.values()))
 
 
-class _SharedLayer(DynamicLayer):
+def on_device(mask: Tensor | dict[str, Tensor], device: torch.device) -> Tensor | dict[str, Tensor]:
+    """A mask, or one for each kind of layer, on a device."""
+    if isinstance(mask, dict):
+        return {kind: part.to(device) for kind, part in mask.items()}
+    return mask.to(device)
+
+
+class SharedLayer(DynamicLayer):
     """The prefix of one layer, (1, heads, P, head_dim); `update` concatenates a batch without storing it."""
 
-    def __init__(self, keys: Tensor, values: Tensor) -> None:
+    def __init__(self, keys: Tensor | None = None, values: Tensor | None = None) -> None:
         super().__init__()
-        self.lazy_initialization(keys, values)
-        self.keys, self.values = keys, values
+        if keys is not None and values is not None:
+            self.lazy_initialization(keys, values)
+            self.keys, self.values = keys, values
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
     ) -> tuple[Tensor, Tensor]:
+        if not self.is_initialized:
+            return key_states, value_states
         n = key_states.shape[0]
         keys = torch.cat([self.keys.expand(n, -1, -1, -1), key_states], dim=-2)
         values = torch.cat([self.values.expand(n, -1, -1, -1), value_states], dim=-2)
@@ -104,4 +127,4 @@ class PrefixCache(Cache):
     """The keys and values of `cache` (a batch of one) for batches of any size, reusable."""
 
     def __init__(self, cache: DynamicCache) -> None:
-        super().__init__(layers=[_SharedLayer(layer.keys, layer.values) for layer in cache.layers])
+        super().__init__(layers=[SharedLayer(layer.keys, layer.values) for layer in cache.layers])

@@ -24,7 +24,7 @@ TokenPair = tuple[tuple[int, ...], tuple[int, ...]]
 
 # Keys (prefix and row, for every row) per token of the budget. A key takes the memory of one cache entry, a token also
 # that of its activations, so there may be more keys than tokens, but not without limit: every row repeats the prefix.
-_KEYS_PER_TOKEN = 8
+KEYS_PER_TOKEN = 8
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def shared_prefix(contexts: Sequence[tuple[int, ...]]) -> int:
 def build_plan(pairs: Sequence[TokenPair], batch_tokens: int, pad: int) -> Plan:
     """Batches for `pairs`, at most `batch_tokens` padded tokens each (a longer row is a batch of its own).
 
-    Batches are smaller if the prefix is long compared with the rows: see `_KEYS_PER_TOKEN`. A pair with an empty
+    Batches are smaller if the prefix is long compared with the rows: see `KEYS_PER_TOKEN`. A pair with an empty
     continuation requests the distribution after its context: its one target has token 0.
     """
     groups: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
@@ -189,7 +189,7 @@ def build_plan(pairs: Sequence[TokenPair], batch_tokens: int, pad: int) -> Plan:
     batches, start = [], 0
     while start < len(rows):
         width = len(rows[start].tokens)
-        cost = max(width, (n_prefix + width) / _KEYS_PER_TOKEN)
+        cost = max(width, (n_prefix + width) / KEYS_PER_TOKEN)
         stop = start + max(1, int(batch_tokens / cost))
         batches.append(make_batch(rows[start:stop], n_prefix, pad))
         start = stop

@@ -126,8 +126,8 @@ def packed_attention(
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
     groups, n_prefix = key.shape[1], key.shape[2] - query.shape[2]
     key, value = (_after_prefix(x, n_prefix, packing) for x in (key, value))
-    found = attend(packing.padded(query, groups), key, value, attention_mask, scaling)
-    return packing.packed(found, query.shape[1]), None
+    attended = attend(packing.padded(query, groups), key, value, attention_mask, scaling)
+    return packing.packed(attended, query.shape[1]), None
 
 
 def _after_prefix(x: Tensor, n_prefix: int, packing: Packing) -> Tensor:

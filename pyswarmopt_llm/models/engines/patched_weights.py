@@ -39,12 +39,12 @@ class PatchedWeights:
             ValueError: a shape does not fit, or a name is in two parts of the patch. Nothing is changed then.
         """
         self._check_fits(patch)
-        wanted = patch.low_rank.keys() | patch.full_rank.keys() | patch.dense.keys()
-        for name in self._patched - wanted:
+        changed = patch.low_rank.keys() | patch.full_rank.keys() | patch.dense.keys()
+        for name in self._patched - changed:
             self._parameters[name].copy_(self._base(name))
-        for name in wanted - self._patched:
+        for name in changed - self._patched:
             self._secure(name)
-        self._patched = wanted  # before the first change, so that an interrupted load can be undone
+        self._patched = changed  # before the first change, so that an interrupted load can be undone
         for name in patch.dense:
             self._parameters[name].copy_(patch.dense[name])
         for name, change in patch.low_rank.items():
@@ -76,8 +76,9 @@ class PatchedWeights:
                     raise ValueError(f"{name}: a patch has two values or changes for it; give one of them")
                 if name not in self._parameters:
                     raise KeyError(f"{name}: the base has no such parameter")
-                if shape != (own := tuple(self._parameters[name].shape)):
-                    raise ValueError(f"{name}: a change of shape {shape} for {own} weights")
+                base_shape = tuple(self._parameters[name].shape)
+                if shape != base_shape:
+                    raise ValueError(f"{name}: a change of shape {shape} for {base_shape} weights")
                 shapes[name] = shape
 
 

@@ -66,6 +66,10 @@ class PromptTokenizer:
             self.check_length(len(ids) + max_new_tokens, prompt)
         return encoded
 
+    def pad(self) -> int:
+        """The token that fills up rows."""
+        return int(self.tokenizer.pad_token_id)
+
     def check_length(self, n: int, text: str) -> None:
         """Raise `UserError` if the `n` tokens of an item that begins with `text` exceed the context window."""
         if self.window is not None and n > self.window:
@@ -85,5 +89,5 @@ def leading_specials(tokenizer: Any) -> list[int]:
 
 def window_of(config: Any) -> int | None:
     """The context window stated in a model's configuration."""
-    found = getattr(config.get_text_config(), "max_position_embeddings", None)
-    return None if found is None else int(found)
+    length = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return None if length is None else int(length)

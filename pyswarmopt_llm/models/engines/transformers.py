@@ -5,30 +5,36 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicCache
 
 from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.models.engines.attention import PrefixCache, attention_mask, attention_windows
+from pyswarmopt_llm.models.engines.attention import PrefixCache
 from pyswarmopt_llm.models.engines.base import BaseEngine
-from pyswarmopt_llm.models.engines.batching import Batch, Plan, TokenPair, build_plan, encode_pair, make_batch
-from pyswarmopt_llm.models.engines.generation import Draw, greedy, sampled
+from pyswarmopt_llm.models.engines.batching import (
+    KEYS_PER_TOKEN,
+    Batch,
+    Plan,
+    TokenPair,
+    build_plan,
+    encode_pair,
+    make_batch,
+)
+from pyswarmopt_llm.models.engines.generation.decoder import Decoder
+from pyswarmopt_llm.models.engines.generation.write import Draw, batches_of_similar_length, greedy, sampled
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
-from pyswarmopt_llm.models.engines.packed_attention import Packing, products_win, use_packed_attention
+from pyswarmopt_llm.models.engines.packed_attention import use_packed_attention
+from pyswarmopt_llm.models.engines.passes import Passes, target_logprobs
 from pyswarmopt_llm.models.engines.patched_weights import PatchedWeights
 from pyswarmopt_llm.models.engines.tokenizing import PromptTokenizer, window_of
 
 log = logging.getLogger(__name__)
 
-# Positions normalised at once: their float32 logits stay in the cache of a CPU (four times faster), small on a GPU.
-_HEAD_ROWS = {"cpu": 16, "cuda": 1024}
 # Plans to keep: dev and test of several tasks recur for every candidate, a single prompt does not.
 _PLANS = 32
 _ENCODED = 20_000  # tokenised pairs to keep
@@ -76,8 +82,8 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         self._merged: Patch | None = self._candidate
         self._plans: OrderedDict[tuple[tuple[str, str], ...], Plan] = OrderedDict()
         self._short_of_memory = False
-        self._windows = attention_windows(model)
-        self._packs = use_packed_attention(model)
+        self._passes = Passes(model)
+        use_packed_attention(model)
         # A screened search scores a different subset of the same pairs every time.
         self._encoded = lru_cache(_ENCODED)(partial(encode_pair, self.encode))
 
@@ -100,6 +106,12 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
             self._merged = self._wanted
         return self._model
 
+    @property
+    def passes(self) -> Passes:
+        """Forward passes of the model with the candidate's weights."""
+        _ = self.model
+        return self._passes
+
     def load(self, patch: Patch) -> None:
         """Make the resident model ``base + patch``; see `PatchedWeights.load`.
 
@@ -117,10 +129,10 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
 
         Contexts shared by several pairs and the common prefix of all contexts are computed once.
         """
-        found: dict[int, float] = {}
+        totals: dict[int, float] = {}
         for indices, values in self.loglikelihood_by_batch(pairs):
-            found |= zip(indices, values, strict=True)
-        return [found[i] for i in range(len(pairs))]
+            totals |= zip(indices, values, strict=True)
+        return [totals[i] for i in range(len(pairs))]
 
     def loglikelihood_by_batch(
         self, pairs: Sequence[tuple[str, str]], only: Collection[int] | None = None
@@ -167,21 +179,21 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
 
     def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
         """Natural-log distribution of the next token after each prompt: (N, V) float32 on the CPU."""
-        found = torch.empty(len(prompts), self.model.get_output_embeddings().weight.shape[0])
+        logprobs = torch.empty(len(prompts), self.model.get_output_embeddings().weight.shape[0])
         for batch, logits in self._forward_all([(prompt, "") for prompt in prompts]):
-            found[batch.target_pair] = logits[batch.target_head].float().log_softmax(-1).cpu()
-        return found
+            logprobs[batch.target_pair] = logits[batch.target_head].float().log_softmax(-1).cpu()
+        return logprobs
 
     def score_tokens(self, pairs: Sequence[tuple[str, str]]) -> tuple[TokenScores, ...]:
         """The terms of `loglikelihood`: for each pair the continuation's tokens and their log-probabilities."""
         if not pairs:
             return ()
-        found = [(batch, target_logprobs(batch, logits)) for batch, logits in self._forward_all(pairs)]
-        owner = torch.cat([batch.target_pair for batch, _ in found])
+        scored = [(batch, target_logprobs(batch, logits)) for batch, logits in self._forward_all(pairs)]
+        owner = torch.cat([batch.target_pair for batch, _ in scored])
         by_pair = owner.argsort(stable=True)  # stable: keeps the order of a pair's tokens
         counts = owner.bincount(minlength=len(pairs)).tolist()
-        tokens = torch.cat([batch.target_token for batch, _ in found])[by_pair].split(counts)
-        logprobs = torch.cat([values for _, values in found])[by_pair].split(counts)
+        tokens = torch.cat([batch.target_token for batch, _ in scored])[by_pair].split(counts)
+        logprobs = torch.cat([values for _, values in scored])[by_pair].split(counts)
         return tuple(TokenScores(tuple(t.tolist()), v) for t, v in zip(tokens, logprobs, strict=True))
 
     def distributions(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[Tensor, Tensor]]:
@@ -189,13 +201,13 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
 
         On the CPU; memory grows with the vocabulary, so pass few pairs at a time.
         """
-        found = [(torch.empty(0), torch.empty(0, dtype=torch.int64))] * len(pairs)
+        result = [(torch.empty(0), torch.empty(0, dtype=torch.int64))] * len(pairs)
         for batch, logits in self._forward_all(pairs):
             logprobs = logits.float().log_softmax(-1).cpu()
             for pair in batch.target_pair.unique().tolist():
-                own = batch.target_pair == pair
-                found[pair] = logprobs[batch.target_head[own]], batch.target_token[own]
-        return found
+                here = batch.target_pair == pair
+                result[pair] = logprobs[batch.target_head[here]], batch.target_token[here]
+        return result
 
     # Text
 
@@ -212,40 +224,41 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         return self._generation_batches(self.encode_prompts(prompts, max_new_tokens), max_new_tokens)
 
     def _generation_batches(self, encoded: Sequence[tuple[int, ...]], max_new_tokens: int) -> list[tuple[int, ...]]:
-        batches = []
-        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]), reverse=True)
-        while order:
-            rows = max(1, self.batch_tokens // (len(encoded[order[0]]) + max_new_tokens))
-            batches.append(tuple(order[:rows]))
-            order = order[rows:]
-        return batches
+        lengths = [len(ids) + max_new_tokens for ids in encoded]
+        return batches_of_similar_length(lengths, KEYS_PER_TOKEN * self.batch_tokens)
 
     def _written(self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None = None) -> list[str]:
         """Continuations, greedy or sampled."""
         encoded = self.encode_prompts(prompts, max_new_tokens)
-        found: dict[int, str] = {}
+        texts: dict[int, str] = {}
         for batch in self._generation_batches(encoded, max_new_tokens):
             rows = None if draw is None else draw.rows(batch)
-            found |= zip(batch, self._write([encoded[i] for i in batch], max_new_tokens, rows), strict=True)
-        return [found[i] for i in range(len(prompts))]
+            texts |= zip(batch, self._write([encoded[i] for i in batch], max_new_tokens, rows), strict=True)
+        return [texts[i] for i in range(len(prompts))]
 
     def _write(self, prompts: Sequence[tuple[int, ...]], max_new_tokens: int, draw: Draw | None = None) -> list[str]:
-        setting = (self.model, prompts, max_new_tokens, self.pad(), self.stops())
+        """Continuations of a batch; it is halved when memory runs out."""
+        decoder = self.decoder(prompts, max_new_tokens)
         try:
-            found = greedy(*setting) if draw is None else sampled(*setting, draw)
+            if draw is None:
+                replies = greedy(decoder, len(prompts), self.stops(), max_new_tokens)
+            else:
+                replies = sampled(decoder, self.stops(), max_new_tokens, draw)
         except RuntimeError as error:
             self._smaller_batches(error, len(prompts))
         else:
-            self.tokens_fed += sum(map(len, prompts)) + sum(map(len, found))
-            return [self.tokenizer.decode(new, skip_special_tokens=True) for new in found]
-        half, rows = len(prompts) // 2, range(len(prompts))
-        return [
-            text
-            for part in (rows[:half], rows[half:])
-            for text in self._write(
-                [prompts[i] for i in part], max_new_tokens, None if draw is None else draw.rows(part)
-            )
-        ]
+            self.tokens_fed += decoder.tokens_fed
+            return [self.tokenizer.decode(ids, skip_special_tokens=True) for ids in replies]
+        half = len(prompts) // 2
+        texts = []
+        for part in (range(half), range(half, len(prompts))):
+            rows = None if draw is None else draw.rows(part)
+            texts += self._write([prompts[i] for i in part], max_new_tokens, rows)
+        return texts
+
+    def decoder(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Decoder:
+        """A decoder of prompts, given as token ids, by the model with the candidate's weights."""
+        return Decoder(self.passes, prompts, max_new_tokens, self.batch_tokens, self.pad())
 
     # Inside
 
@@ -290,7 +303,7 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         """The logits at a batch's heads, (M, V), in the model's dtype; batches are halved when memory runs out."""
         try:
             with torch.inference_mode():
-                logits = self.logits(batch, len(plan.prefix), prefix())
+                logits = self.passes.logits(batch, len(plan.prefix), prefix())
         except RuntimeError as error:
             self._smaller_batches(error, len(batch.rows))
         else:
@@ -300,39 +313,6 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         half = len(batch.rows) // 2
         for rows in (batch.rows[:half], batch.rows[half:]):
             yield from self._forward(make_batch(rows, len(plan.prefix), self.pad()), plan, prefix)
-
-    def logits(self, batch: Batch, n_prefix: int, prefix: PrefixCache | None) -> Tensor:
-        """The logits at a batch's heads, (M, V), in the model's dtype.
-
-        Args:
-            batch: of a plan.
-            n_prefix: length of the plan's prefix.
-            prefix: its keys and values; None if it is empty.
-        """
-        heads, inputs = self._inputs(batch, n_prefix)
-        with self._vocabulary_only_at(heads):
-            out = self.model(**inputs, past_key_values=prefix, use_cache=prefix is not None)
-        logits: Tensor = out.logits[0]
-        return logits
-
-    def _inputs(self, batch: Batch, n_prefix: int) -> tuple[Tensor, dict[str, Any]]:
-        """A batch's heads among the tokens that are fed, and the model's inputs."""
-        heads, ids, positions = batch.heads, batch.input_ids, batch.position_ids
-        inputs: dict[str, Any] = {"attention_mask": self._mask(batch, n_prefix)}
-        if self._packed(batch, n_prefix):
-            packing = inputs["packing"] = Packing(batch)
-            heads = packing.tokens[heads]
-            ids, positions = ids.take(packing.places)[None], positions.take(packing.places)[None]
-        device = self.model.device
-        return heads, {**inputs, "input_ids": ids.to(device), "position_ids": positions.to(device)}
-
-    def _packed(self, batch: Batch, n_prefix: int) -> bool:
-        """Whether a batch is fed without padding; rows of one length only for the sake of faster attention."""
-        if not self._packs:
-            return False
-        rows, length = batch.input_ids.shape
-        scores = self._model.config.get_text_config().num_attention_heads * rows * length * (n_prefix + length)
-        return batch.n_tokens < rows * length or products_win(scores, self.dtype)
 
     def _smaller_batches(self, error: RuntimeError, rows: int) -> None:
         """Handle an error of a batch: if memory ran out, halve later batches and warn once; else raise it."""
@@ -350,62 +330,14 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
 
     def prefix(self, plan: Plan) -> PrefixCache | None:
         """Keys and values of the common prefix of all contexts, with their graph where gradients are enabled."""
-        if not plan.prefix:
-            return None
-        # Without the config, the cache keeps the whole prefix in layers with a sliding window, too.
-        filled = DynamicCache()
-        ids = torch.tensor([plan.prefix], device=self.model.device)
         self.tokens_fed += len(plan.prefix)
-        self.model.base_model(input_ids=ids, past_key_values=filled, use_cache=True)
-        return PrefixCache(filled)
-
-    @contextmanager
-    def _vocabulary_only_at(self, heads: Tensor) -> Iterator[None]:
-        """Apply the output embedding to these positions only (`logits_to_keep` cannot differ by row).
-
-        A hook, so that the architecture's own processing of the logits (scale, soft cap) is kept.
-        """
-
-        def select(_: object, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            return (args[0].flatten(0, 1)[heads.to(args[0].device)].unsqueeze(0),)
-
-        handle = self.model.get_output_embeddings().register_forward_pre_hook(select)
-        try:
-            yield
-        finally:
-            handle.remove()
-
-    def _mask(self, batch: Batch, n_prefix: int) -> Tensor | dict[str, Tensor]:
-        mask = attention_mask(batch, n_prefix, self._windows, self.model.dtype)
-        if isinstance(mask, dict):
-            return {kind: part.to(self.model.device) for kind, part in mask.items()}
-        return mask.to(self.model.device)
-
-    def pad(self) -> int:
-        """The token that fills up rows."""
-        return int(self.tokenizer.pad_token_id)
+        return self.passes.prefix(plan.prefix)
 
     def stops(self) -> frozenset[int]:
         """Tokens that end a turn: the tokenizer's and those of the model's generation config."""
         named = self.model.generation_config.eos_token_id
         listed = named if isinstance(named, list) else [named]
         return frozenset(int(i) for i in [self.tokenizer.eos_token_id, *listed] if i is not None)
-
-
-def target_logprobs(batch: Batch, logits: Tensor) -> Tensor:
-    """Log-probabilities of a batch's targets, (T,) float64 on the CPU, from the logits at its heads, (M, V)."""
-    chosen = logits[batch.target_head, batch.target_token].float()
-    return (chosen.cpu() - normalisers(logits).cpu()[batch.target_head]).double()
-
-
-def normalisers(logits: Tensor) -> Tensor:
-    """log sum exp of each row: (M, V) -> (M,) float32."""
-    return torch.cat([rows.float().logsumexp(-1) for rows in head_rows(logits)])
-
-
-def head_rows(x: Tensor) -> tuple[Tensor, ...]:
-    """Rows in parts that are small enough to be computed with in float32."""
-    return x.split(_HEAD_ROWS[x.device.type])
 
 
 def _shares(patch: Patch, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Patch, list[int]]]:

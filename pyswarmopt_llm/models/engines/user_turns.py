@@ -21,9 +21,9 @@ def as_users_words(engine: Engine, turns: Sequence[str]) -> list[tuple[str, str]
 
 def _header(engine: Engine) -> str:
     """The chat template's text before the user's words; empty without a template."""
-    one, other = engine.chat("a"), engine.chat("b")
-    same = next(i for i, (x, y) in enumerate(zip(one, other, strict=False)) if x != y)
-    return one[:same]
+    with_a, with_b = engine.chat("a"), engine.chat("b")
+    length = next(i for i, (x, y) in enumerate(zip(with_a, with_b, strict=False)) if x != y)
+    return with_a[:length]
 
 
 def _after_first_word(text: str) -> tuple[str, str]:

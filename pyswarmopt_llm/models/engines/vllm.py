@@ -92,17 +92,17 @@ class VllmEngine(PromptTokenizer, BaseEngine):
         whole = [context + continuation for context, continuation in encoded]
         for (context, _), ids in zip(pairs, whole, strict=True):
             self.check_length(len(ids) + 1, context)  # vLLM generates at least one token
-        found = self._generate(whole, max_tokens=1, prompt_logprobs=0)
+        outputs = self._generate(whole, max_tokens=1, prompt_logprobs=0)
         return [
             sum(float(out.prompt_logprobs[i][ids[i]].logprob) for i in range(len(context), len(ids)))
-            for out, ids, (context, _) in zip(found, whole, encoded, strict=True)
+            for out, ids, (context, _) in zip(outputs, whole, encoded, strict=True)
         ]
 
     def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
         """Natural-log distribution of the next token after each prompt: (N, V) float32."""
         outputs = self._generate(self.encode_prompts(prompts, 1), max_tokens=1, logprobs=-1)
-        found = [out.outputs[0].logprobs[0] for out in outputs]
-        return torch.tensor([[row[i].logprob for i in range(len(row))] for row in found], dtype=torch.float32)
+        logprobs = [out.outputs[0].logprobs[0] for out in outputs]
+        return torch.tensor([[row[i].logprob for i in range(len(row))] for row in logprobs], dtype=torch.float32)
 
     def _generate(self, prompts: Sequence[Sequence[int]], **options: Any) -> list[Any]:
         sampling = self._vllm.SamplingParams(temperature=0.0, **options)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.models.engines.batching import Batch
-from pyswarmopt_llm.models.engines.transformers import head_rows, normalisers
+from pyswarmopt_llm.models.engines.passes import head_rows, normalisers
 
 # Layers of transformers whose forward pass is `weight * (x / rms(x))`, the quotient in float32.
 _NORMS = frozenset({"LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm"})

@@ -102,7 +102,7 @@ def loglikelihoods(
     for batch in plan.batches:
         # Anew for each batch: differentiating its values frees the graph of the prefix, too.
         prefix = engine.prefix(plan)
-        values = target_logprobs(batch, engine.logits(batch, len(plan.prefix), prefix))
+        values = target_logprobs(batch, engine.passes.logits(batch, len(plan.prefix), prefix))
         engine.tokens_fed += batch.n_tokens
         totals = torch.zeros(plan.n_pairs, dtype=torch.float64)
         totals = totals.index_add(0, batch.target_pair, values)

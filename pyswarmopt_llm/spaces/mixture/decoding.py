@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.models.engines.generation import Decoder, decode
+from pyswarmopt_llm.models.engines.generation.decoder import decode
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.spaces.mixture.byte_beam import END, ByteBeam
 from pyswarmopt_llm.spaces.mixture.byte_mixture import ByteMixture
@@ -32,15 +32,15 @@ def exact_tokens(
     """
     w = torch.tensor(weights, dtype=torch.float64)
 
-    def choose(logits: Sequence[Tensor]) -> Tensor:
+    def choose(logits: Sequence[Tensor], _rows: Sequence[int]) -> Tensor:
         logprobs = [part.double().log_softmax(-1).cpu() for part in logits]
         size = min(part.shape[-1] for part in logprobs)  # output layers may be padded differently
         return log_mixture(torch.stack([part[:, :size] for part in logprobs], dim=-1), w).argmax(-1)
 
-    decoders = [
-        Decoder(m.model, [m.encode_prompt(m.chat(user)) for user in users], int(m.tokenizer.pad_token_id))
-        for m in members
-    ]
+    decoders = []
+    for member in members:
+        prompts = [member.encode_prompt(member.chat(user)) for user in users]
+        decoders.append(member.decoder(prompts, max_new_tokens))
     stops = frozenset.union(*(member.stops() for member in members))
     yield from decode(decoders, len(users), choose, stops, max_new_tokens)
 

@@ -7,7 +7,7 @@ import torch
 from engine_reference import random_model
 from torch import Tensor
 
-from pyswarmopt_llm.models.engines import transformers as engine
+from pyswarmopt_llm.models.engines import passes
 from pyswarmopt_llm.models.engines.batching import build_row, make_batch
 from pyswarmopt_llm.models.training.backward import short_norms, target_logprobs
 
@@ -42,4 +42,4 @@ def test_log_probabilities_have_the_gradient_of_log_softmax() -> None:
     found = target_logprobs(batch, logits)
     (slope,) = torch.autograd.grad((found * weights).sum(), logits)
     torch.testing.assert_close(slope, expected)
-    torch.testing.assert_close(found.detach(), engine.target_logprobs(batch, logits.detach()))
+    torch.testing.assert_close(found.detach(), passes.target_logprobs(batch, logits.detach()))

@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.models.engines.generation import greedy
+from pyswarmopt_llm.models.engines.generation.decoder import Decoder
+from pyswarmopt_llm.models.engines.generation.write import greedy
+from pyswarmopt_llm.models.engines.passes import Passes
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 
 PROMPTS = ["b", "The answer is", "Tell me a story about the sea. " * 3, "xyz", "b", "One. Two."]
@@ -65,8 +67,16 @@ def test_texts_on_every_architecture(tiny_forever: tuple[Any, Any], architecture
     model = random_model(architecture, len(tokenizer))
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     stops = [tokenizer.eos_token_id]
-    expected = texts(tokenizer, reference(model, tokenizer, PROMPTS), stops)
-    assert TransformersEngine(model, tokenizer).generate(PROMPTS, NEW) == expected
+    together = [f"Answer in a word. {prompt}" for prompt in PROMPTS]
+    for prompts in (PROMPTS, together):
+        expected = texts(tokenizer, reference(model, tokenizer, prompts), stops)
+        assert TransformersEngine(model, tokenizer, batch_tokens=90).generate(prompts, NEW) == expected
+
+
+def test_what_prompts_have_in_common_and_equal_prompts_are_computed_once(tiny_forever: tuple[Any, Any]) -> None:
+    engine = TransformersEngine(*tiny_forever)
+    engine.generate(["Be brief. Why?", "Be brief. Who?", "Be brief. Why?"], 4)
+    assert engine.tokens_fed == len("Be brief. Wh") + len("y?") + len("o?") + 3 * 3
 
 
 def test_a_finished_text_leaves_the_batch_and_the_others_go_on(tiny: tuple[Any, Any]) -> None:
@@ -86,7 +96,8 @@ def test_a_finished_text_leaves_the_batch_and_the_others_go_on(tiny: tuple[Any, 
     found = TransformersEngine(model, tokenizer).generate(PROMPTS, NEW)
     hook.remove()
     assert found == texts(tokenizer, expected, stops)
-    assert rows == [sum(length > step for length in lengths) for step in range(max(lengths))]
+    # The prompts without their padding, then a token of each.
+    assert rows == [1] + [sum(length > step for length in lengths) for step in range(1, max(lengths))]
 
 
 def test_a_text_that_ends_at_once_is_empty(tiny: tuple[Any, Any]) -> None:
@@ -101,7 +112,8 @@ def test_a_text_that_ends_at_once_is_empty(tiny: tuple[Any, Any]) -> None:
 def test_at_most_max_new_tokens(tiny_forever: tuple[Any, Any], new: int) -> None:
     model, tokenizer = tiny_forever
     prompts = [plain_ids(tokenizer)(prompt) for prompt in PROMPTS]
-    found = greedy(model, prompts, new, tokenizer.pad_token_id, frozenset())
+    decoder = TransformersEngine(model, tokenizer).decoder(prompts, new)
+    found = greedy(decoder, len(prompts), frozenset(), new)
     assert [len(ids) for ids in found] == [new] * len(prompts)
     assert found == reference(model, tokenizer, PROMPTS, new)
 
@@ -110,8 +122,9 @@ def test_padding_id_does_not_matter(tiny_forever: tuple[Any, Any]) -> None:
     model, tokenizer = tiny_forever
     prompts = [plain_ids(tokenizer)(prompt) for prompt in PROMPTS]
     expected = reference(model, tokenizer, PROMPTS)
-    assert greedy(model, prompts, NEW, 0, frozenset()) == expected
-    assert greedy(model, prompts, NEW, plain_ids(tokenizer)("b")[0], frozenset()) == expected
+    for pad in (0, plain_ids(tokenizer)("b")[0]):
+        decoder = Decoder(Passes(model), prompts, NEW, 100, pad)
+        assert greedy(decoder, len(prompts), frozenset(), NEW) == expected
 
 
 def test_bfloat16_alone_in_its_batch(tiny_base: Path) -> None:

@@ -44,7 +44,7 @@ def test_some_batches_alone_give_the_bits_of_the_whole(tiny: tuple[Any, Any]) ->
 
 
 def test_whole_batches_of_prompts_alone_are_divided_alike(tiny: tuple[Any, Any]) -> None:
-    engine = TransformersEngine(*tiny, batch_tokens=120)
+    engine = TransformersEngine(*tiny, batch_tokens=15)
     whole, batches = engine.generate(PROMPTS, 5), engine.generation_batches(PROMPTS, 5)
     assert len(batches) > 2 and sorted(i for batch in batches for i in batch) == list(range(len(PROMPTS)))
     for some in (batches[:1], batches[1:], batches[::2]):

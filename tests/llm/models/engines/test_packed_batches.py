@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import HeldOut, LowRank, Patch
 from pyswarmopt_llm.models.engines.packed_attention import _MODELS
+from pyswarmopt_llm.models.engines.packed_attention import NAME as NAME_OF_PACKED
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.training.choice_losses import loglikelihoods
 from pyswarmopt_llm.models.training.trainer import training
@@ -72,7 +73,7 @@ def test_every_packed_architecture_has_the_likelihood_of_a_padded_pass(
     with torch.no_grad():
         expected = torch.cat([padded(copy.deepcopy(model), tiny[1], part) for part in parts])
     engine = TransformersEngine(model, tiny[1], batch_tokens)
-    assert engine._packs
+    assert model.config._attn_implementation == NAME_OF_PACKED
     assert engine.loglikelihood(EVERYTHING) == pytest.approx(expected.tolist(), abs=TOLERANCE)
 
 
