@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from studies_table import EVERY_ITEM, FULL, analysed, outcomes_of, tables
+from studies_table import EVERY_ITEM, FULL, analysed, outcome, outcomes_of, tables
 from torch import Tensor
 
 import pyswarmopt as pso
@@ -191,15 +191,16 @@ def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
         swarm = make_swarm(bench, variant, seed, values)
         rows = loop(swarm, scorer, policy)
     expert = bench.vertices[int(bench.experts.argmax())]
-    coefficients = bench.job.space.coefficients(swarm.best.x).tolist()
+    coefficients, best = bench.job.space.coefficients(swarm.best.x).tolist(), swarm.best.value
+    names = map(str, range(len(coefficients)))
     return {
-        "dev": swarm.best.value,
+        "dev": best,
         "test": bench.on_test(swarm.best.x),
         "best_expert_dev": float(bench.experts.max()),
         "best_expert_test": bench.on_test(expert),
         "evaluations": len(rows),
         "items": scorer.item_evaluations,
-        **analysed(bench.task, rows, {"coefficients": dict(enumerate(coefficients)), "best_dev": swarm.best.value}),
+        **analysed(bench.task, rows, outcome(dict(zip(names, coefficients, strict=False)), best)),
     }
 
 

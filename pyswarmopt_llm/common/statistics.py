@@ -277,7 +277,7 @@ def compare_paired(ours: Sequence[float], theirs: Sequence[float]) -> Comparison
     )
 
 
-Paired = dict[str, dict[str, dict[str, Any]]]  # task -> split -> fields of `Comparison`
+Paired = dict[str, dict[str, Comparison]]  # task -> split -> comparison
 
 
 def paired(
@@ -296,7 +296,7 @@ def paired(
         for name in first:
             a, b = first[name].per_item, second[name].per_item
             if len(a) == len(b) > 1:
-                found.setdefault(name, {})[split] = compare_paired(a, b).record()
+                found.setdefault(name, {})[split] = compare_paired(a, b)
     return found
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.paths import user_path
-from pyswarmopt_llm.evaluation.run_files import read_about, read_result, stored_config
+from pyswarmopt_llm.evaluation.result import read_result
+from pyswarmopt_llm.evaluation.run_files import read_about
 from pyswarmopt_llm.jobs.export.gguf_file import Layout, write_lora
 from pyswarmopt_llm.jobs.export.modelfile import chat_format, modelfile
 from pyswarmopt_llm.jobs.export.parents import parents_of
@@ -139,7 +140,7 @@ def _card(run: Path, adapter: bool, form: Form, truncation: str) -> str:
         form = replace(form, sentence=" ".join(part for part in (form.sentence, truncation) if part))
     else:  # a mixture of whole models
         form = replace(form, tags=tuple(tag for tag in form.tags if tag != "lora"), sentence="")
-    return model_card(about, result, parents_of(stored_config(run, about)), form)
+    return model_card(about, result, parents_of(about.config), form)
 
 
 # Formats

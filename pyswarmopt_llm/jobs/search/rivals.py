@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pyswarmopt.base.words import counted
@@ -21,6 +21,7 @@ from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import paired, score_interval
 from pyswarmopt_llm.evaluation.evaluator import own_values
 from pyswarmopt_llm.evaluation.record import Row, journal, pack
+from pyswarmopt_llm.evaluation.result import RivalScore
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.metrics.combine import Combine
@@ -199,7 +200,7 @@ def _row(name: str, split: str, scores: Mapping[str, Score], total: Score, secon
 
 def entries(
     rivals: Sequence[Rival], scores: Mapping[tuple[str, str], Mapping[str, Score]], combine: Combine, kept: bool
-) -> list[dict[str, Any]]:
+) -> list[RivalScore]:
     """The rivals for ``result.json``.
 
     Args:
@@ -207,31 +208,27 @@ def entries(
         scores: of the result and what the search trained: (``best`` or ``trained``, split) -> task -> score.
         combine: of the tasks' scores.
         kept: whether the result is what the search trained.
-
-    Returns:
-        Name, label, scores and intervals of each, and the paired difference on test of the result against it with
-        interval and p. `dev_of` says what a score on dev is of where it is not of unseen items: ``training`` items or
-        ``cross-fitting``. `row` names the model that it is, ``best`` or ``trained``, where the search trained the same.
     """
-    found = []
+    scored = []
     for rival in rivals:
         own = dict(rival.scores) or {split: scores["trained", split] for split in ("dev", "test")}
-        entry: dict[str, Any] = {"name": rival.name, "label": rival.label}
-        for split, tasks in own.items():
-            total = combine(list(tasks.values()))
-            bounds = score_interval(total, len(tasks))
-            entry |= {split: total.value} | ({f"{split}_interval": list(bounds)} if bounds else {})
-        if rival.trained:
-            entry["dev_of"] = "cross-fitting" if rival.same else "training"
-        if rival.same:
-            entry["row"] = "best" if kept else "trained"
+        totals = {split: combine(list(tasks.values())) for split, tasks in own.items()}
+        values: dict[str, Any] = {split: total.value for split, total in totals.items()}
+        values |= {f"{split}_interval": score_interval(total, len(own[split])) for split, total in totals.items()}
+        entry = RivalScore(
+            rival.name,
+            rival.label,
+            dev_of=("cross-fitting" if rival.same else "training") if rival.trained else None,
+            row=("best" if kept else "trained") if rival.same else None,
+            **values,
+        )
         both = {("best", "test"): scores.get(("best", "test"), {}), (rival.name, "test"): own.get("test", {})}
         against = difference(paired(both, "best", rival.name))
-        if against is not None and entry.get("row") != "best":
-            entry |= {"difference": against.mean, "interval": [against.low, against.high]}
-            entry |= {} if against.p_value is None else {"p": against.p_value}
-        found.append(entry)
-    return found
+        if against is not None and entry.row != "best":
+            interval = (against.low, against.high)
+            entry = replace(entry, difference=against.mean, interval=interval, p=against.p_value)
+        scored.append(entry)
+    return scored
 
 
 __all__ = ["FILE", "Rival", "entries", "planned_rivals", "score_rivals"]

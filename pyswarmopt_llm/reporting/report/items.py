@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.reporting.reading import Emergence, emergence, expert_rows, final_row, searched
 from pyswarmopt_llm.reporting.report.lines import Span, scale
 from pyswarmopt_llm.tasks import Item, Task
@@ -53,7 +53,7 @@ class Emerged:
     parts: Sequence[Span]
 
 
-def changes(rows: Sequence[Row], result: Mapping[str, Any], tasks: Mapping[str, Task]) -> list[Changes]:
+def changes(rows: Sequence[Row], result: RunResult, tasks: Mapping[str, Task]) -> list[Changes]:
     """What changed on dev from the best single expert to the result, for each task.
 
     Args:
@@ -62,7 +62,7 @@ def changes(rows: Sequence[Row], result: Mapping[str, Any], tasks: Mapping[str, 
         tasks: those whose questions are available.
     """
     ours = final_row(rows, result)
-    number = list(result["coefficients"]).index(result["best_single"])
+    number = list(result.coefficients).index(result.best_single)
     theirs = next((row for row in expert_rows(searched(rows), result) if row.particle == number), None)
     if theirs is None:
         return []
@@ -83,7 +83,7 @@ def _text(item: Item) -> tuple[str, str]:
     return question, item.answer_text
 
 
-def emerged(rows: Sequence[Row], result: Mapping[str, Any]) -> list[Emerged]:
+def emerged(rows: Sequence[Row], result: RunResult) -> list[Emerged]:
     """Correctness emergence of each task whose items are right or wrong (Feng et al. 2024, section 5).
 
     Args:

@@ -89,14 +89,12 @@ def _is_draw(draw: object) -> bool:
 def stored_grid(path: Path) -> tuple[SearchConfig, Grid]:
     """The configuration and the grid of a search that was begun; raises as `read_grid`."""
     found = read_grid(path)
-    config = replace(stored_config(path, found, GRID), out=str(path))
+    config = replace(stored_config(found["config"], path / GRID), out=str(path))
     values = {name: tuple(texts) for name, texts in found["values"].items()}
     return config, Grid(values, tuple(tuple(draw["settings"]) for draw in found["draws"]))
 
 
-def write_grid(
-    path: Path, config: SearchConfig, grid: Grid, done: Sequence[Draw], chosen: Draw | None = None
-) -> None:
+def write_grid(path: Path, config: SearchConfig, grid: Grid, done: Sequence[Draw], chosen: Draw | None = None) -> None:
     """Write ``grid.json``: the draws, those that are done with their scores."""
     waiting = [{"settings": settings} for settings in grid.draws[len(done) :]]
     totals = {name: sum(getattr(draw, name) for draw in done) for name in ("evaluations", "item_evaluations")}
