@@ -37,7 +37,7 @@ from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.evaluation.evaluator import Request
 from pyswarmopt_llm.evaluation.policy import Policy, Round, make_policy
 from pyswarmopt_llm.evaluation.record import Row
-from pyswarmopt_llm.evaluation.run_directory import Run, position_key
+from pyswarmopt_llm.evaluation.run_directory import Run, about_run, position_key
 from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.evaluation.workers.messages import Questions
 from pyswarmopt_llm.jobs.search.prepare import prepare
@@ -181,7 +181,7 @@ def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
     config = replace(bench.job.config, screen=screen, drop_k=variant.drop_k, drop_n=variant.drop_n, seed=seed)
     policy = make_policy(config, {bench.task: bench.job.dev_items})
     with tempfile.TemporaryDirectory() as folder:
-        scorer = bench.scorer(Run.create(Path(folder) / "run", {}))
+        scorer = bench.scorer(Run.create(Path(folder) / "run", about_run(bench.job.config, {})))
         experts = list(bench.start(variant.experts, seed).unique(dim=0))
         policy.learn(experts, scorer.in_full(experts, 0, policy.in_full(len(experts))))
 

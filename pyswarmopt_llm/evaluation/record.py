@@ -42,10 +42,10 @@ class Row:
         margins: of a screened evaluation, task name -> margins of its items.
 
     Example:
-        >>> found = {"phase": "search", "iteration": 0, "particle": 0, "key": "k", "coefficients": [1.0], "value": 0.5,
+        >>> line = {"phase": "search", "iteration": 0, "particle": 0, "key": "k", "coefficients": [1.0], "value": 0.5,
         ...          "n": 2, "seconds": 0.1, "items": {"t": "10"}}
-        >>> row = Row.from_json(found)
-        >>> row.complete, row.score("t").value, row.to_json() == found
+        >>> row = Row.from_json(line)
+        >>> row.complete, row.score("t").value, row.to_json() == line
         (True, 0.5, True)
     """
 

@@ -18,24 +18,28 @@ Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class RivalScore:
+class ModelScore:
+    """The scores of one model; None where it has none (no test split, or not scored there)."""
+
+    label: str  # in tables
+    dev: float | None = None
+    dev_interval: Interval | None = None
+    test: float | None = None
+    test_interval: Interval | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RivalScore(ModelScore):
     """A model that the result is compared with.
 
     Attributes:
         name: ``base``, ``base-tuned`` or ``expert-tuned``.
-        label: in tables.
-        dev, test, dev_interval, test_interval: its scores.
         difference, interval, p: of the result against it on test.
         dev_of: of what the score on dev is where its items were trained on: ``training`` or ``cross-fitting``.
         row: ``best`` or ``trained``, where the search trained the same.
     """
 
     name: str
-    label: str
-    dev: float | None = None
-    test: float | None = None
-    dev_interval: Interval | None = None
-    test_interval: Interval | None = None
     difference: float | None = None
     interval: Interval | None = None
     p: float | None = None
@@ -133,11 +137,6 @@ class TaskResult:
         """How the items are scored; None where it is in several ways or by a function."""
         return next((scoring for scoring in get_args(Scoring) if scoring == self.scoring), None)
 
-    def score(self, model: str, split: str) -> float | None:
-        """The score of one of `MODELS` on ``dev`` or ``test``."""
-        value: float | None = getattr(self, f"{model}_{split}")
-        return value
-
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult(TaskResult):
@@ -200,8 +199,8 @@ class RunResult(TaskResult):
         Raises:
             WrongType: names what is not as `to_json` writes it.
         """
-        found: RunResult = typed(data, cls)
-        return found
+        result: RunResult = typed(data, cls)
+        return result
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``result.json``."""

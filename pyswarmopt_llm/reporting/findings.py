@@ -7,23 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.evaluation.result import RivalScore, RunResult
+from pyswarmopt_llm.evaluation.result import ModelScore, RunResult
 from pyswarmopt_llm.evaluation.run_files import About
 from pyswarmopt_llm.reporting.commands import as_typed, command_line, near, next_steps
 from pyswarmopt_llm.reporting.outcome import mixture_name, verdict
-from pyswarmopt_llm.reporting.summary import Interval, duration, folded, mixture_text
+from pyswarmopt_llm.reporting.summary import duration, folded, mixture_text
 from pyswarmopt_llm.reporting.verdict import Verdict
-
-
-@dataclass(frozen=True)
-class ScoreRow:
-    """The scores of one model; None where it has none (no test split, or not scored there)."""
-
-    label: str
-    dev: float | None
-    dev_interval: Interval | None = None
-    test: float | None = None
-    test_interval: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +33,7 @@ class Findings:
     """
 
     verdict: Verdict
-    rows: list[ScoreRow]
+    rows: list[ModelScore]
     about_dev: list[str]
     remarks: list[str]
     mixture: str
@@ -86,37 +75,23 @@ def findings(about: About, result: RunResult, out: str | None = None) -> Finding
     )
 
 
-def score_rows(result: RunResult) -> list[ScoreRow]:
+def score_rows(result: RunResult) -> list[ModelScore]:
     """The models that were scored: rivals, best expert, average, before or after training, the result."""
 
-    def row(label: str, model: str) -> ScoreRow:
-        dev, test = (result.score(model, split) for split in ("dev", "test"))
-        bounds = [result.intervals.get(f"{model}_{split}") for split in ("dev", "test")]
-        return ScoreRow(label, dev, bounds[0], test, bounds[1])
+    def row(label: str, model: str) -> ModelScore:
+        dev, test = f"{model}_dev", f"{model}_test"
+        bounds = result.intervals
+        return ModelScore(label, getattr(result, dev), bounds.get(dev), getattr(result, test), bounds.get(test))
 
     mixture = mixture_name(result)
-    rows = [_rival_row(rival) for rival in result.rivals if rival.row is None]
-    rows.append(row(f"best single expert: {result.best_single}", "best_single"))
-    if result.uniform_dev is not None:
-        rows.append(row(average_label(result.space), "uniform"))
+    rows = [rival for rival in result.rivals if rival.row is None]
+    experts = [row(f"best single expert: {result.best_single}", "best_single")]
+    if result.uniform_dev is not None:  # in each space it is another model
+        experts.append(row(f"uniform average (space {result.space})" if result.space else "uniform average", "uniform"))
     if result.trained_dev is not None:
         before = row(f"{mixture}, before training", "mixture")
-        rows.append(before if result.trained else row(f"{mixture}, trained", "trained"))
-    return [*rows, row(f"{mixture}{', trained' if result.trained else ''}", "best")]
-
-
-def _rival_row(rival: RivalScore) -> ScoreRow:
-    return ScoreRow(rival.label, rival.dev, rival.dev_interval, rival.test, rival.test_interval)
-
-
-def average_label(space: str | None) -> str:
-    """What the average of the experts is called: in each space it is another model.
-
-    Example:
-        >>> average_label("delta"), average_label(None)
-        ('uniform average (space delta)', 'uniform average')
-    """
-    return "uniform average" if space is None else f"uniform average (space {space})"
+        experts.append(before if result.trained else row(f"{mixture}, trained", "trained"))
+    return [*rows, *experts, row(f"{mixture}, trained" if result.trained else mixture, "best")]
 
 
 def _about_dev(result: RunResult) -> Iterator[str]:

@@ -126,20 +126,20 @@ def emergence(rows: Sequence[Row], result: RunResult) -> dict[str, Emergence]:
         result: ``result.json``.
     """
     experts, best = expert_rows(searched(rows), result), final_row(rows, result)
-    found = {}
+    cases = {}
     for name in best.items:
         final = np.array(best.item_values(name))
         starting = np.array([row.item_values(name) for row in experts])
         if final.size == 0 or not (np.isin(final, (0, 1)).all() and np.isin(starting, (0, 1)).all()):
             continue
-        known, right = starting.any(axis=0), final.astype(bool)
-        found[name] = Emergence(
-            int((known & right).sum()),
-            int((known & ~right).sum()),
-            int((~known & right).sum()),
-            int((~known & ~right).sum()),
+        expert, right = starting.any(axis=0), final.astype(bool)
+        cases[name] = Emergence(
+            int((expert & right).sum()),
+            int((expert & ~right).sum()),
+            int((~expert & right).sum()),
+            int((~expert & ~right).sum()),
         )
-    return found
+    return cases
 
 
 def origin(rows: Sequence[Row], result: RunResult) -> Origin:
@@ -152,11 +152,11 @@ def origin(rows: Sequence[Row], result: RunResult) -> Origin:
     best = best_row(searched(rows), result)
     begun = [row for row in rows if row.phase == "search" and row.iteration == 0]
     starts = {row.particle: row.value for row in begun}
-    own = starts.get(best.particle, best.value)
+    start = starts.get(best.particle, best.value)
     values = list(starts.values())
-    rank = 1 + sum(v > own for v in values) + (values.count(own) - 1) / 2
+    rank = 1 + sum(v > start for v in values) + (values.count(start) - 1) / 2
     proposed = best.particle not in swarm_of(rows)
-    return Origin(best.particle, own, rank, len(values), best.value, best.iteration, proposed)
+    return Origin(best.particle, start, rank, len(values), best.value, best.iteration, proposed)
 
 
 def final_row(rows: Sequence[Row], result: RunResult) -> Row:

@@ -89,14 +89,14 @@ def open_tracker(name: str, path: Path) -> Any:
 
     PartialState(cpu=True)  # which its loggers ask for
     config, run = asdict(read_about(path).config), run_name(path)
-    own = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in run)  # allowed in ids
+    run_id = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in run)  # allowed in ids
     mode = os.environ.get("WANDB_MODE", "offline")
     project, options = {
         "tensorboard": ("tensorboard", {"logging_dir": path}),
         "trackio": (_PROJECT, {"name": run, "config": config, "resume": "allow", "embed": False}),
         "wandb": (
             _PROJECT,
-            {"name": run, "id": own, "dir": path, "config": config, "mode": mode, "resume": "allow"},
+            {"name": run, "id": run_id, "dir": path, "config": config, "mode": mode, "resume": "allow"},
         ),
     }[name]
     tracker = LOGGER_TYPE_TO_CLASS[name](project, **options)

@@ -57,8 +57,8 @@ def difference(paired: Paired, split: str = "test") -> Difference | None:
     """The mean over tasks of their comparisons on a split; None where no task has one.
 
     Example:
-        >>> found = difference({"t": {"test": Comparison(0.1, (0.02, 0.18), 0.01, 90, 15, 6, 80)}})
-        >>> found.sign, found.size
+        >>> test = difference({"t": {"test": Comparison(0.1, (0.02, 0.18), 0.01, 90, 15, 6, 80)}})
+        >>> test.sign, test.size
         (1, 'by 0.100 (95% interval 0.020 to 0.180)')
     """
     pairs = [splits[split] for splits in paired.values() if split in splits]
@@ -107,7 +107,7 @@ def between(names: tuple[str, str], scores: tuple[float, float], pair: Compariso
         The base is better than x, by 0.100 (95% interval 0.020 to 0.180) on 90 test items: 0.700 against 0.600.
     """
     first, second = names
-    found = _of_one(pair)
+    lead = _of_one(pair)
     items, seen = counted(pair.n, f"{split} item"), f"{scores[0]:.3f} against {scores[1]:.3f}"
     reasons: tuple[str, ...] = ()
     if split == "dev":
@@ -115,10 +115,10 @@ def between(names: tuple[str, str], scores: tuple[float, float], pair: Compariso
     if not (pair.gained or pair.lost):
         alike = f"No difference between {first} and {second}: the same score on each of {items} ({scores[0]:.3f})."
         return Verdict("same", alike, reasons)
-    if found.sign:
-        kind = "better" if found.sign > 0 else "worse"
+    if lead.sign:
+        kind = "better" if lead.sign > 0 else "worse"
         subject = first[0].upper() + first[1:] if first.startswith("the ") else first
-        return Verdict(kind, f"{subject} is {kind} than {second}, {found.size} on {items}: {seen}.", reasons)
+        return Verdict(kind, f"{subject} is {kind} than {second}, {lead.size} on {items}: {seen}.", reasons)
     few = too_few(replace(pair, difference=abs(pair.difference))) if split == "test" else None
-    sentence = f"No measurable difference between {first} and {second}, on {items}: {seen}, {found}."
+    sentence = f"No measurable difference between {first} and {second}, on {items}: {seen}, {lead}."
     return Verdict("level", sentence, reasons if few is None else (*reasons, few))

@@ -75,7 +75,7 @@ def finish(
     best = replace(files, held_out=space.realise(chosen.position).held_out)
     scores = _closing_scores(job, best, chosen, training, (single, singles[single]), scorings)
     _keep_replies(job, run, best, single, rivals, scores, scorings)
-    own, metrics = mixture.space or job.space, job.objectives.metrics
+    mixed, metrics = mixture.space or job.space, job.objectives.metrics
     items = sum(row.n for row in run.rows)
     totals = {place: job.objectives.combine(list(tasks.values())) for place, tasks in scores.items()}
     values: dict[str, Any] = {_key(place): total.value for place, total in totals.items()}
@@ -96,7 +96,7 @@ def finish(
         seconds_rivals=round(sum(rival.seconds for rival in rivals), 3) if rivals else None,
         experts=_experts(job.space.expert_names, on_dev, singles, single, second),
         trained=None if training is None else chosen is training.after,
-        coefficients=dict(zip(own.expert_names, own.coefficients(mixture.position).tolist(), strict=True)),
+        coefficients=dict(zip(mixed.expert_names, mixed.coefficients(mixture.position).tolist(), strict=True)),
         space=job.kind.name,
         graph=job.kind.in_words(files, space.expert_names),
         truncation={**cut, "dev_before": chosen.value} if cut else None,
@@ -183,28 +183,26 @@ def _closing_scores(
 ) -> Scores:
     """Best, best single expert, the mixture before or after training, and the experts' average, on dev and test."""
     vertices, (number, of_single) = job.space.vertices(), single
-    contestants, known = {"best": best, "best_single": job.space.realise(vertices[number])}, {"best_single": of_single}
+    contestants = {"best": best, "best_single": job.space.realise(vertices[number])}
+    scores: Scores = {("best_single", "dev"): of_single}  # what the search has scored already
     if training is not None:
         trained = chosen is training.after
         other = training.before if trained else training.after
         label, row = ("mixture", training.rows[0]) if trained else ("trained", training.rows[1])
         contestants[label] = (other.space or job.space).realise(other.position)
-        known[label] = {name: row.score(name) for name in job.objectives.names}
+        scores[label, "dev"] = {name: row.score(name) for name in job.objectives.names}
     if job.kind.averages:
         contestants["uniform"] = job.space.realise(vertices.mean(0))
     utilities = {split: job.utilities(split, scorings) for split in ("dev", "test")}
-    found: Scores = {}
     for label, patch in contestants.items():
-        if label in known:
-            found[label, "dev"] = known[label]  # the search has scored it already
         job.engine.load(patch)
         for split, tasks in utilities.items():
-            if tasks and (label, split) not in found:
-                found[label, split] = {name: utility(job.engine) for name, utility in tasks.items()}
+            if tasks and (label, split) not in scores:
+                scores[label, split] = {name: utility(job.engine) for name, utility in tasks.items()}
     if training is not None:
         same = "trained" if trained else "mixture"  # as the best
-        found |= {(same, split): scores for (label, split), scores in found.items() if label == "best"}
-    return found
+        scores |= {(same, split): tasks for (label, split), tasks in scores.items() if label == "best"}
+    return scores
 
 
 def _experts(
@@ -222,8 +220,8 @@ def _experts(
 def _outcomes(scores: Scores) -> dict[str, dict[str, Packed]]:
     """Model -> task -> the scores of its test items."""
     return {
-        label: {name: pack(score.per_item) for name, score in found.items()}
-        for (label, split), found in scores.items()
+        label: {name: pack(score.per_item) for name, score in tasks.items()}
+        for (label, split), tasks in scores.items()
         if split == "test"
     }
 
@@ -249,12 +247,12 @@ def _own_scores(job: Job, dev: Mapping[str, Score]) -> dict[str, FunctionScore]:
 
 def _named(scores: Scores) -> dict[str, dict[str, dict[str, float]]]:
     """Task -> model and split -> the named numbers of its score."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    named: dict[str, dict[str, dict[str, float]]] = {}
     for (label, split), tasks in scores.items():
         for name, score in tasks.items():
             if score.named:
-                found.setdefault(name, {})[f"{label}_{split}"] = dict(score.named)
-    return found
+                named.setdefault(name, {})[f"{label}_{split}"] = dict(score.named)
+    return named
 
 
 def _one(scorings: Mapping[str, Scoring]) -> str:

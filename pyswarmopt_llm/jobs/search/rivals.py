@@ -216,8 +216,8 @@ def entries(
         values: dict[str, Any] = {split: total.value for split, total in totals.items()}
         values |= {f"{split}_interval": score_interval(total, len(own[split])) for split, total in totals.items()}
         entry = RivalScore(
-            rival.name,
             rival.label,
+            name=rival.name,
             dev_of=("cross-fitting" if rival.same else "training") if rival.trained else None,
             row=("best" if kept else "trained") if rival.same else None,
             **values,

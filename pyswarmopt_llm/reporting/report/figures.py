@@ -180,8 +180,8 @@ def _name_lines(picture: Picture, references: Mapping[str, float]) -> None:
 def described(row: Row, swarm: Container[int]) -> str:
     """A row of the search in words; `swarm`: the numbers of the particles."""
     about = "" if row.complete else "about "
-    own = f"particle {row.particle}, iteration {row.iteration}"
-    return f"{own if row.particle in swarm else 'proposed by the item model'}: {about}{row.value:.3f}"
+    who = f"particle {row.particle}, iteration {row.iteration}"
+    return f"{who if row.particle in swarm else 'proposed by the item model'}: {about}{row.value:.3f}"
 
 
 def paths(rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row) -> tuple[Markup, str]:
@@ -210,10 +210,8 @@ def paths(rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row) -
         for shade, colour in enumerate(_SHADES):
             picture.points(flat.points[shades == shade], 6.5, colour, titles[shades == shade].tolist(), linewidths=0)
         picture.line(flat.points[by_particle[chosen.particle]], _ACCENT, 2)
-        hollow = {"edgecolors": _MUTED, "linewidths": 1.6}
-        picture.points(
-            flat.points[list(starts.values())], 6.5, _PAPER, [f"particle {one} starts here" for one in starts], **hollow
-        )
+        begun = [f"particle {particle} starts here" for particle in starts]
+        picture.points(flat.points[list(starts.values())], 6.5, _PAPER, begun, edgecolors=_MUTED, linewidths=1.6)
         picture.points(flat.experts, 9, _PAPER, names, marker="s", edgecolors=_INK, linewidths=1.6)
         result = [f"the result, {chosen.value:.3f} on dev"]
         picture.points(best, 18, _BAD, result, marker="*", edgecolors=_PAPER, linewidths=1)
@@ -229,7 +227,7 @@ def _label(picture: Picture, experts: Floats, weights: Mapping[str, float], best
     picture.axes.apply_aspect()
     spots = picture.axes.transData.transform(np.vstack([best, experts]))
     taken = [(x - 6, y - 8, x + 6, y + 8) for x, y in spots]
-    for i, (name, _) in sorted(enumerate(weights.items()), key=lambda one: -abs(one[1][1])):
+    for i, (name, _) in sorted(enumerate(weights.items()), key=lambda expert: -abs(expert[1][1])):
         (x, y), text = spots[i + 1], name if len(name) <= _LABEL else name[: _LABEL - 1] + "…"
         width = 7.9 * len(text)  # of an average character
         for side, left, offset in (("left", x + 9, 9), ("right", x - 9 - width, -9)):

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.evaluation.record import Row
-from pyswarmopt_llm.evaluation.result import RunResult
-from pyswarmopt_llm.reporting.findings import ScoreRow
+from pyswarmopt_llm.evaluation.result import ModelScore, RunResult
 from pyswarmopt_llm.reporting.reading import best_row, expert_rows, searched, swarm_of
 from pyswarmopt_llm.reporting.summary import Interval, mixture_text, score_text
 
@@ -62,25 +61,28 @@ def scale(values: Iterable[float], margin: float, width: float = WIDTH) -> Calla
         >>> x(0.5), x(0.7), x(0.9)
         (10.0, 50.0, 90.0)
     """
-    known = list(values)
-    low, span = min(known), (max(known) - min(known)) or 1.0
+    numbers = list(values)
+    low, span = min(numbers), (max(numbers) - min(numbers)) or 1.0
     return lambda value: round(margin + (value - low) / span * (width - 2 * margin), 1)
 
 
-def models(scores: Sequence[ScoreRow], result: RunResult, whole: Sequence[Row]) -> list[Line]:
+def models(scores: Sequence[ModelScore], result: RunResult, whole: Sequence[Row]) -> list[Line]:
     """The result, its rivals, and every expert by its dev score; of these only the best have a test score."""
     *others, handed_over = scores
     rows = [handed_over, *others]
     names, scored = list(result.coefficients), {result.best_single}
     for row in sorted(expert_rows(whole, result), key=lambda row: -row.value):
         if names[row.particle] not in scored:
-            rows.append(ScoreRow(names[row.particle], row.value, _dev_interval(row)))
-    known = [bound for row in rows for pair in (row.dev_interval, row.test_interval) for bound in pair or ()]
-    x = scale(known + [value for row in rows for value in (row.dev, row.test) if value is not None], margin=6)
+            rows.append(ModelScore(names[row.particle], row.value, _dev_interval(row)))
+    numbers: list[float] = []
+    for row in rows:
+        numbers += [value for value in (row.dev, row.test) if value is not None]
+        numbers += [*(row.dev_interval or ()), *(row.test_interval or ())]
+    x = scale(numbers, margin=6)
     return [_model(row, x, row is handed_over) for row in rows]
 
 
-def _model(row: ScoreRow, x: Callable[[float], float], first: bool) -> Line:
+def _model(row: ModelScore, x: Callable[[float], float], first: bool) -> Line:
     cells, dots, spans = {}, [], []
     for split, value, bounds, style, y in (
         ("dev", row.dev, row.dev_interval, "hollow", 8.0),
@@ -119,11 +121,11 @@ def particles(rows: Sequence[Row], result: RunResult) -> list[Line]:
     for row in rows:
         paths.setdefault(row.particle, []).append(row)
     chosen, swarm = best_row(searched(rows), result).particle, swarm_of(rows)
-    found = {particle: max(path, key=lambda row: row.value) for particle, path in paths.items()}
+    bests = {particle: max(path, key=lambda row: row.value) for particle, path in paths.items()}
     x, names = scale([row.value for row in rows], margin=6), list(result.coefficients)
     lines = []
-    for particle in sorted(paths, key=lambda p: (-found[p].value, p != chosen, p)):
-        start, best = paths[particle][0], found[particle]
+    for particle in sorted(paths, key=lambda p: (-bests[p].value, p != chosen, p)):
+        start, best = paths[particle][0], bests[particle]
         who, when = (str(particle), str(best.iteration)) if particle in swarm else ("proposed", "after the last")
         dots = [
             Dot(x(start.value), 12.0, f"start {start.value:.3f}", "hollow"),

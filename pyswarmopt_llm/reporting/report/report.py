@@ -11,10 +11,10 @@ from pyswarmopt_llm.evaluation.run_files import About
 from pyswarmopt_llm.reporting.card import method_text
 from pyswarmopt_llm.reporting.commands import near, usage
 from pyswarmopt_llm.reporting.findings import findings
-from pyswarmopt_llm.reporting.reading import best_row, origin, searched, swarm_of
+from pyswarmopt_llm.reporting.reading import best_row, emergence, origin, searched, swarm_of
 from pyswarmopt_llm.reporting.report import lines
 from pyswarmopt_llm.reporting.report.figures import curve, paths
-from pyswarmopt_llm.reporting.report.items import CASES, changes, emerged
+from pyswarmopt_llm.reporting.report.items import CASES, changes
 from pyswarmopt_llm.reporting.report.pages import render
 from pyswarmopt_llm.tasks import Task
 
@@ -41,29 +41,29 @@ def render_report(
     journal = list(history)
     rows = [row for row in journal if row.phase == "search"]
     whole, swarm = searched(rows), swarm_of(rows)
-    found = findings(about, result)
-    bars, zero = lines.bars(found.weights)
+    shown = findings(about, result)
+    bars, zero = lines.bars(shown.weights)
     references = {"best expert": result.best_single_dev}
     if result.uniform_dev is not None:
         references["average"] = result.uniform_dev
     return render(
         "pyswarmopt_llm/reporting/report/report.html.j2",
-        findings=found,
+        findings=shown,
         result=result,
         tasks=about.task_names or list(near(about.config).tasks),
         experts=len(about.config.experts),
-        models=lines.models(found.rows, result, whole),
+        models=lines.models(shown.rows, result, whole),
         bars=bars,
         zero=zero,
         curve=curve(rows, references),
         evaluations=len(rows),
-        facts=found.costs | _provenance(about),
+        facts=shown.costs | _provenance(about),
         usage=list(usage(about, result)),
         cases=CASES,
         replies=replies,
         width=lines.WIDTH,
         # What takes complete evaluations; nothing where there are none.
-        emerged=emerged(journal, result) if whole else [],
+        emergence=emergence(journal, result) if whole else {},
         changes=changes(journal, result, tasks or {}) if whole else [],
         paths=paths(rows, result.coefficients, best_row(whole, result)) if whole else None,
         particles=lines.particles(rows, result) if whole else [],

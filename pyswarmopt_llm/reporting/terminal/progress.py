@@ -54,12 +54,12 @@ class _Lines:
         if event.kind == "trial" and data["phase"] in _BRIEF:
             if data["phase"] != self._trial:
                 self._trial = data["phase"]
-                each = f": {counted(state.experts, 'expert')} on {counted(data['n'], 'item')} each"
+                each = f": {counted(len(state.experts), 'expert')} on {counted(data['n'], 'item')} each"
                 say(self._console, phase_words(self._trial) + (each if self._trial == "letter" else ""))
         elif event.kind in ("trial", "closing"):
             say(self._console, state.phase)
         elif event.kind == "iteration" and not repeated:
-            say(self._console, ", ".join([*state.facts, *state.pace, *state.stop_words]))
+            say(self._console, ", ".join([*state.facts, *state.pace, *state.time_left, *state.stop_words]))
 
 
 class _Bars:
@@ -81,7 +81,8 @@ class _Bars:
         for task in self._bars.task_ids[len(lines) :]:
             self._bars.remove_task(task)
         for _ in lines[len(self._bars.task_ids) :]:
-            self._bars.add_task("", total=None)
+            self._bars.add_task("", total=None, left="")
+        self._bars.update(self._bars.task_ids[0], left="".join(state.time_left))
         for task, (text, done, total) in zip(self._bars.task_ids, lines, strict=True):
             self._bars.update(task, description=text, completed=done, total=total or None)
 
@@ -114,8 +115,10 @@ def progress(console: Console) -> Iterator[OnEvent]:
     """
     with Progress(
         BarColumn(10, complete_style="cyan", finished_style="cyan"),
-        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
+        TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
+        TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True)),
         console=console,
+        expand=True,
         disable=not console.is_terminal,
     ) as bars:
         show = _Bars(bars) if console.is_terminal else _Lines(console)

@@ -45,7 +45,7 @@ class SearchState:
     """What is known of a search from its events so far.
 
     Attributes:
-        experts: how many.
+        experts: their names.
         particles: population of the swarm.
         limits: what ends the search (see `SearchConfig.limits`).
         phase: current step outside the search loop, in words; "" during the search.
@@ -73,7 +73,7 @@ class SearchState:
         self._begin({"experts": (), "particles": 0, "limits": {}, "evaluations_planned": 0})
 
     def _begin(self, data: Mapping[str, Any]) -> None:
-        self._names: Sequence[str] = data["experts"]
+        self.experts: Sequence[str] = data["experts"]
         self.particles: int = data["particles"]
         self.limits: Mapping[str, float] = data["limits"]
         self.phase, self.over = "getting ready", False
@@ -86,11 +86,6 @@ class SearchState:
         self._improved = 0  # the iteration of the latest new best
         self._trials: Counter[str] = Counter()
         self._latest: deque[tuple[int, float]] = deque(maxlen=WINDOW)
-
-    @property
-    def experts(self) -> int:
-        """How many experts there are."""
-        return len(self._names)
 
     def add(self, event: Event) -> None:
         """Update the state by one event."""
@@ -108,7 +103,7 @@ class SearchState:
             self.phase = f"{data.get('label', 'training')}: {data['share']:.0%}, about {duration(left)} left"
         elif event.kind == "trial":
             self._trials[data["phase"]] += 1
-            of = f" of {counted(self.experts, 'expert')}" if data["phase"] == "letter" else ""
+            of = f" of {counted(len(self.experts), 'expert')}" if data["phase"] == "letter" else ""
             self.phase = f"{phase_words(data['phase'])}: {self._trials[data['phase']]}{of} scored"
         elif event.kind == "closing":
             self.phase, self.over = "scoring the result", True
@@ -127,8 +122,8 @@ class SearchState:
         if self.best is None or value > self.best:
             self.best = value
             self._improved = self._improved if proposed else iteration
-        if iteration == 0 and particle < self.experts and (self.single is None or value > self.single[1]):
-            self.single = self._names[particle], value
+        if iteration == 0 and particle < len(self.experts) and (self.single is None or value > self.single[1]):
+            self.single = self.experts[particle], value
         self.done, self.left = data["evaluations"], data["evaluations_left"]
         self.items += data["n"]
         self.seconds += data["seconds"]
@@ -187,14 +182,18 @@ class SearchState:
 
     @property
     def pace(self) -> list[str]:
-        """Evaluations done and left, speed, and time left."""
-        speed, left = self.items_per_second, self.seconds_left
+        """Evaluations done and left, and speed."""
+        speed = self.items_per_second
         words = [f"{self.done} evaluated" + (f", at most {self.left} left" if self.left and not self.over else "")]
         if speed is not None:
             words.append(f"{speed:,.0f} items/s" if speed >= 100 else f"{speed:.3g} items/s")
-        if left and not self.over:
-            words.append(f"at most {duration(left)} left")
         return words
+
+    @property
+    def time_left(self) -> list[str]:
+        """The upper bound of the time left, where there is one."""
+        left = self.seconds_left
+        return [f"at most {duration(left)} left"] if left and not self.over else []
 
 
 def _count(number: float) -> str:
