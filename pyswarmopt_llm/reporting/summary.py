@@ -1,18 +1,9 @@
-"""Numbers, mixtures and a finished run as text, and its closing table on a terminal."""
+"""Numbers and mixtures as text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.reporting.findings import Findings
+from typing import Any
 
 Interval = tuple[float, float]
 SMALL = 0.05  # weights below this are not listed
@@ -89,32 +80,3 @@ def mixture_text(coefficients: Mapping[str, float], most: int | None = None) -> 
     if len(large) > len(others) + 1 or (rest and most):
         return f"{text} + …"
     return f"{text}, and {len(rest)} more below {SMALL}" if rest else text
-
-
-def print_findings(console: Console, run: Path, findings: Findings) -> None:
-    """Print the verdict, the scores, the mixture, the cost, where the files are, and what to do next.
-
-    Args:
-        console: where to.
-        run: the run directory.
-        findings: of the run.
-    """
-    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
-    for line in (findings.verdict.sentence, *findings.verdict.reasons):
-        say(line)
-    table = Table(title="Scores with 95% intervals", title_justify="left")
-    table.add_column("")
-    table.add_column("dev", justify="right", no_wrap=True)
-    table.add_column("test (held out)", justify="right", no_wrap=True)
-    for row in findings.rows:
-        table.add_row(escape(row.label), score_text(row.dev, row.dev_interval), score_text(row.test, row.test_interval))
-    console.print(table)
-    for line in (*findings.about_dev, *findings.remarks):
-        say(line)
-    if findings.several_experts:
-        say(f"Mixture: {findings.mixture}{', trained on dev' if findings.trained else ''}")
-        say(WEIGHTS)
-    say("Cost: " + "; ".join(f"{name.lower()} {text}" for name, text in findings.costs.items()))
-    say(f"Files: {run / 'best'}; report: {run / 'report.html'}")
-    for purpose, command in findings.steps:
-        say(f"To {purpose}: {command}")

@@ -23,8 +23,8 @@ from pyswarmopt_llm.models.embedded import source_gguf
 from pyswarmopt_llm.models.engines.tokenizing import leading_specials
 from pyswarmopt_llm.models.files import atomic_directory, check_free
 from pyswarmopt_llm.models.full_model import write_model
-from pyswarmopt_llm.reporting.card import model_card
-from pyswarmopt_llm.reporting.front_matter import Form
+from pyswarmopt_llm.reporting.report.card import model_card
+from pyswarmopt_llm.reporting.report.front_matter import Form
 
 MODELFILE = "Modelfile"
 ADAPTER_FILE = "adapter.gguf"

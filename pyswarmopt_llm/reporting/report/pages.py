@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
 
-from pyswarmopt_llm.reporting.card import code, one_line, plain
 from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, score_text
 
 LAYER = "pyswarmopt_llm"
 FOLDER = f"{LAYER}/reporting/report"
+# Markup inside a line of text; what is markup only at the start of a line is not here.
+_SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
+_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+def one_line(value: object) -> str:
+    """`value` with single spaces and no line breaks."""
+    return " ".join(str(value).split())
+
+
+def plain(value: object) -> str:
+    """`value` as Markdown that renders as exactly that text, on one line.
+
+    Example:
+        >>> print(plain("a|b <i> [x](y)"))
+        a\\|b &lt;i&gt; \\[x\\](y)
+    """
+    text = one_line(value)
+    for sign, entity in _HTML.items():
+        text = text.replace(sign, entity)
+    return _SPECIAL.sub(r"\\\1", text)
+
+
+def code(value: object) -> str:
+    """`value` as inline code on one line, fenced by more backticks than it has in a row.
+
+    Example:
+        >>> code("a`b")
+        '`` a`b ``'
+    """
+    text = one_line(value)
+    fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
+    return f"{fence} {text} {fence}" if "`" in text or not text else f"`{text}`"
 
 
 def render(template: str, **content: Any) -> str:

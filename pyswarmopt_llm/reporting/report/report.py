@@ -8,11 +8,11 @@ from typing import Any
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_files import About
-from pyswarmopt_llm.reporting.card import method_text
 from pyswarmopt_llm.reporting.commands import near, usage
 from pyswarmopt_llm.reporting.findings import findings
 from pyswarmopt_llm.reporting.reading import best_row, emergence, origin, searched, swarm_of
 from pyswarmopt_llm.reporting.report import lines
+from pyswarmopt_llm.reporting.report.card import method_text
 from pyswarmopt_llm.reporting.report.figures import curve, paths
 from pyswarmopt_llm.reporting.report.items import CASES, changes
 from pyswarmopt_llm.reporting.report.pages import render

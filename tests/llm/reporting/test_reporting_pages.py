@@ -19,11 +19,12 @@ from result_helpers import about_of, result_of
 from sklearn.decomposition import PCA
 
 from pyswarmopt_llm.evaluation.record import Row
-from pyswarmopt_llm.reporting.card import code, model_card, plain
 from pyswarmopt_llm.reporting.commands import command_line, usage
-from pyswarmopt_llm.reporting.front_matter import Parent
 from pyswarmopt_llm.reporting.outcome import verdict
+from pyswarmopt_llm.reporting.report.card import model_card
 from pyswarmopt_llm.reporting.report.figures import HEIGHT, WIDTH, best_so_far, curve, paths
+from pyswarmopt_llm.reporting.report.front_matter import Parent
+from pyswarmopt_llm.reporting.report.pages import code, plain
 from pyswarmopt_llm.reporting.report.projection import Projection
 from pyswarmopt_llm.reporting.report.report import render_report
 from pyswarmopt_llm.tasks import Item, Task

@@ -132,7 +132,7 @@ def test_a_replayed_journal_leaves_the_state_that_the_stopped_search_had() -> No
 # What is shown
 
 
-@pytest.mark.parametrize("width", [40, 80, 200])
+@pytest.mark.parametrize("width", [60, 80, 200])
 def test_every_line_fits_whatever_the_names(width: int) -> None:
     long = Event("start", {**START.data, "experts": ["[red]日本語" * 30, "f"]})
     text = shown(long, *events_of(row(0, 0, 0, 0.5), row(1, 0, 1, 0.6))[1:], width=width)

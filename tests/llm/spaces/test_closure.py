@@ -69,7 +69,9 @@ def test_a_search_imports_at_most_12000_lines_of_the_layer() -> None:
 
 
 def test_with_its_space_engine_and_report_a_factor_search_imports_at_most_15100() -> None:
-    lines = closure(LOOP, f"{LAYER}.spaces.factor", f"{LAYER}.reporting.card", f"{LAYER}.reporting.report.report")
+    lines = closure(
+        LOOP, f"{LAYER}.spaces.factor", f"{LAYER}.reporting.report.card", f"{LAYER}.reporting.report.report"
+    )
     assert sum(lines.values()) <= 15_100
 
 

@@ -2,55 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import MODEL_SWARMS, PARTICLES, SearchConfig
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_files import About
 from pyswarmopt_llm.reporting.commands import labelled, labelling_commands, near
+from pyswarmopt_llm.reporting.findings import findings
+from pyswarmopt_llm.reporting.report.front_matter import ADAPTER, MODEL, Form, Parent, front_matter, licence_remarks
+from pyswarmopt_llm.reporting.report.pages import code, plain, render
 from pyswarmopt_llm.spaces import space_kind
 
-if TYPE_CHECKING:
-    from pyswarmopt_llm.reporting.front_matter import Form, Parent
-
-# Markup inside a line of text; what is markup only at the start of a line is not here.
-_SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
 MOST_CHOICES = 20  # named in a card
-_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-
-
-def one_line(value: object) -> str:
-    """`value` with single spaces and no line breaks."""
-    return " ".join(str(value).split())
-
-
-def plain(value: object) -> str:
-    """`value` as Markdown that renders as exactly that text, on one line.
-
-    Example:
-        >>> print(plain("a|b <i> [x](y)"))
-        a\\|b &lt;i&gt; \\[x\\](y)
-    """
-    text = one_line(value)
-    for sign, entity in _HTML.items():
-        text = text.replace(sign, entity)
-    return _SPECIAL.sub(r"\\\1", text)
-
-
-def code(value: object) -> str:
-    """`value` as inline code on one line, fenced by more backticks than it has in a row.
-
-    Example:
-        >>> code("a`b")
-        '`` a`b ``'
-    """
-    text = one_line(value)
-    fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
-    return f"{fence} {text} {fence}" if "`" in text or not text else f"`{text}`"
 
 
 def _use(about: About, result: RunResult) -> tuple[str, str] | None:
@@ -100,11 +65,6 @@ def model_card(about: About, result: RunResult, parents: Sequence[Parent] = (), 
     Returns:
         Markdown with YAML front matter; every name from outside is escaped.
     """
-    # Texts of merges and reports use `plain` and `code`, and have no header.
-    from pyswarmopt_llm.reporting.findings import findings
-    from pyswarmopt_llm.reporting.front_matter import ADAPTER, MODEL, front_matter, licence_remarks
-    from pyswarmopt_llm.reporting.report.pages import render
-
     kind = space_kind(about.config.space)
     form = form or (ADAPTER if kind.library == "peft" else MODEL)
     method = plain(method_text(about.config))

@@ -14,7 +14,7 @@ import yaml
 
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_files import About
-from pyswarmopt_llm.reporting.card import one_line
+from pyswarmopt_llm.reporting.report.pages import one_line
 
 # Licences that let a derived work be given away under another one of them, the least demanding first.
 _PERMISSIVE = ("cc0-1.0", "unlicense", "mit", "isc", "bsd-2-clause", "bsd-3-clause", "apache-2.0", "cc-by-4.0")
