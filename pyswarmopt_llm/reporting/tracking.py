@@ -91,15 +91,12 @@ def open_tracker(name: str, path: Path) -> Any:
     config, run = asdict(read_about(path).config), run_name(path)
     run_id = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in run)  # allowed in ids
     mode = os.environ.get("WANDB_MODE", "offline")
-    project, options = {
-        "tensorboard": ("tensorboard", {"logging_dir": path}),
-        "trackio": (_PROJECT, {"name": run, "config": config, "resume": "allow", "embed": False}),
-        "wandb": (
-            _PROJECT,
-            {"name": run, "id": run_id, "dir": path, "config": config, "mode": mode, "resume": "allow"},
-        ),
-    }[name]
-    tracker = LOGGER_TYPE_TO_CLASS[name](project, **options)
+    if name == "tensorboard":
+        tracker = LOGGER_TYPE_TO_CLASS[name]("tensorboard", logging_dir=path)
+    else:
+        options: dict[str, Any] = {"name": run, "config": config, "resume": "allow"}
+        options |= {"embed": False} if name == "trackio" else {"id": run_id, "dir": path, "mode": mode}
+        tracker = LOGGER_TYPE_TO_CLASS[name](_PROJECT, **options)
     tracker.start()
     if name == "tensorboard":
         tracker.log({"config": f"    {json.dumps(config)}"})

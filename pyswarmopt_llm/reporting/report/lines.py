@@ -75,9 +75,9 @@ def models(scores: Sequence[ModelScore], result: RunResult, whole: Sequence[Row]
         if names[row.particle] not in scored:
             rows.append(ModelScore(names[row.particle], row.value, _dev_interval(row)))
     numbers: list[float] = []
-    for row in rows:
-        numbers += [value for value in (row.dev, row.test) if value is not None]
-        numbers += [*(row.dev_interval or ()), *(row.test_interval or ())]
+    for model in rows:
+        numbers += [value for value in (model.dev, model.test) if value is not None]
+        numbers += [*(model.dev_interval or ()), *(model.test_interval or ())]
     x = scale(numbers, margin=6)
     return [_model(row, x, row is handed_over) for row in rows]
 

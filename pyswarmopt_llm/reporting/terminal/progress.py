@@ -74,7 +74,7 @@ class _Bars:
         state = self._state
         state.add(event)
         words = state.phase or ", ".join([*state.facts, *state.pace])
-        lines = [(words, state.done, state.done + state.left)]
+        lines: list[tuple[str, float, float]] = [(words, state.done, state.done + state.left)]
         if not state.over:
             stops = zip(state.stop_words, state.stops, strict=True)
             lines += [(text, min(used, limit), limit) for text, (_, used, limit) in stops]
