@@ -22,7 +22,7 @@ from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.base import BaseModel, resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.files import check_free
-from pyswarmopt_llm.reporting.card import code, plain
+from pyswarmopt_llm.reporting.report.pages import code, plain
 from pyswarmopt_llm.tasks import Task, load_task
 from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial, task_scoring
 from pyswarmopt_rivals.comparison.store import Store

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from studies_table import EVERY_ITEM, FULL, analysed, outcomes_of, tables
+from studies_table import EVERY_ITEM, FULL, analysed, outcome, outcomes_of, tables
 from torch import Tensor
 
 import pyswarmopt as pso
@@ -37,7 +37,7 @@ from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.evaluation.evaluator import Questions, Request
 from pyswarmopt_llm.evaluation.policy import Policy, Round, make_policy
 from pyswarmopt_llm.evaluation.record import Row
-from pyswarmopt_llm.evaluation.run_directory import Run, position_key
+from pyswarmopt_llm.evaluation.run_directory import Run, about_run, position_key
 from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.jobs.search.prepare import prepare
 
@@ -180,7 +180,7 @@ def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
     config = replace(bench.job.config, screen=screen, drop_k=variant.drop_k, drop_n=variant.drop_n, seed=seed)
     policy = make_policy(config, {bench.task: bench.job.dev_items})
     with tempfile.TemporaryDirectory() as folder:
-        scorer = bench.scorer(Run.create(Path(folder) / "run", {}))
+        scorer = bench.scorer(Run.create(Path(folder) / "run", about_run(bench.job.config, {})))
         experts = list(bench.start(variant.experts, seed).unique(dim=0))
         policy.learn(experts, scorer.in_full(experts, 0, policy.in_full(len(experts))))
 
@@ -190,15 +190,16 @@ def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
         swarm = make_swarm(bench, variant, seed, values)
         rows = loop(swarm, scorer, policy)
     expert = bench.vertices[int(bench.experts.argmax())]
-    coefficients = bench.job.space.coefficients(swarm.best.x).tolist()
+    coefficients, best = bench.job.space.coefficients(swarm.best.x).tolist(), swarm.best.value
+    names = map(str, range(len(coefficients)))
     return {
-        "dev": swarm.best.value,
+        "dev": best,
         "test": bench.on_test(swarm.best.x),
         "best_expert_dev": float(bench.experts.max()),
         "best_expert_test": bench.on_test(expert),
         "evaluations": len(rows),
         "items": scorer.item_evaluations,
-        **analysed(bench.task, rows, {"coefficients": dict(enumerate(coefficients)), "best_dev": swarm.best.value}),
+        **analysed(bench.task, rows, outcome(dict(zip(names, coefficients, strict=False)), best)),
     }
 
 

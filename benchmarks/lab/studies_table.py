@@ -11,6 +11,7 @@ import numpy as np
 from less_work import paired
 
 from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.reporting.reading import emergence, expert_rows, origin, read_run, searched
 
 Outcome = Mapping[str, Any]  # a line of the file
@@ -18,7 +19,14 @@ Key = tuple[str, int]  # task and seed
 FULL, EVERY_ITEM = "full", "full, every item"
 
 
-def analysed(task: str, rows: Sequence[Row], result: Mapping[str, Any]) -> dict[str, Any]:
+def outcome(coefficients: Mapping[str, float], best_dev: float) -> RunResult:
+    """What a search of `studies.py` found, as far as `analysed` reads it."""
+    scores = {"best_dev": best_dev, "best_single_dev": best_dev, "best_single": next(iter(coefficients))}
+    spent = dict.fromkeys(("evaluations", "item_evaluations", "seconds", "seconds_scoring", "peak_memory_bytes"), 0)
+    return RunResult.from_json({**scores, **spent, "coefficients": coefficients, "scoring": "", "stop": {}})
+
+
+def analysed(task: str, rows: Sequence[Row], result: RunResult) -> dict[str, Any]:
     """Where the best particle started and, if all items were scored, which emerged; see `reporting.reading`."""
     started = origin(rows, result)
     found = {"rank": started.rank, "population": started.population, "found_in": started.iteration}
@@ -51,12 +59,12 @@ def outcomes_of(runs: Path) -> Iterator[dict[str, Any]]:
             "variant": " ".join(run.config.settings) or EVERY_ITEM,
             "task": task,
             "seed": run.config.seed,
-            "dev": result["best_dev"],
-            "test": result.get("best_test"),  # of the draws the best alone is scored on test
-            "best_expert_dev": result["best_single_dev"],
-            "best_expert_test": result.get("best_single_test"),
-            "evaluations": result["evaluations"],
-            "items": result["item_evaluations"],
+            "dev": result.best_dev,
+            "test": result.best_test,  # of the draws the best alone is scored on test
+            "best_expert_dev": result.best_single_dev,
+            "best_expert_test": result.best_single_test,
+            "evaluations": result.evaluations,
+            "items": result.item_evaluations,
             **analysed(task, [row for row in run.rows if row.phase == "search"], result),
         }
 

@@ -277,7 +277,7 @@ def compare_paired(first: Sequence[float], second: Sequence[float]) -> Compariso
     )
 
 
-Paired = dict[str, dict[str, dict[str, Any]]]  # task -> split -> fields of `Comparison`
+Paired = dict[str, dict[str, Comparison]]  # task -> split -> comparison
 
 
 def paired(
@@ -296,7 +296,7 @@ def paired(
         for task in minuends:
             a, b = minuends[task].per_item, subtrahends[task].per_item
             if len(a) == len(b) > 1:
-                comparisons.setdefault(task, {})[split] = compare_paired(a, b).record()
+                comparisons.setdefault(task, {})[split] = compare_paired(a, b)
     return comparisons
 
 

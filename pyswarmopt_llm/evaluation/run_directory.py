@@ -32,7 +32,8 @@ from pyswarmopt_llm.common.files.regular import (
     write_text,
 )
 from pyswarmopt_llm.evaluation.record import Row, journal
-from pyswarmopt_llm.evaluation.run_files import FORMAT, OWNER, read_about, read_result, stored_config, this_process
+from pyswarmopt_llm.evaluation.result import RunResult, read_result
+from pyswarmopt_llm.evaluation.run_files import FORMAT, OWNER, About, read_about, this_process
 from pyswarmopt_llm.models.files import atomic_directory
 
 # Storage errors in mid-search: full, over quota, too large, read-only, removed, broken.
@@ -83,12 +84,12 @@ class Run(Journal):
 
     Attributes:
         path: the directory.
-        about: content of ``run.json``: format, config, versions, fingerprints, seeds.
+        about: content of ``run.json``.
         rows: the journal's rows, as of opening until the run is `locked`.
         aside: rows that workers finished out of order before an earlier process ended.
     """
 
-    def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, about: About) -> None:
         self.path, self.about = path, about
         self._open_journal(AppendLog.read)
 
@@ -106,7 +107,7 @@ class Run(Journal):
                 write_json(folder / "run.json", {"format": FORMAT, **about})
         except OSError as error:
             raise UserError(f"{path}: cannot write there ({error.strerror}); choose another `out`") from error
-        return cls(path, {"format": FORMAT, **about})
+        return cls.open(path)
 
     @classmethod
     def open(cls, path: Path) -> Run:
@@ -120,11 +121,11 @@ class Run(Journal):
     @property
     def config(self) -> SearchConfig:
         """The configuration the run was begun with."""
-        return stored_config(self.path, self.about)
+        return self.about.config
 
     @property
-    def result(self) -> dict[str, Any] | None:
-        """Content of ``result.json``; None while the run, or its adapter, is not complete.
+    def result(self) -> RunResult | None:
+        """The content of ``result.json``; None while the run, or its adapter, is not complete.
 
         Raises:
             UserError: the file is damaged.
@@ -137,7 +138,7 @@ class Run(Journal):
         Raises:
             UserError: names what changed.
         """
-        before = self.about["fingerprints"]
+        before: Mapping[str, Any] = self.about.fingerprints
         for kind, value in now.items():
             old = before.get(kind)
             if old == value:

@@ -6,7 +6,6 @@ on the other half. So whatever is chosen or trained is measured on items that it
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -99,7 +98,7 @@ def advise(config: SearchConfig, on_event: OnEvent | None = None) -> Advised:
     gains = {way: gain(pooled[way], single) for way in WAYS if way in pooled}
     expert, items = max(on_dev, key=on_dev.__getitem__), len(single)
     verdict = advice(gains, items, expert)
-    steps = advised_steps(verdict.kind, config.experts[list(on_dev).index(expert)], near(asdict(config)))
+    steps = advised_steps(verdict.kind, config.experts[list(on_dev).index(expert)], near(config))
     advised = Advised(verdict, expert, items, gains, tuple(steps), path)
     write_json(path / RECORD, advised.to_json())
     return advised
@@ -172,10 +171,10 @@ def _check_same(config: SearchConfig) -> None:
     if not (path / "run.json").exists():
         return
     run = Run.open(path)
-    stored, before = asdict(run.config), run.about.get("given", {})
+    stored, before = asdict(run.config), run.about.given
     fixed = {name: value for name, value in asdict(config).items() if name not in (*HERE, *CHOICES)}
     differs = [name for name, value in fixed.items() if stored[name] != value]
-    asked = json.loads(json.dumps(given_settings(config)))
+    asked = given_settings(config)
     differs += [name for name in CHOICES if asked.get(name) != before.get(name)]
     if differs:
         raise UserError(f"{path.parent}: holds another run ({differs[0]} differs); give another `out`")

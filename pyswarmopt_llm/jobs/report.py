@@ -38,7 +38,7 @@ def _tasks(run: Run) -> dict[str, Task]:
     except UserError as error:
         log.warning("the report shows no questions: %s", error)
         return {}
-    stored = run.about["fingerprints"].get("tasks", {})
+    stored = run.about.fingerprints.get("tasks", {})
     same = {name: task for name, task in tasks.items() if task_print(task) == stored.get(name)}
     for name in tasks.keys() - same.keys():
         log.warning("the report shows no questions of %s: its file has changed since the run", name)

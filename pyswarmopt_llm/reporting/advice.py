@@ -33,22 +33,22 @@ class Gain:
         return f"{self.difference:+.3f} (95% interval {self.low:+.3f} to {self.high:+.3f})"
 
 
-def gain(ours: Sequence[float], single: Sequence[float]) -> Gain:
+def gain(way: Sequence[float], single: Sequence[float]) -> Gain:
     """The mean paired difference of the scores of the same items, with its 95% interval.
 
     The interval is the normal one. Half of the items is used to choose and train for the other half, the other way
     round, and other halves would choose otherwise; so the variance of the mean over items is multiplied by `SCATTER`.
 
     Args:
-        ours: score of each item, of what was found on the other half.
+        way: score of each item, of what the other half led to.
         single: the same of the expert that is best on the other half.
 
     Example:
         >>> print(gain([1.0] * 30 + [0.0] * 10, [1.0, 0.0] * 20))
         +0.250 (95% interval -0.013 to +0.513)
     """
-    differences = np.subtract(ours, single)
-    mean, half = float(differences.mean()), 1.96 * math.sqrt(SCATTER * differences.var(ddof=1) / len(ours))
+    differences = np.subtract(way, single)
+    mean, half = float(differences.mean()), 1.96 * math.sqrt(SCATTER * differences.var(ddof=1) / len(way))
     return Gain(mean, mean - half, mean + half)
 
 
@@ -74,14 +74,14 @@ def decide(gains: Mapping[str, Gain], items: int) -> tuple[str, int | None]:
         >>> decide({"search": Gain(0.0, 0.0, 0.0)}, 10)
         ('collect', 40)
     """
-    shown = {way: found for way, found in gains.items() if found.low > 0}
+    shown = {way: gain for way, gain in gains.items() if gain.low > 0}
     if shown:
-        largest = max(found.difference for found in shown.values())
-        enough = [way for way, found in shown.items() if max(found.high, found.difference + WORTH) >= largest]
+        largest = max(gain.difference for gain in shown.values())
+        enough = [way for way, gain in shown.items() if max(gain.high, gain.difference + WORTH) >= largest]
         return next(way for way in WAYS if way in enough), None
     if items < LEAST_DEV:
         return "collect", LEAST_DEV
-    best = max(gains.values(), key=lambda found: found.difference)
+    best = max(gains.values(), key=lambda gain: gain.difference)
     if best.difference > WORTH:
         needed = math.ceil(round(items * ((best.difference - best.low) / best.difference) ** 2, 6))
         if needed <= AT_MOST * items:
@@ -109,5 +109,5 @@ def advice(gains: Mapping[str, Gain], items: int, expert: str) -> Verdict:
     else:
         lead = {"merge": "Merge", "train": "Train on your examples", "search": "Search"}[kind]
         sentence = f"{lead}: {WAYS[kind]} is expected to gain {gains[kind]} {over}."
-    reasons = [f"Expected gain of {WAYS[way]}: {found}." for way, found in gains.items()]
+    reasons = [f"Expected gain of {WAYS[way]}: {gain}." for way, gain in gains.items()]
     return Verdict(kind, sentence, tuple(reasons))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.evaluation.record import TRAINED, Row
+from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
 
 
@@ -72,7 +73,7 @@ class Origin:
         }
 
 
-def read_run(path: Path) -> tuple[Run, dict[str, Any]]:
+def read_run(path: Path) -> tuple[Run, RunResult]:
     """A finished run and its result.
 
     Raises:
@@ -89,12 +90,12 @@ def read_run(path: Path) -> tuple[Run, dict[str, Any]]:
     return run, result
 
 
-def _check_together(journal: Path, rows: Sequence[Row], result: Mapping[str, Any]) -> None:
+def _check_together(journal: Path, rows: Sequence[Row], result: RunResult) -> None:
     """Refuse rows that are not those of one search, the one that `result` came of."""
     shapes = {_shape(row) for row in rows if row.phase == "search"}
     if len(shapes) > 1:
         raise UserError(f"{journal}: its lines differ in tasks, items or experts; restore the file")
-    if next(iter(shapes))[0] != len(result["coefficients"]):
+    if next(iter(shapes))[0] != len(result.coefficients):
         raise UserError(f"{journal}: is of another number of experts than result.json; restore the files")
 
 
@@ -112,12 +113,12 @@ def swarm_of(rows: Iterable[Row]) -> set[int]:
     return {row.particle for row in rows if row.phase == "search" and row.iteration == 0}
 
 
-def expert_rows(rows: Sequence[Row], result: Mapping[str, Any]) -> list[Row]:
+def expert_rows(rows: Sequence[Row], result: RunResult) -> list[Row]:
     """The rows of the experts, which the initial swarm begins with."""
-    return [row for row in rows if row.iteration == 0 and row.particle < len(result["coefficients"])]
+    return [row for row in rows if row.iteration == 0 and row.particle < len(result.coefficients)]
 
 
-def emergence(rows: Sequence[Row], result: Mapping[str, Any]) -> dict[str, Emergence]:
+def emergence(rows: Sequence[Row], result: RunResult) -> dict[str, Emergence]:
     """Task -> its four cases, for tasks whose items are right or wrong.
 
     Args:
@@ -125,23 +126,23 @@ def emergence(rows: Sequence[Row], result: Mapping[str, Any]) -> dict[str, Emerg
         result: ``result.json``.
     """
     experts, best = expert_rows(searched(rows), result), final_row(rows, result)
-    found = {}
+    cases = {}
     for name in best.items:
         final = np.array(best.item_values(name))
         starting = np.array([row.item_values(name) for row in experts])
         if final.size == 0 or not (np.isin(final, (0, 1)).all() and np.isin(starting, (0, 1)).all()):
             continue
-        known, right = starting.any(axis=0), final.astype(bool)
-        found[name] = Emergence(
-            int((known & right).sum()),
-            int((known & ~right).sum()),
-            int((~known & right).sum()),
-            int((~known & ~right).sum()),
+        expert, right = starting.any(axis=0), final.astype(bool)
+        cases[name] = Emergence(
+            int((expert & right).sum()),
+            int((expert & ~right).sum()),
+            int((~expert & right).sum()),
+            int((~expert & ~right).sum()),
         )
-    return found
+    return cases
 
 
-def origin(rows: Sequence[Row], result: Mapping[str, Any]) -> Origin:
+def origin(rows: Sequence[Row], result: RunResult) -> Origin:
     """Where the final best started.
 
     Args:
@@ -151,28 +152,26 @@ def origin(rows: Sequence[Row], result: Mapping[str, Any]) -> Origin:
     best = best_row(searched(rows), result)
     begun = [row for row in rows if row.phase == "search" and row.iteration == 0]
     starts = {row.particle: row.value for row in begun}
-    own = starts.get(best.particle, best.value)
+    start = starts.get(best.particle, best.value)
     values = list(starts.values())
-    rank = 1 + sum(v > own for v in values) + (values.count(own) - 1) / 2
+    rank = 1 + sum(v > start for v in values) + (values.count(start) - 1) / 2
     proposed = best.particle not in swarm_of(rows)
-    return Origin(best.particle, own, rank, len(values), best.value, best.iteration, proposed)
+    return Origin(best.particle, start, rank, len(values), best.value, best.iteration, proposed)
 
 
-def final_row(rows: Sequence[Row], result: Mapping[str, Any]) -> Row:
+def final_row(rows: Sequence[Row], result: RunResult) -> Row:
     """The row of what the run hands over, among those of its journal: of the best candidate, or of that trained."""
-    trained = [row for row in rows if row.phase == TRAINED] if result.get("trained") else []
+    trained = [row for row in rows if row.phase == TRAINED] if result.trained else []
     return trained[0] if trained else best_row(searched(rows), result)
 
 
-def best_row(rows: Sequence[Row], result: Mapping[str, Any]) -> Row:
+def best_row(rows: Sequence[Row], result: RunResult) -> Row:
     """The row of the best candidate of a search: by its mixture, else by its value.
 
     Different graphs may use the same experts; of these, the one with the result's value.
     """
-    mixture = list(result["coefficients"].values())
+    mixture = list(result.coefficients.values())
     same = [
-        row
-        for row in rows
-        if row.coefficients == mixture and ("graph" not in result or row.value == result["best_dev"])
+        row for row in rows if row.coefficients == mixture and (result.graph is None or row.value == result.best_dev)
     ]
     return same[0] if same else max(rows, key=lambda row: row.value)

@@ -6,11 +6,11 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pyswarmopt_llm.common.config import MODEL_SWARMS
+from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig
 from pyswarmopt_llm.common.options import command_words, setting_words
 from pyswarmopt_llm.reporting.commands import command_line, option_words
-from pyswarmopt_llm.reporting.verdict import SINGLE
 from pyswarmopt_rivals.comparison.contestants import ADAPTER, ITEM_MODEL, RANDOM, WITH_DEV, contestant
+from pyswarmopt_rivals.comparison.verdict import SINGLE
 
 Json = Mapping[str, Any]
 _READING = ("columns", "template", "split_seed", "skip_bad_rows")
@@ -59,7 +59,7 @@ def _search(config: Json, method: str) -> str:
         how |= {"train": "off"}
     if method not in (MODEL_SWARMS, ITEM_MODEL, WITH_DEV):
         how |= {"optimizer": method}
-    return command_line(how)
+    return command_line(SearchConfig(**how))
 
 
 def _options(config: Json, keys: tuple[str, ...]) -> dict[str, Any]:

@@ -10,9 +10,9 @@ import numpy as np
 
 from pyswarmopt_llm.common.statistics import Floats, interval_over_seeds, interval_over_tasks, permutation_test
 from pyswarmopt_llm.evaluation.record import unpack
-from pyswarmopt_llm.reporting.verdict import SINGLE
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.store import Store
+from pyswarmopt_rivals.comparison.verdict import SINGLE
 
 
 @dataclass(frozen=True)

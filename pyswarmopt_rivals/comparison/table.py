@@ -10,11 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.reporting.card import plain
+from pyswarmopt_llm.reporting.report.pages import plain
 from pyswarmopt_llm.reporting.summary import against_text, score_text
-from pyswarmopt_llm.reporting.verdict import compared
 from pyswarmopt_rivals.comparison.contestants import NOTES
 from pyswarmopt_rivals.comparison.next_steps import next_steps
+from pyswarmopt_rivals.comparison.verdict import compared
 
 HEADINGS = (
     *("method", "dev", "test", "items", "seconds", "models", "tokens", "rank"),

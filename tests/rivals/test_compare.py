@@ -22,6 +22,7 @@ from pyswarmopt_rivals.comparison.contestants import known_methods
 from pyswarmopt_rivals.comparison.next_steps import next_steps
 from pyswarmopt_rivals.comparison.page import mean_curve, plot
 from pyswarmopt_rivals.comparison.table import print_comparison, summary_lines
+from pyswarmopt_rivals.comparison.verdict import compared
 
 SOME = ("uniform-soup", "best-single", "prediction-merge", "model-swarms", "nevergrad:RandomSearch")
 
@@ -443,10 +444,10 @@ def test_a_raised_population_is_said() -> None:
         ("best-single", "advise --base B --experts x y --task t.csv --columns label=team --dev 40"),
         ("ties:adapter", "merge --base B --experts x y --method ties --out runs/a-ties"),
         ("lorahub", "--method lorahub --task t.csv --columns label=team --out runs/a-lorahub"),
-        ("pycma", "--columns label=team --dev 40 --train off --optimizer pycma"),
-        ("model-swarms", "--columns label=team --dev 40 --compat paper"),
-        ("item-model", "--columns label=team --dev 40 --train off"),
-        ("item-model+dev", "--columns label=team --dev 40"),
+        ("pycma", "--optimizer pycma --dev 40 --columns label=team --train off"),
+        ("model-swarms", "--dev 40 --columns label=team --compat paper"),
+        ("item-model", "--dev 40 --columns label=team --train off"),
+        ("item-model+dev", "--dev 40 --columns label=team"),
         ("vote:majority", None),
     ],
 )
@@ -456,3 +457,32 @@ def test_a_comparison_ends_with_the_command_that_makes_the_best_result(method: s
     rows = {method: {"test": 0.7, "dev": 0.6}, "karcher": {"test": 0.5, "dev": 0.9}}
     steps = [command for _, command in next_steps({"methods": rows, "config": config})]
     assert len(steps) == (words is not None) and all(step.endswith(words or "") for step in steps), steps
+
+
+def verdict_row(test: float | None, p: float | None = None, dev: float = 0.5) -> dict[str, Any]:
+    against = {} if p is None else {"against_single": {"method": "best-single", "difference": 0.1, "p": p}}
+    return {"dev": dev, "test": test, **against}
+
+
+@pytest.mark.parametrize(
+    ("methods", "words"),
+    [
+        (
+            {"ties": verdict_row(0.7, 0.004), "dare": verdict_row(0.5, 0.9), "best-single": verdict_row(0.6)},
+            "better than the best single expert: ",
+        ),
+        # .03 of a single test, of the best of two: .06.
+        (
+            {"ties": verdict_row(0.7, 0.03), "dare": verdict_row(0.5, 0.9), "best-single": verdict_row(0.6)},
+            "but not measurably better",
+        ),
+        (
+            {"ties": verdict_row(0.5, 0.03), "best-single": verdict_row(0.6)},
+            "No method scores higher than the best single expert",
+        ),
+        ({"ties": verdict_row(None, 0.001, 0.9), "best-single": verdict_row(None)}, "there is no test split"),
+        ({"ties": verdict_row(0.7)}, "No verdict"),
+    ],
+)
+def test_the_verdict_on_a_comparison_corrects_for_the_number_of_methods(methods: dict[str, Any], words: str) -> None:
+    assert words in compared({"methods": methods})

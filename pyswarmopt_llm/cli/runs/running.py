@@ -20,9 +20,7 @@ from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.evaluation.run_files import GRID, read_about
-from pyswarmopt_llm.reporting.summary import print_result
 from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
-from pyswarmopt_llm.reporting.verdict import verdict
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.jobs.search.loop import SearchResult
@@ -106,12 +104,13 @@ def run_job(
 
 def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     """Print a finished run: verdict, scores, cost, what to do next, and the draws if it searched a grid."""
-    from pyswarmopt_llm.reporting.commands import as_typed, near, next_steps
+    from pyswarmopt_llm.evaluation.result import RunResult
+    from pyswarmopt_llm.reporting.findings import findings
+    from pyswarmopt_llm.reporting.terminal.closing import print_findings
 
-    about = read_about(run)
-    config, typed = near({**about["config"], "out": str(run)}), near(as_typed(about))
-    result = {**result, "notes": [with_flags(note) for note in result.get("notes", ())]}
-    print_result(console, run, result, next_steps(verdict(result).kind, result, config, typed, about))
+    spoken_notes = [with_flags(note) for note in result.get("notes", ())]
+    shown = RunResult.from_json({**result, "notes": spoken_notes})
+    print_findings(console, run, findings(read_about(run), shown, str(run)))
     if (run / GRID).is_file():
         _print_draws(console, run)
 

@@ -1,43 +1,79 @@
-"""Check values read from JSON against type annotations."""
+"""Read values of JSON by type annotations: dataclasses from objects, tuples from lists, everything else as it is."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 _LARGEST = 2**63 - 1
 
 
-def fits(value: object, hint: Any) -> bool:
-    """Whether `value` is of type `hint`, as far as JSON can express it (a tuple is a list).
+class WrongType(ValueError):
+    """A value is missing or not of its type.
+
+    Attributes:
+        place: fields that lead to it, separated by spaces.
+    """
+
+    def __init__(self, place: str) -> None:
+        super().__init__(f"{place} is missing or of a wrong type")
+        self.place = place
+
+
+def typed(value: object, hint: Any, place: str = "") -> Any:
+    """Read a value of JSON as a type.
 
     Numbers are finite and integers have 64 bits; strings are encodable as UTF-8 and contain no NUL.
 
     Args:
         value: read from JSON.
-        hint: ``None``, ``bool``, ``int``, ``float``, ``str``, ``Any``, a union, or ``list``, ``tuple`` and
-            ``dict[str, ...]`` of those.
+        hint: ``None``, ``bool``, ``int``, ``float``, ``str``, ``Any``, a dataclass, a ``TypedDict``, a union, or
+            ``list``, ``tuple`` and ``dict[str, ...]`` of those. What a dataclass does not name is left out.
+        place: of the value, for the error.
+
+    Raises:
+        WrongType: names the place of the first value that is not of its type.
+
+    Example:
+        >>> typed({"a": [1, 2.5]}, dict[str, tuple[float, ...]])
+        {'a': (1, 2.5)}
+    """
+    if hint is Any:
+        return value
+    if hint in _PLAIN:
+        return value if _PLAIN[hint](value) else _refuse(place)
+    if is_dataclass(hint):
+        return hint(**_fields(value, hint, place))  # type: ignore[operator]
+    if is_typeddict(hint):
+        return _fields(value, hint, place)
+    kind, inner = get_origin(hint), get_args(hint)
+    if kind in (Union, UnionType):
+        return _either(value, inner, place)
+    if kind in (dict, Mapping):
+        if not isinstance(value, dict) or not all(map(_text, value)):
+            return _refuse(place)
+        return {key: typed(part, inner[1], place) for key, part in value.items()}
+    if kind in (list, Sequence, tuple):
+        return _elements(value, tuple if kind is tuple else list, inner, place)
+    raise TypeError(f"{hint!r} is no type that JSON can have")
+
+
+def fits(value: object, hint: Any) -> bool:
+    """Check whether `value` is of type `hint`, see `typed`.
 
     Example:
         >>> fits([1, 2.5], tuple[float, ...]), fits([1], tuple[float, float]), fits(True, int), fits("x", str | None)
         (True, False, False, True)
     """
-    if hint is Any:
-        return True
-    if hint in (None, NoneType):
-        return value is None
-    if hint in _PLAIN:
-        return _PLAIN[hint](value)
-    kind, inner = get_origin(hint), get_args(hint)
-    if kind in (Union, UnionType):
-        return any(fits(value, kind) for kind in inner)
-    if kind is dict:
-        return isinstance(value, dict) and all(fits(k, str) and fits(v, inner[1]) for k, v in value.items())
-    if kind in (list, tuple):
-        return isinstance(value, list) and _elements(value, inner)
-    raise TypeError(f"{hint!r} is no type that JSON can have")
+    try:
+        typed(value, hint)
+    except WrongType:
+        return False
+    return True
 
 
 def wrong_field(value: Mapping[str, object], shape: Mapping[str, Any]) -> str | None:
@@ -45,7 +81,7 @@ def wrong_field(value: Mapping[str, object], shape: Mapping[str, Any]) -> str | 
 
     Args:
         value: read from JSON; what `shape` does not name may be anything.
-        shape: field -> type, as in `fits`.
+        shape: field -> type, as in `typed`.
 
     Example:
         >>> wrong_field({"n": 1, "more": []}, {"n": int}), wrong_field({"n": "1"}, {"n": int})
@@ -54,10 +90,54 @@ def wrong_field(value: Mapping[str, object], shape: Mapping[str, Any]) -> str | 
     return next((name for name, hint in shape.items() if name not in value or not fits(value[name], hint)), None)
 
 
-def _elements(value: list[Any], inner: tuple[Any, ...]) -> bool:
+def _refuse(place: str) -> Any:
+    raise WrongType(place)
+
+
+def _fields(value: object, kind: Any, place: str) -> dict[str, Any]:
+    """The fields of a dataclass or ``TypedDict`` that an object has."""
+    if not isinstance(value, dict):
+        return _refuse(place)
+    hints, required = _hints(kind)
+    where = f"{place} ".lstrip()
+    read = {}
+    for name, hint in hints.items():
+        if name in value:
+            read[name] = typed(value[name], hint, where + name)
+        elif name in required:
+            return _refuse(where + name)
+    return read
+
+
+@cache
+def _hints(kind: Any) -> tuple[dict[str, Any], frozenset[str]]:
+    """Field -> type, and the fields without a default."""
+    hints = get_type_hints(kind)
+    if is_typeddict(kind):
+        return hints, kind.__required_keys__
+    required = (f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING)
+    return {f.name: hints[f.name] for f in fields(kind)}, frozenset(required)
+
+
+def _either(value: object, hints: tuple[Any, ...], place: str) -> Any:
+    """The value as the first type of a union that it is of."""
+    if value is None and NoneType in hints:
+        return None
+    first, *others = [hint for hint in hints if hint is not NoneType]
+    for hint in others:
+        if fits(value, hint):
+            return typed(value, hint, place)
+    return typed(value, first, place)
+
+
+def _elements(value: object, make: Callable[..., Any], inner: tuple[Any, ...], place: str) -> Any:
+    if not isinstance(value, list):
+        return _refuse(place)
     if len(inner) == 1 or inner[1] is Ellipsis:
-        return all(fits(element, inner[0]) for element in value)
-    return len(value) == len(inner) and all(map(fits, value, inner))
+        return make(typed(part, inner[0], place) for part in value)
+    if len(value) != len(inner):
+        return _refuse(place)
+    return make(typed(part, hint, place) for part, hint in zip(value, inner, strict=True))
 
 
 def _whole(value: object) -> bool:
@@ -72,4 +152,11 @@ def _text(value: object) -> bool:
     return isinstance(value, str) and "\0" not in value and not any("\ud800" <= c <= "\udfff" for c in value)
 
 
-_PLAIN = {bool: lambda value: isinstance(value, bool), int: _whole, float: _number, str: _text}
+_PLAIN: dict[Any, Callable[[Any], bool]] = {
+    bool: lambda value: isinstance(value, bool),
+    int: _whole,
+    float: _number,
+    str: _text,
+    None: lambda value: value is None,
+    NoneType: lambda value: value is None,
+}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import refuse_link, write_json
 from pyswarmopt_llm.common.plugins import plugins
+from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.analyse.experts import without_experts
 from pyswarmopt_llm.jobs.search.loop import SearchResult, resume, search
@@ -212,10 +213,10 @@ def diversity(
     return variants
 
 
-def as_variant(label: str, found: SearchResult | Mapping[str, Any], run: Path) -> Variant:
+def as_variant(label: str, found: SearchResult | RunResult, run: Path) -> Variant:
     """A finished search as a variant."""
-    result = found.result if isinstance(found, SearchResult) else found
-    return Variant(label, result["best_dev"], result.get("best_test"), result["evaluations"], str(run))
+    result = RunResult.from_json(found.result) if isinstance(found, SearchResult) else found
+    return Variant(label, result.best_dev, result.best_test, result.evaluations, str(run))
 
 
 def _variant(

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score, Utility
-from pyswarmopt_llm.common.statistics import paired
+from pyswarmopt_llm.common.statistics import Paired, paired
+from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.train import trained_space
@@ -21,11 +22,10 @@ from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.tasks import Scoring
 
 ALL = "all"  # the contestant whose coefficients are the result's
-_SCORINGS: dict[str, Scoring] = {"letter": "letter", "likelihood": "likelihood", "generate": "generate"}
 
 
 def without_experts(
-    run: Run, result: Mapping[str, Any], tell: Callable[[str], None], allowed: Collection[str] = ()
+    run: Run, result: RunResult, tell: Callable[[str], None], allowed: Collection[str] = ()
 ) -> dict[str, Any]:
     """Score the result again, and without each expert that it contains, on dev and test, item by item.
 
@@ -48,7 +48,7 @@ def without_experts(
     """
     job, scorings = _opened(run, result, allowed)
     position = _position(job, run.path, result)
-    if result.get("trained"):
+    if result.trained:
         space = trained_space(job, run, scorings)
         job, position = replace(job, space=space), space.on_top_of(position)
     coefficients = dict(zip(job.space.expert_names, job.space.coefficients(position).tolist(), strict=True))
@@ -65,14 +65,14 @@ def without_experts(
             name: {
                 "coefficient": coefficients[name],
                 "scores": _values(scores, name),
-                "paired": paired(scores, ALL, name),
+                "paired": _records(paired(scores, ALL, name)),
             }
             for name in scored
         },
     }
 
 
-def _opened(run: Run, result: Mapping[str, Any], allowed: Collection[str]) -> tuple[Job, dict[str, Scoring]]:
+def _opened(run: Run, result: RunResult, allowed: Collection[str]) -> tuple[Job, dict[str, Scoring]]:
     """What the search worked with, in this process, and how each task was scored."""
     config = run.config
     require(config, allowed, run.path)
@@ -82,16 +82,16 @@ def _opened(run: Run, result: Mapping[str, Any], allowed: Collection[str]) -> tu
         raise UserError(f"{run.path}: its space has no coefficient per expert that could be set to 0")
     scorings: dict[str, Scoring] = {}
     for name in job.tasks:
-        kind = result.get("tasks", {}).get(name, result).get("scoring")
-        if kind not in _SCORINGS:
+        scoring = result.task(name).answer_format
+        if scoring is None:
             raise UserError(f"{run.path / 'result.json'}: {name} has no scoring; restore the file")
-        scorings[name] = _SCORINGS[kind]
+        scorings[name] = scoring
     return job, scorings
 
 
-def _position(job: Job, run: Path, result: Mapping[str, Any]) -> Tensor:
+def _position(job: Job, run: Path, result: RunResult) -> Tensor:
     """The position of the result, (n,) float64: one coefficient per expert."""
-    names, weights = job.space.expert_names, result["coefficients"]
+    names, weights = job.space.expert_names, result.coefficients
     try:
         found = torch.tensor([weights[name] for name in names], dtype=torch.float64)
     except KeyError as error:
@@ -113,9 +113,7 @@ def _candidates(position: Tensor, names: Sequence[str], used: Sequence[int]) -> 
         yield names[k], without
 
 
-def _scored(
-    job: Job, position: Tensor, utilities: Mapping[str, Mapping[str, Utility]]
-) -> dict[str, dict[str, Score]]:
+def _scored(job: Job, position: Tensor, utilities: Mapping[str, Mapping[str, Utility]]) -> dict[str, dict[str, Score]]:
     """Split -> task -> score; empty where nothing is left to mix."""
     try:
         patch = job.space.realise(position)
@@ -127,6 +125,11 @@ def _scored(
         for split, tasks in utilities.items()
         if tasks
     }
+
+
+def _records(comparisons: Paired) -> dict[str, dict[str, dict[str, Any]]]:
+    """Comparisons as JSON values."""
+    return {task: {split: pair.record() for split, pair in splits.items()} for task, splits in comparisons.items()}
 
 
 def _values(scores: Mapping[tuple[str, str], Mapping[str, Score]], who: str) -> dict[str, dict[str, float]]:

@@ -21,8 +21,8 @@ from pyswarmopt_llm.jobs.search.rivals import planned_rivals
 from pyswarmopt_llm.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.metrics.objectives import External
 from pyswarmopt_llm.models.choices import cross_fitting_passes, training_passes
+from pyswarmopt_llm.reporting.outcome import not_held_out
 from pyswarmopt_llm.reporting.summary import duration
-from pyswarmopt_llm.reporting.verdict import not_held_out
 
 RUN_FILES = ("run.json", "history.jsonl", "checkpoint/", "best/", "result.json", "report.html")
 

@@ -223,7 +223,7 @@ def _result(
         scoring,
         f"wins by {metric.name}" if metric.compare is not None else metric.name,
         exam.task.note,
-        between(names, (scores[0].value, scores[1].value), paired.record(), config.split),
+        between(names, (scores[0].value, scores[1].value), paired, config.split),
     )
 
 

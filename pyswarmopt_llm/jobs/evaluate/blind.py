@@ -171,7 +171,7 @@ def count_votes(files: Sequence[str]) -> Votes:
     values += [0.5] * len(key["alike"])
     rate, paired = score_of(values), compare_paired(values, [1.0 - value for value in values])
     names = (key["names"][0], key["names"][1])
-    verdict = between(names, (rate.value, 1.0 - rate.value), paired.record(), key["split"])
+    verdict = between(names, (rate.value, 1.0 - rate.value), paired, key["split"])
     pairs = [a == b for some in cast_for.values() for a, b in itertools.combinations(some, 2)]
     agreement = sum(pairs) / len(pairs) if pairs else None
     return Votes(key["task"], names, rate, interval(values), paired, values.count(0.5), agreement, verdict)
@@ -201,4 +201,3 @@ def _read_votes(file: Path, key: Key) -> dict[str, float]:
             raise UserError(f"{file}: pair {number} ({id_}): the vote {vote} is none; write 1, 2 or tie")
         votes[id_] = 0.5 if vote.lower() == TIE else float(vote == key["ours"][id_])
     return votes
-

@@ -8,7 +8,8 @@ from pathlib import Path
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.paths import user_path
-from pyswarmopt_llm.evaluation.run_files import read_about, read_result, result_of, stored_config
+from pyswarmopt_llm.evaluation.result import read_result
+from pyswarmopt_llm.evaluation.run_files import read_about, result_of
 from pyswarmopt_llm.jobs.evaluate.config import BARE, EvalConfig
 from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.metrics.registry import metric_given
@@ -51,7 +52,7 @@ def with_run(config: EvalConfig) -> EvalConfig:
             raise InvalidOption("task", None, "missing; name a file or builtin:NAME, or a finished run with `run`")
         return config
     run = user_path(config.run)
-    stored = stored_config(run, read_about(run))
+    stored = read_about(run).config
     base, _ = result_of(run)
     task = config.task or _only_task(stored, run)
     known = replace(config, base=config.base or stored.base or base, task=task, adapter=config.adapter or str(run))
@@ -110,7 +111,6 @@ def run_scoring(best: Path, task: str) -> str | None:
         about, result = read_about(run), read_result(run)
     except UserError:  # not a run, or damaged: the trial decides
         return None
-    if result is None or task not in about["fingerprints"].get("tasks", {}):
+    if result is None or task not in about.task_names:
         return None
-    found = result.get("tasks", {}).get(task, result).get("scoring")
-    return found if found in ("letter", "likelihood", "generate") else None
+    return result.task(task).answer_format

@@ -15,7 +15,7 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import canonical, sample_digest
 from pyswarmopt_llm.common.interfaces import Engine
-from pyswarmopt_llm.evaluation.run_files import read_about, result_of, stored_config
+from pyswarmopt_llm.evaluation.run_files import About, read_about, result_of
 from pyswarmopt_llm.jobs.evaluate.names import run_scoring
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.metrics.objectives import load_split
@@ -24,7 +24,7 @@ from pyswarmopt_llm.metrics.registry import METRICS
 from pyswarmopt_llm.spaces.load import open_model
 from pyswarmopt_llm.tasks import Item, Scoring, Task
 from pyswarmopt_llm.tasks.formats import read_rows
-from pyswarmopt_llm.tasks.tables.form import Form, form_from, form_of, new_items
+from pyswarmopt_llm.tasks.tables.form import Form, form_of, new_items
 from pyswarmopt_llm.tasks.tables.names import Rows, columns_of
 from pyswarmopt_llm.tasks.tables.predicted import PredictedFile, Prediction, check_out
 
@@ -133,28 +133,27 @@ def _asked(run: Path, name: str | None) -> _Asked:
         UserError: not a finished run, several tasks of which none is chosen, or one whose answers are written.
     """
     about = read_about(run)
-    config, (base, adapter) = stored_config(run, about), result_of(run)
-    tasks = list(about["fingerprints"].get("tasks", {}))
+    config, (base, adapter) = about.config, result_of(run)
+    tasks = about.task_names
     if name is None and len(tasks) != 1:
         raise InvalidOption("task", None, f"missing; {run} has several, choose one of: {', '.join(tasks)}")
     if name is not None and name not in tasks:
         raise InvalidOption("task", name, f"{run} has no such task; choose one of: {', '.join(tasks)}")
     chosen = tasks[0] if name is None else name
-    form, found = _form(run, about, config, chosen), run_scoring(user_path(adapter or base), chosen)
+    form, found = _form(about, chosen), run_scoring(user_path(adapter or base), chosen)
     scoring = _BY_OPTIONS.get(found or "")
     if form is None or scoring is None:
         raise UserError(f"{run}: {chosen} has no choices to predict, its answers are written; use swarm-llm generate")
     files = sorted(file for file in (run / "best").iterdir() if file.is_file() and file.suffix != ".md")
     digests = {file.name: sample_digest(file) for file in files}
-    return _Asked(config, chosen, form, scoring, (base, adapter), {**about["fingerprints"], "best": digests})
+    return _Asked(config, chosen, form, scoring, (base, adapter), {**about.fingerprints, "best": digests})
 
 
-def _form(run: Path, about: Mapping[str, Any], config: SearchConfig, task: str) -> Form | None:
+def _form(about: About, task: str) -> Form | None:
     """The form of a task's questions, from ``run.json``; of a run that has none there, from the task itself."""
-    if "forms" in about:
-        stored = about["forms"].get(task)
-        return None if stored is None else form_from(stored, str(run / "run.json"))
-    tasks, _ = load_split(config)
+    if about.forms is not None:
+        return about.forms.get(task)
+    tasks, _ = load_split(about.config)
     return form_of(tasks[task]) if task in tasks else None
 
 

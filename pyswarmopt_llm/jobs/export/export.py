@@ -10,7 +10,8 @@ from pathlib import Path
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.paths import user_path
-from pyswarmopt_llm.evaluation.run_files import read_about, read_result, stored_config
+from pyswarmopt_llm.evaluation.result import read_result
+from pyswarmopt_llm.evaluation.run_files import read_about
 from pyswarmopt_llm.jobs.export.gguf_file import Layout, write_lora
 from pyswarmopt_llm.jobs.export.modelfile import chat_format, modelfile
 from pyswarmopt_llm.jobs.export.parents import parents_of
@@ -22,8 +23,8 @@ from pyswarmopt_llm.models.embedded import source_gguf
 from pyswarmopt_llm.models.engines.tokenizing import leading_specials
 from pyswarmopt_llm.models.files import atomic_directory, check_free
 from pyswarmopt_llm.models.full_model import write_model
-from pyswarmopt_llm.reporting.card import model_card
-from pyswarmopt_llm.reporting.front_matter import Form
+from pyswarmopt_llm.reporting.report.card import model_card
+from pyswarmopt_llm.reporting.report.front_matter import Form
 
 MODELFILE = "Modelfile"
 ADAPTER_FILE = "adapter.gguf"
@@ -139,7 +140,7 @@ def _card(run: Path, adapter: bool, form: Form, truncation: str) -> str:
         form = replace(form, sentence=" ".join(part for part in (form.sentence, truncation) if part))
     else:  # a mixture of whole models
         form = replace(form, tags=tuple(tag for tag in form.tags if tag != "lora"), sentence="")
-    return model_card(about, result, parents_of(stored_config(run, about)), form)
+    return model_card(about, result, parents_of(about.config), form)
 
 
 # Formats

@@ -13,7 +13,7 @@ from pyswarmopt_llm.common.files import regular
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.files import local_directory
-from pyswarmopt_llm.reporting.front_matter import Parent
+from pyswarmopt_llm.reporting.report.front_matter import Parent
 
 
 def parents_of(config: SearchConfig) -> list[Parent]:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import interval
-from pyswarmopt_llm.evaluation.run_files import read_about, read_result, stored_config
+from pyswarmopt_llm.evaluation.result import RunResult, read_result
+from pyswarmopt_llm.evaluation.run_files import read_about
 from pyswarmopt_llm.jobs.export.source import Source
 from pyswarmopt_llm.metrics.external.permission import runs_code
 from pyswarmopt_llm.metrics.objectives import find_metrics, load_split, task_print
 from pyswarmopt_llm.models.adapters.truncate import truncate_low_rank
 from pyswarmopt_llm.models.engines.load import load_engine
+from pyswarmopt_llm.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ def rescored(source: Source) -> tuple[tuple[Rescored, ...], tuple[str, ...]]:
     """
     if source.run is None:
         return (), ()
-    about, result = read_about(source.run), read_result(source.run) or {}
-    config = stored_config(source.run, about)
+    about, result = read_about(source.run), read_result(source.run)
+    config = about.config
     again = "not scored again; use swarm-llm eval"
     if code := [value for field, value in runs_code(config) if field != "workers"]:
         return (), (f"{code[0]} is code: {again}",)
@@ -64,25 +65,25 @@ def rescored(source: Source) -> tuple[tuple[Rescored, ...], tuple[str, ...]]:
         tasks = {name: task for name, task in load_split(config)[0].items() if task.test}
     except UserError as error:  # its file was moved since
         return (), (f"{error.text}: {again}",)
-    stored = about["fingerprints"].get("tasks", {})
+    stored = about.fingerprints.get("tasks", {})
     tasks = {name: task for name, task in tasks.items() if task_print(task) == stored.get(name)}
-    if not tasks:
+    if not tasks or result is None:
         return (), (f"no test items, or not those of the run any more: {again}",)
     return tuple(_scores(source, config, tasks, result)), ()
 
 
-def _scores(
-    source: Source, config: SearchConfig, tasks: Mapping[str, Any], result: Mapping[str, Any]
-) -> list[Rescored]:
+def _scores(source: Source, config: SearchConfig, tasks: Mapping[str, Task], result: RunResult) -> list[Rescored]:
     metrics = find_metrics(tasks, config.metrics, device=config.device, new_tokens=config.max_new_tokens)
     engine = load_engine(source.base, config.dtype, config.device, config.threads, config.batch_tokens)
     engine.load(Patch(low_rank=source.changes))
     found = []
     for name, task in tasks.items():
-        known = result.get("tasks", {}).get(name, result)
-        utility = metrics[name].build(task.test, known["scoring"], engine.chat, task.prompt)
+        known = result.task(name)
+        if known.answer_format is None:
+            continue
+        utility = metrics[name].build(task.test, known.answer_format, engine.chat, task.prompt)
         score = utility(engine)
-        found.append(Rescored(name, score.value, interval(score.per_item), known.get("best_test"), score.n))
+        found.append(Rescored(name, score.value, interval(score.per_item), known.best_test, score.n))
     return found
 
 

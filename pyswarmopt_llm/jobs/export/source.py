@@ -92,7 +92,7 @@ def _checked(source: str, base: BaseModel, adapter: str | None, run: Path | None
     refuse_quantised(base)
     if adapter is None:
         return Source(base, None, {}, run)
-    if run is not None and read_about(run)["fingerprints"].get("base") != base.fingerprint:
+    if run is not None and read_about(run).fingerprints.get("base") != base.fingerprint:
         raise UserError(f"{source}: the base {base.spec} is not the one of the run any more; put it back")
     report = inspect_experts([adapter], base)
     report.require("delta")

@@ -16,10 +16,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.files.regular import write_text
 from pyswarmopt_llm.common.interfaces import Patch, Score, Space
 from pyswarmopt_llm.common.statistics import compare_paired, paired, score_interval
-from pyswarmopt_llm.evaluation.record import CANDIDATES, Packed, Row, RunResult, pack
+from pyswarmopt_llm.evaluation.record import CANDIDATES, Packed, Row, pack
+from pyswarmopt_llm.evaluation.result import (
+    ExpertScores,
+    FunctionScore,
+    JudgeUse,
+    RunResult,
+    TaskResult,
+    WorkerUse,
+)
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.rivals import BASE, Rival, entries
@@ -60,64 +69,55 @@ def finish(
     """
     space, mixture = chosen.space or job.space, chosen if training is None else training.before
     files, cut = _write_best(job, run, chosen)
-    values = values_on_dev(job, singles)
-    single, second = ranked(values)[:2]
+    on_dev = values_on_dev(job, singles)
+    single, second = ranked(on_dev)[:2]
     # As files, on new questions; what was trained on dev stays out of the scores on dev.
     best = replace(files, held_out=space.realise(chosen.position).held_out)
     scores = _closing_scores(job, best, chosen, training, (single, singles[single]), scorings)
     _keep_replies(job, run, best, single, rivals, scores, scorings)
-    result = _scored(job, scores)
-    result = _beside(result, job, rivals, scores, kept=chosen is not mixture)
-    result = _counted(result, job, run, training)
-    own = mixture.space or job.space
-    result = replace(
-        result,
+    mixed, metrics = mixture.space or job.space, job.objectives.metrics
+    items = sum(row.n for row in run.rows)
+    totals = {place: job.objectives.combine(list(tasks.values())) for place, tasks in scores.items()}
+    values: dict[str, Any] = {_key(place): total.value for place, total in totals.items()}
+    result = RunResult(
+        **values,
         best_single=job.space.expert_names[single],
-        truncation={**cut, "dev_before": chosen.value} if cut else None,
+        intervals={_key(place): score_interval(total, len(scores[place])) for place, total in totals.items()},
+        stderr={_key(place): None if math.isnan(total.stderr) else total.stderr for place, total in totals.items()},
+        paired=paired(scores),
         paired_training=None if training is None else paired(scores, "trained", "mixture"),
-        experts=_experts(job.space.expert_names, values, singles, single, second),
-        trained=None if training is None else chosen is training.after,
-        coefficients=dict(zip(own.expert_names, own.coefficients(mixture.position).tolist(), strict=True)),
-        graph=job.kind.in_words(files, space.expert_names),
-        peak_memory_bytes=peak_memory() + workers_memory,
-        scoring=_one(scorings),
-        confirm=chosen.confirm,
         tasks=_by_task(job, scores, scorings),
-        notes=list({**job.task_notes, **run.about.get("notes", {})}.values()),
+        metrics={name: metric.name for name, metric in metrics.items()},
+        named=_named(scores),
+        own_scores=_own_scores(job, scores["best", "dev"]),
+        outcomes=_outcomes(scores) or None,
+        rivals=entries(rivals, scores, job.objectives.combine, chosen is not mixture),
+        passes_rivals=sum(rival.passes for rival in rivals) if rivals else None,
+        seconds_rivals=round(sum(rival.seconds for rival in rivals), 3) if rivals else None,
+        experts=_experts(job.space.expert_names, on_dev, singles, single, second),
+        trained=None if training is None else chosen is training.after,
+        coefficients=dict(zip(mixed.expert_names, mixed.coefficients(mixture.position).tolist(), strict=True)),
+        space=job.kind.name,
+        graph=job.kind.in_words(files, space.expert_names),
+        truncation={**cut, "dev_before": chosen.value} if cut else None,
+        confirm=chosen.confirm,
+        scoring=_one(scorings),
+        evaluations=sum(row.phase in CANDIDATES for row in run.rows),
+        passes=items + (0 if training is None else cross_fitting_passes(job.dev_items)),
+        item_evaluations=items,
+        # Functions and harness tasks are always scored whole.
+        items_saved=0.0 if job.objectives.externals else _items_saved(run.rows, job.dev_items),
+        seconds=0.0,
+        seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
+        peak_memory_bytes=peak_memory() + workers_memory,
+        stop={},
+        workers=None if job.workers.alone else WorkerUse(job.config.workers, run.failures),
+        judge={m.name: typed(m.usage(), JudgeUse) for m in metrics.values() if m.usage is not None},
+        notes=list({**job.task_notes, **run.about.notes}.values()),
     )
     if not cut and result.best_dev != chosen.value:
         log.warning("best/ scores %s, the search saw %s", result.best_dev, chosen.value)
     return result
-
-
-def _scored(job: Job, scores: Scores) -> RunResult:
-    """What the scores say: each contestant's score over all tasks, and the best beside the others."""
-    combine = job.objectives.combine
-    totals = {place: combine(list(tasks.values())) for place, tasks in scores.items()}
-
-    def value(label: str, split: str) -> float | None:
-        return totals[label, split].value if (label, split) in totals else None
-
-    return RunResult(
-        space=job.kind.name,
-        best_dev=totals["best", "dev"].value,
-        best_test=value("best", "test"),
-        best_single_dev=totals["best_single", "dev"].value,
-        best_single_test=value("best_single", "test"),
-        mixture_dev=value("mixture", "dev"),
-        mixture_test=value("mixture", "test"),
-        trained_dev=value("trained", "dev"),
-        trained_test=value("trained", "test"),
-        uniform_dev=value("uniform", "dev"),
-        uniform_test=value("uniform", "test"),
-        intervals={_key(place): score_interval(total, len(scores[place])) for place, total in totals.items()},
-        stderr={_key(place): None if math.isnan(total.stderr) else total.stderr for place, total in totals.items()},
-        metrics={name: metric.name for name, metric in job.objectives.metrics.items()},
-        outcomes=_outcomes(scores) or None,
-        paired=paired(scores),
-        own_scores=_own_scores(job, scores["best", "dev"]) or None,
-        named=_named(scores) or None,
-    )
 
 
 def _keep_replies(
@@ -137,34 +137,6 @@ def _keep_replies(
     save_replies(job, run, models, scores["best_single", "dev"], scores["best", "dev"], scorings)
 
 
-def _beside(result: RunResult, job: Job, rivals: Sequence[Rival], scores: Scores, kept: bool) -> RunResult:
-    """The result with its rivals, if there are any; `kept`: what was trained on dev is handed over."""
-    if not rivals:
-        return result
-    return replace(
-        result,
-        rivals=entries(rivals, scores, job.objectives.combine, kept) or None,
-        passes_rivals=sum(rival.passes for rival in rivals),
-        seconds_rivals=round(sum(rival.seconds for rival in rivals), 3),
-    )
-
-
-def _counted(result: RunResult, job: Job, run: Run, training: Training | None) -> RunResult:
-    """The result with what it took."""
-    items = sum(row.n for row in run.rows)
-    return replace(
-        result,
-        evaluations=sum(row.phase in CANDIDATES for row in run.rows),
-        passes=items + (0 if training is None else cross_fitting_passes(job.dev_items)),
-        item_evaluations=items,
-        # Functions and harness tasks are always scored whole.
-        items_saved=0.0 if job.objectives.externals else _items_saved(run.rows, job.dev_items),
-        seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
-        workers=_workers(job, run),
-        judge={m.name: m.usage() for m in job.objectives.metrics.values() if m.usage is not None} or None,
-    )
-
-
 def _key(place: tuple[str, str]) -> str:
     """A contestant on a split, as ``result.json`` calls it: LABEL_SPLIT."""
     return "_".join(place)
@@ -173,19 +145,19 @@ def _key(place: tuple[str, str]) -> str:
 def publish(job: Job, run: Run, result: RunResult) -> dict[str, Any]:
     """Write card and report first, ``result.json`` last: where it is, everything is. Returns its content."""
     from pyswarmopt_llm.jobs.export.parents import parents_of
-    from pyswarmopt_llm.reporting.card import model_card
-    from pyswarmopt_llm.reporting.front_matter import licence_conflict
+    from pyswarmopt_llm.reporting.report.card import model_card
+    from pyswarmopt_llm.reporting.report.front_matter import licence_conflict
     from pyswarmopt_llm.reporting.report.report import render_report
 
-    found = result.to_json()
     parents = parents_of(job.config) if job.kind.library else []
     if conflict := licence_conflict(parents):
         log.warning(conflict)
-    write_text(run.path / "best" / "README.md", model_card(run.about, found, parents))
-    page = render_report(run.about, found, run.rows, job.tasks, read_replies(run))
+    write_text(run.path / "best" / "README.md", model_card(run.about, result, parents))
+    page = render_report(run.about, result, run.rows, job.tasks, read_replies(run))
     write_text(run.path / "report.html", page)
-    run.finish(found)
-    return found
+    content = result.to_json()
+    run.finish(content)
+    return content
 
 
 def _write_best(job: Job, run: Run, chosen: Choice) -> tuple[Patch, dict[str, float]]:
@@ -211,86 +183,76 @@ def _closing_scores(
 ) -> Scores:
     """Best, best single expert, the mixture before or after training, and the experts' average, on dev and test."""
     vertices, (number, of_single) = job.space.vertices(), single
-    contestants, known = {"best": best, "best_single": job.space.realise(vertices[number])}, {"best_single": of_single}
+    contestants = {"best": best, "best_single": job.space.realise(vertices[number])}
+    scores: Scores = {("best_single", "dev"): of_single}  # what the search has scored already
     if training is not None:
         trained = chosen is training.after
         other = training.before if trained else training.after
         label, row = ("mixture", training.rows[0]) if trained else ("trained", training.rows[1])
         contestants[label] = (other.space or job.space).realise(other.position)
-        known[label] = {name: row.score(name) for name in job.objectives.names}
+        scores[label, "dev"] = {name: row.score(name) for name in job.objectives.names}
     if job.kind.averages:
         contestants["uniform"] = job.space.realise(vertices.mean(0))
     utilities = {split: job.utilities(split, scorings) for split in ("dev", "test")}
-    found: Scores = {}
     for label, patch in contestants.items():
-        if label in known:
-            found[label, "dev"] = known[label]  # the search has scored it already
         job.engine.load(patch)
         for split, tasks in utilities.items():
-            if tasks and (label, split) not in found:
-                found[label, split] = {name: utility(job.engine) for name, utility in tasks.items()}
+            if tasks and (label, split) not in scores:
+                scores[label, split] = {name: utility(job.engine) for name, utility in tasks.items()}
     if training is not None:
         same = "trained" if trained else "mixture"  # as the best
-        found |= {(same, split): scores for (label, split), scores in found.items() if label == "best"}
-    return found
+        scores |= {(same, split): tasks for (label, split), tasks in scores.items() if label == "best"}
+    return scores
 
 
 def _experts(
     names: Sequence[str], values: Sequence[float], singles: Sequence[Mapping[str, Score]], best: int, second: int
-) -> dict[str, Any]:
+) -> ExpertScores:
     """The given experts on dev: scores, share of items on which they differ, the best against the second."""
-    found: dict[str, Any] = {"dev": dict(zip(names, values, strict=False)), "second": names[second]}
-    items = [[value for score in scores.values() for value in score.per_item] for scores in singles]
+    scores = ExpertScores(dict(zip(names, values, strict=False)), names[second])
+    items = [[value for score in of_expert.values() for value in score.per_item] for of_expert in singles]
     if len({*map(len, items)}) > 1 or len(items[0]) < 2:
-        return found
+        return scores
     differ = float(np.mean(np.ptp(np.array(items), axis=0) > 0))
-    return {**found, "differ": differ, "ahead": compare_paired(items[best], items[second]).record()}
+    return replace(scores, differ=differ, ahead=compare_paired(items[best], items[second]))
 
 
 def _outcomes(scores: Scores) -> dict[str, dict[str, Packed]]:
     """Model -> task -> the scores of its test items."""
     return {
-        label: {name: pack(score.per_item) for name, score in found.items()}
-        for (label, split), found in scores.items()
+        label: {name: pack(score.per_item) for name, score in tasks.items()}
+        for (label, split), tasks in scores.items()
         if split == "test"
     }
 
 
-def _by_task(job: Job, scores: Scores, scorings: Mapping[str, Scoring]) -> dict[str, dict[str, Any]] | None:
-    """Each task's own values, where there are several."""
+def _by_task(job: Job, scores: Scores, scorings: Mapping[str, Scoring]) -> dict[str, TaskResult]:
+    """Each task's own scores, where there are several."""
     names = job.objectives.names
-    if len(names) == 1:
-        return None
     return {
-        name: {_key(place): tasks[name].value for place, tasks in scores.items() if name in tasks}
-        | {"scoring": scorings.get(name, "own")}
-        for name in names
+        name: TaskResult(
+            **{_key(place): tasks[name].value for place, tasks in scores.items() if name in tasks},
+            scoring=scorings.get(name, "own"),
+        )
+        for name in (names if len(names) > 1 else ())
     }
 
 
-def _own_scores(job: Job, dev: Mapping[str, Score]) -> dict[str, dict[str, Any]]:
+def _own_scores(job: Job, dev: Mapping[str, Score]) -> dict[str, FunctionScore]:
     """Of each Python function: how many items it has, and whether some are held out."""
-    found = {}
-    for spec in job.config.utilities:
-        name = spec.partition(":")[2]
-        found[name] = {"items": len(dev[name].per_item), "held_out": job.objectives.externals[name].has_test}
-    return found
+    names = [spec.partition(":")[2] for spec in job.config.utilities]
+    externals = job.objectives.externals
+    return {name: FunctionScore(len(dev[name].per_item), externals[name].has_test) for name in names}
 
 
 def _named(scores: Scores) -> dict[str, dict[str, dict[str, float]]]:
     """Task -> model and split -> the named numbers of its score."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    named: dict[str, dict[str, dict[str, float]]] = {}
     for (label, split), tasks in scores.items():
         for name, score in tasks.items():
             if score.named:
-                found.setdefault(name, {})[f"{label}_{split}"] = dict(score.named)
-    return found
-
-
-def _workers(job: Job, run: Run) -> dict[str, Any] | None:
-    if job.workers.alone:
-        return None
-    return {"asked": job.config.workers, "failures": run.failures}
+                named.setdefault(name, {})[f"{label}_{split}"] = dict(score.named)
+    return named
 
 
 def _one(scorings: Mapping[str, Scoring]) -> str:

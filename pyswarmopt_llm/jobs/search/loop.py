@@ -37,8 +37,8 @@ from pyswarmopt_llm.jobs.search.written.same_score import check_unchanged
 from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.adapters.compatibility import ignored_in_words
+from pyswarmopt_llm.reporting.outcome import not_held_out
 from pyswarmopt_llm.reporting.summary import duration
-from pyswarmopt_llm.reporting.verdict import not_held_out
 from pyswarmopt_llm.tasks.tables.form import form_of
 
 
@@ -108,8 +108,8 @@ def resume(run: str | Path, on_event: OnEvent | None = None, allowed: Collection
             began.
     """
     opened = Run.open(user_path(run))
-    result = opened.result
-    if result is not None:
+    if (finished := opened.result) is not None:
+        result = finished.to_json()
         if on_event is not None:
             on_event(Event("done", {"result": result}))
         return SearchResult(opened.path, result)
@@ -183,8 +183,8 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
 
 def _notes(job: Job, run: Run) -> list[str]:
     """What to know at the start."""
-    config = replace(job.config, preset=run.about["config"].get("preset"))  # of a resumed run that which it began with
-    notes = [in_words(config, run.about.get("given", {}), job.dev_items), *job.task_notes.values()]
+    config = replace(job.config, preset=run.about.config.preset)  # of a resumed run that which it began with
+    notes = [in_words(config, run.about.given, job.dev_items), *job.task_notes.values()]
     notes += own_score(config)
     notes += [not_held_out(name) for name, external in job.objectives.externals.items() if not external.has_test]
     if config.particles is not None and config.population > config.particles:

@@ -24,6 +24,7 @@ from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.common.statistics import paired, score_interval
 from pyswarmopt_llm.evaluation.evaluator import own_values
 from pyswarmopt_llm.evaluation.record import Row, journal, pack
+from pyswarmopt_llm.evaluation.result import RivalScore
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.metrics.combine import Combine
@@ -177,7 +178,7 @@ def _row(name: str, split: str, scores: Mapping[str, Score], total: Score, secon
 
 def entries(
     rivals: Sequence[Rival], scores: Mapping[tuple[str, str], Mapping[str, Score]], combine: Combine, kept: bool
-) -> list[dict[str, Any]]:
+) -> list[RivalScore]:
     """The rivals for ``result.json``.
 
     Args:
@@ -185,31 +186,27 @@ def entries(
         scores: of the result and what the search trained: (``best`` or ``trained``, split) -> task -> score.
         combine: of the tasks' scores.
         kept: whether the result is what the search trained.
-
-    Returns:
-        Name, label, scores and intervals of each, and the paired difference on test of the result against it with
-        interval and p. `dev_of` says what a score on dev is of where it is not of unseen items: ``training`` items or
-        ``cross-fitting``. `row` names the model that it is, ``best`` or ``trained``, where the search trained the same.
     """
-    listed = []
+    scored = []
     for rival in rivals:
         splits = dict(rival.scores) or {split: scores["trained", split] for split in ("dev", "test")}
-        entry: dict[str, Any] = {"name": rival.name, "label": rival.label}
-        for split, tasks in splits.items():
-            total = combine(list(tasks.values()))
-            bounds = score_interval(total, len(tasks))
-            entry |= {split: total.value} | ({f"{split}_interval": list(bounds)} if bounds else {})
-        if rival.trained:
-            entry["dev_of"] = "cross-fitting" if rival.same else "training"
-        if rival.same:
-            entry["row"] = "best" if kept else "trained"
+        totals = {split: combine(list(tasks.values())) for split, tasks in splits.items()}
+        values: dict[str, Any] = {split: total.value for split, total in totals.items()}
+        values |= {f"{split}_interval": score_interval(total, len(splits[split])) for split, total in totals.items()}
+        entry = RivalScore(
+            rival.label,
+            name=rival.name,
+            dev_of=("cross-fitting" if rival.same else "training") if rival.trained else None,
+            row=("best" if kept else "trained") if rival.same else None,
+            **values,
+        )
         both = {("best", "test"): scores.get(("best", "test"), {}), (rival.name, "test"): splits.get("test", {})}
         against = difference(paired(both, "best", rival.name))
-        if against is not None and entry.get("row") != "best":
-            entry |= {"difference": against.mean, "interval": [against.low, against.high]}
-            entry |= {} if against.p_value is None else {"p": against.p_value}
-        listed.append(entry)
-    return listed
+        if against is not None and entry.row != "best":
+            interval = (against.low, against.high)
+            entry = replace(entry, difference=against.mean, interval=interval, p=against.p_value)
+        scored.append(entry)
+    return scored
 
 
 __all__ = ["FILE", "Rival", "entries", "planned_rivals", "score_rivals"]

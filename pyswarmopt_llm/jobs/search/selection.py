@@ -15,6 +15,7 @@ from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
 from pyswarmopt_llm.common.files.regular import write_json
 from pyswarmopt_llm.common.interfaces import Score, Space
 from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.result import Confirmed, Front, Leader
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.jobs.search.prepare import Job
@@ -86,7 +87,7 @@ class Choice:
 
     position: Tensor  # (D,)
     value: float  # on dev, as the search saw it
-    confirm: dict[str, Any] | None = None  # for ``result.json``; None without ``--confirm``
+    confirm: Confirmed | None = None  # for ``result.json``; None without ``--confirm``
     space: Space | None = None  # of the position; None: the job's
 
 
@@ -117,15 +118,12 @@ def choose(job: Job, archive: Archive, best: Point, fresh: Callable[[], Scorer])
     rows = fresh().in_full([candidate.position for candidate in candidates], 0)
     values = [row.value for row in rows]
     chosen = values.index(max(values))
-    confirm = {
-        "items": sum(map(len, job.objectives.fresh.values())),
-        "candidates": [{"dev": c.value, "fresh": value} for c, value in zip(candidates, values, strict=True)],
-        "chosen": chosen,
-    }
+    leaders = [Leader(candidate.value, value) for candidate, value in zip(candidates, values, strict=True)]
+    confirm = Confirmed(sum(map(len, job.objectives.fresh.values())), leaders, chosen)
     return Choice(candidates[chosen].position, candidates[chosen].value, confirm)
 
 
-def save_front(job: Job, run: Run, archive: Archive, chosen: Tensor) -> dict[str, Any]:
+def save_front(job: Job, run: Run, archive: Archive, chosen: Tensor) -> Front:
     """Write ``front/``: candidates that no other beats on all tasks, their values on dev, and a plot.
 
     Returns, for ``result.json``, folder and values of each saved point, and the size of the whole front.
@@ -148,4 +146,4 @@ def save_front(job: Job, run: Run, archive: Archive, chosen: Tensor) -> dict[str
     from pyswarmopt_llm.reporting.plots import plot_front
 
     plot_front(folder / "front.png", everything, [p["dev"] for p in points], dict(at.tasks) if at else None)
-    return {"points": points, "size": len(everything)}
+    return Front(points, len(everything))

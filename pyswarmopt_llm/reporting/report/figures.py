@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 480, 320  # units of the viewBox, in which text has the size of the page's
 _LEVELS = 5  # shades of a value
-_DECIMALS = re.compile(r"-?\d+\.\d+")
 _LABEL = 24  # characters of an expert's name
 _LINE_OF_TEXT = 16.0  # its height
 # matplotlib wants numbers and the page has variables: each colour is drawn as a placeholder and written as CSS.
@@ -32,6 +31,13 @@ _CSS = {f"#00000{1 + i}": f"var(--{name})" for i, name in enumerate(_VARIABLES)}
 _INK, _MUTED, _LINE, _FAINT, _ACCENT, _BAD, _PAPER = _CSS
 _SHADES = [f"#0000{10 + i}" for i in range(_LEVELS)]
 _CSS |= {s: f"color-mix(in srgb, var(--accent) {12 + 22 * i}%, var(--faint))" for i, s in enumerate(_SHADES)}
+_PAGE = {  # patterns in what matplotlib writes -> what the page has in their place
+    r"(?s)<(metadata|style)\b.*?</\1>": "",
+    r' xmlns(:xlink)?="[^"]*"': "",
+    r"xlink:href": "href",
+    r"(?<=\")font-size[^\"]*sans-serif; ": "",
+    **{f"(?<=: ){placeholder}": colour for placeholder, colour in _CSS.items()},
+}
 
 
 class Picture:
@@ -46,7 +52,6 @@ class Picture:
         self.axes = axes
         self.svg = Markup("")
         self._titles: dict[str, Sequence[str]] = {}
-        self._texts: list[str] = []
 
     def points(self, at: Floats, size: float, colour: str, titles: Sequence[str], **style: Any) -> None:
         """Points (N, 2) with a text each that a pointer on it shows."""
@@ -59,52 +64,22 @@ class Picture:
         self.axes.plot(at[:, 0], at[:, 1], color=colour, linewidth=width, clip_on=False, solid_joinstyle="round")
 
     def text(self, text: str, at: tuple[float, float], offset: tuple[float, float], **style: Any) -> None:
-        """A text beside a point. matplotlib sees a number for it, as names may hold what it takes for formulas."""
-        self._texts.append(text)
-        key = f"text {len(self._texts) - 1}"
-        self.axes.annotate(key, at, xytext=offset, textcoords="offset points", annotation_clip=False, **style)
+        """A text beside a point, as it is; XML has no control characters."""
+        plain = "".join(sign if sign.isprintable() else " " for sign in text)
+        style = {"xytext": offset, "textcoords": "offset points", "annotation_clip": False, **style}
+        self.axes.annotate(plain, at, parse_math=False, **style)
 
     def inline(self, source: str, title: str) -> Markup:
-        """SVG as matplotlib writes it, made small and fit for the page: no namespaces, styles or ids of its own."""
+        """SVG as matplotlib writes it, fit for the page: no namespaces, styles or ids of its own, CSS for colours."""
+        for pattern, text in _PAGE.items():
+            source = re.sub(pattern, text, source)
         root = ElementTree.fromstring(source)
-        for parent in root.iter():
-            parent.tag, parent.tail = _local(parent.tag), None
-            parent.text = self._named(parent.text or "") if parent.tag == "text" else None
-            parent.attrib = {_local(key): _small(key, value) for key, value in parent.attrib.items()}
-            for child in [child for child in parent if _local(child.tag) in ("metadata", "style")]:
-                parent.remove(child)
         for group in root.iter("g"):
-            self._collect(group)
-        for key in ("width", "height", "version"):
-            root.attrib.pop(key)
-        root.attrib |= {"role": "img", "aria-label": title}
+            titles = self._titles.get(group.attrib.pop("id", ""), ())
+            for point, words in zip(group.iter("use") if titles else (), titles, strict=False):
+                ElementTree.SubElement(point, "title").text = words
+        root.attrib = {"viewBox": root.attrib["viewBox"], "role": "img", "aria-label": title}
         return Markup(ElementTree.tostring(root, encoding="unicode"))
-
-    def _collect(self, group: ElementTree.Element) -> None:
-        """Give points their titles, and their style to the group that they share it in."""
-        titles = self._titles.get(group.attrib.pop("id", ""), ())
-        for point, words in zip(group.iter("use") if titles else (), titles, strict=False):
-            ElementTree.SubElement(point, "title").text = words
-            group.set("style", point.attrib.pop("style", ""))
-
-    def _named(self, text: str) -> str:
-        """The text that `text` wrote a number for."""
-        return self._texts[int(text[5:])] if text.startswith("text ") else text
-
-
-def _local(name: str) -> str:
-    """A name without its namespace."""
-    return name.rpartition("}")[2]
-
-
-def _small(key: str, value: str) -> str:
-    """The value of an attribute: coordinates with one decimal, styles in the page's colours and with its fonts."""
-    if key == "style":
-        rules = (rule.split(": ", 1) for rule in value.split("; ") if not rule.startswith("font"))
-        return "; ".join(f"{name}: {_CSS.get(colour, colour)}" for name, colour in rules)
-    if key in ("d", "x", "y", "transform"):
-        return " ".join(_DECIMALS.sub(lambda found: f"{float(found[0]):.1f}", value).split())
-    return value
 
 
 @contextmanager
@@ -205,8 +180,8 @@ def _name_lines(picture: Picture, references: Mapping[str, float]) -> None:
 def described(row: Row, swarm: Container[int]) -> str:
     """A row of the search in words; `swarm`: the numbers of the particles."""
     about = "" if row.complete else "about "
-    own = f"particle {row.particle}, iteration {row.iteration}"
-    return f"{own if row.particle in swarm else 'proposed by the item model'}: {about}{row.value:.3f}"
+    who = f"particle {row.particle}, iteration {row.iteration}"
+    return f"{who if row.particle in swarm else 'proposed by the item model'}: {about}{row.value:.3f}"
 
 
 def paths(rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row) -> tuple[Markup, str]:
@@ -235,10 +210,8 @@ def paths(rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row) -
         for shade, colour in enumerate(_SHADES):
             picture.points(flat.points[shades == shade], 6.5, colour, titles[shades == shade].tolist(), linewidths=0)
         picture.line(flat.points[by_particle[chosen.particle]], _ACCENT, 2)
-        hollow = {"edgecolors": _MUTED, "linewidths": 1.6}
-        picture.points(
-            flat.points[list(starts.values())], 6.5, _PAPER, [f"particle {one} starts here" for one in starts], **hollow
-        )
+        begun = [f"particle {particle} starts here" for particle in starts]
+        picture.points(flat.points[list(starts.values())], 6.5, _PAPER, begun, edgecolors=_MUTED, linewidths=1.6)
         picture.points(flat.experts, 9, _PAPER, names, marker="s", edgecolors=_INK, linewidths=1.6)
         result = [f"the result, {chosen.value:.3f} on dev"]
         picture.points(best, 18, _BAD, result, marker="*", edgecolors=_PAPER, linewidths=1)
@@ -254,7 +227,7 @@ def _label(picture: Picture, experts: Floats, weights: Mapping[str, float], best
     picture.axes.apply_aspect()
     spots = picture.axes.transData.transform(np.vstack([best, experts]))
     taken = [(x - 6, y - 8, x + 6, y + 8) for x, y in spots]
-    for i, (name, _) in sorted(enumerate(weights.items()), key=lambda one: -abs(one[1][1])):
+    for i, (name, _) in sorted(enumerate(weights.items()), key=lambda expert: -abs(expert[1][1])):
         (x, y), text = spots[i + 1], name if len(name) <= _LABEL else name[: _LABEL - 1] + "…"
         width = 7.9 * len(text)  # of an average character
         for side, left, offset in (("left", x + 9, 9), ("right", x - 9 - width, -9)):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.result import ModelScore, RunResult
 from pyswarmopt_llm.reporting.reading import best_row, expert_rows, searched, swarm_of
-from pyswarmopt_llm.reporting.summary import Interval, ScoreRow, folded, mixture_text, score_rows, score_text
+from pyswarmopt_llm.reporting.summary import Interval, mixture_text, score_text
 
-Json = Mapping[str, Any]
 WIDTH = 220.0  # of a drawing
 
 
@@ -62,25 +61,28 @@ def scale(values: Iterable[float], margin: float, width: float = WIDTH) -> Calla
         >>> x(0.5), x(0.7), x(0.9)
         (10.0, 50.0, 90.0)
     """
-    known = list(values)
-    low, span = min(known), (max(known) - min(known)) or 1.0
+    numbers = list(values)
+    low, span = min(numbers), (max(numbers) - min(numbers)) or 1.0
     return lambda value: round(margin + (value - low) / span * (width - 2 * margin), 1)
 
 
-def models(result: Json, whole: Sequence[Row]) -> list[Line]:
+def models(scores: Sequence[ModelScore], result: RunResult, whole: Sequence[Row]) -> list[Line]:
     """The result, its rivals, and every expert by its dev score; of these only the best have a test score."""
-    *others, handed_over = score_rows(result)
+    *others, handed_over = scores
     rows = [handed_over, *others]
-    names, scored = list(result["coefficients"]), {result["best_single"]}
+    names, scored = list(result.coefficients), {result.best_single}
     for row in sorted(expert_rows(whole, result), key=lambda row: -row.value):
         if names[row.particle] not in scored:
-            rows.append(ScoreRow(names[row.particle], row.value, _dev_interval(row)))
-    known = [bound for row in rows for pair in (row.dev_interval, row.test_interval) for bound in pair or ()]
-    x = scale(known + [value for row in rows for value in (row.dev, row.test) if value is not None], margin=6)
+            rows.append(ModelScore(names[row.particle], row.value, _dev_interval(row)))
+    numbers: list[float] = []
+    for model in rows:
+        numbers += [value for value in (model.dev, model.test) if value is not None]
+        numbers += [*(model.dev_interval or ()), *(model.test_interval or ())]
+    x = scale(numbers, margin=6)
     return [_model(row, x, row is handed_over) for row in rows]
 
 
-def _model(row: ScoreRow, x: Callable[[float], float], first: bool) -> Line:
+def _model(row: ModelScore, x: Callable[[float], float], first: bool) -> Line:
     cells, dots, spans = {}, [], []
     for split, value, bounds, style, y in (
         ("dev", row.dev, row.dev_interval, "hollow", 8.0),
@@ -102,29 +104,28 @@ def _dev_interval(row: Row) -> Interval | None:
     return interval(score.per_item) if len(score.per_item) == score.n > 1 else None
 
 
-def weights(coefficients: Mapping[str, float]) -> tuple[list[Line], float, list[str]]:
-    """The mixing weights as bars, the coordinate of zero, and the experts whose weight is too small to be shown."""
-    x = scale([0.0, *coefficients.values()], margin=2)
-    large, rest = folded(coefficients)
+def bars(weights: Sequence[tuple[str, float]]) -> tuple[list[Line], float]:
+    """The mixing weights as bars, and the coordinate of zero."""
+    x = scale([0.0, *(weight for _, weight in weights)], margin=2)
     lines = []
-    for name, weight in large:
+    for name, weight in weights:
         start, end = sorted((x(0), x(weight)))
         bar = Span(start, end, style="bar negative" if weight < 0 else "bar")
         lines.append(Line(name, {"weight": f"{weight:.2f}"}, spans=[bar]))
-    return lines, x(0), rest
+    return lines, x(0)
 
 
-def particles(rows: Sequence[Row], result: Json) -> list[Line]:
+def particles(rows: Sequence[Row], result: RunResult) -> list[Line]:
     """Where each particle started and the best that it found, the best first."""
     paths: dict[int, list[Row]] = {}
     for row in rows:
         paths.setdefault(row.particle, []).append(row)
     chosen, swarm = best_row(searched(rows), result).particle, swarm_of(rows)
-    found = {particle: max(path, key=lambda row: row.value) for particle, path in paths.items()}
-    x, names = scale([row.value for row in rows], margin=6), list(result["coefficients"])
+    bests = {particle: max(path, key=lambda row: row.value) for particle, path in paths.items()}
+    x, names = scale([row.value for row in rows], margin=6), list(result.coefficients)
     lines = []
-    for particle in sorted(paths, key=lambda p: (-found[p].value, p != chosen, p)):
-        start, best = paths[particle][0], found[particle]
+    for particle in sorted(paths, key=lambda p: (-bests[p].value, p != chosen, p)):
+        start, best = paths[particle][0], bests[particle]
         who, when = (str(particle), str(best.iteration)) if particle in swarm else ("proposed", "after the last")
         dots = [
             Dot(x(start.value), 12.0, f"start {start.value:.3f}", "hollow"),

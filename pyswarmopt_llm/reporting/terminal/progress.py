@@ -1,4 +1,4 @@
-"""Progress of a search: a live view on a terminal, plain lines elsewhere, JSON lines for programs."""
+"""Progress of a search: bars on a terminal, plain lines elsewhere, JSON lines for programs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.live import Live
-from rich.progress import Progress
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.reporting.terminal.live import LiveView, facts, pace, stop_words
 from pyswarmopt_llm.reporting.terminal.state import SearchState, phase_words
 
-_PER_SECOND = 4  # redraws of the live view
 _BRIEF = ("letter", "confirm", "trained")  # phases that are announced once
 
 
@@ -29,9 +27,8 @@ def headline(data: Mapping[str, Any]) -> str:
     details += [f"{data['workers']} workers"] if data.get("workers", "1") != "1" else []
     experts, particles = counted(len(data["experts"]), "expert"), counted(data["particles"], "particle")
     most = counted(data["evaluations_planned"], "evaluation")
-    return (
-        f"{data['run']}: {experts} on {', '.join(data['tasks'])}; {particles}, "
-        f"at most {most}{items}" + (f" ({', '.join(details)})" if details else "")
+    return f"{data['run']}: {experts} on {', '.join(data['tasks'])}; {particles}, at most {most}{items}" + (
+        f" ({', '.join(details)})" if details else ""
     )
 
 
@@ -40,7 +37,7 @@ def say(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-class Lines:
+class _Lines:
     """A listener that writes a line per iteration, for logs and pipes."""
 
     def __init__(self, console: Console) -> None:
@@ -50,36 +47,44 @@ class Lines:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
+        state, data = self._state, event.data
         # A resumed run repeats the iterations of its journal, which have been shown before.
-        known = event.kind == "iteration" and event.data["iteration"] <= self._state.completed
-        self._state.add(event)
-        if event.kind == "note":
-            say(self._console, str(event.data["text"]))
-        elif event.kind == "start":
-            say(self._console, headline(event.data))
-        elif event.kind == "trial" and event.data["phase"] in _BRIEF:
-            if event.data["phase"] != self._trial:
-                self._trial = event.data["phase"]
-                each = f": {counted(len(self._state.experts), 'expert')} on {counted(event.data['n'], 'item')} each"
+        repeated = event.kind == "iteration" and data["iteration"] <= state.completed
+        state.add(event)
+        if event.kind == "trial" and data["phase"] in _BRIEF:
+            if data["phase"] != self._trial:
+                self._trial = data["phase"]
+                each = f": {counted(len(state.experts), 'expert')} on {counted(data['n'], 'item')} each"
                 say(self._console, phase_words(self._trial) + (each if self._trial == "letter" else ""))
         elif event.kind in ("trial", "closing"):
-            say(self._console, self._state.phase)
-        elif event.kind == "iteration" and not known:
-            say(self._console, ", ".join([*facts(self._state), *pace(self._state), *stop_words(self._state)]))
+            say(self._console, state.phase)
+        elif event.kind == "iteration" and not repeated:
+            say(self._console, ", ".join([*state.facts, *state.pace, *state.time_left, *state.stop_words]))
 
 
-@contextmanager
-def _live(console: Console) -> Iterator[OnEvent]:
-    state = SearchState()
-    view = LiveView(state)
-    with Live(view, console=console, refresh_per_second=_PER_SECOND) as live:
+class _Bars:
+    """A listener that draws a bar of the evaluations and one of each stop rule."""
 
-        def on_event(event: Event) -> None:
-            state.add(event)
-            if event.kind == "note":
-                say(live.console, str(event.data["text"]))
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._state = SearchState()
 
-        yield on_event
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        state = self._state
+        state.add(event)
+        words = state.phase or ", ".join([*state.facts, *state.pace])
+        lines: list[tuple[str, float, float]] = [(words, state.done, state.done + state.left)]
+        if not state.over:
+            stops = zip(state.stop_words, state.stops, strict=True)
+            lines += [(text, min(used, limit), limit) for text, (_, used, limit) in stops]
+        for task in self._bars.task_ids[len(lines) :]:
+            self._bars.remove_task(task)
+        for _ in lines[len(self._bars.task_ids) :]:
+            self._bars.add_task("", total=None, left="")
+        self._bars.update(self._bars.task_ids[0], left="".join(state.time_left))
+        for task, (text, done, total) in zip(self._bars.task_ids, lines, strict=True):
+            self._bars.update(task, description=text, completed=done, total=total or None)
 
 
 def json_lines(out: TextIO) -> OnEvent:
@@ -103,16 +108,29 @@ def progress(console: Console) -> Iterator[OnEvent]:
     """Show the progress of a search.
 
     Args:
-        console: a terminal gets a live view, anything else plain lines.
+        console: a terminal gets bars, anything else plain lines.
 
     Yields:
         The listener for `pyswarmopt_llm.jobs.search.loop.search`.
     """
-    if console.is_terminal:
-        with _live(console) as on_event:
-            yield on_event
-    else:
-        yield Lines(console)
+    with Progress(
+        BarColumn(10, complete_style="cyan", finished_style="cyan"),
+        TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
+        TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True)),
+        console=console,
+        expand=True,
+        disable=not console.is_terminal,
+    ) as bars:
+        show = _Bars(bars) if console.is_terminal else _Lines(console)
+
+        def on_event(event: Event) -> None:
+            show(event)
+            if event.kind == "note":
+                say(console, str(event.data["text"]))
+            elif event.kind == "start":
+                say(console, headline(event.data))
+
+        yield on_event
 
 
 @contextmanager

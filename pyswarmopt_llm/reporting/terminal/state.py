@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.reporting.summary import duration
+from pyswarmopt_llm.reporting.summary import duration, score_text
 
 # Enough evaluations to smooth their times, few enough to follow a machine that gets slower.
 WINDOW = 20
@@ -18,6 +18,16 @@ _PHASES = {
     "confirm": "scoring the leaders again",
     "trained": "scoring what was trained",
     "weights": "optimizing the weights of the models",
+}
+
+
+_RULES = {
+    "max_iter": "iterations",
+    "patience": "without a new best",
+    "max_evals": "evaluations",
+    "proposals": "proposals",
+    "budget_items": "items",
+    "budget_minutes": "minutes",
 }
 
 
@@ -35,8 +45,7 @@ class SearchState:
     """What is known of a search from its events so far.
 
     Attributes:
-        run: the run directory, as the search was given it.
-        tasks, experts: their names.
+        experts: their names.
         particles: population of the swarm.
         limits: what ends the search (see `SearchConfig.limits`).
         phase: current step outside the search loop, in words; "" during the search.
@@ -47,36 +56,32 @@ class SearchState:
         single: the best expert so far and its value.
         proposed: proposals of a screened search's item model evaluated after the last iteration; the journal
             counts them as one more iteration, with particle numbers after those of the swarm.
-        values: iteration -> particle -> value.
         done, left: evaluations so far, and left at most.
         items, seconds: scored and spent so far, including a replayed journal.
 
     Example:
         >>> state = SearchState()
-        >>> state.add(Event("start", {"run": "r", "experts": ["x"], "tasks": ["t"], "particles": 2,
-        ...                           "limits": {"max_iter": 1}, "evaluations_planned": 4}))
+        >>> state.add(Event("start", {"experts": ["x"], "particles": 2, "limits": {"max_iter": 1},
+        ...                           "evaluations_planned": 4}))
         >>> state.add(Event("evaluation", {"iteration": 0, "particle": 0, "value": 0.5, "n": 8, "seconds": 2.0,
         ...                                "best": 0.5, "evaluations": 1, "evaluations_left": 3}))
-        >>> state.items_per_second, state.seconds_left, state.best
-        (4.0, 6.0, 0.5)
+        >>> state.items_per_second, state.seconds_left, state.best, state.stop_words
+        (4.0, 6.0, 0.5, ['0 of 1 iterations'])
     """
 
     def __init__(self) -> None:
-        self._begin()
+        self._begin({"experts": (), "particles": 0, "limits": {}, "evaluations_planned": 0})
 
-    def _begin(self) -> None:
-        self.run = ""
-        self.tasks: tuple[str, ...] = ()
-        self.experts: tuple[str, ...] = ()
-        self.particles = 0
-        self.limits: Mapping[str, float] = {}
+    def _begin(self, data: Mapping[str, Any]) -> None:
+        self.experts: Sequence[str] = data["experts"]
+        self.particles: int = data["particles"]
+        self.limits: Mapping[str, float] = data["limits"]
         self.phase, self.over = "getting ready", False
         self.iteration, self.completed = 0, -1
         self.best: float | None = None
         self.single: tuple[str, float] | None = None
         self.proposed = 0
-        self.values: dict[int, dict[int, float]] = {}
-        self.done, self.left = 0, 0
+        self.done, self.left = 0, int(data["evaluations_planned"])
         self.items, self.seconds = 0, 0.0
         self._improved = 0  # the iteration of the latest new best
         self._trials: Counter[str] = Counter()
@@ -86,9 +91,7 @@ class SearchState:
         """Update the state by one event."""
         data = event.data
         if event.kind == "start":
-            self._begin()  # a grid has one search after the other
-            self.run, self.tasks, self.experts = data["run"], tuple(data["tasks"]), tuple(data["experts"])
-            self.particles, self.limits, self.left = data["particles"], data["limits"], data["evaluations_planned"]
+            self._begin(data)  # a grid has one search after the other
         elif event.kind in ("evaluation", "replayed"):
             self._evaluated(data)
         elif event.kind == "iteration":
@@ -121,7 +124,6 @@ class SearchState:
             self._improved = self._improved if proposed else iteration
         if iteration == 0 and particle < len(self.experts) and (self.single is None or value > self.single[1]):
             self.single = self.experts[particle], value
-        self.values.setdefault(iteration, {})[particle] = value
         self.done, self.left = data["evaluations"], data["evaluations_left"]
         self.items += data["n"]
         self.seconds += data["seconds"]
@@ -160,3 +162,45 @@ class SearchState:
             "budget_minutes": self.seconds / 60,
         }
         return [(name, used[name], limit) for name, limit in self.limits.items()]
+
+    @property
+    def stop_words(self) -> list[str]:
+        """How much of each stop rule is used up, in words."""
+        return [f"{_count(used)} of {_count(limit)} {_RULES[name]}" for name, used, limit in self.stops]
+
+    @property
+    def facts(self) -> list[str]:
+        """Iteration and best scores, a few words each."""
+        limit = f"/{self.limits['max_iter']:g}" if "max_iter" in self.limits else ""
+        words = [] if "proposals" in self.limits else [f"iteration {self.iteration}{limit}"]
+        if self.proposed:
+            words.append(f"{self.proposed} proposed by the item model")
+        words.append(f"best dev {score_text(self.best)}")
+        if self.single is not None:
+            words.append(f"best expert {score_text(self.single[1])} ({self.single[0]})")
+        return words
+
+    @property
+    def pace(self) -> list[str]:
+        """Evaluations done and left, and speed."""
+        speed = self.items_per_second
+        words = [f"{self.done} evaluated" + (f", at most {self.left} left" if self.left and not self.over else "")]
+        if speed is not None:
+            words.append(f"{speed:,.0f} items/s" if speed >= 100 else f"{speed:.3g} items/s")
+        return words
+
+    @property
+    def time_left(self) -> list[str]:
+        """The upper bound of the time left, where there is one."""
+        left = self.seconds_left
+        return [f"at most {duration(left)} left"] if left and not self.over else []
+
+
+def _count(number: float) -> str:
+    """A whole number in full, with commas; minutes with three digits.
+
+    Example:
+        >>> _count(4000.0), _count(0.12345)
+        ('4,000', '0.123')
+    """
+    return f"{number:,.0f}" if number == int(number) else f"{number:.3g}"

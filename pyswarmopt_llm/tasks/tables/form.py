@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.tasks.formats import csv_record, letter_columns
 from pyswarmopt_llm.tasks.items import parse_item
 from pyswarmopt_llm.tasks.prompts import placeholders
@@ -43,9 +42,6 @@ class Form:
         return asdict(self)
 
 
-SHAPE = {"column": str, "choices": dict[str, str] | None, "prompt": str | None, "example": str}
-
-
 def form_of(task: Task) -> Form | None:
     """The form of a task's questions; None where answers are written.
 
@@ -62,17 +58,6 @@ def form_of(task: Task) -> Form | None:
     column = "prompt" if items[0].plain else task.column
     example = " ".join(task.dev[0].question.split()) if task.dev else ""
     return Form(column, choices if same else None, task.prompt, example if len(example) <= _LONGEST else "")
-
-
-def form_from(stored: Mapping[str, Any], where: str) -> Form:
-    """The form that a run wrote down.
-
-    Raises:
-        UserError: it is damaged.
-    """
-    if not all(name in stored and fits(stored[name], hint) for name, hint in SHAPE.items()):
-        raise UserError(f"{where}: the form of its questions is damaged; restore the file")
-    return Form(**{name: stored[name] for name in SHAPE})
 
 
 def new_items(form: Form, rows: Rows, names: Sequence[str], path: Path, specs: Sequence[str] = ()) -> list[Item]:

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import GROUPS, Option, check_options, options_of
 from pyswarmopt_llm.evaluation.run_directory import about_run
-from pyswarmopt_llm.reporting.card import command_line
+from pyswarmopt_llm.reporting.commands import command_line
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def test_messages_call_options_as_they_are_typed_where_they_are_typed() -> None:
 def test_every_option_of_a_configuration_is_typed_as_the_model_card_writes_it(call: Callable[..., Any]) -> None:
     """The command of a card, run again, is the same configuration."""
     config = SearchConfig("B", ("x", "y"), ("t", "u"), "r", metrics=("f1",), settings=("inertia=0.1",), no_rivals=True)
-    program, _, *words = command_line(json.loads(json.dumps(asdict(config)))).split()
+    program, _, *words = command_line(config).split()
     (read,), _ = call("search", *words)
     assert program == "swarm-llm" and read == Longer(**asdict(config))
 

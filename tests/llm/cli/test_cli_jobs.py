@@ -14,8 +14,10 @@ import pytest
 
 from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.cli.runs.demo import EMBEDDED, demo_base, demo_experts, free_directory
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
+from pyswarmopt_llm.evaluation.run_files import About
 from pyswarmopt_llm.models.embedded import MODELS, embedded_model
 
 RESULT: dict[str, Any] = {
@@ -63,8 +65,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
 @pytest.fixture(autouse=True)
 def run_of_a_stub(monkeypatch: pytest.MonkeyPatch) -> None:
     """The searches here write no run.json, in which the configuration is."""
-    config = {"base": "B", "experts": ["dates", "graph"], "tasks": ["t"], "space": "delta"}
-    monkeypatch.setattr("pyswarmopt_llm.cli.runs.running.read_about", lambda run: {"config": config})
+    config = SearchConfig("B", ("dates", "graph"), ("t",), "", space="delta")
+    monkeypatch.setattr("pyswarmopt_llm.cli.runs.running.read_about", lambda run: About(config, {}))
 
 
 def note(text: str) -> Event:
@@ -92,9 +94,7 @@ def test_search_shows_progress_on_stderr_and_the_result_on_stdout(
     assert "runs/a/best" in captured.out
 
 
-def test_json_prints_the_result_and_nothing_else(
-    install: Install, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_json_prints_the_result_and_nothing_else(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
     install(search=lambda config, on_event: finished(config.out))
     assert run(*SEARCH, "runs/a", "--json") == 0
     assert json.loads(capsys.readouterr().out) == RESULT

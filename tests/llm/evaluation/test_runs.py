@@ -18,6 +18,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import write_json
 from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_directory import Checkpoint, Run, about_run, check_new, position_key
 
 CONFIG = SearchConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="r", seed=5, space="delta", dev=7)
@@ -62,7 +63,7 @@ def test_a_run_is_read_back_as_it_was_created(tmp_path: Path) -> None:
     new_run(tmp_path / "deep" / "r")
     run = Run.open(tmp_path / "deep" / "r")
     assert run.config == CONFIG
-    assert run.about["versions"] == {"torch": "0"} and run.about["seeds"] == {"search": 5}
+    assert run.about.versions == {"torch": "0"} and run.about.seeds == {"search": 5}
     assert run.rows == [] and run.result is None
     assert sorted(os.listdir(run.path)) == ["checkpoint", "run.json"]
 
@@ -206,7 +207,7 @@ def test_a_result_counts_only_with_its_adapter(tmp_path: Path) -> None:
     run.finish(RESULT)
     assert run.result is None
     (run.path / "best").mkdir()
-    assert run.result == RESULT
+    assert run.result == RunResult.from_json(RESULT)
     (run.path / "result.json").write_text("{")
     with pytest.raises(UserError, match=r"result\.json: damaged.*remove it and resume"):
         _ = run.result

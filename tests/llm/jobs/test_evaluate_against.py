@@ -10,7 +10,7 @@ import pytest
 from search_helpers import Json, louder, questions, small, swarm_llm, write_task
 
 import pyswarmopt_llm.jobs.evaluate.model as model
-from pyswarmopt_llm.common.statistics import permutation_test, score_of
+from pyswarmopt_llm.common.statistics import Comparison, permutation_test, score_of
 from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.metrics.registry import written
@@ -174,12 +174,12 @@ def test_a_run_that_names_code_is_not_believed(run: Path, tmp_path: Path, capsys
 
 
 def test_the_verdict_in_words() -> None:
-    seen = {"difference": -0.2, "interval": [-0.3, -0.1], "p_value": 0.001, "n": 50, "gained": 1, "lost": 11}
-    worse = between(("a", "b"), (0.5, 0.7), {**seen, "items_needed": 40}, "test")
+    seen = Comparison(-0.2, (-0.3, -0.1), p_value=0.001, n=50, gained=1, lost=11, items_needed=40)
+    worse = between(("a", "b"), (0.5, 0.7), seen, "test")
     assert worse.sentence == (
         "a is worse than b, by 0.200 (95% interval 0.100 to 0.300) on 50 test items: 0.500 against 0.700."
     )
-    level = {**seen, "difference": 0.02, "interval": [-0.1, 0.14], "p_value": 0.6, "items_needed": 300}
+    level = replace(seen, difference=0.02, interval=(-0.1, 0.14), p_value=0.6, items_needed=300)
     found = between(("a", "the base"), (0.52, 0.5), level, "test")
     assert (found.kind, found.sentence) == (
         "level",
@@ -188,5 +188,5 @@ def test_the_verdict_in_words() -> None:
     )
     (reason,) = found.reasons
     assert reason.startswith("50 test items are too few to show a difference of 0.020: it takes about 300 test items")
-    same = {**seen, "difference": 0.0, "interval": [0, 0], "p_value": 1.0, "gained": 0, "lost": 0}
+    same = replace(seen, difference=0.0, interval=(0, 0), p_value=1.0, gained=0, lost=0)
     assert between(("a", "b"), (0.5, 0.5), same, "dev").kind == "same"

@@ -74,8 +74,8 @@ def test_whatever_one_value_is_replaced_by_readers_answer_or_refuse(name: str, r
     """Every value of every file in turn: a page and a card, or a `UserError` of one line."""
     from pyswarmopt_llm.common.errors import UserError
     from pyswarmopt_llm.evaluation.run_files import result_of
-    from pyswarmopt_llm.reporting.card import model_card
     from pyswarmopt_llm.reporting.reading import emergence, origin, read_run, searched
+    from pyswarmopt_llm.reporting.report.card import model_card
     from pyswarmopt_llm.reporting.report.report import render_report
 
     def everything() -> None:

@@ -18,6 +18,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import compare_paired
 from pyswarmopt_llm.evaluation.record import unpack
+from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.search import Search
 from pyswarmopt_llm.jobs.dry_run.search import dry_run_search
@@ -25,8 +26,8 @@ from pyswarmopt_llm.jobs.search import rivals, train
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.models.training.folds import train_once
-from pyswarmopt_llm.reporting.summary import score_rows
-from pyswarmopt_llm.reporting.verdict import verdict
+from pyswarmopt_llm.reporting.findings import score_rows
+from pyswarmopt_llm.reporting.outcome import verdict
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_a_search_that_trains_stands_beside_what_training_alone_gives(config: Se
 def test_they_are_in_table_report_card_and_verdict(config: SearchConfig) -> None:
     result: Any = search(config).result
     labels = [rival["label"] for rival in result["rivals"]]
-    assert [row.label for row in score_rows(result)][:3] == labels
+    assert [row.label for row in score_rows(RunResult.from_json(result))][:3] == labels
     assert labels[2] == f"best expert, fine-tuned on dev: {result['best_single']}"
     card = (Path(config.out) / "best" / "README.md").read_text()
     page = (Path(config.out) / "report.html").read_text()
@@ -110,7 +111,7 @@ def test_they_are_in_table_report_card_and_verdict(config: SearchConfig) -> None
         assert f"ine-tuning the base alone on the same items: {result['rivals'][1]['test']:.3f}" in text
         assert "cross-fitted: each item is scored by what was trained without it" in text
         assert "are of the training items themselves" in text
-    assert "ine-tuning the best expert alone" in verdict(result).sentence
+    assert "ine-tuning the best expert alone" in verdict(RunResult.from_json(result)).sentence
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -130,9 +131,9 @@ def test_what_the_search_trained_itself_is_not_trained_again(
     assert same["test"] == result["trained_test"] and same["dev"] == result["trained_dev"]
     assert same["dev_of"] == "cross-fitting" and ("difference" in same) is not kept
     words = f"This is the {'base' if name == 'base-tuned' else 'best expert'}, fine-tuned."
-    assert (words in verdict(result).sentence) is kept
+    assert (words in verdict(RunResult.from_json(result)).sentence) is kept
     # It is in the table once, and what it would be if it were trained again.
-    assert same["label"] not in [row.label for row in score_rows(result)]
+    assert same["label"] not in [row.label for row in score_rows(RunResult.from_json(result))]
     job = prepare(replace(config, out="unused"))
     start = job.space.realise(torch.tensor([0.0] * 3 if name == "base-tuned" else weights, dtype=torch.float64))
     assert sum(by_hand(job, start, "test")) / 12 == pytest.approx(same["test"])

@@ -13,6 +13,7 @@ from search_helpers import ends_as, history, louder, questions, small, swarm_llm
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search import train
 from pyswarmopt_llm.jobs.search.loop import resume, search
@@ -20,9 +21,9 @@ from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.models.training.folds import folds, train_once
+from pyswarmopt_llm.reporting.findings import score_rows
+from pyswarmopt_llm.reporting.outcome import mixture_name
 from pyswarmopt_llm.reporting.report.items import changes
-from pyswarmopt_llm.reporting.summary import score_rows
-from pyswarmopt_llm.reporting.verdict import mixture_name
 
 
 @pytest.fixture
@@ -98,10 +99,10 @@ def test_the_result_has_what_was_found_before_and_after_training(
     _, choices = job.training_items({"words": "likelihood"})
     again = train_once(job.engine, choices, experts[0].info, config.seed)[0].low_rank
     assert all(torch.allclose(again[name].dense(), change.dense(), atol=1e-4) for name, change in lora.items())
-    name = mixture_name(found)
+    name = mixture_name(RunResult.from_json(found))
     names = [f"{name}, before training", f"{name}, trained"] if kept else [f"{name}, trained", name]
     labels = [f"best single expert: {found['best_single']}", "uniform average (space delta)", *names]
-    assert [row.label for row in score_rows(found)] == labels
+    assert [row.label for row in score_rows(RunResult.from_json(found))] == labels
 
 
 def test_on_dev_each_fold_is_scored_by_what_was_trained_without_it(config: SearchConfig) -> None:
@@ -177,13 +178,13 @@ def test_report_and_card_describe_it(
     assert "What it found was trained on the dev items." in (Path(config.out) / "best" / "README.md").read_text()
     assert swarm_llm(capsys, "report", config.out)[0] == 0
     page = (Path(config.out) / "report.html").read_text()
-    assert f"{mixture_name(found)}, before training" in page
+    assert f"{mixture_name(RunResult.from_json(found))}, before training" in page
     # Gains and losses are those of what is handed over.
     rows = history(Path(config.out))
     single = next(row for row in rows if row["particle"] == ["ant", "bee", "cat"].index(found["best_single"]))
     pairs = list(zip(rows[-1]["items"]["words"], single["items"]["words"], strict=True))
     gained, lost = pairs.count(("1", "0")), pairs.count(("0", "1"))
-    (changed,) = changes(Run.open(Path(config.out)).rows, found, {})
+    (changed,) = changes(Run.open(Path(config.out)).rows, RunResult.from_json(found), {})
     assert (changed.gained, changed.lost) == (gained, lost)
 
 

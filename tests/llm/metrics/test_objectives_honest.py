@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from result_helpers import result_of
 from scipy import stats
 
 from pyswarmopt_llm.common.errors import UserError
@@ -19,6 +20,7 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.common.statistics import compare_paired, items_needed, paired, permutation_test, score_of
 from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.jobs.search.selection import FRONT, TOP, Archive
 from pyswarmopt_llm.metrics.combine import arithmetic, find_combine, harmonic, minimum, weighted
 from pyswarmopt_llm.reporting.plots import plot_emergence
@@ -85,8 +87,8 @@ def test_paired_compares_two_contestants_on_the_splits_that_both_have() -> None:
     of = {("best", "test"): scores(0.6, 500), ("best_single", "test"): scores(0.5, 500), ("best", "dev"): {}}
     found = paired(of)
     assert list(found) == ["quiz"] and list(found["quiz"]) == ["test"]
-    assert found["quiz"]["test"]["p_value"] < 0.001 and found["quiz"]["test"]["gained"] == 50
-    assert paired(of, "best_single", "best")["quiz"]["test"]["lost"] == 50
+    assert found["quiz"]["test"].p_value < 0.001 and found["quiz"]["test"].gained == 50
+    assert paired(of, "best_single", "best")["quiz"]["test"].lost == 50
     whole = {"f": Score(0.3, (), 10, 0.1)}
     assert paired({("best", "dev"): whole, ("best_single", "dev"): whole}) == {}
 
@@ -151,7 +153,7 @@ def test_the_archive_passes_over_what_is_incomplete() -> None:
 # Analyses
 
 
-def journal() -> tuple[list[Row], dict[str, Any]]:
+def journal() -> tuple[list[Row], RunResult]:
     def line(iteration: int, particle: int, items: str, mixture: list[float]) -> Row:
         value = items.count("1") / len(items)
         both: dict[str, Any] = {"t": items, "real": [0.5, 0.25]}
@@ -164,7 +166,7 @@ def journal() -> tuple[list[Row], dict[str, Any]]:
         line(1, 1, "100111", [0.3, 0.7]),
         replace(line(1, 0, "111111", [0.6, 0.4]), phase="confirm"),
     ]
-    return searched(rows), {"coefficients": {"x": 0.3, "y": 0.7}}
+    return searched(rows), result_of(coefficients={"x": 0.3, "y": 0.7})
 
 
 def test_emergence_by_hand() -> None:
@@ -183,13 +185,13 @@ def test_origin_by_hand() -> None:
     assert (start.particle, start.rank, start.population, start.iteration) == (1, 2.5, 3, 1)
     assert start.start == pytest.approx(2 / 6) and start.value == pytest.approx(4 / 6)
     assert start.weak_to_strong and not start.proposed
-    assert best_row(rows[:3], {"coefficients": {"x": 9.0, "y": 9.0}}).particle == 2
+    assert best_row(rows[:3], result_of(coefficients={"x": 9.0, "y": 9.0})).particle == 2
 
 
 def test_what_the_item_model_proposed_has_no_start() -> None:
     rows, _ = journal()
     proposed = replace(rows[-1], iteration=2, particle=3, coefficients=[0.2, 0.9], value=1.0)
-    start = origin([*rows, proposed], {"coefficients": {"x": 0.2, "y": 0.9}})
+    start = origin([*rows, proposed], result_of(coefficients={"x": 0.2, "y": 0.9}))
     assert start.proposed and not start.weak_to_strong
     assert (start.value, start.iteration, start.population) == (1.0, 2, 3)
 

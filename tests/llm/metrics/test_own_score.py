@@ -14,11 +14,12 @@ from search_helpers import louder, small, swarm_llm
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.metrics.external.callables import CallableUtility
-from pyswarmopt_llm.reporting.summary import score_rows
-from pyswarmopt_llm.reporting.verdict import verdict
+from pyswarmopt_llm.reporting.findings import score_rows
+from pyswarmopt_llm.reporting.outcome import verdict
 
 FUNCTIONS = """
     from pyswarmopt_llm import score_of
@@ -98,21 +99,21 @@ def test_with_items_it_has_the_statistics_of_any_task_and_the_row_of_the_base(co
     _, result = told(with_score(config, "items"))
     assert result["own_scores"] == {"items": {"items": 3, "held_out": True}}
     assert result["paired"]["items"]["test"]["n"] == 3 and result["intervals"]["best_test"] is not None
-    assert not any("score_of" in reason for reason in verdict(result).reasons)
+    assert not any("score_of" in reason for reason in verdict(RunResult.from_json(result)).reasons)
     (base,) = result["rivals"]
     job = prepare(with_score(config, "items", out="unused"))
     job.engine.load(Patch())
     for split in ("dev", "test"):
         (utility,) = job.utilities(split, {}).values()
         assert base[split] == pytest.approx(utility(job.engine).value)
-    assert score_rows(result)[0].label == "base" and score_rows(result)[0].test == base["test"]
-    assert f"he base as it is: {base['test']:.3f}" in verdict(result).sentence
+    assert (rows := score_rows(RunResult.from_json(result)))[0].label == "base" and rows[0].test == base["test"]
+    assert f"he base as it is: {base['test']:.3f}" in verdict(RunResult.from_json(result)).sentence
 
 
 def test_of_one_number_the_verdict_says_what_is_missing_and_the_code_that_brings_it(config: SearchConfig) -> None:
     _, result = told(with_score(config, "number"))
     assert result["own_scores"] == {"number": {"items": 1, "held_out": True}}
-    reason = verdict(result).reasons[0]
+    reason = verdict(RunResult.from_json(result)).reasons[0]
     assert reason.startswith("number returns one number, so there is no interval and no test of a difference.")
     assert "from pyswarmopt_llm import score_of" in reason and "return score_of([" in reason
     assert reason.split("`")[1] in (Path(config.out) / "report.html").read_text()
@@ -120,7 +121,7 @@ def test_of_one_number_the_verdict_says_what_is_missing_and_the_code_that_brings
 
 def test_without_split_the_verdict_says_why_there_is_no_test_score(config: SearchConfig) -> None:
     _, result = told(with_score(config, "no_split"))
-    assert any("nothing is held out" in reason for reason in verdict(result).reasons)
+    assert any("nothing is held out" in reason for reason in verdict(RunResult.from_json(result)).reasons)
     assert "test" not in result["rivals"][0]
 
 

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import needs_browser, visit
+from result_helpers import about_of, pair
 
 import pyswarmopt_llm
 from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.reporting.report.report import render_report
 from pyswarmopt_llm.tasks import Item, Task
 from pyswarmopt_rivals.comparison.page import render_page
@@ -57,7 +59,7 @@ def page(experts: int) -> str:
             value = {"value": items.count("1") / 60, "n": 60, "seconds": 1.0, "items": {"quiz": items}}
             rows.append({**about, "coefficients": mixture, **value})
     best = max(rows, key=lambda row: row["value"])
-    test = {"difference": 0.1, "interval": [0.02, 0.18], "p_value": 0.01, "n": 90, "gained": 20, "lost": 11}
+    test = pair(0.1, 0.08, 0.01, 90, gained=20, lost=11)
     result = {
         **{"best_dev": best["value"], "best_single_dev": 0.5, "uniform_dev": 0.45, "best_test": 0.7},
         **{"best_single_test": 0.6, "uniform_test": 0.5, "best_single": names[0], "evaluations": len(rows)},
@@ -67,15 +69,10 @@ def page(experts: int) -> str:
         "coefficients": dict(zip(names, best["coefficients"], strict=True)),
         "notes": ["A remark that is long enough to be broken into lines on a telephone, as remarks usually are."],
     }
-    config = {
-        "base": "org/base",
-        "experts": names,
-        "tasks": ["a/very/long/path/" * 6 + "quiz.json"],
-        "out": "runs/first",
-    }
-    run = {"config": config, "fingerprints": {"tasks": {"quiz": "1"}, "experts": dict.fromkeys(names, "0123456789")}}
+    more = {"fingerprints": {"tasks": {"quiz": "1"}, "experts": dict.fromkeys(names, "0123456789")}}
+    about = about_of(more, experts=tuple(names), tasks=("a/very/long/path/" * 6 + "quiz.json",), out="runs/first")
     dev = tuple(Item(str(i), f"Is {i} a question? " * 9, {"A": "yes", "B": "no"}, "A") for i in range(60))
-    return render_report(run, result, map(Row.from_json, rows), {"quiz": Task("quiz", dev, ())})
+    return render_report(about, RunResult.from_json(result), map(Row.from_json, rows), {"quiz": Task("quiz", dev, ())})
 
 
 # The stylesheet

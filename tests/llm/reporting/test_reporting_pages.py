@@ -15,45 +15,22 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from result_helpers import about_of, result_of
 from sklearn.decomposition import PCA
 
 from pyswarmopt_llm.evaluation.record import Row
-from pyswarmopt_llm.reporting.card import code, model_card, plain
 from pyswarmopt_llm.reporting.commands import command_line, usage
-from pyswarmopt_llm.reporting.front_matter import Parent
+from pyswarmopt_llm.reporting.outcome import verdict
+from pyswarmopt_llm.reporting.report.card import model_card
 from pyswarmopt_llm.reporting.report.figures import HEIGHT, WIDTH, best_so_far, curve, paths
+from pyswarmopt_llm.reporting.report.front_matter import Parent
+from pyswarmopt_llm.reporting.report.pages import code, plain
 from pyswarmopt_llm.reporting.report.projection import Projection
 from pyswarmopt_llm.reporting.report.report import render_report
-from pyswarmopt_llm.reporting.verdict import verdict
 from pyswarmopt_llm.tasks import Item, Task
 
 HOSTILE = "</pre><script>alert('1')</script>`|[x](javascript:0)\n# *b* {{ 7 * 7 }}"
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=30)
-
-
-def run_json(**config: Any) -> dict[str, Any]:
-    record = {"base": "org/base", "experts": ["e/x", "e/y"], "tasks": ["t.json"], "out": "r", "particles": 4}
-    return {"config": {**record, **config}, "versions": {"torch": "2.13.0"}}
-
-
-def result_json(**changes: Any) -> dict[str, Any]:
-    record = {
-        "best_dev": 0.7,
-        "best_test": 0.62,
-        "best_single_dev": 0.6,
-        "best_single_test": 0.65,
-        "best_single": "x",
-        "intervals": {"best_test": [0.55, 0.69], "best_single_test": [0.58, 0.72]},
-        "evaluations": 30,
-        "item_evaluations": 600,
-        "seconds": 80.0,
-        "seconds_scoring": 76.0,
-        "peak_memory_bytes": 2**30,
-        "scoring": "likelihood",
-        "stop": {"max_iter": 6},
-        "coefficients": {"x": 1.25, "y": -0.25},
-    }
-    return {**record, **changes}
 
 
 def row(particle: int, iteration: int, coefficients: list[float], items: str, task: str = "t") -> Row:
@@ -120,9 +97,10 @@ def test_code_renders_as_the_very_text(text: str) -> None:
 
 
 @given(base=TEXT)
+@settings(deadline=None, max_examples=30)  # the first one imports the layer
 @example(base="a: b\n---\nlicense: evil")
 def test_the_front_matter_is_yaml_that_gives_the_base_back(base: str) -> None:
-    header = front_matter(model_card(run_json(base=base), result_json()))
+    header = front_matter(model_card(about_of(base=base), result_of()))
     assert header["base_model"] == " ".join(base.split())
     assert set(header) == {
         *("base_model", "base_model_relation", "library_name", "pipeline_tag", "tags", "model-index")
@@ -132,22 +110,23 @@ def test_the_front_matter_is_yaml_that_gives_the_base_back(base: str) -> None:
 
 
 def test_the_base_goes_by_its_public_name_where_it_has_one() -> None:
-    run = {**run_json(base="embedded:b"), "base_name": "org/public"}
-    assert front_matter(model_card(run, result_json()))["base_model"] == "org/public"
+    about = about_of({"base_name": "org/public"}, base="embedded:b")
+    assert front_matter(model_card(about, result_of()))["base_model"] == "org/public"
 
 
 def test_the_hub_reads_the_held_out_scores_of_the_card() -> None:
     from huggingface_hub import ModelCard
 
-    tasks = {"a": {"best_dev": 0.9, "best_test": 0.5}, "b": {"best_dev": 0.9, "best_test": 0.25}, "c": {"best_dev": 1}}
+    dev = {"best_dev": 0.9, "best_single_dev": 0.9, "scoring": "letter"}
+    tasks = {"a": {**dev, "best_test": 0.5}, "b": {**dev, "best_test": 0.25}, "c": dev}
     for result, expected in (
-        (result_json(), [("t.json", "accuracy", 0.62)]),
-        (result_json(tasks=tasks, metrics={"a": "f1"}), [("a", "f1", 0.5), ("b", "accuracy", 0.25)]),
+        (result_of(), [("t.json", "accuracy", 0.62)]),
+        (result_of(tasks=tasks, metrics={"a": "f1"}), [("a", "f1", 0.5), ("b", "accuracy", 0.25)]),
     ):
-        scores = ModelCard(model_card(run_json(), result)).data.eval_results
+        scores = ModelCard(model_card(about_of(), result)).data.eval_results
         assert [(one.dataset_name, one.metric_type, one.metric_value) for one in scores] == expected
         assert {one.dataset_split for one in scores} == {"test"}
-    assert "model-index" not in front_matter(model_card(run_json(), result_json(best_test=None)))
+    assert "model-index" not in front_matter(model_card(about_of(), result_of(best_test=None)))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +142,7 @@ def test_the_licence_of_the_card_is_that_of_base_and_experts(
     licences: list[str | None], joint: str | None, conflict: bool
 ) -> None:
     parents = [Parent(f"org/{i}", licence, on_hub=i == 1) for i, licence in enumerate(licences)]
-    card = model_card(run_json(), result_json(), parents)
+    card = model_card(about_of(), result_of(), parents)
     assert front_matter(card).get("license") == joint
     assert ("Licences conflict (" in card) == conflict
     assert ("No licence is stated by" in card) == (None in licences)
@@ -172,14 +151,14 @@ def test_the_licence_of_the_card_is_that_of_base_and_experts(
 
 def test_a_mixture_of_whole_models_is_a_merge_of_all_of_them() -> None:
     parents = [Parent("org/base", "mit"), Parent("org/a", "mit", on_hub=True), Parent("dir/b", "mit")]
-    header = front_matter(model_card(run_json(space="full"), result_json(), parents))
+    header = front_matter(model_card(about_of(space="full"), result_of(), parents))
     assert header["base_model"] == ["org/base", "org/a"] and header["base_model_relation"] == "merge"
     assert (header["library_name"], header["license"]) == ("transformers", "mit")
     assert "lora" not in header["tags"]
 
 
 def test_the_card_states_scores_weights_data_and_command() -> None:
-    card = model_card(run_json(), result_json())
+    card = model_card(about_of({"chosen": {"space": "factor", "optimizer": "model-swarms"}}, particles=4), result_of())
     for line in (
         "| best single expert: x | 0.600 | 0.650 [0.580, 0.720] |",
         "| mixture | 0.700 | 0.620 [0.550, 0.690] |",
@@ -190,16 +169,16 @@ def test_the_card_states_scores_weights_data_and_command() -> None:
     ):
         assert line in card.splitlines()
     title, sentence, *_ = card.split("---\n", 2)[2].strip().split("\n\n")
-    assert title.startswith("# ") and sentence == plain(verdict(result_json()).sentence)
+    assert title.startswith("# ") and sentence == plain(verdict(result_of()).sentence)
     assert "Nothing was trained." in card
-    trained = model_card(run_json(), result_json(trained=True))
+    trained = model_card(about_of(), result_of(trained=True))
     assert "What it found was trained on the dev items." in trained and "Nothing" not in trained
     assert "torch 2.13.0" in card
 
 
 def test_a_hostile_name_stays_text_in_the_card() -> None:
-    run = run_json(base=HOSTILE, experts=[HOSTILE], tasks=[HOSTILE], out=HOSTILE)
-    result = result_json(best_single=HOSTILE, coefficients={HOSTILE: 1.0}, scoring=HOSTILE)
+    run = about_of(base=HOSTILE, experts=(HOSTILE,), tasks=(HOSTILE,), out=HOSTILE)
+    result = result_of(best_single=HOSTILE, coefficients={HOSTILE: 1.0}, scoring=HOSTILE)
     card = model_card(run, result)
     body = rendered(card.split("---\n", 2)[2])
     assert not {"script", "a", "em"} & set(body.tags)
@@ -207,7 +186,7 @@ def test_a_hostile_name_stays_text_in_the_card() -> None:
 
 
 def test_the_command_parses_back_to_the_configuration() -> None:
-    config = run_json(experts=["a b", "c'd"], max_iter=3, no_rivals=True, dev=None)["config"]
+    config = about_of(experts=("a b", "c'd"), max_iter=3, no_rivals=True).config
     words = shlex.split(command_line(config))
     assert words[words.index("--experts") + 1 : words.index("--task")] == ["a b", "c'd"]
     assert words[words.index("--max-iter") + 1] == "3"
@@ -319,7 +298,7 @@ def test_a_picture_is_the_same_every_time_and_has_nothing_of_its_own() -> None:
 
 @pytest.mark.parametrize("rows", [[], HISTORY[:1], HISTORY, HISTORY[2:3]])
 def test_the_report_states_the_numbers_and_needs_nothing_from_outside(rows: list[Row]) -> None:
-    page = render_report(run_json(), result_json(), rows)
+    page = render_report(about_of(), result_of(), rows)
     elements = Elements(page)
     assert '<p class="lead">On unseen items 0.620 against 0.650 for the best single expert, x (-0.030);' in page
     for word in ("0.620 [0.550, 0.690]", "1.25 x - 0.25 y", "1:20"):
@@ -332,7 +311,7 @@ def test_the_report_states_the_numbers_and_needs_nothing_from_outside(rows: list
 
 
 def test_every_link_leads_to_a_section_and_every_name_to_an_element() -> None:
-    page = render_report(run_json(), result_json(), HISTORY)
+    page = render_report(about_of(), result_of(), HISTORY)
     ids = re.findall(r'id="([^"]*)"', page)
     assert len(ids) == len(set(ids))
     assert {link[1:] for link in Elements(page).links} <= set(ids)
@@ -341,14 +320,14 @@ def test_every_link_leads_to_a_section_and_every_name_to_an_element() -> None:
 
 
 def test_bars_are_to_scale_on_both_sides_of_zero() -> None:
-    page = render_report(run_json(), result_json(), HISTORY)
+    page = render_report(about_of(), result_of(), HISTORY)
     widths = [float(width) for width in re.findall(r'class="bar[^"]*" x="[^"]*" y="2" width="([^"]*)"', page)]
     assert widths[1] / widths[0] == pytest.approx(0.25 / 1.25, abs=0.01)
     assert 'class="bar negative"' in page
 
 
 def test_items_gained_and_lost_by_hand() -> None:
-    page = Elements(render_report(run_json(), result_json(), HISTORY, {"t": Task("t", dev=DEV, test=DEV)})).text
+    page = Elements(render_report(about_of(), result_of(), HISTORY, {"t": Task("t", dev=DEV, test=DEV)})).text
     text = " ".join(page.split())
     # Of the best single expert x: items 1 to 6. Gained 7, 8, 9; lost 2.
     assert "On dev the result gains 3 items and loses 1." in text
@@ -365,12 +344,12 @@ def test_items_gained_and_lost_by_hand() -> None:
 def test_without_the_task_file_items_are_counted_only() -> None:
     other = Task("t", dev=DEV[:3], test=())  # another file by that name
     for tasks in ({}, {"t": other}):
-        text = Elements(render_report(run_json(), result_json(), HISTORY, tasks)).text
+        text = Elements(render_report(about_of(), result_of(), HISTORY, tasks)).text
         assert "Question" not in text and " ".join(text.split()).count("gains 3 items and loses 1") == 1
 
 
 def test_each_particle_has_its_start_and_its_best() -> None:
-    text = " ".join(re.sub("<[^>]*>", " ", render_report(run_json(), result_json(), HISTORY)).split())
+    text = " ".join(re.sub("<[^>]*>", " ", render_report(about_of(), result_of(), HISTORY)).split())
     assert "0: x 0.600 0.800 1" in text and "1: y 0.300 0.700 1" in text
     assert "Particle 0 found the result in iteration 1. It started at 0.600, rank 1 of 2." in text
 
@@ -386,7 +365,7 @@ def test_each_particle_has_its_start_and_its_best() -> None:
     ],
 )
 def test_code_to_copy_is_code(config: dict[str, Any], words: list[str]) -> None:
-    found = usage(run_json(**config)["config"], "org/base")
+    found = list(usage(about_of(**config), result_of()))
     for what, text in found:
         if what.startswith("Load"):
             compile(text, "report", "exec")
@@ -398,23 +377,22 @@ def test_code_to_copy_is_code(config: dict[str, Any], words: list[str]) -> None:
 
 def test_several_tasks_have_their_table() -> None:
     scores = {"best_single_dev": 0.1, "best_dev": 0.2, "best_single_test": 0.3, "best_test": 0.4, "scoring": "letter"}
-    page = render_report(run_json(), result_json(tasks={"a": scores, "b": scores}), HISTORY)
+    page = render_report(about_of(), result_of(tasks={"a": scores, "b": scores}), HISTORY)
     text = " ".join(re.sub("<[^>]*>", " ", page).split())
     assert "a 0.100 0.200 0.300 0.400 b 0.100" in text
 
 
 def test_a_hostile_name_stays_text_in_the_report() -> None:
-    run = {
-        **run_json(base=HOSTILE, experts=[HOSTILE], tasks=[HOSTILE], out=HOSTILE),
-        "versions": {HOSTILE: HOSTILE},
-    }
-    result = result_json(best_single=HOSTILE, coefficients={HOSTILE: 1.0}, scoring=HOSTILE, stop={HOSTILE: HOSTILE})
+    prints = {"tasks": {HOSTILE: HOSTILE}, "experts": {HOSTILE: HOSTILE}}
+    about = about_of(
+        {"versions": {HOSTILE: HOSTILE}, "fingerprints": prints},
+        **{"base": HOSTILE, "experts": (HOSTILE,), "tasks": (HOSTILE,), "out": HOSTILE},
+    )
     item = Item(HOSTILE, HOSTILE, {"A": HOSTILE, "B": "no"}, "A")
     tasks, named = {HOSTILE: Task(HOSTILE, (item,) * 10, ())}, {HOSTILE: 1.25, "y": -0.25}
     rows = [replace(one, items={HOSTILE: one.items["t"]}) for one in HISTORY]
-    run["fingerprints"] = {"tasks": {HOSTILE: HOSTILE}, "experts": {HOSTILE: HOSTILE}}
-    result |= {"coefficients": named, "notes": [HOSTILE]}
-    page = render_report(run, result, rows, tasks)
+    words = {"best_single": HOSTILE, "coefficients": named, "scoring": HOSTILE, "notes": [HOSTILE]}
+    page = render_report(about, result_of(**words, stop={HOSTILE: HOSTILE}), rows, tasks)
     shown = Elements(page)
     assert not {"script", "a-b", "img", "iframe"} & set(shown.tags)
     assert shown.tags.count("pre") == page.count("<pre") and "javascript:" not in "".join(shown.links)
@@ -422,8 +400,8 @@ def test_a_hostile_name_stays_text_in_the_report() -> None:
     assert set(shown.tags) <= set(
         Elements(
             render_report(
-                run_json(),
-                result_json(notes=["n"]),
+                about_of(),
+                result_of(notes=["n"]),
                 HISTORY,
                 {"t": Task("t", DEV, ())},
             )

@@ -7,18 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from result_helpers import about_of, pair, result_of
 from rich.console import Console
 
-from pyswarmopt_llm.reporting.summary import (
-    WEIGHTS,
-    by_weight,
-    duration,
-    mixture_text,
-    print_result,
-    remarks,
-    score_rows,
-)
-from pyswarmopt_llm.reporting.verdict import verdict
+from pyswarmopt_llm.reporting.findings import findings, remarks, score_rows
+from pyswarmopt_llm.reporting.outcome import verdict
+from pyswarmopt_llm.reporting.summary import WEIGHTS, duration, folded, mixture_text
+from pyswarmopt_llm.reporting.terminal.closing import print_findings
 
 RESULT: dict[str, Any] = {
     "best_dev": 0.712,
@@ -44,9 +39,9 @@ RESULT: dict[str, Any] = {
 }
 
 
-def printed(result: dict[str, Any], width: int = 100) -> str:
-    out = io.StringIO()
-    print_result(Console(file=out, width=width), Path("runs/a"), result)
+def printed(width: int = 100, **changes: Any) -> str:
+    out, result = io.StringIO(), result_of(**{**RESULT, **changes})
+    print_findings(Console(file=out, width=width), Path("runs/a"), findings(about_of(), result))
     return out.getvalue()
 
 
@@ -55,8 +50,14 @@ def cells(text: str, label: str) -> list[str]:
     return [cell.strip() for cell in line.strip("│").split("│")]
 
 
+def test_a_named_score_is_shown_before_and_after() -> None:
+    named = {"best_single_test": {"short": 0.5, "polite": 1.0}, "best_test": {"short": 0.75, "polite": 1.0}}
+    line = list(remarks(result_of(named={"letters": named})))[1]
+    assert line == "letters, from the best expert to the result on test: short 0.500 to 0.750, polite 1.000 to 1.000."
+
+
 def test_each_contestant_has_its_own_scores() -> None:
-    text = printed(RESULT)
+    text = printed()
     assert cells(text, "dates") == [
         "best single expert: dates",
         "0.650 [0.580, 0.710]",
@@ -67,19 +68,19 @@ def test_each_contestant_has_its_own_scores() -> None:
 
 
 def test_the_uniform_average_is_shown_only_where_it_was_scored() -> None:
-    without = {key: value for key, value in RESULT.items() if key != "uniform_dev"}
+    without = result_of(**{**RESULT, "uniform_dev": None})
     assert [row.label for row in score_rows(without)] == ["best single expert: dates", "mixture"]
 
 
 def test_names_are_never_read_as_markup() -> None:
     hostile = "[red]x[/red]"
-    text = printed({**RESULT, "best_single": hostile, "coefficients": {hostile: 0.5, "y": 0.5}})
+    text = printed(best_single=hostile, coefficients={hostile: 0.5, "y": 0.5})
     assert text.count(hostile) == 3
 
 
 def test_cost_by_hand() -> None:
     # 200 s is 3:20, 150 of 200 is 75%, 3 * 2^29 bytes is 1.5 GiB.
-    (text,) = [line for line in printed(RESULT).splitlines() if line.startswith("Cost: ")]
+    (text,) = [line for line in printed().splitlines() if line.startswith("Cost: ")]
     assert text == (
         "Cost: evaluations 31; items scored 1,488; scoring likelihood; time 3:20 (75.0% scoring); "
         "peak memory 1.5 GiB; stopped after 10 iterations without a new best"
@@ -87,14 +88,13 @@ def test_cost_by_hand() -> None:
 
 
 def test_one_of_a_thing_is_in_the_singular() -> None:
-    paired = {"difference": 0.1, "interval": [-0.1, 0.3], "p_value": 0.5, "n": 1}
-    one = {"evaluations": 1, "stop": {"max_iter": 1}, "front": {"points": [{}]}, "paired": {"t": {"test": paired}}}
-    spent = {"requests": 1, "prompt_tokens": 1, "completion_tokens": 0}
-    text = printed({**RESULT, **one, "judge": {"judge": spent}})
+    tested = {"paired": {"t": {"test": pair(0.1, 0.2, 0.5, 1)}}, "front": {"points": [{}]}}
+    spent = {"judge": {"judge": {"requests": 1, "prompt_tokens": 1, "completion_tokens": 0}}}
+    text = printed(evaluations=1, stop={"max_iter": 1}, **tested, **spent)
     for words in (
         "from 1 evaluation:",
         "on 1 unseen item:",
-        "on 1 test item.",
+        "on 1 test item,",
         "after 1 iteration\n",
         "1 more point of",
     ):
@@ -103,25 +103,21 @@ def test_one_of_a_thing_is_in_the_singular() -> None:
 
 
 def test_paired_tests_are_listed_by_task() -> None:
-    found = {"difference": 0.05, "interval": [0.01, 0.09], "p_value": 0.02, "n": 300, "gained": 31, "lost": 16}
-    alone = remarks({**RESULT, "paired": {"quiz": {"test": found}}})
-    assert alone[0] == "p = 0.02 (paired permutation test) on 300 test items, 31 gained and 16 lost."
-    result = {**RESULT, "paired": {"quiz": {"test": found}, "other": {"test": {**found, "n": 20}, "dev": found}}}
+    found = pair(0.05, 0.04, 0.02, 300, gained=31, lost=16)
+    first, *_ = remarks(result_of(paired={"quiz": {"test": found}}))
+    assert first == "p = 0.02 (paired permutation test) on 300 test items, 31 gained and 16 lost."
+    both = result_of(paired={"quiz": {"test": found}, "other": {"test": {**found, "n": 20}, "dev": found}})
     words = "+0.050 [+0.010, +0.090], p = 0.02 (paired permutation test)"
-    assert remarks(result)[:2] == [
+    assert list(remarks(both))[:2] == [
         f"quiz: {words} on 300 test items, 31 gained and 16 lost.",
         f"other: {words} on 20 test items, 31 gained and 16 lost.",
     ]
 
 
 def test_it_begins_with_the_verdict_and_ends_with_what_to_do() -> None:
-    out = io.StringIO()
-    print_result(
-        Console(file=out, width=100), Path("runs/a"), RESULT, [("ask it", "swarm-llm generate --run runs/a Q")]
-    )
-    lines = out.getvalue().splitlines()
-    assert lines[0] == verdict(RESULT).sentence
-    assert lines[-1] == "To ask it: swarm-llm generate --run runs/a Q"
+    lines = printed().splitlines()
+    assert lines[0] == verdict(result_of(**RESULT)).sentence
+    assert lines[-1].startswith("To search with another seed: swarm-llm search --base org/base")
     assert "Mixture: 1.10 strings - 0.30 graph + 0.20 dates" in lines and WEIGHTS in lines
 
 
@@ -132,7 +128,8 @@ def test_small_weights_are_counted_not_listed() -> None:
 
 
 def test_experts_are_ordered_by_the_size_of_their_weight() -> None:
-    assert [name for name, _ in by_weight(RESULT["coefficients"])] == ["strings", "graph", "dates"]
+    large, small = folded({"a": 0.1, "b": -0.4, "c": 1.3, "d": 0.01})
+    assert [name for name, _ in large] == ["c", "b", "a"] and small == ["d"]
 
 
 @pytest.mark.parametrize(
@@ -144,5 +141,5 @@ def test_duration(seconds: float, text: str) -> None:
 
 
 def test_a_dev_score_below_test_is_not_called_optimistic() -> None:
-    (line,) = remarks({"best_dev": 0.5, "best_test": 0.6, "evaluations": 40})
+    (line,) = remarks(result_of(best_dev=0.5, best_test=0.6))
     assert "optimistic" not in line and "report the test score" in line

@@ -3,46 +3,47 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from result_helpers import about_of, comparison, pair, result_of
 
 from pyswarmopt_llm.cli.app import COMMANDS
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.reporting.commands import near, next_steps
-from pyswarmopt_llm.reporting.verdict import compared, difference, verdict
+from pyswarmopt_llm.reporting.outcome import verdict
+from pyswarmopt_llm.reporting.verdict import difference
+from pyswarmopt_llm.tasks.tables.form import Form
 
-CONFIG = {"base": "org/base", "experts": ["e/x", "e/y"], "tasks": ["t.json"], "out": "runs/a b"}
-
-
-def paired(mean: float, half: float, p: float, n: int = 200, **more: Any) -> dict[str, Any]:
-    return {"difference": mean, "interval": [mean - half, mean + half], "p_value": p, "n": n, **more}
+OUT = "runs/a b"
 
 
-def result(test: dict[str, Any] | None = None, dev: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-    splits = {split: one for split, one in (("dev", dev), ("test", test)) if one}
-    scores = {"best_dev": 0.7, "best_test": 0.62, "best_single_dev": 0.6, "best_single_test": 0.6, "best_single": "x"}
-    about = {"evaluations": 30, "coefficients": {"x": 0.63, "y": -0.61}, "paired": {"t": splits} if splits else {}}
-    return {**scores, **about, **more}
+def result(test: dict[str, Any] | None = None, dev: dict[str, Any] | None = None, **more: Any) -> RunResult:
+    splits = {split: found for split, found in (("dev", dev), ("test", test)) if found}
+    scores = {"best_single_test": 0.6, "coefficients": {"x": 0.63, "y": -0.61}}
+    return result_of(**{**scores, "paired": {"t": splits} if splits else {}, **more})
 
 
 @pytest.mark.parametrize(
     ("test", "kind", "sentence"),
     [
         (
-            paired(0.1, 0.08, 0.01),
+            pair(0.1, 0.08, 0.01),
             "better",
             "Better than the best single expert, x, by 0.100 (95% interval 0.020 to 0.180) on 200 unseen items: "
             "0.620 against 0.600.",
         ),
         (
-            paired(-0.15, 0.05, 0.01),
+            pair(-0.15, 0.05, 0.01),
             "worse",
             "Worse than the best single expert, x, by 0.150 (95% interval 0.100 to 0.200) on 200 unseen items: "
             "0.620 against 0.600. Keep x.",
         ),
         (
-            paired(0.02, 0.1, 0.6, 1),
+            pair(0.02, 0.1, 0.6, 1),
             "level",
             "No measurable difference from the best single expert, x, on 1 unseen item: 0.620 against 0.600, +0.020 "
             "(95% interval -0.080 to +0.120).",
@@ -56,18 +57,18 @@ def test_the_sentence_claims_what_the_paired_outcomes_support(test: dict[str, An
 
 def test_an_interval_without_a_significant_test_is_no_gain() -> None:
     """Four items of ten gained and none lost: the bootstrap interval lies above 0, the exact test has p = 1/8."""
-    assert verdict(result(paired(0.4, 0.3, 0.125, 10))).kind == "level"
+    assert verdict(result(pair(0.4, 0.3, 0.125, 10))).kind == "level"
 
 
 def test_several_tasks_are_judged_by_the_mean_of_their_differences() -> None:
     # Means .1 and .04, half widths .06 and .08: the mean .07 with half width sqrt(.06^2 + .08^2) / 2 = .05.
-    found = difference({"a": {"test": paired(0.1, 0.06, 0.5, 100)}, "b": {"test": paired(0.04, 0.08, 0.5, 50)}})
+    found = difference({"a": {"test": comparison(0.1, 0.06, 0.5, 100)}, "b": {"test": comparison(0.04, 0.08, 0.5, 50)}})
     assert found is not None and found.sign == 1 and found.items == 150
     assert (found.mean, found.low, found.high) == pytest.approx((0.07, 0.02, 0.12))
 
 
 def test_an_expert_itself_is_called_so() -> None:
-    same = paired(0.0, 0.0, 1.0, gained=0, lost=0)
+    same = pair(0.0, 0.0, 1.0, gained=0, lost=0)
     found = verdict(result(same, coefficients={"x": 1.0, "y": 0.0}))
     assert found.kind == "same" and found.sentence.startswith("This is expert x itself")
     # Of a graph coefficients are not all that a candidate is.
@@ -75,7 +76,7 @@ def test_an_expert_itself_is_called_so() -> None:
 
 
 def test_weights_that_are_all_zero_are_the_base() -> None:
-    found = verdict(result(paired(-0.1, 0.02, 0.001), coefficients={"x": 0.0, "y": 0.0}))
+    found = verdict(result(pair(-0.1, 0.02, 0.001), coefficients={"x": 0.0, "y": 0.0}))
     assert found.kind == "same" and found.sentence.startswith("This is the base itself")
 
 
@@ -86,7 +87,7 @@ def test_without_test_items_nothing_is_claimed_about_them() -> None:
 
 
 TRAINED = {"trained": True, "mixture_dev": 0.5, "mixture_test": 0.5, "trained_dev": 0.6, "trained_test": 0.7}
-ON_TEST = {"paired_training": {"t": {"test": paired(0.2, 0.1, 0.001)}}}
+ON_TEST = {"paired_training": {"t": {"test": pair(0.2, 0.1, 0.001)}}}
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ ON_TEST = {"paired_training": {"t": {"test": paired(0.2, 0.1, 0.001)}}}
 )
 def test_what_training_on_the_examples_did_is_the_first_reason(more: dict[str, Any], reason: str | None) -> None:
     for kind, gained in (("better", 0.3), ("level", 0.0), ("worse", -0.3)):
-        swarm, dev = paired(gained, 0.1, 0.9 if kind == "level" else 0.001), paired(0.0, 0.1, 0.9, 80)
+        swarm, dev = pair(gained, 0.1, 0.9 if kind == "level" else 0.001), pair(0.0, 0.1, 0.9, 80)
         found = verdict(result(swarm, dev, **more))
         assert found.kind == kind
         if reason is None:
@@ -122,28 +123,28 @@ def test_what_training_on_the_examples_did_is_the_first_reason(more: dict[str, A
             assert found.reasons[0] == reason
 
 
-EXPERTS = {"dev": {"x": 0.6, "y": 0.4}, "second": "y", "differ": 0.3, "ahead": paired(0.2, 0.3, 0.2)}
+EXPERTS = {"dev": {"x": 0.6, "y": 0.4}, "second": "y", "differ": 0.3, "ahead": pair(0.2, 0.3, 0.2)}
 
 
 @pytest.mark.parametrize(
     ("test", "dev", "experts", "words"),
     [
-        (paired(0.01, 0.05, 0.7), paired(0.1, 0.04, 0.01), {}, "The gain on dev, +0.100, does not hold on test"),
+        (pair(0.01, 0.05, 0.7), pair(0.1, 0.04, 0.01), {}, "The gain on dev, +0.100, does not hold on test"),
         (
-            paired(0.01, 0.05, 0.7),
+            pair(0.01, 0.05, 0.7),
             None,
             {"differ": 0.04},
             "The experts are alike: they differ on 4.0% of the dev items",
         ),
         (
-            paired(-0.1, 0.05, 0.01),
+            pair(-0.1, 0.05, 0.01),
             None,
-            {"ahead": paired(0.2, 0.1, 0.001)},
+            {"ahead": pair(0.2, 0.1, 0.001)},
             "One expert is made for this task: x has 0.600 on dev, the next, y, 0.400.",
         ),
         (
-            paired(0.02, 0.05, 0.7, items_needed=900),
-            paired(0.02, 0.05, 0.7),
+            pair(0.02, 0.05, 0.7, needed=900),
+            pair(0.02, 0.05, 0.7),
             {},
             "200 dev and 200 test items are too few to show a difference of 0.020: it takes about 900 test items (80%",
         ),
@@ -159,9 +160,9 @@ def test_the_reason_is_what_the_figures_show(
 @pytest.mark.parametrize(
     "test",
     [
-        paired(0.001, 0.05, 0.9, items_needed=90_000),  # not a number of items that anybody collects
-        paired(-0.02, 0.05, 0.7, items_needed=900),  # more items would show a loss
-        paired(0.1, 0.05, 0.01, items_needed=120),  # it is shown already
+        pair(0.001, 0.05, 0.9, needed=90_000),  # not a number of items that anybody collects
+        pair(-0.02, 0.05, 0.7, needed=900),  # more items would show a loss
+        pair(0.1, 0.05, 0.01, needed=120),  # it is shown already
     ],
 )
 def test_power_is_spoken_of_only_where_it_means_something(test: dict[str, Any]) -> None:
@@ -171,21 +172,21 @@ def test_power_is_spoken_of_only_where_it_means_something(test: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("test", "more", "config", "words"),
     [
-        (paired(0.1, 0.08, 0.01), {}, {}, ["hf upload YOUR-NAME/YOUR-MODEL 'runs/a b/best'", "export 'runs/a b' --f"]),
-        (paired(0.1, 0.08, 0.01), {}, {"test": 50}, ["eval --base org/base --adapter 'runs/a b/best'", "hf upload"]),
-        (paired(0.0, 0.08, 1.0), {}, {}, ["--seed 1", "--out 'runs/a b-seed1'"]),
-        (paired(0.0, 0.08, 1.0), {}, {"dev": 40}, ["--dev 80", "--out 'runs/a b-more'"]),
-        (paired(0.0, 0.08, 1.0), {}, {"test": 50}, ["--adapter 'runs/a b/best' --task t.json --against e/x"]),
-        (paired(-0.1, 0.05, 0.01), {}, {}, ["--adapter e/x --task t.json", "--seed 1"]),
-        (paired(-0.1, 0.05, 0.01), {}, {"columns": ["label=team"], "split_seed": 3}, ["label=team --split-seed 3"]),
-        (paired(-0.1, 0.05, 0.01), TRAINED, {}, ["--adapter e/x --task t.json"]),
+        (pair(0.1, 0.08, 0.01), {}, {}, ["hf upload YOUR-NAME/YOUR-MODEL 'runs/a b/best'", "export 'runs/a b' --f"]),
+        (pair(0.1, 0.08, 0.01), {}, {"test": 50}, ["eval --base org/base --adapter 'runs/a b/best'", "hf upload"]),
+        (pair(0.0, 0.08, 1.0), {}, {}, ["--seed 1", "--out 'runs/a b-seed1'"]),
+        (pair(0.0, 0.08, 1.0), {}, {"dev": 40}, ["--dev 80", "--out 'runs/a b-more'"]),
+        (pair(0.0, 0.08, 1.0), {}, {"test": 50}, ["--adapter 'runs/a b/best' --task t.json --against e/x"]),
+        (pair(-0.1, 0.05, 0.01), {}, {}, ["--adapter e/x --task t.json", "--seed 1"]),
+        (pair(-0.1, 0.05, 0.01), {}, {"columns": ["label=team"], "split_seed": 3}, ["label=team --split-seed 3"]),
+        (pair(-0.1, 0.05, 0.01), TRAINED, {}, ["--adapter e/x --task t.json"]),
     ],
 )
 def test_the_next_steps_are_commands_with_the_paths_of_the_run(
     test: dict[str, Any], more: dict[str, Any], config: dict[str, Any], words: list[str]
 ) -> None:
     outcome = result(test, **more)
-    steps = list(next_steps(verdict(outcome).kind, outcome, {**CONFIG, **config}))
+    steps = list(next_steps(verdict(outcome).kind, about_of(out=OUT, **config), outcome))
     assert 1 <= len(steps) <= 2
     everything = "\n".join(command for _, command in steps)
     assert all(word in everything for word in words), everything
@@ -196,37 +197,14 @@ def test_the_next_steps_are_commands_with_the_paths_of_the_run(
 
 def test_more_dev_items_get_what_so_many_are_worth() -> None:
     # With 20 items `auto` trains nothing, with 40 it does; what it chose it is left to choose again.
-    level, config = result(paired(0.0, 0.08, 1.0)), {**CONFIG, "dev": 20, "budget_items": 800, "train": "off"}
-    *_, (_, line) = next_steps("level", level, config, typed={**config, "train": "auto"})
+    level, about = result(pair(0.0, 0.08, 1.0)), about_of(dev=20, budget_items=800, train="off")
+    *_, (_, line) = next_steps("level", replace(about, chosen={"train": "off"}), level)
     assert "--dev 40" in line and "--budget-items 1600" in line and "--train" not in line
-    *_, (_, line) = next_steps("level", level, config)
+    *_, (_, line) = next_steps("level", about, level)
     assert "--dev 40" in line and "--train off" in line  # that was the user's own choice
 
 
-def row(test: float | None, p: float | None = None, dev: float = 0.5) -> dict[str, Any]:
-    against = {} if p is None else {"against_single": {"method": "best-single", "difference": 0.1, "p": p}}
-    return {"dev": dev, "test": test, **against}
-
-
-@pytest.mark.parametrize(
-    ("methods", "words"),
-    [
-        (
-            {"ties": row(0.7, 0.004), "dare": row(0.5, 0.9), "best-single": row(0.6)},
-            "better than the best single expert: ",
-        ),
-        # .03 of a single test, of the best of two: .06.
-        ({"ties": row(0.7, 0.03), "dare": row(0.5, 0.9), "best-single": row(0.6)}, "but not measurably better"),
-        ({"ties": row(0.5, 0.03), "best-single": row(0.6)}, "No method scores higher than the best single expert"),
-        ({"ties": row(None, 0.001, 0.9), "best-single": row(None)}, "there is no test split"),
-        ({"ties": row(0.7)}, "No verdict"),
-    ],
-)
-def test_the_verdict_on_a_comparison_corrects_for_the_number_of_methods(methods: dict[str, Any], words: str) -> None:
-    assert words in compared({"methods": methods})
-
-
-FORM = {"column": "body", "choices": {"A": "card", "B": "loan"}, "prompt": None, "example": "Where is my card?"}
+FORM = Form("body", {"A": "card", "B": "loan"}, None, "Where is my card?")
 
 
 @pytest.mark.parametrize(
@@ -234,8 +212,8 @@ FORM = {"column": "body", "choices": {"A": "card", "B": "loan"}, "prompt": None,
     [
         ({"t": FORM}, 0, ["label a question", "publish it"]),
         ({"t": FORM}, 3, ["label a question", "score it on all test items", "publish it"]),
-        ({"t": {**FORM, "example": ""}}, 0, ["label new rows", "publish it"]),
-        ({"t": {**FORM, "choices": None}}, 0, ["label new rows", "publish it"]),
+        ({"t": replace(FORM, example="")}, 0, ["label new rows", "publish it"]),
+        ({"t": replace(FORM, choices=None)}, 0, ["label new rows", "publish it"]),
         ({}, 0, ["run it in llama.cpp or Ollama", "publish it"]),
         ({}, 3, ["score it on all test items", "publish it"]),
     ],
@@ -243,9 +221,9 @@ FORM = {"column": "body", "choices": {"A": "card", "B": "loan"}, "prompt": None,
 def test_labels_are_predicted_and_what_is_scored_is_not_scored_again(
     forms: dict[str, Any], left: int, purposes: list[str]
 ) -> None:
-    outcome = {**result(paired(0.1, 0.08, 0.01)), "scoring": "letter" if forms else "generate"}
-    about = {"fingerprints": {"tasks": {"t": "x"}}, "forms": forms, "left": {"t": left}}
-    steps = dict(next_steps("better", outcome, {**CONFIG, "test": 98}, (), about))
+    outcome = result(pair(0.1, 0.08, 0.01), scoring="letter" if forms else "generate")
+    more = {"fingerprints": {"tasks": {"t": "x"}}, "forms": forms, "left": {"t": left}}
+    steps = dict(next_steps("better", about_of(more, out=OUT, test=98), outcome))
     assert list(steps) == purposes
     if "label a question" in steps:
         assert steps["label a question"] == "swarm-llm predict --run 'runs/a b' --text 'Where is my card?'"
@@ -253,6 +231,6 @@ def test_labels_are_predicted_and_what_is_scored_is_not_scored_again(
 
 def test_commands_are_of_paths_as_seen_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    config = {**CONFIG, "out": str(tmp_path / "runs" / "a"), "experts": [str(tmp_path / "e"), "/elsewhere/f"]}
-    assert near(config)["out"] == "runs/a" and near(config)["experts"] == ["e", "/elsewhere/f"]
-    assert near({**config, "base": str(tmp_path)})["base"] == str(tmp_path)
+    config = SearchConfig("org/base", (str(tmp_path / "e"), "/elsewhere/f"), (), str(tmp_path / "runs" / "a"))
+    assert near(config).out == "runs/a" and near(config).experts == ("e", "/elsewhere/f")
+    assert near(replace(config, base=str(tmp_path))).base == str(tmp_path)

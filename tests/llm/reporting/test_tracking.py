@@ -13,8 +13,9 @@ from search_helpers import history, louder, questions, search_words, small, swar
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
+from pyswarmopt_llm.evaluation.run_directory import Run, about_run
 from pyswarmopt_llm.jobs.search.loop import resume, search
-from pyswarmopt_llm.reporting.tracking import TRACKERS, find_tracker, run_name, tracked
+from pyswarmopt_llm.reporting.tracking import TRACKERS, check_tracker, open_tracker, run_name, tracked
 
 
 class Stopped(Exception):
@@ -84,7 +85,6 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Any:
         init = {"wandb": wandb_init, "trackio": trackio_init}[name]
         module.init = lambda **options: init(fake, **options)  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, name, module)
-        monkeypatch.delitem(sys.modules, f"pyswarmopt_llm.reporting.tracking.{name}", raising=False)
         return fake
 
     return put
@@ -125,8 +125,10 @@ def test_a_tracker_gets_each_evaluation_once_through_a_stop_and_a_resume(
 def test_wandb_goes_online_only_if_told_to(install: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = install("wandb")
     monkeypatch.setenv("WANDB_MODE", "online")
-    find_tracker("wandb")(tmp_path, "my run:1", {})
-    assert (fake.inits[0]["mode"], fake.inits[0]["id"]) == ("online", "my-run-1")
+    path = tmp_path / "my run:1"
+    Run.create(path, about_run(SearchConfig("b", ("x", "y"), ("t",), "r"), {}))
+    open_tracker("wandb", path)
+    assert fake.inits[0]["mode"] == "online" and fake.inits[0]["id"].startswith("my-run-1-")
 
 
 def test_tensorboard_reads_back_what_was_logged(config: SearchConfig, capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,7 +162,6 @@ def test_a_missing_package_is_one_line_before_anything_else(
     name: str, config: SearchConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.delitem(sys.modules, f"pyswarmopt_llm.reporting.tracking.{name}", raising=False)
     monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
     code, _, err = swarm_llm(capsys, *search_words(config), "--track", name)
     assert code == 2 and err.count("\n") == 1 and f'install the extra "{name}"' in err
@@ -169,4 +170,4 @@ def test_a_missing_package_is_one_line_before_anything_else(
 
 def test_an_unknown_tracker_is_refused() -> None:
     with pytest.raises(UserError, match="track mlflow: unknown; use one of: trackio, wandb, tensorboard"):
-        find_tracker("mlflow")
+        check_tracker("mlflow")

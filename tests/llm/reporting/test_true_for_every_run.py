@@ -6,13 +6,14 @@ import re
 from typing import Any
 
 import pytest
-from test_reporting_pages import Elements, result_json, row, run_json
+from result_helpers import about_of, result_of
+from test_reporting_pages import Elements, row
 
 from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.reporting.findings import costs, score_rows
+from pyswarmopt_llm.reporting.outcome import mixture_name, verdict
 from pyswarmopt_llm.reporting.report.figures import curve
 from pyswarmopt_llm.reporting.report.report import render_report
-from pyswarmopt_llm.reporting.summary import score_rows, stop_text
-from pyswarmopt_llm.reporting.verdict import mixture_name, verdict
 from pyswarmopt_rivals.comparison.table import cells
 from pyswarmopt_rivals.methods import METHODS
 
@@ -22,8 +23,8 @@ MOVED = row(0, 1, [0.8, 1.2], "1111")
 
 
 def text_of(history: list[Row], coefficients: tuple[float, float], **more: Any) -> str:
-    result = result_json(coefficients=dict(zip("xy", coefficients, strict=True)), **more)
-    return " ".join(Elements(render_report(run_json(), result, history)).text.split())
+    result = result_of(coefficients=dict(zip("xy", coefficients, strict=True)), **more)
+    return " ".join(Elements(render_report(about_of(), result, history)).text.split())
 
 
 def test_where_nothing_was_proposed_nothing_of_it_is_said() -> None:
@@ -62,27 +63,26 @@ def test_where_particles_moved_their_paths_are_explained() -> None:
     ],
 )
 def test_the_result_has_the_name_that_its_weights_have(weights: tuple[float, float], name: str) -> None:
-    result = result_json(coefficients=dict(zip("xy", weights, strict=True)), trained=True, trained_dev=0.7)
+    result = result_of(coefficients=dict(zip("xy", weights, strict=True)), trained=True, trained_dev=0.7)
     assert mixture_name(result) == name
     assert score_rows(result)[-1].label == f"{name}, trained"
     assert score_rows(result)[-2].label == f"{name}, before training"
 
 
 def test_what_has_weights_by_layer_or_is_a_graph_is_no_sum() -> None:
-    ones = result_json(coefficients={"x": 1.0, "y": 1.0})
-    assert mixture_name({**ones, "graph": "x -> y"}) == "graph"
+    assert mixture_name(result_of(coefficients={"x": 1.0, "y": 1.0}, graph="x -> y")) == "graph"
 
 
 def test_the_two_averages_name_their_spaces() -> None:
-    result = result_json(uniform_dev=0.5, space="delta")
+    result = result_of(uniform_dev=0.5, space="delta")
     assert "uniform average (space delta)" in [row.label for row in score_rows(result)]
     found = {"dev": 0.5, "test": 0.5, "item_evaluations": 0, "seconds": 0.0, "models": 1}
     assert cells("uniform-soup", found)[0] == f"uniform-soup (space {METHODS['uniform-soup'].spaces[0]})"
 
 
 def test_stopping_with_no_proposal_is_not_stopping_after_some() -> None:
-    assert stop_text({"stop": {"proposals": 0}}) == "with nothing new to propose"
-    assert stop_text({"stop": {"proposals": 2}}) == "after 2 proposals"
+    assert costs(result_of(stop={"proposals": 0}))["Stopped"] == "with nothing new to propose"
+    assert costs(result_of(stop={"proposals": 2}))["Stopped"] == "after 2 proposals"
 
 
 @pytest.mark.parametrize(("average", "apart"), [(0.446, 16), (0.40, 16), (0.449, 16)])
@@ -112,7 +112,7 @@ RIVALS = [
     ],
 )
 def test_the_verdict_names_its_rival(changes: dict[str, Any], words: str) -> None:
-    result = result_json(trained=True, trained_dev=0.7, rivals=[RIVALS[0], {**RIVALS[1], **changes}])
+    result = result_of(trained=True, trained_dev=0.7, rivals=[RIVALS[0], {**RIVALS[1], **changes}])
     sentence = verdict(result).sentence
     assert f"Fine-tuning the base alone on the same items: {words}" in sentence
     # The base as it is is worse than what was trained: its row tells that.
@@ -121,5 +121,5 @@ def test_the_verdict_names_its_rival(changes: dict[str, Any], words: str) -> Non
 
 def test_the_base_is_named_where_it_is_no_worse() -> None:
     base = {**RIVALS[0], "difference": 0.0, "interval": [-0.1, 0.1], "p": 1.0}
-    result = result_json(trained=True, trained_dev=0.7, rivals=[base, RIVALS[1]])
+    result = result_of(trained=True, trained_dev=0.7, rivals=[base, RIVALS[1]])
     assert "The base as it is: 0.500, no measurable difference" in verdict(result).sentence

@@ -8,6 +8,7 @@ trained on dev. The output directory itself becomes the run of the chosen draw, 
 
 from __future__ import annotations
 
+import math
 import random
 import shutil
 from collections.abc import Collection, Mapping, Sequence
@@ -229,10 +230,10 @@ def _start(run: Run) -> list[Row]:
 
 
 def _drawn(run: Run, settings: tuple[str, ...], first: bool) -> Draw:
-    result = run.result or {}
     rows = run.rows if first else run.rows[len(_start(run)) :]
     items, seconds = sum(row.n for row in rows), sum(row.seconds for row in rows)
-    return Draw(run.path.name, settings, result["best_dev"], len(rows), items, round(seconds, 3))
+    best = math.nan if run.result is None else run.result.best_dev
+    return Draw(run.path.name, settings, best, len(rows), items, round(seconds, 3))
 
 
 def _hand_over(path: Path, asked: SearchConfig, best: Draw, note: str, on_event: OnEvent | None) -> SearchResult:
@@ -244,7 +245,7 @@ def _hand_over(path: Path, asked: SearchConfig, best: Draw, note: str, on_event:
         _carry(chosen.path, path, (*_CARRIED, "checkpoint", "history.jsonl"))
         written = {"format": FORMAT, **about, "notes": {**about.get("notes", {}), "grid": note}}
         write_json(path / "run.json", written)  # last: now the directory is a run
-        return Run(path, written)
+        return Run.open(path)
 
     again = _again(chosen.config)
     config = replace(again, out=str(path), test=asked.test, train=asked.train, no_rivals=asked.no_rivals)

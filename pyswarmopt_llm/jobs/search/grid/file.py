@@ -93,7 +93,7 @@ def _is_draw(draw: object) -> bool:
 def stored_grid(path: Path) -> tuple[SearchConfig, Grid]:
     """The configuration and the grid of a search that was begun; raises as `read_grid`."""
     content = read_grid(path)
-    config = replace(stored_config(path, content, GRID), out=str(path))
+    config = replace(stored_config(content["config"], path / GRID), out=str(path))
     values = {name: tuple(texts) for name, texts in content["values"].items()}
     return config, Grid(values, tuple(tuple(draw["settings"]) for draw in content["draws"]))
 

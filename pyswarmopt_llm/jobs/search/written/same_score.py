@@ -23,7 +23,7 @@ def check_unchanged(run: Run, job: Job) -> None:
     """
     now: Mapping[str, Any] = job.fingerprints
     run.check_fingerprints({kind: value for kind, value in now.items() if kind != "scores"})
-    before, after = run.about["fingerprints"].get("scores", {}), now.get("scores", {})
+    before, after = run.about.fingerprints.get("scores", {}), now.get("scores", {})
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
             _check_values(run, job, name)

@@ -5,12 +5,16 @@ The fields: https://huggingface.co/docs/hub/model-cards and https://huggingface.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from pyswarmopt_llm.evaluation.result import RunResult
+from pyswarmopt_llm.evaluation.run_files import About
+from pyswarmopt_llm.reporting.report.pages import one_line
 
 # Licences that let a derived work be given away under another one of them, the least demanding first.
 _PERMISSIVE = ("cc0-1.0", "unlicense", "mit", "isc", "bsd-2-clause", "bsd-3-clause", "apache-2.0", "cc-by-4.0")
@@ -92,20 +96,17 @@ def licence_remarks(parents: Sequence[Parent]) -> list[str]:
     return [*([conflict] if conflict else []), *unstated]
 
 
-def front_matter(
-    base: str, form: Form, parents: Sequence[Parent], run: Mapping[str, Any], result: Mapping[str, Any]
-) -> str:
+def front_matter(form: Form, parents: Sequence[Parent], about: About, result: RunResult) -> str:
     """The header between its two lines of dashes.
 
     Args:
-        base: public name of the base.
         form: of the files.
         parents: base and experts; without them there is no licence.
-        run: ``run.json``.
+        about: ``run.json``.
         result: ``result.json``.
     """
-    base = _line(base)
-    experts = [_line(parent.name) for parent in parents if parent.on_hub and _line(parent.name) != base]
+    base = one_line(about.base)
+    experts = [one_line(parent.name) for parent in parents if parent.on_hub and one_line(parent.name) != base]
     merged = form.relation == "merge" and experts
     header: dict[str, Any] = {"base_model": [base, *experts] if merged else base, "base_model_relation": form.relation}
     header |= {"parents": experts} if experts else {}
@@ -113,31 +114,21 @@ def front_matter(
     header |= {"license": licence} if licence else {}
     header |= {"library_name": form.library, "pipeline_tag": "text-generation"}
     header["tags"] = sorted({*form.tags, "merge", "model-swarms", "pyswarmopt"})
-    if scores := _model_index(run, result):
-        header["model-index"] = scores
+    if scores := _scores(about, result):
+        header["model-index"] = [{"name": one_line(Path(about.config.out).name or "model"), "results": scores}]
     return f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---"
 
 
-def _model_index(run: Mapping[str, Any], result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The scores on test, task by task."""
-    metrics = result.get("metrics", {})
-    tasks = result.get("tasks") or {_only_task(run): result}
-    results = [
+def _scores(about: About, result: RunResult) -> list[dict[str, Any]]:
+    """The scores on test, task by task, as a model index has them."""
+    config = about.config
+    only = next(iter([*about.task_names, *config.tasks, *config.utilities]), "task")
+    return [
         {
             "task": {"type": "text-generation"},
-            "dataset": {"name": _line(name), "type": _line(name), "split": "test"},
-            "metrics": [{"type": _line(metrics.get(name, "accuracy")), "value": scores["best_test"]}],
+            "dataset": {"name": one_line(name), "type": one_line(name), "split": "test"},
+            "metrics": [{"type": one_line(result.metrics.get(name, "accuracy")), "value": scores.best_test}],
         }
-        for name, scores in tasks.items()
-        if scores.get("best_test") is not None
+        for name, scores in (result.tasks or {only: result}).items()
+        if scores.best_test is not None
     ]
-    return [{"name": _line(Path(run["config"]["out"]).name or "model"), "results": results}] if results else []
-
-
-def _only_task(run: Mapping[str, Any]) -> str:
-    known = run.get("fingerprints", {}).get("tasks", {})
-    return next(iter([*known, *run["config"]["tasks"], *run["config"].get("utilities", ())]), "task")
-
-
-def _line(text: object) -> str:
-    return " ".join(str(text).split())

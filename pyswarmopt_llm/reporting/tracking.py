@@ -1,38 +1,28 @@
 """Experiment trackers (``--track NAME``): the numbers of a search in the tool a group already uses.
 
-Each tracker is a file of this folder with a function `open_tracker`; its package is an optional dependency, imported on
-use.
+They are those of accelerate, which comes with peft; the package of each is an extra.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.extras import need_extra
-from pyswarmopt_llm.common.registry import load, unknown
+from pyswarmopt_llm.common.registry import unknown
+from pyswarmopt_llm.evaluation.result import MODELS
 from pyswarmopt_llm.evaluation.run_files import read_about
 
 TRACKERS = ("trackio", "wandb", "tensorboard")
-
-
-class Tracker(Protocol):
-    """A sink for numbers."""
-
-    def log(self, values: dict[str, float], /, step: int) -> None:
-        """Log the values of a step; steps increase."""
-
-    def finish(self) -> None:
-        """Flush and close."""
-
-
-Open = Callable[[Path, str, Mapping[str, Any]], Tracker]
-"""Opens a tracker for a run: its directory, a name that a resumed run keeps, its configuration."""
+_PROJECT = "swarm-llm"
 
 
 @contextmanager
@@ -49,19 +39,18 @@ def tracked(name: str) -> Iterator[OnEvent]:
     Raises:
         UserError: unknown tracker, or its package is not installed.
     """
-    open_tracker = find_tracker(name)
-    tracker: Tracker | None = None
+    check_tracker(name)
+    tracker: Any = None
     step = 0
 
     def on_event(event: Event) -> None:
         nonlocal tracker, step
         data = event.data
         if event.kind == "start":
-            path = Path(data["run"])
             with redirect_stdout(sys.stderr):  # trackers print greetings, and stdout is for results
                 if tracker is not None:  # a grid has one search after the other
                     tracker.finish()
-                tracker = open_tracker(path, run_name(path), read_about(path)["config"])
+                tracker = open_tracker(name, Path(data["run"]))
         elif tracker is not None and event.kind == "evaluation":
             step = data["evaluations"]
             values = {f"search/{key}": data[key] for key in ("iteration", "particle", "seconds")}
@@ -78,24 +67,47 @@ def tracked(name: str) -> Iterator[OnEvent]:
                 tracker.finish()
 
 
-def find_tracker(name: str) -> Open:
-    """The function that opens the tracker of that name.
+def check_tracker(name: str) -> None:
+    """Refuse a tracker that there is not.
 
     Raises:
-        UserError: unknown tracker, or its package is not installed.
+        UserError: it is unknown, or its package is not installed.
     """
     if name not in TRACKERS:
         raise unknown("track", name, TRACKERS)
     need_extra(name, f"`track` {name}")
-    opens: Open = load(f"{__name__}.{name}:open_tracker")
-    return opens
+
+
+def open_tracker(name: str, path: Path) -> Any:
+    """The tracker of that name for the run at `path`; a record of the run that there is already is continued.
+
+    TensorBoard writes to ``RUN/tensorboard``. Weights & Biases writes to ``RUN/wandb``, for ``wandb sync``, and uploads
+    only with ``WANDB_MODE=online``. Trackio has a local database, unless its own environment variables name a Space.
+    """
+    from accelerate import PartialState
+    from accelerate.tracking import LOGGER_TYPE_TO_CLASS
+
+    PartialState(cpu=True)  # which its loggers ask for
+    config, run = asdict(read_about(path).config), run_name(path)
+    run_id = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in run)  # allowed in ids
+    mode = os.environ.get("WANDB_MODE", "offline")
+    if name == "tensorboard":
+        tracker = LOGGER_TYPE_TO_CLASS[name]("tensorboard", logging_dir=path)
+    else:
+        options: dict[str, Any] = {"name": run, "config": config, "resume": "allow"}
+        options |= {"embed": False} if name == "trackio" else {"id": run_id, "dir": path, "mode": mode}
+        tracker = LOGGER_TYPE_TO_CLASS[name](_PROJECT, **options)
+    tracker.start()
+    if name == "tensorboard":
+        tracker.log({"config": f"    {json.dumps(config)}"})
+    return tracker
 
 
 def run_name(path: Path) -> str:
     """The directory's name and a hash of the run: the same after a resume, different for another run."""
     began = (path / "run.json").stat().st_mtime_ns  # written once, when the run begins
-    own = hashlib.blake2b(f"{path.resolve()} {began}".encode(), digest_size=4).hexdigest()
-    return f"{path.resolve().name}-{own}"
+    digest = hashlib.blake2b(f"{path.resolve()} {began}".encode(), digest_size=4).hexdigest()
+    return f"{path.resolve().name}-{digest}"
 
 
 def scores(result: Mapping[str, Any]) -> dict[str, float]:
@@ -105,9 +117,5 @@ def scores(result: Mapping[str, Any]) -> dict[str, float]:
         >>> scores({"best_dev": 0.7, "best_test": None, "best_single": "x", "evaluations": 9})
         {'result/best_dev': 0.7}
     """
-    models = ("best", "best_single", "mixture", "trained", "uniform")
-    keys = [f"{who}_{split}" for who in models for split in ("dev", "test")]
+    keys = [f"{model}_{split}" for model in MODELS for split in ("dev", "test")]
     return {f"result/{key}": result[key] for key in keys if result.get(key) is not None}
-
-
-__all__ = ["TRACKERS", "Open", "Tracker", "find_tracker", "run_name", "scores", "tracked"]

@@ -1,0 +1,201 @@
+"""What a finished search found, in numbers and sentences; terminal, report and model card show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pyswarmopt.base.words import counted
+from pyswarmopt_llm.evaluation.result import ModelScore, RunResult
+from pyswarmopt_llm.evaluation.run_files import About
+from pyswarmopt_llm.reporting.commands import as_typed, command_line, near, next_steps
+from pyswarmopt_llm.reporting.outcome import mixture_name, verdict
+from pyswarmopt_llm.reporting.summary import duration, folded, mixture_text
+from pyswarmopt_llm.reporting.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The findings of a search, computed once.
+
+    Attributes:
+        verdict: on the result.
+        rows: scores of rivals, the best expert, the average, the mixture before or after training, and the result.
+        about_dev: sentences on scores on dev whose items were trained on.
+        remarks: paired tests, the gap from dev to test, and whatever else a reader of the scores should know.
+        mixture: the weights on one line.
+        weights, small: experts with their weights, the largest first, and the names of those with small ones.
+        trained: whether the result was trained on dev.
+        costs: name -> what the run spent, and why it stopped.
+        steps: (purpose, command), what to do next.
+        command: that searches again.
+    """
+
+    verdict: Verdict
+    rows: list[ModelScore]
+    about_dev: list[str]
+    remarks: list[str]
+    mixture: str
+    weights: list[tuple[str, float]]
+    small: list[str]
+    trained: bool
+    costs: dict[str, str]
+    steps: list[tuple[str, str]]
+    command: str
+
+    @property
+    def several_experts(self) -> bool:
+        """Whether there was something to mix."""
+        return len(self.weights) + len(self.small) > 1
+
+
+def findings(about: About, result: RunResult, out: str | None = None) -> Findings:
+    """The findings of a run.
+
+    Args:
+        about: ``run.json``.
+        result: ``result.json``.
+        out: where the run is now; None: where it was begun.
+    """
+    judged = verdict(result)
+    weights, small = folded(result.coefficients)
+    return Findings(
+        verdict=judged,
+        rows=score_rows(result),
+        about_dev=list(_about_dev(result)),
+        remarks=list(remarks(result)),
+        mixture=mixture_text(result.coefficients),
+        weights=weights,
+        small=small,
+        trained=bool(result.trained),
+        costs=costs(result),
+        steps=list(next_steps(judged.kind, about, result, out)),
+        command=command_line(near(as_typed(about))),
+    )
+
+
+def score_rows(result: RunResult) -> list[ModelScore]:
+    """The models that were scored: rivals, best expert, average, before or after training, the result."""
+
+    def row(label: str, model: str) -> ModelScore:
+        dev, test = f"{model}_dev", f"{model}_test"
+        bounds = result.intervals
+        return ModelScore(label, getattr(result, dev), bounds.get(dev), getattr(result, test), bounds.get(test))
+
+    mixture = mixture_name(result)
+    rows = [rival for rival in result.rivals if rival.row is None]
+    experts = [row(f"best single expert: {result.best_single}", "best_single")]
+    if result.uniform_dev is not None:  # in each space it is another model
+        experts.append(row(f"uniform average (space {result.space})" if result.space else "uniform average", "uniform"))
+    if result.trained_dev is not None:
+        before = row(f"{mixture}, before training", "mixture")
+        experts.append(before if result.trained else row(f"{mixture}, trained", "trained"))
+    return [*rows, *experts, row(f"{mixture}, trained" if result.trained else mixture, "best")]
+
+
+def _about_dev(result: RunResult) -> Iterator[str]:
+    """What the scores on dev are of, where they are not of items that were kept from training."""
+    if result.trained_dev is not None:
+        who = "the result" if result.trained else "what was trained"
+        yield f"On dev {who} is cross-fitted: each item is scored by what was trained without it."
+    if any(rival.dev_of == "training" for rival in result.rivals):
+        yield "The dev scores of what is fine-tuned on dev are of the training items themselves: compare on test."
+
+
+def _tests(result: RunResult) -> Iterator[str]:
+    """The paired tests against the best single expert, task by task."""
+    tests = {name: splits["test"] for name, splits in result.paired.items() if "test" in splits}
+    for name, pair in tests.items():
+        low, high = pair.interval
+        difference = f"{name}: {pair.difference:+.3f} [{low:+.3f}, {high:+.3f}], " if len(tests) > 1 else ""
+        yield (
+            f"{difference}p = {pair.p_value:.2g} (paired permutation test) on {counted(pair.n, 'test item')}, "
+            f"{pair.gained} gained and {pair.lost} lost."
+        )
+
+
+def _optimism(result: RunResult) -> str:
+    """How to read the dev score."""
+    chosen = f"the mixture was chosen by dev from {counted(result.evaluations, 'evaluation')}"
+    if result.best_test is None:
+        return f"The dev score is optimistic: {chosen}."
+    gap = result.best_dev - result.best_test
+    dev = "The dev score is no estimate" if gap <= 0 else f"The dev score is optimistic (dev minus test {gap:+.3f})"
+    return f"{dev}, since {chosen}: report the test score."
+
+
+def _named(task: str, named: dict[str, dict[str, float]]) -> str:
+    """The named numbers of a score, of the best expert and the result, on test if there is one."""
+    split = "test" if "best_test" in named else "dev"
+    before, after = named.get(f"best_single_{split}"), named.get(f"best_{split}", {})
+    if before is None:
+        return f"{task}, the result on {split}: {', '.join(f'{name} {after[name]:.3f}' for name in after)}."
+    changes = ", ".join(f"{name} {before[name]:.3f} to {after[name]:.3f}" for name in after if name in before)
+    return f"{task}, from the best expert to the result on {split}: {changes}."
+
+
+def remarks(result: RunResult) -> Iterator[str]:
+    """What else a reader of the scores should know: paired tests, the gap from dev to test, warnings."""
+    yield from _tests(result)
+    yield _optimism(result)
+    if (confirm := result.confirm) is not None:
+        chosen = confirm.candidates[confirm.chosen]
+        yield (
+            f"Of {counted(len(confirm.candidates), 'leader')} scored again on "
+            f"{counted(confirm.items, 'fresh dev item')}, number {confirm.chosen + 1} was best: {chosen.fresh:.3f} "
+            f"there, {chosen.dev:.3f} in the search."
+        )
+    if result.front is not None:
+        yield f"In front/: {counted(len(result.front.points), 'more point')} of the Pareto front."
+    for name, named in result.named.items():
+        yield _named(name, named)
+    for name, use in result.judge.items():
+        cost = "" if use.cost is None else f", cost {use.cost:.4g}"
+        tokens = counted(use.prompt_tokens + use.completion_tokens, "token")
+        yield f"{name}: {counted(use.requests, 'request')}, {tokens}{cost}."
+    if result.graph is not None:
+        yield f"Graph: {result.graph}."
+    if result.workers is not None and (failures := result.workers.failures):
+        kinds = ", ".join(f"{kind} {count}" for kind, count in failures.items())
+        yield f"Workers that failed and were replaced, with no result lost: {kinds}."
+    yield from result.notes
+
+
+def costs(result: RunResult) -> dict[str, str]:
+    """What the run spent, and why it stopped: name -> text."""
+    seconds, scoring, saved = result.seconds, result.seconds_scoring, result.items_saved
+    share = f"{scoring / seconds if seconds else 0.0:.1%} scoring"
+    if result.workers is not None:
+        share = f"{duration(scoring)} of scoring by {result.workers.asked} workers"
+    stop = ", ".join(_stop_reason(name, value) for name, value in result.stop.items())
+    texts = {
+        "Evaluations": f"{result.evaluations:,}",
+        "Items scored": f"{result.item_evaluations:,}" + (f" ({saved:.1%} skipped)" if saved else ""),
+        "Scoring": result.scoring,
+        "Time": f"{duration(seconds)} ({share})",
+        "Peak memory": f"{result.peak_memory_bytes / 2**30:.1f} GiB",
+        "Stopped": stop or "-",
+    }
+    if result.passes_rivals is not None:
+        time = duration(result.seconds_rivals or 0.0)
+        texts["Rivals"] = f"{result.passes_rivals:,} passes of an item, {time}, counted apart"
+    return texts
+
+
+def _stop_reason(name: str, value: Any) -> str:
+    """One of the reasons why a search ended.
+
+    Example:
+        >>> _stop_reason("patience", 10), _stop_reason("max_iter", 1), _stop_reason("tolfun", 1.0)
+        ('after 10 iterations without a new best', 'after 1 iteration', 'tolfun 1.0')
+    """
+    if name in ("max_iter", "patience"):
+        return f"after {counted(int(value), 'iteration')}{' without a new best' * (name == 'patience')}"
+    if name == "proposals" and not value:
+        return "with nothing new to propose"
+    if name in ("max_evals", "proposals"):
+        return f"after {counted(int(value), {'max_evals': 'evaluation', 'proposals': 'proposal'}[name])}"
+    if name == "budget_items":
+        return f"by the budget of {counted(int(value), 'item')}"
+    return f"by the budget of {value:g} minutes" if name == "budget_minutes" else f"{name} {value}"
