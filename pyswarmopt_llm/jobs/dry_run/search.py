@@ -13,6 +13,7 @@ from pyswarmopt_llm.evaluation.run_directory import check_new
 from pyswarmopt_llm.evaluation.run_files import GRID
 from pyswarmopt_llm.jobs.advise import RECORD, halves
 from pyswarmopt_llm.jobs.dry_run.plan import Plan, Timed, paid_note, plan, time_items, trial_items
+from pyswarmopt_llm.jobs.promising import MEMBERS, halving_passes
 from pyswarmopt_llm.jobs.search.grid.draws import make_grid
 from pyswarmopt_llm.jobs.search.loop import starts
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
@@ -80,17 +81,18 @@ def dry_run_search(config: SearchConfig) -> Plan:
 
 
 def dry_run_advise(config: SearchConfig) -> Plan:
-    """The cost of `advise`: of a search on each half of the dev items, and of training on it alone."""
-    trials = halves(config)
-    one = dry_run_search(trials[0])
+    """The cost of `advise`: on each half of the dev items the choice of experts, a search, and training."""
+    (first, _), trains = halves(config)
+    one = dry_run_search(replace(first, experts=first.experts[:MEMBERS]))
     items = sum(task.dev for task in one.tasks)
-    alone = training_passes(items) + items if trials[0].train == "on" else 0
-    seconds = 2 * one.seconds * (one.passes + alone) / one.passes
+    passes = one.passes + sum(halving_passes(len(config.experts), task.dev) for task in one.tasks)
+    if trains:  # what was found, and the base; each is scored on the other half
+        passes += 2 * (training_passes(items) + items)
     return replace(
         one,
         evaluations=2 * one.evaluations,
-        passes=2 * (one.passes + alone),
-        seconds=round(seconds, 1),
+        passes=2 * passes,
+        seconds=round(2 * one.seconds * passes / one.passes, 1),
         writes=(RECORD, *(f"half-{number}/" for number in (1, 2))),
         out=config.out,
     )
