@@ -18,7 +18,7 @@ from pyswarmopt.cli.help import HelpCommand
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_text import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
-from pyswarmopt_llm.common.options import GROUPS, MACHINE, OUTPUT, TASK, Option
+from pyswarmopt_llm.common.options import GROUPS, OUTPUT, Option
 from pyswarmopt_llm.common.registry import unknown
 
 
@@ -145,6 +145,10 @@ Json = Annotated[bool, Option("Print the result as JSON.", group=OUTPUT, name="j
 JsonLines = Annotated[bool, Option("Print events as JSON lines.", group=OUTPUT, hidden=True, name="json-lines")]
 Track = Annotated[str | None, Option("Log to trackio, wandb or tensorboard.", "T", OUTPUT, hidden=True)]
 DryRun = Annotated[bool, Option("Load, time one batch, print the cost, write nothing.", group=OUTPUT)]
+Allow = Annotated[
+    tuple[str, ...],
+    Option("Name what of the run executes code (mine.py:score, ray, ...) to allow it; repeatable.", "CODE", OUTPUT),
+]
 Quiet = Annotated[bool, Option("No progress display.", group=OUTPUT)]
 
 
@@ -156,18 +160,3 @@ class Shown:
     quiet: Quiet = False
     as_json: Json = False
     as_lines: JsonLines = False
-
-
-@dataclass(frozen=True)
-class Allowed:
-    """What of a stored configuration may run code: options of the run, repeated."""
-
-    utility: Annotated[tuple[str, ...], Option("Repeat the run's --utility to allow its function.", "M:F")] = ()
-    task: Annotated[tuple[str, ...], Option("Repeat the run's --task to allow its harness YAML.", "T", TASK)] = ()
-    metric: Annotated[tuple[str, ...], Option("Repeat the run's --metric to allow its script.", "M", TASK)] = ()
-    workers: Annotated[str | None, Option("Repeat the run's --workers to allow its Ray cluster.", "W", MACHINE)] = None
-
-    @property
-    def values(self) -> list[str]:
-        """All that is allowed, as it was typed."""
-        return [*self.utility, *self.task, *self.metric, *([] if self.workers is None else [self.workers])]

@@ -22,6 +22,7 @@ from pyswarmopt_llm.jobs.search.rivals import FILE as RIVALS
 from pyswarmopt_llm.jobs.search.rivals import planned_rivals
 from pyswarmopt_llm.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.metrics.objectives import External
+from pyswarmopt_llm.metrics.questions.answer_format import TRIED
 from pyswarmopt_llm.models.choices import cross_fitting_passes, training_passes
 from pyswarmopt_llm.reporting.summary import duration
 from pyswarmopt_llm.reporting.verdict import not_held_out
@@ -52,7 +53,7 @@ def dry_run_search(config: SearchConfig) -> Plan:
     evaluations, closing = _evaluations(job), sum(on_dev * one.dev + on_test * one.test for one in timed)
     tried = sum(trial_items(one.dev, possible[one.name]) for one in timed)
     trained = cross_fitting_passes(job.dev_items) if trains else 0
-    passes = trained + evaluations * job.dev_items + closing + tried * len(job.config.experts)
+    passes = trained + evaluations * job.dev_items + closing + tried * min(len(job.config.experts), TRIED)
     workers = job.workers.side_by_side
     seconds = sum(one.seconds(one.dev * evaluations, evaluations) for one in timed) / workers
     seconds += sum(one.seconds(on_dev * one.dev + on_test * one.test, on_dev + on_test) for one in timed)

@@ -60,7 +60,7 @@ def with_run(config: EvalConfig) -> EvalConfig:
     metric = config.metric or metric_given(stored.metrics, _name(task))
     named = () if metric == config.metric or metric is None else (metric,)
     tasks = () if task == config.task else (task,)
-    require(replace(stored, tasks=tasks, metrics=named, utilities=(), workers="1"), (), run)
+    require(replace(stored, tasks=tasks, metrics=named, utilities=(), workers="1"), (), run, "")
     return replace(
         known,
         metric=metric,
@@ -100,7 +100,7 @@ def _templates(stored: SearchConfig, task: str) -> tuple[str, ...]:
 def run_scoring(best: Path, task: str) -> str | None:
     """The scoring that the search which wrote ``RUN/best`` used for a task; None if there is no such run or task.
 
-    A search tries letters on all experts. The adapter alone may decide otherwise by chance, and its score would not be
+    A search tries letters on several experts. The adapter alone may decide otherwise by chance, and its score would not be
     that of ``result.json``.
     """
     run = best.resolve().parent
