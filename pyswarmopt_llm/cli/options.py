@@ -15,6 +15,8 @@ import typer
 from typer.core import TyperOption
 
 from pyswarmopt.cli.help import HelpCommand
+from pyswarmopt.cli.terminal import echo
+from pyswarmopt_llm.cli.rare import SET, joined, keep_from_file, rare_of
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_text import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
@@ -61,16 +63,24 @@ def refuse_empty(args: Sequence[str], options: Collection[str]) -> None:
 
 
 class SwarmCommand(HelpCommand):
-    """A command whose options with dots behind their value take several."""
+    """A command whose options with dots behind their value take several, and whose rare ones share one."""
 
     headings = GROUPS
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help, and the names of what has no option of its own."""
+        super().format_help(ctx, formatter)
+        if rare := rare_of(self):
+            echo(f"With {SET}: {', '.join(rare)}")
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Spread the variadic options, then parse as usual."""
         several = [name for param in self.params if (param.metavar or "").endswith("...") for name in param.opts]
         valued = [name for param in self.params if not getattr(param, "is_flag", False) for name in param.opts]
         refuse_empty(args, valued)
-        return super().parse_args(ctx, spread(args, several))
+        rare = rare_of(self)
+        one_word = joined(args, lambda name: name in rare and rare[name].kind is bool)
+        return super().parse_args(ctx, spread(one_word, several))
 
 
 def names_block(heading: str, names: Iterable[str], width: int = 92) -> list[str]:
@@ -121,10 +131,14 @@ def _use_config(ctx: typer.Context, path: Path | None) -> Path | None:
         for name in param.opts
         if name.startswith("--") and name not in ("--config", "--help")
     }
+    rare = rare_of(ctx.command)
     defaults: dict[str, Any] = {}
     for key, value in read_config(path).items():
+        if key in rare:
+            keep_from_file(ctx, key, value)
+            continue
         if key not in options:
-            raise unknown(f"{path}: option", key, options)
+            raise unknown(f"{path}: option", key, [*options, *rare])
         option = options[key]
         defaults[option.name] = [value] if option.multiple and not isinstance(value, list) else value
     ctx.default_map = defaults

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.options import option_name, options_of
+from pyswarmopt_llm.common.options import option_form, options_of
 from pyswarmopt_llm.spaces import space_kind
 from pyswarmopt_llm.tasks.prompt_lists import PROMPTS
 
@@ -94,8 +94,9 @@ def option_words(config: Json) -> Iterator[str]:
             continue
         if key in options and options[key].commas:
             value = ",".join(value)
+        option = options.get(key)
         for one in value if isinstance(value, list | tuple) else [value]:
-            yield f"--{option_name(key, options.get(key))}"
+            yield from option_form(key, option)
             if one is not True:
                 yield str(one)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import pyswarmopt_llm
-from pyswarmopt_llm.cli.options import DryRun, Shown
+from pyswarmopt_llm.cli.options import DryRun, Json, Quiet
 from pyswarmopt_llm.cli.runs.planning import print_plan
 from pyswarmopt_llm.cli.runs.running import run_job
 from pyswarmopt_llm.common.config import SearchConfig
@@ -57,8 +57,8 @@ def command(
     out: Annotated[Path | None, Option("Run directory to create (runs/demo).", "RUN", OUTPUT)] = None,
     seed: Annotated[int, Option("Random seed, of the questions too.", "S", least=0)] = 0,
     dry_run: DryRun = False,
-    *,
-    shown: Shown,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """A real search in a few minutes: eleven small experts, of which the task needs five.
 
@@ -78,8 +78,8 @@ def command(
     if dry_run:
         from pyswarmopt_llm.jobs.dry_run.search import dry_run_search
 
-        print_plan(dry_run_search(config), shown.as_json or shown.as_lines)
+        print_plan(dry_run_search(config), as_json)
         return
     from pyswarmopt_llm.jobs.search.loop import search
 
-    run_job(lambda on_event: search(config, on_event), run, **vars(shown))
+    run_job(lambda on_event: search(config, on_event), run, quiet=quiet, as_json=as_json)

@@ -123,7 +123,8 @@ def _trial_text(name: str, dev: Sequence[Item], scores: Sequence[Score], scoring
     best = max(score.value for score in scores)
     return (
         f"{name}: with option letters the best of {members} reaches {best:.3f} on {len(items)} dev items, one letter "
-        f"for all {one_letter(items):.3f}: {'above' if scoring == 'letter' else 'within'} chance, so scoring is {scoring}"
+        f"for all {one_letter(items):.3f}: {'above' if scoring == 'letter' else 'within'} chance, "
+        f"so scoring is {scoring}"
     )
 
 

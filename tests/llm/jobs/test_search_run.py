@@ -485,7 +485,7 @@ def test_the_engine_of_open_model_has_the_adapter_on(tiny_base: Path, experts: l
 
 
 def test_a_limit_takes_the_first_items(tiny_base: Path, task: Path) -> None:
-    found = evaluate_model(str(tiny_base), None, str(task), "test", scoring="likelihood", limit=7, threads=1)
+    found = evaluate_model(str(tiny_base), None, str(task), "test", scoring="likelihood", test=7, threads=1)
     whole = evaluate_model(str(tiny_base), None, str(task), "test", scoring="likelihood", threads=1)
     assert (found.n, whole.n) == (7, 20)
     assert found.score.per_item == whole.score.per_item[:7]

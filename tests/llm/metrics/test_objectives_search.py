@@ -50,7 +50,7 @@ def test_front_and_confirmation(setting: SearchConfig, tmp_path: Path) -> None:
     for point in front["points"]:
         folder = tmp_path / "run" / point["folder"]
         scored = {
-            name: evaluate_model(setting.base, str(folder), str(task), "dev", scoring="likelihood", limit=8, threads=1)
+            name: evaluate_model(setting.base, str(folder), str(task), "dev", scoring="likelihood", dev=8, threads=1)
             for name, task in zip(("t1", "t2"), setting.tasks, strict=True)
         }
         assert {name: found.score.value for name, found in scored.items()} == point["dev"]
@@ -172,9 +172,9 @@ def test_what_is_wrong_is_said_before_anything_is_written(
     for more, message in (
         (["--metric", "accurate"], "did you mean accuracy"),
         (["--metric", "t9=f1"], "no task is called t9"),
-        (["--metric", "abstain"], "add --combine arithmetic"),
-        (["--combine", "weighted:1"], "one positive weight for each of the 2 tasks"),
-        (["--confirm", "12"], "none would be left"),
+        (["--metric", "abstain"], "add --set combine arithmetic"),
+        (["--set", "combine", "weighted:1"], "one positive weight for each of the 2 tasks"),
+        (["--set", "confirm", "12"], "none would be left"),
         (["--set", "inertia=x"], "not a number"),
         (["--task", str(plain)], "p.json: dev item dev-0: no answer"),
         (["--metric", "reward:nowhere/at/all"], "cannot be loaded as a reward model"),
