@@ -47,6 +47,20 @@ def demo_base() -> str:
     return spec_of(name) or name
 
 
+def demo_search(seed: int, out: Path) -> SearchConfig:
+    """The search of the demo, with a seed of the questions and of itself."""
+    return SearchConfig(
+        base=demo_base(),
+        experts=demo_experts(Path(pyswarmopt_llm.__file__).resolve().parent),
+        tasks=(f"{TASK}:{seed}",),
+        out=str(out),
+        dev=DEV,
+        test=TEST,
+        scoring="likelihood",
+        seed=seed,
+    )
+
+
 def free_directory(parent: Path, name: str) -> Path:
     """`parent/name`, or the first of `parent/name-2`, `parent/name-3`, ... that does not exist yet."""
     paths = chain([parent / name], (parent / f"{name}-{number}" for number in count(2)))
@@ -65,16 +79,7 @@ def command(
     Example: swarm-llm demo --out runs/demo
     """
     run = out or free_directory(Path("runs"), "demo")
-    config = SearchConfig(
-        base=demo_base(),
-        experts=demo_experts(Path(pyswarmopt_llm.__file__).resolve().parent),
-        tasks=(f"{TASK}:{seed}",),
-        out=str(run),
-        dev=DEV,
-        test=TEST,
-        scoring="likelihood",
-        seed=seed,
-    )
+    config = demo_search(seed, run)
     if dry_run:
         from pyswarmopt_llm.jobs.dry_run.search import dry_run_search
 
