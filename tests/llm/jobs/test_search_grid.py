@@ -245,7 +245,7 @@ def test_a_grid_that_names_code_is_not_resumed_unless_that_is_allowed(finished: 
     found = grid_of(finished)
     found["config"]["utilities"] = ["evil:score"]
     (tmp_path / "grid.json").write_text(json.dumps(found))
-    with pytest.raises(UserError, match="names code to run; if you trust it, add utilities evil:score"):
+    with pytest.raises(UserError, match="names code to run; if you trust it, add allow evil:score"):
         resume_grid(tmp_path)
 
 
@@ -256,7 +256,7 @@ def test_nor_is_one_of_which_a_finished_draw_names_code(finished: Path, tmp_path
     about = json.loads((tmp_path / "draw-01" / "run.json").read_text())
     about["config"]["utilities"] = ["evil:score"]
     (tmp_path / "draw-01" / "run.json").write_text(json.dumps(about))
-    with pytest.raises(UserError, match="names code to run; if you trust it, add utilities evil:score"):
+    with pytest.raises(UserError, match="names code to run; if you trust it, add allow evil:score"):
         resume_grid(tmp_path)
 
 

@@ -309,7 +309,7 @@ def test_a_run_resumes_exactly_with_permission_and_the_same_function(config: Sea
 
     with pytest.raises(Stop):
         search(config, stop)
-    with pytest.raises(UserError, match=r"if you trust it, add metrics mine\.py:letters"):
+    with pytest.raises(UserError, match=r"if you trust it, add allow mine\.py:letters"):
         resume(config.out)
     text = (mine / "mine.py").read_text()
     (mine / "mine.py").write_text(text.replace("/ 100", "/ 10"))
