@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from types import NoneType
 from typing import Any, get_args, get_origin
 
@@ -16,7 +15,7 @@ import typer
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.options import SETTINGS, Option, option_name
-from pyswarmopt_llm.common.registry import unknown
+from pyswarmopt_llm.common.registry import closest, unknown
 
 SET = "--set"
 FIELD = "settings"  # the parameter that takes them
@@ -64,8 +63,14 @@ def rare_of(command: Any) -> Mapping[str, Rare]:
 def set_option(free: str = "") -> Any:
     """The option itself; `free`: the help where other names are allowed, too, else only the names are shown."""
     text = free or "A setting that few need, by its name; repeatable."
-    more = {"rich_help_panel": SETTINGS, "hidden": not free, "callback": _with_file}
-    return typer.Option(SET, metavar="NAME VALUE", help=text, **more)
+    return typer.Option(
+        SET,
+        metavar="NAME VALUE",
+        help=text,
+        hidden=not free,
+        rich_help_panel=SETTINGS,
+        callback=_with_file,
+    )
 
 
 def joined(args: Iterable[str], switches: Callable[[str], bool]) -> list[str]:
@@ -105,7 +110,7 @@ def read_rare(rare: Mapping[str, Rare], pairs: Iterable[str], free: bool) -> tup
     for pair in pairs:
         name, equals, text = pair.partition("=")
         setting = rare.get(name.replace("_", "-"))
-        if setting is None and not (free and not get_close_matches(name, rare, cutoff=0.75)):
+        if setting is None and not (free and not closest(name, rare)):
             raise unknown(SET, name, rare)
         if setting is None:
             others.append(pair)

@@ -97,9 +97,7 @@ def _train(given: Training, sources: Mapping[str, Sequence[Any]], on_step: OnSte
 
     device = pick_device(given.device)
     dtype = pick_dtype(given.dtype, device)
-    return train_expert(
-        resolve_base(given.base), examples, *to, dtype=dtype, device=device, data=data, on_step=on_step
-    )
+    return train_expert(resolve_base(given.base), examples, *to, dtype=dtype, device=device, data=data, on_step=on_step)
 
 
 def _sources(given: Training) -> dict[str, Sequence[Any]]:

@@ -113,9 +113,7 @@ def _candidates(position: Tensor, names: Sequence[str], used: Sequence[int]) -> 
         yield names[k], without
 
 
-def _scored(
-    job: Job, position: Tensor, utilities: Mapping[str, Mapping[str, Utility]]
-) -> dict[str, dict[str, Score]]:
+def _scored(job: Job, position: Tensor, utilities: Mapping[str, Mapping[str, Utility]]) -> dict[str, dict[str, Score]]:
     """Split -> task -> score; empty where nothing is left to mix."""
     try:
         patch = job.space.realise(position)

@@ -201,4 +201,3 @@ def _read_votes(file: Path, key: Key) -> dict[str, float]:
             raise UserError(f"{file}: pair {number} ({id_}): the vote {vote} is none; write 1, 2 or tie")
         votes[id_] = 0.5 if vote.lower() == TIE else float(vote == key["ours"][id_])
     return votes
-
