@@ -15,8 +15,7 @@ from pathlib import Path
 
 import torch
 
-import pyswarmopt_llm
-from pyswarmopt_llm.cli.runs.demo import DEV, TASK, TEST, demo_base, demo_experts
+from pyswarmopt_llm.cli.runs.demo import demo_search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.jobs.search.grid import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
@@ -24,20 +23,6 @@ from pyswarmopt_llm.jobs.search.rivals import FILE as RIVALS
 
 FOUND = {"best_single": "best-single", "uniform": "uniform", "mixture": "item-model", "trained": "item-model+dev"}
 TUNED = {"base": "base", "base-tuned": "finetune-once", "expert-tuned": "finetune-best-once"}
-
-
-def settings(seed: int, out: Path) -> SearchConfig:
-    """The demo's own."""
-    return SearchConfig(
-        base=demo_base(),
-        experts=demo_experts(Path(pyswarmopt_llm.__file__).resolve().parent),
-        tasks=(f"{TASK}:{seed}",),
-        out=str(out),
-        dev=DEV,
-        test=TEST,
-        scoring="likelihood",
-        seed=seed,
-    )
 
 
 def outcomes(config: SearchConfig) -> Iterator[tuple[str, str]]:
@@ -71,7 +56,7 @@ def main() -> None:
     options = parser.parse_args()
     lines = []
     for seed in options.seeds:
-        config = settings(seed, options.folder / f"seed-{seed}")
+        config = demo_search(seed, options.folder / f"seed-{seed}")
         for method, values in outcomes(config):
             lines.append(json.dumps({"method": method, "task": "five-desks", "seed": seed, "test": values}))
             print(seed, method, f"{values.count('1') / len(values):.3f}", flush=True)

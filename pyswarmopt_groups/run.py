@@ -26,7 +26,7 @@ from pyswarmopt_llm.common.files.regular import LINES_LIMIT, read_json, read_tex
 from pyswarmopt_llm.common.fingerprint import versions
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import interval, permutation_test, score_of
-from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, choose_scoring, possible_scorings
+from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, TRIED, choose_scoring, possible_scorings
 from pyswarmopt_llm.tasks import Item, Scoring, Task
 
 FORMAT = 1
@@ -140,10 +140,11 @@ def _changed_votes(config: CouncilConfig) -> dict[str, Any]:
 
 
 def _task_scoring(members: Sequence[Member], task: Task, wanted: str) -> Scoring:
-    """The scoring of a task; ``auto`` tries letters on the members that give likelihoods."""
+    """The scoring of a task; ``auto`` tries letters on the first members that give likelihoods."""
 
     def letters() -> list[Score]:
-        items, scorers = task.dev[:TRIAL], [member for member in members if member.gives_likelihoods]
+        items = task.dev[:TRIAL]
+        scorers = [member for member in members if member.gives_likelihoods][:TRIED]
         if not scorers:
             return []
         responses = Responses(items, [member.answer(items, "letter", task.prompt) for member in scorers])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.base import BaseModel, resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.files import check_free
+from pyswarmopt_llm.reporting.commands import option_words
 from pyswarmopt_llm.reporting.report.pages import code, plain
 from pyswarmopt_llm.tasks import Task, load_task
 from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial, task_scoring
@@ -159,10 +160,9 @@ def _result(rule: Method, settings: Settings, merged: Merged) -> MergeResult:
     )
 
 
-def _reading(columns: Sequence[str], template: Sequence[str], split_seed: int) -> list[tuple[str, Any]]:
+def _reading(columns: Sequence[str], template: Sequence[str], split_seed: int) -> dict[str, Any]:
     """The settings that say how a task is read."""
-    templates = [("template", text) for text in template]
-    return [("columns", ",".join(columns) or None), *templates, ("split_seed", split_seed or None)]
+    return {"columns": list(columns), "template": list(template), "split_seed": split_seed}
 
 
 def merge_card(
@@ -173,7 +173,7 @@ def merge_card(
     settings: Settings,
     result: MergeResult,
     task: str | None = None,
-    reading: Sequence[tuple[str, Any]] = (),
+    reading: Mapping[str, Any] | None = None,
 ) -> str:
     """README.md of a merged adapter: what it is made of, how, what was lost, and the command that reproduces it."""
     name = next((info.base_model_name for info in experts if info.base_model_name), base)
@@ -216,7 +216,7 @@ def _command(
     rule: Method,
     settings: Settings,
     task: str | None,
-    reading: Sequence[tuple[str, Any]],
+    reading: Mapping[str, Any] | None,
 ) -> str:
     weights = ",".join(f"{weight:.9g}" for weight in settings.weights.tolist())
     words = command_words(
@@ -230,7 +230,6 @@ def _command(
         ("rank", settings.rank),
         ("seed", settings.seed if "seed" in rule.needs else None),
         ("task", task),
-        *(() if task is None else reading),
-        ("out", "ADAPTER"),
     )
-    return shlex.join(words)
+    words += [] if task is None else option_words(reading or {})
+    return shlex.join([*words, "--out", "ADAPTER"])

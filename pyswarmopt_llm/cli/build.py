@@ -10,8 +10,9 @@ from typing import Annotated, Any, TypeGuard, get_args, get_origin, get_type_hin
 
 import typer
 
+from pyswarmopt_llm.cli.rare import FIELD, Rare, read_rare, set_option
 from pyswarmopt_llm.common.errors import InvalidOption, spell
-from pyswarmopt_llm.common.options import Option, check_options, option_in, option_name, options_of
+from pyswarmopt_llm.common.options import Option, check_options, option_form, option_in, options_of
 
 PAIRS = tuple[tuple[str, str], ...]
 _OPTIONS: dict[str, Option] = {}  # of all commands that `as_command` has made
@@ -21,22 +22,35 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
     """The function with one parameter per option, as Typer reads it.
 
     A parameter whose type is a configuration stands for the options of all its fields; the function gets the
-    configuration, in range.
+    configuration, in range. Rare options are one parameter together (`cli.rare`).
 
     Args:
         function: its parameters are configurations, have an `Option`, or are Typer's own.
     """
     hints = get_type_hints(function, include_extras=True)
-    _OPTIONS.update(options_in(function))
+    options = options_in(function)
+    _OPTIONS.update(options)
+    signature = inspect.signature(function).parameters.values()
+    rare = {setting.name: setting for parameter in signature for setting in _rare(parameter, hints[parameter.name])}
+    free = FIELD in options
 
-    def command(**given: Any) -> None:
-        function(**{name: _value(name, hint, given) for name, hint in hints.items() if name != "return"})
+    def command(**values: Any) -> None:
+        _OPTIONS.update(options)  # another command may call the same field otherwise
+        settings, others = read_rare(rare, values.pop(FIELD, None) or (), free)
+        values |= settings | ({FIELD: others} if free else {})
+        function(**{name: _value(name, hint, values) for name, hint in hints.items() if name != "return"})
 
-    parameters = [one for found in inspect.signature(function).parameters.values() for one in _expanded(found, hints)]
+    parameters: list[inspect.Parameter] = []
+    for parameter in signature:
+        parameters += _expanded(parameter, hints[parameter.name])
+    if rare or free:
+        hint = Annotated[list[str] | None, set_option(spell(options[FIELD].help, flag) if free else "")]
+        parameters.append(inspect.Parameter(FIELD, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint))
     parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)  # required ones first
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     command.__doc__ = function.__doc__
+    command.rare = rare  # type: ignore[attr-defined]
     return command
 
 
@@ -47,7 +61,7 @@ def flag(field: str, options: Mapping[str, Option] = MappingProxyType({})) -> st
         >>> flag("max_iter")
         '--max-iter'
     """
-    return f"--{option_name(field, options.get(field))}"
+    return " ".join(option_form(field, options.get(field)))
 
 
 def as_flag(field: str) -> str:
@@ -79,13 +93,13 @@ def options_in(function: Callable[..., None]) -> dict[str, Option]:
         >>> options_in(search)["max_iter"].metavar
         'K'
     """
-    found: dict[str, Option] = {}
+    options: dict[str, Option] = {}
     for name, hint in get_type_hints(function, include_extras=True).items():
         if _configuration(hint):
-            found |= _shown(hint)
+            options |= _shown(hint)
         elif option := option_in(hint):
-            found[name] = option
-    return found
+            options[name] = option
+    return options
 
 
 def _configuration(hint: Any) -> TypeGuard[type[Any]]:
@@ -97,62 +111,75 @@ def _shown(config: type[Any]) -> dict[str, Option]:
     return {name: option for name, option in options_of(config).items() if option.help}
 
 
-def _expanded(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Iterator[inspect.Parameter]:
-    """The parameters for Typer that one parameter of a command stands for."""
-    hint = hints[parameter.name]
-    if _configuration(hint):
-        options, types = _shown(hint), get_type_hints(hint)
-        for field in fields(hint):
-            if field.name in options:
-                empty = inspect.Parameter.empty if options[field.name].required else ""
-                default = empty if field.default is MISSING else field.default
-                yield _parameter(field.name, types[field.name], options, default)
-    elif option := option_in(hint):
-        yield _parameter(parameter.name, get_args(hint)[0], {parameter.name: option}, parameter.default)
-    else:
+def _expanded(parameter: inspect.Parameter, hint: Any) -> Iterator[inspect.Parameter]:
+    """The parameters for Typer that one parameter of a command stands for; those of rare options are one elsewhere."""
+    if not (_configuration(hint) or option_in(hint)):
         yield parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY)
+    for name, kind, option, default in _settings(parameter, hint):
+        if not option.rare and name != FIELD:
+            yield _parameter(name, kind, option, default)
 
 
-def _parameter(name: str, kind: Any, options: Mapping[str, Option], default: Any) -> inspect.Parameter:
+def _rare(parameter: inspect.Parameter, hint: Any) -> Iterator[Rare]:
+    """The rare settings that one parameter of a command stands for."""
+    for name, kind, option, default in _settings(parameter, hint):
+        if option.rare:
+            yield Rare(name, kind, option, default)
+
+
+def _settings(parameter: inspect.Parameter, hint: Any) -> Iterator[tuple[str, Any, Option, Any]]:
+    """Name, type, option and default of what one parameter of a command stands for."""
+    if not _configuration(hint):
+        if option := option_in(hint):
+            yield parameter.name, get_args(hint)[0], option, parameter.default
+        return
+    options, types = _shown(hint), get_type_hints(hint)
+    for field in fields(hint):
+        if option := options.get(field.name):
+            empty = inspect.Parameter.empty if option.required else ""
+            yield field.name, types[field.name], option, empty if field.default is MISSING else field.default
+
+
+def _parameter(name: str, kind: Any, option: Option, default: Any) -> inspect.Parameter:
     """An option as Typer wants it: tuples are lists or, with commas, texts."""
-    option = options[name]
     if get_origin(kind) is tuple:
         required = default is inspect.Parameter.empty
         kind = str if option.commas else list[str] if required else list[str] | None
         default = default if required else ",".join(default) if option.commas else None
     said = typer.Option(
-        flag(name, options),
+        flag(name, {name: option}),
         metavar=option.metavar or None,
-        help=spell(option.help, lambda field: flag(field, options)),
+        help=spell(option.help, as_flag),
         hidden=option.hidden,
         rich_help_panel=option.group,
     )
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, said])
 
 
-def _value(name: str, hint: Any, given: Mapping[str, Any]) -> Any:
-    """What a parameter of the function gets.
+def _value(name: str, hint: Any, values: Mapping[str, Any]) -> Any:
+    """The value of a parameter of the function; rare settings that are not given keep their defaults.
 
     Raises:
         InvalidOption: it is out of range.
     """
     if _configuration(hint):
         types = get_type_hints(hint)
-        config = hint(**{field: _read(field, types[field], one, given) for field, one in _shown(hint).items()})
+        shown = {field: option for field, option in _shown(hint).items() if field in values}
+        config = hint(**{field: _read(field, types[field], option, values) for field, option in shown.items()})
         check_options(config)
         return config
     option = option_in(hint)
     if option is None:
-        return given[name]
-    value = _read(name, get_args(hint)[0], option, given)
+        return values[name]
+    value = _read(name, get_args(hint)[0], option, values)
     option.check(name, value)
     return value
 
 
-def _read(name: str, kind: Any, option: Option, given: Mapping[str, Any]) -> Any:
+def _read(name: str, kind: Any, option: Option, values: Mapping[str, Any]) -> Any:
     """An option's value from what Typer found."""
-    value = given[name]
-    if get_origin(kind) is not tuple:
+    value = values[name]
+    if get_origin(kind) is not tuple or option.rare:
         return value
     texts = [text.strip() for text in value.split(",") if text.strip()] if option.commas else value or ()
     return tuple(_pair(name, text, option.metavar) for text in texts) if kind == PAIRS else tuple(texts)

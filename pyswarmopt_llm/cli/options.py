@@ -15,10 +15,12 @@ import typer
 from typer.core import TyperOption
 
 from pyswarmopt.cli.help import HelpCommand
+from pyswarmopt.cli.terminal import echo
+from pyswarmopt_llm.cli.rare import SET, joined, keep_from_file, rare_of
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_text import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
-from pyswarmopt_llm.common.options import GROUPS, MACHINE, OUTPUT, TASK, Option
+from pyswarmopt_llm.common.options import GROUPS, OUTPUT, Option
 from pyswarmopt_llm.common.registry import unknown
 
 
@@ -61,16 +63,24 @@ def refuse_empty(args: Sequence[str], options: Collection[str]) -> None:
 
 
 class SwarmCommand(HelpCommand):
-    """A command whose options with dots behind their value take several."""
+    """A command whose options with dots behind their value take several, and whose rare ones share one."""
 
     headings = GROUPS
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help, and the names of what has no option of its own."""
+        super().format_help(ctx, formatter)
+        if rare := rare_of(self):
+            echo(f"With {SET}: {', '.join(rare)}")
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Spread the variadic options, then parse as usual."""
         several = [name for param in self.params if (param.metavar or "").endswith("...") for name in param.opts]
         valued = [name for param in self.params if not getattr(param, "is_flag", False) for name in param.opts]
         refuse_empty(args, valued)
-        return super().parse_args(ctx, spread(args, several))
+        rare = rare_of(self)
+        one_word = joined(args, lambda name: name in rare and rare[name].kind is bool)
+        return super().parse_args(ctx, spread(one_word, several))
 
 
 def names_block(heading: str, names: Iterable[str], width: int = 92) -> list[str]:
@@ -121,10 +131,14 @@ def _use_config(ctx: typer.Context, path: Path | None) -> Path | None:
         for name in param.opts
         if name.startswith("--") and name not in ("--config", "--help")
     }
+    rare = rare_of(ctx.command)
     defaults: dict[str, Any] = {}
     for key, value in read_config(path).items():
+        if key in rare:
+            keep_from_file(ctx, key, value)
+            continue
         if key not in options:
-            raise unknown(f"{path}: option", key, options)
+            raise unknown(f"{path}: option", key, [*options, *rare])
         option = options[key]
         defaults[option.name] = [value] if option.multiple and not isinstance(value, list) else value
     ctx.default_map = defaults
@@ -145,6 +159,10 @@ Json = Annotated[bool, Option("Print the result as JSON.", group=OUTPUT, name="j
 JsonLines = Annotated[bool, Option("Print events as JSON lines.", group=OUTPUT, hidden=True, name="json-lines")]
 Track = Annotated[str | None, Option("Log to trackio, wandb or tensorboard.", "T", OUTPUT, hidden=True)]
 DryRun = Annotated[bool, Option("Load, time one batch, print the cost, write nothing.", group=OUTPUT)]
+Allow = Annotated[
+    tuple[str, ...],
+    Option("Name what of the run executes code (mine.py:score, ray, ...) to allow it; repeatable.", "CODE", OUTPUT),
+]
 Quiet = Annotated[bool, Option("No progress display.", group=OUTPUT)]
 
 
@@ -156,18 +174,3 @@ class Shown:
     quiet: Quiet = False
     as_json: Json = False
     as_lines: JsonLines = False
-
-
-@dataclass(frozen=True)
-class Allowed:
-    """What of a stored configuration may run code: options of the run, repeated."""
-
-    utility: Annotated[tuple[str, ...], Option("Repeat the run's --utility to allow its function.", "M:F")] = ()
-    task: Annotated[tuple[str, ...], Option("Repeat the run's --task to allow its harness YAML.", "T", TASK)] = ()
-    metric: Annotated[tuple[str, ...], Option("Repeat the run's --metric to allow its script.", "M", TASK)] = ()
-    workers: Annotated[str | None, Option("Repeat the run's --workers to allow its Ray cluster.", "W", MACHINE)] = None
-
-    @property
-    def values(self) -> list[str]:
-        """All that is allowed, as it was typed."""
-        return [*self.utility, *self.task, *self.metric, *([] if self.workers is None else [self.workers])]

@@ -1,7 +1,9 @@
 """Advice from a small trial: is it worth merging, training or searching, or is the best expert enough?
 
 The trial is a cross-validation: two searches, each on one half of the dev items (`SearchConfig.half`), and each scored
-on the other half. So whatever is chosen or trained is measured on items that it has not seen.
+on the other half. So whatever is chosen or trained is measured on items that it has not seen. It is bounded: at most
+`MOST` dev items, at most four experts in each half (`jobs.promising`), and where a search would train, one training on
+top of what it found and one of the base, without the folds by which a search judges its own.
 """
 
 from __future__ import annotations
@@ -19,19 +21,21 @@ from pyswarmopt_llm.common.files.regular import read_json, write_json
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.evaluation.record import pack, unpack
 from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.jobs.promising import MEMBERS, promising_experts
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.jobs.search.preset import resolve
 from pyswarmopt_llm.jobs.search.validate import CHOICES, check_settings, given_settings
 from pyswarmopt_llm.metrics.external.permission import runs_code
 from pyswarmopt_llm.metrics.objectives import load_objectives
+from pyswarmopt_llm.models.adapters.compatibility import unique_names
 from pyswarmopt_llm.models.training.folds import train_once
 from pyswarmopt_llm.reporting.advice import WAYS, Gain, advice, gain
 from pyswarmopt_llm.reporting.commands import advised_steps, near
 from pyswarmopt_llm.reporting.verdict import Verdict
 
-LEAST = 8  # dev items from which on anything can be said
-RECORD = "advice.json"
+LEAST, MOST = 8, 160  # dev items from which on anything can be said, and that are used
+RECORD, TRAINED = "advice.json", "trained.json"
 # Settings that say where a trial runs, not what it is, and what a run says of itself.
 HERE = ("out", "dtype", "device", "threads", "batch_tokens")
 _MODELS = {"single": "best_single", "merge": "uniform", "search": "best"}  # in ``result.json``
@@ -84,28 +88,31 @@ def advise(config: SearchConfig, on_event: OnEvent | None = None) -> Advised:
     Raises:
         UserError: bad input, before anything is written, or `config.out` holds another run.
     """
-    path, tried = user_path(config.out), list[Outcomes]()
-    on_dev = dict[str, float]()
-    trials = halves(config)
+    path, outcomes = user_path(config.out), list[Outcomes]()
+    on_dev = dict.fromkeys(config.experts, 0.0)
+    trials, trains = halves(config)
     for trial in trials:
         _check_same(trial)
     for trial in trials:
-        outcomes, values = _tried(trial, on_event)
-        tried.append(outcomes)
-        on_dev = {name: on_dev.get(name, 0.0) + value for name, value in values.items()}
-    pooled = {who: [*tried[0][who], *tried[1][who]] for who in tried[0]}
+        trial = replace(trial, experts=promising_experts(trial, path / f"experts-{trial.half}.json"))
+        scores, values = _tried(trial, trains, on_event)
+        outcomes.append(scores)
+        for expert, value in zip(trial.experts, values.values(), strict=True):
+            on_dev[expert] += value
+    pooled = {way: [*outcomes[0][way], *outcomes[1][way]] for way in outcomes[0]}
     single = pooled.pop("single")
     gains = {way: gain(pooled[way], single) for way in WAYS if way in pooled}
-    expert, items = max(on_dev, key=on_dev.__getitem__), len(single)
+    best, items = max(on_dev, key=on_dev.__getitem__), len(single)
+    expert = unique_names(config.experts)[config.experts.index(best)]
     verdict = advice(gains, items, expert)
-    steps = advised_steps(verdict.kind, config.experts[list(on_dev).index(expert)], near(config))
+    steps = advised_steps(verdict.kind, best, near(config))
     advised = Advised(verdict, expert, items, gains, tuple(steps), path)
     write_json(path / RECORD, advised.to_json())
     return advised
 
 
-def halves(config: SearchConfig) -> list[SearchConfig]:
-    """The two searches that are the trial.
+def halves(config: SearchConfig) -> tuple[list[SearchConfig], bool]:
+    """The two searches that are the trial, and whether what they find is trained.
 
     Raises:
         UserError: experts of no common base, or too few items.
@@ -117,64 +124,68 @@ def halves(config: SearchConfig) -> list[SearchConfig]:
     objectives = load_objectives(plain.config)
     if objectives.externals:
         raise UserError(f"{next(iter(objectives.externals))}: has no items to tell from; give a task file")
-    items = sum(len(task.dev) for task in objectives.tasks.values())
-    if items < LEAST:
-        raise UserError(f"{', '.join(config.tasks)}: {items} dev items tell nothing; give at least {LEAST}")
-    # Half of the items is trained on where all of them would be.
-    train = resolve(config, objectives).config.train if items >= LEAST_DEV else "off"
+    sizes = [len(task.dev) for task in objectives.tasks.values()]
+    if sum(sizes) < LEAST:
+        raise UserError(f"{', '.join(config.tasks)}: {sum(sizes)} dev items tell nothing; give at least {LEAST}")
+    trains = resolve(config, objectives).config.train == "on" and sum(sizes) >= LEAST_DEV
+    # The files keep their first items; a number that is larger than a split would be warned about.
+    most = max(MOST // len(sizes), 1)
+    dev = most if max(sizes) > most else config.dev
     path = user_path(config.out)
-    trial = replace(config, train=train, no_rivals=True)
-    return [replace(trial, half=half, out=str(path / f"half-{half}")) for half in (1, 2)]
+    trial = replace(config, train="off", no_rivals=True, dev=dev)
+    return [replace(trial, half=half, out=str(path / f"half-{half}")) for half in (1, 2)], trains
 
 
-def _tried(config: SearchConfig, on_event: OnEvent | None) -> tuple[Outcomes, Mapping[str, float]]:
+def _tried(config: SearchConfig, trains: bool, on_event: OnEvent | None) -> tuple[Outcomes, Mapping[str, float]]:
     """Scores of the other half's items: of ``single``, the best expert, and of each way; the experts' own on this."""
     notify, path = on_event or (lambda event: None), Path(config.out)
     notify(Event("note", {"text": f"half {config.half} of 2: searching on it, then scoring on the other"}))
     allowed = [value for _, value in runs_code(config)]  # named in this call
     begun = (path / "run.json").exists()
     result = (resume(path, on_event, allowed) if begun else search(config, on_event)).result
-
-    def scores(packed: Mapping[str, Any]) -> list[float]:
-        return [value for items in packed.values() for value in unpack(items)]
-
-    outcomes = result["outcomes"]
-    by_way = {way: scores(outcomes[who]) for way, who in _MODELS.items() if who in outcomes}
-    if "trained_dev" in result:
-        notify(Event("note", {"text": "training the base on the same half, for comparison"}))
-        by_way["train"] = scores(_trained_alone(config, str(result["scoring"])))
-    return by_way, result["experts"]["dev"]
+    packed = {way: result["outcomes"][who] for way, who in _MODELS.items() if who in result["outcomes"]}
+    if trains:
+        notify(Event("note", {"text": "training what was found, and the base for comparison, on the same half"}))
+        packed |= _trained(config, str(result["scoring"]))
+    outcomes = {way: [value for items in tasks.values() for value in unpack(items)] for way, tasks in packed.items()}
+    return outcomes, result["experts"]["dev"]
 
 
-def _trained_alone(config: SearchConfig, scoring: str) -> dict[str, Any]:
-    """Task -> packed scores of the other half's items after training the base on this one; kept beside the run."""
-    file = Path(config.out) / "trained-alone.json"
+def _trained(config: SearchConfig, scoring: str) -> dict[str, Any]:
+    """Way -> task -> packed scores of the other half's items after training on this one; kept beside the run."""
+    path = Path(config.out)
+    file = path / TRAINED
     if not file.exists():
         job = prepare(replace(config, scoring=scoring))
         scorings = {name: job.objectives.scorings(name, job.config.scoring)[0] for name in job.tasks}
-        job.engine.load(Patch())
-        patch, _ = train_once(job.engine, job.training_items(scorings)[1], job.experts[0], config.seed)
-        job.engine.load(patch)
+        choices = job.training_items(scorings)[1]
         utilities = job.utilities("test", scorings)
-        write_json(file, {name: pack(utility(job.engine).per_item) for name, utility in utilities.items()})
-    packed: dict[str, Any] = read_json(file)
-    return packed
+        outcomes = {}
+        for way, start in {"search": job.space.read(path / "best"), "train": Patch()}.items():
+            job.engine.load(start)
+            lora, _ = train_once(job.engine, choices, job.experts[0], config.seed)
+            job.engine.load(start.with_low_rank(lora.low_rank))
+            outcomes[way] = {name: pack(utility(job.engine).per_item) for name, utility in utilities.items()}
+        write_json(file, outcomes)
+    kept: dict[str, Any] = read_json(file)
+    return kept
 
 
-def _check_same(config: SearchConfig) -> None:
-    """Refuse a directory that holds something else.
+def _check_same(trial: SearchConfig) -> None:
+    """Refuse a directory that holds something else; of the experts it knows those that `promising_experts` chose.
 
     Raises:
         UserError: names the setting that differs.
     """
-    path = Path(config.out)
+    path = Path(trial.out)
     if not (path / "run.json").exists():
         return
     run = Run.open(path)
     stored, before = asdict(run.config), run.about.given
-    fixed = {name: value for name, value in asdict(config).items() if name not in (*HERE, *CHOICES)}
+    free = (*HERE, *CHOICES, *["experts"] * (len(trial.experts) > MEMBERS))
+    fixed = {name: value for name, value in asdict(trial).items() if name not in free}
     differs = [name for name, value in fixed.items() if stored[name] != value]
-    asked = given_settings(config)
+    asked = given_settings(trial)
     differs += [name for name in CHOICES if asked.get(name) != before.get(name)]
     if differs:
         raise UserError(f"{path.parent}: holds another run ({differs[0]} differs); give another `out`")

@@ -46,7 +46,7 @@ class Objectives:
         tasks: name -> task.
         metrics: task name -> metric.
         externals: name -> objective without items.
-        fresh: task name -> dev items reserved for ``--confirm``.
+        fresh: task name -> dev items reserved for ``--set confirm``.
         combine: combination of the scores.
         tested: whether externals are scored on test.
     """
@@ -137,7 +137,7 @@ def scorings_of(metric: Metric, wanted: str, task: Task) -> tuple[Scoring, ...]:
 
 
 def load_split(config: SearchConfig) -> tuple[dict[str, Task], dict[str, tuple[Item, ...]]]:
-    """The tasks as the search sees them, and the dev items reserved for ``--confirm``.
+    """The tasks as the search sees them, and the dev items reserved for ``--set confirm``.
 
     Raises:
         UserError: a task is wrong, or has too few items.

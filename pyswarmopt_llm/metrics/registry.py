@@ -13,7 +13,7 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.registry import lazy, unknown
 from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS, Accuracy
 from pyswarmopt_llm.metrics.external.permission import is_function
-from pyswarmopt_llm.metrics.questions.written import Chat, ItemsUtility, ScoreTexts, Written
+from pyswarmopt_llm.metrics.questions.written import Chat, InOtherUnits, ItemsUtility, ScoreTexts, Written
 from pyswarmopt_llm.tasks import Item, Scoring
 
 if TYPE_CHECKING:
@@ -90,11 +90,12 @@ def written(
     new: int = MAX_NEW_TOKENS,
     signed: bool = False,
     compare: Compare | None = None,
+    named: InOtherUnits | None = None,
 ) -> Metric:
     """A metric of generated answers."""
 
     def limited(tokens: int) -> Build:
-        return lambda items, _, chat, template: Written(items, score, chat, template, tokens)
+        return lambda items, _, chat, template: Written(items, score, chat, template, tokens, named)
 
     return Metric(name, limited(new), "generate", needs, signed, compare, limited=limited)
 
@@ -147,11 +148,12 @@ def _toxicity(spec: str, model: str, cache: Path | None, device: str) -> Metric:
 
 
 def _reward(spec: str, model: str, cache: Path | None, device: str) -> Metric:
-    from pyswarmopt_llm.metrics.classifiers.reward import REWARD_TOKENS, load_reward
+    from pyswarmopt_llm.metrics.classifiers.reward import REWARD_TOKENS, load_reward, preferred
 
     kind, loaded = spec.partition(":")[0], load_reward(model, device)
     score = {"reward": loaded.scores, "verbose": loaded.verbose, "concise": loaded.concise}[kind]
-    return written(spec, score, "nothing", REWARD_TOKENS, signed=kind == "reward")
+    raw = kind == "reward"
+    return written(spec, score, "nothing", REWARD_TOKENS, signed=raw, named=preferred if raw else None)
 
 
 def _function(spec: str) -> Metric:

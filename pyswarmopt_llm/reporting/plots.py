@@ -51,17 +51,6 @@ def plot_origin(file: Path, origins: Sequence[Origin]) -> None:
     _save(figure, file)
 
 
-def plot_scores(file: Path, labels: Sequence[str], dev: Sequence[float], test: Sequence[float | None]) -> None:
-    """Dev and test scores of several searches, side by side."""
-    figure, axes = _figure(width=max(5.0, 1.1 * len(labels)))
-    axes.bar([i - 0.2 for i in range(len(labels))], dev, width=0.4, color="0.7", label="dev")
-    tested = [(i + 0.2, score) for i, score in enumerate(test) if score is not None]
-    axes.bar([i for i, _ in tested], [score for _, score in tested], width=0.4, color="tab:blue", label="test")
-    axes.set_xticks(range(len(labels)), [label.replace(" ", "\n") for label in labels])
-    axes.legend()
-    _save(figure, file)
-
-
 def plot_front(file: Path, front: Sequence[Values], saved: Sequence[Values], chosen: Values | None) -> None:
     """The Pareto front: two tasks as a plane, more as parallel axes.
 

@@ -14,7 +14,7 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.record import pack, unpack
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.metrics.objectives import scorings_of
-from pyswarmopt_llm.metrics.questions.answer_format import choose_scoring, trial_of
+from pyswarmopt_llm.metrics.questions.answer_format import TRIED, choose_scoring, trial_of
 from pyswarmopt_llm.metrics.questions.written import ItemsUtility
 from pyswarmopt_llm.metrics.registry import METRICS, Metric
 from pyswarmopt_llm.models.adapters.adapter import Adapter
@@ -146,7 +146,7 @@ class Bench:
 def task_scoring(
     task: Task, wanted: str, engine: TransformersEngine, experts: Sequence[Adapter], store: Store, metric: Metric
 ) -> Scoring:
-    """The scoring of a task; ``auto`` tries letters on the experts as a search does, once, outside any budget."""
+    """The scoring of a task; ``auto`` tries letters on the first experts as a search does, once, outside any budget."""
     possible = scorings_of(metric, wanted, task)
     stored = store.scores.get((task.name, "scoring", "auto"))
     if len(possible) > 1 and stored is not None:
@@ -154,7 +154,7 @@ def task_scoring(
 
     def letters() -> list[Score]:
         trial, scores = trial_of(task, engine.chat), []
-        for expert in experts:
+        for expert in experts[:TRIED]:
             engine.load(as_patch(expert))
             scores.append(trial(engine))
         return scores

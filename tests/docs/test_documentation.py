@@ -27,10 +27,10 @@ CHEAPER = {
     ("swarm-llm", "search"): "--particles 4 --max-iter 1 --dev 4 --test 4 --threads 1 --quiet",
     ("swarm-llm", "advise"): "--threads 1 --quiet",
     ("swarm-llm", "compare"): "--seeds 1 --budget-items 24 --dev 4 --test 4 --threads 1 --quiet",
-    ("swarm-llm", "eval"): "--limit 4 --threads 1",
+    ("swarm-llm", "eval"): "--dev 4 --test 4 --threads 1",
     ("swarm-llm", "generate"): "--max-new-tokens 2 --threads 1",
     ("swarm-llm", "predict"): "--threads 1",
-    ("swarm-llm", "train-expert"): "--max-tokens 60 --examples 5 --threads 1 --quiet",
+    ("swarm-llm", "train-expert"): "--set max-tokens 60 --examples 5 --threads 1 --quiet",
     ("swarm-llm", "resume"): "--quiet",
     ("swarm-llm", "ensemble"): "--dev 4 --test 4 --threads 1 --quiet",
     ("swarm-llm", "negotiate"): "--dev 4 --test 4 --threads 1 --quiet",
@@ -98,8 +98,8 @@ def run_program(command: Command, main: Callable[[list[str]], None]) -> None:
     """Run one of our programs in this process; it has to succeed."""
     program, *words = command.words
     more = CHEAPER.get((program, words[0] if words else ""), "").split()
-    if "--confirm" in words:
-        more += ["--confirm", "2"]
+    if "confirm" in words:
+        more += ["--set", "confirm", "2"]
     if words[:1] == ["merge"] and "--task" in words:
         more += ["--budget-items", "24"]
     if "all" in words and "--methods" in words:

@@ -84,7 +84,16 @@ def test_a_student_learns_what_the_group_says(
     task = json.loads(Path(given[given.index("--task") + 1]).read_text())
     same = write_task(tmp_path / "same.json", task["dev"], task["dev"])  # test what was taught
     words = [word if word != given[given.index("--task") + 1] else str(same) for word in given]
-    options = ["--strategy", "majority", "--scoring", "likelihood", "--allow-overlap", "--out", tmp_path / "student"]
+    options = [
+        "--strategy",
+        "majority",
+        "--scoring",
+        "likelihood",
+        "--set",
+        "allow-overlap",
+        "--out",
+        tmp_path / "student",
+    ]
     options += ["--epochs", 60, "--lr", "0.02", "--rank", 8, "--json"]
     code, out, err = swarm_llm(capsys, "distill", *words, *options)
     assert (code, err) == (0, ""), err

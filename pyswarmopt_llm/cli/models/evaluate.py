@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 SHOWN = 3  # items gained, and items lost
 _LONGEST = 160  # characters of a question or an answer
-_NOT_OF_ONE = ("against", "run", "perturb", "seed", "blind", "votes")  # options
 
 
 def command(given: EvalConfig, quiet: Quiet = False, as_json: Json = False) -> None:
@@ -59,10 +58,9 @@ def _way(config: EvalConfig) -> Callable[[EvalConfig, OnItems], Shown]:
 
 
 def _one(config: EvalConfig, on_items: OnItems) -> Shown:
-    from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
+    from pyswarmopt_llm.jobs.evaluate.model import evaluate
 
-    options = {name: value for name, value in vars(config).items() if name not in _NOT_OF_ONE}
-    return _score(config, evaluate_model(**options, on_items=on_items))
+    return _score(config, evaluate(config, on_items))
 
 
 def _score(config: EvalConfig, found: EvalResult) -> Shown:
@@ -106,7 +104,7 @@ def _blind(config: EvalConfig, on_items: OnItems) -> Shown:
     lines = [
         f"{counted(found.n, 'pair')} of replies in {found.file}, in random order; vote 1, 2 or tie in the last column.",
         f"Which is whose: {found.key} (keep it from those who vote).",
-        f"Then: swarm-llm eval --votes {found.file}",
+        f"Then: swarm-llm eval --set votes {found.file}",
     ]
     note = f"{counted(found.alike, 'pair')} of equal replies, half a win for each" if found.alike else ""
     record = {"pairs": found.n, "alike": found.alike, "file": str(found.file), "key": str(found.key)}

@@ -12,19 +12,16 @@ import typer
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.cli.build import with_flags
-from pyswarmopt_llm.cli.options import Allowed, Json
+from pyswarmopt_llm.cli.options import Allow, Json
 from pyswarmopt_llm.common.options import OUTPUT, Option
 from pyswarmopt_llm.reporting.summary import score_text
 
 
 def command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Finished runs, or a group's directory.")],
-    *,
     out: Annotated[Path | None, Option("Output directory (RUN/analysis).", "DIR", OUTPUT)] = None,
-    ablations: Annotated[bool, Option("Search again without each part of the algorithm.")] = False,
-    diversity: Annotated[bool, Option("Search again with fewer experts.")] = False,
     leave_one_out: Annotated[bool, Option("Score without each expert, or decide without each member.")] = False,
-    allowed: Allowed,
+    allow: Allow = (),
     as_json: Json = False,
 ) -> None:
     """Show how a run found its result, and which experts carry it.
@@ -34,8 +31,9 @@ def command(
     from pyswarmopt_llm.jobs.analyse.analyse import analyse
 
     folder = out or runs[0] / "analysis"
-    wanted = {"with_ablations": ablations, "with_diversity": diversity, "with_leave_one_out": leave_one_out}
-    found = analyse(runs, folder, **wanted, allowed=allowed.values, tell=lambda text: echo(text, err=True))
+    found = analyse(
+        runs, folder, with_leave_one_out=leave_one_out, allowed=allow, tell=lambda text: echo(text, err=True)
+    )
     echo(json.dumps(found) if as_json else "\n".join([*_lines(found), f"Plots and figures: {folder}"]))
 
 
@@ -61,12 +59,6 @@ def _runs(found: dict[str, Any]) -> list[str]:
         f"Weak to strong (started in the lower half): {found['weak_to_strong']:.0%} of "
         f"{counted(len(found['runs']), 'run')}."
     )
-    for study in ("ablations", "diversity"):
-        for trial in found.get(study, ()):
-            lines.append(
-                f"{study}, {trial['label']}: dev {score_text(trial['dev'])}, test {score_text(trial['test'])}, "
-                f"{counted(trial['evaluations'], 'evaluation')}"
-            )
     return lines
 
 

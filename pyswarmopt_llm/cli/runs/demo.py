@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import pyswarmopt_llm
-from pyswarmopt_llm.cli.options import DryRun, Shown
+from pyswarmopt_llm.cli.options import DryRun, Json, Quiet
 from pyswarmopt_llm.cli.runs.planning import print_plan
 from pyswarmopt_llm.cli.runs.running import run_job
 from pyswarmopt_llm.common.config import SearchConfig
@@ -47,6 +47,20 @@ def demo_base() -> str:
     return spec_of(name) or name
 
 
+def demo_search(seed: int, out: Path) -> SearchConfig:
+    """The search of the demo, with a seed of the questions and of itself."""
+    return SearchConfig(
+        base=demo_base(),
+        experts=demo_experts(Path(pyswarmopt_llm.__file__).resolve().parent),
+        tasks=(f"{TASK}:{seed}",),
+        out=str(out),
+        dev=DEV,
+        test=TEST,
+        scoring="likelihood",
+        seed=seed,
+    )
+
+
 def free_directory(parent: Path, name: str) -> Path:
     """`parent/name`, or the first of `parent/name-2`, `parent/name-3`, ... that does not exist yet."""
     paths = chain([parent / name], (parent / f"{name}-{number}" for number in count(2)))
@@ -57,29 +71,20 @@ def command(
     out: Annotated[Path | None, Option("Run directory to create (runs/demo).", "RUN", OUTPUT)] = None,
     seed: Annotated[int, Option("Random seed, of the questions too.", "S", least=0)] = 0,
     dry_run: DryRun = False,
-    *,
-    shown: Shown,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """A real search in a few minutes: eleven small experts, of which the task needs five.
 
     Example: swarm-llm demo --out runs/demo
     """
     run = out or free_directory(Path("runs"), "demo")
-    config = SearchConfig(
-        base=demo_base(),
-        experts=demo_experts(Path(pyswarmopt_llm.__file__).resolve().parent),
-        tasks=(f"{TASK}:{seed}",),
-        out=str(run),
-        dev=DEV,
-        test=TEST,
-        scoring="likelihood",
-        seed=seed,
-    )
+    config = demo_search(seed, run)
     if dry_run:
         from pyswarmopt_llm.jobs.dry_run.search import dry_run_search
 
-        print_plan(dry_run_search(config), shown.as_json or shown.as_lines)
+        print_plan(dry_run_search(config), as_json)
         return
     from pyswarmopt_llm.jobs.search.loop import search
 
-    run_job(lambda on_event: search(config, on_event), run, **vars(shown))
+    run_job(lambda on_event: search(config, on_event), run, quiet=quiet, as_json=as_json)

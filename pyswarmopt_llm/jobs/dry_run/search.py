@@ -13,6 +13,7 @@ from pyswarmopt_llm.evaluation.run_directory import check_new
 from pyswarmopt_llm.evaluation.run_files import GRID
 from pyswarmopt_llm.jobs.advise import RECORD, halves
 from pyswarmopt_llm.jobs.dry_run.plan import Plan, Timed, paid_note, plan, time_items, trial_items
+from pyswarmopt_llm.jobs.promising import MEMBERS, halving_passes
 from pyswarmopt_llm.jobs.search.grid.draws import make_grid
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.preset import own_score, resolve
@@ -20,6 +21,7 @@ from pyswarmopt_llm.jobs.search.rivals import FILE as RIVALS
 from pyswarmopt_llm.jobs.search.rivals import planned_rivals
 from pyswarmopt_llm.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.metrics.objectives import External
+from pyswarmopt_llm.metrics.questions.answer_format import TRIED
 from pyswarmopt_llm.models.choices import cross_fitting_passes, training_passes
 from pyswarmopt_llm.reporting.outcome import not_held_out
 from pyswarmopt_llm.reporting.summary import duration
@@ -50,7 +52,7 @@ def dry_run_search(config: SearchConfig) -> Plan:
     evaluations, closing = _evaluations(job), sum(on_dev * timing.dev + on_test * timing.test for timing in timed)
     tried = sum(trial_items(timing.dev, possible[timing.name]) for timing in timed)
     trained = cross_fitting_passes(job.dev_items) if trains else 0
-    passes = trained + evaluations * job.dev_items + closing + tried * len(job.config.experts)
+    passes = trained + evaluations * job.dev_items + closing + tried * min(len(job.config.experts), TRIED)
     workers = job.workers.side_by_side
     seconds = sum(timing.seconds(timing.dev * evaluations, evaluations) for timing in timed) / workers
     seconds += sum(timing.seconds(on_dev * timing.dev + on_test * timing.test, on_dev + on_test) for timing in timed)
@@ -79,17 +81,18 @@ def dry_run_search(config: SearchConfig) -> Plan:
 
 
 def dry_run_advise(config: SearchConfig) -> Plan:
-    """The cost of `advise`: of a search on each half of the dev items, and of training on it alone."""
-    trials = halves(config)
-    half = dry_run_search(trials[0])
-    items = sum(task.dev for task in half.tasks)
-    alone = training_passes(items) + items if trials[0].train == "on" else 0
-    seconds = 2 * half.seconds * (half.passes + alone) / half.passes
+    """The cost of `advise`: on each half of the dev items the choice of experts, a search, and training."""
+    (first, _), trains = halves(config)
+    one = dry_run_search(replace(first, experts=first.experts[:MEMBERS]))
+    items = sum(task.dev for task in one.tasks)
+    passes = one.passes + sum(halving_passes(len(config.experts), task.dev) for task in one.tasks)
+    if trains:  # what was found, and the base; each is scored on the other half
+        passes += 2 * (training_passes(items) + items)
     return replace(
-        half,
-        evaluations=2 * half.evaluations,
-        passes=2 * (half.passes + alone),
-        seconds=round(seconds, 1),
+        one,
+        evaluations=2 * one.evaluations,
+        passes=2 * passes,
+        seconds=round(2 * one.seconds * passes / one.passes, 1),
         writes=(RECORD, *(f"half-{number}/" for number in (1, 2))),
         out=config.out,
     )

@@ -17,9 +17,7 @@ from pyswarmopt_llm.spaces.load import open_model
 SPLIT = "dev"
 
 
-def inspect_behaviour(
-    report: PreflightReport, base: str, task: str, columns: tuple[str, ...] = ()
-) -> PreflightReport:
+def inspect_behaviour(report: PreflightReport, base: str, task: str, columns: tuple[str, ...] = ()) -> PreflightReport:
     """The report with each expert's score on dev in its row, and a warning for those that are worse than the base.
 
     Worse by the paired permutation test at 5%, divided by the number of experts (Bonferroni). Experts with an error in

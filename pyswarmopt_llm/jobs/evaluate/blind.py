@@ -183,7 +183,7 @@ def _read_key(file: Path) -> Key:
         raise UserError(f"{path}: missing; put the key beside the votes, under the name of the first file")
     found = read_json(path)
     if not isinstance(found, dict) or found.get("format") != FORMAT or set(found) != set(Key.__annotations__):
-        raise UserError(f"{path}: not a key of swarm-llm eval --blind; restore the file")
+        raise UserError(f"{path}: not a key of swarm-llm eval; restore the file")
     return cast(Key, found)
 
 

@@ -27,7 +27,6 @@ class EvalConfig:
         str | None, Option("Finished run; provides base, task and adapter where not given.", "RUN", opt.TASK)
     ] = None
     split: Annotated[str, Option("dev or test.", "S", opt.TASK, choices=("dev", "test"))] = "test"
-    limit: Annotated[int | None, Option("Use the first N items of `split`.", "N", opt.TASK, least=1)] = None
     dev: opt.Dev = None
     test: opt.Test = None
     columns: opt.Columns = ()
@@ -41,14 +40,16 @@ class EvalConfig:
     prompts: opt.Prompts = None  # stands for the task ``prompts:FILE``
     max_new_tokens: opt.NewTokens = None
     perturb: Annotated[
-        tuple[str, ...], Option("Score again with typos=RATE, or options in another order.", "P,P", commas=True)
+        tuple[str, ...],
+        Option("Score again with typos=RATE, or options in another order.", "P,P", commas=True, rare=True),
     ] = ()
-    seed: Annotated[int, Option("Seed of perturbations and of the order of replies.", "S", hidden=True, least=0)] = 0
-    blind: Annotated[str | None, Option("Write both models' replies to this CSV file for people to judge.", "FILE")] = (
-        None
-    )
+    seed: Annotated[int, Option("Seed of perturbations and of the order of replies.", "S", rare=True, least=0)] = 0
+    blind: Annotated[
+        str | None, Option("Write both models' replies to this CSV file for people to judge.", "FILE", rare=True)
+    ] = None
     votes: Annotated[
-        tuple[str, ...], Option("Count the votes in copies of such a file; needs nothing else.", "F,F", commas=True)
+        tuple[str, ...],
+        Option("Count the votes in copies of such a file; needs nothing else.", "F,F", commas=True, rare=True),
     ] = ()
     allow_overlap: opt.Overlap = False
     dtype: opt.Dtype = "auto"

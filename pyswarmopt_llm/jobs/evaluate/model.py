@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Self, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Self, TypeVar
 
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.paths import user_path
@@ -51,57 +51,29 @@ def evaluate_model(
     task: str,
     split: str = "test",
     *,
-    scoring: str = "auto",
-    dtype: str = "auto",
-    device: str = "auto",
-    threads: int | None = None,
-    limit: int | None = None,
-    dev: int | None = None,
-    test: int | None = None,
-    allow_overlap: bool = False,
-    columns: Sequence[str] = (),
-    template: Sequence[str] = (),
-    split_seed: int = 0,
-    skip_bad_rows: bool = False,
-    metric: str | None = None,
-    prompts: str | None = None,
-    max_new_tokens: int | None = None,
     on_items: OnItems | None = None,
+    **options: Any,
 ) -> EvalResult:
     """Score `adapter` (or the bare base) on a split of a task, merged as a search merges its candidates.
 
-    `adapter` may also be a finished run or a whole model, which needs no `base`.
-    `metric` is a name of `pyswarmopt_llm.metrics.registry`; None takes the task's own, else accuracy. `dev` and `test`
-    use the first items of these splits, as in a search; `limit` is the size of `split`. `columns`, `template`,
-    `split_seed` and `skip_bad_rows` are those of `load_task`; `prompts` is a file that stands for `task`, and
-    `max_new_tokens` the longest reply. `on_items` receives the number of items scored so far,
-    and of all.
+    Args:
+        base: the base; may be empty for a run or a whole model.
+        adapter: an adapter, a finished run, a whole model, or None.
+        task: file, or another spec of `load_task`.
+        split: ``dev`` or ``test``.
+        on_items: receives the number of items scored so far, and of all.
+        **options: further fields of `EvalConfig`: ``scoring``, ``metric``, ``dev``, ``dtype``, ...
 
     Raises:
         UserError: whatever is wrong with the input, in one line.
     """
-    base, adapter = model_of(base, adapter)
-    config = EvalConfig(
-        base=base,
-        task=task,
-        adapter=adapter,
-        split=split,
-        limit=limit,
-        dev=dev,
-        test=test,
-        columns=tuple(columns),
-        template=tuple(template),
-        split_seed=split_seed,
-        skip_bad_rows=skip_bad_rows,
-        scoring=scoring,
-        metric=metric,
-        prompts=prompts,
-        max_new_tokens=max_new_tokens,
-        allow_overlap=allow_overlap,
-        dtype=dtype,
-        device=device,
-        threads=threads,
-    )
+    return evaluate(EvalConfig(base, task, adapter, split=split, **options), on_items)
+
+
+def evaluate(config: EvalConfig, on_items: OnItems | None = None) -> EvalResult:
+    """The score of one model; see `evaluate_model`."""
+    base, adapter = model_of(config.base, config.adapter)
+    config = replace(config, base=base, adapter=adapter)
     if config.task.startswith(LM_EVAL):
         return _evaluate_harness(config)
     return open_and_score(config, Exam.of(config), on_items)[1]
@@ -169,38 +141,26 @@ def load_items(config: EvalConfig) -> Task:
     """
     if config.task.startswith(LM_EVAL):
         raise InvalidOption("task", config.task, "only the harness knows its items; use a task file")
-    sizes = split_sizes(config.split, config.limit, config.dev, config.test)
+    _check_names(config)
+    return load_task_of(config, config.task)
+
+
+def _check_names(config: EvalConfig) -> None:
+    """Refuse a split or a scoring that does not exist, before anything is loaded."""
+    if config.split not in ("dev", "test"):
+        raise unknown("split", config.split, ("dev", "test"))
     possible_scorings(config.scoring, ())
-    return load_task_of(config, config.task, **sizes)
-
-
-def split_sizes(split: str, limit: int | None, dev: int | None, test: int | None) -> dict[str, int | None]:
-    """How many items of each split to use; None: all.
-
-    Example:
-        >>> split_sizes("test", 50, 20, None)
-        {'dev': 20, 'test': 50}
-    """
-    if split not in ("dev", "test"):
-        raise unknown("split", split, ("dev", "test"))
-    sizes = {"dev": dev, "test": test}
-    if limit is not None:
-        if sizes[split] is not None:
-            raise InvalidOption("limit", limit, f"`{split}` {sizes[split]} is the size of this split, too; remove one")
-        sizes[split] = limit
-    return sizes
 
 
 def _evaluate_harness(config: EvalConfig) -> EvalResult:
     from pyswarmopt_llm.metrics.external.lm_eval import LmEvalTask
 
-    limit = split_sizes(config.split, config.limit, config.dev, config.test)[config.split]
-    possible_scorings(config.scoring, ())  # a wrong name is found before the model is loaded
+    _check_names(config)
     if saved_kind(config.base) is not None:
         several = f"the harness scores one model, {config.base} holds several"
         raise InvalidOption("task", config.task, f"{several}; use a task file")
     engine = open_model(config.base, config.adapter, config.dtype, config.device, config.threads)
-    harness = LmEvalTask(config.task.removeprefix(LM_EVAL), limit, limit)
+    harness = LmEvalTask(config.task.removeprefix(LM_EVAL), config.dev, config.test)
     found = harness(engine, config.split)
     return EvalResult(harness.name, found, interval(found.per_item), "own", "lm-eval")
 

@@ -61,7 +61,7 @@ def with_run(config: EvalConfig) -> EvalConfig:
     metric = config.metric or metric_given(stored.metrics, _name(task))
     named = () if metric == config.metric or metric is None else (metric,)
     tasks = () if task == config.task else (task,)
-    require(replace(stored, tasks=tasks, metrics=named, utilities=(), workers="1"), (), run)
+    require(replace(stored, tasks=tasks, metrics=named, utilities=(), workers="1"), (), run, "")
     return replace(
         known,
         metric=metric,
@@ -70,8 +70,8 @@ def with_run(config: EvalConfig) -> EvalConfig:
         template=config.template or _templates(stored, task),
         split_seed=config.split_seed or stored.split_seed,
         skip_bad_rows=config.skip_bad_rows or stored.skip_bad_rows,
-        dev=config.dev or (stored.dev if config.limit is None or config.split != "dev" else None),
-        test=config.test or (stored.test or None if config.limit is None or config.split != "test" else None),
+        dev=config.dev or stored.dev,
+        test=config.test or stored.test or None,
         scoring=stored.scoring if config.scoring == "auto" else config.scoring,
         dtype=stored.dtype if config.dtype == "auto" else config.dtype,
         allow_overlap=config.allow_overlap or stored.allow_overlap,
@@ -101,8 +101,8 @@ def _templates(stored: SearchConfig, task: str) -> tuple[str, ...]:
 def run_scoring(best: Path, task: str) -> str | None:
     """The scoring that the search which wrote ``RUN/best`` used for a task; None if there is no such run or task.
 
-    A search tries letters on all experts. The adapter alone may decide otherwise by chance, and its score would not be
-    that of ``result.json``.
+    A search tries letters on several experts. The adapter alone may decide otherwise by chance, and its score would
+    not be that of ``result.json``.
     """
     run = best.resolve().parent
     if best.name != "best" or not (run / "run.json").is_file():

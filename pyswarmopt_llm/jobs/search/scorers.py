@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.evaluation.evaluator import LETTERS, Questions
@@ -14,6 +15,7 @@ from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.metrics.questions.answer_format import (
+    TRIED,
     beats_chance,
     choose_scoring,
     one_letter,
@@ -102,13 +104,13 @@ def memory_of(pid: int) -> int:
 
 
 def choose_scorings(job: Job, scorers: Scorers, notify: OnEvent) -> dict[str, Scoring]:
-    """The scoring of each task; ``auto`` tries the experts on letters first and reports the outcome as an event."""
+    """The scoring of each task; ``auto`` tries the first experts on letters and reports the outcome as an event."""
     possible = {name: job.objectives.scorings(name, job.config.scoring) for name in job.tasks}
     scorings: dict[str, Scoring] = {name: allowed[0] for name, allowed in possible.items()}
     tried = [name for name, allowed in possible.items() if len(allowed) > 1]
     if tried:
         trial = scorers.scorer(Questions(LETTERS, tuple((name, "letter") for name in tried)))
-        rows = trial.in_full(list(job.space.vertices()), 0)
+        rows = trial.in_full(list(job.space.vertices()[:TRIED]), 0)
         for name in tried:
             scores = [row.score(name) for row in rows]
             dev = job.tasks[name].dev
@@ -118,11 +120,12 @@ def choose_scorings(job: Job, scorers: Scorers, notify: OnEvent) -> dict[str, Sc
 
 
 def _trial_text(name: str, dev: Sequence[Item], scores: Sequence[Score], scoring: Scoring) -> str:
-    items = dev[: scores[0].n]
+    items, members = dev[: scores[0].n], counted(len(scores), "expert")
     best = max(score.value for score in scores)
     return (
-        f"{name}: with option letters the best expert reaches {best:.3f} on {len(items)} dev items, one letter for all "
-        f"{one_letter(items):.3f}: {'above' if scoring == 'letter' else 'within'} chance, so scoring is {scoring}"
+        f"{name}: with option letters the best of {members} reaches {best:.3f} on {len(items)} dev items, one letter "
+        f"for all {one_letter(items):.3f}: {'above' if scoring == 'letter' else 'within'} chance, "
+        f"so scoring is {scoring}"
     )
 
 

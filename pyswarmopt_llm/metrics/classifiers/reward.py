@@ -48,9 +48,8 @@ class RewardModel:
 
     def _on_unit_scale(self, items: Sequence[Item], texts: Sequence[str]) -> Iterator[tuple[float, float]]:
         """Reward and length of each reply, on 0 to 1."""
-        # The reference scales rewards by constants of its reward model. The logistic function works for any: it is the
-        # probability of being preferred to a reply of reward 0 (Bradley and Terry 1952).
-        rewards = [1 / (1 + math.exp(-max(min(value, 50.0), -50.0))) for value in self.scores(items, texts)]
+        # The reference scales rewards by constants of its reward model; the logistic function works for any.
+        rewards = [_logistic(value) for value in self.scores(items, texts)]
         lengths = [min(1.0, len(self._tokenizer(text)["input_ids"]) / REWARD_TOKENS) for text in texts]
         return zip(rewards, lengths, strict=True)
 
@@ -58,6 +57,20 @@ class RewardModel:
         messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
         text = self._tokenizer.apply_chat_template(messages, tokenize=False)
         return [int(i) for i in self._tokenizer(text, add_special_tokens=False)["input_ids"]]
+
+
+def preferred(rewards: Sequence[float]) -> dict[str, float]:
+    """Mean probability of being preferred to a reply of reward 0 (Bradley and Terry 1952): a scale of 0 to 1.
+
+    Example:
+        >>> preferred([0.0, 0.0]), preferred([900.0])
+        ({'preferred': 0.5}, {'preferred': 1.0})
+    """
+    return {"preferred": round(sum(map(_logistic, rewards)) / len(rewards), 9)}
+
+
+def _logistic(value: float) -> float:
+    return 1 / (1 + math.exp(-max(min(value, 50.0), -50.0)))
 
 
 def load_reward(spec: str, device: str = "cpu") -> RewardModel:

@@ -54,8 +54,10 @@ def runs_code(config: SearchConfig) -> Iterator[tuple[str, str]]:
         yield "workers", config.workers
 
 
-def require(config: SearchConfig, allowed: Collection[str], run: Path) -> None:
+def require(config: SearchConfig, allowed: Collection[str], run: Path, allow: str = "allow") -> None:
     """Refuse the configuration of a ``run.json`` that runs code, unless each of these settings is given again.
+
+    `allow` is the option of the command that takes them; empty where the settings' own options do.
 
     This happens before any import. A fingerprint would not help: an attacker who can write a module next to a
     ``run.json`` can write its fingerprint, too.
@@ -64,7 +66,7 @@ def require(config: SearchConfig, allowed: Collection[str], run: Path) -> None:
     other = sorted(set(allowed) - {value for _, value in found})
     if other:
         raise UserError(f"{run}: was not started with {other[0]}; remove it, or start a new run with it")
-    missing = [f"`{field}` {shlex.quote(value)}" for field, value in found if value not in allowed]
+    missing = [f"`{allow or field}` {shlex.quote(value)}" for field, value in found if value not in allowed]
     if missing:
         raise UserError(f"{run}: its run.json names code to run; if you trust it, add {' '.join(missing)}")
 

@@ -16,7 +16,7 @@ from pyswarmopt_llm.tasks import Item, Scoring, Task
 
 _SCORINGS: tuple[Scoring, ...] = ("letter", "likelihood", "generate")
 LETTERS = 26
-TRIAL = 50  # items of the trial by letters: every expert is tried, so that ability shows in the best of them
+TRIAL, TRIED = 32, 3  # items and experts of the trial by letters; likelihood serves those that do not know them
 LEVEL = 0.05  # significance level of the test against guessing, divided by the number of experts (Bonferroni)
 
 

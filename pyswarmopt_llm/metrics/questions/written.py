@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from pyswarmopt_llm.common.interfaces import Engine, Score
@@ -12,6 +13,7 @@ from pyswarmopt_llm.tasks import Item, render_prompt
 
 Chat = Callable[[str], str]
 ScoreTexts = Callable[[Sequence[Item], Sequence[str]], Sequence[float]]
+InOtherUnits = Callable[[Sequence[float]], Mapping[str, float]]
 
 
 class ItemsUtility(Protocol):
@@ -46,6 +48,7 @@ class Written:
         chat: formats a user turn with the model's chat template; None: the model continues the plain text.
         template: the task's prompt, see `render_prompt`.
         max_new_tokens: maximum length of an answer.
+        named: the values of all items -> the score in other units, by name (`Score.named`).
 
     Attributes:
         turns: what is asked, without a chat template.
@@ -58,8 +61,10 @@ class Written:
         chat: Chat | None,
         template: str | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
+        named: InOtherUnits | None = None,
     ) -> None:
         self.items, self._score, self._new = tuple(items), score, max_new_tokens
+        self._named = named
         self.turns = [render_prompt(item, "generate", template) for item in self.items]
         self._prompts = self.turns if chat is None else [chat(turn) for turn in self.turns]
 
@@ -74,7 +79,8 @@ class Written:
 
     def __call__(self, engine: Engine) -> Score:
         """Evaluate all items; one value per item."""
-        return score_of(self.judge(self.answers(engine)))
+        score = score_of(self.judge(self.answers(engine)))
+        return score if self._named is None else replace(score, named=self._named(score.per_item))
 
     def judge(self, answers: Sequence[str]) -> Sequence[float]:
         """The value of each answer."""

@@ -16,6 +16,7 @@ import pytest
 from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.models.training.examples import load_examples, read_examples
 from pyswarmopt_rivals.merge import merge_experts
 from pyswarmopt_rivals.methods import METHODS
@@ -65,37 +66,17 @@ EVALUATED = types.SimpleNamespace(
 
 
 def test_eval_prints_score_and_interval(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    calls = fake("pyswarmopt_llm.jobs.evaluate.model", "evaluate_model", EVALUATED)
-    assert (
-        run(
-            *[
-                "eval",
-                "--base",
-                "B",
-                "--adapter",
-                "A",
-                "--task",
-                "T",
-                "--split",
-                "dev",
-                "--limit",
-                "9",
-                "--scoring",
-                "letter",
-            ]
-        )
-        == 0
-    )
-    ((args, kwargs),) = calls
-    assert not args and [kwargs[name] for name in ("base", "adapter", "task", "split")] == ["B", "A", "T", "dev"]
-    assert (kwargs["limit"], kwargs["scoring"], kwargs["allow_overlap"]) == (9, "letter", False)
+    calls = fake("pyswarmopt_llm.jobs.evaluate.model", "evaluate", EVALUATED)
+    assert run(*"eval --base B --adapter A --task T --split dev --dev 9 --scoring letter".split()) == 0
+    (((config, _), _),) = calls
+    assert config == EvalConfig("B", "T", "A", split="dev", dev=9, scoring="letter")
     out = capsys.readouterr().out
     for word in ("science dev", "0.610", "0.570", "0.650", "500 items", "likelihood"):
         assert word in out
 
 
 def test_eval_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    fake("pyswarmopt_llm.jobs.evaluate.model", "evaluate_model", EVALUATED)
+    fake("pyswarmopt_llm.jobs.evaluate.model", "evaluate", EVALUATED)
     assert run(*"eval --base B --task T --json".split()) == 0
     assert json.loads(capsys.readouterr().out) == {
         "base": "B",
@@ -285,7 +266,7 @@ def test_train_expert_takes_so_many_examples_of_each_source(tiny_base: Path, tmp
     for name in ("one", "two"):
         (tmp_path / f"{name}.jsonl").write_text(f"{line}\n" * 6)
     words = f"train-expert --base {tiny_base} --data {tmp_path / 'one.jsonl'} --data {tmp_path / 'two.jsonl'}"
-    words += f" --examples 5 --rank 2 --max-tokens 50 --threads 1 --quiet --out {tmp_path / 'out'}"
+    words += f" --examples 5 --rank 2 --set max-tokens 50 --threads 1 --quiet --out {tmp_path / 'out'}"
     with pytest.raises(SystemExit) as exit_info:
         main(words.split())
     assert not exit_info.value.code
@@ -322,6 +303,6 @@ def test_train_expert_json_has_null_where_nothing_was_held_out(
     line = json.dumps({"messages": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "ba"}]})
     (tmp_path / "one.jsonl").write_text(f"{line}\n")
     words = f"train-expert --base {tiny_base} --data {tmp_path / 'one.jsonl'} --out {tmp_path / 'e'}"
-    assert run(*f"{words} --rank 2 --max-tokens 20 --threads 1 --quiet --json".split()) == 0
+    assert run(*f"{words} --rank 2 --set max-tokens 20 --threads 1 --quiet --json".split()) == 0
     told = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert (told["out"], told["examples"], told["heldout_loss_base"]) == (str(tmp_path / "e"), 1, None)

@@ -6,7 +6,9 @@ import json
 import subprocess
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -75,8 +77,8 @@ def test_every_option_of_search_reaches_its_field(seen: list[SearchConfig]) -> N
         *("search", "--base", "B", "--experts", "x", "--task", "t", "--out", "r", "--space", "delta"),
         *("--optimizer", "pso", "--particles", "7", "--max-iter", "8", "--patience", "9", "--dev", "10"),
         *("--test", "11", "--seed", "12", "--dtype", "float32", "--device", "cpu", "--threads", "13"),
-        *("--compat", "reference", "--scoring", "letter", "--allow-overlap", "--contrast"),
-        *("--start", "segments"),
+        *("--compat", "reference", "--scoring", "letter", "--set", "allow-overlap", "--set", "contrast"),
+        *("--set", "start", "segments"),
     )
     assert seen == [
         SearchConfig(
@@ -99,6 +101,40 @@ def test_every_option_of_search_reaches_its_field(seen: list[SearchConfig]) -> N
             start="segments",
         )
     ]
+
+
+RARE = ["--set", "combine", "minimum", "--set", "screen=0.1", "--set", "skip-bad-rows", "--set", "drop-n", "0.5"]
+
+
+def test_what_few_need_is_set_by_name(seen: list[SearchConfig], tmp_path: Path) -> None:
+    """In two spellings; the command line wins over the file, setting by setting."""
+    (tmp_path / "c.toml").write_text('screen = 0.2\nno-rivals = true\ntemplate = ["{question}"]\n')
+    words = ["search", "--base", "B", "--experts", "x", "y", "--task", "t", "--out", "r"]
+    run(*words, *RARE, "--set", "inertia", "0.1", "--set", "template", "a=b", "--set", "template=c")
+    run(*words, "--config", str(tmp_path / "c.toml"), "--set", "screen", "0.1")
+    config = SearchConfig("B", ("x", "y"), ("t",), "r", screen=0.1)
+    more: dict[str, Any] = {"combine": "minimum", "skip_bad_rows": True, "drop_n": 0.5, "settings": ("inertia=0.1",)}
+    assert seen[0] == replace(config, template=("a=b", "c"), **more)
+    assert seen[1] == replace(config, no_rivals=True, template=("{question}",))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "confrim", "3"], "--set confrim: unknown; did you mean confirm?"),
+        (["--set", "confirm"], "--set confirm: has no value; write --set confirm N"),
+        (["--set", "confirm", "few"], "--set confirm few: give a whole number"),
+        (["--set", "screen=x"], "--set screen x: give a number"),
+        (["--set", "no-rivals=perhaps"], "--set no-rivals perhaps: give true or false"),
+        (["--set", "drop-k", "1"], "--set drop-k 1: out of range"),
+    ],
+)
+def test_what_cannot_be_set_is_one_line(
+    words: list[str], message: str, seen: list[SearchConfig], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("search", "--base", "B", "--experts", "x", "y", "--task", "t", "--out", "r", *words) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1 and not seen
 
 
 TOML = """

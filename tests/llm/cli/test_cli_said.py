@@ -69,18 +69,16 @@ def test_eval_takes_the_sizes_that_search_takes(
 
     monkeypatch.setattr(evaluation, "load_task_of", noting)
     words = ["eval", "--base", tiny_base, "--task", task, "--scoring", "likelihood", "--threads", 1]
-    for more, sizes in (("--dev 5 --test 7", (5, 7)), ("--dev 5 --limit 1", (5, 1)), ("--split dev --test 3", (12, 3))):
+    for more, sizes in (("--dev 5 --test 7", (5, 7)), ("--dev 5 --test 1", (5, 1)), ("--split dev --test 3", (12, 3))):
         code, out, _ = swarm_llm(capsys, *words, *more.split())
         assert code == 0 and loaded.pop() == sizes
         assert ("1 item," in out) == (sizes[1] == 1)
-    code, _, err = swarm_llm(capsys, *words, *"--test 5 --limit 4".split())
-    assert code == 2 and err == "error: --limit 4: --test 5 is the size of this split, too; remove one\n"
 
 
 @pytest.mark.parametrize("scoring", ["likelihood", "letter", "generate"])
 def test_eval_says_how_far_it_is_and_finds_the_same(scoring: str, tiny_base: Path, task: Path) -> None:
     seen: list[tuple[int, int]] = []
-    options = {"scoring": scoring, "threads": 1, "limit": 9}
+    options = {"scoring": scoring, "threads": 1, "test": 9}
     found = evaluate_model(
         str(tiny_base), None, str(task), on_items=lambda done, total: seen.append((done, total)), **options
     )

@@ -3,7 +3,6 @@
 Reads one JSON object per line from standard input and answers each with one line.
 ``{"config": {...}}`` starts that search, or resumes it if it has begun, in a child of its own, whose workers, if it has
 any, are forked from one fork server; ``{"compare": {...}}`` starts that comparison or goes on with it;
-``{"analyse": {...}}`` makes the ablations of that search, which is in the directory ``done``;
 ``"line": k`` has the child killed by signal 9 when it comes to the k-th line of the code that decides, scores and
 writes; ``"bytes": n`` lets no file of the child grow beyond n bytes, as a full disk would. The answer is the child's
 exit code, negative for a signal, how many such lines it went through, what it wrote to stderr, and how many of its
@@ -50,7 +49,6 @@ import pyswarmopt_rivals.comparison.store
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.evaluation.workers.local import ForkServer
-from pyswarmopt_llm.jobs.analyse.analyse import analyse
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.models.base import resolve_base
@@ -126,9 +124,6 @@ def loaded(settings: str) -> Callable[[], object]:
         chosen = {name: getattr(job.config, name) for name in open_fields}  # by the preset
         return replace(job, config=replace(config, **chosen))
 
-    if kind == "analyse":
-        pyswarmopt_llm.jobs.search.loop.prepare = prepared
-        return partial(analyse, [Path("done")], Path(config.out), with_ablations=True)
     fork_server = Lasting(replace(config, device="cpu", dtype=str(job.engine.dtype).removeprefix("torch.")), prepare)
 
     def run() -> object:
@@ -177,7 +172,7 @@ def child(run: Callable[[], object], line: int | None, largest: int | None, log:
 
 def answer(order: dict[str, Any]) -> dict[str, Any]:
     os.chdir(order["cwd"])
-    kind = next(name for name in ("compare", "analyse", "config") if name in order)
+    kind = next(name for name in ("compare", "config") if name in order)
     run = loaded(json.dumps({kind: order[kind]}))
     listen, speak = os.pipe()  # not a file, which a limit on the size of files would cut as well
     pid = os.fork()

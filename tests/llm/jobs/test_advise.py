@@ -10,15 +10,21 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from search_helpers import files, louder, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.cli.app import COMMANDS
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.jobs.advise import advise
+from pyswarmopt_llm.jobs.advise import MOST, advise, halves
+from pyswarmopt_llm.jobs.dry_run.search import dry_run_advise, dry_run_search
+from pyswarmopt_llm.jobs.promising import MEMBERS, halved, halving_passes, promising_experts
+from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
+from pyswarmopt_llm.models.choices import training_passes
 from pyswarmopt_llm.models.training.folds import train_once
 from pyswarmopt_llm.reporting.advice import gain
 from pyswarmopt_llm.tasks import Item, load_task
@@ -33,8 +39,8 @@ def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchC
 
 
 def words(config: SearchConfig, *more: str) -> list[str]:
-    given = ["advise", "--base", config.base, "--experts", *config.experts, "--task", config.tasks[0], "--quiet"]
-    return [*given, "--out", config.out, "--scoring", "likelihood", "--dtype", "float32", "--threads", "1", *more]
+    typed = ["advise", "--base", config.base, "--experts", *config.experts, "--task", config.tasks[0], "--quiet"]
+    return [*typed, "--out", config.out, "--scoring", "likelihood", "--dtype", "float32", "--threads", "1", *more]
 
 
 def test_the_gains_are_those_of_two_searches_each_on_half_of_the_items(config: SearchConfig, tmp_path: Path) -> None:
@@ -45,8 +51,8 @@ def test_the_gains_are_those_of_two_searches_each_on_half_of_the_items(config: S
     for number in (1, 2):
         run = Path(config.out) / f"half-{number}"
         stored, result = (json.loads((run / name).read_text()) for name in ("run.json", "result.json"))
-        assert stored["config"]["train"] == "on" and result["trained_dev"] >= 0
-        job = prepare(replace(config, half=number, train="on", out=str(tmp_path / "unused")))
+        assert stored["config"]["train"] == "off" and result["best_test"] is not None
+        job = prepare(replace(config, half=number, out=str(tmp_path / "unused")))
         task = job.tasks["words"]
         halves.append(list(task.dev))
         assert sorted(map(repr, [*task.dev, *task.test])) == sorted(map(repr, items))
@@ -56,19 +62,61 @@ def test_the_gains_are_those_of_two_searches_each_on_half_of_the_items(config: S
         for way, position in (("single", torch.eye(3)[list(dev).index(single)]), ("merge", torch.full((3,), 1 / 3))):
             job.engine.load(job.space.realise(position.double()))
             values[way] += utility(job.engine).per_item
-        job.engine.load(Patch(low_rank=load_factors(read_adapter(run / "best"))))
-        values["search"] += utility(job.engine).per_item
-        job.engine.load(Patch())
         _, choices = job.training_items({"words": "likelihood"})
         assert len(choices) == 20
-        job.engine.load(train_once(job.engine, choices, job.experts[0], 0)[0])
-        values["train"] += utility(job.engine).per_item
+        for way, start in (("search", Patch(low_rank=load_factors(read_adapter(run / "best")))), ("train", Patch())):
+            job.engine.load(start)
+            job.engine.load(start.with_low_rank(train_once(job.engine, choices, job.experts[0], 0)[0].low_rank))
+            values[way] += utility(job.engine).per_item
     assert not {item.question for item in halves[0]} & {item.question for item in halves[1]}
     answers = [sorted(item.answer_text for item in half) for half in halves]
     assert all(abs(answers[0].count(one) - answers[1].count(one)) <= 1 for one in {*answers[0], *answers[1]})
     single_values = values.pop("single")
     assert found.gains == {way: gain(own, single_values) for way, own in values.items()}
     assert found.items == 40 and found.expert in ("ant", "bee", "cat")
+
+
+def passes_of(out: Path, items: int) -> int:
+    """Forward passes of an item that the journals and the trainings of a trial took."""
+    searched = sum(
+        json.loads(line)["n"]
+        for number in (1, 2)
+        for line in (out / f"half-{number}" / "history.jsonl").read_text().splitlines()
+    )
+    return searched + 4 * (training_passes(items) + items)
+
+
+def test_it_is_cheaper_than_the_search_it_is_about(config: SearchConfig, tmp_path: Path) -> None:
+    searched = search(replace(config, out=str(tmp_path / "search"))).result
+    advise(config)
+    assert passes_of(Path(config.out), 20) < searched["passes"]
+
+
+def test_few_items_and_few_experts_are_tried(config: SearchConfig, tmp_path: Path) -> None:
+    task = write_task(tmp_path / "many.json", questions(400, 1), questions(6, 2))
+    more = replace(config, experts=config.experts * 3, tasks=(str(task),))
+    (first, second), trains = halves(more)
+    assert trains and first.dev == second.dev == MOST
+    plan, large = dry_run_advise(more), dry_run_search(replace(more, out=str(tmp_path / "whole")))
+    assert plan.passes < large.passes / 2
+    kept = promising_experts(replace(first, dev=20), tmp_path / "kept.json")
+    assert len(kept) == MEMBERS and set(kept) <= set(config.experts)
+    with pytest.raises(UserError, match="holds another run"):
+        promising_experts(replace(first, experts=config.experts * 2), tmp_path / "kept.json")
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
+def test_halving_keeps_the_best_by_scores_that_do_not_change(scores: list[float]) -> None:
+    asked: list[int] = []
+
+    def score(number: int, items: int) -> float:
+        asked.append(items)
+        return scores[number]
+
+    numbers = halved(len(scores), score)
+    assert len(numbers) == min(MEMBERS, len(scores))
+    assert sorted(scores[number] for number in numbers) == sorted(scores)[-len(numbers) :]
+    assert sum(asked) == halving_passes(len(scores), 10**9)
 
 
 def test_the_expert_is_the_best_of_both_halves(config: SearchConfig) -> None:

@@ -93,14 +93,14 @@ def test_a_script_that_lies_here_does_not_stand_in_for_the_librarys(
 @pytest.mark.parametrize(
     ("setting", "option"),
     [
-        ({"utilities": ("trapdoor:score",)}, "--utility trapdoor:score"),
-        ({"tasks": ("lm-eval:task.yaml",)}, "--task lm-eval:task.yaml"),
-        ({"tasks": ("lm-eval:task.yaml#acc",)}, "--task 'lm-eval:task.yaml#acc'"),
-        ({"metrics": ("evaluate:./",)}, "--metric evaluate:./"),
-        ({"metrics": ("words=evaluate:./",)}, "--metric words=evaluate:./"),
-        ({"metrics": ("trapdoor.py:score",)}, "--metric trapdoor.py:score"),
-        ({"metrics": ("words=./trapdoor.py:score",)}, "--metric words=./trapdoor.py:score"),
-        ({"workers": "ray://198.51.100.1:10001"}, "--workers ray://198.51.100.1:10001"),
+        ({"utilities": ("trapdoor:score",)}, "--allow trapdoor:score"),
+        ({"tasks": ("lm-eval:task.yaml",)}, "--allow lm-eval:task.yaml"),
+        ({"tasks": ("lm-eval:task.yaml#acc",)}, "--allow 'lm-eval:task.yaml#acc'"),
+        ({"metrics": ("evaluate:./",)}, "--allow evaluate:./"),
+        ({"metrics": ("words=evaluate:./",)}, "--allow words=evaluate:./"),
+        ({"metrics": ("trapdoor.py:score",)}, "--allow trapdoor.py:score"),
+        ({"metrics": ("words=./trapdoor.py:score",)}, "--allow words=./trapdoor.py:score"),
+        ({"workers": "ray://198.51.100.1:10001"}, "--allow ray://198.51.100.1:10001"),
     ],
 )
 @pytest.mark.parametrize("where", ["the run", "its parent"])
@@ -144,11 +144,11 @@ def test_a_run_with_a_function_is_resumed_where_the_option_is_given_again(
     config = small(tiny_base, tiny_experts, [], "run", particles=3, max_iter=1, utilities=("own_again:f",))
     whole = search(config).result
     (tmp_path / "run" / "result.json").unlink()
-    with pytest.raises(UserError, match="add utilities own_again:f"):
+    with pytest.raises(UserError, match="add allow own_again:f"):
         resume("run")
     with pytest.raises(UserError, match="was not started with other:f"):
         resume("run", allowed=["own_again:f", "other:f"])
-    code, _, err = swarm_llm(capsys, "resume", "run", "--utility", "own_again:f", "--quiet")
+    code, _, err = swarm_llm(capsys, "resume", "run", "--allow", "own_again:f", "--quiet")
     assert code == 0, err
     assert json.loads(Path("run/result.json").read_text())["best_dev"] == whole["best_dev"]
 
@@ -174,8 +174,8 @@ def test_looking_at_a_run_imports_nothing_that_it_names(
     assert swarm_llm(capsys, "generate", "--run", run, "--max-new-tokens", 1, "hello")[0] == 0
     adapted = ["eval", "--base", tiny_base, "--adapter", run / "best", "--task", task]
     assert swarm_llm(capsys, *adapted)[0] == 0
-    code, _, err = swarm_llm(capsys, "analyse", run, "--ablations")
-    assert code == 2 and "add --utility trapdoor:score" in err
+    code, _, err = swarm_llm(capsys, "analyse", run, "--leave-one-out")
+    assert code == 2 and "add --allow trapdoor:score" in err
     assert not sprung(trap)
 
 

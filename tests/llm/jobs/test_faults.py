@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,26 +125,6 @@ def test_deaths_of_a_comparison(driver: Driver, config: SearchConfig) -> None:
         assert driver(compare=order)["code"] == 0
         assert figures(Path(OUT)) == reference
         shutil.rmtree(OUT)
-
-
-def test_deaths_of_an_analysis(driver: Driver, config: SearchConfig) -> None:
-    few = {**vars(config), "particles": 3, "max_iter": 1}
-    search(replace(config, **{**few, "out": "done"}))
-    whole = driver(analyse=few)
-    assert whole["code"] == 0, whole
-    reference = trials(Path(OUT))
-    shutil.rmtree(OUT)
-    for line in random.Random(54).sample(range(1, whole["lines"] + 1), 3):
-        assert driver(analyse=few, line=line)["code"] == -signal.SIGKILL
-        assert driver(analyse=few)["code"] == 0
-        assert trials(Path(OUT)) == reference
-        shutil.rmtree(OUT)
-
-
-def trials(out: Path) -> Json:
-    """``analysis.json``, and the journal of every search that was made for it."""
-    found = json.loads((out / "analysis.json").read_text())
-    return {**found, "journals": {path.parent.name: history(path.parent) for path in out.rglob("history.jsonl")}}
 
 
 def figures(out: Path) -> Json:

@@ -192,7 +192,7 @@ def test_a_group_is_described_in_sentences_and_nothing_else_can_be_asked_of_it(
     assert code == 0 and "leave one out, majority: test " in out and "left out: nearest: " in out
     changed = len(found["strategies"]["borda"]["members"]["cat"]["decided"])
     assert f"{changed} answer" in out
-    for words in ([group], [group, group, "--leave-one-out"], [group, "--leave-one-out", "--ablations"]):
+    for words in ([group], [group, group, "--leave-one-out"]):
         code, out, err = swarm_llm(capsys, "analyse", *words)
         assert (code, out) == (2, "") and "is a group, not a search" in err and err.count("\n") == 1
 

@@ -243,7 +243,7 @@ def test_a_grid_that_names_code_is_not_resumed_unless_that_is_allowed(finished: 
     found = grid_of(finished)
     found["config"]["utilities"] = ["evil:score"]
     (tmp_path / "grid.json").write_text(json.dumps(found))
-    with pytest.raises(UserError, match="names code to run; if you trust it, add utilities evil:score"):
+    with pytest.raises(UserError, match="names code to run; if you trust it, add allow evil:score"):
         resume_grid(tmp_path)
 
 
@@ -254,7 +254,7 @@ def test_nor_is_one_of_which_a_finished_draw_names_code(finished: Path, tmp_path
     about = json.loads((tmp_path / "draw-01" / "run.json").read_text())
     about["config"]["utilities"] = ["evil:score"]
     (tmp_path / "draw-01" / "run.json").write_text(json.dumps(about))
-    with pytest.raises(UserError, match="names code to run; if you trust it, add utilities evil:score"):
+    with pytest.raises(UserError, match="names code to run; if you trust it, add allow evil:score"):
         resume_grid(tmp_path)
 
 
@@ -276,5 +276,5 @@ def test_the_command_prints_the_draws_and_resume_goes_on(
     (out / "result.json").unlink()
     code, again, error = swarm_llm(capsys, "resume", out, "--quiet")
     assert code == 0 and f"{chosen} *" in again
-    code, _, error = swarm_llm(capsys, *search_words(replace(setting, out=f"{out}2")), "--draws", "3")
-    assert code == 2 and "--draws 3: nothing to draw from; add --grid paper" in error
+    code, _, error = swarm_llm(capsys, *search_words(replace(setting, out=f"{out}2")), "--set", "draws", "3")
+    assert code == 2 and "--set draws 3: nothing to draw from; add --set grid paper" in error

@@ -15,6 +15,7 @@ from pyswarmopt_llm.metrics.abstention import Abstention
 from pyswarmopt_llm.metrics.classifiers.reward import controllability, load_reward
 from pyswarmopt_llm.metrics.judge.local import LocalJudge
 from pyswarmopt_llm.metrics.likelihoods import InversePerplexity, Truthfulness
+from pyswarmopt_llm.metrics.registry import find_metric
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.tasks import Item
@@ -127,6 +128,17 @@ def test_batched_rewards_are_those_of_single_chats(reward_folder: Path) -> None:
             # The last position's score, by hand.
             hidden = model.model(input_ids=ids).last_hidden_state[:, -1]
             assert value == pytest.approx(float(model.score(hidden)), abs=1e-4)
+
+
+def test_a_reward_is_told_as_a_probability_too(reward_folder: Path) -> None:
+    class Parrot:
+        def generate(self, prompts: list[str], max_new_tokens: int) -> list[str]:
+            return [prompt[:5] for prompt in prompts]
+
+    metric = find_metric(f"reward:{reward_folder}")
+    score = metric.build(PROMPTS, "generate", str, None)(Parrot())  # type: ignore[arg-type]
+    shares = [1 / (1 + math.exp(-value)) for value in score.per_item]
+    assert score.named == {"preferred": pytest.approx(sum(shares) / 3)} and len({*shares}) == 3
 
 
 def test_verbose_and_concise_contradict_each_other(reward_folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,12 @@ from search_helpers import Json, ends_as, history, louder, questions, search_wor
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.jobs.analyse import analyse as analysis
 from pyswarmopt_llm.jobs.analyse.analyse import analyse
 from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.metrics.registry import Metric, written
+from pyswarmopt_llm.reporting.reading import origin
 from pyswarmopt_llm.tasks import Item
 
 
@@ -49,7 +50,7 @@ def test_front_and_confirmation(setting: SearchConfig, tmp_path: Path) -> None:
     for point in front["points"]:
         folder = tmp_path / "run" / point["folder"]
         scored = {
-            name: evaluate_model(setting.base, str(folder), str(task), "dev", scoring="likelihood", limit=8, threads=1)
+            name: evaluate_model(setting.base, str(folder), str(task), "dev", scoring="likelihood", dev=8, threads=1)
             for name, task in zip(("t1", "t2"), setting.tasks, strict=True)
         }
         assert {name: found.score.value for name, found in scored.items()} == point["dev"]
@@ -171,9 +172,9 @@ def test_what_is_wrong_is_said_before_anything_is_written(
     for more, message in (
         (["--metric", "accurate"], "did you mean accuracy"),
         (["--metric", "t9=f1"], "no task is called t9"),
-        (["--metric", "abstain"], "add --combine arithmetic"),
-        (["--combine", "weighted:1"], "one positive weight for each of the 2 tasks"),
-        (["--confirm", "12"], "none would be left"),
+        (["--metric", "abstain"], "add --set combine arithmetic"),
+        (["--set", "combine", "weighted:1"], "one positive weight for each of the 2 tasks"),
+        (["--set", "confirm", "12"], "none would be left"),
         (["--set", "inertia=x"], "not a number"),
         (["--task", str(plain)], "p.json: dev item dev-0: no answer"),
         (["--metric", "reward:nowhere/at/all"], "cannot be loaded as a reward model"),
@@ -184,59 +185,26 @@ def test_what_is_wrong_is_said_before_anything_is_written(
         assert not (tmp_path / "run").exists()
 
 
-def test_analyse(setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_analyse(
+    setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = replace(setting, tasks=setting.tasks[:1], max_iter=1)
     search(config)
     run = tmp_path / "run"
-    found = analyse([run], tmp_path / "out", with_ablations=True)
+    found = analyse([run], tmp_path / "out")
     case = found["runs"][0]["emergence"]["t1"]
     assert case["kept"] + case["lost"] + case["emerged"] + case["never"] == 12
     best = max(history(run), key=lambda row: row["value"])
     assert (case["kept"] + case["emerged"]) / 12 == pytest.approx(best["value"])
-    labels = [trial["label"] for trial in found["ablations"]]
-    assert labels == ["as it was", "no randomness", "no repel", "no inertia", "no restart", "no crossover"]
-    started = [len([r for r in history(Path(t["run"])) if r["iteration"] == 0]) for t in found["ablations"]]
-    assert started == [6, 6, 6, 6, 6, 3]
-    assert {p.name for p in (tmp_path / "out").glob("*.png")} == {"emergence.png", "origin.png", "ablations.png"}
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"emergence.png", "origin.png"}
     code, out, _ = swarm_llm(capsys, "analyse", run)
     assert code == 0 and "dev items right that no expert does" in out and "Weak to strong" in out
+    monkeypatch.setattr(analysis, "origin", lambda *of_run: replace(origin(*of_run), proposed=True))
+    analyse([run], tmp_path / "proposed")
+    assert [path.name for path in (tmp_path / "proposed").glob("*.png")] == ["emergence.png"]  # no start to draw
     (run / "result.json").unlink()
     code, _, err = swarm_llm(capsys, "analyse", run)
     assert code == 2 and "is not finished" in err
-
-
-def test_a_run_without_iterations_has_no_parts_to_ablate(
-    setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As the default has none: the searches without its parts would all be equal."""
-    search(replace(setting, tasks=setting.tasks[:1], max_iter=0))
-    run = tmp_path / "run"
-    code, out, err = swarm_llm(capsys, "analyse", run, "--ablations")
-    assert (code, out) == (2, "")
-    assert "run: has no iterations to ablate; analyse a run of swarm-llm search --paper" in err
-    assert not (run / "analysis").exists()
-
-
-def test_analyse_diversity(
-    tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Four experts: once more from two of them, with as many particles; the second call takes what is finished."""
-    experts = louder([make_expert(name, seed) for seed, name in enumerate("abcd", 5)], tmp_path / "louder")
-    task = write_task(tmp_path / "t.json", questions(6, 1), questions(5, 2))
-    search(small(tiny_base, experts, [task], tmp_path / "run", max_iter=1))
-    seen = []
-    for _ in range(2):
-        code, out, err = swarm_llm(capsys, "analyse", tmp_path / "run", "--diversity", "--json")
-        assert (code, err.count("2 distinct: ")) == (0, 1)
-        trials = json.loads(out)["diversity"]
-        assert [trial["label"] for trial in trials] == ["as it was", "2 distinct"]
-        rows = history(Path(trials[1]["run"]))
-        assert {len(row["coefficients"]) for row in rows} == {2}
-        assert len([row for row in rows if row["iteration"] == 0]) == 5
-        assert trials[1]["dev"] == max(row["value"] for row in rows)
-        seen.append(trials)
-    assert seen[0] == seen[1]
-    assert (tmp_path / "run" / "analysis" / "diversity.png").is_file()
 
 
 def test_metrics_check_their_items() -> None:

@@ -1,0 +1,135 @@
+"""Settings that few need: one option, ``--set NAME VALUE``, for all of them; keys of their own in a configuration file.
+
+A switch has no value; ``NAME=VALUE`` is read as well. A command may also take names that are no setting here, as
+`search` takes the coefficients of its swarm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any, get_args, get_origin
+
+import typer
+
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.options import SETTINGS, Option, option_name
+from pyswarmopt_llm.common.registry import closest, unknown
+
+SET = "--set"
+FIELD = "settings"  # the parameter that takes them
+_FROM_FILE = "swarm-llm.rare"  # in the context: what the configuration file says
+_SWITCH = {"": True, "true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class Rare:
+    """A setting of a command: its field, type, description and default."""
+
+    field: str
+    kind: Any
+    option: Option
+    default: Any
+
+    @property
+    def name(self) -> str:
+        """What it is called after ``--set``, and in a configuration file."""
+        return option_name(self.field, self.option)
+
+    def read(self, texts: Sequence[str]) -> Any:
+        """The value that the last of these texts gives; all of them where it is a tuple.
+
+        Raises:
+            InvalidOption: it is not of the setting's type.
+        """
+        if get_origin(self.kind) is tuple:
+            return tuple(part.strip() for part in ",".join(texts).split(",")) if self.option.commas else tuple(texts)
+        (kind,) = [kind for kind in get_args(self.kind) or (self.kind,) if kind is not NoneType]
+        text = texts[-1]
+        try:
+            return _SWITCH[text.lower()] if kind is bool else kind(text)
+        except (ValueError, KeyError) as error:
+            wanted = {bool: "true or false", int: "a whole number"}.get(kind, "a number")
+            raise InvalidOption(self.field, text, f"give {wanted}") from error
+
+
+def rare_of(command: Any) -> Mapping[str, Rare]:
+    """Name -> setting, of a command of the parser; `cli.build` has put them beside its function."""
+    found: Mapping[str, Rare] = getattr(command.callback, "rare", {})
+    return found
+
+
+def set_option(free: str = "") -> Any:
+    """The option itself; `free`: the help where other names are allowed, too, else only the names are shown."""
+    text = free or "A setting that few need, by its name; repeatable."
+    return typer.Option(
+        SET,
+        metavar="NAME VALUE",
+        help=text,
+        hidden=not free,
+        rich_help_panel=SETTINGS,
+        callback=_with_file,
+    )
+
+
+def joined(args: Iterable[str], switches: Callable[[str], bool]) -> list[str]:
+    """``--set NAME VALUE`` as ``--set NAME=VALUE``, one word for the parser.
+
+    Args:
+        args: a command line.
+        switches: whether a name is that of a switch, which has no value.
+
+    Example:
+        >>> joined(["--set", "confirm", "8", "--set", "no-rivals", "x"], lambda name: name == "no-rivals")
+        ['--set', 'confirm=8', '--set', 'no-rivals', 'x']
+    """
+    words: list[str] = []
+    for word in args:
+        alone = words[-2:-1] == [SET] and "=" not in words[-1] and not switches(words[-1])
+        if alone and not word.startswith("--"):
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
+    return words
+
+
+def read_rare(rare: Mapping[str, Rare], pairs: Iterable[str], free: bool) -> tuple[dict[str, Any], list[str]]:
+    """Field -> value, of the settings that are given, and what is none of them.
+
+    Args:
+        rare: the command's.
+        pairs: ``NAME=VALUE``, or the name of a switch.
+        free: whether other names are allowed.
+
+    Raises:
+        UserError: an unknown name, no value, or one of another type.
+    """
+    texts: dict[str, list[str]] = {}
+    others = []
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        setting = rare.get(name.replace("_", "-"))
+        if setting is None and not (free and not closest(name, rare)):
+            raise unknown(SET, name, rare)
+        if setting is None:
+            others.append(pair)
+        elif not (equals or setting.kind is bool):
+            raise UserError(f"{SET} {name}: has no value; write {SET} {name} {setting.option.metavar}")
+        else:
+            texts.setdefault(setting.name, []).append(text)
+    return {rare[name].field: rare[name].read(given) for name, given in texts.items()}, others
+
+
+def keep_from_file(ctx: typer.Context, name: str, value: Any) -> None:
+    """Remember what a configuration file says of a setting, for `set_option`."""
+    values = value if isinstance(value, list) else [value]
+    texts = [str(one).lower() if isinstance(one, bool) else str(one) for one in values if one is not None]
+    ctx.meta.setdefault(_FROM_FILE, []).extend(f"{name}={text}" for text in texts)
+
+
+def _with_file(ctx: typer.Context, value: list[str] | None) -> list[str]:
+    """The settings of the file, then those of the command line, which win."""
+    typed = value or []
+    names = {pair.partition("=")[0].replace("_", "-") for pair in typed}
+    return [pair for pair in ctx.meta.get(_FROM_FILE, []) if pair.partition("=")[0] not in names] + typed
