@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt_groups import voting
-from pyswarmopt_groups.config import StrategySettings
 from pyswarmopt_groups.members.protocol import Answer, Member, MemberDown
 from pyswarmopt_groups.responses import Array, Responses
 from pyswarmopt_llm.common.errors import UserError
@@ -67,16 +66,16 @@ class GroupContext:
         members: most trusted first: ties go to the first-listed.
         task: dev and test; None for a single question, without dev to fit on.
         scoring: how members answer items.
-        settings: of the strategies.
-        named_judge: see `judge`.
+        seed: of samples.
+        device: of a reward model.
         tolerant: members that are down abstain, with a warning, instead of raising an error.
     """
 
     members: Sequence[Member]
     task: Task | None
     scoring: Scoring
-    settings: StrategySettings = field(default_factory=StrategySettings)
-    named_judge: Member | None = None
+    seed: int = 0
+    device: str = "auto"
     tolerant: bool = False
 
     @property
@@ -140,10 +139,10 @@ class GroupContext:
             return list(range(self.n))
         return sorted(range(self.n), key=lambda k: (-self.accuracies[k], k))
 
-    @property
-    def judge(self) -> Member:
-        """The member that compares and fuses answers: the named one, else the best on dev, without dev the first."""
-        return self.named_judge or self.members[self.order[0]]
+    def judge(self, name: str) -> Member:
+        """The member that compares and fuses answers; without a name the best on dev, without dev the first."""
+        by_name = {member.name: member for member in self.members}
+        return by_name[name] if name else self.members[self.order[0]]
 
     @cached_property
     def temperatures(self) -> list[float | None]:

@@ -1,9 +1,9 @@
-"""Shared by ensemble and negotiate: their configuration; progress on stderr, a table or the answer on stdout."""
+"""The commands ensemble and negotiate: progress on stderr, a table or the answer on stdout."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,23 +15,47 @@ from rich.table import Table
 
 from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
-from pyswarmopt_groups.config import CouncilConfig, NegotiationSettings, StrategySettings, VoteSettings
-from pyswarmopt_groups.registry import find_names
+from pyswarmopt_groups.config import CouncilConfig
+from pyswarmopt_groups.registry import Strategy, find_names
 from pyswarmopt_llm.cli.build import with_flags
+from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
 from pyswarmopt_llm.cli.runs.running import interruptible, repeating, steps
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.options import Option
 
 Prompt = Annotated[str | None, typer.Argument(metavar="[PROMPT]", help="One question, instead of --task.")]
 
 
-def with_strategies(
-    council: CouncilConfig, given: VoteSettings | NegotiationSettings, text: str, known: Collection[str]
-) -> CouncilConfig:
-    """The configuration with its settings and ``--strategy``; ``all`` skips unsupported strategies."""
-    settings = StrategySettings(**vars(given), device=council.device)
-    wanted = [name.strip() for name in text.split(",") if name.strip()]
-    names = find_names(wanted, known, settings.agents, settings.rounds)
-    return replace(council, strategies=tuple(names), skip="all" in wanted, settings=settings)
+def council_command(
+    summary: str, strategies: Mapping[str, Strategy], default: str, more: Sequence[str] = ()
+) -> Callable[..., None]:
+    """A command that lets members answer a prompt or a task.
+
+    Args:
+        summary: the help text, which the names of the strategies follow.
+        strategies: its strategies.
+        default: the strategy if none is given.
+        more: other strategies that the help names.
+    """
+
+    def command(
+        council: CouncilConfig,
+        *,
+        prompt: Prompt = None,
+        strategy: Annotated[str, Option("all, or some of the names above.", "S,S")] = default,
+        config: Config = None,
+        quiet: Quiet = False,
+        as_json: Json = False,
+    ) -> None:
+        words = [word.strip() for word in strategy.split(",") if word.strip()]
+        names = find_names(words, strategies)
+        # The strategies that `all` stands for are skipped where they are not supported.
+        chosen = replace(council, strategies=tuple(names), skip="all" in words)
+        run_council(chosen, prompt, quiet, as_json)
+
+    usages = [strategy.usage for strategy in strategies.values()]
+    command.__doc__ = summary + "\n".join(names_block("Strategies", [*usages, *more]))
+    return command
 
 
 def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json: bool) -> None:

@@ -15,16 +15,17 @@ from pyswarmopt_llm.tasks import Item
 log = logging.getLogger(__name__)
 
 
-def consensus(context: GroupContext) -> Decide:
+def consensus(context: GroupContext, quorum: int) -> Decide:
     """Members lead rounds in turn, the first-listed first; what a quorum accepts is decided, else there is no answer.
 
     A member approves of its own answer, and of an option that it ranks in the upper half; of another text, or without
-    option scores, it is queried. A member that is down has failed for the rest of the run but counts for the quorum.
+    option scores, it is queried. A member that is down has failed for the rest of the run but counts for the quorum. A
+    quorum of 0 stands for more than half.
     """
-    return lambda items: _decide(context, items)
+    return lambda items: _decide(context, items, quorum or None)
 
 
-def _decide(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
+def _decide(context: GroupContext, items: Sequence[Item], quorum: int | None) -> list[Verdict]:
     failed: set[int] = set()
 
     def fail(k: int, error: MemberDown) -> None:
@@ -54,7 +55,7 @@ def _decide(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
             ballots,
             approves,
             delivers=lambda message: not {message.sender, message.receiver} & failed,
-            quorum=context.settings.quorum,
+            quorum=quorum,
         )
         notes = {
             "rounds": found.rounds,

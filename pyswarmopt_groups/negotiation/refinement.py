@@ -13,26 +13,26 @@ from pyswarmopt_llm.tasks import Item
 _WORD = re.compile(r"\w+")
 
 
-def refine(context: GroupContext) -> Decide:
+def refine(context: GroupContext, rounds: int, passed: str, budget: int) -> Decide:
     """Debate (Du et al. 2023) with early stopping and few arguments.
 
     Every member answers with its reasons. While the answers differ and rounds are left, each member reads `pass_on` of
     the others' arguments and answers again. The last answers are put to a majority vote.
     """
-    settings, members = context.settings, context.members
+    members = context.members
 
     def opening(debate: Debate, k: int) -> str:
         return first_turn(debate.item, context.template)
 
     def reply(debate: Debate, k: int) -> str:
         own, others = debate.before(k)
-        shown = pass_on(own, others, settings.passed, settings.budget, members[k].count)
+        shown = pass_on(own, others, passed, budget, members[k].count)
         return later_turn(debate.item, context.template, own[1], shown)
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         debates = [Debate(item) for item in items]
         hold_round(debates, members, opening)
-        for _ in range(settings.rounds):
+        for _ in range(rounds):
             if not (going := [debate for debate in debates if not agreed(debate.ballots[-1])]):
                 break
             hold_round(going, members, reply)

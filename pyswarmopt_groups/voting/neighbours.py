@@ -49,14 +49,14 @@ def embedding_member(members: Sequence[Member]) -> LocalMember:
 
 
 class Neighbourhood:
-    """The dev items of a group's task, embedded with the bare base of one member."""
+    """The dev items of a group's task, embedded with the bare base of one member; `neighbours` count as near."""
 
-    def __init__(self, context: GroupContext) -> None:
+    def __init__(self, context: GroupContext, neighbours: int) -> None:
         member = embedding_member(context.members)
         self._base, (self._model,) = member.base, member.models
         self._points = self._embed([item.question for item in context.dev.items])
         self._right = context.dev.right
-        self._k = min(context.settings.neighbours, len(context.dev.items))
+        self._k = min(neighbours, len(context.dev.items))
 
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float64]:
         self._base.load(Patch())

@@ -14,7 +14,6 @@ from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_of
 from pyswarmopt_groups.members.protocol import Member, Sampling, shared_cost
 from pyswarmopt_groups.responses import Responses, read_ballot
 from pyswarmopt_groups.voting.ballots import Outcome, cluster, settle
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.tasks import Item
 
@@ -22,13 +21,11 @@ TOP = 3  # candidates that are fused (LLM-Blender's K)
 _REPLY = re.compile(r"\b([AB])\b")
 
 
-def reward(context: GroupContext) -> Decide:
-    """The candidate with the highest reward; its tokens are counted as the first member counts them."""
+def reward(context: GroupContext, model: str) -> Decide:
+    """The candidate to which `model` gives the highest reward; its tokens are those of the first member."""
     from pyswarmopt_llm.metrics.classifiers.reward import load_reward
 
-    if context.settings.reward is None:  # `swarm-llm compare` has no option for it
-        raise UserError("the strategy reward needs a reward model; use swarm-llm ensemble, which takes one")
-    model = load_reward(context.settings.reward, str(pick_device(context.settings.device)))
+    judge = load_reward(model, str(pick_device(context.device)))
     count = context.members[0].count
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
@@ -36,7 +33,7 @@ def reward(context: GroupContext) -> Decide:
         verdicts = []
         for i, item in enumerate(items):
             texts = candidates(responses, i)
-            values = model.scores([item] * len(texts), list(texts.values())) if texts else []
+            values = judge.scores([item] * len(texts), list(texts.values())) if texts else []
             outcome = _settled(responses, i, dict(zip(texts, values, strict=True)))
             cost = sum(count(item.question) + count(text) for text in texts.values())
             verdicts.append(verdict_of(outcome, responses.cost(i) + cost))
@@ -45,19 +42,20 @@ def reward(context: GroupContext) -> Decide:
     return decide
 
 
-def fuse(context: GroupContext) -> Decide:
+def fuse(context: GroupContext, judge: str) -> Decide:
     """The judge reads its `TOP` preferred candidates and writes an answer of its own.
 
     If that is unreadable, the preferred candidate wins. A unanimous answer is not fused.
     """
+    writer = context.judge(judge)
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         responses = context.collect(items)
-        ranked = compare_all(context.judge, responses)
+        ranked = compare_all(writer, responses)
         best = [sorted(o.scores, key=lambda c: -o.scores[c])[:TOP] for o, _ in ranked]  # stable: ties as settled
         split = [i for i, chosen in enumerate(best) if len(chosen) > 1]
         prompts = [_fusion_prompt(items[i], [candidates(responses, i)[c] for c in best[i]]) for i in split]
-        written = dict(zip(split, context.judge.generate(prompts), strict=True))
+        written = dict(zip(split, writer.generate(prompts), strict=True))
         verdicts = []
         for i, (item, (outcome, cost)) in enumerate(zip(items, ranked, strict=True)):
             cost += responses.cost(i)

@@ -17,9 +17,9 @@ from pyswarmopt_llm.tasks import Item
 Rate = Callable[[Sequence[Item]], tuple[NDArray[Any], list[int]]]  # each member on each item, (n, items); tokens
 
 
-def by_neighbours(context: GroupContext) -> Decide:
+def by_neighbours(context: GroupContext, neighbours: int) -> Decide:
     """The member that is right on most of the item's nearest dev items; ties: the better on dev, then the first."""
-    return _routed(context, Neighbourhood(context).right_nearby)
+    return _routed(context, Neighbourhood(context, neighbours).right_nearby)
 
 
 def by_likelihood(context: GroupContext) -> Decide:

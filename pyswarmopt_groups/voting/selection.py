@@ -17,12 +17,12 @@ from pyswarmopt_llm.tasks import Item
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
-def nearest(context: GroupContext) -> Decide:
+def nearest(context: GroupContext, neighbours: int) -> Decide:
     """KNORA-U: a member has as many votes as right answers on the nearest dev items; with none, it is not queried.
 
     If no member is right on any of them, all have one vote.
     """
-    neighbourhood = Neighbourhood(context)
+    neighbourhood = Neighbourhood(context, neighbours)
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         votes, cost = neighbourhood.right_nearby(items)

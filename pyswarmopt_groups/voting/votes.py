@@ -118,10 +118,9 @@ def _text_logits(context: GroupContext, responses: Responses) -> tuple[Logits, l
     return found, cost
 
 
-def self_consistency(context: GroupContext) -> Decide:
+def self_consistency(context: GroupContext, samples: int, temperature: float) -> Decide:
     """Samples of all members, one vote each; a member's ballot is the majority of its own."""
-    settings = context.settings
-    how = Sampling(settings.samples, settings.temperature, settings.seed)
+    how = Sampling(samples, temperature, context.seed)
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         turns = [render_prompt(item, "generate", context.template) for item in items]
@@ -130,7 +129,7 @@ def self_consistency(context: GroupContext) -> Decide:
         for i, item in enumerate(items):
             ballots = [[read_ballot(item, text) for text in row[i].texts] for row in drawn]
             # First samples first: a tie between members goes to the one listed first, not to its fifth sample.
-            together = voting.majority([own[j] for j in range(settings.samples) for own in ballots])
+            together = voting.majority([own[j] for j in range(samples) for own in ballots])
             own = tuple(voting.majority(row).answer for row in ballots)
             tokens, notes = sum(row[i].tokens for row in drawn), {"samples": ballots}
             verdicts.append(Verdict(together.answer, own, together.agreement, tokens, len(together.tied) > 1, notes))

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from member_helpers import ANSWER, CONTEXT, REPLY, TEXT, Scripted, context_of, quiz
 
-from pyswarmopt_groups.config import StrategySettings
-from pyswarmopt_groups.context import GroupContext
+from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.members.protocol import GREEDY, Answer, MemberDown, Sampling, Texts
 from pyswarmopt_groups.negotiation import coalition, consensus_game, matrix_games, protocol, refinement
 from pyswarmopt_groups.negotiation.consensus_game import equilibrium_ranking
+from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_llm.tasks import Item, Task
 
 
@@ -24,9 +24,15 @@ def words(text: str) -> int:
     return len(text.split())
 
 
-def context(members: Sequence[Scripted], right: str = "AB", **settings: object) -> GroupContext:
+def context(members: Sequence[Scripted], right: str = "AB") -> GroupContext:
     items = quiz(right, 1, 3)
-    return GroupContext(members, Task("quiz", items[:1], items[1:]), "letter", StrategySettings(**settings))  # type: ignore[arg-type]
+    return GroupContext(members, Task("quiz", items[:1], items[1:]), "letter")
+
+
+def verdict_of(members: Sequence[Scripted], strategy: str) -> Verdict:
+    """The verdict on a single question with three options."""
+    (verdict,) = load_strategy(strategy).fit(context(members))(quiz("B", 0, 3))
+    return verdict
 
 
 def stubborn(name: str, letter: str) -> Scripted:
@@ -49,8 +55,7 @@ def sheep(name: str, first: str) -> Scripted:
 
 def test_it_ends_as_soon_as_all_agree() -> None:
     group = [stubborn("ann", "B"), sheep("bob", "A"), sheep("cid", "A")]
-    found = refinement.refine(context(group, rounds=5, passed="supported"))
-    (verdict,) = found(quiz("B", 0, 3))
+    verdict = verdict_of(group, "refine:5")
     # Round 1: bob hears ann's B and cid's A, cid ann's B and bob's A; of equally supported ones ann's comes first.
     assert verdict.notes["rounds"][0] == ["B", "A", "A"] and refinement.agreed(verdict.notes["rounds"][-1])
     rounds = len(verdict.notes["rounds"])
@@ -60,26 +65,26 @@ def test_it_ends_as_soon_as_all_agree() -> None:
 
 def test_nobody_is_asked_again_where_all_agree_at_once() -> None:
     group = [stubborn("ann", "C"), stubborn("bob", "C")]
-    (verdict,) = refinement.refine(context(group))(quiz("B", 0, 3))
+    verdict = verdict_of(group, "refine")
     assert verdict.answer == "C" and verdict.tokens == 2 * TEXT and verdict.agreement == 1.0
 
 
 def test_it_gives_up_after_its_rounds_and_the_majority_decides() -> None:
     group = [stubborn("ann", "A"), stubborn("bob", "B"), stubborn("cid", "B")]
-    (verdict,) = refinement.refine(context(group, rounds=2))(quiz("B", 0, 3))
+    verdict = verdict_of(group, "refine:2")
     assert verdict.answer == "B" and len(verdict.notes["rounds"]) == 3 and verdict.tokens == 9 * TEXT
 
 
 def test_all_speak_at_once() -> None:
     """Two members who each take over what the other said swap for ever; in turn they would agree."""
     group = [sheep("ann", "A"), sheep("bob", "B")]
-    (verdict,) = refinement.refine(context(group, rounds=3))(quiz("B", 0, 3))
+    verdict = verdict_of(group, "refine:3")
     assert verdict.notes["rounds"] == [["A", "B"], ["B", "A"], ["A", "B"], ["B", "A"]] and verdict.tied
 
 
 def test_a_budget_of_nothing_passes_nothing_on() -> None:
     group = [stubborn("ann", "A"), sheep("bob", "B")]
-    (verdict,) = refinement.refine(context(group, rounds=2, budget=0))(quiz("B", 0, 3))
+    verdict = verdict_of(group, "refine:rounds=2:budget=0")
     assert verdict.notes["rounds"][-1] == ["A", "B"] and "Check your answer" in group[1].prompts[-1]
 
 
@@ -148,21 +153,21 @@ def yes_man(name: str, letter: str) -> Scripted:
 
 def test_a_quorum_accepts_the_first_leaders_answer() -> None:
     group = [yes_man("ann", "A"), yes_man("bob", "B"), stubborn("cid", "C")]
-    (verdict,) = protocol.consensus(context(group))(quiz("B", 0, 3))
+    verdict = verdict_of(group, "consensus")
     assert verdict.answer == "A" and verdict.notes["leader"] == "ann" and verdict.notes["rounds"] == 1
     assert verdict.tokens == 3 * ANSWER + 2 * TEXT  # bob and cid are asked for their approval
 
 
 def test_nothing_is_decided_that_no_quorum_approves_of() -> None:
     group = [stubborn("ann", "A"), stubborn("bob", "B"), stubborn("cid", "C")]
-    (verdict,) = protocol.consensus(context(group))(quiz("B", 0, 3))
+    verdict = verdict_of(group, "consensus")
     assert verdict.answer is None and verdict.agreement == 0.0
 
 
 def test_options_in_the_upper_half_are_approved_of_without_asking() -> None:
     p = {"ann": [[0.5, 0.4, 0.1]] * 2, "bob": [[0.4, 0.5, 0.1]] * 2, "cid": [[0.1, 0.2, 0.7]] * 2}
     asked = context_of(p, "AB", dev=1)
-    (verdict,) = protocol.consensus(asked)(asked.task.test)  # type: ignore[union-attr]
+    (verdict,) = protocol.consensus(asked, 0)(asked.task.test)  # type: ignore[union-attr]
     # ann proposes A: bob ranks it second of three (one better, less than 1.5), cid third. Two of three approve.
     assert verdict.answer == "A" and verdict.tokens == 3 * ANSWER
 
@@ -182,7 +187,7 @@ def test_safety_and_liveness_under_faults(letters: list[str], lasts: list[int], 
         else (yes_man if open_minded[k] else stubborn)(f"m{k}", letters[k])
         for k in range(n)
     ]
-    (verdict,) = protocol.consensus(context(group))(quiz("B", 0, 3))
+    verdict = verdict_of(group, "consensus")
     assert verdict.answer is None or verdict.answer in letters
     standing = [k for k in range(n) if k not in down]
     if len(standing) > n / 2 and all(open_minded[k] for k in standing):
@@ -195,7 +200,7 @@ def test_safety_and_liveness_under_faults(letters: list[str], lasts: list[int], 
 
 def test_with_half_of_the_members_down_nothing_is_decided() -> None:
     group = [Failing("ann", "A", 0), Failing("bob", "A", 0), yes_man("cid", "A"), yes_man("dot", "A")]
-    (verdict,) = protocol.consensus(context(group))(quiz("B", 0, 3))
+    verdict = verdict_of(group, "consensus")
     assert verdict.answer is None and verdict.notes["failed"] == ["ann", "bob"] and verdict.tokens == 2 * ANSWER
 
 

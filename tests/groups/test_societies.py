@@ -55,7 +55,7 @@ def test_all_societies_of_the_paper() -> None:
     assert len(names) == 4 * 8 and len(set(names)) == 32
     assert {name.split(":")[1] for name in names} == {"ccc", "cce", "cee", "eee"}
     assert {name.split(":")[2] for name in names} == {a + b + c for a in "dr" for b in "dr" for c in "dr"}
-    assert find_names(["societies"], ["societies"], 2, 1) == society_names(2, 1)
+    assert find_names(["societies:2:rounds=1"], ["societies"]) == society_names(2, 1)
 
 
 @pytest.mark.parametrize("name", ["society:", "society:ccx:d", "society:cc", "society:cc:dx", "society::d"])
