@@ -26,7 +26,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 from pyswarmopt_rivals.methods.changes import SideBySide, by_module
 from pyswarmopt_rivals.methods.method import Merged, Settings
-from pyswarmopt_rivals.methods.rules.slerp import arc_weights
+from pyswarmopt_rivals.methods.rules.angles import arc_weights
 
 
 def shares(solved: np.ndarray) -> np.ndarray:

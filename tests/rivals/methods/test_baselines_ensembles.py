@@ -19,9 +19,8 @@ from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.tasks import Item, load_task
 from pyswarmopt_rivals.methods import ENSEMBLES
 from pyswarmopt_rivals.methods.changes import as_patch
-from pyswarmopt_rivals.methods.ensembles import cbtm, few_shot, pack, top_k
+from pyswarmopt_rivals.methods.ensembles import cbtm, few_shot, pack, votes
 from pyswarmopt_rivals.methods.ensembles.panel import Panel
-from pyswarmopt_rivals.methods.ensembles.prediction_merge import Vote
 
 PAIRS = [("red one", " two three"), ("red one", " four"), ("red fish", " five six")]
 
@@ -184,7 +183,7 @@ def test_cbtm_mixes_probabilities_by_the_inputs_cluster(panel: Panel) -> None:
 
 def test_the_plurality_wins_and_ties_go_to_the_first() -> None:
     fake = SimpleNamespace(answers=lambda asked: [["A", "B", "C", ""], ["B", "B", "A", ""], ["B", "C", "B", ""]])
-    assert Vote(fake).answers(None) == ["B", "B", "C", ""]  # type: ignore[arg-type]
+    assert votes.Vote(fake).answers(None) == ["B", "B", "C", ""]  # type: ignore[arg-type]
 
 
 def test_fused_options_are_chosen_as_a_model_chooses(panel: Panel, tmp_path: Path) -> None:
@@ -239,21 +238,21 @@ def test_top_k_averages_the_best_experts_and_takes_the_best_k(panel: Panel, dev:
 
     ranked = sorted(range(3), key=lambda i: -accuracy([i]))
     best = max((ranked[:k] for k in (1, 2, 3)), key=accuracy)
-    found = top_k.fit(panel, dev, 0)
+    found = votes.top_k(panel, dev, 0)
     assert list(found.experts) == best and found.models == len(best)
     for chosen in ([0], [2, 1], [0, 1, 2]):
         letters = np.array(list("ABCD"))[np.mean([options[i] for i in chosen], 0).argmax(1)]
-        assert top_k.TopExperts(panel, chosen).answers(dev) == letters.tolist()
+        assert votes.TopExperts(panel, chosen).answers(dev) == letters.tolist()
 
 
 def test_one_expert_alone_answers_as_it_does_by_itself(panel: Panel, dev: Accuracy) -> None:
     panel.engine.load(panel._patches[1])
-    assert top_k.TopExperts(panel, [1]).answers(dev) == dev.answers(panel.engine)
+    assert votes.TopExperts(panel, [1]).answers(dev) == dev.answers(panel.engine)
 
 
 def test_scores_that_are_not_numbers_answer_nothing() -> None:
-    assert top_k.averaged([{"A": 0.0, "B": -1.0}, {"A": float("nan"), "B": 0.0}]) == ""
-    assert top_k.averaged([{"A": -1.0, "B": -1.0}]) == "A"  # a tie
+    assert votes.averaged([{"A": 0.0, "B": -1.0}, {"A": float("nan"), "B": 0.0}]) == ""
+    assert votes.averaged([{"A": -1.0, "B": -1.0}]) == "A"  # a tie
 
 
 # Examples

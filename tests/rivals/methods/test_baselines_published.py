@@ -22,7 +22,7 @@ from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_a
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.method import Options
-from pyswarmopt_rivals.methods.rules import karcher, model_stock, slerp
+from pyswarmopt_rivals.methods.rules.angles import karcher_weights, model_stock_weights, slerp_weights
 from pyswarmopt_rivals.methods.rules.sparsify import keep_largest, keep_middle
 
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "peers" / "mergekit_check.py"
@@ -90,7 +90,7 @@ def test_lorahub_looks_at_the_weights_of_the_released_loop(steps: int, experts: 
 )
 def test_slerp_of_mergekits_pairs(a: list[float], b: list[float], t: float, expected: list[float]) -> None:
     pair = torch.tensor([a, b], dtype=torch.float64)
-    mixed = slerp.coefficients(pair @ pair.T, [1 - t, t]) @ pair
+    mixed = slerp_weights(pair @ pair.T, [1 - t, t]) @ pair
     torch.testing.assert_close(mixed, torch.tensor(expected, dtype=torch.float64), rtol=1e-5, atol=1e-6)
 
 
@@ -98,13 +98,13 @@ def test_right_angles_by_slerp_and_karcher() -> None:
     """(1, 0) and (0, 1) meet at (1, 1) / sqrt 2, mergekit's value for its nuslerp and multislerp."""
     gram = torch.eye(2, dtype=torch.float64)
     halfway = torch.full((2,), 2**-0.5, dtype=torch.float64)
-    torch.testing.assert_close(slerp.coefficients(gram, [0.5, 0.5]), halfway)
-    torch.testing.assert_close(karcher.coefficients(gram, torch.full((2,), 0.5, dtype=torch.float64)), halfway)
+    torch.testing.assert_close(slerp_weights(gram, [0.5, 0.5]), halfway)
+    torch.testing.assert_close(karcher_weights(gram, torch.full((2,), 0.5, dtype=torch.float64)), halfway)
 
 
 def test_model_stock_of_opposite_changes_is_the_base() -> None:
     gram = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64)
-    assert model_stock.coefficients(gram).tolist() == [0.0, 0.0]
+    assert model_stock_weights(gram).tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(("outliers", "largest"), [(0.0, 12), (0.01, 12), (0.25, 9)])

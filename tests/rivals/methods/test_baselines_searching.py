@@ -19,11 +19,9 @@ from pyswarmopt_rivals.methods import SEARCHING, load_method
 from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.method import Options
 from pyswarmopt_rivals.methods.rules.sparsify import drop_and_rescale
-from pyswarmopt_rivals.methods.searching import pso_merging
-from pyswarmopt_rivals.methods.searching.evolmerge import candidate, decode
-from pyswarmopt_rivals.methods.searching.lorahub import LIMIT, PENALTY
+from pyswarmopt_rivals.methods.searching import by_optimizer
+from pyswarmopt_rivals.methods.searching.by_optimizer import LIMIT, PENALTY, candidate, decode, recipe
 from pyswarmopt_rivals.methods.searching.natural_niches import draw_parents, shares
-from pyswarmopt_rivals.methods.searching.pso_merging import recipe
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +191,7 @@ def test_pso_merging_drops_eight_in_ten(experts: list[Adapter], monkeypatch: pyt
         shares.append(density)
         return drop_and_rescale(change, density, generator)
 
-    monkeypatch.setattr(pso_merging, "drop_and_rescale", noted)
+    monkeypatch.setattr(by_optimizer, "drop_and_rescale", noted)
     run("pso-merging", experts, NearTo(target(experts, [0.5, 0.5, 0.0], "delta"), 7), "delta")
     assert set(shares) == {0.2}
 
