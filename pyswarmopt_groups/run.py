@@ -11,10 +11,9 @@ from typing import Any
 
 from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.context import GroupContext, Verdict
+from pyswarmopt_groups.members.adverse import PrivateMember, with_liar
 from pyswarmopt_groups.members.cache import CachedMember, ResponseCache
 from pyswarmopt_groups.members.load import open_members
-from pyswarmopt_groups.members.lying import with_liar
-from pyswarmopt_groups.members.private import PrivateMember
 from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import Strategy, load_strategy
 from pyswarmopt_groups.responses import Responses, is_right

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_groups.graph.decode import called, g_decode
-from pyswarmopt_groups.graph.engine import GraphEngine
-from pyswarmopt_groups.graph.messages import in_words
+from pyswarmopt_groups.graph.engine import GraphEngine, in_words
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.paths import user_path

@@ -15,8 +15,7 @@ from search_helpers import Json, questions, swarm_llm, write_task
 
 import pyswarmopt_groups.run as group_run
 from pyswarmopt_groups import voting
-from pyswarmopt_groups.members.lying import with_liar
-from pyswarmopt_groups.members.private import PrivateMember, kept
+from pyswarmopt_groups.members.adverse import PrivateMember, kept, with_liar
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.tasks import Item
 

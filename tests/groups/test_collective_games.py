@@ -13,12 +13,10 @@ from hypothesis.extra.numpy import arrays
 from scipy.optimize import linprog
 
 from pyswarmopt_groups.negotiation.consensus_game import equilibrium_ranking
-from pyswarmopt_groups.negotiation.matrix_games import coarse_gap, regret_matching, stackelberg
+from pyswarmopt_groups.negotiation.stackelberg import stackelberg
 
-PENNIES = np.array([[1.0, -1.0], [-1.0, 1.0]])
 DILEMMA = np.array([[-1.0, -3.0], [0.0, -2.0]])  # cooperate, defect
 SEXES = (np.array([[3.0, 0.0], [0.0, 2.0]]), np.array([[2.0, 0.0], [0.0, 3.0]]))
-CHICKEN = np.array([[0.0, 7.0], [2.0, 6.0]])  # dare, yield (Aumann 1974)
 
 PAYOFFS = arrays(np.int64, (3, 3), elements=st.integers(-5, 5)).map(lambda a: a.astype(float))
 
@@ -35,78 +33,6 @@ def value_by_linear_program(payoffs: np.ndarray) -> float:
         bounds=[(0, None)] * m + [(None, None)],
     )
     return -found.fun
-
-
-def test_matching_pennies_with_unequal_stakes() -> None:
-    # Indifference: 3 y - (1 - y) = -y + (1 - y), so y = 1/3; the game is symmetric, so x = 1/3; value 3/9 + 4/9 - 4/9.
-    play = regret_matching([[3, -1], [-1, 1]])
-    assert play.row == pytest.approx([1 / 3, 2 / 3], abs=0.01)
-    assert play.column == pytest.approx([1 / 3, 2 / 3], abs=0.01)
-    assert play.row @ [[3, -1], [-1, 1]] @ play.column == pytest.approx(1 / 3, abs=0.01)
-    assert play.gap <= 0.01
-
-
-def test_matching_pennies() -> None:
-    play = regret_matching(PENNIES)
-    assert play.row.tolist() == play.column.tolist() == [0.5, 0.5]
-    assert play.gap == 0
-
-
-def test_prisoners_dilemma_ends_in_defection() -> None:
-    play = regret_matching(DILEMMA, DILEMMA.T, tolerance=1e-4)
-    assert play.joint[1, 1] > 0.999
-
-
-def test_battle_of_the_sexes_ends_in_a_coarse_correlated_equilibrium() -> None:
-    play = regret_matching(*SEXES)
-    assert play.joint.sum() == pytest.approx(1)
-    by_hand = [
-        max(row @ play.joint.sum(axis=0) for row in SEXES[0]) - (SEXES[0] * play.joint).sum(),
-        max(column @ play.joint.sum(axis=1) for column in SEXES[1].T) - (SEXES[1] * play.joint).sum(),
-    ]
-    assert play.gap == pytest.approx(max(by_hand), abs=1e-12)
-    assert play.gap <= 3e-3
-
-
-@pytest.mark.parametrize(
-    ("x", "y", "gap"),
-    [
-        ([1, 0], [1, 0], 0),  # both to his
-        ([0, 1], [0, 1], 0),  # both to hers
-        ([3 / 5, 2 / 5], [2 / 5, 3 / 5], 0),  # the mixed equilibrium
-        ([1, 0], [0, 1], 2),  # apart: each gains 2 by following
-    ],
-)
-def test_nash_equilibria_of_the_battle_of_the_sexes(x: list[float], y: list[float], gap: float) -> None:
-    assert coarse_gap(*SEXES, np.outer(x, y)) == pytest.approx(gap, abs=1e-12)
-
-
-def test_correlated_equilibrium_of_chicken() -> None:
-    # One of the three pairs other than dare-dare, told in private: 5 each; always to yield gives 2/3 6 + 1/3 2 = 14/3.
-    third = np.array([[0, 1], [1, 1]]) / 3
-    assert coarse_gap(CHICKEN, CHICKEN.T, third) == pytest.approx(14 / 3 - 5)
-    assert coarse_gap(CHICKEN, CHICKEN.T, [[1, 0], [0, 0]]) == 2
-
-
-@settings(max_examples=25, deadline=None)
-@given(PAYOFFS)
-def test_zero_sum_value_agrees_with_the_linear_program(payoffs: np.ndarray) -> None:
-    play = regret_matching(payoffs, iterations=4000, tolerance=2e-3)
-    value = value_by_linear_program(payoffs)
-    spread = max(np.ptp(payoffs), 1.0)
-    worst, best = (play.row @ payoffs).min(), (payoffs @ play.column).max()
-    assert worst <= value + 1e-9 and best >= value - 1e-9  # what each strategy guarantees
-    assert best - worst <= 2 * play.gap + 1e-9
-    assert best - worst <= 0.05 * spread
-
-
-@settings(max_examples=25, deadline=None)
-@given(PAYOFFS, PAYOFFS)
-def test_general_sum_play_leaves_no_regret(row: np.ndarray, column: np.ndarray) -> None:
-    play = regret_matching(row, column, iterations=4000, tolerance=2e-3)
-    assert play.joint.min() >= 0 and play.joint.sum() == pytest.approx(1)
-    assert play.row == pytest.approx(play.joint.sum(axis=1))
-    assert play.gap <= 0.025 * max(np.ptp(row), np.ptp(column), 1.0)
 
 
 def test_stackelberg_by_hand() -> None:
@@ -170,18 +96,8 @@ def test_in_a_zero_sum_game_a_leader_gets_the_value(payoffs: np.ndarray) -> None
     ],
 )
 def test_bad_payoffs(a: list, b: list) -> None:
-    for solve in (regret_matching, stackelberg):
-        with pytest.raises(ValueError, match="payoffs must be"):
-            solve(a, b)
-
-
-def test_bad_parameters_of_games() -> None:
-    with pytest.raises(ValueError, match="give at least 1"):
-        regret_matching(PENNIES, iterations=0)
-    with pytest.raises(ValueError, match="shape"):
-        coarse_gap(PENNIES, -PENNIES, [0.5, 0.5])
-    with pytest.raises(ValueError, match="sum to 1"):
-        coarse_gap(PENNIES, -PENNIES, [[0.5, 0.5], [0.5, 0.5]])
+    with pytest.raises(ValueError, match="payoffs must be"):
+        stackelberg(a, b)
 
 
 # The consensus game.

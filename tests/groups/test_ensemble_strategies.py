@@ -13,7 +13,7 @@ from member_helpers import Scripted, context_of, quiz
 
 from pyswarmopt_groups.context import Decide, GroupContext
 from pyswarmopt_groups.registry import load_strategy
-from pyswarmopt_groups.voting import reranking, routing, selection, votes
+from pyswarmopt_groups.voting import reranking, selection, votes
 from pyswarmopt_groups.voting.neighbours import Neighbourhood, embed
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tasks import Item, Task
@@ -231,8 +231,7 @@ class Hood:
 def with_hood(
     strategy: object, context: GroupContext, right: Sequence[Sequence[int]], monkeypatch: pytest.MonkeyPatch
 ) -> Decide:
-    for module in (selection, routing):
-        monkeypatch.setattr(module, "Neighbourhood", lambda context, neighbours: Hood(right))
+    monkeypatch.setattr(selection, "Neighbourhood", lambda context, neighbours: Hood(right))
     return strategy(context, 15)  # type: ignore[operator, no-any-return]
 
 
@@ -245,7 +244,7 @@ def test_knora_u_gives_votes_for_right_neighbours(context: GroupContext, monkeyp
 
 def test_a_router_asks_the_best_nearby_alone(context: GroupContext, monkeypatch: pytest.MonkeyPatch) -> None:
     right = [[1, 2, 0, 1], [1, 3, 0, 0], [2, 0, 1, 1]]
-    found = with_hood(routing.by_neighbours, context, right, monkeypatch)(context.task.test)  # type: ignore[union-attr]
+    found = with_hood(selection.by_neighbours, context, right, monkeypatch)(context.task.test)  # type: ignore[union-attr]
     assert [v.notes["member"] for v in found] == ["cid", "bob", "cid", "ann"]
     assert [v.answer for v in found] == ["B", "B", "A", "B"] and {v.tokens for v in found} == {13}
 
@@ -280,10 +279,10 @@ def test_familiarity_routes_where_it_tells_who_is_right() -> None:
     right = "AB" * 5
     p = {"ann": [[0.9, 0.1]] * 10, "bob": [[0.1, 0.9]] * 10}
     context = context_of(p, right, dev=6, question_logprobs=familiar)
-    found = routing.by_likelihood(context)(context.task.test)  # type: ignore[union-attr]
+    found = selection.by_likelihood(context)(context.task.test)  # type: ignore[union-attr]
     assert [v.notes["member"] for v in found] == ["ann", "bob", "ann", "bob"]
     assert [v.answer for v in found] == list("ABAB") and found[0].tokens == 10 + 2 * 5
-    values, _ = routing.familiarity(context, context.task.test)  # type: ignore[union-attr]
+    values, _ = selection.familiarity(context, context.task.test)  # type: ignore[union-attr]
     size = len(context.task.test[0].question)  # type: ignore[union-attr]
     assert values[:, 0].tolist() == pytest.approx([4 / size, -4 / size])
 

@@ -14,7 +14,7 @@ from member_helpers import ANSWER, CONTEXT, REPLY, TEXT, Scripted, context_of, q
 
 from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.members.protocol import GREEDY, Answer, MemberDown, Sampling, Texts
-from pyswarmopt_groups.negotiation import coalition, consensus_game, matrix_games, protocol, refinement
+from pyswarmopt_groups.negotiation import coalition, consensus_game, paxos, refinement, stackelberg
 from pyswarmopt_groups.negotiation.consensus_game import equilibrium_ranking
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_llm.tasks import Item, Task
@@ -167,7 +167,7 @@ def test_nothing_is_decided_that_no_quorum_approves_of() -> None:
 def test_options_in_the_upper_half_are_approved_of_without_asking() -> None:
     p = {"ann": [[0.5, 0.4, 0.1]] * 2, "bob": [[0.4, 0.5, 0.1]] * 2, "cid": [[0.1, 0.2, 0.7]] * 2}
     asked = context_of(p, "AB", dev=1)
-    (verdict,) = protocol.consensus(asked, 0)(asked.task.test)  # type: ignore[union-attr]
+    (verdict,) = paxos.consensus(asked, 0)(asked.task.test)  # type: ignore[union-attr]
     # ann proposes A: bob ranks it second of three (one better, less than 1.5), cid third. Two of three approve.
     assert verdict.answer == "A" and verdict.tokens == 3 * ANSWER
 
@@ -253,7 +253,7 @@ def test_the_leader_prevails_where_the_follower_believes_half_as_much(mine: list
     """Against all pure announcements and a grid of lotteries over two of them."""
     k = min(len(mine), len(theirs))
     leader, follower = np.array(mine[:k]) / sum(mine[:k]), np.array(theirs[:k]) / sum(theirs[:k])
-    found = matrix_games.bargain(leader, follower)
+    found = stackelberg.bargain(leader, follower)
     best = -1.0
     for a in range(k):
         for b in range(k):
@@ -274,7 +274,7 @@ def test_the_leader_prevails_where_the_follower_believes_half_as_much(mine: list
 def test_leader_and_follower_among_members() -> None:
     p = {"ann": [[0.7, 0.2, 0.1]] * 6, "bob": [[0.1, 0.8, 0.1]] * 6, "cid": [[0.4, 0.5, 0.1]] * 6}
     asked = context_of(p, "AABBAB", dev=5)
-    (verdict,) = matrix_games.leader_and_follower(asked)(asked.task.test)  # type: ignore[union-attr]
+    (verdict,) = stackelberg.leader_and_follower(asked)(asked.task.test)  # type: ignore[union-attr]
     q = asked.probabilities(asked.collect(asked.task.test))[:, 0]  # type: ignore[union-attr]
     leader, others = asked.order[0], [k for k in range(3) if k != asked.order[0]]
     mean = q[others].mean(axis=0)

@@ -10,9 +10,9 @@ import pytest
 from member_helpers import Scripted
 
 from pyswarmopt_groups.context import GroupContext
-from pyswarmopt_groups.members.lying import with_liar
+from pyswarmopt_groups.members.adverse import with_liar
 from pyswarmopt_groups.registry import load_strategy
-from pyswarmopt_groups.voting.trust import MEMORY
+from pyswarmopt_groups.voting.learned import MEMORY
 from pyswarmopt_llm.tasks import Item, Task
 
 LETTERS = "ABCD"

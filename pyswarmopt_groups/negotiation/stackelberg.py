@@ -1,4 +1,4 @@
-"""Two-player games given as matrices: regret matching to an equilibrium, and a leader's optimal commitment.
+"""Stackelberg games: a leader commits itself, the follower responds.
 
 Payoffs are (m, n) arrays: entry [i, j] is what a player gets when the row player takes action i and the column player
 action j. Strategies are probabilities over a player's own actions, float64. Everything is deterministic.
@@ -65,9 +65,9 @@ def bargain(leader: ArrayLike, follower: ArrayLike) -> Commitment:
         >>> bargain([0.7, 0.2, 0.1], [0.3, 0.5, 0.2]).response, bargain([0.7, 0.2, 0.1], [0.1, 0.8, 0.1]).response
         (0, 1)
     """
-    mine, theirs = (np.asarray(p, dtype=np.float64) for p in (leader, follower))
-    share = np.where(np.eye(len(mine), dtype=bool), 1.0, DISAGREEMENT)
-    return stackelberg(share * mine[None, :], share * theirs[None, :])
+    leads, follows = np.asarray(leader, dtype=np.float64), np.asarray(follower, dtype=np.float64)
+    share = np.where(np.eye(len(leads), dtype=bool), 1.0, DISAGREEMENT)
+    return stackelberg(share * leads[None, :], share * follows[None, :])
 
 
 def stackelberg(leader_payoffs: ArrayLike, follower_payoffs: ArrayLike) -> Commitment:
@@ -106,99 +106,8 @@ def stackelberg(leader_payoffs: ArrayLike, follower_payoffs: ArrayLike) -> Commi
     return Commitment(x, response, float(value), float(x @ follower[:, response]))
 
 
-@dataclass(frozen=True)
-class Play:
-    """Average play of two regret-matching players.
-
-    Attributes:
-        row: (m,) average strategy of the row player.
-        column: (n,) average strategy of the column player.
-        joint: (m, n) how often each pair of actions was played.
-        gap: the most that a player could have gained per iteration by one fixed action. `joint` is a coarse
-            correlated equilibrium to within `gap`; in a zero-sum game (`row`, `column`) is a Nash equilibrium to
-            within twice that.
-    """
-
-    row: Array
-    column: Array
-    joint: Array
-    gap: float
-
-
-def regret_matching(
-    row_payoffs: ArrayLike, column_payoffs: ArrayLike | None = None, iterations: int = 10_000, tolerance: float = 1e-3
-) -> Play:
-    """Play in proportion to positive regret until neither player has much of it.
-
-    Source: Hart and Mas-Colell 2000, with the floor at 0 of regret matching+ (Tammelin 2014, arXiv 1407.5042). The
-    average regret falls at least as 1 / sqrt(iterations). Regrets are those of the expected payoffs, so no random
-    numbers are drawn; a player without regret plays uniformly.
-
-    Args:
-        row_payoffs: (m, n) payoffs of the row player.
-        column_payoffs: (m, n) payoffs of the column player; None for a zero-sum game.
-        iterations: maximum number.
-        tolerance: stop when `gap` is at most this share of the payoffs' range.
-
-    Raises:
-        ValueError: payoffs of unequal shapes, none, or not finite; fewer than 1 iteration; a negative tolerance.
-
-    Example:
-        >>> dilemma = [[-1, -3], [0, -2]]  # cooperate, defect
-        >>> regret_matching(dilemma, [[-1, 0], [-3, -2]]).joint.round(2).tolist()
-        [[0.0, 0.0], [0.0, 1.0]]
-    """
-    a, b = _game(row_payoffs, column_payoffs)
-    if iterations < 1 or not 0 <= tolerance < np.inf:
-        raise ValueError(f"{iterations} iterations to tolerance {tolerance}: give at least 1 and at least 0")
-    enough = tolerance * max(np.ptp(a), np.ptp(b))
-    row_regret, column_regret = np.zeros(a.shape[0]), np.zeros(a.shape[1])
-    played = np.zeros(a.shape)
-    for iteration in range(1, iterations + 1):
-        x, y = _matched(row_regret), _matched(column_regret)
-        played += np.outer(x, y)
-        row_regret = np.maximum(row_regret + a @ y - x @ a @ y, 0)
-        column_regret = np.maximum(column_regret + x @ b - x @ b @ y, 0)
-        gap = coarse_gap(a, b, played / iteration)
-        if gap <= enough:
-            break
-    joint = played / iteration
-    return Play(joint.sum(axis=1), joint.sum(axis=0), joint, gap)
-
-
-def coarse_gap(row_payoffs: ArrayLike, column_payoffs: ArrayLike, joint: ArrayLike) -> float:
-    """The most that a player gains by deviating from `joint`, (m, n) probabilities, to one fixed action.
-
-    At most 0 in a coarse correlated equilibrium, and nowhere else (Moulin and Vial 1978). For an independent joint
-    distribution, np.outer(x, y), this is the Nash condition: 0 where (x, y) is a Nash equilibrium, else above.
-
-    Raises:
-        ValueError: shapes that differ, payoffs that are not finite, or a `joint` that is no distribution.
-
-    Example:
-        >>> pennies = np.array([[1.0, -1.0], [-1.0, 1.0]])
-        >>> coarse_gap(pennies, -pennies, np.full((2, 2), 0.25)), coarse_gap(pennies, -pennies, [[1, 0], [0, 0]])
-        (0.0, 2.0)
-    """
-    a, b = _game(row_payoffs, column_payoffs)
-    p = np.asarray(joint, dtype=np.float64)
-    if p.shape != a.shape:
-        raise ValueError(f"the joint distribution has the shape {p.shape}, the payoffs {a.shape}")
-    if not (p >= -1e-9).all() or abs(p.sum() - 1) > 1e-6:
-        raise ValueError("the joint distribution must be probabilities that sum to 1")
-    row_gain = (a @ p.sum(axis=0)).max() - (a * p).sum()
-    column_gain = (p.sum(axis=1) @ b).max() - (b * p).sum()
-    return float(max(row_gain, column_gain))
-
-
-def _matched(regret: Array) -> Array:
-    total = regret.sum()
-    return regret / total if total > 0 else np.full(len(regret), 1 / len(regret))
-
-
-def _game(first: ArrayLike, second: ArrayLike | None) -> tuple[Array, Array]:
-    a = np.asarray(first, dtype=np.float64)
-    b = -a if second is None else np.asarray(second, dtype=np.float64)
+def _game(first: ArrayLike, second: ArrayLike) -> tuple[Array, Array]:
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if a.ndim != 2 or a.size == 0 or a.shape != b.shape:
         raise ValueError(f"payoffs must be two matrices of one shape (rows, columns), not {a.shape} and {b.shape}")
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
