@@ -250,25 +250,16 @@ BELIEFS = st.lists(st.floats(0.01, 1), min_size=2, max_size=4)
 @given(BELIEFS, BELIEFS)
 @settings(deadline=None, max_examples=40)
 def test_the_leader_prevails_where_the_follower_believes_half_as_much(mine: list[float], theirs: list[float]) -> None:
-    """Against all pure announcements and a grid of lotteries over two of them."""
     k = min(len(mine), len(theirs))
     leader, follower = np.array(mine[:k]) / sum(mine[:k]), np.array(theirs[:k]) / sum(theirs[:k])
-    found = stackelberg.bargain(leader, follower)
-    best = -1.0
-    for a in range(k):
-        for b in range(k):
-            for share in np.linspace(0, 1, 9):
-                x = np.zeros(k)
-                x[a] += share
-                x[b] += 1 - share
-                gain = follower * (0.5 + 0.5 * x)
-                for j in range(k):
-                    if gain[j] >= gain.max() - 1e-12:
-                        best = max(best, float(leader[j] * (0.5 + 0.5 * x[j])))
-    assert found.leader_value >= best - 1e-6
-    top = int(np.argmax(leader))
-    if follower[top] > 0.5 * follower.max() + 1e-6 and np.sum(leader > leader.max() - 1e-6) == 1:
-        assert found.response == top and found.leader_value == pytest.approx(leader.max())
+    plan = stackelberg.bargain(leader, follower)
+    top, best = int(np.argmax(leader)), int(np.argmax(follower))
+    assert plan.leader_value >= leader[best] - 1e-6  # it may always announce what the follower delivers anyway
+    if np.sum(leader > leader.max() - 1e-6) > 1 or abs(follower[top] - follower[best] / 2) < 1e-6:
+        return
+    assert (plan.response == top) == (follower[top] > follower[best] / 2)
+    if plan.response == top:
+        assert plan.leader_value == pytest.approx(leader[top])
 
 
 def test_leader_and_follower_among_members() -> None:
@@ -350,27 +341,6 @@ def test_the_last_job_of_the_pipeline_is_given_out_first(useful: set[str], given
     members = [Worker("ann", right), Worker("bob", right)]
     decide = coalition.coalition(GroupContext(members, Task("quiz", items[:3], items[3:]), "letter"))
     jobs = {job: "ann" for job in ("answer", "slots", "plan")} | {given: "bob"}
-    assert decide(items[3:])[0].notes["jobs"] == jobs
-
-
-def test_jobs_are_given_out_one_after_the_other() -> None:
-    """Ann is right for two thirds of the questions by herself; with bob to answer, for all."""
-
-    def write(name: str) -> Callable[[str], str]:
-        def speak(prompt: str) -> str:
-            number = int(re.findall(r"Question (\d)", prompt)[0])
-            if "Answer the question" not in prompt:
-                return f"plan of {name}"
-            return "The answer is B." if (name == "bob" and "plan of ann" in prompt) or number else "The answer is A."
-
-        return speak
-
-    members = [
-        Scripted("ann", answers=list("ABBB"), writes=write("ann")),
-        Scripted("bob", answers=["A"] * 4, writes=write("bob")),
-    ]
-    items = quiz("BBBB", 1, 3)
-    decide = coalition.coalition(GroupContext(members, Task("quiz", items[:3], items[3:]), "letter"))
     (verdict,) = decide(items[3:])
-    assert verdict.notes["jobs"] == {"answer": "bob", "slots": "ann", "plan": "ann"}
-    assert verdict.answer == "B" and verdict.ballots == (None, "B") and verdict.tokens == 3 * TEXT
+    assert verdict.notes["jobs"] == jobs and verdict.answer == "A" and verdict.tokens == 3 * TEXT
+    assert verdict.ballots == ((None, "A") if jobs["answer"] == "bob" else ("A", None))

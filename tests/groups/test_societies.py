@@ -93,19 +93,3 @@ def test_the_measures_by_a_literal_reading(cases: list[list[list[str | None]]], 
     for j in range(4):
         sizes = [len(set(rounds[j]) - {None}) for rounds in cases]
         assert found["consensus"][j] == pytest.approx(sum(sizes) / len(sizes))
-
-
-def test_conformity_by_hand() -> None:
-    """The right answer is A; two debates, one reflection."""
-    rounds = [["A", "B", "B"], ["B", "B", "A"], ["A", "B", "C"], ["A", "A", "C"]]
-    verdict = Verdict(None, (), 0.0, 0, notes={"rounds": rounds})
-    found = societies.measures(quiz("A", 0, 3), [verdict], "ccc", "drd")
-    # Debate 1: most said B; the first agent (right before) and the second go on with B. Debate 2: all differed before.
-    assert found["conformity"] == pytest.approx(2 / 6)
-    assert found["conforming"] == {
-        "right to right": 0,
-        "right to wrong": 0.5,
-        "wrong to right": 0,
-        "wrong to wrong": 0.5,
-    }
-    assert found["consensus"] == [2.0, 2.0, 3.0, 2.0]
