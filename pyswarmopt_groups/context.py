@@ -169,18 +169,19 @@ class GroupContext:
         for item in items:
             if item.choices is None:
                 raise UserError(f"item {item.id}: has no choices, which this strategy needs; use majority or refine")
-        own = Responses(items, [answers])
-        scores, temperature = own.scores(0), self.temperatures[k]
+        responses = Responses(items, [answers])
+        scores, temperature = responses.scores(0), self.temperatures[k]
         if scores is not None and temperature is not None:
             return np.where(np.isfinite(scores), np.maximum(voting.calibrated(scores, temperature), IMPROBABLE), 0.0)
-        counts = [len(item.choices or {}) for item in items]
-        found, n = np.zeros((len(items), max(counts))), len(self.dev.items)
-        for i, (item, count, (ballot,)) in enumerate(zip(items, counts, own.ballots, strict=True)):
+        letters = [list(item.choices or {}) for item in items]
+        beliefs, n = np.zeros((len(items), max(map(len, letters)))), len(self.dev.items)
+        for i, (options, (ballot,)) in enumerate(zip(letters, responses.ballots, strict=True)):
+            count = len(options)
             p = (self.accuracies[k] * n + 1 / count) / (n + 1)
-            found[i, :count] = 1 / count if ballot is None else (1 - p) / (count - 1)
+            beliefs[i, :count] = 1 / count if ballot is None else (1 - p) / (count - 1)
             if ballot is not None:
-                found[i, list(item.choices or {}).index(ballot)] = p
-        return found
+                beliefs[i, options.index(ballot)] = p
+        return beliefs
 
 
 def label_of(item: Item) -> int:

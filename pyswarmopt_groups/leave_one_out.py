@@ -1,4 +1,4 @@
-"""Which members carry a group's decisions: each strategy again without each member, from the recorded responses.
+"""Leave one out: each strategy again without each member, from the recorded responses.
 
 A strategy is fitted on dev again, too, so that its weights are those of the smaller group. No model is loaded: what a
 strategy would need beside the recorded responses (embeddings, other prompts) leaves it out.
@@ -81,14 +81,14 @@ def without_members(path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
         return GroupContext(left, task, scoring, config.seed)
 
     contexts = {name: context(name) for name in members}  # what they fit on dev serves all strategies
-    whole, found, left_out = context(), {}, {}
+    whole, decided, left_out = context(), {}, {}
     for strategy in map(load_strategy, rows):
         tell(f"leave one out: {strategy.name}")
         try:
-            found[strategy.name] = _decided(strategy, whole, contexts, task)
+            decided[strategy.name] = _decided(strategy, whole, contexts, task)
         except UserError as error:
             left_out[strategy.name] = error.text
-    return {"strategies": found, "left_out": left_out}
+    return {"strategies": decided, "left_out": left_out}
 
 
 def _decided(
@@ -100,11 +100,11 @@ def _decided(
     members = {}
     for name, context in contexts.items():
         others = strategy.fit(context)(task.test)
-        own = _right(task, others)
+        right_without = _right(task, others)
         rows = zip(task.test, verdicts, others, strict=True)
         members[name] = {
-            "test": sum(own) / len(own),
-            "paired": compare_paired(right, own).record(),
+            "test": sum(right_without) / len(right_without),
+            "paired": compare_paired(right, right_without).record(),
             "decided": [item.id for item, verdict, other in rows if verdict.answer != other.answer],
         }
     return {"test": sum(right) / len(right), "members": members}
@@ -116,12 +116,12 @@ def _right(task: Task, verdicts: Sequence[Verdict]) -> list[float]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        found = read_json(file)
+        content = read_json(file)
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}; finish the group with the command that began it") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise UserError(f"{file}: holds no object; restore the file")
-    return found
+    return content
 
 
 def _stored(file: Path, about: Mapping[str, Any]) -> tuple[CouncilConfig, dict[str, str]]:

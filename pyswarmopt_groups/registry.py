@@ -98,12 +98,12 @@ class Strategy:
     @property
     def usage(self) -> str:
         """The name with its settings at their defaults, as a user may write it."""
-        pairs = [f":{one.name}={one.default or one.name.upper()}" for one in self.settings]
+        pairs = [f":{part.name}={part.default or part.name.upper()}" for part in self.settings]
         return "".join([self.name, *pairs])
 
     def value(self, setting: str) -> Value | None:
         """The value of a setting; None if it is none of this strategy."""
-        names = [one.name for one in self.settings]
+        names = [part.name for part in self.settings]
         return self.values[names.index(setting)] if setting in names else None
 
     def with_settings(self, text: str) -> Strategy:
@@ -222,24 +222,24 @@ def society_names(agents: int, rounds: int) -> list[str]:
     return [f"{SOCIETY}:{who}:{how}" for who in traits for how in patterns]
 
 
-def find_names(names: Sequence[str], known: Collection[str], where: str = "`strategy`") -> list[str]:
+def find_names(names: Sequence[str], table: Collection[str], where: str = "`strategy`") -> list[str]:
     """The strategies that a user names, without duplicates; ``all`` and ``societies`` are expanded.
 
     Raises:
         UserError: an empty list, or an unknown name; suggests the nearest, or lists all.
     """
     expanded: list[str] = []
-    for name in itertools.chain.from_iterable(known if name == "all" else (name,) for name in names):
+    for name in itertools.chain.from_iterable(table if name == "all" else (name,) for name in names):
         kind = name.partition(":")[0]
-        if kind not in known and not (kind == SOCIETY and "societies" in known):
-            raise unknown(where, name, known, f"use all or some of: {', '.join(known)}")
+        if kind not in table and not (kind == SOCIETY and "societies" in table):
+            raise unknown(where, name, table, f"use all or some of: {', '.join(table)}")
         if kind == "societies":
             agents, rounds = load_strategy(name).values
             expanded += society_names(int(agents), int(rounds))
         else:
             expanded.append(name)
     if not expanded:
-        raise UserError(f"{where}: none given; use all or some of: {', '.join(known)}")
+        raise UserError(f"{where}: none given; use all or some of: {', '.join(table)}")
     return list(dict.fromkeys(expanded))
 
 

@@ -133,7 +133,7 @@ def decide_prompt(config: CouncilConfig, prompt: str) -> dict[str, Verdict]:
     return {strategy.name: strategy.fit(context)([item])[0] for strategy in strategies}
 
 
-def _task_scoring(members: Sequence[Member], task: Task, wanted: str) -> Scoring:
+def _task_scoring(members: Sequence[Member], task: Task, scoring: str) -> Scoring:
     """The scoring of a task; ``auto`` tries letters on the members that give likelihoods."""
 
     def letters() -> list[Score]:
@@ -143,7 +143,7 @@ def _task_scoring(members: Sequence[Member], task: Task, wanted: str) -> Scoring
         responses = Responses(items, [member.answer(items, "letter", task.prompt) for member in scorers])
         return [score_of(row.astype(float)) for row in responses.right]
 
-    return choose_scoring(possible_scorings(wanted, task.dev), task.dev, letters)
+    return choose_scoring(possible_scorings(scoring, task.dev), task.dev, letters)
 
 
 def _tolerant(strategies: Sequence[Strategy]) -> bool:
@@ -175,10 +175,10 @@ def _report(
     for done, strategy in enumerate(strategies):
         on_step(done, len(strategies), strategy.name, None)
         began = time.perf_counter()
-        found = strategy.fit(context)(task.test)
-        row = _strategy_row(strategy, task.test, found, responses.right[single].astype(float).tolist())
+        decided = strategy.fit(context)(task.test)
+        row = _strategy_row(strategy, task.test, decided, responses.right[single].astype(float).tolist())
         rows[strategy.name] = row | {"seconds": round(time.perf_counter() - began, 3)}
-        pairs = zip(task.test, found, strict=True)
+        pairs = zip(task.test, decided, strict=True)
         verdicts += [{"strategy": strategy.name, "id": item.id, **vars(verdict)} for item, verdict in pairs]
         if out is not None:  # an interrupted call keeps its results so far
             write_json(out / "result.json", result)
@@ -199,31 +199,30 @@ def _earlier(out: Path | None, names: Sequence[str]) -> tuple[dict[str, Any], li
 
 
 def accuracy_row(right: Sequence[float], tokens: float) -> dict[str, Any]:
-    """What every row of a result begins with: accuracy on test, its interval, and tokens per item."""
+    """The beginning of every row: accuracy on test, its interval, and tokens per item."""
     return {"test": score_of(right).value, "test_interval": list(interval(right)), "tokens": tokens}
 
 
 def _member_rows(context: GroupContext, responses: Responses) -> dict[str, Any]:
-    return {
-        member.name: {
-            "dev": float(context.accuracies[k]),
-            **accuracy_row(responses.right[k].astype(float).tolist(), float(responses.tokens[k].mean())),
-            "silent": sum(row[k] is None for row in responses.ballots),
-        }
-        for k, member in enumerate(context.members)
-    }
+    rows = {}
+    for k, member in enumerate(context.members):
+        right, tokens = responses.right[k].astype(float).tolist(), float(responses.tokens[k].mean())
+        silent = sum(row[k] is None for row in responses.ballots)
+        dev = float(context.accuracies[k])
+        rows[member.name] = {"dev": dev, **accuracy_row(right, tokens), "silent": silent}
+    return rows
 
 
 def _strategy_row(
-    strategy: Strategy, items: Sequence[Item], found: Sequence[Verdict], single: Sequence[float]
+    strategy: Strategy, items: Sequence[Item], verdicts: Sequence[Verdict], single: Sequence[float]
 ) -> dict[str, Any]:
-    right = [float(is_right(item, verdict.answer)) for item, verdict in zip(items, found, strict=True)]
+    right = [float(is_right(item, verdict.answer)) for item, verdict in zip(items, verdicts, strict=True)]
     differences = [a - b for a, b in zip(right, single, strict=True)]
     return {
         "source": strategy.source,
-        **accuracy_row(right, sum(verdict.tokens for verdict in found) / len(found)),
-        "agreement": sum(verdict.agreement for verdict in found) / len(found),
-        "ties": sum(verdict.tied for verdict in found),
-        "undecided": sum(verdict.answer is None for verdict in found),
+        **accuracy_row(right, sum(verdict.tokens for verdict in verdicts) / len(verdicts)),
+        "agreement": sum(verdict.agreement for verdict in verdicts) / len(verdicts),
+        "ties": sum(verdict.tied for verdict in verdicts),
+        "undecided": sum(verdict.answer is None for verdict in verdicts),
         "against_single": {"difference": sum(differences) / len(differences), "p": permutation_test(differences)},
-    } | strategy.measures(items, found)
+    } | strategy.measures(items, verdicts)

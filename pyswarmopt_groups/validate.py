@@ -43,7 +43,7 @@ def check_members(members: Sequence[Member], task: Task | None, scoring: str, to
         UserError: names the member, what is wrong and what to do.
     """
     local = [member for member in members if isinstance(member, LocalMember)]
-    without = [m.name for m in local if any(model.tokenizer.chat_template is None for model in m.models)]
+    without = [member.name for member in local if not member.has_chat_template]
     if 0 < len(without) < len(local):
         raise UserError(
             f"{without[0]}: has no chat template, other members have one; "

@@ -83,12 +83,12 @@ def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
         raise UserError(f"--out {config.out}: needs --task; the answer to a prompt is printed")
     from pyswarmopt_groups.run import decide_prompt
 
-    found = decide_prompt(config, prompt)
+    verdicts = decide_prompt(config, prompt)
     if as_json:
-        typer.echo(json.dumps({name: asdict(verdict) for name, verdict in found.items()}))
+        typer.echo(json.dumps({name: asdict(verdict) for name, verdict in verdicts.items()}))
         return
-    for name, verdict in found.items():
-        head = f"{name}: " if len(found) > 1 else ""
+    for name, verdict in verdicts.items():
+        head = f"{name}: " if len(verdicts) > 1 else ""
         echo(f"{head}{verdict.answer or '(no answer)'}")
         votes = sum(ballot is not None for ballot in verdict.ballots)
         tokens = counted(verdict.tokens, "token")
@@ -96,23 +96,23 @@ def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
 
 
 def _line(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> str:
-    found = "" if row is None else f": test {row['test']:.3f}, {row['tokens']:,.0f} tokens per item"
-    return f"[{done}/{total}] {name}{found}"
+    scores = "" if row is None else f": test {row['test']:.3f}, {row['tokens']:,.0f} tokens per item"
+    return f"[{done}/{total}] {name}{scores}"
 
 
 def print_tables(console: Console, result: Mapping[str, Any]) -> None:
     """Members and strategies with test scores, intervals and costs; societies with their metrics."""
     from pyswarmopt_llm.reporting.summary import against_text, score_text
 
+    plain = {"markup": False, "highlight": False}
     console.print(
         f"{result['task']}: fitted on {counted(result['dev_items'], 'dev item')}, "
         f"reported on {counted(result['test_items'], 'test item')}, "
         f"{result['scoring']} scoring; best member on dev: {result['best_single']}",
-        markup=False,
-        highlight=False,
+        **plain,
     )
     if "note" in result:
-        console.print(with_flags(result["note"]), markup=False, highlight=False, soft_wrap=True)
+        console.print(with_flags(result["note"]), **plain, soft_wrap=True)
     members = _table("member", "dev", "test", "tokens/item", "silent")
     for name, row in result["members"].items():
         score = score_text(row["test"], row["test_interval"])
@@ -130,7 +130,7 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
             console.print()
             console.print(table)
     for name, why in result["left_out"].items():
-        console.print(f"left out: {name}: {with_flags(why)}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"left out: {name}: {with_flags(why)}", **plain, soft_wrap=True)
 
 
 def _table(*headings: str) -> Table:

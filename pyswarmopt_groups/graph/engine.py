@@ -107,7 +107,9 @@ class GraphEngine(BaseEngine):
         """User turns of a model, with room for `new` tokens."""
         engine = self._engine_of(node.model)
         read = [messages[k] for k in node.reads]
-        return tuple(fitting_turn(engine, prompt, [own[i] for own in read], new) for i, prompt in enumerate(prompts))
+        by_prompt = zip(*read, strict=True) if read else [()] * len(prompts)
+        pairs = zip(prompts, by_prompt, strict=True)
+        return tuple(fitting_turn(engine, prompt, said, new) for prompt, said in pairs)
 
     def _write_anew(self, model: Model, turns: tuple[str, ...], new: int) -> tuple[str, ...]:
         engine = self._engine_of(model)
@@ -139,22 +141,18 @@ def with_messages(question: str, messages: Sequence[str]) -> str:
 
 
 def in_words(graph: Sequence[Node], names: Sequence[str]) -> str:
-    """Who reads whom, in the order of calling.
+    """The graph in words: who reads whom, in the order of calling.
 
     Example:
         >>> in_words([Node((1.0, 0.0)), Node((0.0, 1.0), (0,))], ["ant", "bee"])
         'ant; bee reads ant and answers'
     """
-    called = [" + ".join(_term(c, name) for c, name in zip(node.model, names, strict=True) if c) for node in graph]
-    lines = [
-        name + (f" reads {', '.join(called[k] for k in node.reads)}" if node.reads else "")
-        for name, node in zip(called, graph, strict=True)
-    ]
+    models = [names[node.model.index(1.0)] for node in graph]
+    lines = []
+    for model, node in zip(models, graph, strict=True):
+        read = ", ".join(models[k] for k in node.reads)
+        lines.append(f"{model} reads {read}" if read else model)
     return "; ".join(lines) + (" and answers" if graph[-1].reads else " answers")
-
-
-def _term(coefficient: float, name: str) -> str:
-    return name if coefficient == 1.0 else f"{coefficient:.2f} {name}"
 
 
 def fitting_turn(engine: TransformersEngine, question: str, messages: Sequence[str], new: int) -> str:

@@ -43,8 +43,8 @@ class LyingMember:
         """See `Member`; an item without options is answered in truth."""
         truth = self._member.answer(items, scoring, template)
         return [
-            one if item.choices is None or item.question in self._truthful else _lie(item, one)
-            for item, one in zip(items, truth, strict=True)
+            answer if item.choices is None or item.question in self._truthful else _lie(item, answer)
+            for item, answer in zip(items, truth, strict=True)
         ]
 
 
@@ -110,7 +110,8 @@ class PrivateMember(RefusingMember):
         if without is not None:
             raise InvalidOption("epsilon", self._epsilon, f"randomises votes over options, item {without} has none")
         truth = self._member.answer(items, scoring, template)
-        return [Answer(self._vote(item, one.text), one.tokens) for item, one in zip(items, truth, strict=True)]
+        pairs = zip(items, truth, strict=True)
+        return [Answer(self._vote(item, answer.text), answer.tokens) for item, answer in pairs]
 
     def _vote(self, item: Item, text: str) -> str:
         letters, ballot = list(item.choices or {}), read_ballot(item, text)

@@ -236,20 +236,20 @@ def _decide(context: GroupContext, items: Sequence[Item], quorum: int | None) ->
             cost += tokens
             return accepted
 
-        found = agree(
+        decision = agree(
             ballots,
             approves,
             delivers=lambda message: not {message.sender, message.receiver} & failed,
             quorum=quorum,
         )
         notes = {
-            "rounds": found.rounds,
-            "messages": found.messages,
-            "leader": None if found.leader is None else context.members[found.leader].name,
+            "rounds": decision.rounds,
+            "messages": decision.messages,
+            "leader": None if decision.leader is None else context.members[decision.leader].name,
             "failed": [context.members[k].name for k in sorted(failed)],
         }
-        agreement = sum(b == found.answer and b is not None for b in ballots) / context.n
-        return Verdict(found.answer, tuple(ballots), agreement, cost, notes=notes)
+        agreement = sum(b == decision.answer and b is not None for b in ballots) / context.n
+        return Verdict(decision.answer, tuple(ballots), agreement, cost, notes=notes)
 
     return [verdict(i) for i in range(len(items))]
 

@@ -97,9 +97,9 @@ def stackelberg(leader_payoffs: ArrayLike, follower_payoffs: ArrayLike) -> Commi
     for response in range(n):
         # x @ follower[:, other] <= x @ follower[:, response] for every other action of the follower
         temptation = (follower - follower[:, [response]]).T
-        found = linprog(-leader[:, response], A_ub=temptation, b_ub=np.zeros(n), A_eq=np.ones((1, m)), b_eq=[1.0])
-        if found.status == 0 and (best is None or -found.fun > best[0] + 1e-9):
-            best = -found.fun, response, np.asarray(found.x)
+        solved = linprog(-leader[:, response], A_ub=temptation, b_ub=np.zeros(n), A_eq=np.ones((1, m)), b_eq=[1.0])
+        if solved.status == 0 and (best is None or -solved.fun > best[0] + 1e-9):
+            best = -solved.fun, response, np.asarray(solved.x)
     if best is None:  # some action is always a best response, so this is the solver's failure
         raise ArithmeticError("the solver found no best response; scale the payoffs to about 1")
     value, response, x = best

@@ -34,15 +34,15 @@ def nearest(context: GroupContext, neighbours: int) -> Decide:
         votes = np.where(votes.sum(axis=0) == 0, 1, votes)
         ballots: list[dict[int, str | None]] = [{} for _ in items]
         for k in range(context.n):
-            own = np.flatnonzero(votes[k]).tolist()
-            for i, answer in zip(own, context.answers_of(k, [items[i] for i in own]), strict=True):
+            asked = np.flatnonzero(votes[k]).tolist()
+            for i, answer in zip(asked, context.answers_of(k, [items[i] for i in asked]), strict=True):
                 ballots[i][k] = read_ballot(items[i], answer.text)
                 cost[i] += answer.tokens
         verdicts = []
         for i, cast in enumerate(ballots):
-            found = voting.weighted(list(cast.values()), votes[list(cast), i].tolist())
+            outcome = voting.weighted(list(cast.values()), votes[list(cast), i].tolist())
             row = tuple(cast.get(k) for k in range(context.n))
-            verdicts.append(Verdict(found.answer, row, found.agreement, cost[i], len(found.tied) > 1))
+            verdicts.append(Verdict(outcome.answer, row, outcome.agreement, cost[i], len(outcome.tied) > 1))
         return verdicts
 
     return decide
@@ -69,15 +69,15 @@ def cascade(context: GroupContext) -> Decide:
 
         def probabilities(place: int, left: Sequence[int]) -> list[Array]:
             k, some = order[place], [items[i] for i in left]
-            own = context.answers_of(k, some)
-            for i, answer in zip(left, own, strict=True):
+            new = context.answers_of(k, some)
+            for i, answer in zip(left, new, strict=True):
                 answers[i][k] = answer
-            rows = context.beliefs(k, some, own)
+            rows = context.beliefs(k, some, new)
             return [row[: len(item.choices or {})] for item, row in zip(some, rows, strict=True)]
 
         beliefs, _ = run_cascade(context.n, len(items), threshold, probabilities)
         rows = zip(items, answers, beliefs, strict=True)
-        return [_verdict(item, own, belief, context.n, threshold) for item, own, belief in rows]
+        return [_verdict(item, replies, belief, context.n, threshold) for item, replies, belief in rows]
 
     return decide
 
@@ -115,7 +115,7 @@ def _verdict(item: Item, answers: Mapping[int, Answer], belief: Array, n: int, t
     answer = list(item.choices or {})[int(belief.argmax())]
     ballots = tuple(read_ballot(item, answers[k].text) if k in answers else None for k in range(n))
     agreement = sum(ballot == answer for ballot in ballots) / len(answers)
-    tokens = sum(one.tokens for one in answers.values())
+    tokens = sum(reply.tokens for reply in answers.values())
     return Verdict(answer, ballots, agreement, tokens, notes={"asked": len(answers), "threshold": threshold})
 
 
@@ -134,11 +134,11 @@ def by_likelihood(context: GroupContext) -> Decide:
     logistic regression of each member's dev results turns it into a probability of being right.
     """
     familiar, _ = familiarity(context, context.dev.items)
-    fits = [fit_logistic(own, right) for own, right in zip(familiar, context.dev.right, strict=True)]
+    fits = [fit_logistic(x, right) for x, right in zip(familiar, context.dev.right, strict=True)]
 
     def p_right(items: Sequence[Item]) -> tuple[Array, list[int]]:
         familiar, cost = familiarity(context, items)
-        return np.array([fit(own) for fit, own in zip(fits, familiar, strict=True)]), cost
+        return np.array([fit(x) for fit, x in zip(fits, familiar, strict=True)]), cost
 
     return _routed(context, p_right)
 
@@ -148,8 +148,12 @@ def familiarity(context: GroupContext, items: Sequence[Item]) -> tuple[Array, li
     pairs: list[Pair] = [(None, item.question) for item in items]
     rows = [member.likelihoods(pairs) for member in context.members]
     sizes = np.array([len(item.question.encode()) for item in items])
-    values = np.array([[one.logprob for one in row] for row in rows]) / sizes
-    return values - values.mean(axis=0), [sum(row[i].tokens for row in rows) for i in range(len(items))]
+    values = np.empty((len(rows), len(items)))
+    for k, row in enumerate(rows):
+        values[k] = [likelihood.logprob for likelihood in row]
+    values /= sizes
+    tokens = [sum(likelihood.tokens for likelihood in column) for column in zip(*rows, strict=True)]
+    return values - values.mean(axis=0), tokens
 
 
 def fit_logistic(x: Array, right: NDArray[np.bool_]) -> Callable[[Array], Array]:
@@ -181,8 +185,8 @@ def _routed(context: GroupContext, rate: Rate) -> Decide:
         chosen = [max(range(context.n), key=lambda k: (ratings[k, i], -place[k])) for i in range(len(items))]
         verdicts: dict[int, Verdict] = {}
         for k, member in enumerate(context.members):
-            own = [i for i, one in enumerate(chosen) if one == k]
-            for i, answer in zip(own, context.answers_of(k, [items[i] for i in own]), strict=True):
+            routed = [i for i, member_of_item in enumerate(chosen) if member_of_item == k]
+            for i, answer in zip(routed, context.answers_of(k, [items[i] for i in routed]), strict=True):
                 ballot = read_ballot(items[i], answer.text)
                 ballots = tuple(ballot if j == k else None for j in range(context.n))
                 tokens, notes = answer.tokens + cost[i], {"member": member.name}

@@ -93,19 +93,18 @@ def test_duels_are_what_each_member_says(rankings: list[list[str]]) -> None:
         assert count == sum(a in r and (b not in r or r.index(a) < r.index(b)) for r in rankings)
 
 
-@given(RANKINGS)
-def test_strongest_paths_by_enumeration(rankings: list[list[str]]) -> None:
-    duels = voting.duels(rankings)
+@given(st.lists(st.integers(0, 9), min_size=10, max_size=10))
+def test_strongest_paths_by_enumeration(won: list[int]) -> None:
+    duels = {}
+    for (a, b), votes in zip(itertools.combinations("ABCDE", 2), won, strict=True):
+        duels[a, b], duels[b, a] = votes, 9 - votes
     paths = voting.strongest_paths(duels)
-    candidates = {a for a, _ in duels}
     for a, b in duels:
-        others = candidates - {a, b}
-        strengths = [0]
-        for n in range(len(others) + 1):
-            for middle in itertools.permutations(others, n):
-                steps = list(itertools.pairwise([a, *middle, b]))
-                if all(duels[step] > duels[step[::-1]] for step in steps):
-                    strengths.append(min(duels[step] for step in steps))
+        others, strengths = set("ABCDE") - {a, b}, [0]
+        for middle in itertools.chain.from_iterable(itertools.permutations(others, n) for n in range(4)):
+            steps = list(itertools.pairwise([a, *middle, b]))
+            if all(duels[step] > duels[step[::-1]] for step in steps):
+                strengths.append(min(duels[step] for step in steps))
         assert paths[a, b] == max(strengths)
 
 

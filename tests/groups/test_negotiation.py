@@ -207,31 +207,32 @@ def test_with_half_of_the_members_down_nothing_is_decided() -> None:
 # Games
 
 
-def signals(likes: dict[str, float], judges: dict[str, float]) -> Callable[[str | None, str], float]:
-    """log-likelihoods of a player: how much likelier it says a colour when asked for a correct answer, and so on."""
+# P(colour | signal) and P(signal | colour), each times a number of its own: rows correct, incorrect. Normalised over
+# the other axis, in one table or in both, they elect red.
+LIKES = {"red": (0.9, 0.4), "blue": (0.15, 0.9), "green": (0.2, 0.3)}
+JUDGES = {"red": (0.3, 0.35), "blue": (0.2, 0.3), "green": (0.7, 0.25)}
+
+
+def player(name: str, row: list[float]) -> Scripted:
+    """Proposes and judges as the tables say."""
 
     def logprob(user: str | None, text: str) -> float:
         assert user is not None
-        if "Give a correct" in user:
-            return math.log(likes[text]) - 7.0  # whatever all candidates share does not matter
-        if "Give an incorrect" in user:
-            return math.log(1 - likes[text]) - 7.0
+        if "Proposed answer: " not in user:
+            return math.log(LIKES[text]["an incorrect" in user]) - 7.0  # a part that all share does not matter
         colour = re.findall(r"Proposed answer: (.*)", user)[0]
-        return math.log(judges[colour] if text == "correct" else 1 - judges[colour])
+        return math.log(JUDGES[colour][text == "incorrect"])
 
-    return logprob
+    return Scripted(name, [row] * 2, logprobs=logprob)
 
 
 def test_the_consensus_game_is_played_with_normalised_policies() -> None:
-    likes, judges = {"red": 0.5, "blue": 0.45, "green": 0.1}, {"red": 0.2, "blue": 0.9, "green": 0.3}
-    ann = Scripted("ann", [[0.8, 0.1, 0.1]] * 2, logprobs=signals(likes, judges))
-    bob = Scripted("bob", [[0.1, 0.1, 0.8]] * 2, logprobs=signals(likes, judges))
+    ann, bob = player("ann", [0.8, 0.1, 0.1]), player("bob", [0.1, 0.1, 0.8])
     asked = context([ann, bob], "AB")
     (verdict,) = consensus_game.consensus_game(asked)(asked.task.test)  # type: ignore[union-attr]
-    g = np.array([list(likes.values()), [1 - p for p in likes.values()]])
-    d = np.array([list(judges.values()), [1 - p for p in judges.values()]])
-    wanted = equilibrium_ranking(list("ABC"), g / g.sum(0), d / d.sum(1, keepdims=True))
-    assert verdict.answer == wanted.answer == "B"
+    g, d = (np.array(list(table.values())).T for table in (LIKES, JUDGES))
+    expected = equilibrium_ranking(list("ABC"), g / g.sum(0), d / d.sum(1, keepdims=True))
+    assert verdict.answer == expected.answer == "C"
     assert verdict.tokens == 2 * ANSWER + (2 + 3) * CONTEXT + 12 * REPLY
     assert len(ann.asked) == len(bob.asked) == 6 and "Give a" in ann.asked[0][0]  # type: ignore[operator]
     assert "correct or incorrect" in bob.asked[0][0]  # type: ignore[operator]
@@ -260,6 +261,12 @@ def test_the_leader_prevails_where_the_follower_believes_half_as_much(mine: list
     assert (plan.response == top) == (follower[top] > follower[best] / 2)
     if plan.response == top:
         assert plan.leader_value == pytest.approx(leader[top])
+
+
+def test_half_of_the_followers_belief_is_enough() -> None:
+    """It believes 35 / 65 and 32 / 68 as much in what the leader announces as in its own best."""
+    responses = [stackelberg.bargain([0.6, 0.4], [p, 1 - p]).response for p in (0.35, 0.32)]
+    assert responses == [0, 1]
 
 
 def test_leader_and_follower_among_members() -> None:

@@ -58,8 +58,8 @@ def averaged(experts: Sequence[Mapping[str, float]]) -> str:
     """
     if any(math.isnan(score) for scores in experts for score in scores.values()):
         return ""
-    found = [probabilities(scores) for scores in experts]
-    return max(found[0], key=lambda letter: sum(one[letter] for one in found))
+    rows = [probabilities(scores) for scores in experts]
+    return max(rows[0], key=lambda letter: sum(row[letter] for row in rows))
 
 
 class TopExperts(Answerer):
@@ -70,8 +70,8 @@ class TopExperts(Answerer):
 
     def answers(self, questions: Accuracy) -> list[str]:
         refuse_open(questions)
-        found = [self._panel.option_scores(questions, expert) for expert in self.experts]
-        return [averaged(scores) for scores in zip(*found, strict=True)]
+        rows = [self._panel.option_scores(questions, expert) for expert in self.experts]
+        return [averaged(scores) for scores in zip(*rows, strict=True)]
 
 
 def top_k(panel: Panel, dev: Accuracy, seed: int) -> TopExperts:

@@ -93,47 +93,47 @@ class Candidates:
 def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     """Calibrate, evolve until the budget is spent but for the finalists, let these answer all items."""
     trial, rng = settings.need_trial(), np.random.default_rng(settings.seed)
-    known = Candidates(build_space(settings.space, experts), settings)
+    pool = Candidates(build_space(settings.space, experts), settings)
     n, whole = len(experts), trial.left
     random = rng.random((max(n, POPULATION - n), n))
     population = np.concatenate([np.eye(n), random])
     in_full = min(max(n, int(CALIBRATION * whole)), len(population), whole)
     for weights in population[:in_full]:
-        known.answer_all(weights)
+        pool.answer_all(weights)
     finalists = min(FINALISTS, trial.left // 2)
     if finalists and in_full >= n:
-        _evolve(known, population, n, settings, rng, finalists)
-        for weights in known.promising()[: trial.left]:
-            known.answer_all(weights)
-    return Merged(known.best())
+        _evolve(pool, population, n, settings, rng, finalists)
+        for weights in pool.promising()[: trial.left]:
+            pool.answer_all(weights)
+    return Merged(pool.best())
 
 
 def _evolve(
-    known: Candidates, population: Floats, experts: int, settings: Settings, rng: np.random.Generator, finalists: int
+    pool: Candidates, population: Floats, experts: int, settings: Settings, rng: np.random.Generator, finalists: int
 ) -> None:
     """The genetic algorithm on estimates, as long as the budget pays for the finalists, too."""
     trial = settings.need_trial()
-    answers = np.stack(list(known.answers.values()))
+    answers = np.stack(list(pool.answers.values()))
     items = answers.shape[1]
     model = fit(answers, DIMENSIONS)
     seen, shares = anchors(model, max(FEWEST, round(SUBSET * items)), settings.seed)
 
     def estimated(candidates: Floats) -> Floats:
-        """Those that the budget covers."""
+        """The candidates that the budget covers."""
         covered = []
         for weights in candidates:
             if trial.items_left - len(seen) < finalists * items:
                 break
-            known.estimate(weights, model, seen, shares, experts)
+            pool.estimate(weights, model, seen, shares, experts)
             covered.append(weights)
         return candidates[: len(covered)]
 
     population = estimated(population)
     while len(population) and trial.items_left - len(seen) >= finalists * items:
         before = trial.spent
-        children = estimated(offspring(population, [known.value(x) for x in population], rng))
+        children = estimated(offspring(population, [pool.value(x) for x in population], rng))
         everyone = np.concatenate([population, children])
-        order = np.argsort([-known.value(x) for x in everyone], kind="stable")
+        order = np.argsort([-pool.value(x) for x in everyone], kind="stable")
         population = everyone[order[: len(population)]]
         if trial.spent == before:  # nothing new is found
             break
@@ -144,19 +144,19 @@ def _evolve(
 
 def tournament(values: Sequence[float], rng: np.random.Generator) -> int:
     """The better of two random places, the first one drawn on a tie."""
-    one, other = (int(i) for i in rng.integers(len(values), size=2))
-    return other if values[other] > values[one] else one
+    first, second = (int(i) for i in rng.integers(len(values), size=2))
+    return second if values[second] > values[first] else first
 
 
-def crossed(one: Floats, other: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def crossed(x: Floats, y: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Two children, each (n,), with the parents' mean in every coordinate as long as they are inside the box."""
     if rng.random() > CROSSOVER:
-        return one.copy(), other.copy()
-    u = rng.random(len(one))
+        return x.copy(), y.copy()
+    u = rng.random(len(x))
     power = 1 / (CROSSOVER_INDEX + 1)
     spread = np.where(u <= 0.5, (2 * u) ** power, (1 / (2 * (1 - u))) ** power)
-    spread = np.where(rng.random(len(one)) < 0.5, spread, 1.0)
-    middle, half = (one + other) / 2, spread * (one - other) / 2
+    spread = np.where(rng.random(len(x)) < 0.5, spread, 1.0)
+    middle, half = (x + y) / 2, spread * (x - y) / 2
     return np.clip(middle + half, 0, 1), np.clip(middle - half, 0, 1)
 
 
@@ -170,8 +170,8 @@ def mutated(x: Floats, rng: np.random.Generator) -> Floats:
 
 def offspring(parents: Floats, values: Sequence[float], rng: np.random.Generator) -> Floats:
     """As many children as parents, (N, n), of tournament winners, crossed and mutated."""
-    found: list[Floats] = []
-    while len(found) < len(parents):
+    children: list[Floats] = []
+    while len(children) < len(parents):
         pair = (parents[tournament(values, rng)], parents[tournament(values, rng)])
-        found += [mutated(child, rng) for child in crossed(*pair, rng)]
-    return np.stack(found[: len(parents)])
+        children += [mutated(child, rng) for child in crossed(*pair, rng)]
+    return np.stack(children[: len(parents)])

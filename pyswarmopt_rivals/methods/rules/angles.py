@@ -137,7 +137,7 @@ def karcher_weights(gram: Tensor, weights: Tensor) -> Tensor:
 
 
 def ratio(cosine: float, n: int) -> float:
-    """How far from the base to the average of `n` experts.
+    """The share t of the way from the base to the average of `n` experts.
 
     Example:
         >>> ratio(cosine=0.5, n=2), ratio(cosine=1.0, n=5), ratio(cosine=-0.2, n=2)

@@ -48,12 +48,12 @@ def train_on_dev(trial: Trial, make: Callable[[], Trainable], rates: Sequence[fl
         return make().patch()
     validation = epochs * (PASSES + 1) * len(items)
     tried = min(len(rates), int((trial.items_left - epochs * PASSES * len(items)) / validation))
-    found: dict[tuple[float, int], float] = {}
+    scores: dict[tuple[float, int], float] = {}
     for rate in rates[:tried]:
         trial.spend(round(validation))
         held_out = _held_out(trial, items, make, rate, epochs, seed)
-        found |= {(rate, epoch): value for epoch, value in enumerate(held_out, start=1)}
-    rate, best = max(found, key=lambda setting: found[setting]) if found else (rates[0], epochs)
+        scores |= {(rate, epoch): value for epoch, value in enumerate(held_out, start=1)}
+    rate, best = max(scores, key=lambda setting: scores[setting]) if scores else (rates[0], epochs)
     trial.spend(round(best * PASSES * len(items)))
     change = make()
     fit(Gradients(trial.engine), items, change.additions(), [Trained(change.tensors, rate)], epochs, seed, last=best)
