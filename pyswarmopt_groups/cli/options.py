@@ -104,7 +104,7 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
     """Members and strategies with test scores, intervals and costs; societies with their metrics."""
     from pyswarmopt_llm.reporting.summary import against_text, score_text
 
-    plain = {"markup": False, "highlight": False}
+    plain: dict[str, Any] = {"markup": False, "highlight": False}
     console.print(
         f"{result['task']}: fitted on {counted(result['dev_items'], 'dev item')}, "
         f"reported on {counted(result['test_items'], 'test item')}, "
