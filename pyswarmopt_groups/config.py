@@ -1,8 +1,8 @@
-"""The configuration of a group and its strategies; imports no model code, so that ``--help`` can show the defaults."""
+"""The configuration of a group; imports no model code, so that ``--help`` can show the defaults."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 from pyswarmopt_llm.common.options import (
@@ -29,47 +29,6 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.tasks import Task
 
 
-PASSED = ("supported", "different")
-
-
-@documented
-@dataclass(frozen=True)
-class VoteSettings:
-    """Hyperparameters of the strategies of `swarm-llm ensemble`."""
-
-    samples: Annotated[int, Option("Texts per member (self-consistency).", "N", least=1)] = 5
-    temperature: Annotated[float, Option("Sampling temperature.", "T", hidden=True, least=0, below=100)] = 0.7
-    neighbours: Annotated[int, Option("Dev items (nearest, route-neighbours).", "K", hidden=True, least=1)] = 15
-    judge: Annotated[str | None, Option("Member that compares and fuses (the best on dev).", "M")] = None
-    reward: Annotated[str | None, Option("Reward model (reward).", "R")] = None
-    seed: Annotated[int, Option("Seed of samples and noise.", "S", hidden=True, least=0)] = 0
-    epsilon: Annotated[
-        float | None, Option("Randomise votes: local differential privacy.", "E", least=0, below=100)
-    ] = None
-    liar: Annotated[str | None, Option("Member that answers wrong; NAME:test: on test alone.", "NAME")] = None
-
-
-@documented
-@dataclass(frozen=True)
-class NegotiationSettings:
-    """Hyperparameters of the strategies of `swarm-llm negotiate`."""
-
-    rounds: Annotated[int, Option("Maximum rounds (refine, societies).", "R", least=1)] = 3
-    agents: Annotated[int, Option("Agents per society.", "N", least=1)] = 3
-    passed: Annotated[str, Option("supported or different arguments (refine).", "P", name="pass", choices=PASSED)] = (
-        PASSED[0]
-    )
-    budget: Annotated[int, Option("Maximum tokens of arguments per turn (refine).", "N", hidden=True, least=0)] = 256
-    quorum: Annotated[int | None, Option("Members that a decision needs (more than half).", "Q", least=1)] = None
-
-
-@dataclass(frozen=True)
-class StrategySettings(NegotiationSettings, VoteSettings):
-    """Hyperparameters of all strategies, and the device of a reward model."""
-
-    device: str = "auto"
-
-
 @documented
 @dataclass(frozen=True)
 class CouncilConfig:
@@ -86,7 +45,11 @@ class CouncilConfig:
     task: TaskFile = ""
     out: Annotated[str | None, Option("Directory to create or resume (nothing is kept).", "DIR", OUTPUT)] = None
     base: Annotated[str | None, Option("Base of the adapters (each one's own).", "B", TASK)] = None
-    settings: StrategySettings = field(default_factory=StrategySettings)
+    seed: Annotated[int, Option("Seed of samples and noise.", "S", hidden=True, least=0)] = 0
+    epsilon: Annotated[
+        float | None, Option("Randomise votes: local differential privacy.", "E", least=0, below=100)
+    ] = None
+    liar: Annotated[str | None, Option("Member that answers wrong; NAME:test: on test alone.", "NAME")] = None
     dev: Dev = None
     test: Test = None
     columns: Columns = ()
@@ -110,11 +73,6 @@ class CouncilConfig:
 
         return load_task_of(self, self.task)
 
-    def flat(self) -> dict[str, object]:
-        """All fields, those of `settings` included, by name."""
-        own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "settings"}
-        return own | {one.name: getattr(self.settings, one.name) for one in fields(self.settings)}
-
 
 @documented
 @dataclass(frozen=True, kw_only=True)
@@ -131,3 +89,5 @@ class DistillConfig(CouncilConfig):
     epochs: Annotated[float, Option("Maximum passes over the questions.", "E")] = 2.0
     max_tokens: Annotated[int, Option("Maximum tokens to train on.", "N", least=1)] = 120_000
     seed: Annotated[int, Option("Same seed, same adapter.", "S", least=0)] = 0
+    epsilon: None = None
+    liar: None = None

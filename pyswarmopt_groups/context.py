@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt_groups import voting
-from pyswarmopt_groups.config import StrategySettings
 from pyswarmopt_groups.members.protocol import Answer, Member, MemberDown
 from pyswarmopt_groups.responses import Array, Responses
 from pyswarmopt_llm.common.errors import UserError
@@ -67,16 +66,16 @@ class GroupContext:
         members: most trusted first: ties go to the first-listed.
         task: dev and test; None for a single question, without dev to fit on.
         scoring: how members answer items.
-        settings: of the strategies.
-        named_judge: see `judge`.
+        seed: of samples.
+        device: of a reward model.
         tolerant: members that are down abstain, with a warning, instead of raising an error.
     """
 
     members: Sequence[Member]
     task: Task | None
     scoring: Scoring
-    settings: StrategySettings = field(default_factory=StrategySettings)
-    named_judge: Member | None = None
+    seed: int = 0
+    device: str = "auto"
     tolerant: bool = False
 
     @property
@@ -140,10 +139,10 @@ class GroupContext:
             return list(range(self.n))
         return sorted(range(self.n), key=lambda k: (-self.accuracies[k], k))
 
-    @property
-    def judge(self) -> Member:
-        """The member that compares and fuses answers: the named one, else the best on dev, without dev the first."""
-        return self.named_judge or self.members[self.order[0]]
+    def judge(self, name: str) -> Member:
+        """The member that compares and fuses answers; without a name the best on dev, without dev the first."""
+        by_name = {member.name: member for member in self.members}
+        return by_name[name] if name else self.members[self.order[0]]
 
     @cached_property
     def temperatures(self) -> list[float | None]:
@@ -170,18 +169,19 @@ class GroupContext:
         for item in items:
             if item.choices is None:
                 raise UserError(f"item {item.id}: has no choices, which this strategy needs; use majority or refine")
-        own = Responses(items, [answers])
-        scores, temperature = own.scores(0), self.temperatures[k]
+        responses = Responses(items, [answers])
+        scores, temperature = responses.scores(0), self.temperatures[k]
         if scores is not None and temperature is not None:
             return np.where(np.isfinite(scores), np.maximum(voting.calibrated(scores, temperature), IMPROBABLE), 0.0)
-        counts = [len(item.choices or {}) for item in items]
-        found, n = np.zeros((len(items), max(counts))), len(self.dev.items)
-        for i, (item, count, (ballot,)) in enumerate(zip(items, counts, own.ballots, strict=True)):
+        letters = [list(item.choices or {}) for item in items]
+        beliefs, n = np.zeros((len(items), max(map(len, letters)))), len(self.dev.items)
+        for i, (options, (ballot,)) in enumerate(zip(letters, responses.ballots, strict=True)):
+            count = len(options)
             p = (self.accuracies[k] * n + 1 / count) / (n + 1)
-            found[i, :count] = 1 / count if ballot is None else (1 - p) / (count - 1)
+            beliefs[i, :count] = 1 / count if ballot is None else (1 - p) / (count - 1)
             if ballot is not None:
-                found[i, list(item.choices or {}).index(ballot)] = p
-        return found
+                beliefs[i, options.index(ballot)] = p
+        return beliefs
 
 
 def label_of(item: Item) -> int:

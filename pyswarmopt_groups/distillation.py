@@ -14,7 +14,7 @@ from pyswarmopt_groups.members.cache import ResponseCache
 from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, find_names, load_strategy
 from pyswarmopt_groups.responses import Array, is_right
-from pyswarmopt_groups.run import accuracy_row, open_group
+from pyswarmopt_groups.run import accuracy_row, context_of, open_group
 from pyswarmopt_groups.validate import check_members, check_task, usable
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.models.base import resolve_base
@@ -52,10 +52,10 @@ def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, 
     check_task(config, task)
     if config.soft and any(item.choices is None for item in task.dev):
         raise InvalidOption("soft", None, f"needs items with options, those of {config.task} have none; remove it")
-    group = open_group(config)
-    usable([strategy], config, (*task.dev, *task.test), group.members)
-    check_members(group.members, task, config.scoring)
-    context = group.context(config, task, ResponseCache())
+    members = open_group(config)
+    usable([strategy], config, (*task.dev, *task.test), members)
+    check_members(members, task, config.scoring)
+    context = context_of(members, config, task, ResponseCache())
     decide = strategy.fit(context)
     examples = soft_chats(context) if config.soft else hard_chats(task.dev, decide(task.dev), context)
     kind = "probabilities" if config.soft else "answers"

@@ -1,4 +1,4 @@
-"""Which members carry a group's decisions: each strategy again without each member, from the recorded responses.
+"""Leave one out: each strategy again without each member, from the recorded responses.
 
 A strategy is fitted on dev again, too, so that its weights are those of the smaller group. No model is loaded: what a
 strategy would need beside the recorded responses (embeddings, other prompts) leaves it out.
@@ -7,11 +7,10 @@ strategy would need beside the recorded responses (embeddings, other prompts) le
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
-from pyswarmopt_groups.config import CouncilConfig, StrategySettings
+from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.locked_directory import ABOUT
 from pyswarmopt_groups.members.cache import CachedMember, ResponseCache
@@ -19,10 +18,10 @@ from pyswarmopt_groups.members.protocol import RefusingMember
 from pyswarmopt_groups.registry import Strategy, load_strategy
 from pyswarmopt_groups.responses import is_right
 from pyswarmopt_groups.run import FORMAT, voters
-from pyswarmopt_groups.validate import check_settings
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.common.files.regular import read_json
+from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.statistics import compare_paired
 from pyswarmopt_llm.tasks import Task
 
@@ -77,18 +76,19 @@ def without_members(path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     cache = ResponseCache(path / RESPONSES)
 
     def context(without: str | None = None) -> GroupContext:
-        own = voters([CachedMember(Recorded(*pair), cache) for pair in members.items()], config.settings, task)
-        return GroupContext([one for one in own if one.name != without], task, scoring, config.settings)
+        recorded = [CachedMember(Recorded(*pair), cache) for pair in members.items()]
+        left = [member for member in voters(recorded, config, task) if member.name != without]
+        return GroupContext(left, task, scoring, config.seed)
 
     contexts = {name: context(name) for name in members}  # what they fit on dev serves all strategies
-    whole, found, left_out = context(), {}, {}
+    whole, decided, left_out = context(), {}, {}
     for strategy in map(load_strategy, rows):
         tell(f"leave one out: {strategy.name}")
         try:
-            found[strategy.name] = _decided(strategy, whole, contexts, task)
+            decided[strategy.name] = _decided(strategy, whole, contexts, task)
         except UserError as error:
             left_out[strategy.name] = error.text
-    return {"strategies": found, "left_out": left_out}
+    return {"strategies": decided, "left_out": left_out}
 
 
 def _decided(
@@ -100,11 +100,11 @@ def _decided(
     members = {}
     for name, context in contexts.items():
         others = strategy.fit(context)(task.test)
-        own = _right(task, others)
+        right_without = _right(task, others)
         rows = zip(task.test, verdicts, others, strict=True)
         members[name] = {
-            "test": sum(own) / len(own),
-            "paired": compare_paired(right, own).record(),
+            "test": sum(right_without) / len(right_without),
+            "paired": compare_paired(right, right_without).record(),
             "decided": [item.id for item, verdict, other in rows if verdict.answer != other.answer],
         }
     return {"test": sum(right) / len(right), "members": members}
@@ -116,12 +116,12 @@ def _right(task: Task, verdicts: Sequence[Verdict]) -> list[float]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        found = read_json(file)
+        content = read_json(file)
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}; finish the group with the command that began it") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise UserError(f"{file}: holds no object; restore the file")
-    return found
+    return content
 
 
 def _stored(file: Path, about: Mapping[str, Any]) -> tuple[CouncilConfig, dict[str, str]]:
@@ -129,19 +129,12 @@ def _stored(file: Path, about: Mapping[str, Any]) -> tuple[CouncilConfig, dict[s
     values, prints = about.get("config"), about.get("fingerprints")
     if about.get("format") != FORMAT or not isinstance(prints, dict) or not isinstance(values, dict):
         raise UserError(f"{file}: format {str(about.get('format'))[:40]}, not {FORMAT}, or damaged; restore the file")
-    hints = {**get_type_hints(CouncilConfig), **get_type_hints(StrategySettings)}
-    del hints["settings"]  # stored flat
+    hints = get_type_hints(CouncilConfig)
     values = {name: value for name, value in values.items() if name in hints}
     wrong = [name for name, value in values.items() if not fits(value, hints[name])]
     if wrong or not fits(prints.get("members"), dict[str, str]) or not {"members", "task"} <= values.keys():
         raise UserError(f"{file}: {wrong[0] if wrong else 'members'} is missing or of a wrong type; restore the file")
     plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    settings = StrategySettings(**_of(StrategySettings, plain))
-    config = CouncilConfig(**_of(CouncilConfig, plain), settings=settings)
-    check_settings(config)
+    config = CouncilConfig(**plain)
+    check_options(config)
     return config, prints["members"]
-
-
-def _of(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those values that are fields of a configuration."""
-    return {one.name: values[one.name] for one in fields(kind) if one.name in values}

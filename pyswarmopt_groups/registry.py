@@ -6,6 +6,8 @@ or `NEGOTIATIONS`.
 Example:
     >>> VOTES["borda"].text
     'points by place (de Borda 1784)'
+    >>> load_strategy("nearest:4").values, load_strategy("refine:pass=different").values
+    ((4,), (3, 'different', 256))
     >>> find_names(["vote:majority", "weighted"], VOTES)
     Traceback (most recent call last):
     pyswarmopt_llm.common.errors.UserError: strategy vote:majority: unknown; did you mean majority?
@@ -14,18 +16,48 @@ Example:
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.common.registry import load, lookup, unknown
 
 if TYPE_CHECKING:
     from pyswarmopt_groups.context import Decide, GroupContext, Verdict
     from pyswarmopt_llm.tasks import Item
 
-Need = Literal["reward", "samples", "dev", "choices", "likelihoods", "embeddings", "judge"]
+Need = Literal["reward", "texts", "dev", "choices", "likelihoods", "embeddings"]
+Value = int | float | str
+
+_ANY, _AT_LEAST_1 = Option(""), Option("", least=1)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A hyperparameter of a strategy, with its default and the values that it may have."""
+
+    name: str
+    default: Value
+    bounds: Option = _ANY
+
+    def read(self, strategy: str, text: str) -> Value:
+        """The value that a text stands for.
+
+        Raises:
+            InvalidOption: it is out of range, or no number where the default is one.
+        """
+        try:
+            value = type(self.default)(text)
+            self.bounds.check(self.name, value)
+        except ValueError as error:
+            why = f"{self.name} is a number, not {text}; {self.default} is the default"
+            raise InvalidOption("strategy", strategy, why) from error
+        except InvalidOption as error:
+            raise InvalidOption("strategy", strategy, f"{self.name} {error.why}") from error
+        return value
 
 
 @dataclass(frozen=True)
@@ -37,11 +69,13 @@ class Strategy:
         text: one line of help.
         source: author, year, arXiv number or journal.
         function: ``module:function`` within this package; imported on use.
-        needs: what it cannot run without; ``samples`` that differ need a temperature above 0, ``embeddings`` a model in
-            this process, a ``judge`` a member that does more than vote.
-        arguments: of the function, after the context.
+        needs: what it cannot run without; ``embeddings`` need a model in this process, ``texts`` members that do more
+            than vote, ``reward`` a reward model.
+        arguments: of the function, after the context; those given of a strategy with settings.
+        settings: hyperparameters, in the order of the function's arguments. A user writes them behind the name:
+            ``refine:rounds=2:pass=different``; the first one needs no name: ``nearest:4``.
         tolerant: whether it continues when members fail.
-        measure: function for further metrics of a split; also takes `arguments`.
+        measure: function for further metrics of a split; also takes the arguments.
         module: that it needs of an extra (`common.extras`).
     """
 
@@ -50,27 +84,65 @@ class Strategy:
     source: str
     function: str
     needs: Collection[Need] = ()
-    arguments: tuple[str, ...] = ()
+    arguments: tuple[Value, ...] = ()
+    settings: tuple[Setting, ...] = ()
     tolerant: bool = False
     measure: str | None = None
     module: str | None = None
 
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """The function's arguments, after the context."""
+        return self.arguments or tuple(setting.default for setting in self.settings)
+
+    @property
+    def usage(self) -> str:
+        """The name with its settings at their defaults, as a user may write it."""
+        pairs = [f":{part.name}={part.default or part.name.upper()}" for part in self.settings]
+        return "".join([self.name, *pairs])
+
+    def value(self, setting: str) -> Value | None:
+        """The value of a setting; None if it is none of this strategy."""
+        names = [part.name for part in self.settings]
+        return self.values[names.index(setting)] if setting in names else None
+
+    def with_settings(self, text: str) -> Strategy:
+        """The same strategy with settings, written as in a name.
+
+        Raises:
+            InvalidOption: a value is out of range, or the strategy has no such setting.
+        """
+        name = f"{self.name}:{text}"
+        values = {setting.name: setting.default for setting in self.settings}
+        readers = {setting.name: setting for setting in self.settings}
+        for place, part in enumerate(re.split(r":(?=\w+=)", text)):
+            key, _, value = part.partition("=")
+            if place == 0 and self.settings and key not in readers:
+                key, value = self.settings[0].name, part
+            if key not in readers:
+                raise InvalidOption("strategy", name, f"has no setting {key}; write {self.usage}")
+            values[key] = readers[key].read(name, value)
+        return replace(self, name=name, arguments=tuple(values.values()))
+
     def fit(self, context: GroupContext) -> Decide:
         """Fit on dev, if needed; returns the function that decides items."""
-        decide: Decide = load(f"pyswarmopt_groups.{self.function}")(context, *self.arguments)
+        decide: Decide = load(f"pyswarmopt_groups.{self.function}")(context, *self.values)
         return decide
 
     def measures(self, items: Sequence[Item], verdicts: Sequence[Verdict]) -> dict[str, Any]:
         """Further metrics for the strategy's row of ``result.json``."""
         if self.measure is None:
             return {}
-        metrics: dict[str, Any] = load(f"pyswarmopt_groups.{self.measure}")(items, verdicts, *self.arguments)
+        function = load(f"pyswarmopt_groups.{self.measure}")
+        metrics: dict[str, Any] = function(items, verdicts, *self.values)
         return metrics
 
 
 def _table(*strategies: Strategy) -> dict[str, Strategy]:
     return {strategy.name: strategy for strategy in strategies}
 
+
+_NEIGHBOURS = Setting("neighbours", 15, _AT_LEAST_1)
 
 # fmt: off
 VOTES = _table(
@@ -80,51 +152,62 @@ VOTES = _table(
              "Nitzan and Paroush 1982", "voting.votes:weighted", {"dev"}),
     Strategy("confidence", "calibrated probabilities (Taubenfeld 2025)",
              "Taubenfeld et al. 2025, arXiv 2502.06233", "voting.votes:confidence", {"dev"}),
-    Strategy("stacked", "weights of log-probabilities, learned together (Wolpert 1992)",
-             "Wolpert 1992; Ting and Witten 1999, arXiv 1105.5466", "voting.stacking:stacked", {"dev", "choices"}),
+    Strategy("stacked", "stacked weights of log-probabilities (Wolpert 1992)",
+             "Wolpert 1992; Ting and Witten 1999, arXiv 1105.5466", "voting.learned:stacked", {"dev", "choices"}),
     Strategy("trust", "weights that follow agreement (Dawid 1979)",
-             "Dawid and Skene 1979", "voting.trust:trusted", {"dev"}),
+             "Dawid and Skene 1979", "voting.learned:trusted", {"dev"}),
     Strategy("borda", "points by place (de Borda 1784)",
              "de Borda 1784", "voting.votes:ranked", arguments=("borda",)),
     Strategy("condorcet", "duels, completed by Schulze (2011)",
              "Schulze 2011", "voting.votes:ranked", arguments=("condorcet",)),
     Strategy("nearest", "those who are right on the nearest dev items (Ko 2008)",
-             "Ko, Sabourin and Britto 2008", "voting.selection:nearest", {"dev", "embeddings"}),
+             "Ko, Sabourin and Britto 2008", "voting.selection:nearest", {"dev", "embeddings"},
+             settings=(_NEIGHBOURS,)),
     Strategy("cascade", "one after the other until sure (Wald 1945)",
              "Wald 1945; Chen et al. 2023, arXiv 2305.05176", "voting.selection:cascade", {"dev", "choices"}),
     Strategy("route-neighbours", "the best on the nearest dev items alone (Woods 1997)",
-             "Woods, Kegelmeyer and Bowyer 1997", "voting.routing:by_neighbours", {"dev", "embeddings"}),
+             "Woods, Kegelmeyer and Bowyer 1997", "voting.selection:by_neighbours", {"dev", "embeddings"},
+             settings=(_NEIGHBOURS,)),
     Strategy("route-likelihood", "by the experts' likelihood of the question (Mavromatis 2024)",
-             "Mavromatis et al. 2024, arXiv 2404.11531", "voting.routing:by_likelihood",
+             "Mavromatis et al. 2024, arXiv 2404.11531", "voting.selection:by_likelihood",
              {"dev", "likelihoods"}, module="sklearn"),
     Strategy("repaired", "majority; unreadable answers are requested again",
              "none", "voting.votes:repaired"),
     Strategy("fuse", "the judge writes from the best three (Jiang 2023)",
-             "Jiang, Ren and Lin 2023, arXiv 2306.02561", "voting.reranking:fuse", {"judge"}),
+             "Jiang, Ren and Lin 2023, arXiv 2306.02561", "voting.reranking:fuse", {"texts"},
+             settings=(Setting("judge", ""),)),
     Strategy("self-consistency", "several samples of each member (Wang 2023)",
-             "Wang et al. 2023, arXiv 2203.11171", "voting.votes:self_consistency", {"samples"}),
+             "Wang et al. 2023, arXiv 2203.11171", "voting.votes:self_consistency", {"texts"},
+             settings=(Setting("samples", 5, _AT_LEAST_1),
+                       Setting("temperature", 0.7, Option("", above=0, below=100)))),
     Strategy("reward", "a reward model chooses (Cobbe 2021)",
-             "Cobbe et al. 2021, arXiv 2110.14168", "voting.reranking:reward", {"reward"}),
+             "Cobbe et al. 2021, arXiv 2110.14168", "voting.reranking:reward", {"reward"},
+             settings=(Setting("model", ""),)),
 )
 
 NEGOTIATIONS = _table(
     Strategy("refine", "rounds of arguments until all agree (Du 2023)",
-             "Du et al. 2023, arXiv 2305.14325", "negotiation.refinement:refine"),
+             "Du et al. 2023, arXiv 2305.14325", "negotiation.refinement:refine", {"texts"},
+             settings=(Setting("rounds", 3, _AT_LEAST_1),
+                       Setting("pass", "supported", Option("", choices=("supported", "different"))),
+                       Setting("budget", 256, Option("", least=0)))),
     Strategy("consensus", "proposals and a quorum, though members fail (Lamport 1998)",
-             "Lamport 1998", "negotiation.protocol:consensus", tolerant=True),
+             "Lamport 1998", "negotiation.paxos:consensus", {"texts"},
+             settings=(Setting("quorum", 0, Option("", least=0)),), tolerant=True),
     Strategy("game", "proposer and evaluator in equilibrium (Jacob 2023)",
              "Jacob et al. 2023, arXiv 2310.09139", "negotiation.consensus_game:consensus_game", {"likelihoods"}),
     Strategy("stackelberg", "leader and follower (Conitzer 2006)",
-             "Conitzer and Sandholm 2006", "negotiation.matrix_games:leader_and_follower", {"dev", "choices"}),
+             "Conitzer and Sandholm 2006", "negotiation.stackelberg:leader_and_follower", {"dev", "choices"}),
     Strategy("coalition", "plan, slots and answer by who does each best (Mangal 2024)",
-             "Mangal et al. 2024, arXiv 2408.01380", "negotiation.coalition:coalition", {"dev"}),
+             "Mangal et al. 2024, arXiv 2408.01380", "negotiation.coalition:coalition", {"dev", "texts"}),
     Strategy("societies", "all traits and thinking patterns (Zhang 2023)",
-             "Zhang et al. 2023, arXiv 2310.02124", "negotiation.societies:society",
+             "Zhang et al. 2023, arXiv 2310.02124", "negotiation.societies:society", {"texts"},
+             settings=(Setting("agents", 3, _AT_LEAST_1), Setting("rounds", 3, _AT_LEAST_1)),
              measure="negotiation.societies:measures"),
 )
 # fmt: on
 
-SOCIETY = "society:"  # society:cce:ddr: two confident agents and an easy-going one debate twice, then reflect
+SOCIETY = "society"  # society:cce:ddr: two confident agents and an easy-going one debate twice, then reflect
 
 
 def society_names(agents: int, rounds: int) -> list[str]:
@@ -136,40 +219,44 @@ def society_names(agents: int, rounds: int) -> list[str]:
     """
     traits = ["c" * (agents - easy) + "e" * easy for easy in range(agents + 1)]
     patterns = ["".join(order) for order in itertools.product("dr", repeat=rounds)]
-    return [f"{SOCIETY}{who}:{how}" for who in traits for how in patterns]
+    return [f"{SOCIETY}:{who}:{how}" for who in traits for how in patterns]
 
 
-def find_names(
-    wanted: Sequence[str], known: Collection[str], agents: int = 3, rounds: int = 3, where: str = "`strategy`"
-) -> list[str]:
-    """The strategies that a user names, without duplicates; ``all`` and ``societies`` (by agents and rounds) expanded.
+def find_names(names: Sequence[str], table: Collection[str], where: str = "`strategy`") -> list[str]:
+    """The strategies that a user names, without duplicates; ``all`` and ``societies`` are expanded.
 
     Raises:
         UserError: an empty list, or an unknown name; suggests the nearest, or lists all.
     """
-    found: list[str] = []
-    for name in wanted:
-        for one in known if name == "all" else (name,):
-            if one not in known and not (one.startswith(SOCIETY) and "societies" in known):
-                raise unknown(where, one, known, f"use all or some of: {', '.join(known)}")
-            found += society_names(agents, rounds) if one == "societies" else [one]
-    if not found:
-        raise UserError(f"{where}: none given; use all or some of: {', '.join(known)}")
-    return list(dict.fromkeys(found))
+    expanded: list[str] = []
+    for name in itertools.chain.from_iterable(table if name == "all" else (name,) for name in names):
+        kind = name.partition(":")[0]
+        if kind not in table and not (kind == SOCIETY and "societies" in table):
+            raise unknown(where, name, table, f"use all or some of: {', '.join(table)}")
+        if kind == "societies":
+            agents, rounds = load_strategy(name).values
+            expanded += society_names(int(agents), int(rounds))
+        else:
+            expanded.append(name)
+    if not expanded:
+        raise UserError(f"{where}: none given; use all or some of: {', '.join(table)}")
+    return list(dict.fromkeys(expanded))
 
 
 def load_strategy(name: str) -> Strategy:
     """The strategy of a name that `find_names` returns.
 
     Raises:
-        UserError: an unknown name, or a society with unknown traits or patterns.
+        UserError: an unknown name, wrong settings, or a society with unknown traits or patterns.
     """
-    if not name.startswith(SOCIETY):
-        return lookup("strategy", name, {**VOTES, **NEGOTIATIONS})
-    traits, _, patterns = name.removeprefix(SOCIETY).partition(":")
+    kind, colon, text = name.partition(":")
+    if kind != SOCIETY:
+        strategy = lookup("strategy", kind, {**VOTES, **NEGOTIATIONS})
+        return strategy.with_settings(text) if colon else strategy
+    traits, _, patterns = text.partition(":")
     if not traits or not patterns or set(traits) - set("ce") or set(patterns) - set("dr"):
         raise UserError(
-            f"`strategy` {name}: write society:TRAITS:PATTERNS, such as society:cce:ddr (c confident, e easy-going; "
-            "d debate, r reflect)"
+            f"`strategy` {name}: write society:TRAITS:PATTERNS, such as society:cce:ddr "
+            "(c confident, e easy-going; d debate, r reflect)"
         )
-    return replace(NEGOTIATIONS["societies"], name=name, arguments=(traits, patterns))
+    return replace(NEGOTIATIONS["societies"], name=name, arguments=(traits, patterns), settings=())

@@ -23,19 +23,26 @@ class Responses:
     @cached_property
     def ballots(self) -> list[list[str | None]]:
         """Per item each member's vote: a letter if there are choices, else its text; None abstains."""
-        return [[read_ballot(item, row[i].text) for row in self.answers] for i, item in enumerate(self.items)]
+        rows = []
+        for i, item in enumerate(self.items):
+            rows.append([read_ballot(item, row[i].text) for row in self.answers])
+        return rows
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:
         """Whether each member answers each item correctly, (n, items)."""
-        pairs = zip(self.items, self.ballots, strict=True)
-        columns = [[is_right(item, ballot) for ballot in ballots] for item, ballots in pairs]
-        return np.array(columns, dtype=np.bool_).reshape(len(self.items), len(self.answers)).T
+        right = np.empty((len(self.answers), len(self.items)), dtype=np.bool_)
+        for i, (item, ballots) in enumerate(zip(self.items, self.ballots, strict=True)):
+            right[:, i] = [is_right(item, ballot) for ballot in ballots]
+        return right
 
     @cached_property
     def tokens(self) -> NDArray[np.int64]:
         """Cost of each answer in tokens, (n, items)."""
-        return np.array([[answer.tokens for answer in row] for row in self.answers], dtype=np.int64)
+        tokens = np.empty((len(self.answers), len(self.items)), dtype=np.int64)
+        for k, row in enumerate(self.answers):
+            tokens[k] = [answer.tokens for answer in row]
+        return tokens
 
     def cost(self, item: int) -> int:
         """Tokens of all members' answers to an item."""
@@ -48,11 +55,11 @@ class Responses:
         """
         if not all(item.choices for item in self.items) or not any(answer.scores for answer in self.answers[member]):
             return None
-        found = np.full((len(self.items), max(len(item.choices or {}) for item in self.items)), -np.inf)
+        scores = np.full((len(self.items), max(len(item.choices or {}) for item in self.items)), -np.inf)
         for i, (item, answer) in enumerate(zip(self.items, self.answers[member], strict=True)):
             letters = list(item.choices or {})
-            found[i, : len(letters)] = [answer.scores.get(letter, 0.0) for letter in letters]
-        return found
+            scores[i, : len(letters)] = [answer.scores.get(letter, 0.0) for letter in letters]
+        return scores
 
 
 def read_ballot(item: Item, text: str) -> str | None:

@@ -6,25 +6,24 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_groups.config import CouncilConfig, StrategySettings
+from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.locked_directory import check_place, opened_place
+from pyswarmopt_groups.members.adverse import PrivateMember, with_liar
 from pyswarmopt_groups.members.cache import CachedMember, ResponseCache
 from pyswarmopt_groups.members.load import open_members
-from pyswarmopt_groups.members.lying import with_liar
-from pyswarmopt_groups.members.private import PrivateMember
 from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import Strategy, load_strategy
 from pyswarmopt_groups.responses import Responses, is_right
-from pyswarmopt_groups.validate import check_members, check_settings, check_task, usable
+from pyswarmopt_groups.validate import check_members, check_task, usable
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.files.regular import LINES_LIMIT, read_json, read_text, write_json, write_text
 from pyswarmopt_llm.common.fingerprint import versions
 from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.statistics import interval, permutation_test, score_of
 from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, TRIED, choose_scoring, possible_scorings
 from pyswarmopt_llm.tasks import Item, Scoring, Task
@@ -37,44 +36,46 @@ WHAT = "an ensemble"
 OnStep = Callable[[int, int, str, Mapping[str, Any] | None], None]  # done, total, strategy, its row when finished
 
 
-@dataclass(frozen=True)
-class Group:
-    """Open members and, if the configuration names one, the judge."""
+def open_group(config: CouncilConfig) -> list[Member]:
+    """Load the members.
 
-    members: list[Member]
-    judge: Member | None
-
-    def context(
-        self, config: CouncilConfig, task: Task | None, cache: ResponseCache, tolerant: bool = False
-    ) -> GroupContext:
-        """The context for strategies; requests go through the cache."""
-        cached = [CachedMember(member, cache) for member in self.members]
-        members = voters(cached, config.settings, task)
-        judge = None if self.judge is None else CachedMember(self.judge, cache)
-        scoring = "generate" if task is None else _task_scoring(cached, task, config.scoring)
-        return GroupContext(members, task, scoring, config.settings, judge, tolerant)
+    Raises:
+        UserError: a setting is out of range, or a member cannot be loaded.
+    """
+    check_options(config)
+    return open_members(
+        config.members,
+        config.base,
+        dtype=config.dtype,
+        device=config.device,
+        threads=config.threads,
+    )
 
 
-def voters(members: Sequence[Member], settings: StrategySettings, task: Task | None) -> list[Member]:
-    """The members as the settings have them vote: one may lie, all may randomise their votes.
+def context_of(
+    members: Sequence[Member],
+    config: CouncilConfig,
+    task: Task | None,
+    cache: ResponseCache,
+    tolerant: bool = False,
+) -> GroupContext:
+    """The context for strategies; requests go through the cache."""
+    cached = [CachedMember(member, cache) for member in members]
+    scoring = "generate" if task is None else _task_scoring(cached, task, config.scoring)
+    voting = voters(cached, config, task)
+    return GroupContext(voting, task, scoring, config.seed, config.device, tolerant)
+
+
+def voters(members: Sequence[Member], config: CouncilConfig, task: Task | None) -> list[Member]:
+    """The members as the configuration has them vote: one may lie, all may randomise their votes.
 
     Raises:
         InvalidOption: the liar is no member.
     """
-    found = with_liar(members, settings.liar, () if task is None else task.dev)
-    if settings.epsilon is None:
-        return found
-    return [PrivateMember(member, settings.epsilon, settings.seed) for member in found]
-
-
-def open_group(config: CouncilConfig) -> Group:
-    """Load the members, and the judge if it is not one of them."""
-    check_settings(config)
-    judge = config.settings.judge
-    places = [*config.members, *([judge] if judge and judge not in config.members else [])]
-    found = open_members(places, config.base, dtype=config.dtype, device=config.device, threads=config.threads)
-    named = dict(zip(places, found, strict=True))
-    return Group(found[: len(config.members)], named[judge] if judge else None)
+    voting = with_liar(members, config.liar, () if task is None else task.dev)
+    if config.epsilon is None:
+        return voting
+    return [PrivateMember(member, config.epsilon, config.seed) for member in voting]
 
 
 def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[str, Any]:
@@ -95,24 +96,24 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
     task = config.load()
     out = None if config.out is None else user_path(config.out)
     if out is not None:
-        check_place(out, config.flat(), FREE, FORMAT, WHAT)
+        check_place(out, vars(config), FREE, FORMAT, WHAT)
     named = [load_strategy(name) for name in config.strategies]
     check_task(config, task)
-    group = open_group(config)
-    voters(group.members, config.settings, task)  # a wrong name is found before anything is written
-    strategies, left_out = usable(named, config, (*task.dev, *task.test), group.members)
+    members = open_group(config)
+    voters(members, config, task)  # a wrong name is found before anything is written
+    strategies, left_out = usable(named, config, (*task.dev, *task.test), members)
     tolerant = _tolerant(strategies)
-    check_members(group.members, task, config.scoring, tolerant)
-    members = {member.name: member.fingerprint for member in group.members}
+    check_members(members, task, config.scoring, tolerant)
+    prints = {member.name: member.fingerprint for member in members}
     about = {
         "format": FORMAT,
-        "config": config.flat(),
-        "fingerprints": {"members": members, "task": task.fingerprint, "prompt": task.prompt, **_changed_votes(config)},
+        "config": vars(config),
+        "fingerprints": {"members": prints, "task": task.fingerprint, "prompt": task.prompt},
         "versions": versions(),
     }
     with nullcontext() if out is None else opened_place(out, about, WHAT):
         cache = ResponseCache(None if out is None else out / "said.jsonl")
-        context = group.context(config, task, cache, tolerant)
+        context = context_of(members, config, task, cache, tolerant)
         return _report(context, task, strategies, left_out, out, on_step or (lambda *step: None))
 
 
@@ -124,23 +125,16 @@ def decide_prompt(config: CouncilConfig, prompt: str) -> dict[str, Verdict]:
     """
     item = Item("prompt", prompt, None, "", plain=True)
     named = [load_strategy(name) for name in config.strategies]
-    group = open_group(config)
-    strategies, _ = usable(named, config, [item], group.members)
+    members = open_group(config)
+    strategies, _ = usable(named, config, [item], members)
     tolerant = _tolerant(strategies)
-    check_members(group.members, None, "generate", tolerant)
-    context = group.context(config, None, ResponseCache(), tolerant)
+    check_members(members, None, "generate", tolerant)
+    context = context_of(members, config, None, ResponseCache(), tolerant)
     return {strategy.name: strategy.fit(context)([item])[0] for strategy in strategies}
 
 
-def _changed_votes(config: CouncilConfig) -> dict[str, Any]:
-    """What a directory of an earlier version, whose settings lack it, has to be told apart by."""
-    settings = config.settings
-    found = {"epsilon": settings.epsilon, "liar": settings.liar}
-    return {"votes": found} if any(value is not None for value in found.values()) else {}
-
-
-def _task_scoring(members: Sequence[Member], task: Task, wanted: str) -> Scoring:
-    """The scoring of a task; ``auto`` tries letters on the first members that give likelihoods."""
+def _task_scoring(members: Sequence[Member], task: Task, scoring: str) -> Scoring:
+    """The scoring of a task; ``auto`` tries letters on the members that give likelihoods."""
 
     def letters() -> list[Score]:
         items = task.dev[:TRIAL]
@@ -150,7 +144,7 @@ def _task_scoring(members: Sequence[Member], task: Task, wanted: str) -> Scoring
         responses = Responses(items, [member.answer(items, "letter", task.prompt) for member in scorers])
         return [score_of(row.astype(float)) for row in responses.right]
 
-    return choose_scoring(possible_scorings(wanted, task.dev), task.dev, letters)
+    return choose_scoring(possible_scorings(scoring, task.dev), task.dev, letters)
 
 
 def _tolerant(strategies: Sequence[Strategy]) -> bool:
@@ -182,10 +176,10 @@ def _report(
     for done, strategy in enumerate(strategies):
         on_step(done, len(strategies), strategy.name, None)
         began = time.perf_counter()
-        found = strategy.fit(context)(task.test)
-        row = _strategy_row(strategy, task.test, found, responses.right[single].astype(float).tolist())
+        decided = strategy.fit(context)(task.test)
+        row = _strategy_row(strategy, task.test, decided, responses.right[single].astype(float).tolist())
         rows[strategy.name] = row | {"seconds": round(time.perf_counter() - began, 3)}
-        pairs = zip(task.test, found, strict=True)
+        pairs = zip(task.test, decided, strict=True)
         verdicts += [{"strategy": strategy.name, "id": item.id, **vars(verdict)} for item, verdict in pairs]
         if out is not None:  # an interrupted call keeps its results so far
             write_json(out / "result.json", result)
@@ -206,31 +200,30 @@ def _earlier(out: Path | None, names: Sequence[str]) -> tuple[dict[str, Any], li
 
 
 def accuracy_row(right: Sequence[float], tokens: float) -> dict[str, Any]:
-    """What every row of a result begins with: accuracy on test, its interval, and tokens per item."""
+    """The beginning of every row: accuracy on test, its interval, and tokens per item."""
     return {"test": score_of(right).value, "test_interval": list(interval(right)), "tokens": tokens}
 
 
 def _member_rows(context: GroupContext, responses: Responses) -> dict[str, Any]:
-    return {
-        member.name: {
-            "dev": float(context.accuracies[k]),
-            **accuracy_row(responses.right[k].astype(float).tolist(), float(responses.tokens[k].mean())),
-            "silent": sum(row[k] is None for row in responses.ballots),
-        }
-        for k, member in enumerate(context.members)
-    }
+    rows = {}
+    for k, member in enumerate(context.members):
+        right, tokens = responses.right[k].astype(float).tolist(), float(responses.tokens[k].mean())
+        silent = sum(row[k] is None for row in responses.ballots)
+        dev = float(context.accuracies[k])
+        rows[member.name] = {"dev": dev, **accuracy_row(right, tokens), "silent": silent}
+    return rows
 
 
 def _strategy_row(
-    strategy: Strategy, items: Sequence[Item], found: Sequence[Verdict], single: Sequence[float]
+    strategy: Strategy, items: Sequence[Item], verdicts: Sequence[Verdict], single: Sequence[float]
 ) -> dict[str, Any]:
-    right = [float(is_right(item, verdict.answer)) for item, verdict in zip(items, found, strict=True)]
+    right = [float(is_right(item, verdict.answer)) for item, verdict in zip(items, verdicts, strict=True)]
     differences = [a - b for a, b in zip(right, single, strict=True)]
     return {
         "source": strategy.source,
-        **accuracy_row(right, sum(verdict.tokens for verdict in found) / len(found)),
-        "agreement": sum(verdict.agreement for verdict in found) / len(found),
-        "ties": sum(verdict.tied for verdict in found),
-        "undecided": sum(verdict.answer is None for verdict in found),
+        **accuracy_row(right, sum(verdict.tokens for verdict in verdicts) / len(verdicts)),
+        "agreement": sum(verdict.agreement for verdict in verdicts) / len(verdicts),
+        "ties": sum(verdict.tied for verdict in verdicts),
+        "undecided": sum(verdict.answer is None for verdict in verdicts),
         "against_single": {"difference": sum(differences) / len(differences), "p": permutation_test(differences)},
-    } | strategy.measures(items, found)
+    } | strategy.measures(items, verdicts)

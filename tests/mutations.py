@@ -22,7 +22,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-CORE, LLM = "tests/core", "tests/llm"
+CORE, LLM, GROUPS, RIVALS = "tests/core", "tests/llm", "tests/groups", "tests/rivals/methods"
 TESTS = {
     "pyswarmopt/engine/reference.py": f"{CORE}/engine/test_reference.py {CORE}/algorithms/test_algorithm1.py "
     f"{CORE}/parts/test_restart.py {CORE}/swarm/test_asynchronous.py",
@@ -49,15 +49,14 @@ TESTS = {
     "pyswarmopt_llm/spaces/mixture/byte_beam.py": f"{LLM}/spaces/mixture/test_tokens_bytes.py",
     "pyswarmopt_llm/spaces/mixture/fusion/relative.py": f"{LLM}/spaces/mixture/test_tokens_fusion.py",
     "pyswarmopt_llm/spaces/mixture/fusion/top_k.py": f"{LLM}/spaces/mixture/test_tokens_fusion.py",
-    "pyswarmopt_rivals/methods/rules/slerp.py": f"{LLM}/baselines/test_baselines_rules.py",
-    "pyswarmopt_rivals/methods/rules/karcher.py": f"{LLM}/baselines/test_baselines_rules.py",
-    "pyswarmopt_rivals/methods/rules/sparsify.py": f"{LLM}/baselines/test_baselines_rules.py",
-    "pyswarmopt_rivals/methods/evolution/genetic.py": f"{LLM}/baselines/test_baselines_evolution.py",
-    "pyswarmopt_rivals/methods/evolution/item_response.py": f"{LLM}/baselines/test_baselines_evolution.py",
-    "pyswarmopt_rivals/methods/searching/natural_niches.py": f"{LLM}/baselines/test_baselines_searching.py",
-    "pyswarmopt_groups/negotiation/coalition.py": f"{LLM}/groups/test_negotiation.py",
-    "pyswarmopt_groups/negotiation/consensus_game.py": f"{LLM}/groups/test_collective_games.py",
-    "pyswarmopt_groups/voting/trust.py": f"{LLM}/groups/test_trust.py",
+    "pyswarmopt_rivals/methods/rules/angles.py": f"{RIVALS}/test_baselines_rules.py",
+    "pyswarmopt_rivals/methods/rules/sparsify.py": f"{RIVALS}/test_baselines_rules.py",
+    "pyswarmopt_rivals/methods/evolution/merge3.py": f"{RIVALS}/test_baselines_evolution.py",
+    "pyswarmopt_rivals/methods/evolution/item_response.py": f"{RIVALS}/test_baselines_evolution.py",
+    "pyswarmopt_rivals/methods/searching/natural_niches.py": f"{RIVALS}/test_baselines_searching.py",
+    "pyswarmopt_groups/negotiation/coalition.py": f"{GROUPS}/test_negotiation.py",
+    "pyswarmopt_groups/negotiation/consensus_game.py": f"{GROUPS}/test_collective_games.py",
+    "pyswarmopt_groups/voting/learned.py": f"{GROUPS}/test_trust.py {GROUPS}/test_stacking.py",
     "pyswarmopt_llm/models/training/fit.py": f"{LLM}/models/test_training_choices.py",
 }
 COMPARISONS = {

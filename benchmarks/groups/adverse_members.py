@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from pyswarmopt_groups.config import StrategySettings
+from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.context import GroupContext
 from pyswarmopt_groups.members.cache import CachedMember, ResponseCache
 from pyswarmopt_groups.members.load import open_members
@@ -34,7 +34,7 @@ from pyswarmopt_groups.run import voters
 from pyswarmopt_llm.jobs.evaluate.perturbed import with_typos
 from pyswarmopt_llm.tasks import Task, load_task
 
-PLAIN = StrategySettings()
+PLAIN = CouncilConfig(())
 STRATEGIES = ("majority", "weighted", "trust", "confidence", "stacked")
 VOTES_ONLY = ("majority", "weighted", "trust", "stacked")  # what randomised votes leave
 SINGLE = "best member"
@@ -45,7 +45,7 @@ class Setting:
     """A row of the table: its name, what is changed of the members, and the strategies that can be measured."""
 
     name: str
-    settings: StrategySettings = PLAIN
+    config: CouncilConfig = PLAIN
     without: str | None = None
     strategies: Sequence[str] = STRATEGIES
 
@@ -66,7 +66,7 @@ def settings_of(best: str, last: str, epsilons: Sequence[float], draws: int) -> 
 def accuracies(members: Sequence[Member], task: Task, setting: Setting) -> dict[str, float]:
     """Test accuracy of every strategy, and of the member that is best on dev, in a setting."""
     kept = [member for member in members if member.name != setting.without]
-    context = GroupContext(voters(kept, setting.settings, task), task, "likelihood", setting.settings)
+    context = GroupContext(voters(kept, setting.config, task), task, "likelihood")
     best = context.order[0]
     answers = context.collect(task.test)
     found = {SINGLE: float(answers.right[best].mean())}

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_groups.config import CouncilConfig, StrategySettings
+from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, society_names
 from pyswarmopt_groups.run import decide_task
 
@@ -29,8 +29,8 @@ def strategies(written: bool, rounds: int, agents: int) -> tuple[str, ...]:
     """What is measured."""
     if not written:
         return SCORED
-    everything = [name for name in (*VOTES, *NEGOTIATIONS) if name not in ("reward", "societies")]
-    return (*everything, *society_names(agents, rounds))
+    everything = [name for name in (*VOTES, *NEGOTIATIONS) if name not in ("reward", "refine", "societies")]
+    return (*everything, f"refine:{rounds}", *society_names(agents, rounds))
 
 
 def cell(row: dict[str, Any]) -> str:
@@ -66,7 +66,6 @@ def main() -> None:
             task=task,
             out=str(Path(args.out) / Path(task).stem),
             base=args.base,
-            settings=StrategySettings(rounds=args.rounds, agents=args.agents),
             dev=args.dev,
             test=args.test,
             threads=args.threads,

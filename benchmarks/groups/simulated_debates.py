@@ -18,11 +18,9 @@ import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from statistics import fmean
 from unittest import mock
 
-from pyswarmopt_groups.config import StrategySettings
 from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.members.protocol import Answer, Likelihood, Pair, Texts
 from pyswarmopt_groups.negotiation import refinement
@@ -103,28 +101,25 @@ def quiz(n: int, seed: int) -> tuple[Item, ...]:
     return tuple(found)
 
 
-def group(
-    n: int, accuracies: Sequence[float], persuasion: float, seed: int, settings: StrategySettings
-) -> GroupContext:
+def group(n: int, accuracies: Sequence[float], persuasion: float, seed: int) -> GroupContext:
     """Simulated members before `n` test items."""
     items = quiz(n, seed)
     members = [Talker(k, p, persuasion, items, seed) for k, p in enumerate(accuracies)]
-    return GroupContext(members, Task("quiz", items[:1], items), "generate", settings)
+    return GroupContext(members, Task("quiz", items[:1], items), "generate")
 
 
 def _everything(own: object, others: Sequence[tuple[str | None, str]], *rest: object) -> list[str]:
     return [text for _, text in others]
 
 
-# Name of a variant of refinement -> its settings, and the functions that it goes without.
-DEFAULT = StrategySettings()
-VARIANTS: dict[str, tuple[StrategySettings, dict[str, Callable[..., object]]]] = {
-    "no round of arguments (majority)": (DEFAULT, {"agreed": lambda ballots: True}),
-    "reads all, three rounds": (DEFAULT, {"pass_on": _everything, "agreed": lambda ballots: False}),
-    "reads all, until all agree": (DEFAULT, {"pass_on": _everything}),
-    "supported": (DEFAULT, {}),
-    "different": (replace(DEFAULT, passed="different"), {}),
-    "different, one argument at most": (replace(DEFAULT, passed="different", budget=25), {}),
+# Name of a variant of refinement -> the strategy, and the functions that it goes without.
+VARIANTS: dict[str, tuple[str, dict[str, Callable[..., object]]]] = {
+    "no round of arguments (majority)": ("refine", {"agreed": lambda ballots: True}),
+    "reads all, three rounds": ("refine", {"pass_on": _everything, "agreed": lambda ballots: False}),
+    "reads all, until all agree": ("refine", {"pass_on": _everything}),
+    "supported": ("refine", {}),
+    "different": ("refine:pass=different", {}),
+    "different, one argument at most": ("refine:pass=different:budget=25", {}),
 }
 
 Row = tuple[float, float, float]  # accuracy, rounds after the first answers, tokens an item
@@ -132,12 +127,12 @@ Row = tuple[float, float, float]  # accuracy, rounds after the first answers, to
 
 def refined(name: str, n: int, persuasion: float, seed: int) -> Row:
     """A variant of refinement on `n` items."""
-    settings, without = VARIANTS[name]
+    strategy, without = VARIANTS[name]
     with ExitStack() as stack:
         for function, stand_in in without.items():
             stack.enter_context(mock.patch.object(refinement, function, stand_in))
-        context = group(n, ACCURACIES, persuasion, seed, settings)
-        verdicts = load_strategy("refine").fit(context)(context.task.test if context.task else ())
+        context = group(n, ACCURACIES, persuasion, seed)
+        verdicts = load_strategy(strategy).fit(context)(context.task.test if context.task else ())
     rounds = fmean(len(one.notes["rounds"]) - 1 for one in verdicts)
     return score(context, verdicts), rounds, fmean(one.tokens for one in verdicts)
 
@@ -151,7 +146,7 @@ def score(context: GroupContext, verdicts: Sequence[Verdict]) -> float:
 def societies(n: int, persuasion: float, seed: int) -> Iterator[tuple[str, float, float, float]]:
     """Name, accuracy, conformity and last number of different answers of each society of three agents, three rounds."""
     for name in society_names(3, 3):
-        context = group(n, ACCURACIES[1:4], persuasion, seed, DEFAULT)
+        context = group(n, ACCURACIES[1:4], persuasion, seed)
         strategy = load_strategy(name)
         items = context.task.test if context.task else ()
         verdicts = strategy.fit(context)(items)

@@ -22,15 +22,16 @@ def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = Fals
     from pyswarmopt_groups.distillation import distill
 
     with step_display(quiet) as on_step:
-        found = distill(config, on_step)
+        result = distill(config, on_step)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(result))
         return
-    if "note" in found:
-        echo(with_flags(found["note"]), err=True)
+    if "note" in result:
+        echo(with_flags(result["note"]), err=True)
     for who in ("base", "group", "student"):
-        low, high = found[who]["test_interval"]
-        echo(
-            f"{who:8}test {found[who]['test']:.3f} [{low:.3f}, {high:.3f}], {found[who]['tokens']:,.0f} tokens per item"
-        )
-    echo(f"wrote {config.out}: {counted(found['steps'], 'step')} on {counted(found['questions'], 'dev question')}")
+        row = result[who]
+        low, high = row["test_interval"]
+        interval = f"[{low:.3f}, {high:.3f}]"
+        echo(f"{who:8}test {row['test']:.3f} {interval}, {row['tokens']:,.0f} tokens per item")
+    steps, questions = counted(result["steps"], "step"), counted(result["questions"], "dev question")
+    echo(f"wrote {config.out}: {steps} on {questions}")

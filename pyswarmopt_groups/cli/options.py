@@ -1,9 +1,9 @@
-"""Shared by ensemble and negotiate: their configuration; progress on stderr, a table or the answer on stdout."""
+"""The commands ensemble and negotiate: progress on stderr, a table or the answer on stdout."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,23 +15,47 @@ from rich.table import Table
 
 from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
-from pyswarmopt_groups.config import CouncilConfig, NegotiationSettings, StrategySettings, VoteSettings
-from pyswarmopt_groups.registry import find_names
+from pyswarmopt_groups.config import CouncilConfig
+from pyswarmopt_groups.registry import Strategy, find_names
 from pyswarmopt_llm.cli.build import with_flags
+from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
 from pyswarmopt_llm.cli.runs.running import interruptible, repeating, steps
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.options import Option
 
 Prompt = Annotated[str | None, typer.Argument(metavar="[PROMPT]", help="One question, instead of --task.")]
 
 
-def with_strategies(
-    council: CouncilConfig, given: VoteSettings | NegotiationSettings, text: str, known: Collection[str]
-) -> CouncilConfig:
-    """The configuration with its settings and ``--strategy``; ``all`` skips unsupported strategies."""
-    settings = StrategySettings(**vars(given), device=council.device)
-    wanted = [name.strip() for name in text.split(",") if name.strip()]
-    names = find_names(wanted, known, settings.agents, settings.rounds)
-    return replace(council, strategies=tuple(names), skip="all" in wanted, settings=settings)
+def council_command(
+    summary: str, strategies: Mapping[str, Strategy], default: str, more: Sequence[str] = ()
+) -> Callable[..., None]:
+    """A command that lets members answer a prompt or a task.
+
+    Args:
+        summary: the help text, which the names of the strategies follow.
+        strategies: its strategies.
+        default: the strategy if none is given.
+        more: other strategies that the help names.
+    """
+
+    def command(
+        council: CouncilConfig,
+        *,
+        prompt: Prompt = None,
+        strategy: Annotated[str, Option("all, or some of the names above.", "S,S")] = default,
+        config: Config = None,
+        quiet: Quiet = False,
+        as_json: Json = False,
+    ) -> None:
+        words = [word.strip() for word in strategy.split(",") if word.strip()]
+        names = find_names(words, strategies)
+        # The strategies that `all` stands for are skipped where they are not supported.
+        chosen = replace(council, strategies=tuple(names), skip="all" in words)
+        run_council(chosen, prompt, quiet, as_json)
+
+    usages = [strategy.usage for strategy in strategies.values()]
+    command.__doc__ = summary + "\n".join(names_block("Strategies", [*usages, *more]))
+    return command
 
 
 def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json: bool) -> None:
@@ -59,12 +83,12 @@ def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
         raise UserError(f"--out {config.out}: needs --task; the answer to a prompt is printed")
     from pyswarmopt_groups.run import decide_prompt
 
-    found = decide_prompt(config, prompt)
+    verdicts = decide_prompt(config, prompt)
     if as_json:
-        typer.echo(json.dumps({name: asdict(verdict) for name, verdict in found.items()}))
+        typer.echo(json.dumps({name: asdict(verdict) for name, verdict in verdicts.items()}))
         return
-    for name, verdict in found.items():
-        head = f"{name}: " if len(found) > 1 else ""
+    for name, verdict in verdicts.items():
+        head = f"{name}: " if len(verdicts) > 1 else ""
         echo(f"{head}{verdict.answer or '(no answer)'}")
         votes = sum(ballot is not None for ballot in verdict.ballots)
         tokens = counted(verdict.tokens, "token")
@@ -72,23 +96,23 @@ def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
 
 
 def _line(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> str:
-    found = "" if row is None else f": test {row['test']:.3f}, {row['tokens']:,.0f} tokens per item"
-    return f"[{done}/{total}] {name}{found}"
+    scores = "" if row is None else f": test {row['test']:.3f}, {row['tokens']:,.0f} tokens per item"
+    return f"[{done}/{total}] {name}{scores}"
 
 
 def print_tables(console: Console, result: Mapping[str, Any]) -> None:
     """Members and strategies with test scores, intervals and costs; societies with their metrics."""
     from pyswarmopt_llm.reporting.summary import against_text, score_text
 
+    plain: dict[str, Any] = {"markup": False, "highlight": False}
     console.print(
         f"{result['task']}: fitted on {counted(result['dev_items'], 'dev item')}, "
         f"reported on {counted(result['test_items'], 'test item')}, "
         f"{result['scoring']} scoring; best member on dev: {result['best_single']}",
-        markup=False,
-        highlight=False,
+        **plain,
     )
     if "note" in result:
-        console.print(with_flags(result["note"]), markup=False, highlight=False, soft_wrap=True)
+        console.print(with_flags(result["note"]), **plain, soft_wrap=True)
     members = _table("member", "dev", "test", "tokens/item", "silent")
     for name, row in result["members"].items():
         score = score_text(row["test"], row["test_interval"])
@@ -106,7 +130,7 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
             console.print()
             console.print(table)
     for name, why in result["left_out"].items():
-        console.print(f"left out: {name}: {with_flags(why)}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"left out: {name}: {with_flags(why)}", **plain, soft_wrap=True)
 
 
 def _table(*headings: str) -> Table:

@@ -61,12 +61,15 @@ def called(readers: dict[int, list[int]], models: list[tuple[float, ...]]) -> tu
         (Node(model=(0.0, 1.0), reads=()), Node(model=(0.5, 0.5), reads=(0,)))
     """
     read: list[int] = []  # readers come before those they read
-    for u, own in readers.items():
-        if not read or any(v in read for v in own):
+    for u, readers_of_u in readers.items():
+        if not read or any(v in read for v in readers_of_u):
             read.append(u)
     order = read[::-1]
-    place = {u: k for k, u in enumerate(order)}
-    return tuple(Node(models[v], tuple(place[u] for u in order if v in readers[u])) for v in order)
+    nodes = []
+    for v in order:
+        reads = [place for place, u in enumerate(order) if v in readers[u]]
+        nodes.append(Node(models[v], tuple(reads)))
+    return tuple(nodes)
 
 
 def _nucleus_draw(weights: NDArray[np.float64], rng: np.random.Generator, top_p: float) -> int:

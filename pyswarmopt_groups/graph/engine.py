@@ -8,7 +8,6 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from pyswarmopt_groups.graph.messages import fitting_turn
 from pyswarmopt_llm.common.interfaces import Node, Patch
 from pyswarmopt_llm.models.engines.base import BaseEngine
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
@@ -20,6 +19,7 @@ MESSAGE_TOKENS = 64  # most tokens of a message
 # Rounds of questions whose answers are kept. A swarm comes back to the same graphs, graphs share their beginnings, and
 # greedy answers are the same every time.
 _ROUNDS = 512
+_LEAD = "Others have answered the question below. They may be wrong.\n"
 
 
 class GraphEngine(BaseEngine):
@@ -107,7 +107,9 @@ class GraphEngine(BaseEngine):
         """User turns of a model, with room for `new` tokens."""
         engine = self._engine_of(node.model)
         read = [messages[k] for k in node.reads]
-        return tuple(fitting_turn(engine, prompt, [own[i] for own in read], new) for i, prompt in enumerate(prompts))
+        by_prompt = zip(*read, strict=True) if read else [()] * len(prompts)
+        pairs = zip(prompts, by_prompt, strict=True)
+        return tuple(fitting_turn(engine, prompt, said, new) for prompt, said in pairs)
 
     def _write_anew(self, model: Model, turns: tuple[str, ...], new: int) -> tuple[str, ...]:
         engine = self._engine_of(model)
@@ -119,3 +121,50 @@ class GraphEngine(BaseEngine):
 
     def _engine_of(self, model: Model) -> TransformersEngine:
         return self._engines[self._experts.index(model)]
+
+
+def with_messages(question: str, messages: Sequence[str]) -> str:
+    """A user turn: the messages as a list, then the question as it was.
+
+    Example:
+        >>> print(with_messages("Question: What is two plus two?", ["four", "five"]))
+        Others have answered the question below. They may be wrong.
+        - four
+        - five
+        Question: What is two plus two?
+        >>> with_messages("Question: What is two plus two?", [])
+        'Question: What is two plus two?'
+    """
+    said = [" ".join(message.split()) for message in messages]
+    lines = "".join(f"- {message}\n" for message in said if message)
+    return f"{_LEAD}{lines}{question}" if lines else question
+
+
+def in_words(graph: Sequence[Node], names: Sequence[str]) -> str:
+    """The graph in words: who reads whom, in the order of calling.
+
+    Example:
+        >>> in_words([Node((1.0, 0.0)), Node((0.0, 1.0), (0,))], ["ant", "bee"])
+        'ant; bee reads ant and answers'
+    """
+    models = [names[node.model.index(1.0)] for node in graph]
+    lines = []
+    for model, node in zip(models, graph, strict=True):
+        read = ", ".join(models[k] for k in node.reads)
+        lines.append(f"{model} reads {read}" if read else model)
+    return "; ".join(lines) + (" and answers" if graph[-1].reads else " answers")
+
+
+def fitting_turn(engine: TransformersEngine, question: str, messages: Sequence[str], new: int) -> str:
+    """`with_messages` for a model's context window, with `new` tokens to spare: messages are halved until they fit.
+
+    The question itself is never cut; what is too long without any message is the engine's to refuse.
+    """
+    said = list(messages)
+    while True:
+        turn = with_messages(question, said)
+        if not any(said) or engine.window is None:
+            return turn
+        if len(engine.encode_prompt(engine.chat(turn))) + new <= engine.window:
+            return turn
+        said = [message[: len(message) // 2] for message in said]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pyswarmopt_groups.graph.decode import called, g_decode
-from pyswarmopt_groups.graph.engine import GraphEngine
-from pyswarmopt_groups.graph.messages import in_words
+from pyswarmopt_groups.graph.engine import GraphEngine, in_words
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.paths import user_path
@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Node, Patch, Space
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.side_by_side import Member, load_members
 from pyswarmopt_llm.spaces.coefficients import BaseSpace, as_vector
-from pyswarmopt_llm.spaces.members import MembersKind, read_members, undamaged, write_members
+from pyswarmopt_llm.spaces.members import MembersKind, read_members, write_members
 
 FILE = "graph.json"
 
@@ -48,9 +48,8 @@ class GraphSpace(BaseSpace):
         Raises:
             UserError: `out` exists already.
         """
-        names = [member.name for member in self._members]
         nodes = [
-            {"model": {name: c for name, c in zip(names, node.model, strict=True) if c}, "reads": list(node.reads)}
+            {"model": {self.expert_names[node.model.index(1.0)]: 1.0}, "reads": list(node.reads)}
             for node in self.realise(position).graph
         ]
         write_members(Path(out) / FILE, self._members, nodes=nodes)
@@ -75,7 +74,7 @@ class GraphSpace(BaseSpace):
         answer, and no edges, so nothing reads their messages.
         """
         eye = torch.eye(len(self._members), dtype=torch.float64)
-        return torch.stack([torch.diag(1.0 - own) for own in eye]).flatten(1)
+        return torch.stack([torch.diag(1.0 - row) for row in eye]).flatten(1)
 
     def starts(self, count: int, seed: int) -> Tensor:
         """The models alone, and up to `count` in all matrices with entries drawn from U(0, 1), as in the paper."""
@@ -83,7 +82,7 @@ class GraphSpace(BaseSpace):
         return torch.cat([self.vertices(), torch.from_numpy(random)])
 
     def coefficients(self, position: Tensor) -> Tensor:
-        """What share of the graph's models each expert is, (n,) float64, summing to 1."""
+        """The share of each expert among the graph's models, (n,) float64, summing to 1."""
         return torch.tensor([node.model for node in self.realise(position).graph], dtype=torch.float64).mean(0)
 
     def realise(self, position: Tensor) -> Patch:
@@ -108,15 +107,27 @@ def read_graph(folder: str | Path) -> tuple[tuple[Member, ...], Patch]:
     file = user_path(folder) / FILE
     content, members = read_members(file)
     names = [member.name for member in members]
-    with undamaged(file):
-        nodes = tuple(
-            Node(tuple(float(row["model"].get(name, 0.0)) for name in names), tuple(map(int, row["reads"])))
-            for row in content["nodes"]
-        )
-        unknown = {name for row in content["nodes"] for name in row["model"]} - {*names}
-    if not nodes or unknown or any(not 0 <= k < place for place, node in enumerate(nodes) for k in node.reads):
-        raise UserError(f"{file}: damaged (a node reads what does not come before it, or is no member); restore it")
+    try:
+        nodes = tuple(_node(row, names) for row in content["nodes"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file}: damaged ({type(error).__name__}: {error}); restore it") from error
+    if not nodes or any(not 0 <= k < place for place, node in enumerate(nodes) for k in node.reads):
+        raise UserError(f"{file}: damaged (a node reads what does not come before it); restore it")
     return members, Patch(graph=nodes)
+
+
+def _node(row: Mapping[str, Any], names: Sequence[str]) -> Node:
+    """A node as `GraphSpace.save` wrote it.
+
+    Raises:
+        ValueError: it stands for no member, or for several.
+    """
+    if len(row["model"]) != 1:
+        raise ValueError("a node stands for one member")
+    ((name, coefficient),) = row["model"].items()
+    model = [0.0] * len(names)
+    model[names.index(name)] = float(coefficient)
+    return Node(tuple(model), tuple(map(int, row["reads"])))
 
 
 def open_graph(
@@ -170,5 +181,5 @@ class Graph(MembersKind):
         return open_graph(folder, dtype, device, threads)
 
     def in_words(self, patch: Patch, names: Sequence[str]) -> str:
-        """Who reads whom."""
+        """The graph in words: who reads whom."""
         return in_words(patch.graph, names)

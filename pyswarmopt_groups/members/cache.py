@@ -88,11 +88,11 @@ class CachedMember:
         make: Callable[..., Response],
     ) -> list[Response]:
         """Request what is missing, without duplicates and `CHUNK` at a time."""
-        known = self._cache.known
-        missing = {key: unit for key, unit in zip(keys, units, strict=True) if known.get(key) is None}
-        wanted = list(missing)
-        for start in range(0, len(wanted), CHUNK):
-            some = wanted[start : start + CHUNK]
+        cached = self._cache.known
+        missing = {key: unit for key, unit in zip(keys, units, strict=True) if cached.get(key) is None}
+        requested = list(missing)
+        for start in range(0, len(requested), CHUNK):
+            some = requested[start : start + CHUNK]
             responses = map(asdict, request([missing[key] for key in some]))
             self._cache.add(dict(zip(some, responses, strict=True)))
-        return [make(**known[key]) for key in keys]
+        return [make(**cached[key]) for key in keys]

@@ -70,8 +70,8 @@ class EndpointMember:
 
     def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
         """Its generated texts; choices are shown with their letters."""
-        found = self.generate([render_prompt(item, "generate", template) for item in items])
-        return [Answer(texts.texts[0].strip(), texts.tokens) for texts in found]
+        replies = self.generate([render_prompt(item, "generate", template) for item in items])
+        return [Answer(reply.texts[0].strip(), reply.tokens) for reply in replies]
 
     def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
         """One request per text; samples have different seeds, which a server may ignore.
@@ -80,12 +80,16 @@ class EndpointMember:
             MemberDown: it refuses, or does not respond.
         """
         options: dict[str, Any] = {"max_tokens": how.max_new_tokens}
-        samples = [options | {"temperature": how.temperature, "seed": how.seed + j} for j in range(how.n)]
-        rounds = [self._complete(prompts, one) for one in (samples if how.temperature else [options])]
-        return [
-            Texts(tuple(one.text for one in own) * (how.n // len(own)), sum(self._cost(prompt, one) for one in own))
-            for prompt, own in zip(prompts, zip(*rounds, strict=True), strict=True)
-        ]
+        draws = [options]
+        if how.temperature:
+            draws = [options | {"temperature": how.temperature, "seed": how.seed + j} for j in range(how.n)]
+        rounds = [self._complete(prompts, draw) for draw in draws]
+        replies = []
+        for prompt, completions in zip(prompts, zip(*rounds, strict=True), strict=True):
+            texts = tuple(completion.text for completion in completions)
+            tokens = sum(self._cost(prompt, completion) for completion in completions)
+            replies.append(Texts(texts * (how.n // len(texts)), tokens))
+        return replies
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
         """Not available: the protocol has no field for them."""

@@ -76,8 +76,8 @@ def _find_places(specs: Sequence[str], base: str | None) -> list[Place]:
         if _is_endpoint(spec):
             places[number] = EndpointSpec.parse(spec)
         elif (path / "run.json").is_file():
-            own, adapter = result_of(path)
-            places[number] = _read_model(own) if adapter is None else find_members([adapter], own)[0]
+            model, adapter = result_of(path)
+            places[number] = _read_model(model) if adapter is None else find_members([adapter], model)[0]
         elif holds_mixture(spec) or holds_graph(spec):
             places[number] = _read_model(spec)
         else:

@@ -85,8 +85,8 @@ class LocalMember:
     def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
         """The option with the highest score, or a generated text."""
         if scoring == "generate":
-            texts = self.generate([render_prompt(item, scoring, template) for item in items])
-            return [Answer(found.texts[0].strip(), found.tokens) for found in texts]
+            replies = self.generate([render_prompt(item, scoring, template) for item in items])
+            return [Answer(reply.texts[0].strip(), reply.tokens) for reply in replies]
         engine = self.base.load(self._patch)
         answers = []
         accuracy = Accuracy(items, scoring, engine.chat, template)
@@ -131,6 +131,11 @@ class LocalMember:
             Likelihood(value, self.count(context), self.count(text))
             for value, (context, text) in zip(engine.loglikelihood(requests), requests, strict=True)
         ]
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether each of its models has one."""
+        return all(model.tokenizer.chat_template is not None for model in self.models)
 
     def count(self, text: str) -> int:
         """Tokens by its own tokenizer; of a mixture the sum over its models."""

@@ -70,12 +70,13 @@ def shared_cost(likelihoods: Sequence[Likelihood]) -> int:
         >>> shared_cost([Likelihood(-1.0, 10, 1), Likelihood(-2.0, 10, 3)])
         14
     """
-    return max((one.context for one in likelihoods), default=0) + sum(one.reply for one in likelihoods)
+    context = max((likelihood.context for likelihood in likelihoods), default=0)
+    return context + sum(likelihood.reply for likelihood in likelihoods)
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How texts are generated: `n` for each prompt, greedily at temperature 0."""
+    """Settings of generation: `n` texts for each prompt, greedily at temperature 0."""
 
     n: int = 1
     temperature: float = 0.0

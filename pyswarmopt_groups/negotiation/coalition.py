@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pyswarmopt_groups.context import Decide, GroupContext, Verdict
 from pyswarmopt_groups.members.protocol import Sampling
-from pyswarmopt_groups.negotiation.debate import question_of, wanted
+from pyswarmopt_groups.negotiation.debate import ending_of, question_of
 from pyswarmopt_groups.responses import is_right, read_ballot
 from pyswarmopt_llm.tasks import Item
 
@@ -29,8 +29,9 @@ def coalition(context: GroupContext) -> Decide:
     best = _right(context, jobs, dev)
     for job in JOBS:
         for k in range(context.n):
-            if (found := _right(context, {**jobs, job: k}, dev)) > best:
-                best, jobs = found, {**jobs, job: k}
+            changed = {**jobs, job: k}
+            if (right := _right(context, changed, dev)) > best:
+                best, jobs = right, changed
     names = {job: context.members[k].name for job, k in jobs.items()}
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
@@ -60,8 +61,8 @@ def work(context: GroupContext, jobs: dict[str, int], items: Sequence[Item]) -> 
 
 
 def _right(context: GroupContext, jobs: dict[str, int], items: Sequence[Item]) -> int:
-    found = work(context, jobs, items)
-    return sum(is_right(item, read_ballot(item, text)) for item, (text, _) in zip(items, found, strict=True))
+    answers = zip(items, work(context, jobs, items), strict=True)
+    return sum(is_right(item, read_ballot(item, text)) for item, (text, _) in answers)
 
 
 def _plan_prompt(question: str) -> str:
@@ -79,4 +80,4 @@ def _slots_prompt(question: str, plan: str) -> str:
 
 
 def _answer_prompt(item: Item, question: str, notes: str) -> str:
-    return f"{question}\nNotes:\n{notes.strip()}\nAnswer the question with the help of these. {wanted(item)}"
+    return f"{question}\nNotes:\n{notes.strip()}\nAnswer the question with the help of these. {ending_of(item)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -80,17 +81,21 @@ def _judgements(member: Member, questions: Sequence[str], named: Sequence[Mappin
         for text in texts.values()
         for signal in ("correct", "incorrect")
     ]
-    return [(table.T, cost) for table, cost in _tables(member, pairs, [(len(texts), 2) for texts in named])]
+    shapes = [(len(texts), 2) for texts in named]
+    return [(table.T, cost) for table, cost in _tables(member, pairs, shapes)]
 
 
 def _tables(member: Member, pairs: Sequence[Pair], shapes: Sequence[tuple[int, int]]) -> list[Table]:
     """The likelihoods in tables of these shapes; a row shares one context."""
-    found = iter(member.likelihoods(pairs))
+    likelihoods = iter(member.likelihoods(pairs))
     tables = []
     for rows, columns in shapes:
-        own = [[next(found) for _ in range(columns)] for _ in range(rows)]
-        values = np.array([[one.logprob for one in row] for row in own]).reshape(rows, columns)
-        tables.append((values, sum(map(shared_cost, own))))
+        values, cost = np.empty((rows, columns)), 0
+        for row in values:
+            cells = list(itertools.islice(likelihoods, columns))
+            row[:] = [cell.logprob for cell in cells]
+            cost += shared_cost(cells)
+        tables.append((values, cost))
     return tables
 
 

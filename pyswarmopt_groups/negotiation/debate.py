@@ -19,24 +19,24 @@ def question_of(item: Item, template: str | None) -> str:
     return f"Question: {item.question}{options}"
 
 
-def wanted(item: Item) -> str:
-    """How to end an answer so that it is readable."""
+def ending_of(item: Item) -> str:
+    """Requests an ending of the answer that is readable."""
     return f'End with "The answer is" and {"the letter of the right option" if item.choices else "your answer"}.'
 
 
 def first_turn(item: Item, template: str | None) -> str:
     """Requests an answer with its reasons."""
-    return f"{question_of(item, template)}\nGive your reasons in a sentence or two. {wanted(item)}"
+    return f"{question_of(item, template)}\nGive your reasons in a sentence or two. {ending_of(item)}"
 
 
-def later_turn(item: Item, template: str | None, own: str, others: Sequence[str]) -> str:
-    """Requests a new answer given the others' answers; without any, a check of the own answer."""
-    parts = [question_of(item, template), f"Your answer so far: {own or 'none'}"]
+def later_turn(item: Item, template: str | None, answer: str, others: Sequence[str]) -> str:
+    """Requests a new answer given the others' answers; without any, a check of its own `answer`."""
+    parts = [question_of(item, template), f"Your answer so far: {answer or 'none'}"]
     if others:
         parts += [f"Somebody else says: {text}" for text in others]
-        parts.append(f"Weigh these answers against your own and answer anew. {wanted(item)}")
+        parts.append(f"Weigh these answers against your own and answer anew. {ending_of(item)}")
     else:
-        parts.append(f"Check your answer and give it anew. {wanted(item)}")
+        parts.append(f"Check your answer and give it anew. {ending_of(item)}")
     return "\n".join(parts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from pyswarmopt_groups import voting
@@ -13,26 +14,26 @@ from pyswarmopt_llm.tasks import Item
 _WORD = re.compile(r"\w+")
 
 
-def refine(context: GroupContext) -> Decide:
+def refine(context: GroupContext, rounds: int, passed: str, budget: int) -> Decide:
     """Debate (Du et al. 2023) with early stopping and few arguments.
 
     Every member answers with its reasons. While the answers differ and rounds are left, each member reads `pass_on` of
     the others' arguments and answers again. The last answers are put to a majority vote.
     """
-    settings, members = context.settings, context.members
+    members = context.members
 
     def opening(debate: Debate, k: int) -> str:
         return first_turn(debate.item, context.template)
 
     def reply(debate: Debate, k: int) -> str:
-        own, others = debate.before(k)
-        shown = pass_on(own, others, settings.passed, settings.budget, members[k].count)
-        return later_turn(debate.item, context.template, own[1], shown)
+        argument, others = debate.before(k)
+        shown = pass_on(argument, others, passed, budget, members[k].count)
+        return later_turn(debate.item, context.template, argument[1], shown)
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         debates = [Debate(item) for item in items]
         hold_round(debates, members, opening)
-        for _ in range(settings.rounds):
+        for _ in range(rounds):
             if not (going := [debate for debate in debates if not agreed(debate.ballots[-1])]):
                 break
             hold_round(going, members, reply)
@@ -52,12 +53,12 @@ def agreed(ballots: Sequence[str | None]) -> bool:
 
 
 def pass_on(
-    own: Argument, others: Sequence[Argument], passed: str, budget: int, count: Callable[[str], int]
+    argument: Argument, others: Sequence[Argument], passed: str, budget: int, count: Callable[[str], int]
 ) -> list[str]:
     """The arguments that a member reads; blank ones are ignored.
 
     Args:
-        own: ballot and wording of the member.
+        argument: ballot and wording of the member.
         others: the same of the others.
         passed: ``supported``: one argument per answer, by support; ``different``: only arguments for other answers, the
             least similar wording first (Jaccard distance). Ties go to the first-listed.
@@ -71,18 +72,19 @@ def pass_on(
         >>> pass_on(("B", "b two"), others, "different", 3, lambda text: len(text.split()))
         ['a one']
     """
-    ballots = voting.cluster([own[0], *(ballot for ballot, _ in others)])
-    mine, theirs = ballots[0], ballots[1:]
-    given = [(ballot, text) for ballot, (_, text) in zip(theirs, others, strict=True) if ballot and text.strip()]
+    ballot, wording = argument
+    mine, *ballots = voting.cluster([ballot, *(other for other, _ in others)])
+    pairs = zip(ballots, others, strict=True)
+    spoken = [(answer, text) for answer, (_, text) in pairs if answer and text.strip()]
     if passed == "supported":
-        support = {ballot: sum(b == ballot for b, _ in given) for ballot, _ in given}
-        first = {ballot: text for ballot, text in reversed(given)}
-        wanted = [first[ballot] for ballot in sorted(support, key=lambda b: -support[b])]
+        support = Counter(answer for answer, _ in spoken)
+        first = dict(reversed(spoken))
+        chosen = [first[answer] for answer, _ in support.most_common()]
     else:
-        elsewhere = [text for ballot, text in given if ballot != mine]
-        wanted = sorted(elsewhere, key=lambda text: -_distance(own[1], text))
+        elsewhere = [text for answer, text in spoken if answer != mine]
+        chosen = sorted(elsewhere, key=lambda text: -_distance(wording, text))
     shown, left = [], budget
-    for text in wanted:
+    for text in chosen:
         if (size := count(text)) <= left:
             shown.append(text)
             left -= size
@@ -91,5 +93,5 @@ def pass_on(
 
 def _distance(a: str, b: str) -> float:
     """1 - (words in common) / (words in either)."""
-    one, other = (set(_WORD.findall(text.lower())) for text in (a, b))
-    return 1 - len(one & other) / max(len(one | other), 1)
+    words, others = (set(_WORD.findall(text.lower())) for text in (a, b))
+    return 1 - len(words & others) / max(len(words | others), 1)

@@ -38,10 +38,10 @@ def society(context: GroupContext, traits: str, patterns: str) -> Decide:
         return f"{TRAITS[traits[k]]}\n{first_turn(debate.item, context.template)}"
 
     def reply(debate: Debate, k: int) -> str:
-        (_, own), others = debate.before(k)
+        (_, wording), others = debate.before(k)
         debates = patterns[len(debate.rounds) - 2] == "d"
         texts = [text for _, text in others if text] if debates else []
-        return f"{TRAITS[traits[k]]}\n{later_turn(debate.item, context.template, own, texts)}"
+        return f"{TRAITS[traits[k]]}\n{later_turn(debate.item, context.template, wording, texts)}"
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         debates = [Debate(item) for item in items]
@@ -77,7 +77,7 @@ def measures(items: Sequence[Item], verdicts: Sequence[Verdict], traits: str, pa
     return {
         "conformity": conforming / debates if debates else None,
         "conforming": {kind: changes[kind] / conforming for kind in kinds} if conforming else {},
-        "consensus": [sum(own) / len(own) for own in clusters],
+        "consensus": [sum(counts) / len(counts) for counts in clusters],
     }
 
 

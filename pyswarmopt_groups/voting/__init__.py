@@ -19,24 +19,19 @@ from typing import Any
 from pyswarmopt_groups.voting.ballots import Outcome, cluster, equivalent
 from pyswarmopt_groups.voting.calibration import calibrated, fit_temperature
 from pyswarmopt_groups.voting.plurality import confidence, log_odds, majority, weighted
-from pyswarmopt_groups.voting.rankings import (
-    borda,
-    condorcet,
-    duels,
-    strongest_paths,
-)
+from pyswarmopt_groups.voting.rankings import borda, condorcet, duels, strongest_paths
 
 _RULES: dict[str, Callable[..., Outcome[Any]]] = {
     rule.__name__: rule for rule in (majority, weighted, confidence, borda, condorcet)
 }
 
 
-def vote(ballots: Sequence[Any], *given: Any, rule: str = "majority", **options: Any) -> Outcome[Any]:
+def vote(ballots: Sequence[Any], *more: Any, rule: str = "majority", **options: Any) -> Outcome[Any]:
     """One answer from the members' answers or rankings, by the named rule.
 
     Args:
         ballots: one answer per member; for ``borda`` and ``condorcet`` one ranking per member, best first.
-        given: other positional arguments of the rule: weights for ``weighted``, confidences for ``confidence``.
+        more: other positional arguments of the rule: weights for ``weighted``, confidences for ``confidence``.
         rule: one of the rules above.
         options: keyword arguments of the rule.
 
@@ -49,7 +44,7 @@ def vote(ballots: Sequence[Any], *given: Any, rule: str = "majority", **options:
     """
     if rule not in _RULES:
         raise ValueError(f"rule {rule!r}: unknown; use one of {', '.join(_RULES)}")
-    return _RULES[rule](ballots, *given, **options)
+    return _RULES[rule](ballots, *more, **options)
 
 
 __all__ = [

@@ -46,8 +46,8 @@ def fit_temperature(logits: ArrayLike, labels: Sequence[int]) -> float:
         return float(np.mean(np.log(np.exp(scaled).sum(axis=1)) - scaled[rows, y]))
 
     bounds = (np.log(_COLDEST), np.log(_HOTTEST))
-    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-8})
-    return float(np.exp(found.x))
+    least = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-8})
+    return float(np.exp(least.x))
 
 
 def calibrated(logits: ArrayLike, temperature: float) -> NDArray[np.float64]:

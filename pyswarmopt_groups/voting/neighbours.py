@@ -26,13 +26,13 @@ def embed(engine: LanguageModel, texts: Sequence[str]) -> NDArray[np.float64]:
     template, whose tokens would make all of them alike.
     """
     encoded = [engine.encode_prompt(text) for text in texts]
-    found = np.empty((len(texts), int(engine.model.get_input_embeddings().weight.shape[1])))
+    embeddings = np.empty((len(texts), int(engine.model.get_input_embeddings().weight.shape[1])))
     for indices, ids, mask in padded_batches(encoded, int(engine.tokenizer.pad_token_id), engine.model.device):
         states = engine.model.base_model(input_ids=ids, attention_mask=mask).last_hidden_state
         weights = mask[..., None]
         means = (states.float() * weights).sum(1) / weights.sum(1)
-        found[indices] = torch.nn.functional.normalize(means, dim=-1).double().cpu().numpy()
-    return found
+        embeddings[indices] = torch.nn.functional.normalize(means, dim=-1).double().cpu().numpy()
+    return embeddings
 
 
 def embedding_member(members: Sequence[Member]) -> LocalMember:
@@ -49,14 +49,14 @@ def embedding_member(members: Sequence[Member]) -> LocalMember:
 
 
 class Neighbourhood:
-    """The dev items of a group's task, embedded with the bare base of one member."""
+    """The dev items of a group's task, embedded with the bare base of one member; `neighbours` count as near."""
 
-    def __init__(self, context: GroupContext) -> None:
+    def __init__(self, context: GroupContext, neighbours: int) -> None:
         member = embedding_member(context.members)
         self._base, (self._model,) = member.base, member.models
         self._points = self._embed([item.question for item in context.dev.items])
         self._right = context.dev.right
-        self._k = min(context.settings.neighbours, len(context.dev.items))
+        self._k = min(neighbours, len(context.dev.items))
 
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float64]:
         self._base.load(Patch())

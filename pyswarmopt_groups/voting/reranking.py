@@ -14,7 +14,6 @@ from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_of
 from pyswarmopt_groups.members.protocol import Member, Sampling, shared_cost
 from pyswarmopt_groups.responses import Responses, read_ballot
 from pyswarmopt_groups.voting.ballots import Outcome, cluster, settle
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.tasks import Item
 
@@ -22,13 +21,11 @@ TOP = 3  # candidates that are fused (LLM-Blender's K)
 _REPLY = re.compile(r"\b([AB])\b")
 
 
-def reward(context: GroupContext) -> Decide:
-    """The candidate with the highest reward; its tokens are counted as the first member counts them."""
+def reward(context: GroupContext, model: str) -> Decide:
+    """The candidate to which `model` gives the highest reward; its tokens are those of the first member."""
     from pyswarmopt_llm.metrics.classifiers.reward import load_reward
 
-    if context.settings.reward is None:  # `swarm-llm compare` has no option for it
-        raise UserError("the strategy reward needs a reward model; use swarm-llm ensemble, which takes one")
-    model = load_reward(context.settings.reward, str(pick_device(context.settings.device)))
+    judge = load_reward(model, str(pick_device(context.device)))
     count = context.members[0].count
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
@@ -36,7 +33,7 @@ def reward(context: GroupContext) -> Decide:
         verdicts = []
         for i, item in enumerate(items):
             texts = candidates(responses, i)
-            values = model.scores([item] * len(texts), list(texts.values())) if texts else []
+            values = judge.scores([item] * len(texts), list(texts.values())) if texts else []
             outcome = _settled(responses, i, dict(zip(texts, values, strict=True)))
             cost = sum(count(item.question) + count(text) for text in texts.values())
             verdicts.append(verdict_of(outcome, responses.cost(i) + cost))
@@ -45,19 +42,23 @@ def reward(context: GroupContext) -> Decide:
     return decide
 
 
-def fuse(context: GroupContext) -> Decide:
+def fuse(context: GroupContext, judge: str) -> Decide:
     """The judge reads its `TOP` preferred candidates and writes an answer of its own.
 
     If that is unreadable, the preferred candidate wins. A unanimous answer is not fused.
     """
+    writer = context.judge(judge)
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         responses = context.collect(items)
-        ranked = compare_all(context.judge, responses)
-        best = [sorted(o.scores, key=lambda c: -o.scores[c])[:TOP] for o, _ in ranked]  # stable: ties as settled
-        split = [i for i, chosen in enumerate(best) if len(chosen) > 1]
-        prompts = [_fusion_prompt(items[i], [candidates(responses, i)[c] for c in best[i]]) for i in split]
-        written = dict(zip(split, context.judge.generate(prompts), strict=True))
+        ranked = compare_all(writer, responses)
+        prompts = {}
+        for i, (outcome, _) in enumerate(ranked):
+            wordings = candidates(responses, i)
+            best = sorted(outcome.scores, key=lambda c: -outcome.scores[c])[:TOP]  # stable: ties as settled
+            if len(best) > 1:
+                prompts[i] = _fusion_prompt(items[i], [wordings[candidate] for candidate in best])
+        written = dict(zip(prompts, writer.generate(list(prompts.values())), strict=True))
         verdicts = []
         for i, (item, (outcome, cost)) in enumerate(zip(items, ranked, strict=True)):
             cost += responses.cost(i)
@@ -95,25 +96,30 @@ def max_logits(preferences: ArrayLike) -> list[float]:
 def compare_all(judge: Member, responses: Responses) -> list[tuple[Outcome[str | None], int]]:
     """Per item the outcome by `max_logits` of the judge's preferences, and the tokens of the comparisons."""
     texts = [list(candidates(responses, i).values()) for i in range(len(responses.items))]
-    pairs = [(i, a, b) for i, own in enumerate(texts) for a, b in itertools.permutations(range(len(own)), 2)]
+    pairs = [(i, a, b) for i, row in enumerate(texts) for a, b in itertools.permutations(range(len(row)), 2)]
     prompts = [_comparison_prompt(responses.items[i], texts[i][a], texts[i][b]) for i, a, b in pairs]
-    matrices, costs = [np.zeros((len(own), len(own))) for own in texts], [0] * len(texts)
+    matrices, costs = [np.zeros((len(row), len(row))) for row in texts], [0] * len(texts)
     for (i, a, b), (value, tokens) in zip(pairs, preferences(judge, prompts), strict=True):
         matrices[i][a, b] = value
         costs[i] += tokens
-    scores = [dict(zip(candidates(responses, i), max_logits(m), strict=True)) for i, m in enumerate(matrices)]
-    return [(_settled(responses, i, own), costs[i]) for i, own in enumerate(scores)]
+    outcomes = []
+    for i, matrix in enumerate(matrices):
+        scores = dict(zip(candidates(responses, i), max_logits(matrix), strict=True))
+        outcomes.append((_settled(responses, i, scores), costs[i]))
+    return outcomes
 
 
 def preferences(judge: Member, prompts: Sequence[str]) -> list[tuple[float, int]]:
     """Per prompt the judge's log P("A") - log P("B"), or 1, -1 or 0 if it gives no likelihoods; and the tokens."""
     if judge.gives_likelihoods:
-        found = judge.likelihoods([(prompt, letter) for prompt in prompts for letter in "AB"])
-        return [(a.logprob - b.logprob, shared_cost((a, b))) for a, b in zip(found[::2], found[1::2], strict=True)]
-    texts = judge.generate(prompts, Sampling(max_new_tokens=8))
-    letters = [_REPLY.search(one.texts[0]) for one in texts]
-    points = {"A": 1.0, "B": -1.0}
-    return [(0.0 if m is None else points[m[1]], one.tokens) for m, one in zip(letters, texts, strict=True)]
+        both = judge.likelihoods([(prompt, letter) for prompt in prompts for letter in "AB"])
+        return [(a.logprob - b.logprob, shared_cost((a, b))) for a, b in zip(both[::2], both[1::2], strict=True)]
+    preferred = []
+    for reply in judge.generate(prompts, Sampling(max_new_tokens=8)):
+        letter = _REPLY.search(reply.texts[0])
+        value = 0.0 if letter is None else {"A": 1.0, "B": -1.0}[letter[1]]
+        preferred.append((value, reply.tokens))
+    return preferred
 
 
 def _settled(responses: Responses, i: int, scores: dict[str, float]) -> Outcome[str | None]:

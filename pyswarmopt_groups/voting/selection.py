@@ -1,43 +1,48 @@
-"""Selection of members per item: those that are good on similar items, or as many as are needed to be sure."""
+"""Selection of members per item: those that are good on similar items, one chosen before any answers, or as many as are
+needed to be sure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyswarmopt_groups import voting
 from pyswarmopt_groups.context import Decide, GroupContext, Verdict, label_of
-from pyswarmopt_groups.members.protocol import Answer
+from pyswarmopt_groups.members.protocol import Answer, Pair
 from pyswarmopt_groups.responses import Array, read_ballot
 from pyswarmopt_groups.voting.neighbours import Neighbourhood
 from pyswarmopt_llm.tasks import Item
+
+Rate = Callable[[Sequence[Item]], tuple[NDArray[Any], list[int]]]  # each member on each item, (n, items); tokens
 
 # Confidence in the leading answer at which a cascade stops; the best of these on dev is used.
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
-def nearest(context: GroupContext) -> Decide:
+def nearest(context: GroupContext, neighbours: int) -> Decide:
     """KNORA-U: a member has as many votes as right answers on the nearest dev items; with none, it is not queried.
 
     If no member is right on any of them, all have one vote.
     """
-    neighbourhood = Neighbourhood(context)
+    neighbourhood = Neighbourhood(context, neighbours)
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         votes, cost = neighbourhood.right_nearby(items)
         votes = np.where(votes.sum(axis=0) == 0, 1, votes)
         ballots: list[dict[int, str | None]] = [{} for _ in items]
         for k in range(context.n):
-            own = np.flatnonzero(votes[k]).tolist()
-            for i, answer in zip(own, context.answers_of(k, [items[i] for i in own]), strict=True):
+            asked = np.flatnonzero(votes[k]).tolist()
+            for i, answer in zip(asked, context.answers_of(k, [items[i] for i in asked]), strict=True):
                 ballots[i][k] = read_ballot(items[i], answer.text)
                 cost[i] += answer.tokens
         verdicts = []
         for i, cast in enumerate(ballots):
-            found = voting.weighted(list(cast.values()), votes[list(cast), i].tolist())
+            outcome = voting.weighted(list(cast.values()), votes[list(cast), i].tolist())
             row = tuple(cast.get(k) for k in range(context.n))
-            verdicts.append(Verdict(found.answer, row, found.agreement, cost[i], len(found.tied) > 1))
+            verdicts.append(Verdict(outcome.answer, row, outcome.agreement, cost[i], len(outcome.tied) > 1))
         return verdicts
 
     return decide
@@ -64,15 +69,15 @@ def cascade(context: GroupContext) -> Decide:
 
         def probabilities(place: int, left: Sequence[int]) -> list[Array]:
             k, some = order[place], [items[i] for i in left]
-            own = context.answers_of(k, some)
-            for i, answer in zip(left, own, strict=True):
+            new = context.answers_of(k, some)
+            for i, answer in zip(left, new, strict=True):
                 answers[i][k] = answer
-            rows = context.beliefs(k, some, own)
+            rows = context.beliefs(k, some, new)
             return [row[: len(item.choices or {})] for item, row in zip(some, rows, strict=True)]
 
         beliefs, _ = run_cascade(context.n, len(items), threshold, probabilities)
         rows = zip(items, answers, beliefs, strict=True)
-        return [_verdict(item, own, belief, context.n, threshold) for item, own, belief in rows]
+        return [_verdict(item, replies, belief, context.n, threshold) for item, replies, belief in rows]
 
     return decide
 
@@ -110,5 +115,82 @@ def _verdict(item: Item, answers: Mapping[int, Answer], belief: Array, n: int, t
     answer = list(item.choices or {})[int(belief.argmax())]
     ballots = tuple(read_ballot(item, answers[k].text) if k in answers else None for k in range(n))
     agreement = sum(ballot == answer for ballot in ballots) / len(answers)
-    tokens = sum(one.tokens for one in answers.values())
+    tokens = sum(reply.tokens for reply in answers.values())
     return Verdict(answer, ballots, agreement, tokens, notes={"asked": len(answers), "threshold": threshold})
+
+
+# Routing: each item goes to one member
+
+
+def by_neighbours(context: GroupContext, neighbours: int) -> Decide:
+    """The member that is right on most of the item's nearest dev items; ties: the better on dev, then the first."""
+    return _routed(context, Neighbourhood(context, neighbours).right_nearby)
+
+
+def by_likelihood(context: GroupContext) -> Decide:
+    """The member that is most probably right, by how familiar the question is to each.
+
+    Familiarity is log P(question) per byte less the members' mean, which removes how unlikely the question itself is. A
+    logistic regression of each member's dev results turns it into a probability of being right.
+    """
+    familiar, _ = familiarity(context, context.dev.items)
+    fits = [fit_logistic(x, right) for x, right in zip(familiar, context.dev.right, strict=True)]
+
+    def p_right(items: Sequence[Item]) -> tuple[Array, list[int]]:
+        familiar, cost = familiarity(context, items)
+        return np.array([fit(x) for fit, x in zip(fits, familiar, strict=True)]), cost
+
+    return _routed(context, p_right)
+
+
+def familiarity(context: GroupContext, items: Sequence[Item]) -> tuple[Array, list[int]]:
+    """log P(question) per byte less the members' mean, (n, items); tokens per item."""
+    pairs: list[Pair] = [(None, item.question) for item in items]
+    rows = [member.likelihoods(pairs) for member in context.members]
+    sizes = np.array([len(item.question.encode()) for item in items])
+    values = np.empty((len(rows), len(items)))
+    for k, row in enumerate(rows):
+        values[k] = [likelihood.logprob for likelihood in row]
+    values /= sizes
+    tokens = [sum(likelihood.tokens for likelihood in column) for column in zip(*rows, strict=True)]
+    return values - values.mean(axis=0), tokens
+
+
+def fit_logistic(x: Array, right: NDArray[np.bool_]) -> Callable[[Array], Array]:
+    """P(right | x) by logistic regression on one standardised feature (scikit-learn, its default penalty).
+
+    Constant, the smoothed share, for a member that is always right or never.
+
+    Example:
+        >>> fit = fit_logistic(np.array([0.0, 1.0, 2.0, 3.0]), np.array([False, False, True, True]))
+        >>> bool(fit(np.array([0.0]))[0] < 0.5 < fit(np.array([3.0]))[0])
+        True
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    if right.all() or not right.any():
+        share = (right.sum() + 0.5) / (len(right) + 1)
+        return lambda new: np.full(len(new), share)
+    middle, scale = x.mean(), x.std() or 1.0
+    model = LogisticRegression(C=1.0).fit(((x - middle) / scale)[:, None], right)
+    return lambda new: np.asarray(model.predict_proba(((new - middle) / scale)[:, None])[:, 1])
+
+
+def _routed(context: GroupContext, rate: Rate) -> Decide:
+    """Each item to the member that `rate` rates highest; ties go to the better on dev, then the first-listed."""
+    place = np.argsort(context.order)
+
+    def decide(items: Sequence[Item]) -> list[Verdict]:
+        ratings, cost = rate(items)
+        chosen = [max(range(context.n), key=lambda k: (ratings[k, i], -place[k])) for i in range(len(items))]
+        verdicts: dict[int, Verdict] = {}
+        for k, member in enumerate(context.members):
+            routed = [i for i, member_of_item in enumerate(chosen) if member_of_item == k]
+            for i, answer in zip(routed, context.answers_of(k, [items[i] for i in routed]), strict=True):
+                ballot = read_ballot(items[i], answer.text)
+                ballots = tuple(ballot if j == k else None for j in range(context.n))
+                tokens, notes = answer.tokens + cost[i], {"member": member.name}
+                verdicts[i] = Verdict(ballot, ballots, float(ballot is not None), tokens, notes=notes)
+        return [verdicts[i] for i in range(len(items))]
+
+    return decide

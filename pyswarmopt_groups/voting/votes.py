@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from pyswarmopt_groups import voting
 from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_of
 from pyswarmopt_groups.members.protocol import Sampling
@@ -67,23 +69,25 @@ def confidence(context: GroupContext) -> Decide:
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         responses = context.collect(items)
-        p, letters = context.probabilities(responses), [list(item.choices or {}) for item in items]
-        return _by_confidence(responses, lambda k, i, ballot: float(p[k, i, letters[i].index(ballot)]))
+        p = context.probabilities(responses)
+
+        def of_ballot(k: int, i: int, ballot: str) -> float:
+            return float(p[k, i, list(items[i].choices or {}).index(ballot)])
+
+        return _by_confidence(responses, of_ballot)
 
     return decide
 
 
 def _confidence_of_texts(context: GroupContext) -> Decide:
     logits, _ = _text_logits(context, context.dev)
-    temperatures = [
-        voting.fit_temperature(own, [0 if right else 1 for right in row])
-        for own, row in zip(logits, context.dev.right, strict=True)
-    ]
+    labels = np.where(context.dev.right, 0, 1).tolist()
+    temperatures = [voting.fit_temperature(rows, row) for rows, row in zip(logits, labels, strict=True)]
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         responses = context.collect(items)
         logits, cost = _text_logits(context, responses)
-        p = [voting.calibrated(own, t)[:, 0] for own, t in zip(logits, temperatures, strict=True)]
+        p = [voting.calibrated(rows, t)[:, 0] for rows, t in zip(logits, temperatures, strict=True)]
         return _by_confidence(responses, lambda k, i, ballot: float(p[k][i]), cost)
 
     return decide
@@ -95,8 +99,9 @@ def _by_confidence(
     """Votes by `p(member, item, its ballot)`, the probability that the ballot is right; `more` tokens per item."""
     verdicts = []
     for i, ballots in enumerate(responses.ballots):
-        own = [0.0 if ballot is None else p(k, i, ballot) for k, ballot in enumerate(ballots)]
-        verdicts.append(verdict_of(voting.confidence(ballots, own), responses.cost(i) + (more[i] if more else 0)))
+        confidences = [0.0 if ballot is None else p(k, i, ballot) for k, ballot in enumerate(ballots)]
+        cost = responses.cost(i) + (more[i] if more else 0)
+        verdicts.append(verdict_of(voting.confidence(ballots, confidences), cost))
     return verdicts
 
 
@@ -105,23 +110,22 @@ def _text_logits(context: GroupContext, responses: Responses) -> tuple[Logits, l
 
     p is the geometric mean of the answer's byte probabilities: independent of length and tokenizer, to be calibrated.
     """
-    found: Logits = []
+    logits: Logits = []
     cost = [0] * len(responses.items)
     turns = [render_prompt(item, "generate", context.template) for item in responses.items]
     for member, answers in zip(context.members, responses.answers, strict=True):
         texts = [answer.text or " " for answer in answers]
-        found.append([])
+        logits.append([])
         for i, likelihood in enumerate(member.likelihoods(list(zip(turns, texts, strict=True)))):
             log_p = min(likelihood.logprob / len(texts[i].encode()), -1e-6)
-            found[-1].append([log_p, math.log1p(-math.exp(log_p))])
+            logits[-1].append([log_p, math.log1p(-math.exp(log_p))])
             cost[i] += likelihood.tokens
-    return found, cost
+    return logits, cost
 
 
-def self_consistency(context: GroupContext) -> Decide:
+def self_consistency(context: GroupContext, samples: int, temperature: float) -> Decide:
     """Samples of all members, one vote each; a member's ballot is the majority of its own."""
-    settings = context.settings
-    how = Sampling(settings.samples, settings.temperature, settings.seed)
+    how = Sampling(samples, temperature, context.seed)
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         turns = [render_prompt(item, "generate", context.template) for item in items]
@@ -130,10 +134,11 @@ def self_consistency(context: GroupContext) -> Decide:
         for i, item in enumerate(items):
             ballots = [[read_ballot(item, text) for text in row[i].texts] for row in drawn]
             # First samples first: a tie between members goes to the one listed first, not to its fifth sample.
-            together = voting.majority([own[j] for j in range(settings.samples) for own in ballots])
-            own = tuple(voting.majority(row).answer for row in ballots)
+            together = voting.majority([row[j] for j in range(samples) for row in ballots])
+            votes = tuple(voting.majority(row).answer for row in ballots)
             tokens, notes = sum(row[i].tokens for row in drawn), {"samples": ballots}
-            verdicts.append(Verdict(together.answer, own, together.agreement, tokens, len(together.tied) > 1, notes))
+            tied = len(together.tied) > 1
+            verdicts.append(Verdict(together.answer, votes, together.agreement, tokens, tied, notes))
         return verdicts
 
     return decide
@@ -148,8 +153,9 @@ def repaired(context: GroupContext) -> Decide:
         tokens = [responses.cost(i) for i in range(len(items))]
         for k, member in enumerate(context.members):
             unread = [i for i in range(len(items)) if ballots[i][k] is None]
-            again = member.generate([_retry(items[i], responses.answers[k][i].text, context.template) for i in unread])
-            for i, reply in zip(unread, again, strict=True):
+            texts = [responses.answers[k][i].text for i in unread]
+            prompts = [_retry(items[i], text, context.template) for i, text in zip(unread, texts, strict=True)]
+            for i, reply in zip(unread, member.generate(prompts), strict=True):
                 ballots[i][k] = read_ballot(items[i], reply.texts[0])
                 tokens[i] += reply.tokens
         return [verdict_of(voting.majority(row), cost) for row, cost in zip(ballots, tokens, strict=True)]
@@ -158,6 +164,6 @@ def repaired(context: GroupContext) -> Decide:
 
 
 def _retry(item: Item, text: str, template: str | None) -> str:
-    wanted = "with the letter of one option, and nothing else" if item.choices else "in a few words"
+    form = "with the letter of one option, and nothing else" if item.choices else "in a few words"
     said = f"\nYou wrote: {text}\nThat cannot be read as an answer." if text else ""
-    return f"{render_prompt(item, 'generate', template)}{said}\nAnswer {wanted}."
+    return f"{render_prompt(item, 'generate', template)}{said}\nAnswer {form}."

@@ -38,27 +38,27 @@ class Merge:
     budget_items: Annotated[int, Option("Dev-item budget.", "N", least=1)] = 8000
 
 
-def command(given: Merge, as_json: Json = False) -> None:
+def command(merge: Merge, as_json: Json = False) -> None:
     from pyswarmopt_rivals.methods.method import Options
 
-    options = Options(_numbers(given.weights), given.density, given.t, given.rank, given.seed)
+    options = Options(_numbers(merge.weights), merge.density, merge.t, merge.rank, merge.seed)
     from pyswarmopt_rivals.merge import merge_experts
 
     done = merge_experts(
-        *(given.base, given.experts, given.method, given.space, given.out, options),
-        *(given.task, given.budget_items, given.columns, given.template, given.split_seed),
+        *(merge.base, merge.experts, merge.method, merge.space, merge.out, options),
+        *(merge.task, merge.budget_items, merge.columns, merge.template, merge.split_seed),
     )
     if done.note:
         echo(with_flags(done.note), err=True)
     if as_json:
-        record: dict[str, Any] = {"out": given.out, "method": given.method, "space": done.space}
-        record |= {"experts": given.experts, "ranks": list(done.ranks)}
+        record: dict[str, Any] = {"out": merge.out, "method": merge.method, "space": done.space}
+        record |= {"experts": merge.experts, "ranks": list(done.ranks)}
         record |= {"relative_error": done.error, "items": done.items}
         typer.echo(json.dumps(record))
         return
     ranks = ", ".join(map(str, done.ranks))
-    of = counted(len(given.experts), "expert")
-    echo(f"wrote {given.out}: {given.method} of {of} ({done.space} space), rank {ranks}; {done.loss()}")
+    of = counted(len(merge.experts), "expert")
+    echo(f"wrote {merge.out}: {merge.method} of {of} ({done.space} space), rank {ranks}; {done.loss()}")
 
 
 def _numbers(text: str | None) -> tuple[float, ...] | None:

@@ -40,7 +40,7 @@ from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING, load_method
 from pyswarmopt_rivals.methods.changes import as_adapter
 from pyswarmopt_rivals.methods.method import Ensemble, Merged, Method, Options
 from pyswarmopt_rivals.methods.random_adapters import random_adapters
-from pyswarmopt_rivals.methods.searching.best_found import best_found
+from pyswarmopt_rivals.methods.searching.by_optimizer import best_found
 
 Kind = Literal["rule", "searching", "ensemble", "optimizer"]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pyswarmopt_groups.config import StrategySettings
+from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.context import GroupContext
 from pyswarmopt_groups.members.cache import CachedMember, ResponseCache
 from pyswarmopt_groups.members.local import LocalMember, SharedBase
 from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, Strategy, find_names, load_strategy
+from pyswarmopt_groups.validate import usable
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.tasks import Task
 from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel
@@ -44,7 +45,7 @@ def written_out(name: str) -> list[str]:
 def load_group(name: str) -> Ensemble:
     """The group of that name as an ensemble: it has its own response cache and counts its own tokens."""
     strategy = load_strategy(name.partition(":")[2])
-    needs = {"dev"} | ({"seed"} if strategy.name in SAMPLING else set())
+    needs = {"dev"} | ({"seed"} if strategy.name.partition(":")[0] in SAMPLING else set())
     return Ensemble(
         name,
         strategy.text,
@@ -66,7 +67,9 @@ class GroupAnswers(Answerer):
             CachedMember(LocalMember(name, name, self._base, patch), cache) for name, patch in panel.experts.items()
         ]
         task = Task("dev", dev.items, (), dev.template)
-        self._decide = strategy.fit(GroupContext(members, task, dev.scoring, StrategySettings(seed=seed)))
+        config = CouncilConfig(tuple(panel.experts), task=task.name)
+        usable([strategy], config, dev.items, members)
+        self._decide = strategy.fit(GroupContext(members, task, dev.scoring, seed))
 
     def answers(self, questions: Accuracy) -> list[str]:
         """The group's answers; blank if it comes to none."""

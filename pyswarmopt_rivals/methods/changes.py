@@ -45,13 +45,9 @@ def combine(experts: Sequence[Adapter], settings: Settings, rule: Rule) -> Merge
         for_b = weights.abs().sqrt()
         for_a = for_b * weights.sign()
         return _on_factors(experts, lambda stack: rule(stack, for_a), lambda stack: rule(stack, for_b))
-    return Merged(
-        Patch(
-            full_rank={
-                f"{module}.weight": rule(dense_changes(parts), weights) for module, parts in by_module(experts)
-            }
-        )
-    )
+    modules = by_module(experts)
+    changes = {f"{module}.weight": rule(dense_changes(parts), weights) for module, parts in modules}
+    return Merged(Patch(full_rank=changes))
 
 
 def mix(experts: Sequence[Adapter], settings: Settings, coefficients: Coefficients) -> Merged:
@@ -79,12 +75,13 @@ def as_adapter(merged: Merged, experts: Sequence[Adapter], rank: int | None = No
     for module, parts in by_module(experts):
         if (name := f"{module}.weight") in merged.patch.full_rank:
             cut[name] = truncate_dense(merged.patch.full_rank[name], rank or total_rank(parts))
-    lost, whole = sum(one.lost for one in cut.values()), sum(one.whole for one in cut.values())
-    return Merged(
-        replace(merged.patch, low_rank={name: one.change for name, one in cut.items()}, full_rank={}),
-        (lost / whole) ** 0.5 if lost > 0 else 0.0,
-        {name.removesuffix(".weight"): (one.lost / one.whole) ** 0.5 for name, one in cut.items() if one.lost > 0},
-    )
+    lost, whole, changes, errors = 0.0, 0.0, {}, {}
+    for name, part in cut.items():
+        lost, whole, changes[name] = lost + part.lost, whole + part.whole, part.change
+        if part.lost > 0:
+            errors[name.removesuffix(".weight")] = (part.lost / part.whole) ** 0.5
+    patch = replace(merged.patch, low_rank=changes, full_rank={})
+    return Merged(patch, (lost / whole) ** 0.5 if lost > 0 else 0.0, errors)
 
 
 def as_patch(expert: Adapter) -> Patch:
@@ -153,8 +150,8 @@ def _on_factors(
 
 def dense_changes(parts: Sequence[Factors | None]) -> Tensor:
     """The changes of all experts in one module, (n, out, in) float32."""
-    known = next(part for part in parts if part is not None)
-    zeros = torch.zeros(known.b.shape[0], known.a.shape[1])
+    present = next(part for part in parts if part is not None)
+    zeros = torch.zeros(present.b.shape[0], present.a.shape[1])
     return torch.stack([zeros if part is None else part.low_rank().dense() for part in parts])
 
 

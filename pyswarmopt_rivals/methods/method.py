@@ -1,4 +1,4 @@
-"""What a method of combining experts declares, is given, and returns. Loads no torch, so that ``--help`` is fast."""
+"""Methods of combining experts: declaration, settings, result. Loads no torch, so that ``--help`` is fast."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Trial(Protocol):
 
     @property
     def left(self) -> int:
-        """How many times the rest of the budget covers all dev items."""
+        """Number of times that the rest of the budget covers all dev items."""
 
     @property
     def items_left(self) -> int:
@@ -157,19 +157,19 @@ class Method:
 
     def _check_taken(self, space: str, options: Options) -> None:
         """Refuse options that the method does not take in that space."""
-        given = {
+        takes = {
             "weights": self.weight is not None,
             "t": self.t,
             "density": self.density is not None,
             "rank": space == "delta",
             "seed": "seed" in self.needs,
         }
-        taken = [name for name in given if given[name]]
-        for name in given:
-            if getattr(options, name) is not None and name not in taken:
+        taken = [f"`{name}`" for name in takes if takes[name]]
+        for name in takes:
+            if getattr(options, name) is not None and not takes[name]:
                 where = f" in {space} space" if name == "rank" else ""
-                known = f"it takes {', '.join(f'`{name}`' for name in taken)}" if taken else "it takes none"
-                raise InvalidOption(name, None, f"{self.name} takes no such option{where}; {known}")
+                rest = ", ".join(taken) or "none"
+                raise InvalidOption(name, None, f"{self.name} takes no such option{where}; it takes {rest}")
 
 
 @dataclass(frozen=True)
@@ -206,12 +206,11 @@ def _weights_from_t(options: Options, n: int) -> tuple[float, ...]:
     return (1 - options.t, options.t)
 
 
-def _spread(given: tuple[float, ...] | None, default: float | None, n: int) -> tuple[float, ...]:
-    """One weight per expert: those given, or the single one or the default n times."""
-    if given is None:
+def _spread(weights: tuple[float, ...] | None, default: float | None, n: int) -> tuple[float, ...]:
+    """A weight for each expert; a single one, or the default, is for all."""
+    if weights is None:
         return (1.0 if default is None else default,) * n
-    if len(given) not in (1, n):
-        raise InvalidOption(
-            "weights", None, f"has {len(given)} numbers for {n} experts; give one for each, or one for all"
-        )
-    return given if len(given) == n else given * n
+    if len(weights) not in (1, n):
+        why = f"has {len(weights)} numbers for {n} experts; give one for each, or one for all"
+        raise InvalidOption("weights", None, why)
+    return weights if len(weights) == n else weights * n

@@ -20,18 +20,20 @@ from pyswarmopt_llm.models.adapters.truncate import squared_norm
 def random_adapters(experts: Sequence[Adapter], seed: int) -> list[Adapter]:
     """An adapter of random factors for each expert, as large as it is in every module."""
     generator = torch.Generator().manual_seed(seed)
-    return [
-        replace(expert, factors={module: random_factors(own, generator) for module, own in expert.factors.items()})
-        for expert in experts
-    ]
+    adapters = []
+    for expert in experts:
+        factors = {name: random_factors(part, generator) for name, part in expert.factors.items()}
+        adapters.append(replace(expert, factors=factors))
+    return adapters
 
 
-def random_factors(own: Factors, generator: torch.Generator) -> Factors:
+def random_factors(factors: Factors, generator: torch.Generator) -> Factors:
     """Gaussian factors of the same shapes and scale, float32, with the norms of A and of B A."""
-    a = torch.randn(own.a.shape, generator=generator)
-    b = torch.randn(own.b.shape, generator=generator)
-    a *= own.a.norm() / a.norm()
-    return replace(own, a=a, b=b * float(product_norm(own.b, own.a) / product_norm(b, a)))
+    a = torch.randn(factors.a.shape, generator=generator)
+    b = torch.randn(factors.b.shape, generator=generator)
+    a *= factors.a.norm() / a.norm()
+    ratio = product_norm(factors.b, factors.a) / product_norm(b, a)
+    return replace(factors, a=a, b=b * float(ratio))
 
 
 def product_norm(b: Tensor, a: Tensor) -> Tensor:

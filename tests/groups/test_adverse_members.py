@@ -14,9 +14,7 @@ from member_helpers import Scripted, quiz
 from search_helpers import Json, questions, swarm_llm, write_task
 
 import pyswarmopt_groups.run as group_run
-from pyswarmopt_groups import voting
-from pyswarmopt_groups.members.lying import with_liar
-from pyswarmopt_groups.members.private import PrivateMember, kept
+from pyswarmopt_groups.members.adverse import PrivateMember, kept, with_liar
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.tasks import Item
 
@@ -63,25 +61,6 @@ def test_nothing_but_votes_is_shared() -> None:
     for ask in (lambda: member.generate(["?"]), lambda: member.likelihoods([("?", "A")]), lambda: member.count("x")):
         with pytest.raises(InvalidOption, match="ann shares nothing but votes"):
             ask()
-
-
-def test_the_majority_of_randomised_votes_is_as_accurate_as_its_closed_form() -> None:
-    """Five independent members, right on .8, four options: every profile of votes, weighted by its probability."""
-    p, epsilon, members = 0.8, 1.5, 5
-    q = kept(epsilon, 4)
-    noisy = p * q + (1 - p) * (1 - q) / 3
-    chance = {"A": noisy, **dict.fromkeys("BCD", (1 - noisy) / 3)}
-    expected = 0.0
-    for profile in itertools.product("ABCD", repeat=members):
-        if voting.majority(profile).answer == "A":
-            expected += math.prod(chance[vote] for vote in profile)
-    rng, rows = random.Random(0), []
-    for k in range(members):
-        answers = ["A" if rng.random() < p else rng.choice("BCD") for _ in range(N)]
-        member = PrivateMember(Scripted(str(k), answers=answers), epsilon)
-        rows.append([one.text for one in member.answer(items(N), "letter")])
-    right = sum(voting.majority(profile).answer == "A" for profile in zip(*rows, strict=True)) / N
-    assert right == pytest.approx(expected, abs=5 * math.sqrt(0.25 / N))
 
 
 def test_a_liar_gives_its_second_choice_with_the_confidence_of_its_first() -> None:

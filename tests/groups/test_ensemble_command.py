@@ -38,12 +38,12 @@ def lasting(result: dict[str, Any]) -> dict[str, Any]:
 def test_all_votes_from_one_asking(given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
     code, text, err = swarm_llm(
-        capsys, "ensemble", *given, "--strategy", "all", "--scoring", "likelihood", "--samples", 2, "--out", out
+        capsys, "ensemble", *given, "--strategy", "all,nearest:2", "--scoring", "likelihood", "--out", out
     )
     assert (code, err) == (0, ""), err
     result = result_of(out)
-    assert set(result["strategies"]) == set(VOTES) - {"reward"}
-    assert "left out: reward: needs --reward" in text
+    assert set(result["strategies"]) == set(VOTES) - {"reward"} | {"nearest:2"}
+    assert "left out: reward: needs a reward model; write reward:model=MODEL" in text
     verdicts = [json.loads(line) for line in (out / "verdicts.jsonl").read_text().splitlines()]
     answers = {item["id"]: item["answer"] for item in questions(12, 2, 3)}
     for name, row in result["strategies"].items():
@@ -101,8 +101,8 @@ def test_strategies_can_be_added_later_and_other_settings_are_refused(
     assert list(result_of(tmp_path / "run")["strategies"]) == ["majority", "borda"]
     verdicts = [json.loads(line)["strategy"] for line in (tmp_path / "run" / "verdicts.jsonl").read_text().splitlines()]
     assert verdicts == ["majority"] * 12 + ["borda"] * 12
-    code, _, err = swarm_llm(capsys, *words, "--neighbours", "3")
-    assert code == 2 and "--neighbours: " in err and "was begun with another (15)" in err
+    code, _, err = swarm_llm(capsys, *words, "--seed", "3")
+    assert code == 2 and "--seed: " in err and "was begun with another (0)" in err
 
 
 @pytest.mark.parametrize(
@@ -110,12 +110,11 @@ def test_strategies_can_be_added_later_and_other_settings_are_refused(
     [
         (["--strategy", "majorty"], "did you mean majority?"),
         (["--strategy", ","], "--strategy: none given"),
-        (["--strategy", "reward"], "--strategy reward: needs --reward"),
-        (["--strategy", "self-consistency", "--temperature", "0"], "its 5 samples would be one at --temperature 0"),
-        (["--samples", "0"], "--samples"),
+        (["--strategy", "reward"], "--strategy reward: needs a reward model"),
+        (["--strategy", "self-consistency:0"], "--strategy self-consistency:0: samples out of range"),
         (["--scoring", "leter"], "--scoring leter: unknown"),
         (["--task", "absent.json"], "absent.json"),
-        (["--judge", "nowhere/at/all"], "nowhere/at/all"),
+        (["--strategy", "fuse:nobody"], "--strategy fuse:nobody: is no member; name one of: ant, bee, cat"),
     ],
 )
 def test_wrong_input_is_one_line(
@@ -166,11 +165,11 @@ def test_all_on_open_questions_leaves_out_what_chooses(
 ) -> None:
     rows = [{"id": str(i), "question": f"How many are {i}?", "answer": str(i)} for i in range(8)]
     task = write_task(tmp_path / "open.json", rows[:4], rows[4:])
-    words = [*given, "--task", str(task), "--strategy", "all", "--samples", 2, "--judge", given[1], "--json"]
+    words = [*given, "--task", str(task), "--strategy", "all,fuse:ant", "--json"]
     code, out, err = swarm_llm(capsys, "ensemble", *words)
     assert code == 0, err
     result = json.loads(out)
     assert set(result["left_out"]) == {"cascade", "reward", "stacked"} and result["scoring"] == "generate"
-    assert set(result["strategies"]) == set(VOTES) - set(result["left_out"])
+    assert set(result["strategies"]) == set(VOTES) - set(result["left_out"]) | {"fuse:ant"}
     code, _, err = swarm_llm(capsys, "ensemble", *given, "--task", task, "--strategy", "cascade")
     assert code == 2 and "--strategy cascade: chooses among options" in err

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from member_helpers import Scripted, context_of, quiz
 
-from pyswarmopt_groups.config import StrategySettings
 from pyswarmopt_groups.context import Decide, GroupContext
 from pyswarmopt_groups.registry import load_strategy
-from pyswarmopt_groups.voting import reranking, routing, selection, votes
+from pyswarmopt_groups.voting import reranking, selection, votes
 from pyswarmopt_groups.voting.neighbours import Neighbourhood, embed
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tasks import Item, Task
@@ -232,9 +231,8 @@ class Hood:
 def with_hood(
     strategy: object, context: GroupContext, right: Sequence[Sequence[int]], monkeypatch: pytest.MonkeyPatch
 ) -> Decide:
-    for module in (selection, routing):
-        monkeypatch.setattr(module, "Neighbourhood", lambda context: Hood(right))
-    return strategy(context)  # type: ignore[operator, no-any-return]
+    monkeypatch.setattr(selection, "Neighbourhood", lambda context, neighbours: Hood(right))
+    return strategy(context, 15)  # type: ignore[operator, no-any-return]
 
 
 def test_knora_u_gives_votes_for_right_neighbours(context: GroupContext, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,14 +244,14 @@ def test_knora_u_gives_votes_for_right_neighbours(context: GroupContext, monkeyp
 
 def test_a_router_asks_the_best_nearby_alone(context: GroupContext, monkeypatch: pytest.MonkeyPatch) -> None:
     right = [[1, 2, 0, 1], [1, 3, 0, 0], [2, 0, 1, 1]]
-    found = with_hood(routing.by_neighbours, context, right, monkeypatch)(context.task.test)  # type: ignore[union-attr]
+    found = with_hood(selection.by_neighbours, context, right, monkeypatch)(context.task.test)  # type: ignore[union-attr]
     assert [v.notes["member"] for v in found] == ["cid", "bob", "cid", "ann"]
     assert [v.answer for v in found] == ["B", "B", "A", "B"] and {v.tokens for v in found} == {13}
 
 
 def test_neighbours_are_those_of_a_search_over_all(tiny_context: GroupContext) -> None:
     engine = tiny_context.members[0].base.engine  # type: ignore[attr-defined]
-    hood = Neighbourhood(tiny_context)
+    hood = Neighbourhood(tiny_context, 4)
     right, _ = hood.right_nearby(tiny_context.task.test)  # type: ignore[union-attr]
     dev = embed(engine, [item.question for item in tiny_context.dev.items])
     for i, item in enumerate(tiny_context.task.test):  # type: ignore[union-attr]
@@ -281,10 +279,10 @@ def test_familiarity_routes_where_it_tells_who_is_right() -> None:
     right = "AB" * 5
     p = {"ann": [[0.9, 0.1]] * 10, "bob": [[0.1, 0.9]] * 10}
     context = context_of(p, right, dev=6, question_logprobs=familiar)
-    found = routing.by_likelihood(context)(context.task.test)  # type: ignore[union-attr]
+    found = selection.by_likelihood(context)(context.task.test)  # type: ignore[union-attr]
     assert [v.notes["member"] for v in found] == ["ann", "bob", "ann", "bob"]
     assert [v.answer for v in found] == list("ABAB") and found[0].tokens == 10 + 2 * 5
-    values, _ = routing.familiarity(context, context.task.test)  # type: ignore[union-attr]
+    values, _ = selection.familiarity(context, context.task.test)  # type: ignore[union-attr]
     size = len(context.task.test[0].question)  # type: ignore[union-attr]
     assert values[:, 0].tolist() == pytest.approx([4 / size, -4 / size])
 
@@ -301,12 +299,13 @@ def test_max_logits_is_the_sum_over_both_orders(values: list[float]) -> None:
 
 def test_pairs_are_compared_in_both_orders_and_a_liking_for_the_first_is_no_help() -> None:
     items = quiz("AB", 1)
+
     def prefers(a: str, b: str) -> float:
         return 5.0 + (1.0 if b == "blue" else 0.0) - (1.0 if a == "blue" else 0.0)
 
-    judge = Scripted("judge", prefers=prefers, writes=lambda prompt: "I cannot say.")
+    judge = Scripted("judge", prefers=prefers, writes=lambda prompt: "I cannot say.", answers="??")
     context = context_of({"ann": [[0.9, 0.1]] * 2, "bob": [[0.1, 0.9]] * 2}, "AB", dev=1, items=items, judge=judge)
-    (verdict,) = reranking.fuse(context)(context.task.test)  # type: ignore[union-attr]
+    (verdict,) = reranking.fuse(context, "judge")(context.task.test)  # type: ignore[union-attr]
     texts = context.task.test[0].choices  # type: ignore[union-attr]
     disliked = next(letter for letter, text in texts.items() if text == "blue")  # type: ignore[union-attr]
     assert {verdict.answer, disliked} == {"A", "B"}
@@ -326,21 +325,25 @@ def test_fusing_reads_the_judge_and_falls_back_to_the_preferred() -> None:
     items = quiz("AB", 1)
     p = {"ann": [[0.9, 0.1]] * 2, "bob": [[0.1, 0.9]] * 2}
     for words, wanted in (("The answer is B.", "B"), ("I cannot say.", "A")):
-        judge = Scripted("judge", prefers=lambda a, b: 1.0 if a == "red" else -1.0, writes=lambda prompt, w=words: w)
+        judge = Scripted(
+            "judge", prefers=lambda a, b: 1.0 if a == "red" else -1.0, writes=lambda prompt, w=words: w, answers="??"
+        )
         context = context_of(p, "AB", dev=1, items=items, judge=judge)
-        (verdict,) = reranking.fuse(context)(context.task.test)  # type: ignore[union-attr]
-        assert verdict.answer == wanted and verdict.agreement == 0.5
+        (verdict,) = reranking.fuse(context, "judge")(context.task.test)  # type: ignore[union-attr]
+        assert verdict.answer == wanted and verdict.agreement == pytest.approx(1 / 3)
     (prompt,) = judge.prompts
     assert "Proposal 1: red\nProposal 2: blue" in prompt
 
 
 def test_three_candidates_are_fused_the_preferred_first() -> None:
     """K = 3 of LLM-Blender, of four different answers."""
-    judge = Scripted("judge", prefers=lambda a, b: 1.0 if a < b else -1.0, writes=lambda prompt: "bee")
-    members = [Scripted(word, answers=[word] * 2) for word in ("dog", "bee", "cow", "ant")]
+    judge = Scripted(
+        "judge", prefers=lambda a, b: 1.0 if a < b else -1.0, writes=lambda prompt: "bee", answers=[""] * 2
+    )
+    members = [Scripted(word, answers=[word] * 2) for word in ("dog", "bee", "cow", "ant")] + [judge]
     items = [Item(str(k), f"Question {k}?", None, "bee") for k in range(2)]
-    context = GroupContext(members, Task("open", tuple(items[:1]), tuple(items[1:])), "generate", named_judge=judge)
-    (verdict,) = reranking.fuse(context)(items[1:])
+    context = GroupContext(members, Task("open", tuple(items[:1]), tuple(items[1:])), "generate")
+    (verdict,) = reranking.fuse(context, "judge")(items[1:])
     proposals = "Proposal 1: ant\nProposal 2: bee\nProposal 3: cow\nJudge"
     assert proposals in judge.prompts[0] and verdict.answer == "bee"
 
@@ -359,8 +362,8 @@ def test_self_consistency_counts_every_sample() -> None:
     samples = {"ann": ["A", "B", "B"], "bob": ["A", "A", "mist"]}
     members = [Scripted(name, samples=rows) for name, rows in samples.items()]
     task = context_of({}, "AB", dev=1, items=quiz("AB", 1)).task
-    context = GroupContext(members, task, "generate", StrategySettings(samples=3))
-    (verdict,) = load_strategy("self-consistency").fit(context)(task.test)  # type: ignore[union-attr]
+    context = GroupContext(members, task, "generate")
+    (verdict,) = load_strategy("self-consistency:3").fit(context)(task.test)  # type: ignore[union-attr]
     assert verdict.answer == "A" and verdict.ballots == ("B", "A") and verdict.agreement == pytest.approx(3 / 6)
 
 
@@ -373,8 +376,6 @@ def test_rewards_choose_among_the_different_answers(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(reward, "load_reward", lambda spec, device: Model())
     p = {"ann": [[0.9, 0.1]] * 2, "bob": [[0.9, 0.1]] * 2, "cid": [[0.1, 0.9]] * 2}
-    context = context_of(p, "AB", dev=1, items=quiz("AB", 1), settings=StrategySettings(reward="R"))
-    (verdict,) = reranking.reward(context)(context.task.test)  # type: ignore[union-attr]
+    context = context_of(p, "AB", dev=1, items=quiz("AB", 1))
+    (verdict,) = reranking.reward(context, "R")(context.task.test)  # type: ignore[union-attr]
     assert verdict.answer == "B" and verdict.agreement == pytest.approx(1 / 3)
-
-

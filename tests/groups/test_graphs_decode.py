@@ -73,6 +73,13 @@ def test_graphs_are_drawn_as_often_as_the_paper_says(top_p: float) -> None:
         assert found[graph] / times == pytest.approx(p, abs=4.5 * math.sqrt(p * (1 - p) / times))
 
 
+def test_the_papers_share_of_the_probability_is_the_default() -> None:
+    adjacency = np.random.default_rng(3).random((5, 5))
+    for seed in range(50):
+        explicit = g_decode(adjacency, np.random.default_rng(seed), 0.8)
+        assert g_decode(adjacency, np.random.default_rng(seed)) == explicit
+
+
 matrices = st.integers(2, 7).flatmap(lambda n: arrays.arrays(np.float64, (n, n), elements=st.floats(-3, 3)))
 
 

@@ -13,8 +13,7 @@ from search_helpers import ends_as, history, louder, questions, search_words, sm
 from tokens_helpers import byte_level, member, save_member, sentence_piece
 
 from pyswarmopt_groups.graph import engine
-from pyswarmopt_groups.graph.engine import GraphEngine
-from pyswarmopt_groups.graph.messages import fitting_turn
+from pyswarmopt_groups.graph.engine import GraphEngine, fitting_turn
 from pyswarmopt_llm.common.interfaces import Node, Patch
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.evaluate.model import evaluate_model

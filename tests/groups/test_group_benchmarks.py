@@ -47,7 +47,7 @@ def test_the_majority_of_simulated_members_is_as_accurate_as_every_profile_of_vo
         )
         first_of_most = max(votes, key=votes.count)
         expected += math.prod(chances) * (first_of_most == "r")
-    context = debates.group(4000, accuracies, 1.0, 0, debates.DEFAULT)
+    context = debates.group(4000, accuracies, 1.0, 0)
     verdicts = debates.load_strategy("majority").fit(context)(context.task.test)
     assert abs(debates.score(context, verdicts) - expected) < 4 * math.sqrt(0.25 / 4000)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import import_module
-from typing import Any
 
 import pytest
 from member_helpers import Scripted, quiz
 
-from pyswarmopt_groups.config import CouncilConfig, StrategySettings
+from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, Strategy, load_strategy
-from pyswarmopt_groups.validate import check_settings, usable
+from pyswarmopt_groups.validate import usable
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.tasks import Item
 
 EVERY = [*VOTES.values(), *NEGOTIATIONS.values()]
 
@@ -39,42 +39,59 @@ def test_an_unknown_name_is_a_user_error(name: str, said: str) -> None:
         load_strategy(name)
 
 
-def skipped(skip: bool = True, task: str = "t.json", options: bool = True, **settings: object) -> dict[str, str]:
+def skipped(*names: str, skip: bool = True, task: str = "t.json", options: bool = True) -> dict[str, str]:
     """Name -> why it is skipped, for two members without likelihoods."""
-    config = CouncilConfig(("a", "b"), (), task, settings=StrategySettings(**settings), skip=skip)  # type: ignore[arg-type]
-    items = quiz("AB", 1) if options else [one.__class__("0", "Question 0?", None, "x") for one in quiz("A", 0)]
-    return usable(EVERY, config, items, [Scripted("a"), Scripted("b")])[1]
+    items = quiz("AB", 1) if options else [Item("0", "Question 0?", None, "x")]
+    config = CouncilConfig(("a", "b"), task=task, skip=skip)
+    strategies = [load_strategy(name) for name in names] or EVERY
+    return usable(strategies, config, items, [Scripted("a"), Scripted("b")])[1]
 
 
 def test_what_a_strategy_needs_decides_whether_it_is_skipped() -> None:
-    silent = {"route-likelihood", "game"}  # no likelihoods
-    elsewhere = {"nearest", "route-neighbours"}  # no model in this process, which could embed
-    fitted = {name for name in ("weighted", "confidence", "nearest", "cascade", "route-neighbours")}
-    fitted |= {"route-likelihood", "stackelberg", "coalition", "stacked", "trust"}
-    assert set(skipped(reward="R")) == silent | elsewhere
-    assert set(skipped()) == silent | elsewhere | {"reward"}
-    assert set(skipped(reward="R", task="")) == silent | elsewhere | fitted
-    choosing = {"cascade", "stackelberg", "stacked"}
-    assert set(skipped(reward="R", options=False)) == silent | elsewhere | choosing
-    assert set(skipped(reward="R", temperature=0.0)) == silent | elsewhere | {"self-consistency"}
-    assert "samples would be one" in skipped(temperature=0.0)["self-consistency"]
+    always = {"route-likelihood", "game"}  # no likelihoods
+    always |= {"nearest", "route-neighbours"}  # no model in this process, which could embed
+    always.add("reward")
+    fitted = {"weighted", "confidence", "nearest", "cascade", "route-neighbours", "route-likelihood"}
+    fitted |= {"stackelberg", "coalition", "stacked", "trust"}
+    assert set(skipped()) == always
+    assert set(skipped(task="")) == always | fitted
+    assert set(skipped(options=False)) == always | {"cascade", "stackelberg", "stacked"}
+    assert skipped("majority", "reward:R", "fuse:b", "consensus:2") == {}
     with pytest.raises(UserError, match="strategy nearest: embeddings need a model in this process"):
-        skipped(skip=False, temperature=0.0)
+        skipped(skip=False)
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("name", "values"),
     [
-        ({"rounds": 0}, "rounds 0: out of range; give at least 1"),
-        ({"temperature": 100.0}, "temperature 100: out of range; give at least 0 and less than 100"),
-        ({"passed": "loud"}, "passed loud: unknown; use supported or different"),
-        ({"quorum": 1}, "quorum 1: of 2 members, give more than half and at most all"),
+        ("nearest", (15,)),
+        ("nearest:4", (4,)),
+        ("self-consistency:samples=2:temperature=1", (2, 1.0)),
+        ("refine:pass=different:rounds=2", (2, "different", 256)),
+        ("refine:2:budget=9", (2, "supported", 9)),
+        ("reward:http://host:1/v1", ("http://host:1/v1",)),
+        ("borda", ("borda",)),
     ],
 )
-def test_settings_of_a_python_call_are_checked_as_those_of_the_command_line(
-    settings: dict[str, Any], said: str
-) -> None:
-    check_settings(CouncilConfig(("a", "b"), settings=StrategySettings(quorum=2)))
+def test_settings_are_read_from_the_name(name: str, values: tuple[object, ...]) -> None:
+    strategy = load_strategy(name)
+    assert (strategy.name, strategy.values) == (name, values)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("refine:0", "strategy refine:0: rounds out of range; give at least 1"),
+        ("self-consistency:temperature=0", "temperature out of range; give more than 0 and less than 100"),
+        ("refine:pass=loud", "pass unknown; use supported or different"),
+        ("nearest:few", "neighbours is a number, not few; 15 is the default"),
+        ("nearest:4:rounds=3", "has no setting rounds; write nearest:neighbours=15"),
+        ("majority:4", "has no setting 4; write majority"),
+        ("consensus:1", "of 2 members, give more than half and at most all"),
+        ("fuse:c", "is no member; name one of: a, b"),
+    ],
+)
+def test_wrong_settings_are_user_errors(name: str, said: str) -> None:
     with pytest.raises(UserError) as found:
-        check_settings(CouncilConfig(("a", "b"), settings=StrategySettings(**settings)))
+        skipped(name, skip=False)
     assert said in str(found.value)

@@ -30,7 +30,8 @@ def given(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> list[str
 
 def test_all_negotiations_by_one_command(given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
-    words = ["--strategy", "all", "--rounds", 1, "--agents", 2, "--scoring", "likelihood", "--out", out]
+    names = ",".join([*(set(NEGOTIATIONS) - {"societies"}), "societies:2:rounds=1"])
+    words = ["--strategy", names, "--scoring", "likelihood", "--out", out]
     code, text, err = swarm_llm(capsys, "negotiate", *given, *words)
     assert (code, err) == (0, ""), err
     result = json.loads((out / "result.json").read_text())
@@ -52,15 +53,11 @@ def test_all_negotiations_by_one_command(given: list[str], tmp_path: Path, capsy
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--pass", "loud"], "--pass loud: unknown; use supported or different"),
-        (
-            ["--strategy", "consensus", "--out", "unwritten", "--quorum", "1"],
-            "--quorum 1: of 2 members, give more than half",
-        ),
+        (["--strategy", "refine:pass=loud"], "--strategy refine:pass=loud: pass unknown; use supported or different"),
+        (["--strategy", "consensus:1", "--out", "unwritten"], "--strategy consensus:1: of 2 members, give more"),
         (["--strategy", "societys"], "did you mean societies?"),
         (["--strategy", "society:xx:d"], "write society:TRAITS:PATTERNS"),
         (["--strategy", "majority"], "--strategy majority: unknown"),
-        (["--rounds", "0"], "--rounds"),
     ],
 )
 def test_wrong_input_is_one_line(

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from member_helpers import ANSWER, CONTEXT, REPLY, TEXT, Scripted, context_of, quiz
 
-from pyswarmopt_groups.config import StrategySettings
-from pyswarmopt_groups.context import GroupContext
+from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.members.protocol import GREEDY, Answer, MemberDown, Sampling, Texts
-from pyswarmopt_groups.negotiation import coalition, consensus_game, matrix_games, protocol, refinement
+from pyswarmopt_groups.negotiation import coalition, consensus_game, paxos, refinement, stackelberg
 from pyswarmopt_groups.negotiation.consensus_game import equilibrium_ranking
+from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_llm.tasks import Item, Task
 
 
@@ -24,9 +24,15 @@ def words(text: str) -> int:
     return len(text.split())
 
 
-def context(members: Sequence[Scripted], right: str = "AB", **settings: object) -> GroupContext:
+def context(members: Sequence[Scripted], right: str = "AB") -> GroupContext:
     items = quiz(right, 1, 3)
-    return GroupContext(members, Task("quiz", items[:1], items[1:]), "letter", StrategySettings(**settings))  # type: ignore[arg-type]
+    return GroupContext(members, Task("quiz", items[:1], items[1:]), "letter")
+
+
+def verdict_of(members: Sequence[Scripted], strategy: str) -> Verdict:
+    """The verdict on a single question with three options."""
+    (verdict,) = load_strategy(strategy).fit(context(members))(quiz("B", 0, 3))
+    return verdict
 
 
 def stubborn(name: str, letter: str) -> Scripted:
@@ -49,8 +55,7 @@ def sheep(name: str, first: str) -> Scripted:
 
 def test_it_ends_as_soon_as_all_agree() -> None:
     group = [stubborn("ann", "B"), sheep("bob", "A"), sheep("cid", "A")]
-    found = refinement.refine(context(group, rounds=5, passed="supported"))
-    (verdict,) = found(quiz("B", 0, 3))
+    verdict = verdict_of(group, "refine:5")
     # Round 1: bob hears ann's B and cid's A, cid ann's B and bob's A; of equally supported ones ann's comes first.
     assert verdict.notes["rounds"][0] == ["B", "A", "A"] and refinement.agreed(verdict.notes["rounds"][-1])
     rounds = len(verdict.notes["rounds"])
@@ -60,26 +65,26 @@ def test_it_ends_as_soon_as_all_agree() -> None:
 
 def test_nobody_is_asked_again_where_all_agree_at_once() -> None:
     group = [stubborn("ann", "C"), stubborn("bob", "C")]
-    (verdict,) = refinement.refine(context(group))(quiz("B", 0, 3))
+    verdict = verdict_of(group, "refine")
     assert verdict.answer == "C" and verdict.tokens == 2 * TEXT and verdict.agreement == 1.0
 
 
 def test_it_gives_up_after_its_rounds_and_the_majority_decides() -> None:
     group = [stubborn("ann", "A"), stubborn("bob", "B"), stubborn("cid", "B")]
-    (verdict,) = refinement.refine(context(group, rounds=2))(quiz("B", 0, 3))
+    verdict = verdict_of(group, "refine:2")
     assert verdict.answer == "B" and len(verdict.notes["rounds"]) == 3 and verdict.tokens == 9 * TEXT
 
 
 def test_all_speak_at_once() -> None:
     """Two members who each take over what the other said swap for ever; in turn they would agree."""
     group = [sheep("ann", "A"), sheep("bob", "B")]
-    (verdict,) = refinement.refine(context(group, rounds=3))(quiz("B", 0, 3))
+    verdict = verdict_of(group, "refine:3")
     assert verdict.notes["rounds"] == [["A", "B"], ["B", "A"], ["A", "B"], ["B", "A"]] and verdict.tied
 
 
 def test_a_budget_of_nothing_passes_nothing_on() -> None:
     group = [stubborn("ann", "A"), sheep("bob", "B")]
-    (verdict,) = refinement.refine(context(group, rounds=2, budget=0))(quiz("B", 0, 3))
+    verdict = verdict_of(group, "refine:rounds=2:budget=0")
     assert verdict.notes["rounds"][-1] == ["A", "B"] and "Check your answer" in group[1].prompts[-1]
 
 
@@ -148,21 +153,21 @@ def yes_man(name: str, letter: str) -> Scripted:
 
 def test_a_quorum_accepts_the_first_leaders_answer() -> None:
     group = [yes_man("ann", "A"), yes_man("bob", "B"), stubborn("cid", "C")]
-    (verdict,) = protocol.consensus(context(group))(quiz("B", 0, 3))
+    verdict = verdict_of(group, "consensus")
     assert verdict.answer == "A" and verdict.notes["leader"] == "ann" and verdict.notes["rounds"] == 1
     assert verdict.tokens == 3 * ANSWER + 2 * TEXT  # bob and cid are asked for their approval
 
 
 def test_nothing_is_decided_that_no_quorum_approves_of() -> None:
     group = [stubborn("ann", "A"), stubborn("bob", "B"), stubborn("cid", "C")]
-    (verdict,) = protocol.consensus(context(group))(quiz("B", 0, 3))
+    verdict = verdict_of(group, "consensus")
     assert verdict.answer is None and verdict.agreement == 0.0
 
 
 def test_options_in_the_upper_half_are_approved_of_without_asking() -> None:
     p = {"ann": [[0.5, 0.4, 0.1]] * 2, "bob": [[0.4, 0.5, 0.1]] * 2, "cid": [[0.1, 0.2, 0.7]] * 2}
     asked = context_of(p, "AB", dev=1)
-    (verdict,) = protocol.consensus(asked)(asked.task.test)  # type: ignore[union-attr]
+    (verdict,) = paxos.consensus(asked, 0)(asked.task.test)  # type: ignore[union-attr]
     # ann proposes A: bob ranks it second of three (one better, less than 1.5), cid third. Two of three approve.
     assert verdict.answer == "A" and verdict.tokens == 3 * ANSWER
 
@@ -182,7 +187,7 @@ def test_safety_and_liveness_under_faults(letters: list[str], lasts: list[int], 
         else (yes_man if open_minded[k] else stubborn)(f"m{k}", letters[k])
         for k in range(n)
     ]
-    (verdict,) = protocol.consensus(context(group))(quiz("B", 0, 3))
+    verdict = verdict_of(group, "consensus")
     assert verdict.answer is None or verdict.answer in letters
     standing = [k for k in range(n) if k not in down]
     if len(standing) > n / 2 and all(open_minded[k] for k in standing):
@@ -195,38 +200,39 @@ def test_safety_and_liveness_under_faults(letters: list[str], lasts: list[int], 
 
 def test_with_half_of_the_members_down_nothing_is_decided() -> None:
     group = [Failing("ann", "A", 0), Failing("bob", "A", 0), yes_man("cid", "A"), yes_man("dot", "A")]
-    (verdict,) = protocol.consensus(context(group))(quiz("B", 0, 3))
+    verdict = verdict_of(group, "consensus")
     assert verdict.answer is None and verdict.notes["failed"] == ["ann", "bob"] and verdict.tokens == 2 * ANSWER
 
 
 # Games
 
 
-def signals(likes: dict[str, float], judges: dict[str, float]) -> Callable[[str | None, str], float]:
-    """log-likelihoods of a player: how much likelier it says a colour when asked for a correct answer, and so on."""
+# P(colour | signal) and P(signal | colour), each times a number of its own: rows correct, incorrect. Normalised over
+# the other axis, in one table or in both, they elect red.
+LIKES = {"red": (0.9, 0.4), "blue": (0.15, 0.9), "green": (0.2, 0.3)}
+JUDGES = {"red": (0.3, 0.35), "blue": (0.2, 0.3), "green": (0.7, 0.25)}
+
+
+def player(name: str, row: list[float]) -> Scripted:
+    """Proposes and judges as the tables say."""
 
     def logprob(user: str | None, text: str) -> float:
         assert user is not None
-        if "Give a correct" in user:
-            return math.log(likes[text]) - 7.0  # whatever all candidates share does not matter
-        if "Give an incorrect" in user:
-            return math.log(1 - likes[text]) - 7.0
+        if "Proposed answer: " not in user:
+            return math.log(LIKES[text]["an incorrect" in user]) - 7.0  # a part that all share does not matter
         colour = re.findall(r"Proposed answer: (.*)", user)[0]
-        return math.log(judges[colour] if text == "correct" else 1 - judges[colour])
+        return math.log(JUDGES[colour][text == "incorrect"])
 
-    return logprob
+    return Scripted(name, [row] * 2, logprobs=logprob)
 
 
 def test_the_consensus_game_is_played_with_normalised_policies() -> None:
-    likes, judges = {"red": 0.5, "blue": 0.45, "green": 0.1}, {"red": 0.2, "blue": 0.9, "green": 0.3}
-    ann = Scripted("ann", [[0.8, 0.1, 0.1]] * 2, logprobs=signals(likes, judges))
-    bob = Scripted("bob", [[0.1, 0.1, 0.8]] * 2, logprobs=signals(likes, judges))
+    ann, bob = player("ann", [0.8, 0.1, 0.1]), player("bob", [0.1, 0.1, 0.8])
     asked = context([ann, bob], "AB")
     (verdict,) = consensus_game.consensus_game(asked)(asked.task.test)  # type: ignore[union-attr]
-    g = np.array([list(likes.values()), [1 - p for p in likes.values()]])
-    d = np.array([list(judges.values()), [1 - p for p in judges.values()]])
-    wanted = equilibrium_ranking(list("ABC"), g / g.sum(0), d / d.sum(1, keepdims=True))
-    assert verdict.answer == wanted.answer == "B"
+    g, d = (np.array(list(table.values())).T for table in (LIKES, JUDGES))
+    expected = equilibrium_ranking(list("ABC"), g / g.sum(0), d / d.sum(1, keepdims=True))
+    assert verdict.answer == expected.answer == "C"
     assert verdict.tokens == 2 * ANSWER + (2 + 3) * CONTEXT + 12 * REPLY
     assert len(ann.asked) == len(bob.asked) == 6 and "Give a" in ann.asked[0][0]  # type: ignore[operator]
     assert "correct or incorrect" in bob.asked[0][0]  # type: ignore[operator]
@@ -245,31 +251,28 @@ BELIEFS = st.lists(st.floats(0.01, 1), min_size=2, max_size=4)
 @given(BELIEFS, BELIEFS)
 @settings(deadline=None, max_examples=40)
 def test_the_leader_prevails_where_the_follower_believes_half_as_much(mine: list[float], theirs: list[float]) -> None:
-    """Against all pure announcements and a grid of lotteries over two of them."""
     k = min(len(mine), len(theirs))
     leader, follower = np.array(mine[:k]) / sum(mine[:k]), np.array(theirs[:k]) / sum(theirs[:k])
-    found = matrix_games.bargain(leader, follower)
-    best = -1.0
-    for a in range(k):
-        for b in range(k):
-            for share in np.linspace(0, 1, 9):
-                x = np.zeros(k)
-                x[a] += share
-                x[b] += 1 - share
-                gain = follower * (0.5 + 0.5 * x)
-                for j in range(k):
-                    if gain[j] >= gain.max() - 1e-12:
-                        best = max(best, float(leader[j] * (0.5 + 0.5 * x[j])))
-    assert found.leader_value >= best - 1e-6
-    top = int(np.argmax(leader))
-    if follower[top] > 0.5 * follower.max() + 1e-6 and np.sum(leader > leader.max() - 1e-6) == 1:
-        assert found.response == top and found.leader_value == pytest.approx(leader.max())
+    plan = stackelberg.bargain(leader, follower)
+    top, best = int(np.argmax(leader)), int(np.argmax(follower))
+    assert plan.leader_value >= leader[best] - 1e-6  # it may always announce what the follower delivers anyway
+    if np.sum(leader > leader.max() - 1e-6) > 1 or abs(follower[top] - follower[best] / 2) < 1e-6:
+        return
+    assert (plan.response == top) == (follower[top] > follower[best] / 2)
+    if plan.response == top:
+        assert plan.leader_value == pytest.approx(leader[top])
+
+
+def test_half_of_the_followers_belief_is_enough() -> None:
+    """It believes 35 / 65 and 32 / 68 as much in what the leader announces as in its own best."""
+    responses = [stackelberg.bargain([0.6, 0.4], [p, 1 - p]).response for p in (0.35, 0.32)]
+    assert responses == [0, 1]
 
 
 def test_leader_and_follower_among_members() -> None:
     p = {"ann": [[0.7, 0.2, 0.1]] * 6, "bob": [[0.1, 0.8, 0.1]] * 6, "cid": [[0.4, 0.5, 0.1]] * 6}
     asked = context_of(p, "AABBAB", dev=5)
-    (verdict,) = matrix_games.leader_and_follower(asked)(asked.task.test)  # type: ignore[union-attr]
+    (verdict,) = stackelberg.leader_and_follower(asked)(asked.task.test)  # type: ignore[union-attr]
     q = asked.probabilities(asked.collect(asked.task.test))[:, 0]  # type: ignore[union-attr]
     leader, others = asked.order[0], [k for k in range(3) if k != asked.order[0]]
     mean = q[others].mean(axis=0)
@@ -345,27 +348,6 @@ def test_the_last_job_of_the_pipeline_is_given_out_first(useful: set[str], given
     members = [Worker("ann", right), Worker("bob", right)]
     decide = coalition.coalition(GroupContext(members, Task("quiz", items[:3], items[3:]), "letter"))
     jobs = {job: "ann" for job in ("answer", "slots", "plan")} | {given: "bob"}
-    assert decide(items[3:])[0].notes["jobs"] == jobs
-
-
-def test_jobs_are_given_out_one_after_the_other() -> None:
-    """Ann is right for two thirds of the questions by herself; with bob to answer, for all."""
-
-    def write(name: str) -> Callable[[str], str]:
-        def speak(prompt: str) -> str:
-            number = int(re.findall(r"Question (\d)", prompt)[0])
-            if "Answer the question" not in prompt:
-                return f"plan of {name}"
-            return "The answer is B." if (name == "bob" and "plan of ann" in prompt) or number else "The answer is A."
-
-        return speak
-
-    members = [
-        Scripted("ann", answers=list("ABBB"), writes=write("ann")),
-        Scripted("bob", answers=["A"] * 4, writes=write("bob")),
-    ]
-    items = quiz("BBBB", 1, 3)
-    decide = coalition.coalition(GroupContext(members, Task("quiz", items[:3], items[3:]), "letter"))
     (verdict,) = decide(items[3:])
-    assert verdict.notes["jobs"] == {"answer": "bob", "slots": "ann", "plan": "ann"}
-    assert verdict.answer == "B" and verdict.ballots == (None, "B") and verdict.tokens == 3 * TEXT
+    assert verdict.notes["jobs"] == jobs and verdict.answer == "A" and verdict.tokens == 3 * TEXT
+    assert verdict.ballots == ((None, "A") if jobs["answer"] == "bob" else ("A", None))

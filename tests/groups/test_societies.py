@@ -55,7 +55,7 @@ def test_all_societies_of_the_paper() -> None:
     assert len(names) == 4 * 8 and len(set(names)) == 32
     assert {name.split(":")[1] for name in names} == {"ccc", "cce", "cee", "eee"}
     assert {name.split(":")[2] for name in names} == {a + b + c for a in "dr" for b in "dr" for c in "dr"}
-    assert find_names(["societies"], ["societies"], 2, 1) == society_names(2, 1)
+    assert find_names(["societies:2:rounds=1"], ["societies"]) == society_names(2, 1)
 
 
 @pytest.mark.parametrize("name", ["society:", "society:ccx:d", "society:cc", "society:cc:dx", "society::d"])
@@ -93,19 +93,3 @@ def test_the_measures_by_a_literal_reading(cases: list[list[list[str | None]]], 
     for j in range(4):
         sizes = [len(set(rounds[j]) - {None}) for rounds in cases]
         assert found["consensus"][j] == pytest.approx(sum(sizes) / len(sizes))
-
-
-def test_conformity_by_hand() -> None:
-    """The right answer is A; two debates, one reflection."""
-    rounds = [["A", "B", "B"], ["B", "B", "A"], ["A", "B", "C"], ["A", "A", "C"]]
-    verdict = Verdict(None, (), 0.0, 0, notes={"rounds": rounds})
-    found = societies.measures(quiz("A", 0, 3), [verdict], "ccc", "drd")
-    # Debate 1: most said B; the first agent (right before) and the second go on with B. Debate 2: all differed before.
-    assert found["conformity"] == pytest.approx(2 / 6)
-    assert found["conforming"] == {
-        "right to right": 0,
-        "right to wrong": 0.5,
-        "wrong to right": 0,
-        "wrong to wrong": 0.5,
-    }
-    assert found["consensus"] == [2.0, 2.0, 3.0, 2.0]

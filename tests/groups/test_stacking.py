@@ -12,7 +12,7 @@ from member_helpers import context_of
 from scipy.optimize import minimize
 
 from pyswarmopt_groups.registry import load_strategy
-from pyswarmopt_groups.voting.stacking import fit_weights
+from pyswarmopt_groups.voting.learned import fit_weights
 
 
 def test_with_two_options_the_weights_are_those_of_scikit_learn() -> None:

@@ -55,20 +55,15 @@ def experts_of(labels: np.ndarray, right: np.ndarray) -> list[int]:
     overall = right.mean(1)
     chosen = []
     for cluster in range(int(labels.max()) + 1):
-        own = right[:, labels == cluster].sum(1)
-        chosen.append(max(range(len(right)), key=lambda i: (own[i], overall[i], -i)))
+        inside = right[:, labels == cluster].sum(1)
+        chosen.append(max(range(len(right)), key=lambda i: (inside[i], overall[i], -i)))
     return chosen
 
 
 def fit(panel: Panel, dev: Accuracy, seed: int) -> Likelihoods:
     """Cluster dev, give each cluster its expert."""
-    right = np.array(
-        [
-            [answer == item.answer for answer, item in zip(answers, dev.items, strict=True)]
-            for answers in panel.answers(dev)
-        ],
-        dtype=np.float64,
-    )
+    keys = np.array([item.answer for item in dev.items])
+    right = (np.array(panel.answers(dev)) == keys).astype(np.float64)
     clusters = Clusters([item.question for item in dev.items], panel.n, seed)
     chosen = experts_of(clusters.labels, right)
 

@@ -90,11 +90,11 @@ def fit(panel: Panel, dev: Accuracy, seed: int) -> FewShot:
         if len(rest) > budget.items_left:
             continue
         budget.spend(len(rest))
-        found = FewShot(panel.engine, [dev.items[i] for i in chosen], dev)
+        prompted = FewShot(panel.engine, [dev.items[i] for i in chosen], dev)
         part = Accuracy([dev.items[i] for i in rest], dev.scoring, panel.engine.chat, dev.template)
-        value = float(np.mean(part.judge(found.answers(part))))
+        value = float(np.mean(part.judge(prompted.answers(part))))
         if value > most:
-            best, most = found, value
+            best, most = prompted, value
     if best is None:
         raise UserError("few-shot: needs two dev items and a budget that covers them; give more dev items")
     return best

@@ -28,8 +28,9 @@ def fit_sim(panel: Panel, dev: Accuracy, seed: int) -> Likelihoods:
     """PackLLM-sim."""
 
     def weigh(contexts: Sequence[str]) -> Mapping[str, Tensor]:
-        found = panel.token_logprobs(panel.questions(contexts))
-        return {context: similarity_weights(rows) for context, rows in zip(contexts, found, strict=True)}
+        logprobs = panel.token_logprobs(panel.questions(contexts))
+        pairs = zip(contexts, logprobs, strict=True)
+        return {context: similarity_weights(rows) for context, rows in pairs}
 
     return _fused(panel, weigh)
 
@@ -38,8 +39,9 @@ def fit_opt(panel: Panel, dev: Accuracy, seed: int) -> Likelihoods:
     """PackLLM-opt."""
 
     def weigh(contexts: Sequence[str]) -> Mapping[str, Tensor]:
-        found = panel.distributions(panel.questions(contexts))
-        return {context: greedy_weights(*pair) for context, pair in zip(contexts, found, strict=True)}
+        distributions = panel.distributions(panel.questions(contexts))
+        pairs = zip(contexts, distributions, strict=True)
+        return {context: greedy_weights(*along) for context, along in pairs}
 
     return _fused(panel, weigh)
 
@@ -87,10 +89,10 @@ def _fused(panel: Panel, weigh: Weigh) -> Likelihoods:
 
     def loglikelihood(pairs: Pairs) -> list[float]:
         weights = weigh(contexts_of(pairs))
-        found = []
+        values = []
         for (context, _), (logprobs, tokens) in zip(pairs, panel.distributions(pairs), strict=True):
             chosen = fuse(logprobs, weights[context])[torch.arange(len(tokens)), tokens]
-            found.append(float(chosen.sum()))
-        return found
+            values.append(float(chosen.sum()))
+        return values
 
     return Likelihoods(loglikelihood)

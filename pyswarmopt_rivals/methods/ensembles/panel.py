@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,19 +14,11 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.engines.user_turns import as_users_words
+from pyswarmopt_rivals.methods.method import Trial
 
 _FLOATS = 2**27  # held at once while distributions over the vocabulary are fused: half a GiB of float32
 
 Pairs = Sequence[tuple[str, str]]  # (context, continuation)
-
-
-class Budget(Protocol):
-    """The part of a `baselines.method.Trial` that pays for items."""
-
-    @property
-    def items_left(self) -> int: ...
-
-    def spend(self, items: int) -> None: ...
 
 
 class Panel:
@@ -36,12 +27,10 @@ class Panel:
     `responses` is a file that caches the experts' responses as members of a group; None: in memory.
     """
 
-    def __init__(
-        self, engine: TransformersEngine, experts: Mapping[str, Patch], responses: Path | None = None
-    ) -> None:
+    def __init__(self, engine: TransformersEngine, experts: Mapping[str, Patch], responses: Path | None = None) -> None:
         self.engine, self.experts, self.responses = engine, dict(experts), responses
         self._patches = list(experts.values())
-        self._budget: Budget | None = None
+        self._budget: Trial | None = None
         self._answers: dict[Accuracy, list[list[str]]] = {}
         self._options: dict[tuple[Accuracy, int], list[dict[str, float]]] = {}
         self._logprobs: dict[tuple[tuple[str, str], ...], list[Tensor]] = {}
@@ -51,13 +40,13 @@ class Panel:
         """Number of experts."""
         return len(self._patches)
 
-    def with_budget(self, budget: Budget) -> Panel:
+    def with_budget(self, budget: Trial) -> Panel:
         """The same panel with its caches, for an ensemble that pays for the dev items that it evaluates."""
         panel = copy.copy(self)
         panel._budget = budget
         return panel
 
-    def need_budget(self) -> Budget:
+    def need_budget(self) -> Trial:
         """The budget of an ensemble that cannot do without."""
         if self._budget is None:
             raise ValueError("this ensemble pays for the dev items that it evaluates: give the panel a budget")
@@ -80,8 +69,9 @@ class Panel:
         """Per pair, each expert's log-probability of each of its tokens, (n, T)."""
         key = tuple(pairs)
         if key not in self._logprobs:
-            found = [[scores.logprobs.float() for scores in self.engine.score_tokens(pairs)] for _ in self._each()]
-            self._logprobs[key] = [torch.stack(rows) for rows in zip(*found, strict=True)]
+            scored = [self.engine.score_tokens(pairs) for _ in self._each()]
+            by_pair = zip(*scored, strict=True)
+            self._logprobs[key] = [torch.stack([s.logprobs.float() for s in row]) for row in by_pair]
         return self._logprobs[key]
 
     def distributions(self, pairs: Pairs) -> Iterator[tuple[Tensor, Tensor]]:
@@ -96,9 +86,9 @@ class Panel:
             stop, held = start, 0
             while stop < len(pairs) and (stop == start or held + lengths[stop] <= _FLOATS // (self.n * vocabulary)):
                 held, stop = held + lengths[stop], stop + 1
-            found = [self.engine.distributions(pairs[start:stop]) for _ in self._each()]
-            for k in range(stop - start):
-                yield torch.stack([one[k][0] for one in found]), found[0][k][1]
+            scored = [self.engine.distributions(pairs[start:stop]) for _ in self._each()]
+            for rows in zip(*scored, strict=True):
+                yield torch.stack([logprobs for logprobs, _ in rows]), rows[0][1]
             start = stop
 
     def questions(self, contexts: Sequence[str]) -> list[tuple[str, str]]:
@@ -112,7 +102,7 @@ class Panel:
 
 
 class Answerer:
-    """What `Ensemble.fit` returns."""
+    """Answers items; the result of `Ensemble.fit`."""
 
     models: int | None = None  # run on an item; None: all experts
     tokens_per_item: float | None = None  # of the latest answers; None: each of the models reads the item once

@@ -72,7 +72,7 @@ class Generators:
         return CYCLE * cycles + mse_loss(better, winners.mean(0, keepdim=True).expand_as(better))
 
     def improved(self, population: Tensor) -> Tensor:
-        """What lose2win makes of it, (N, n) float64."""
+        """The population as lose2win maps it, (N, n) float64."""
         with torch.no_grad():
             return self.lose2win(population.float()).double()
 
@@ -114,7 +114,7 @@ class Round:
         random = torch.from_numpy(rng.uniform(-1, 1, size=(max(0, population - n - 1), n)))
         first = torch.cat([torch.eye(n, dtype=torch.float64), torch.full((1, n), 1 / n, dtype=torch.float64), random])
         self.history, self.scores = self._judged(first)
-        self.population, self._own = self.history, self.scores
+        self.population, self._current = self.history, self.scores
 
     def iterate(self, generators: Generators) -> None:
         """Train, improve the population, keep the best."""
@@ -123,9 +123,9 @@ class Round:
         generators.train(self.history[order[:winners]], self.history[order[winners:]])
         images, values = self._judged(generators.improved(self.population))
         self.history, self.scores = torch.cat([self.history, images]), torch.cat([self.scores, values])
-        everyone, own = torch.cat([self.population, images]), torch.cat([self._own, values])
-        stay = ranked(own)[: self._size]
-        self.population, self._own = everyone[stay], own[stay]
+        everyone, scores = torch.cat([self.population, images]), torch.cat([self._current, values])
+        stay = ranked(scores)[: self._size]
+        self.population, self._current = everyone[stay], scores[stay]
 
     def shifted(self) -> Tensor:
         """The basis of the next round: the best mixtures of this one; the old basis where they are too few."""
@@ -136,7 +136,7 @@ class Round:
         return torch.stack([self.history[k] @ self.basis for k in ranked(self.scores)[:n]])
 
     def _judged(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Those rows that the budget covers, and their scores."""
+        """The rows that the budget covers, and their scores."""
         values = [self._scored.of(row @ self.basis) for row in rows]
         covered = [k for k, value in enumerate(values) if value is not None]
         return rows[covered], torch.tensor([values[k] for k in covered], dtype=torch.float64)
@@ -165,13 +165,13 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     size, share = population_for(len(experts), trial.left), trial.left // ROUNDS
     while trial.left > 0:
         before = trial.left
-        one = Round(basis, scored, size, rng)
+        search = Round(basis, scored, size, rng)
         generators = Generators(len(experts), int(rng.integers(2**31)))
         for _ in range(ITERATIONS):
-            one.iterate(generators)
+            search.iterate(generators)
             if trial.left < 1 or before - trial.left >= share:
                 break
         if trial.left == before:  # all of it was known
             break
-        basis = one.shifted()
+        basis = search.shifted()
     return Merged(space.realise(scored.best))

@@ -121,8 +121,8 @@ class Evolution:
     def generation(self) -> None:
         """One round of all four operations, as far as the budget goes."""
         self._succeed()
-        known = list(self.population)
-        self._add([*self._children(known), *self._mutants(known)])
+        parents = list(self.population)
+        self._add([*self._children(parents), *self._mutants(parents)])
         self._select()
 
     def _score(self, x: Tensor) -> float | None:
@@ -139,18 +139,18 @@ class Evolution:
         vertices = self._space.vertices()
         pairs = list(combinations(range(len(vertices)), 2)) or [(0, 0)]
         order = self._rng.permutation(len(pairs))
-        found = []
+        mixtures = []
         for k in range(POPULATION):
             a, b = pairs[order[k % len(pairs)]]
             shares = self._rng.random(2)
-            one, other = (shares / shares.sum()).tolist()
-            found.append(one * vertices[a] + other * vertices[b])
-        return found
+            first, second = (shares / shares.sum()).tolist()
+            mixtures.append(first * vertices[a] + second * vertices[b])
+        return mixtures
 
     def _add(self, newcomers: Sequence[Tensor]) -> None:
         """Score newcomers; the first velocity of each leads to a random individual."""
         scored = [(x, value) for x in newcomers if (value := self._score(x)) is not None]
-        everyone = [*(one.x for one in self.population), *(x for x, _ in scored)]
+        everyone = [*(member.x for member in self.population), *(x for x, _ in scored)]
         for x, value in scored:
             towards = everyone[int(self._rng.integers(len(everyone)))]
             self.population.append(Individual(x, towards - x, value, x, value))
@@ -159,40 +159,42 @@ class Evolution:
         """Move everybody; those whom the budget does not cover stay put."""
         best, worst = self.best[0], self.worst[0]
         inertia, cognitive, social, repel = self._pulls
-        for k, one in enumerate(self.population):
-            v = inertia * one.v + cognitive * (one.p - one.x) + social * (best - one.x) - repel * (worst - one.x)
-            x = one.x + self._step * v
+        for k, i in enumerate(self.population):
+            v = inertia * i.v + cognitive * (i.p - i.x) + social * (best - i.x) - repel * (worst - i.x)
+            x = i.x + self._step * v
             value = self._score(x)
             if value is not None:
-                self.population[k] = one.moved(x, v, value)
+                self.population[k] = i.moved(x, v, value)
         self._step *= DECAY
 
     def _children(self, parents: Sequence[Individual]) -> list[Tensor]:
-        found = []
-        fitness = [one.fitness for one in parents]
+        children = []
+        fitness = [parent.fitness for parent in parents]
         for _ in range(len(parents) // 2):
             if self._rng.random() <= CROSSOVER:
                 a, b = draw(fitness, 2, self._rng)
                 total = fitness[a] + fitness[b]
                 share = fitness[a] / total if total > 0 and min(fitness[a], fitness[b]) >= 0 else 0.5
-                found.append(share * parents[a].x + (1 - share) * parents[b].x)
-        return found
+                children.append(share * parents[a].x + (1 - share) * parents[b].x)
+        return children
 
     def _mutants(self, individuals: Sequence[Individual]) -> list[Tensor]:
-        found = []
-        for one in individuals:
+        mutants = []
+        for individual in individuals:
             if self._rng.random() <= MUTATION:
-                touched = self._rng.random(len(one.x)) < GENES
-                found.append(one.x + torch.from_numpy(NOISE * touched * self._rng.standard_normal(len(one.x))))
-        return found
+                genes = len(individual.x)
+                touched = self._rng.random(genes) < GENES
+                noise = NOISE * touched * self._rng.standard_normal(genes)
+                mutants.append(individual.x + torch.from_numpy(noise))
+        return mutants
 
     def _select(self) -> None:
         if len(self.population) <= POPULATION:
             return
-        ranked = sorted(self.population, key=lambda one: -one.fitness)
+        ranked = sorted(self.population, key=lambda individual: -individual.fitness)
         elite = round(ELITE * len(ranked))
         rest = ranked[elite:]
-        chosen = draw([one.fitness for one in rest], POPULATION - elite, self._rng)
+        chosen = draw([individual.fitness for individual in rest], POPULATION - elite, self._rng)
         self.population = [*ranked[:elite], *(rest[i] for i in chosen)]
 
 

@@ -86,8 +86,8 @@ def fit(right: Floats, dimensions: int) -> ItemModel:
         slopes = (slope @ a + t, slope.T @ t + a, -slope.sum(0) + b - usual)
         return float(value.sum() + prior / 2), np.concatenate([part.ravel() for part in slopes])
 
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000})
-    abilities, discriminations, difficulties = parts(found.x)
+    fitted = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000})
+    abilities, discriminations, difficulties = parts(fitted.x)
     return ItemModel(discriminations, difficulties, abilities)
 
 

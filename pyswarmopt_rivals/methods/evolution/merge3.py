@@ -14,6 +14,10 @@ estimator of the authors' released library (`item_response`: gmp-IRT).
 
 A candidate is dW = sum w_i dW_i with w in [0, 1]^n: task arithmetic, which is exact on LoRA experts and needs no SVD
 (the released scripts: SLERP for two models, TIES with DARE for more). The first population contains the experts.
+
+Simulated binary crossover is that of Deb & Agrawal 1995 (Complex Systems 9), polynomial mutation that of Deb & Goyal
+1996 (Computer Science and Informatics 26), with the usual indices 15 and 20 and rates (Deb et al. 2002, NSGA-II). Each
+coordinate is crossed with probability 1/2; what leaves the box is clipped to it.
 """
 
 from __future__ import annotations
@@ -27,7 +31,6 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 from pyswarmopt_llm.spaces import build_space
-from pyswarmopt_rivals.methods.evolution.genetic import offspring
 from pyswarmopt_rivals.methods.evolution.item_response import Floats, ItemModel, anchors, fit
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
@@ -36,6 +39,8 @@ CALIBRATION = 0.5
 SUBSET, FEWEST = 0.1, 10
 DIMENSIONS = 5
 FINALISTS = 5
+CROSSOVER, CROSSOVER_INDEX = 0.9, 15.0
+MUTATION_INDEX = 20.0
 
 
 class Candidates:
@@ -88,47 +93,85 @@ class Candidates:
 def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     """Calibrate, evolve until the budget is spent but for the finalists, let these answer all items."""
     trial, rng = settings.need_trial(), np.random.default_rng(settings.seed)
-    known = Candidates(build_space(settings.space, experts), settings)
+    pool = Candidates(build_space(settings.space, experts), settings)
     n, whole = len(experts), trial.left
     random = rng.random((max(n, POPULATION - n), n))
     population = np.concatenate([np.eye(n), random])
     in_full = min(max(n, int(CALIBRATION * whole)), len(population), whole)
     for weights in population[:in_full]:
-        known.answer_all(weights)
+        pool.answer_all(weights)
     finalists = min(FINALISTS, trial.left // 2)
     if finalists and in_full >= n:
-        _evolve(known, population, n, settings, rng, finalists)
-        for weights in known.promising()[: trial.left]:
-            known.answer_all(weights)
-    return Merged(known.best())
+        _evolve(pool, population, n, settings, rng, finalists)
+        for weights in pool.promising()[: trial.left]:
+            pool.answer_all(weights)
+    return Merged(pool.best())
 
 
 def _evolve(
-    known: Candidates, population: Floats, experts: int, settings: Settings, rng: np.random.Generator, finalists: int
+    pool: Candidates, population: Floats, experts: int, settings: Settings, rng: np.random.Generator, finalists: int
 ) -> None:
     """The genetic algorithm on estimates, as long as the budget pays for the finalists, too."""
     trial = settings.need_trial()
-    answers = np.stack(list(known.answers.values()))
+    answers = np.stack(list(pool.answers.values()))
     items = answers.shape[1]
     model = fit(answers, DIMENSIONS)
     seen, shares = anchors(model, max(FEWEST, round(SUBSET * items)), settings.seed)
 
     def estimated(candidates: Floats) -> Floats:
-        """Those that the budget covers."""
+        """The candidates that the budget covers."""
         covered = []
         for weights in candidates:
             if trial.items_left - len(seen) < finalists * items:
                 break
-            known.estimate(weights, model, seen, shares, experts)
+            pool.estimate(weights, model, seen, shares, experts)
             covered.append(weights)
         return candidates[: len(covered)]
 
     population = estimated(population)
     while len(population) and trial.items_left - len(seen) >= finalists * items:
         before = trial.spent
-        children = estimated(offspring(population, [known.value(x) for x in population], rng))
+        children = estimated(offspring(population, [pool.value(x) for x in population], rng))
         everyone = np.concatenate([population, children])
-        order = np.argsort([-known.value(x) for x in everyone], kind="stable")
+        order = np.argsort([-pool.value(x) for x in everyone], kind="stable")
         population = everyone[order[: len(population)]]
         if trial.spent == before:  # nothing new is found
             break
+
+
+# The genetic algorithm's operators, on the unit box
+
+
+def tournament(values: Sequence[float], rng: np.random.Generator) -> int:
+    """The better of two random places, the first one drawn on a tie."""
+    first, second = (int(i) for i in rng.integers(len(values), size=2))
+    return second if values[second] > values[first] else first
+
+
+def crossed(x: Floats, y: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Two children, each (n,), with the parents' mean in every coordinate as long as they are inside the box."""
+    if rng.random() > CROSSOVER:
+        return x.copy(), y.copy()
+    u = rng.random(len(x))
+    power = 1 / (CROSSOVER_INDEX + 1)
+    spread = np.where(u <= 0.5, (2 * u) ** power, (1 / (2 * (1 - u))) ** power)
+    spread = np.where(rng.random(len(x)) < 0.5, spread, 1.0)
+    middle, half = (x + y) / 2, spread * (x - y) / 2
+    return np.clip(middle + half, 0, 1), np.clip(middle - half, 0, 1)
+
+
+def mutated(x: Floats, rng: np.random.Generator) -> Floats:
+    """A neighbour, (n,): on average one coordinate changes, mostly a little."""
+    u = rng.random(len(x))
+    power = 1 / (MUTATION_INDEX + 1)
+    change = np.where(u < 0.5, (2 * u) ** power - 1, 1 - (2 * (1 - u)) ** power)
+    return np.clip(x + np.where(rng.random(len(x)) < 1 / len(x), change, 0.0), 0, 1)
+
+
+def offspring(parents: Floats, values: Sequence[float], rng: np.random.Generator) -> Floats:
+    """As many children as parents, (N, n), of tournament winners, crossed and mutated."""
+    children: list[Floats] = []
+    while len(children) < len(parents):
+        pair = (parents[tournament(values, rng)], parents[tournament(values, rng)])
+        children += [mutated(child, rng) for child in crossed(*pair, rng)]
+    return np.stack(children[: len(parents)])

@@ -1,4 +1,4 @@
-"""Sparsify and sum: seven published rules as one class with two parameters.
+"""Sparsify and sum: seven published rules as one class with two parameters; and KnOTS, TIES in a common basis.
 
 A rule is a sparsifier, which says what remains of each expert's change tau_i, and a consensus, which makes one change
 of all. The matrices are those of one module, dW in ``delta`` space, A and B each in ``factor`` space.
@@ -7,6 +7,11 @@ Default weights and densities (in the table of `pyswarmopt_rivals.methods`): 0.4
 for TIES, as Yadav et al. use without validation data; DARE's drop rate p = 1 - density is chosen on validation data
 between .1 and .9 in the paper, here the middle; breadcrumbs' weight .2 and density 15% are the values from which the
 authors' released code searches.
+
+KnOTS, Stoica et al. 2024, arXiv 2410.19735: [dW_1 | ... | dW_n] = U Sigma [V_1 | ... | V_n]^T gives all experts the
+same output basis U; the aligned parts Sigma V_i^T are merged and put back, dW = U merge(Sigma V_i^T). The merge is TIES
+(KnOTS-TIES), with Sigma on V as in the authors' released configurations; the density of those for language models, 1,
+and lambda 1 are the defaults. The result has at most the sum of the experts' ranks, so it is exact.
 """
 
 from __future__ import annotations
@@ -17,8 +22,9 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from pyswarmopt_llm.models.adapters.adapter import Adapter
-from pyswarmopt_rivals.methods.changes import Rule, combine, mix
+from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.models.adapters.adapter import Adapter, Factors
+from pyswarmopt_rivals.methods.changes import Rule, by_module, combine, mix
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
 Sparsifier = Callable[[Tensor, float, Generator], Tensor]
@@ -155,3 +161,42 @@ DARE_LINEAR = SparsifyAndSum(drop_and_rescale, weighted_sum)
 TIES = SparsifyAndSum(keep_largest, elect_and_merge)
 DARE_TIES = SparsifyAndSum(drop_and_rescale, elect_and_merge)
 DELLA = SparsifyAndSum(magprune, elect_and_merge)
+
+
+# KnOTS
+
+
+def align(parts: Sequence[Factors | None]) -> tuple[Tensor, Tensor]:
+    """The common basis of one module, and each expert in it.
+
+    Returns:
+        U, (out, k) float32 with orthonormal columns, and the stack of Sigma V_i^T, (n, k, in) float32; U times the
+        i-th is dW_i. k is the numerical rank of all changes together.
+    """
+    present = [part for part in parts if part is not None]
+    basis, inner = torch.linalg.qr(torch.cat([part.b * part.scale for part in present], dim=1))
+    zeros = torch.zeros(len(inner), present[0].a.shape[1])
+    cores, column = [], 0
+    for part in parts:
+        if part is None:
+            cores.append(zeros)
+            continue
+        cores.append(inner[:, column : column + len(part.a)] @ part.a)
+        column += len(part.a)
+    # U of the wide matrix is basis times the U of these few rows: the basis is orthonormal.
+    left, values, right = torch.linalg.svd(torch.cat(cores, dim=1), full_matrices=False)
+    floor = torch.finfo(values.dtype).eps * max(basis.shape[0], right.shape[1]) * values[0]
+    k = max(1, int((values > floor).sum()))
+    aligned = (values[:k, None] * right[:k]).view(k, len(parts), -1).transpose(0, 1)
+    return basis @ left[:, :k], aligned
+
+
+def knots(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """KnOTS-TIES of each module."""
+    changes = {f"{module}.weight": _aligned_ties(parts, settings) for module, parts in by_module(experts)}
+    return Merged(Patch(low_rank=changes))
+
+
+def _aligned_ties(parts: Sequence[Factors | None], settings: Settings) -> LowRank:
+    basis, aligned = align(parts)
+    return LowRank(b=basis, a=TIES.merge(aligned, settings.weights.to(torch.float32), settings.density))

@@ -26,7 +26,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 from pyswarmopt_rivals.methods.changes import SideBySide, by_module
 from pyswarmopt_rivals.methods.method import Merged, Settings
-from pyswarmopt_rivals.methods.rules.slerp import arc_weights
+from pyswarmopt_rivals.methods.rules.angles import arc_weights
 
 
 def shares(solved: np.ndarray) -> np.ndarray:
@@ -65,18 +65,18 @@ class _Modules:
         pairs = zip(weights, self._parts.items(), strict=True)
         return Patch(low_rank={name: part.weighted(row) for row, (name, part) in pairs})
 
-    def child(self, one: Tensor, other: Tensor, t: float, split: int) -> Tensor:
+    def child(self, a: Tensor, b: Tensor, t: float, split: int) -> Tensor:
         """The weights of two models' child, (modules, n), with `split` modules before the split point."""
 
         def product(x: Tensor, y: Tensor) -> float:
             return float(torch.einsum("mi,mij,mj->", x, self.grams, y))
 
-        norms = (product(one, one) * product(other, other)) ** 0.5
-        cosine = product(one, other) / norms if norms > 0 else 1.0
+        norms = (product(a, a) * product(b, b)) ** 0.5
+        cosine = product(a, b) / norms if norms > 0 else 1.0
         mixed = []
         for part, at in ((slice(None, split), t), (slice(split, None), 1 - t)):
             stay, go = arc_weights(cosine, at)
-            mixed.append(stay * one[part] + go * other[part])
+            mixed.append(stay * a[part] + go * b[part])
         return torch.cat(mixed)
 
 

@@ -79,7 +79,10 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     """One pass of each expert over its prompts, then a linear solve for each module."""
     trial = settings.need_trial()
     parts = dict(by_module(experts))
-    found = over_prompts(trial, experts, 1, lambda expert, prompts: input_grams(trial, expert, list(parts), prompts))
-    return Merged(
-        Patch(low_rank={f"{m}.weight": merge_module(part, [grams[m] for grams in found]) for m, part in parts.items()})
-    )
+    modules = list(parts)
+    grams = over_prompts(trial, experts, 1, lambda expert, prompts: input_grams(trial, expert, modules, prompts))
+    changes = {}
+    for module, part in parts.items():
+        of_module = [of_expert[module] for of_expert in grams]
+        changes[f"{module}.weight"] = merge_module(part, of_module)
+    return Merged(Patch(low_rank=changes))

@@ -44,11 +44,11 @@ def information(
     """Module -> mean over prompts of the squared gradient, (out, in) float32 on the CPU. Leaves the expert loaded."""
     trial.load(as_patch(expert))
     model: Any = trial.model
-    own = {f"{module}.weight": model.get_submodule(module).weight for module in modules}
-    squares = {name: torch.zeros(value.shape) for name, value in own.items()}
+    weights = {f"{module}.weight": model.get_submodule(module).weight for module in modules}
+    squares = {name: torch.zeros(value.shape) for name, value in weights.items()}
     with torch.enable_grad():
         # Inference tensors cannot carry gradients: copies can.
-        leaves = {name: value.detach().clone().requires_grad_() for name, value in own.items()}
+        leaves = {name: value.detach().clone().requires_grad_() for name, value in weights.items()}
         for batch in token_batches(trial.tokenizer, prompts, model.device, size=1):
             logprobs = answer_logits(model, batch, leaves).log_softmax(-1)[0]
             drawn = int(torch.multinomial(logprobs.detach().cpu().exp(), 1, generator=generator))
@@ -62,14 +62,11 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     """One forward and backward pass of each expert over each of its prompts."""
     trial, generator = settings.need_trial(), settings.generator()
     parts = dict(by_module(experts))
-    found = over_prompts(
+    fisher = over_prompts(
         trial, experts, PASSES, lambda expert, prompts: information(trial, expert, list(parts), prompts, generator)
     )
-    return Merged(
-        Patch(
-            full_rank={
-                f"{module}.weight": weighted_by(torch.stack([one[module] for one in found]), dense_changes(part))
-                for module, part in parts.items()
-            }
-        )
-    )
+    changes = {}
+    for module, part in parts.items():
+        of_module = torch.stack([of_expert[module] for of_expert in fisher])
+        changes[f"{module}.weight"] = weighted_by(of_module, dense_changes(part))
+    return Merged(Patch(full_rank=changes))

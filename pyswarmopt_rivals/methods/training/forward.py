@@ -41,8 +41,8 @@ def token_batches(
 
 def answer_logits(model: Any, batch: TokenBatch, parameters: dict[str, Tensor] | None = None) -> Tensor:
     """Logits of the token after each text, (N, V) float32; `parameters` (name -> value) replace the model's own."""
-    given = {"input_ids": batch.ids, "attention_mask": batch.mask, "use_cache": False}
-    out = torch.func.functional_call(model, parameters or {}, (), given)
+    inputs = {"input_ids": batch.ids, "attention_mask": batch.mask, "use_cache": False}
+    out = torch.func.functional_call(model, parameters or {}, (), inputs)
     last = batch.mask.sum(1) - 1
     return out.logits[torch.arange(len(batch.ids), device=batch.ids.device), last].float()
 
@@ -54,9 +54,9 @@ def over_prompts(
 
     `passes` is the number of forward passes that a prompt takes; what an expert takes is rounded up.
     """
-    budget, found = trial.items_left // len(experts), []
+    budget, results = trial.items_left // len(experts), []
     for expert in experts:
         prompts = trial.prompts(expert.info.name)[: int(budget / passes)]
         trial.spend(math.ceil(passes * len(prompts)))
-        found.append(look(expert, prompts))
-    return found
+        results.append(look(expert, prompts))
+    return results

@@ -162,10 +162,9 @@ def tiny_group(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pyte
 
 @pytest.fixture
 def tiny_context(tiny_group: Any) -> Any:
-    """`tiny_group` before eight dev and five test items with three options, with four neighbours."""
+    """`tiny_group` before eight dev and five test items with three options."""
     from search_helpers import questions
 
-    from pyswarmopt_groups.config import StrategySettings
     from pyswarmopt_groups.context import GroupContext
     from pyswarmopt_llm.tasks import Item, Task
 
@@ -173,7 +172,7 @@ def tiny_context(tiny_group: Any) -> Any:
         return tuple(Item(q["id"], q["question"], q["choices"], q["answer"]) for q in questions(n, seed, 3))
 
     task = Task("words", items(8, 1), items(5, 2))
-    return GroupContext(tiny_group, task, "likelihood", StrategySettings(neighbours=4))
+    return GroupContext(tiny_group, task, "likelihood")
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pyswarmopt_groups.config import StrategySettings
 from pyswarmopt_groups.context import GroupContext
 from pyswarmopt_groups.members.protocol import GREEDY, Answer, Likelihood, Member, Sampling, Texts
 from pyswarmopt_llm.tasks import Item, Task
@@ -103,14 +102,13 @@ def context_of(
     without_scores: Sequence[str] = (),
     question_logprobs: Mapping[str, Sequence[float]] | None = None,
     judge: Member | None = None,
-    settings: StrategySettings | None = None,
 ) -> GroupContext:
     """Members by their probabilities, and a task whose first `dev` items are dev."""
     asked = tuple(items or quiz(right, dev, len(next(iter(probabilities.values()))[0]) if probabilities else None))
     task = Task("quiz", asked[:dev], asked[dev:])
     questions = question_logprobs or {}
-    members = [
+    members: list[Member] = [
         Scripted(name, rows, questions=questions.get(name, ()), gives_scores=name not in without_scores)
         for name, rows in probabilities.items()
     ]
-    return GroupContext(members, task, "letter", settings or StrategySettings(), judge)
+    return GroupContext([*members, judge] if judge else members, task, "letter")

@@ -202,8 +202,8 @@ def test_a_group_is_described_in_sentences_and_nothing_else_can_be_asked_of_it(
     [
         ("about.json", {"format": 7}),
         ("about.json", {"config": {"members": ["a"], "task": 3}}),
-        ("about.json", {"config": {"members": ["a"], "task": "t", "samples": -1}}),
-        ("about.json", {"config": {"members": ["a"], "task": "t", "settings": 3}}),
+        ("about.json", {"config": {"members": ["a"], "task": "t", "seed": -1}}),
+        ("about.json", {"config": {"members": ["a"], "task": "t", "epsilon": "x"}}),
         ("about.json", {"fingerprints": {"members": ["a"]}}),
         ("result.json", {"strategies": ["majority"]}),
         ("result.json", {"scoring": "evil"}),

@@ -19,9 +19,8 @@ from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.tasks import Item, load_task
 from pyswarmopt_rivals.methods import ENSEMBLES
 from pyswarmopt_rivals.methods.changes import as_patch
-from pyswarmopt_rivals.methods.ensembles import cbtm, few_shot, pack, top_k
+from pyswarmopt_rivals.methods.ensembles import cbtm, few_shot, pack, votes
 from pyswarmopt_rivals.methods.ensembles.panel import Panel
-from pyswarmopt_rivals.methods.ensembles.prediction_merge import Vote
 
 PAIRS = [("red one", " two three"), ("red one", " four"), ("red fish", " five six")]
 
@@ -118,29 +117,7 @@ def test_pack_opt_of_two_is_the_best_of_the_grid_and_of_three_is_greedy(seed: in
     assert perplexity(three, logprobs, tokens) == pytest.approx(perplexity(weights, logprobs, tokens), rel=1e-5)
 
 
-def test_an_expert_alone_speaks_for_itself(panel: Panel) -> None:
-    one = Panel(panel.engine, {"ant": panel._patches[0]})
-    asked = Sheet(items=[SimpleNamespace(question="red one", answer="A")], answers=lambda engine: ["A"])
-    panel.engine.load(panel._patches[0])
-    expected = panel.engine.loglikelihood(PAIRS)
-    for name in ("pack-sim", "pack-opt", "cbtm"):
-        found = ENSEMBLES[name].fit(one, asked, 0).loglikelihood(PAIRS)
-        assert found == pytest.approx(expected, rel=1e-4), name
-
-
-def test_pack_sim_of_equal_experts_weighs_them_equally() -> None:
-    rows = torch.rand(1, 5).log().repeat(4, 1)
-    torch.testing.assert_close(pack.similarity_weights(rows), torch.full((4,), 0.25))
-
-
 # cBTM
-
-
-def test_each_cluster_has_the_expert_that_is_best_on_it() -> None:
-    labels = np.array([0, 0, 0, 1, 1, 2])
-    right = np.array([[1, 1, 0, 0, 0, 1], [0, 0, 0, 1, 1, 1], [1, 1, 0, 0, 0, 0]], dtype=float)
-    # Cluster 0: first and third expert tie, the first is better on all; cluster 2: first and second tie at 3 each.
-    assert cbtm.experts_of(labels, right) == [0, 1, 0]
 
 
 def test_a_clusters_expert_is_the_better_one_on_all_of_dev_where_two_are_level_there() -> None:
@@ -184,7 +161,7 @@ def test_cbtm_mixes_probabilities_by_the_inputs_cluster(panel: Panel) -> None:
 
 def test_the_plurality_wins_and_ties_go_to_the_first() -> None:
     fake = SimpleNamespace(answers=lambda asked: [["A", "B", "C", ""], ["B", "B", "A", ""], ["B", "C", "B", ""]])
-    assert Vote(fake).answers(None) == ["B", "B", "C", ""]  # type: ignore[arg-type]
+    assert votes.Vote(fake).answers(None) == ["B", "B", "C", ""]  # type: ignore[arg-type]
 
 
 def test_fused_options_are_chosen_as_a_model_chooses(panel: Panel, tmp_path: Path) -> None:
@@ -239,21 +216,16 @@ def test_top_k_averages_the_best_experts_and_takes_the_best_k(panel: Panel, dev:
 
     ranked = sorted(range(3), key=lambda i: -accuracy([i]))
     best = max((ranked[:k] for k in (1, 2, 3)), key=accuracy)
-    found = top_k.fit(panel, dev, 0)
+    found = votes.top_k(panel, dev, 0)
     assert list(found.experts) == best and found.models == len(best)
     for chosen in ([0], [2, 1], [0, 1, 2]):
         letters = np.array(list("ABCD"))[np.mean([options[i] for i in chosen], 0).argmax(1)]
-        assert top_k.TopExperts(panel, chosen).answers(dev) == letters.tolist()
-
-
-def test_one_expert_alone_answers_as_it_does_by_itself(panel: Panel, dev: Accuracy) -> None:
-    panel.engine.load(panel._patches[1])
-    assert top_k.TopExperts(panel, [1]).answers(dev) == dev.answers(panel.engine)
+        assert votes.TopExperts(panel, chosen).answers(dev) == letters.tolist()
 
 
 def test_scores_that_are_not_numbers_answer_nothing() -> None:
-    assert top_k.averaged([{"A": 0.0, "B": -1.0}, {"A": float("nan"), "B": 0.0}]) == ""
-    assert top_k.averaged([{"A": -1.0, "B": -1.0}]) == "A"  # a tie
+    assert votes.averaged([{"A": 0.0, "B": -1.0}, {"A": float("nan"), "B": 0.0}]) == ""
+    assert votes.averaged([{"A": -1.0, "B": -1.0}]) == "A"  # a tie
 
 
 # Examples

@@ -19,8 +19,8 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.evolution import evogm, genome, merge3
-from pyswarmopt_rivals.methods.evolution.genetic import crossed, mutated, offspring, tournament
 from pyswarmopt_rivals.methods.evolution.item_response import ItemModel, anchors, fit
+from pyswarmopt_rivals.methods.evolution.merge3 import crossed, mutated, offspring, tournament
 
 
 @pytest.fixture(scope="module")
@@ -271,16 +271,6 @@ def simulated(models: int, items: int, seed: int) -> tuple[ItemModel, np.ndarray
     return truth, (rng.random(p.shape) < p).astype(float)
 
 
-def test_a_fitted_model_knows_the_true_probabilities() -> None:
-    truth, right = simulated(40, 150, 0)
-    found = fit(right, 2)
-    ours = np.stack([found.curve(ability) for ability in found.abilities])
-    true = np.stack([truth.curve(ability) for ability in truth.abilities])
-    constant = np.full_like(true, right.mean())
-    assert ((ours - true) ** 2).mean() < 0.25 * ((constant - true) ** 2).mean()
-    assert found.abilities.shape == (40, 2) and fit(right[:3], 5).abilities.shape == (3, 3)
-
-
 def test_the_fit_is_a_maximum_of_the_posterior() -> None:
     """No small step from it has a higher density, written out here."""
     _, right = simulated(6, 12, 1)
@@ -322,22 +312,6 @@ def test_the_estimator_by_hand() -> None:
     assert model.estimate(np.ones(4), [0, 1, 2, 3], np.full(4, 0.25), [0, 1]) == 1.0
 
 
-def test_the_estimate_is_nearer_to_the_accuracy_than_the_mean_of_the_subset() -> None:
-    """Merged models of simulated experts: answers of abilities between theirs."""
-    rng = np.random.default_rng(5)
-    truth, right = simulated(12, 200, 4)
-    model = fit(right, 2)
-    seen, shares = anchors(model, 20, 0)
-    plain, ours = [], []
-    for _ in range(200):
-        ability = rng.dirichlet(np.ones(12)) @ truth.abilities * 2
-        answers = (rng.random(200) < truth.curve(ability)).astype(float)
-        random = rng.choice(200, 20, replace=False)
-        plain.append(answers[random].mean() - answers.mean())
-        ours.append(model.estimate(answers[seen], seen, shares, range(12)) - answers.mean())
-    assert np.std(ours) < 0.8 * np.std(plain)
-
-
 def test_anchors_stand_for_clusters_of_items() -> None:
     a = np.array([[0.0], [0.01], [-0.01], [5.0], [5.01], [9.0]])
     model = ItemModel(a, np.array([0.0, 0.0, 0.0, 3.0, 3.0, -4.0]), np.zeros((2, 1)))
@@ -352,19 +326,6 @@ def test_anchors_stand_for_clusters_of_items() -> None:
 
 
 # A genetic algorithm
-
-
-def test_children_keep_the_mean_of_their_parents_and_stay_in_the_box() -> None:
-    rng = np.random.default_rng(0)
-    near, wide = rng.uniform(0.45, 0.55, (2, 2000)), rng.random((2, 2000))
-    one, other = crossed(*near, np.random.default_rng(1))
-    np.testing.assert_allclose(one + other, near.sum(0))
-    moved = np.abs(one - other) / np.abs(near[0] - near[1])
-    assert 0.4 < np.mean(np.abs(moved - 1) > 1e-9) < 0.6 and (moved > 1).any() and (moved < 1).any()
-    for child in (*crossed(*wide, rng), mutated(wide[0], rng)):
-        assert child.min() >= 0 and child.max() <= 1
-    changes = [np.count_nonzero(mutated(wide[0, :50], rng) != wide[0, :50]) for _ in range(2000)]
-    assert np.mean(changes) == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize("seed", range(20))

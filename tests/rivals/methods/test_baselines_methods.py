@@ -85,15 +85,6 @@ def test_the_same_settings_give_the_same_bits(name: str, space: str, experts: li
         assert torch.equal(second[module], change) and change.abs().max() > 0
 
 
-@pytest.mark.parametrize(("name", "space"), [(n, s) for n, s in EACH if n != "breadcrumbs"])
-def test_one_expert_alone_comes_out_as_it_is(name: str, space: str, experts: list[Adapter]) -> None:
-    """Without dropping and with weight 1 (breadcrumbs always drops outliers)."""
-    found = dense(merge(experts[:1], name, space, **full(name)))
-    for module in experts[0].factors:
-        expected = changes(experts[:1], module)[0]
-        torch.testing.assert_close(found[f"{module}.weight"].double(), expected, rtol=1e-4, atol=1e-5)
-
-
 AVERAGING = [(n, s) for n, s in EACH if n not in ("task-arithmetic", "dare-linear", "magnitude-prune", "breadcrumbs")]
 
 
@@ -204,14 +195,6 @@ def test_slerp_of_factors(experts: list[Adapter]) -> None:
         x, y = (expert.factors[module] for expert in experts[:2])
         expected = x.scale * arc(x.b, y.b, 0.3) @ arc(x.a, y.a, 0.3)
         torch.testing.assert_close(found[f"{module}.weight"], expected, rtol=1e-4, atol=1e-5)
-
-
-def test_slerp_at_its_ends(experts: list[Adapter]) -> None:
-    for t, end in ((0.0, 0), (1.0, 1)):
-        found = dense(merge(experts[:2], "slerp", t=t))
-        for module in experts[0].factors:
-            expected = changes(experts, module)[end].float()
-            torch.testing.assert_close(found[f"{module}.weight"], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_knots_against_the_dense_svd(experts: list[Adapter]) -> None:

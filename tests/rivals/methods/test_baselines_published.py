@@ -22,7 +22,6 @@ from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_a
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.method import Options
-from pyswarmopt_rivals.methods.rules import karcher, model_stock, slerp
 from pyswarmopt_rivals.methods.rules.sparsify import keep_largest, keep_middle
 
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "peers" / "mergekit_check.py"
@@ -76,42 +75,6 @@ def test_lorahub_looks_at_the_weights_of_the_released_loop(steps: int, experts: 
 
 
 # mergekit's own cases
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "t", "expected"),
-    [
-        ([1.0, 0.0], [0.0, 2.0], -0.2, [0.951057, -0.618034]),  # sin 108 degrees, 2 sin -18 degrees
-        ([1.0, 2.0], [2.0, 4.0], 0.25, [1.25, 2.5]),  # no arc
-        ([1.0, 2.0], [-1.0, -2.0], 0.5, [0.0, 0.0]),  # opposite
-        ([2.0, -3.0], [4.0, 1.0], 1.2, [3.711023, 1.831220]),
-        ([0.0, 0.0], [0.0, 0.0], 1.0, [0.0, 0.0]),
-    ],
-)
-def test_slerp_of_mergekits_pairs(a: list[float], b: list[float], t: float, expected: list[float]) -> None:
-    pair = torch.tensor([a, b], dtype=torch.float64)
-    mixed = slerp.coefficients(pair @ pair.T, [1 - t, t]) @ pair
-    torch.testing.assert_close(mixed, torch.tensor(expected, dtype=torch.float64), rtol=1e-5, atol=1e-6)
-
-
-def test_right_angles_by_slerp_and_karcher() -> None:
-    """(1, 0) and (0, 1) meet at (1, 1) / sqrt 2, mergekit's value for its nuslerp and multislerp."""
-    gram = torch.eye(2, dtype=torch.float64)
-    halfway = torch.full((2,), 2**-0.5, dtype=torch.float64)
-    torch.testing.assert_close(slerp.coefficients(gram, [0.5, 0.5]), halfway)
-    torch.testing.assert_close(karcher.coefficients(gram, torch.full((2,), 0.5, dtype=torch.float64)), halfway)
-
-
-def test_model_stock_of_opposite_changes_is_the_base() -> None:
-    gram = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64)
-    assert model_stock.coefficients(gram).tolist() == [0.0, 0.0]
-
-
-@pytest.mark.parametrize(("outliers", "largest"), [(0.0, 12), (0.01, 12), (0.25, 9)])
-def test_breadcrumbs_keeps_six_of_twelve_below_the_outliers(outliers: float, largest: int) -> None:
-    values = torch.arange(1.0, 13).view(3, 4).T[None]
-    wanted = values * ((values > largest - 6) & (values <= largest))
-    assert torch.equal(keep_middle(values, 0.5, outliers=outliers), wanted)
 
 
 @pytest.mark.parametrize("density", [0.1, 0.3, 0.5, 0.6, 0.9, 1.0])

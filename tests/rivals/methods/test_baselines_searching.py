@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy import optimize
 from trials import NearTo, flat, run, target
 
 import pyswarmopt as pso
@@ -19,11 +18,9 @@ from pyswarmopt_rivals.methods import SEARCHING, load_method
 from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.method import Options
 from pyswarmopt_rivals.methods.rules.sparsify import drop_and_rescale
-from pyswarmopt_rivals.methods.searching import pso_merging
-from pyswarmopt_rivals.methods.searching.evolmerge import candidate, decode
-from pyswarmopt_rivals.methods.searching.lorahub import LIMIT, PENALTY
-from pyswarmopt_rivals.methods.searching.natural_niches import draw_parents, shares
-from pyswarmopt_rivals.methods.searching.pso_merging import recipe
+from pyswarmopt_rivals.methods.searching import by_optimizer
+from pyswarmopt_rivals.methods.searching.by_optimizer import candidate, decode, recipe
+from pyswarmopt_rivals.methods.searching.natural_niches import draw_parents
 
 
 @pytest.fixture(scope="module")
@@ -94,24 +91,6 @@ def test_greedy_soup_is_recipe_1_of_the_paper(experts: list[Adapter]) -> None:
     assert len(trial.seen) == 5
 
 
-def test_lorahub_finds_the_least_penalised_loss(experts: list[Adapter]) -> None:
-    """On a convex loss, against SciPy; and what it is told to stay within."""
-    goal = target(experts, [0.9, -0.4, 0.0], "delta")
-    changes = torch.stack([flat(as_patch(expert)) for expert in experts])
-
-    def objective(w: np.ndarray) -> float:
-        distance = float(((torch.from_numpy(w) @ changes - goal) ** 2).sum())
-        return distance + PENALTY * float(np.abs(w).mean())
-
-    least = optimize.minimize(objective, np.zeros(3), method="Powell", bounds=[(-LIMIT, LIMIT)] * 3).fun
-    trial = NearTo(goal, 400)
-    found = flat(run("lorahub", experts, trial, "delta"))
-    weights = torch.linalg.lstsq(changes.T, found[:, None]).solution[:, 0].numpy()
-    assert objective(weights) == pytest.approx(least, abs=0.02)
-    looked_at = torch.linalg.lstsq(changes.T, torch.stack(trial.seen).T).solution
-    assert looked_at.abs().max() <= LIMIT + 1e-4
-
-
 def test_evolmerge_candidates_are_dare_ties_entry_by_entry(experts: list[Adapter]) -> None:
     u = torch.tensor([0.7, 0.2, 0.9, 0.4, 0.8, 0.6], dtype=torch.float64)
     weights, densities = (part.tolist() for part in decode(u))
@@ -149,25 +128,6 @@ def test_pso_merging_starts_from_base_experts_and_sparse_experts(experts: list[A
         torch.testing.assert_close((basis[1:] - basis[0]).T @ c[:, 0] + basis[0], vector, rtol=1e-3, atol=1e-5)
 
 
-def test_pso_merging_moves_by_the_published_rule() -> None:
-    """v = 0.2 v + 2 r1 (p - x) + 2 r2 (g - x): the factors, recovered from two moves, are in their ranges."""
-    x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
-    swarm = pso.Swarm(positions=x, recipe=recipe(), maximize=True, seed=3)
-    swarm.tell(swarm.ask(), [0.0, 1.0, 0.0])
-    first = swarm.ask()
-    v = first - x
-    r = v[[0, 2]] / (x[1] - x[[0, 2]])  # p = x and v = 0 at first: only g pulls, with one number per particle
-    assert torch.allclose(v[1], torch.zeros(2, dtype=torch.float64))
-    assert 0 < float(r[0, 0]) < 2 and float(r[1, 0]) == pytest.approx(float(r[1, 1])) and 0 < float(r[1, 0]) < 2
-    swarm.tell(first, [-1.0, 0.5, -1.0])  # nobody improves: p and g stay
-    second = swarm.ask()
-    rest = second - first - 0.2 * v
-    for i in (0, 2):
-        pulls = torch.stack([x[i] - first[i], x[1] - first[i]]).T
-        factors = torch.linalg.lstsq(pulls, rest[i][:, None])
-        torch.testing.assert_close(pulls @ factors.solution[:, 0], rest[i])
-
-
 def test_pso_mergings_constants_recovered_from_many_particles() -> None:
     """With p where a particle began and g moved, v' = (.2 - 2 r1) v + 2 r2 (g - x): both factors fill their ranges."""
     x = torch.randn(400, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -193,7 +153,7 @@ def test_pso_merging_drops_eight_in_ten(experts: list[Adapter], monkeypatch: pyt
         shares.append(density)
         return drop_and_rescale(change, density, generator)
 
-    monkeypatch.setattr(pso_merging, "drop_and_rescale", noted)
+    monkeypatch.setattr(by_optimizer, "drop_and_rescale", noted)
     run("pso-merging", experts, NearTo(target(experts, [0.5, 0.5, 0.0], "delta"), 7), "delta")
     assert set(shares) == {0.2}
 
@@ -235,16 +195,6 @@ def test_natural_niches_is_the_published_loop_on_whole_vectors(experts: list[Ada
             archive[worst], scores[worst] = child, score
     best = max(everything, key=lambda pair: pair[0])[1]
     np.testing.assert_allclose(found.numpy(), best, rtol=1e-3, atol=1e-5)
-
-
-def test_attraction_prefers_the_one_that_solves_what_the_first_does_not() -> None:
-    solved = np.array([[1.0, 1.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
-    assert shares(solved).sum(1).tolist() == [1.0, 1.0, 2.0]
-    rng = np.random.default_rng(0)
-    pairs = [draw_parents(solved, rng) for _ in range(2000)]
-    assert np.mean([a == 2 for a, _ in pairs]) == pytest.approx(0.5, abs=0.05)
-    assert all(b == 2 for a, b in pairs if a != 2)
-    assert np.mean([b == 0 for a, b in pairs if a == 2]) == pytest.approx(0.5, abs=0.07)
 
 
 def test_attraction_counts_less_where_many_solve_an_item() -> None:

@@ -1,9 +1,13 @@
-"""Top-k: the k best experts on dev, each item's option probabilities averaged.
+"""Answers of whole experts: the most frequent one, or the option with the highest mean probability.
 
-A control for merging (Dietterich 2000, Multiple Classifier Systems, LNCS 1857): what the experts give without a search,
-for k times the cost in use. An expert's probabilities are the softmax of its own option scores (log-probabilities of
-the letters, or log-likelihoods per byte), so that k = 1 is `best-single`. Experts are ranked by dev accuracy, the
-earlier one first on a tie; k is the smallest with the best dev accuracy of the ensemble.
+Prediction merge, a trivial baseline of Model Swarms (Feng et al. 2024, arXiv 2410.11163): every expert answers, and the
+most frequent answer wins, on a tie that of the expert listed first.
+
+Top-k, a control for merging (Dietterich 2000, Multiple Classifier Systems, LNCS 1857): the k best experts on dev, each
+item's option probabilities averaged. This is what the experts give without a search, for k times the cost in use. An
+expert's probabilities are the softmax of its own option scores (log-probabilities of the letters, or log-likelihoods
+per byte), so that k = 1 is `best-single`. Experts are ranked by dev accuracy, the earlier one first on a tie; k is the
+smallest with the best dev accuracy of the ensemble.
 """
 
 from __future__ import annotations
@@ -11,8 +15,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from pyswarmopt_groups import voting
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel, refuse_open
+
+
+class Vote(Answerer):
+    """The plurality of a panel."""
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel = panel
+
+    def answers(self, questions: Accuracy) -> list[str]:
+        ballots = zip(*self._panel.answers(questions), strict=True)
+        return [voting.majority(list(answers)).answer or "" for answers in ballots]
+
+
+def prediction_merge(panel: Panel, dev: Accuracy, seed: int) -> Vote:
+    """Nothing to fit."""
+    return Vote(panel)
 
 
 def probabilities(scores: Mapping[str, float]) -> dict[str, float]:
@@ -37,8 +58,8 @@ def averaged(experts: Sequence[Mapping[str, float]]) -> str:
     """
     if any(math.isnan(score) for scores in experts for score in scores.values()):
         return ""
-    found = [probabilities(scores) for scores in experts]
-    return max(found[0], key=lambda letter: sum(one[letter] for one in found))
+    rows = [probabilities(scores) for scores in experts]
+    return max(rows[0], key=lambda letter: sum(row[letter] for row in rows))
 
 
 class TopExperts(Answerer):
@@ -49,11 +70,11 @@ class TopExperts(Answerer):
 
     def answers(self, questions: Accuracy) -> list[str]:
         refuse_open(questions)
-        found = [self._panel.option_scores(questions, expert) for expert in self.experts]
-        return [averaged(scores) for scores in zip(*found, strict=True)]
+        rows = [self._panel.option_scores(questions, expert) for expert in self.experts]
+        return [averaged(scores) for scores in zip(*rows, strict=True)]
 
 
-def fit(panel: Panel, dev: Accuracy, seed: int) -> TopExperts:
+def top_k(panel: Panel, dev: Accuracy, seed: int) -> TopExperts:
     """Rank the experts, then choose how many."""
 
     def right(experts: Sequence[int]) -> float:

@@ -1,18 +1,34 @@
-"""Greedy soup: experts from the best to the worst, each kept if the average with it is no worse on dev.
+"""Soups: the plain average of all experts, or of those that help on dev; and the best expert alone.
 
-Wortsman et al. 2022, arXiv 2203.05482, recipe 1: sort by validation accuracy; ingredients <- {}; for each expert, if
-accuracy(average(ingredients + expert)) >= accuracy(average(ingredients)), keep it.
+Wortsman et al. 2022, arXiv 2203.05482, there of whole models. Uniform soup: in ``factor`` space A and B are averaged
+each, as in a swarm's search; in ``delta`` space dW = (1/n) sum dW_i. Greedy soup, recipe 1: sort by validation
+accuracy; ingredients <- {}; for each expert, if accuracy(average(ingredients + expert)) >=
+accuracy(average(ingredients)), keep it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import torch
+from torch import Tensor
 
 from pyswarmopt_llm.models.adapters.adapter import Adapter
-from pyswarmopt_llm.spaces import build_space
+from pyswarmopt_llm.spaces import build_space, uniform_position
+from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.method import Merged, Settings
+
+
+def uniform_soup(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """The average; the candidate that a search in that space scores as its uniform average."""
+    space = build_space(settings.space, experts)
+    return Merged(space.realise(uniform_position(space)))
+
+
+def best_single(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """The expert with the best dev score, among equals the first; each is scored once, as far as the budget goes."""
+    trial = settings.need_trial()
+    patches = [as_patch(expert) for expert in experts[: trial.left]]
+    return Merged(max(patches, key=lambda patch: trial.score(patch).value))
 
 
 def greedy(n: int, value: Callable[[Sequence[int]], float], left: Callable[[], int]) -> list[int]:
@@ -38,13 +54,13 @@ def greedy(n: int, value: Callable[[Sequence[int]], float], left: Callable[[], i
     return kept
 
 
-def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
+def greedy_soup(experts: Sequence[Adapter], settings: Settings) -> Merged:
     """At most 2 n - 1 scorings; with a budget below n it looks at the first experts only."""
     trial = settings.need_trial()
     space = build_space(settings.space, experts)
     vertices = space.vertices()
 
-    def average(chosen: Sequence[int]) -> torch.Tensor:
+    def average(chosen: Sequence[int]) -> Tensor:
         return vertices[list(chosen)].mean(0)
 
     n = min(len(experts), trial.left)

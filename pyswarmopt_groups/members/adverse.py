@@ -1,0 +1,127 @@
+"""Members that lie, and members that share only randomised votes: what a traitor and what privacy cost a group.
+
+Each vote over K options is kept with probability q = e^epsilon / (e^epsilon + K - 1), else replaced by another option
+drawn uniformly (k-ary randomised response: Warner 1965; Kairouz, Oh and Viswanath 2014, arXiv 1407.1338). Whatever a
+member would have said, no vote is more than e^epsilon times as likely: epsilon-local differential privacy, per item.
+This measures the cost: the noise is drawn here, from a seed that is no secret. To be protected, a member draws its own.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import NoReturn
+
+from pyswarmopt_groups.members.protocol import Answer, Member, RefusingMember
+from pyswarmopt_groups.responses import read_ballot
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.tasks import Item, Scoring
+
+ON_TEST = ":test"  # after a name: it answers dev items in truth, and so earns its weight
+
+
+class LyingMember:
+    """A `Member` that answers items with a wrong option: its second choice where its first is right.
+
+    It is as confident of that as it was of the truth, since the scores of both are exchanged. Texts and likelihoods are
+    those of the member.
+
+    Args:
+        member: knows better.
+        truthful: questions that are answered in truth.
+    """
+
+    def __init__(self, member: Member, truthful: Collection[str] = ()) -> None:
+        self._member, self._truthful = member, frozenset(truthful)
+        self.name, self.fingerprint = member.name, f"{member.fingerprint} lies"
+        self.gives_likelihoods = member.gives_likelihoods
+        self.generate, self.likelihoods, self.count = member.generate, member.likelihoods, member.count
+
+    def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
+        """See `Member`; an item without options is answered in truth."""
+        truth = self._member.answer(items, scoring, template)
+        return [
+            answer if item.choices is None or item.question in self._truthful else _lie(item, answer)
+            for item, answer in zip(items, truth, strict=True)
+        ]
+
+
+def _lie(item: Item, truth: Answer) -> Answer:
+    """The answer with the right option exchanged for the best wrong one; without scores, the first wrong option."""
+    wrong = [letter for letter in item.choices or {} if letter != item.answer]
+    scores = dict(truth.scores)
+    best = max(wrong, key=lambda letter: scores.get(letter, float("-inf")))
+    if scores and scores.get(item.answer, float("-inf")) >= scores[best]:
+        scores[item.answer], scores[best] = scores[best], scores[item.answer]
+    text = best if scores or truth.text == item.answer else truth.text
+    return replace(truth, text=text, scores=scores)
+
+
+def with_liar(members: Sequence[Member], liar: str | None, dev: Sequence[Item]) -> list[Member]:
+    """The members, one of them lying: ``NAME``, or ``NAME:test`` for one that answers dev items in truth.
+
+    Raises:
+        InvalidOption: no member has this name.
+    """
+    if liar is None:
+        return list(members)
+    name = liar.removesuffix(ON_TEST)
+    if name not in (names := [member.name for member in members]):
+        raise InvalidOption("liar", liar, f"is no member; name one of: {', '.join(names)}")
+    truthful = [item.question for item in dev] if liar.endswith(ON_TEST) else []
+    return [LyingMember(member, truthful) if member.name == name else member for member in members]
+
+
+def kept(epsilon: float, options: int) -> float:
+    """The probability that a vote over so many options is kept.
+
+    Example:
+        >>> round(kept(math.log(3), 4), 3), kept(0.0, 4)
+        (0.5, 0.25)
+    """
+    return 1.0 / (1.0 + (options - 1) * math.exp(-epsilon))
+
+
+class PrivateMember(RefusingMember):
+    """A `Member` whose votes over options are randomised and which gives nothing else.
+
+    The same question always gets the same vote, so that asking again reveals nothing more. An abstention would tell
+    something, too: it becomes a vote for a uniformly drawn option.
+
+    Args:
+        member: answers in truth.
+        epsilon: of each vote, at least 0; 0 is uniform noise.
+        seed: of the noise.
+    """
+
+    def __init__(self, member: Member, epsilon: float, seed: int = 0) -> None:
+        super().__init__(member.name, f"{member.fingerprint} epsilon {epsilon} {seed}")
+        self._member, self._epsilon, self._seed = member, epsilon, seed
+
+    def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
+        """See `Member`; without scores.
+
+        Raises:
+            InvalidOption: an item has no options.
+        """
+        without = next((item.id for item in items if item.choices is None), None)
+        if without is not None:
+            raise InvalidOption("epsilon", self._epsilon, f"randomises votes over options, item {without} has none")
+        truth = self._member.answer(items, scoring, template)
+        pairs = zip(items, truth, strict=True)
+        return [Answer(self._vote(item, answer.text), answer.tokens) for item, answer in pairs]
+
+    def _vote(self, item: Item, text: str) -> str:
+        letters, ballot = list(item.choices or {}), read_ballot(item, text)
+        rng = random.Random(repr([self._seed, self._member.fingerprint, item.question, item.choices]))
+        if ballot is None:
+            return rng.choice(letters)
+        if rng.random() < kept(self._epsilon, len(letters)):
+            return ballot
+        return rng.choice([letter for letter in letters if letter != ballot])
+
+    def refuse(self) -> NoReturn:
+        """See `RefusingMember`."""
+        raise InvalidOption("epsilon", self._epsilon, f"{self.name} shares nothing but votes; choose another strategy")

@@ -1,0 +1,115 @@
+"""Stackelberg games: a leader commits itself, the follower responds.
+
+Payoffs are (m, n) arrays: entry [i, j] is what a player gets when the row player takes action i and the column player
+action j. Strategies are probabilities over a player's own actions, float64. Everything is deterministic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_for
+from pyswarmopt_groups.responses import Array
+from pyswarmopt_llm.tasks import Item
+
+DISAGREEMENT = 0.5  # of a player's belief in the delivered answer is its payoff if another was announced
+
+
+def leader_and_follower(context: GroupContext) -> Decide:
+    """The best member on dev leads, the mean of the others follows: see `bargain`."""
+    leader = context.order[0]
+    others = [k for k in range(context.n) if k != leader] or [leader]
+
+    def decide(items: Sequence[Item]) -> list[Verdict]:
+        responses = context.collect(items)
+        p = context.probabilities(responses)
+        verdicts = []
+        for i, item in enumerate(items):
+            letters = list(item.choices or {})
+            plan = bargain(p[leader, i, : len(letters)], p[others, i, : len(letters)].mean(axis=0))
+            verdicts.append(verdict_for(responses, i, letters[plan.response]))
+        return verdicts
+
+    return decide
+
+
+@dataclass(frozen=True)
+class Commitment:
+    """A leader's optimal commitment and its consequences.
+
+    Attributes:
+        strategy: (m,) the leader's mixed strategy.
+        response: the follower's action (column).
+        leader_value: expected payoff of the leader.
+        follower_value: expected payoff of the follower.
+    """
+
+    strategy: Array
+    response: int
+    leader_value: float
+    follower_value: float
+
+
+def bargain(leader: ArrayLike, follower: ArrayLike) -> Commitment:
+    """The leader announces an answer (or a lottery over answers), the follower delivers one.
+
+    Both get their own belief, (K,), in the answer delivered, and only half of it (`DISAGREEMENT`) if another was
+    announced. So the leader prevails with an answer in which the follower believes at least half as much as in its own
+    best; otherwise the follower's best is delivered. The payoffs are ours; solved by `stackelberg`.
+
+    Example:
+        >>> bargain([0.7, 0.2, 0.1], [0.3, 0.5, 0.2]).response, bargain([0.7, 0.2, 0.1], [0.1, 0.8, 0.1]).response
+        (0, 1)
+    """
+    leads, follows = np.asarray(leader, dtype=np.float64), np.asarray(follower, dtype=np.float64)
+    share = np.where(np.eye(len(leads), dtype=bool), 1.0, DISAGREEMENT)
+    return stackelberg(share * leads[None, :], share * follows[None, :])
+
+
+def stackelberg(leader_payoffs: ArrayLike, follower_payoffs: ArrayLike) -> Commitment:
+    """The optimal mixed strategy to commit to, given a follower who best-responds.
+
+    Source: Conitzer and Sandholm 2006, section 3: for each action of the follower the linear program of the best
+    strategy to which that action is a best response; then the best of these. The follower breaks its ties in the
+    leader's favour; of equally good programs the one of the lowest action counts.
+
+    Args:
+        leader_payoffs: (m, n), the leader chooses the row.
+        follower_payoffs: (m, n), the follower the column.
+
+    Raises:
+        ValueError: payoffs of unequal shapes, none, or not finite.
+
+    Example:
+        >>> plan = stackelberg([[2, 4], [1, 3]], [[1, 0], [0, 1]])
+        >>> plan.strategy.round(3).tolist(), plan.response, round(plan.leader_value, 3)
+        ([0.5, 0.5], 1, 3.5)
+    """
+    from scipy.optimize import linprog
+
+    leader, follower = _game(leader_payoffs, follower_payoffs)
+    m, n = leader.shape
+    best: tuple[float, int, Array] | None = None
+    for response in range(n):
+        # x @ follower[:, other] <= x @ follower[:, response] for every other action of the follower
+        temptation = (follower - follower[:, [response]]).T
+        solved = linprog(-leader[:, response], A_ub=temptation, b_ub=np.zeros(n), A_eq=np.ones((1, m)), b_eq=[1.0])
+        if solved.status == 0 and (best is None or -solved.fun > best[0] + 1e-9):
+            best = -solved.fun, response, np.asarray(solved.x)
+    if best is None:  # some action is always a best response, so this is the solver's failure
+        raise ArithmeticError("the solver found no best response; scale the payoffs to about 1")
+    value, response, x = best
+    return Commitment(x, response, float(value), float(x @ follower[:, response]))
+
+
+def _game(first: ArrayLike, second: ArrayLike) -> tuple[Array, Array]:
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if a.ndim != 2 or a.size == 0 or a.shape != b.shape:
+        raise ValueError(f"payoffs must be two matrices of one shape (rows, columns), not {a.shape} and {b.shape}")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError("payoffs must be finite numbers")
+    return a, b

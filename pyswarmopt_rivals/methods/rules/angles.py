@@ -1,0 +1,157 @@
+"""Rules whose weights follow from the norms and angles of the experts: slerp, the Karcher mean, Model Stock.
+
+One module is one vector: dW in ``delta`` space, A and B each in ``factor`` space. Norms and angles are those of the
+(n, n) inner products of the experts, so that no dense matrix is made.
+
+Slerp, Shoemake 1985 (SIGGRAPH): slerp(x, y; t) = sin((1-t) Omega) / sin(Omega) x + sin(t Omega) / sin(Omega) y, where
+Omega is the angle between x and y. As is usual for weights, Omega is that of the directions and the sum is of the
+vectors as they are, so norms are interpolated too. More than two: m_1 = x_1, m_k = slerp(m_(k-1), x_k; w_k / (w_1 + ...
++ w_k)), in the order given; on a flat space that would be the weighted average.
+
+Karcher mean, Karcher 1977 (Comm. Pure Appl. Math. 30): the m that minimises sum_i w_i d(m, u_i)^2 for unit vectors
+u_i = x_i/|x_i|, with d the angle. It is where the tangents vanish, sum_i w_i log_m(u_i) = 0, with
+log_m(u) = d / sin(d) (u - cos(d) m), and is found by m <- exp_m(mean of the tangents). The result has the weighted mean
+of the experts' norms. For two experts of equal norm it is their slerp; unlike slerp it does not depend on the order.
+
+Model Stock, Jang, Yun & Han 2024, arXiv 2403.19522, generalised to N models: per layer, with theta the angle between
+two experts seen from the base, w = t w_avg + (1 - t) w_0, t = N cos(theta) / (1 + (N - 1) cos(theta)). That is the foot
+of the perpendicular from the centre of the experts' shell to the plane through base and experts, if all pairs have the
+same angle; where they differ, cos(theta) is the mean over the pairs. A mean below 0 counts as 0 (the base), since the
+formula's geometry does not hold. Only dW is defined: the factors have no base to move to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.models.adapters.adapter import Adapter
+from pyswarmopt_rivals.methods.changes import mix
+from pyswarmopt_rivals.methods.method import Merged, Settings
+
+# Below this sine the arc is as good as straight, or (opposite vectors) not defined: then interpolate linearly.
+_STRAIGHT = 1e-6
+_ITERATIONS = 100
+_TOLERANCE = 1e-12
+
+
+def slerp(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """Slerp of each module."""
+    weights = _shares(settings, "slerp").tolist()
+    return mix(experts, settings, lambda gram: slerp_weights(gram, weights))
+
+
+def karcher(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """The Karcher mean of each module."""
+    weights = _shares(settings, "karcher")
+    return mix(experts, settings, lambda gram: karcher_weights(gram, weights))
+
+
+def model_stock(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """Model Stock of each module."""
+    return mix(experts, settings, model_stock_weights)
+
+
+def _shares(settings: Settings, name: str) -> Tensor:
+    """The weights, if they are shares.
+
+    Raises:
+        InvalidOption: one is negative, or all are 0.
+    """
+    weights = settings.weights
+    if float(weights.min()) < 0 or float(weights.max()) == 0:
+        raise InvalidOption("weights", None, f"{name} takes shares, so none is negative and one is above 0; fix them")
+    return weights
+
+
+def arc_weights(cosine: float, t: float) -> tuple[float, float]:
+    """The factors of the two ends at `t`, given the cosine of their angle.
+
+    Example:
+        >>> [round(weight, 6) for weight in arc_weights(cosine=0.0, t=0.5)]
+        [0.707107, 0.707107]
+        >>> arc_weights(cosine=1.0, t=0.25)
+        (0.75, 0.25)
+    """
+    angle = math.acos(min(1.0, max(-1.0, cosine)))
+    if math.sin(angle) < _STRAIGHT:
+        return 1 - t, t
+    return math.sin((1 - t) * angle) / math.sin(angle), math.sin(t * angle) / math.sin(angle)
+
+
+def slerp_weights(gram: Tensor, weights: Sequence[float]) -> Tensor:
+    """The iterated slerp as weights of the experts, (n,) float64, from their (n, n) inner products.
+
+    A zero vector has no angle: interpolation from or to it is linear.
+
+    Example:
+        >>> slerp_weights(torch.eye(2, dtype=torch.float64), [1, 1]).round(decimals=4).tolist()
+        [0.7071, 0.7071]
+    """
+    mixed = torch.zeros(len(weights), dtype=torch.float64)
+    mixed[0] = 1.0
+    total = weights[0]
+    for k, weight in enumerate(weights[1:], start=1):
+        total += weight
+        norms = math.sqrt(max(0.0, float(mixed @ gram @ mixed) * float(gram[k, k])))
+        cosine = float(mixed @ gram[k]) / norms if norms > 0 else 1.0
+        stay, go = arc_weights(cosine, weight / total if total > 0 else 1.0)
+        mixed = mixed * stay
+        mixed[k] = go
+    return mixed
+
+
+def karcher_weights(gram: Tensor, weights: Tensor) -> Tensor:
+    """The Karcher mean as weights of the experts, (n,) float64, from their (n, n) inner products.
+
+    A zero vector takes no part. Where the directions cancel no mean is defined: the plain weighted average.
+
+    Example:
+        >>> gram = torch.eye(3, dtype=torch.float64)
+        >>> karcher_weights(gram, torch.ones(3, dtype=torch.float64)).round(decimals=4).tolist()
+        [0.5774, 0.5774, 0.5774]
+    """
+    norms = gram.diagonal().clamp(min=0).sqrt()
+    shares = weights / weights.sum()
+    units = torch.where(norms > 0, 1 / norms, 0.0)
+    part = torch.where(norms > 0, shares, 0.0)
+    directions = units[:, None] * gram * units  # cosines between the experts
+    mean = part.clone()  # coefficients of the unit vectors
+    length = (mean @ directions @ mean).clamp(min=0).sqrt()
+    if length < _TOLERANCE:
+        return shares
+    mean = mean / length
+    for _ in range(_ITERATIONS):
+        cosines = (directions @ mean).clamp(-1, 1)
+        pull = part / torch.sinc(cosines.acos() / torch.pi)  # w d / sin(d)
+        tangent = pull - (pull * cosines).sum() * mean
+        step = (tangent @ directions @ tangent).clamp(min=0).sqrt()
+        mean = step.cos() * mean + torch.sinc(step / torch.pi) * tangent
+        if step < _TOLERANCE:
+            break
+    return mean * units * (shares * norms).sum()
+
+
+def ratio(cosine: float, n: int) -> float:
+    """The share t of the way from the base to the average of `n` experts.
+
+    Example:
+        >>> ratio(cosine=0.5, n=2), ratio(cosine=1.0, n=5), ratio(cosine=-0.2, n=2)
+        (0.6666666666666666, 1.0, 0.0)
+    """
+    return n * cosine / (1 + (n - 1) * cosine) if cosine > 0 else 0.0
+
+
+def model_stock_weights(gram: Tensor) -> Tensor:
+    """t / n for each expert, from their (n, n) float64 inner products; a zero change counts as at right angles."""
+    n = len(gram)
+    if n == 1:
+        return torch.ones_like(gram[0])
+    norms = gram.diagonal().clamp(min=0).sqrt()
+    scale = torch.where(norms > 0, 1 / norms, 0.0)
+    cosines = (scale[:, None] * gram * scale)[tuple(torch.triu_indices(n, n, offset=1))]
+    return torch.full_like(gram[0], ratio(float(cosines.mean()), n) / n)
