@@ -230,6 +230,7 @@ def _command(
         ("rank", settings.rank),
         ("seed", settings.seed if "seed" in rule.needs else None),
         ("task", task),
+        ("out", "ADAPTER"),
     )
     words += [] if task is None else option_words(reading or {})
-    return shlex.join([*words, "--out", "ADAPTER"])
+    return shlex.join(words)

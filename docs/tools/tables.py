@@ -221,6 +221,48 @@ def nine_differences() -> str:
     return markdown(head, rows)
 
 
+# Written answers in the laboratory
+
+
+WRITTEN = {
+    BEST: "best single expert",
+    "uniform": "uniform average",
+    "model-swarms": "Model Swarms, 40 evaluations",
+    "swarm": "the same on weight changes (`delta`)",
+    "random": "random search",
+    "pycma": "CMA-ES",
+    "paper": "Model Swarms as published",
+    "default": "the search (default)",
+}
+WRITTEN_CHOSEN_ON, WRITTEN_HELD_OUT = ("t1", "t2", "t3"), ("t4", "t5", "t6")
+
+
+def written_answers() -> str:
+    """A row per method, a column per task, means over seeds."""
+    read, six = outcomes("written"), (*WRITTEN_CHOSEN_ON, *WRITTEN_HELD_OUT)
+    rows = []
+    for method, label in WRITTEN.items():
+        cells = [f"{read.accuracy(method, task):.3f}" if (method, task) in read.scores else "not run" for task in six]
+        whole = all((method, task) in read.scores for task in WRITTEN_HELD_OUT)
+        rows.append([label, *cells, f"{read.mean(method, WRITTEN_HELD_OUT):.3f}" if whole else "not run"])
+    return markdown(["500 test items", *six, "mean of t4 to t6"], rows)
+
+
+def written_differences() -> str:
+    """The default minus everything else, in points."""
+    read = outcomes("written")
+    rows = []
+    for other, label in WRITTEN.items():
+        if other == "default":
+            continue
+        row = [label]
+        for tasks in (WRITTEN_CHOSEN_ON, WRITTEN_HELD_OUT):
+            whole = all((other, task) in read.scores for task in tasks)
+            row.append(points(read, "default", other, tasks) if whole else "not run")
+        rows.append(row)
+    return markdown(["the search (default) minus", "t1 to t3", "t4 to t6"], rows)
+
+
 # The demo
 
 
@@ -257,6 +299,8 @@ DEMO = {
 
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
+    "written": written_answers,
+    "written-differences": written_differences,
     "overview": overview,
     "real-tasks": real_tasks,
     "differences": differences,

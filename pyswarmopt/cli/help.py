@@ -74,7 +74,7 @@ def print_help(command: Any, ctx: Any) -> None:
     """Print a command's usage, text, options by group and the names of its hidden options.
 
     Args:
-        command: the parser's command.
+        command: the parser's command; in its attribute `further`, if it has one, are more names of options.
         ctx: its context, which knows the command's whole name.
     """
     console = _console()
@@ -82,6 +82,7 @@ def print_help(command: Any, ctx: Any) -> None:
     _head(console, " ".join([ctx.command_path, *required, "[OPTIONS]"]), command.help or "")
     console.print(_rows((name, [(_left(p), _right(p)) for p in params]) for name, params in grouped(command, ctx)))
     hidden = [param.opts[0] for param in command.params if getattr(param, "hidden", False)]
+    hidden += getattr(command, "further", ())
     if hidden:
         explained = any(param.name == "config" for param in command.params)
         more = f"More (see {ctx.find_root().info_name} init): " if explained else "More: "

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from pyswarmopt_groups.members.protocol import GREEDY, Answer, Likelihood, Pair, Sampling, Texts
+from pyswarmopt_groups.members.user_turns import as_users_words
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.engines.generation.write import Draw
-from pyswarmopt_llm.models.engines.user_turns import as_users_words
 from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
 
 

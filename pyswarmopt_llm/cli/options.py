@@ -15,8 +15,7 @@ import typer
 from typer.core import TyperOption
 
 from pyswarmopt.cli.help import HelpCommand
-from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.rare import SET, joined, keep_from_file, rare_of
+from pyswarmopt_llm.cli.rare import joined, keep_from_file, rare_of
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_text import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
@@ -67,20 +66,17 @@ class SwarmCommand(HelpCommand):
 
     headings = GROUPS
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print the help, and the names of what has no option of its own."""
-        super().format_help(ctx, formatter)
-        if rare := rare_of(self):
-            echo(f"With {SET}: {', '.join(rare)}")
+    @property
+    def further(self) -> list[str]:
+        """Options that the help only names: those that share `cli.rare.SET`."""
+        return [f"--{name}" for name in rare_of(self)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Spread the variadic options, then parse as usual."""
         several = [name for param in self.params if (param.metavar or "").endswith("...") for name in param.opts]
         valued = [name for param in self.params if not getattr(param, "is_flag", False) for name in param.opts]
         refuse_empty(args, valued)
-        rare = rare_of(self)
-        one_word = joined(args, lambda name: name in rare and rare[name].kind is bool)
-        return super().parse_args(ctx, spread(one_word, several))
+        return super().parse_args(ctx, spread(joined(args, rare_of(self)), several))
 
 
 def names_block(heading: str, names: Iterable[str], width: int = 92) -> list[str]:
@@ -152,7 +148,7 @@ Config = Annotated[
         is_eager=True,
         rich_help_panel=OUTPUT,
         callback=_use_config,
-        help="TOML or JSON file with these options; the command line takes precedence.",
+        help="TOML or JSON file with these options.",
     ),
 ]
 Json = Annotated[bool, Option("Print the result as JSON.", group=OUTPUT, name="json")]

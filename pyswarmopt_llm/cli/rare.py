@@ -1,12 +1,12 @@
 """Settings that few need: one option, ``--set NAME VALUE``, for all of them; keys of their own in a configuration file.
 
-A switch has no value; ``NAME=VALUE`` is read as well. A command may also take names that are no setting here, as
-`search` takes the coefficients of its swarm.
+``--NAME VALUE`` and ``--set NAME=VALUE`` are the same; a switch has no value. A command may also take names that are no
+setting here, as `search` takes the coefficients of its swarm.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any, get_args, get_origin
@@ -73,19 +73,28 @@ def set_option(free: str = "") -> Any:
     )
 
 
-def joined(args: Iterable[str], switches: Callable[[str], bool]) -> list[str]:
-    """``--set NAME VALUE`` as ``--set NAME=VALUE``, one word for the parser.
+def joined(args: Iterable[str], rare: Mapping[str, Rare]) -> list[str]:
+    """``--set NAME VALUE`` and ``--NAME VALUE`` as ``--set NAME=VALUE``, one word for the parser.
 
     Args:
         args: a command line.
-        switches: whether a name is that of a switch, which has no value.
+        rare: the command's.
 
     Example:
-        >>> joined(["--set", "confirm", "8", "--set", "no-rivals", "x"], lambda name: name == "no-rivals")
-        ['--set', 'confirm=8', '--set', 'no-rivals', 'x']
+        >>> confirm, quick = Rare("confirm", int, Option(""), None), Rare("quick", bool, Option(""), False)
+        >>> rare = {"confirm": confirm, "quick": quick}
+        >>> joined(["--set", "confirm", "8", "--quick", "x"], rare), joined(["--confirm=8", "--dev", "5"], rare)
+        (['--set', 'confirm=8', '--set', 'quick', 'x'], ['--set', 'confirm=8', '--dev', '5'])
     """
+
+    def switches(name: str) -> bool:
+        return name in rare and rare[name].kind is bool
+
     words: list[str] = []
     for word in args:
+        if word.startswith("--") and word[2:].partition("=")[0] in rare:
+            words += [SET, word[2:]]
+            continue
         alone = words[-2:-1] == [SET] and "=" not in words[-1] and not switches(words[-1])
         if alone and not word.startswith("--"):
             words[-1] += f"={word}"

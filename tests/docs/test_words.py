@@ -54,7 +54,8 @@ def test_each_error_in_troubleshooting_ends_as_one_in_the_code() -> None:
         ending = re.split(r"; |(?<=: )(?=install the extra )", message)[-1]
         ending = re.split(r"(?<=: --columns )", ending)[0].replace('the extra "text"', 'the extra "')
         ending = re.sub(r"^name (it|them)(?=: --columns )", "", ending)  # the one or the other, as columns are missing
-        named = re.sub(r"--([a-z-]+)", lambda option: f"`{option[1].replace('-', '_')}`", ending)  # as the code has it
+        # As the code has it.
+        named = re.sub(r"--(?:set )?([a-z-]+)", lambda option: f"`{option[1].replace('-', '_')}`", ending)
         assert any(text.rstrip('"') in joined for text in (ending, named)), message
 
 

@@ -140,7 +140,7 @@ def _few(search: ResolvedSearch) -> ResolvedSearch:
     """
     if not _unending(search.config):
         return search
-    starting = len(search.config.experts) + EVEN_SUMS
+    starting = max(search.config.particles or 0, len(search.config.experts) + EVEN_SUMS)
     modelled = _goes(check_proposals, search.changed(proposals=ALONE).config, len(search.config.experts))
     if modelled and not any(name in search.given for name in _OF_ITERATIONS):
         most = max(CANDIDATES - starting, ALONE)

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from pyswarmopt_groups.members.user_turns import as_users_words
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.engines.user_turns import as_users_words
 from pyswarmopt_rivals.methods.method import Trial
 
 _FLOATS = 2**27  # held at once while distributions over the vocabulary are fused: half a GiB of float32
@@ -92,7 +92,7 @@ class Panel:
             start = stop
 
     def questions(self, contexts: Sequence[str]) -> list[tuple[str, str]]:
-        """The user turns of these contexts; see `models.engines.user_turns.as_users_words`."""
+        """The user turns of these contexts; see `pyswarmopt_groups.members.user_turns.as_users_words`."""
         return as_users_words(self.engine, contexts)
 
     def _each(self) -> Iterator[Patch]:

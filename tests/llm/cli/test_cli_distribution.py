@@ -52,7 +52,7 @@ def test_the_core_needs_numpy_alone_and_what_uses_tensors_brings_torch(project: 
     assert [Requirement(line).name for line in project["dependencies"]] == ["numpy"]
     assert [Requirement(line).name for line in extras["torch"]] == ["torch"]
     brings = {name for name, lines in extras.items() if any("torch" in Requirement(line).extras for line in lines)}
-    assert brings == {"all", "bench", "cma", "fast", "llm", "nevergrad", "toy"}
+    assert brings == {"all", "bench", "cma", "llm", "nevergrad", "toy"}
 
 
 def test_scripts_point_at_functions(project: dict[str, Any]) -> None:

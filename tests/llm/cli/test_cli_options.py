@@ -107,15 +107,16 @@ RARE = ["--set", "combine", "minimum", "--set", "screen=0.1", "--set", "skip-bad
 
 
 def test_what_few_need_is_set_by_name(seen: list[SearchConfig], tmp_path: Path) -> None:
-    """In two spellings; the command line wins over the file, setting by setting."""
+    """In any spelling; the command line wins over the file, setting by setting."""
     (tmp_path / "c.toml").write_text('screen = 0.2\nno-rivals = true\ntemplate = ["{question}"]\n')
     words = ["search", "--base", "B", "--experts", "x", "y", "--task", "t", "--out", "r"]
     run(*words, *RARE, "--set", "inertia", "0.1", "--set", "template", "a=b", "--set", "template=c")
     run(*words, "--config", str(tmp_path / "c.toml"), "--set", "screen", "0.1")
+    run(*words, "--screen", "0.1", "--no-rivals", "--template={question}")
     config = SearchConfig("B", ("x", "y"), ("t",), "r", screen=0.1)
     more: dict[str, Any] = {"combine": "minimum", "skip_bad_rows": True, "drop_n": 0.5, "settings": ("inertia=0.1",)}
     assert seen[0] == replace(config, template=("a=b", "c"), **more)
-    assert seen[1] == replace(config, no_rivals=True, template=("{question}",))
+    assert seen[1] == seen[2] == replace(config, no_rivals=True, template=("{question}",))
 
 
 @pytest.mark.parametrize(

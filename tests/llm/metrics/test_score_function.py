@@ -222,7 +222,7 @@ def test_a_search_has_statistics_the_base_notes_and_replies_in_its_report(config
     notes: list[tuple[str, str]] = []
     result = search(config, lambda event: notes.append((event.kind, event.data.get("text", "")))).result
     texts = [text for kind, text in notes if kind == "note"]
-    assert "score of your own: no item model, no training; a swarm of 5, at most 1 iteration, 10 evaluations" in texts
+    assert "score of your own: nothing is trained; a swarm of 5, at most 1 iteration, 10 evaluations" in texts
     drawn = "asks.txt names no split: 4 dev and 8 test items drawn from its 12 prompts with split seed 0"
     assert drawn in texts and result["notes"] == [drawn]
     assert any(text.startswith("one evaluation took ") and "at most 10 take" in text for text in texts)
@@ -348,9 +348,9 @@ def test_after_an_error_in_the_first_evaluation_a_corrected_function_goes_on(con
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, (10, 3, 40)),
-        ({"particles": 20}, (20, 1, 40)),
-        ({"particles": 4}, (4, 9, 40)),
+        ({}, (6, 0, 40)),
+        ({"particles": 20}, (20, 0, 40)),
+        ({"particles": 4}, (4, 0, 38)),
         ({"max_iter": 50}, (20, 50, 1020)),
         ({"particles": 30, "max_iter": 2}, (30, 2, 90)),
         ({"budget_minutes": 5.0}, (20, 50, 1020)),
@@ -415,7 +415,7 @@ def test_a_dry_run_says_what_it_will_be(config: SearchConfig, capsys: pytest.Cap
         capsys, "search", *words(config, "--experts", *config.experts, "--out", config.out, "--dry-run")
     )
     assert (code, err) == (0, "")
-    assert "score of your own: no item model, no training; a swarm of 10, at most 3 iterations, 40 evaluations" in out
+    assert "score of your own: nothing is trained; 40 evaluations, 34 of them proposed by a model of the scores" in out
     assert not Path(config.out).exists()
 
 
