@@ -28,11 +28,7 @@ def slow_tests(log: str) -> list[str]:
     calls = defaultdict(list)
     for seconds, name in ROW.findall(log):
         calls[name].append(float(seconds))
-    return sorted(
-        name
-        for name, times in calls.items()
-        if max(times) > LONGEST or sum(times) > LONGEST_IN_ALL
-    )
+    return sorted(name for name, times in calls.items() if max(times) > LONGEST or sum(times) > LONGEST_IN_ALL)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How far two runs, one for a verbose and one for a concise reward, obey: on held-out prompts, who writes more.
 
-    python examples/objectives/controllability.py runs/verbose runs/concise
+python examples/objectives/controllability.py runs/verbose runs/concise
 """
 
 from __future__ import annotations

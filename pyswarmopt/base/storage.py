@@ -11,9 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def empty(
-    shape: tuple[int, ...], dtype: torch.dtype, device: torch.device | str = "cpu"
-) -> Tensor:
+def empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device | str = "cpu") -> Tensor:
     """A tensor of that shape whose numbers are still to be set.
 
     Raises:
@@ -44,6 +42,4 @@ def copied(source: Tensor, device: torch.device | None = None) -> Tensor:
 def too_large(shape: tuple[int, ...], size: int) -> ValueError:
     """What to raise where an array of that shape and of `size` bytes finds no memory."""
     numbers = " x ".join(map(str, shape))
-    return ValueError(
-        f"{numbers} numbers ({size / 1e9:.3g} GB) find no memory: use fewer particles or coordinates"
-    )
+    return ValueError(f"{numbers} numbers ({size / 1e9:.3g} GB) find no memory: use fewer particles or coordinates")

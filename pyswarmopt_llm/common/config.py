@@ -94,7 +94,7 @@ class SearchConfig:
     preset: Annotated[
         str | None,
         Option(
-            "auto (default), paper, reference (the authors' scripts), none.",
+            "auto (default), paper, reference (the authors'), none.",
             "P",
             choices=("auto", "paper", "reference", "none"),
         ),
@@ -107,9 +107,7 @@ class SearchConfig:
         Option("Starting points besides the experts: segments (the paper's), sums, even, auto.", "W", rare=True),
     ] = "auto"
     max_iter: Annotated[int | None, Option("Maximum number of iterations (by the preset).", "K", least=0)] = None
-    proposals: Annotated[
-        int | None, Option("Candidates that a model of the scores proposes.", "N", least=0)
-    ] = None
+    proposals: Annotated[int | None, Option("Candidates that a model of the scores proposes.", "N", least=0)] = None
     patience: Annotated[
         int | None, Option("Stop after C iterations without a new best (10).", "C", hidden=True, least=1)
     ] = None

@@ -112,9 +112,7 @@ def _records(content: object, split: str, path: Path) -> list[tuple[str, object]
     return [(f"{path}: {split} item {i}", record) for i, record in enumerate(content, 1)]
 
 
-def _prompt(
-    content: dict[str, object], path: Path, records: Mapping[str, Sequence[tuple[str, object]]]
-) -> str | None:
+def _prompt(content: dict[str, object], path: Path, records: Mapping[str, Sequence[tuple[str, object]]]) -> str | None:
     """The file's template; ``icl_prompt`` of the reference, a worked example, precedes the default one."""
     example = _optional_text(content, "icl_prompt", path)
     prompt = _optional_text(content, "prompt", path)

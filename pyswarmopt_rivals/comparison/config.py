@@ -30,9 +30,9 @@ class CompareConfig:
     methods: Annotated[tuple[str, ...], Option("all, or several of the names above.", "M,M", commas=True)] = ("all",)
     seeds: Annotated[int, Option("Number of seeds for randomised methods.", "N", least=1)] = 3
     budget_items: Annotated[int, Option("Dev-item budget per method, task and seed.", "N", least=1)] = 8000
-    space: Annotated[
-        str, Option("Space of the optimizers but model-swarms: delta or factor.", "S", hidden=True)
-    ] = "delta"
+    space: Annotated[str, Option("Space of the optimizers but model-swarms: delta or factor.", "S", hidden=True)] = (
+        "delta"
+    )
     particles: Annotated[
         int | None, Option("Population (20 for model-swarms, else by the budget).", "N", hidden=True, least=1)
     ] = None

@@ -154,7 +154,6 @@ def test_one_function_decides_between_letters_and_likelihoods() -> None:
     assert homes(decides) == {"metrics.questions.answer_format"}
 
 
-
 # What only `cli/` says and imports
 
 

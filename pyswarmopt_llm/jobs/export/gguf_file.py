@@ -60,9 +60,7 @@ class Layout:
         """
         from transformers import AutoConfig
 
-        config = AutoConfig.from_pretrained(
-            source.base.path, trust_remote_code=False, local_files_only=True
-        )
+        config = AutoConfig.from_pretrained(source.base.path, trust_remote_code=False, local_files_only=True)
         if config.model_type not in ARCHITECTURES:
             raise UserError(
                 f"{source.base.spec}: {config.model_type} is not among the architectures written as GGUF "

@@ -76,9 +76,7 @@ class ScoreFunction:
         """
         return means(self.parts(prompts, replies, items))
 
-    def parts(
-        self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]
-    ) -> list[dict[str, float]]:
+    def parts(self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]) -> list[dict[str, float]]:
         """The named numbers of each reply; a single number is called ``""``. Arguments and errors as for `scores`."""
         returned = self._returned(prompts, replies, items)
         parts = [

@@ -89,9 +89,7 @@ def test_an_expert_that_cannot_be_read_exits_2(
     assert any(line.startswith("error: broken: ") and str(weights) in line for line in out.splitlines())
 
 
-def test_json_says_the_same(
-    tiny_experts: list[Path], louder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_json_says_the_same(tiny_experts: list[Path], louder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("inspect", tiny_experts[0], louder, "--json") == 0
     record = json.loads(capsys.readouterr().out)
     assert [row["expert"] for row in record["experts"]] == ["ant", "louder"]

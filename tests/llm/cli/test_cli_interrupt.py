@@ -24,7 +24,7 @@ print("went on", flush=True)
 """
 SWALLOWS = f"""
 try:
-{''.join(f"    {line}" for line in SLOW.splitlines(keepends=True))}
+{"".join(f"    {line}" for line in SLOW.splitlines(keepends=True))}
 except BaseException:
     raise ImportError("cannot load module more than once per process")
 """

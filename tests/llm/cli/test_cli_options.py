@@ -160,9 +160,7 @@ def test_a_config_file_gives_defaults_and_the_command_line_wins(
     # The option stands last: the file must not overwrite what came before it.
     run("search", "--particles", "5", "--config", str(path))
     assert seen == [
-        SearchConfig(
-            base="B", experts=("x", "y"), tasks=("t",), out="r", particles=5, max_iter=4, no_rivals=True
-        )
+        SearchConfig(base="B", experts=("x", "y"), tasks=("t",), out="r", particles=5, max_iter=4, no_rivals=True)
     ]
 
 

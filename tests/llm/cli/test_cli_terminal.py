@@ -87,9 +87,7 @@ def test_option_values_are_shown_with_escapes_and_cut(
 
 
 @pytest.mark.parametrize("main", [pyswarmopt_llm.cli.app.main, pyswarmopt.cli.main])
-def test_arguments_that_are_no_text_are_refused(
-    main: Callable[..., None], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_arguments_that_are_no_text_are_refused(main: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(main, "run", "caf\udce9") == 2
     assert capsys.readouterr().err.startswith("error: argument 2 ('caf\\udce9'): not UTF-8 text")
 
@@ -120,9 +118,7 @@ def test_tables_and_lines_show_escapes() -> None:
     assert "\x1b[1mline\x1b[0m" in text  # Rich's own styles stay
 
 
-def test_warnings_are_single_visible_lines(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_warnings_are_single_visible_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(logging, "lastResort", logging.lastResort)
     assert run(pyswarmopt_llm.cli.app.main, "--version") == 0
     assert logging.lastResort is not None

@@ -136,9 +136,7 @@ def test_a_swarm_on_the_flat_factors_goes_the_way_of_one_on_coefficients(compat:
 
     ways = []
     for vertices, score in ((space.vertices(), by_coefficients), (rows, lambda x: near(changes(x, tiny[0])))):
-        swarm = make_optimizer(
-            "model-swarms", vertices, population=8, max_iter=9, patience=9, seed=4, compat=compat
-        )
+        swarm = make_optimizer("model-swarms", vertices, population=8, max_iter=9, patience=9, seed=4, compat=compat)
         way = []
         for _ in range(6):
             positions = swarm.ask()

@@ -82,9 +82,7 @@ def test_choice_is_an_option_or_none_for_any_text(text: str, choices: dict[str, 
 
 
 @settings(deadline=None)
-@given(
-    st.sampled_from("ABCD"), st.sampled_from(["{}", "({})", "{}.", "The answer is {}.", "Answer: {}\n\nQ:"])
-)
+@given(st.sampled_from("ABCD"), st.sampled_from(["{}", "({})", "{}.", "The answer is {}.", "Answer: {}\n\nQ:"]))
 def test_a_named_letter_is_found(letter: str, form: str) -> None:
     assert extract_choice(form.format(letter), CAPITALS) == letter
 

@@ -350,9 +350,7 @@ def test_training_answers_are_right(families: dict[Person, dict[str, set[Person]
 
 
 def test_a_solver_notices_a_wrong_answer(families: dict[Person, dict[str, set[Person]]]) -> None:
-    assert (
-        SOLVERS["kinship"]("Tom is the brother of Anna's mother. What is Tom to Anna?", families) == "uncle"
-    )
+    assert SOLVERS["kinship"]("Tom is the brother of Anna's mother. What is Tom to Anna?", families) == "uncle"
     assert SOLVERS["dates"]("Which date is five days after April 28?", families) == "May 3"
     assert SOLVERS["sentiment"]('Review: "The soup was not bad but the pool was poor."', families) == "mixed"
     with pytest.raises(AssertionError):  # the brother of an uncle may be the father

@@ -118,9 +118,7 @@ def test_rows_are_drawn_the_same_way_every_time(monkeypatch: pytest.MonkeyPatch)
         ),
     ],
 )
-def test_sets_that_are_not_understood(
-    monkeypatch: pytest.MonkeyPatch, splits: dict[str, Any], message: str
-) -> None:
+def test_sets_that_are_not_understood(monkeypatch: pytest.MonkeyPatch, splits: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         load(monkeypatch, **splits)
 

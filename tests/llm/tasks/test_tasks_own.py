@@ -439,7 +439,7 @@ def test_bad_rows_can_be_left_out(tmp_path: Path) -> None:
     own = tmp_path / "b.json"
     items = [{"question": f"{i}?", "choices": ["u", "v"], "answer": "u"} for i in range(6)]
     own.write_text(json.dumps({"dev": [*items[:3], {"question": "x", "answer": ""}, {}], "test": items[3:]}))
-    with pytest.raises(UserError, match="2 bad rows: dev item 4: empty answer; dev item 5: no \"question\""):
+    with pytest.raises(UserError, match='2 bad rows: dev item 4: empty answer; dev item 5: no "question"'):
         load_task(str(own))
     task = load_task(str(own), skip_bad_rows=True)
     assert len(task.dev) == 3 and "2 of 8 rows left out (dev item 4, dev item 5)" in task.note
