@@ -248,7 +248,7 @@ def test_help_fits_a_screen_and_has_an_example(
     assert run(name, "--help") == 0
     out = capsys.readouterr().out
     assert f"Example: swarm-llm {name}" in out
-    assert out.count("\n") <= 40
+    assert out.count("\n") <= 42  # with the names of the options that few need
 
 
 def test_no_help_loads_torch_or_transformers() -> None:
