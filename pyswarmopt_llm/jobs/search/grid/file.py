@@ -119,7 +119,7 @@ def table(content: Mapping[str, Any]) -> Iterator[list[str]]:
     """The draws that are done in rows of text, the headings first; a star marks the one that is handed over.
 
     Args:
-        found: see `read_grid`.
+        content: see `read_grid`.
 
     Example:
         >>> draw = {"folder": "draw-01", "settings": ["inertia=.1"], "best_dev": 0.5, "item_evaluations": 900}
