@@ -19,8 +19,8 @@ import torch
 
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.generation.write import greedy
+from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.spaces.load import load_engine
 from pyswarmopt_llm.tasks import load_task
 
 
