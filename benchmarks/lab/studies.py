@@ -178,7 +178,7 @@ def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
     item model's proposals."""
     screen = None if variant.every_item else SCREEN
     config = replace(bench.job.config, screen=screen, drop_k=variant.drop_k, drop_n=variant.drop_n, seed=seed)
-    policy = make_policy(config, {bench.task: bench.job.dev_items})
+    policy = make_policy(config, bench.job.objectives.items, bench.job.objectives.combine)
     with tempfile.TemporaryDirectory() as folder:
         scorer = bench.scorer(Run.create(Path(folder) / "run", about_run(bench.job.config, {})))
         experts = list(bench.start(variant.experts, seed).unique(dim=0))

@@ -18,6 +18,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.evaluation.plan import Items, Plan
 from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.metrics.combine import Combine
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.evaluation.surrogate.score_model import Scored
@@ -128,8 +129,8 @@ class Screened:
 class Modelled(Full):
     """Scores every item of every candidate, and then those that a model of their scores proposes; see `ScoreModel`."""
 
-    def __init__(self, tasks: Iterable[str], proposals: int) -> None:
-        self._tasks, self._proposals = tuple(tasks), proposals
+    def __init__(self, objectives: Iterable[str], combine: Combine, proposals: int) -> None:
+        self._objectives, self._combine, self._proposals = tuple(objectives), combine, proposals
         self._scored: dict[str, Scored] = {}
 
     def learn(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
@@ -138,8 +139,8 @@ class Modelled(Full):
 
         for position, row in zip(positions, rows, strict=True):
             if row is not None and row.complete:
-                items = np.concatenate([row.item_values(task) for task in self._tasks])
-                self._scored[row.key] = Scored(position.detach().cpu().double().numpy().copy(), items, row.value)
+                scores = [row.score(name) for name in self._objectives]
+                self._scored[row.key] = Scored(position.detach().cpu().double().numpy().copy(), scores, row.value)
 
     def proposals(self, seed: int) -> Iterator[Tensor]:
         """Where the model expects the greatest improvement."""
@@ -149,13 +150,13 @@ class Modelled(Full):
             return
         bounds = box_around([*self._scored.values()])
         for number in range(self._proposals):
-            yield most_promising([*self._scored.values()], bounds, seed + number)
+            yield most_promising([*self._scored.values()], self._combine, bounds, seed + number)
 
     def choice(self, floor: float) -> Tensor | None:
         """That which the model expects most of, among those about as good as the best."""
         from pyswarmopt_llm.evaluation.surrogate.score_model import most_credible
 
-        return most_credible([*self._scored.values()], floor)
+        return most_credible([*self._scored.values()], self._combine, floor)
 
 
 class Dropout:
@@ -198,9 +199,9 @@ class Dropout:
         return (self._random.random(particles) < self._single) | whole
 
 
-def make_policy(config: SearchConfig, items: Mapping[str, int]) -> Policy:
-    """The policy of a search, for tasks with these numbers of dev items."""
-    policy: Policy = Modelled(items, config.most_proposals) if config.most_proposals else Full()
+def make_policy(config: SearchConfig, items: Mapping[str, int], combine: Combine) -> Policy:
+    """The policy of a search for objectives with these numbers of dev items, and this combination of their scores."""
+    policy: Policy = Modelled(items, combine, config.most_proposals) if config.most_proposals else Full()
     if config.screen is not None:
         from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 

@@ -64,6 +64,11 @@ class Objectives:
         return (*self.tasks, *self.externals)
 
     @property
+    def items(self) -> dict[str, int]:
+        """Name -> number of dev items; 0 for externals."""
+        return {name: len(self.tasks[name].dev) if name in self.tasks else 0 for name in self.names}
+
+    @property
     def writes(self) -> bool:
         """Whether replies are written to be scored, or a function scores the engine: an evaluation is expensive."""
         return bool(self.externals) or any(metric.scoring == "generate" for metric in self.metrics.values())

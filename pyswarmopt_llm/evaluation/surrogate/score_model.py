@@ -3,6 +3,9 @@
 Rewards, judges, programs and written answers have no margins (`gaussian_process`), only a score for each item. Their
 mean is what a search maximises, and a few dozen values of it do not tell how fast it changes. The hundreds of items do,
 since all change with the same coefficients: they choose the length of the kernel, the mean itself its noise.
+
+Several tasks have a model each, and their combination is taken of what these predict: a harmonic mean, or the worst of
+several, is no smooth function of the coefficients where the tasks' own scores are.
 """
 
 from __future__ import annotations
@@ -18,12 +21,15 @@ from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt.parts.stopping import MaxIter, Patience
+from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import maximise
 from pyswarmopt_llm.evaluation.surrogate.gaussian_process import Floats, Kernel, Posterior, lengths_for
+from pyswarmopt_llm.metrics.combine import Combine
 
 NOISES = (1e-4, 1e-2, 0.1, 0.3)  # tried for the kernel; outcomes of written answers jump
 LEAST = 3  # candidates that a model needs: one degree of freedom more than its mean takes
 BEYOND = 0.5  # of the range of what was scored before: so far beyond it candidates are proposed
+_NO_ERROR = 1e-12
 _PARTICLES, _ITERATIONS, _PATIENCE = 40, 60, 10  # of the swarm that maximises the expected improvement
 
 
@@ -33,12 +39,12 @@ class Scored:
 
     Attributes:
         position: (D,).
-        items: (I,) scores of the items of all tasks.
-        value: what the search maximises.
+        scores: of each task, with those of its items.
+        value: what the search maximises, their combination.
     """
 
     position: Floats
-    items: Floats
+    scores: Sequence[Score]
     value: float
 
 
@@ -46,10 +52,11 @@ class ScoreModel:
     """Predicts the value of candidates from those that were scored.
 
     Args:
-        candidates: at least `LEAST`.
+        candidates: at least `LEAST`, all of the same tasks.
+        combine: the tasks' scores into the value.
 
     Attributes:
-        kernel: its length has the greatest marginal likelihood of the items, its noise that of the values.
+        kernels: of each task: the likeliest length of its items, and with that the likeliest noise of its values.
         best: the highest value.
 
     Raises:
@@ -57,7 +64,9 @@ class ScoreModel:
 
     Example:
         >>> x = np.linspace(0, 1, 9)
-        >>> model = ScoreModel([Scored(np.array([p]), np.array([p, 1 - p**2]), (p + 1 - p**2) / 2) for p in x])
+        >>> scores = [Score((p + 1 - p**2) / 2, (p, 1 - p**2), 2, 0.0) for p in x]
+        >>> seen = [Scored(np.array([p]), [score], score.value) for p, score in zip(x, scores)]
+        >>> model = ScoreModel(seen, lambda scores: scores[0])
         >>> mean, error = model.predict(np.array([[0.45], [0.55]]))
         >>> mean.round(2).tolist(), (error < 0.01).tolist()
         ([0.62, 0.62], [True, True])
@@ -65,22 +74,36 @@ class ScoreModel:
         True
     """
 
-    def __init__(self, candidates: Sequence[Scored]) -> None:
+    def __init__(self, candidates: Sequence[Scored], combine: Combine) -> None:
         if len(candidates) < LEAST:
             raise ValueError(f"{len(candidates)} candidates: a model needs {LEAST}")
         self._positions: Floats = np.stack([candidate.position for candidate in candidates])
-        items: Floats = np.stack([candidate.items for candidate in candidates])
-        values: Floats = np.array([candidate.value for candidate in candidates])[:, None]
-        self.best = float(values.max())
-        varying = items[:, np.ptp(items, axis=0) > 0]
-        self.kernel = self._noisy(values, self._length(varying if varying.size else values))
-        self._posterior = self._fit(values, self.kernel)
+        self._combine = combine
+        self.best = max(candidate.value for candidate in candidates)
+        self.kernels: list[Kernel] = []
+        self._posteriors: list[Posterior] = []
+        for scores in zip(*(candidate.scores for candidate in candidates), strict=True):
+            values: Floats = np.array([score.value for score in scores])[:, None]
+            items = _varying_items(scores)
+            kernel = self._noisy(values, self._length(items if items.size else values))
+            self.kernels.append(kernel)
+            self._posteriors.append(self._fit(values, kernel))
 
     def predict(self, positions: npt.ArrayLike) -> tuple[Floats, Floats]:
-        """(means (M,), standard errors (M,)) of the value without its noise at positions (M, D)."""
-        between = self.kernel(self._positions, np.asarray(positions, dtype=np.float64))
-        mean, error = self._posterior.predict(between, noise=0.0)
-        return mean[:, 0], error[:, 0]
+        """(means (M,), standard errors (M,)) of the value without its noise at positions (M, D).
+
+        Of several tasks the error is that of their combination by the delta method.
+        """
+        points = np.asarray(positions, dtype=np.float64)
+        of_tasks = [
+            posterior.predict(kernel(self._positions, points), noise=0.0)
+            for kernel, posterior in zip(self.kernels, self._posteriors, strict=True)
+        ]
+        if len(of_tasks) == 1:
+            ((means, errors),) = of_tasks
+            return means[:, 0], errors[:, 0]
+        combined = np.array([self._combined(number, of_tasks) for number in range(len(points))])
+        return combined[:, 0], combined[:, 1]
 
     def improvement(self, positions: npt.ArrayLike) -> Floats:
         """(M,) expected improvement on the best value (Jones et al. 1998, eq. 15), of Student's t in place of a normal.
@@ -93,6 +116,13 @@ class ScoreModel:
         tail = (freedom + z**2) / (freedom - 1) * student.pdf(z, freedom)
         expected: Floats = error * (z * student.cdf(z, freedom) + tail)
         return expected
+
+    def _combined(self, number: int, of_tasks: Sequence[tuple[Floats, Floats]]) -> tuple[float, float]:
+        """Mean and error of the value at the position of this number."""
+        scores = [Score(float(means[number, 0]), (), 1, float(errors[number, 0])) for means, errors in of_tasks]
+        score = self._combine(scores)
+        # A harmonic mean of what is not positive is 0, and has no error.
+        return score.value, score.stderr if score.stderr > 0 else _NO_ERROR
 
     def _length(self, columns: Floats) -> float:
         """The length with which these columns, (N, K), are likeliest, whatever the noise."""
@@ -110,11 +140,24 @@ class ScoreModel:
         return Posterior.of(covariance, np.arange(columns.shape[1]), np.arange(count), columns)
 
 
+def _varying_items(scores: Sequence[Score]) -> Floats:
+    """(N, K) scores of the items that are not the same for all candidates; none where a function has no fixed items.
+
+    Example:
+        >>> _varying_items([Score(0.5, (1.0, 0.0), 2, 0.0), Score(1.0, (1.0, 1.0), 2, 0.0)]).tolist()
+        [[0.0], [1.0]]
+    """
+    if len({len(score.per_item) for score in scores}) > 1:
+        return np.empty((len(scores), 0))
+    items: Floats = np.array([score.per_item for score in scores])
+    return items[:, np.ptp(items, axis=0) > 0]
+
+
 def box_around(candidates: Sequence[Scored]) -> list[tuple[float, float]]:
     """D bounds (lower, upper) for proposals: the range of these candidates and `BEYOND` of it on both sides.
 
     Example:
-        >>> box_around([Scored(np.array([0.0, 1.0]), np.ones(1), 0.0), Scored(np.array([1.0, 1.0]), np.ones(1), 0.0)])
+        >>> box_around([Scored(np.array([0.0, 1.0]), [], 0.0), Scored(np.array([1.0, 1.0]), [], 0.0)])
         [(-0.5, 1.5), (0.5, 1.5)]
     """
     positions = np.stack([candidate.position for candidate in candidates])
@@ -124,18 +167,21 @@ def box_around(candidates: Sequence[Scored]) -> list[tuple[float, float]]:
     return list(zip((lower - margin).tolist(), (upper + margin).tolist(), strict=True))
 
 
-def most_promising(candidates: Sequence[Scored], bounds: Sequence[tuple[float, float]], seed: int) -> Tensor:
+def most_promising(
+    candidates: Sequence[Scored], combine: Combine, bounds: Sequence[tuple[float, float]], seed: int
+) -> Tensor:
     """Where a swarm finds the greatest expected improvement; nothing is scored.
 
     Args:
         candidates: those that were scored.
+        combine: see `ScoreModel`.
         bounds: D pairs (lower, upper).
         seed: of the swarm.
 
     Returns:
         The position, (D,) float64.
     """
-    model = ScoreModel(candidates)
+    model = ScoreModel(candidates, combine)
     positions = np.stack([candidate.position for candidate in candidates])
     order = np.argsort(-model.predict(positions)[0], kind="stable")[:_PARTICLES]
     recipe = replace(pso.recipes.constriction(), stop=(Patience(_PATIENCE), MaxIter(_ITERATIONS)), restart=())
@@ -151,7 +197,7 @@ def most_promising(candidates: Sequence[Scored], bounds: Sequence[tuple[float, f
     return maximise(swarm, lambda points: model.improvement(points.numpy()).tolist()).x
 
 
-def most_credible(candidates: Sequence[Scored], floor: float) -> Tensor | None:
+def most_credible(candidates: Sequence[Scored], combine: Combine, floor: float) -> Tensor | None:
     """Of the candidates that are about as good as the best, that of the greatest expected value.
 
     About as good is within a standard error of the best value (the rule of Breiman et al. 1984, section 3.4.3). What
@@ -159,6 +205,7 @@ def most_credible(candidates: Sequence[Scored], floor: float) -> Tensor | None:
 
     Args:
         candidates: those that were scored.
+        combine: see `ScoreModel`.
         floor: what is returned has no lower value.
 
     Returns:
@@ -167,9 +214,10 @@ def most_credible(candidates: Sequence[Scored], floor: float) -> Tensor | None:
     if len(candidates) < LEAST:
         return None
     best = max(candidates, key=lambda candidate: candidate.value)
-    error = float(np.std(best.items, ddof=1)) / np.sqrt(best.items.size) if best.items.size > 1 else 0.0
-    near = [candidate for candidate in candidates if candidate.value >= max(best.value - error, floor)]
+    error = combine(best.scores).stderr
+    least = max(best.value - (0.0 if np.isnan(error) else error), floor)
+    near = [candidate for candidate in candidates if candidate.value >= least]
     if not near:
         return None
-    means, _ = ScoreModel(candidates).predict(np.stack([candidate.position for candidate in near]))
+    means, _ = ScoreModel(candidates, combine).predict(np.stack([candidate.position for candidate in near]))
     return torch.from_numpy(near[int(np.argmax(means))].position.copy())

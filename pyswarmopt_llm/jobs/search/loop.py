@@ -146,7 +146,7 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
             steps = Search(
                 job.space,
                 scorer,
-                make_policy(job.config, {name: len(task.dev) for name, task in job.tasks.items()}),
+                make_policy(job.config, job.objectives.items, job.objectives.combine),
                 swarm,
                 job.budget,
                 population=job.config.population,

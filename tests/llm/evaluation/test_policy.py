@@ -77,7 +77,7 @@ def states(config: SearchConfig, scorer: Scorer, compat: Any) -> list[dict[str, 
     recipe = pso.recipes.model_swarms(max_iter=9, patience=20, compat=compat, restart_patience=3)
     vertices = torch.eye(4, dtype=torch.float64)
     swarm = pso.Swarm(positions=vertices, population=7, recipe=recipe, maximize=True, seed=config.seed)
-    policy, watcher = make_policy(config, {"t0": 60}), States()
+    policy, watcher = make_policy(config, {"t0": 60}, harmonic), States()
     budget, more = Budget(None, None), {"population": 7, "items": 60, "seed": config.seed}
     Search(Hull(4), scorer, policy, swarm, budget, **more, watcher=watcher).run()  # type: ignore[arg-type]
     return watcher.kept

@@ -10,6 +10,8 @@ import torch
 from scipy import integrate, stats
 from sklearn.gaussian_process.kernels import Matern
 
+from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.policy import Full, Modelled, make_policy
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.surrogate.gaussian_process import Kernel, lengths_for
@@ -21,6 +23,7 @@ from pyswarmopt_llm.evaluation.surrogate.score_model import (
     most_credible,
     most_promising,
 )
+from pyswarmopt_llm.metrics.combine import harmonic
 
 
 def candidates(count: int, dim: int, seed: int, items: int = 30) -> list[Scored]:
@@ -33,16 +36,21 @@ def scored(position: np.ndarray, items: int = 30) -> Scored:
     rng = np.random.default_rng(7)
     towards = rng.normal(0.3, 1.0, (items, len(position)))
     margins = rng.normal(-0.5, 0.5, items) + towards @ position - 0.4 * (position**2).sum()
-    right = (margins > 0).astype(float)
-    return Scored(position, right, float(right.mean()))
+    return of(position, margins > 0)
+
+
+def of(position: np.ndarray, *tasks: np.ndarray) -> Scored:
+    """A candidate with these items of each task."""
+    scores = [score_of(items.astype(float)) for items in tasks]
+    return Scored(position, scores, harmonic(scores).value)
 
 
 def literal(model: ScoreModel, seen: list[Scored], new: np.ndarray) -> tuple[float, float]:
     """Mean and standard error at `new` by ordinary kriging as one bordered system (Santner et al. 2003)."""
     x = np.stack([candidate.position for candidate in seen])
     y = np.array([candidate.value for candidate in seen])
-    n, correlation = len(x), Matern(model.kernel.length, nu=2.5)
-    covariance = correlation(x) + model.kernel.noise * np.eye(n)
+    n, correlation = len(x), Matern(model.kernels[0].length, nu=2.5)
+    covariance = correlation(x) + model.kernels[0].noise * np.eye(n)
     bordered = np.block([[covariance, np.ones((n, 1))], [np.ones((1, n)), np.zeros((1, 1))]])
     k = np.append(correlation(x, new[None])[:, 0], 1.0)
     weights = np.linalg.solve(bordered, k)
@@ -55,14 +63,14 @@ def literal(model: ScoreModel, seen: list[Scored], new: np.ndarray) -> tuple[flo
 @pytest.mark.parametrize(("count", "dim"), [(5, 1), (9, 3), (20, 4)])
 def test_means_and_errors_are_those_of_the_literal_formulas(count: int, dim: int) -> None:
     seen = candidates(count, dim, count)
-    model, new = ScoreModel(seen), np.full(dim, 0.3)
+    model, new = ScoreModel(seen, harmonic), np.full(dim, 0.3)
     (mean,), (error,) = model.predict(new[None])
     assert (mean, error) == pytest.approx(literal(model, seen, new))
 
 
 def test_the_expected_improvement_is_its_integral() -> None:
     seen = candidates(8, 2, 1)
-    model, new = ScoreModel(seen), np.array([[0.4, 0.9], [-0.2, 0.1]])
+    model, new = ScoreModel(seen, harmonic), np.array([[0.4, 0.9], [-0.2, 0.1]])
     for improvement, mean, error in zip(model.improvement(new), *model.predict(new), strict=True):
         density = stats.t(len(seen) - 1, loc=mean, scale=error).pdf
         integral, _ = integrate.quad(lambda y, density=density: (y - model.best) * density(y), model.best, np.inf)
@@ -86,13 +94,14 @@ def evidence(kernel: Kernel, x: np.ndarray, columns: np.ndarray) -> float:
 @pytest.mark.parametrize("seed", range(6))
 def test_the_items_choose_the_length_and_the_values_the_noise(seed: int) -> None:
     seen = candidates(14, 2, seed)
-    x, items = (np.stack([getattr(candidate, name) for candidate in seen]) for name in ("position", "items"))
+    x = np.stack([candidate.position for candidate in seen])
+    items = np.stack([candidate.scores[0].per_item for candidate in seen])
     values = np.array([[candidate.value] for candidate in seen])
     varying = items[:, items.std(0) > 0]
     grid = [Kernel(length, noise) for length in lengths_for(x) for noise in NOISES]
     length = max(grid, key=lambda kernel: evidence(kernel, x, varying)).length
     at_length = [kernel for kernel in grid if kernel.length == length]
-    assert ScoreModel(seen).kernel == max(at_length, key=lambda kernel: evidence(kernel, x, values))
+    assert ScoreModel(seen, harmonic).kernels[0] == max(at_length, key=lambda kernel: evidence(kernel, x, values))
 
 
 def test_proposals_find_what_the_same_number_of_random_candidates_does_not() -> None:
@@ -100,7 +109,7 @@ def test_proposals_find_what_the_same_number_of_random_candidates_does_not() -> 
     seen = [scored(row) for row in [*np.eye(dim), np.zeros(dim), np.full(dim, 1 / dim), np.ones(dim)]]
     bounds = box_around(seen)
     while len(seen) < budget:
-        position = most_promising(seen, bounds, seed=len(seen))
+        position = most_promising(seen, harmonic, bounds, seed=len(seen))
         assert all(low <= p <= high for (low, high), p in zip(bounds, position.tolist(), strict=True))
         seen.append(scored(position.numpy()))
     by_chance = [max(c.value for c in candidates(budget, dim, seed)) for seed in range(20)]
@@ -112,20 +121,20 @@ def test_the_most_credible_is_not_the_luckiest() -> None:
     x = np.linspace(0, 1, 20)
     values = np.round(0.7 - (x - 0.4) ** 2 + 0.03 * np.cos(np.arange(20) * np.pi), 2)
     values[-1] = 0.74  # where its neighbours have 0.4
-    right = [np.arange(50) < 50 * value for value in values]
-    seen = [Scored(np.array([p]), r.astype(float), float(v)) for p, r, v in zip(x, right, values, strict=True)]
-    chosen = most_credible(seen, 0.0)
+    right = [np.arange(100) < 100 * value for value in values]
+    seen = [of(np.array([p]), items) for p, items in zip(x, right, strict=True)]
+    chosen = most_credible(seen, harmonic, 0.0)
     assert chosen is not None and 0.3 < float(chosen) < 0.5
-    last = most_credible(seen, 0.735)
+    last = most_credible(seen, harmonic, 0.735)
     assert last is not None and last.tolist() == [1.0]
-    assert most_credible(seen, 0.9) is None and most_credible(seen[:2], 0.0) is None
+    assert most_credible(seen, harmonic, 0.9) is None and most_credible(seen[:2], harmonic, 0.0) is None
 
 
 def test_too_few_candidates_and_all_alike() -> None:
     with pytest.raises(ValueError, match="2 candidates: a model needs 3"):
-        ScoreModel(candidates(2, 2, 0))
-    alike = [Scored(np.array([p, 1 - p]), np.ones(4), 1.0) for p in (0.0, 0.4, 1.0)]
-    position = most_promising(alike, box_around(alike), seed=0)
+        ScoreModel(candidates(2, 2, 0), harmonic)
+    alike = [of(np.array([p, 1 - p]), np.ones(4)) for p in (0.0, 0.4, 1.0)]
+    position = most_promising(alike, harmonic, box_around(alike), seed=0)
     assert torch.isfinite(position).all()
 
 
@@ -134,14 +143,14 @@ def row(key: str, items: str, bounds: list[float] | None = None) -> Row:
 
 
 def test_the_policy_learns_what_was_scored_in_full_and_proposes_as_many_as_asked() -> None:
-    policy = Modelled(("t",), 3)
+    policy = Modelled(("t",), harmonic, 3)
     positions = [torch.tensor([float(i), 1.0 - i]) for i in range(5)]
     rows = [row("a", "1100"), row("b", "1110"), None, row("c", "0100"), row("d", "0000", [0.0, 1.0])]
     assert list(policy.proposals(0)) == [] and policy.choice(0.0) is None
     policy.learn(positions, rows)
     proposed = list(policy.proposals(0))
     assert len(proposed) == 3 and all(position.shape == (2,) for position in proposed)
-    again = Modelled(("t",), 3)
+    again = Modelled(("t",), harmonic, 3)
     again.learn(positions, rows)
     assert [p.tolist() for p in again.proposals(0)] == [p.tolist() for p in proposed]
     choice = policy.choice(0.0)
@@ -152,4 +161,24 @@ def test_a_search_without_proposals_scores_everything_and_nothing_else() -> None
     from pyswarmopt_llm.common.config import SearchConfig
 
     plain = SearchConfig("b", ("x", "y"), ("t",), "r", max_iter=1)
-    assert type(make_policy(plain, {"t": 4})) is Full
+    assert type(make_policy(plain, {"t": 4}, harmonic)) is Full
+
+
+def test_of_several_tasks_each_is_modelled_and_what_is_predicted_combined() -> None:
+    """The harmonic mean of two predictions, its error by the delta method: d H / d v = H^2 / (2 v^2)."""
+    first, second = candidates(12, 2, 3), candidates(12, 2, 3, items=17)
+    both = [Scored(a.position, [*a.scores, *b.scores], 0.5) for a, b in zip(first, second, strict=True)]
+    new = np.array([[0.4, 0.9], [1.2, 0.1]])
+    (a, of_a), (b, of_b) = ScoreModel(first, harmonic).predict(new), ScoreModel(second, harmonic).predict(new)
+    mean, error = ScoreModel(both, harmonic).predict(new)
+    expected = 2 / (1 / a + 1 / b)
+    assert mean == pytest.approx(expected)
+    assert error == pytest.approx(expected**2 / 2 * np.hypot(of_a / a**2, of_b / b**2))
+
+
+def test_a_function_without_items_of_its_own_is_modelled_by_its_values() -> None:
+    x = np.linspace(0, 1, 9)
+    seen = [Scored(np.array([p]), [Score(1 - (p - 0.6) ** 2, (), 0, math.nan)], 1 - (p - 0.6) ** 2) for p in x]
+    position = most_promising(seen, harmonic, box_around(seen), seed=0)
+    assert float(position) == pytest.approx(0.6, abs=0.05)
+    assert most_credible(seen, harmonic, 0.0) is not None

@@ -165,7 +165,7 @@ def fly(run: Path, config: SearchConfig) -> tuple[pso.Swarm, Scorer, Smooth]:
     recipe = pso.recipes.model_swarms(max_iter=config.max_iter, patience=20, restart_patience=3)
     vertices = torch.eye(4, dtype=torch.float64)
     swarm = pso.Swarm(positions=vertices, population=10, recipe=recipe, maximize=True, seed=config.seed)
-    policy = make_policy(config, {"t": 60})
+    policy = make_policy(config, {"t": 60}, harmonic)
     search = Search(Hull(4), scorer, policy, swarm, Budget(None, None), population=10, items=60, seed=config.seed)
     search.score_experts()
     search.run()
