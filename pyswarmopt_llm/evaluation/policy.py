@@ -58,8 +58,11 @@ class Policy(Protocol):
     def learn(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
         """Take in a round's rows; None: not evaluated."""
 
-    def proposals(self, seed: int) -> Iterator[Tensor]:
-        """Candidates to score in full when the optimizer has stopped; each is learnt from before the next is taken."""
+    def proposals(self, seed: int, at_once: int) -> Iterator[Sequence[Tensor]]:
+        """Candidates to score in full when the optimizer has stopped, as many at once as are scored side by side.
+
+        Each batch is learnt from before the next is taken.
+        """
 
     def choice(self, floor: float) -> Tensor | None:
         """The position to hand over, of a value not below `floor`; None: the optimizer's best."""
@@ -81,7 +84,7 @@ class Full:
     def learn(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
         """Nothing."""
 
-    def proposals(self, seed: int) -> Iterator[Tensor]:
+    def proposals(self, seed: int, at_once: int) -> Iterator[Sequence[Tensor]]:
         """None."""
         return iter(())
 
@@ -113,11 +116,12 @@ class Screened:
             if row is not None:
                 self._screening.learn(row.key, position, row)
 
-    def proposals(self, seed: int) -> Iterator[Tensor]:
-        """Those of the item model."""
+    def proposals(self, seed: int, at_once: int) -> Iterator[Sequence[Tensor]]:
+        """Those of the item model, one by one."""
         from pyswarmopt_llm.evaluation.surrogate.proposals import proposals
 
-        return proposals(self._screening, seed, self._proposals)
+        for position in proposals(self._screening, seed, self._proposals):
+            yield [position]
 
     def choice(self, floor: float) -> Tensor | None:
         """That of the widest margins among those about as good as the best."""
@@ -142,15 +146,16 @@ class Modelled(Full):
                 scores = [row.score(name) for name in self._objectives]
                 self._scored[row.key] = Scored(position.detach().cpu().double().numpy().copy(), scores, row.value)
 
-    def proposals(self, seed: int) -> Iterator[Tensor]:
+    def proposals(self, seed: int, at_once: int) -> Iterator[Sequence[Tensor]]:
         """Where the model expects the greatest improvement."""
         from pyswarmopt_llm.evaluation.surrogate.score_model import LEAST, box_around, most_promising
 
         if len(self._scored) < LEAST:
             return
         bounds = box_around([*self._scored.values()])
-        for number in range(self._proposals):
-            yield most_promising([*self._scored.values()], self._combine, bounds, seed + number)
+        for first in range(0, self._proposals, at_once):
+            count = min(at_once, self._proposals - first)
+            yield most_promising([*self._scored.values()], self._combine, bounds, seed + first, count)
 
     def choice(self, floor: float) -> Tensor | None:
         """That which the model expects most of, among those about as good as the best."""

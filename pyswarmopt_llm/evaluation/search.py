@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -102,6 +103,7 @@ class Search:
         population: positions of a round at most; proposals are numbered from there.
         items: of a complete evaluation.
         seed: of the proposals.
+        at_once: candidates that are scored side by side, and so proposed together.
         watcher: is told how the search goes on.
 
     Attributes:
@@ -119,11 +121,13 @@ class Search:
         population: int,
         items: int,
         seed: int,
+        at_once: int = 1,
         watcher: Watcher | None = None,
     ) -> None:
         self._vertices, self._scorer, self._policy = list(space.vertices()), scorer, policy
         self._optimizer, self._budget, self._population = optimizer, budget, population
-        self._items, self._seed, self._watcher = items, seed, watcher or Watcher()
+        self._items, self._seed, self._at_once = items, seed, at_once
+        self._watcher = watcher or Watcher()
         self._floor = -math.inf
         self._totals: list[int] = []  # items after each round
         self.proposed = 0
@@ -188,15 +192,17 @@ class Search:
         """
         scorer, iteration = self._scorer, self._iteration
         values, spent = [], scorer.item_evaluations
-        for number, position in enumerate(self._policy.proposals(self._seed), start=self._population):
-            if not self._budget.pays(scorer.item_evaluations, scorer.seconds, self._items):
+        number = self._population
+        for batch in self._policy.proposals(self._seed, self._at_once):
+            if not self._budget.pays(scorer.item_evaluations, scorer.seconds, len(batch) * self._items):
                 break
-            rows = scorer.score([position], iteration, self._policy.in_full(1), first=number)
-            self._take_in([position], rows)
-            scored = [row for row in rows if row is not None]
-            values += [row.value for row in scored]
+            rows = scorer.in_full(batch, iteration, self._policy.in_full(len(batch)), first=number)
+            self._take_in(batch, rows)
+            values += [row.value for row in rows]
             # By the journal's row, not by the scorer's count, which holds all of a resumed run's
             # rows from the start.
-            self.proposed += sum((row.iteration, row.particle) == (iteration, number) for row in scored)
+            places = zip(itertools.count(number), rows, strict=False)
+            self.proposed += sum((row.iteration, row.particle) == (iteration, place) for place, row in places)
+            number += len(batch)
         if scorer.item_evaluations > spent:
             self._watcher.on_round(iteration, max(values))

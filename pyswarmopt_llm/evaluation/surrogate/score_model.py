@@ -78,31 +78,37 @@ class ScoreModel:
         if len(candidates) < LEAST:
             raise ValueError(f"{len(candidates)} candidates: a model needs {LEAST}")
         self._positions: Floats = np.stack([candidate.position for candidate in candidates])
+        self._values: Floats = np.array([[score.value for score in candidate.scores] for candidate in candidates])
         self._combine = combine
         self.best = max(candidate.value for candidate in candidates)
         self.kernels: list[Kernel] = []
-        self._posteriors: list[Posterior] = []
-        for scores in zip(*(candidate.scores for candidate in candidates), strict=True):
-            values: Floats = np.array([score.value for score in scores])[:, None]
+        for number, scores in enumerate(zip(*(candidate.scores for candidate in candidates), strict=True)):
+            values = self._values[:, [number]]
             items = _varying_items(scores)
-            kernel = self._noisy(values, self._length(items if items.size else values))
-            self.kernels.append(kernel)
-            self._posteriors.append(self._fit(values, kernel))
+            self.kernels.append(self._noisy(values, self._length(items if items.size else values)))
+        self._condition()
+
+    def believe(self, position: Floats) -> None:
+        """Take the predictions at a position, (D,), for values that were seen, so that the next proposal is elsewhere.
+
+        The kriging believer of Ginsbourger, Le Riche & Carraro 2010, section 4.2.1.
+        """
+        means = [mean[0, 0] for mean, _ in self._predict_tasks(position[None])]
+        self.best = max(self.best, float(self.predict(position[None])[0][0]))
+        self._positions = np.vstack([self._positions, position])
+        self._values = np.vstack([self._values, means])
+        self._condition()
 
     def predict(self, positions: npt.ArrayLike) -> tuple[Floats, Floats]:
         """(means (M,), standard errors (M,)) of the value without its noise at positions (M, D).
 
         Of several tasks the error is that of their combination by the delta method.
         """
-        points = np.asarray(positions, dtype=np.float64)
-        of_tasks = [
-            posterior.predict(kernel(self._positions, points), noise=0.0)
-            for kernel, posterior in zip(self.kernels, self._posteriors, strict=True)
-        ]
+        of_tasks = self._predict_tasks(np.asarray(positions, dtype=np.float64))
         if len(of_tasks) == 1:
             ((means, errors),) = of_tasks
             return means[:, 0], errors[:, 0]
-        combined = np.array([self._combined(number, of_tasks) for number in range(len(points))])
+        combined = np.array([self._combined(number, of_tasks) for number in range(len(of_tasks[0][0]))])
         return combined[:, 0], combined[:, 1]
 
     def improvement(self, positions: npt.ArrayLike) -> Floats:
@@ -116,6 +122,17 @@ class ScoreModel:
         tail = (freedom + z**2) / (freedom - 1) * student.pdf(z, freedom)
         expected: Floats = error * (z * student.cdf(z, freedom) + tail)
         return expected
+
+    def _condition(self) -> None:
+        """Fit the posterior of each task to what was seen."""
+        self._posteriors = [self._fit(self._values[:, [number]], kernel) for number, kernel in enumerate(self.kernels)]
+
+    def _predict_tasks(self, points: Floats) -> list[tuple[Floats, Floats]]:
+        """Of each task the means and standard errors at points (M, D), (M, 1) each."""
+        return [
+            posterior.predict(kernel(self._positions, points), noise=0.0)
+            for kernel, posterior in zip(self.kernels, self._posteriors, strict=True)
+        ]
 
     def _combined(self, number: int, of_tasks: Sequence[tuple[Floats, Floats]]) -> tuple[float, float]:
         """Mean and error of the value at the position of this number."""
@@ -168,8 +185,12 @@ def box_around(candidates: Sequence[Scored]) -> list[tuple[float, float]]:
 
 
 def most_promising(
-    candidates: Sequence[Scored], combine: Combine, bounds: Sequence[tuple[float, float]], seed: int
-) -> Tensor:
+    candidates: Sequence[Scored],
+    combine: Combine,
+    bounds: Sequence[tuple[float, float]],
+    seed: int,
+    count: int = 1,
+) -> list[Tensor]:
     """Where a swarm finds the greatest expected improvement; nothing is scored.
 
     Args:
@@ -177,24 +198,29 @@ def most_promising(
         combine: see `ScoreModel`.
         bounds: D pairs (lower, upper).
         seed: of the swarm.
+        count: how many positions; for each the model believes its predictions at those before.
 
     Returns:
-        The position, (D,) float64.
+        The positions, (D,) float64 each.
     """
     model = ScoreModel(candidates, combine)
     positions = np.stack([candidate.position for candidate in candidates])
     order = np.argsort(-model.predict(positions)[0], kind="stable")[:_PARTICLES]
     recipe = replace(pso.recipes.constriction(), stop=(Patience(_PATIENCE), MaxIter(_ITERATIONS)), restart=())
-    swarm = pso.Swarm(
-        bounds=list(bounds),
-        positions=torch.from_numpy(positions[order]),
-        population=_PARTICLES,
-        recipe=recipe,
-        maximize=True,
-        seed=seed,
-        dtype=torch.float64,
-    )
-    return maximise(swarm, lambda points: model.improvement(points.numpy()).tolist()).x
+    promising: list[Tensor] = []
+    for number in range(count):
+        swarm = pso.Swarm(
+            bounds=list(bounds),
+            positions=torch.from_numpy(positions[order]),
+            population=_PARTICLES,
+            recipe=recipe,
+            maximize=True,
+            seed=seed + number,
+            dtype=torch.float64,
+        )
+        promising.append(maximise(swarm, lambda points: model.improvement(points.numpy()).tolist()).x)
+        model.believe(promising[-1].numpy())
+    return promising
 
 
 def most_credible(candidates: Sequence[Scored], combine: Combine, floor: float) -> Tensor | None:

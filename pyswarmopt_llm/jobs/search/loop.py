@@ -152,6 +152,7 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
                 population=job.config.population,
                 items=job.dev_items,
                 seed=job.config.seed,
+                at_once=job.workers.side_by_side,
                 watcher=_Progress(job, run, scorer, archive, notify),
             )
             _tell_price(job, scorer, notify)

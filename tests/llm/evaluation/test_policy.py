@@ -121,6 +121,34 @@ def test_a_dropped_iteration_moves_on_without_a_single_evaluation(
     assert 1 < len(expected) < 7 and found.result["stop"] == {"max_iter": 6}
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_proposals_are_scored_in_batches_and_within_the_budget(at_once: int, tmp_path: Path) -> None:
+    """Six of 60 items each, of two tasks; all of a batch are proposed before the first of it is scored."""
+    config = config_of(1, proposals=6, max_iter=0, particles=7)
+    scorer, utilities = scorer_of(opened(tmp_path / "r", config), 1, tasks=2)
+    policy = make_policy(config, {"t0": 60, "t1": 60}, harmonic)
+    asked: list[int] = []
+    proposals = policy.proposals
+
+    def watched(seed: int, at_once: int) -> Any:
+        for batch in proposals(seed, at_once):
+            asked.append(utilities[0].calls)
+            yield batch
+
+    policy.proposals = watched  # type: ignore[method-assign]
+    recipe = pso.recipes.model_swarms(max_iter=0)
+    vertices = torch.eye(4, dtype=torch.float64)
+    swarm = pso.Swarm(positions=vertices, population=7, recipe=recipe, maximize=True, seed=1)
+    budget = Budget(None, (7 + 5) * 120)
+    more = {"population": 7, "items": 120, "seed": 1, "at_once": at_once}
+    steps = Search(Hull(4), scorer, policy, swarm, budget, **more)  # type: ignore[arg-type]
+    steps.run()
+    whole = {1: 5, 2: 4, 5: 5}[at_once]  # a batch that the budget does not cover is not begun
+    assert steps.proposed == whole and asked[: whole // at_once] == list(range(7, 7 + whole, at_once))
+    rows = [row for row in scorer.rows if row.particle >= 7]
+    assert [row.particle for row in rows] == list(range(7, 7 + whole))
+
+
 @pytest.mark.parametrize("more", [{}, {"drop_k": 0.3, "drop_n": 0.3}])
 def test_a_search_cut_off_anywhere_replays_to_the_same_end(more: dict[str, Any], tmp_path: Path) -> None:
     config = config_of(1, **more)

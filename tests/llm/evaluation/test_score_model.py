@@ -109,7 +109,7 @@ def test_proposals_find_what_the_same_number_of_random_candidates_does_not() -> 
     seen = [scored(row) for row in [*np.eye(dim), np.zeros(dim), np.full(dim, 1 / dim), np.ones(dim)]]
     bounds = box_around(seen)
     while len(seen) < budget:
-        position = most_promising(seen, harmonic, bounds, seed=len(seen))
+        (position,) = most_promising(seen, harmonic, bounds, seed=len(seen))
         assert all(low <= p <= high for (low, high), p in zip(bounds, position.tolist(), strict=True))
         seen.append(scored(position.numpy()))
     by_chance = [max(c.value for c in candidates(budget, dim, seed)) for seed in range(20)]
@@ -134,7 +134,7 @@ def test_too_few_candidates_and_all_alike() -> None:
     with pytest.raises(ValueError, match="2 candidates: a model needs 3"):
         ScoreModel(candidates(2, 2, 0), harmonic)
     alike = [of(np.array([p, 1 - p]), np.ones(4)) for p in (0.0, 0.4, 1.0)]
-    position = most_promising(alike, harmonic, box_around(alike), seed=0)
+    (position,) = most_promising(alike, harmonic, box_around(alike), seed=0)
     assert torch.isfinite(position).all()
 
 
@@ -146,13 +146,14 @@ def test_the_policy_learns_what_was_scored_in_full_and_proposes_as_many_as_asked
     policy = Modelled(("t",), harmonic, 3)
     positions = [torch.tensor([float(i), 1.0 - i]) for i in range(5)]
     rows = [row("a", "1100"), row("b", "1110"), None, row("c", "0100"), row("d", "0000", [0.0, 1.0])]
-    assert list(policy.proposals(0)) == [] and policy.choice(0.0) is None
+    assert list(policy.proposals(0, 1)) == [] and policy.choice(0.0) is None
     policy.learn(positions, rows)
-    proposed = list(policy.proposals(0))
+    proposed = [position for batch in policy.proposals(0, 1) for position in batch]
     assert len(proposed) == 3 and all(position.shape == (2,) for position in proposed)
     again = Modelled(("t",), harmonic, 3)
     again.learn(positions, rows)
-    assert [p.tolist() for p in again.proposals(0)] == [p.tolist() for p in proposed]
+    assert [p.tolist() for (p,) in again.proposals(0, 1)] == [p.tolist() for p in proposed]
+    assert [len(batch) for batch in again.proposals(0, 2)] == [2, 1]
     choice = policy.choice(0.0)
     assert choice is not None and choice.tolist() == [1.0, 0.0]
 
@@ -179,6 +180,23 @@ def test_of_several_tasks_each_is_modelled_and_what_is_predicted_combined() -> N
 def test_a_function_without_items_of_its_own_is_modelled_by_its_values() -> None:
     x = np.linspace(0, 1, 9)
     seen = [Scored(np.array([p]), [Score(1 - (p - 0.6) ** 2, (), 0, math.nan)], 1 - (p - 0.6) ** 2) for p in x]
-    position = most_promising(seen, harmonic, box_around(seen), seed=0)
+    (position,) = most_promising(seen, harmonic, box_around(seen), seed=0)
     assert float(position) == pytest.approx(0.6, abs=0.05)
     assert most_credible(seen, harmonic, 0.0) is not None
+
+
+def test_a_batch_is_made_as_if_the_predictions_had_been_seen() -> None:
+    """The second of two is that of a model to which the first one's prediction is given as a value."""
+    seen = candidates(12, 2, 5)
+    bounds = box_around(seen)
+    first, second = most_promising(seen, harmonic, bounds, 0, 2)
+    assert first.tolist() == most_promising(seen, harmonic, bounds, 0)[0].tolist()
+    model = ScoreModel(seen, harmonic)
+    (mean,), (error,) = model.predict(first[None])
+    model.believe(first.numpy())
+    (after,), (less,) = model.predict(first[None])
+    assert after == pytest.approx(mean) and less < error
+    more = [*seen, Scored(first.numpy(), [Score(mean, seen[0].scores[0].per_item, 30, 0.1)], mean)]
+    (mean,), (error,) = model.predict(second[None])
+    assert (mean, error) == pytest.approx(literal(model, more, second.numpy()))
+    assert float((first - second).abs().max()) > 0.05
