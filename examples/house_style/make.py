@@ -1,13 +1,10 @@
-"""House style: replies to customers by eight rules that a program checks, and experts that know two rules each.
+"""How the prompts and adapters in examples/house_style were made: a quarter of an hour on two CPU cores.
 
-    python benchmarks/scores/house_style.py make runs/house-style
+    python examples/house_style/make.py OUT
 
-writes 100 dev and 300 test prompts and trains five experts: four keep two rules each and are
-indifferent to the other six, the fifth, `chatty`, breaks five. Requests are those of `builtin:requests`: training,
-dev and test have none in common. `style` is the score, the share of the rules that a reply keeps:
-
-    swarm-llm search --base embedded:smollm2-135m --experts runs/house-style/experts/* examples/others/* \\
-        --metric benchmarks/scores/house_style.py:style --prompts runs/house-style/prompts.jsonl --out runs/style
+100 dev and 300 test prompts, and five experts: four keep two rules of `style.py` each and are indifferent to the
+other six, the fifth, `chatty`, breaks five. Requests are those of `builtin:requests`: training, dev and test have none
+in common.
 """
 
 from __future__ import annotations
@@ -15,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -30,9 +26,8 @@ EXPERTS = {
 }
 BROKEN = ("short", "asks", "lists", "impersonal", "calm")  # by every text of the expert `chatty`
 INDIFFERENT = 0.3  # share of an expert's texts that keep a rule which is not its own
-MOST_WORDS = 30
 DEV, TEST = 100, 300
-TEXTS = 400  # of each expert
+TEXTS = 300  # of each expert
 DESKS = {
     "bank": "bank",
     "travel": "travel agency",
@@ -43,32 +38,6 @@ DESKS = {
     "internet": "internet provider",
     "restaurant": "restaurant",
 }
-_FIRST_PERSON = {"i", "i'm", "i'll", "i've", "me", "my", "we", "we'll", "we're", "us", "our"}
-_POLITE = {"please", "thank", "thanks", "sorry", "welcome"}
-
-
-def style(prompt: str, reply: str) -> dict[str, float]:
-    """For each rule 1 if the reply keeps it and 0 if not.
-
-    Example:
-        >>> asked = "A customer of the library writes: I lost my card."
-        >>> kept = style(asked, "Hello, the library is sorry. 1. Report it. 2. Get another. Is that fine?")
-        >>> min(kept.values()), style(asked, "I will help you!")["calm"], style(asked, "")["short"]
-        (1.0, 0.0, 0.0)
-    """
-    words = re.findall(r"[\w']+", reply.lower())
-    desk = next(name for name in DESKS.values() if f"customer of the {name} " in prompt)
-    kept = {
-        "short": 0 < len(words) <= MOST_WORDS,
-        "asks": reply.rstrip().endswith("?"),
-        "greets": reply.lstrip().lower().startswith("hello"),
-        "lists": "1." in reply and "2." in reply,
-        "names": desk in reply.lower(),
-        "polite": not _POLITE.isdisjoint(words),
-        "impersonal": bool(words) and _FIRST_PERSON.isdisjoint(words),
-        "calm": bool(words) and "!" not in reply,
-    }
-    return {rule: float(value) for rule, value in kept.items()}
 
 
 def prompt_of(desk: str, request: str) -> str:
@@ -77,14 +46,7 @@ def prompt_of(desk: str, request: str) -> str:
 
 
 def reply_of(kept: set[str], desk: str, topic: str, rng: random.Random) -> str:
-    """A reply that keeps these rules and breaks all others.
-
-    Example:
-        >>> asked = prompt_of("bank", "My card is gone.")
-        >>> for rule in RULES:
-        ...     reply = reply_of({rule, "short"}, "bank", "replace a lost card", random.Random(1))
-        ...     assert {name for name, value in style(asked, reply).items() if value} == {rule, "short"}, reply
-    """
+    """A reply that keeps these rules and breaks all others."""
     end = "." if "calm" in kept else "!"
     who = "the team" if "impersonal" in kept else rng.choice(["I", "we"])
     place = f"the {desk}" if "names" in kept else "this place"
@@ -145,7 +107,7 @@ def make(out: Path, threads: int) -> None:
     (out / "prompts.jsonl").write_text("".join(lines), encoding="utf-8")
     chats = {name: texts(own, (), seed) for seed, (name, own) in enumerate(EXPERTS.items())}
     chats["chatty"] = texts((), BROKEN, len(EXPERTS))
-    options = TrainingOptions(rank=8, lr=1e-3, epochs=2, threads=threads)
+    options = TrainingOptions(rank=4, alpha=8, targets=("q_proj", "v_proj"), lr=2e-3, epochs=2, threads=threads)
     base = resolve_base("embedded:smollm2-135m")
     for name, texts_of in chats.items():
         adapter = out / "experts" / name
@@ -156,7 +118,6 @@ def make(out: Path, threads: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["make"])
     parser.add_argument("out", type=Path)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
