@@ -5,6 +5,7 @@ from setuptools import find_packages, setup
 EXPERTS = {
     "pyswarmopt_llm.demo_experts": "examples/experts",
     "pyswarmopt_llm.demo_others": "examples/others",
+    "pyswarmopt_llm.demo_house_style": "examples/house_style",
 }
 
 setup(packages=[*find_packages(include=["pyswarmopt*"]), *EXPERTS], package_dir=EXPERTS)

@@ -27,7 +27,7 @@ EXPERTS = {
 BROKEN = ("short", "asks", "lists", "impersonal", "calm")  # by every text of the expert `chatty`
 INDIFFERENT = 0.3  # share of an expert's texts that keep a rule which is not its own
 DEV, TEST = 100, 300
-TEXTS = 300  # of each expert
+TEXTS = 160  # of each expert
 DESKS = {
     "bank": "bank",
     "travel": "travel agency",

@@ -74,7 +74,7 @@ def test_the_wheel_is_small_and_holds_what_it_should(wheel: Path) -> None:
         names = archive.namelist()
         sizes = {entry.filename: entry.compress_size for entry in archive.infolist()}
     experts = sum(size for name, size in sizes.items() if name.startswith("pyswarmopt_llm/demo_"))
-    assert 0 < experts < 6_000_000  # the eleven of examples/experts and examples/others
+    assert 0 < experts < 8_500_000  # the eleven of examples/experts and examples/others, and house style
     assert wheel.stat().st_size - experts < 1_100_000  # source and the texts of builtin:requests
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
@@ -107,15 +107,19 @@ def test_the_optimiser_of_the_readme_runs_from_the_wheel(environment: Path, tmp_
     assert Path(where.strip()).is_relative_to(environment)
 
 
-def test_the_demo_finds_its_experts_in_the_wheel(environment: Path, tmp_path: Path) -> None:
-    code = (
-        "from pathlib import Path; import pyswarmopt_llm; from pyswarmopt_llm.cli.runs.demo import demo_experts; "
-        "print(*demo_experts(Path(pyswarmopt_llm.__file__).parent), sep='\\n')"
-    )
-    found = [Path(line) for line in run(environment / "bin" / "python", "-c", code, where=tmp_path).splitlines()]
-    assert all(path.is_relative_to(environment) for path in found)
-    pools = [sorted(path.name for path in (ROOT / "examples" / name).iterdir()) for name in ("experts", "others")]
-    assert [path.name for path in found] == [*pools[0], *pools[1]]
+def test_the_demo_finds_its_files_in_the_wheel(environment: Path, tmp_path: Path) -> None:
+    code = """
+from pathlib import Path
+from pyswarmopt_llm.cli.runs.demo import demo_search, style_search
+style = style_search(0, Path("r"))
+print(*demo_search(0, Path("r")).experts, *style.experts, style.tasks[0][8:], style.metrics[0][:-6], sep="\\n")
+"""
+    lines = run(environment / "bin" / "python", "-c", code, where=tmp_path).splitlines()
+    files = [Path(line) for line in lines]
+    assert all(path.is_relative_to(environment) and path.exists() for path in files)
+    pools = [sorted((ROOT / "examples" / name).iterdir()) for name in ("experts", "others", "house_style/experts")]
+    names = [path.name for pool in pools for path in pool]
+    assert [path.name for path in files] == [*names, "prompts.jsonl", "style.py"]
 
 
 def test_a_search_runs_from_the_wheel(

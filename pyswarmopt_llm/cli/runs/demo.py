@@ -19,24 +19,35 @@ from pyswarmopt_llm.common.options import OUTPUT, Option
 EMBEDDED = "embedded:smollm2-135m"
 TASK = "builtin:five-desks"
 DEV, TEST = 100, 200  # items
+STYLE_DEV, STYLE_TEST, STYLE_TOKENS = 32, 64, 48  # prompts, and tokens of a reply
+
+
+def demo_folder(package: Path, name: str) -> Path:
+    """A folder of the demo's files: in the installed package, or in ``examples`` of a checkout.
+
+    Raises:
+        UserError: it is in neither.
+    """
+    for folder in (package / f"demo_{name}", package.parent / "examples" / name):
+        if any(folder.glob("**/adapter_config.json")):
+            return folder
+    raise UserError("the demo's experts are not installed; reinstall pyswarmopt, or run `make demo` in a checkout")
 
 
 def demo_experts(package: Path) -> tuple[str, ...]:
-    """The demo's adapters, by name: in the installed package, or in ``examples`` of a checkout.
+    """The demo's adapters, by name.
 
     Raises:
-        UserError: they are in neither.
+        UserError: they are not installed.
     """
-    checkout = package.parent / "examples"
-    places = (
-        (package / "demo_experts", package / "demo_others"),
-        (checkout / "experts", checkout / "others"),
-    )
-    for folders in places:
-        configs = [config for folder in folders for config in folder.glob("*/adapter_config.json")]
-        if configs:
-            return tuple(sorted(str(config.parent) for config in configs))
-    raise UserError("the demo's experts are not installed; reinstall pyswarmopt, or run `make demo` in a checkout")
+    folders = [demo_folder(package, name) for name in ("experts", "others")]
+    return adapters(*folders)
+
+
+def adapters(*folders: Path) -> tuple[str, ...]:
+    """The adapters in these folders, by path."""
+    configs = [config for folder in folders for config in folder.glob("*/adapter_config.json")]
+    return tuple(sorted(str(config.parent) for config in configs))
 
 
 def demo_base() -> str:
@@ -61,6 +72,22 @@ def demo_search(seed: int, out: Path) -> SearchConfig:
     )
 
 
+def style_search(seed: int, out: Path) -> SearchConfig:
+    """The search of the demo whose score is a program: five experts, of which four keep two rules each."""
+    folder = demo_folder(Path(pyswarmopt_llm.__file__).resolve().parent, "house_style")
+    return SearchConfig(
+        base=demo_base(),
+        experts=adapters(folder / "experts"),
+        prompts=str(folder / "prompts.jsonl"),
+        metrics=(f"{folder / 'style.py'}:style",),
+        out=str(out),
+        dev=STYLE_DEV,
+        test=STYLE_TEST,
+        max_new_tokens=STYLE_TOKENS,
+        seed=seed,
+    )
+
+
 def free_directory(parent: Path, name: str) -> Path:
     """`parent/name`, or the first of `parent/name-2`, `parent/name-3`, ... that does not exist yet."""
     paths = chain([parent / name], (parent / f"{name}-{number}" for number in count(2)))
@@ -70,16 +97,17 @@ def free_directory(parent: Path, name: str) -> Path:
 def command(
     out: Annotated[Path | None, Option("Run directory to create (runs/demo).", "RUN", OUTPUT)] = None,
     seed: Annotated[int, Option("Random seed, of the questions too.", "S", least=0)] = 0,
+    score: Annotated[bool, Option("Without labels: a program that checks eight rules of style is the score.")] = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """A real search in a few minutes: eleven small experts, of which the task needs five.
+    """A real search in a few minutes: eleven small experts, of which the task needs five; or a score without labels.
 
     Example: swarm-llm demo --out runs/demo
     """
-    run = out or free_directory(Path("runs"), "demo")
-    config = demo_search(seed, run)
+    run = out or free_directory(Path("runs"), "demo-score" if score else "demo")
+    config = style_search(seed, run) if score else demo_search(seed, run)
     if dry_run:
         from pyswarmopt_llm.jobs.dry_run.search import dry_run_search
 

@@ -153,21 +153,35 @@ def test_ctrl_c_says_how_to_go_on_if_there_is_something_to_go_on_with(
     assert ("nothing has been written" in err) != begun
 
 
-def test_demo_searches_over_the_experts_of_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("b", "a", "no-expert"):
-        (tmp_path / "examples" / "experts" / name).mkdir(parents=True)
-    for name in ("a", "b"):
-        (tmp_path / "examples" / "experts" / name / "adapter_config.json").write_text("{}")
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """A checkout with adapters by name only; the configurations of the searches that are run there."""
+    for name in ("experts/b", "experts/a", "experts/no-expert", "others/c", "house_style/experts/d"):
+        (tmp_path / "examples" / name).mkdir(parents=True)
+    for name in ("experts/b", "experts/a", "others/c", "house_style/experts/d"):
+        (tmp_path / "examples" / name / "adapter_config.json").write_text("{}")
     monkeypatch.setattr("pyswarmopt_llm.__file__", str(tmp_path / "pyswarmopt_llm" / "__init__.py"))
     configs: list[Any] = []
     module = types.ModuleType("pyswarmopt_llm.jobs.search.loop")
     vars(module).update(search=lambda config, on_event: configs.append(config) or finished(config.out))
     monkeypatch.setitem(sys.modules, "pyswarmopt_llm.jobs.search.loop", module)
+    return configs
+
+
+def test_demo_searches_over_the_experts_of_the_checkout(checkout: list[Any], tmp_path: Path) -> None:
     assert run("demo", "--out", str(tmp_path / "run"), "--seed", "3") == 0
-    (config,) = configs
-    assert [Path(expert).name for expert in config.experts] == ["a", "b"]
+    (config,) = checkout
+    assert [Path(expert).name for expert in config.experts] == ["a", "b", "c"]
     assert (config.base, config.tasks, config.seed) == ("embedded:smollm2-135m", ("builtin:five-desks:3",), 3)
     assert config.out == str(tmp_path / "run")
+
+
+def test_demo_of_a_score_names_its_program_and_prompts(checkout: list[Any], tmp_path: Path) -> None:
+    assert run("demo", "--score", "--out", str(tmp_path / "run")) == 0
+    (config,) = checkout
+    folder = tmp_path / "examples" / "house_style"
+    assert [Path(expert).name for expert in config.experts] == ["d"]
+    assert (config.tasks, config.metrics) == ((f"prompts:{folder / 'prompts.jsonl'}",), (f"{folder / 'style.py'}:style",))
 
 
 def test_demo_without_its_experts_says_where_they_are(tmp_path: Path) -> None:
