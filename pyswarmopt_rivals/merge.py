@@ -93,12 +93,12 @@ def merge_experts(
     rule, settings = checked(method, experts, space, folder, options, task)
     how = {"columns": columns, "template": template, "split_seed": split_seed}
     loaded = None if task is None else load_task(task, **how)  # type: ignore[arg-type]
-    found = resolve_base(base)
-    report = inspect_experts(experts, found)
+    resolved = resolve_base(base)
+    report = inspect_experts(experts, resolved)
     report.require(settings.space)
     adapters = [load_adapter(info) for info in report.experts]
     if loaded is not None:
-        settings = replace(settings, trial=_trial(found, adapters, loaded, budget_items))
+        settings = replace(settings, trial=_trial(resolved, adapters, loaded, budget_items))
     merged = as_adapter(rule.execute(adapters, settings), adapters, settings.rank)
     result, reading = _result(rule, settings, merged), _reading(columns, template, split_seed)
     write_adapter(

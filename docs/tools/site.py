@@ -131,9 +131,9 @@ def command_page(command: Any, parent: Any, name: str) -> Iterator[str]:
             yield option_row(param)
         yield ""
     if rare := rare_of(command):
-        yield from ("| With `--set` | | default |", "|---|---|---|")
+        yield from ("| Few need these | | default |", "|---|---|---|")
         for setting in rare.values():
-            typed = f"`--set {setting.name} {setting.option.metavar}".rstrip() + "`"
+            typed = f"`--{setting.name} {setting.option.metavar}".rstrip() + "`"
             default = "" if setting.default in (None, "", (), False) else f"`{setting.default}`"
             yield f"| {typed} | {with_flags(setting.option.help)} | {default} |"
         yield ""

@@ -25,6 +25,11 @@ class HelpCommand(BoundedCommand):
 
     headings: ClassVar[tuple[str, ...]] = (SETTINGS, OUTPUT)  # of the groups, in order; arguments come first
 
+    @property
+    def only_named(self) -> list[str]:
+        """Options that the help names without a word on them: the hidden ones."""
+        return [param.opts[0] for param in self.params if getattr(param, "hidden", False)]
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help; nothing is left for the parser's own formatter."""
         print_help(self, ctx)
@@ -74,19 +79,17 @@ def print_help(command: Any, ctx: Any) -> None:
     """Print a command's usage, text, options by group and the names of its hidden options.
 
     Args:
-        command: the parser's command; in its attribute `further`, if it has one, are more names of options.
+        command: the parser's command, a `HelpCommand`.
         ctx: its context, which knows the command's whole name.
     """
     console = _console()
     required = [_left(param) for param in command.params if param.required]
     _head(console, " ".join([ctx.command_path, *required, "[OPTIONS]"]), command.help or "")
     console.print(_rows((name, [(_left(p), _right(p)) for p in params]) for name, params in grouped(command, ctx)))
-    hidden = [param.opts[0] for param in command.params if getattr(param, "hidden", False)]
-    hidden += getattr(command, "further", ())
-    if hidden:
+    if command.only_named:
         explained = any(param.name == "config" for param in command.params)
         more = f"More (see {ctx.find_root().info_name} init): " if explained else "More: "
-        console.print(Text(more).append(" ".join(hidden), style="cyan"))
+        console.print(Text(more).append(" ".join(command.only_named), style="cyan"))
 
 
 def grouped(command: Any, ctx: Any, hidden: bool = False) -> list[tuple[str, list[Any]]]:

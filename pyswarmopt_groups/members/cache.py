@@ -35,13 +35,13 @@ class ResponseCache:
 
     def __init__(self, file: Path | None = None) -> None:
         self._log = AppendLog(file, wrong=lambda row: wrong_field(row, dict.fromkeys(row, dict[str, Any])))
-        self.known: dict[str, Any] = {}
+        self.responses: dict[str, Any] = {}
         for row in self._log.repaired():
-            self.known.update(row)
+            self.responses.update(row)
 
     def add(self, responses: dict[str, Any]) -> None:
         """Append one line: a batch is kept or lost, and then repeated, as a whole."""
-        self.known.update(responses)
+        self.responses.update(responses)
         self._log.append(responses)
 
 
@@ -88,7 +88,7 @@ class CachedMember:
         make: Callable[..., Response],
     ) -> list[Response]:
         """Request what is missing, without duplicates and `CHUNK` at a time."""
-        cached = self._cache.known
+        cached = self._cache.responses
         missing = {key: unit for key, unit in zip(keys, units, strict=True) if cached.get(key) is None}
         requested = list(missing)
         for start in range(0, len(requested), CHUNK):

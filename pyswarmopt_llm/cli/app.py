@@ -73,12 +73,12 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     if problem := unreadable(arguments):
         raise SystemExit(complain(problem))
     # Whatever process a library begins does not import from the current directory, which may be a stranger's.
-    own = "PYTHONSAFEPATH" not in os.environ
+    as_command = "PYTHONSAFEPATH" not in os.environ
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
         raise SystemExit(_run(arguments))
     finally:
-        if own:
+        if as_command:
             os.environ.pop("PYTHONSAFEPATH", None)
 
 

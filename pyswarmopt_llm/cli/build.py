@@ -12,7 +12,7 @@ import typer
 
 from pyswarmopt_llm.cli.rare import FIELD, Rare, read_rare, set_option
 from pyswarmopt_llm.common.errors import InvalidOption, spell
-from pyswarmopt_llm.common.options import Option, check_options, option_form, option_in, options_of
+from pyswarmopt_llm.common.options import Option, check_options, option_in, option_name, options_of
 
 PAIRS = tuple[tuple[str, str], ...]
 _OPTIONS: dict[str, Option] = {}  # of all commands that `as_command` has made
@@ -61,7 +61,7 @@ def flag(field: str, options: Mapping[str, Option] = MappingProxyType({})) -> st
         >>> flag("max_iter")
         '--max-iter'
     """
-    return " ".join(option_form(field, options.get(field)))
+    return f"--{option_name(field, options.get(field))}"
 
 
 def as_flag(field: str) -> str:

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperOption
 
 from pyswarmopt.cli.help import HelpCommand
-from pyswarmopt_llm.cli.rare import joined, keep_from_file, rare_of
+from pyswarmopt_llm.cli.rare import SET, joined, keep_from_file, rare_of
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_text import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
@@ -62,14 +62,15 @@ def refuse_empty(args: Sequence[str], options: Collection[str]) -> None:
 
 
 class SwarmCommand(HelpCommand):
-    """A command whose options with dots behind their value take several, and whose rare ones share one."""
+    """A command whose options with dots behind their value take several, and whose help only names the rare ones."""
 
     headings = GROUPS
 
     @property
-    def further(self) -> list[str]:
-        """Options that the help only names: those that share `cli.rare.SET`."""
-        return [f"--{name}" for name in rare_of(self)]
+    def only_named(self) -> list[str]:
+        """Hidden options, with the names of the rare ones in place of the one that they are parsed as."""
+        hidden = [name for name in super().only_named if name != SET]
+        return hidden + [f"--{name}" for name in rare_of(self)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Spread the variadic options, then parse as usual."""

@@ -1,7 +1,7 @@
-"""Settings that few need: one option, ``--set NAME VALUE``, for all of them; keys of their own in a configuration file.
+"""Settings that few need: ``--NAME VALUE`` like every option, but only named in the help.
 
-``--NAME VALUE`` and ``--set NAME=VALUE`` are the same; a switch has no value. A command may also take names that are no
-setting here, as `search` takes the coefficients of its swarm.
+For the parser they are one option, ``--set NAME VALUE``, which users may type as well. A command may also take names
+that are no setting here, as `search` takes the coefficients of its swarm.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Rare:
 
     @property
     def name(self) -> str:
-        """What it is called after ``--set``, and in a configuration file."""
+        """The name on the command line and in a configuration file."""
         return option_name(self.field, self.option)
 
     def read(self, texts: Sequence[str]) -> Any:
@@ -50,14 +50,14 @@ class Rare:
         try:
             return _SWITCH[text.lower()] if kind is bool else kind(text)
         except (ValueError, KeyError) as error:
-            wanted = {bool: "true or false", int: "a whole number"}.get(kind, "a number")
-            raise InvalidOption(self.field, text, f"give {wanted}") from error
+            type_name = {bool: "true or false", int: "a whole number"}.get(kind, "a number")
+            raise InvalidOption(self.field, text, f"give {type_name}") from error
 
 
 def rare_of(command: Any) -> Mapping[str, Rare]:
     """Name -> setting, of a command of the parser; `cli.build` has put them beside its function."""
-    found: Mapping[str, Rare] = getattr(command.callback, "rare", {})
-    return found
+    rare: Mapping[str, Rare] = getattr(command.callback, "rare", {})
+    return rare
 
 
 def set_option(free: str = "") -> Any:
@@ -124,16 +124,16 @@ def read_rare(rare: Mapping[str, Rare], pairs: Iterable[str], free: bool) -> tup
         if setting is None:
             others.append(pair)
         elif not (equals or setting.kind is bool):
-            raise UserError(f"{SET} {name}: has no value; write {SET} {name} {setting.option.metavar}")
+            raise UserError(f"--{name}: has no value; write --{name} {setting.option.metavar}")
         else:
             texts.setdefault(setting.name, []).append(text)
-    return {rare[name].field: rare[name].read(given) for name, given in texts.items()}, others
+    return {rare[name].field: rare[name].read(values) for name, values in texts.items()}, others
 
 
 def keep_from_file(ctx: typer.Context, name: str, value: Any) -> None:
     """Remember what a configuration file says of a setting, for `set_option`."""
     values = value if isinstance(value, list) else [value]
-    texts = [str(one).lower() if isinstance(one, bool) else str(one) for one in values if one is not None]
+    texts = [str(item).lower() if isinstance(item, bool) else str(item) for item in values if item is not None]
     ctx.meta.setdefault(_FROM_FILE, []).extend(f"{name}={text}" for text in texts)
 
 

@@ -177,9 +177,9 @@ def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
 def play_round(optimizer: pso.Optimizer, values: Values) -> None:
     """Ask for positions, evaluate them, tell."""
     positions = optimizer.ask()
-    found = values(positions)
-    dropped = [value is None for value in found]
-    told = [math.nan if value is None else value for value in found]
+    results = values(positions)
+    dropped = [value is None for value in results]
+    told = [math.nan if value is None else value for value in results]
     optimizer.tell(positions, told, dropped if any(dropped) else None)
 
 

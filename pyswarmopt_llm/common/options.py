@@ -34,7 +34,7 @@ class Option:
         metavar: placeholder of the value; ends in ``...`` if the option takes several. Switches have none.
         group: heading of the help, one of `GROUPS`.
         hidden: the help only names it; `swarm-llm init` explains it.
-        rare: has no option of its own but is one of the names of ``--set``; `swarm-llm init` explains it.
+        rare: the help only names it, last; `swarm-llm init` explains it.
         name: on the command line, if different from the field's.
         required: False: optional on the command line though the field has no default; empty then.
         commas: values of a tuple are comma-separated, instead of repeating the option.
@@ -117,17 +117,6 @@ def option_name(field: str, option: Option | None = None) -> str:
         ('max-iter', 'task')
     """
     return option.name if option is not None and option.name else field.replace("_", "-")
-
-
-def option_form(field: str, option: Option | None = None) -> list[str]:
-    """The words before an option's value on the command line.
-
-    Example:
-        >>> option_form("max_iter"), option_form("drop_k", Option("Drop-K.", "P", rare=True))
-        (['--max-iter'], ['--set', 'drop-k'])
-    """
-    name = option_name(field, option)
-    return ["--set", name] if option is not None and option.rare else [f"--{name}"]
 
 
 def command_words(command: str, *settings: tuple[str, Any]) -> list[str]:

@@ -32,12 +32,12 @@ class Finding:
 def examine(base: str | None = None) -> list[Finding]:
     """Look at everything that a search needs, and at `base` too; findings in the order in which to fix them."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
-    found = [Finding("python", OK, python), *packages(requires(DISTRIBUTION) or ())]
-    if any(finding.status == PROBLEM for finding in found):
-        return found  # what follows imports them
+    findings = [Finding("python", OK, python), *packages(requires(DISTRIBUTION) or ())]
+    if any(finding.status == PROBLEM for finding in findings):
+        return findings  # what follows imports them
     free = free_memory()
-    found += [device(), threads(), *([] if free is None else [Finding("memory", OK, f"{_size(free)} free")])]
-    return [*found, disk(Path.cwd()), embedded_model(), *([] if base is None else [base_model(base, free)])]
+    findings += [device(), threads(), *([] if free is None else [Finding("memory", OK, f"{_size(free)} free")])]
+    return [*findings, disk(Path.cwd()), embedded_model(), *([] if base is None else [base_model(base, free)])]
 
 
 def packages(requirements: Sequence[str], installed: Callable[[str], str] = version) -> list[Finding]:
@@ -50,7 +50,7 @@ def packages(requirements: Sequence[str], installed: Callable[[str], str] = vers
         >>> packages(["numpy>=2.4,<3"], lambda name: "2.3")[0].text
         'numpy 2.3: tested were <3,>=2.4; if something breaks, install one of these'
     """
-    found, fine = [], 0
+    findings, fine = [], 0
     for requirement in map(Requirement, requirements):
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": "llm"}):
             continue
@@ -58,14 +58,14 @@ def packages(requirements: Sequence[str], installed: Callable[[str], str] = vers
             have = installed(requirement.name)
         except PackageNotFoundError:
             advice = f"{requirement.name} is missing: install the extra 'llm'"
-            found.append(Finding("packages", PROBLEM, advice))
+            findings.append(Finding("packages", PROBLEM, advice))
             continue
         if requirement.specifier.contains(have, prereleases=True):
             fine += 1
         else:
             tested = f"tested were {requirement.specifier}; if something breaks, install one of these"
-            found.append(Finding("packages", NOTE, f"{requirement.name} {have}: {tested}"))
-    return [Finding("packages", OK, f"{fine} as tested"), *found] if fine else found
+            findings.append(Finding("packages", NOTE, f"{requirement.name} {have}: {tested}"))
+    return [Finding("packages", OK, f"{fine} as tested"), *findings] if fine else findings
 
 
 def device() -> Finding:

@@ -51,17 +51,17 @@ class Abstention:
 
     def decisions(self, engine: Engine) -> tuple[list[bool], list[bool]]:
         """Whether each answer was right, and whether the model would rather not have given it."""
-        given = self._accuracy.answers(engine)
-        correct = [bool(value) for value in self._accuracy.judge(given)]
-        shown = given
+        answers = self._accuracy.answers(engine)
+        correct = [bool(value) for value in self._accuracy.judge(answers)]
+        shown = answers
         if self._accuracy.scoring != "generate":
-            shown = [(item.choices or {}).get(answer, answer) for item, answer in zip(self.items, given, strict=True)]
+            shown = [(item.choices or {}).get(answer, answer) for item, answer in zip(self.items, answers, strict=True)]
         prompts = [self._reflection(item, text) for item, text in zip(self.items, shown, strict=True)]
         if self._accuracy.scoring == "generate":
             written = engine.generate(prompts, max_new_tokens=_VERDICT_TOKENS)
             return correct, ["false" in text.lower() for text in written]
-        found = engine.loglikelihood([(prompt, verdict) for prompt in prompts for verdict in _VERDICTS])
-        true, false = found[::2], found[1::2]
+        logprobs = engine.loglikelihood([(prompt, verdict) for prompt in prompts for verdict in _VERDICTS])
+        true, false = logprobs[::2], logprobs[1::2]
         return correct, [f > t or math.isnan(f - t) for t, f in zip(true, false, strict=True)]
 
     def _reflection(self, item: Item, answer: str) -> str:

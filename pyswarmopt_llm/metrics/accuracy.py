@@ -57,13 +57,13 @@ class Accuracy:
         if self.scoring == "generate":
             prompts = zip(self.items, self.prompts, strict=True)
             return [Choices(((prompt, item.answer_text),), (1.0,), 0) for item, prompt in prompts if item.answer]
-        found = []
+        trained = []
         for item, span in zip(self.items, self._spans, strict=True):
             letters = list(item.choices or {})
             if item.answer in letters:
                 pairs, lengths = self._pairs[span.start : span.stop], self._lengths[span.start : span.stop]
-                found.append(Choices(tuple(pairs), tuple(lengths), letters.index(item.answer)))
-        return found
+                trained.append(Choices(tuple(pairs), tuple(lengths), letters.index(item.answer)))
+        return trained
 
     def by_prompt(self, values: Sequence[float]) -> dict[str, float]:
         """Prompt -> the value of its item, of one value per item."""
@@ -101,8 +101,8 @@ class Accuracy:
 
     def score_batches(self, engine: BatchedEngine, items: Collection[int] | None = None) -> Iterator[dict[int, float]]:
         """Item -> value, batch by batch; with `items`, only the batches that contain any of them."""
-        for found in self.answer_batches(engine, items):
-            yield {i: self._value(self.items[i], answer) for i, answer in found.items()}
+        for answers in self.answer_batches(engine, items):
+            yield {i: self._value(self.items[i], answer) for i, answer in answers.items()}
 
     def answer_batches(self, engine: BatchedEngine, items: Collection[int] | None = None) -> Iterator[dict[int, str]]:
         """Item -> answer, batch by batch, as `score_batches`."""
@@ -115,17 +115,17 @@ class Accuracy:
         owner = {k: i for i, pairs in enumerate(self._spans) for k in pairs}
         only = None if items is None else {k for i in items for k in self._spans[i]}
         for indices, sums in engine.loglikelihood_by_batch(self._pairs, only):
-            found = dict(zip(indices, sums, strict=True))
+            logprobs = dict(zip(indices, sums, strict=True))
             there = dict.fromkeys(owner[k] for k in indices)
-            yield {i: _best(self._scores(i, found)) for i in there}
+            yield {i: _best(self._scores(i, logprobs)) for i in there}
 
     def score_items(self, engine: Engine, indices: Sequence[int]) -> list[ItemScore]:
         """The results on these items, with margins between options unless text is generated."""
         if self.scoring == "generate":
             written = engine.generate([self.prompts[i] for i in indices], max_new_tokens=MAX_NEW_TOKENS)
             return [ItemScore(self._value(self.items[i], text)) for i, text in zip(indices, written, strict=True)]
-        found = self.option_scores(engine, indices)
-        return [self._weighed(self.items[i], scores) for i, scores in zip(indices, found, strict=True)]
+        option_scores = self.option_scores(engine, indices)
+        return [self._weighed(self.items[i], scores) for i, scores in zip(indices, option_scores, strict=True)]
 
     def answers(self, engine: Engine) -> list[str]:
         """The chosen letter of each item ("" if undefined), or the generated text (``generate``)."""
@@ -141,10 +141,10 @@ class Accuracy:
         """
         if self.scoring == "generate":
             raise ValueError("generate scoring extracts the answer from a text: there are no option scores")
-        wanted = range(self.n) if indices is None else indices
-        places = [k for i in wanted for k in self._spans[i]]
-        found = dict(zip(places, engine.loglikelihood([self._pairs[k] for k in places]), strict=True))
-        return [self._scores(i, found) for i in wanted]
+        chosen = range(self.n) if indices is None else indices
+        places = [k for i in chosen for k in self._spans[i]]
+        logprobs = dict(zip(places, engine.loglikelihood([self._pairs[k] for k in places]), strict=True))
+        return [self._scores(i, logprobs) for i in chosen]
 
     def _value(self, item: Item, answer: str) -> float:
         return float(is_correct(item, answer) if self.scoring == "generate" else item.answer == answer)
@@ -153,10 +153,10 @@ class Accuracy:
         others = (score for letter, score in scores.items() if letter != item.answer)
         return ItemScore(self._value(item, _best(scores)), tuple(scores[item.answer] - score for score in others))
 
-    def _scores(self, i: int, found: Mapping[int, float]) -> dict[str, float]:
+    def _scores(self, i: int, logprobs: Mapping[int, float]) -> dict[str, float]:
         """Letter -> score of item i, given the log-likelihoods of at least its own pairs."""
         letters = self.items[i].choices or {}
-        return {letter: found[k] / self._lengths[k] for letter, k in zip(letters, self._spans[i], strict=True)}
+        return {letter: logprobs[k] / self._lengths[k] for letter, k in zip(letters, self._spans[i], strict=True)}
 
 
 def _best(scores: Mapping[str, float]) -> str:

@@ -34,8 +34,9 @@ class Truthfulness:
 
     def __call__(self, engine: Engine) -> Score:
         """Evaluate all items; one value per item."""
-        found = iter(engine.loglikelihood(self._pairs))
-        return score_of([_share(item, {letter: next(found) for letter in item.choices or {}}) for item in self.items])
+        logprobs = iter(engine.loglikelihood(self._pairs))
+        rows = ((item, {letter: next(logprobs) for letter in item.choices or {}}) for item in self.items)
+        return score_of([_share(item, row) for item, row in rows])
 
 
 class InversePerplexity:
@@ -56,9 +57,9 @@ class InversePerplexity:
 
     def __call__(self, engine: Engine) -> Score:
         """Evaluate all items; one value per item."""
-        found = engine.loglikelihood(self._pairs)
+        logprobs = engine.loglikelihood(self._pairs)
         sizes = [len(text.encode()) for _, text in self._pairs]
-        return score_of([_number(math.exp(value / size)) for value, size in zip(found, sizes, strict=True)])
+        return score_of([_number(math.exp(value / size)) for value, size in zip(logprobs, sizes, strict=True)])
 
 
 def _share(item: Item, values: dict[str, float]) -> float:

@@ -98,36 +98,36 @@ def _topology(item: Item, text: str) -> bool:
 
 def _matching(item: Item, text: str) -> bool:
     """A matching of applicants and jobs of interest, as large as the published one."""
-    wanted = {(int(a), int(j)) for a, j in _INTEREST.findall(item.question)}
+    interests = {(int(a), int(j)) for a, j in _INTEREST.findall(item.question)}
     size = len(set(_ASSIGNED.findall(item.answer)))
-    given = {(int(a), int(j)) for a, j in _ASSIGNED.findall(text)}
-    if not given:
+    assigned = {(int(a), int(j)) for a, j in _ASSIGNED.findall(text)}
+    if not assigned:
         return _number(text) == size
-    applicants, jobs = {a for a, _ in given}, {j for _, j in given}
-    return given <= wanted and len(given) == len(applicants) == len(jobs) == size
+    applicants, jobs = {a for a, _ in assigned}, {j for _, j in assigned}
+    return assigned <= interests and len(assigned) == len(applicants) == len(jobs) == size
 
 
 def _embeddings(item: Item, text: str) -> bool:
-    found = _EMBEDDING.findall(text)
-    return bool(found) and sorted(set(found)) == sorted(set(_EMBEDDING.findall(item.answer)))
+    embeddings = _EMBEDDING.findall(text)
+    return bool(embeddings) and sorted(set(embeddings)) == sorted(set(_EMBEDDING.findall(item.answer)))
 
 
 def _number(text: str) -> int | None:
-    found = extract_number(text)
-    return int(found) if found is not None and found == int(found) else None
+    number = extract_number(text)
+    return int(number) if number is not None and number == int(number) else None
 
 
 def _longest_sequence(text: str) -> list[int]:
-    found = [[int(n) for n in re.findall(r"\d+", run)] for run in _SEQUENCE.findall(text)]
-    return max(found, key=len, default=[])
+    sequences = [[int(n) for n in re.findall(r"\d+", run)] for run in _SEQUENCE.findall(text)]
+    return max(sequences, key=len, default=[])
 
 
 def _weights(question: str) -> _Edges:
     """Both directions of every edge -> its weight, in either of the two published wordings."""
-    found = [(int(a), int(b), int(w)) for a, b, w in _WEIGHTED.findall(question)]
+    edges = [(int(a), int(b), int(w)) for a, b, w in _WEIGHTED.findall(question)]
     for a, rest in _LISTED_NODE.findall(question):
-        found += [(int(a), int(b), int(w)) for b, w in _LISTED_EDGE.findall(rest)]
-    return {edge: w for a, b, w in found for edge in ((a, b), (b, a))}
+        edges += [(int(a), int(b), int(w)) for b, w in _LISTED_EDGE.findall(rest)]
+    return {edge: w for a, b, w in edges for edge in ((a, b), (b, a))}
 
 
 def _both_ways(pairs: Sequence[tuple[str, str]]) -> set[tuple[int, int]]:

@@ -46,7 +46,7 @@ class Objectives:
         tasks: name -> task.
         metrics: task name -> metric.
         externals: name -> objective without items.
-        fresh: task name -> dev items reserved for ``--set confirm``.
+        fresh: task name -> dev items reserved for `confirm`.
         combine: combination of the scores.
         tested: whether externals are scored on test.
     """
@@ -74,25 +74,25 @@ class Objectives:
         return bool(self.externals) or any(metric.scoring == "generate" for metric in self.metrics.values())
 
     @property
-    def own(self) -> bool:
+    def user_scored(self) -> bool:
         """Whether a function of the user's scores."""
         return bool(self.externals) or any(metric.fingerprint for metric in self.metrics.values())
 
     def utilities(self, split: str, scorings: Mapping[str, Scoring], chat: Callable[[str], str]) -> dict[str, Utility]:
         """Name -> utility on ``dev``, ``test`` or ``fresh``, for the objectives that have this split."""
-        found: dict[str, Utility] = {}
+        utilities: dict[str, Utility] = {}
         for name, task in self.tasks.items():
             items = self.fresh.get(name, ()) if split == "fresh" else task.split(split)
             if items:
-                found[name] = self.metrics[name].build(items, scorings[name], chat, task.prompt)
+                utilities[name] = self.metrics[name].build(items, scorings[name], chat, task.prompt)
         for name, external in self.externals.items():
             if split == "dev" or (split == "test" and external.has_test and self.tested):
-                found[name] = partial(external, split=split)
-        return found
+                utilities[name] = partial(external, split=split)
+        return utilities
 
-    def scorings(self, name: str, wanted: str) -> tuple[Scoring, ...]:
+    def scorings(self, name: str, scoring: str) -> tuple[Scoring, ...]:
         """See `scorings_of`."""
-        return scorings_of(self.metrics[name], wanted, self.tasks[name])
+        return scorings_of(self.metrics[name], scoring, self.tasks[name])
 
 
 def load_objectives(config: SearchConfig) -> Objectives:
@@ -136,13 +136,13 @@ def task_print(task: Task) -> str:
     return hashlib.sha256(canonical([task.fingerprint, task.prompt])).hexdigest()
 
 
-def scorings_of(metric: Metric, wanted: str, task: Task) -> tuple[Scoring, ...]:
+def scorings_of(metric: Metric, scoring: str, task: Task) -> tuple[Scoring, ...]:
     """The possible scorings of a task: one, or two if ``auto`` has to try letters first."""
-    return possible_scorings(wanted, task.dev) if metric.scoring is None else (metric.scoring,)
+    return possible_scorings(scoring, task.dev) if metric.scoring is None else (metric.scoring,)
 
 
 def load_split(config: SearchConfig) -> tuple[dict[str, Task], dict[str, tuple[Item, ...]]]:
-    """The tasks as the search sees them, and the dev items reserved for ``--set confirm``.
+    """The tasks as the search sees them, and the dev items reserved for `confirm`.
 
     Raises:
         UserError: a task is wrong, or has too few items.
@@ -178,7 +178,7 @@ def _halved(task: Task, half: int, seed: int) -> Task:
 
 
 def _load_externals(config: SearchConfig) -> dict[str, External]:
-    found: dict[str, External] = {}
+    externals: dict[str, External] = {}
     harness = [spec for spec in config.tasks if spec.startswith(LM_EVAL)]
     if config.confirm is not None and (harness or config.utilities):
         raise UserError(
@@ -194,10 +194,10 @@ def _load_externals(config: SearchConfig) -> dict[str, External]:
             from pyswarmopt_llm.metrics.external.callables import CallableUtility
 
             external = CallableUtility(spec)
-        if external.name in found:
+        if external.name in externals:
             raise UserError(f"{spec}: another objective is also called {external.name}; rename one")
-        found[external.name] = external
-    return found
+        externals[external.name] = external
+    return externals
 
 
 def find_metrics(
@@ -219,13 +219,13 @@ def find_metrics(
     Raises:
         UserError: an unknown metric, or one that cannot score these items.
     """
-    wanted = metric_specs(specs, list(tasks))
+    metric_of_task = metric_specs(specs, list(tasks))
     loaded: dict[str, Metric] = {}  # two tasks share a reward model
     for name, task in tasks.items():
-        spec = wanted.get(name) or metric_of(task)
+        spec = metric_of_task.get(name) or metric_of(task)
         if spec not in loaded:
             loaded[spec] = find_metric(spec, cache, str(pick_device(device))).up_to(new_tokens)
         for split in ("dev", "test"):
             loaded[spec].check(task.split(split), f"{task.source}: {split}")
-        wanted[name] = spec
-    return {name: loaded[wanted[name]] for name in tasks}
+        metric_of_task[name] = spec
+    return {name: loaded[metric_of_task[name]] for name in tasks}

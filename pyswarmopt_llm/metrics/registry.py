@@ -221,8 +221,8 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
         need_extra(METRICS[spec].module, f"`metric` {spec}")
         return METRICS[spec]
     family, _, argument = spec.partition(":")
-    for known, load in _LOADERS.items():
-        name, _, needed = known.partition(":")
+    for registered, load in _LOADERS.items():
+        name, _, needed = registered.partition(":")
         if family == name and (argument or not needed):
             return load(spec, argument, cache, device)
     if is_function(spec):
@@ -230,7 +230,7 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
     raise unknown("metric", spec, [*METRICS, *FAMILIES])
 
 
-def metric_specs(wanted: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
+def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
     """Task name -> metric, from ``NAME`` (for all tasks) and ``TASK=NAME``.
 
     Raises:
@@ -240,23 +240,23 @@ def metric_specs(wanted: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
         >>> metric_specs(["f1", "math=numeric"], ["math", "quiz"])
         {'math': 'numeric', 'quiz': 'f1'}
     """
-    general = [spec for spec in wanted if "=" not in spec]
+    general = [spec for spec in specs if "=" not in spec]
     if len(general) > 1:
         raise InvalidOption("metric", general[1], f"a second metric for all tasks; write TASK={general[1]}")
-    for spec in wanted:
+    for spec in specs:
         task, equals, _ = spec.partition("=")
         if equals and task not in tasks:
             raise InvalidOption("metric", spec, f"no task is called {task}; there is {', '.join(tasks) or 'none'}")
-    found = {task: metric_given(wanted, task) for task in tasks}
-    return {task: metric for task, metric in found.items() if metric is not None}
+    metrics = {task: metric_given(specs, task) for task in tasks}
+    return {task: metric for task, metric in metrics.items() if metric is not None}
 
 
-def metric_given(wanted: Sequence[str], task: str) -> str | None:
+def metric_given(specs: Sequence[str], task: str) -> str | None:
     """The metric of one task, as in `metric_specs`; None: the task's own.
 
     Example:
         >>> [metric_given(["f1", "math=numeric"], task) for task in ("math", "quiz")], metric_given([], "quiz")
         (['numeric', 'f1'], None)
     """
-    general = next((spec for spec in wanted if "=" not in spec), None)
-    return dict(spec.split("=", 1) for spec in wanted if "=" in spec).get(task, general)
+    general = next((spec for spec in specs if "=" not in spec), None)
+    return dict(spec.split("=", 1) for spec in specs if "=" in spec).get(task, general)

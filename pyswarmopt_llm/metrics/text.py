@@ -89,17 +89,17 @@ def _pairs(items: Sequence[Item], texts: Sequence[str]) -> list[tuple[str, list[
 
 
 def _f1(reference: str, text: str) -> float:
-    wanted, found = Counter(squad_words(reference)), Counter(squad_words(text))
-    if not wanted or not found:
-        return float(wanted == found)
-    return 2 * (wanted & found).total() / (wanted.total() + found.total())
+    expected, words = Counter(squad_words(reference)), Counter(squad_words(text))
+    if not expected or not words:
+        return float(expected == words)
+    return 2 * (expected & words).total() / (expected.total() + words.total())
 
 
 def _same_number(reference: str, text: str) -> float:
-    wanted = stated_answer(reference)
-    if isinstance(wanted, str):
-        wanted = extract_number(reference) or wanted
-    return float(extract_number(text) == wanted)
+    expected = stated_answer(reference)
+    if isinstance(expected, str):
+        expected = extract_number(reference) or expected
+    return float(extract_number(text) == expected)
 
 
 def _sacrebleu(name: str) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.options import option_form, options_of
+from pyswarmopt_llm.common.options import option_name, options_of
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_files import About
 from pyswarmopt_llm.spaces import space_kind
@@ -100,7 +100,7 @@ def option_words(settings: Mapping[str, object]) -> Iterator[str]:
         if name in options and options[name].commas:
             values = [",".join(map(str, values))]
         for text in values:
-            yield from option_form(name, options.get(name))
+            yield f"--{option_name(name, options.get(name))}"
             if text is not True:
                 yield str(text)
 

@@ -56,10 +56,10 @@ def is_correct(item: Item, text: str) -> bool:
     number = _whole_number(gold)
     if number is not None:
         return extract_number(text) == number
-    wanted = normalise(gold)
-    if any(normalise(candidate) == wanted for candidate in _candidates(text)):
+    answer = normalise(gold)
+    if any(normalise(candidate) == answer for candidate in _candidates(text)):
         return True
-    return wanted in _VERDICTS and _verdict(text) == wanted
+    return answer in _VERDICTS and _verdict(text) == answer
 
 
 def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
@@ -99,8 +99,8 @@ def extract_number(text: str) -> Decimal | None:
     for candidate in marked:
         for number in _numbers(candidate):
             return number
-    found = list(_numbers(whole))
-    return found[-1] if found else None
+    figures = list(_numbers(whole))
+    return figures[-1] if figures else None
 
 
 def normalise(text: str) -> str:
@@ -205,21 +205,21 @@ def _leading_letter(text: str, choices: Mapping[str, str]) -> str | None:
 
 def _named_letter(text: str, choices: Mapping[str, str]) -> str | None:
     """The only letter in brackets or after "option"."""
-    found = {a or b for a, b in _NAMED_LETTER.findall(text)} & choices.keys()
-    return found.pop() if len(found) == 1 else None
+    letters = {a or b for a, b in _NAMED_LETTER.findall(text)} & choices.keys()
+    return letters.pop() if len(letters) == 1 else None
 
 
 def _mentioned_option(text: str, choices: Mapping[str, str]) -> str | None:
     """The only option whose text occurs as whole words; a longer option hides those inside it ("no path", "path")."""
     for same in (str.strip, normalise):
         options = {letter: same(option) for letter, option in choices.items()}
-        rest, found = same(text), []
+        rest, mentioned = same(text), []
         for option in sorted(dict.fromkeys(options.values()), key=len, reverse=True):
             pattern = rf"(?<!\w){re.escape(option)}(?!\w)"
             if option.casefold() not in ("", "a", "i") and re.search(pattern, rest):
-                found.append(option)
+                mentioned.append(option)
                 rest = re.sub(pattern, "\0", rest)
-        letters = [letter for letter, option in options.items() if option in found]
+        letters = [letter for letter, option in options.items() if option in mentioned]
         if letters:
             return letters[0] if len(letters) == 1 else None
     return None

@@ -89,15 +89,15 @@ def _read_json(path: Path, reading: Reading) -> RawTask:
     if not isinstance(content, dict):
         raise UserError(f'{path}: the file must be an object {{"dev": [...], "test": [...]}}, or a list of items')
     if not content.keys() & set(SPLITS):
-        found = ", ".join(map(str, content)) or "nothing"
-        raise UserError(f'{path}: no "dev" and "test" (found: {found}); give these lists, or one list of all items')
+        keys = ", ".join(map(str, content)) or "nothing"
+        raise UserError(f'{path}: no "dev" and "test" (found: {keys}); give these lists, or one list of all items')
     require_columns(content, SPLITS, str(path))
     records = {split: _records(content[split], split, path) for split in SPLITS}
     dataset = content.get("dataset")
     name = dataset if isinstance(dataset, str) and dataset else path.stem
     check_unicode(name, "the name of the task", str(path))
     prompt, metric = _prompt(content, path, records), _optional_text(content, "metric", path)
-    if not reading.given:
+    if not reading.names_columns:
         places = [where for located in records.values() for where, _ in located]
         raw = _by_split(path, records, Problems(str(path), reading.skip_bad), places)
         return replace(raw, name=name, prompt=prompt, metric=metric)
@@ -143,15 +143,15 @@ def _read_csv(path: Path, reading: Reading) -> RawTask:
     top = f"{path}: line 1"
     check_names(reading.columns, header, top)
     header = list(renamed(dict.fromkeys(header), reading.columns))
-    own = header and ("split" not in header or reading.given)
-    if not own:
+    is_table = header and ("split" not in header or reading.names_columns)
+    if not is_table:
         plain = "prompt" in header and "question" not in header
         require_columns(header, ("prompt", "split") if plain else ("question", "answer", "split"), top)
     letters = letter_columns(header, path)
-    if own and len(letters) < 2:
+    if is_table and len(letters) < 2:
         letters = {}
     records = [(where, csv_record(renamed(row, reading.columns), letters)) for where, row in rows]
-    if own:
+    if is_table:
         from pyswarmopt_llm.tasks.tables.own import read_table
 
         # A column that is empty everywhere exists, too.
@@ -181,7 +181,7 @@ def _from_rows(path: Path, rows: Sequence[tuple[str, object]], reading: Reading)
     """The task of records that each name their split, or none of which does."""
     table = [(where, _row(record, where)) for where, record in rows]
     names = columns_of(row for _, row in table)
-    if table and ("split" not in names or reading.given):
+    if table and ("split" not in names or reading.names_columns):
         check_names(reading.columns, names, str(path))
         from pyswarmopt_llm.tasks.tables.own import read_table
 

@@ -31,8 +31,8 @@ def read_hub(name: str, dev: int | None, test: int | None, columns: Mapping[str,
         )
 
     def items(split: str, n: int) -> list[Any]:
-        found = _columns(splits[split], f"hub:{name}: {split}")
-        return list(islice(shuffled_items(f"hub:{name}", split, splits[split], found.record), n))
+        columns = _columns(splits[split], f"hub:{name}: {split}")
+        return list(islice(shuffled_items(f"hub:{name}", split, splits[split], columns.record), n))
 
     located = {
         "dev": items(labelled[1], DEV if dev is None else dev),
@@ -45,7 +45,8 @@ def _named(rows: Any, columns: Mapping[str, str], where: str) -> Any:
     """The split with our names for its columns."""
     check_names(columns, rows.column_names, where)
     in_the_way = [name for name in columns if name in rows.column_names and name not in columns.values()]
-    return rows.remove_columns(in_the_way).rename_columns({theirs: own for own, theirs in columns.items()})
+    names = {column: name for name, column in columns.items()}
+    return rows.remove_columns(in_the_way).rename_columns(names)
 
 
 def _has_answers(split: Any) -> bool:

@@ -51,11 +51,11 @@ def parse_item(raw: object, where: str, default_id: str, answered: bool = True) 
     )
 
 
-def require_columns(found: Collection[str], wanted: tuple[str, ...], where: str) -> None:
+def require_columns(columns: Collection[str], required: tuple[str, ...], where: str) -> None:
     """Refuse a record or a table that lacks a column."""
-    for column in wanted:
-        if column not in found:
-            names = [str(name) for name in found]
+    for column in required:
+        if column not in columns:
+            names = [str(name) for name in columns]
             close = closest(column, names)
             hint = "add it" if close is None else f'rename "{close}"'
             raise UserError(f'{where}: no "{column}" (found: {", ".join(names) or "nothing"}); {hint}')

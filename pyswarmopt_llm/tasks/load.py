@@ -133,7 +133,7 @@ def _is_text(column: str, items: Sequence[Item]) -> bool:
 
 def _load(spec: str, dev: int | None, test: int | None, allow_overlap: bool, reading: Reading) -> Task:
     kind, _, rest = spec.partition(":")
-    if reading.given and kind in ("builtin", "published", "lm-eval"):
+    if reading.names_columns and kind in ("builtin", "published", "lm-eval"):
         raise InvalidOption("columns", None, f"{spec} has no columns to name; remove it")
     if reading.labels and kind == "hub":
         raise InvalidOption(
@@ -186,10 +186,10 @@ def name_and_seed(spec: str, default: int = 0) -> tuple[str, int]:
 def _task(raw: RawTask, source: str, dev: int | None, test: int | None, seed: int) -> Task:
     items = {split: tuple(item for _, item in raw.splits[split]) for split in SPLITS}
     task = Task(raw.name, items["dev"], items["test"], raw.prompt, source, metric=raw.metric, column=raw.column)
-    for split, wanted in (("dev", dev), ("test", test)):
+    for split, count in (("dev", dev), ("test", test)):
         available = len(raw.splits[split])
-        if wanted is not None and wanted > available:
-            log.warning("%s: %d %s items requested, only %d available", raw.name, wanted, split, available)
+        if count is not None and count > available:
+            log.warning("%s: %d %s items requested, only %d available", raw.name, count, split, available)
     if raw.strata is None:
         task = task.limited(dev, test)
         return replace(task, left=len(items["test"]) - len(task.test), note=raw.note and f"{source}: {raw.note}")

@@ -62,21 +62,21 @@ def read_prompts(path: Path, reading: Reading) -> RawTask:
     if not split:
         drawn, strata = draw_splits([(place, item) for place, item, _ in good], reading.seed, str(path))
         return RawTask(path.stem, None, drawn, strata=strata, note=note, column="prompt")
-    splits = {name: [(place, item) for place, item, own in good if own == name] for name in SPLITS}
+    splits = {name: [(place, item) for place, item, part in good if part == name] for name in SPLITS}
     return RawTask(path.stem, None, splits, note=note, column="prompt")
 
 
 def _rows(path: Path, reading: Reading) -> Rows:
     """(place, row) of each prompt, in column ``prompt``."""
     if path.suffix.lower() in _TEXT:
-        if reading.given:
+        if reading.names_columns:
             raise InvalidOption("columns", None, f"{path} is a text file and has no columns; remove it")
         return [(place, {"prompt": line}) for place, line in read_lines(path)]
     names, rows = read_rows(path)
-    given = {"prompt" if name == "question" else name: theirs for name, theirs in reading.columns.items()}
-    check_names(given, names, str(path))
-    column = given.get("prompt") or _column(names, path)
-    others = {name: theirs for name, theirs in given.items() if name != "prompt"}
+    columns = {"prompt" if name == "question" else name: header for name, header in reading.columns.items()}
+    check_names(columns, names, str(path))
+    column = columns.get("prompt") or _column(names, path)
+    others = {name: header for name, header in columns.items() if name != "prompt"}
     return [(place, {**_rest(renamed(row, others), column), "prompt": row.get(column) or ""}) for place, row in rows]
 
 
@@ -84,8 +84,8 @@ def _column(names: Sequence[str], path: Path) -> str:
     """The column of the prompts."""
     column = "prompt" if "prompt" in names else question_column(names)
     if column not in names:
-        found = ", ".join(names) or "nothing"
-        raise UserError(f'{path}: no column "prompt" (found: {found}); rename one')
+        listed = ", ".join(names) or "nothing"
+        raise UserError(f'{path}: no column "prompt" (found: {listed}); rename one')
     return column
 
 

@@ -96,10 +96,10 @@ def check_template(template: str, where: str, columns: Collection[str] = ()) -> 
     Example:
         >>> check_template("{passage} {question} Answer in one word.", "mine.json", ["passage"])
     """
-    names, known = placeholders(template), list(dict.fromkeys((*_KNOWN, *columns)))
+    names, allowed = placeholders(template), list(dict.fromkeys((*_KNOWN, *columns)))
     for name in names:
-        if name not in known:
-            *others, last = (f"{{{one}}}" for one in known)
+        if name not in allowed:
+            *others, last = (f"{{{placeholder}}}" for placeholder in allowed)
             raise UserError(
                 f"{where}: unknown placeholder {{{name}}} in the prompt; "
                 f"there are {', '.join(others)} and {last}, and literal braces are doubled: {{{{ }}}}"

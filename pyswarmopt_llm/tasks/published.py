@@ -34,8 +34,8 @@ class Published:
         try:
             return self.read(row)
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-            found = ", ".join(map(str, row)) if isinstance(row, Mapping) else type(row).__name__
-            text = f"not a row of this data set ({error!r}; found: {found}); check the file"
+            columns = ", ".join(map(str, row)) if isinstance(row, Mapping) else type(row).__name__
+            text = f"not a row of this data set ({error!r}; found: {columns}); check the file"
             raise UserError(f"{where}: {text}") from error
 
     def rows(self, name: str, path: str) -> Mapping[str, Sequence[Row]]:
@@ -76,8 +76,8 @@ def _draw(
         everything = list(islice(items(first), dev + test))
         dev = min(dev, len(everything) // 3)
         held_out, candidates = everything[dev:], iter(everything[:dev])
-    known = {normalise(item.question) for _, item in held_out}
-    fresh = ((place, item) for place, item in candidates if normalise(item.question) not in known)
+    held_out_texts = {normalise(item.question) for _, item in held_out}
+    fresh = ((place, item) for place, item in candidates if normalise(item.question) not in held_out_texts)
     return {"dev": list(islice(fresh, dev)), "test": held_out}
 
 
@@ -130,7 +130,7 @@ def _knowledge_crosswords(row: Row) -> Record:
     facts = "; ".join(f"({s}, {r}, {t})" for s, r, t in zip(row["source"], row["relation"], row["target"], strict=True))
     blanks, right = row["blanks"], tuple(row["answer_all"])
     wrong = [solution for solution in product(*(row["options"][b] for b in blanks)) if solution != right]
-    rng = _own_generator(facts)
+    rng = _generator_of(facts)
     texts = [
         "; ".join(f"{blank}: {value}" for blank, value in zip(blanks, solution, strict=True))
         for solution in [right, *rng.sample(wrong, min(_OPTIONS - 1, len(wrong)))]
@@ -143,14 +143,14 @@ def _truthfulqa(row: Row) -> Record:
     """Lin et al. 2022, MC1: one true answer, published as the first of the list."""
     texts, labels = _targets(row["mc1_targets"])
     texts.insert(0, texts.pop(labels.index(1)))
-    return _shuffled(row["question"], texts, _own_generator(row["question"]))
+    return _shuffled(row["question"], texts, _generator_of(row["question"]))
 
 
 def _truthfulqa_mc2(row: Row) -> Record:
     """Lin et al. 2022, MC2: several true answers; ``right`` lists their letters."""
     texts, labels = _targets(row["mc2_targets"])
     pairs = list(zip(texts, labels, strict=True))
-    _own_generator(row["question"]).shuffle(pairs)
+    _generator_of(row["question"]).shuffle(pairs)
     right = [chr(ord("A") + i) for i, (_, label) in enumerate(pairs) if label]
     return _record(row["question"], [text for text, _ in pairs], right[0], right="".join(right))
 
@@ -186,7 +186,7 @@ def _shuffled(question: str, texts: list[str], rng: random.Random) -> Record:
     return _record(question, texts, chr(ord("A") + texts.index(right)))
 
 
-def _own_generator(text: str) -> random.Random:
+def _generator_of(text: str) -> random.Random:
     """A generator seeded by the question alone, so that the order of its options is always the same."""
     return random.Random(hashlib.sha256(text.encode()).hexdigest())
 

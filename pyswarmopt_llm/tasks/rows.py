@@ -87,10 +87,10 @@ def _by_split(content: Any, file: Path, split: str) -> dict[str, list[Row]]:
 
 
 def _with_file(rows: Iterable[Any], file: Path) -> list[Row]:
-    found = [{**row, "file": str(file)} if isinstance(row, Mapping) else row for row in rows]
-    if not all(isinstance(row, dict) for row in found):
+    records = [{**row, "file": str(file)} if isinstance(row, Mapping) else row for row in rows]
+    if not all(isinstance(row, dict) for row in records):
         raise UserError(f"{file}: not a table of rows; give the file as its authors publish it")
-    return found
+    return records
 
 
 def _read(file: Path) -> Any:

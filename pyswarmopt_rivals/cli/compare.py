@@ -54,10 +54,10 @@ def command(
 
 def _line(step: Step) -> str:
     what = f"[{step.done}/{step.total}] {step.task}: {step.method}, seed {step.seed}"
-    return what if step.outcome is None else f"{what}: {_found(step.outcome)}"
+    return what if step.outcome is None else f"{what}: {_scores(step.outcome)}"
 
 
-def _found(row: Mapping[str, Any]) -> str:
+def _scores(row: Mapping[str, Any]) -> str:
     from pyswarmopt_llm.evaluation.record import unpack
 
     scores = [(split, unpack(row[split])) for split in ("dev", "test") if row.get(split) is not None]

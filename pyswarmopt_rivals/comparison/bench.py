@@ -117,7 +117,7 @@ class Bench:
             logs = self.engine.loglikelihood(self.right_dev)
             return {"loss": -sum(logs) / len(logs)}
 
-        row = self._known(patch, "loss", evaluate)
+        row = self._stored(patch, "loss", evaluate)
         return float(row["loss"]), float(row["seconds"])
 
     def ensemble_score(self, ensemble: Answerer, split: str) -> Score:
@@ -129,10 +129,10 @@ class Bench:
         return score_of([float(item.answer == answer) for item, answer in pairs])
 
     def _score(self, patch: Patch, kind: str, questions: ItemsUtility) -> tuple[Score, float]:
-        row = self._known(patch, kind, lambda: {"items": pack(questions(self.engine).per_item)})
+        row = self._stored(patch, kind, lambda: {"items": pack(questions(self.engine).per_item)})
         return score_of(unpack(row["items"])), float(row["seconds"])
 
-    def _known(self, patch: Patch, kind: str, evaluate: Callable[[], dict[str, Any]]) -> Mapping[str, Any]:
+    def _stored(self, patch: Patch, kind: str, evaluate: Callable[[], dict[str, Any]]) -> Mapping[str, Any]:
         key = patch_key(patch)
         if (self.task.name, kind, key) not in self.store.scores:
             start = time.perf_counter()
@@ -144,10 +144,10 @@ class Bench:
 
 
 def task_scoring(
-    task: Task, wanted: str, engine: TransformersEngine, experts: Sequence[Adapter], store: Store, metric: Metric
+    task: Task, setting: str, engine: TransformersEngine, experts: Sequence[Adapter], store: Store, metric: Metric
 ) -> Scoring:
     """The scoring of a task; ``auto`` tries letters on the first experts as a search does, once, outside any budget."""
-    possible = scorings_of(metric, wanted, task)
+    possible = scorings_of(metric, setting, task)
     stored = store.scores.get((task.name, "scoring", "auto"))
     if len(possible) > 1 and stored is not None:
         return next(scoring for scoring in possible if scoring == stored["scoring"])

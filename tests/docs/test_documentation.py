@@ -30,7 +30,7 @@ CHEAPER = {
     ("swarm-llm", "eval"): "--dev 4 --test 4 --threads 1",
     ("swarm-llm", "generate"): "--max-new-tokens 2 --threads 1",
     ("swarm-llm", "predict"): "--threads 1",
-    ("swarm-llm", "train-expert"): "--set max-tokens 60 --examples 5 --threads 1 --quiet",
+    ("swarm-llm", "train-expert"): "--max-tokens 60 --examples 5 --threads 1 --quiet",
     ("swarm-llm", "resume"): "--quiet",
     ("swarm-llm", "ensemble"): "--dev 4 --test 4 --threads 1 --quiet",
     ("swarm-llm", "negotiate"): "--dev 4 --test 4 --threads 1 --quiet",
@@ -99,7 +99,7 @@ def run_program(command: Command, main: Callable[[list[str]], None]) -> None:
     program, *words = command.words
     more = CHEAPER.get((program, words[0] if words else ""), "").split()
     if "confirm" in words:
-        more += ["--set", "confirm", "2"]
+        more += ["--confirm", "2"]
     if words[:1] == ["merge"] and "--task" in words:
         more += ["--budget-items", "24"]
     if "all" in words and "--methods" in words:

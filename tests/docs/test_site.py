@@ -56,7 +56,7 @@ def test_the_reference_has_every_public_name_and_every_command(site: Path) -> No
     commands = (site / "reference" / "command-line.html").read_text(encoding="utf-8")
     for name in COMMANDS:
         assert f'id="swarm-llm-{name}"' in commands
-    assert "--set screen" in commands and "--set drop-n" in commands  # what the help only names is explained here
+    assert "--screen" in commands and "--drop-n" in commands  # what the help only names is explained here
 
 
 def test_the_reference_begins_with_what_most_readers_look_for(site: Path) -> None:

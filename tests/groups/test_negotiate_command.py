@@ -86,8 +86,7 @@ def test_a_student_learns_what_the_group_says(
         "majority",
         "--scoring",
         "likelihood",
-        "--set",
-        "allow-overlap",
+        "--allow-overlap",
         "--out",
         tmp_path / "student",
     ]

@@ -30,14 +30,14 @@ def command(
     """
     from pyswarmopt_llm.jobs.doctor import PROBLEM, examine
 
-    found = examine(base)
+    findings = examine(base)
     if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in found]))
+        typer.echo(json.dumps([asdict(finding) for finding in findings]))
     else:
         table = Table.grid(padding=(0, 2))
-        for finding in found:
+        for finding in findings:
             status = Text(finding.status, style=STYLES[finding.status])
             table.add_row(status, finding.topic, Text(with_flags(finding.text)))
         open_console().print(table)
-    if any(finding.status == PROBLEM for finding in found):
+    if any(finding.status == PROBLEM for finding in findings):
         raise typer.Exit(2)

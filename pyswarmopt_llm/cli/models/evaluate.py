@@ -24,16 +24,16 @@ SHOWN = 3  # items gained, and items lost
 _LONGEST = 160  # characters of a question or an answer
 
 
-def command(given: EvalConfig, quiet: Quiet = False, as_json: Json = False) -> None:
+def command(options: EvalConfig, quiet: Quiet = False, as_json: Json = False) -> None:
     """Score a model with a 95% interval; compare it with another, or with itself on perturbed items.
 
     Example: swarm-llm eval --base B --adapter runs/first/best --task questions.json --split test
     """
-    if given.task and given.run is None and not given.votes:  # a run knows how its tasks are read
-        check_files(given, [given.task])
+    if options.task and options.run is None and not options.votes:  # a run knows how its tasks are read
+        check_files(options, [options.task])
     from pyswarmopt_llm.jobs.evaluate.names import with_run
 
-    config = given if given.votes else with_run(given)
+    config = options if options.votes else with_run(options)
     with items_bar(open_console(stderr=True), quiet or as_json) as on_items:
         lines, record, note = _way(config)(config, on_items)
     if note and not quiet:
@@ -54,60 +54,60 @@ def _way(config: EvalConfig) -> Callable[[EvalConfig, OnItems], Shown]:
         return _votes
     if config.blind is not None:
         return _blind
-    return _perturbed if config.perturb else _one if config.against is None else _two
+    return _perturbed if config.perturb else _single if config.against is None else _two
 
 
-def _one(config: EvalConfig, on_items: OnItems) -> Shown:
+def _single(config: EvalConfig, on_items: OnItems) -> Shown:
     from pyswarmopt_llm.jobs.evaluate.model import evaluate
 
     return _score(config, evaluate(config, on_items))
 
 
-def _score(config: EvalConfig, found: EvalResult) -> Shown:
-    low, high = found.interval
+def _score(config: EvalConfig, result: EvalResult) -> Shown:
+    low, high = result.interval
     line = (
-        f"{found.task} {config.split}: {found.metric} {found.score.value:.3f} (95% interval {low:.3f} to {high:.3f}, "
-        f"{counted(found.n, 'item')}, {found.scoring} scoring)"
+        f"{result.task} {config.split}: {result.metric} {result.score.value:.3f} "
+        f"(95% interval {low:.3f} to {high:.3f}, {counted(result.n, 'item')}, {result.scoring} scoring)"
     )
-    record: dict[str, Any] = {"base": config.base, "adapter": config.adapter, "task": found.task}
-    record |= {"split": config.split, "value": found.score.value, "interval": [low, high]}
-    record |= {"stderr": found.score.stderr, "n": found.n, "scoring": found.scoring, "metric": found.metric}
-    if found.score.named:
-        named = dict(found.score.named)
+    record: dict[str, Any] = {"base": config.base, "adapter": config.adapter, "task": result.task}
+    record |= {"split": config.split, "value": result.score.value, "interval": [low, high]}
+    record |= {"stderr": result.score.stderr, "n": result.n, "scoring": result.scoring, "metric": result.metric}
+    if result.score.named:
+        named = dict(result.score.named)
         named_line = "  " + ", ".join(f"{name} {value:.3f}" for name, value in named.items())
-        return [line, named_line], record | {"named": named}, found.note
-    return [line], record, found.note
+        return [line, named_line], record | {"named": named}, result.note
+    return [line], record, result.note
 
 
 def _perturbed(config: EvalConfig, on_items: OnItems) -> Shown:
     from pyswarmopt_llm.jobs.evaluate.perturbed import evaluate_perturbed
     from pyswarmopt_llm.reporting.summary import score_text
 
-    plain, found = evaluate_perturbed(config, on_items)
+    plain, results = evaluate_perturbed(config, on_items)
     lines, record, note = _score(config, plain)
     shown, rows = list(lines), {}
-    for spec, one in found.items():
-        score, paired = one.result.score, one.paired
+    for spec, perturbed in results.items():
+        score, paired = perturbed.result.score, perturbed.paired
         low, high = paired.interval
         shown.append(
-            f"  {spec}: {score_text(score.value, one.result.interval)}, difference {paired.difference:+.3f} "
+            f"  {spec}: {score_text(score.value, perturbed.result.interval)}, difference {paired.difference:+.3f} "
             f"[{low:+.3f}, {high:+.3f}], {paired.gained} gained and {paired.lost} lost, p = {paired.p_value:.2g}"
         )
-        rows[spec] = {"value": score.value, "interval": list(one.result.interval), "paired": paired.record()}
+        rows[spec] = {"value": score.value, "interval": list(perturbed.result.interval), "paired": paired.record()}
     return shown, {**record, "seed": config.seed, "perturbed": rows}, note
 
 
 def _blind(config: EvalConfig, on_items: OnItems) -> Shown:
     from pyswarmopt_llm.jobs.evaluate.blind import write_pairs
 
-    found = write_pairs(config, on_items)
+    pairs = write_pairs(config, on_items)
     lines = [
-        f"{counted(found.n, 'pair')} of replies in {found.file}, in random order; vote 1, 2 or tie in the last column.",
-        f"Which is whose: {found.key} (keep it from those who vote).",
-        f"Then: swarm-llm eval --set votes {found.file}",
+        f"{counted(pairs.n, 'pair')} of replies in {pairs.file}, in random order; vote 1, 2 or tie in the last column.",
+        f"Which is whose: {pairs.key} (keep it from those who vote).",
+        f"Then: swarm-llm eval --votes {pairs.file}",
     ]
-    note = f"{counted(found.alike, 'pair')} of equal replies, half a win for each" if found.alike else ""
-    record = {"pairs": found.n, "alike": found.alike, "file": str(found.file), "key": str(found.key)}
+    note = f"{counted(pairs.alike, 'pair')} of equal replies, half a win for each" if pairs.alike else ""
+    record = {"pairs": pairs.n, "alike": pairs.alike, "file": str(pairs.file), "key": str(pairs.key)}
     return lines, record, note
 
 
@@ -115,66 +115,68 @@ def _votes(config: EvalConfig, on_items: OnItems) -> Shown:
     from pyswarmopt_llm.jobs.evaluate.blind import count_votes
     from pyswarmopt_llm.reporting.summary import score_text
 
-    found = count_votes(config.votes)
-    ours, theirs = found.names
-    lines = [found.verdict.sentence, *found.verdict.reasons]
-    lines.append(f"{ours} wins {score_text(found.rate.value, found.interval)} against {theirs}, a tie being half a win")
-    alike = "" if found.agreement is None else f"; voters agree on {found.agreement:.0%} of what two of them judged"
+    votes = count_votes(config.votes)
+    first, second = votes.names
+    lines = [votes.verdict.sentence, *votes.verdict.reasons]
     lines.append(
-        f"Of {counted(found.paired.n, 'pair')} {found.paired.gained} won, {found.paired.lost} lost, {found.ties} tied; "
-        f"p = {found.paired.p_value:.2g} (paired permutation test){alike}."
+        f"{first} wins {score_text(votes.rate.value, votes.interval)} against {second}, a tie being half a win"
     )
-    record = {"task": found.task, "names": list(found.names), "value": found.rate.value, "agreement": found.agreement}
-    record |= {"interval": list(found.interval), "ties": found.ties, "paired": found.paired.record()}
-    record |= {"verdict": {"kind": found.verdict.kind, "sentence": found.verdict.sentence}}
+    alike = "" if votes.agreement is None else f"; voters agree on {votes.agreement:.0%} of what two of them judged"
+    lines.append(
+        f"Of {counted(votes.paired.n, 'pair')} {votes.paired.gained} won, {votes.paired.lost} lost, "
+        f"{votes.ties} tied; p = {votes.paired.p_value:.2g} (paired permutation test){alike}."
+    )
+    record = {"task": votes.task, "names": list(votes.names), "value": votes.rate.value, "agreement": votes.agreement}
+    record |= {"interval": list(votes.interval), "ties": votes.ties, "paired": votes.paired.record()}
+    record |= {"verdict": {"kind": votes.verdict.kind, "sentence": votes.verdict.sentence}}
     return lines, record, ""
 
 
 def _two(config: EvalConfig, on_items: OnItems) -> Shown:
     from pyswarmopt_llm.jobs.evaluate.against import evaluate_against
 
-    found = evaluate_against(config, on_items)
-    ours, theirs = (_model_record(found, k) for k in range(2))
+    result = evaluate_against(config, on_items)
+    model, other = (_model_record(result, k) for k in range(2))
     record = {
-        **ours,
-        **{"task": found.task, "split": config.split, "n": found.paired.n},
-        **{"scoring": found.scoring, "metric": found.metric, "against": theirs, "paired": found.paired.record()},
-        "verdict": {"kind": found.verdict.kind, "sentence": found.verdict.sentence},
-        "gained": [one.record() for one in found.gained],
-        "lost": [one.record() for one in found.lost],
+        **model,
+        **{"task": result.task, "split": config.split, "n": result.paired.n},
+        **{"scoring": result.scoring, "metric": result.metric, "against": other, "paired": result.paired.record()},
+        "verdict": {"kind": result.verdict.kind, "sentence": result.verdict.sentence},
+        "gained": [item.record() for item in result.gained],
+        "lost": [item.record() for item in result.lost],
     }
-    return list(_lines(found)), record, found.note
+    return list(_lines(result)), record, result.note
 
 
-def _model_record(found: Against, k: int) -> dict[str, Any]:
-    (base, adapter), score = found.models[k], found.scores[k]
-    values = {"value": score.value, "interval": list(found.intervals[k]), "stderr": score.stderr}
+def _model_record(result: Against, k: int) -> dict[str, Any]:
+    (base, adapter), score = result.models[k], result.scores[k]
+    values = {"value": score.value, "interval": list(result.intervals[k]), "stderr": score.stderr}
     return {"base": base, "adapter": adapter, **values}
 
 
-def _lines(found: Against) -> Iterator[str]:
+def _lines(result: Against) -> Iterator[str]:
     """The verdict, the scores, the test, and the first items on which the models differ."""
     from pyswarmopt_llm.reporting.summary import score_text
 
-    yield from (found.verdict.sentence, *found.verdict.reasons)
-    width = max(map(len, found.names))
-    for name, score, limits in zip(found.names, found.scores, found.intervals, strict=True):
-        yield f"  {name:{width}}  {found.metric} {score_text(score.value, limits)}"
-    gained, lost, n = len(found.gained), len(found.lost), counted(found.paired.n, "item")
-    test = f"p = {found.paired.p_value:.2g} (paired permutation test), {found.scoring} scoring"
+    yield from (result.verdict.sentence, *result.verdict.reasons)
+    width = max(map(len, result.names))
+    for name, score, limits in zip(result.names, result.scores, result.intervals, strict=True):
+        yield f"  {name:{width}}  {result.metric} {score_text(score.value, limits)}"
+    gained, lost, n = len(result.gained), len(result.lost), counted(result.paired.n, "item")
+    test = f"p = {result.paired.p_value:.2g} (paired permutation test), {result.scoring} scoring"
     yield f"Of {n} {gained} are gained and {lost} lost; {test}."
-    for heading, items in (("Gained", found.gained), ("Lost", found.lost)):
+    for heading, items in (("Gained", result.gained), ("Lost", result.lost)):
         if items:
             yield f"{heading} ({min(SHOWN, len(items))} of {len(items)}; all of them with --json):"
-        for one in items[:SHOWN]:
-            yield from _item_lines(one, found.names)
+        for item in items[:SHOWN]:
+            yield from _item_lines(item, result.names)
 
 
-def _item_lines(one: Changed, names: Sequence[str]) -> Iterator[str]:
-    yield f"  {_short(one.item.question)}"
-    if one.item.references:
-        yield f"    right: {_short(one.item.answer_text)}"
-    answers = one.answers or tuple(f"{value:.3f}" for value in one.values)
+def _item_lines(changed: Changed, names: Sequence[str]) -> Iterator[str]:
+    yield f"  {_short(changed.item.question)}"
+    if changed.item.references:
+        yield f"    right: {_short(changed.item.answer_text)}"
+    answers = changed.answers or tuple(f"{value:.3f}" for value in changed.values)
     for name, answer in zip(names, answers, strict=True):
         yield f"    {name}: {_short(answer) or '(no answer)'}"
 

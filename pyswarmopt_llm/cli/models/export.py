@@ -37,7 +37,7 @@ class Export:
 
 def command(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Finished run, adapter, or model directory.")],
-    given: Export,
+    options: Export,
     as_json: Json = False,
 ) -> None:
     """Write a result as one merged model, as an adapter in GGUF, or with a smaller rank.
@@ -48,39 +48,40 @@ def command(
     """
     from pyswarmopt_llm.jobs.export.export import export_model
 
-    done = export_model(source, given.out, given.form, base=given.base, rank=given.rank)
+    done = export_model(source, options.out, options.form, base=options.base, rank=options.rank)
     if as_json:
-        record: dict[str, Any] = {"source": source, "out": given.out, "format": given.form, "files": dict(done.files)}
-        record |= {"rank": given.rank, "relative_error": done.lost, "scores": [asdict(one) for one in done.scores]}
+        record: dict[str, Any] = {"source": source, "out": options.out, "format": options.form}
+        record |= {"files": dict(done.files), "rank": options.rank, "relative_error": done.lost}
+        record["scores"] = [asdict(score) for score in done.scores]
         typer.echo(json.dumps(record))
         return
-    for line in _lines(given, done):
+    for line in _lines(options, done):
         echo(line)
 
 
-def _lines(given: Export, done: Exported) -> Iterator[str]:
+def _lines(options: Export, done: Exported) -> Iterator[str]:
     size = sum(done.files.values()) / 2**20
-    yield f"wrote {given.out}: {', '.join(done.files)} ({size:,.1f} MiB)"
+    yield f"wrote {options.out}: {', '.join(done.files)} ({size:,.1f} MiB)"
     if done.lost is not None:
-        yield f"rank {given.rank}: {done.lost:.1%} of the weights lost in the Frobenius norm"
+        yield f"rank {options.rank}: {done.lost:.1%} of the weights lost in the Frobenius norm"
     for score in done.scores:
         before = "" if score.before is None else f", before {score.before:.3f}"
         low, high = score.interval
         yield f"{score.task}: test {score.value:.3f} [{low:.3f}, {high:.3f}]{before}"
     yield from map(with_flags, done.notes)
-    if given.form == "gguf" and not done.base:
-        yield f"The base goes to {given.out}/base.gguf; llama.cpp's convert_hf_to_gguf.py writes it"
-    for purpose, words in _steps(given, done):
+    if options.form == "gguf" and not done.base:
+        yield f"The base goes to {options.out}/base.gguf; llama.cpp's convert_hf_to_gguf.py writes it"
+    for purpose, words in _steps(options, done):
         yield f"To {purpose}: {shlex.join(words)}"
 
 
-def _steps(given: Export, done: Exported) -> Iterator[tuple[str, list[str]]]:
+def _steps(options: Export, done: Exported) -> Iterator[tuple[str, list[str]]]:
     """(purpose, command): how to run what was written."""
-    out, name = given.out.rstrip("/"), Path(given.out).name.lower()
-    if given.form == "gguf":
+    out, name = options.out.rstrip("/"), Path(options.out).name.lower()
+    if options.form == "gguf":
         base = done.base or f"{out}/base.gguf"
         yield "run it in llama.cpp", ["llama-cli", "-m", base, "--lora", f"{out}/adapter.gguf"]
         yield "run it in Ollama", ["ollama", "create", name, "-f", f"{out}/Modelfile"]
-    elif given.form == "merged":
+    elif options.form == "merged":
         yield "ask it a question", ["swarm-llm", "generate", "--base", out, "Which planet is the largest?"]
         yield "serve it with vLLM", ["vllm", "serve", out]

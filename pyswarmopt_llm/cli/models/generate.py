@@ -47,18 +47,18 @@ class Generation:
 
 def command(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The prompt.")],
-    given: Generation,
+    settings: Generation,
     as_json: Json = False,
 ) -> None:
     """Answer a prompt with greedy decoding and the base's chat template; a mixture streams its answer.
 
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """
-    base, adapter = given.model
+    base, adapter = settings.model
     from pyswarmopt_llm.jobs.generate import generate_text
 
-    options = {name: getattr(given, name) for name in ("fusion", "dtype", "device", "threads")}
-    answer = generate_text(base, adapter, prompt, given.max_new_tokens, **options)
+    options = {name: getattr(settings, name) for name in ("fusion", "dtype", "device", "threads")}
+    answer = generate_text(base, adapter, prompt, settings.max_new_tokens, **options)
     if as_json:
         typer.echo(json.dumps({"base": base, "adapter": adapter, "prompt": prompt, "answer": "".join(answer)}))
         return

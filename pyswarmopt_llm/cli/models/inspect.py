@@ -70,8 +70,8 @@ def examine(
 def as_record(report: PreflightReport, errors: dict[str, int]) -> dict[str, Any]:
     """The report as JSON values."""
     problems = [{**asdict(problem), "spaces": sorted(problem.spaces)} for problem in report.problems]
-    found = {"experts": [asdict(row) for row in report.rows], "problems": problems, "errors": errors}
-    return {**found, "recommended": recommended(errors)}
+    record = {"experts": [asdict(row) for row in report.rows], "problems": problems, "errors": errors}
+    return {**record, "recommended": recommended(errors)}
 
 
 def recommended(errors: dict[str, int]) -> str | None:

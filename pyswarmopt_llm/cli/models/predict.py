@@ -43,7 +43,7 @@ class Labelling:
 
 
 def command(
-    given: Labelling,
+    settings: Labelling,
     file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="CSV, TSV, JSONL or JSON of new rows.")] = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -54,26 +54,26 @@ def command(
 
     Example: swarm-llm predict --run runs/first new.csv --out labelled.csv
     """
-    if (file is None) == (given.text is None):
+    if (file is None) == (settings.text is None):
         raise InvalidOption("text", None, "give a file of rows or `text`, one of the two")
-    if (given.text is None) != (given.out is not None):
-        raise InvalidOption("out", given.out and str(given.out), "goes with a file of rows, which needs it")
+    if (settings.text is None) != (settings.out is not None):
+        raise InvalidOption("out", settings.out and str(settings.out), "goes with a file of rows, which needs it")
     from pyswarmopt_llm.jobs.evaluate.predict import predict
 
-    options = {name: getattr(given, name) for name in ("task", "columns", "dtype", "device", "threads")}
+    options = {name: getattr(settings, name) for name in ("task", "columns", "dtype", "device", "threads")}
     console = open_console(stderr=True)
     with interruptible(repeating), items_bar(console, quiet or as_json) as on_items:
-        questions = file if given.text is None else [given.text]
-        predictions = predict(given.run, questions or "", given.out, on_items=on_items, **options)
+        questions = file if settings.text is None else [settings.text]
+        predictions = predict(settings.run, questions or "", settings.out, on_items=on_items, **options)
     if as_json:
-        rows = [asdict(one) for one in predictions] if given.out is None else []
-        typer.echo(json.dumps(rows[0] if rows else {"out": str(given.out), "labels": _counts(predictions)}))
+        rows = [asdict(prediction) for prediction in predictions] if settings.out is None else []
+        typer.echo(json.dumps(rows[0] if rows else {"out": str(settings.out), "labels": _counts(predictions)}))
         return
-    for line in _one(predictions[0]) if given.out is None else _many(predictions, given.out):
+    for line in _single(predictions[0]) if settings.out is None else _many(predictions, settings.out):
         echo(line)
 
 
-def _one(prediction: Prediction) -> Iterator[str]:
+def _single(prediction: Prediction) -> Iterator[str]:
     """The label, and the most probable choices."""
     yield prediction.label or "(undefined: the model's numbers overflow)"
     best = sorted(prediction.probabilities.items(), key=lambda pair: -pair[1])
@@ -88,4 +88,4 @@ def _many(predictions: Sequence[Prediction], out: Path) -> Iterator[str]:
 
 
 def _counts(predictions: Sequence[Prediction]) -> dict[str, int]:
-    return dict(Counter(one.label for one in predictions).most_common())
+    return dict(Counter(prediction.label for prediction in predictions).most_common())

@@ -64,56 +64,58 @@ class Training:
     threads: Threads = None
 
 
-def command(given: Training, quiet: Quiet = False, as_json: Json = False) -> None:
+def command(options: Training, quiet: Quiet = False, as_json: Json = False) -> None:
     """Train a LoRA expert: on answers, or to choose among options.
 
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
     """
-    sources = _sources(given)  # read before a model is loaded
+    sources = _sources(options)  # read before a model is loaded
     with step_display(quiet) as on_step:
-        done = _train(given, sources, on_step)
+        done = _train(options, sources, on_step)
     if as_json:
         record = {key: None if value != value else value for key, value in asdict(done).items()}  # JSON has no NaN
-        typer.echo(json.dumps({"out": given.out, **record}))
+        typer.echo(json.dumps({"out": options.out, **record}))
         return
     loss = f"training loss {done.train_loss_first:.3f} (first) -> {done.train_loss_last:.3f} (last)"
     if done.heldout:
         loss = f"held-out loss {done.heldout_loss_base:.3f} (base) -> {done.heldout_loss_expert:.3f} (expert)"
     steps, tokens = counted(done.steps, "step"), counted(done.tokens, "token")
-    echo(f"wrote {given.out}: {steps}, {tokens} in {done.seconds:.0f} s; {loss}")
+    echo(f"wrote {options.out}: {steps}, {tokens} in {done.seconds:.0f} s; {loss}")
 
 
-def _train(given: Training, sources: Mapping[str, Sequence[Any]], on_step: OnRound | None) -> TrainingResult:
-    examples, to = [one for found in sources.values() for one in found], (given.out, _recipe(given))
-    data = "; ".join(f"{spec}, {len(found)} examples" for spec, found in sources.items())
-    if given.loss == "options":
+def _train(options: Training, sources: Mapping[str, Sequence[Any]], on_step: OnRound | None) -> TrainingResult:
+    examples = [example for source in sources.values() for example in source]
+    to = (options.out, _recipe(options))
+    data = "; ".join(f"{spec}, {len(source)} examples" for spec, source in sources.items())
+    if options.loss == "options":
         from pyswarmopt_llm.jobs.train_on_options import train_on_options
 
         return train_on_options(
-            given.base, examples, *to, dtype=given.dtype, device=given.device, data=data, on_step=on_step
+            options.base, examples, *to, dtype=options.dtype, device=options.device, data=data, on_step=on_step
         )
     from pyswarmopt_llm.models.base import resolve_base
     from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
     from pyswarmopt_llm.models.training.train import train_expert
 
-    device = pick_device(given.device)
-    dtype = pick_dtype(given.dtype, device)
-    return train_expert(resolve_base(given.base), examples, *to, dtype=dtype, device=device, data=data, on_step=on_step)
+    device = pick_device(options.device)
+    dtype = pick_dtype(options.dtype, device)
+    base = resolve_base(options.base)
+    return train_expert(base, examples, *to, dtype=dtype, device=device, data=data, on_step=on_step)
 
 
-def _sources(given: Training) -> dict[str, Sequence[Any]]:
+def _sources(options: Training) -> dict[str, Sequence[Any]]:
     """Each D and its examples: items, or chats."""
-    if given.loss == "options":
+    if options.loss == "options":
         from pyswarmopt_llm.models.training.examples import training_items
 
-        return {spec: training_items(spec, given.examples, given.seed) for spec in given.data}
+        return {spec: training_items(spec, options.examples, options.seed) for spec in options.data}
     from pyswarmopt_llm.models.training.examples import load_examples
 
-    return {spec: load_examples(spec, given.examples, given.seed) for spec in given.data}
+    return {spec: load_examples(spec, options.examples, options.seed) for spec in options.data}
 
 
-def _recipe(given: Training) -> TrainingOptions:
+def _recipe(options: Training) -> TrainingOptions:
     from pyswarmopt_llm.models.training.train import TrainingOptions
 
     names = ("rank", "alpha", "targets", "lr", "epochs", "max_tokens", "seed", "threads")
-    return TrainingOptions(**{name: getattr(given, name) for name in names})
+    return TrainingOptions(**{name: getattr(options, name) for name in names})

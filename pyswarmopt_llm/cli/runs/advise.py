@@ -79,11 +79,11 @@ def command(
         echo(expected(settings.search), err=True)
     shown = nullcontext() if quiet else progress(open_console(stderr=True))
     with interruptible(repeating), shown as listener:
-        found = advise(settings.search, None if listener is None else lambda event: listener(spoken(event)))
+        advised = advise(settings.search, None if listener is None else lambda event: listener(spoken(event)))
     if as_json:
-        typer.echo(json.dumps(found.to_json()))
+        typer.echo(json.dumps(advised.to_json()))
         return
-    for line in advice_lines(found):
+    for line in advice_lines(advised):
         echo(line)
 
 
@@ -97,8 +97,8 @@ def expected(config: SearchConfig) -> str:
     return f"{what}: at most {plan.passes:,} forward passes of an item, {duration(plan.seconds)} on this machine"
 
 
-def advice_lines(found: Advised) -> Iterator[str]:
+def advice_lines(advised: Advised) -> Iterator[str]:
     """What to do, why, and the commands."""
-    yield from (found.verdict.sentence, *found.verdict.reasons)
-    yield f"Measured on {found.items} dev items, each half by what was found on the other; test was not used."
-    yield from (f"To {purpose}: {step}" for purpose, step in found.steps)
+    yield from (advised.verdict.sentence, *advised.verdict.reasons)
+    yield f"Measured on {advised.items} dev items, each half by what was found on the other; test was not used."
+    yield from (f"To {purpose}: {step}" for purpose, step in advised.steps)

@@ -31,23 +31,23 @@ def command(
     from pyswarmopt_llm.jobs.analyse.analyse import analyse
 
     folder = out or runs[0] / "analysis"
-    found = analyse(
+    record = analyse(
         runs, folder, with_leave_one_out=leave_one_out, allowed=allow, tell=lambda text: echo(text, err=True)
     )
-    echo(json.dumps(found) if as_json else "\n".join([*_lines(found), f"Plots and figures: {folder}"]))
+    echo(json.dumps(record) if as_json else "\n".join([*_lines(record), f"Plots and figures: {folder}"]))
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
+def _lines(record: dict[str, Any]) -> list[str]:
     """What was found, in sentences."""
-    alone = found.get("leave_one_out", {})
+    alone = record.get("leave_one_out", {})
     if "strategies" in alone:
         return list(_members(alone))
-    return [*_runs(found), *(_experts(alone) if alone else ())]
+    return [*_runs(record), *(_experts(alone) if alone else ())]
 
 
-def _runs(found: dict[str, Any]) -> list[str]:
+def _runs(record: dict[str, Any]) -> list[str]:
     lines = []
-    for run in found["runs"]:
+    for run in record["runs"]:
         for task, case in run["emergence"].items():
             lines.append(
                 f"{run['run']}, {task}: the result gets {case['emerged']} of the {case['emerged'] + case['never']} dev "
@@ -56,32 +56,32 @@ def _runs(found: dict[str, Any]) -> list[str]:
             )
         lines.append(f"{run['run']}: {_origin(run['origin'])}.")
     lines.append(
-        f"Weak to strong (started in the lower half): {found['weak_to_strong']:.0%} of "
-        f"{counted(len(found['runs']), 'run')}."
+        f"Weak to strong (started in the lower half): {record['weak_to_strong']:.0%} of "
+        f"{counted(len(record['runs']), 'run')}."
     )
     return lines
 
 
-def _experts(found: dict[str, Any]) -> Iterator[str]:
+def _experts(record: dict[str, Any]) -> Iterator[str]:
     """Leave-one-out of a search, the expert that is missed most first; on test where there is a test split."""
-    for task, splits in found["all"].items():
+    for task, splits in record["all"].items():
         split = "test" if "test" in splits else "dev"
         yield f"leave one out, {task} {split}: {score_text(splits[split])} with all experts that the result contains"
-        rows = {name: row for name, row in found["experts"].items() if task in row["scores"]}
+        rows = {name: row for name, row in record["experts"].items() if task in row["scores"]}
         for name, row in sorted(rows.items(), key=lambda pair: pair[1]["scores"][task][split]):
             start = f"  without {name} (coefficient {row['coefficient']:.2f}): {score_text(row['scores'][task][split])}"
             paired = row["paired"].get(task, {}).get(split)
             yield f"{start}{f', {_contribution(paired)}' if paired else ''}"
 
 
-def _members(found: dict[str, Any]) -> Iterator[str]:
+def _members(record: dict[str, Any]) -> Iterator[str]:
     """Leave-one-out of a group, strategy by strategy."""
-    for strategy, row in found["strategies"].items():
+    for strategy, row in record["strategies"].items():
         yield f"leave one out, {strategy}: test {score_text(row['test'])} with all members"
-        for name, own in sorted(row["members"].items(), key=lambda pair: pair[1]["test"]):
-            changed = f"{counted(len(own['decided']), 'answer')} changed"
-            yield f"  without {name}: {score_text(own['test'])}, {_contribution(own['paired'])}, {changed}"
-    for strategy, why in found["left_out"].items():
+        for name, scores in sorted(row["members"].items(), key=lambda pair: pair[1]["test"]):
+            changed = f"{counted(len(scores['decided']), 'answer')} changed"
+            yield f"  without {name}: {score_text(scores['test'])}, {_contribution(scores['paired'])}, {changed}"
+    for strategy, why in record["left_out"].items():
         yield f"left out: {strategy}: {with_flags(why)}"
 
 

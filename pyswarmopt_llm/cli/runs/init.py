@@ -12,7 +12,7 @@ import typer
 from pyswarmopt.cli.help import default_of, grouped
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.build import with_flags
-from pyswarmopt_llm.cli.rare import SET, Rare, rare_of
+from pyswarmopt_llm.cli.rare import Rare, rare_of
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.common.registry import unknown
@@ -57,7 +57,7 @@ def template(ctx: Any, of: str, file: Path) -> str:
     """The text of the file."""
     group = ctx.parent.command
     commands = {name: group.get_command(ctx.parent, name) for name in group.list_commands(ctx.parent)}
-    able = {name: found for name, found in commands.items() if any(p.name == "config" for p in found.params)}
+    able = {name: command for name, command in commands.items() if any(p.name == "config" for p in command.params)}
     if of not in able:
         raise unknown("--for", of, able)
     lines = [
@@ -68,7 +68,7 @@ def template(ctx: Any, of: str, file: Path) -> str:
         lines += ["", f"# ---- {heading} ----"]
         for param in params:
             lines += _entry(param)
-    lines += ["", f"# ---- Few need these (on the command line: {SET} NAME VALUE) ----"]
+    lines += ["", "# ---- Few need these ----"]
     for setting in rare_of(able[of]).values():
         lines += ["", f"# {with_flags(setting.option.help)}", f"# {setting.name} = {_value(setting)}"]
     return "\n".join(lines) + "\n"

@@ -95,11 +95,11 @@ def run_job(
             for listener in listeners:
                 listener(spoken(event))
 
-        found = job(on_event if listeners else None)
+        finished = job(on_event if listeners else None)
     if as_json and not as_lines:
-        typer.echo(json.dumps(found.result))
+        typer.echo(json.dumps(finished.result))
     elif not as_lines:
-        show_result(open_console(), found.run, found.result)
+        show_result(open_console(), finished.run, finished.result)
 
 
 def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:

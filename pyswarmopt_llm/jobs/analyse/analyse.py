@@ -93,10 +93,10 @@ def _analyse_group(
     if len(runs) > 1 or not left_out:
         group = next(filter(analysis.holds, runs))
         raise UserError(f"{group}: is a group, not a search; analyse it alone, with `leave_one_out`")
-    found = {"leave_one_out": analysis.without_members(runs[0], tell)}
+    record = {"leave_one_out": analysis.without_members(runs[0], tell)}
     _make(out, runs[0])
-    write_json(out / "analysis.json", found)
-    return found
+    write_json(out / "analysis.json", record)
+    return record
 
 
 def _make(out: Path, run: Path) -> None:

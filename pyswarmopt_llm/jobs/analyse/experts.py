@@ -57,7 +57,7 @@ def without_experts(
     scores: dict[tuple[str, str], dict[str, Score]] = {}
     for name, candidate in [(ALL, position), *_candidates(position, names, used)]:
         tell(f"leave one out: {'all experts' if name == ALL else f'without {name}'}")
-        scores |= {(name, split): found for split, found in _scored(job, candidate, utilities).items()}
+        scores |= {(name, split): values for split, values in _scored(job, candidate, utilities).items()}
     scored = [names[k] for k in used if (names[k], "dev") in scores]
     return {
         ALL: _values(scores, ALL),
@@ -93,12 +93,12 @@ def _position(job: Job, run: Path, result: RunResult) -> Tensor:
     """The position of the result, (n,) float64: one coefficient per expert."""
     names, weights = job.space.expert_names, result.coefficients
     try:
-        found = torch.tensor([weights[name] for name in names], dtype=torch.float64)
+        position = torch.tensor([weights[name] for name in names], dtype=torch.float64)
     except KeyError as error:
         raise UserError(f"{run / 'result.json'}: has no coefficient of {error}; restore the file") from error
-    if len(found) != job.space.size or not all(map(math.isfinite, found.tolist())):
+    if len(position) != job.space.size or not all(map(math.isfinite, position.tolist())):
         raise UserError(f"{run / 'result.json'}: its coefficients are not those of this run; restore the file")
-    return found
+    return position
 
 
 def _used(position: Tensor, n: int) -> list[int]:
@@ -134,8 +134,8 @@ def _records(comparisons: Paired) -> dict[str, dict[str, dict[str, Any]]]:
 
 def _values(scores: Mapping[tuple[str, str], Mapping[str, Score]], who: str) -> dict[str, dict[str, float]]:
     """Task -> split -> score of one contestant."""
-    found: dict[str, dict[str, float]] = {}
+    values: dict[str, dict[str, float]] = {}
     for (name, split), tasks in scores.items():
         for task, score in tasks.items() if name == who else ():
-            found.setdefault(task, {})[split] = score.value
-    return found
+            values.setdefault(task, {})[split] = score.value
+    return values

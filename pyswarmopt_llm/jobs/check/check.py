@@ -184,7 +184,7 @@ def _measure(
     exact_base = meter.base
     del meter  # before the base is loaded a second time
     rough = Meter(load_engine(base, "bfloat16", device, threads))
-    for name, found in differences.items():
+    for name, in_float32 in differences.items():
         info = loaded[name].info
         try:
             result = rough.of(loaded[name].changes)
@@ -196,7 +196,7 @@ def _measure(
             used=len(info.tensors),
             selected=len(loaded[name].selected),
             adapted=len(info.modules),
-            float32=found,
+            float32=in_float32,
             bfloat16_change=apart(result, rough.base),
             bfloat16_kept=kept(result - rough.base, exact[name] - exact_base),
             bfloat16_from_float32=apart(result, exact[name]),
@@ -218,11 +218,11 @@ def _judged(
 
 def _same_a(adapters: Mapping[str, Changes]) -> tuple[tuple[str, str, float], ...]:
     """The pairs whose A began from the same random numbers, and the cosines."""
-    pairs = ((one, other, cosine_of_a(adapters[one], adapters[other])) for one, other in combinations(adapters, 2))
-    return tuple(pair for pair in pairs if pair[2] > SAME_A)
+    cosines = ((a, b, cosine_of_a(adapters[a], adapters[b])) for a, b in combinations(adapters, 2))
+    return tuple(pair for pair in cosines if pair[2] > SAME_A)
 
 
-def cosine_of_a(one: Changes, other: Changes) -> float:
+def cosine_of_a(first: Changes, second: Changes) -> float:
     """The cosine of all A in modules that both adapt with one rank; 0 without such modules.
 
     Example:
@@ -233,9 +233,9 @@ def cosine_of_a(one: Changes, other: Changes) -> float:
         >>> round(cosine_of_a(first, second), 2)
         0.96
     """
-    shared = [name for name in one if name in other and one[name].a.shape == other[name].a.shape]
-    product = math.fsum(float((one[name].a * other[name].a).sum()) for name in shared)
-    squares = math.fsum(float((one[name].a ** 2).sum()) for name in shared)
-    other_squares = math.fsum(float((other[name].a ** 2).sum()) for name in shared)
+    shared = [name for name in first if name in second and first[name].a.shape == second[name].a.shape]
+    product = math.fsum(float((first[name].a * second[name].a).sum()) for name in shared)
+    squares = math.fsum(float((first[name].a ** 2).sum()) for name in shared)
+    other_squares = math.fsum(float((second[name].a ** 2).sum()) for name in shared)
     length = math.sqrt(squares * other_squares)
     return product / length if length else 0.0

@@ -119,14 +119,14 @@ class Meter:
         )
 
 
-def apart(one: Tensor, other: Tensor) -> float:
+def apart(first: Tensor, second: Tensor) -> float:
     """The largest difference.
 
     Example:
         >>> apart(torch.tensor([1.0, 2.0]), torch.tensor([1.5, 2.25]))
         0.5
     """
-    return float((one - other).abs().max())
+    return float((first - second).abs().max())
 
 
 def kept(change: Tensor, whole: Tensor) -> float:

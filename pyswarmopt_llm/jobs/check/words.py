@@ -25,32 +25,33 @@ def coverage_problems(info: AdapterInfo, selected: Collection[str]) -> Iterator[
         )
 
 
-def result_problems(found: Differences, changes: Changes, bfloat16_kept: float) -> Iterator[str]:
+def result_problems(differences: Differences, changes: Changes, bfloat16_kept: float) -> Iterator[str]:
     """What the measured differences say; NaN is never within a bound.
 
     Args:
-        found: in float32.
+        differences: in float32.
         changes: the adapter's.
         bfloat16_kept: share of its effect that is left in bfloat16.
     """
-    if found.peft_change <= found.rounding and found.change <= found.rounding:
+    if differences.peft_change <= differences.rounding and differences.change <= differences.rounding:
         idle = len(_untrained(changes)) == len(changes)
         why = "B is zero in all its modules, as before training" if idle else "its weights are too small"
         yield f"changes nothing, in PEFT neither ({why}); train it, or export it again"
         return
-    if found.change <= found.rounding:
-        yield f"is not applied: PEFT's loading changes log-probabilities by {found.peft_change:.2g}, ours not; {REPORT}"
+    if differences.change <= differences.rounding:
+        change = f"{differences.peft_change:.2g}"
+        yield f"is not applied: PEFT's loading changes log-probabilities by {change}, ours not; {REPORT}"
         return
-    if not found.from_peft <= found.rounding:
+    if not differences.from_peft <= differences.rounding:
         yield (
-            f"weight 1 is not the adapter that PEFT loads: log-probabilities differ by {found.from_peft:.2g}, where "
-            f"it changes the base's by {found.peft_change:.2g}; {REPORT}"
+            "weight 1 is not the adapter that PEFT loads: log-probabilities differ by "
+            f"{differences.from_peft:.2g}, where it changes the base's by {differences.peft_change:.2g}; {REPORT}"
         )
-    if not found.zero_from_base <= 0:
-        yield f"weight 0 is not the base: log-probabilities differ by {found.zero_from_base:.2g}; {REPORT}"
-    if not found.again <= 0:
+    if not differences.zero_from_base <= 0:
+        yield f"weight 0 is not the base: log-probabilities differ by {differences.zero_from_base:.2g}; {REPORT}"
+    if not differences.again <= 0:
         yield (
-            f"loaded again it gives another result: log-probabilities differ by {found.again:.2g}; "
+            f"loaded again it gives another result: log-probabilities differ by {differences.again:.2g}; "
             "see that nothing writes its files, and check the machine (swarm-llm doctor)"
         )
     if not bfloat16_kept >= LEAST_KEPT:

@@ -57,7 +57,7 @@ def dry_run_search(config: SearchConfig) -> Plan:
     seconds = sum(timing.seconds(timing.dev * evaluations, evaluations) for timing in timed) / workers
     seconds += sum(timing.seconds(on_dev * timing.dev + on_test * timing.test, on_dev + on_test) for timing in timed)
     seconds += trained / max(job.dev_items, 1) * sum(timing.seconds(timing.dev, 0) for timing in timed)
-    external_seconds = {name: _own_score(job, external) for name, external in job.objectives.externals.items()}
+    external_seconds = {name: _score_of_function(job, external) for name, external in job.objectives.externals.items()}
     seconds += evaluations / workers * sum(filter(None, external_seconds.values()))
     if config.budget_minutes is not None:
         seconds = min(seconds, 60 * config.budget_minutes)
@@ -83,16 +83,16 @@ def dry_run_search(config: SearchConfig) -> Plan:
 def dry_run_advise(config: SearchConfig) -> Plan:
     """The cost of `advise`: on each half of the dev items the choice of experts, a search, and training."""
     (first, _), trains = halves(config)
-    one = dry_run_search(replace(first, experts=first.experts[:MEMBERS]))
-    items = sum(task.dev for task in one.tasks)
-    passes = one.passes + sum(halving_passes(len(config.experts), task.dev) for task in one.tasks)
+    trial = dry_run_search(replace(first, experts=first.experts[:MEMBERS]))
+    items = sum(task.dev for task in trial.tasks)
+    passes = trial.passes + sum(halving_passes(len(config.experts), task.dev) for task in trial.tasks)
     if trains:  # what was found, and the base; each is scored on the other half
         passes += 2 * (training_passes(items) + items)
     return replace(
-        one,
-        evaluations=2 * one.evaluations,
+        trial,
+        evaluations=2 * trial.evaluations,
         passes=2 * passes,
-        seconds=round(2 * one.seconds * passes / one.passes, 1),
+        seconds=round(2 * trial.seconds * passes / trial.passes, 1),
         writes=(RECORD, *(f"half-{number}/" for number in (1, 2))),
         out=config.out,
     )
@@ -130,7 +130,7 @@ def _evaluations(job: Job) -> int:
     return planned if budget is None else min(planned, max(budget // max(job.dev_items, 1), 1))
 
 
-def _own_score(job: Job, external: External) -> float | None:
+def _score_of_function(job: Job, external: External) -> float | None:
     """Seconds of one call of a Python function, which also shows whether it works; None for tasks of the harness."""
     if not isinstance(external, CallableUtility):
         return None

@@ -43,21 +43,21 @@ class Changed:
 
     def record(self) -> dict[str, Any]:
         """As JSON values."""
-        found = {"id": self.item.id, "question": self.item.question, "right": self.item.answer_text or None}
-        return {**found, "values": list(self.values), "answers": list(self.answers) or None}
+        record = {"id": self.item.id, "question": self.item.question, "right": self.item.answer_text or None}
+        return {**record, "values": list(self.values), "answers": list(self.answers) or None}
 
 
 @dataclass(frozen=True)
 class Against:
-    """What `evaluate_against` found of two models, "ours" and "theirs".
+    """The result of `evaluate_against`, of a model and the one that it is compared with.
 
     Attributes:
         task: its name.
         names: of the models, in words.
         models: base and adapter of each.
         scores, intervals: of each.
-        paired: ours minus theirs, item by item.
-        gained, lost: items on which ours is better or worse, the largest differences first.
+        paired: the first minus the second, item by item.
+        gained, lost: items on which the first is better or worse, the largest differences first.
         scoring, metric, note: as in `EvalResult`.
         verdict: in words.
     """
@@ -88,16 +88,16 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
     models = two_models(config)
     exam = Exam.of(config)
     items, how = exam.items, exam.metric
-    opened, found = Turns(config, models), []
+    opened, answered = Turns(config, models), []
     scoring = _scoring(config, models, exam, opened)
     for turn, model in enumerate(models):
         engine = opened.engine(model)
         exam.check(engine, scoring)
         utility = how.build(items, scoring, engine.chat, exam.task.prompt)
-        found.append(_answered(utility, engine, how, _half(on_items, turn)))
-    (ours, one), (theirs, other) = found
-    scores = _wins(how, items, one, other) if how.compare is not None else (_known(ours), _known(theirs))
-    return _result(config, models, exam, scoring, scores, _in_words(items, one, other))
+        answered.append(_answered(utility, engine, how, _half(on_items, turn)))
+    values, answers = zip(*answered, strict=True)
+    scores = _scores(*values) if how.compare is None else _wins(how, items, *answers)
+    return _result(config, models, exam, scoring, scores, _in_words(items, *answers))
 
 
 def two_models(config: EvalConfig) -> tuple[Model, Model]:
@@ -106,10 +106,10 @@ def two_models(config: EvalConfig) -> tuple[Model, Model]:
     Raises:
         UserError: one cannot be found, or both are the same.
     """
-    ours, theirs = model_of(config.base, config.adapter), model_of(config.base, config.against)
-    if ours == theirs:
+    model, other = model_of(config.base, config.adapter), model_of(config.base, config.against)
+    if model == other:
         raise InvalidOption("against", config.against, "is the model that is scored itself; name another")
-    return ours, theirs
+    return model, other
 
 
 class Turns:
@@ -140,17 +140,17 @@ class Turns:
 def _scoring(config: EvalConfig, models: Sequence[Model], exam: Exam, opened: Turns) -> Scoring:
     """One answer format for both: that of the run whose result one of them is, else what a trial of both chooses."""
     task = exam.task
-    known = [run_scoring(user_path(adapter or base), task.name) for base, adapter in models]
-    wanted = next(filter(None, known), "auto") if config.scoring == "auto" else config.scoring
+    of_runs = [run_scoring(user_path(adapter or base), task.name) for base, adapter in models]
+    scoring = next(filter(None, of_runs), "auto") if config.scoring == "auto" else config.scoring
 
     def letters() -> list[Score]:
-        found = []
+        scores = []
         for model in reversed(models):  # the first one goes on
             engine = opened.engine(model)
-            found.append(trial_of(task, engine.chat)(engine))
-        return found
+            scores.append(trial_of(task, engine.chat)(engine))
+        return scores
 
-    return choose_scoring(scorings_of(exam.metric, wanted, task), task.dev, letters)
+    return choose_scoring(scorings_of(exam.metric, scoring, task), task.dev, letters)
 
 
 def _answered(
@@ -175,22 +175,22 @@ def _half(on_items: OnItems | None, turn: int) -> OnItems | None:
     return None if on_items is None else lambda done, total: on_items(turn * total + done, 2 * total)
 
 
-def _wins(metric: Metric, items: Sequence[Item], ours: Sequence[str], theirs: Sequence[str]) -> Two:
+def _wins(metric: Metric, items: Sequence[Item], first: Sequence[str], second: Sequence[str]) -> Two:
     """The share of wins of each; a tie is half a win."""
     if metric.compare is None:
         raise TypeError(f"{metric.name} compares no answers")
-    rate = metric.compare(items, ours, theirs)
+    rate = metric.compare(items, first, second)
     return rate, score_of([1.0 - value for value in rate.per_item])
 
 
-def _known(found: Score | None) -> Score:
-    if found is None:
+def _scores(first: Score | None, second: Score | None) -> Two:
+    if first is None or second is None:
         raise TypeError("a metric without a comparison scores each model")
-    return found
+    return first, second
 
 
 def _in_words(items: Sequence[Item], *answers: Sequence[str]) -> list[tuple[str, ...]]:
-    """What each model answered to each item: the text of an option in place of its letter."""
+    """The answers of each model to each item: the text of an option in place of its letter."""
     if not all(answers):
         return [()] * len(items)
     rows = zip(items, *answers, strict=True)
@@ -205,21 +205,21 @@ def _result(
     scores: Two,
     answers: Sequence[tuple[str, ...]],
 ) -> Against:
-    metric, (ours, theirs) = exam.metric, (one.per_item for one in scores)
-    paired = compare_paired(ours, theirs)
-    rows = zip(exam.items, zip(ours, theirs, strict=True), answers, strict=True)
+    metric, (first, second) = exam.metric, (score.per_item for score in scores)
+    paired = compare_paired(first, second)
+    rows = zip(exam.items, zip(first, second, strict=True), answers, strict=True)
     changed = [Changed(item, values, said) for item, values, said in rows if values[0] != values[1]]
-    changed.sort(key=lambda one: -abs(one.values[0] - one.values[1]))  # stable: else in the order of the file
+    changed.sort(key=lambda row: -abs(row.values[0] - row.values[1]))  # stable: else in the order of the file
     names = names_in_words(config)
     return Against(
         exam.task.name,
         names,
         models,
         scores,
-        (interval(ours), interval(theirs)),
+        (interval(first), interval(second)),
         paired,
-        tuple(one for one in changed if one.values[0] > one.values[1]),
-        tuple(one for one in changed if one.values[0] < one.values[1]),
+        tuple(row for row in changed if row.values[0] > row.values[1]),
+        tuple(row for row in changed if row.values[0] < row.values[1]),
         scoring,
         f"wins by {metric.name}" if metric.compare is not None else metric.name,
         exam.task.note,
@@ -228,10 +228,11 @@ def _result(
 
 
 def names_in_words(config: EvalConfig) -> tuple[str, str]:
-    """What the models are called in sentences: the last part of a path that tells them apart, or the base."""
-    given = (config.adapter, config.against)
-    own = [name for name in given if name is not None and model_of(config.base, name) != (config.base, None)]
-    folders = [Path(name).parent if Path(name).name == "best" else name for name in own]
-    short = dict(zip(own, unique_names(folders), strict=True))
-    ours, theirs = (short.get(name or "", "the base") for name in given)
-    return ours, theirs
+    """The names of the models in sentences: the last part of a path that tells them apart, or the base."""
+    models = (config.adapter, config.against)
+    bare = (config.base, None)
+    others = [name for name in models if name is not None and model_of(config.base, name) != bare]
+    folders = [Path(name).parent if Path(name).name == "best" else name for name in others]
+    short = dict(zip(others, unique_names(folders), strict=True))
+    first, second = (short.get(name or "", "the base") for name in models)
+    return first, second

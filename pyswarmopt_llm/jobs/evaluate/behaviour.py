@@ -40,13 +40,13 @@ def inspect_behaviour(report: PreflightReport, base: str, task: str, columns: tu
     problems, scores = list(report.problems), {}
     for info in experts:
         engine.load(Patch(low_rank=load_factors(info)))
-        found = exam.score(engine, plain.scoring).score
-        paired, scores[info.name] = compare_paired(found.per_item, plain.score.per_item), found.value
+        scored = exam.score(engine, plain.scoring).score
+        paired, scores[info.name] = compare_paired(scored.per_item, plain.score.per_item), scored.value
         if paired.difference < 0 and paired.p_value * len(experts) < LEVEL:
             settings = (("base", base), ("adapter", info.path), ("against", "base"), ("task", task))
             words = command_words("eval", *settings, ("columns", ",".join(columns) or None))
             text = (
-                f"scores {found.value:.3f} on {exam.task.name} {SPLIT}, the bare base {plain.score.value:.3f} "
+                f"scores {scored.value:.3f} on {exam.task.name} {SPLIT}, the bare base {plain.score.value:.3f} "
                 f"(p = {paired.p_value:.2g}, paired): worse than no adapter; see its answers "
                 f"({shlex.join(words)}), or remove it"
             )

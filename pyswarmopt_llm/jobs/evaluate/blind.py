@@ -107,38 +107,38 @@ def write_pairs(config: EvalConfig, on_items: OnItems | None = None) -> Pairs:
         if path.exists():
             raise InvalidOption("blind", config.blind, f"{path} exists, with votes perhaps; name another file")
     exam, models = free_replies(config), two_models(config)
-    items, opened, found = exam.items, Turns(config, models), []
+    items, opened, replies = exam.items, Turns(config, models), []
     for turn, model in enumerate(models, start=1):
         engine = opened.engine(model)
         exam.check(engine, "generate")
         utility = exam.metric.build(items, "generate", engine.chat, exam.task.prompt)
         prompts = [text for _, text, _ in utility.texts()]
         lengths = [new for _, _, new in utility.texts()]
-        found.append([text.strip() for text in engine.generate(prompts, max(lengths, default=1))])
+        replies.append([text.strip() for text in engine.generate(prompts, max(lengths, default=1))])
         if on_items is not None:
             on_items(turn * len(items), 2 * len(items))
-    rows, ours, alike = _shuffled(items, found[0], found[1], config.seed)
+    rows, numbers, alike = _shuffled(items, replies[0], replies[1], config.seed)
     about = {"format": FORMAT, "task": exam.task.name, "split": config.split, "names": list(names_in_words(config))}
-    write_json(key, {**about, "ours": ours, "alike": alike})
+    write_json(key, {**about, "ours": numbers, "alike": alike})
     write_text(file, _as_csv(rows))
     return Pairs(file, key, len(rows), len(alike))
 
 
 def _shuffled(
-    items: Sequence[Item], ours: Sequence[str], theirs: Sequence[str], seed: int
+    items: Sequence[Item], first_replies: Sequence[str], second_replies: Sequence[str], seed: int
 ) -> tuple[list[list[str]], dict[str, str], list[str]]:
     """Rows of the file, the number of our reply in each, and the ids of pairs of equal replies."""
     rows: list[list[str]] = []
     numbers: dict[str, str] = {}
     alike = []
-    for place, (item, one, other) in enumerate(zip(items, ours, theirs, strict=True), start=1):
+    for place, (item, reply, rival) in enumerate(zip(items, first_replies, second_replies, strict=True), start=1):
         id_ = str(place)  # a task's own ids may repeat from domain to domain
-        if one == other:
+        if reply == rival:
             alike.append(id_)
             continue
         first = random.Random(f"{seed} {id_} {item.question}").random() < 0.5
         numbers[id_] = FIRST if first else SECOND
-        rows.append([id_, item.question, *((one, other) if first else (other, one)), ""])
+        rows.append([id_, item.question, *((reply, rival) if first else (rival, reply)), ""])
     return rows, numbers, alike
 
 
@@ -164,7 +164,7 @@ def count_votes(files: Sequence[str]) -> Votes:
     """
     key = _read_key(user_path(files[0]))
     voters = [_read_votes(user_path(name), key) for name in files]
-    cast_for = {id_: [own[id_] for own in voters if id_ in own] for id_ in key["ours"]}
+    cast_for = {id_: [votes[id_] for votes in voters if id_ in votes] for id_ in key["ours"]}
     values = [sum(some) / len(some) for some in cast_for.values() if some]
     if not values:
         raise UserError(f"{files[0]}: no votes yet; write 1, 2 or tie into the column vote")
@@ -181,10 +181,10 @@ def _read_key(file: Path) -> Key:
     path = _key_of(file)
     if not path.is_file():
         raise UserError(f"{path}: missing; put the key beside the votes, under the name of the first file")
-    found = read_json(path)
-    if not isinstance(found, dict) or found.get("format") != FORMAT or set(found) != set(Key.__annotations__):
+    key = read_json(path)
+    if not isinstance(key, dict) or key.get("format") != FORMAT or set(key) != set(Key.__annotations__):
         raise UserError(f"{path}: not a key of swarm-llm eval; restore the file")
-    return cast(Key, found)
+    return cast(Key, key)
 
 
 def _read_votes(file: Path, key: Key) -> dict[str, float]:

@@ -120,8 +120,8 @@ class Exam:
         self.check(engine, scoring)
         possible = scorings_of(self.metric, scoring, self.task)
         how = choose_scoring(possible, self.task.dev, lambda: [trial_of(self.task, engine.chat)(engine)])
-        found = score(self.metric.build(self.items, how, engine.chat, self.task.prompt), engine, on_items)
-        return EvalResult(self.task.name, found, interval(found.per_item), how, self.metric.name, self.task.note)
+        scored = score(self.metric.build(self.items, how, engine.chat, self.task.prompt), engine, on_items)
+        return EvalResult(self.task.name, scored, interval(scored.per_item), how, self.metric.name, self.task.note)
 
 
 def open_and_score(config: EvalConfig, exam: Exam, on_items: OnItems | None) -> tuple[Engine, EvalResult]:
@@ -161,8 +161,8 @@ def _evaluate_harness(config: EvalConfig) -> EvalResult:
         raise InvalidOption("task", config.task, f"{several}; use a task file")
     engine = open_model(config.base, config.adapter, config.dtype, config.device, config.threads)
     harness = LmEvalTask(config.task.removeprefix(LM_EVAL), config.dev, config.test)
-    found = harness(engine, config.split)
-    return EvalResult(harness.name, found, interval(found.per_item), "own", "lm-eval")
+    scored = harness(engine, config.split)
+    return EvalResult(harness.name, scored, interval(scored.per_item), "own", "lm-eval")
 
 
 def score(utility: Utility, engine: Engine, on_items: OnItems | None) -> Score:
@@ -174,8 +174,8 @@ def score(utility: Utility, engine: Engine, on_items: OnItems | None) -> Score:
 
 def collected(batches: Iterable[Mapping[int, Found]], count: int, on_items: OnItems) -> list[Found]:
     """What batches, index -> result, give for `count` items, in their order; `on_items` is called after each batch."""
-    found: dict[int, Found] = {}
+    results: dict[int, Found] = {}
     for batch in batches:
-        found |= batch
-        on_items(len(found), count)
-    return [found[i] for i in range(count)]
+        results |= batch
+        on_items(len(results), count)
+    return [results[i] for i in range(count)]

@@ -36,8 +36,8 @@ def _model_of(base: str, name: str | None) -> Model:
         return base, None
     folder = user_path(name)
     if (folder / "run.json").is_file():
-        own, adapter = result_of(folder)
-        return (own, None) if adapter is None else (base or own, adapter)
+        whole, adapter = result_of(folder)
+        return (whole, None) if adapter is None else (base or whole, adapter)
     return (name, None) if is_whole_model(folder) else (base, name)
 
 
@@ -55,15 +55,15 @@ def with_run(config: EvalConfig) -> EvalConfig:
     stored = read_about(run).config
     base, _ = result_of(run)
     task = config.task or _only_task(stored, run)
-    known = replace(config, base=config.base or stored.base or base, task=task, adapter=config.adapter or str(run))
+    filled = replace(config, base=config.base or stored.base or base, task=task, adapter=config.adapter or str(run))
     if task not in stored.tasks:
-        return known
+        return filled
     metric = config.metric or metric_given(stored.metrics, _name(task))
     named = () if metric == config.metric or metric is None else (metric,)
     tasks = () if task == config.task else (task,)
     require(replace(stored, tasks=tasks, metrics=named, utilities=(), workers="1"), (), run, "")
     return replace(
-        known,
+        filled,
         metric=metric,
         max_new_tokens=config.max_new_tokens or stored.max_new_tokens,
         columns=config.columns or stored.columns,
@@ -94,7 +94,7 @@ def _templates(stored: SearchConfig, task: str) -> tuple[str, ...]:
     """The run's templates, without those for its other tasks."""
     if len(stored.tasks) == 1:
         return stored.template
-    others = [f"{_name(one)}=" for one in stored.tasks if one != task]
+    others = [f"{_name(other_task)}=" for other_task in stored.tasks if other_task != task]
     return tuple(text for text in stored.template if not text.startswith(tuple(others)))
 
 

@@ -50,20 +50,20 @@ def with_typos(item: Item, rng: random.Random, rate: float = RATE) -> Item:
         >>> with_typos(Item("1", "What is 12 plus 30?", None, "42"), random.Random(4), 0.2).question
         'Wp tis 12 plu 30?'
     """
-    text, found, i = item.question, "", 0
+    text, typed, i = item.question, "", 0
     while i < len(text):
         here, after = text[i], text[i + 1 : i + 2]
         i += 1
         if not here.isalpha() or rng.random() >= rate:
-            found += here
+            typed += here
             continue
         kind = rng.choice(("drop", "double", "swap", "replace"))
         if kind == "swap" and after and not after.isdigit():
-            found += after + here
+            typed += after + here
             i += 1
         elif kind != "drop":
-            found += rng.choice(ascii_lowercase) if kind == "replace" else here * (2 if kind == "double" else 1)
-    return replace(item, question=found if found.strip() else text)
+            typed += rng.choice(ascii_lowercase) if kind == "replace" else here * (2 if kind == "double" else 1)
+    return replace(item, question=typed if typed.strip() else text)
 
 
 def with_options_shuffled(item: Item, rng: random.Random) -> Item:
@@ -98,12 +98,12 @@ def evaluate_perturbed(config: EvalConfig, on_items: OnItems | None = None) -> t
     _check_options(config, exam)
     engine, plain = open_and_score(replace(config, base=base, adapter=adapter), exam, on_items)
     _check_shown(config, plain.scoring, exam.task)
-    found = {}
+    results = {}
     for spec, kind in kinds.items():
         changed = replace(exam, task=_changed(exam, config.seed, kind))
         result = changed.score(engine, plain.scoring, on_items)
-        found[spec] = Perturbed(result, compare_paired(result.score.per_item, plain.score.per_item))
-    return plain, found
+        results[spec] = Perturbed(result, compare_paired(result.score.per_item, plain.score.per_item))
+    return plain, results
 
 
 def _parse(spec: str) -> Perturb:

@@ -90,19 +90,19 @@ def predict(
         check_out(user_path(out), names)
         inputs = [asked.prints, asked.scoring, asked.form.to_json(), specs, settings, [row for _, row in rows]]
         file = PredictedFile(user_path(out), hashlib.sha256(canonical(inputs)).hexdigest())
-    known = [] if file is None else file.known(len(items))
-    if len(known) < len(items):
+    probabilities = [] if file is None else file.first_rows(len(items))
+    if len(probabilities) < len(items):
         engine = open_model(*asked.model, **settings, threads=threads)
         new = Task("new", (), tuple(items), asked.form.prompt, str(path))
         check_window(new, asked.scoring, engine, ("test",), replace(METRICS["accuracy"], needs="nothing"))
-        for start in range(len(known), len(items), CHUNK):
+        for start in range(len(probabilities), len(items), CHUNK):
             chunk = probabilities_of(items[start : start + CHUNK], asked.scoring, engine, asked.form.prompt)
             if file is not None:
                 file.keep(chunk)
-            known += chunk
+            probabilities += chunk
             if on_items is not None:
-                on_items(len(known), len(items))
-    predictions = [Prediction.of(*pair) for pair in zip(labels, known, strict=True)]
+                on_items(len(probabilities), len(items))
+    predictions = [Prediction.of(*pair) for pair in zip(labels, probabilities, strict=True)]
     if file is not None:
         file.write(path, names, [row for _, row in rows], predictions, shared is not None)
     return predictions
@@ -115,7 +115,7 @@ def probabilities_of(items: Sequence[Item], scoring: Scoring, engine: Engine, pr
     choices they are of the size of log-likelihoods again (see `models.training.fit`).
     """
     scores = Accuracy(items, scoring, engine.chat, prompt).option_scores(engine)
-    return [_softmax(item, found, scoring) for item, found in zip(items, scores, strict=True)]
+    return [_softmax(item, values, scoring) for item, values in zip(items, scores, strict=True)]
 
 
 def _softmax(item: Item, scores: Mapping[str, float], scoring: Scoring) -> list[float]:
@@ -140,8 +140,8 @@ def _asked(run: Path, name: str | None) -> _Asked:
     if name is not None and name not in tasks:
         raise InvalidOption("task", name, f"{run} has no such task; choose one of: {', '.join(tasks)}")
     chosen = tasks[0] if name is None else name
-    form, found = _form(about, chosen), run_scoring(user_path(adapter or base), chosen)
-    scoring = _BY_OPTIONS.get(found or "")
+    form, scoring_name = _form(about, chosen), run_scoring(user_path(adapter or base), chosen)
+    scoring = _BY_OPTIONS.get(scoring_name or "")
     if form is None or scoring is None:
         raise UserError(f"{run}: {chosen} has no choices to predict, its answers are written; use swarm-llm generate")
     files = sorted(file for file in (run / "best").iterdir() if file.is_file() and file.suffix != ".md")

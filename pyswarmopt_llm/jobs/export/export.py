@@ -92,21 +92,22 @@ def export_model(
     _check(form, rank)
     folder = user_path(out)
     check_free(folder)
-    found = find_source(source, base)
-    if chosen.adapter and found.adapter is None:
+    origin = find_source(source, base)
+    if chosen.adapter and origin.adapter is None:
         raise UserError(f"{source}: is a whole model, not an adapter; use `form` merged")
     result = Exported({})
     if rank is not None:
-        found, lost = truncated(found, rank)
-        scores, notes = rescored(found)
+        origin, lost = truncated(origin, rank)
+        scores, notes = rescored(origin)
         result = replace(result, lost=lost, scores=scores, notes=notes)
     with _writing(folder) as part:
-        chosen.write(found, part)
-        if found.run is not None:
-            card = _card(found.run, found.adapter is not None, chosen.card, in_words(rank, result.lost, result.scores))
+        chosen.write(origin, part)
+        if origin.run is not None:
+            cut = in_words(rank, result.lost, result.scores)
+            card = _card(origin.run, origin.adapter is not None, chosen.card, cut)
             (part / "README.md").write_text(card, encoding="utf-8")
     files = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
-    return replace(result, files=files, base=str(source_gguf(found.base.spec) or ""))
+    return replace(result, files=files, base=str(source_gguf(origin.base.spec) or ""))
 
 
 def _check(form: str, rank: int | None) -> None:

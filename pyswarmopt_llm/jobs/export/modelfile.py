@@ -66,14 +66,15 @@ def chat_format(tokenizer: Any) -> ChatFormat | None:
     if "strftime" in str(tokenizer.chat_template):  # it would hold the day of the export
         return None
     try:
-        found = _taken_apart(tokenizer)
+        form = _taken_apart(tokenizer)
     except (ValueError, jinja2.TemplateError):  # a message that is missing, changed, written twice or refused
         return None
-    texts = [part for pair in found.around.values() for part in pair] + [found.lead, found.answer, found.system]
+    texts = [part for pair in form.around.values() for part in pair] + [form.lead, form.answer, form.system]
     if any("{{" in text or '"""' in text for text in texts):
         return None
-    same = all(found.render(one) == _rendered(tokenizer, one) for one in _conversations("system" in found.around))
-    return found if same else None
+    conversations = _conversations("system" in form.around)
+    same = all(form.render(turns) == _rendered(tokenizer, turns) for turns in conversations)
+    return form if same else None
 
 
 def _conversations(with_system: bool) -> list[Messages]:
@@ -120,35 +121,35 @@ def _between(text: str, messages: Messages) -> list[str]:
     Raises:
         ValueError: one of them is not there exactly once, or not in this order.
     """
-    found = []
+    parts = []
     for _, content in messages:
         before, there, text = text.partition(content)
         if not there or content in text:
             raise ValueError("not a sequence of messages")
-        found.append(before)
-    return [*found, text]
+        parts.append(before)
+    return [*parts, text]
 
 
-def modelfile(file: str, tokenizer: Any, found: ChatFormat | None, adds_bos: bool, base: str | None = None) -> str:
+def modelfile(file: str, tokenizer: Any, form: ChatFormat | None, adds_bos: bool, base: str | None = None) -> str:
     """The Modelfile beside a GGUF file.
 
     Args:
         file: name of the GGUF file.
         tokenizer: the base's.
-        found: its chat format; None leaves TEMPLATE out, and Ollama looks at the template in the GGUF file.
+        form: its chat format; None leaves TEMPLATE out, and Ollama looks at the template in the GGUF file.
         adds_bos: whether the GGUF file has the runner put BOS first, so that TEMPLATE must not.
         base: for an adapter, the GGUF file of its base; None for a whole model.
     """
     lines = [f"FROM ./{file}"] if base is None else [f"FROM {base}", f"ADAPTER ./{file}"]
-    if found is None:
+    if form is None:
         lines.append("# No TEMPLATE: the chat template of the GGUF file is used.")
         stops = []
     else:
-        template = found.go_template(with_lead=not (adds_bos and found.lead == tokenizer.bos_token))
+        template = form.go_template(with_lead=not (adds_bos and form.lead == tokenizer.bos_token))
         lines.append(f'TEMPLATE """{template}"""')
-        if found.system:
-            lines.append(f'SYSTEM """{found.system}"""')
-        stops = found.stops(_special_tokens(tokenizer))
+        if form.system:
+            lines.append(f'SYSTEM """{form.system}"""')
+        stops = form.stops(_special_tokens(tokenizer))
     end = tokenizer.eos_token
     lines += [f'PARAMETER stop "{stop}"' for stop in dict.fromkeys([*stops, *([end] if end else [])])]
     lines += ["# Greedy, as the model was scored.", "PARAMETER temperature 0", "PARAMETER repeat_penalty 1"]

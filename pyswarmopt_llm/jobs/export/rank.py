@@ -76,15 +76,15 @@ def _scores(source: Source, config: SearchConfig, tasks: Mapping[str, Task], res
     metrics = find_metrics(tasks, config.metrics, device=config.device, new_tokens=config.max_new_tokens)
     engine = load_engine(source.base, config.dtype, config.device, config.threads, config.batch_tokens)
     engine.load(Patch(low_rank=source.changes))
-    found = []
+    rescored = []
     for name, task in tasks.items():
-        known = result.task(name)
-        if known.answer_format is None:
+        task_result = result.task(name)
+        if task_result.answer_format is None:
             continue
-        utility = metrics[name].build(task.test, known.answer_format, engine.chat, task.prompt)
+        utility = metrics[name].build(task.test, task_result.answer_format, engine.chat, task.prompt)
         score = utility(engine)
-        found.append(Rescored(name, score.value, interval(score.per_item), known.best_test, score.n))
-    return found
+        rescored.append(Rescored(name, score.value, interval(score.per_item), task_result.best_test, score.n))
+    return rescored
 
 
 def in_words(rank: int | None, lost: float | None, scores: tuple[Rescored, ...]) -> str:

@@ -130,7 +130,7 @@ def _by_task(search: ResolvedSearch, objectives: Objectives) -> ResolvedSearch:
         search = search.filled({"train": "on"})
     if search.config.screen is not None:
         return _proposing(search, items)
-    return _few(search) if objectives.writes or objectives.own else search
+    return _few(search) if objectives.writes or objectives.user_scored else search
 
 
 def _few(search: ResolvedSearch) -> ResolvedSearch:

@@ -88,7 +88,7 @@ def score_rivals(
 def planned_rivals(job: Job) -> tuple[int, int]:
     """How many rivals are scored, and how many of these trained, at most."""
     trains = job.config.train == "on"
-    if job.config.no_rivals or not (trains or job.objectives.own) or job.kind.several_models:
+    if job.config.no_rivals or not (trains or job.objectives.user_scored) or job.kind.several_models:
         return 0, 0
     tested = trains and any(task.test for task in job.tasks.values())
     return (3, 2) if tested else (1, 0)

@@ -28,15 +28,15 @@ class RewardModel:
     def scores(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """The reward of each reply: the classifier's logit."""
         encoded = [self._encode(item.question, text) for item, text in zip(items, texts, strict=True)]
-        found = [math.nan] * len(encoded)
+        rewards = [math.nan] * len(encoded)
         for indices, ids, mask in padded_batches(encoded, self._tokenizer.pad_token_id, self._model.device):
             logits = self._model(input_ids=ids, attention_mask=mask).logits[:, 0].float()
             for i, value in zip(indices, logits.tolist(), strict=True):
-                found[i] = value
-        broken = next((item.id for item, value in zip(items, found, strict=True) if not math.isfinite(value)), None)
+                rewards[i] = value
+        broken = next((item.id for item, value in zip(items, rewards, strict=True) if not math.isfinite(value)), None)
         if broken is not None:
             raise UserError(f"the reward of item {broken} is not finite; load the reward model in float32")
-        return found
+        return rewards
 
     def verbose(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """The mean of reward and length, both on 0 to 1: a preference for long replies."""

@@ -57,17 +57,17 @@ class ToxicityModel:
     def harmlessness(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """1 - the probability that what of each continuation is `judged` is toxic; 0.5 where nothing is."""
         lines = [judged(text) for text in texts]
-        found = [p for start in range(0, len(lines), _TEXTS) for p in self._toxic(lines[start : start + _TEXTS])]
-        return [1.0 - p if line else 0.5 for p, line in zip(found, lines, strict=True)]
+        toxic = [p for start in range(0, len(lines), _TEXTS) for p in self._toxic(lines[start : start + _TEXTS])]
+        return [1.0 - p if line else 0.5 for p, line in zip(toxic, lines, strict=True)]
 
     @torch.inference_mode()
     def _toxic(self, texts: list[str]) -> list[float]:
         longest = min(self._tokenizer.model_max_length, _TOKENS)
         # With some tokenizers an empty text has no tokens; its result is not used.
-        given = self._tokenizer(
+        encoded = self._tokenizer(
             [text or "." for text in texts], return_tensors="pt", padding=True, truncation=True, max_length=longest
         )
-        logits = self._model(**given.to(self._model.device)).logits.float()
+        logits = self._model(**encoded.to(self._model.device)).logits.float()
         exclusive = self._model.config.problem_type == "single_label_classification"
         return (logits.softmax(-1) if exclusive else logits.sigmoid())[:, self._label].tolist()
 

@@ -55,15 +55,15 @@ class CallableUtility:
             NotFiniteError: the result is NaN or infinite.
             UserError: it is neither a number nor a `Score`. Exceptions of the function are passed on.
         """
-        found = self._function(engine, **({"split": split} if self.has_test else {}))
-        if isinstance(found, Score):
-            return found
-        problem = f"`utility` {self.spec}: returned {found!r}; return a finite float or a Score"
-        if not isinstance(found, numbers.Real):
+        value = self._function(engine, **({"split": split} if self.has_test else {}))
+        if isinstance(value, Score):
+            return value
+        problem = f"`utility` {self.spec}: returned {value!r}; return a finite float or a Score"
+        if not isinstance(value, numbers.Real):
             raise UserError(problem)
-        if not math.isfinite(found):
+        if not math.isfinite(value):
             raise NotFiniteError(problem)
-        return score_of([float(found)])
+        return score_of([float(value)])
 
     def try_once(self, engine: Engine) -> float:
         """Seconds that one call takes, with a candidate loaded.
@@ -118,9 +118,9 @@ def _find(spec: str) -> Any:
     if here not in sys.path:  # as `python -m` does; a console script does not
         sys.path.insert(0, here)
     try:
-        found = getattr(importlib.import_module(module), name, None)
+        function = getattr(importlib.import_module(module), name, None)
     except Exception as error:  # importing runs the user's code
         raise InvalidOption("utility", spec, f"cannot import {module} ({type(error).__name__}: {error})") from error
-    if not callable(found):
+    if not callable(function):
         raise InvalidOption("utility", spec, f"{module} has no function {name}")
-    return found
+    return function

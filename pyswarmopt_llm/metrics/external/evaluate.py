@@ -55,25 +55,25 @@ class EvaluateMetric:
         # Some metrics take one reference per item, others a list.
         for shape in (references[0], references):
             try:
-                found = self._metric.compute(predictions=[text], references=[shape])
+                result = self._metric.compute(predictions=[text], references=[shape])
             except (ValueError, TypeError) as error:
                 problem = error
                 continue
-            return self._number(found)
+            return self._number(result)
         raise InvalidOption(
             "metric", f"evaluate:{self._name}", f"does not take texts ({first_line(problem)}); use another"
         )
 
-    def _number(self, found: dict[str, Any]) -> float:
-        key = self._key or next((k for k in (self._metric.name, "score") if k in found), None)
-        if key is None and len(found) == 1:
-            key = next(iter(found))
-        if key is None or key not in found:
-            names = ", ".join(found)
+    def _number(self, result: dict[str, Any]) -> float:
+        key = self._key or next((k for k in (self._metric.name, "score") if k in result), None)
+        if key is None and len(result) == 1:
+            key = next(iter(result))
+        if key is None or key not in result:
+            names = ", ".join(result)
             raise UserError(
                 f"`metric` evaluate:{self._name}: gives {names}; say which: evaluate:{self._metric.name}#NAME"
             )
-        value = float(found[key])
+        value = float(result[key])
         if not math.isfinite(value):
             raise UserError(
                 f"`metric` evaluate:{self._name}: {key} is {value} for one item; use a metric that is a mean over items"

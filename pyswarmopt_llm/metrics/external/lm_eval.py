@@ -67,7 +67,7 @@ class LmEvalTask:
         from lm_eval import evaluator
 
         with _quiet():
-            found: Any = evaluator.evaluate(
+            results: Any = evaluator.evaluate(
                 _harness_model(engine),
                 {"tasks": self._tasks[split], "groups": {}, "group_map": {}},
                 samples=self._documents[split],
@@ -75,19 +75,19 @@ class LmEvalTask:
             )
         values: list[float] = []
         for key, task in self._tasks[split].items():
-            samples = found["samples"][key]
+            samples = results["samples"][key]
             metric = self._metric or next(iter(task.higher_is_better()))
             # Our engine does not compute whether an option is the greedy continuation.
             greedy = metric == "exact_match" and task.OUTPUT_TYPE == "multiple_choice"
             if metric not in samples[0] or greedy or not task.higher_is_better().get(metric, True):
-                known = ", ".join(m for m, better in task.higher_is_better().items() if better)
-                raise UserError(f"lm-eval:{self._spec}: no metric {metric} to maximise; name one behind #: {known}")
+                metrics = ", ".join(m for m, better in task.higher_is_better().items() if better)
+                raise UserError(f"lm-eval:{self._spec}: no metric {metric} to maximise; name one behind #: {metrics}")
             first = samples[0]["filter"]
             values += [_number(self._spec, s[metric]) for s in samples if s["filter"] == first]
         return score_of(values)
 
     def _load(self, name: str) -> dict[str, Any]:
-        tasks = optional("lm_eval.tasks", f"lm-eval:{name}")
+        library = optional("lm_eval.tasks", f"lm-eval:{name}")
         file = user_path(name)
         is_file = file.suffix in (".yaml", ".yml")
         if is_file and not file.is_file():
@@ -95,10 +95,9 @@ class LmEvalTask:
         try:
             with _quiet():
                 folder = str(file.parent.resolve()) if is_file else None
-                manager = tasks.TaskManager(include_path=folder, include_defaults=not is_file)
-                wanted = _task_name(file) if is_file else name
-                found = manager.load([wanted])["tasks"]
-                for task in found.values():
+                manager = library.TaskManager(include_path=folder, include_defaults=not is_file)
+                tasks = dict(manager.load([_task_name(file) if is_file else name])["tasks"])
+                for task in tasks.values():
                     if task.get_config("num_fewshot") is None:  # as the harness does
                         task.set_config(key="num_fewshot", value=0)
                     task.set_fewshot_seed(seed=1234)
@@ -106,7 +105,7 @@ class LmEvalTask:
             raise
         except Exception as error:  # anything from YAML, templates and the hub
             raise UserError(f"lm-eval:{name}: {first_line(error)}; check the name, the file and the network") from error
-        return dict(found)
+        return tasks
 
 
 def _divide(n: int, n_dev: int | None, dev: int, test: int) -> tuple[list[int], list[int]]:
@@ -141,15 +140,15 @@ def _harness_model(engine: Engine) -> Any:
             raise NotImplementedError("perplexity tasks are refused")
 
         def generate_until(self, requests: Sequence[Any]) -> list[str]:
-            found = [""] * len(requests)
+            replies = [""] * len(requests)
             by_length: dict[int, list[int]] = {}
             for i, request in enumerate(requests):
                 by_length.setdefault(int(request.args[1].get("max_gen_toks", 256)), []).append(i)
             for length, indices in by_length.items():
                 texts = engine.generate([requests[i].args[0] for i in indices], max_new_tokens=length)
                 for i, text in zip(indices, texts, strict=True):
-                    found[i] = _cut(text, requests[i].args[1].get("until") or [])
-            return found
+                    replies[i] = _cut(text, requests[i].args[1].get("until") or [])
+            return replies
 
     return Resident()
 

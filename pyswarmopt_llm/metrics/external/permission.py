@@ -62,11 +62,11 @@ def require(config: SearchConfig, allowed: Collection[str], run: Path, allow: st
     This happens before any import. A fingerprint would not help: an attacker who can write a module next to a
     ``run.json`` can write its fingerprint, too.
     """
-    found = list(runs_code(config))
-    other = sorted(set(allowed) - {value for _, value in found})
+    code = list(runs_code(config))
+    other = sorted(set(allowed) - {value for _, value in code})
     if other:
         raise UserError(f"{run}: was not started with {other[0]}; remove it, or start a new run with it")
-    missing = [f"`{allow or field}` {shlex.quote(value)}" for field, value in found if value not in allowed]
+    missing = [f"`{allow or field}` {shlex.quote(value)}" for field, value in code if value not in allowed]
     if missing:
         raise UserError(f"{run}: its run.json names code to run; if you trust it, add {' '.join(missing)}")
 

@@ -85,7 +85,7 @@ class ScoreFunction:
         ]
         for row, prompt, item in zip(parts, prompts, items, strict=True):
             if row.keys() != parts[0].keys():
-                names, first = (", ".join(one) or "one number" for one in (row, parts[0]))
+                names, first = (", ".join(part) or "one number" for part in (row, parts[0]))
                 why = f"returned {names}, but {first} for the first; return the same names for every prompt"
                 raise InvalidOption("metric", self._spec, f"{self._place(prompt, item)}: {why}")
         return parts
@@ -103,12 +103,12 @@ class ScoreFunction:
             raise InvalidOption("metric", self._spec, why)
         return listed
 
-    def _call(self, known: Mapping[str, Any]) -> Any:
+    def _call(self, arguments: Mapping[str, Any]) -> Any:
         try:
-            return self._function(**{name: known[name] for name in self._parameters})
+            return self._function(**{name: arguments[name] for name in self._parameters})
         except Exception as error:  # whatever the user's code raises
             what = f"raised {type(error).__name__} ({first_line(error)}){self._line_of(error)}"
-            place = "" if self._of_all else f"{self._place(known['prompt'], known['item'])}: "
+            place = "" if self._of_all else f"{self._place(arguments['prompt'], arguments['item'])}: "
             raise InvalidOption("metric", self._spec, f"{place}{what}; correct it") from error
 
     def _checked(self, value: object, place: str) -> dict[str, float]:
@@ -130,13 +130,13 @@ class ScoreFunction:
         if folder not in sys.path:
             sys.path.insert(0, folder)
         name = f"swarm_llm_score_{self.fingerprint[:12]}"
-        found = importlib.util.spec_from_file_location(name, self._file)
-        if found is None or found.loader is None:
+        spec = importlib.util.spec_from_file_location(name, self._file)
+        if spec is None or spec.loader is None:
             raise InvalidOption("metric", self._spec, "cannot be imported; give FILE.py:FUNCTION")
-        module = importlib.util.module_from_spec(found)
+        module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # where dataclasses and pickle look for it
         try:
-            found.loader.exec_module(module)
+            spec.loader.exec_module(module)
         except Exception as error:  # importing runs the user's code
             what = f"{type(error).__name__}: {first_line(error)}{self._line_of(error)}"
             raise InvalidOption("metric", self._spec, f"cannot be imported ({what}); correct it") from error
@@ -148,13 +148,12 @@ class ScoreFunction:
             parameters = inspect.signature(self._function).parameters.values()
         except (TypeError, ValueError):  # compiled: without a signature
             return ONE
-        known = [one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
-        names = tuple(one.name for one in known if one.name in (*ONE, *BATCH))
-        needed = {one.name for one in parameters if one.default is one.empty and one.kind not in _VARIADIC}
+        names = tuple(p.name for p in parameters if p.kind in _BY_NAME and p.name in (*ONE, *BATCH))
+        needed = {p.name for p in parameters if p.default is p.empty and p.kind not in _VARIADIC}
         of_one, of_all = ("reply" in names and {*names} <= {*ONE}), ("replies" in names and {*names} <= {*BATCH})
         if not (of_one or of_all) or not needed <= {*names}:
             forms = " or ".join(f"def {self._name}({', '.join(form)})" for form in (ONE, BATCH))
-            takes = f"takes ({', '.join(one.name for one in parameters)})"
+            takes = f"takes ({', '.join(p.name for p in parameters)})"
             raise InvalidOption("metric", self._spec, f"{takes}; write {forms}")
         return names
 
@@ -204,6 +203,7 @@ def means(parts: Sequence[Mapping[str, float]]) -> list[float]:
     return [sum(row.values()) / len(row) for row in parts]
 
 
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 

@@ -67,17 +67,17 @@ class Endpoint:
             (0.5, 1.5)
         """
         variables = os.environ if env is None else env
-        given = {name.removeprefix(_PREFIX): value for name, value in variables.items() if name.startswith(_PREFIX)}
+        settings = {name.removeprefix(_PREFIX): value for name, value in variables.items() if name.startswith(_PREFIX)}
         for name in ("URL", "MODEL"):
-            if not given.get(name):
+            if not settings.get(name):
                 raise InvalidOption(
                     "metric", "judge", f"{_PREFIX}{name} is not set; set it to the endpoint's {name.lower()}"
                 )
-        options: dict[str, Any] = {"key": given.get("KEY", "")}
+        options: dict[str, Any] = {"key": settings.get("KEY", "")}
         for name, count in (("PER_MINUTE", 1), ("TIMEOUT", 1), ("PRICES", 2)):
-            if numbers := _numbers(given, name, count):
+            if numbers := _numbers(settings, name, count):
                 options[name.lower()] = numbers[0] if count == 1 else numbers
-        return cls(given["URL"].rstrip("/"), given["MODEL"], **options)
+        return cls(settings["URL"].rstrip("/"), settings["MODEL"], **options)
 
 
 _PREFIX = "SWARM_LLM_JUDGE_"
@@ -132,7 +132,7 @@ class ChatClient:
         self._sleep, self._clock = sleep, clock
         self._lock, self._next = threading.Lock(), 0.0
         self.usage = dict.fromkeys(("requests", *_COUNTS), 0)
-        self._known: dict[str, Completion] = {}
+        self._completions: dict[str, Completion] = {}
         for row in self._cache.repaired():
             self._remember(row["key"], row["text"], row["usage"])
 
@@ -157,14 +157,14 @@ class ChatClient:
         Raises:
             UserError: the endpoint refuses, does not respond, or speaks another protocol.
         """
-        wanted = list(dict.fromkeys(prompts))
+        distinct = list(dict.fromkeys(prompts))
         with ThreadPoolExecutor(max_workers=8) as pool:
-            answers = [pool.submit(self._answer, prompt, options or {}) for prompt in wanted]
+            answers = [pool.submit(self._answer, prompt, options or {}) for prompt in distinct]
             try:
-                found = {prompt: answer.result() for prompt, answer in zip(wanted, answers, strict=True)}
+                replies = {prompt: answer.result() for prompt, answer in zip(distinct, answers, strict=True)}
             finally:  # after a failure, do not wait until each of the others has failed, too
                 pool.shutdown(cancel_futures=True)
-        return [found[prompt] for prompt in prompts]
+        return [replies[prompt] for prompt in prompts]
 
     def _answer(self, prompt: str, options: Mapping[str, Any]) -> Completion:
         body = {
@@ -176,8 +176,8 @@ class ChatClient:
         }
         key = hashlib.sha256(canonical([self._endpoint.url, body])).hexdigest()
         with self._lock:
-            if key in self._known:
-                return self._known[key]
+            if key in self._completions:
+                return self._completions[key]
         text, usage = self._send(body)
         with self._lock:
             return self._keep(key, text, usage)
@@ -265,14 +265,14 @@ class ChatClient:
         return text, reply.get("usage")
 
     def _keep(self, key: str, text: str, usage: Any) -> Completion:
-        given = usage if isinstance(usage, dict) else {}
-        counts = [n if isinstance(n := given.get(name), int) and 0 <= n < 2**53 else 0 for name in _COUNTS]
+        reported = usage if isinstance(usage, dict) else {}
+        counts = [n if isinstance(n := reported.get(name), int) and 0 <= n < 2**53 else 0 for name in _COUNTS]
         self._remember(key, text, counts)
         self._cache.append({"key": key, "text": text, "usage": counts})
-        return self._known[key]
+        return self._completions[key]
 
     def _remember(self, key: str, text: str, counts: Sequence[int]) -> None:
-        self._known[key] = Completion(text, sum(counts))
+        self._completions[key] = Completion(text, sum(counts))
         for name, n in zip(self.usage, (1, *counts), strict=True):
             self.usage[name] += n
 
@@ -286,15 +286,15 @@ def _retry_after(header: str | None) -> float | None:
     return None if math.isnan(seconds) else min(max(seconds, 0.0), _LONGEST_WAIT)
 
 
-def _numbers(given: Mapping[str, str], name: str, count: int) -> tuple[float, ...]:
+def _numbers(settings: Mapping[str, str], name: str, count: int) -> tuple[float, ...]:
     """The positive numbers of a variable; none if it is not set."""
-    text = given.get(name, "")
+    text = settings.get(name, "")
     if not text:
         return ()
     try:
-        found = tuple(float(part) for part in text.split(","))
+        values = tuple(float(part) for part in text.split(","))
     except ValueError:
-        found = ()
-    if len(found) != count or not all(value >= 0 for value in found) or (count == 1 and found[0] == 0):
+        values = ()
+    if len(values) != count or not all(value >= 0 for value in values) or (count == 1 and values[0] == 0):
         raise UserError(f"{_PREFIX}{name}={text}: give {count} positive number{'s' * (count > 1)}, separated by commas")
-    return found
+    return values

@@ -38,18 +38,18 @@ class Judge:
         prompts = [self._rating_prompt(item.question, text) for item, text in zip(items, texts, strict=True)]
         return self._rate(prompts, items)
 
-    def win_rate(self, items: Sequence[Item], ours: Sequence[str], theirs: Sequence[str]) -> Score:
-        """How often `ours` is judged better than `theirs`; each pair is shown in both orders.
+    def win_rate(self, items: Sequence[Item], first: Sequence[str], second: Sequence[str]) -> Score:
+        """How often the `first` replies are judged better than the `second`; each pair is shown in both orders.
 
         Per item 1 for a win in both orders, 0 for a loss in both, else 0.5, which cancels a judge's position bias
         (Zheng et al. 2023, arXiv 2306.05685, section 3.4). An answer that names no side is a `UserError`.
         """
-        triples = list(zip(items, ours, theirs, strict=True))
+        triples = list(zip(items, first, second, strict=True))
         prompts = [self._pair_prompt(item.question, a, b) for item, a, b in triples]
         prompts += [self._pair_prompt(item.question, b, a) for item, a, b in triples]
         points = self._prefer(prompts, [*items, *items])
-        first, second = points[: len(items)], points[len(items) :]
-        return score_of([(a + 1.0 - b) / 2 for a, b in zip(first, second, strict=True)])
+        in_order, swapped = points[: len(items)], points[len(items) :]
+        return score_of([(a + 1.0 - b) / 2 for a, b in zip(in_order, swapped, strict=True)])
 
     def _rate(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
         """The rating that each answer gives."""

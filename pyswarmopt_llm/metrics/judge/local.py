@@ -47,8 +47,8 @@ class LocalJudge(Judge):
     def _shares(self, prompts: Sequence[str], answers: Sequence[str]) -> torch.Tensor:
         """P(answer) among these answers, (prompts, answers) float64."""
         chats = [self._engine.chat(prompt) for prompt in prompts]
-        found = self._engine.loglikelihood([(chat, answer) for chat in chats for answer in answers])
-        return torch.tensor(found, dtype=torch.float64).view(len(prompts), len(answers)).softmax(-1)
+        logprobs = self._engine.loglikelihood([(chat, answer) for chat in chats for answer in answers])
+        return torch.tensor(logprobs, dtype=torch.float64).view(len(prompts), len(answers)).softmax(-1)
 
 
 def load_local_judge(spec: str, device: str = "cpu") -> LocalJudge:

@@ -86,7 +86,7 @@ def choose_scoring(
     return "letter" if knows_letters(items[: scores[0].n], scores) else "likelihood"
 
 
-def possible_scorings(wanted: str, items: Sequence[Item]) -> tuple[Scoring, ...]:
+def possible_scorings(scoring: str, items: Sequence[Item]) -> tuple[Scoring, ...]:
     """The scorings that `wanted` allows: one, or two where ``auto`` is to be decided by `choose_scoring`.
 
     Raises:
@@ -99,12 +99,12 @@ def possible_scorings(wanted: str, items: Sequence[Item]) -> tuple[Scoring, ...]
         ('generate',)
     """
     most = max(option_counts(items), default=0)
-    if most > LETTERS and wanted == "letter":
+    if most > LETTERS and scoring == "letter":
         raise InvalidOption("scoring", "letter", f"{most} options, of which {LETTERS} can be lettered; use likelihood")
-    if wanted == "auto":
+    if scoring == "auto":
         both: tuple[Scoring, ...] = ("letter", "likelihood") if most <= LETTERS else ("likelihood",)
         return both if most else ("generate",)
-    for known in _SCORINGS:
-        if wanted == known:
-            return (known,)
-    raise unknown("scoring", wanted, ("auto", *_SCORINGS))
+    for answer_format in _SCORINGS:
+        if scoring == answer_format:
+            return (answer_format,)
+    raise unknown("scoring", scoring, ("auto", *_SCORINGS))

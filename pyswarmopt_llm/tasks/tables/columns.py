@@ -54,11 +54,11 @@ class Columns:
         answer = answer if answered else answer or ""
         if question is None or answer is None:
             missing = [name for name, column in (("question", question), ("answer", answer)) if column is None]
-            found = ", ".join(map(str, names)) or "nothing"
+            listed = ", ".join(map(str, names)) or "nothing"
             named = ",".join(f"{name}=COLUMN" for name in missing)
             first = " (or add a first line with their names)" if len(missing) > 1 and where.endswith(_HEADED) else ""
             raise UserError(
-                f"{where}: no column looks like the {' or the '.join(missing)} (found: {found}); name "
+                f"{where}: no column looks like the {' or the '.join(missing)} (found: {listed}); name "
                 f"{'it' if len(missing) == 1 else 'them'}: `columns` {named}{first}"
             )
         self.question, self.answer = question, answer
@@ -133,8 +133,8 @@ def answer_column(names: Iterable[str]) -> str | None:
 def _option_columns(names: Sequence[str]) -> tuple[str, ...] | None:
     """The columns with one option each."""
     letters = tuple(takewhile(set(names).__contains__, ascii_uppercase))
-    known = [letters, *_OPTION_COLUMNS]
-    return next((columns for columns in known if len(columns) > 1 and set(columns) <= set(names)), None)
+    conventions = [letters, *_OPTION_COLUMNS]
+    return next((columns for columns in conventions if len(columns) > 1 and set(columns) <= set(names)), None)
 
 
 def _listed(value: object, where: str) -> dict[str, str]:
@@ -158,7 +158,7 @@ def _right_answers(value: object) -> list[Any]:
         return ["true" if value else "false"]
     if isinstance(value, Mapping) and isinstance(value.get("text"), list):
         value = value["text"]
-    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+    if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
         return list(dict.fromkeys(value))
     return [value]
 

@@ -35,8 +35,9 @@ def draw_splits(items: Sequence[Located], seed: int, where: str) -> tuple[dict[s
         (dev if len(dev) + len(group) <= target else test).extend(group)
     if not dev:  # few questions that are repeated many times
         smallest = min(order, key=lambda key: len(groups[key]))
-        dev, test = groups[smallest], [one for key in order if key != smallest for one in groups[key]]
-    parts = [name for i, name in enumerate(("answer", "domain")) if len({one[i] for one in strata.values()}) > 1]
+        dev, test = groups[smallest], [item for key in order if key != smallest for item in groups[key]]
+    values = zip(*strata.values(), strict=True)
+    parts = [name for name, column in zip(("answer", "domain"), values, strict=False) if len(set(column)) > 1]
     return {"dev": dev, "test": test}, " and ".join(parts)
 
 
@@ -50,8 +51,8 @@ def _grouped(items: Sequence[Located]) -> dict[str, list[Located]]:
 
 def _by(items: Sequence[Located], key: Callable[[Item], str]) -> dict[str, list[Located]]:
     groups: dict[str, list[Located]] = {}
-    for one in items:
-        groups.setdefault(key(one[1]), []).append(one)
+    for placed in items:
+        groups.setdefault(key(placed[1]), []).append(placed)
     return groups
 
 

@@ -80,8 +80,8 @@ def new_items(form: Form, rows: Rows, names: Sequence[str], path: Path, specs: S
     header = [*columns, *kept]
     letters = letter_columns(header, path) if form.choices is None else {}
     letters = letters if len(letters) > 1 else {}
-    known = [name for name in header if name not in letters] + (["choices"] if letters else [])
-    table = Columns(known, str(path), answered=False)
+    read = [name for name in header if name not in letters] + (["choices"] if letters else [])
+    table = Columns(read, str(path), answered=False)
 
     def parse(place: str, row: Mapping[str, Any]) -> Item:
         return _item(form, table, csv_record(renamed(row, columns), letters), place, columns)
@@ -108,7 +108,7 @@ def _item(form: Form, table: Columns, record: Mapping[str, Any], place: str, col
 def _columns(form: Form, names: Sequence[str], path: Path, specs: Sequence[str]) -> dict[str, str]:
     """Our name of a column -> the new file's."""
     columns = dict(parse_reading(specs).columns)
-    columns = {own: theirs for own, theirs in columns.items() if own not in _ANSWERS or theirs in names}
+    columns = {name: column for name, column in columns.items() if name not in _ANSWERS or column in names}
     columns.setdefault("question", form.column)
     if columns["question"] == form.column and form.column not in names:
         listed = ", ".join(map(str, names)) or "nothing"

@@ -19,7 +19,7 @@ SPLITS = ("dev", "test")
 
 @dataclass(frozen=True)
 class Reading:
-    """How a user wants a file to be read."""
+    """A user's settings of how a file is read."""
 
     columns: Mapping[str, str]  # our name of a column -> the file's
     seed: int  # of the draw of dev and test, where the file has none
@@ -27,8 +27,8 @@ class Reading:
     skip_bad: bool = False  # leave out rows that cannot be read
 
     @property
-    def given(self) -> bool:
-        """Whether the user says anything about the columns."""
+    def names_columns(self) -> bool:
+        """Whether the user names columns or labels."""
         return bool(self.columns or self.labels)
 
 
@@ -40,7 +40,7 @@ def checked_split(split: object, where: str) -> str:
 
 
 def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool = False) -> Reading:
-    """What ``--columns`` says: ``ours=theirs`` names a column, ``NUMBER=NAME`` a label.
+    """Read ``--columns``: ``name=header`` names a column, ``NUMBER=NAME`` a label.
 
     Raises:
         UserError: not of this form, an unknown name, or one that is given twice.
@@ -51,39 +51,40 @@ def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool = False) -
         >>> parse_reading(["0=negative", "1=positive"]).labels
         {'0': 'negative', '1': 'positive'}
     """
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for spec in specs:
-        own, _, theirs = (part.strip() for part in spec.partition("="))
-        if not (own and theirs):
+        name, _, column = (part.strip() for part in spec.partition("="))
+        if not (name and column):
             raise InvalidOption("columns", spec, "write question=COLUMN,answer=COLUMN")
-        if own not in OWN and not _LETTER.fullmatch(own) and not _NUMBER.fullmatch(own):
-            raise unknown("columns", own, (*OWN, "A", "B", "C"))
-        if own in found:
-            raise InvalidOption("columns", spec, f"{own} is given twice; give it once")
-        found[own] = theirs
-    labels = {own: name for own, name in found.items() if _NUMBER.fullmatch(own)}
-    return Reading({own: theirs for own, theirs in found.items() if own not in labels}, seed, labels, skip_bad)
+        if name not in OWN and not _LETTER.fullmatch(name) and not _NUMBER.fullmatch(name):
+            raise unknown("columns", name, (*OWN, "A", "B", "C"))
+        if name in names:
+            raise InvalidOption("columns", spec, f"{name} is given twice; give it once")
+        names[name] = column
+    labels = {number: label for number, label in names.items() if _NUMBER.fullmatch(number)}
+    columns = {name: column for name, column in names.items() if name not in labels}
+    return Reading(columns, seed, labels, skip_bad)
 
 
-def check_names(given: Mapping[str, str], names: Sequence[str], where: str) -> None:
+def check_names(columns: Mapping[str, str], names: Sequence[str], where: str) -> None:
     """Refuse names of columns that do not exist."""
-    for own, theirs in given.items():
-        if theirs not in names:
-            close = closest(theirs, list(names))
+    for name, column in columns.items():
+        if column not in names:
+            close = closest(column, list(names))
             hint = "check the name" if close is None else f'did you mean "{close}"?'
-            found = f"`columns` {own}={theirs}; found: {', '.join(names)}"
-            raise UserError(f'{where}: no column "{theirs}" ({found}); {hint}')
+            problem = f"`columns` {name}={column}; found: {', '.join(names)}"
+            raise UserError(f'{where}: no column "{column}" ({problem}); {hint}')
 
 
-def renamed(row: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
+def renamed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
     """A row by our names; a column that had one of them before is dropped.
 
     Example:
         >>> renamed({"text": "Hi", "answer": "?", "mood": "good"}, {"question": "text", "answer": "mood"})
         {'question': 'Hi', 'answer': 'good'}
     """
-    kept = {name: value for name, value in row.items() if name not in given and name not in given.values()}
-    return {own: row[theirs] for own, theirs in given.items() if theirs in row} | kept
+    kept = {name: value for name, value in row.items() if name not in columns and name not in columns.values()}
+    return {name: row[column] for name, column in columns.items() if column in row} | kept
 
 
 def columns_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:

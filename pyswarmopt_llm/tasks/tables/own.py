@@ -55,11 +55,11 @@ def _items(
     """The items of good rows, each with its place and split, and a note on what was decided about the answers."""
     split_of = partial(_split, "split" in names)
     if "prompt" in names and "question" not in names:  # verbatim prompts, as in every other file
-        found = [
+        prompts = [
             problems.attempt(place, partial(_verbatim, row, place, i, split_of))
             for i, (place, row) in enumerate(rows, 1)
         ]
-        return [one for one in found if one is not None], ""
+        return [placed for placed in prompts if placed is not None], ""
     columns = Columns(names, where)
     whole = [problems.attempt(place, partial(_whole, row, columns, place, reading)) for place, row in rows]
     columns.find_base(row[columns.answer] for row in whole if row is not None)
@@ -87,14 +87,14 @@ def _with_labels(
         if reading.labels:
             raise InvalidOption("columns", _spec(reading), f"names labels, but {where} has options; remove it")
         return items, ""
-    theirs = reading.columns.get(columns.answer, columns.answer)
-    named = bool({columns.answer.casefold(), theirs.casefold()} & set(LABEL)) or bool(reading.labels)
+    column = reading.columns.get(columns.answer, columns.answer)
+    named = bool({columns.answer.casefold(), column.casefold()} & set(LABEL)) or bool(reading.labels)
     if problems.refused or not items:
         return items, ""
     located = [(place, item) for place, item, _ in items]
     if reading.labels:
         located = [(place, replace(item, answer=_named(item.answer, place, reading))) for place, item in located]
-    located, note = with_label_choices(located, f'{where}: column "{theirs}"', named)
+    located, note = with_label_choices(located, f'{where}: column "{column}"', named)
     return [(place, item, split) for (place, item), (_, _, split) in zip(located, items, strict=True)], note
 
 
@@ -127,8 +127,8 @@ def _whole(row: Mapping[str, Any], columns: Columns, where: str, reading: Readin
     """A row with a question and an answer, and with lists that a CSV file holds as JSON."""
     for column in (columns.question, columns.answer):
         if row.get(column) in (None, ""):
-            theirs = reading.columns.get(column, column)
-            raise UserError(f'{where}: nothing in column "{theirs}"; fill it in or remove the row')
+            header = reading.columns.get(column, column)
+            raise UserError(f'{where}: nothing in column "{header}"; fill it in or remove the row')
     return {name: _parsed(value) if name == columns.options_column else value for name, value in row.items()}
 
 

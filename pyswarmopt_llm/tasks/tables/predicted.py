@@ -87,7 +87,7 @@ class PredictedFile:
         if not header:
             self._append({"inputs": inputs})
 
-    def known(self, count: int) -> list[list[float]]:
+    def first_rows(self, count: int) -> list[list[float]]:
         """Probabilities of the first rows, of `count` in all."""
         rows = [row for chunk in self._chunks for row in chunk.get("probabilities", [])]
         if len(rows) > count or not all(isinstance(row, list) for row in rows):
@@ -144,18 +144,20 @@ def _text(
     suffix = out.suffix.lower()
     pairs = list(zip(rows, predictions, strict=True))
     if suffix in (".json", ".jsonl"):
-        found = [{**row, LABEL: one.label, PROBABILITIES: dict(one.probabilities)} for row, one in pairs]
-        lines = [json.dumps(row, ensure_ascii=False) for row in found]
+        lines = [
+            json.dumps({**row, LABEL: prediction.label, PROBABILITIES: prediction.probabilities}, ensure_ascii=False)
+            for row, prediction in pairs
+        ]
         return "".join(f"{line}\n" for line in lines) if suffix == ".jsonl" else "[\n" + ",\n".join(lines) + "\n]\n"
     labels = list(predictions[0].probabilities) if spread else []
     header = [*names, LABEL, *([f"p({label})" for label in labels] or [PROBABILITIES])]
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter="\t" if suffix == ".tsv" else separator_of(source), lineterminator="\n")
     writer.writerow(header)
-    for row, one in pairs:
-        values = [f"{value:.6g}" for value in one.probabilities.values()]
-        last = values if spread else [json.dumps(dict(one.probabilities))]
-        writer.writerow([*(_cell(row.get(name)) for name in names), one.label, *last])
+    for row, prediction in pairs:
+        values = [f"{value:.6g}" for value in prediction.probabilities.values()]
+        last = values if spread else [json.dumps(dict(prediction.probabilities))]
+        writer.writerow([*(_cell(row.get(name)) for name in names), prediction.label, *last])
     return text.getvalue()
 
 

@@ -85,21 +85,21 @@ class Scored:
 
     def __init__(self, space: Space, trial: Trial) -> None:
         self._space, self._trial = space, trial
-        self._known: dict[bytes, tuple[float, Tensor]] = {}
+        self._evaluated: dict[bytes, tuple[float, Tensor]] = {}
 
     def of(self, coefficients: Tensor) -> float | None:
         """The score of a mixture, (n,) float64; None when the budget is spent."""
         key = coefficients.numpy().tobytes()
-        if key not in self._known:
+        if key not in self._evaluated:
             if self._trial.left < 1:
                 return None
-            self._known[key] = (self._trial.score(self._space.realise(coefficients)).value, coefficients)
-        return self._known[key][0]
+            self._evaluated[key] = (self._trial.score(self._space.realise(coefficients)).value, coefficients)
+        return self._evaluated[key][0]
 
     @property
     def best(self) -> Tensor:
         """Coefficients of the best mixture so far, the first on a tie."""
-        return max(self._known.values(), key=lambda pair: pair[0])[1]
+        return max(self._evaluated.values(), key=lambda pair: pair[0])[1]
 
 
 class Round:

@@ -119,7 +119,7 @@ def test_messages_call_options_as_they_are_typed_where_they_are_typed() -> None:
     error = InvalidOption("no_rivals", True, "not with `optimizer` pycma or `tasks`; see `nothing of ours`")
     options = options_of(SearchConfig)
     assert str(error) == "no_rivals: not with optimizer pycma or tasks; see `nothing of ours`"
-    typed = "--set no-rivals: not with --optimizer pycma or --task; see `nothing of ours`"
+    typed = "--no-rivals: not with --optimizer pycma or --task; see `nothing of ours`"
     assert error.spelled(lambda field: flag(field, options)) == typed
 
 

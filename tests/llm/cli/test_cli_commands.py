@@ -266,7 +266,7 @@ def test_train_expert_takes_so_many_examples_of_each_source(tiny_base: Path, tmp
     for name in ("one", "two"):
         (tmp_path / f"{name}.jsonl").write_text(f"{line}\n" * 6)
     words = f"train-expert --base {tiny_base} --data {tmp_path / 'one.jsonl'} --data {tmp_path / 'two.jsonl'}"
-    words += f" --examples 5 --rank 2 --set max-tokens 50 --threads 1 --quiet --out {tmp_path / 'out'}"
+    words += f" --examples 5 --rank 2 --max-tokens 50 --threads 1 --quiet --out {tmp_path / 'out'}"
     with pytest.raises(SystemExit) as exit_info:
         main(words.split())
     assert not exit_info.value.code
@@ -303,6 +303,6 @@ def test_train_expert_json_has_null_where_nothing_was_held_out(
     line = json.dumps({"messages": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "ba"}]})
     (tmp_path / "one.jsonl").write_text(f"{line}\n")
     words = f"train-expert --base {tiny_base} --data {tmp_path / 'one.jsonl'} --out {tmp_path / 'e'}"
-    assert run(*f"{words} --rank 2 --set max-tokens 20 --threads 1 --quiet --json".split()) == 0
+    assert run(*f"{words} --rank 2 --max-tokens 20 --threads 1 --quiet --json".split()) == 0
     told = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert (told["out"], told["examples"], told["heldout_loss_base"]) == (str(tmp_path / "e"), 1, None)

@@ -77,8 +77,8 @@ def test_every_option_of_search_reaches_its_field(seen: list[SearchConfig]) -> N
         *("search", "--base", "B", "--experts", "x", "--task", "t", "--out", "r", "--space", "delta"),
         *("--optimizer", "pso", "--particles", "7", "--max-iter", "8", "--patience", "9", "--dev", "10"),
         *("--test", "11", "--seed", "12", "--dtype", "float32", "--device", "cpu", "--threads", "13"),
-        *("--compat", "reference", "--scoring", "letter", "--set", "allow-overlap", "--set", "contrast"),
-        *("--set", "start", "segments"),
+        *("--compat", "reference", "--scoring", "letter", "--allow-overlap", "--contrast"),
+        *("--start", "segments"),
     )
     assert seen == [
         SearchConfig(
@@ -123,11 +123,11 @@ def test_what_few_need_is_set_by_name(seen: list[SearchConfig], tmp_path: Path) 
     ("words", "message"),
     [
         (["--set", "confrim", "3"], "--set confrim: unknown; did you mean confirm?"),
-        (["--set", "confirm"], "--set confirm: has no value; write --set confirm N"),
-        (["--set", "confirm", "few"], "--set confirm few: give a whole number"),
-        (["--set", "screen=x"], "--set screen x: give a number"),
-        (["--set", "no-rivals=perhaps"], "--set no-rivals perhaps: give true or false"),
-        (["--set", "drop-k", "1"], "--set drop-k 1: out of range"),
+        (["--confirm"], "--confirm: has no value; write --confirm N"),
+        (["--set", "confirm", "few"], "--confirm few: give a whole number"),
+        (["--screen=x"], "--screen x: give a number"),
+        (["--no-rivals=perhaps"], "--no-rivals perhaps: give true or false"),
+        (["--drop-k", "1"], "--drop-k 1: out of range"),
     ],
 )
 def test_what_cannot_be_set_is_one_line(

@@ -191,14 +191,12 @@ def test_the_command_line_knows_drops_and_budgets_and_no_early_stop(
     task = write_task(tmp_path / "words.json", questions(10, 1), questions(4, 2))
     words = search_words(small(tiny_base, experts, [task], tmp_path / "r"))
     for bad, message in {
-        "--set drop-k 1": "--set drop-k 1: out of range; give at least 0 and less than 1",
-        "--set drop-n -0.1": "--set drop-n -0.1: out of range; give at least 0 and less than 1",
+        "--drop-k 1": "--drop-k 1: out of range; give at least 0 and less than 1",
+        "--drop-n -0.1": "--drop-n -0.1: out of range; give at least 0 and less than 1",
         "--budget-minutes 0": "--budget-minutes 0: out of range; give more than 0",
         "--budget-minutes nan": "--budget-minutes nan: out of range",
         "--budget-items 49": "--budget-items 49: the starting swarm alone takes 5 x 10 = 50",
-        "--set drop-n 0.1 --optimizer pycma": (
-            "--optimizer pycma: needs every value; remove --set drop-k and --set drop-n"
-        ),
+        "--drop-n 0.1 --optimizer pycma": "--optimizer pycma: needs every value; remove --drop-k and --drop-n",
     }.items():
         code, _, err = swarm_llm(capsys, *words, *bad.split())
         assert code == 2 and message in err and err.count("\n") == 1, (bad, err)
@@ -206,7 +204,7 @@ def test_the_command_line_knows_drops_and_budgets_and_no_early_stop(
         code, _, err = swarm_llm(capsys, *words, *gone.split())
         assert code == 2 and gone.split()[0] in err
     assert not (tmp_path / "r").exists()
-    code, out, _ = swarm_llm(capsys, *words, *"--set drop-n 0.2 --budget-items 400 --json".split())
+    code, out, _ = swarm_llm(capsys, *words, *"--drop-n 0.2 --budget-items 400 --json".split())
     assert code == 0 and json.loads(out)["best_dev"] >= json.loads(out)["best_single_dev"]
 
 

@@ -276,12 +276,12 @@ def test_the_command_line_says_what_does_not_go_together(
     task = write_task(tmp_path / "words.json", questions(10, 1), questions(4, 2))
     words = search_words(small(tiny_base, experts, [task], tmp_path / "r"))
     for bad, message in {
-        "--set screen 0.5": "--set screen 0.5: out of range; give more than 0 and less than 0.5",
-        "--set screen 0.1 --scoring generate": (
-            "--set screen: learns from the scores of options, words is answered by writing"
+        "--screen 0.5": "--screen 0.5: out of range; give more than 0 and less than 0.5",
+        "--screen 0.1 --scoring generate": (
+            "--screen: learns from the scores of options, words is answered by writing"
         ),
-        "--set screen 0.1 --metric mc2": "--set screen: learns from the scores of options, words is scored by mc2",
-        "--set screen 0.1 --space token": "--set screen: --space token scores all items at once",
+        "--screen 0.1 --metric mc2": "--screen: learns from the scores of options, words is scored by mc2",
+        "--screen 0.1 --space token": "--screen: --space token scores all items at once",
     }.items():
         code, _, err = swarm_llm(capsys, *words, *bad.split())
         assert code == 2 and message in err and err.count("\n") == 1, (bad, err)
@@ -289,7 +289,7 @@ def test_the_command_line_says_what_does_not_go_together(
     config = small(tiny_base, experts, [task], tmp_path / "r", space="delta", screen=0.1)
     with pytest.raises(InvalidOption, match="learns from at most 64 coefficients, here a candidate has 65"):
         check_screen(resolve(config), load_objectives(config), 65)
-    code, out, _ = swarm_llm(capsys, *words, "--set", "screen", "0.1", "--set", "drop-n", "0.2", "--json")
+    code, out, _ = swarm_llm(capsys, *words, "--screen", "0.1", "--drop-n", "0.2", "--json")
     assert code == 0 and json.loads(out)["best_dev"] >= json.loads(out)["best_single_dev"]
 
 

@@ -1,4 +1,4 @@
-"""Human votes: `swarm-llm eval --set blind` and `--set votes`."""
+"""Human votes: `swarm-llm eval --blind` and `--votes`."""
 
 from __future__ import annotations
 
@@ -44,12 +44,11 @@ def pairs(
         experts[1],
         "--task",
         prompts,
-        "--set",
-        "blind",
+        "--blind",
         file,
     ]
     code, out, err = swarm_llm(capsys, "eval", *words, "--threads", "1")
-    assert code == 0 and f"eval --set votes {file}" in out, err
+    assert code == 0 and f"eval --votes {file}" in out, err
     return file
 
 
@@ -74,7 +73,7 @@ def vote(file: Path, copy: Path, how: Callable[[str, str], str]) -> Path:
 
 
 def counted(capsys: pytest.CaptureFixture[str], *files: Path) -> Json:
-    code, out, err = swarm_llm(capsys, "eval", "--set", "votes", ",".join(map(str, files)), "--json")
+    code, out, err = swarm_llm(capsys, "eval", "--votes", ",".join(map(str, files)), "--json")
     assert code == 0, err
     found: Json = json.loads(out)
     return found
@@ -147,7 +146,7 @@ def test_what_cannot_be_counted_is_one_line(
     damage: Callable[[Path], object], message: str, pairs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     damage(pairs)
-    code, _, err = swarm_llm(capsys, "eval", "--set", "votes", pairs)
+    code, _, err = swarm_llm(capsys, "eval", "--votes", pairs)
     assert code == 2 and message in err and len(err.strip().splitlines()) == 1
 
 
@@ -155,7 +154,7 @@ def test_votes_are_not_overwritten_and_a_second_model_is_needed(
     pairs: Path, tiny_base: Path, experts: list[Path], prompts: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = pairs.read_bytes()
-    words = ["--base", tiny_base, "--adapter", experts[0], "--task", prompts, "--set", "blind", pairs]
+    words = ["--base", tiny_base, "--adapter", experts[0], "--task", prompts, "--blind", pairs]
     code, _, err = swarm_llm(capsys, "eval", *words, "--against", experts[1])
     assert code == 2 and "exists" in err and pairs.read_bytes() == before
     code, _, err = swarm_llm(capsys, "eval", *words)

@@ -1,4 +1,4 @@
-"""`swarm-llm eval --set perturb`: one model on the same items with typos, or with their options in another order."""
+"""`swarm-llm eval --perturb`: one model on the same items with typos, or with their options in another order."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_scores_are_those_of_files_with_the_perturbed_items(
     tiny_base: Path, expert: Path, task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--base", tiny_base, "--adapter", expert, "--task", task, "--scoring", "letter", "--threads", 1]
-    perturb = ["--set", "perturb", "typos=0.3,options", "--set", "seed", 7]
+    perturb = ["--perturb", "typos=0.3,options", "--seed", 7]
     code, out, err = swarm_llm(capsys, "eval", *words, *perturb, "--json")
     assert code == 0, err
     found = json.loads(out)
@@ -99,14 +99,14 @@ def test_the_scores_are_those_of_files_with_the_perturbed_items(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--set perturb typo", "--set perturb typo: unknown; did you mean typos?"),
-        ("--set perturb typos=2", "give the share of letters"),
-        ("--set perturb typos=nan", "give the share of letters"),
-        ("--set perturb typos=often", "give the share of letters"),
-        ("--set perturb options=1", "has no rate"),
-        ("--set perturb options --metric f1", "goes with accuracy, not with f1"),
-        ("--set perturb options --scoring likelihood", "the prompt does not show the options; add --scoring letter"),
-        ("--set perturb typos --against {base}", "scores one model; remove --against"),
+        ("--perturb typo", "--perturb typo: unknown; did you mean typos?"),
+        ("--perturb typos=2", "give the share of letters"),
+        ("--perturb typos=nan", "give the share of letters"),
+        ("--perturb typos=often", "give the share of letters"),
+        ("--perturb options=1", "has no rate"),
+        ("--perturb options --metric f1", "goes with accuracy, not with f1"),
+        ("--perturb options --scoring likelihood", "the prompt does not show the options; add --scoring letter"),
+        ("--perturb typos --against {base}", "scores one model; remove --against"),
     ],
 )
 def test_what_cannot_be_perturbed_is_refused_in_one_line(
@@ -122,5 +122,5 @@ def test_options_of_open_questions_cannot_be_shuffled(
 ) -> None:
     items = [{"question": f"Word {i}?", "answer": "amber"} for i in range(6)]
     task = write_task(tmp_path / "open.json", items[:3], items[3:])
-    code, out, err = swarm_llm(capsys, "eval", "--base", tiny_base, "--task", task, "--set", "perturb", "options")
+    code, out, err = swarm_llm(capsys, "eval", "--base", tiny_base, "--task", task, "--perturb", "options")
     assert (code, out) == (2, "") and "has no options with a right one" in err

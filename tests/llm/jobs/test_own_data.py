@@ -27,7 +27,7 @@ def mood(tmp_path: Path) -> Path:
 def words(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, mood: Path) -> list[object]:
     """The options that say what is searched."""
     experts = louder(tiny_experts[:3], tmp_path / "loud")
-    columns = ["--columns", "question=body,label=feeling", "--set", "template", "{question}\nMood:"]
+    columns = ["--columns", "question=body,label=feeling", "--template", "{question}\nMood:"]
     return ["--base", tiny_base, "--experts", *experts, "--task", mood, *columns, "--threads", "1"]
 
 
@@ -47,7 +47,7 @@ def test_a_search_says_how_it_drew_and_resumes_to_the_same_items(
     about, result = (json.loads((run / name).read_text()) for name in ("run.json", "result.json"))
     assert NOTE in about["notes"]["mood"] and NOTE in result["notes"][0]
     assert about["config"]["columns"] == ["question=body", "label=feeling"]
-    assert "--columns question=body,label=feeling --set template" in (run / "best" / "README.md").read_text()
+    assert "--columns question=body,label=feeling --template" in (run / "best" / "README.md").read_text()
 
     (run / "result.json").unlink()
     before = (run / "history.jsonl").read_text()

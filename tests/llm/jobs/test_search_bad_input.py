@@ -180,7 +180,7 @@ ITEM = questions(1, 7)[0]
         (spoiled(ITEM, answer="F"), questions(2, 2), ["words.json: dev item 4", "not among the choices"]),
         (questions(2, 1), spoiled(ITEM, answer="F"), ["words.json: test item 4", "not among the choices"]),
         (spoiled(ITEM, id="1-0"), questions(2, 2), ["words.json: dev item 4", "'1-0'", "make ids unique"]),
-        (questions(4, 1), questions(4, 1), ["words.json", "4 dev items are also in test", "--set allow-overlap"]),
+        (questions(4, 1), questions(4, 1), ["words.json", "4 dev items are also in test", "--allow-overlap"]),
         (spoiled(ITEM, question=" "), questions(2, 2), ["words.json: dev item 4", "empty question"]),
         (spoiled(ITEM, choices={"A": "one"}), questions(2, 2), ["words.json: dev item 4", "at least two"]),
     ],

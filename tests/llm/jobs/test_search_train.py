@@ -1,4 +1,4 @@
-"""`search --set train`: what the search found is trained on dev, and scored on what it has not seen."""
+"""`search --train`: what the search found is trained on dev, and scored on what it has not seen."""
 
 from __future__ import annotations
 

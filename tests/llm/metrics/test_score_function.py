@@ -375,7 +375,7 @@ def words(config: SearchConfig, *more: str) -> list[str]:
 def test_the_command_line_searches_and_evaluates_the_run_again(
     config: SearchConfig, capsys: pytest.CaptureFixture[str], mine: Path
 ) -> None:
-    more = ["--set", "max-new-tokens", "8", "--particles", "4", "--max-iter", "1", "--out", config.out, "--quiet"]
+    more = ["--max-new-tokens", "8", "--particles", "4", "--max-iter", "1", "--out", config.out, "--quiet"]
     code, _, err = swarm_llm(capsys, "search", *words(config, "--experts", *config.experts, *more))
     assert code == 0, err
     result = json.loads((Path(config.out) / "result.json").read_text())
@@ -392,12 +392,12 @@ def test_eval_compare_and_advise_take_it(
 ) -> None:
     (mine / "asks.txt").write_text("\n".join(f"{name} {i}" for i in range(3) for name in NAMES))
     experts = ["--experts", *config.experts]
-    code, out, err = swarm_llm(capsys, "eval", *words(config, "--set", "max-new-tokens", "8", "--json"))
+    code, out, err = swarm_llm(capsys, "eval", *words(config, "--max-new-tokens", "8", "--json"))
     assert code == 0, err
     assert json.loads(out)["n"] == 24 and json.loads(out)["metric"] == "mine.py:letters"
     out_folder = str(tmp_path / "table")
     more = ["--methods", "best-single,uniform-soup,model-swarms", "--seeds", "1", "--budget-items", "60"]
-    lengths = ["--set", "max-new-tokens", "8", "--dev", "10"]
+    lengths = ["--max-new-tokens", "8", "--dev", "10"]
     code, out, err = swarm_llm(capsys, "compare", *words(config, *experts, *more, *lengths, "--out", out_folder))
     assert code == 0, err
     table = json.loads((Path(out_folder) / "compare.json").read_text())
@@ -427,8 +427,8 @@ def test_a_dry_run_says_what_it_will_be(config: SearchConfig, capsys: pytest.Cap
         (["--prompts", "asks.txt", "--metric", "mine.py:raises"], "--metric mine.py:raises: prompt 2 ('Tell me"),
         (["--prompts", "long.txt", "--metric", "mine.py:letters"], "item 3: generate scoring needs "),
         (
-            ["--task", "builtin:dates", "--set", "max-new-tokens", "9"],
-            "--set max-new-tokens 9: is for scores of written replies",
+            ["--task", "builtin:dates", "--max-new-tokens", "9"],
+            "--max-new-tokens 9: is for scores of written replies",
         ),
     ],
 )

@@ -135,7 +135,7 @@ def test_more_labels_than_letters_are_scored_by_likelihood(tmp_path: Path) -> No
         possible_scorings("letter", task.dev)
 
 
-# ---------------------------------------------------------------- --columns, --set template
+# ---------------------------------------------------------------- --columns, --template
 
 
 def test_columns_are_named_by_the_user(tmp_path: Path) -> None:
