@@ -1,0 +1,141 @@
+"""A reward in the laboratory whose true quality is known: what a search gains by it, and what it really gains.
+
+    python benchmarks/lab/lab.py make --out runs/lab
+    python benchmarks/lab/judge.py runs/lab runs/written/tasks --out runs/judge --outcomes docs/evidence/judge.jsonl
+
+The tasks are those that `benchmarks/scores/written_lab.py` has written.
+
+For each task a reward model is trained on pairs of a right and a wrong answer (Bradley & Terry 1952), then experts are
+searched by its reward of their written answers; the search sees no answer. A line of the outcomes is a task and a seed:
+`pairs`, share of held-out pairs that the reward orders right; `rank`, Spearman's correlation of reward and truth over
+the test replies of base, best expert and result; and of each of the three its mean reward and its exact matches on 500
+test items, 1 or 0 each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import torch
+from lab import TASKS, items
+from scipy.stats import spearmanr
+
+from pyswarmopt_llm import SearchConfig, load_reward, load_task, open_model, resume, search
+from pyswarmopt_llm.metrics.text import exact_match
+
+PAIRS, STEPS, BATCH = 3000, 400, 64
+
+
+def pairs_of(kinds: Any, split: str, count: int) -> list[tuple[str, str, str]]:
+    """(question, right answer, wrong answer)."""
+    rng = random.Random(count)
+    pairs = []
+    for item in items(kinds, split, count, 11):
+        choices = item["choices"]
+        wrong = rng.choice([letter for letter in choices if letter != item["answer"]])
+        pairs.append((item["question"], choices[item["answer"]], choices[wrong]))
+    return pairs
+
+
+def logits(model: Any, tokenizer: Any, chats: list[tuple[str, str]]) -> torch.Tensor:
+    """(N,) rewards of (prompt, reply)."""
+    texts = []
+    for prompt, reply in chats:
+        messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
+        texts.append(tokenizer.apply_chat_template(messages, tokenize=False))
+    encoded = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt")
+    scores: torch.Tensor = model(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]).logits[:, 0]
+    return scores
+
+
+def train_reward(base: Path, kinds: Any, out: Path, seed: int) -> float:
+    """Train a reward model from the base, and return the share of held-out pairs that it orders right."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    torch.manual_seed(seed)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1)
+    model.config.pad_token_id = tokenizer.pad_token_id
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    train, heldout = pairs_of(kinds, "train", PAIRS), pairs_of(kinds, "dev", 200)
+    rng = random.Random(seed)
+    for _ in range(STEPS):
+        batch = rng.sample(train, BATCH)
+        right = logits(model, tokenizer, [(question, right) for question, right, _ in batch])
+        wrong = logits(model, tokenizer, [(question, wrong) for question, _, wrong in batch])
+        optimizer.zero_grad()
+        (-torch.nn.functional.logsigmoid(right - wrong)).mean().backward()
+        optimizer.step()
+    model.eval()
+    with torch.no_grad():
+        right = logits(model, tokenizer, [(question, right) for question, right, _ in heldout])
+        wrong = logits(model, tokenizer, [(question, wrong) for question, _, wrong in heldout])
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    return float((right > wrong).float().mean())
+
+
+def searched(lab: Path, task: Path, reward: Path, out: Path, seed: int) -> dict[str, Path | None]:
+    """The adapters of base, best expert by reward on dev, and result of a search by the reward."""
+    config = SearchConfig(
+        base=str(lab / "base"),
+        experts=tuple(sorted(map(str, (lab / "experts").iterdir()))),
+        tasks=(str(task),),
+        metrics=(f"reward:{reward}",),
+        max_new_tokens=6,
+        out=str(out),
+        seed=seed,
+        threads=1,
+        dtype="float32",
+        no_rivals=True,
+    )
+    result = (resume(out) if (out / "run.json").exists() else search(config)).result
+    return {"base": None, "best-single": lab / "experts" / result["best_single"], "result": out / "best"}
+
+
+def judged(lab: Path, task: Path, reward: Path, models: dict[str, Path | None]) -> dict[str, Any]:
+    """Reward and truth of each model's test replies, and how they go together."""
+    questions, judge = load_task(str(task)).test, load_reward(str(reward))
+    rewards, rights, line = [], [], {}
+    for name, adapter in models.items():
+        engine = open_model(str(lab / "base"), None if adapter is None else str(adapter), "float32", "cpu", 1)
+        replies = engine.generate([engine.chat(item.question) for item in questions], max_new_tokens=6)
+        reward_of = judge.scores(questions, replies)
+        right = exact_match(questions, replies)
+        rewards += reward_of
+        rights += right
+        line[name] = {"reward": sum(reward_of) / len(questions), "test": "".join(str(int(value)) for value in right)}
+    return {"rank": float(spearmanr(rewards, rights).statistic), **line}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("lab", type=Path)
+    parser.add_argument("tasks_in", metavar="tasks", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--outcomes", type=Path, required=True)
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for task in options.tasks:
+        file = options.tasks_in / f"{task}.json"
+        for seed in options.seeds:
+            reward = options.out / f"reward-{task}-{seed}"
+            pairs = train_reward(options.lab / "base", TASKS[task], reward, seed)
+            models = searched(options.lab, file, reward, options.out / f"{task}-{seed}", seed)
+            line = {"task": task, "seed": seed, "pairs": pairs, **judged(options.lab, file, reward, models)}
+            lines.append(json.dumps(line))
+            for name in models:
+                line[name] = f"{line[name]['reward']:.2f} {line[name]['test'].count('1') / 500:.3f}"
+            print(line, flush=True)
+    options.outcomes.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
