@@ -14,7 +14,7 @@ from member_helpers import Scripted, context_of, quiz
 from pyswarmopt_groups.context import Decide, GroupContext
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.voting import reranking, selection, votes
-from pyswarmopt_groups.voting.neighbours import Neighbourhood, embed
+from pyswarmopt_groups.voting.selection import Neighbourhood, embed
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tasks import Item, Task
 
