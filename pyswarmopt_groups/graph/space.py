@@ -14,7 +14,7 @@ from torch import Tensor
 from pyswarmopt_groups.graph.engine import GraphEngine, in_words
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Node, Patch, Space
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.side_by_side import Member, load_members

@@ -18,7 +18,7 @@ from pyswarmopt_groups.members.protocol import Answer, Member, Pair
 from pyswarmopt_groups.responses import Array, read_ballot
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.metrics.classifiers.classifier import padded_batches
+from pyswarmopt_llm.metrics.classifiers import padded_batches
 from pyswarmopt_llm.tasks import Item
 
 Rate = Callable[[Sequence[Item]], tuple[NDArray[Any], list[int]]]  # each member on each item, (n, items); tokens

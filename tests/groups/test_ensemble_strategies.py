@@ -368,13 +368,13 @@ def test_self_consistency_counts_every_sample() -> None:
 
 
 def test_rewards_choose_among_the_different_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pyswarmopt_llm.metrics.classifiers import reward
+    from pyswarmopt_llm.metrics import classifiers
 
     class Model:
         def scores(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
             return [float(text == "blue") for text in texts]
 
-    monkeypatch.setattr(reward, "load_reward", lambda spec, device: Model())
+    monkeypatch.setattr(classifiers, "load_reward", lambda spec, device: Model())
     p = {"ann": [[0.9, 0.1]] * 2, "bob": [[0.9, 0.1]] * 2, "cid": [[0.1, 0.9]] * 2}
     context = context_of(p, "AB", dev=1, items=quiz("AB", 1))
     (verdict,) = reranking.reward(context, "R")(context.task.test)  # type: ignore[union-attr]

@@ -81,7 +81,7 @@ def command(
     run = out or free_directory(Path("runs"), "demo")
     config = demo_search(seed, run)
     if dry_run:
-        from pyswarmopt_llm.jobs.dry_run.search import dry_run_search
+        from pyswarmopt_llm.jobs.dry_run import dry_run_search
 
         print_plan(dry_run_search(config), as_json)
         return

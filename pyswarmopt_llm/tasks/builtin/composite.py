@@ -9,9 +9,8 @@ import pyswarmopt_llm.tasks.builtin.kinship as kinship
 import pyswarmopt_llm.tasks.builtin.sentiment as sentiment
 from pyswarmopt_llm.tasks.builtin.arithmetic import number_distractors
 from pyswarmopt_llm.tasks.builtin.dates import EVENTS, WEEKDAYS, shifted, weekday_distractors
-from pyswarmopt_llm.tasks.builtin.sampling import Draft, wrong_answers
+from pyswarmopt_llm.tasks.builtin.sampling import FRUITS, NAMES, Draft, in_words, wrong_answers
 from pyswarmopt_llm.tasks.builtin.strings import OPERATIONS
-from pyswarmopt_llm.tasks.builtin.words import FRUITS, NAMES, in_words
 
 # String operations whose result is a whole word.
 _WRITINGS = tuple(instruction for instruction in OPERATIONS if instruction.startswith("Write"))
