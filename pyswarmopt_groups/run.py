@@ -19,8 +19,7 @@ from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import Strategy, load_strategy
 from pyswarmopt_groups.responses import Responses, is_right
 from pyswarmopt_groups.validate import check_members, check_task, usable
-from pyswarmopt_llm.common.files.paths import user_path
-from pyswarmopt_llm.common.files.regular import LINES_LIMIT, read_json, read_text, write_json, write_text
+from pyswarmopt_llm.common.files.regular import LINES_LIMIT, read_json, read_text, user_path, write_json, write_text
 from pyswarmopt_llm.common.fingerprint import versions
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.options import check_options

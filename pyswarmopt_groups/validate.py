@@ -9,7 +9,7 @@ from pyswarmopt_groups.members.endpoint import EndpointMember
 from pyswarmopt_groups.members.local import LocalMember
 from pyswarmopt_groups.members.protocol import Member, Sampling
 from pyswarmopt_groups.registry import Strategy
-from pyswarmopt_groups.voting.neighbours import embedding_member
+from pyswarmopt_groups.voting.selection import embedding_member
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.metrics.questions.context_window import check_window

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.jobs.evaluate.predict import predict
     from pyswarmopt_llm.jobs.generate import generate_text as generate
     from pyswarmopt_llm.jobs.search.loop import resume, search
-    from pyswarmopt_llm.metrics.classifiers.reward import controllability, load_reward
+    from pyswarmopt_llm.metrics.classifiers import controllability, load_reward
     from pyswarmopt_llm.metrics.questions.written import Written
     from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
     from pyswarmopt_llm.models.base import resolve_base
@@ -52,12 +52,12 @@ _HOME = {
     "Written": "metrics.questions.written",
     "adapter_patch": "spaces.load",
     "check": "jobs.check.check",
-    "controllability": "metrics.classifiers.reward",
+    "controllability": "metrics.classifiers",
     "evaluate": "jobs.evaluate.model:evaluate_model",
     "generate": "jobs.generate:generate_text",
     "inspect_experts": "models.adapters.compatibility",
     "interval": "common.statistics",
-    "load_reward": "metrics.classifiers.reward",
+    "load_reward": "metrics.classifiers",
     "load_task": "tasks.load",
     "open_mixture": "spaces.mixture.space",
     "open_model": "spaces.load",
@@ -74,7 +74,7 @@ def __getattr__(name: str) -> Any:
     if name == "__version__":
         return _version()
     if name not in _HOME:
-        from pyswarmopt_llm.common.plugins import plugins
+        from pyswarmopt_llm.common.registry import plugins
 
         if name in plugins("api"):
             return plugins("api")[name].load()
@@ -86,7 +86,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    from pyswarmopt_llm.common.plugins import plugins
+    from pyswarmopt_llm.common.registry import plugins
 
     return sorted({*__all__, *plugins("api")})
 

@@ -12,7 +12,7 @@ import yaml
 
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.extras import need_extra
-from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import command_words
 from pyswarmopt_llm.metrics.objectives import find_metrics
 from pyswarmopt_llm.metrics.questions.context_window import check_window

@@ -1,4 +1,4 @@
-"""For all tests: how hypothesis draws its examples, and which tests are in the second tier."""
+"""For all tests: how hypothesis draws its examples, which tests are in the second tier, and which need a GPU."""
 
 from __future__ import annotations
 
@@ -13,8 +13,18 @@ settings.register_profile("fuzz", max_examples=1000, deadline=None, derandomize=
 SLOW = frozenset(Path(__file__).with_name("slow.txt").read_text(encoding="utf-8").split())  # see tiers.py
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that `make test` leaves to `make test-all`."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests that `make test` leaves to `make test-all`; deselect those of a GPU where there is none."""
     for item in items:
         if item.nodeid.partition("[")[0] in SLOW:
             item.add_marker("slow")
+    on_gpu = [item for item in items if item.get_closest_marker("gpu") is not None]
+    if on_gpu and not _has_gpu():
+        items[:] = [item for item in items if item not in on_gpu]
+        config.hook.pytest_deselected(items=on_gpu)
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()

@@ -9,7 +9,7 @@ from pyswarmopt_groups.members.endpoint import EndpointMember, EndpointSpec
 from pyswarmopt_groups.members.local import LocalMember, SharedBase
 from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.evaluation.run_files import result_of
 from pyswarmopt_llm.models import side_by_side

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from pyswarmopt_groups.members.protocol import GREEDY, Answer, Likelihood, Pair, Sampling, Texts
-from pyswarmopt_groups.members.user_turns import as_users_words
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.metrics.accuracy import Accuracy
@@ -161,3 +160,27 @@ def _seed(seed: int, sample: int, prompt: str) -> int:
     """A seed for each sample that does not depend on the rest of the batch."""
     digest = hashlib.blake2b(f"{seed} {sample} {prompt}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
+
+
+def as_users_words(engine: Engine, turns: Sequence[str]) -> list[tuple[str, str]]:
+    """Each user turn, already in the chat template, as a (context, continuation) pair whose likelihood is its own.
+
+    The context is the template's header of a user turn; without a template, the first word.
+    """
+    header = _header(engine)
+    return [
+        (header, text[len(header) :]) if header and text.startswith(header) else _after_first_word(text)
+        for text in turns
+    ]
+
+
+def _header(engine: Engine) -> str:
+    """The chat template's text before the user's words; empty without a template."""
+    with_a, with_b = engine.chat("a"), engine.chat("b")
+    length = next(i for i, (x, y) in enumerate(zip(with_a, with_b, strict=False)) if x != y)
+    return with_a[:length]
+
+
+def _after_first_word(text: str) -> tuple[str, str]:
+    head, space, tail = text.partition(" ")
+    return (head, space + tail) if tail.strip() else (text[:1], text[1:])

@@ -16,9 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pyswarmopt_groups.voting.ballots import Outcome, cluster, equivalent
+from pyswarmopt_groups.voting.ballots import Outcome, cluster, confidence, equivalent, log_odds, majority, weighted
 from pyswarmopt_groups.voting.calibration import calibrated, fit_temperature
-from pyswarmopt_groups.voting.plurality import confidence, log_odds, majority, weighted
 from pyswarmopt_groups.voting.rankings import borda, condorcet, duels, strongest_paths
 
 _RULES: dict[str, Callable[..., Outcome[Any]]] = {

@@ -23,7 +23,7 @@ _REPLY = re.compile(r"\b([AB])\b")
 
 def reward(context: GroupContext, model: str) -> Decide:
     """The candidate to which `model` gives the highest reward; its tokens are those of the first member."""
-    from pyswarmopt_llm.metrics.classifiers.reward import load_reward
+    from pyswarmopt_llm.metrics.classifiers import load_reward
 
     judge = load_reward(model, str(pick_device(context.device)))
     count = context.members[0].count

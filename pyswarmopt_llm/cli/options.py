@@ -17,7 +17,7 @@ from typer.core import TyperOption
 from pyswarmopt.cli.help import HelpCommand
 from pyswarmopt_llm.cli.rare import SET, joined, keep_from_file, rare_of
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.json_text import parse_json
+from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
 from pyswarmopt_llm.common.options import GROUPS, OUTPUT, Option
 from pyswarmopt_llm.common.registry import unknown

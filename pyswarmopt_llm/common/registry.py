@@ -1,13 +1,17 @@
 """Look up names given by users; an unknown name raises an error that suggests the closest one.
 
-Tables of names can stand for functions whose modules are slow to import: `lazy`.
+Tables of names can stand for functions whose modules are slow to import: `lazy`. Other packages add commands, spaces,
+analyses and names of the Python API through entry points, so that this package imports none of them: `plugins`.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -77,3 +81,20 @@ def lazy(place: str) -> Callable[..., Any]:
         (5.0, False)
     """
     return lambda *arguments: load(place)(*arguments)
+
+
+@cache
+def plugins(kind: str) -> dict[str, EntryPoint]:
+    """Name -> entry point of the group ``swarm_llm.KIND``; without packages that are not there.
+
+    Example:
+        >>> plugins("no such kind")
+        {}
+    """
+    group = entry_points(group=f"swarm_llm.{kind}")
+    return {point.name: point for point in sorted(group) if _installed(point)}
+
+
+def _installed(point: EntryPoint) -> bool:
+    """Whether the package of an entry point is there: the metadata outlive a deleted folder."""
+    return find_spec(point.module.partition(".")[0]) is not None

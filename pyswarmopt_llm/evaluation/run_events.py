@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.evaluation.record import Row
@@ -40,12 +39,6 @@ class RunEvents:
         self._keys.add(row.key)
         shown = {name: getattr(row, name) for name in _SHOWN if getattr(row, name) is not None}
         return Event(kind, {**shown, **self._so_far()})
-
-    def follow(self, row: Row) -> Iterator[Event]:
-        """The same for a reader of the journal alone, with the iterations, which end where a new one begins."""
-        if row.phase == "search" and row.iteration > self._iteration:
-            yield self.iteration()
-        yield self.row(row)
 
     def iteration(self) -> Event:
         """The end of the iteration of the latest row."""

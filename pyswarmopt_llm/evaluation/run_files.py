@@ -6,7 +6,6 @@ A run directory is untrusted: everything is validated here, field by field.
 from __future__ import annotations
 
 import os
-import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from typing import Any, TypedDict, get_type_hints
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
-from pyswarmopt_llm.common.files.regular import read_json, read_text
+from pyswarmopt_llm.common.files.regular import read_json
 from pyswarmopt_llm.tasks.tables.form import Form
 
 FORMAT = 1  # of run.json and history.jsonl
@@ -151,23 +150,3 @@ def result_of(run: Path) -> tuple[str, str | None]:
 def this_process() -> str:
     """What `OWNER` says while this process is at work on a run."""
     return f"process {os.getpid()} on {socket.gethostname()}"
-
-
-def at_work(path: Path) -> bool:
-    """Whether a process is running on a run directory, as far as one can tell without trying its lock.
-
-    A process on another machine that left its name counts as running: it cannot be checked.
-    """
-    try:
-        owner = re.fullmatch(r"process (\d{1,20}) on (.*)", read_text(path / OWNER, limit=1000))
-    except (OSError, UserError):
-        return False
-    if owner is None or owner[2] != socket.gethostname():
-        return owner is not None
-    try:
-        os.kill(int(owner[1]), 0)  # signal 0 only checks that the process exists
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass
-    return True

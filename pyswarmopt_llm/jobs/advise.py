@@ -16,8 +16,7 @@ from typing import Any
 from pyswarmopt_llm.common.config import LEAST_DEV, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.common.files.paths import user_path
-from pyswarmopt_llm.common.files.regular import read_json, write_json
+from pyswarmopt_llm.common.files.regular import read_json, user_path, write_json
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.evaluation.record import pack, unpack
 from pyswarmopt_llm.evaluation.run_directory import Run

@@ -130,7 +130,7 @@ METRICS: dict[str, Metric] = {
         replace(written("bleu", _late("text", "bleu")), module="sacrebleu"),
         replace(written("rouge-l", _late("text", "rouge_l")), module="rouge_score"),
         replace(written("chrf", _late("text", "chrf")), module="sacrebleu"),
-        replace(continued("toxicity", _late("classifiers.toxicity", "harmlessness")), module="profanity_check"),
+        replace(continued("toxicity", _late("classifiers", "harmlessness")), module="profanity_check"),
     )
 }
 
@@ -142,13 +142,13 @@ def _evaluate(spec: str, name: str, cache: Path | None, device: str) -> Metric:
 
 
 def _toxicity(spec: str, model: str, cache: Path | None, device: str) -> Metric:
-    from pyswarmopt_llm.metrics.classifiers.toxicity import load_toxicity
+    from pyswarmopt_llm.metrics.classifiers import load_toxicity
 
     return continued(spec, load_toxicity(model, device).harmlessness)
 
 
 def _reward(spec: str, model: str, cache: Path | None, device: str) -> Metric:
-    from pyswarmopt_llm.metrics.classifiers.reward import REWARD_TOKENS, load_reward, preferred
+    from pyswarmopt_llm.metrics.classifiers import REWARD_TOKENS, load_reward, preferred
 
     kind, loaded = spec.partition(":")[0], load_reward(model, device)
     score = {"reward": loaded.scores, "verbose": loaded.verbose, "concise": loaded.concise}[kind]
@@ -176,7 +176,7 @@ def _judge(spec: str, rubric: str, cache: Path | None, device: str) -> Metric:
 
 
 def _local_judge(spec: str, model: str, cache: Path | None, device: str) -> Metric:
-    from pyswarmopt_llm.metrics.judge.local import load_local_judge
+    from pyswarmopt_llm.metrics.judge.judge import load_local_judge
 
     return _judged(spec, load_local_judge(model, device))
 

@@ -11,7 +11,7 @@ import torch
 
 import pyswarmopt_llm.models.embedded as embedded
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.fingerprint import canonical, sample_digest
 from pyswarmopt_llm.models.files import local_directory, read_json
 from pyswarmopt_llm.models.pretrained import load_weights, read_tokenizer

@@ -14,7 +14,7 @@ from typing import Any
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.files import regular
-from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import user_path
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 

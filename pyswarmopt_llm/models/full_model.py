@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.models.adapters.compatibility import unique_names
 from pyswarmopt_llm.models.adapters.safetensors_file import DTYPES, StoredTensors
 from pyswarmopt_llm.models.base import BaseModel, refuse_quantised, resolve_base

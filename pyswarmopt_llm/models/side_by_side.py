@@ -11,7 +11,7 @@ import torch
 
 import pyswarmopt_llm.models.embedded as embedded
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts, unique_names

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from pyswarmopt_llm.common import registry
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Space
-from pyswarmopt_llm.common.plugins import plugins
+from pyswarmopt_llm.common.registry import plugins
 from pyswarmopt_llm.models.adapters.adapter import Expert
 from pyswarmopt_llm.spaces.kind import SpaceKind
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.extras import optional
-from pyswarmopt_llm.common.files.json_text import parse_json
+from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
 from pyswarmopt_llm.tasks.items import parse_item
 from pyswarmopt_llm.tasks.types import Item

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.paths import user_path
-from pyswarmopt_llm.common.files.regular import write_json, write_text
+from pyswarmopt_llm.common.files.regular import user_path, write_json, write_text
 from pyswarmopt_llm.common.fingerprint import canonical, versions
 from pyswarmopt_llm.common.optimizers import check_optimizer
 from pyswarmopt_llm.common.options import check_options

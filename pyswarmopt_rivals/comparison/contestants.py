@@ -37,9 +37,8 @@ from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial
 from pyswarmopt_rivals.comparison.groups import is_group, load_group, written_out
 from pyswarmopt_rivals.comparison.screened import KIND, can_screen, screened_best
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING, load_method
-from pyswarmopt_rivals.methods.changes import as_adapter
+from pyswarmopt_rivals.methods.changes import as_adapter, random_adapters
 from pyswarmopt_rivals.methods.method import Ensemble, Merged, Method, Options
-from pyswarmopt_rivals.methods.random_adapters import random_adapters
 from pyswarmopt_rivals.methods.searching.by_optimizer import best_found
 
 Kind = Literal["rule", "searching", "ensemble", "optimizer"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.jobs.dry_run.plan import Plan, plan, time_items
+from pyswarmopt_llm.jobs.dry_run import Plan, plan, time_items
 from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import planned_entries, prepare

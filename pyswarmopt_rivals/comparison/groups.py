@@ -31,15 +31,13 @@ def written_out(name: str) -> list[str]:
         >>> written_out("vote:borda"), len(written_out("negotiate:societies"))
         (['vote:borda'], 32)
     """
-    prefix = next(name_prefix for name_prefix in STRATEGIES if name.startswith(name_prefix))
-    strategy = name.removeprefix(prefix)
+    prefix = next(start for start in STRATEGIES if name.startswith(start))
+    table, strategy = STRATEGIES[prefix], name.removeprefix(prefix)
     if strategy == "*":
-        return [
-            prefix + name_prefix for name_prefix in STRATEGIES[prefix] if name_prefix not in ("societies", "reward")
-        ]
-    return [
-        prefix + name_prefix for name_prefix in find_names([strategy], STRATEGIES[prefix], where=f"`methods` {prefix}")
-    ]
+        names = [name for name in table if name not in ("societies", "reward")]
+    else:
+        names = find_names([strategy], table, where=f"`methods` {prefix}")
+    return [prefix + name for name in names]
 
 
 def load_group(name: str) -> Ensemble:

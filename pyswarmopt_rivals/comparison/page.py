@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt_llm.reporting.report.pages import render
-from pyswarmopt_rivals.comparison.next_steps import next_steps
 from pyswarmopt_rivals.comparison.table import (
     HEADINGS,
     OVER_TASKS,
@@ -20,6 +19,7 @@ from pyswarmopt_rivals.comparison.table import (
     summary_lines,
     tables_of,
 )
+from pyswarmopt_rivals.comparison.verdict import next_steps
 
 WIDTH, HEIGHT, PAD = 720.0, 300.0, 44.0
 # Okabe & Ito 2008: distinguishable with any colour vision; then the same again, dashed.

@@ -16,7 +16,7 @@ from typing import Any
 from pyswarmopt_groups import locked_directory as workplace
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.json_types import wrong_field
-from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_rivals.comparison.config import CompareConfig
 

@@ -13,8 +13,7 @@ from pyswarmopt.base.words import counted
 from pyswarmopt_llm.reporting.report.pages import plain
 from pyswarmopt_llm.reporting.summary import against_text, score_text
 from pyswarmopt_rivals.comparison.contestants import NOTES
-from pyswarmopt_rivals.comparison.next_steps import next_steps
-from pyswarmopt_rivals.comparison.verdict import compared
+from pyswarmopt_rivals.comparison.verdict import compared, next_steps
 
 HEADINGS = (
     *("method", "dev", "test", "items", "seconds", "models", "tokens", "rank"),

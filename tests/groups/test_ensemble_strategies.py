@@ -14,7 +14,7 @@ from member_helpers import Scripted, context_of, quiz
 from pyswarmopt_groups.context import Decide, GroupContext
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.voting import reranking, selection, votes
-from pyswarmopt_groups.voting.neighbours import Neighbourhood, embed
+from pyswarmopt_groups.voting.selection import Neighbourhood, embed
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tasks import Item, Task
 
@@ -368,13 +368,13 @@ def test_self_consistency_counts_every_sample() -> None:
 
 
 def test_rewards_choose_among_the_different_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pyswarmopt_llm.metrics.classifiers import reward
+    from pyswarmopt_llm.metrics import classifiers
 
     class Model:
         def scores(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
             return [float(text == "blue") for text in texts]
 
-    monkeypatch.setattr(reward, "load_reward", lambda spec, device: Model())
+    monkeypatch.setattr(classifiers, "load_reward", lambda spec, device: Model())
     p = {"ann": [[0.9, 0.1]] * 2, "bob": [[0.9, 0.1]] * 2, "cid": [[0.1, 0.9]] * 2}
     context = context_of(p, "AB", dev=1, items=quiz("AB", 1))
     (verdict,) = reranking.reward(context, "R")(context.task.test)  # type: ignore[union-attr]

@@ -15,8 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from pyswarmopt_groups.graph.decode import called, g_decode
-from pyswarmopt_groups.graph.space import GraphSpace
+from pyswarmopt_groups.graph.space import GraphSpace, called, g_decode
 from pyswarmopt_llm.common.interfaces import Node
 
 Drawn = tuple[int, frozenset[tuple[int, int]]]  # the end, the edges

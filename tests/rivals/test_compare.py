@@ -19,10 +19,9 @@ from pyswarmopt_rivals.comparison import contestants
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import Step, compare
 from pyswarmopt_rivals.comparison.contestants import known_methods
-from pyswarmopt_rivals.comparison.next_steps import next_steps
 from pyswarmopt_rivals.comparison.page import mean_curve, plot
 from pyswarmopt_rivals.comparison.table import print_comparison, summary_lines
-from pyswarmopt_rivals.comparison.verdict import compared
+from pyswarmopt_rivals.comparison.verdict import compared, next_steps
 
 SOME = ("uniform-soup", "best-single", "prediction-merge", "model-swarms", "nevergrad:RandomSearch")
 

@@ -16,7 +16,7 @@ from pyswarmopt_llm.cli.options import Config, DryRun, Json, Quiet
 from pyswarmopt_llm.cli.runs.planning import print_plan
 from pyswarmopt_llm.cli.runs.running import interruptible, repeating, spoken
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.reporting.terminal.progress import progress
@@ -69,7 +69,7 @@ def command(
     """
     check_files(settings, settings.search.tasks)
     if dry_run:
-        from pyswarmopt_llm.jobs.dry_run.search import dry_run_advise
+        from pyswarmopt_llm.jobs.dry_run import dry_run_advise
 
         print_plan(dry_run_advise(settings.search), as_json)
         return
@@ -89,7 +89,7 @@ def command(
 
 def expected(config: SearchConfig) -> str:
     """How long the trial will take on this machine, by a batch that is timed."""
-    from pyswarmopt_llm.jobs.dry_run.search import dry_run_advise
+    from pyswarmopt_llm.jobs.dry_run import dry_run_advise
     from pyswarmopt_llm.reporting.summary import duration
 
     plan = dry_run_advise(config)

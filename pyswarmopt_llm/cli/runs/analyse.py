@@ -28,7 +28,7 @@ def command(
 
     Example: swarm-llm analyse runs/first --leave-one-out
     """
-    from pyswarmopt_llm.jobs.analyse.analyse import analyse
+    from pyswarmopt_llm.jobs.analyse import analyse
 
     folder = out or runs[0] / "analysis"
     record = analyse(

@@ -109,7 +109,7 @@ def command(
     run = out or free_directory(Path("runs"), "demo-score" if score else "demo")
     config = style_search(seed, run) if score else demo_search(seed, run)
     if dry_run:
-        from pyswarmopt_llm.jobs.dry_run.search import dry_run_search
+        from pyswarmopt_llm.jobs.dry_run import dry_run_search
 
         print_plan(dry_run_search(config), as_json)
         return

@@ -14,7 +14,7 @@ from pyswarmopt.base.words import counted
 from pyswarmopt_llm.cli.build import with_flags
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.jobs.dry_run.plan import Plan, Timed
+    from pyswarmopt_llm.jobs.dry_run import Plan, Timed
 
 
 def print_plan(plan: Plan, as_json: bool) -> None:

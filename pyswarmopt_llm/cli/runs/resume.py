@@ -1,4 +1,4 @@
-"""`swarm-llm resume`: goes on with an interrupted run."""
+"""`swarm-llm resume` goes on with an interrupted run, `swarm-llm report` writes the report of a finished one anew."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Allow, Shown
 from pyswarmopt_llm.cli.runs.running import run_job
+from pyswarmopt_llm.common.files.regular import user_path
 
 
-def command(
+def resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory.")],
     allow: Allow = (),
     *,
@@ -26,3 +28,13 @@ def command(
     from pyswarmopt_llm.jobs.search import grid
 
     run_job(lambda on_event: grid.resume(run, on_event, allow), run, **vars(shown))
+
+
+def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")]) -> None:
+    """Regenerate RUN/report.html, for instance after an update or once missing task files are back.
+
+    Example: swarm-llm report runs/first
+    """
+    from pyswarmopt_llm.jobs.report import write_report
+
+    echo(f"wrote {write_report(user_path(run))}")

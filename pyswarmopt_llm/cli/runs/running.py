@@ -106,7 +106,7 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     """Print a finished run: verdict, scores, cost, what to do next, and the draws if it searched a grid."""
     from pyswarmopt_llm.evaluation.result import RunResult
     from pyswarmopt_llm.reporting.findings import findings
-    from pyswarmopt_llm.reporting.terminal.closing import print_findings
+    from pyswarmopt_llm.reporting.terminal.progress import print_findings
 
     spoken_notes = [with_flags(note) for note in result.get("notes", ())]
     shown = RunResult.from_json({**result, "notes": spoken_notes})

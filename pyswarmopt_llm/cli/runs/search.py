@@ -47,7 +47,7 @@ def command(
     settings = published.applied(settings)
     check_files(settings, settings.tasks)
     if dry_run:
-        from pyswarmopt_llm.jobs.dry_run.search import dry_run_any
+        from pyswarmopt_llm.jobs.dry_run import dry_run_any
 
         print_plan(dry_run_any(settings), shown.as_json or shown.as_lines)
         return

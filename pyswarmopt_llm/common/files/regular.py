@@ -5,6 +5,7 @@ Invalid content becomes a one-line error; writing replaces a whole file or appen
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -14,11 +15,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.json_text import parse_json
+from pyswarmopt_llm.common.files.json_types import parse_json
 
 JSON_LIMIT = 2**26  # bytes of a file of a run that is parsed as one JSON value
 INPUT_LIMIT = 2**29  # bytes of a task file or a tokenizer
 LINES_LIMIT = 2**30  # bytes of a file of lines
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 
 
 # Reading
@@ -182,3 +184,28 @@ def _refuse_other(path: Path, folder: int) -> None:
         refuse_link(path)
         if not stat.S_ISREG(mode):
             raise UserError(f"{path}: not a regular file; remove it")
+
+
+def user_path(spec: str | Path) -> Path:
+    """A path as the user wrote it, with ``~`` expanded; it need not exist.
+
+    Raises:
+        UserError: not a valid path: an unknown ``~user``, a NUL, a name that is too long, a folder without access.
+
+    Example:
+        >>> user_path("runs/first").name
+        'first'
+        >>> user_path("a" + chr(0))
+        Traceback (most recent call last):
+        pyswarmopt_llm.common.errors.UserError: a\\x00: not a path (embedded null byte); check it
+    """
+    try:
+        path = Path(spec).expanduser()
+        os.lstat(path)
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return path
+        raise UserError(f"{spec}: cannot be reached ({error.strerror}); choose another path") from error
+    except (ValueError, RuntimeError) as error:  # NUL; no such user
+        raise UserError(f"{spec}: not a path ({str(error).rstrip('.').lower()}); check it") from error
+    return path

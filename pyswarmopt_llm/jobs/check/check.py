@@ -15,8 +15,16 @@ from pathlib import Path
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.jobs.check.measure import Changes, Differences, Meter, apart, kept
-from pyswarmopt_llm.jobs.check.words import coverage_problems, notes, result_problems
+from pyswarmopt_llm.jobs.check.measure import (
+    Changes,
+    Differences,
+    Meter,
+    apart,
+    coverage_problems,
+    kept,
+    notes,
+    result_problems,
+)
 from pyswarmopt_llm.models.adapters.adapter import ADAPTER_FILES, AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.models.adapters.compatibility import BaseFiles, unique_names
 from pyswarmopt_llm.models.adapters.safetensors_file import read_header

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import BatchedEngine, Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any, TypedDict, cast
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.paths import user_path
-from pyswarmopt_llm.common.files.regular import read_json, read_text, write_json, write_text
+from pyswarmopt_llm.common.files.regular import read_json, read_text, user_path, write_json, write_text
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
 from pyswarmopt_llm.jobs.evaluate.against import Turns, names_in_words, two_models

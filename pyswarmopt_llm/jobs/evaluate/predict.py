@@ -12,7 +12,7 @@ import numpy as np
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.fingerprint import canonical, sample_digest
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.evaluation.run_files import About, read_about, result_of

@@ -9,14 +9,13 @@ from pathlib import Path
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
-from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.evaluation.result import read_result
 from pyswarmopt_llm.evaluation.run_files import read_about
 from pyswarmopt_llm.jobs.export.gguf_file import Layout, write_lora
 from pyswarmopt_llm.jobs.export.modelfile import chat_format, modelfile
-from pyswarmopt_llm.jobs.export.parents import parents_of
 from pyswarmopt_llm.jobs.export.rank import Rescored, in_words, rescored, truncated
-from pyswarmopt_llm.jobs.export.source import Source, find_source
+from pyswarmopt_llm.jobs.export.source import Source, find_source, parents_of
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.base import load_tokenizer
 from pyswarmopt_llm.models.embedded import source_gguf

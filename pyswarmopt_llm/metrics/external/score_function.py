@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt_llm.common.errors import InvalidOption, first_line
-from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.metrics.questions.written import Chat, Written

@@ -1,7 +1,8 @@
 """A language model as judge: ratings from 1 to 10 against a rubric, and pairs compared in both orders.
 
-The judge is an OpenAI-compatible endpoint, or any function from prompts to texts. An answer that cannot be read is an
-error, never a made-up number: a search that silently scored nonsense would be worthless.
+The judge is an OpenAI-compatible endpoint, any function from prompts to texts, or a causal language model in this
+process. An answer that cannot be read is an error, never a made-up number: a search that silently scored nonsense would
+be worthless.
 """
 
 from __future__ import annotations
@@ -10,11 +11,16 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
+
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.paths import user_path
-from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.metrics.judge.chat_client import ChatClient, Endpoint
+from pyswarmopt_llm.models.base import load_model, resolve_base
+from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.tasks import Item
 
 JUDGED_TOKENS = 512  # most tokens of a reply, as in the Model Swarms reference
@@ -25,6 +31,8 @@ _RATING = re.compile(r"rating\W{0,6}(\d+(?:\.\d+)?)(?:\s*/\s*10)?(?![\d.]*\d)", 
 _CHOICE = re.compile(r"better\W{0,6}(A|B|tie)\b", re.IGNORECASE)
 
 Complete = Callable[[Sequence[str]], list[str]]
+_RATINGS = torch.arange(1, 11, dtype=torch.float64)
+_ANSWER_TOKENS = 32  # of an answer in words
 
 
 class Judge:
@@ -106,3 +114,47 @@ def _points(answer: str, item: Item) -> float:
             f"the judge named no better reply for item {item.id} but said {answer[:80]!r}; use a better judge"
         )
     return {"a": 1.0, "b": 0.0}.get(match[1].lower(), 0.5)
+
+
+class LocalJudge(Judge):
+    """Rates and compares replies by the likelihoods of the answers that `Judge` asks for.
+
+    The mean of the distribution over ratings is finer than the likeliest rating and always there (G-Eval, Liu et al.
+    2023, arXiv 2303.16634: score = sum_i P(s_i) s_i). Works for small models, too.
+
+    Args:
+        engine: the model that judges.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        super().__init__(self._complete)
+
+    def _complete(self, prompts: Sequence[str]) -> list[str]:
+        return self._engine.generate([self._engine.chat(prompt) for prompt in prompts], max_new_tokens=_ANSWER_TOKENS)
+
+    def _rate(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
+        """The mean of the ratings 1 to 10, each by the likelihood of the answer that gives it."""
+        shares = self._shares(prompts, [f"Rating: {int(rating)}/10" for rating in _RATINGS])
+        return (shares @ _RATINGS).tolist()
+
+    def _prefer(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
+        """The probability of A where the answer is A or B."""
+        return self._shares(prompts, ["Better: A", "Better: B"])[:, 0].tolist()
+
+    def _shares(self, prompts: Sequence[str], answers: Sequence[str]) -> torch.Tensor:
+        """P(answer) among these answers, (prompts, answers) float64."""
+        chats = [self._engine.chat(prompt) for prompt in prompts]
+        logprobs = self._engine.loglikelihood([(chat, answer) for chat in chats for answer in answers])
+        return torch.tensor(logprobs, dtype=torch.float64).view(len(prompts), len(answers)).softmax(-1)
+
+
+def load_local_judge(spec: str, device: str = "cpu") -> LocalJudge:
+    """A judge from a model's directory or hub id; it stays in memory beside the search's base.
+
+    Raises:
+        UserError: it cannot be loaded.
+    """
+    where = pick_device(device)
+    model, tokenizer = load_model(resolve_base(spec), pick_dtype("auto", where), where)
+    return LocalJudge(TransformersEngine(model, tokenizer))

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError, first_line
-from pyswarmopt_llm.common.files.json_text import parse_json
+from pyswarmopt_llm.common.files.json_types import parse_json
 
 # As the format spells them, in the order in which the library stores tensors.
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}

@@ -1,19 +1,25 @@
-"""Progress of a search: bars on a terminal, plain lines elsewhere, JSON lines for programs."""
+"""A search on a terminal: bars, or plain lines where there is none, and its findings; JSON lines for programs."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Column
+from rich.table import Column, Table
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.reporting.summary import WEIGHTS, score_text
 from pyswarmopt_llm.reporting.terminal.state import SearchState, phase_words
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.reporting.findings import Findings
 
 _BRIEF = ("letter", "confirm", "trained")  # phases that are announced once
 
@@ -139,3 +145,31 @@ def items_bar(console: Console, quiet: bool) -> Iterator[Callable[[int, int], No
     with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("loading the model", total=None)
         yield lambda done, total: bar.update(task, description="items", completed=done, total=total)
+
+
+def print_findings(console: Console, run: Path, findings: Findings) -> None:
+    """Print the verdict, the scores, the mixture, the cost, where the files are, and what to do next.
+
+    Args:
+        console: where to.
+        run: the run directory.
+        findings: of the run.
+    """
+    for line in (findings.verdict.sentence, *findings.verdict.reasons):
+        say(console, line)
+    table = Table(title="Scores with 95% intervals", title_justify="left")
+    table.add_column("")
+    table.add_column("dev", justify="right", no_wrap=True)
+    table.add_column("test (held out)", justify="right", no_wrap=True)
+    for row in findings.rows:
+        table.add_row(escape(row.label), score_text(row.dev, row.dev_interval), score_text(row.test, row.test_interval))
+    console.print(table)
+    for line in (*findings.about_dev, *findings.remarks):
+        say(console, line)
+    if findings.several_experts:
+        say(console, f"Mixture: {findings.mixture}{', trained on dev' if findings.trained else ''}")
+        say(console, WEIGHTS)
+    say(console, "Cost: " + "; ".join(f"{name.lower()} {text}" for name, text in findings.costs.items()))
+    say(console, f"Files: {run / 'best'}; report: {run / 'report.html'}")
+    for purpose, command in findings.steps:
+        say(console, f"To {purpose}: {command}")

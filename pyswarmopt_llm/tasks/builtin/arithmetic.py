@@ -6,8 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pyswarmopt_llm.tasks.builtin.sampling import Draft, wrong_answers
-from pyswarmopt_llm.tasks.builtin.words import FRUITS, NAMES, in_words
+from pyswarmopt_llm.tasks.builtin.sampling import FRUITS, NAMES, Draft, in_words, wrong_answers
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 
-from pyswarmopt_llm.tasks.builtin.sampling import Draft, wrong_answers
-from pyswarmopt_llm.tasks.builtin.words import NAMES, in_words
+from pyswarmopt_llm.tasks.builtin.sampling import NAMES, Draft, in_words, wrong_answers
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = (

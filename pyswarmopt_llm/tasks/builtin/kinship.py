@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 
-from pyswarmopt_llm.tasks.builtin.sampling import Draft, wrong_answers
-from pyswarmopt_llm.tasks.builtin.words import FEMALE, MALE
+from pyswarmopt_llm.tasks.builtin.sampling import FEMALE, MALE, Draft, wrong_answers
 
 # COMPOSE[of][kin] is the relation to me of the `kin` of my `of`, where it is certain: the brother of my mother is my
 # uncle. (The brother of my uncle is missing: he may be my father.)

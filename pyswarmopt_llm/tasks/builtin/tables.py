@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 
-from pyswarmopt_llm.tasks.builtin.sampling import Draft, wrong_answers
-from pyswarmopt_llm.tasks.builtin.words import FRUITS, NAMES
+from pyswarmopt_llm.tasks.builtin.sampling import FRUITS, NAMES, Draft, wrong_answers
 
 
 def make(rng: random.Random) -> Draft:

@@ -12,7 +12,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.json_text import parse_json
+from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.tasks.answers import extract_number, normalise
 from pyswarmopt_llm.tasks.items import parse_item
 from pyswarmopt_llm.tasks.tables.columns import LABEL, Columns, question_column

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pyswarmopt_groups.members.user_turns import as_users_words
+from pyswarmopt_groups.members.local import as_users_words
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.metrics.accuracy import Accuracy
@@ -92,7 +92,7 @@ class Panel:
             start = stop
 
     def questions(self, contexts: Sequence[str]) -> list[tuple[str, str]]:
-        """The user turns of these contexts; see `pyswarmopt_groups.members.user_turns.as_users_words`."""
+        """The user turns of these contexts; see `pyswarmopt_groups.members.local.as_users_words`."""
         return as_users_words(self.engine, contexts)
 
     def _each(self) -> Iterator[Patch]:

@@ -2,22 +2,33 @@
 
 The criterion on a held-out half is the mean probability of the right option (or of the answer): smoother than accuracy
 and, unlike the loss, not dominated by a few confident mistakes.
+
+Fine-tuning is the question that every merge of experts has to answer: a new LoRA with the rank, scale and modules of
+the first expert, from the base or from the expert that is best on dev, on the cross-entropy over each item's options:
+what is scored is what is trained. At a fixed rate, rate and epochs are those of the expert that a search trains.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.models.choices import EPOCHS, PASSES, Choices
+from pyswarmopt_llm.models.adapters.adapter import Adapter
+from pyswarmopt_llm.models.choices import EPOCHS, PASSES, Choices, training_passes
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.training.choice_losses import choice_losses, choice_trainer
-from pyswarmopt_llm.models.training.trainer import Trainable
-from pyswarmopt_rivals.methods.method import Trial
+from pyswarmopt_llm.models.training.folds import train_once
+from pyswarmopt_llm.models.training.lora import Lora
+from pyswarmopt_llm.models.training.trainer import Addition, Trainable
+from pyswarmopt_rivals.methods.changes import SideBySide, as_patch, by_module
+from pyswarmopt_rivals.methods.method import Merged, Settings, Trial
 
 
 def train_on_dev(trial: Trial, make: Callable[[], Trainable], rates: Sequence[float], seed: int) -> Patch:
@@ -65,3 +76,104 @@ def _probabilities(engine: TransformersEngine, items: Sequence[Choices]) -> Iter
     with torch.no_grad():
         for values in choice_losses(engine, items):
             yield from values.neg().exp().tolist()
+
+
+RATES = (2e-3, 5e-4)  # of a new LoRA
+COEFFICIENT_RATES, MODULE_RATES = (0.05, 0.15), (0.02, 0.005)
+
+
+def finetune(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """Train from the base."""
+    return Merged(_trained(experts, settings, Patch()))
+
+
+def from_best(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """Train from the best single expert; the result is both together."""
+    best = _best(experts, settings)
+    return Merged(best.with_low_rank(_trained(experts, settings, best).low_rank))
+
+
+def at_fixed_rate(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """Train from the base once, which is charged."""
+    return Merged(_trained_once(experts, settings, Patch()))
+
+
+def from_best_at_fixed_rate(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """Train from the best single expert once: the expert of ``item-model+dev``, where no even sum is better."""
+    best = _best(experts, settings)
+    return Merged(best.with_low_rank(_trained_once(experts, settings, best).low_rank))
+
+
+def _best(experts: Sequence[Adapter], settings: Settings) -> Patch:
+    trial = settings.need_trial()
+    patches = [as_patch(expert) for expert in experts]
+    values = [trial.score(patch).value for patch in patches]
+    return patches[values.index(max(values))]
+
+
+def _trained_once(experts: Sequence[Adapter], settings: Settings, start: Patch) -> Patch:
+    trial = settings.need_trial()
+    trial.spend(training_passes(len(trial.choices)))
+    trial.load(start)
+    return train_once(trial.engine, trial.choices, experts[0].info, settings.seed)[0]
+
+
+def _trained(experts: Sequence[Adapter], settings: Settings, start: Patch) -> Patch:
+    trial = settings.need_trial()
+    trial.load(start)
+
+    def make() -> Lora:
+        return Lora.like(experts[0].info, settings.seed, trial.model.device)
+
+    return train_on_dev(trial, make, RATES, settings.seed)
+
+
+class Mixture:
+    """A weighted sum of the experts' changes, dW = sum_i c_i s_i B_i A_i, with trainable coefficients.
+
+    These are (1 or modules, n) float32, 1/n at first: the candidates of a swarm in ``delta`` space, found by AdamW on
+    the cross-entropy over each item's options. Liu et al. 2026 (arXiv 2602.12323) merge by gradient on as few items;
+    loss, learning rates and stopping (see `train_on_dev`) are our choice.
+    """
+
+    def __init__(self, experts: Sequence[Adapter], single: bool, model: Any) -> None:
+        self._parts = {module: SideBySide.of(part) for module, part in by_module(experts)}
+        self._resident = {
+            name: (part.a.to(model.device, model.dtype), part.b.to(model.device, model.dtype), part.owner)
+            for name, part in self._parts.items()
+        }
+        self._rows = {module: 0 if single else row for row, module in enumerate(self._parts)}
+        shape = (1 if single else len(self._parts), len(experts))
+        self.coefficients = torch.full(shape, 1 / len(experts), device=model.device, requires_grad=True)
+        self.tensors: Sequence[Tensor] = [self.coefficients]
+
+    def additions(self) -> dict[str, Addition]:
+        """Module name -> the mixture's part of its output."""
+        return {module: partial(self._output, module) for module in self._parts}
+
+    def _output(self, module: str, x: Tensor) -> Tensor:
+        a, b, owner = self._resident[module]
+        weights = self.coefficients[self._rows[module]][owner].to(x.dtype)
+        return ((x @ a.T) * weights) @ b.T
+
+    def patch(self) -> Patch:
+        """The candidate at the present coefficients."""
+        rows = self.coefficients.detach().cpu()
+        changes = {f"{name}.weight": part.weighted(rows[self._rows[name]]) for name, part in self._parts.items()}
+        return Patch(low_rank=changes)
+
+
+def gradient(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """One coefficient for each expert."""
+    return _descend(experts, settings, True, COEFFICIENT_RATES)
+
+
+def gradient_of_modules(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """One coefficient for each expert and module."""
+    return _descend(experts, settings, False, MODULE_RATES)
+
+
+def _descend(experts: Sequence[Adapter], settings: Settings, single: bool, rates: Sequence[float]) -> Merged:
+    trial = settings.need_trial()
+    trial.load(Patch())
+    return Merged(train_on_dev(trial, lambda: Mixture(experts, single, trial.model), rates, settings.seed))

@@ -33,10 +33,6 @@ def test_evaluating_in_chunks_makes_the_same_search():
     assert torch.equal(drive(a, 20).ask(), drive(b, 20, chunk=4).ask())
 
 
-gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-
-
-@gpu
 @pytest.mark.gpu
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_gpu_makes_the_same_search(recipe):
@@ -50,7 +46,6 @@ def test_a_gpu_makes_the_same_search(recipe):
     assert there.best.value < 0.5 * float(bowl(pso.Swarm(**options).ask()).min())
 
 
-@gpu
 @pytest.mark.gpu
 @pytest.mark.parametrize("recipe", sorted(pso.recipes.RECIPES))
 def test_a_swarm_moves_between_devices_in_a_file(tmp_path, recipe):
@@ -64,7 +59,6 @@ def test_a_swarm_moves_between_devices_in_a_file(tmp_path, recipe):
     drive(here, 5)
 
 
-@gpu
 @pytest.mark.gpu
 @pytest.mark.parametrize("recipe", sorted(pso.recipes.RECIPES))
 def test_particles_move_one_by_one_on_a_gpu(recipe):

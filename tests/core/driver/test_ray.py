@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import numpy as np
@@ -19,6 +20,9 @@ BOX = [(-5.0, 5.0)] * 3
 def cluster():
     from ray.cluster_utils import Cluster
 
+    os.environ.setdefault(
+        "RAY_raylet_start_wait_time_s", "120"
+    )  # on a busy machine a node takes more than the usual 10
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     ray.init(address=cluster.address, log_to_driver=False)
     yield cluster

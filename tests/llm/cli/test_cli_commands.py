@@ -19,7 +19,6 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.models.training.examples import load_examples, read_examples
 from pyswarmopt_rivals.merge import merge_experts
-from pyswarmopt_rivals.methods import METHODS
 from pyswarmopt_rivals.methods.method import Method, Options
 from pyswarmopt_rivals.methods.rules.sparsify import TIES
 
@@ -122,13 +121,6 @@ def test_merge_refuses_weights_that_are_no_numbers(fake: Any, capsys: pytest.Cap
         "error: --weights 1;2: give numbers with commas between them, such as 0.5,0.3,0.2\n"
     )
     assert calls == []
-
-
-def test_merge_help_lists_every_method(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("merge", "--help") == 0
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    listed = [words[0] for words in lines if words and words[0] in METHODS]
-    assert listed == list(METHODS)
 
 
 def merge_words(tiny_base: Path, experts: list[Path], out: Path, *more: str) -> list[str]:

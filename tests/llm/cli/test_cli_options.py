@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import types
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -202,21 +201,6 @@ def test_a_config_value_of_the_wrong_type_is_refused(
     assert run("search", "--config", str(path)) == 2
     assert "particles" in capsys.readouterr().err
     assert seen == []
-
-
-def test_a_user_error_is_one_line_on_stderr(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def resume(run: Path, on_event: object = None, allowed: object = ()) -> None:
-        raise UserError("first part\n  second part")
-
-    module = types.ModuleType("pyswarmopt_llm.jobs.search.loop")
-    module.resume = resume  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.jobs.search.loop", module)
-    assert run("resume", "somewhere") == 2
-    captured = capsys.readouterr()
-    assert captured.err == "error: first part second part\n"
-    assert captured.out == ""
 
 
 @pytest.mark.parametrize(

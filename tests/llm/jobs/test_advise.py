@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.jobs.advise import MOST, advise, halves
-from pyswarmopt_llm.jobs.dry_run.search import dry_run_advise, dry_run_search
+from pyswarmopt_llm.jobs.dry_run import dry_run_advise, dry_run_search
 from pyswarmopt_llm.jobs.promising import MEMBERS, halved, halving_passes, promising_experts
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.jobs.search.prepare import prepare

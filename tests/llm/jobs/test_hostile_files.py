@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-import pyswarmopt_llm.common.files.json_text as json_text
+import pyswarmopt_llm.common.files.json_types as json_text
 from pyswarmopt_llm.cli.options import read_config as read_options
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.json_text import DEEPEST, parse_json
-from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.json_types import DEEPEST, parse_json
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.models.adapters.adapter import read_adapter
 from pyswarmopt_llm.models.adapters.config import read_config
 from pyswarmopt_llm.models.adapters.safetensors_file import read_header

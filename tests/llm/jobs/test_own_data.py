@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from search_helpers import WORDS, Json, louder, swarm_llm
 
-from pyswarmopt_llm.jobs.dry_run.plan import Timed
+from pyswarmopt_llm.jobs.dry_run import Timed
 
 NOTE = "names no split: 12 dev and 24 test items drawn from its 36 rows with split seed 0, stratified by answer"
 

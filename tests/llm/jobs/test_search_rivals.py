@@ -21,7 +21,7 @@ from pyswarmopt_llm.evaluation.record import unpack
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.search import Search
-from pyswarmopt_llm.jobs.dry_run.search import dry_run_search
+from pyswarmopt_llm.jobs.dry_run import dry_run_search
 from pyswarmopt_llm.jobs.search import rivals, train
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from scipy import stats
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import recipe_options
-from pyswarmopt_llm.common.statistics import compare_paired, items_needed, paired, permutation_test, score_of
+from pyswarmopt_llm.common.statistics import compare_paired, items_needed, paired, score_of
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.jobs.search.selection import FRONT, TOP, Archive
@@ -27,37 +26,6 @@ from pyswarmopt_llm.reporting.plots import plot_emergence
 from pyswarmopt_llm.reporting.reading import Emergence, best_row, emergence, origin, searched
 
 # Permutation test
-
-
-@given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.25, 1.0]), min_size=2, max_size=10))
-@settings(deadline=None, max_examples=40)
-def test_exact_permutation_test_is_scipys(differences: list[float]) -> None:
-    d = np.array(differences)
-    if not d.any():
-        assert permutation_test(d) == 1.0
-        return
-    # SciPy flips all signs, those of zeros too; the two-sided p value is over the same distribution.
-    found = stats.permutation_test(
-        (d,),
-        lambda x, axis: np.abs(x.mean(axis)),
-        permutation_type="samples",
-        alternative="greater",
-        n_resamples=np.inf,
-    )
-    assert permutation_test(d) == pytest.approx(found.pvalue)
-
-
-def test_sampled_permutation_test_is_near_the_exact_one() -> None:
-    d = [1.0] * 30 + [-1.0] * 18  # the sign test: |#+ - 24| >= 6 of 48 fair coins
-    exact = stats.binomtest(30, 48).pvalue
-    assert permutation_test(d) == pytest.approx(exact, abs=4 * math.sqrt(exact / 10_000))
-    assert permutation_test(d) == permutation_test(d)
-
-
-def test_equal_models_rarely_differ_significantly() -> None:
-    rng = np.random.default_rng(0)
-    small = sum(permutation_test(rng.normal(size=12)) <= 0.05 for _ in range(200))
-    assert small <= 22  # 10 expected, sd 3.1
 
 
 def test_items_needed_do_find_the_difference() -> None:

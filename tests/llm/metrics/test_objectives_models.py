@@ -12,8 +12,8 @@ from test_utilities import FakeEngine
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.metrics.abstention import Abstention
-from pyswarmopt_llm.metrics.classifiers.reward import controllability, load_reward
-from pyswarmopt_llm.metrics.judge.local import LocalJudge
+from pyswarmopt_llm.metrics.classifiers import controllability, load_reward
+from pyswarmopt_llm.metrics.judge.judge import LocalJudge
 from pyswarmopt_llm.metrics.likelihoods import InversePerplexity, Truthfulness
 from pyswarmopt_llm.metrics.registry import find_metric
 from pyswarmopt_llm.models.base import resolve_base

@@ -13,8 +13,8 @@ from search_helpers import Json, ends_as, history, louder, questions, search_wor
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.jobs.analyse import analyse as analysis
-from pyswarmopt_llm.jobs.analyse.analyse import analyse
+from pyswarmopt_llm.jobs import analyse as analysis
+from pyswarmopt_llm.jobs.analyse import analyse
 from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.metrics.registry import Metric, written

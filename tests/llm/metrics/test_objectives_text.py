@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.metrics import text as text_scores
-from pyswarmopt_llm.metrics.classifiers.toxicity import harmlessness
+from pyswarmopt_llm.metrics.classifiers import harmlessness
 from pyswarmopt_llm.metrics.nlgraph import graph_answers
 from pyswarmopt_llm.metrics.registry import METRICS, find_metric, metric_specs
 from pyswarmopt_llm.tasks import Item

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.metrics.classifiers.toxicity import load_toxicity
+from pyswarmopt_llm.metrics.classifiers import load_toxicity
 from pyswarmopt_llm.metrics.registry import find_metric
 from pyswarmopt_llm.tasks import Item
 

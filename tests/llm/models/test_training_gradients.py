@@ -15,7 +15,7 @@ from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.training.choice_losses import loglikelihoods
 from pyswarmopt_llm.models.training.trainer import training
 from pyswarmopt_llm.spaces import build_space
-from pyswarmopt_rivals.methods.training.gradient import Mixture
+from pyswarmopt_rivals.methods.training.on_dev import Mixture
 
 PAIRS = [("What is it?", " a cat"), ("What is it?", " a car"), ("What is that?", " a dog"), ("Say", " no indeed")]
 

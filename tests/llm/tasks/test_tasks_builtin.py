@@ -279,33 +279,12 @@ def solve_tables_arithmetic(question: str, _: object) -> str:
     return WORDS[sum(NUMBER[word] for word in held.values())]
 
 
-def solve_arithmetic_dates(question: str, _: object) -> str:
-    a, b, day = re.search(r"is ([\w-]+) plus ([\w-]+) days after (\w+)\.", question).groups()
-    return weekday(day, NUMBER[a] + NUMBER[b])
-
-
-def solve_kinship_dates(question: str, families: dict[Person, dict[str, set[Person]]]) -> str:
-    visits = {}
-    for x, kin, y, of, n, day in re.findall(
-        r"(\w+), the (\w+) of (\w+)'s (\w+), comes (\w+) days after (\w+)\.", question
-    ):
-        relation = solve_kinship(f"{x} is the {kin} of {y}'s {of}. What is {x} to {y}?", families)
-        visits[relation] = weekday(day, NUMBER[n])
-    assert len(visits) == 2
-    return visits[re.search(r"does \w+'s ([\w-]+) come\?", question)[1]]
-
-
 def solve_sentiment_strings(question: str, _: object) -> str:
     return solve_strings(question.rpartition("?")[2], solve_sentiment(question))
 
 
 def solve_kinship_strings(question: str, families: dict[Person, dict[str, set[Person]]]) -> str:
     return solve_strings(question.rpartition("?")[2], solve_kinship(question, families))
-
-
-def solve_graph_tables(question: str, _: object) -> str:
-    (town,) = reachable(question, re.search(r"reached from (\w+)\?", question)[1])
-    return re.search(rf"Hotels: .*{town} (\d+)", question)[1]
 
 
 SOLVERS: dict[str, Callable[[str, dict[Person, dict[str, set[Person]]]], str]] = {
@@ -316,11 +295,8 @@ SOLVERS: dict[str, Callable[[str, dict[Person, dict[str, set[Person]]]], str]] =
     "sentiment": lambda q, _: solve_sentiment(q),
     "tables": lambda q, _: solve_tables(q),
     "tables+arithmetic": solve_tables_arithmetic,
-    "arithmetic+dates": solve_arithmetic_dates,
-    "kinship+dates": solve_kinship_dates,
     "sentiment+strings": solve_sentiment_strings,
     "kinship+strings": solve_kinship_strings,
-    "graph+tables": solve_graph_tables,
 }
 
 

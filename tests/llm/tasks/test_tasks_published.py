@@ -199,20 +199,22 @@ realtoxicityprompts rm scifact stem truthfulqa"""
 AUTHORS = (*OTHERS.split(), *LEAKY, *(f"human_{name}" for name in HUMAN.split()))
 
 
-def authors_file(name: str) -> Path:
-    """In a checkout of theirs that MODEL_SWARM names, or beside this checkout, where some of them are."""
+def authors_files() -> dict[str, Path]:
+    """Name -> file, in a checkout of theirs that MODEL_SWARM names, or beside this checkout, where some of them are."""
     folders = [Path(__file__).resolve().parents[4] / "shared" / "data"]
     if "MODEL_SWARM" in os.environ:
-        folders.insert(0, Path(os.environ["MODEL_SWARM"]) / "data")
-    found = next((file for folder in folders if (file := folder / "eval" / f"{name}.json").exists()), None)
-    if found is None:
-        pytest.skip(f"{name}.json is not here; MODEL_SWARM=DIR names a checkout of the authors' repository")
-    return found
+        folders.append(Path(os.environ["MODEL_SWARM"]) / "data")
+    places = ((name, folder / "eval" / f"{name}.json") for folder in folders for name in AUTHORS)
+    return {name: file for name, file in places if file.exists()}
 
 
-@pytest.mark.parametrize("name", AUTHORS)
-def test_the_authors_file_loads_as_it_is(name: str) -> None:
-    file = authors_file(name)
+def test_the_authors_files_are_all_here() -> None:
+    if missing := set(AUTHORS) - set(authors_files()):
+        pytest.skip(f"{len(missing)} files are not here; MODEL_SWARM=DIR names a checkout of the authors' repository")
+
+
+@pytest.mark.parametrize(("name", "file"), authors_files().items())
+def test_the_authors_file_loads_as_it_is(name: str, file: Path) -> None:
     if name in LEAKY:
         with pytest.raises(UserError, match=f"{LEAKY[name]} dev items are also in test .* add allow_overlap"):
             load_task(str(file))

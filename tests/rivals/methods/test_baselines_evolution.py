@@ -19,8 +19,7 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.evolution import evogm, genome, merge3
-from pyswarmopt_rivals.methods.evolution.item_response import ItemModel, anchors, fit
-from pyswarmopt_rivals.methods.evolution.merge3 import crossed, mutated, offspring, tournament
+from pyswarmopt_rivals.methods.evolution.merge3 import ItemModel, anchors, crossed, fit, mutated, offspring, tournament
 
 
 @pytest.fixture(scope="module")

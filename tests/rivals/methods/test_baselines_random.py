@@ -18,7 +18,7 @@ from pyswarmopt_llm.tasks import load_task
 from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial
 from pyswarmopt_rivals.comparison.contestants import Entry, contestant, run
 from pyswarmopt_rivals.comparison.store import Store
-from pyswarmopt_rivals.methods.random_adapters import random_adapters
+from pyswarmopt_rivals.methods.changes import random_adapters
 
 
 @pytest.fixture(scope="module")

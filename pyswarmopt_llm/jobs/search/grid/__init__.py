@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import OnEvent
-from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.evaluation.run_files import GRID
 
 if TYPE_CHECKING:

@@ -21,8 +21,7 @@ from pyswarmopt.algorithms.model_swarms import GRID as PAPER
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.common.files.paths import user_path
-from pyswarmopt_llm.common.files.regular import refuse_links, write_json
+from pyswarmopt_llm.common.files.regular import refuse_links, user_path, write_json
 from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Run, check_new

@@ -150,7 +150,6 @@ def test_a_text_that_would_leave_the_context_window_is_named(tiny_forever: tuple
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_texts_on_cuda(tiny_forever: tuple[Any, Any], tiny_base: Path) -> None:
     expected = texts(tiny_forever[1], reference(*tiny_forever, PROMPTS))
     model, tokenizer = load_tiny(tiny_base)

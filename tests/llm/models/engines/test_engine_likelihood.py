@@ -219,7 +219,6 @@ def test_architectures_that_ignore_mask_or_position_ids_are_refused(
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_likelihood_on_cuda(tiny_base: Path) -> None:
     model, tokenizer = load_tiny(tiny_base)
     expected = reference(model, tokenizer, EVERYTHING)

@@ -222,7 +222,6 @@ def test_an_interrupted_load_can_be_taken_out(
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_load_on_cuda(tiny_base: Path, patches: list[Patch], alone: list[dict[str, Tensor]]) -> None:
     model, tokenizer = load_tiny(tiny_base, torch.bfloat16)
     engine = TransformersEngine(model.to("cuda"), tokenizer)

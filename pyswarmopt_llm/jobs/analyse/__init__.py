@@ -1,1 +1,0 @@
-"""What `swarm-llm analyse` does."""

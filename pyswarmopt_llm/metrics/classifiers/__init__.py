@@ -1,1 +1,0 @@
-"""Metrics by classifiers: reward models, toxicity."""

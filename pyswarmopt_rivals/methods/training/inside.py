@@ -1,0 +1,255 @@
+"""Methods that look inside the resident model: Fisher merging, RegMean and AdaMerging.
+
+Their prompts are those of `Trial.prompts`; a look at one costs an item evaluation, with gradients `PASSES`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.models.adapters.adapter import Adapter, Factors
+from pyswarmopt_llm.models.choices import PASSES
+from pyswarmopt_rivals.methods.changes import SideBySide, as_patch, by_module, dense_changes
+from pyswarmopt_rivals.methods.method import Merged, Settings, Trial
+
+Look = TypeVar("Look")
+
+BATCH = 8  # texts at once
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Texts padded on the right: ids and mask (1 on tokens, 0 on padding), (N, T) int64 each."""
+
+    ids: Tensor
+    mask: Tensor
+
+
+def token_batches(
+    tokenizer: Any, texts: Sequence[str], device: torch.device, size: int = BATCH
+) -> Iterator[TokenBatch]:
+    """The texts in their order, `size` at a time; a chat template has written the special tokens already."""
+    plain = tokenizer.chat_template is None
+    for start in range(0, len(texts), size):
+        rows = [tokenizer(text, add_special_tokens=plain)["input_ids"] for text in texts[start : start + size]]
+        width = max(map(len, rows))
+        ids = torch.tensor([[*row, *[tokenizer.pad_token_id] * (width - len(row))] for row in rows], device=device)
+        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=device)
+        yield TokenBatch(ids, mask)
+
+
+def answer_logits(model: Any, batch: TokenBatch, parameters: dict[str, Tensor] | None = None) -> Tensor:
+    """Logits of the token after each text, (N, V) float32; `parameters` (name -> value) replace the model's own."""
+    inputs = {"input_ids": batch.ids, "attention_mask": batch.mask, "use_cache": False}
+    out = torch.func.functional_call(model, parameters or {}, (), inputs)
+    last = batch.mask.sum(1) - 1
+    return out.logits[torch.arange(len(batch.ids), device=batch.ids.device), last].float()
+
+
+def over_prompts(
+    trial: Trial, experts: Sequence[Adapter], passes: float, look: Callable[[Adapter, Sequence[str]], Look]
+) -> list[Look]:
+    """Give each expert an equal share of the budget and look at as many of its prompts as that pays for.
+
+    `passes` is the number of forward passes that a prompt takes; what an expert takes is rounded up.
+    """
+    budget, results = trial.items_left // len(experts), []
+    for expert in experts:
+        prompts = trial.prompts(expert.info.name)[: int(budget / passes)]
+        trial.spend(math.ceil(passes * len(prompts)))
+        results.append(look(expert, prompts))
+    return results
+
+
+_FLOOR = 1e-6
+
+
+def fisher(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """Average the experts, each weight by how much the expert's outputs depend on it.
+
+    Matena & Raffel 2022, arXiv 2111.09832: theta = sum_i F_i theta_i / sum_i F_i, entry by entry, with the diagonal
+    Fisher information F_i = E_x E_(y ~ p_i(y | x)) [grad log p_i(y | x)]^2 of expert i. The base cancels, so the same
+    holds for dW. y is the token after the prompt, drawn once per prompt from the expert's own distribution; F_i has
+    1e-6 of its mean added, so that entries on which no expert depends are averaged evenly.
+    """
+    trial, generator = settings.need_trial(), settings.generator()
+    parts = dict(by_module(experts))
+    squares = over_prompts(
+        trial, experts, PASSES, lambda expert, prompts: information(trial, expert, list(parts), prompts, generator)
+    )
+    changes = {}
+    for module, part in parts.items():
+        of_module = torch.stack([of_expert[module] for of_expert in squares])
+        changes[f"{module}.weight"] = weighted_by(of_module, dense_changes(part))
+    return Merged(Patch(full_rank=changes))
+
+
+def weighted_by(information: Tensor, changes: Tensor) -> Tensor:
+    """sum_i F_i x_i / sum_i F_i, entry by entry, for F and x (n, ...).
+
+    Example:
+        >>> weighted_by(torch.tensor([[3.0, 0.0], [1.0, 0.0]]), torch.tensor([[1.0, 2.0], [5.0, 4.0]])).tolist()
+        [2.0, 3.0]
+    """
+    mean = information.flatten(1).mean(1).clamp(min=1e-30)
+    weights = information + _FLOOR * mean.view(-1, *[1] * (information.dim() - 1))
+    even = information.sum(0) == 0
+    weights = torch.where(even, torch.ones_like(weights), weights)
+    return (weights * changes).sum(0) / weights.sum(0)
+
+
+def information(
+    trial: Trial, expert: Adapter, modules: Sequence[str], prompts: Sequence[str], generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Module -> mean over prompts of the squared gradient, (out, in) float32 on the CPU. Leaves the expert loaded."""
+    trial.load(as_patch(expert))
+    model: Any = trial.model
+    weights = {f"{module}.weight": model.get_submodule(module).weight for module in modules}
+    squares = {name: torch.zeros(value.shape) for name, value in weights.items()}
+    with torch.enable_grad():
+        # Inference tensors cannot carry gradients: copies can.
+        leaves = {name: value.detach().clone().requires_grad_() for name, value in weights.items()}
+        for batch in token_batches(trial.tokenizer, prompts, model.device, size=1):
+            logprobs = answer_logits(model, batch, leaves).log_softmax(-1)[0]
+            drawn = int(torch.multinomial(logprobs.detach().cpu().exp(), 1, generator=generator))
+            gradients = torch.autograd.grad(logprobs[drawn], list(leaves.values()))
+            for name, gradient in zip(leaves, gradients, strict=True):
+                squares[name] += gradient.float().cpu() ** 2 / len(prompts)
+    return {name.removesuffix(".weight"): value for name, value in squares.items()}
+
+
+ALPHA = 0.9
+_RIDGE = 1e-6  # of the mean diagonal: inputs that never occur leave the sum singular
+
+
+def softened(gram: Tensor, alpha: float = ALPHA) -> Tensor:
+    """The matrix with its off-diagonal entries multiplied by alpha.
+
+    Example:
+        >>> softened(torch.tensor([[2.0, 1.0], [1.0, 3.0]]), alpha=0.5).tolist()
+        [[2.0, 0.5], [0.5, 3.0]]
+    """
+    return alpha * gram + (1 - alpha) * torch.diag(gram.diagonal())
+
+
+def merge_module(parts: Sequence[Factors | None], grams: Sequence[Tensor], alpha: float = ALPHA) -> LowRank:
+    """The merged change of one module.
+
+    `parts` are each expert's factors or None; `grams` the (in, in) float64 sums of x^T x over the inputs in each model.
+    """
+    soft = [softened(gram, alpha) for gram in grams]
+    total = torch.stack(soft).sum(0)
+    total += _RIDGE * total.diagonal().mean().clamp(min=1e-12) * torch.eye(len(total), dtype=total.dtype)
+    present = [(part, gram) for part, gram in zip(parts, soft, strict=True) if part is not None]
+    # (a_i G_i) S^-1 = (S^-1 (a_i G_i)^T)^T, since S and G_i are symmetric.
+    a = [torch.linalg.solve(total, (part.a.double() @ gram).T).T for part, gram in present]
+    return LowRank(b=torch.cat([p.b * p.scale for p, _ in present], dim=1), a=torch.cat(a).float())
+
+
+@torch.no_grad()
+def input_grams(trial: Trial, expert: Adapter, modules: Sequence[str], prompts: Sequence[str]) -> dict[str, Tensor]:
+    """Module -> sum of x^T x over all tokens of the prompts, (in, in) float64 on the CPU. Leaves the expert loaded."""
+    model: Any = trial.model
+    grams: dict[str, Tensor] = {}
+    mask: Tensor | None = None
+    handles = []
+
+    def listen(module: str) -> Any:
+        def hook(_: object, args: tuple[Tensor, ...]) -> None:
+            x = args[0][mask == 1].double().cpu()
+            grams[module] = grams.get(module, torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64)) + x.T @ x
+
+        return hook
+
+    trial.load(as_patch(expert))
+    try:
+        handles = [model.get_submodule(m).register_forward_pre_hook(listen(m)) for m in modules]
+        for batch in token_batches(trial.tokenizer, prompts, model.device):
+            mask = batch.mask
+            answer_logits(model, batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return grams
+
+
+def regmean(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """Find the linear layers whose outputs are nearest, in least squares, to each expert's on the expert's inputs.
+
+    Jin et al. 2023, arXiv 2212.09849: W_M = (sum_i G_i)^-1 sum_i G_i W_i with G_i = X_i^T X_i, X_i the inputs of the
+    layer in model i, and the entries of G_i off the diagonal multiplied by alpha = 0.9. The base cancels: with
+    y = x W^T as in torch, dW_M = (sum_i dW_i G_i) (sum_i G_i)^-1, which is of rank sum r_i and so exact as a LoRA,
+    B = [B_1 | B_2 | ...].
+    """
+    trial = settings.need_trial()
+    parts = dict(by_module(experts))
+    modules = list(parts)
+    grams = over_prompts(trial, experts, 1, lambda expert, prompts: input_grams(trial, expert, modules, prompts))
+    changes = {}
+    for module, part in parts.items():
+        of_module = [of_expert[module] for of_expert in grams]
+        changes[f"{module}.weight"] = merge_module(part, of_module)
+    return Merged(Patch(low_rank=changes))
+
+
+START, STEP, MOST_STEPS = 0.3, 1e-2, 500
+_STEP_PRICE = math.ceil(PASSES * BATCH)  # item evaluations
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Mean entropy, in nats, of softmax(logits), (N, V).
+
+    Example:
+        >>> round(float(entropy(torch.zeros(3, 4))), 4)  # ln 4
+        1.3863
+    """
+    logprobs = logits.log_softmax(-1)
+    return -(logprobs.exp() * logprobs).sum(-1).mean()
+
+
+def merged_parameters(
+    base: Mapping[str, Tensor], factors: Mapping[str, SideBySide], weights: Tensor
+) -> dict[str, Tensor]:
+    """theta_0 + sum_i lambda_i tau_i of each parameter, in the base's dtype; lambda (modules, n), clipped to [0, 1]."""
+    pairs = zip(weights.clamp(0, 1), base.items(), strict=True)
+    return {n: (value.float() + factors[n].weighted(row).dense()).to(value.dtype) for row, (n, value) in pairs}
+
+
+def adamerging(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """Learn coefficients per expert and module by gradient descent on the entropy of the predictions.
+
+    Yang et al. 2024, arXiv 2310.02575, layer-wise: theta_l = theta_0l + sum_i lambda_il tau_il; lambda starts at 0.3,
+    is clipped to [0, 1] and follows Adam with learning rate 1e-3 on the mean entropy of the predictions on unlabelled
+    inputs (as in the authors' released code). They use test inputs; here it is the dev questions without their answers,
+    a prediction is the distribution of the first token of the answer (theirs is over a classifier's classes), and a
+    layer is an adapted module. The questions are cycled through until the budget is spent.
+
+    The learning rate is 0.01 instead of 0.001: budgets here pay for tens of steps, the paper's runs for hundreds. A
+    step on 8 prompts costs 20 item evaluations (`PASSES` for each).
+    """
+    trial = settings.need_trial()
+    trial.load(Patch())
+    model: Any = trial.model
+    parts = {f"{module}.weight": SideBySide.of(part) for module, part in by_module(experts)}
+    on_device = {name: part.to(model.device) for name, part in parts.items()}
+    base = {name: model.get_parameter(name).detach() for name in parts}
+    batches = cycle(list(token_batches(trial.tokenizer, trial.prompts(""), model.device)))
+    with torch.enable_grad():
+        weights = torch.full((len(parts), len(experts)), START, device=model.device, requires_grad=True)
+        optimizer = torch.optim.Adam([weights], lr=STEP)
+        for _ in range(min(MOST_STEPS, trial.items_left // _STEP_PRICE)):
+            trial.spend(_STEP_PRICE)
+            loss = entropy(answer_logits(model, next(batches), merged_parameters(base, on_device, weights)))
+            weights.grad = torch.autograd.grad(loss, weights)[0]
+            optimizer.step()
+    learnt = weights.detach().clamp(0, 1).cpu()
+    pairs = zip(learnt, parts.items(), strict=True)
+    return Merged(Patch(low_rank={name: part.weighted(row) for row, (name, part) in pairs}))
