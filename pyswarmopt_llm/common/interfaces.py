@@ -98,8 +98,8 @@ class Patch:
     (out_features, in_features) float32, likewise; `dense` replaces a value. An empty patch is the base itself. Any of
     these mappings may be `Computed`. `mixture` is for an engine with several models resident: the weights of their
     next-token distributions, summing to 1. So is `graph`: who reads whose message, in the order of calling; the last
-    node answers. `held_out` is for candidates of which a part was trained on some of the questions: log-likelihoods
-    after those contexts are computed with other weights.
+    node answers. `held_out` is for candidates of which a part was trained on some of the questions: what
+    follows those contexts is scored, or written, with other weights.
     """
 
     low_rank: Mapping[str, LowRank] = field(default_factory=dict)

@@ -80,6 +80,25 @@ class JudgeUse:
 
 
 @dataclass(frozen=True)
+class Iterated:
+    """Expert iteration.
+
+    Attributes:
+        rounds: that were trained.
+        round: the one with the best score on dev, from 1; 0 if none was trained.
+        kept: dev prompts with a reply that it was trained on.
+        replies: that were written and scored.
+        tokens: of these.
+    """
+
+    rounds: int
+    round: int
+    kept: int
+    replies: int
+    tokens: int
+
+
+@dataclass(frozen=True)
 class FunctionScore:
     """A score function of the user's: how many items it has, and whether some are held out."""
 
@@ -145,7 +164,8 @@ class RunResult(TaskResult):
     ``best`` is the candidate that the search hands over, ``best_single`` the expert with the highest score on dev,
     ``uniform`` the plain average of the experts. Where the search trains, ``mixture`` is what it found and ``trained``
     the same after training on dev (scored on dev by cross-fitting), which is ``best`` if `trained`; ``paired_training``
-    compares the second with the first as ``paired`` does the best with the best single expert. What the ``rivals``
+    compares the second with the first as ``paired`` does the best with the best single expert, ``expert_iteration``
+    says what training without labels took. What the ``rivals``
     took is in ``passes_rivals`` and ``seconds_rivals`` and nowhere else. ``named`` holds the named numbers of a score
     function, by task and by model and split; ``outcomes`` the packed scores of the test items, by model and task.
     Scores are fractions or whatever the metrics give; ``evaluations`` are of candidates (neither a trial of letters
@@ -170,6 +190,7 @@ class RunResult(TaskResult):
     outcomes: dict[str, dict[str, Packed]] | None = None
     paired: Paired = field(default_factory=dict)
     paired_training: Paired | None = None
+    expert_iteration: Iterated | None = None
     rivals: list[RivalScore] = field(default_factory=list)
     passes_rivals: int | None = None
     seconds_rivals: float | None = None

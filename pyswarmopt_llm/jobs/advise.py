@@ -127,6 +127,7 @@ def halves(config: SearchConfig) -> tuple[list[SearchConfig], bool]:
     if sum(sizes) < LEAST:
         raise UserError(f"{', '.join(config.tasks)}: {sum(sizes)} dev items tell nothing; give at least {LEAST}")
     trains = resolve(config, objectives).config.train == "on" and sum(sizes) >= LEAST_DEV
+    trains = trains and not objectives.written  # whose training no other way has
     # The files keep their first items; a number that is larger than a split would be warned about.
     most = max(MOST // len(sizes), 1)
     dev = most if max(sizes) > most else config.dev

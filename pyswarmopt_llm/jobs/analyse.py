@@ -145,7 +145,7 @@ def without_experts(
     job, scorings = _opened(run, result, allowed)
     position = _position(job, run.path, result)
     if result.trained:
-        space = trained_space(job, run, scorings)
+        space = trained_space(job, run, position, scorings)
         job, position = replace(job, space=space), space.on_top_of(position)
     coefficients = dict(zip(job.space.expert_names, job.space.coefficients(position).tolist(), strict=True))
     names, used = job.space.expert_names, _used(position, len(job.space.expert_names))

@@ -60,17 +60,19 @@ def dry_run_search(config: SearchConfig) -> Plan:
     on_dev, on_test = 2 + trains, 3 + trains
     evaluations, closing = _evaluations(job), sum(on_dev * timing.dev + on_test * timing.test for timing in timed)
     tried = sum(trial_items(timing.dev, possible[timing.name]) for timing in timed)
-    trained = cross_fitting_passes(job.dev_items) if trains else 0
-    passes = trained + evaluations * job.dev_items + closing + tried * min(len(job.config.experts), TRIED)
+    trained, written = _training(job) if trains else (0, 0)
+    passes = trained + (evaluations + written) * job.dev_items + closing + tried * min(len(job.config.experts), TRIED)
     workers = job.workers.side_by_side
     seconds = sum(timing.seconds(timing.dev * evaluations, evaluations) for timing in timed) / workers
     seconds += sum(timing.seconds(on_dev * timing.dev + on_test * timing.test, on_dev + on_test) for timing in timed)
-    seconds += trained / max(job.dev_items, 1) * sum(timing.seconds(timing.dev, 0) for timing in timed)
     external_seconds = {name: _score_of_function(job, external) for name, external in job.objectives.externals.items()}
     seconds += evaluations / workers * sum(filter(None, external_seconds.values()))
     if config.budget_minutes is not None:
         seconds = min(seconds, 60 * config.budget_minutes)
-    scored, tuned = planned_rivals(job)  # which are not in the budget
+    # Not in the budget: training, and rivals.
+    seconds += trained / max(job.dev_items, 1) * sum(timing.seconds(timing.dev, 0) for timing in timed)
+    seconds += sum(timing.seconds(timing.dev * written, written) for timing in timed)
+    scored, tuned = planned_rivals(job)
     tuning = tuned * training_passes(job.dev_items)
     passes += tuning + scored * sum(timing.dev + timing.test for timing in timed)
     seconds += sum(timing.seconds(scored * (timing.dev + timing.test), scored) for timing in timed)
@@ -137,6 +139,15 @@ def _evaluations(job: Job) -> int:
     budget = job.config.budget_items
     planned = job.config.planned
     return planned if budget is None else min(planned, max(budget // max(job.dev_items, 1), 1))
+
+
+def _training(job: Job) -> tuple[int, int]:
+    """Passes of an item that training takes at most, and the times that all dev prompts are answered for it."""
+    if not job.objectives.written:
+        return cross_fitting_passes(job.dev_items), 0
+    from pyswarmopt_llm.jobs.search.written.expert_iteration import ROUNDS, planned_replies
+
+    return ROUNDS * cross_fitting_passes(job.dev_items), planned_replies()
 
 
 def _score_of_function(job: Job, external: External) -> float | None:

@@ -74,6 +74,16 @@ class Objectives:
         return bool(self.externals) or any(metric.scoring == "generate" for metric in self.metrics.values())
 
     @property
+    def written(self) -> bool:
+        """Whether every score is of written replies, one by one, so that any reply can be scored."""
+        return not self.externals and all(metric.limited is not None for metric in self.metrics.values())
+
+    @property
+    def paid(self) -> bool:
+        """Whether a score costs more than time."""
+        return any(metric.usage is not None for metric in self.metrics.values())
+
+    @property
     def user_scored(self) -> bool:
         """Whether a function of the user's scores."""
         return bool(self.externals) or any(metric.fingerprint for metric in self.metrics.values())

@@ -177,6 +177,9 @@ def costs(result: RunResult) -> dict[str, str]:
         "Peak memory": f"{result.peak_memory_bytes / 2**30:.1f} GiB",
         "Stopped": stop or "-",
     }
+    if (use := result.expert_iteration) is not None:
+        replies = f"{use.replies:,} replies, {use.tokens:,} tokens"
+        texts["Expert iteration"] = f"{counted(use.rounds, 'round')}, {replies}"
     if result.passes_rivals is not None:
         time = duration(result.seconds_rivals or 0.0)
         texts["Rivals"] = f"{result.passes_rivals:,} passes of an item, {time}, counted apart"

@@ -199,17 +199,19 @@ def _training(result: RunResult) -> Iterator[str]:
     name, dev = mixture_name(result), difference(result.paired, "dev")
     start = "a mixture of your experts" if name == "mixture" else f"the {name}"
     start = start.removeprefix("the expert ")
-    examples = "examples" if dev is None else f"{dev.items} examples"
+    examples = "your examples" if dev is None else f"your {dev.items} examples"
+    if (iteration := result.expert_iteration) is not None:
+        examples = f"its best replies to {counted(iteration.kept, 'dev prompt')}"
     gain, before = difference(result.paired_training or {}), result.mixture_test
     if not result.trained:
         test = "" if gain is None or result.trained_test is None else f"; it scores {result.trained_test:.3f} on test"
-        yield f"Training {start} on your {examples} made it worse on dev{test}."
+        yield f"Training {start} on {examples} made it worse on dev{test}."
     else:
         without = ""
         if gain is not None and before is not None:
             interval = f"95% interval {gain.low:+.3f} to {gain.high:+.3f}"
             without = f"; without training {before:.3f} ({gain.mean:+.3f}, {interval})"
-        yield f"It is {start}, trained on your {examples}{without}."
+        yield f"It is {start}, trained on {examples}{without}."
 
 
 def _made_for_it(result: RunResult) -> Iterator[str]:

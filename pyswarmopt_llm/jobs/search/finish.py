@@ -35,7 +35,6 @@ from pyswarmopt_llm.jobs.search.rivals import BASE, Rival, entries
 from pyswarmopt_llm.jobs.search.selection import Choice, ranked, values_on_dev
 from pyswarmopt_llm.jobs.search.written.replies import read_replies, save_replies
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.models.choices import cross_fitting_passes
 from pyswarmopt_llm.tasks import Scoring
 
 if TYPE_CHECKING:
@@ -86,6 +85,7 @@ def finish(
         stderr={_key(place): None if math.isnan(total.stderr) else total.stderr for place, total in totals.items()},
         paired=paired(scores),
         paired_training=None if training is None else paired(scores, "trained", "mixture"),
+        expert_iteration=None if training is None else training.iteration,
         tasks=_by_task(job, scores, scorings),
         metrics={name: metric.name for name, metric in metrics.items()},
         named=_named(scores),
@@ -103,7 +103,7 @@ def finish(
         confirm=chosen.confirm,
         scoring=_one(scorings),
         evaluations=sum(row.phase in CANDIDATES for row in run.rows),
-        passes=items + (0 if training is None else cross_fitting_passes(job.dev_items)),
+        passes=items + (0 if training is None else training.passes),
         item_evaluations=items,
         # Functions and harness tasks are always scored whole.
         items_saved=0.0 if job.objectives.externals else _items_saved(run.rows, job.dev_items),

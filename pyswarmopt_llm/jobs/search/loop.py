@@ -168,6 +168,7 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
             from pyswarmopt_llm.jobs.search.train import train_further
 
             training = train_further(job, run, chosen, scorer, scorings, notify, on_row)
+        if training is not None:
             mixture, chosen = chosen.position, training.chosen
         begun = time.perf_counter()
         single = ranked(values_on_dev(job, singles))[0]
@@ -185,7 +186,7 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
 def _notes(job: Job, run: Run) -> list[str]:
     """What to know at the start."""
     config = replace(job.config, preset=run.about.config.preset)  # of a resumed run that which it began with
-    notes = [in_words(config, run.about.given, job.dev_items), *job.task_notes.values()]
+    notes = [in_words(config, run.about.given, job.training), *job.task_notes.values()]
     notes += own_score(config)
     notes += [not_held_out(name) for name, external in job.objectives.externals.items() if not external.has_test]
     if config.particles is not None and config.population > config.particles:

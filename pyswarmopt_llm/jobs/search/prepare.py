@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Space, Utility
@@ -87,6 +88,13 @@ class Job(ResolvedSearch):
                 utilities[name] = utility
                 choices += utility.choices()
         return utilities, choices
+
+    @property
+    def training(self) -> str:
+        """How the mixture that is found would be trained, in words."""
+        if self.objectives.written:
+            return f"expert iteration on the {counted(self.dev_items, 'dev prompt')}"
+        return f"training on the {counted(self.dev_items, 'dev item')}"
 
     @property
     def dev_items(self) -> int:

@@ -1,7 +1,7 @@
 """What a search chooses where nothing is given: ``--preset``.
 
 ``auto`` is the best that this project's tables know for a task: weight changes (``delta``), candidates that a swarm
-finds in a model of the items' margins in place of iterations, and training on the dev items at the end. ``paper`` is
+finds in a model of the items' margins in place of iterations, and training on dev at the end. ``paper`` is
 the published procedure, ``reference`` that of the authors' released scripts, ``none`` the plain default of every
 setting. Settings that are given win, also those that equal a default.
 """
@@ -126,7 +126,7 @@ def _by_task(search: ResolvedSearch, objectives: Objectives) -> ResolvedSearch:
         if _goes(check_screen, screened, objectives, len(search.config.experts)):
             search = screened
     items = sum(len(task.dev) for task in objectives.tasks.values())
-    if items >= LEAST_DEV and _goes(check_train, search.changed(train="on"), objectives):
+    if items >= LEAST_DEV and not objectives.paid and _goes(check_train, search.changed(train="on"), objectives):
         search = search.filled({"train": "on"})
     if search.config.screen is not None:
         return _proposing(search, items)
@@ -199,13 +199,13 @@ def chosen_by_preset(before: Mapping[str, Any], config: SearchConfig) -> dict[st
     return {name: value for name, value in given_settings(config).items() if name not in before}
 
 
-def in_words(config: SearchConfig, before: Mapping[str, Any], items: int | None = None) -> str:
+def in_words(config: SearchConfig, before: Mapping[str, Any], training: str = "training on the dev items") -> str:
     """What the preset chose and what was given, in a line.
 
     Args:
         config: as the search runs it.
         before: what was given; see `given_settings`.
-        items: on dev.
+        training: how the mixture that is found is trained, if it is.
 
     Example:
         >>> auto = SearchConfig("b", ("x", "y"), ("t",), "r", preset="auto", space="delta", screen=0.05, max_iter=0)
@@ -215,11 +215,11 @@ def in_words(config: SearchConfig, before: Mapping[str, Any], items: int | None 
         'preset paper: space delta; given: seed 3'
     """
     typed = list(_as_typed({name: value for name, value in before.items() if name != "preset"}))
-    line = f"preset {config.preset}: {', '.join(_parts(config, items))}"
+    line = f"preset {config.preset}: {', '.join(_parts(config, training))}"
     return f"{line}; given: {', '.join(typed)}" if typed else line
 
 
-def _parts(config: SearchConfig, items: int | None) -> Iterable[str]:
+def _parts(config: SearchConfig, training: str) -> Iterable[str]:
     yield f"space {config.space}"
     if config.iterations:
         if config.optimizer != MODEL_SWARMS:
@@ -236,7 +236,7 @@ def _parts(config: SearchConfig, items: int | None) -> Iterable[str]:
         model = "items" if config.screen is not None else "scores"
         yield f"{config.most_proposals} candidates proposed by a model of the {model} (`max_iter` N: iterations first)"
     if config.train == "on":
-        yield "then training on the dev items" if items is None else f"then training on the {items} dev items"
+        yield f"then {training}"
 
 
 def _as_typed(values: Mapping[str, Any]) -> Iterable[str]:
@@ -255,7 +255,7 @@ def own_score(config: SearchConfig) -> list[str]:
 
     Example:
         >>> own_score(SearchConfig("b", ("x", "y"), (), "r", metrics=("mine.py:style",), max_iter=0, proposals=20))
-        ['score of your own: nothing is trained; 40 evaluations, 20 of them proposed by a model of the scores']
+        ['score of your own: 40 evaluations, 20 of them proposed by a model of the scores; nothing is trained']
     """
     if not (config.utilities or any(map(is_function, config.metrics))):
         return []
@@ -265,4 +265,5 @@ def own_score(config: SearchConfig) -> list[str]:
         cost = f"a swarm of {config.population}, at most {most}, {cost}"
     if config.most_proposals:
         cost += f", {config.most_proposals} of them proposed by a model of the scores"
-    return [f"score of your own: nothing is trained; {cost}"]
+    after = "then expert iteration" if config.train == "on" else "nothing is trained"
+    return [f"score of your own: {cost}; {after}"]

@@ -2,7 +2,8 @@
 
 A gain over the best expert may come from training alone; rivals that are trained in the same way tell. They are scored
 on dev and test as the result is, cost one training each, and are left out by ``--no-rivals``. A search that trains
-nothing but has a function of the user's to score gets the base alone.
+nothing but has a function of the user's to score gets the base alone, and so does one that trains on the best of its
+replies: each rival would take as long as the search's own training.
 
 Each score is a line of ``rivals.jsonl`` as soon as it is there, so that a resumed run does not repeat it.
 """
@@ -82,16 +83,23 @@ def score_rivals(
     """
     if not planned_rivals(job)[0]:
         return []
-    return _Scoring(job, run, scorings, notify).rivals(mixture, single)
+    return _Scoring(job, run, scorings, notify).rivals(mixture if _tunes(job) else None, single)
 
 
 def planned_rivals(job: Job) -> tuple[int, int]:
     """How many rivals are scored, and how many of these trained, at most."""
-    trains = job.config.train == "on"
-    if job.config.no_rivals or not (trains or job.objectives.user_scored) or job.kind.several_models:
+    if job.config.no_rivals or not (job.config.train == "on" or job.objectives.user_scored) or job.kind.several_models:
         return 0, 0
-    tested = trains and any(task.test for task in job.tasks.values())
-    return (3, 2) if tested else (1, 0)
+    return (3, 2) if _tunes(job) else (1, 0)
+
+
+def _tunes(job: Job) -> bool:
+    """Whether there are rivals that are trained: on the right answers, and scored on test."""
+    return (
+        job.config.train == "on"
+        and not job.objectives.written
+        and any(task.test for task in job.tasks.values())
+    )
 
 
 class _Scoring:
@@ -100,14 +108,14 @@ class _Scoring:
         splits = {split: job.utilities(split, scorings) for split in ("dev", "test")}
         self._utilities = {split: tasks for split, tasks in splits.items() if tasks}
         self._choices: list[Choices] = []
-        if job.config.train == "on":
+        if _tunes(job):
             self._choices = job.training_items(scorings)[1]
         self._file = run.path / FILE
         self._log = journal(self._file)
         self._rows = {(row["key"], row["phase"]): Row.from_json(row) for row in self._log.repaired()}
 
     def rivals(self, mixture: Tensor | None, single: int) -> list[Rival]:
-        unscored = list(_rivals(self._job, mixture if "test" in self._utilities else None, single))
+        unscored = list(_rivals(self._job, mixture, single))
         if not self._rows:
             self._notify(Event("note", {"text": _announcement(unscored, self._job.dev_items)}))
         return [rival if rival.same else self._scored(rival) for rival in unscored]

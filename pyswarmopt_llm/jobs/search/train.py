@@ -1,41 +1,61 @@
-"""The last step of a search: the mixture that it found is trained further on the dev items (``--train``)."""
+"""The last step of a search: the mixture that it found is trained further on dev (``--train``).
+
+Items with options are trained on as they are; where replies are written and scored, the best of them (`written`).
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from pyswarmopt.base.words import counted
+from torch import Tensor
+
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.evaluation.evaluator import Evaluator
 from pyswarmopt_llm.evaluation.record import TRAINED, Row
+from pyswarmopt_llm.evaluation.result import Iterated
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer
 from pyswarmopt_llm.jobs.search.cross_fitting import not_worse, read_trained, train_on_dev
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.selection import Choice
+from pyswarmopt_llm.models.choices import cross_fitting_passes
 from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 from pyswarmopt_llm.tasks import Scoring
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.jobs.search.written.expert_iteration import Iteration
 
 FOLDER = "trained"  # in the run directory
 
 
 @dataclass(frozen=True)
 class Training:
-    """A mixture before and after training, with the rows of their scores on dev."""
+    """A mixture before and after training, with the rows of their scores on dev.
+
+    Attributes:
+        before, after: the mixture.
+        rows: of both.
+        kept: whether the second is handed over.
+        passes: forward passes of an item that training took.
+        iteration: of training without labels.
+    """
 
     before: Choice
     after: Choice
     rows: tuple[Row, Row]
-    items: int  # on dev
+    kept: bool
+    passes: int
+    iteration: Iterated | None = None
 
     @property
     def chosen(self) -> Choice:
         """What is handed over."""
-        return self.after if not_worse(self.after.value, self.before.value, self.items) else self.before
+        return self.after if self.kept else self.before
 
 
 def train_further(
@@ -46,7 +66,7 @@ def train_further(
     scorings: Mapping[str, Scoring],
     notify: OnEvent,
     on_row: OnRow,
-) -> Training:
+) -> Training | None:
     """Train what the search found, unless the run directory has the outcome, and score that.
 
     Args:
@@ -57,39 +77,90 @@ def train_further(
         scorings: of the tasks.
         notify: called with progress.
         on_row: called with the new row.
+
+    Returns:
+        The mixture before and after; None if too few replies were better than before.
     """
-    utilities, choices = job.training_items(scorings)
-    mixtures = cast(DeltaSpace, job.space)
-    start, folder = time.monotonic(), run.path / FOLDER
-    if not folder.exists():
+    start = time.monotonic()
+    if not (run.path / FOLDER).exists():
         from pyswarmopt_llm.reporting.summary import mixture_text
 
-        weights = dict(zip(mixtures.expert_names, mixtures.coefficients(chosen.position).tolist(), strict=True))
-        items = counted(len(choices), "dev item")
-        notify(Event("note", {"text": f"training on the {items}, on top of {mixture_text(weights)}"}))
+        weights = dict(zip(job.space.expert_names, job.space.coefficients(chosen.position).tolist(), strict=True))
+        notify(Event("note", {"text": f"{job.training}, on top of {mixture_text(weights)}"}))
 
-    def after_epoch(share: float) -> None:
+    def progress(share: float) -> None:
         notify(Event("training", {"share": share, "seconds": time.monotonic() - start}))
 
-    patch, pattern, seed = mixtures.realise(chosen.position), job.experts[0], job.config.seed
-    train_on_dev(job.engine, patch, choices, pattern, folder, seed, after_epoch)
-    space = read_trained(mixtures, folder, choices, seed)
+    use = None
+    if job.objectives.written:
+        iteration = _iterate(job, run, chosen.position, scorings, notify, progress)
+        if iteration.best is None:
+            return None
+        space, passes, use = iteration.best.space, iteration.passes, iteration.use
+    else:
+        mixtures, seed = cast(DeltaSpace, job.space), job.config.seed
+        choices = job.training_items(scorings)[1]
+        patch = mixtures.realise(chosen.position)
+        train_on_dev(job.engine, patch, choices, job.experts[0], run.path / FOLDER, seed, progress)
+        space, passes = read_trained(mixtures, run.path / FOLDER, choices, seed), cross_fitting_passes(job.dev_items)
     position = space.on_top_of(chosen.position)
-    evaluator = Evaluator(space, job.engine, utilities, job.objectives.combine)
+    evaluator = Evaluator(space, job.engine, job.utilities("dev", scorings), job.objectives.combine)
     (before,) = scorer.in_full([chosen.position], 0)
     (after,) = Scorer(run, space, evaluator, TRAINED, on_row).in_full([position], 0)
     trained = replace(chosen, position=position, value=after.value, space=space)
-    return Training(chosen, trained, (before, after), job.dev_items)
+    if use is None:
+        kept = not_worse(after.value, chosen.value, job.dev_items)
+    else:
+        error = job.objectives.combine([before.score(name) for name in job.objectives.names]).stderr
+        kept = after.value >= chosen.value - error
+    return Training(chosen, trained, (before, after), kept, passes, use)
 
 
-def trained_space(job: Job, run: Run, scorings: Mapping[str, Scoring]) -> CrossFittedSpace:
-    """The space of what a run of this search trained, read from its directory.
+def _iterate(
+    job: Job,
+    run: Run,
+    position: Tensor,
+    scorings: Mapping[str, Scoring],
+    notify: OnEvent = lambda event: None,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Iteration:
+    """Train on the best replies."""
+    from pyswarmopt_llm.jobs.search.written.expert_iteration import expert_iteration
+
+    return expert_iteration(
+        job.engine,
+        cast(DeltaSpace, job.space),
+        position,
+        job.utilities("dev", scorings),
+        job.objectives.combine,
+        job.experts[0],
+        run.path / FOLDER,
+        job.config.seed,
+        say=lambda text: notify(Event("note", {"text": text})),
+        progress=progress,
+    )
+
+
+def trained_space(job: Job, run: Run, position: Tensor, scorings: Mapping[str, Scoring]) -> CrossFittedSpace:
+    """The space of what a finished run of this search trained, read from its directory.
+
+    Args:
+        job: the search.
+        run: has trained what it found.
+        position: of the mixture that was trained.
+        scorings: of the tasks.
 
     Raises:
         UserError: it is not there.
     """
-    choices = job.training_items(scorings)[1]
-    return read_trained(cast(DeltaSpace, job.space), run.path / FOLDER, choices, job.config.seed)
+    folder = run.path / FOLDER
+    if not folder.exists():
+        raise UserError(f"{folder}: not there; restore it, or begin a new search")
+    if job.objectives.written:
+        iteration = _iterate(job, run, position, scorings)  # which is there: it is read
+        if iteration.best is not None:
+            return iteration.best.space
+    return read_trained(cast(DeltaSpace, job.space), folder, job.training_items(scorings)[1], job.config.seed)
 
 
 __all__ = ["FOLDER", "Training", "train_further", "trained_space"]

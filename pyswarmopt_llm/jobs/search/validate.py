@@ -156,8 +156,9 @@ def check_train(search: ResolvedSearch, objectives: Objectives) -> None:
     if config.engine != TRANSFORMERS or not search.workers.alone:
         why = f"goes with one worker and `engine` {TRANSFORMERS}; remove it, or change those"
         raise InvalidOption("train", "on", why)
-    for why in _without_option_scores(config, objectives):
-        raise InvalidOption("train", "on", f"learns from the scores of options, {why}; remove it")
+    for why in () if objectives.written else _without_option_scores(config, objectives):
+        learns = "learns from the scores of options, or where all tasks have scores of written replies"
+        raise InvalidOption("train", "on", f"{learns}, {why}; remove it")
     items = sum(len(task.dev) for task in objectives.tasks.values())
     if items < LEAST_TRAINED:
         raise InvalidOption("train", "on", f"{items} dev items are too few to train on; remove it")

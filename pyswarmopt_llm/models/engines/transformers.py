@@ -150,7 +150,7 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
             yield from self._scored_by_batch(pairs, only)
             return
         try:
-            for patch, places in _shares(self._candidate, pairs):
+            for patch, places in _shares(self._candidate, [context for context, _ in pairs]):
                 self._wanted = patch
                 share = [pairs[i] for i in places]
                 within = None if only is None else {k for k, i in enumerate(places) if i in only}
@@ -231,9 +231,15 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         """Continuations, greedy or sampled."""
         encoded = self.encode_prompts(prompts, max_new_tokens)
         texts: dict[int, str] = {}
-        for batch in self._generation_batches(encoded, max_new_tokens):
-            rows = None if draw is None else draw.rows(batch)
-            texts |= zip(batch, self._write([encoded[i] for i in batch], max_new_tokens, rows), strict=True)
+        try:
+            for patch, places in _shares(self._candidate, prompts):
+                self._wanted = patch
+                for batch in self._generation_batches([encoded[i] for i in places], max_new_tokens):
+                    chosen = [places[k] for k in batch]
+                    rows = None if draw is None else draw.rows(chosen)
+                    texts |= zip(chosen, self._write([encoded[i] for i in chosen], max_new_tokens, rows), strict=True)
+        finally:
+            self._wanted = self._candidate
         return [texts[i] for i in range(len(prompts))]
 
     def _write(self, prompts: Sequence[tuple[int, ...]], max_new_tokens: int, draw: Draw | None = None) -> list[str]:
@@ -340,12 +346,12 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         return frozenset(int(i) for i in [self.tokenizer.eos_token_id, *listed] if i is not None)
 
 
-def _shares(patch: Patch, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Patch, list[int]]]:
-    """Which weights score which of the pairs; those that nothing was trained on with the candidate's own."""
-    rest = list(range(len(pairs)))
+def _shares(patch: Patch, contexts: Sequence[str]) -> Iterator[tuple[Patch, list[int]]]:
+    """Which weights are for which of the contexts; those that nothing was trained on have the candidate's own."""
+    rest = list(range(len(contexts)))
     for held in patch.held_out:
-        there = [i for i in rest if pairs[i][0] in held.contexts]
-        rest = [i for i in rest if pairs[i][0] not in held.contexts]
+        there = [i for i in rest if contexts[i] in held.contexts]
+        rest = [i for i in rest if contexts[i] not in held.contexts]
         if there:
             yield held.patch, there
     if rest:

@@ -69,6 +69,24 @@ def _messages(example: Mapping[str, Any], number: int) -> Sequence[Mapping[str, 
     return messages
 
 
+def reply_frame(tokenizer: Any) -> tuple[str, str]:
+    """White space before an assistant's reply, and the text that ends it, as the chat template has them.
+
+    Without a template, or with one that rewrites earlier turns: nothing, and the end-of-sequence token.
+    """
+    plain = "", tokenizer.eos_token or ""
+    if not tokenizer.chat_template:
+        return plain
+    messages = [{"role": "user", "content": "question"}, {"role": "assistant", "content": "reply"}]
+    prompt = tokenizer.apply_chat_template(messages[:1], tokenize=False, add_generation_prompt=True)
+    whole = tokenizer.apply_chat_template(messages, tokenize=False)
+    if not whole.startswith(prompt):
+        return plain
+    before, _, after = whole[len(prompt) :].partition("reply")
+    # As in `encode_chat`: the template's last line break is never generated. A frame of thoughts is the model's.
+    return before if not before.strip() else "", after.rstrip("\n")
+
+
 def chat_steps(
     chats: Sequence[ChatTokens],
     max_tokens: int,

@@ -53,6 +53,18 @@ def method_text(config: SearchConfig) -> str:
     return f"Model Swarms {source} ({counted(size, 'particle')}, at most {most})"
 
 
+def _trained(result: RunResult) -> str:
+    """What was trained."""
+    if not result.trained:
+        return "Nothing was trained."
+    iteration = result.expert_iteration
+    if iteration is None:
+        return "What it found was trained on the dev items."
+    replies = f"its best replies to {counted(iteration.kept, 'dev prompt')}"
+    sampled = f"{counted(iteration.round, 'round')}, {iteration.replies:,} replies written"
+    return f"What it found was trained on {replies} (expert iteration: {sampled})."
+
+
 def model_card(about: About, result: RunResult, parents: Sequence[Parent] = (), form: Form | None = None) -> str:
     """The README.md of ``best/``, or of what it was exported to.
 
@@ -70,8 +82,7 @@ def model_card(about: About, result: RunResult, parents: Sequence[Parent] = (), 
     method = plain(method_text(about.config))
     searched = f"found by a search in {counted(result.evaluations, 'evaluation')} with {method}"
     cited = "; Feng et al., 2024, arXiv:2410.11163" if about.config.optimizer == MODEL_SWARMS else ""
-    trained = "What it found was trained on the dev items." if result.trained else "Nothing was trained."
-    experts = f"{counted(len(result.coefficients), 'expert')}, {searched}{cited}. {trained}"
+    experts = f"{counted(len(result.coefficients), 'expert')}, {searched}{cited}. {_trained(result)}"
     text = render(
         "pyswarmopt_llm/reporting/report/card.md.j2",
         header=front_matter(form, parents, about, result) if kind.library else "",

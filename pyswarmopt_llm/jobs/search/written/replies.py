@@ -65,20 +65,20 @@ def changed_most(before: Sequence[float], after: Sequence[float]) -> list[int]:
 
 def _answered(job: Job, utility: Written, models: Mapping[str, Patch]) -> list[dict[str, Any]]:
     """Each prompt with every model's reply and its value."""
-    rows: list[dict[str, Any]] = [{"prompt": _storable(turn), "replies": []} for turn in utility.turns]
+    rows: list[dict[str, Any]] = [{"prompt": storable(turn), "replies": []} for turn in utility.turns]
     for label, patch in models.items():
         job.engine.load(patch)
         replies = utility.answers(job.engine)
         for row, reply, value in zip(rows, replies, utility.judge(replies), strict=True):
-            row["replies"].append({"model": label, "text": _storable(reply), "value": float(value)})
+            row["replies"].append({"model": label, "text": storable(reply), "value": float(value)})
     return rows
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """A text without what a run's files do not hold: NUL and unpaired surrogates.
 
     Example:
-        >>> _storable("a\\0b\\ud800c")
+        >>> storable("a\\0b\\ud800c")
         'a\ufffdb?c'
     """
     return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
