@@ -78,6 +78,7 @@ def style_search(seed: int, out: Path) -> SearchConfig:
     return SearchConfig(
         base=demo_base(),
         experts=adapters(folder / "experts"),
+        tasks=(),
         prompts=str(folder / "prompts.jsonl"),
         metrics=(f"{folder / 'style.py'}:style",),
         out=str(out),

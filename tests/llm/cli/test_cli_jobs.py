@@ -181,7 +181,8 @@ def test_demo_of_a_score_names_its_program_and_prompts(checkout: list[Any], tmp_
     (config,) = checkout
     folder = tmp_path / "examples" / "house_style"
     assert [Path(expert).name for expert in config.experts] == ["d"]
-    assert (config.tasks, config.metrics) == ((f"prompts:{folder / 'prompts.jsonl'}",), (f"{folder / 'style.py'}:style",))
+    assert config.tasks == (f"prompts:{folder / 'prompts.jsonl'}",)
+    assert config.metrics == (f"{folder / 'style.py'}:style",)
 
 
 def test_demo_without_its_experts_says_where_they_are(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
