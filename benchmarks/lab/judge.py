@@ -5,11 +5,11 @@
 
 The tasks are those that `benchmarks/scores/written_lab.py` has written.
 
-For each task a reward model is trained on pairs of a right and a wrong answer (Bradley & Terry 1952), then experts are
-searched by its reward of their written answers; the search sees no answer. A line of the outcomes is a task and a seed:
-`pairs`, share of held-out pairs that the reward orders right; `rank`, Spearman's correlation of reward and truth over
-the test replies of base, best expert and result; and of each of the three its mean reward and its exact matches on 500
-test items, 1 or 0 each.
+For each task a reward model is trained on pairs of the right answer and a wrong one that base or experts gave
+(Bradley & Terry 1952), then experts are searched by its reward of their answers; the search sees no right answer. A
+line of the outcomes is a task and a seed: `pairs`, share of held-out pairs that the reward orders right; `rank`,
+Spearman's correlation of reward and truth over the test replies of base, best expert by reward, and result; and of
+each of the three its mean reward and its exact matches on 500 test items, 1 or 0 each.
 """
 
 from __future__ import annotations
@@ -27,17 +27,20 @@ from scipy.stats import spearmanr
 from pyswarmopt_llm import SearchConfig, load_reward, load_task, open_model, resume, search
 from pyswarmopt_llm.metrics.text import exact_match
 
-PAIRS, STEPS, BATCH = 3000, 400, 64
+ASKED, STEPS, BATCH = 300, 250, 64  # questions to each model, training steps, pairs of a step
 
 
-def pairs_of(kinds: Any, split: str, count: int) -> list[tuple[str, str, str]]:
-    """(question, right answer, wrong answer)."""
-    rng = random.Random(count)
+def pairs_of(lab: Path, kinds: Any, split: str, asked: int) -> list[tuple[str, str, str]]:
+    """(question, right answer, wrong answer of base or an expert)."""
     pairs = []
-    for item in items(kinds, split, count, 11):
-        choices = item["choices"]
-        wrong = rng.choice([letter for letter in choices if letter != item["answer"]])
-        pairs.append((item["question"], choices[item["answer"]], choices[wrong]))
+    for seed, expert in enumerate([None, *sorted((lab / "experts").iterdir())]):
+        engine = open_model(str(lab / "base"), None if expert is None else str(expert), "float32", "cpu", 1)
+        questions = items(kinds, split, asked, 11 + seed)
+        replies = engine.generate([engine.chat(item["question"]) for item in questions], max_new_tokens=6)
+        for item, reply in zip(questions, replies, strict=True):
+            right = item["choices"][item["answer"]]
+            if reply.strip() != right:
+                pairs.append((item["question"], right, reply.strip()))
     return pairs
 
 
@@ -52,16 +55,16 @@ def logits(model: Any, tokenizer: Any, chats: list[tuple[str, str]]) -> torch.Te
     return scores
 
 
-def train_reward(base: Path, kinds: Any, out: Path, seed: int) -> float:
+def train_reward(lab: Path, kinds: Any, out: Path, seed: int) -> float:
     """Train a reward model from the base, and return the share of held-out pairs that it orders right."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     torch.manual_seed(seed)
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1)
+    tokenizer = AutoTokenizer.from_pretrained(lab / "base")
+    model = AutoModelForSequenceClassification.from_pretrained(lab / "base", num_labels=1)
     model.config.pad_token_id = tokenizer.pad_token_id
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    train, heldout = pairs_of(kinds, "train", PAIRS), pairs_of(kinds, "dev", 200)
+    train, heldout = pairs_of(lab, kinds, "train", ASKED), pairs_of(lab, kinds, "dev", ASKED // 10)
     rng = random.Random(seed)
     for _ in range(STEPS):
         batch = rng.sample(train, BATCH)
@@ -127,7 +130,7 @@ def main() -> None:
         file = options.tasks_in / f"{task}.json"
         for seed in options.seeds:
             reward = options.out / f"reward-{task}-{seed}"
-            pairs = train_reward(options.lab / "base", TASKS[task], reward, seed)
+            pairs = train_reward(options.lab, TASKS[task], reward, seed)
             models = searched(options.lab, file, reward, options.out / f"{task}-{seed}", seed)
             line = {"task": task, "seed": seed, "pairs": pairs, **judged(options.lab, file, reward, models)}
             lines.append(json.dumps(line))
