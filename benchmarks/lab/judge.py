@@ -5,8 +5,8 @@
 
 The tasks are those that `benchmarks/scores/written_lab.py` has written.
 
-For each task a reward model is trained on pairs of the right answer and a wrong one that base or experts gave
-(Bradley & Terry 1952), then experts are searched by its reward of their answers; the search sees no right answer. A
+For each task a reward model is trained on pairs of the right answer and a wrong one, an option of the laboratory or what
+base or experts wrote (Bradley & Terry 1952), then experts are searched by its reward of their answers; the search sees no right answer. A
 line of the outcomes is a task and a seed: `pairs`, share of held-out pairs that the reward orders right; `rank`,
 Spearman's correlation of reward and truth over the test replies of base, best expert by reward, and result; and of
 each of the three its mean reward and its exact matches on 500 test items, 1 or 0 each.
@@ -27,11 +27,11 @@ from scipy.stats import spearmanr
 from pyswarmopt_llm import SearchConfig, load_reward, load_task, open_model, resume, search
 from pyswarmopt_llm.metrics.text import exact_match
 
-ASKED, STEPS, BATCH = 300, 250, 64  # questions to each model, training steps, pairs of a step
+ASKED, STEPS, BATCH = 300, 600, 64  # questions to each model, training steps, pairs of a step
 
 
 def pairs_of(lab: Path, kinds: Any, split: str, asked: int) -> list[tuple[str, str, str]]:
-    """(question, right answer, wrong answer of base or an expert)."""
+    """(question, right answer, wrong one): what base or an expert wrote, and each wrong option."""
     pairs = []
     for seed, expert in enumerate([None, *sorted((lab / "experts").iterdir())]):
         engine = open_model(str(lab / "base"), None if expert is None else str(expert), "float32", "cpu", 1)
@@ -41,6 +41,8 @@ def pairs_of(lab: Path, kinds: Any, split: str, asked: int) -> list[tuple[str, s
             right = item["choices"][item["answer"]]
             if reply.strip() != right:
                 pairs.append((item["question"], right, reply.strip()))
+            wrong = [text for letter, text in item["choices"].items() if letter != item["answer"]]
+            pairs += [(item["question"], right, text) for text in wrong]
     return pairs
 
 
