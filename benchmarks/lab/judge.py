@@ -5,11 +5,11 @@
 
 The tasks are those that `benchmarks/scores/written_lab.py` has written.
 
-For each task a reward model is trained on pairs of the right answer and a wrong one, an option of the laboratory or what
-base or experts wrote (Bradley & Terry 1952), then experts are searched by its reward of their answers; the search sees no right answer. A
-line of the outcomes is a task and a seed: `pairs`, share of held-out pairs that the reward orders right; `rank`,
-Spearman's correlation of reward and truth over the test replies of base, best expert by reward, and result; and of
-each of the three its mean reward and its exact matches on 500 test items, 1 or 0 each.
+For each task a reward model is trained on pairs of the right answer and a wrong one, an option of the laboratory or
+what base or experts wrote (Bradley & Terry 1952), then experts are searched by its reward of their answers; the search
+sees no right answer. A line of the outcomes is a task and a seed: `pairs`, share of held-out pairs that the reward
+orders right; `rank`, Spearman's correlation of reward and truth over the test replies of base, best expert by reward,
+and result; and of each of the three its mean reward and its exact matches on 500 test items, 1 or 0 each.
 """
 
 from __future__ import annotations
