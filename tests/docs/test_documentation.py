@@ -54,11 +54,15 @@ def stage(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.Te
     loud = louder(tiny_experts, folder / "loud")
     for expert, name in zip(loud, ("intent", "math", "science"), strict=True):
         shutil.copytree(expert, folder / "adapters" / name)
-    for name in ("bank", "library", "travel"):  # the demo's experts, by name
-        copy = shutil.copytree(loud[0], folder / "examples" / "experts" / name)
+    # The demos' experts, by name.
+    for name in ("experts/bank", "experts/library", "experts/travel", "others/reviews", "house_style/experts/brief",
+                 "house_style/experts/steps"):  # fmt: skip
+        copy = shutil.copytree(loud[0], folder / "examples" / name)
         config = json.loads((copy / "adapter_config.json").read_text())
         (copy / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": SMOLLM2}))
     shutil.copytree(ROOT / "examples" / "objectives", folder / "examples" / "objectives")
+    for name in ("style.py", "prompts.jsonl"):
+        shutil.copy(ROOT / "examples" / "house_style" / name, folder / "examples" / "house_style" / name)
     (folder / ".ci").mkdir()  # named by its path, so no stand-in is found for it
     shutil.copy("/bin/true", folder / ".ci" / "run")
     write_task(folder / "questions.json", questions(8, 1), questions(6, 2))
@@ -85,8 +89,8 @@ def world(stage: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.setattr(embedded, "materialise", lambda model: tiny_base)
-    monkeypatch.setattr(demo, "demo_experts", lambda root: tuple(map(str, (folder / "examples/experts").iterdir())))
-    for name, value in {"DEV": 4, "TEST": 4}.items():
+    monkeypatch.setattr(demo, "demo_folder", lambda package, name: folder / "examples" / name)
+    for name, value in {"DEV": 4, "TEST": 4, "STYLE_DEV": 4, "STYLE_TEST": 4, "STYLE_TOKENS": 2}.items():
         monkeypatch.setattr(demo, name, value)
     draw = show._draw
     monkeypatch.setattr(show, "_draw", lambda names, where: draw(names[:1], where))
