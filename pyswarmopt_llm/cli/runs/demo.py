@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.options import OUTPUT, Option
 EMBEDDED = "embedded:smollm2-135m"
 TASK = "builtin:five-desks"
 DEV, TEST = 100, 200  # items
-STYLE_DEV, STYLE_TEST, STYLE_TOKENS = 32, 64, 48  # prompts, and tokens of a reply
+STYLE_DEV, STYLE_TEST, STYLE_TOKENS = 40, 60, 48  # prompts, and tokens of a reply
 
 
 def demo_folder(package: Path, name: str) -> Path:
