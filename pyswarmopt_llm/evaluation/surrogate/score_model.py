@@ -30,6 +30,7 @@ NOISES = (1e-4, 1e-2, 0.1, 0.3)  # tried for the kernel; outcomes of written ans
 LEAST = 3  # candidates that a model needs: one degree of freedom more than its mean takes
 BEYOND = 0.5  # of the range of what was scored before: so far beyond it candidates are proposed
 _NO_ERROR = 1e-12
+_NO_NOISE = 1e-6  # in units of the values' variance: enough for the solver
 _PARTICLES, _ITERATIONS, _PATIENCE = 40, 60, 10  # of the swarm that maximises the expected improvement
 
 
@@ -51,13 +52,17 @@ class Scored:
 class ScoreModel:
     """Predicts the value of candidates from those that were scored.
 
+    Replies are greedy, so the noise is none of the scores: they are steps, and the same candidate has the same score
+    again. What the model predicts is therefore interpolated once more, without noise, and nothing is gained where a
+    candidate was scored (re-interpolation: Forrester, Keane & Bressloff 2006).
+
     Args:
         candidates: at least `LEAST`, all of the same tasks.
         combine: the tasks' scores into the value.
 
     Attributes:
         kernels: of each task: the likeliest length of its items, and with that the likeliest noise of its values.
-        best: the highest value.
+        best: the highest value, without the noise.
 
     Raises:
         ValueError: too few candidates.
@@ -78,15 +83,18 @@ class ScoreModel:
         if len(candidates) < LEAST:
             raise ValueError(f"{len(candidates)} candidates: a model needs {LEAST}")
         self._positions: Floats = np.stack([candidate.position for candidate in candidates])
-        self._values: Floats = np.array([[score.value for score in candidate.scores] for candidate in candidates])
         self._combine = combine
-        self.best = max(candidate.value for candidate in candidates)
         self.kernels: list[Kernel] = []
-        for number, scores in enumerate(zip(*(candidate.scores for candidate in candidates), strict=True)):
-            values = self._values[:, [number]]
+        smooth: list[Floats] = []
+        for scores in zip(*(candidate.scores for candidate in candidates), strict=True):
+            values: Floats = np.array([score.value for score in scores])[:, None]
             items = _varying_items(scores)
-            self.kernels.append(self._noisy(values, self._length(items if items.size else values)))
-        self._condition()
+            kernel = self._noisy(values, self._length(items if items.size else values))
+            between = kernel(self._positions, self._positions)
+            self.kernels.append(kernel)
+            smooth.append(self._fit(values, kernel).predict(between, noise=0.0)[0])
+        self._values: Floats = np.hstack(smooth)
+        self._interpolate()
 
     def believe(self, position: Floats) -> None:
         """Take the predictions at a position, (D,), for values that were seen, so that the next proposal is elsewhere.
@@ -94,13 +102,12 @@ class ScoreModel:
         The kriging believer of Ginsbourger, Le Riche & Carraro 2010, section 4.2.1.
         """
         means = [mean[0, 0] for mean, _ in self._predict_tasks(position[None])]
-        self.best = max(self.best, float(self.predict(position[None])[0][0]))
         self._positions = np.vstack([self._positions, position])
         self._values = np.vstack([self._values, means])
-        self._condition()
+        self._interpolate()
 
     def predict(self, positions: npt.ArrayLike) -> tuple[Floats, Floats]:
-        """(means (M,), standard errors (M,)) of the value without its noise at positions (M, D).
+        """(means (M,), standard errors (M,)) of the value at positions (M, D).
 
         Of several tasks the error is that of their combination by the delta method.
         """
@@ -123,15 +130,17 @@ class ScoreModel:
         expected: Floats = error * (z * student.cdf(z, freedom) + tail)
         return expected
 
-    def _condition(self) -> None:
-        """Fit the posterior of each task to what was seen."""
-        self._posteriors = [self._fit(self._values[:, [number]], kernel) for number, kernel in enumerate(self.kernels)]
+    def _interpolate(self) -> None:
+        """Fit each task's posterior to its smooth values, without noise, and find the highest of their combinations."""
+        self._exact = [Kernel(kernel.length, _NO_NOISE) for kernel in self.kernels]
+        self._posteriors = [self._fit(self._values[:, [k]], kernel) for k, kernel in enumerate(self._exact)]
+        self.best = float(self.predict(self._positions)[0].max())
 
     def _predict_tasks(self, points: Floats) -> list[tuple[Floats, Floats]]:
         """Of each task the means and standard errors at points (M, D), (M, 1) each."""
         return [
             posterior.predict(kernel(self._positions, points), noise=0.0)
-            for kernel, posterior in zip(self.kernels, self._posteriors, strict=True)
+            for kernel, posterior in zip(self._exact, self._posteriors, strict=True)
         ]
 
     def _combined(self, number: int, of_tasks: Sequence[tuple[Floats, Floats]]) -> tuple[float, float]:
