@@ -44,10 +44,15 @@ def written(task: Path, out: Path) -> Path:
 
 
 def outcomes(run: Path, config: SearchConfig, method: str) -> Iterator[tuple[str, str]]:
-    """(method, 1 or 0 for each test item): what was found, and with the default the best single expert and average."""
+    """(method, 1 or 0 for each test item): what was found.
+
+    Of the default what it found before training, and after it, the best single expert and the average.
+    """
     result = (resume(run) if (run / "run.json").exists() else search(config)).result
     models = {"best": method}
     if method == "default":
+        if "trained" in result:
+            models = {"mixture": method, "best": "default-trained"}
         models |= {"best_single": "best-single", "uniform": "uniform"}
     for model, name in models.items():
         (values,) = result["outcomes"][model].values()

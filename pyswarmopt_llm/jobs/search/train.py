@@ -1,6 +1,6 @@
 """The last step of a search: the mixture that it found is trained further on dev (``--train``).
 
-Items with options are trained on as they are; where replies are written and scored, the best of them (`written`).
+Where items have options, on these; where replies are written and scored, on the best of them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer
 from pyswarmopt_llm.jobs.search.cross_fitting import not_below, not_worse, read_trained, train_on_dev
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.selection import Choice
+from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.models.choices import cross_fitting_passes
 from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace
 from pyswarmopt_llm.spaces.delta import DeltaSpace
@@ -136,7 +137,7 @@ def _iterate(
         job.engine,
         cast(DeltaSpace, job.space),
         position,
-        job.utilities("dev", scorings),
+        cast(Mapping[str, Written], job.utilities("dev", scorings)),
         job.objectives.combine,
         job.experts[0],
         run.path / FOLDER,

@@ -36,9 +36,7 @@ def few_letters(items: Any, texts: Any) -> list[float]:
 
 
 @pytest.fixture
-def config(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> SearchConfig:
+def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SearchConfig:
     few = written("few", few_letters, "nothing", new=8, signed=True)
     monkeypatch.setitem(METRICS, "few", few)
     experts = louder(tiny_experts, tmp_path / "experts")
