@@ -18,6 +18,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.analyse.experts import without_experts
+from pyswarmopt_llm.jobs.dry_run.search import dry_run_search
 from pyswarmopt_llm.jobs.search import train
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
@@ -190,6 +191,13 @@ def test_a_run_that_was_stopped_between_two_files_ends_as_one_that_was_not(
         ends_as(run, whole)
         assert files(run / "trained") == files(whole / "trained")
         shutil.rmtree(run)
+
+
+def test_a_dry_run_counts_the_replies_and_the_training(config: SearchConfig) -> None:
+    """Base, mixture, four rounds of nine; of ten prompts five folds in each; what is trained on dev and test."""
+    plan, plain = dry_run_search(config), dry_run_search(replace(config, train="off"))
+    assert plan.passes - plain.passes == 38 * DEV + 4 * 5 * 4 * 2.5 * DEV + DEV + 6
+    assert "trained/" in plan.writes and "trained/" not in plain.writes
 
 
 def test_damaged_replies_are_named(config: SearchConfig) -> None:
