@@ -44,12 +44,14 @@ def written(task: Path, out: Path) -> Path:
 
 
 def outcomes(run: Path, config: SearchConfig, method: str) -> Iterator[tuple[str, str]]:
-    """(method, 1 or 0 for each test item): what was found; with the default also the best single expert, the average,
-    and the mixture before it was trained."""
+    """(method, 1 or 0 for each test item): what was found.
+
+    Of the default also the mixture before it was trained, the best single expert and the average.
+    """
     result = (resume(run) if (run / "run.json").exists() else search(config)).result
     models = {"best": method}
     if method == "default":
-        models |= {"best_single": "best-single", "uniform": "uniform", "mixture": "mixture", "trained": "trained"}
+        models |= {"best_single": "best-single", "uniform": "uniform", "mixture": "mixture"}
     for model, name in models.items():
         (values,) = result["outcomes"][model].values()
         yield name, values

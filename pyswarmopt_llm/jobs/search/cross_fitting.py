@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Engine, Patch
+from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.models.training.folds import folds, train_folds
@@ -82,9 +82,20 @@ def not_worse(trained: float, mixture: float, items: int) -> bool:
     return trained >= mixture - math.sqrt(max(mixture * (1 - mixture), 0.0) / items)
 
 
+def not_below(trained: Score, mixture: Score) -> bool:
+    """As `not_worse`, for scores of any scale.
+
+    Example:
+        >>> mixture = Score(3.0, (), 9, 0.5)
+        >>> not_below(Score(2.5, (), 9, 0.1), mixture), not_below(Score(2.4, (), 9, 0.9), mixture)
+        (True, False)
+    """
+    return trained.value >= mixture.value - mixture.stderr
+
+
 def _places(folder: Path, count: int) -> list[Path]:
     """Where the LoRAs are, those without a fold first."""
     return [folder / name for name in (*(f"without-{k + 1}" for k in range(count)), ALL)]
 
 
-__all__ = ["not_worse", "read_trained", "train_on_dev"]
+__all__ = ["not_below", "not_worse", "read_trained", "train_on_dev"]

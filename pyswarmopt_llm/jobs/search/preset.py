@@ -255,7 +255,7 @@ def own_score(config: SearchConfig) -> list[str]:
 
     Example:
         >>> own_score(SearchConfig("b", ("x", "y"), (), "r", metrics=("mine.py:style",), max_iter=0, proposals=20))
-        ['score of your own: 40 evaluations, 20 of them proposed by a model of the scores; nothing is trained']
+        ['score of your own: nothing is trained; 40 evaluations, 20 of them proposed by a model of the scores']
     """
     if not (config.utilities or any(map(is_function, config.metrics))):
         return []
@@ -265,5 +265,5 @@ def own_score(config: SearchConfig) -> list[str]:
         cost = f"a swarm of {config.population}, at most {most}, {cost}"
     if config.most_proposals:
         cost += f", {config.most_proposals} of them proposed by a model of the scores"
-    after = "then expert iteration" if config.train == "on" else "nothing is trained"
-    return [f"score of your own: {cost}; {after}"]
+    training = "expert iteration at the end" if config.train == "on" else "nothing is trained"
+    return [f"score of your own: {training}; {cost}"]

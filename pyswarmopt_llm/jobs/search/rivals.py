@@ -95,11 +95,7 @@ def planned_rivals(job: Job) -> tuple[int, int]:
 
 def _tunes(job: Job) -> bool:
     """Whether there are rivals that are trained: on the right answers, and scored on test."""
-    return (
-        job.config.train == "on"
-        and not job.objectives.written
-        and any(task.test for task in job.tasks.values())
-    )
+    return job.config.train == "on" and not job.objectives.written and any(task.test for task in job.tasks.values())
 
 
 class _Scoring:

@@ -1,6 +1,6 @@
 """The last step of a search: the mixture that it found is trained further on dev (``--train``).
 
-Items with options are trained on as they are; where replies are written and scored, the best of them (`written`).
+Where items have options, on these; where replies are written and scored, on the best of them.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.evaluation.evaluator import Evaluator
 from pyswarmopt_llm.evaluation.record import TRAINED, Row
 from pyswarmopt_llm.evaluation.result import Iterated
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer
-from pyswarmopt_llm.jobs.search.cross_fitting import not_worse, read_trained, train_on_dev
+from pyswarmopt_llm.jobs.search.cross_fitting import not_below, not_worse, read_trained, train_on_dev
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.selection import Choice
+from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.models.choices import cross_fitting_passes
 from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace
 from pyswarmopt_llm.spaces.delta import DeltaSpace
@@ -111,9 +113,13 @@ def train_further(
     if use is None:
         kept = not_worse(after.value, chosen.value, job.dev_items)
     else:
-        error = job.objectives.combine([before.score(name) for name in job.objectives.names]).stderr
-        kept = after.value >= chosen.value - error
+        kept = not_below(_total(job, after), _total(job, before))
     return Training(chosen, trained, (before, after), kept, passes, use)
+
+
+def _total(job: Job, row: Row) -> Score:
+    """The score of a row over all tasks."""
+    return job.objectives.combine([row.score(name) for name in job.objectives.names])
 
 
 def _iterate(
@@ -131,7 +137,7 @@ def _iterate(
         job.engine,
         cast(DeltaSpace, job.space),
         position,
-        job.utilities("dev", scorings),
+        cast(Mapping[str, Written], job.utilities("dev", scorings)),
         job.objectives.combine,
         job.experts[0],
         run.path / FOLDER,

@@ -55,7 +55,7 @@ def test_paper_and_reference_are_the_published_algorithm_and_the_authors_code(co
         ({"dev": 39}, ("delta", 0.05, "off")),
         ({"workers": "2"}, ("delta", 0.05, "off")),
         ({"scoring": "generate"}, ("delta", None, "off")),
-        ({"metrics": ("f1",)}, ("delta", None, "off")),
+        ({"metrics": ("f1",)}, ("delta", None, "on")),
         ({"base": ""}, ("token", None, "off")),
     ],
 )

@@ -158,7 +158,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(config: SearchConfig, t
     [
         ({"space": "factor", "screen": None}, "goes with space delta only"),
         ({"workers": "2"}, "one worker"),
-        ({"metrics": ("f1",), "screen": None}, "learns from the scores of options, words is scored by f1"),
+        ({"metrics": ("mc2",), "screen": None}, "learns from the scores of options, .* words is scored by mc2"),
         ({"dev": 6}, "6 dev items are too few"),
     ],
 )

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
 from pyswarmopt_llm.models.base import BaseModel, load_model, resolve_base
-from pyswarmopt_llm.models.training.chats import encode_chat, left_padded, length_buckets, mean_loss
+from pyswarmopt_llm.models.training.chats import encode_chat, left_padded, length_buckets, mean_loss, reply_frame
 from pyswarmopt_llm.models.training.lora import Lora
 from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
 from pyswarmopt_llm.models.training.trainer import warmup_cosine
@@ -43,6 +43,33 @@ def test_encoding_marks_the_answer_and_its_end(base: BaseModel) -> None:
     (cut,) = encode_chat(tokenizer, [chat("hi", "yes")], len(tokens.ids) - 2)
     assert tokenizer.decode(cut.ids[-cut.answer :]) == "ye"
     assert encode_chat(tokenizer, [chat("hi", "yes")], len(tokens.ids) - 4) == []
+
+
+@pytest.mark.parametrize(
+    ("template", "frame"),
+    [
+        (None, ("", None)),
+        ("{{ messages | length }}{% for m in messages %}{{ m['content'] }}<end>{% endfor %}", ("", None)),
+        (
+            "{% for m in messages %}{% if m['role'] == 'user' %}<u> {{ m['content'] }} <b>"
+            "{% else %} {{ m['content'] }}<end>\n{% endif %}{% endfor %}",
+            (" ", "<end>"),
+        ),
+        (
+            "{% for m in messages %}{% if m['role'] == 'user' %}<u>{{ m['content'] }}<b>"
+            "{% else %}<think></think>{{ m['content'] }}<end>{% endif %}{% endfor %}",
+            ("", "<end>"),
+        ),
+    ],
+)
+def test_a_reply_is_framed_as_the_chat_template_has_it(
+    base: BaseModel, template: str | None, frame: tuple[str, str | None]
+) -> None:
+    """None: the end-of-sequence token."""
+    _, tokenizer = load_model(base, torch.float32)
+    tokenizer.chat_template = template
+    opening, ending = frame
+    assert reply_frame(tokenizer) == (opening, ending or tokenizer.eos_token)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
-"""Expert iteration: a mixture is trained on the best of its own replies, where these have scores and no labels.
+"""Expert iteration: a mixture is trained on the best of its replies, which have scores and no labels.
 
-Anthony, Tian & Barber 2017, arXiv 1705.08439; with language models RAFT (Dong et al. 2023, arXiv 2304.06767) and ReST
-(Gulcehre et al. 2023, arXiv 2308.08998).
+Anthony, Tian & Barber 2017, arXiv 1705.08439; with language models RAFT (Dong et al. 2023, arXiv
+2304.06767) and ReST (Gulcehre et al. 2023, arXiv 2308.08998).
 
-In a round the latest model writes several replies to each dev prompt, at random. The best one so far is kept if it is
-better than what the base or the mixture writes, and a new LoRA is trained on those that are kept, on top of the
-mixture. What a round is worth on dev is told by cross-fitting: each prompt is answered by what was not trained on
-it. So are the samples of the next round.
+In a round the latest model writes several replies to each dev prompt, at random. The best one so far
+is kept if it is better than what the base or the mixture writes, and a new LoRA is trained on those
+that are kept, on top of the mixture. Cross-fitting tells what a round is worth on dev: each prompt is
+answered by what was not trained on it. So are the samples of the next round.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class Iteration:
     """The outcome of expert iteration.
 
     Attributes:
-        best: the round with the best value on dev, of equals the last one; None if too few replies were kept.
+        best: the round with the best value on dev, of equals the last one; None if too few replies
+            were kept to train on.
         use: what it took, for ``result.json``.
         passes: forward passes of a prompt that it took, training included.
     """
@@ -83,10 +84,10 @@ def expert_iteration(
     say: Callable[[str], None] = lambda text: None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Iteration:
-    """Train a mixture on the best of its replies, round after round while its score on dev gains a standard error.
+    """Train a mixture on the best of its replies, again while dev gains more than a standard error.
 
-    The first round is always followed by a second: it is compared with a mixture that was chosen by the same
-    prompts, whose score is optimistic. What the folder holds already is not made again.
+    The first round is always followed by a second: it is compared with a mixture that was chosen by
+    the same prompts, whose score is optimistic. What the folder holds already is not made again.
 
     Args:
         engine: the one on transformers.
@@ -112,24 +113,27 @@ def expert_iteration(
     done: list[Round] = []
     passes = 0
     for number in range(1, rounds + 1):
-        halves = [partial(_part, progress, (number - 1 + half / 2) / rounds, 1 / (2 * rounds)) for half in (0, 1)]
-        for sample in log.sampled(name, patch, samples, halves[0]):
+        writing = partial(_part, progress, (number - 1) / rounds, rounds)
+        training = partial(_part, progress, (number - 0.5) / rounds, rounds)
+        for sample in log.sampled(name, patch, samples, writing):
             _add(pool, sample)
         kept = [best_reply(replies, floor) for replies, floor in zip(pool, least, strict=True)]
         items = log.training_items(kept)
-        lead = f"expert iteration: round {number}: {len(items)} of {len(pool)} dev prompts have a better reply"
+        share = f"{len(items)} of {len(pool)} dev prompts have a better reply"
+        lead = f"expert iteration: round {number}: {share}"
         if len({item.pairs[0][0] for item in items}) < LEAST_TRAINED:
             say(f"{lead}: too few to train on")
             break
         name = f"round-{number}"
-        train_on_dev(engine, start, items, pattern, folder / name, seed, halves[1])
+        train_on_dev(engine, start, items, pattern, folder / name, seed, training)
         passes += cross_fitting_passes(len(items))
         space = read_trained(mixtures, folder / name, items, seed)
         patch = space.realise(space.on_top_of(position))
         replies = log.greedy(name, patch)
         _add(pool, replies)
         done.append(Round(space, len(items), replies, combine(log.scores(replies)).value))
-        say(f"{lead} than the base's or the mixture's; trained on them, dev {value:.3f} to {done[-1].value:.3f}")
+        gain = f"dev {value:.3f} to {done[-1].value:.3f}"
+        say(f"{lead} than the base's or the mixture's; trained on them, {gain}")
         if number > 1 and not gains(before, replies):
             break
         before, value = replies, done[-1].value
@@ -140,7 +144,7 @@ def expert_iteration(
 
 
 def best_reply(replies: Sequence[Reply], least: float) -> Reply | None:
-    """The reply of the highest value, of equals the shortest, of equally short ones the first; None if not above `least`.
+    """The reply of the highest value if it is above `least`; of equals the shortest, then the first.
 
     Example:
         >>> best_reply([Reply("No.", 0.0), Reply("Yes, sure.", 1.0), Reply("Yes.", 1.0)], 0.0)
@@ -151,7 +155,7 @@ def best_reply(replies: Sequence[Reply], least: float) -> Reply | None:
 
 
 def gains(before: Sequence[Reply], after: Sequence[Reply]) -> bool:
-    """Whether replies to the same prompts are better by more than a standard error of the paired differences."""
+    """Whether replies to the same prompts are better, by more than a standard error of the differences."""
     gain = score_of([new.value - old.value for old, new in zip(before, after, strict=True)])
     return gain.value > gain.stderr
 
@@ -160,15 +164,15 @@ def planned_replies() -> int:
     """Replies to each dev prompt that are written at most.
 
     Example:
-        >>> planned_replies()  # base, mixture, and in each of four rounds eight samples and one of what was trained
+        >>> planned_replies()  # base, mixture, and in four rounds eight samples and one after training
         38
     """
     return 2 + ROUNDS * (SAMPLES + 1)
 
 
-def _part(progress: Callable[[float], None], begin: float, size: float, share: float) -> None:
-    """Tell of a share of a part of the whole."""
-    progress(begin + size * share)
+def _part(progress: Callable[[float], None], begin: float, rounds: int, share: float) -> None:
+    """Tell of a share of half a round."""
+    progress(begin + share / (2 * rounds))
 
 
 def _add(pool: Sequence[list[Reply]], replies: Sequence[Reply]) -> None:

@@ -1,4 +1,4 @@
-"""Replies to all dev prompts, greedy or sampled, with their scores: each is written once and kept in a file."""
+"""Replies to all dev prompts, greedy or sampled, with their scores; a file keeps them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,8 @@ class ReplyLog:
                         loaded = True
                     self._write(model, sample, task)
                 row = self._rows[model, sample, task]
-                replies += [Reply(*pair) for pair in zip(row["replies"], row["values"], strict=True)]
+                pairs = zip(row["replies"], row["values"], strict=True)
+                replies += [Reply(text, value) for text, value in pairs]
             yield replies
 
     def _write(self, model: str, sample: int, task: str) -> None:

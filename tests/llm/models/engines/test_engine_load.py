@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import HeldOut, LowRank, Patch
+from pyswarmopt_llm.models.engines.generation.write import Draw
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.engines.patched_weights import PatchedWeights
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
@@ -297,6 +298,24 @@ def test_of_a_cross_fitted_candidate_a_batch_alone_merges_its_share(
     pairs = [("one", " a"), ("two", " a")]
     found = dict(engine.loglikelihood_by_batch(pairs, only={1}))
     assert list(found) == [(1,)] and merged == [second]
+
+
+def test_what_a_cross_fitted_candidate_writes_is_by_the_weights_of_the_prompts_share(
+    tiny_base: Path, tiny_experts: list[Path]
+) -> None:
+    first, second, whole = (expert_patch(path, 3.0) for path in [*tiny_experts, tiny_experts[0]][:3])
+    held = HeldOut(frozenset({"one two"}), first), HeldOut(frozenset({"three"}), second)
+    prompts, seeds = ["six", "three", "one two"], (5, 6, 7)
+    engine = TransformersEngine(*load_tiny(tiny_base))
+    greedy, drawn = [], []
+    for patch, prompt, seed in zip((whole, second, first), prompts, seeds, strict=True):
+        engine.load(patch)
+        greedy += engine.generate([prompt], 6)
+        drawn += engine.sample([prompt], Draw(1.0, (seed,)), 6)
+    engine.load(Patch(low_rank=whole.low_rank, held_out=held))
+    assert engine.generate(prompts, 6) == greedy and engine.sample(prompts, Draw(1.0, seeds), 6) == drawn
+    engine.load(whole)
+    assert engine.generate(prompts, 6) != greedy
 
 
 def test_bfloat16_is_never_chosen_where_the_cpu_emulates_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,123 @@
+"""Expert iteration alone on the written tasks of the laboratory: from the base, and from the best expert.
+
+    python benchmarks/scores/expert_iteration.py runs/lab --out runs/iterated \
+        --outcomes docs/evidence/iterated.jsonl
+
+The same tasks, settings and lines of outcomes as `written_lab.py`. The search by default writes at most `EVALUATIONS`
+replies to each dev prompt to find a mixture, and then those of its own expert iteration; here all of these go into
+expert iteration, those that the choice of the best expert takes excepted. A run that was stopped is continued.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from written_lab import EVALUATIONS, TASKS, written
+
+from pyswarmopt_llm import SearchConfig
+from pyswarmopt_llm.evaluation.record import pack
+from pyswarmopt_llm.jobs.search.cross_fitting import not_below
+from pyswarmopt_llm.jobs.search.prepare import Job, prepare
+from pyswarmopt_llm.jobs.search.written.expert_iteration import (
+    ROUNDS,
+    expert_iteration,
+    planned_replies,
+)
+
+METHODS = ("expert-iteration-base", "expert-iteration-best-single")
+
+
+def samples(spent: int) -> int:
+    """Samples of a prompt in a round, so that all rounds take what a search and its training take.
+
+    Example:
+        >>> samples(0), samples(10)  # (40 + 38 - 2) / 4 - 1
+        (18, 15)
+    """
+    return (EVALUATIONS + planned_replies() - 2 - spent) // ROUNDS - 1
+
+
+def best_expert(job: Job) -> int:
+    """Number of the expert with the best score on dev, of equals the first."""
+    values = []
+    for vertex in job.space.vertices():
+        job.engine.load(job.space.realise(vertex))
+        scores = [
+            utility(job.engine) for utility in job.utilities("dev", {job.objectives.names[0]: "generate"}).values()
+        ]
+        values.append(job.objectives.combine(scores).value)
+    return values.index(max(values))
+
+
+def outcome(job: Job, method: str, single: int, folder: Path, seed: int) -> str:
+    """1 or 0 for each test item, of what is not below its start on dev, else of the start."""
+    scorings = {job.objectives.names[0]: "generate"}
+    vertices = job.space.vertices()
+    from_base = method == METHODS[0]
+    position = torch.zeros_like(vertices[0]) if from_base else vertices[single]
+    dev = job.utilities("dev", scorings)
+    folder.mkdir(parents=True, exist_ok=True)
+    iteration = expert_iteration(
+        job.engine,
+        job.space,
+        position,
+        dev,
+        job.objectives.combine,
+        job.experts[0],
+        folder,
+        seed,
+        samples=samples(0 if from_base else len(vertices)),
+        say=lambda text: print(" ", text, flush=True),
+    )
+    patch = job.space.realise(position)
+    if iteration.best is not None:
+        space = iteration.best.space
+        trained = space.realise(space.on_top_of(position))
+        scores = []
+        for candidate in (trained, patch):
+            job.engine.load(candidate)
+            scores.append(job.objectives.combine([utility(job.engine) for utility in dev.values()]))
+        if not_below(*scores):
+            patch = replace(trained, held_out=())
+    job.engine.load(patch)
+    (utility,) = job.utilities("test", scorings).values()
+    return str(pack(utility(job.engine).per_item))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("lab", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--outcomes", type=Path, required=True)
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    options = parser.parse_args()
+    lines = []
+    for task in options.tasks:
+        file = written(options.lab / "tasks" / f"{task}.json", options.out / "tasks" / f"{task}.json")
+        config = SearchConfig(
+            base=str(options.lab / "base"),
+            experts=tuple(sorted(map(str, (options.lab / "experts").iterdir()))),
+            tasks=(str(file),),
+            out=str(options.out / "unused"),
+            metrics=("exact-match",),
+            max_new_tokens=6,
+            threads=1,
+            dtype="float32",
+        )
+        job = prepare(config)
+        single = best_expert(job)
+        for method in METHODS:
+            for seed in options.seeds:
+                values = outcome(job, method, single, options.out / f"{task}-{method}-{seed}", seed)
+                lines.append(json.dumps({"method": method, "task": task, "seed": seed, "test": values}))
+                print(task, seed, method, f"{values.count('1') / len(values):.3f}", flush=True)
+    options.outcomes.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

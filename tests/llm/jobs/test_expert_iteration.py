@@ -1,0 +1,233 @@
+"""Expert iteration: what a search found is trained on the best of its own replies."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from search_helpers import Json, ends_as, files, history, louder, questions, small, write_task
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.evaluation.result import RunResult
+from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.jobs.analyse.experts import without_experts
+from pyswarmopt_llm.jobs.dry_run.search import dry_run_search
+from pyswarmopt_llm.jobs.search import train
+from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.jobs.search.prepare import prepare
+from pyswarmopt_llm.jobs.search.written.expert_iteration import best_reply, gains
+from pyswarmopt_llm.jobs.search.written.reply_log import Reply
+from pyswarmopt_llm.metrics.registry import METRICS, written
+from pyswarmopt_llm.models.adapters.adapter import load_adapter, load_factors, read_adapter
+from pyswarmopt_llm.models.training import folds
+from pyswarmopt_llm.reporting.outcome import verdict
+
+DEV, SAMPLES = 10, 8
+
+
+def few_letters(items: Any, texts: Any) -> list[float]:
+    return [-float(len(set(text))) for text in texts]
+
+
+@pytest.fixture
+def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SearchConfig:
+    few = written("few", few_letters, "nothing", new=8, signed=True)
+    monkeypatch.setitem(METRICS, "few", few)
+    experts = louder(tiny_experts, tmp_path / "experts")
+    task = write_task(tmp_path / "words.json", questions(DEV, 1), questions(6, 2), metric="few")
+    more: dict[str, Any] = {"space": "delta", "train": "on", "dtype": "float32", "no_rivals": True}
+    more |= {"scoring": "auto", "particles": 3, "max_iter": 1, "start": "segments"}
+    return small(tiny_base, experts, [task], tmp_path / "run", **more)
+
+
+def lines(run: str | Path) -> list[Json]:
+    return [json.loads(line) for line in (Path(run) / "trained" / "replies.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("replies", "least", "expected"),
+    [
+        ([("a", 1.0), ("b", 3.0), ("c", 2.0)], 2.5, "b"),
+        ([("a", 1.0), ("b", 3.0), ("c", 2.0)], 3.0, None),  # no better than what there was
+        ([("long", 3.0), ("ab", 3.0), ("cd", 3.0)], 0.0, "ab"),  # equally good: the shortest, then the first
+        ([("", -1.0)], -2.0, ""),
+    ],
+)
+def test_the_best_reply_to_a_prompt_is_kept(replies: list[Any], least: float, expected: str | None) -> None:
+    best = best_reply([Reply(*pair) for pair in replies], least)
+    assert (None if best is None else best.text) == expected
+
+
+def test_a_gain_is_more_than_a_standard_error_of_the_differences() -> None:
+    """Differences 0, 0, 0, 4: mean 1, standard deviation 2, standard error 1."""
+    before = [Reply("", value) for value in (1.0, 2.0, 3.0, 4.0)]
+    after = [Reply("", value) for value in (1.0, 2.0, 3.0, 8.0)]
+    assert not gains(before, after)
+    assert gains(before, [Reply("", 2.0), *after[1:]])  # 1, 0, 0, 4: mean 1.25, standard error .946
+
+
+def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained_on: list[dict[str, str]] = []
+    once = folds.train_once
+
+    def noted(engine: Any, choices: Any, *rest: Any) -> Any:
+        trained_on.append({item.pairs[0][0]: item.pairs[0][1] for item in choices})
+        return once(engine, choices, *rest)
+
+    monkeypatch.setattr(folds, "train_once", noted)
+    result: Any = search(config).result
+    use, rows = result["expert_iteration"], lines(config.out)
+    rounds = use["rounds"]
+    job = prepare(replace(config, out="unused"))
+    (utility,) = job.utilities("dev", {"words": "generate"}).values()
+    prompts = [prompt for _, prompt, _ in utility.texts()]  # type: ignore[attr-defined]
+    # What was written, and what it took.
+    models = ["start", *(f"round-{number}" for number in range(1, rounds + 1))]
+    expected = [("base", 0), ("start", 0)]
+    for number, model in enumerate(models[:-1]):
+        expected += [*((model, sample) for sample in range(1, SAMPLES + 1)), (models[number + 1], 0)]
+    assert [(row["model"], row["sample"]) for row in rows] == expected and 2 <= rounds <= 4
+    assert all(row["values"] == few_letters(None, row["replies"]) for row in rows)
+    assert use["replies"] == DEV * len(rows) and use["tokens"] > use["replies"]
+    # What was kept: by hand, and with its prompt what the last of a round's LoRAs was trained on.
+    replies = {(row["model"], row["sample"]): row for row in rows}
+    least = [min(replies[model, 0]["values"][i] for model in ("base", "start")) for i in range(DEV)]
+    places = iter(trained_on)
+    passes = result["item_evaluations"] + use["replies"]
+    for number in range(1, rounds + 1):
+        so_far = rows[: 2 + number * (SAMPLES + 1) - 1]
+        best: dict[str, str] = {}
+        for i, prompt in enumerate(prompts):
+            texts = sorted((row["replies"][i] for row in so_far), key=lambda text: (len(set(text)), len(text)))
+            if -len(set(texts[0])) > least[i]:
+                best[prompt] = texts[0]
+        shares = [next(places) for _ in range(len(list((train_folder(config) / f"round-{number}").iterdir())))]
+        assert {prompt: text.removesuffix("</s>") for prompt, text in shares[-1].items()}.keys() == best.keys()
+        assert all(shares[-1][prompt].startswith(text) for prompt, text in best.items())
+        passes += (len(shares) - 1) * 4 * 2.5 * len(best)
+        # Who answers: a LoRA that was not trained on the prompt, with the mixture as matrices.
+        experts = [load_adapter(read_adapter(Path(path))) for path in config.experts]
+        answers: list[dict[str, str]] = []
+        for name in (*(f"without-{k + 1}" for k in range(len(shares) - 1)), "all"):
+            lora = load_factors(read_adapter(train_folder(config) / f"round-{number}" / name))
+            changes = {parameter: change.dense() for parameter, change in lora.items()}
+            for expert, weight in zip(experts, result["coefficients"].values(), strict=True):
+                for module, part in expert.factors.items():
+                    changes[f"{module}.weight"] += weight * part.scale * part.b @ part.a
+            job.engine.load(Patch(full_rank=changes))
+            answers.append(dict(zip(prompts, utility.answers(job.engine), strict=True)))  # type: ignore[attr-defined]
+        for prompt, text in zip(prompts, replies[f"round-{number}", 0]["replies"], strict=True):
+            unseen = [k for k, share in enumerate(shares) if prompt not in share]
+            assert unseen and answers[unseen[-1] if prompt not in best else unseen[0]][prompt] == text
+    assert result["passes"] == passes and next(places, None) is None
+    on_dev = [-sum(map(len, map(set, replies[model, 0]["replies"]))) / DEV for model in models[1:]]
+    assert result["trained_dev"] == pytest.approx(max(on_dev)) == pytest.approx(on_dev[use["round"] - 1])
+    assert history(Path(config.out))[-1]["phase"] == "trained"
+    # Leaving experts out begins with what was trained.
+    again = without_experts(Run.open(Path(config.out)), RunResult.from_json(result), lambda text: None)
+    assert again["all"]["words"]["test"] == result["best_test"]
+
+
+def train_folder(config: SearchConfig) -> Path:
+    return Path(config.out) / "trained"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_mixture_is_handed_over_where_it_is_better_on_dev(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    monkeypatch.setattr(train, "not_below", lambda trained, mixture: kept)
+    notes: list[str] = []
+    result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
+    plain: Any = search(replace(config, train="off", out=f"{config.out}-off")).result
+    assert not (Path(f"{config.out}-off") / "trained").exists() and "expert_iteration" not in plain
+    assert result["trained"] is kept
+    for split in ("dev", "test"):
+        assert result[f"mixture_{split}"] == plain[f"best_{split}"]
+        assert result[f"best_{split}"] == result[f"{'trained' if kept else 'mixture'}_{split}"]
+    runs = [Path(config.out), Path(f"{config.out}-off")]
+    weights = [(run / "best" / "adapter_model.safetensors").read_bytes() for run in runs]
+    assert (weights[0] == weights[1]) is not kept
+    assert any("then expert iteration on the 10 dev prompts" in note for note in notes)
+    assert any(note.startswith("expert iteration: round 1: ") for note in notes)
+    reasons = " ".join(verdict(RunResult.from_json(result)).reasons)
+    number = result["expert_iteration"]["kept"]
+    assert f"on its best replies to {number} dev prompts" in reasons and "examples" not in reasons
+    assert ("(expert iteration: " in (Path(config.out) / "best" / "README.md").read_text()) is kept
+
+
+def test_a_run_that_was_stopped_between_two_files_ends_as_one_that_was_not(
+    config: SearchConfig, tmp_path: Path
+) -> None:
+    search(config)
+    run, whole = Path(config.out), tmp_path / "whole"
+    run.rename(whole)
+    log = (whole / "trained" / "replies.jsonl").read_text().splitlines(keepends=True)
+    journal = (whole / "history.jsonl").read_text().splitlines(keepends=True)
+    rounds = sorted(place.name for place in (whole / "trained").glob("round-*"))
+    first = 2 + SAMPLES  # lines before the first round was trained
+    cuts: list[tuple[int, list[str]]] = [(1, []), (5, []), (first, []), (first, ["round-1"])]
+    cuts += [(first + 1, ["round-1"]), (len(log), rounds)]
+    for number, (count, kept) in enumerate(cuts):
+        shutil.copytree(whole, run)
+        (run / "result.json").unlink()
+        (run / "history.jsonl").write_text("".join(journal[:-1]))  # without what was trained
+        half = log[count][:30] if count < len(log) else ""
+        (run / "trained" / "replies.jsonl").write_text("".join(log[:count]) + half)
+        for name in set(rounds) - set(kept):
+            shutil.rmtree(run / "trained" / name)
+        if number == 3:
+            shutil.rmtree(run / "trained" / "round-1" / "all")
+        resume(run)
+        ends_as(run, whole)
+        assert files(run / "trained") == files(whole / "trained")
+        shutil.rmtree(run)
+
+
+def test_a_dry_run_counts_the_replies_and_the_training(config: SearchConfig) -> None:
+    """Base, mixture, four rounds of nine; of ten prompts five folds in each; what is trained on dev and test."""
+    plan, plain = dry_run_search(config), dry_run_search(replace(config, train="off"))
+    assert plan.passes - plain.passes == 38 * DEV + 4 * 5 * 4 * 2.5 * DEV + DEV + 6
+    assert "trained/" in plan.writes and "trained/" not in plain.writes
+
+
+def test_damaged_replies_are_named(config: SearchConfig) -> None:
+    search(config)
+    (Path(config.out) / "result.json").unlink()
+    file = train_folder(config) / "replies.jsonl"
+    first, *rest = file.read_text().splitlines(keepends=True)
+    row = json.loads(first)
+    for broken in ({**row, "task": "other"}, {**row, "values": row["values"][1:]}, {**row, "replies": [1] * DEV}):
+        file.write_text(json.dumps(broken) + "\n" + "".join(rest))
+        with pytest.raises(UserError, match=r"replies\.jsonl: line 1: "):
+            resume(config.out)
+
+
+def test_a_score_of_the_engine_cannot_be_trained_on(
+    config: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scored.py").write_text("def taste(engine):\n    return 0.5\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UserError, match=r"train on: learns from the scores of options, .* its own score; remove it"):
+        search(replace(config, tasks=(), utilities=("scored:taste",)))
+    assert not Path(config.out).exists()
+
+
+def test_without_replies_that_are_better_nothing_is_trained(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    level = written("few", lambda items, texts: [1.0] * len(texts), "nothing", new=8)
+    monkeypatch.setitem(METRICS, "few", level)
+    notes: list[str] = []
+    result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
+    assert any("0 of 10 dev prompts have a better reply: too few to train on" in note for note in notes)
+    assert "trained" not in result and math.isclose(result["best_dev"], 1.0)
