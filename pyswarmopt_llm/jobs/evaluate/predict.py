@@ -36,7 +36,7 @@ Questions = str | Path | Sequence[str | Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a run was asked, and how its result answers."""
+    """The question of a run, and how its result answers."""
 
     config: SearchConfig
     task: str
@@ -127,7 +127,7 @@ def _softmax(item: Item, scores: Mapping[str, float], scoring: Scoring) -> list[
 
 
 def _asked(run: Path, name: str | None) -> _Asked:
-    """What the run remembers.
+    """The run's task and model, from its files.
 
     Raises:
         UserError: not a finished run, several tasks of which none is chosen, or one whose answers are written.
@@ -158,7 +158,7 @@ def _form(about: About, task: str) -> Form | None:
 
 
 def _rows(questions: Questions, form: Form) -> tuple[Path, list[str], Rows]:
-    """Where the rows are from, their columns, and (place, row) of each."""
+    """The source of the rows, their columns, and (place, row) of each."""
     if isinstance(questions, str | Path):
         path = user_path(questions)
         return path, *read_rows(path)
