@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -115,15 +116,13 @@ def probabilities_of(items: Sequence[Item], scoring: Scoring, engine: Engine, pr
     choices they are of the size of log-likelihoods again (see `models.training.fit`).
     """
     scores = Accuracy(items, scoring, engine.chat, prompt).option_scores(engine)
-    return [_softmax(item, values, scoring) for item, values in zip(items, scores, strict=True)]
+    return [_shares(item, values, scoring) for item, values in zip(items, scores, strict=True)]
 
 
-def _softmax(item: Item, scores: Mapping[str, float], scoring: Scoring) -> list[float]:
+def _shares(item: Item, scores: Mapping[str, float], scoring: Scoring) -> list[float]:
     texts = (item.choices or {}).values()
     scale = 1.0 if scoring == "letter" else float(np.mean([len(text.encode()) for text in texts]))
-    logits = np.array(list(scores.values())) * scale
-    weights = np.exp(logits - logits.max())
-    return [float(value) for value in weights / weights.sum()]
+    return [float(value) for value in softmax(np.array(list(scores.values())) * scale)]
 
 
 def _asked(run: Path, name: str | None) -> _Asked:
