@@ -37,7 +37,7 @@ _ROUNDING = 1e-5
 
 @dataclass(frozen=True)
 class MergeResult:
-    """What `merge_experts` wrote."""
+    """The output of `merge_experts`."""
 
     method: str
     space: str
@@ -48,7 +48,7 @@ class MergeResult:
     note: str = ""  # how they were drawn, if the task's file has no split
 
     def loss(self) -> str:
-        """What truncation to the rank lost, in words."""
+        """The loss by truncation to the rank, in words."""
         if self.worst is None:
             return "nothing was cut"
         module, error = self.worst

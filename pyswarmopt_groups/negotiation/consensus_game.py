@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import softmax
 
 from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_for
 from pyswarmopt_groups.members.protocol import Member, Pair, shared_cost
@@ -59,7 +60,7 @@ def initial_policy(logprobs: ArrayLike, axis: int) -> Array:
         >>> initial_policy(np.log([[0.2, 0.01], [0.2, 0.03]]), 0).round(2).tolist()
         [[0.5, 0.25], [0.5, 0.75]]
     """
-    return np.maximum(_softmax(np.asarray(logprobs, dtype=np.float64), axis), 1e-12)  # policies must be positive
+    return np.maximum(softmax(np.asarray(logprobs, dtype=np.float64), axis), 1e-12)  # policies must be positive
 
 
 def _proposals(member: Member, questions: Sequence[str], named: Sequence[Mapping[str, str]]) -> list[Table]:
@@ -168,16 +169,11 @@ def equilibrium_ranking(
         sum_g += g
         sum_d += d
         heat = 1 / (rate * t) + anchor
-        g = _softmax((sum_d / (2 * t) + anchor * log_g) / heat, axis=1)
-        d = _softmax((sum_g / (2 * t) + anchor * log_d) / heat, axis=0)
+        g = softmax((sum_d / (2 * t) + anchor * log_g) / heat, axis=1)
+        d = softmax((sum_g / (2 * t) + anchor * log_d) / heat, axis=0)
     # Scores that differ by rounding only are ties, and those go to the first-listed candidate.
     winner = int(np.argmax(g[0] >= g[0].max() * (1 - 1e-9)))
     return Ranked(candidates[winner], g, d)
-
-
-def _softmax(z: Array, axis: int) -> Array:
-    weights = np.exp(z - z.max(axis=axis, keepdims=True))
-    return weights / weights.sum(axis=axis, keepdims=True)
 
 
 def _table(values: ArrayLike, k: int, name: str) -> Array:

@@ -55,7 +55,7 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def flag(field: str, options: Mapping[str, Option] = MappingProxyType({})) -> str:
-    """How the command line calls a field.
+    """The name of a field on the command line.
 
     Example:
         >>> flag("max_iter")
@@ -65,7 +65,7 @@ def flag(field: str, options: Mapping[str, Option] = MappingProxyType({})) -> st
 
 
 def as_flag(field: str) -> str:
-    """How the command line calls a field of any command; other words, such as a quoted library's, keep their backticks.
+    """The name on the command line of a field of any command; other words in backticks, say a library's, stay.
 
     Example:
         >>> as_flag("tasks"), as_flag("trust_remote_code")

@@ -1,4 +1,4 @@
-"""What the commands share: options with several values, and a configuration file behind the command line."""
+"""Shared by the commands: options with several values, and a configuration file behind the command line."""
 
 from __future__ import annotations
 
@@ -80,14 +80,14 @@ class SwarmCommand(HelpCommand):
         return super().parse_args(ctx, spread(joined(args, rare_of(self)), several))
 
 
-def names_block(heading: str, names: Iterable[str], width: int = 92) -> list[str]:
+def names_block(heading: str, names: Iterable[str]) -> list[str]:
     """A heading and names, as lines of a help text.
 
     Example:
         >>> names_block("Two", ["one", "two"])
         ['Two: one, two']
     """
-    return textwrap.wrap(f"{heading}: {', '.join(names)}", width, subsequent_indent="  ", break_on_hyphens=False)
+    return textwrap.wrap(f"{heading}: {', '.join(names)}", 92, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -165,7 +165,7 @@ Quiet = Annotated[bool, Option("No progress display.", group=OUTPUT)]
 
 @dataclass(frozen=True)
 class Shown:
-    """How a command that runs a search shows what it does and what it found."""
+    """The display of a command that runs a search, during the search and at its end."""
 
     track: Track = None
     quiet: Quiet = False

@@ -212,10 +212,10 @@ class BatchedEngine(Engine, Protocol):
     """An `Engine` that says which questions it runs in one forward pass, and can run some of these batches alone."""
 
     def likelihood_batches(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[int, ...]]:
-        """Which of the pairs `loglikelihood` scores together; all pairs of one context are in one batch."""
+        """The pairs that `loglikelihood` scores together; all pairs of one context are in one batch."""
 
     def generation_batches(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[tuple[int, ...]]:
-        """Which of the prompts `generate` continues together; a list of whole batches is divided in the same way."""
+        """The prompts that `generate` continues together; a list of whole batches is divided in the same way."""
 
     def loglikelihood_by_batch(
         self, pairs: Sequence[tuple[str, str]], only: Collection[int] | None = None

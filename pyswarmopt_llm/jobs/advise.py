@@ -43,7 +43,7 @@ Outcomes = Mapping[str, Sequence[float]]  # model -> the scores of its items
 
 @dataclass(frozen=True)
 class Advised:
-    """What `advise` found.
+    """The result of `advise`.
 
     Attributes:
         verdict: in words.

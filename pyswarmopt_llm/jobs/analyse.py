@@ -29,7 +29,7 @@ ALL = "all"  # the contestant whose coefficients are the result's
 
 
 class GroupAnalysis(Protocol):
-    """What `pyswarmopt_groups` knows of the directories of its groups."""
+    """The functions of `pyswarmopt_groups` on the directories of its groups."""
 
     def holds(self, path: Path) -> bool:
         """Whether a directory holds a group."""
@@ -169,7 +169,7 @@ def without_experts(
 
 
 def _opened(run: Run, result: RunResult, allowed: Collection[str]) -> tuple[Job, dict[str, Scoring]]:
-    """What the search worked with, in this process, and how each task was scored."""
+    """The search's components, in this process, and the scoring of each task."""
     config = run.config
     require(config, allowed, run.path)
     job = prepare(replace(config, out=str(run.path), preset="none", workers="1"))

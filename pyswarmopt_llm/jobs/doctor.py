@@ -1,4 +1,4 @@
-"""What a search runs on: packages against the tested versions, device, threads, memory, disk, model files."""
+"""The machine under a search: packages against the tested versions, device, threads, memory, disk, model files."""
 
 from __future__ import annotations
 

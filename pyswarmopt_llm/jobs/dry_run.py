@@ -199,7 +199,7 @@ class Timed:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a command would do at most, with this dtype, threads and device."""
+    """The most that a command would do, with this dtype, threads and device."""
 
     tasks: tuple[Timed, ...]
     evaluations: int  # candidates that are scored on dev
@@ -221,13 +221,12 @@ def time_items(
     metric: Metric,
     possible: Sequence[Scoring],
     candidates: Sequence[Callable[[], Patch]],
-    split: str = "dev",
 ) -> Timed:
-    """Score one batch of a split's items with each candidate in turn, twice: the first time warms up.
+    """Score one batch of the dev items with each candidate in turn, twice: the first time warms up.
 
     Without candidates the model that is loaded is scored.
     """
-    scoring, items = possible[-1], task.split(split)
+    scoring, items = possible[-1], task.dev
     utility = metric.build(items, scoring, engine.chat, task.prompt)
     batches = utility.batches(engine) if isinstance(utility, Batched) and isinstance(engine, BatchedEngine) else None
     timed = Timed(task.name, len(task.dev), len(task.test), " or ".join(possible), None, 0.0, 0.0)
@@ -259,7 +258,7 @@ def trial_items(dev: int, possible: Sequence[Scoring]) -> int:
 
 
 def paid_note(name: str) -> str:
-    """What is said of a metric whose requests cost money."""
+    """The note on a metric whose requests cost money."""
     return f"{name} is paid for by the request and is not in the time"
 
 

@@ -1,1 +1,1 @@
-"""What a person reads of a run: live progress, the closing table, the adapter's card, the HTML report."""
+"""For the reader of a run: live progress, the closing table, the adapter's card, the HTML report."""

@@ -1,4 +1,4 @@
-"""What to do with some experts and examples, by a small trial: take one, merge, train, search or collect more."""
+"""Advice on some experts and examples, from a small trial: take one, merge, train, search or collect more."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def gain(way: Sequence[float], single: Sequence[float]) -> Gain:
 
 
 def decide(gains: Mapping[str, Gain], items: int) -> tuple[str, int | None]:
-    """What to do: ``take``, a key of `WAYS`, or ``collect`` and how many items in all.
+    """The advice: ``take``, a key of `WAYS`, or ``collect`` and how many items in all.
 
     Of the ways whose interval lies above 0 it is the one of the least effort that the best is not measurably ahead of:
     whose interval holds the largest gain, or which is within `WORTH` of it. If there is none, `LEAST_DEV` items are the

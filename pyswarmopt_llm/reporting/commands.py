@@ -39,7 +39,7 @@ def command_line(config: SearchConfig) -> str:
 
 
 def task_words(task: str) -> list[str]:
-    """How the command line names a task.
+    """A task's name on the command line.
 
     Example:
         >>> task_words("quiz.csv"), task_words("prompts:asks.txt")
@@ -124,7 +124,7 @@ def _near(path: str) -> str:
 
 
 def usage(about: About, result: RunResult) -> Iterator[Step]:
-    """How to use the result: (purpose, code to copy)."""
+    """Uses of the result: (purpose, code to copy)."""
     config = near(about.config)
     best = f"{_run(config)}/best"
     if _library(config) == "transformers":

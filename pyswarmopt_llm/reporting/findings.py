@@ -1,4 +1,4 @@
-"""What a finished search found, in numbers and sentences; terminal, report and model card show them."""
+"""The findings of a finished search, in numbers and sentences; terminal, report and model card show them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Findings:
 
     @property
     def several_experts(self) -> bool:
-        """Whether there was something to mix."""
+        """There was something to mix."""
         return len(self.weights) + len(self.small) > 1
 
 
@@ -95,7 +95,7 @@ def score_rows(result: RunResult) -> list[ModelScore]:
 
 
 def _about_dev(result: RunResult) -> Iterator[str]:
-    """What the scores on dev are of, where they are not of items that were kept from training."""
+    """The items behind the scores on dev, where these were not kept from training."""
     if result.trained_dev is not None:
         who = "the result" if result.trained else "what was trained"
         yield f"On dev {who} is cross-fitted: each item is scored by what was trained without it."
@@ -136,7 +136,7 @@ def _named(task: str, named: dict[str, dict[str, float]]) -> str:
 
 
 def remarks(result: RunResult) -> Iterator[str]:
-    """What else a reader of the scores should know: paired tests, the gap from dev to test, warnings."""
+    """More that a reader of the scores should know: paired tests, the gap from dev to test, warnings."""
     yield from _tests(result)
     yield _optimism(result)
     if (confirm := result.confirm) is not None:
@@ -163,7 +163,7 @@ def remarks(result: RunResult) -> Iterator[str]:
 
 
 def costs(result: RunResult) -> dict[str, str]:
-    """What the run spent, and why it stopped: name -> text."""
+    """The costs of the run, and why it stopped: name -> text."""
     seconds, scoring, saved = result.seconds, result.seconds_scoring, result.items_saved
     share = f"{scoring / seconds if seconds else 0.0:.1%} scoring"
     if result.workers is not None:

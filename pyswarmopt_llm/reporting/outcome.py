@@ -26,7 +26,7 @@ def verdict(result: RunResult) -> Verdict:
 
 
 def mixture_name(result: RunResult) -> str:
-    """What the search found, before any training, by the name that its weights have if they have one.
+    """The search's result before any training, by the name of its weights if they have one.
 
     These are ``base``, ``sum of all experts``, ``average of all experts`` and ``expert NAME``; any other is a
     ``mixture``, or a ``graph``.
@@ -45,7 +45,7 @@ def mixture_name(result: RunResult) -> str:
 
 
 def _rivals(result: RunResult) -> Iterator[str]:
-    """What the result is beside those that it is compared with: first those that are trained as it is."""
+    """The result beside its rivals: first those that are trained as it is."""
     parts = []
     for rival in result.rivals:
         if rival.row == "best":
@@ -101,7 +101,7 @@ def _outcome(result: RunResult) -> tuple[str, str]:
 
 
 def _alone(result: RunResult) -> str | None:
-    """What the result is if it is one of those that it was made of, and no item is answered otherwise."""
+    """The result's name if it equals one of its sources, and no item is answered otherwise."""
     if result.trained or result.graph is not None:
         return None
     ones = [name for name, weight in result.coefficients.items() if abs(weight - 1) < _EXACT]
@@ -115,7 +115,7 @@ def _alone(result: RunResult) -> str | None:
 
 
 def not_held_out(name: str) -> str:
-    """What to say of a score of the user's own that has no test split.
+    """The remark on a score of the user's own that has no test split.
 
     Example:
         >>> print(not_held_out("style"))
@@ -127,7 +127,7 @@ def not_held_out(name: str) -> str:
 
 
 def _missing(result: RunResult) -> Iterator[str]:
-    """What a score of the user's own leaves open, and the code that brings it."""
+    """The gap that a score of the user's own leaves, and the code that fills it."""
     for name, function in result.own_scores.items():
         if function.items < 2:
             yield (
@@ -165,7 +165,7 @@ def _reasons(kind: str, result: RunResult) -> Iterator[str]:
 
 
 def _chosen_experts(result: RunResult) -> Iterator[str]:
-    """Which experts a mixture takes, leaves out and subtracts, unless it takes all or is named otherwise."""
+    """The experts that a mixture takes, leaves out and subtracts, unless it takes all or is named otherwise."""
     weights = result.coefficients
     least = LEAST_SHARE * max(map(abs, weights.values()), default=0.0)
     taken = [name for name, weight in weights.items() if weight >= least]
@@ -193,7 +193,7 @@ def listed(words: Sequence[str]) -> str:
 
 
 def _training(result: RunResult) -> Iterator[str]:
-    """What training on dev did, where the search tried it."""
+    """The effect of training on dev, where the search tried it."""
     if result.trained_dev is None:
         return
     name, dev = mixture_name(result), difference(result.paired, "dev")

@@ -1,4 +1,4 @@
-"""What the scores of two models on the same items allow to say: in numbers, and in one sentence."""
+"""The comparison that two models' scores on the same items allow: in numbers, and in one sentence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST_NEEDED = 10  # a power statement may ask for so many times the items that t
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a result means.
+    """The meaning of a result.
 
     Attributes:
         kind: ``better``, ``level``, ``worse``, ``same`` (it is an expert itself), ``untested`` (no test split) or
@@ -76,7 +76,7 @@ def _of_one(pair: Comparison) -> Difference:
 
 
 def too_few(test: Comparison, dev_items: int | None = None) -> str | None:
-    """How many items would show a difference of this size, where that is a number to think of collecting.
+    """The number of items that would show a difference of this size, where it is feasible to collect them.
 
     Args:
         test: on test items.

@@ -139,7 +139,7 @@ def _boxed(text: str) -> str | None:
 
 
 def _up_to_closing_brace(text: str) -> str | None:
-    """What stands before the brace that closes one opened earlier; None if there is none."""
+    """The text before the brace that closes one opened earlier; None if there is none."""
     depth = 1
     for i, c in enumerate(text):
         depth += (c == "{") - (c == "}")

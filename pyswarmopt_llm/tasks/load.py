@@ -167,7 +167,7 @@ def _read(spec: str, kind: str, rest: str, dev: int | None, test: int | None, re
 
 
 def name_and_seed(spec: str, default: int = 0) -> tuple[str, int]:
-    """What ``builtin:NAME[:SEED]`` says.
+    """The name and seed in ``builtin:NAME[:SEED]``.
 
     Raises:
         UserError: the seed is no whole number, or more than 63 bits.

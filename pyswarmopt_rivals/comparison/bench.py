@@ -85,7 +85,7 @@ class Bench:
 
     @cached_property
     def tokens_per_item(self) -> float | None:
-        """What one model reads to answer an item, mean over test (or dev); None if it is not known."""
+        """The tokens that one model reads to answer an item, mean over test (or dev); None if it is not known."""
         if self.scoring == "generate" or not self.accuracy:
             return None
         items = self.task.test or self.task.dev

@@ -1,4 +1,4 @@
-"""What a comparison is: every choice that decides its figures, in one frozen record."""
+"""The configuration of a comparison: every choice that decides its figures, in one frozen record."""
 
 from __future__ import annotations
 

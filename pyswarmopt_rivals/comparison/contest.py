@@ -103,7 +103,7 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a configuration names, read and checked."""
+    """The tasks, experts and metrics of a configuration, read and checked."""
 
     base: BaseModel
     experts: list[Adapter]
@@ -117,7 +117,7 @@ class Inputs:
 
     @property
     def notes(self) -> list[str]:
-        """How dev and test of tasks without a split were drawn."""
+        """The draw of dev and test of tasks without a split."""
         return [task.note for task in self.tasks.values() if task.note]
 
     def bench(self, name: str, engine: TransformersEngine, scoring: Scoring, store: Store) -> Bench:
@@ -138,7 +138,7 @@ class Inputs:
 
 
 def prepare(config: CompareConfig) -> tuple[Inputs, list[Contestant], TransformersEngine]:
-    """What a comparison needs: the input, the methods that take part, and the resident base.
+    """The parts of a comparison: the input, the methods that take part, and the resident base.
 
     Raises:
         UserError: bad input, or an output directory of another comparison.

@@ -205,7 +205,7 @@ def run(entry: Entry) -> Outcome:
 
 
 def _merge(entry: Entry, trial: BudgetedTrial) -> Merged:
-    """What a fixed rule or a searching method makes, at full rank; cut only for a contestant that says so."""
+    """The model of a fixed rule or a searching method, at full rank; cut only for a contestant that says so."""
     who, experts = entry.who, entry.bench.experts
     method = method_of(who.name)
     settings = method.settings(len(experts), None, Options(seed=entry.seed) if who.chance else None)
@@ -234,7 +234,7 @@ def optimizer_of(name: str) -> str:
 
 
 def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
-    """What an optimizer of coefficients finds: with screened items by the search of users, else by all items.
+    """The best that an optimizer of coefficients finds: with screened items by the search of users, else by all items.
 
     Model Swarms runs with update, starting points, sizes and rules to stop of the paper, the others until the budget is
     spent; a swarm for the item model has no rounds but the first, as `search` by default.

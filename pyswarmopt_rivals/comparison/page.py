@@ -41,7 +41,7 @@ def mean_curve(traces: Sequence[Sequence[Sequence[float]]]) -> list[tuple[float,
 
 
 def plot(methods: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What the template needs for one task's curves; None if no method searched."""
+    """The template's values for one task's curves; None if no method searched."""
     curves = {name: mean_curve(row["traces"]) for name, row in methods.items() if row.get("traces")}
     if not curves:
         return None

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pyswarmopt.base.words import counted
+from pyswarmopt_llm.reporting.outcome import listed
 from pyswarmopt_llm.reporting.report.pages import plain
 from pyswarmopt_llm.reporting.summary import against_text, score_text
 from pyswarmopt_rivals.comparison.contestants import NOTES
@@ -40,7 +41,7 @@ _LABELS = {"uniform-soup": "uniform-soup (space factor)"}
 
 
 def dev_note(methods: Iterable[str]) -> str | None:
-    """What the scores on dev are of where methods were trained on these very items; None where none was.
+    """The remark on the scores on dev where methods were trained on these very items; None where none was.
 
     Example:
         >>> print(dev_note(["finetune-once", "ties", "item-model+dev"]))
@@ -58,23 +59,12 @@ def dev_note(methods: Iterable[str]) -> str | None:
     if trained:
         alone = len(trained) == 1
         verb, they = ("is", "it was") if alone else ("are", "they were")
-        parts.append(f"On dev {joined(trained)} {verb} scored on the items that {they} trained on: compare on test.")
+        parts.append(f"On dev {listed(trained)} {verb} scored on the items that {they} trained on: compare on test.")
     if crossed:
         verb = "is" if len(crossed) == 1 else "are"
         how = "cross-fitted: each item is scored by what was trained without it"
-        parts.append(f"On dev {joined(crossed)} {verb} {how}.")
+        parts.append(f"On dev {listed(crossed)} {verb} {how}.")
     return " ".join(parts) or None
-
-
-def joined(names: Sequence[str]) -> str:
-    """Names in a sentence.
-
-    Example:
-        >>> joined(["a"]), joined(["a", "b", "c"])
-        ('a', 'a, b and c')
-    """
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
 
 
 def cells(method: str, row: Mapping[str, Any]) -> list[str]:

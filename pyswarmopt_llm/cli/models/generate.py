@@ -20,7 +20,7 @@ from pyswarmopt_llm.evaluation.run_files import result_of
 
 @dataclass(frozen=True)
 class Generation:
-    """What answers, and how."""
+    """The model that answers, and its settings."""
 
     run: Annotated[Path | None, Option("Finished run; provides base and adapter.", "RUN", TASK)] = None
     base: Annotated[str | None, Option("Base model, mixture or graph, instead of `run`.", "B", TASK)] = None

@@ -27,7 +27,7 @@ HEADINGS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype", *NUMB
 
 
 def report_table(report: PreflightReport) -> tuple[str, Table]:
-    """What all experts have in common, as one line, and a table of what differs, a line per expert."""
+    """The common properties of all experts, as one line, and a table of their differences, a line per expert."""
     cells = [
         (
             *(r.expert, r.base, r.rank, r.alpha, r.kind, r.targets, r.dtype),
@@ -82,7 +82,7 @@ def recommended(errors: dict[str, int]) -> str | None:
 def next_command(
     space: str, experts: list[str], base: str | None, task: str | None, columns: tuple[str, ...] = ()
 ) -> str:
-    """What to do with experts that can be mixed in that space: ask for advice, or search where that takes an option."""
+    """The next step with experts that mix in that space: ask for advice, or search where that takes an option."""
     words = ["--base", base or "BASE", "--experts", *experts, "--task", task or "TASK.json"]
     words += ["--columns", ",".join(columns)] if columns else []
     if space == DEFAULT:

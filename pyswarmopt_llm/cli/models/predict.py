@@ -28,7 +28,7 @@ _SHOWN = 5  # choices of a question on the terminal
 
 @dataclass(frozen=True)
 class Labelling:
-    """What labels, and where the labels go."""
+    """The model that labels, and the destination of the labels."""
 
     run: Annotated[Path, Option("Finished run of a task with choices.", "RUN", opt.TASK)]
     out: Annotated[Path | None, Option("File to write: the rows with labels and probabilities.", "F", opt.OUTPUT)] = (
@@ -82,7 +82,7 @@ def _single(prediction: Prediction) -> Iterator[str]:
 
 
 def _many(predictions: Sequence[Prediction], out: Path) -> Iterator[str]:
-    """Where the rows are, and how many have which label."""
+    """The place of the rows, and the number with each label."""
     yield f"{counted(len(predictions), 'row')} labelled in {out}"
     yield ", ".join(f"{count} {label or 'undefined'}" for label, count in _counts(predictions).items())
 

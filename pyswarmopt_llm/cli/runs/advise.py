@@ -88,7 +88,7 @@ def command(
 
 
 def expected(config: SearchConfig) -> str:
-    """How long the trial will take on this machine, by a batch that is timed."""
+    """The time that the trial will take on this machine, by a batch that is timed."""
     from pyswarmopt_llm.jobs.dry_run import dry_run_advise
     from pyswarmopt_llm.reporting.summary import duration
 
@@ -98,7 +98,7 @@ def expected(config: SearchConfig) -> str:
 
 
 def advice_lines(advised: Advised) -> Iterator[str]:
-    """What to do, why, and the commands."""
+    """The advice, its reason, and the commands."""
     yield from (advised.verdict.sentence, *advised.verdict.reasons)
     yield f"Measured on {advised.items} dev items, each half by what was found on the other; test was not used."
     yield from (f"To {purpose}: {step}" for purpose, step in advised.steps)

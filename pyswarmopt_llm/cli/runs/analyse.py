@@ -38,7 +38,7 @@ def command(
 
 
 def _lines(record: dict[str, Any]) -> list[str]:
-    """What was found, in sentences."""
+    """The findings, in sentences."""
     alone = record.get("leave_one_out", {})
     if "strategies" in alone:
         return list(_members(alone))
@@ -86,7 +86,7 @@ def _members(record: dict[str, Any]) -> Iterator[str]:
 
 
 def _contribution(paired: dict[str, Any]) -> str:
-    """What one of them adds to the others."""
+    """The contribution of one of them to the others."""
     low, high = paired["interval"]
     return (
         f"contribution {paired['difference']:+.3f} [{low:+.3f}, {high:+.3f}], {paired['gained']} gained and "

@@ -27,7 +27,7 @@ def print_plan(plan: Plan, as_json: bool) -> None:
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
-    """What would be scored, how long it takes here, in how much memory, and what would be written."""
+    """The items to score, the time and memory for them here, and the files to write."""
     yield from map(_task_line, plan.tasks)
     yield from _work(plan)
     where = f"{plan.device}, {plan.dtype}, {counted(plan.threads, 'thread')}"
@@ -41,7 +41,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
 
 
 def _work(plan: Plan) -> Iterator[str]:
-    """What is computed at most."""
+    """The most that is computed."""
     if plan.passes:
         evaluations = f"{plan.evaluations:,} evaluations: " if plan.evaluations else ""
         yield f"at most {evaluations}{plan.passes:,} forward passes of an item"

@@ -37,14 +37,14 @@ def interruptible(advice: Callable[[], str]) -> Iterator[None]:
 
 
 def resuming(run: Path) -> str:
-    """How to resume a run."""
+    """The hint how to resume a run."""
     if any((run / name).is_file() for name in ("run.json", GRID)):
         return f"resume with: swarm-llm resume {shlex.quote(str(run))}"
     return "nothing has been written"
 
 
 def repeating() -> str:
-    """How to resume a command that goes on where it was stopped."""
+    """The hint how to resume a command that goes on where it was stopped."""
     return f"resume with: {shlex.join(['swarm-llm', *sys.argv[1:]])}"
 
 

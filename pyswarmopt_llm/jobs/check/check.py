@@ -37,7 +37,7 @@ SAME_A = 0.5  # cosine above which two A began from the same random numbers; tha
 
 @dataclass(frozen=True)
 class Numbers:
-    """What was measured of one adapter; differences are the largest of any log-probability, in nats.
+    """The measurements of one adapter; differences are the largest of any log-probability, in nats.
 
     Attributes:
         tensors, used: in the file, and of these those that are loaded.

@@ -186,7 +186,7 @@ def coverage_problems(info: AdapterInfo, selected: Collection[str]) -> Iterator[
 
 
 def result_problems(differences: Differences, changes: Changes, bfloat16_kept: float) -> Iterator[str]:
-    """What the measured differences say; NaN is never within a bound.
+    """The verdict on the measured differences; NaN is never within a bound.
 
     Args:
         differences: in float32.
@@ -222,7 +222,7 @@ def result_problems(differences: Differences, changes: Changes, bfloat16_kept: f
 
 
 def notes(changes: Changes, same_a: Sequence[tuple[str, float]]) -> Iterator[str]:
-    """What is worth knowing of a healthy adapter.
+    """Remarks on a healthy adapter.
 
     Args:
         changes: the adapter's.

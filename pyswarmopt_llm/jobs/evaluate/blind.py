@@ -50,7 +50,7 @@ class Key(TypedDict):
 
 @dataclass(frozen=True)
 class Pairs:
-    """What `write_pairs` wrote: the file for voters, its key, the number of pairs, and that of equal replies."""
+    """The output of `write_pairs`: the file for voters, its key, the number of pairs, and that of equal replies."""
 
     file: Path
     key: Path
@@ -60,7 +60,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Votes:
-    """What `count_votes` found.
+    """The result of `count_votes`.
 
     Attributes:
         task: its name.

@@ -15,7 +15,7 @@ BARE = "base"  # as an adapter: none
 @documented
 @dataclass(frozen=True)
 class EvalConfig:
-    """What is scored on which items, and what it is compared with."""
+    """The model, the items, and the model that it is compared with."""
 
     base: Annotated[str, replace(opt.BASE, required=False)] = ""
     task: Annotated[str, replace(opt.TASK_FILE, required=False)] = ""

@@ -173,7 +173,7 @@ def score(utility: Utility, engine: Engine, on_items: OnItems | None) -> Score:
 
 
 def collected(batches: Iterable[Mapping[int, Found]], count: int, on_items: OnItems) -> list[Found]:
-    """What batches, index -> result, give for `count` items, in their order; `on_items` is called after each batch."""
+    """The results of batches, index -> result, in the items' order; `on_items` is called after each batch."""
     results: dict[int, Found] = {}
     for batch in batches:
         results |= batch

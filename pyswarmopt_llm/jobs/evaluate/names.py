@@ -79,7 +79,7 @@ def with_run(config: EvalConfig) -> EvalConfig:
 
 
 def _name(task: str) -> str:
-    """What a file's task is called."""
+    """The name of a file's task."""
     return Path(task.removeprefix(PROMPTS)).stem
 
 

@@ -26,7 +26,7 @@ RATE = 0.05  # of typos
 
 @dataclass(frozen=True)
 class Perturbed:
-    """What `evaluate_perturbed` found of one perturbation.
+    """The result of `evaluate_perturbed` for one perturbation.
 
     Attributes:
         result: the score on the perturbed items.

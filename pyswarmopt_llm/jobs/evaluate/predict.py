@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -36,7 +37,7 @@ Questions = str | Path | Sequence[str | Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a run was asked, and how its result answers."""
+    """The question of a run, and how its result answers."""
 
     config: SearchConfig
     task: str
@@ -115,19 +116,17 @@ def probabilities_of(items: Sequence[Item], scoring: Scoring, engine: Engine, pr
     choices they are of the size of log-likelihoods again (see `models.training.fit`).
     """
     scores = Accuracy(items, scoring, engine.chat, prompt).option_scores(engine)
-    return [_softmax(item, values, scoring) for item, values in zip(items, scores, strict=True)]
+    return [_shares(item, values, scoring) for item, values in zip(items, scores, strict=True)]
 
 
-def _softmax(item: Item, scores: Mapping[str, float], scoring: Scoring) -> list[float]:
+def _shares(item: Item, scores: Mapping[str, float], scoring: Scoring) -> list[float]:
     texts = (item.choices or {}).values()
     scale = 1.0 if scoring == "letter" else float(np.mean([len(text.encode()) for text in texts]))
-    logits = np.array(list(scores.values())) * scale
-    weights = np.exp(logits - logits.max())
-    return [float(value) for value in weights / weights.sum()]
+    return [float(value) for value in softmax(np.array(list(scores.values())) * scale)]
 
 
 def _asked(run: Path, name: str | None) -> _Asked:
-    """What the run remembers.
+    """The run's task and model, from its files.
 
     Raises:
         UserError: not a finished run, several tasks of which none is chosen, or one whose answers are written.
@@ -158,7 +157,7 @@ def _form(about: About, task: str) -> Form | None:
 
 
 def _rows(questions: Questions, form: Form) -> tuple[Path, list[str], Rows]:
-    """Where the rows are from, their columns, and (place, row) of each."""
+    """The source of the rows, their columns, and (place, row) of each."""
     if isinstance(questions, str | Path):
         path = user_path(questions)
         return path, *read_rows(path)

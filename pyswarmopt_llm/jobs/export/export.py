@@ -49,7 +49,7 @@ class Format:
 
 @dataclass(frozen=True)
 class Exported:
-    """What `export_model` wrote.
+    """The output of `export_model`.
 
     Attributes:
         files: name -> size in bytes.

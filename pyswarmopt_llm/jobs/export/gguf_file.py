@@ -25,7 +25,7 @@ CONVERTER = "llama.cpp's convert_lora_to_gguf.py converts it"
 
 
 class Architecture(NamedTuple):
-    """How llama.cpp calls an architecture, and whether it reorders the rows of queries and keys."""
+    """The name that llama.cpp has for an architecture, and whether it reorders the rows of queries and keys."""
 
     name: str
     reorders: bool
@@ -41,7 +41,7 @@ ARCHITECTURES = {
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a weight of a model of transformers belongs in a GGUF file.
+    """The place in a GGUF file of a weight of a model of transformers.
 
     Attributes:
         architecture: of the model.

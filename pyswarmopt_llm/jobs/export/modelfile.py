@@ -21,7 +21,7 @@ Messages = Sequence[tuple[str, str]]  # (role, content)
 
 @dataclass(frozen=True)
 class ChatFormat:
-    """How a chat template writes a conversation.
+    """The parts of a conversation as a chat template writes it.
 
     Attributes:
         around: role -> the text before and after a message of that role; without ``system`` if it takes none.
@@ -42,7 +42,7 @@ class ChatFormat:
         return self.lead + "".join(content.join(self.around[role]) for role, content in messages) + self.answer
 
     def stops(self, special: Sequence[str]) -> list[str]:
-        """Which of the special tokens mark where a turn begins or ends, in the order of their appearance."""
+        """The special tokens that mark where a turn begins or ends, in the order of their appearance."""
         text = "".join(part for role in ("user", "assistant") for part in self.around[role])
         return sorted((token for token in special if token in text), key=text.index)
 
@@ -116,7 +116,7 @@ def _taken_apart(tokenizer: Any) -> ChatFormat:
 
 
 def _between(text: str, messages: Messages) -> list[str]:
-    """What stands before, between and after the messages in a text.
+    """The text before, between and after the messages.
 
     Raises:
         ValueError: one of them is not there exactly once, or not in this order.

@@ -88,7 +88,7 @@ def _scores(source: Source, config: SearchConfig, tasks: Mapping[str, Task], res
 
 
 def in_words(rank: int | None, lost: float | None, scores: tuple[Rescored, ...]) -> str:
-    """What a model card says of a truncation; "" if there was none."""
+    """A model card's sentence on a truncation; "" if there was none."""
     if rank is None or lost is None:
         return ""
     parts = [f"It is truncated to rank {rank}, which changes its weights by {lost:.1%} in the Frobenius norm."]

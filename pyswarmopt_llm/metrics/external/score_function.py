@@ -91,7 +91,7 @@ class ScoreFunction:
         return parts
 
     def _returned(self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]) -> list[Any]:
-        """What the function returns, one value for each reply."""
+        """The function's values, one for each reply."""
         if not self._of_all:
             return [self._call(dict(zip(ONE, row, strict=True))) for row in zip(prompts, replies, items, strict=True)]
         values = self._call(dict(zip(BATCH, map(list, (prompts, replies, items)), strict=True)))

@@ -36,7 +36,7 @@ def _use(about: About, result: RunResult) -> tuple[str, str] | None:
 
 
 def method_text(config: SearchConfig) -> str:
-    """What searched, and in what it is not Model Swarms as published.
+    """The search method, and its differences from Model Swarms as published.
 
     Example:
         >>> method_text(SearchConfig("b", ("x",), (), "r", optimizer="model-swarms", space="factor", particles=10))

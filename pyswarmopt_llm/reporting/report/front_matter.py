@@ -37,7 +37,7 @@ class Parent:
 
 @dataclass(frozen=True)
 class Form:
-    """What the files beside a card are.
+    """The kind of the files beside a card.
 
     Attributes:
         library: what loads them: peft, transformers or gguf.
@@ -89,7 +89,7 @@ def licence_conflict(parents: Sequence[Parent]) -> str | None:
 
 
 def licence_remarks(parents: Sequence[Parent]) -> list[str]:
-    """What has to be settled before the result is published: licences that conflict, or that nobody stated."""
+    """Questions to settle before the result is published: licences that conflict, or that nobody stated."""
     conflict = licence_conflict(parents)
     silent = [parent.name for parent in parents if parent.licence is None]
     unstated = [f"No licence is stated by {', '.join(silent)}; check before you publish this."] if silent else []

@@ -37,7 +37,7 @@ class Changes:
 
 
 def changes(rows: Sequence[Row], result: RunResult, tasks: Mapping[str, Task]) -> list[Changes]:
-    """What changed on dev from the best single expert to the result, for each task.
+    """The changes on dev from the best single expert to the result, for each task.
 
     Args:
         rows: of the journal.

@@ -32,7 +32,7 @@ _RULES = {
 
 
 def phase_words(phase: str) -> str:
-    """What a search does in a phase of trials, in words.
+    """The work of a search in a phase of trials, in words.
 
     Example:
         >>> phase_words("letter")
@@ -42,7 +42,7 @@ def phase_words(phase: str) -> str:
 
 
 class SearchState:
-    """What is known of a search from its events so far.
+    """A search as its events so far describe it.
 
     Attributes:
         experts: their names.
@@ -165,7 +165,7 @@ class SearchState:
 
     @property
     def stop_words(self) -> list[str]:
-        """How much of each stop rule is used up, in words."""
+        """The used part of each stop rule, in words."""
         return [f"{_count(used)} of {_count(limit)} {_RULES[name]}" for name, used, limit in self.stops]
 
     @property

@@ -1,4 +1,4 @@
-"""Which columns of a table hold the question, the options and the answer."""
+"""The columns of a table that hold the question, the options and the answer."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _ANSWERS = ("answer", "label", "split")  # columns that a new file may lack
 
 @dataclass(frozen=True)
 class Form:
-    """How a task with choices asks.
+    """The form in which a task with choices asks.
 
     Attributes:
         column: of the questions.

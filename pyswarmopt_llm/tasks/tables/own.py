@@ -113,7 +113,7 @@ def _parse(row: Mapping[str, Any], columns: Columns, place: str, number: int, sp
 
 
 def _named(label: str, where: str, reading: Reading) -> str:
-    """What a numbered label is called."""
+    """The name of a numbered label."""
     if label not in reading.labels:
         raise UserError(f"{where}: the label {label!r} has no name in `columns` {_spec(reading)}; add {label}=NAME")
     return reading.labels[label]

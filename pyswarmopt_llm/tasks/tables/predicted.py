@@ -68,7 +68,7 @@ def check_out(out: Path, names: Sequence[str]) -> None:
 
 
 class PredictedFile:
-    """What is known of the file so far, in ``OUT.progress`` beside it until it is complete.
+    """The progress of the file, in ``OUT.progress`` beside it until it is complete.
 
     Args:
         out: the file.

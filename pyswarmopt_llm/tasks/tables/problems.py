@@ -1,4 +1,4 @@
-"""What is wrong with the rows of a file, all at once."""
+"""The problems of a file's rows, all at once."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class Problems:
 
     @property
     def places(self) -> list[str]:
-        """Where the bad rows are, without the file's name."""
+        """The places of the bad rows, without the file's name."""
         return [place.removeprefix(f"{self._where}: ") for place in self._errors]
 
     def attempt(self, place: str, parse: Callable[[], T]) -> T | None:
-        """What `parse` gives; None, and the row counts as bad, if it raises `UserError`."""
+        """The result of `parse`; None, and the row counts as bad, if it raises `UserError`."""
         try:
             return parse()
         except UserError as error:
@@ -81,7 +81,7 @@ class Problems:
         raise UserError(f"{self._where}: {counted(len(errors), 'bad row')}: {'; '.join(said)}")
 
     def note(self, rows: int) -> str:
-        """How many of so many rows are left out, and which; "" if none is."""
+        """The count of so many rows that are left out, and their places; "" if none is."""
         if not self._errors:
             return ""
         places = self.places
@@ -89,7 +89,7 @@ class Problems:
         return f"{len(places)} of {rows} rows left out ({which})"
 
     def _said(self, errors: Iterable[UserError]) -> Iterator[str]:
-        """What is wrong, without what to do about each."""
+        """The problems, without the advice on each."""
         for error in errors:
             text = error.text.removeprefix(f"{self._where}: ")
             yield text.rpartition("; ")[0] or text
@@ -98,7 +98,7 @@ class Problems:
 def each_row(
     rows: Iterable[tuple[str, Mapping[str, Any]]], parse: Callable[[str, Mapping[str, Any]], T], where: str
 ) -> list[T]:
-    """What `parse` makes of each row.
+    """The results of `parse`, one for each row.
 
     Args:
         rows: (place, row).

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from torch import Tensor
 
 from pyswarmopt_llm.metrics.accuracy import Accuracy
@@ -45,9 +46,7 @@ def nearness(distances: np.ndarray) -> np.ndarray:
         >>> nearness(np.array([[0.0, (0.1 * np.log(3)) ** 0.5]])).round(4).tolist()
         [[0.75, 0.25]]
     """
-    exponents = -(distances**2) / TEMPERATURE
-    weights = np.exp(exponents - exponents.max(1, keepdims=True))
-    return np.asarray(weights / weights.sum(1, keepdims=True))
+    return np.asarray(softmax(-(distances**2) / TEMPERATURE, axis=1))
 
 
 def experts_of(labels: np.ndarray, right: np.ndarray) -> list[int]:

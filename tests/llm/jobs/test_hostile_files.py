@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-import pyswarmopt_llm.common.files.json_types as json_text
 from pyswarmopt_llm.cli.options import read_config as read_options
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files import json_types
 from pyswarmopt_llm.common.files.json_types import DEEPEST, parse_json
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.models.adapters.adapter import read_adapter
@@ -110,7 +110,7 @@ def test_a_repeated_key_is_found_in_linear_time() -> None:
 
     pairs = [(Key(f"k{n}"), 0) for n in range(3000)] + [(Key("k2999"), 0)]
     with pytest.raises(ValueError, match='"k2999" is given twice'):
-        json_text._unique(pairs)
+        json_types._unique(pairs)
     assert compared < 10 * len(pairs)
 
 

@@ -22,7 +22,7 @@ from pyswarmopt_llm.metrics.external.score_function import ScoreFunction
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.metrics.registry import find_metric
 from pyswarmopt_llm.models.base import resolve_base
-from pyswarmopt_llm.tasks import Item, load_task
+from pyswarmopt_llm.tasks import Item
 
 FUNCTIONS = """
     import math
@@ -439,11 +439,6 @@ def test_bad_input_is_one_line_and_exit_code_2(
     given = ["--base", config.base, "--experts", *config.experts, "--out", config.out, "--threads", "1", "--quiet"]
     code, out, err = swarm_llm(capsys, "search", *given, *more)
     assert (code, out) == (2, "") and len(err.strip().splitlines()) == 1 and message in err, err
-
-
-def test_the_note_of_a_prompts_file_follows_the_seed(mine: Path) -> None:
-    drawn = [load_task("prompts:asks.txt", split_seed=seed).dev for seed in (0, 0, 1)]
-    assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_workers_score_with_it_as_one_process_does(config: SearchConfig) -> None:
