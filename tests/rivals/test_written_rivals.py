@@ -1,0 +1,180 @@
+"""`benchmarks/scores`: evolution strategies and GRPO are as published, and a run is not repeated."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from search_helpers import louder, questions, write_task
+from torch import Tensor
+from trials import flat
+
+from pyswarmopt_llm.common.interfaces import Patch, Score
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.models.adapters.adapter import read_adapter
+from pyswarmopt_llm.models.base import resolve_base
+from pyswarmopt_llm.models.engines.load import load_engine
+
+FOLDER = Path(__file__).parents[2] / "benchmarks" / "scores"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def scripts() -> Iterator[None]:
+    sys.path.insert(0, str(FOLDER))
+    yield
+    sys.path.remove(str(FOLDER))
+
+
+@pytest.fixture(scope="module")
+def grpo(scripts: None) -> Any:
+    return importlib.import_module("grpo")
+
+
+@pytest.fixture(scope="module")
+def evolution(scripts: None) -> Any:
+    return importlib.import_module("evolution")
+
+
+# GRPO
+
+
+def test_an_advantage_is_the_distance_from_the_groups_mean_in_standard_deviations(grpo: Any) -> None:
+    """Of 1, 0, 0, 0 the mean is 1/4 and the standard deviation sqrt(3)/4."""
+    rewards = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.5, 0.5]])
+    expected = [[math.sqrt(3), *[-1 / math.sqrt(3)] * 3], [0.0] * 4]
+    torch.testing.assert_close(grpo.advantages(rewards), torch.tensor(expected))
+
+
+def test_the_divergence_is_estimated_as_in_equation_4(grpo: Any) -> None:
+    """r - ln r - 1 with r = reference / policy: of 2, 1/2 and 1."""
+    policy, reference = torch.tensor([0.25, 0.5, 0.3]), torch.tensor([0.5, 0.25, 0.3])
+    expected = torch.tensor([1 - math.log(2), math.log(2) - 0.5, 0.0])
+    torch.testing.assert_close(grpo.divergence(policy.log(), reference.log()), expected)
+
+
+def test_the_objective_is_that_of_equation_3(grpo: Any) -> None:
+    """Ratios 3/2 and 1/2 in a reply that was good, the same in one that was bad, and one of a token.
+
+    Gains: min(1.5, 1.2) and 0.5; min(-1.5, -1.2) is -1.5, min(-0.5, -0.8) is -0.8; 2 * 1.1.
+    """
+    old, new = torch.tensor([0.4, 0.4, 0.4, 0.4, 0.5]), torch.tensor([0.6, 0.2, 0.6, 0.2, 0.55])
+    reference, owner = torch.tensor([0.6, 0.2, 0.6, 0.4, 0.55]), torch.tensor([0, 0, 1, 1, 2])
+    options = grpo.GrpoOptions(prompts=1, lr=0.0, clip=0.2, beta=0.04)
+    advantage = torch.tensor([1.0, -1.0, 2.0])
+    value = grpo.objective(new.log(), old.log(), reference.log(), advantage, owner, options)
+    cost = 0.04 * (1 - math.log(2))  # where the reference is twice as likely
+    expected = ((1.2 + 0.5) / 2 + (-1.5 - 0.8 - cost) / 2 + 2.2) / 3
+    assert value.item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_base: Path) -> Any:
+    return load_engine(resolve_base(str(tiny_base)), "float32", "cpu", 1)
+
+
+def test_log_probabilities_are_those_of_each_reply_alone(grpo: Any, engine: Any) -> None:
+    """Two replies share a prompt and a first token, one is the same twice."""
+    replies = [((5, 6, 7), (8, 9)), ((9, 8), (4,)), ((5, 6, 7), (8, 4, 4)), ((9, 8), (4,))]
+    values, owner = grpo.token_logprobs(engine, replies)
+    for number, (prompt, reply) in enumerate(replies):
+        logits = engine.model(torch.tensor([prompt + reply])).logits[0].log_softmax(-1)
+        expected = torch.stack([logits[len(prompt) - 1 + place, token] for place, token in enumerate(reply)])
+        torch.testing.assert_close(values[owner == number].float(), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_sampled_reply_ends_with_the_token_that_ended_it(grpo: Any, engine: Any) -> None:
+    prompts, limit = [engine.chat(f"number {i}") for i in range(30)], 40
+    replies = [reply for _, reply in grpo.sampled_replies(engine, prompts, limit, range(30))]
+    ended = [reply for reply in replies if reply[-1] in engine.stops()]
+    assert ended
+    assert all(len(reply) == limit for reply in replies if reply not in ended)
+    assert not any(set(reply[:-1]) & engine.stops() for reply in replies)
+
+
+# Evolution strategies
+
+
+def test_centred_ranks_go_from_minus_a_half_to_a_half_and_equals_share_theirs(evolution: Any) -> None:
+    ranks = evolution.centred_ranks(torch.tensor([3.0, 1.0, 3.0, 7.0, -2.0]))
+    assert ranks.tolist() == pytest.approx([0.125, -0.25, 0.125, 0.5, -0.5])
+
+
+def test_the_estimate_is_the_gradient_of_a_quadratic(evolution: Any) -> None:
+    """With orthogonal noise of the right length it is exact; with random noise on average."""
+    slope, curvature, theta, sigma = torch.tensor([1.0, -2.0, 0.5]), 0.7, torch.tensor([0.3, 0.2, -1.0]), 0.1
+
+    def score(points: Tensor) -> Tensor:
+        return points @ slope - curvature * (points**2).sum(1)
+
+    expected = slope - 2 * curvature * theta
+    orthogonal = math.sqrt(3) * torch.eye(3)
+    random = torch.randn(50_000, 3, generator=torch.Generator().manual_seed(0))
+    for noise, tolerance in ((orthogonal, 1e-5), (random, 0.05)):
+        above, below = score(theta + sigma * noise), score(theta - sigma * noise)
+        estimate = evolution.estimated_gradient(above, below, noise, sigma)
+        torch.testing.assert_close(estimate, expected, atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_noise_of_low_rank_has_that_rank_and_unit_variance(evolution: Any, rank: int) -> None:
+    draws = torch.Generator().manual_seed(0)
+    noise = evolution.draw_noise([torch.Size((300, 8)), torch.Size((8, 200))], rank, draws)
+    matrix = noise[:2400].view(300, 8)
+    assert torch.linalg.matrix_rank(matrix) == rank
+    means = torch.stack([evolution.draw_noise([torch.Size((30, 8))], rank, draws).square().mean() for _ in range(400)])
+    assert means.mean().item() == pytest.approx(1, abs=0.15)
+
+
+class Along:
+    """A trial that scores a patch by how far its changes go in a direction."""
+
+    def __init__(self, direction: Tensor, items: int) -> None:
+        self.direction, self.items_left, self.bench = direction, items, SimpleNamespace(dev_items=10)
+
+    def score_items(self, patch: Patch, items: Sequence[int]) -> Score:
+        self.items_left -= len(items)
+        return score_of([float(flat(patch) @ self.direction)] * len(items))
+
+
+def test_evolution_climbs_and_stays_within_its_budget(evolution: Any, tiny_experts: list[Path]) -> None:
+    info = read_adapter(tiny_experts[0])
+    size = sum(math.prod(shape.weight_shape) for shape in info.modules.values())
+    direction = torch.randn(size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    trial = Along(direction, 4_030)
+    options = evolution.EvolutionOptions(pairs=10, items=5, sigma=0.02, lr=0.01)
+    result = flat(evolution.evolve(trial, Patch(), info, options, 0))
+    assert trial.items_left == 30
+    # A step in a random direction would have a cosine of 0 +- 1 / sqrt(size), which is 0.01.
+    assert result @ direction / result.norm() / direction.norm() > 0.1
+
+
+# The script
+
+
+def test_a_run_that_has_its_line_is_not_repeated(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = importlib.import_module("rivals_lab")
+    (tmp_path / "lab/tasks").mkdir(parents=True)
+    (tmp_path / "lab/base").symlink_to(tiny_base)
+    louder(tiny_experts, tmp_path / "lab/experts")
+    write_task(tmp_path / "lab/tasks/t1.json", questions(4, seed=1), questions(6, seed=2))
+    file = tmp_path / "lines.jsonl"
+    words = ["rivals_lab.py", str(tmp_path / "lab"), "--out", str(tmp_path / "out"), "--outcomes", str(file)]
+    monkeypatch.setattr(sys, "argv", [*words, "--tasks", "t1", "--seeds", "0", "1", "--methods", "sum", "es-best"])
+    monkeypatch.setattr(script, "EVALUATIONS", len(tiny_experts) + 1)
+    script.main()
+    first = file.read_text()
+    rows = [json.loads(line) for line in first.splitlines()]
+    assert [(row["method"], row["seed"]) for row in rows] == [("sum", 0), ("es-best", 0), ("es-best", 1)]
+    assert all(len(row["test"]) == 6 for row in rows)
+    script.main()
+    assert file.read_text() == first
