@@ -1,13 +1,13 @@
 """Evolution strategies on a fresh LoRA, under a budget of replies.
 
-Salimans et al. 2017, arXiv 1703.03864 (algorithm 1, section 2.1): the search distribution is a Gaussian
-around theta with standard deviation sigma; noise is antithetic, the scores of an update become centred
-ranks, the gradient of the mean score is estimated from them and followed by Adam. All candidates of an
-update see the same dev items. theta is all of A and B.
+Salimans et al. 2017, arXiv 1703.03864 (algorithm 1, section 2.1): the search distribution is a
+Gaussian around theta with standard deviation sigma; noise is antithetic, the scores of an update
+become centred ranks, the gradient of the mean score is estimated from them and followed by Adam.
+All candidates of an update see the same dev items. theta is all of A and B.
 
-With `noise_rank` the noise of each matrix is E = U V^T / sqrt(r), U and V standard normal, as in EGGROLL
-(arXiv 2511.16652), where it saves memory and products of whole weights. On a LoRA it saves next to
-nothing, its matrices having few rows already; it is here to see whether it does harm or good.
+With `noise_rank` the noise of each matrix is E = U V^T / sqrt(r), U and V standard normal, as in
+EGGROLL (arXiv 2511.16652), where it saves memory and products of whole weights. On a LoRA it saves
+next to nothing, its matrices being low-rank already; it is here to see whether it harms or helps.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class EvolutionOptions:
 
 
 def centred_ranks(values: Tensor) -> Tensor:
-    """Ranks from -0.5, the lowest, to 0.5, the highest, of (n,) values; equal ones share their mean rank.
+    """Ranks of (n,) values from -0.5, the lowest, to 0.5; equal values share their mean rank.
 
     Example:
         >>> centred_ranks(torch.tensor([3.0, 1.0, 9.0])).tolist()
@@ -86,8 +86,14 @@ def draw_noise(shapes: Sequence[torch.Size], rank: int | None, draws: torch.Gene
 
 
 @torch.no_grad()
-def evolve(trial: BudgetedTrial, start: Patch, info: AdapterInfo, options: EvolutionOptions, seed: int) -> Patch:
-    """Move a fresh LoRA on top of a model until the budget of replies is spent; the model at the last theta.
+def evolve(
+    trial: BudgetedTrial,
+    start: Patch,
+    info: AdapterInfo,
+    options: EvolutionOptions,
+    seed: int,
+) -> Patch:
+    """Move a fresh LoRA on top of a model until the budget of replies is spent.
 
     Args:
         trial: the dev items and what is left of the budget.
@@ -95,6 +101,9 @@ def evolve(trial: BudgetedTrial, start: Patch, info: AdapterInfo, options: Evolu
         info: the expert whose modules, rank and scale the LoRA has.
         options: sizes and rates.
         seed: of the LoRA, the noise and the order of items.
+
+    Returns:
+        The model at the last theta.
     """
     lora, draws = Lora.like(info, seed), torch.Generator().manual_seed(seed)
     shapes = [tensor.shape for tensor in lora.tensors]
@@ -108,7 +117,8 @@ def evolve(trial: BudgetedTrial, start: Patch, info: AdapterInfo, options: Evolu
     order = batches(trial.bench.dev_items, options.items, random.Random(seed))
     while trial.items_left >= 2 * options.pairs * options.items:
         items = next(order)
-        noise = torch.stack([draw_noise(shapes, options.noise_rank, draws) for _ in range(options.pairs)])
+        drawn = [draw_noise(shapes, options.noise_rank, draws) for _ in range(options.pairs)]
+        noise = torch.stack(drawn)
         points = torch.cat([theta + options.sigma * noise, theta - options.sigma * noise])
         scores = torch.tensor([trial.score_items(model(point), items).value for point in points])
         above, below = centred_ranks(scores).chunk(2)

@@ -1,12 +1,13 @@
 """Group relative policy optimisation (GRPO) of a fresh LoRA, under a budget of replies.
 
-Shao et al. 2024, arXiv 2402.03300: to every prompt a group of G replies is sampled, the advantage of
-a reply is its reward less the group's mean over the group's standard deviation, the same for all of
-its tokens (section 4.1.2), and the objective is eq. 3, a clipped ratio less beta times an estimate of
-the divergence from the reference (eq. 4). The reference is the model that training starts from.
+Shao et al. 2024, arXiv 2402.03300: to every prompt a group of G replies is sampled, the advantage
+of a reply is its reward less the group's mean over the group's standard deviation, the same for all
+of its tokens (section 4.1.2), and the objective is eq. 3, a clipped ratio less beta times an
+estimate of the divergence from the reference (eq. 4). The reference is the model that training
+starts from.
 
-As in the paper: one update per batch of replies, beta 0.04. G is 8 here (64 there), and the bounds of
-the ratio are 0.2, which the paper leaves open; the optimiser is AdamW with gradients cut to norm 1.
+As in the paper: beta 0.04. G is 8 here (64 there), and the bounds of the ratio are 0.2, which the
+paper leaves open; the optimiser is AdamW with gradients cut to norm 1.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class GrpoResult:
 
 
 def advantages(rewards: Tensor) -> Tensor:
-    """Rewards, (prompts, G), less the group's mean over its standard deviation; 0 where all are equal.
+    """Rewards, (prompts, G), less the mean of their group, over its standard deviation, if not 0.
 
     Example:
         >>> advantages(torch.tensor([[1.0, 0.0, 0.0, 1.0], [1.0, 1.0, 1.0, 1.0]])).tolist()
@@ -79,7 +80,9 @@ def advantages(rewards: Tensor) -> Tensor:
 
 
 def divergence(logprobs: Tensor, reference: Tensor) -> Tensor:
-    """The estimate of KL(policy, reference) of eq. 4, token by token: r - ln r - 1 with r = reference / policy.
+    """KL(policy, reference) as eq. 4 estimates it, token by token: r - ln r - 1.
+
+    r is the reference's probability over the policy's.
 
     Example:
         >>> divergence(torch.tensor([0.5, 0.25]).log(), torch.tensor([0.5, 0.5]).log()).tolist()
@@ -115,10 +118,16 @@ def objective(
     return (sums / owner.bincount(minlength=len(advantage))).mean()
 
 
-def token_logprobs(engine: TransformersEngine, replies: Sequence[TokenPair]) -> tuple[Tensor, Tensor]:
-    """ln P of each token of all replies by the resident model, (T,) float64, and the reply that it belongs to, (T,).
+def token_logprobs(
+    engine: TransformersEngine,
+    replies: Sequence[TokenPair],
+) -> tuple[Tensor, Tensor]:
+    """ln P of each token of all replies by the resident model, and the replies they belong to.
 
     Replies to one prompt are a tree behind it, so that nothing is computed twice.
+
+    Returns:
+        (T,) float64 and (T,) int64.
     """
     plan = build_plan(replies, engine.batch_tokens, engine.pad())
     prefix = engine.prefix(plan)
@@ -129,14 +138,17 @@ def token_logprobs(engine: TransformersEngine, replies: Sequence[TokenPair]) -> 
 
 
 def sampled_replies(
-    engine: TransformersEngine, prompts: Sequence[str], max_new_tokens: int, seeds: Sequence[int]
+    engine: TransformersEngine,
+    prompts: Sequence[tuple[int, ...]],
+    max_new_tokens: int,
+    seeds: Sequence[int],
 ) -> list[TokenPair]:
-    """Prompts and replies at temperature 1, with the token that ended a reply if there was room for that."""
-    encoded, stops = engine.encode_prompts(prompts, max_new_tokens), engine.stops()
-    decoder = engine.decoder(encoded, max_new_tokens)
+    """Replies at temperature 1, each with its prompt and the token that ended it, if one did."""
+    stops = engine.stops()
+    decoder = engine.decoder(prompts, max_new_tokens)
     replies = sampled(decoder, stops, max_new_tokens, Draw(1.0, tuple(seeds)))
     pairs = []
-    for prompt, ids in zip(encoded, replies, strict=True):
+    for prompt, ids in zip(prompts, replies, strict=True):
         end = () if len(ids) == max_new_tokens else (min(stops),)
         pairs.append((prompt, (*ids, *end)))
     return pairs
@@ -179,7 +191,8 @@ def train(
         max_new_tokens: maximum length of a reply.
     """
     engine, dev = trial.engine, trial.bench.task.dev
-    prompts = [engine.chat(turn) for turn in trial.bench.questions["dev"].turns]
+    turns = [engine.chat(turn) for turn in trial.bench.questions["dev"].turns]
+    prompts = engine.encode_prompts(turns, max_new_tokens)
     lora, draws = Lora.like(info, seed), random.Random(seed)
     optimizer = torch.optim.AdamW(lora.tensors, lr=options.lr, weight_decay=0.0)
     order = batches(len(dev), options.prompts, draws)

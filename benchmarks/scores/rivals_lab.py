@@ -1,13 +1,14 @@
-"""Rivals of a search where an item has a score and no margin, on the laboratory's written answers.
+r"""Rivals of a search where an item has a score and no margin: the laboratory's written answers.
 
     python benchmarks/lab/lab.py make --out runs/lab
-    python benchmarks/scores/rivals_lab.py runs/lab --out runs/rivals --outcomes docs/evidence/written-rivals.jsonl
+    python benchmarks/scores/rivals_lab.py runs/lab --out runs/rivals \
+        --outcomes docs/evidence/written-rivals.jsonl
 
-The tasks, items and metric are those of `written_lab.py`, and so is the budget: replies to dev items as many as 40
-evaluations of all of them take, or ten times as many for a method whose name ends in ``-10x``. What starts from the
-best single expert pays for finding it. A line of the outcomes is a method, a task and a seed, with 1 for each right
-answer of a test item and 0 for a wrong one, and the replies to dev items that it took. What has its line is not run
-again; a method that draws nothing has one seed.
+The tasks, items and metric are those of `written_lab.py`, and so is the budget: as many replies to
+dev items as 40 evaluations of all of them take, or ten times as many for a method whose name ends
+in ``-10x``. Finding the best single expert counts. A line of the outcomes is a method, a task and a
+seed, with 1 for each right answer of a test item and 0 for a wrong one, and the replies to dev
+items that it took. What has its line is not run again; a method that draws nothing has one seed.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ GRPO = GrpoOptions(prompts=20, lr=1e-3)
 
 @dataclass(frozen=True)
 class Result:
-    """What a method made of a task: its scores of the test items, one each, and what else is worth a field."""
+    """The score of each test item, and further fields of the line."""
 
     test: Sequence[float]
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -78,7 +79,7 @@ def the_base(trial: BudgetedTrial) -> Patch:
 
 
 def the_best(trial: BudgetedTrial) -> Patch:
-    """The expert that is best on dev, the first of them on a tie; it takes an evaluation of each."""
+    """The expert that is best on dev, the first on a tie; it takes an evaluation of each."""
     experts = [as_patch(expert) for expert in trial.bench.experts]
     return max(experts, key=lambda expert: trial.score(expert).value)
 
@@ -107,13 +108,13 @@ def merged(method: str, trial: BudgetedTrial, seed: int) -> Result:
 
 
 def majority(start: Start, trial: BudgetedTrial, seed: int) -> Result:
-    """The most frequent of several sampled replies to each test item (self-consistency, Wang et al. 2023)."""
+    """The most frequent of several sampled replies (self-consistency, Wang et al. 2023)."""
     bench = trial.bench
     bench.engine.load(start(trial))
-    prompts = [bench.engine.chat(turn) for turn in bench.questions["test"].turns]
-    first = seed * VOTES * len(prompts)
-    seeds = tuple(range(first, first + VOTES * len(prompts)))
-    replies = bench.engine.sample([prompt for prompt in prompts for _ in range(VOTES)], Draw(1.0, seeds), NEW_TOKENS)
+    turns = [turn for turn in bench.questions["test"].turns for _ in range(VOTES)]
+    prompts = [bench.engine.chat(turn) for turn in turns]
+    seeds = tuple(range(seed * len(prompts), (seed + 1) * len(prompts)))
+    replies = bench.engine.sample(prompts, Draw(1.0, seeds), NEW_TOKENS)
     chosen = []
     for row in range(0, len(replies), VOTES):
         chosen.append(voting.majority(replies[row : row + VOTES], same_answer).answer or "")
@@ -167,36 +168,43 @@ def benches(lab: Path, out: Path, tasks: Sequence[str]) -> dict[str, Bench]:
     result = {}
     for name in tasks:
         file = written(lab / "tasks" / f"{name}.json", out / "tasks" / f"{name}.json")
-        result[name] = Bench(base, engine, experts, load_task(str(file)), "generate", Store(), metric=metric)
+        task = load_task(str(file))
+        result[name] = Bench(base, engine, experts, task, "generate", Store(), metric=metric)
     return result
 
 
 def main() -> None:
     """Run what has no line yet."""
     methods = rivals()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("lab", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--outcomes", type=Path, required=True)
     parser.add_argument("--tasks", nargs="+", default=list(TASKS))
-    parser.add_argument("--methods", nargs="+", default=list(methods), choices=list(methods), metavar="METHOD")
+    parser.add_argument("--methods", nargs="+", default=list(methods), choices=list(methods))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
-    lines = options.outcomes.read_text(encoding="utf-8").splitlines() if options.outcomes.exists() else []
-    rows = map(json.loads, lines)
-    done = {(row["method"], row["task"], row["seed"]) for row in rows}
+    done = finished(options.outcomes)
     for task, bench in benches(options.lab, options.out, options.tasks).items():
         for name in options.methods:
-            for seed in options.seeds if methods[name].chance else options.seeds[:1]:
+            for seed in options.seeds if methods[name].chance else [0]:
                 if (name, task, seed) in done:
                     continue
                 trial = BudgetedTrial(bench, methods[name].times * EVALUATIONS * bench.dev_items)
                 result = methods[name].run(trial, seed)
                 test = "".join(str(int(value)) for value in result.test)
-                row = {"method": name, "task": task, "seed": seed, "test": test, "items": trial.spent, **result.facts}
+                row = {"method": name, "task": task, "seed": seed, "test": test}
+                row |= {"items": trial.spent, **result.facts}
                 with options.outcomes.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(row) + "\n")
                 print(task, seed, name, f"{test.count('1') / len(test):.3f}", flush=True)
+
+
+def finished(file: Path) -> set[tuple[str, str, int]]:
+    """Method, task and seed of each line of a file; nothing if it is not there."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    rows = [json.loads(line) for line in lines]
+    return {(row["method"], row["task"], row["seed"]) for row in rows}
 
 
 if __name__ == "__main__":
