@@ -45,8 +45,9 @@ from pyswarmopt_rivals.methods.method import Options
 
 NEW_TOKENS = 6
 VOTES = 8  # replies to a test item that vote
-EVOLUTION = EvolutionOptions(pairs=10, items=50, sigma=0.02, lr=0.01)
-GRPO = GrpoOptions(prompts=20, lr=1e-3)
+# Chosen on t1 to t3.
+EVOLUTION = EvolutionOptions(pairs=10, items=50, sigma=0.02, lr=0.003)
+GRPO = GrpoOptions(prompts=20, lr=3e-3)
 
 
 @dataclass(frozen=True)
@@ -140,21 +141,25 @@ def reinforced(start: Start, options: GrpoOptions, trial: BudgetedTrial, seed: i
 
 def rivals() -> dict[str, Rival]:
     """Name -> method."""
-    starts: dict[str, Start] = {"base": the_base, "best": the_best}
     methods = {
         "base": Rival(partial(as_it_is, the_base), chance=False),
         "sum": Rival(partial(as_it_is, the_sum), chance=False),
         "lorahub": Rival(partial(merged, "lorahub")),
         "natural-niches": Rival(partial(merged, "natural-niches")),
     }
+    starts: dict[str, Start] = {"base": the_base, "best": the_best}
     for name, start in starts.items():
-        methods[f"{name}-majority-{VOTES}"] = Rival(partial(majority, start))
-        for kind, run in {
-            "es": partial(evolved, start, EVOLUTION),
-            "grpo": partial(reinforced, start, GRPO),
-        }.items():
-            methods[f"{kind}-{name}"] = Rival(run)
-            methods[f"{kind}-{name}-10x"] = Rival(run, times=10)
+        evolution = partial(evolved, start, EVOLUTION)
+        low_rank = partial(evolved, start, replace(EVOLUTION, noise_rank=1))
+        policy_gradient = partial(reinforced, start, GRPO)
+        methods |= {
+            f"{name}-majority-{VOTES}": Rival(partial(majority, start)),
+            f"es-{name}": Rival(evolution),
+            f"es-low-rank-{name}": Rival(low_rank),
+            f"grpo-{name}": Rival(policy_gradient),
+            f"es-{name}-10x": Rival(evolution, times=10),
+            f"grpo-{name}-10x": Rival(policy_gradient, times=10),
+        }
     return methods
 
 

@@ -24,6 +24,7 @@ LABELS = {
     "random": "random search",
     "pycma": "CMA-ES",
     "es-base": "evolution strategies, from the base",
+    "es-low-rank-base": "the same with noise of rank 1",
     "es-best": "evolution strategies, from the best expert",
     "es-low-rank-best": "the same with noise of rank 1",
     "es-base-10x": "evolution strategies, from the base, 40,000 replies",
