@@ -22,6 +22,7 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.models.adapters.adapter import read_adapter
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
+from pyswarmopt_llm.tasks import Item
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "scores"
 
@@ -163,19 +164,43 @@ def test_evolution_climbs_within_its_budget(evolution: Any, tiny_experts: list[P
 # The script
 
 
-def test_a_run_that_has_its_line_is_not_repeated(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def lab(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> Path:
+    folder = tmp_path / "lab"
+    (folder / "tasks").mkdir(parents=True)
+    (folder / "base").symlink_to(tiny_base)
+    louder(tiny_experts, folder / "experts")
+    write_task(folder / "tasks/t1.json", questions(4, seed=1), questions(6, seed=2))
+    return folder
+
+
+def test_training_raises_the_reward_and_spends_its_budget(grpo: Any, lab: Path) -> None:
+    """The reward is the number of letters; replies of the last quarter have more of them."""
     script = importlib.import_module("rivals_lab")
-    (tmp_path / "lab/tasks").mkdir(parents=True)
-    (tmp_path / "lab/base").symlink_to(tiny_base)
-    louder(tiny_experts, tmp_path / "lab/experts")
-    write_task(tmp_path / "lab/tasks/t1.json", questions(4, seed=1), questions(6, seed=2))
-    file = tmp_path / "lines.jsonl"
-    words = ["rivals_lab.py", str(tmp_path / "lab"), "--out", str(tmp_path / "out")]
-    words += ["--outcomes", str(file), "--tasks", "t1", "--seeds", "0", "1"]
-    monkeypatch.setattr(sys, "argv", [*words, "--methods", "sum", "es-best"])
-    monkeypatch.setattr(script, "EVALUATIONS", len(tiny_experts) + 1)
+    bench = script.benches(lab, lab / "out", ["t1"])["t1"]
+    trial = script.BudgetedTrial(bench, 643)
+    rewards: list[float] = []
+
+    def reward(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
+        assert len(items) == len(texts)
+        rewards.extend(float(sum(map(str.isalpha, text))) for text in texts)
+        return rewards[-len(texts) :]
+
+    options = grpo.GrpoOptions(prompts=4, lr=0.01)
+    info = bench.experts[0].info
+    result = grpo.train(trial, Patch(), info, reward, options, seed=0, max_new_tokens=6)
+    assert (len(rewards), trial.items_left) == (640, 3)
+    assert sum(rewards[-160:]) > 1.2 * sum(rewards[:160])
+    assert result.rewarded == 1
+
+
+def test_a_run_that_has_its_line_is_not_repeated(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = importlib.import_module("rivals_lab")
+    file = lab / "lines.jsonl"
+    words = ["rivals_lab.py", str(lab), "--out", str(lab / "out"), "--outcomes", str(file)]
+    words += ["--tasks", "t1", "--seeds", "0", "1", "--methods", "sum", "es-best"]
+    monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.setattr(script, "EVALUATIONS", 1 + len(list((lab / "experts").iterdir())))
     script.main()
     first = file.read_text()
     rows = [json.loads(line) for line in first.splitlines()]
