@@ -1,9 +1,9 @@
-"""The outcomes in docs/evidence, item by item: read, averaged and compared. Tables and chart are made from these."""
+"""The outcomes in docs/evidence, item by item: read, averaged, compared and written as a table."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt_llm.common.statistics import interval_over_seeds, interval_over_tasks
+from pyswarmopt_llm.common.statistics import compare_paired, interval_over_seeds, interval_over_tasks
 
 DOCS = Path(__file__).resolve().parents[1]
 Floats = npt.NDArray[np.float64]
@@ -97,3 +97,23 @@ class Outcomes:
 def outcomes(*files: str) -> Outcomes:
     """`Outcomes` of these files, read once."""
     return Outcomes(*files)
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table; the first column is text, the others are figures."""
+    table = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in table)
+
+
+def points(read: Outcomes, first: str, second: str, tasks: Sequence[str]) -> str:
+    """A difference in points, its 95% interval and p: `+18.7 [+16.3, +21.1], p < 0.001`."""
+    pair = compare_paired(*read.pairs(first, second, tasks))
+    low, high = (100 * end for end in pair.interval)
+    return f"{100 * pair.difference:+.1f} [{low:+.1f}, {high:+.1f}], {p_value(pair.p_value)}"
+
+
+def p_value(p: float) -> str:
+    """`p = 0.04`, or `p < 0.001`."""
+    if p < 0.001:
+        return "p < 0.001"
+    return f"p = {p:.3f}" if p < 0.01 else f"p = {p:.2f}"

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 from bbob_table import summary
-from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, lines, outcomes
+from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, lines, markdown, outcomes, p_value, points
 from studies_tables import ablations, coefficient_sets, emergence, one_coefficient, origins, parts
+from written_tables import written_answers, written_differences
 
-from pyswarmopt_llm.common.statistics import compare_paired, permutation_test
+from pyswarmopt_llm.common.statistics import permutation_test
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = re.compile(r"(?P<begin><!-- table: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end -->)", flags=re.DOTALL)
@@ -35,26 +36,6 @@ FIVE = ("intent", "banking", "science", "completion", "commonsense")
 FOUR = FIVE[:4]
 NINE = (*FIVE, "graph", "generalist", "normad_country", "medmcqa")
 FIRST = "trained first, then searched"  # the default until 22 November 2026
-
-
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; the first column is text, the others are figures."""
-    table = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(row)} |" for row in table)
-
-
-def points(read: Outcomes, first: str, second: str, tasks: Sequence[str]) -> str:
-    """A difference in points, its 95% interval and p: `+18.7 [+16.3, +21.1], p < 0.001`."""
-    pair = compare_paired(*read.pairs(first, second, tasks))
-    low, high = (100 * end for end in pair.interval)
-    return f"{100 * pair.difference:+.1f} [{low:+.1f}, {high:+.1f}], {p_value(pair.p_value)}"
-
-
-def p_value(p: float) -> str:
-    """`p = 0.04`, or `p < 0.001`."""
-    if p < 0.001:
-        return "p < 0.001"
-    return f"p = {p:.3f}" if p < 0.01 else f"p = {p:.2f}"
 
 
 def by_task(read: Outcomes, tasks: Sequence[str], columns: dict[str, str]) -> list[list[str]]:
@@ -219,48 +200,6 @@ def nine_differences() -> str:
         rows.append([LABELS.get(other, other), *cells])
     head = [f"{FIRST}, minus", "tasks it was chosen on", "held-out tasks", "all nine"]
     return markdown(head, rows)
-
-
-# Written answers in the laboratory
-
-
-WRITTEN = {
-    BEST: "best single expert",
-    "uniform": "uniform average",
-    "model-swarms": "Model Swarms, 40 evaluations",
-    "swarm": "the same on weight changes (`delta`)",
-    "random": "random search",
-    "pycma": "CMA-ES",
-    "paper": "Model Swarms as published",
-    "default": "the search (default)",
-}
-WRITTEN_CHOSEN_ON, WRITTEN_HELD_OUT = ("t1", "t2", "t3"), ("t4", "t5", "t6")
-
-
-def written_answers() -> str:
-    """A row per method, a column per task, means over seeds."""
-    read, six = outcomes("written"), (*WRITTEN_CHOSEN_ON, *WRITTEN_HELD_OUT)
-    rows = []
-    for method, label in WRITTEN.items():
-        cells = [f"{read.accuracy(method, task):.3f}" if (method, task) in read.scores else "not run" for task in six]
-        whole = all((method, task) in read.scores for task in WRITTEN_HELD_OUT)
-        rows.append([label, *cells, f"{read.mean(method, WRITTEN_HELD_OUT):.3f}" if whole else "not run"])
-    return markdown(["500 test items", *six, "mean of t4 to t6"], rows)
-
-
-def written_differences() -> str:
-    """The default minus everything else, in points."""
-    read = outcomes("written")
-    rows = []
-    for other, label in WRITTEN.items():
-        if other == "default":
-            continue
-        row = [label]
-        for tasks in (WRITTEN_CHOSEN_ON, WRITTEN_HELD_OUT):
-            whole = all((other, task) in read.scores for task in tasks)
-            row.append(points(read, "default", other, tasks) if whole else "not run")
-        rows.append(row)
-    return markdown(["the search (default) minus", "t1 to t3", "t4 to t6"], rows)
 
 
 # The demo

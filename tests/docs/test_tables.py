@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT / "docs" / "tools"))
 import chart  # noqa: E402
 import outcomes as evidence  # noqa: E402
 import tables  # noqa: E402
+import written_tables  # noqa: E402
 
 sys.path.pop(0)  # its site.py and others would be imported in place of what later tests mean
 
@@ -101,6 +102,23 @@ def test_two_files_give_a_method_its_first_outcomes(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(evidence, "DOCS", tmp_path)
     read = evidence.Outcomes("a", "b")
     assert np.array_equal(read.scores["m", "t"], [[1.0, 0.0]]) and read.items["m", "t"] == 4
+
+
+def test_a_method_without_a_label_has_a_row_before_the_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of two files; one has a method of which a task is missing."""
+    (tmp_path / "evidence").mkdir()
+    tasks = (*written_tables.CHOSEN_ON, *written_tables.HELD_OUT)
+    rows = {"written": [("default", task, "10") for task in tasks], "written-more": [("new", "t1", "11")]}
+    for name, parts in rows.items():
+        lines = [json.dumps({"method": m, "task": task, "seed": 0, "test": test}) for m, task, test in parts]
+        (tmp_path / "evidence" / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+    monkeypatch.setattr(evidence, "DOCS", tmp_path)
+    monkeypatch.setattr(written_tables, "DOCS", tmp_path)
+    monkeypatch.setattr(written_tables, "outcomes", evidence.Outcomes)
+    first, second = written_tables.written_answers().splitlines()[2:]
+    assert first == f"| new | 1.000 |{' not run |' * 6}"
+    assert second == f"| the search (default) |{' 0.500 |' * 7}"
+    assert written_tables.written_differences().splitlines()[2:] == ["| new | not run | not run |"]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -1,0 +1,80 @@
+"""The tables of written answers: every method of docs/evidence/written*.jsonl has a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from outcomes import DOCS, Outcomes, markdown, outcomes, points
+
+CHOSEN_ON, HELD_OUT = ("t1", "t2", "t3"), ("t4", "t5", "t6")
+DEFAULT = "default"
+# Method -> its row, in the order of the rows; a method that is not here follows under its own name.
+LABELS = {
+    "base": "base",
+    "best-single": "best single expert",
+    "base-majority-8": "base, majority of 8 sampled replies",
+    "best-majority-8": "best single expert, majority of 8 sampled replies",
+    "uniform": "uniform average",
+    "sum": "sum of all experts",
+    "model-swarms": "Model Swarms, 40 evaluations",
+    "swarm": "the same on weight changes (`delta`)",
+    "paper": "Model Swarms as published",
+    "lorahub": "LoraHub",
+    "natural-niches": "natural niches (M2N2)",
+    "random": "random search",
+    "pycma": "CMA-ES",
+    "es-base": "evolution strategies, from the base",
+    "es-low-rank-base": "the same with noise of rank 1",
+    "es-best": "evolution strategies, from the best expert",
+    "es-low-rank-best": "the same with noise of rank 1",
+    "es-base-10x": "evolution strategies, from the base, 40,000 replies",
+    "es-best-10x": "evolution strategies, from the best expert, 40,000 replies",
+    "grpo-base": "GRPO, from the base",
+    "grpo-best": "GRPO, from the best expert",
+    "grpo-base-10x": "GRPO, from the base, 40,000 replies",
+    "grpo-best-10x": "GRPO, from the best expert, 40,000 replies",
+    DEFAULT: "the search (default)",
+}
+
+
+def written_answers() -> str:
+    """A row per method, a column per task, means over seeds."""
+    read, tasks = _outcomes(), (*CHOSEN_ON, *HELD_OUT)
+    rows = []
+    for method, label in _rows(read).items():
+        cells = [f"{read.accuracy(method, task):.3f}" if _has(read, method, [task]) else "not run" for task in tasks]
+        mean = f"{read.mean(method, HELD_OUT):.3f}" if _has(read, method, HELD_OUT) else "not run"
+        rows.append([label, *cells, mean])
+    return markdown(["500 test items", *tasks, "mean of t4 to t6"], rows)
+
+
+def written_differences() -> str:
+    """The default minus everything else, in points."""
+    read = _outcomes()
+    rows = []
+    for method, label in _rows(read).items():
+        if method == DEFAULT:
+            continue
+        cells = [
+            points(read, DEFAULT, method, tasks) if _has(read, method, tasks) else "not run"
+            for tasks in (CHOSEN_ON, HELD_OUT)
+        ]
+        rows.append([label, *cells])
+    return markdown(["the search (default) minus", "t1 to t3", "t4 to t6"], rows)
+
+
+def _outcomes() -> Outcomes:
+    return outcomes(*sorted(path.stem for path in (DOCS / "evidence").glob("written*.jsonl")))
+
+
+def _rows(read: Outcomes) -> dict[str, str]:
+    """Method -> label, of those that there are outcomes of, the default last."""
+    methods = read.methods()
+    rows = {method: label for method, label in LABELS.items() if method in methods}
+    rows |= {method: method for method in methods if method not in rows}
+    last = rows.pop(DEFAULT)
+    return {**rows, DEFAULT: last}
+
+
+def _has(read: Outcomes, method: str, tasks: Sequence[str]) -> bool:
+    return all((method, task) in read.scores for task in tasks)
