@@ -79,8 +79,7 @@ def load_options(
     options: dict[str, Any] = {"device_map": {"": str(device)}}
     if packing.startswith(BITSANDBYTES):
         need_extra(BITSANDBYTES, f"{spec}: its quantisation")
-        # It warns of every product in another dtype than float16.
-        logging.getLogger(BITSANDBYTES).setLevel(logging.ERROR)
+        quiet_bitsandbytes()
     if scheme:
         from transformers import BitsAndBytesConfig
 
@@ -92,6 +91,11 @@ def load_options(
             bnb_4bit_compute_dtype=dtype,
         )
     return options
+
+
+def quiet_bitsandbytes() -> None:
+    """Let it, where it is imported from now on, not warn of missing kernels and of every product."""
+    logging.getLogger(BITSANDBYTES).setLevel(logging.ERROR)
 
 
 def prepare_layers(model: Any, dtype: torch.dtype) -> None:

@@ -15,6 +15,7 @@ from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.quantised import quiet_bitsandbytes
 
 PROMPTS = (
     "What is the capital of France?",
@@ -145,6 +146,7 @@ def _load_by_peft(model: Any, folder: Path) -> None:
     Raises:
         UserError: PEFT does not load it.
     """
+    quiet_bitsandbytes()  # peft imports it if it is installed
     import peft
 
     try:
