@@ -19,7 +19,7 @@ from pyswarmopt_llm.metrics.questions.context_window import check_window
 from pyswarmopt_llm.models.adapters.adapter import Adapter, AdapterInfo, load_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.adapters.write import write_adapter
-from pyswarmopt_llm.models.base import BaseModel, resolve_base
+from pyswarmopt_llm.models.base import BaseModel, refuse_quantised, resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.files import check_free
 from pyswarmopt_llm.reporting.commands import option_words
@@ -94,6 +94,7 @@ def merge_experts(
     how = {"columns": columns, "template": template, "split_seed": split_seed}
     loaded = None if task is None else load_task(task, **how)  # type: ignore[arg-type]
     resolved = resolve_base(base)
+    refuse_quantised(resolved)
     report = inspect_experts(experts, resolved)
     report.require(settings.space)
     adapters = [load_adapter(info) for info in report.experts]

@@ -33,6 +33,7 @@ PYCMA = "pycma"
 PARTICLES, PATIENCE, MAX_ITER = 20, 10, 50  # the paper's
 AFTER_ITERATIONS, ALONE = 10, 6  # candidates that the model of the items proposes, where none are asked for
 
+QUANTISED = ("nf4", "int8")  # before the name of a base: bitsandbytes packs its weights on loading
 LEAST_DEV = 40  # dev items from which on `auto` trains on them
 EVEN_SUMS = 3  # see `spaces.starts.even_sums`
 
@@ -183,12 +184,29 @@ class SearchConfig:
         ),
     ] = "transformers"
     workers: Annotated[str, Option("Worker processes: a number, ray or ray://HOST.", "W", MACHINE)] = "1"
+    mix: Annotated[
+        str,
+        Option(
+            "How candidates get into the base: merged, or added at runtime (if it is quantised).",
+            "M",
+            MACHINE,
+            rare=True,
+            choices=("auto", "merged", "runtime"),
+        ),
+    ] = "auto"
+    quantise: Annotated[
+        str | None,
+        Option("Load the base in 4 or 8 bits: nf4, int8; as `base` nf4:B.", "Q", MACHINE, rare=True, choices=QUANTISED),
+    ] = None
 
     def __post_init__(self) -> None:
-        """Make `prompts` a task."""
+        """Make `prompts` a task, and `quantise` a part of `base`."""
         if self.prompts is not None:
             object.__setattr__(self, "tasks", (*self.tasks, f"prompts:{self.prompts}"))
             object.__setattr__(self, "prompts", None)
+        if self.quantise in QUANTISED:
+            object.__setattr__(self, "base", f"{self.quantise}:{self.base}")
+            object.__setattr__(self, "quantise", None)
 
     @property
     def population(self) -> int:

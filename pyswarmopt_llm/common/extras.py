@@ -10,6 +10,7 @@ from typing import Any
 from pyswarmopt_llm.common.errors import UserError
 
 EXTRAS = {
+    "bitsandbytes": "quantised",
     "cma": "cma",
     "datasets": "hub",
     "evaluate": "evaluate",

@@ -138,7 +138,9 @@ def base_model(spec: str, free: int | None) -> Finding:
         return Finding("base", PROBLEM, error.text)
     size = sum(file.stat().st_size for file in base.weight_files)
     text = f"{spec}: {_size(size)} of weights in {base.path}"
-    if free is not None and size > free:
+    if base.packing:
+        text += f", quantised ({base.packing}): candidates are mixed at run time"
+    if free is not None and size > free and not base.scheme:  # packed on loading: a quarter or a half
         return Finding("base", PROBLEM, f"{text}, but {_size(free)} of memory are free; take a smaller one")
     return Finding("base", OK, text)
 

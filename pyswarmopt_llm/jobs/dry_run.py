@@ -159,7 +159,7 @@ def _score_of_function(job: Job, external: External) -> float | None:
 
 
 def _notes(job: Job, timed: Iterable[Timed], external_seconds: Mapping[str, float | None]) -> list[str]:
-    notes = [*job.task_notes.values(), *own_score(job.config)]
+    notes = [*job.notes.values(), *own_score(job.config)]
     for name, seconds in external_seconds.items():
         if seconds is None:
             notes.append(f"{name} has no items and is not in the time")

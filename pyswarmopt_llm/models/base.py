@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import pyswarmopt_llm.models.embedded as embedded
+import pyswarmopt_llm.models.quantised as quantised
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.fingerprint import canonical, sample_digest
@@ -31,12 +32,16 @@ class BaseModel:
         name: the id that adapters of this base state in ``base_model_name_or_path``.
         fingerprint: SHA-256 (hex) over config.json (without the version of transformers that wrote it),
             the tokenizer's files with the chat template, and `sample_digest` of each safetensors file.
+        packing: the method by which its linear weights are packed (see `quantised`); "" for plain ones.
+        scheme: by which they are packed on loading; "" if they are loaded as they are.
     """
 
     spec: str
     path: Path
     name: str
     fingerprint: str
+    packing: str = ""
+    scheme: str = ""
 
     @property
     def weight_files(self) -> list[Path]:
@@ -49,7 +54,7 @@ def resolve_base(spec: str) -> BaseModel:
 
     Args:
         spec: a directory, a hub id, a GGUF file, or ``embedded:smollm2-135m`` (the same model as
-            ``HuggingFaceTB/SmolLM2-135M-Instruct``).
+            ``HuggingFaceTB/SmolLM2-135M-Instruct``); after ``nf4:`` or ``int8:`` it is quantised on loading.
 
     Raises:
         UserError: it is not there, not installed, not readable, or has no safetensors (pickles are never read).
@@ -61,11 +66,14 @@ def resolve_base(spec: str) -> BaseModel:
     """
     if not spec:
         raise InvalidOption("base", None, "is empty; name a directory, a hub id or embedded:NAME")
+    scheme, plain = quantised.scheme_of(spec)
+    if scheme:
+        return _quantised(spec, scheme, resolve_base(plain))
     if spec.startswith(embedded.PREFIX):
         model = embedded.embedded_model(spec)
         path, name = embedded.materialise(model), model.name
     elif spec.endswith(embedded.GGUF):
-        from pyswarmopt_llm.models.dequantise import dequantised
+        from pyswarmopt_llm.models.quantised import dequantised
 
         path = dequantised(user_path(spec), spec)
         name = str(path.resolve())
@@ -76,7 +84,17 @@ def resolve_base(spec: str) -> BaseModel:
     config = read_json(path / "config.json")
     if not any(path.glob("*.safetensors")):
         raise UserError(f"{spec}: has no *.safetensors (pickles are not read); save it with save_pretrained")
-    return BaseModel(spec=spec, path=path, name=name, fingerprint=_fingerprint(path, config))
+    packing = quantised.packing_of(config)
+    return BaseModel(spec=spec, path=path, name=name, fingerprint=_fingerprint(path, config), packing=packing)
+
+
+def _quantised(spec: str, scheme: str, base: BaseModel) -> BaseModel:
+    """A base that is quantised on loading: it has another fingerprint than its files."""
+    if base.packing:
+        raise UserError(f"{spec}: {base.spec} is quantised already ({base.packing}); leave out {scheme}:")
+    fingerprint = hashlib.sha256(f"{scheme} {base.fingerprint}".encode()).hexdigest()
+    packing = quantised.INT8 if scheme == "int8" else quantised.BITSANDBYTES
+    return replace(base, spec=spec, fingerprint=fingerprint, packing=packing, scheme=scheme)
 
 
 def _refuse_folder_of_gguf(spec: str, path: Path) -> None:
@@ -89,21 +107,13 @@ def refuse_quantised(base: BaseModel) -> None:
     """Refuse a base to whose weights nothing can be added.
 
     Raises:
-        UserError: its configuration says that it is quantised (bitsandbytes, GPTQ, AWQ, ...).
+        UserError: they are packed (bitsandbytes, GPTQ, AWQ, ...).
     """
-    quantisation = _quantisation(read_json(base.path / "config.json"))
-    if quantisation:
-        method = quantisation.get("quant_method") if isinstance(quantisation, dict) else None
+    if base.packing:
         raise UserError(
-            f"{base.spec}: its weights are quantised ({method or 'quantization_config'}), and a change cannot be added "
+            f"{base.spec}: its weights are quantised ({base.packing}), and a change cannot be added "
             "to them; give the original checkpoint in bf16, and quantise the result"
         )
-
-
-def _quantisation(config: dict[str, Any]) -> Any:
-    """What a configuration, or that of a model in it, says about quantisation; None: nothing."""
-    inner = [value for value in config.values() if isinstance(value, dict)]
-    return config.get("quantization_config") or next(filter(None, map(_quantisation, inner)), None)
 
 
 def _fingerprint(path: Path, config: dict[str, Any]) -> str:
@@ -144,7 +154,10 @@ def load_model(base: BaseModel, dtype: torch.dtype, device: torch.device | str =
     from transformers import AutoModelForCausalLM
 
     tokenizer = load_tokenizer(base)
-    model = load_weights(
-        AutoModelForCausalLM, base.path, base.spec, "language model", dtype=dtype, local_files_only=True
-    )
-    return model.to(device), tokenizer
+    options: dict[str, Any] = {"dtype": dtype, "local_files_only": True}
+    if base.packing:
+        options |= quantised.load_options(base.spec, base.packing, base.scheme, dtype, device)
+    model = load_weights(AutoModelForCausalLM, base.path, base.spec, "language model", **options)
+    if base.packing.startswith(quantised.BITSANDBYTES):
+        quantised.prepare_layers(model, dtype)
+    return model if base.packing else model.to(device), tokenizer

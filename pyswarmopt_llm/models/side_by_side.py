@@ -16,7 +16,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts, unique_names
 from pyswarmopt_llm.models.alphabet import require_common_alphabet, same_tokenizer
-from pyswarmopt_llm.models.base import BaseModel, load_model, resolve_base
+from pyswarmopt_llm.models.base import BaseModel, load_model, refuse_quantised, resolve_base
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.files import refuse_unmatched
@@ -101,7 +101,7 @@ def load_members(
     Adapters of one base share the weights that they do not change.
 
     Raises:
-        UserError: unknown device or dtype, or a model cannot be loaded.
+        UserError: unknown device or dtype, a model cannot be loaded, or an adapter's base is quantised.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -109,6 +109,8 @@ def load_members(
     bases: dict[str, TransformersEngine] = {}
     engines = {}
     for member in members:
+        if member.adapter is not None:
+            refuse_quantised(member.base)
         key = member.base.fingerprint
         if key not in bases:
             bases[key] = TransformersEngine(*load_model(member.base, pick_dtype(dtype, where), where))

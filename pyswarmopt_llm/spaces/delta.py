@@ -78,7 +78,7 @@ class Delta(AdapterKind):
     """Weighted sums of weight changes."""
 
     name = "delta"
-    options = frozenset({"output_rank"})
+    options = frozenset({"mix", "output_rank"})
     trains = True
 
     def over_adapters(self, experts: Sequence[Expert]) -> Space:

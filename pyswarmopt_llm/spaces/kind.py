@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ from pyswarmopt_llm.models.adapters.adapter import Expert
 # Settings that some kinds take, at their defaults in all others -> where they belong.
 _OPTIONS = {
     "contrast": "`space` token",
+    "mix": "spaces factor and delta",
     "output_rank": "`space` delta",
 }
 
@@ -41,6 +42,7 @@ class Prepared:
         fingerprints: of the base, if there is one, and of the experts.
         base_name: the base's public name; "" where the experts have several.
         experts: what the space was made of, where it reads their weights (`AdapterInfo` or `ModelInfo`).
+        notes: what to know of the base, by topic.
     """
 
     space: Space
@@ -48,6 +50,7 @@ class Prepared:
     fingerprints: Mapping[str, Any]
     base_name: str = ""
     experts: Sequence[Any] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 class SpaceKind(ABC):
@@ -57,7 +60,7 @@ class SpaceKind(ABC):
 
     Attributes:
         name: as `space` takes it.
-        options: which of the settings contrast and output_rank it takes.
+        options: which of the settings contrast, mix and output_rank it takes.
         several_models: whether a candidate is several models side by side, which need no common base.
         takes_workers: whether other processes can score candidates (`workers`).
         trains: whether the mixture that was found can be trained on dev (`train`), as in ``delta``.

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
 from pyswarmopt_llm.models.adapters.adapter import AdapterFile, AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
@@ -46,17 +47,23 @@ class OneBaseKind(SpaceKind):
         experts = self.find(config, base)
         engine = self.engine(config, base, experts)
         prints = {"base": base.fingerprint, "experts": {info.name: info.fingerprint for info in experts}}
-        return Prepared(self.over(experts, base, config, engine), engine, prints, base.name, experts)
+        notes = {}
+        if config.mix == "runtime" or base.packing:
+            why = f"the weights of {base.spec} stay quantised ({base.packing})" if base.packing else "as `mix` says"
+            notes["mix"] = f"candidates are added to the outputs of layers at run time, not merged: {why}"
+        return Prepared(self.over(experts, base, config, engine), engine, prints, base.name, experts, notes)
 
     def engine(self, config: SearchConfig, base: BaseModel, experts: Sequence[Any]) -> Engine:
         """The resident base."""
-        return load_engine(base, config.dtype, config.device, config.threads, config.batch_tokens, self.whole_models)
+        machine = (config.dtype, config.device, config.threads, config.batch_tokens)
+        return load_engine(base, *machine, self.whole_models, config.mix)
 
 
 class AdapterKind(OneBaseKind):
     """LoRA adapters of one base, mixed into one adapter."""
 
     adapters = True
+    options = frozenset({"mix"})
     requires: ClassVar[str] = "delta"  # of `PreflightReport.require`; "factor": equal ranks, alphas and modules
     library = "peft"
     title = "An adapter found by a swarm of experts"
@@ -78,6 +85,9 @@ class AdapterKind(OneBaseKind):
     def engine(self, config: SearchConfig, base: BaseModel, experts: Sequence[AdapterInfo]) -> Engine:
         """The resident base, in vLLM if that was chosen."""
         if config.engine == "vllm":
+            if base.scheme:
+                why = f"does not quantise a base on loading; give `base` without {base.scheme}:"
+                raise InvalidOption("engine", "vllm", why)
             ranks = [max(shape.rank for shape in info.modules.values()) for info in experts]
             return load_vllm(config, base, self.rank(ranks))
         return super().engine(config, base, experts)

@@ -20,7 +20,7 @@ from pyswarmopt_llm.metrics.questions.context_window import check_window
 from pyswarmopt_llm.metrics.registry import Metric
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
-from pyswarmopt_llm.models.base import BaseModel, resolve_base
+from pyswarmopt_llm.models.base import BaseModel, refuse_quantised, resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.files import refuse_unmatched
@@ -160,6 +160,7 @@ def load_inputs(config: CompareConfig) -> Inputs:
         raise UserError("no task; give one with `task`, or `prompts` and `metric`")
     metrics = find_metrics(tasks, config.metrics, device=config.device, new_tokens=config.max_new_tokens)
     base = resolve_base(config.base)
+    refuse_quantised(base)
     report = inspect_experts(config.experts, base)
     report.require(config.space)
     experts = [load_adapter(info) for info in report.experts]

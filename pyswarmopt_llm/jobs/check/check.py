@@ -28,9 +28,10 @@ from pyswarmopt_llm.jobs.check.measure import (
 from pyswarmopt_llm.models.adapters.adapter import ADAPTER_FILES, AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.models.adapters.compatibility import BaseFiles, unique_names
 from pyswarmopt_llm.models.adapters.safetensors_file import read_header
-from pyswarmopt_llm.models.base import BaseModel, refuse_quantised, resolve_base
+from pyswarmopt_llm.models.base import BaseModel, resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.files import local_directory, refuse_unmatched
+from pyswarmopt_llm.models.quantised import INT8
 
 SAME_A = 0.5  # cosine above which two A began from the same random numbers; that of two draws is near 0
 
@@ -138,7 +139,11 @@ def check(adapters: Sequence[str | Path], base: str, device: str = "auto", threa
     for path in adapters:
         local_directory(path, ADAPTER_FILES)
     resolved = resolve_base(base)
-    refuse_quantised(resolved)
+    if resolved.packing == INT8:
+        raise UserError(
+            f"{base}: its layers round their inputs to 8 bits, which makes differences that are no adapter's; "
+            "check on the original checkpoint, or on nf4:BASE"
+        )
     files = BaseFiles(resolved)
     results: dict[str, AdapterCheck] = {}
     loaded: dict[str, _Loaded] = {}

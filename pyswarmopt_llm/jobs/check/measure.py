@@ -18,6 +18,7 @@ from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.adapters.compatibility import ignored_in_words
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.quantised import quiet_bitsandbytes
 
 PROMPTS = (
     "What is the capital of France?",
@@ -150,6 +151,7 @@ def _load_by_peft(model: Any, folder: Path) -> None:
     Raises:
         UserError: PEFT does not load it.
     """
+    quiet_bitsandbytes()  # peft imports it if it is installed
     import peft
 
     try:

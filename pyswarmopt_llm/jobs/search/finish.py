@@ -113,7 +113,7 @@ def finish(
         stop={},
         workers=None if job.workers.alone else WorkerUse(job.config.workers, run.failures),
         judge={m.name: typed(m.usage(), JudgeUse) for m in metrics.values() if m.usage is not None},
-        notes=list({**job.task_notes, **run.about.notes}.values()),
+        notes=list({**job.notes, **run.about.notes}.values()),
     )
     if not cut and result.best_dev != chosen.value:
         log.warning("best/ scores %s, the search saw %s", result.best_dev, chosen.value)

@@ -84,7 +84,7 @@ def begin(
         asked: what was given, where `config` has more than that.
     """
     job = prepare(config)
-    more: dict[str, Any] = {"notes": job.task_notes} if job.task_notes else {}
+    more: dict[str, Any] = {"notes": job.notes} if job.notes else {}
     more |= {"forms": {name: form.to_json() for name, task in job.tasks.items() if (form := form_of(task))}}
     more |= {"left": {name: task.left for name, task in job.tasks.items() if task.left is not None}}
     before = given_settings(asked or config)
@@ -186,7 +186,7 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
 def _notes(job: Job, run: Run) -> list[str]:
     """What to know at the start."""
     config = replace(job.config, preset=run.about.config.preset)  # of a resumed run that which it began with
-    notes = [in_words(config, run.about.given, job.training), *job.task_notes.values()]
+    notes = [in_words(config, run.about.given, job.training), *job.notes.values()]
     notes += own_score(config)
     notes += [not_held_out(name) for name, external in job.objectives.externals.items() if not external.has_test]
     if config.particles is not None and config.population > config.particles:

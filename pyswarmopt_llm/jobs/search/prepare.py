@@ -47,6 +47,7 @@ class Job(ResolvedSearch):
         experts: what the space was made of, see `Prepared`.
         base_name: the base's public name; "" where the experts have several.
         fingerprints: of base, experts and tasks, for ``run.json``.
+        notes: task -> how its dev and test were drawn, if its file has no split; what to know of the base.
     """
 
     objectives: Objectives
@@ -55,16 +56,12 @@ class Job(ResolvedSearch):
     experts: Sequence[Any]
     base_name: str
     fingerprints: Mapping[str, Any]
+    notes: Mapping[str, str]
 
     @property
     def tasks(self) -> Mapping[str, Task]:
         """Name -> task, in the order given."""
         return self.objectives.tasks
-
-    @property
-    def task_notes(self) -> dict[str, str]:
-        """Task -> how its dev and test were drawn, if its file has no split."""
-        return {name: task.note for name, task in self.tasks.items() if task.note}
 
     def utilities(self, split: str, scorings: Mapping[str, Scoring]) -> dict[str, Utility]:
         """Name -> what is scored on ``dev``, ``test`` or ``fresh``; see `Objectives.utilities`."""
@@ -146,6 +143,7 @@ def prepare(config: SearchConfig) -> Job:
         experts=prepared.experts,
         base_name=prepared.base_name,
         fingerprints={**prepared.fingerprints, **_prints(objectives)},
+        notes={**{name: task.note for name, task in objectives.tasks.items() if task.note}, **prepared.notes},
     )
 
 

@@ -85,15 +85,17 @@ def check_settings(search: ResolvedSearch) -> None:
     check_workers(config, kind, workers)
     kind.check(config)
     check_start(config.start, kind)
-    _check_engine(config.engine, kind, workers)
+    _check_engine(config, kind, workers)
     check_optimizer(config.optimizer, config.settings)
     _check_policy(config)
 
 
-def _check_engine(engine: str, kind: SpaceKind, workers: Workers) -> None:
+def _check_engine(config: SearchConfig, kind: SpaceKind, workers: Workers) -> None:
     """Refuse what vLLM cannot do."""
-    if engine != VLLM:
+    if config.engine != VLLM:
         return
+    if config.mix != "auto":
+        raise InvalidOption("mix", config.mix, f"`engine` {VLLM} adds adapters at run time; remove it")
     if not kind.adapters:
         raise InvalidOption("engine", VLLM, f"takes LoRA candidates, not space {kind.name}; remove it")
     if not workers.alone:

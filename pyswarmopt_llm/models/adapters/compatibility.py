@@ -14,7 +14,7 @@ from pyswarmopt_llm.common.fingerprint import canonical
 from pyswarmopt_llm.models.adapters.adapter import DORA, AdapterInfo, read_adapter
 from pyswarmopt_llm.models.adapters.safetensors_file import read_header
 from pyswarmopt_llm.models.adapters.skeleton import skeleton
-from pyswarmopt_llm.models.base import BaseModel, refuse_quantised, resolve_base
+from pyswarmopt_llm.models.base import BaseModel, resolve_base
 from pyswarmopt_llm.models.embedded import GGUF
 from pyswarmopt_llm.models.files import read_json, refuse_unmatched
 
@@ -98,7 +98,7 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
         base: the model to merge them into; default: they are only compared with each other.
 
     Raises:
-        UserError: no experts are given, none matches a pattern, the base is quantised, or its own files are corrupt.
+        UserError: no experts are given, none matches a pattern, or the base's own files are corrupt.
     """
     if not paths:
         raise UserError("no experts given; name their directories with `experts`")
@@ -115,8 +115,6 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
         else:
             rows.append(_row(info))
             experts.append(info)
-    if base is not None:
-        refuse_quantised(base)
     files = None if base is None or not experts else BaseFiles(base)
     for i, info in enumerate(experts):
         if info.config.dora:
@@ -221,7 +219,7 @@ class BaseFiles:
     """The files of a base, read once, to check experts against.
 
     Args:
-        base: any but a quantised one.
+        base: the model; the files of a quantised one hold codes, so the shapes are those of its configuration.
 
     Attributes:
         skeleton: the base's modules.
@@ -232,8 +230,10 @@ class BaseFiles:
 
     def __init__(self, base: BaseModel) -> None:
         self._base = base
-        self._shapes = {name: t.shape for file in base.weight_files for name, t in read_header(file).items()}
         self.skeleton = skeleton(base)
+        self._shapes = self.skeleton.shapes
+        if not base.packing:
+            self._shapes = {name: t.shape for file in base.weight_files for name, t in read_header(file).items()}
         self._vocabulary = _vocabulary(base.path)
 
     def problems(self, info: AdapterInfo) -> Iterator[Problem]:
@@ -279,10 +279,11 @@ class BaseFiles:
             yield Problem(info.name, text, "warning")
             return
         local = user_path(name).is_dir()  # then compare the files, which is more reliable than any name
-        if _fingerprint_of(name) == base.fingerprint if local else same_base(name, base.name):
+        if _is_in(name, base) if local else same_base(name, base.name):
             return
-        # A bare directory does not say which model it holds: then another name is a warning, and the shapes decide.
-        sure = local or str(base.path.resolve()) != base.name
+        # A bare directory does not say which model it holds, nor do codes whose they are: then another name is a
+        # warning, and the shapes decide.
+        sure = not base.packing and (local or str(base.path.resolve()) != base.name)
         text = f"was trained on {name}, not on {base.name}; give its own base with `base`, or remove it"
         yield Problem(info.name, text, "error" if sure else "warning")
 
@@ -291,11 +292,13 @@ def _by(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
-def _fingerprint_of(directory: str) -> str | None:
+def _is_in(directory: str, base: BaseModel) -> bool:
+    """Whether a directory holds the files of this base."""
     try:
-        return resolve_base(directory).fingerprint
+        model = resolve_base(directory)
     except UserError:
-        return None
+        return False
+    return model.path == base.path or model.fingerprint == base.fingerprint
 
 
 def _vocabulary(path: Path) -> bytes | None:

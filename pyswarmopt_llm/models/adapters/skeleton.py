@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 
@@ -20,11 +21,13 @@ class Skeleton:
         linear: names of the linear layers whose weights are their own.
         others: name of any other module with a weight -> why LoRA factors cannot be added to it.
         output: name of the layer that gives the logits, or None.
+        shapes: parameter name -> shape.
     """
 
     linear: frozenset[str]
     others: dict[str, str]
     output: str | None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def selected_by(self, selection: Selection) -> frozenset[str]:
         """The linear layers that peft adapts with this selection.
@@ -73,4 +76,5 @@ def skeleton(base: BaseModel) -> Skeleton:
         else:
             linear.add(name)
     output = next((name for name, module in model.named_modules() if module is head), None)
-    return Skeleton(frozenset(linear), others, output)
+    shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
+    return Skeleton(frozenset(linear), others, output, shapes)

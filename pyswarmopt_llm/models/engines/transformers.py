@@ -1,10 +1,10 @@
-"""The engine on Hugging Face transformers: one resident base, candidates merged in place, batches without waste."""
+"""The engine on Hugging Face transformers: one resident base, candidates put into it, batches without waste."""
 
 from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from typing import Any
@@ -28,9 +28,9 @@ from pyswarmopt_llm.models.engines.batching import (
 from pyswarmopt_llm.models.engines.generation.decoder import Decoder
 from pyswarmopt_llm.models.engines.generation.write import Draw, batches_of_similar_length, greedy, sampled
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
+from pyswarmopt_llm.models.engines.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.models.engines.packed_attention import use_packed_attention
 from pyswarmopt_llm.models.engines.passes import Passes, target_logprobs
-from pyswarmopt_llm.models.engines.patched_weights import PatchedWeights
 from pyswarmopt_llm.models.engines.tokenizing import PromptTokenizer, window_of
 
 log = logging.getLogger(__name__)
@@ -57,11 +57,11 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
     """A causal language model with candidates patched onto it; implements `interfaces.Engine`.
 
     Args:
-        model: a transformers causal LM in eval mode, on its device; `load` changes its weights in place and
-            ``load(Patch())`` restores them exactly.
+        model: a transformers causal LM in eval mode, on its device.
         tokenizer: the model's tokenizer, with a pad token.
         batch_tokens: padded tokens per forward pass; halved when memory runs out.
-        stored: the base's weights, read on access; see `PatchedWeights`.
+        mixing: puts candidates into the model, and takes them out exactly; default: `PatchedWeights`, which changes its
+            weights in place.
 
     Raises:
         UserError: the architecture does not support planned batches (see `attention_windows`).
@@ -70,14 +70,12 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         tokens_fed: tokens sent through the model so far, padding excluded.
     """
 
-    def __init__(
-        self, model: Any, tokenizer: Any, batch_tokens: int = 1024, stored: Mapping[str, Tensor] | None = None
-    ) -> None:
+    def __init__(self, model: Any, tokenizer: Any, batch_tokens: int = 1024, mixing: Mixing | None = None) -> None:
         super().__init__(tokenizer, window_of(model.config))
         self._model = model
         self.batch_tokens = batch_tokens
         self.tokens_fed = 0
-        self._weights = PatchedWeights(model, stored)
+        self._mixing = mixing or PatchedWeights(model)
         self._candidate = self._wanted = Patch()
         self._merged: Patch | None = self._candidate
         self._plans: OrderedDict[tuple[tuple[str, str], ...], Plan] = OrderedDict()
@@ -94,15 +92,15 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
 
     @property
     def parameter_names(self) -> tuple[str, ...]:  # type: ignore[override]  # read-only here
-        """As `named_parameters()` of the model gives them."""
-        return tuple(name for name, _ in self._model.named_parameters())
+        """See `interfaces.Engine`."""
+        return self._mixing.parameter_names
 
     @property
     def model(self) -> Any:
         """The model with the candidate's weights."""
         if self._merged is not self._wanted:
             self._merged = None  # until an interrupted merge is repeated
-            self._weights.load(self._wanted)
+            self._mixing.load(self._wanted)
             self._merged = self._wanted
         return self._model
 
@@ -113,7 +111,7 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         return self._passes
 
     def load(self, patch: Patch) -> None:
-        """Make the resident model ``base + patch``; see `PatchedWeights.load`.
+        """Make the resident model ``base + patch``; see `Mixing.load`.
 
         A patch with `held_out` parts is merged on use, since most of its items are scored with other weights.
         """

@@ -26,7 +26,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.adapter import AdapterFile
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.base import BaseModel, resolve_base
-from pyswarmopt_llm.models.engines.patched_weights import PatchedWeights
+from pyswarmopt_llm.models.engines.mixing import PatchedWeights
 from pyswarmopt_llm.spaces import build_space
 
 Json = dict[str, Any]

@@ -18,6 +18,7 @@ from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.models.adapters.adapter import AdapterFile, load_adapter, read_adapter
 from pyswarmopt_llm.models.adapters.safetensors_file import StoredTensors
 from pyswarmopt_llm.models.base import resolve_base
+from pyswarmopt_llm.models.engines.mixing import PatchedWeights
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.full_model import inspect_models
 from pyswarmopt_llm.spaces import build_space
@@ -71,14 +72,15 @@ def test_a_candidate_is_the_weighted_sum_and_comes_out_again(tiny_base: Path, mo
     space, experts = full_space(tiny_base, models), [weights_of(m, torch.float32) for m in models]
     model, tokenizer = load_tiny(tiny_base, torch.bfloat16)
     before = weights_of(tiny_base)
-    engine = TransformersEngine(model, tokenizer, stored=StoredTensors(resolve_base(str(tiny_base)).weight_files))
+    stored = StoredTensors(resolve_base(str(tiny_base)).weight_files)
+    engine = TransformersEngine(model, tokenizer, mixing=PatchedWeights(model, stored))
     for c in ([0.5, 0.2, 0.3], [1.4, -0.4, 0.0], [0.0, 1.0, 0.0]):
         engine.load(space.realise(torch.tensor(c).double()))
         for name, weight in model.named_parameters():
             expected = sum(k * e[name].double() for k, e in zip(c, experts, strict=True))
             torch.testing.assert_close(weight.double(), expected, rtol=2**-8, atol=1e-6)
     assert all(torch.equal(w, weights_of(models[1])[name]) for name, w in model.named_parameters())
-    assert not engine._weights._copies  # the base was in memory once all the time
+    assert not engine._mixing._copies  # the base was in memory once all the time
     engine.load(Patch())
     assert all(torch.equal(w, before[name]) for name, w in model.named_parameters())
 
@@ -88,11 +90,11 @@ def test_a_stored_value_that_is_not_the_resident_one_is_not_used(tiny_base: Path
     stored = dict(StoredTensors(resolve_base(str(tiny_base)).weight_files))
     name = "model.layers.0.self_attn.q_proj.weight"
     stored[name] = stored[name] + 1
-    engine = TransformersEngine(model, tokenizer, stored=stored)
+    engine = TransformersEngine(model, tokenizer, mixing=PatchedWeights(model, stored))
     space = build_space("delta", [AdapterFile(read_adapter(p)) for p in tiny_experts])
     before = weights_of(tiny_base)
     engine.load(space.realise(torch.tensor([0.5, 0.5, 0.0])))
-    assert set(engine._weights._copies) == {name}
+    assert set(engine._mixing._copies) == {name}
     engine.load(Patch())
     assert all(torch.equal(w, before[n]) for n, w in model.named_parameters())
 

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import HeldOut, LowRank, Patch
 from pyswarmopt_llm.models.engines.generation.write import Draw
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
-from pyswarmopt_llm.models.engines.patched_weights import PatchedWeights
+from pyswarmopt_llm.models.engines.mixing import PatchedWeights
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 
 Q0 = "model.layers.0.self_attn.q_proj.weight"  # (32, 32)

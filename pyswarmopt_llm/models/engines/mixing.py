@@ -1,0 +1,194 @@
+"""How candidates get into a resident model: merged into its weights, or added to its layers' outputs at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch
+
+
+class Mixing(Protocol):
+    """Puts candidates into a model; `PatchedWeights` merges them, `AddedOutputs` leaves the weights alone.
+
+    Attributes:
+        parameter_names: the weights that `Patch.dense` may replace.
+    """
+
+    parameter_names: tuple[str, ...]
+
+    def load(self, patch: Patch) -> None:
+        """Make the model ``base + patch``; the previous patch is taken out exactly.
+
+        Raises:
+            KeyError: the base has no such weight.
+            ValueError: a shape does not fit. Nothing is changed then.
+        """
+
+
+class PatchedWeights:
+    """Candidates merged into a model in place, and removed again exactly.
+
+    The base's values are read from `stored` if available, so that the base is in memory only once; others are copied
+    before their first change.
+
+    Args:
+        model: a torch module; its parameters are changed in place by `load`.
+        stored: parameter name -> the base's value, read on access (see `StoredTensors`). A value
+            that differs from the resident one in the model's dtype is not used.
+
+    Attributes:
+        parameter_names: all of them.
+    """
+
+    def __init__(self, model: Any, stored: Mapping[str, Tensor] | None = None) -> None:
+        self._parameters: dict[str, Tensor] = dict(model.named_parameters())
+        self.parameter_names = tuple(self._parameters)
+        self._stored = {} if stored is None else stored
+        self._copies: dict[str, Tensor] = {}
+        self._in_files: set[str] = set()
+        self._patched: set[str] = set()
+
+    @torch.inference_mode()
+    def load(self, patch: Patch) -> None:
+        """Make the model ``base + patch`` (float32 sum, one rounding to the model's dtype).
+
+        Raises:
+            KeyError: the base has no parameter of that name.
+            ValueError: a shape does not fit, or a name is in two parts of the patch. Nothing is changed then.
+        """
+        self._check_fits(patch)
+        changed = patch.low_rank.keys() | patch.full_rank.keys() | patch.dense.keys()
+        for name in self._patched - changed:
+            self._parameters[name].copy_(self._base(name))
+        for name in changed - self._patched:
+            self._secure(name)
+        self._patched = changed  # before the first change, so that an interrupted load can be undone
+        for name in patch.dense:
+            self._parameters[name].copy_(patch.dense[name])
+        for name, change in patch.low_rank.items():
+            parameter = self._parameters[name]
+            factors = LowRank(b=change.b.to(parameter.device), a=change.a.to(parameter.device))
+            parameter.copy_(self._base(name) + factors.dense())
+        for name in patch.full_rank:
+            parameter = self._parameters[name]
+            parameter.copy_(self._base(name) + patch.full_rank[name].to(parameter.device))
+
+    def _secure(self, name: str) -> None:
+        """Make sure that the base's value, which the parameter has now, can be restored."""
+        if name in self._copies or name in self._in_files:
+            return
+        value = self._parameters[name]
+        if name in self._stored and torch.equal(self._stored[name].to(value), value):
+            self._in_files.add(name)
+        else:
+            self._copies[name] = value.clone()
+
+    def _base(self, name: str) -> Tensor:
+        return self._copies[name] if name in self._copies else self._stored[name].to(self._parameters[name])
+
+    def _check_fits(self, patch: Patch) -> None:
+        shapes: dict[str, tuple[int, ...]] = {}
+        for part in (patch.dense, patch.low_rank, patch.full_rank):
+            for name, shape in _shapes(part).items():
+                if name in shapes:
+                    raise ValueError(f"{name}: a patch has two values or changes for it; give one of them")
+                if name not in self._parameters:
+                    raise KeyError(f"{name}: the base has no such parameter")
+                base_shape = tuple(self._parameters[name].shape)
+                if shape != base_shape:
+                    raise ValueError(f"{name}: a change of shape {shape} for {base_shape} weights")
+                shapes[name] = shape
+
+
+class AddedOutputs:
+    """Low-rank changes added to the outputs of linear layers, h = W x + B (A x), as peft does without merging.
+
+    W is only multiplied with, so it may be packed. A mixture in space ``delta`` is one change,
+    [A_1; ...; A_n] with [w_1 B_1, ..., w_n B_n]: A stays on the model's device, and a candidate
+    brings a new B. Products with A and B are in the dtype of the layer's output.
+
+    Args:
+        model: a torch module; forward hooks are put on its linear layers.
+    """
+
+    parameter_names: tuple[str, ...] = ()
+
+    def __init__(self, model: Any) -> None:
+        self._modules: dict[str, Any] = dict(model.named_modules())
+        self._added: dict[str, _AddedOutput] = {}
+
+    def load(self, patch: Patch) -> None:
+        """See `Mixing.load`.
+
+        Raises:
+            InvalidOption: the patch replaces weights, or its changes are of full rank.
+        """
+        if patch.dense or patch.full_rank:
+            why = "adds changes of low rank only; use a base with plain weights, and `mix` merged"
+            raise InvalidOption("mix", "runtime", why)
+        for weight, shape in _shapes(patch.low_rank).items():
+            layer = self._modules.get(weight.removesuffix(".weight"))
+            if not hasattr(layer, "out_features"):
+                raise KeyError(f"{weight}: the base has no such linear layer")
+            base_shape = (layer.out_features, layer.in_features)
+            if shape != base_shape:
+                raise ValueError(f"{weight}: a change of shape {shape} for {base_shape} weights")
+        for weight in self._added.keys() - patch.low_rank.keys():
+            self._added.pop(weight).remove()
+        for weight, change in patch.low_rank.items():
+            if weight in self._added:
+                self._added[weight].change = change
+            else:
+                self._added[weight] = _AddedOutput(self._modules[weight.removesuffix(".weight")], change)
+
+
+class _AddedOutput:
+    """One layer's change.
+
+    Attributes:
+        change: added from now on.
+    """
+
+    def __init__(self, layer: Any, change: LowRank) -> None:
+        self.change = change
+        self._converted: dict[str, tuple[Tensor, Tensor]] = {}  # factor -> as given, and as it is used
+        self._handle = layer.register_forward_hook(self._add)
+
+    def remove(self) -> None:
+        """Add nothing any more."""
+        self._handle.remove()
+
+    def _add(self, layer: object, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        a, b = self._like("a", self.change.a, output), self._like("b", self.change.b, output)
+        return output + linear(linear(inputs[0].to(output), a), b)
+
+    def _like(self, name: str, factor: Tensor, output: Tensor) -> Tensor:
+        """A factor on the output's device, in its dtype, converted once."""
+        source, converted = self._converted.get(name, (None, None))
+        if source is not factor or converted is None:
+            with torch.inference_mode(False):  # training uses it, too
+                converted = factor.to(output)
+            self._converted[name] = (factor, converted)
+        return converted
+
+
+def _shapes(part: Mapping[str, Tensor] | Mapping[str, LowRank]) -> Mapping[str, tuple[int, ...]]:
+    """Shapes of the changes in a part of a patch, which computes none of them."""
+    if isinstance(part, Computed):
+        return part.shapes
+    return {
+        name: _shape_of(name, value) if isinstance(value, LowRank) else tuple(value.shape)
+        for name, value in part.items()
+    }
+
+
+def _shape_of(name: str, change: LowRank) -> tuple[int, int]:
+    if change.b.shape[1] != change.a.shape[0]:
+        raise ValueError(f"{name}: factors of rank {change.b.shape[1]} and {change.a.shape[0]}")
+    return change.b.shape[0], change.a.shape[1]
