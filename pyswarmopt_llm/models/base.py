@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 
 import pyswarmopt_llm.models.embedded as embedded
-import pyswarmopt_llm.models.quantised as quantised
+from pyswarmopt_llm.common.config import QUANTISED
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.fingerprint import canonical, sample_digest
@@ -19,6 +20,8 @@ from pyswarmopt_llm.models.pretrained import load_weights, read_tokenizer
 
 # Files of the tokenizer; a changed chat template changes every score.
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+BITSANDBYTES = "bitsandbytes"
+INT8 = f"{BITSANDBYTES} int8"  # as `BaseModel.packing`
 _PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "README.md")
 
 
@@ -32,7 +35,7 @@ class BaseModel:
         name: the id that adapters of this base state in ``base_model_name_or_path``.
         fingerprint: SHA-256 (hex) over config.json (without the version of transformers that wrote it),
             the tokenizer's files with the chat template, and `sample_digest` of each safetensors file.
-        packing: the method by which its linear weights are packed (see `quantised`); "" for plain ones.
+        packing: the method by which its linear weights are packed (see `packing_of`); "" for plain ones.
         scheme: by which they are packed on loading; "" if they are loaded as they are.
     """
 
@@ -66,7 +69,7 @@ def resolve_base(spec: str) -> BaseModel:
     """
     if not spec:
         raise InvalidOption("base", None, "is empty; name a directory, a hub id or embedded:NAME")
-    scheme, plain = quantised.scheme_of(spec)
+    scheme, plain = scheme_of(spec)
     if scheme:
         return _quantised(spec, scheme, resolve_base(plain))
     if spec.startswith(embedded.PREFIX):
@@ -84,7 +87,7 @@ def resolve_base(spec: str) -> BaseModel:
     config = read_json(path / "config.json")
     if not any(path.glob("*.safetensors")):
         raise UserError(f"{spec}: has no *.safetensors (pickles are not read); save it with save_pretrained")
-    packing = quantised.packing_of(config)
+    packing = packing_of(config)
     return BaseModel(spec=spec, path=path, name=name, fingerprint=_fingerprint(path, config), packing=packing)
 
 
@@ -93,7 +96,7 @@ def _quantised(spec: str, scheme: str, base: BaseModel) -> BaseModel:
     if base.packing:
         raise UserError(f"{spec}: {base.spec} is quantised already ({base.packing}); leave out {scheme}:")
     fingerprint = hashlib.sha256(f"{scheme} {base.fingerprint}".encode()).hexdigest()
-    packing = quantised.INT8 if scheme == "int8" else quantised.BITSANDBYTES
+    packing = INT8 if scheme == "int8" else BITSANDBYTES
     return replace(base, spec=spec, fingerprint=fingerprint, packing=packing, scheme=scheme)
 
 
@@ -101,6 +104,33 @@ def _refuse_folder_of_gguf(spec: str, path: Path) -> None:
     files = sorted(path.glob(f"*{embedded.GGUF}"))
     if files and not any(path.glob("*.safetensors")):
         raise UserError(f"{spec}: holds GGUF files and no *.safetensors; name one of them, such as {files[0]}")
+
+
+def scheme_of(spec: str) -> tuple[str, str]:
+    """How to quantise a base on loading, "" for not at all, and the base.
+
+    Example:
+        >>> scheme_of("nf4:my/base"), scheme_of("embedded:smollm2-135m")
+        (('nf4', 'my/base'), ('', 'embedded:smollm2-135m'))
+    """
+    scheme, colon, base = spec.partition(":")
+    return (scheme, base) if colon and scheme in QUANTISED else ("", spec)
+
+
+def packing_of(config: Mapping[str, Any]) -> str:
+    """The method by which a configuration, or that of a model in it, says that weights are packed; "" for plain ones.
+
+    Example:
+        >>> packing_of({"text_config": {"quantization_config": {"quant_method": "gptq"}}}), packing_of({})
+        ('gptq', '')
+    """
+    quantisation = config.get("quantization_config")
+    if quantisation:
+        method = quantisation.get("quant_method") if isinstance(quantisation, dict) else None
+        in_8_bits = method == BITSANDBYTES and quantisation.get("load_in_8bit")
+        return INT8 if in_8_bits else str(method or "quantization_config")
+    inner = (packing_of(value) for value in config.values() if isinstance(value, dict))
+    return next(filter(None, inner), "")
 
 
 def refuse_quantised(base: BaseModel) -> None:
@@ -151,13 +181,14 @@ def load_model(base: BaseModel, dtype: torch.dtype, device: torch.device | str =
     Raises:
         UserError: the files cannot be read as a causal language model.
     """
+    tokenizer = load_tokenizer(base)
+    if base.packing:
+        from pyswarmopt_llm.models.quantised import load_packed
+
+        return load_packed(base, dtype, device), tokenizer
     from transformers import AutoModelForCausalLM
 
-    tokenizer = load_tokenizer(base)
-    options: dict[str, Any] = {"dtype": dtype, "local_files_only": True}
-    if base.packing:
-        options |= quantised.load_options(base.spec, base.packing, base.scheme, dtype, device)
-    model = load_weights(AutoModelForCausalLM, base.path, base.spec, "language model", **options)
-    if base.packing.startswith(quantised.BITSANDBYTES):
-        quantised.prepare_layers(model, dtype)
-    return model if base.packing else model.to(device), tokenizer
+    model = load_weights(
+        AutoModelForCausalLM, base.path, base.spec, "language model", dtype=dtype, local_files_only=True
+    )
+    return model.to(device), tokenizer

@@ -14,83 +14,49 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pyswarmopt_llm.common.config import QUANTISED
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import need_extra, optional
 from pyswarmopt_llm.common.fingerprint import sample_digest
+from pyswarmopt_llm.models.base import BITSANDBYTES, BaseModel
 from pyswarmopt_llm.models.files import atomic_directory
 from pyswarmopt_llm.models.pretrained import load_weights, quiet_transformers, read_tokenizer
 
 logger = logging.getLogger(__name__)
 
 FOLDER = "gguf"  # in the cache, of files that users name
-BITSANDBYTES = "bitsandbytes"
-INT8 = f"{BITSANDBYTES} int8"
 
 
-def scheme_of(spec: str) -> tuple[str, str]:
-    """How to quantise a base on loading, "" for not at all, and the base.
-
-    Example:
-        >>> scheme_of("nf4:my/base"), scheme_of("embedded:smollm2-135m")
-        (('nf4', 'my/base'), ('', 'embedded:smollm2-135m'))
-    """
-    scheme, colon, base = spec.partition(":")
-    return (scheme, base) if colon and scheme in QUANTISED else ("", spec)
-
-
-def packing_of(config: Mapping[str, Any]) -> str:
-    """The method by which a configuration, or that of a model in it, says that weights are packed; "" for plain ones.
-
-    Example:
-        >>> packing_of({"text_config": {"quantization_config": {"quant_method": "gptq"}}}), packing_of({})
-        ('gptq', '')
-    """
-    quantisation = config.get("quantization_config")
-    if quantisation:
-        method = quantisation.get("quant_method") if isinstance(quantisation, dict) else None
-        in_8_bits = method == BITSANDBYTES and quantisation.get("load_in_8bit")
-        return INT8 if in_8_bits else str(method or "quantization_config")
-    inner = (packing_of(value) for value in config.values() if isinstance(value, dict))
-    return next(filter(None, inner), "")
-
-
-def load_options(
-    spec: str, packing: str, scheme: str, dtype: torch.dtype, device: torch.device | str
-) -> dict[str, Any]:
-    """Arguments of ``from_pretrained`` that load a packed base onto its device.
-
-    Args:
-        spec: the base, for messages.
-        packing: see `packing_of`.
-        scheme: one of `QUANTISED`; "" if its files hold codes.
-        dtype: of inputs and outputs.
-        device: of the model.
+def load_packed(base: BaseModel, dtype: torch.dtype, device: torch.device | str) -> Any:
+    """A base with packed weights, on its device, in eval mode.
 
     Raises:
-        UserError: bitsandbytes is not installed, and it needs it.
+        UserError: it cannot be loaded, or bitsandbytes is not installed and it needs it.
     """
-    options: dict[str, Any] = {"device_map": {"": str(device)}}
-    if packing.startswith(BITSANDBYTES):
-        need_extra(BITSANDBYTES, f"{spec}: its quantisation")
-        quiet_bitsandbytes()
-    if scheme:
-        from transformers import BitsAndBytesConfig
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
+    options: dict[str, Any] = {"device_map": {"": str(device)}}
+    by_bitsandbytes = base.packing.startswith(BITSANDBYTES)
+    if by_bitsandbytes:
+        need_extra(BITSANDBYTES, f"{base.spec}: its quantisation")
+        quiet_bitsandbytes()
+    if base.scheme:
         options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=scheme == "nf4",
-            load_in_8bit=scheme == "int8",
+            load_in_4bit=base.scheme == "nf4",
+            load_in_8bit=base.scheme == "int8",
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,  # QLoRA's
             bnb_4bit_compute_dtype=dtype,
         )
-    return options
+    options |= {"dtype": dtype, "local_files_only": True}
+    model = load_weights(AutoModelForCausalLM, base.path, base.spec, "language model", **options)
+    if by_bitsandbytes:
+        _prepare_layers(model, dtype)
+    return model
 
 
 def quiet_bitsandbytes() -> None:
@@ -98,7 +64,7 @@ def quiet_bitsandbytes() -> None:
     logging.getLogger(BITSANDBYTES).setLevel(logging.ERROR)
 
 
-def prepare_layers(model: Any, dtype: torch.dtype) -> None:
+def _prepare_layers(model: Any, dtype: torch.dtype) -> None:
     """Let a model with layers of bitsandbytes compute in `dtype`, forward and backward.
 
     transformers leaves what is not packed in the dtype in which it was saved. The format of 4-bit

@@ -28,10 +28,9 @@ from pyswarmopt_llm.jobs.check.measure import (
 from pyswarmopt_llm.models.adapters.adapter import ADAPTER_FILES, AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.models.adapters.compatibility import BaseFiles, unique_names
 from pyswarmopt_llm.models.adapters.safetensors_file import read_header
-from pyswarmopt_llm.models.base import BaseModel, resolve_base
+from pyswarmopt_llm.models.base import INT8, BaseModel, resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.files import local_directory, refuse_unmatched
-from pyswarmopt_llm.models.quantised import INT8
 
 SAME_A = 0.5  # cosine above which two A began from the same random numbers; that of two draws is near 0
 

@@ -20,8 +20,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.jobs.export.export import export_model
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.models import quantised
-from pyswarmopt_llm.models.base import load_model, resolve_base
-from pyswarmopt_llm.models.quantised import packing_of
+from pyswarmopt_llm.models.base import load_model, packing_of, resolve_base
 from pyswarmopt_llm.spaces.load import open_model
 
 
