@@ -29,6 +29,7 @@ from pyswarmopt_llm.metrics.combine import Combine
 NOISES = (1e-4, 1e-2, 0.1, 0.3)  # tried for the kernel; outcomes of written answers jump
 LEAST = 3  # candidates that a model needs: one degree of freedom more than its mean takes
 BEYOND = 0.5  # of the range of what was scored before: so far beyond it candidates are proposed
+_LENGTHS = 3  # are tried, the shortest; with a longer one a few surprises are noise, and the model is a plane
 _NO_ERROR = 1e-12
 _NO_NOISE = 1e-6  # in units of the values' variance: enough for the solver
 _PARTICLES, _ITERATIONS, _PATIENCE = 40, 60, 10  # of the swarm that maximises the expected improvement
@@ -152,7 +153,8 @@ class ScoreModel:
 
     def _length(self, columns: Floats) -> float:
         """The length with which these columns, (N, K), are likeliest, whatever the noise."""
-        kernels = [Kernel(length, noise) for length in lengths_for(self._positions) for noise in NOISES]
+        shorter = lengths_for(self._positions)[:_LENGTHS]
+        kernels = [Kernel(length, noise) for length in shorter for noise in NOISES]
         return max(kernels, key=lambda kernel: self._fit(columns, kernel).evidence).length
 
     def _noisy(self, values: Floats, length: float) -> Kernel:

@@ -225,3 +225,16 @@ def test_a_batch_is_made_as_if_the_predictions_had_been_seen() -> None:
     (again,), (narrower,) = model.predict(second[None])
     assert again == pytest.approx(expected, abs=1e-4) and narrower < wider  # it has learnt nothing but where it was
     assert float((first - second).abs().max()) > 0.05
+
+
+@pytest.mark.parametrize("seed", [1, 3, 4])
+def test_surprises_do_not_end_the_search(seed: int) -> None:
+    """All that is proposed is bad: with a long length that is noise, and the same corner is proposed again and again."""
+    rng = np.random.default_rng(seed)
+    start = [*np.eye(5), np.zeros(5), np.full(5, 0.2), np.ones(5)]
+    seen = [of(x, rng.random(20) < 0.4) for x in start]
+    bounds = box_around(seen)
+    for number in range(8):
+        (position,) = most_promising(seen, harmonic, bounds, seed=number)
+        assert min(np.abs(position.numpy() - candidate.position).max() for candidate in seen) > 0.1
+        seen.append(of(position.numpy(), rng.random(20) < 0.1))
