@@ -229,7 +229,7 @@ def test_a_batch_is_made_as_if_the_predictions_had_been_seen() -> None:
 
 @pytest.mark.parametrize("seed", [1, 3, 4])
 def test_surprises_do_not_end_the_search(seed: int) -> None:
-    """All that is proposed is bad: with a long length that is noise, and the same corner is proposed again and again."""
+    """All that is proposed is bad: with a long length that is noise, and one corner is proposed again and again."""
     rng = np.random.default_rng(seed)
     start = [*np.eye(5), np.zeros(5), np.full(5, 0.2), np.ones(5)]
     seen = [of(x, rng.random(20) < 0.4) for x in start]
