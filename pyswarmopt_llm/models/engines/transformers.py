@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import NoRoomError
-from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.models.engines.attention import PrefixCache
 from pyswarmopt_llm.models.engines.base import BaseEngine
 from pyswarmopt_llm.models.engines.batching import (
@@ -342,6 +342,17 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         named = self.model.generation_config.eos_token_id
         listed = named if isinstance(named, list) else [named]
         return frozenset(int(i) for i in [self.tokenizer.eos_token_id, *listed] if i is not None)
+
+
+def on_transformers(engine: Engine, purpose: str) -> TransformersEngine:
+    """The engine, if it is the one on transformers.
+
+    Raises:
+        TypeError: it is another one; names the purpose.
+    """
+    if not isinstance(engine, TransformersEngine):
+        raise TypeError(f"{purpose} by the engine on transformers")
+    return engine
 
 
 def _shares(patch: Patch, contexts: Sequence[str]) -> Iterator[tuple[Patch, list[int]]]:

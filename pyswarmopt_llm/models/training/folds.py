@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pyswarmopt_llm.common.interfaces import Engine, LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.choices import EPOCHS, Choices, fold_count
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.engines.transformers import on_transformers
 from pyswarmopt_llm.models.training.choice_losses import choice_trainer
 from pyswarmopt_llm.models.training.lora import Lora
 from pyswarmopt_llm.models.training.trainer import OnRound
@@ -97,10 +97,9 @@ def train_once(
     Raises:
         TypeError: another engine, through which no gradients flow.
     """
-    if not isinstance(engine, TransformersEngine):
-        raise TypeError("an adapter is trained by the engine on transformers")
-    lora = Lora.like(pattern, seed, engine.model.device)
-    history = choice_trainer(engine, choices, lora, RATE, EPOCHS, seed).run(on_round=after_epoch)
+    trainable = on_transformers(engine, "an adapter is trained")
+    lora = Lora.like(pattern, seed, trainable.model.device)
+    history = choice_trainer(trainable, choices, lora, RATE, EPOCHS, seed).run(on_round=after_epoch)
     return lora.patch(), history[-1]
 
 

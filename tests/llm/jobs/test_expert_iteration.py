@@ -22,8 +22,10 @@ from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search import train
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
+from pyswarmopt_llm.jobs.search.preset import resolve
 from pyswarmopt_llm.jobs.search.written.expert_iteration import best_reply, gains
 from pyswarmopt_llm.jobs.search.written.reply_log import Reply
+from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.metrics.registry import METRICS, written
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.models.training import folds
@@ -210,6 +212,17 @@ def test_damaged_replies_are_named(config: SearchConfig) -> None:
         file.write_text(json.dumps(broken) + "\n" + "".join(rest))
         with pytest.raises(UserError, match=r"replies\.jsonl: line 1: "):
             resume(config.out)
+
+
+def test_by_default_only_a_score_that_costs_no_more_than_time_is_trained_on(
+    config: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = write_task(tmp_path / "forty.json", questions(40, 1), questions(6, 2), metric="few")
+    free = replace(config, preset="auto", train="auto", tasks=(str(task),))
+    given = replace(free, train="on")
+    assert [resolve(setting, load_objectives(setting)).config.train for setting in (free, given)] == ["on", "on"]
+    monkeypatch.setitem(METRICS, "few", replace(METRICS["few"], usage=dict))
+    assert [resolve(setting, load_objectives(setting)).config.train for setting in (free, given)] == ["off", "on"]
 
 
 def test_a_score_of_the_engine_cannot_be_trained_on(

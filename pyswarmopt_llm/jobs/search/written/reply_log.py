@@ -16,7 +16,7 @@ from pyswarmopt_llm.jobs.search.written.replies import storable
 from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.models.engines.generation.write import Draw
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.engines.transformers import on_transformers
 from pyswarmopt_llm.models.training.chats import reply_frame
 
 TEMPERATURE = 1.0
@@ -47,9 +47,8 @@ class ReplyLog:
     """
 
     def __init__(self, engine: Engine, tasks: Mapping[str, Written], file: Path, seed: int) -> None:
-        if not isinstance(engine, TransformersEngine):
-            raise TypeError("replies are sampled by the engine on transformers")
-        self._engine, self._tasks, self._file, self._seed = engine, tasks, file, seed
+        self._engine = on_transformers(engine, "replies are sampled")
+        self._tasks, self._file, self._seed = tasks, file, seed
         self._prompts = {name: list(utility.texts()) for name, utility in tasks.items()}
         self._log = AppendLog(file, "restore it, or remove this line and those after it", self._wrong)
         rows = self._log.repaired() if file.exists() else []
