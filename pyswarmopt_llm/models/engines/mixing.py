@@ -133,8 +133,8 @@ class AddedOutputs:
             why = "adds changes of low rank only; use a base with plain weights, and `mix` merged"
             raise InvalidOption("mix", "runtime", why)
         for weight, shape in _shapes(patch.low_rank).items():
-            layer = self._modules.get(weight.removesuffix(".weight"))
-            if layer is None or not hasattr(layer, "out_features"):
+            layer: Any = self._modules.get(weight.removesuffix(".weight"))
+            if not hasattr(layer, "out_features"):
                 raise KeyError(f"{weight}: the base has no such linear layer")
             base_shape = (layer.out_features, layer.in_features)
             if shape != base_shape:

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import gguf
 import pytest
@@ -181,8 +182,7 @@ def nf4(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_nf4_weights_act_as_the_values_that_they_stand_for_forward_and_backward(nf4: Path, tiny_base: Path) -> None:
     """Also after a pass without gradients, after which bitsandbytes may keep a format without a backward pass."""
-    import bitsandbytes
-
+    bitsandbytes: Any = pytest.importorskip("bitsandbytes")
     packed, tokenizer = load_model(resolve_base(str(nf4)), torch.float32)
     plain = load_tiny(tiny_base)[0]
     for name, module in packed.named_modules():
@@ -215,7 +215,7 @@ def test_a_search_over_an_nf4_base_trains_and_hands_over_an_adapter_that_peft_lo
         capsys, "eval", "--base", nf4, *words, "--task", task, "--scoring", "likelihood", "--json"
     )  # fmt: skip
     assert code == 0 and json.loads(out)["value"] == result["best_test"]
-    engine = open_model(str(nf4), str(run / "best"), "float32", "cpu", 1)
+    engine: Any = open_model(str(nf4), str(run / "best"), "float32", "cpu", 1)
     base, _ = load_model(resolve_base(f"nf4:{tiny_base}"), torch.float32)  # the same codes
     bare = naive_logprobs(base, engine.encode("Which?"))[-1]
     by_peft = naive_logprobs(peft.PeftModel.from_pretrained(base, run / "best").eval(), engine.encode("Which?"))[-1]
