@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from outcomes import DOCS, Outcomes, markdown, outcomes, points
 
 CHOSEN_ON, HELD_OUT = ("t1", "t2", "t3"), ("t4", "t5", "t6")
-DEFAULT = "default"
+MIXTURE, DEFAULT = "mixture", "default"
 # Method -> its row, in the order of the rows; a method that is not here follows under its own name.
 LABELS = {
     "base": "base",
@@ -33,7 +33,10 @@ LABELS = {
     "grpo-best": "GRPO, from the best expert",
     "grpo-base-10x": "GRPO, from the base, 40,000 replies",
     "grpo-best-10x": "GRPO, from the best expert, 40,000 replies",
-    DEFAULT: "the search (default)",
+    "expert-iteration-base": "expert iteration, from the base, 7,800 replies",
+    "expert-iteration-best-single": "expert iteration, from the best expert, 7,800 replies",
+    MIXTURE: "the search, before training",
+    DEFAULT: "the search (default), at most 7,800 replies",
 }
 
 
@@ -49,18 +52,17 @@ def written_answers() -> str:
 
 
 def written_differences() -> str:
-    """The default minus everything else, in points."""
+    """The search before training, and with it, minus everything else, in points, on the tasks that nothing was chosen on."""
     read = _outcomes()
     rows = []
     for method, label in _rows(read).items():
-        if method == DEFAULT:
-            continue
-        cells = [
-            points(read, DEFAULT, method, tasks) if _has(read, method, tasks) else "not run"
-            for tasks in (CHOSEN_ON, HELD_OUT)
-        ]
-        rows.append([label, *cells])
-    return markdown(["the search (default) minus", "t1 to t3", "t4 to t6"], rows)
+        cells = []
+        for search in (MIXTURE, DEFAULT):
+            there = _has(read, method, HELD_OUT) and _has(read, search, HELD_OUT)
+            cells.append(points(read, search, method, HELD_OUT) if there and search != method else "")
+        if method != DEFAULT:
+            rows.append([label, *cells])
+    return markdown(["t4 to t6", "the search before training minus", "the search minus"], rows)
 
 
 def _outcomes() -> Outcomes:
