@@ -1,4 +1,4 @@
-"""Swarms of language-model experts: searched for a better mixture and, where there are labels, trained further.
+"""Swarms of language-model experts: searched for a better mixture, which is trained on labels or its best replies.
 
 Model Swarms (Feng et al. 2024, arXiv 2410.11163), the algorithm that it began with, is `search`'s preset ``paper``.
 

@@ -56,7 +56,7 @@ for _name, _function in COMMANDS.items():
 
 @app.callback()
 def swarm_llm(version: Annotated[bool, version_option("pyswarmopt_llm")] = False) -> None:
-    """Search a swarm of LoRA experts for a better mixture and, where there are labels, train it further."""
+    """Search a swarm of LoRA experts for a better mixture, and train it on labels or on its best replies."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
