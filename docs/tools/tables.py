@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import written_tables
 from bbob_table import summary
 from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, lines, markdown, outcomes, p_value, points
 from studies_tables import ablations, coefficient_sets, emergence, one_coefficient, origins, parts
@@ -64,18 +65,22 @@ def means(read: Outcomes, name: str, tasks: Sequence[str], columns: Iterable[str
 
 def overview() -> str:
     """README's table: a row per method, a column per setting."""
-    present, fifty = outcomes("present"), outcomes("fifty")
-    columns = ((present, HELD_OUT), (present, CHOSEN_ON), (fifty, FIVE))
-    head = ["held-out accuracy", "200 labels, four held-out tasks", "200 labels, two others", "50 labels, five others"]
+    present, fifty, written = outcomes("present"), outcomes("fifty"), outcomes("written")
+    columns = {
+        "200 labels, four held-out tasks": (present, HELD_OUT, {}),
+        "200 labels, two others": (present, CHOSEN_ON, {}),
+        "50 labels, five others": (fifty, FIVE, {}),
+        "no labels, three held-out tasks": (written, written_tables.HELD_OUT, {SEARCH: "default", MIXTURE: "mixture"}),
+    }
     rows = []
     for method in (BEST, MIXTURE, BASE, EXPERT, SEARCH):
-        known = [all((method, task) in read.scores for task in tasks) for read, tasks in columns]
-        cells = [
-            f"{read.mean(method, tasks):.3f}" if there else "not run"
-            for (read, tasks), there in zip(columns, known, strict=True)
-        ]
-        rows.append([LABELS[method], *cells])
-    return markdown(head, rows)
+        cells = [LABELS[method]]
+        for read, tasks, names in columns.values():
+            name = names.get(method, method)
+            there = all((name, task) in read.scores for task in tasks)
+            cells.append(f"{read.mean(name, tasks):.3f}" if there else "" if names else "not run")
+        rows.append(cells)
+    return markdown(["held-out accuracy", *columns], rows)
 
 
 def real_tasks() -> str:

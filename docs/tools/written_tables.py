@@ -52,7 +52,7 @@ def written_answers() -> str:
 
 
 def written_differences() -> str:
-    """The search before training, and with it, minus everything else, in points, on the tasks that nothing was chosen on."""
+    """The search before and after training minus everything else, in points, on tasks that nothing was chosen on."""
     read = _outcomes()
     rows = []
     for method, label in _rows(read).items():
