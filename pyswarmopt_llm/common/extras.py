@@ -9,8 +9,9 @@ from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
 
+BITSANDBYTES = "bitsandbytes"
 EXTRAS = {
-    "bitsandbytes": "quantised",
+    BITSANDBYTES: "quantised",
     "cma": "cma",
     "datasets": "hub",
     "evaluate": "evaluate",

@@ -13,6 +13,7 @@ import torch
 import pyswarmopt_llm.models.embedded as embedded
 from pyswarmopt_llm.common.config import QUANTISED
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.extras import BITSANDBYTES
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.fingerprint import canonical, sample_digest
 from pyswarmopt_llm.models.files import local_directory, read_json
@@ -20,7 +21,6 @@ from pyswarmopt_llm.models.pretrained import load_weights, read_tokenizer
 
 # Files of the tokenizer; a changed chat template changes every score.
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-BITSANDBYTES = "bitsandbytes"
 INT8 = f"{BITSANDBYTES} int8"  # as `BaseModel.packing`
 _PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "README.md")
 
@@ -76,7 +76,7 @@ def resolve_base(spec: str) -> BaseModel:
         model = embedded.embedded_model(spec)
         path, name = embedded.materialise(model), model.name
     elif spec.endswith(embedded.GGUF):
-        from pyswarmopt_llm.models.quantised import dequantised
+        from pyswarmopt_llm.models.dequantise import dequantised
 
         path = dequantised(user_path(spec), spec)
         name = str(path.resolve())
@@ -185,7 +185,8 @@ def load_model(base: BaseModel, dtype: torch.dtype, device: torch.device | str =
     if base.packing:
         from pyswarmopt_llm.models.quantised import load_packed
 
-        return load_packed(base, dtype, device), tokenizer
+        model = load_packed(base.path, base.spec, base.packing, base.scheme, dtype, device)
+        return model, tokenizer
     from transformers import AutoModelForCausalLM
 
     model = load_weights(

@@ -117,7 +117,7 @@ def test_a_method_without_a_label_has_a_row_before_the_default(monkeypatch: pyte
     monkeypatch.setattr(written_tables, "outcomes", evidence.Outcomes)
     first, second = written_tables.written_answers().splitlines()[2:]
     assert first == f"| new | 1.000 |{' not run |' * 6}"
-    assert second == f"| the search (default) |{' 0.500 |' * 7}"
+    assert second == f"| {written_tables.LABELS['default']} |{' 0.500 |' * 7}"
     assert written_tables.written_differences().splitlines()[2:] == ["| new |  |  |"]
 
 
