@@ -25,7 +25,8 @@ from torch.nn.functional import linear
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.base import load_model, resolve_base
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
-from pyswarmopt_llm.models.engines.mixing import AddedOutputs, Mixing, PatchedWeights
+from pyswarmopt_llm.models.engines.mixing import Mixing, PatchedWeights
+from pyswarmopt_llm.models.quantised.added_outputs import AddedOutputs
 
 STACKED = 4
 Run = Callable[[], object]

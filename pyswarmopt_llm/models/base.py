@@ -76,7 +76,7 @@ def resolve_base(spec: str) -> BaseModel:
         model = embedded.embedded_model(spec)
         path, name = embedded.materialise(model), model.name
     elif spec.endswith(embedded.GGUF):
-        from pyswarmopt_llm.models.dequantise import dequantised
+        from pyswarmopt_llm.models.quantised.gguf import dequantised
 
         path = dequantised(user_path(spec), spec)
         name = str(path.resolve())
@@ -183,7 +183,7 @@ def load_model(base: BaseModel, dtype: torch.dtype, device: torch.device | str =
     """
     tokenizer = load_tokenizer(base)
     if base.packing:
-        from pyswarmopt_llm.models.quantised import load_packed
+        from pyswarmopt_llm.models.quantised.packed import load_packed
 
         model = load_packed(base.path, base.spec, base.packing, base.scheme, dtype, device)
         return model, tokenizer

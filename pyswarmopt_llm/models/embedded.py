@@ -72,12 +72,12 @@ def spec_of(name: str) -> str | None:
 
 
 def materialise(model: EmbeddedModel) -> Path:
-    """The directory with the model as bf16 safetensors, see `dequantise.dequantised`.
+    """The directory with the model as bf16 safetensors, see `quantised.gguf.dequantised`.
 
     Raises:
         UserError: the package with the GGUF file, or `gguf` that reads it, is not installed.
     """
-    from pyswarmopt_llm.models.dequantise import dequantised
+    from pyswarmopt_llm.models.quantised.gguf import dequantised
 
     return dequantised(gguf_file(model), model.name, model.directory)
 

@@ -34,7 +34,7 @@ def copied(folder: Path) -> Path:
     """What is built, in a folder of its own, so that the checkout stays clean."""
     (folder / "examples").mkdir(parents=True, exist_ok=True)
     files = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
-    for name in (*files, "examples/experts", "examples/others", *PACKAGES):
+    for name in (*files, "examples/experts", "examples/others", "examples/house_style", *PACKAGES):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -18,7 +18,7 @@ from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.adapters.compatibility import ignored_in_words
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.quantised import quiet_bitsandbytes
+from pyswarmopt_llm.models.quantised.packed import quiet_bitsandbytes
 
 PROMPTS = (
     "What is the capital of France?",

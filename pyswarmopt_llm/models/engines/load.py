@@ -10,7 +10,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.models.adapters.safetensors_file import StoredTensors
 from pyswarmopt_llm.models.base import BaseModel, load_model, load_tokenizer, refuse_quantised
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
-from pyswarmopt_llm.models.engines.mixing import AddedOutputs, Mixing, PatchedWeights
+from pyswarmopt_llm.models.engines.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.models.engines.tokenizing import window_of
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 
@@ -45,6 +45,8 @@ def load_engine(
     model, tokenizer = load_model(base, pick_dtype(dtype, where), where)
     mixing: Mixing
     if mix == "runtime" or base.packing:
+        from pyswarmopt_llm.models.quantised.added_outputs import AddedOutputs
+
         mixing = AddedOutputs(model)
     else:
         stored = StoredTensors(base.weight_files) if where.type == "cpu" or whole_models else None

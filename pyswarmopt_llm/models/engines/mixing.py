@@ -1,4 +1,4 @@
-"""How candidates get into a resident model: merged into its weights, or added to its layers' outputs at run time."""
+"""How candidates get into a resident model: merged into its weights, or at run time (`quantised.added_outputs`)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
-from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch
 
 
 class Mixing(Protocol):
-    """Puts candidates into a model; `PatchedWeights` merges them, `AddedOutputs` leaves the weights alone.
+    """Puts candidates into a model; `PatchedWeights` merges them, `quantised.added_outputs` leaves the weights alone.
 
     Attributes:
         parameter_names: the weights that `Patch.dense` may replace.
@@ -95,7 +93,7 @@ class PatchedWeights:
     def _check_fits(self, patch: Patch) -> None:
         shapes: dict[str, tuple[int, ...]] = {}
         for part in (patch.dense, patch.low_rank, patch.full_rank):
-            for name, shape in _shapes(part).items():
+            for name, shape in shapes_of(part).items():
                 if name in shapes:
                     raise ValueError(f"{name}: a patch has two values or changes for it; give one of them")
                 if name not in self._parameters:
@@ -106,79 +104,7 @@ class PatchedWeights:
                 shapes[name] = shape
 
 
-class AddedOutputs:
-    """Low-rank changes added to the outputs of linear layers, h = W x + B (A x), as peft does without merging.
-
-    W is only multiplied with, so it may be packed. A mixture in space ``delta`` is one change,
-    [A_1; ...; A_n] with [w_1 B_1, ..., w_n B_n]: A stays on the model's device, and a candidate
-    brings a new B. Products with A and B are in the dtype of the layer's output.
-
-    Args:
-        model: a torch module; forward hooks are put on its linear layers.
-    """
-
-    parameter_names: tuple[str, ...] = ()
-
-    def __init__(self, model: Any) -> None:
-        self._modules: dict[str, Any] = dict(model.named_modules())
-        self._added: dict[str, _AddedOutput] = {}
-
-    def load(self, patch: Patch) -> None:
-        """See `Mixing.load`.
-
-        Raises:
-            InvalidOption: the patch replaces weights, or its changes are of full rank.
-        """
-        if patch.dense or patch.full_rank:
-            why = "adds changes of low rank only; use a base with plain weights, and `mix` merged"
-            raise InvalidOption("mix", "runtime", why)
-        for weight, shape in _shapes(patch.low_rank).items():
-            layer: Any = self._modules.get(weight.removesuffix(".weight"))
-            if not hasattr(layer, "out_features"):
-                raise KeyError(f"{weight}: the base has no such linear layer")
-            base_shape = (layer.out_features, layer.in_features)
-            if shape != base_shape:
-                raise ValueError(f"{weight}: a change of shape {shape} for {base_shape} weights")
-        for weight in self._added.keys() - patch.low_rank.keys():
-            self._added.pop(weight).remove()
-        for weight, change in patch.low_rank.items():
-            if weight in self._added:
-                self._added[weight].change = change
-            else:
-                self._added[weight] = _AddedOutput(self._modules[weight.removesuffix(".weight")], change)
-
-
-class _AddedOutput:
-    """One layer's change.
-
-    Attributes:
-        change: added from now on.
-    """
-
-    def __init__(self, layer: Any, change: LowRank) -> None:
-        self.change = change
-        self._converted: dict[str, tuple[Tensor, Tensor]] = {}  # factor -> as given, and as it is used
-        self._handle = layer.register_forward_hook(self._add)
-
-    def remove(self) -> None:
-        """Add nothing any more."""
-        self._handle.remove()
-
-    def _add(self, layer: object, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        a, b = self._like("a", self.change.a, output), self._like("b", self.change.b, output)
-        return output + linear(linear(inputs[0].to(output), a), b)
-
-    def _like(self, name: str, factor: Tensor, output: Tensor) -> Tensor:
-        """A factor on the output's device, in its dtype, converted once."""
-        source, converted = self._converted.get(name, (None, None))
-        if source is not factor or converted is None:
-            with torch.inference_mode(False):  # training uses it, too
-                converted = factor.to(output)
-            self._converted[name] = (factor, converted)
-        return converted
-
-
-def _shapes(part: Mapping[str, Tensor] | Mapping[str, LowRank]) -> Mapping[str, tuple[int, ...]]:
+def shapes_of(part: Mapping[str, Tensor] | Mapping[str, LowRank]) -> Mapping[str, tuple[int, ...]]:
     """Shapes of the changes in a part of a patch, which computes none of them."""
     if isinstance(part, Computed):
         return part.shapes

@@ -269,7 +269,7 @@ ALLOWED = {
     ("pyswarmopt_llm/models/files.py", "os.replace"): "a new directory to a place that is free",
     ("pyswarmopt_llm/models/files.py", "rmtree"): "the directory that it has just made",
     # Into a directory that `atomic_directory` has just made
-    ("pyswarmopt_llm/models/dequantise.py", "save_pretrained"): "a new directory",
+    ("pyswarmopt_llm/models/quantised/gguf.py", "save_pretrained"): "a new directory",
     ("pyswarmopt_llm/models/adapters/write.py", "write_text"): "a new directory",
     ("pyswarmopt_llm/spaces/members.py", "write_text"): "a new directory",
     ("pyswarmopt_llm/models/adapters/write.py", "write_bytes"): "a new directory",

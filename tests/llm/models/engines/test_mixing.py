@@ -15,8 +15,8 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import HeldOut, LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import Expert, load_adapter, load_factors, read_adapter
-from pyswarmopt_llm.models.engines.mixing import AddedOutputs
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.quantised.added_outputs import AddedOutputs
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 
 Q0 = "model.layers.0.self_attn.q_proj.weight"  # (32, 32)

@@ -1,0 +1,85 @@
+"""Candidates that are added to the outputs of a model's layers at run time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.models.engines.mixing import shapes_of
+
+
+class AddedOutputs:
+    """Low-rank changes added to the outputs of linear layers, h = W x + B (A x), as peft does without merging.
+
+    W is only multiplied with, so it may be packed. A mixture in space ``delta`` is one change,
+    [A_1; ...; A_n] with [w_1 B_1, ..., w_n B_n]: A stays on the model's device, and a candidate
+    brings a new B. Products with A and B are in the dtype of the layer's output.
+
+    Args:
+        model: a torch module; forward hooks are put on its linear layers.
+    """
+
+    parameter_names: tuple[str, ...] = ()
+
+    def __init__(self, model: Any) -> None:
+        self._modules: dict[str, Any] = dict(model.named_modules())
+        self._added: dict[str, _AddedOutput] = {}
+
+    def load(self, patch: Patch) -> None:
+        """See `Mixing.load`.
+
+        Raises:
+            InvalidOption: the patch replaces weights, or its changes are of full rank.
+        """
+        if patch.dense or patch.full_rank:
+            why = "adds changes of low rank only; use a base with plain weights, and `mix` merged"
+            raise InvalidOption("mix", "runtime", why)
+        for weight, shape in shapes_of(patch.low_rank).items():
+            layer: Any = self._modules.get(weight.removesuffix(".weight"))
+            if not hasattr(layer, "out_features"):
+                raise KeyError(f"{weight}: the base has no such linear layer")
+            base_shape = (layer.out_features, layer.in_features)
+            if shape != base_shape:
+                raise ValueError(f"{weight}: a change of shape {shape} for {base_shape} weights")
+        for weight in self._added.keys() - patch.low_rank.keys():
+            self._added.pop(weight).remove()
+        for weight, change in patch.low_rank.items():
+            if weight in self._added:
+                self._added[weight].change = change
+            else:
+                self._added[weight] = _AddedOutput(self._modules[weight.removesuffix(".weight")], change)
+
+
+class _AddedOutput:
+    """One layer's change.
+
+    Attributes:
+        change: added from now on.
+    """
+
+    def __init__(self, layer: Any, change: LowRank) -> None:
+        self.change = change
+        self._converted: dict[str, tuple[Tensor, Tensor]] = {}  # factor -> as given, and as it is used
+        self._handle = layer.register_forward_hook(self._add)
+
+    def remove(self) -> None:
+        """Add nothing any more."""
+        self._handle.remove()
+
+    def _add(self, layer: object, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        a, b = self._like("a", self.change.a, output), self._like("b", self.change.b, output)
+        return output + linear(linear(inputs[0].to(output), a), b)
+
+    def _like(self, name: str, factor: Tensor, output: Tensor) -> Tensor:
+        """A factor on the output's device, in its dtype, converted once."""
+        source, converted = self._converted.get(name, (None, None))
+        if source is not factor or converted is None:
+            with torch.inference_mode(False):  # training uses it, too
+                converted = factor.to(output)
+            self._converted[name] = (factor, converted)
+        return converted
