@@ -19,7 +19,8 @@ from pyswarmopt_llm.common.options import OUTPUT, Option
 EMBEDDED = "embedded:smollm2-135m"
 TASK = "builtin:five-desks"
 DEV, TEST = 100, 200  # items
-STYLE_DEV, STYLE_TEST, STYLE_TOKENS = 40, 60, 48  # prompts, and tokens of a reply
+STYLE_DEV, STYLE_TEST, STYLE_TOKENS = 20, 40, 40  # prompts, and tokens of a reply
+STYLE_PROPOSALS = 12
 
 
 def demo_folder(package: Path, name: str) -> Path:
@@ -85,6 +86,8 @@ def style_search(seed: int, out: Path) -> SearchConfig:
         dev=STYLE_DEV,
         test=STYLE_TEST,
         max_new_tokens=STYLE_TOKENS,
+        proposals=STYLE_PROPOSALS,
+        train="on",
         seed=seed,
     )
 
