@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyswarmopt_llm.jobs.analyse import without_experts
-from pyswarmopt_llm.jobs.dry_run import dry_run_search
 from search_helpers import Json, ends_as, files, history, louder, questions, small, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
@@ -19,6 +17,8 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.jobs.analyse import without_experts
+from pyswarmopt_llm.jobs.dry_run import dry_run_search
 from pyswarmopt_llm.jobs.search import train
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
