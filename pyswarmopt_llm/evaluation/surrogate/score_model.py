@@ -220,6 +220,8 @@ def most_promising(
     recipe = replace(pso.recipes.constriction(), stop=(Patience(_PATIENCE), MaxIter(_ITERATIONS)), restart=())
     promising: list[Tensor] = []
     for number in range(count):
+        if promising:
+            model.believe(promising[-1].numpy())
         swarm = pso.Swarm(
             bounds=list(bounds),
             positions=torch.from_numpy(positions[order]),
@@ -230,7 +232,6 @@ def most_promising(
             dtype=torch.float64,
         )
         promising.append(maximise(swarm, lambda points: model.improvement(points.numpy()).tolist()).x)
-        model.believe(promising[-1].numpy())
     return promising
 
 
