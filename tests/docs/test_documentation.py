@@ -91,7 +91,7 @@ def world(stage: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.setattr(embedded, "materialise", lambda model: tiny_base)
     monkeypatch.setattr(demo, "demo_folder", lambda package, name: folder / "examples" / name)
-    for name, value in {"DEV": 4, "TEST": 4, "STYLE_DEV": 4, "STYLE_TEST": 4, "STYLE_TOKENS": 2}.items():
+    for name, value in {"DEV": 4, "TEST": 4, "STYLE_DEV": 16, "STYLE_TEST": 4, "STYLE_TOKENS": 2}.items():
         monkeypatch.setattr(demo, name, value)
     draw = show._draw
     monkeypatch.setattr(show, "_draw", lambda names, where: draw(names[:1], where))
