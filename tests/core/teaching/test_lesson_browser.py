@@ -33,6 +33,7 @@ addEventListener("load", () => {
   seen.chapters = chapters.map((button, k) => {
     key(String(k + 1));
     const title = $("title").textContent, clocks = [];
+    const gaps = [...document.querySelectorAll("[hidden]")].filter((element) => element.offsetHeight).length;
     for (const move of ["End", "Home", "ArrowLeft"]) { key(move); clocks.push($("clock").textContent); }
     $("time").value = 3;
     $("time").dispatchEvent(new Event("input"));
@@ -62,7 +63,7 @@ addEventListener("load", () => {
       $("part").dispatchEvent(new Event("change"));
       return $("source").textContent.length;
     });
-    return { title, clocks, recorded, own, rows, hidden, sources, back: $("badge").textContent };
+    return { title, clocks, recorded, own, rows, hidden, gaps, sources, back: $("badge").textContent };
   });
   $("theme").click();
   seen.theme = document.documentElement.dataset.theme;
@@ -90,7 +91,7 @@ def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(tmp_path: Path) -
         assert chapter["clocks"] == [f"step {t} of {moves}" for t in (moves, 0, 0, 3, 2)]
         assert chapter["recorded"] == chapter["back"] == "recorded by the library"
         assert chapter["own"] == "computed in this page"
-        assert chapter["hidden"] == 0 and min(chapter["sources"]) > 50
+        assert chapter["hidden"] == chapter["gaps"] == 0 and min(chapter["sources"]) > 50
     assert seen["chapters"][0]["rows"] == 2
 
 
