@@ -52,7 +52,7 @@ def same(a: pso.Swarm, b: pso.Swarm) -> bool:
 
 
 @every_recipe
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     box=st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(0, 1e6)), min_size=1, max_size=4),
     population=st.integers(1, 6),
@@ -120,7 +120,7 @@ def test_n_plus_m_rounds_are_n_rounds_save_load_m_rounds(tmp_path, recipe, dtype
 
 @every_recipe
 @pytest.mark.parametrize("maximize", [False, True])
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_a_value_that_is_not_finite_never_becomes_the_best(recipe, maximize, data):
     swarm = pso.Swarm(bounds=[(-5, 5)] * 2, population=4, recipe=recipe, seed=0, maximize=maximize)
