@@ -3,8 +3,8 @@
     make test-all ARGS="--durations=0 --durations-min=0.05" > durations.log
     python tests/tiers.py durations.log
 
-A test whose calls took more than a second each, or five in all its parameters, is in the second tier. So are files whose
-fixtures take long, which are written by hand and stay: a line that is a file stands for all of its tests.
+A test whose calls took more than a second each, or five in all its parameters, is in the second tier. So are files
+whose fixtures take long, which are written by hand and stay: a line that is a file stands for all of its tests.
 """
 
 from __future__ import annotations
