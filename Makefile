@@ -11,6 +11,9 @@ INSTALL := $(BIN)/python -m pip install --no-compile -c constraints.txt
 SEARCH := $(VENV)/.installed-search
 STAMP := $(VENV)/.installed
 
+# Without it every process, of which the tests start many, would compile all that it imports, and pytest all tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test test-slow test-all fuzz lint docs dist bench clean
 
 setup: $(STAMP)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# `ci` comes with hypothesis: the same examples on every run. This one is `make fuzz`: new ones every time, and more.
-settings.register_profile("fuzz", max_examples=1000, deadline=None, derandomize=False, print_blob=True)
+# `ci` comes with hypothesis: the same examples on every run. A quarter of its hundred notices as many mutations.
+HARMLESS = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+settings.register_profile("ci", settings.get_profile("ci"), max_examples=25, suppress_health_check=HARMLESS)
+settings.load_profile("ci")
+# This one is `make fuzz`: new ones every time, and more.
+settings.register_profile("fuzz", settings.get_profile("ci"), max_examples=1000, derandomize=False)
 
 SLOW = frozenset(Path(__file__).with_name("slow.txt").read_text(encoding="utf-8").split())  # see tiers.py
 
@@ -16,7 +20,8 @@ SLOW = frozenset(Path(__file__).with_name("slow.txt").read_text(encoding="utf-8"
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests that `make test` leaves to `make test-all`; deselect those of a GPU where there is none."""
     for item in items:
-        if item.nodeid.partition("[")[0] in SLOW:
+        name = item.nodeid.partition("[")[0]
+        if name in SLOW or name.partition("::")[0] in SLOW:
             item.add_marker("slow")
     on_gpu = [item for item in items if item.get_closest_marker("gpu") is not None]
     if on_gpu and not _has_gpu():

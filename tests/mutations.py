@@ -1,63 +1,40 @@
 #!/usr/bin/env python3
-"""How many single mutations of the source the tests notice.
+"""How many single mutations of the four packages the tests notice.
 
-    python tests/mutations.py --count 60 --seed 0 --out mutations.jsonl
+    OMP_NUM_THREADS=1 python tests/mutations.py --count 200 --seed 0 --out after.jsonl [--first before.jsonl]
 
-Files take turns; in each, one comparison, operator, `not`, `and` / `or`, number or truth value is changed, the tests of
-its room run until the first failure, and the file is put back. Annotations are left alone. A line of the output is one
-mutation; those that no test noticed are printed, to be read: some change nothing that can be seen.
+Each mutation changes one comparison, operator, `not`, `and` / `or`, number or truth value inside a function;
+annotations are left alone. The doctests of the module and the test files nearest to it (by imports) run until the
+first failure: those of `make test`, then those of `make test-slow`. They run in a fork of this process, which has
+imported torch and transformers once. A line of the output is one mutation; those that no test noticed are printed, to
+be read: some change nothing that can be seen. With `--first`, the test that noticed a mutation in an earlier run is
+tried first.
 
-Run it in a checkout of its own (`git worktree add`): the source changes while it runs.
+Run it in a checkout of its own (`git worktree add`), with PYTHONPATH=$PWD: the source changes while it runs.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import json
+import multiprocessing
 import os
 import random
-import subprocess
-import sys
-from collections.abc import Iterator
+import signal
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from multiprocessing.connection import Connection
 from pathlib import Path
 
-CORE, LLM, GROUPS, RIVALS = "tests/core", "tests/llm", "tests/groups", "tests/rivals/methods"
-TESTS = {
-    "pyswarmopt/engine/reference.py": f"{CORE}/engine/test_reference.py {CORE}/algorithms/test_algorithm1.py "
-    f"{CORE}/parts/test_restart.py {CORE}/swarm/test_asynchronous.py",
-    "pyswarmopt/engine/choose.py": f"{CORE}/engine {CORE}/swarm {CORE}/parts/test_restart.py",
-    "pyswarmopt/engine/chunked.py": f"{CORE}/engine",
-    "pyswarmopt/engine/buffers.py": f"{CORE}/engine {CORE}/swarm/test_swarm.py {CORE}/base/test_resume.py",
-    "pyswarmopt/driver/same_objective.py": f"{CORE}/driver/test_same_objective.py",
-    "pyswarmopt/base/checkpoint.py": f"{CORE}/base/test_hostile_checkpoints.py {CORE}/base/test_resume.py",
-    "pyswarmopt/parts/boundary.py": f"{CORE}/parts {CORE}/driver",
-    "pyswarmopt/swarm.py": f"{CORE}/swarm {CORE}/base/test_resume.py",
-    "pyswarmopt/driver/evaluation.py": f"{CORE}/driver",
-    "pyswarmopt/driver/search.py": f"{CORE}/driver",
-    "pyswarmopt_llm/evaluation/policy.py": f"{LLM}/evaluation/test_policy.py {LLM}/evaluation/test_screening.py",
-    "pyswarmopt_llm/evaluation/scorer.py": f"{LLM}/jobs/test_search_run.py {LLM}/jobs/test_search_resume.py "
-    f"{LLM}/evaluation/test_screening.py",
-    "pyswarmopt_llm/evaluation/search.py": f"{LLM}/evaluation {LLM}/jobs/test_search_run.py",
-    "pyswarmopt_llm/evaluation/surrogate/screening.py": f"{LLM}/evaluation/test_screening.py",
-    "pyswarmopt_llm/evaluation/surrogate/gaussian_process.py": f"{LLM}/evaluation",
-    "pyswarmopt_llm/spaces/coefficients.py": f"{LLM}/spaces/test_spaces_mixing.py {LLM}/spaces/test_spaces_starts.py",
-    "pyswarmopt_llm/spaces/factor.py": f"{LLM}/spaces/test_spaces_mixing.py {LLM}/spaces/test_spaces_save.py",
-    "pyswarmopt_llm/spaces/delta.py": f"{LLM}/spaces/test_spaces_mixing.py {LLM}/spaces/test_spaces_save.py",
-    "pyswarmopt_llm/spaces/mixture/mixing.py": f"{LLM}/spaces/mixture/test_tokens_mixing.py",
-    "pyswarmopt_llm/spaces/mixture/vocabulary.py": f"{LLM}/spaces/mixture/test_tokens_fusion.py",
-    "pyswarmopt_llm/spaces/mixture/byte_beam.py": f"{LLM}/spaces/mixture/test_tokens_bytes.py",
-    "pyswarmopt_llm/spaces/mixture/fusion/relative.py": f"{LLM}/spaces/mixture/test_tokens_fusion.py",
-    "pyswarmopt_llm/spaces/mixture/fusion/top_k.py": f"{LLM}/spaces/mixture/test_tokens_fusion.py",
-    "pyswarmopt_rivals/methods/rules/angles.py": f"{RIVALS}/test_baselines_rules.py",
-    "pyswarmopt_rivals/methods/rules/sparsify.py": f"{RIVALS}/test_baselines_rules.py",
-    "pyswarmopt_rivals/methods/evolution/merge3.py": f"{RIVALS}/test_baselines_evolution.py",
-    "pyswarmopt_rivals/methods/searching/natural_niches.py": f"{RIVALS}/test_baselines_searching.py",
-    "pyswarmopt_groups/negotiation/coalition.py": f"{GROUPS}/test_negotiation.py",
-    "pyswarmopt_groups/negotiation/consensus_game.py": f"{GROUPS}/test_collective_games.py",
-    "pyswarmopt_groups/voting/learned.py": f"{GROUPS}/test_trust.py {GROUPS}/test_stacking.py",
-    "pyswarmopt_llm/models/training/fit.py": f"{LLM}/models/test_training_choices.py",
-}
+import pytest
+
+PACKAGES = ("pyswarmopt", "pyswarmopt_llm", "pyswarmopt_groups", "pyswarmopt_rivals")
+HEAVY = ("numpy", "scipy.stats", "torch", "transformers", "peft", "hypothesis", "safetensors.torch")
+NEAREST = 4  # test files per module
+LIMIT = 300  # seconds; what takes longer hangs, and has been noticed
 COMPARISONS = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
@@ -110,42 +87,142 @@ def mutate(node: ast.AST) -> None:
             node.value = not node.value if isinstance(node.value, bool) else node.value + 1
 
 
-def try_one(file: Path, tests: list[str], rng: random.Random) -> dict[str, object]:
-    """Mutate a file, run its tests and put it back."""
-    source = file.read_text(encoding="utf-8")
+class Imports:
+    """Which files of the packages and tests import which."""
+
+    def __init__(self) -> None:
+        sources = [file for package in PACKAGES for file in Path(package).rglob("*.py")]
+        tests = sorted(Path("tests").rglob("*.py"))
+        self.tests = [file for file in tests if file.name.startswith("test_")]
+        self._files = {".".join(file.with_suffix("").parts).removesuffix(".__init__"): file for file in sources}
+        self._files |= {file.stem: file for file in tests}
+        self._importers: dict[Path, set[Path]] = defaultdict(set)
+        self._sizes: dict[Path, int] = {}
+        for file in [*sources, *tests]:
+            names = imported(file)
+            self._sizes[file] = len(names)
+            for name in names & self._files.keys():
+                self._importers[self._files[name]].add(file)
+
+    def nearest_tests(self, module: Path) -> list[Path]:
+        """Test files by the number of imports between them and the module; then those of its room first."""
+        reached, latest, distance = {module: 0}, {module}, 0
+        while latest:
+            distance += 1
+            latest = {importer for file in latest for importer in self._importers[file]} - reached.keys()
+            reached |= dict.fromkeys(latest, distance)
+        tests = [file for file in self.tests if file in reached]
+
+        def order(file: Path) -> tuple[int, bool, int, Path]:
+            return reached[file], not {*file.parts} & {*module.parts}, self._sizes[file], file
+
+        return sorted(tests, key=order)[:NEAREST]
+
+
+def imported(file: Path) -> set[str]:
+    """Dotted names that a file imports; of ``from a import b`` both ``a`` and ``a.b``."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+class Failures:
+    """Plugin of pytest: the tests that failed."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.names.append(report.nodeid)
+
+
+def noticed_by(runs: Sequence[Sequence[str]]) -> str:
+    """Run pytest with each of these words, until a test fails: its id, or why there is none; empty if all pass."""
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_run, args=(runs, sender))
+    process.start()
+    sender.close()
+    name = "too long"
+    if receiver.poll(LIMIT):
+        try:
+            name = receiver.recv()
+        except EOFError:
+            name = "died"
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid or 0, signal.SIGKILL)  # with what the tests have started
+    process.join()
+    return name
+
+
+def _run(runs: Sequence[Sequence[str]], sender: Connection) -> None:
+    os.setsid()
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+    always = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=ci"]
+    for words in runs:
+        failures = Failures()
+        code = pytest.main([*always, *words], plugins=[failures])
+        if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            sender.send((failures.names or ["not collected"])[0])
+            return
+    sender.send("")
+
+
+def try_place(file: Path, place: int, tests: Sequence[Path], first: str) -> dict[str, object]:
+    """Mutate a place of a file, run its tests and put the file back, as old as it was."""
+    source, times = file.read_text(encoding="utf-8"), file.stat()
     tree = ast.parse(source)
-    node = rng.choice(places(tree))
+    node = places(tree)[place]
     line = int(getattr(node, "lineno", 0))
     mutate(node)
+    files = [str(file), *map(str, tests)]
+    runs = [["-m", "not slow", *files], ["-m", "slow", *files]]
+    if Path(first.partition("::")[0]).is_file():
+        runs = [[first.partition("[")[0]], *runs]
     file.write_text(ast.unparse(ast.fix_missing_locations(tree)), encoding="utf-8")
-    words = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--hypothesis-profile=ci", *tests]
     try:
-        own = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(words, env=own, capture_output=True, timeout=300, check=False)
-        noticed = done.returncode != 0
-    except subprocess.TimeoutExpired:
-        noticed = True
+        noticed = noticed_by(runs)
+        if noticed == "not collected" and runs[0][0] != "-m":  # the test of an earlier run is gone
+            noticed = noticed_by(runs[1:])
     finally:
         file.write_text(source, encoding="utf-8")
-    return {"file": str(file), "line": line, "text": source.split("\n")[line - 1].strip(), "noticed": noticed}
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    text = source.split("\n")[line - 1].strip()
+    return {"file": str(file), "place": place, "line": line, "text": text, "noticed": noticed}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--first", type=Path, help="the output of an earlier run")
     args = parser.parse_args()
-    rng, found = random.Random(args.seed), []
-    for k in range(args.count):
-        file = list(TESTS)[k % len(TESTS)]
-        found.append(try_one(Path(file), TESTS[file].split(), rng))
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    for name in HEAVY:
+        import_module(name)
+    earlier = [json.loads(line) for line in args.first.read_text("utf-8").splitlines()] if args.first else []
+    first = {(row["file"], row["place"]): row["noticed"] for row in earlier}
+    files = sorted(file for package in PACKAGES for file in Path(package).rglob("*.py"))
+    counts = {file: len(places(ast.parse(file.read_text(encoding="utf-8")))) for file in files}
+    every = [(file, place) for file, count in counts.items() for place in range(count)]
+    imports, rows = Imports(), []
+    for file, place in random.Random(args.seed).sample(every, args.count):
+        test = first.get((str(file), place), "")
+        rows.append(try_place(file, place, imports.nearest_tests(file), test))
         with args.out.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(found[-1]) + "\n")
-    print(f"{sum(bool(one['noticed']) for one in found)} of {len(found)} noticed; not noticed:")
-    for one in found:
-        if not one["noticed"]:
-            print(f"{one['file']}:{one['line']}: {one['text']}")
+            out.write(json.dumps(rows[-1]) + "\n")
+    print(f"{sum(bool(row['noticed']) for row in rows)} of {len(rows)} noticed; not noticed:")
+    for row in rows:
+        if not row["noticed"]:
+            print(f"{row['file']}:{row['line']}: {row['text']}")
 
 
 if __name__ == "__main__":

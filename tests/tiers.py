@@ -3,7 +3,8 @@
     make test-all ARGS="--durations=0 --durations-min=0.05" > durations.log
     python tests/tiers.py durations.log
 
-A test whose calls took more than a second each, or five in all its parameters, is in the second tier.
+A test whose calls took more than a second each, or five in all its parameters, is in the second tier. So are files
+whose fixtures take long, which are written by hand and stay: a line that is a file stands for all of its tests.
 """
 
 from __future__ import annotations
@@ -32,5 +33,7 @@ def slow_tests(log: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    names = slow_tests(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    SLOW.write_text("\n".join(names) + "\n", encoding="utf-8")
+    files = {line for line in SLOW.read_text(encoding="utf-8").split() if "::" not in line}
+    tests = slow_tests(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    names = [*files, *(test for test in tests if test.partition("::")[0] not in files)]
+    SLOW.write_text("\n".join(sorted(names)) + "\n", encoding="utf-8")

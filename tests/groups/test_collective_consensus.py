@@ -66,7 +66,7 @@ class Network:
         assert known <= self.decisions
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(answers=ANSWERS, steps=STEPS, rejected=st.sets(st.tuples(st.integers(0, 4), st.sampled_from("ABC"))))
 def test_never_two_decisions_and_only_what_a_quorum_approves_of(
     answers: list[str | None], steps: list[tuple[str, int]], rejected: set[tuple[int, str]]
@@ -81,7 +81,7 @@ def test_never_two_decisions_and_only_what_a_quorum_approves_of(
         assert sum((i, decision) not in rejected for i in range(len(answers))) >= quorum
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(answers=st.lists(st.sampled_from(["A", "B", "C"]), min_size=1, max_size=5), steps=STEPS, order=st.randoms())
 def test_after_any_trouble_a_majority_that_hears_each_other_decides(answers, steps, order) -> None:
     n = len(answers)
@@ -119,7 +119,7 @@ def test_without_a_quorum_nothing_is_decided(answers: list[str], data: st.DataOb
     assert (decision.answer, decision.leader, decision.rounds) == (None, None, 2 * n)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_never_two_decisions_in_long_random_schedules(seed: int) -> None:
     """Deeper than drawn steps reach: three members, each run with its own taste for chaos."""

@@ -44,7 +44,6 @@ def test_stackelberg_by_hand() -> None:
     assert (plan.leader_value, plan.follower_value) == pytest.approx((3.5, 0.5))
 
 
-@settings(max_examples=40, deadline=None)
 @given(arrays(np.int64, (2, 3), elements=st.integers(-4, 4)), arrays(np.int64, (2, 3), elements=st.integers(-4, 4)))
 def test_stackelberg_beats_every_other_commitment(leader: np.ndarray, follower: np.ndarray) -> None:
     plan = stackelberg(leader, follower)
@@ -66,7 +65,7 @@ def test_stackelberg_beats_every_other_commitment(leader: np.ndarray, follower: 
     assert plan.leader_value == pytest.approx(max(values), abs=1e-7)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(PAYOFFS)
 def test_in_a_zero_sum_game_a_leader_gets_the_value(payoffs: np.ndarray) -> None:
     assert stackelberg(payoffs, -payoffs).leader_value == pytest.approx(value_by_linear_program(payoffs), abs=1e-7)
@@ -113,7 +112,7 @@ def literal_consensus_game(proposer: list, evaluator: list, lam: float, eta: flo
     return g, d
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(TABLES, TABLES, st.floats(0.05, 2), st.floats(0.05, 2))
 def test_equilibrium_ranking_follows_the_paper(g: np.ndarray, d: np.ndarray, anchor: float, rate: float) -> None:
     ranked = equilibrium_ranking(["a", "b", "c"], g, d, anchor=anchor, rate=rate, iterations=12)

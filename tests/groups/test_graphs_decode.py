@@ -11,7 +11,7 @@ import networkx as nx
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -82,7 +82,6 @@ def test_the_papers_share_of_the_probability_is_the_default() -> None:
 matrices = st.integers(2, 7).flatmap(lambda n: arrays.arrays(np.float64, (n, n), elements=st.floats(-3, 3)))
 
 
-@settings(deadline=None)
 @given(matrices, st.integers(0, 99))
 def test_whatever_the_matrix_the_graph_is_one(adjacency: np.ndarray[Any, Any], seed: int) -> None:
     readers = g_decode(adjacency, np.random.default_rng(seed))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from member_helpers import ANSWER, CONTEXT, REPLY, TEXT, Scripted, context_of, quiz
 
@@ -249,7 +249,6 @@ BELIEFS = st.lists(st.floats(0.01, 1), min_size=2, max_size=4)
 
 
 @given(BELIEFS, BELIEFS)
-@settings(deadline=None, max_examples=40)
 def test_the_leader_prevails_where_the_follower_believes_half_as_much(mine: list[float], theirs: list[float]) -> None:
     k = min(len(mine), len(theirs))
     leader, follower = np.array(mine[:k]) / sum(mine[:k]), np.array(theirs[:k]) / sum(theirs[:k])

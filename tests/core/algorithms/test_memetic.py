@@ -81,7 +81,7 @@ def test_what_was_known_before_the_hessian_was_measured_is_not_used_after():
     assert not len(phase.before)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), dim=st.integers(1, 5))
 def test_at_the_walls_the_descent_ends_where_scipy_ends(seed, dim):
     scipy_optimize = pytest.importorskip("scipy.optimize")
@@ -316,7 +316,7 @@ def test_the_same_seed_gives_the_same_run_and_the_global_generators_are_left_alo
 
 
 @pytest.mark.parametrize("maximize", [False, True])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_a_value_that_is_not_finite_never_becomes_the_best(maximize, data):
     search = pso.MemeticSwarm([(-5, 5)] * 2, seed=0, maximize=maximize)
@@ -331,7 +331,7 @@ def test_a_value_that_is_not_finite_never_becomes_the_best(maximize, data):
     assert search.best.value == expected
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(power=st.integers(-20, 20), seed=st.integers(0, 1000))
 def test_a_problem_scaled_by_a_power_of_two_gives_the_scaled_run_to_the_bit(power, seed):
     scale = 2.0**power
@@ -340,7 +340,7 @@ def test_a_problem_scaled_by_a_power_of_two_gives_the_scaled_run_to_the_bit(powe
     assert torch.equal(there.ask(), here.ask() * scale) and there.best.value == here.best.value
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(shift=st.integers(-64, 64), seed=st.integers(0, 1000))
 def test_a_shifted_problem_gives_a_shifted_run(shift, seed):
     """To rounding, which a descent to the last digit would blow up: the model's rounds and the first after them."""
@@ -536,7 +536,7 @@ def test_eigen_factors_are_what_they_say():
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-9, atol=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6))
 def test_eigen_factors_turn_with_the_swarm(seed):
     random = np.random.default_rng(seed)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from literal_recipes import factors, source_of_factors
 
@@ -112,7 +112,6 @@ def test_bad_recipes_say_what_is_wrong(make, message):
 # --- topology ---
 
 
-@settings(max_examples=50, deadline=None)
 @given(
     costs=st.lists(st.sampled_from([0.0, 1.0, 2.0, math.inf]), min_size=1, max_size=9),
     reach=st.integers(1, 3),
@@ -165,7 +164,6 @@ def test_periodic_walls_of_a_box_that_is_not_about_zero():
 
 
 @pytest.mark.parametrize("rule", [boundary.clip, boundary.reflect, boundary.periodic, boundary.resample])
-@settings(max_examples=50, deadline=None)
 @given(
     box=st.lists(st.tuples(st.floats(-1e3, 1e3), st.floats(0, 1e3)), min_size=1, max_size=3),
     data=st.data(),

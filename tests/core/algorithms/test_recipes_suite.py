@@ -52,7 +52,7 @@ def same(a: pso.Swarm, b: pso.Swarm) -> bool:
 
 
 @every_recipe
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     box=st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(0, 1e6)), min_size=1, max_size=4),
     population=st.integers(1, 6),
@@ -72,9 +72,9 @@ def test_positions_lie_within_the_bounds(recipe, box, population, wall, seed):
 
 
 @every_recipe
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize("dim", [1, 3])
-@pytest.mark.parametrize("population", [1, 2, 7])
+@pytest.mark.parametrize(
+    ("dtype", "dim", "population"), [(torch.float64, 1, 1), (torch.float32, 3, 2), (torch.float64, 3, 7)]
+)
 def test_any_shape_and_dtype(recipe, dtype, dim, population):
     optimizer: Optimizer = pso.Swarm(bounds=[(-5, 5)] * dim, population=population, recipe=recipe, seed=0, dtype=dtype)
     drive(optimizer, 12)
@@ -100,8 +100,9 @@ def test_the_same_seed_gives_the_same_run_and_the_global_generators_are_left_alo
 
 
 @every_recipe
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
-@pytest.mark.parametrize(("before", "after"), [(0, 9), (1, 8), (7, 9)])
+@pytest.mark.parametrize(
+    ("dtype", "before", "after"), [(torch.float64, 0, 9), (torch.float32, 1, 8), (torch.bfloat16, 7, 9)]
+)
 def test_n_plus_m_rounds_are_n_rounds_save_load_m_rounds(tmp_path, recipe, dtype, before, after):
     def fresh(seed: int) -> pso.Swarm:
         return pso.Swarm(bounds=[(-5, 5)] * 3, population=6, recipe=recipe, seed=seed, dtype=dtype)
@@ -120,7 +121,7 @@ def test_n_plus_m_rounds_are_n_rounds_save_load_m_rounds(tmp_path, recipe, dtype
 
 @every_recipe
 @pytest.mark.parametrize("maximize", [False, True])
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_a_value_that_is_not_finite_never_becomes_the_best(recipe, maximize, data):
     swarm = pso.Swarm(bounds=[(-5, 5)] * 2, population=4, recipe=recipe, seed=0, maximize=maximize)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import PolynomialFeatures
@@ -26,7 +26,6 @@ def model_values(model: Quadratic, x: np.ndarray) -> np.ndarray:
     return z @ model.gradient + 0.5 * np.einsum("ni,ij,nj->n", z, model.hessian, z)
 
 
-@settings(max_examples=25, deadline=None)
 @given(seed=SEEDS, dim=st.integers(1, 4))
 def test_the_minimum_of_a_quadratic_is_found_whatever_its_axes_and_scales(seed, dim):
     random = np.random.default_rng(seed)
@@ -41,7 +40,6 @@ def test_the_minimum_of_a_quadratic_is_found_whatever_its_axes_and_scales(seed, 
     assert left @ matrix @ left <= 1e-5 * (values.max() - values.min())  # the ridge is felt, though hardly
 
 
-@settings(max_examples=25, deadline=None)
 @given(seed=SEEDS)
 def test_the_fit_is_the_weighted_regression_of_scikit_learn(seed):
     random = np.random.default_rng(seed)
@@ -59,7 +57,6 @@ def test_the_fit_is_the_weighted_regression_of_scikit_learn(seed):
     np.testing.assert_allclose(found - found[0], expected - expected[0], rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
-@settings(max_examples=40, deadline=None)
 @given(seed=SEEDS, dim=st.integers(1, 4), radius=st.floats(0.01, 10), flat=st.booleans())
 def test_nothing_within_the_radius_is_lower_than_the_minimum(seed, dim, radius, flat):
     random = np.random.default_rng(seed)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
 from pyswarmopt.base import blocks, checkpoint
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     given=st.integers(0, 4),
     added=st.integers(0, 5),
@@ -65,7 +64,6 @@ def test_starts_are_what_the_formulas_give_at_once(given, added, dim, size, dtyp
 
 
 @given(n=st.integers(1, 30), dim=st.integers(1, 200), size=st.integers(1, 400))
-@settings(deadline=None)
 def test_blocks_cover_an_array_in_the_order_of_its_memory(n, dim, size):
     before, blocks.BLOCK = blocks.BLOCK, size
     try:

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize
 
@@ -18,7 +18,6 @@ import pyswarmopt as pso
 SHAPES = st.dictionaries(st.text("abc.0", min_size=1), st.lists(st.integers(0, 3), max_size=3), max_size=5)
 
 
-@settings(max_examples=50, deadline=None)
 @given(shapes=SHAPES)
 def test_flatten_and_views_are_inverse_and_share_memory(shapes):
     generator = torch.Generator().manual_seed(0)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
@@ -204,7 +204,6 @@ ODD = [None, -1, 10**30, 0.5, "x", [], {}, [[1]], True, torch.zeros(0), torch.on
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_an_entry_of_another_type_or_shape_is_refused_or_does_no_harm(tmp_path_factory, good, kind, data):
     state = dict(good[kind])

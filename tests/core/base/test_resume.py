@@ -39,7 +39,7 @@ def same(a: pso.Swarm, b: pso.Swarm) -> bool:
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(before=st.integers(0, 10), after=st.integers(0, 10), seed=st.integers(0, 99), maximize=st.booleans())
 def test_state_dict_holds_everything_and_is_a_copy(before, after, seed, maximize):
     def fresh(seed: int) -> pso.Swarm:

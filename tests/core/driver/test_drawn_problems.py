@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawn_problems import Drawn, Log, NoLicence, problems
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 import pyswarmopt as pso
 
@@ -71,7 +71,7 @@ def interrupted(problem: Drawn) -> pso.Result | None:
         return None if first is None else searched(problem, Log(problem), checkpoint=path)
 
 
-@settings(max_examples=COUNT, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=COUNT)
 @given(problem=problems)
 def test_a_search_keeps_what_it_promises(problem):
     log = Log(problem)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
@@ -80,7 +80,6 @@ def test_a_resumed_search_has_the_whole_history(tmp_path, history):
         pso.minimize(Recorded(), max_evals=140, checkpoint=path, **{**settings, "history": 4})
 
 
-@settings(max_examples=30, deadline=None)
 @given(limit=st.integers(2, 9), rounds=st.integers(1, 200))
 def test_history_stays_within_its_limit_and_evenly_spaced(limit, rounds):
     history = pso.History(limit=limit)
@@ -92,7 +91,6 @@ def test_history_stays_within_its_limit_and_evenly_spaced(limit, rounds):
     assert rounds - kept[-1] <= max(1, 2 * rounds // limit + 1)
 
 
-@settings(max_examples=30, deadline=None)
 @given(limit=st.integers(2, 9), particles=st.integers(1, 50), dim=st.integers(1, 900), rounds=st.integers(1, 60))
 def test_particles_are_thinned_by_whole_iterations(limit, particles, dim, rounds):
     history = pso.History("particles", limit)
@@ -113,7 +111,6 @@ def test_the_particles_kept_are_as_many_as_their_coordinates_allow(dim, kept):
     assert len(history) <= kept // 2 + 2
 
 
-@settings(max_examples=30, deadline=None)
 @given(limit=st.integers(2, 9), rounds=st.integers(1, 100))
 def test_improvements_stay_within_the_limit_and_end_with_the_last(limit, rounds):
     history = pso.History("best", limit)

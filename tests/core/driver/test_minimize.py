@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
@@ -54,7 +54,6 @@ def test_maximize_is_minimize_of_minus_f():
     assert [-record.best for record in high.history] == [record.best for record in low.history]
 
 
-@settings(max_examples=40, deadline=None)
 @example(max_evals=1, population=None, vectorized=True, retries=0, seed=97)  # the one call gives NaN
 @example(max_evals=2, population=3, vectorized="auto", retries=2, seed=0)
 @given(

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
@@ -112,7 +112,6 @@ def test_start_from_a_swarms_file_and_from_one_with_categories(tmp_path):
 # --- wrapped functions ---
 
 
-@settings(max_examples=30)
 @given(seed=st.integers(0, 99), dim=st.integers(2, 8))
 def test_a_rotation_keeps_distances_to_the_optimum(seed, dim):
     random = np.random.default_rng(seed)

@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
@@ -60,7 +60,6 @@ def test_a_factor_per_coordinate_in_blocks_finds_the_optimum_and_resumes_to_the_
     size=st.integers(1, 400),
     looks_at=st.sampled_from(["element", "column"]),
 )
-@settings(deadline=None)
 def test_blocks_cover_every_number_once(n, dim, size, looks_at):
     before, chunked.BLOCK = chunked.BLOCK, size
     chunked.blocks_of.cache_clear()

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
@@ -18,7 +18,6 @@ def canonical(w: float, c1: float, c2: float) -> pso.Recipe:
     return pso.compose([pso.inertia(w), pso.cognitive(c1, "element"), pso.social(c2, "element")])
 
 
-@settings(max_examples=60, deadline=None)
 @given(w=st.floats(-0.95, 0.95), share=st.floats(0.05, 2.0))
 def test_order_2_is_the_published_region(w, share):
     """Stable exactly where c1 + c2 < 24 (1 - w^2) / (7 - 5 w) (Poli 2009; Jiang et al. 2007)."""
@@ -28,7 +27,6 @@ def test_order_2_is_the_published_region(w, share):
         assert (found.order2 < 1) == (share < 1)
 
 
-@settings(max_examples=60, deadline=None)
 @given(w=st.floats(0, 1.2), c=st.floats(0.01, 3.0))
 def test_order_1_is_the_published_region(w, c):
     """The mean settles where |w| < 1 and 0 < c1 + c2 < 4 (1 + w), since E[c1 r1 + c2 r2] = (c1 + c2) / 2."""

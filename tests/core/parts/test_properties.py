@@ -42,7 +42,7 @@ def some(shape: tuple[int, ...], seed: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(shift=st.lists(st.floats(-100, 100), min_size=3, max_size=3), seed=st.integers(0, 1000))
 def test_a_shifted_problem_gives_a_shifted_run(name, shift, seed):
     offset, start, v = torch.tensor(shift, dtype=torch.float64), some((6, 3), seed), some((6, 3), seed + 1)
@@ -57,7 +57,7 @@ def test_a_shifted_problem_gives_a_shifted_run(name, shift, seed):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(power=st.integers(-20, 20), seed=st.integers(0, 1000))
 def test_a_problem_scaled_by_a_power_of_two_gives_the_scaled_run_to_the_bit(name, power, seed):
     scale = 2.0**power
@@ -72,7 +72,7 @@ def test_a_problem_scaled_by_a_power_of_two_gives_the_scaled_run_to_the_bit(name
 
 
 @pytest.mark.parametrize("name", RECIPES)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 1000))
 def test_maximising_f_is_minimising_minus_f_to_the_bit(name, seed):
     a = drive(pso.Swarm(bounds=[(-5, 5)] * 3, recipe=name, population=7, seed=seed), bowl, 20)
@@ -84,7 +84,7 @@ def test_maximising_f_is_minimising_minus_f_to_the_bit(name, seed):
 
 
 @pytest.mark.parametrize("name", sorted(set(RECIPES) - {"surrogate"}))  # a model of the values sees more of them
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 1000))
 def test_only_the_order_of_the_values_counts(name, seed):
     """A monotone transformation of the objective changes nothing; the values here are small integers, so exact."""
@@ -100,7 +100,6 @@ def test_only_the_order_of_the_values_counts(name, seed):
 # --- permutation of particles ---
 
 
-@settings(max_examples=25, deadline=None)
 @given(order=st.permutations(range(6)), seed=st.integers(0, 1000))
 def test_particles_have_no_rank_without_random_numbers(order, seed):
     recipe = pso.recipes.model_swarms(randomness="none", patience=99)
@@ -110,7 +109,6 @@ def test_particles_have_no_rank_without_random_numbers(order, seed):
     assert torch.equal(a.ask()[order], b.ask()) and torch.equal(a.best.x, b.best.x)
 
 
-@settings(max_examples=25, deadline=None)
 @given(turn=st.integers(0, 6), seed=st.integers(0, 1000))
 @pytest.mark.parametrize("lattice", [pso.topology.Ring(2), pso.topology.VonNeumann()])
 def test_a_lattice_may_be_turned(lattice, turn, seed):
@@ -130,7 +128,6 @@ def snapshot(seed: int, n: int = 6, dim: int = 4) -> Snapshot:
     return Snapshot(x, v, p, g, w[:1])
 
 
-@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 1000))
 def test_spso2011_turns_with_the_problem_when_its_random_directions_do(seed):
     rule, turn, s = Hypersphere(0.7, 1.2), rotation(4, seed), snapshot(seed)
@@ -156,7 +153,7 @@ def test_spso2011_draws_evenly_in_all_directions():
 
 
 @pytest.mark.parametrize("name", ROTATION_INVARIANT)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 1000))
 def test_scalar_random_factors_turn_with_the_problem(name, seed):
     turn, start, v = rotation(3, seed), some((6, 3), seed), some((6, 3), seed + 1)

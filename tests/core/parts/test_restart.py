@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
@@ -55,7 +55,6 @@ def test_the_swarm_grows_after_patience_rounds_without_a_new_best():
     assert swarm.best.value == 4.0 and swarm.evaluations == 5 * 4 + 5 * 6 + 9
 
 
-@settings(max_examples=30, deadline=None)
 @given(patience=st.integers(1, 6), growth=st.floats(1, 3), population=st.integers(1, 5))
 def test_sizes_follow_the_growth(patience, growth, population):
     made = recipe(patience=patience, growth=growth, population=population)

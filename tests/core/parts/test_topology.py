@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
@@ -49,7 +49,6 @@ def test_a_square_lattice_by_hand():
 
 
 @pytest.mark.parametrize("rule", [topology.Ring(), topology.Ring(3), topology.VonNeumann()])
-@settings(max_examples=50, deadline=None)
 @given(costs=costs)
 def test_a_lattice_hears_of_the_best_neighbour_and_prefers_itself(rule, costs):
     n, found = len(costs), heard(rule, state_with(costs))
@@ -62,7 +61,6 @@ def test_a_lattice_hears_of_the_best_neighbour_and_prefers_itself(rule, costs):
         assert all(i in near[j] for j in near[i])  # who is a neighbour has a neighbour
 
 
-@settings(max_examples=50, deadline=None)
 @given(costs=costs, share=st.floats(0.05, 1.0), seed=st.integers(0, 99))
 def test_nobody_hears_of_one_behind_it(costs, share, seed):
     found = heard(topology.BetterInformants(share), state_with(costs), seed)
@@ -90,7 +88,6 @@ def test_a_von_neumann_neighbour_is_one_step_away_on_the_lattice():
             assert steps == [1, 1, 1, 1] or not inside
 
 
-@settings(max_examples=50, deadline=None)
 @given(costs=costs, k=st.integers(1, 4), seed=st.integers(0, 999))
 def test_random_informants_by_brute_force(costs, k, seed):
     n = len(costs)
@@ -126,7 +123,6 @@ def test_learning_probabilities_grow_from_a_twentieth_to_a_half():
     assert (np.diff(pc) > 0).all()
 
 
-@settings(max_examples=50, deadline=None)
 @given(n=st.integers(1, 8), dim=st.integers(1, 6), seed=st.integers(0, 999), data=st.data())
 def test_every_particle_learns_something_from_another(n, dim, seed, data):
     due = np.array(sorted(data.draw(st.sets(st.integers(0, n - 1), min_size=1))))

@@ -176,7 +176,7 @@ def test_a_particle_that_stagnates_goes_back_when_it_lands_and_not_while_it_flie
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(workers=st.integers(1, 8), seed=st.integers(0, 999), count=st.integers(1, 90), maximize=st.booleans())
 def test_nothing_is_lost_or_doubled(recipe, workers, seed, count, maximize):
     sign = -1.0 if maximize else 1.0
@@ -202,7 +202,7 @@ def test_nothing_is_lost_or_doubled(recipe, workers, seed, count, maximize):
     assert swarm.worst.value == sign * max(sign * v for v in values)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 999))
 def test_a_slow_worker_holds_up_its_own_particle_only(seed):
     swarm = fresh(population=6, seed=seed)
@@ -220,7 +220,7 @@ def test_it_still_searches(recipe):
     assert swarm.best.value < 0.1 * min(value for _, value in fleet.told[:20])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_a_value_that_is_not_finite_never_becomes_a_best_or_worst(data):
     swarm, fleet = fresh(seed=0), None
@@ -235,7 +235,7 @@ def test_a_value_that_is_not_finite_never_becomes_a_best_or_worst(data):
 # --- restarts of the whole swarm ---
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(workers=st.integers(1, 6), seed=st.integers(0, 99))
 def test_a_swarm_that_restarts_waits_for_those_in_flight(workers, seed):
     recipe = replace(pso.recipes.constriction(population=4), restart=(RestartSwarm(patience=3, growth=2.0),))
@@ -272,7 +272,7 @@ def test_a_restart_is_called_off_if_one_in_flight_brings_news():
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(workers=st.integers(1, 6), seed=st.integers(0, 999), before=st.integers(0, 30), after=st.integers(1, 30))
 def test_a_loaded_swarm_with_particles_in_flight_goes_on_as_if_nothing_had_happened(
     tmp_path_factory, recipe, workers, seed, before, after

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
@@ -27,7 +27,6 @@ def fresh(**options) -> pso.Swarm:
 
 
 @pytest.mark.parametrize("maximize", [False, True])
-@settings(max_examples=30, deadline=None)
 @given(values=st.lists(st.one_of(st.floats(-100, 100), st.sampled_from([math.nan, math.inf])), min_size=5, max_size=5))
 def test_the_best_is_the_best_of_the_new_values(maximize, values):
     swarm = drive(fresh(maximize=maximize), 4)

@@ -163,7 +163,7 @@ def test_dropped_particles_keep_their_memory_and_are_not_counted():
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(order=st.lists(st.permutations(range(5)), min_size=6, max_size=6))
 def test_tickets_told_in_any_order_make_the_same_run(recipe, order):
     whole = pso.Swarm(bounds=[(-5, 5)] * 2, population=5, recipe=recipe, seed=2)

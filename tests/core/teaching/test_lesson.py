@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
@@ -94,7 +93,6 @@ def recorded(settings: Settings, moves: int, seed: int) -> list[Step]:
     )
 
 
-@limits(max_examples=50, deadline=None)
 @given(settings=SETTINGS, seed=st.integers(0, 1000))
 def test_page_and_library_give_the_same_trajectory(settings: Settings, seed: int, js: Page) -> None:
     steps = recorded(settings, 12, seed)

@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -23,7 +23,6 @@ from pyswarmopt_llm.common.statistics import (
 
 
 @given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.25, 1.0]), min_size=1, max_size=9))
-@settings(max_examples=60, deadline=None)
 def test_the_exact_test_is_brute_force(differences: list[float]) -> None:
     observed = abs(sum(differences))
     sums = [

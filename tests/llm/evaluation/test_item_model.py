@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 from sklearn.gaussian_process.kernels import Matern
@@ -46,7 +46,6 @@ def test_correlations_are_those_of_scikit_learn(kernel: Kernel) -> None:
 
 
 @given(st.integers(2, 9), st.integers(1, 4), st.integers(0, 10**6), st.sampled_from([WIGGLY, SMOOTH]))
-@settings(deadline=None, max_examples=40)
 def test_probabilities_are_those_of_the_literal_formulas_item_by_item(
     n: int, dim: int, seed: int, kernel: Kernel
 ) -> None:

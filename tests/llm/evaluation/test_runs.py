@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
@@ -47,7 +47,6 @@ def new_run(path: Path) -> Run:
 
 
 @given(one=DOUBLES, other=DOUBLES)
-@settings(deadline=None)
 def test_keys_are_equal_where_the_bits_are(one: list[float], other: list[float]) -> None:
     keys = [position_key(torch.tensor(x, dtype=torch.float64)) for x in (one, other)]
     bits = [struct.pack(f"{len(x)}d", *x) for x in (one, other)]
@@ -112,7 +111,6 @@ def test_rows_come_back_to_the_bit(tmp_path: Path) -> None:
 
 
 @given(st.data())
-@settings(deadline=None)
 def test_a_journal_is_good_up_to_its_last_whole_line(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:

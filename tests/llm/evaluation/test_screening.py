@@ -65,7 +65,7 @@ _item = st.tuples(_probability, _value)
 
 
 @given(st.lists(_item, min_size=1, max_size=6), st.lists(_item, min_size=1, max_size=6), st.floats(0, 1))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_what_is_told_counts_sure_items_and_waits_for_doubtful_ones(
     one: list[tuple[float, float]], two: list[tuple[float, float]], best: float
 ) -> None:
@@ -82,7 +82,6 @@ def test_what_is_told_counts_sure_items_and_waits_for_doubtful_ones(
 
 
 @given(st.lists(_value, min_size=1, max_size=5), st.lists(_value, min_size=1, max_size=5))
-@settings(deadline=None, max_examples=60)
 def test_bounds_are_the_extremes_of_all_completions(one: list[float], two: list[float]) -> None:
     def completions(values: list[float]) -> list[list[float]]:
         return [list(c) for c in itertools.product(*([v] if not math.isnan(v) else (0.0, 1.0) for v in values))]

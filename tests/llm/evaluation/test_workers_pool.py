@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -10,8 +13,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Questions, Request, ShardRequest
+from pyswarmopt_llm.evaluation.workers.local import ForkServer
 from pyswarmopt_llm.evaluation.workers.messages import Failed, Order, Ready, Refused, Reply
 from pyswarmopt_llm.evaluation.workers.pool import TRIES, Pool
 from pyswarmopt_llm.evaluation.workers.sharding import in_shards, shares
@@ -186,3 +191,15 @@ def test_shardshold_every_item_once() -> None:
         assert sorted(held) == sorted((name, i) for name, items in parts for i in items)
         sizes = [sum(map(len, shard.values())) for shard in shards]
         assert len(shards) == min(count, len(parts)) and max(sizes) - min(sizes) <= 5
+
+
+def test_closing_a_fork_server_ends_its_process() -> None:
+    server = ForkServer(SearchConfig("base", (), (), "run"), lambda *_: pytest.fail("nothing is loaded"))
+    server.close()  # before there is a process
+    server = ForkServer(SearchConfig("base", (), (), "run"), lambda *_: pytest.fail("nothing is loaded"))
+    server._process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    server._line, far_end = socket.socketpair()
+    with far_end:
+        server.close()
+        assert server._process.returncode is not None and far_end.recv(1) == b""
+    server._process.communicate()

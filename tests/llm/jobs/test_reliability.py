@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from search_helpers import ends_as, history, lasting, swarm_llm
 from workers_helpers import plan
@@ -91,7 +91,6 @@ def test_a_run_of_a_version_that_is_not_understood_is_refused(
     name=st.sampled_from(["ahead.jsonl", "failures.jsonl"]),
     data=st.binary(max_size=60) | st.just(b"[" * 9999) | st.sampled_from([b"{}", b"[1]", b'{"kind": 3}', b"null"]),
 )
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_beside_the_journal_are_read_or_refused_in_one_line(name: str, data: bytes, copy: Path) -> None:
     (copy / name).write_bytes(data + b"\n")
     try:

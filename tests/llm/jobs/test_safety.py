@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from search_helpers import questions, small, swarm_llm, write_task
 
@@ -73,7 +73,7 @@ def test_a_hostile_name_of_a_task_stays_in_the_run(
     assert "<script>alert" not in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(data=st.data())
 def test_any_bytes_in_a_journal_are_read_or_refused_in_one_line(
     data: st.DataObject, finished: Path, tmp_path: Path

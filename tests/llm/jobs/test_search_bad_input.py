@@ -102,11 +102,6 @@ def nan_weights(tiny_base: Path) -> None:
     safetensors.torch.save_file(tensors, WEIGHTS)
 
 
-def as_pickle(tiny_base: Path) -> None:
-    torch.save({}, WEIGHTS.with_name("adapter_model.bin"))
-    WEIGHTS.unlink()
-
-
 def test_an_optimizer_that_refuses_its_coefficients_leaves_nothing_behind(
     tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
 ) -> None:
@@ -121,16 +116,8 @@ def test_an_optimizer_that_refuses_its_coefficients_leaves_nothing_behind(
     ("damage", "named"),
     [
         (lambda base: shutil.rmtree("experts/bee"), ["experts/bee", "no such directory"]),
-        (lambda base: WEIGHTS.unlink(), ["bee/adapter_model.safetensors", "cannot be read"]),
-        (lambda base: CONFIG.unlink(), ["bee/adapter_config.json"]),
         (lambda base: CONFIG.write_text('{\n"r": 4,\n'), ["bee/adapter_config.json", "line 3"]),
-        (lambda base: WEIGHTS.write_bytes(b"corrupt"), ["bee/adapter_model.safetensors", "again"]),
-        (
-            lambda base: WEIGHTS.write_bytes(WEIGHTS.read_bytes()[:-100]),
-            ["bee/adapter_model.safetensors", "truncated", "again"],
-        ),
         (nan_weights, ["bee/adapter_model.safetensors", "NaN", "again"]),
-        (as_pickle, ["bee/adapter_model.bin", "pickle", "save_pretrained"]),
         (other_base, ["bee", "was trained on other-base", "remove it"]),
         (other_shape, ["ant", "shape", "remove it"]),
     ],
@@ -187,8 +174,7 @@ def test_two_tasks_of_one_name(refused: Refused) -> None:
     assert "--task more/words.json: another task is also called words; rename" in line
 
 
-@pytest.mark.parametrize("scoring", ["letter", "likelihood"])
-@pytest.mark.parametrize("split", ["dev", "test"])
+@pytest.mark.parametrize(("scoring", "split"), [("letter", "dev"), ("likelihood", "test")])
 def test_items_without_choices_need_generate(scoring: str, split: str, refused: Refused) -> None:
     plain = [{"id": "odd", "question": "What is two and two?", "answer": "four"}]
     splits = {"dev": questions(3, 1), "test": questions(3, 2), split: [*questions(2, 3), *plain]}
@@ -198,8 +184,7 @@ def test_items_without_choices_need_generate(scoring: str, split: str, refused: 
         assert word in line
 
 
-@pytest.mark.parametrize("scoring", ["auto", "letter", "likelihood", "generate"])
-@pytest.mark.parametrize("split", ["dev", "test"])
+@pytest.mark.parametrize(("scoring", "split"), [("auto", "dev"), ("letter", "test"), ("generate", "dev")])
 def test_an_item_that_is_longer_than_the_context(scoring: str, split: str, refused: Refused) -> None:
     long = {**ITEM, "id": "long", "question": "word " * 210}  # one token per byte, a window of 1,024
     splits = {"dev": questions(3, 1), "test": questions(3, 2), split: [*questions(2, 3), long]}

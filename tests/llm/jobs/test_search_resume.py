@@ -15,10 +15,8 @@ from search_helpers import (
     ends_as,
     files,
     history,
-    lasting,
     louder,
     questions,
-    search_words,
     small,
     swarm_llm,
     write_task,
@@ -104,16 +102,6 @@ def test_a_run_stopped_at_any_evaluation(config: SearchConfig, reference: Path) 
         shutil.rmtree(OUT)
 
 
-@pytest.mark.parametrize(("rows_left", "cut"), [(0, 0), (1, 40), (3, 1), (5, 0), (8, 40), (8, -1)])
-def test_a_journal_cut_off_anywhere(rows_left: int, cut: int, reference: Path) -> None:
-    run = unfinished(reference)
-    journal = run / "history.jsonl"
-    lines = journal.read_bytes().splitlines(keepends=True)
-    journal.write_bytes(b"".join(lines[:rows_left]) + lines[rows_left][:cut])
-    resume(OUT)
-    ends_as(run, reference)
-
-
 def test_a_run_without_its_checkpoint(config: SearchConfig, reference: Path) -> None:
     with pytest.raises(Stopped):
         search(config, stop_at(6))
@@ -124,14 +112,10 @@ def test_a_run_without_its_checkpoint(config: SearchConfig, reference: Path) -> 
     assert files(Path(OUT) / "checkpoint") == files(reference / "checkpoint")
 
 
-@pytest.mark.parametrize("best", ["gone", "half", "whole"])
-def test_stopped_while_the_result_was_written(best: str, reference: Path) -> None:
+def test_stopped_while_the_result_was_written(reference: Path) -> None:
     run = unfinished(reference)
-    if best == "gone":
-        shutil.rmtree(run / "best")
-    if best == "half":
-        (run / "best" / "adapter_model.safetensors").write_bytes(b"half")
-        (run / "best" / "README.md").unlink()
+    (run / "best" / "adapter_model.safetensors").write_bytes(b"half")
+    (run / "best" / "README.md").unlink()
     resume(OUT)
     ends_as(run, reference)
     assert (run / "report.html").is_file()
@@ -201,12 +185,6 @@ def change_expert() -> None:
     flip_last_byte(Path("experts/bee/adapter_model.safetensors"))
 
 
-def change_scale() -> None:
-    for name in ("ant", "bee", "cat"):  # of all, or factor refuses them first
-        file = Path("experts") / name / "adapter_config.json"
-        file.write_text(json.dumps({**json.loads(file.read_text()), "lora_alpha": 16}))
-
-
 def change_base() -> None:
     flip_last_byte(Path("base/model.safetensors"))
 
@@ -215,24 +193,8 @@ def change_dev() -> None:
     write_task(Path("words.json"), questions(8, 3), questions(8, 2))
 
 
-def change_test() -> None:
-    write_task(Path("words.json"), questions(8, 1), questions(8, 3))
-
-
-def change_prompt() -> None:
-    write_task(Path("words.json"), questions(8, 1), questions(8, 2), prompt="Now: {question}")
-
-
 @pytest.mark.parametrize(
-    ("change", "name"),
-    [
-        (change_expert, "experts bee"),
-        (change_scale, "experts ant, bee, cat"),
-        (change_base, "base"),
-        (change_dev, "tasks words"),
-        (change_test, "tasks words"),
-        (change_prompt, "tasks words"),
-    ],
+    ("change", "name"), [(change_expert, "experts bee"), (change_base, "base"), (change_dev, "tasks words")]
 )
 def test_a_run_does_not_go_on_with_other_files(
     change: Callable[[], None], name: str, stopped: Path, capsys: pytest.CaptureFixture[str]
@@ -280,9 +242,6 @@ def test_a_damaged_checkpoint_is_named(config: SearchConfig) -> None:
     assert resume(OUT).result["evaluations"] > 0
 
 
-# Two processes, and Ctrl-C
-
-
 def test_a_second_process_is_kept_off(config: SearchConfig, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(Stopped):
         search(config, stop_at(4))
@@ -308,24 +267,3 @@ def test_a_second_process_is_kept_off(config: SearchConfig, capsys: pytest.Captu
     whole = [json.loads(line) for line in journal.read_bytes().splitlines()[:-1]]
     assert [row.to_json() for row in Run.open(Path(OUT)).rows] == whole
     resume(OUT)  # the lock died with its holder
-
-
-def test_ctrl_c_leaves_a_run_and_says_how_to_go_on(
-    config: SearchConfig, reference: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    append = Run.append
-
-    def interrupted(run: Run, row: Any) -> None:
-        append(run, row)
-        if len(run.rows) == 6:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Run, "append", interrupted)
-    code, out, err = swarm_llm(capsys, *search_words(config))
-    monkeypatch.setattr(Run, "append", append)
-    assert (code, out) == (130, "")
-    assert "interrupted; resume with: swarm-llm resume run" in err
-    code, out, _ = swarm_llm(capsys, "resume", OUT, "--quiet", "--json")
-    assert code == 0
-    assert lasting(json.loads(out)) == lasting(json.loads((reference / "result.json").read_text()))
-    assert history(Path(OUT)) == history(reference)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from result_helpers import result_of
 from scipy import stats
@@ -65,7 +65,6 @@ def test_paired_compares_two_contestants_on_the_splits_that_both_have() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 1.0), st.floats(0.0, 0.3)), min_size=2, max_size=4), st.data())
-@settings(deadline=None)
 def test_combinations_by_definition(pairs: list[tuple[float, float]], data: Any) -> None:
     scores = [Score(v, (v,), 1, e) for v, e in pairs]
     values, errors = np.array(pairs).T
@@ -97,7 +96,6 @@ def row(key: int, a: float, b: float, **more: Any) -> Row:
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=120))
-@settings(deadline=None, max_examples=60)
 def test_the_archive_against_all_that_was_seen(points: list[tuple[int, int]]) -> None:
     archive = Archive(["a", "b"])
     for key, (a, b) in enumerate(points):

@@ -8,7 +8,7 @@ import random
 
 import networkx as nx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
@@ -50,7 +50,6 @@ def test_the_best_reference_counts() -> None:
 
 
 @given(WORDS, WORDS)
-@settings(deadline=None)
 def test_f1_by_removing_common_words_one_by_one(wanted: list[str], found: list[str]) -> None:
     rest, common = list(wanted), 0
     for word in found:
@@ -63,7 +62,6 @@ def test_f1_by_removing_common_words_one_by_one(wanted: list[str], found: list[s
 
 
 @given(WORDS, WORDS)
-@settings(deadline=None, max_examples=40)
 def test_rouge_l_by_all_subsequences(wanted: list[str], found: list[str]) -> None:
     pytest.importorskip("rouge_score")
 

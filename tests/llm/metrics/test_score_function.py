@@ -424,7 +424,10 @@ def test_a_dry_run_says_what_it_will_be(config: SearchConfig, capsys: pytest.Cap
     [
         (["--prompts", "gone.txt", "--metric", "mine.py:letters"], "--prompts gone.txt: no such file"),
         (["--prompts", "asks.txt"], "which --metric accuracy needs; add answers, or score the text itself: --metric F"),
-        (["--prompts", "asks.txt", "--metric", "mine.py:raises"], "--metric mine.py:raises: prompt 2 ('Tell me"),
+        (
+            ["--prompts", "asks.txt", "--metric", "mine.py:raises", "--max-new-tokens", "8"],
+            "--metric mine.py:raises: prompt 2 ('Tell me",
+        ),
         (["--prompts", "long.txt", "--metric", "mine.py:letters"], "item 3: generate scoring needs "),
         (
             ["--task", "builtin:dates", "--max-new-tokens", "9"],

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.config import SearchConfig
@@ -188,7 +188,6 @@ def test_experts_that_name_the_same_letter_for_all_items_do_not_pass_for_knowing
 
 
 @given(counts=st.lists(st.integers(2, 5), min_size=1, max_size=9), percent=st.sampled_from([1, 5, 10, 25, 50]))
-@settings(deadline=None)
 def test_chance_bound_against_enumeration(counts: list[int], percent: int) -> None:
     # All outcomes, exactly, in fractions.
     probability = [Fraction(0)] * (len(counts) + 1)
@@ -209,7 +208,6 @@ def test_chance_bound_against_enumeration(counts: list[int], percent: int) -> No
 
 
 @given(st.lists(st.floats(-5, 5), min_size=2, max_size=30))
-@settings(deadline=None)
 def test_score_of_by_hand(values: list[float]) -> None:
     score = score_of(values)
     mean = math.fsum(values) / len(values)
@@ -226,7 +224,6 @@ def test_score_of_refuses(values: list[float]) -> None:
 
 
 @given(n=st.integers(1, 300), data=st.data())
-@settings(deadline=None)
 def test_interval_is_wilsons(n: int, data: st.DataObject) -> None:
     right = data.draw(st.integers(0, n))
     low, high = interval([1.0] * right + [0.0] * (n - right))
@@ -271,7 +268,6 @@ def test_harmonic_by_hand() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0.05, 1.0), st.floats(0.0, 0.3)), min_size=2, max_size=5))
-@settings(deadline=None)
 def test_harmonic_stderr_by_numerical_derivatives(pairs: list[tuple[float, float]]) -> None:
     scores = [Score(value, (), 10, stderr) for value, stderr in pairs]
     step = 1e-6
@@ -371,7 +367,6 @@ def test_a_score_that_is_no_number_stops_the_search(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1)), min_size=1))
-@settings(deadline=None)
 def test_values_per_item_survive_the_journal(values: list[float]) -> None:
     packed = pack(tuple(values))
     assert unpack(json.loads(json.dumps(packed))) == values

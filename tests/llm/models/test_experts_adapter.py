@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
@@ -241,7 +241,7 @@ def test_missing_directory(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
         read_adapter(spec)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(data=st.data())
 def test_corrupted_bytes_never_give_a_traceback(data: st.DataObject, tmp_path: Path, by_hand_once: Path) -> None:
     """Bytes of header, config or data overwritten, cut or inserted: a reading or a `UserError`, nothing else."""
@@ -271,7 +271,7 @@ _OPTIONS = [
 ]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200)
 @given(options=st.dictionaries(st.sampled_from(_OPTIONS), _JSON, max_size=3))
 def test_any_config_values_never_give_a_traceback(options: dict, tmp_path: Path, by_hand_once: Path) -> None:
     path = tmp_path / "fuzzed"
@@ -281,7 +281,7 @@ def test_any_config_values_never_give_a_traceback(options: dict, tmp_path: Path,
     _read_or_refuse(path)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200)
 @given(entry=st.dictionaries(st.sampled_from(["dtype", "shape", "data_offsets"]), _JSON), name=st.text(max_size=8))
 def test_any_header_values_never_give_a_traceback(entry: dict, name: str, tmp_path: Path, by_hand_once: Path) -> None:
     path = tmp_path / "fuzzed"

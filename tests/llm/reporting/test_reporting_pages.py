@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import yaml
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from result_helpers import about_of, result_of
@@ -97,7 +97,6 @@ def test_code_renders_as_the_very_text(text: str) -> None:
 
 
 @given(base=TEXT)
-@settings(deadline=None, max_examples=30)  # the first one imports the layer
 @example(base="a: b\n---\nlicense: evil")
 def test_the_front_matter_is_yaml_that_gives_the_base_back(base: str) -> None:
     header = front_matter(model_card(about_of(base=base), result_of()))
@@ -256,7 +255,6 @@ def test_two_experts_have_their_scores_as_height() -> None:
 
 
 @given(st.integers(4, 9), st.integers(3, 30), st.integers(0, 99))
-@settings(deadline=None, max_examples=25)
 def test_the_projection_is_the_one_of_scikit_learn(n: int, count: int, seed: int) -> None:
     mixtures = np.random.default_rng(seed).dirichlet(np.ones(n), count)
     found = Projection.of(mixtures, np.zeros(count))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
@@ -90,7 +90,6 @@ def test_vertices_are_the_experts(name: str, tiny: list[Adapter]) -> None:
 weights = st.lists(st.floats(-3, 3, allow_nan=False), min_size=3, max_size=3)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(c=weights)
 def test_any_coefficients_against_a_loop_in_float64(c: list[float], tiny: list[Adapter]) -> None:
     factor, delta = FactorSpace(tiny).realise(mix(*c)), DeltaSpace(tiny).realise(mix(*c))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.tasks import Item, extract_choice, extract_number, is_correct
@@ -75,19 +75,16 @@ def test_options_that_look_like_letters_or_differ_in_case_only() -> None:
     assert extract_choice("Yes", {"A": "yes", "B": "yes"}) is None
 
 
-@settings(deadline=None)
 @given(st.text(), st.dictionaries(st.sampled_from("ABCDEFGHIJ"), st.text(min_size=1), min_size=2))
 def test_choice_is_an_option_or_none_for_any_text(text: str, choices: dict[str, str]) -> None:
     assert extract_choice(text, choices) in (None, *choices)
 
 
-@settings(deadline=None)
 @given(st.sampled_from("ABCD"), st.sampled_from(["{}", "({})", "{}.", "The answer is {}.", "Answer: {}\n\nQ:"]))
 def test_a_named_letter_is_found(letter: str, form: str) -> None:
     assert extract_choice(form.format(letter), CAPITALS) == letter
 
 
-@settings(deadline=None)
 @given(st.sampled_from("ABCD"), st.sampled_from(["{}", " {}. ", "The answer is {}.", "It is {}", "{}\n"]))
 def test_a_named_option_is_found(letter: str, form: str) -> None:
     item = Item("1", "Which?", CAPITALS, letter)
@@ -129,20 +126,17 @@ def test_no_number(text: str) -> None:
     assert extract_number(text) is None
 
 
-@settings(deadline=None)
 @given(st.integers(-(10**9), 10**9), st.text(alphabet=st.characters(categories=["Ll", "Zs"])))
 def test_numbers_with_separators_are_read_back(n: int, before: str) -> None:
     assert extract_number(f"{before} {n:,}.") == n
     assert extract_number(f"The answer is ${abs(n):,} {before}") == abs(n)
 
 
-@settings(deadline=None)
 @given(st.text(), st.sampled_from(["17", "yes", "Lima"]))
 def test_any_text_is_judged_without_an_error(text: str, gold: str) -> None:
     assert is_correct(Item("1", "?", None, gold), text) in (True, False)
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1))
 @example("#### 5 km")
 @example("the answer is: 1,000")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
@@ -250,7 +250,7 @@ def items(labels: list[int], questions: list[int]) -> list[tuple[str, Item]]:
     return [(f"line {i}", Item(str(i), f"question {q}", choices, "ABC"[label])) for i, (label, q) in pairs]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(labels=st.lists(st.integers(0, 2), min_size=6, max_size=60), seed=st.integers(0, 5))
 def test_each_label_has_its_share_of_dev(labels: list[int], seed: int) -> None:
     splits, _ = draw_splits(items(labels, list(range(len(labels)))), seed, "f")
@@ -261,7 +261,7 @@ def test_each_label_has_its_share_of_dev(labels: list[int], seed: int) -> None:
         assert abs(drawn["dev"][letter] - n / 3) < 2
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     questions=st.lists(st.integers(0, 12), min_size=2, max_size=40).filter(lambda found: len(set(found)) > 1),
     seed=st.integers(0, 5),
@@ -387,7 +387,7 @@ def test_bad_columns(tmp_path: Path, columns: list[str], message: str) -> None:
         load_task("builtin:kinship", columns=columns)
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=100)
 @given(
     rows=st.lists(
         st.dictionaries(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
@@ -55,7 +55,6 @@ def test_a_template_without_the_question_is_refused() -> None:
         check_template("{{question}} {choices}", "mine.json")
 
 
-@settings(deadline=None)
 @given(st.text(), st.text())
 def test_braces_in_a_question_are_left_alone(question: str, option: str) -> None:
     item = Item("1", question, {"A": option, "B": "{question}"}, "A")

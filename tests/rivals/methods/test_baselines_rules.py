@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.spatial import geometric_slerp
@@ -191,7 +191,6 @@ def test_slerp_without_an_arc_is_linear(gram: list[list[float]], expected: list[
     np.testing.assert_allclose(slerp_weights(torch.tensor(gram, dtype=torch.float64), [3, 1]), expected)
 
 
-@settings(max_examples=25)
 @given(seed=SEEDS)
 def test_karcher_minimises_the_squared_angles(seed: int) -> None:
     rows = unit(seed, 3, 3) + np.array([1.5, 1.5, 1.5])  # within one half-space, so that the mean is unique

@@ -16,7 +16,7 @@ from engine_reference import (
     plain_ids,
     random_model,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
@@ -67,7 +67,6 @@ _text = st.text(alphabet="ab", min_size=1, max_size=6)
 
 
 @given(st.lists(st.tuples(_text, _text), max_size=10), st.sampled_from([1, 10, 30, 2048]))
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_likelihood_of_any_pairs(tiny: tuple[Any, Any], pairs: list[Pair], batch_tokens: int) -> None:
     found = TransformersEngine(*tiny, batch_tokens=batch_tokens).loglikelihood(pairs)
     assert found == pytest.approx(reference(*tiny, pairs), abs=TOLERANCE)

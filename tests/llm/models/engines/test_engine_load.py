@@ -11,7 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 from engine_reference import load_tiny, naive_loglikelihood, plain_ids
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -116,7 +116,6 @@ def test_a_loaded_expert_scores_and_writes_as_peft_runs_it(tiny_base: Path, tiny
 
 
 @given(st.lists(st.integers(0, 6), max_size=8))
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_after_any_patches_only_the_last_is_on_the_base(
     tiny: tuple[Any, Any], patches: list[Patch], alone: list[dict[str, Tensor]], sequence: list[int]
 ) -> None:

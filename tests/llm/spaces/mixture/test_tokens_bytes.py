@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from engine_reference import naive_logprobs
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders
 from tokenizers import models as token_models
@@ -27,7 +27,6 @@ TOKENIZERS = {
 }
 
 
-@settings(deadline=None)
 @given(st.sampled_from(sorted(TOKENIZERS)), st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
 @example("pieces", "the end: ▁")
 def test_the_bytes_of_the_tokens_are_the_text(name: str, text: str) -> None:
@@ -67,7 +66,6 @@ def test_a_tokenizer_that_cannot_write_what_others_write(other: Any, words: str)
 tokens_of_two_letters = st.lists(st.text("ab", min_size=1, max_size=4).map(str.encode), min_size=1, max_size=12)
 
 
-@settings(deadline=None)
 @given(tokens_of_two_letters, st.text("abc", max_size=5).map(str.encode), st.randoms())
 def test_ranges_of_the_sorted_vocabulary(tokens: list[bytes], prefix: bytes, random: Any) -> None:
     """Against a scan of the list; equal tokens under different ids included."""
@@ -88,7 +86,6 @@ def test_ranges_of_the_sorted_vocabulary(tokens: list[bytes], prefix: bytes, ran
     assert vocabulary.next_bytes(span, mass) == pytest.approx(expected)
 
 
-@settings(deadline=None)
 @given(tokens_of_two_letters, st.text("ab", max_size=8).map(str.encode))
 def test_a_cut_spells_the_text(tokens: list[bytes], text: bytes) -> None:
     ids = Vocabulary(tokens, ends=[]).cut(text)

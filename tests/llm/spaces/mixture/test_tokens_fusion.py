@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokens_helpers import MERGES, byte_level, member, sentence_piece
 
@@ -107,7 +107,6 @@ def levenshtein(a: bytes, b: bytes) -> int:
 words = st.text("abc", min_size=1, max_size=5).map(str.encode)
 
 
-@settings(deadline=None)
 @given(st.lists(words, min_size=1, max_size=8), words)
 def test_distances_and_the_nearest_text(texts: list[bytes], text: bytes) -> None:
     expected = [levenshtein(text, other) for other in texts]
@@ -148,7 +147,6 @@ def adamw(start: Any, aim: Any, relative: Any, rate: float, steps: int) -> Any:
     return probabilities(z)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([0.05, 0.15, 0.3]))
 def test_the_search_is_five_steps_of_adamw_on_the_logits(seed: int, rate: float) -> None:
     rng = np.random.default_rng(seed)

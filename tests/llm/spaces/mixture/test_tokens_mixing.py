@@ -20,7 +20,6 @@ from pyswarmopt_llm.spaces.mixture.table import ask_members
 PAIRS = [("the one", "another"), ("the one", "a"), ("on and on", "then"), ("x", "no one")]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0.01, 0.99), st.floats(0.001, 1.0)), min_size=1, max_size=5),
     st.floats(-600, 0),
@@ -34,7 +33,6 @@ def test_the_log_of_a_weighted_sum(members: list[tuple[float, float]], shift: fl
     assert float(log_mixture(logprobs + shift, weights)) == pytest.approx(plain + shift, abs=1e-9)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-2000, 0), min_size=2, max_size=6), st.data())
 def test_one_member_alone_is_itself_to_the_bit(logprobs: list[float], data: st.DataObject) -> None:
     one = data.draw(st.integers(0, len(logprobs) - 1))
@@ -50,7 +48,6 @@ def test_contrast_by_hand() -> None:
     assert float(found[1]) == IMPOSSIBLE  # 0.15 - 0.45 is below 0
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-3, 3), min_size=1, max_size=6))
 def test_weights_of_coefficients(coefficients: list[float]) -> None:
     position = torch.tensor(coefficients, dtype=torch.float64)
@@ -140,7 +137,7 @@ def test_templates_that_cut_an_option_differently_are_mixed_option_by_option() -
     assert table.logprobs.shape == (1, 2)
 
 
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 @given(st.integers(0, 1000))
 def test_the_next_token_of_a_mixture_sums_to_one(seed: int) -> None:
     engine = MixtureEngine({"a": member(byte_level(), seed=seed), "b": member(byte_level(), seed=seed + 1)})
