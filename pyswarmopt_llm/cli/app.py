@@ -36,7 +36,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train-expert": train_expert.command,
     "demo": demo.command,
     "init": init.command,
-    "doctor": check.doctor,
 }
 COMMANDS |= {name: point.load() for name, point in plugins("commands").items()}
 

@@ -69,7 +69,7 @@ def test_what_prints_a_result_prints_it_as_json_too(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [("swarm-llm se", "search"), ("swarm-llm search --part", "--particles"), ("swarm-llm doc", "doctor")],
+    [("swarm-llm se", "search"), ("swarm-llm search --part", "--particles"), ("swarm-llm ini", "init")],
 )
 def test_the_shell_completes_commands_and_options(words: str, expected: str) -> None:
     asked = {"_SWARM_LLM_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}

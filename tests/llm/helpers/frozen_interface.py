@@ -52,7 +52,6 @@ COMMANDS = [
     " --threads 1 --quiet --out trained --json",
     f"swarm-llm distill {MEMBERS} --strategy majority --dev 4 --test 4 --rank 2 --epochs 1 {QUICK} --out student"
     " --json",
-    "swarm-llm doctor --json",
     "pyswarmopt run sphere --dim 2 --max-evals 60 --json",
     "pyswarmopt compare sphere --recipes constriction,fips --seeds 2 --max-evals 60 --dim 2 --json",
     "pyswarmopt list --json",
