@@ -252,7 +252,9 @@ sys.exit(f"loaded {heavy}" if heavy else 0)
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("argv", [("inspect", "x", "--base", ""), ("inspect", "x", "--base="), ("search", "--task", "", "x")])
+@pytest.mark.parametrize(
+    "argv", [("inspect", "x", "--base", ""), ("inspect", "--base="), ("search", "--task", "", "x")]
+)
 def test_an_empty_value_is_refused_in_a_line(argv: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*argv) == 2
     name = "--task" if "--task" in argv else "--base"
