@@ -21,7 +21,6 @@ from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.train import trained_space
 from pyswarmopt_llm.metrics.external.permission import require
-from pyswarmopt_llm.reporting.plots import plot_emergence, plot_origin
 from pyswarmopt_llm.reporting.reading import Emergence, Origin, emergence, origin, read_run
 from pyswarmopt_llm.tasks import Scoring
 
@@ -46,7 +45,7 @@ def analyse(
     tell: Callable[[str], None] = lambda text: None,
     allowed: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Analyse finished runs; write ``analysis.json`` and the plots.
+    """Analyse finished runs; write ``analysis.json``.
 
     Args:
         runs: run directories; leave-one-out is of the first. Or one directory of `ensemble` or `negotiate`, for
@@ -73,9 +72,6 @@ def analyse(
         "runs": [_of_run(*parts) for parts in zip(opened, cases, origins, strict=True)],
         "weak_to_strong": sum(start.weak_to_strong for start in origins) / len(origins),
     }
-    plot_emergence(out / "emergence.png", [run.path.name for run, _ in opened], cases)
-    if not all(start.proposed for start in origins):  # else no particle has a start that could be drawn
-        plot_origin(out / "origin.png", origins)
     if with_leave_one_out:
         analysis["leave_one_out"] = without_experts(*opened[0], tell, allowed)
     write_json(out / "analysis.json", analysis)

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common.options import Option
-from pyswarmopt_llm.reporting.terminal.progress import progress
+from pyswarmopt_llm.reporting.terminal import progress
 from pyswarmopt_llm.tasks.load import check_files
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ def command(
     record = analyse(
         runs, folder, with_leave_one_out=leave_one_out, allowed=allow, tell=lambda text: echo(text, err=True)
     )
-    echo(json.dumps(record) if as_json else "\n".join([*_lines(record), f"Plots and figures: {folder}"]))
+    echo(json.dumps(record) if as_json else "\n".join([*_lines(record), f"All figures: {folder}/analysis.json"]))
 
 
 def _lines(record: dict[str, Any]) -> list[str]:

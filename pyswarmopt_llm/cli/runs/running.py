@@ -20,7 +20,7 @@ from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.evaluation.run_files import GRID, read_about
-from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
+from pyswarmopt_llm.reporting.terminal import json_lines, progress
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.jobs.search.loop import SearchResult
@@ -106,7 +106,7 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     """Print a finished run: verdict, scores, cost, what to do next, and the draws if it searched a grid."""
     from pyswarmopt_llm.evaluation.result import RunResult
     from pyswarmopt_llm.reporting.findings import findings
-    from pyswarmopt_llm.reporting.terminal.progress import print_findings
+    from pyswarmopt_llm.reporting.terminal import print_findings
 
     spoken_notes = [with_flags(note) for note in result.get("notes", ())]
     shown = RunResult.from_json({**result, "notes": spoken_notes})

@@ -284,7 +284,6 @@ ALLOWED = {
     ("pyswarmopt_llm/jobs/search/grid/draws.py", "copytree"): "from one draw's run to the next (`refuse_links` before)",
     ("pyswarmopt_llm/jobs/search/grid/draws.py", "copyfile"): "from one draw's run to the next (`refuse_links` before)",
     ("pyswarmopt_llm/evaluation/run_directory.py", "unlink"): "the run's own files; of a link the link itself",
-    ("pyswarmopt_llm/reporting/plots.py", "savefig"): "into `safe_files.replacing`",
     ("pyswarmopt_llm/reporting/report/figures.py", "savefig"): "into memory",
     # A path that the caller or the command line gives
     ("pyswarmopt/cli/compare.py", "savefig"): "--plot",
