@@ -135,7 +135,7 @@ def test_what_changes_packed_weights_is_refused_in_one_line(
     out = tmp_path / "out"
     rest = ("--task", task, "--out", out)
     for words in (
-        ("search", "--base", in_8_bits, "--experts", *tiny_experts, *rest, "--set", "mix", "merged"),
+        ("search", "--base", in_8_bits, "--experts", *tiny_experts, *rest, "--mix", "merged"),
         ("search", "--base", in_8_bits, "--experts", *tiny_experts, *rest, "--space", "token"),
         ("search", "--base", in_8_bits, "--experts", in_8_bits, in_8_bits, *rest, "--space", "full"),
         ("merge", "--base", in_8_bits, "--experts", *tiny_experts, "--method", "ties", "--out", out),
