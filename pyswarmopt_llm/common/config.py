@@ -33,7 +33,6 @@ PYCMA = "pycma"
 PARTICLES, PATIENCE, MAX_ITER = 20, 10, 50  # the paper's
 AFTER_ITERATIONS, ALONE = 10, 6  # candidates that the model of the items proposes, where none are asked for
 
-QUANTISED = ("nf4", "int8")  # before the name of a base: bitsandbytes packs its weights on loading
 LEAST_DEV = 40  # dev items from which on `auto` trains on them
 EVEN_SUMS = 3  # see `spaces.starts.even_sums`
 
@@ -194,21 +193,12 @@ class SearchConfig:
             choices=("auto", "merged", "runtime"),
         ),
     ] = "auto"
-    quantise: Annotated[
-        str | None,
-        Option(
-            "Load the base in 4 or 8 bits: nf4, int8; as `base` nf4:B.", "Q", MACHINE, hidden=True, choices=QUANTISED
-        ),
-    ] = None
 
     def __post_init__(self) -> None:
-        """Make `prompts` a task, and `quantise` a part of `base`."""
+        """Make `prompts` a task."""
         if self.prompts is not None:
             object.__setattr__(self, "tasks", (*self.tasks, f"prompts:{self.prompts}"))
             object.__setattr__(self, "prompts", None)
-        if self.quantise in QUANTISED:
-            object.__setattr__(self, "base", f"{self.quantise}:{self.base}")
-            object.__setattr__(self, "quantise", None)
 
     @property
     def population(self) -> int:

@@ -44,5 +44,4 @@ def check(
 def as_record(report: CheckReport) -> dict[str, Any]:
     """The report as JSON values."""
     adapters = [{**asdict(adapter), "ok": adapter.ok} for adapter in report.adapters]
-    same_a = [{"adapters": [first, second], "cosine": cosine} for first, second, cosine in report.same_a]
-    return {**asdict(report), "adapters": adapters, "same_a": same_a, "ok": report.ok}
+    return {**asdict(report), "adapters": adapters, "ok": report.ok}

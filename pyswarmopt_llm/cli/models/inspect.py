@@ -15,14 +15,13 @@ from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json
-from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.options import TASK, Columns, Option
+from pyswarmopt_llm.common.options import TASK, Option
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.models.adapters.compatibility import PreflightReport
 
 DEFAULT = "delta"  # the space of `--preset auto`
-NUMBERS = ("parameters", "MB", "norm", "top share", "score")
+NUMBERS = ("parameters", "MB", "norm", "top share")
 HEADINGS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype", *NUMBERS)
 
 
@@ -32,13 +31,11 @@ def report_table(report: PreflightReport) -> tuple[str, Table]:
         (
             *(r.expert, r.base, r.rank, r.alpha, r.kind, r.targets, r.dtype),
             *(f"{r.parameters:,}", f"{r.bytes / 1e6:.1f}"),
-            *("-" if value is None else f"{value:.2f}" for value in (r.norm, r.top_share, r.score)),
+            *("-" if value is None else f"{value:.2f}" for value in (r.norm, r.top_share)),
         )
         for r in report.rows
     ]
     columns = dict(zip(HEADINGS, zip(*cells, strict=True), strict=True))
-    if all(row.score is None for row in report.rows):
-        del columns["score"]  # no task was given
     common = {name: values[0] for name, values in columns.items() if len(cells) > 1 and len(set(values)) == 1}
     table = Table()
     for heading in columns:
@@ -51,19 +48,13 @@ def report_table(report: PreflightReport) -> tuple[str, Table]:
     return (f"{experts}, all with {shared}" if common else experts), table
 
 
-def examine(
-    experts: list[str], base: str | None, task: str | None = None, columns: tuple[str, ...] = ()
-) -> tuple[PreflightReport, dict[str, int]]:
-    """The report on these experts, scored on the dev items of a task if it is given; the errors in each space."""
+def examine(experts: list[str], base: str | None) -> tuple[PreflightReport, dict[str, int]]:
+    """The report on these experts, and the number of errors in each space."""
     from pyswarmopt_llm.models.adapters.compatibility import SPACES, inspect_experts
     from pyswarmopt_llm.models.adapters.outliers import inspect_weights
     from pyswarmopt_llm.models.base import resolve_base
 
     report = inspect_weights(inspect_experts(experts, resolve_base(base) if base is not None else None), base)
-    if task is not None and base is not None:
-        from pyswarmopt_llm.jobs.evaluate.behaviour import inspect_behaviour
-
-        report = inspect_behaviour(report, base, task, columns)
     return report, {space: len(report.errors(space)) for space in sorted(SPACES, reverse=True)}
 
 
@@ -79,12 +70,9 @@ def recommended(errors: dict[str, int]) -> str | None:
     return next((space for space in (DEFAULT, "factor") if not errors[space]), None)
 
 
-def next_command(
-    space: str, experts: list[str], base: str | None, task: str | None, columns: tuple[str, ...] = ()
-) -> str:
+def next_command(space: str, experts: list[str], base: str | None) -> str:
     """The next step with experts that mix in that space: ask for advice, or search where that takes an option."""
-    words = ["--base", base or "BASE", "--experts", *experts, "--task", task or "TASK.json"]
-    words += ["--columns", ",".join(columns)] if columns else []
+    words = ["--base", base or "BASE", "--experts", *experts, "--task", "TASK.json"]
     if space == DEFAULT:
         return shlex.join(["swarm-llm", "advise", *words])
     return shlex.join(["swarm-llm", "search", *words, "--space", space, "--out", "runs/first"])
@@ -95,19 +83,13 @@ def command(
     base: Annotated[
         str | None, Option("Also check against this base: directory, hub id, embedded:...", "B", TASK)
     ] = None,
-    task: Annotated[str | None, Option("Also score base and experts on its dev items.", "T", TASK)] = None,
-    columns: Columns = (),
     as_json: Json = False,
 ) -> None:
     """Check whether experts can be mixed, and which stand out; exit code 2 if no space can mix them.
 
     Example: swarm-llm inspect adapters/* --base embedded:smollm2-135m
     """
-    if task is not None and base is None:
-        raise InvalidOption("task", task, "is scored against the bare base; name it with `base`")
-    if columns and task is None:
-        raise InvalidOption("columns", ",".join(columns), "are those of a task; name it with `task`")
-    report, errors = examine(experts, base, task, columns)
+    report, errors = examine(experts, base)
     if as_json:
         typer.echo(json.dumps(as_record(report, errors)))
     else:
@@ -123,6 +105,6 @@ def command(
         if best is not None:
             default = " (the default)" if best == DEFAULT else ""
             echo(f"Recommended: --space {best}{default}.")
-            echo(f"Next: {next_command(best, experts, base, task, columns)}")
+            echo(f"Next: {next_command(best, experts, base)}")
     if all(errors.values()):
         raise typer.Exit(2)

@@ -46,8 +46,7 @@ class Problem:
 class ExpertRow:
     """One row of the table of experts; dashes for an expert that cannot be read.
 
-    `norm` and `top_share` are those of its weight changes, see `outliers.inspect_weights`; `score` is that on the dev
-    items of a task. None: not computed.
+    `norm` and `top_share` are those of its weight changes, see `outliers.inspect_weights`; None: not computed.
     """
 
     expert: str
@@ -61,7 +60,6 @@ class ExpertRow:
     bytes: int = 0
     norm: float | None = None
     top_share: float | None = None
-    score: float | None = None
 
 
 @dataclass(frozen=True)
