@@ -1,4 +1,4 @@
-"""`swarm-llm inspect`: whether experts fit together and on their base, which stand out, and what to do about it."""
+"""`swarm-llm inspect`: whether experts fit together and on their base; `swarm-llm check`: whether each is applied."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json
-from pyswarmopt_llm.common.options import TASK, Option
+from pyswarmopt_llm.common.options import TASK, Base, Device, Option, Threads
 
 if TYPE_CHECKING:
+    from pyswarmopt_llm.jobs.check.check import CheckReport
     from pyswarmopt_llm.models.adapters.compatibility import PreflightReport
 
 DEFAULT = "delta"  # the space of `--preset auto`
@@ -108,3 +109,34 @@ def command(
             echo(f"Next: {next_command(best, experts, base)}")
     if all(errors.values()):
         raise typer.Exit(2)
+
+
+def check(
+    adapters: Annotated[list[str], typer.Argument(metavar="DIR...", help="LoRA adapters.")],
+    base: Base,
+    device: Device = "auto",
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Check that adapters are applied, whole and at their scale.
+
+    No examples are needed. Exit code 1 if something is wrong with one of them.
+
+    Example: swarm-llm check adapters/* --base embedded:smollm2-135m
+    """
+    from pyswarmopt_llm.jobs.check import check as job
+
+    report = job.check(adapters, base, device, threads)
+    if as_json:
+        typer.echo(json.dumps(check_record(report)))
+    else:
+        for adapter in report.adapters:
+            echo(str(adapter))
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def check_record(report: CheckReport) -> dict[str, Any]:
+    """The report as JSON values."""
+    adapters = [{**asdict(adapter), "ok": adapter.ok} for adapter in report.adapters]
+    return {**asdict(report), "adapters": adapters, "ok": report.ok}

@@ -22,10 +22,9 @@ from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.commands import command_line, usage
 from pyswarmopt_llm.reporting.outcome import verdict
 from pyswarmopt_llm.reporting.report.card import model_card
-from pyswarmopt_llm.reporting.report.figures import HEIGHT, WIDTH, best_so_far, curve, paths
+from pyswarmopt_llm.reporting.report.figures import HEIGHT, WIDTH, Projection, best_so_far, curve, paths
 from pyswarmopt_llm.reporting.report.front_matter import Parent
 from pyswarmopt_llm.reporting.report.pages import code, plain
-from pyswarmopt_llm.reporting.report.projection import Projection
 from pyswarmopt_llm.reporting.report.report import render_report
 from pyswarmopt_llm.tasks import Item, Task
 
