@@ -22,40 +22,32 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.models.adapters.compatibility import PreflightReport
 
 DEFAULT = "delta"  # the space of `--preset auto`
-NUMBERS = ("parameters", "MB", "norm", "top share")
+NUMBERS = ("parameters", "MB")
 HEADINGS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype", *NUMBERS)
 
 
 def report_table(report: PreflightReport) -> tuple[str, Table]:
     """The common properties of all experts, as one line, and a table of their differences, a line per expert."""
-    cells = [
-        (
-            *(r.expert, r.base, r.rank, r.alpha, r.kind, r.targets, r.dtype),
-            *(f"{r.parameters:,}", f"{r.bytes / 1e6:.1f}"),
-            *("-" if value is None else f"{value:.2f}" for value in (r.norm, r.top_share)),
-        )
-        for r in report.rows
-    ]
-    columns = dict(zip(HEADINGS, zip(*cells, strict=True), strict=True))
-    common = {name: values[0] for name, values in columns.items() if len(cells) > 1 and len(set(values)) == 1}
+    rows = [{**asdict(row), "parameters": f"{row.parameters:,}", "MB": f"{row.bytes / 1e6:.1f}"} for row in report.rows]
+    several = len(rows) > 1
+    common = {name: rows[0][name] for name in HEADINGS if several and all(row[name] == rows[0][name] for row in rows)}
+    shown = [name for name in HEADINGS if name not in common]
     table = Table()
-    for heading in columns:
-        if heading not in common:
-            table.add_column(heading, overflow="fold", justify="right" if heading in NUMBERS else "left")
-    for row in zip(*(values for name, values in columns.items() if name not in common), strict=True):
-        table.add_row(*map(escape, row))
+    for name in shown:
+        table.add_column(name, overflow="fold", justify="right" if name in NUMBERS else "left")
+    for row in rows:
+        table.add_row(*(escape(row[name]) for name in shown))
     shared = ", ".join(f"{name} {value}" for name, value in common.items())
-    experts = counted(len(cells), "expert")
+    experts = counted(len(rows), "expert")
     return (f"{experts}, all with {shared}" if common else experts), table
 
 
 def examine(experts: list[str], base: str | None) -> tuple[PreflightReport, dict[str, int]]:
     """The report on these experts, and the number of errors in each space."""
     from pyswarmopt_llm.models.adapters.compatibility import SPACES, inspect_experts
-    from pyswarmopt_llm.models.adapters.outliers import inspect_weights
     from pyswarmopt_llm.models.base import resolve_base
 
-    report = inspect_weights(inspect_experts(experts, resolve_base(base) if base is not None else None), base)
+    report = inspect_experts(experts, None if base is None else resolve_base(base))
     return report, {space: len(report.errors(space)) for space in sorted(SPACES, reverse=True)}
 
 
@@ -86,7 +78,7 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check whether experts can be mixed, and which stand out; exit code 2 if no space can mix them.
+    """Check whether experts can be mixed; exit code 2 if no space can mix them.
 
     Example: swarm-llm inspect adapters/* --base embedded:smollm2-135m
     """

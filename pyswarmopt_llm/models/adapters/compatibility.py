@@ -44,10 +44,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class ExpertRow:
-    """One row of the table of experts; dashes for an expert that cannot be read.
-
-    `norm` and `top_share` are those of its weight changes, see `outliers.inspect_weights`; None: not computed.
-    """
+    """One row of the table of experts; dashes for an expert that cannot be read."""
 
     expert: str
     base: str = "-"
@@ -58,8 +55,6 @@ class ExpertRow:
     dtype: str = "-"
     parameters: int = 0
     bytes: int = 0
-    norm: float | None = None
-    top_share: float | None = None
 
 
 @dataclass(frozen=True)
