@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -64,13 +63,6 @@ class Origin:
     def weak_to_strong(self) -> bool:
         """It started in the lower half of the swarm."""
         return not self.proposed and self.rank > (self.population + 1) / 2
-
-    def to_json(self) -> dict[str, Any]:
-        """The entry of ``analysis.json``, in which `proposed` is called ``promised``."""
-        keys = {"proposed": "promised"}
-        return {keys.get(key, key): value for key, value in asdict(self).items()} | {
-            "weak_to_strong": self.weak_to_strong
-        }
 
 
 def read_run(path: Path) -> tuple[Run, RunResult]:

@@ -22,7 +22,6 @@ DEEP = "[" * 100_000 + "]" * 100_000
 COMMANDS = {
     "resume": ["--quiet"],
     "report": [],
-    "analyse": [],
 }
 
 
