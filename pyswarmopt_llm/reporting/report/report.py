@@ -17,6 +17,7 @@ from pyswarmopt_llm.reporting.reading import (
     expert_rows,
     final_row,
     origin,
+    proposing_model,
     searched,
     swarm_of,
 )
@@ -84,6 +85,7 @@ def render_report(
         changes=changes(journal, result, tasks or {}) if whole else [],
         paths=paths(rows, result.coefficients, best_row(whole, result)) if whole else None,
         origin=origin(rows, result) if whole else None,
+        model=proposing_model(rows),
         later=sum(row.iteration > 0 for row in rows),
         iterated=any(row.iteration and row.particle in swarm for row in rows),
     )

@@ -90,13 +90,13 @@ def test_nothing_is_claimed_before_the_first_evaluation() -> None:
     assert "getting ready" in shown(START)
 
 
-def test_what_the_item_model_proposes_is_no_iteration() -> None:
+def test_what_a_model_proposes_is_no_iteration() -> None:
     swarm = [row(4 * i + p, i, p, 0.5) for i in range(3) for p in range(4)]
     state = state_after(*swarm, row(12, 3, 4, 0.6), row(13, 3, 5, 0.4), planned=22, max_iter=2, patience=2)
     state.add(Event("iteration", {"iteration": 3, "best": 0.6, "evaluations": 14, "evaluations_left": 8}))
     assert (state.iteration, state.completed, state.proposed) == (2, 2, 2)
     assert (state.best, state.single) == (0.6, ("x", 0.5))
-    assert state.words[:2] == ["iteration 2/2", "2 proposed by the item model"]
+    assert state.words[:2] == ["iteration 2/2", "2 proposed by a model"]
 
 
 def test_a_replayed_journal_leaves_the_state_that_the_stopped_search_had() -> None:
