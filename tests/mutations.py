@@ -51,6 +51,7 @@ TESTS = {
     "pyswarmopt_llm/spaces/mixture/fusion/top_k.py": f"{LLM}/spaces/mixture/test_tokens_fusion.py",
     "pyswarmopt_rivals/methods/rules/angles.py": f"{RIVALS}/test_baselines_rules.py",
     "pyswarmopt_rivals/methods/rules/sparsify.py": f"{RIVALS}/test_baselines_rules.py",
+    "pyswarmopt_rivals/methods/evolution/merge3.py": f"{RIVALS}/test_baselines_evolution.py",
     "pyswarmopt_rivals/methods/searching/natural_niches.py": f"{RIVALS}/test_baselines_searching.py",
     "pyswarmopt_groups/negotiation/coalition.py": f"{GROUPS}/test_negotiation.py",
     "pyswarmopt_groups/negotiation/consensus_game.py": f"{GROUPS}/test_collective_games.py",

@@ -19,10 +19,7 @@ from pyswarmopt_llm.jobs.search.loop import search
 
 ODD: list[Any] = [None, True, -1, 5, 10**400, "\ud800", [], {}, {"a": {}}]
 DEEP = "[" * 100_000 + "]" * 100_000
-COMMANDS = {
-    "resume": ["--quiet"],
-    "report": [],
-}
+COMMANDS: dict[str, list[str]] = {"resume": ["--quiet"], "report": []}
 
 
 @pytest.fixture(scope="module")
