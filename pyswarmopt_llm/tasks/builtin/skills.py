@@ -81,9 +81,9 @@ def dates(rng: random.Random) -> Draft:
     start, steps = rng.choice(names), rng.randint(2, 4)
     event = f"{rng.choice(NAMES)}'s {rng.choice(EVENTS)}"
     move = sign * steps
-    near = (move - 1, move + 1, move + 2, -move, 0)
+    near = [move - 1, move + 1, move + 2, -move, 0]
     if names is MONTHS:
-        near = tuple(k * sign for k in (steps - 1, steps + 1, steps + 2, -steps))
+        near = [k * sign for k in (steps - 1, steps + 1, steps + 2, -steps)]
     question = f"{event} is {in_words(steps)} {unit} {word} {start}. {which} is it?"
     answer = shifted(names, start, move)
     return Draft(question, answer, wrong_answers(rng, answer, [shifted(names, start, k) for k in near]))
