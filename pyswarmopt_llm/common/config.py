@@ -67,7 +67,7 @@ class SearchConfig:
         tuple[str, ...],
         Option("Python function that scores the engine; repeatable.", "M:F", hidden=True, name="utility"),
     ] = ()
-    combine: Annotated[str, Option("Several tasks: the harmonic or arithmetic mean.", "C", hidden=True)] = "harmonic"
+    combine: Annotated[str, Option("harmonic, arithmetic, minimum or weighted:2,1.", "C", hidden=True)] = "harmonic"
     prompts: Prompts = None  # stands for the task ``prompts:FILE``
     max_new_tokens: NewTokens = None
     # How it is searched.

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.registry import unknown
 
 Combine = Callable[[Sequence[Score]], Score]
 
@@ -41,14 +44,62 @@ def arithmetic(scores: Sequence[Score]) -> Score:
         >>> arithmetic([Score(0.5, (), 10, 0.0), Score(1.0, (), 10, 0.0)]).value
         0.75
     """
-    share = 1 / len(scores)
-    value = math.fsum(share * score.value for score in scores)
-    return _together(scores, value, math.hypot(*(share * score.stderr for score in scores)))
+    return weighted(scores, [1.0] * len(scores))
+
+
+def weighted(scores: Sequence[Score], weights: Sequence[float]) -> Score:
+    """The weighted mean of the tasks' values; weights need not add up to 1.
+
+    Raises:
+        ValueError: no scores, or a different number of weights.
+
+    Example:
+        >>> weighted([Score(0.5, (), 10, 0.0), Score(1.0, (), 10, 0.0)], [3, 1]).value
+        0.625
+    """
+    if not scores or len(scores) != len(weights):
+        raise ValueError(f"{len(scores)} scores and {len(weights)} weights: give as many of each, and at least one")
+    shares = [weight / math.fsum(weights) for weight in weights]
+    value = math.fsum(share * score.value for share, score in zip(shares, scores, strict=True))
+    return _together(scores, value, math.hypot(*(s * score.stderr for s, score in zip(shares, scores, strict=True))))
+
+
+def minimum(scores: Sequence[Score]) -> Score:
+    """The worst task's value and standard error.
+
+    Example:
+        >>> minimum([Score(0.5, (), 10, 0.1), Score(1.0, (), 10, 0.0)]).value
+        0.5
+    """
+    worst = min(scores, key=lambda score: score.value)
+    return _together(scores, worst.value, worst.stderr)
+
+
+def find_combine(spec: str, n_tasks: int) -> Combine:
+    """``harmonic``, ``arithmetic``, ``minimum`` or ``weighted:2,1`` (one weight per task, in their order).
+
+    Raises:
+        UserError: unknown, or weights that do not match the tasks.
+
+    Example:
+        >>> find_combine("minimum", 2) is minimum
+        True
+    """
+    named: dict[str, Combine] = {"harmonic": harmonic, "arithmetic": arithmetic, "minimum": minimum}
+    if spec in named:
+        return named[spec]
+    kind, _, rest = spec.partition(":")
+    if kind != "weighted":
+        raise unknown("combine", spec, [*named, "weighted:2,1"])
+    try:
+        weights = [float(part) for part in rest.split(",")]
+    except ValueError:
+        weights = []
+    if len(weights) != n_tasks or not all(math.isfinite(w) and w > 0 for w in weights):
+        raise InvalidOption("combine", spec, f"give one positive weight for each of the {n_tasks} tasks: weighted:2,1")
+    return partial(weighted, weights=weights)
 
 
 def _together(scores: Sequence[Score], value: float, stderr: float) -> Score:
     per_item = tuple(item for score in scores for item in score.per_item)
     return Score(value, per_item, sum(score.n for score in scores), stderr)
-
-
-COMBINE: dict[str, Combine] = {"harmonic": harmonic, "arithmetic": arithmetic}

@@ -15,8 +15,7 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.fingerprint import canonical
 from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
-from pyswarmopt_llm.common.registry import lookup
-from pyswarmopt_llm.metrics.combine import COMBINE, Combine
+from pyswarmopt_llm.metrics.combine import Combine, find_combine
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
 from pyswarmopt_llm.metrics.registry import Metric, find_metric, metric_specs
@@ -123,7 +122,7 @@ def load_objectives(config: SearchConfig) -> Objectives:
         raise UserError(
             f"`metric` {signed}: may be negative, and a harmonic mean is undefined then; add `combine` arithmetic"
         )
-    combine = lookup("combine", config.combine, COMBINE)
+    combine = find_combine(config.combine, len(tasks) + len(externals))
     return Objectives(tasks, metrics, externals, fresh, combine, tested=config.test != 0)
 
 

@@ -62,6 +62,10 @@ class Archive:
         keep = non_dominated(-self._values(points))
         return sorted((c for c, k in zip(points, keep, strict=True) if k), key=lambda c: tuple(c.tasks.values()))
 
+    def at(self, position: Tensor) -> Candidate | None:
+        """The candidate at a position, if it is remembered."""
+        return next((c for c in self._seen.values() if c.position.equal(position)), None)
+
     def spread(self, without: Tensor) -> list[Candidate]:
         """At most `FRONT` points of the front that lie far apart, `without` one position."""
         points = [c for c in self.front if not c.position.equal(without)]
@@ -120,7 +124,7 @@ def choose(job: Job, archive: Archive, best: Point, fresh: Callable[[], Scorer])
 
 
 def save_front(job: Job, run: Run, archive: Archive, chosen: Tensor) -> Front:
-    """Write ``front/``: candidates that no other beats on all tasks, and their values on dev.
+    """Write ``front/``: candidates that no other beats on all tasks, their values on dev, and a plot.
 
     Returns, for ``result.json``, folder and values of each saved point, and the size of the whole front.
     """
@@ -138,4 +142,8 @@ def save_front(job: Job, run: Run, archive: Archive, chosen: Tensor) -> Front:
     everything = [dict(candidate.tasks) for candidate in archive.front]
     content = {"tasks": list(job.objectives.names), "points": points, "all": everything}
     write_json(folder / "front.json", content)
+    at = archive.at(chosen)
+    from pyswarmopt_llm.reporting.plots import plot_front
+
+    plot_front(folder / "front.png", everything, [p["dev"] for p in points], dict(at.tasks) if at else None)
     return Front(points, len(everything))

@@ -20,7 +20,7 @@ from pyswarmopt_llm.common.statistics import compare_paired, items_needed, paire
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.jobs.search.selection import FRONT, TOP, Archive
-from pyswarmopt_llm.metrics.combine import arithmetic, harmonic
+from pyswarmopt_llm.metrics.combine import arithmetic, find_combine, harmonic, minimum, weighted
 from pyswarmopt_llm.reporting.reading import best_row, emergence, origin, searched
 
 # Permutation test
@@ -67,14 +67,23 @@ def test_paired_compares_two_contestants_on_the_splits_that_both_have() -> None:
 def test_combinations_by_definition(pairs: list[tuple[float, float]], data: Any) -> None:
     scores = [Score(v, (v,), 1, e) for v, e in pairs]
     values, errors = np.array(pairs).T
+    weights = data.draw(st.lists(st.floats(0.1, 5.0), min_size=len(pairs), max_size=len(pairs)))
     assert arithmetic(scores).value == pytest.approx(values.mean())
     assert arithmetic(scores).stderr == pytest.approx(np.sqrt((errors**2).sum()) / len(pairs))
+    assert weighted(scores, weights).value == pytest.approx(np.average(values, weights=weights))
+    assert minimum(scores).value == values.min()
     # Each rises with every task's value.
     i = data.draw(st.integers(0, len(pairs) - 1))
     raised = [*scores[:i], Score(scores[i].value + 0.1, (1.0,), 1, 0.0), *scores[i + 1 :]]
-    for combine in (harmonic, arithmetic):
+    for combine in (harmonic, arithmetic, minimum, find_combine("weighted:" + ",".join(map(str, weights)), len(pairs))):
         assert combine(raised).value >= combine(scores).value
         assert combine(scores).n == len(pairs)
+
+
+@pytest.mark.parametrize("spec", ["mean", "weighted:1", "weighted:1,0", "weighted:a,b", "weighted:1,2,3", "weighted"])
+def test_unknown_combinations(spec: str) -> None:
+    with pytest.raises(UserError, match=f"combine {spec}"):
+        find_combine(spec, 2)
 
 
 # Archive

@@ -51,6 +51,7 @@ def test_front_and_confirmation(setting: SearchConfig, tmp_path: Path) -> None:
             for name, task in zip(("t1", "t2"), setting.tasks, strict=True)
         }
         assert {name: found.score.value for name, found in scored.items()} == point["dev"]
+    assert (tmp_path / "run" / "front" / "front.png").read_bytes().startswith(b"\x89PNG")
     assert set(result["tasks"]) == {"t1", "t2"} == set(result["paired"])
 
 
@@ -68,10 +69,12 @@ def test_a_confirmed_search_resumes(setting: SearchConfig, tmp_path: Path) -> No
     ends_as(cut, whole)
 
 
-def test_the_arithmetic_mean_of_two_tasks(setting: SearchConfig) -> None:
-    result = search(replace(setting, combine="arithmetic", max_iter=0, particles=3)).result
+@pytest.mark.parametrize("combine", ["arithmetic", "minimum", "weighted:3,1"])
+def test_ways_to_combine(setting: SearchConfig, combine: str) -> None:
+    result = search(replace(setting, combine=combine, max_iter=0, particles=3)).result
     a, b = (result["tasks"][name]["best_dev"] for name in ("t1", "t2"))
-    assert result["best_dev"] == pytest.approx((a + b) / 2)
+    expected = {"arithmetic": (a + b) / 2, "minimum": min(a, b), "weighted:3,1": (3 * a + b) / 4}[combine]
+    assert result["best_dev"] == pytest.approx(expected)
 
 
 def test_a_function_of_the_engine(setting: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +171,7 @@ def test_what_is_wrong_is_said_before_anything_is_written(
         (["--metric", "accurate"], "did you mean accuracy"),
         (["--metric", "t9=f1"], "no task is called t9"),
         (["--metric", "abstain"], "add --combine arithmetic"),
-        (["--combine", "mean"], "--combine mean: unknown"),
+        (["--combine", "weighted:1"], "one positive weight for each of the 2 tasks"),
         (["--confirm", "12"], "none would be left"),
         (["--set", "inertia=x"], "not a number"),
         (["--task", str(plain)], "p.json: dev item dev-0: no answer"),
