@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,23 +15,32 @@ from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json
-from pyswarmopt_llm.common.options import TASK, Base, Device, Option, Threads
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.options import TASK, Base, Columns, Device, Option, Threads
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.jobs.check.check import CheckReport
     from pyswarmopt_llm.models.adapters.compatibility import PreflightReport
 
 DEFAULT = "delta"  # the space of `--preset auto`
-NUMBERS = ("parameters", "MB")
+NUMBERS = ("parameters", "MB", "score")
 HEADINGS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype", *NUMBERS)
 
 
 def report_table(report: PreflightReport) -> tuple[str, Table]:
     """The common properties of all experts, as one line, and a table of their differences, a line per expert."""
-    rows = [{**asdict(row), "parameters": f"{row.parameters:,}", "MB": f"{row.bytes / 1e6:.1f}"} for row in report.rows]
+    rows = [
+        {
+            **asdict(row),
+            **{"parameters": f"{row.parameters:,}", "MB": f"{row.bytes / 1e6:.1f}"},
+            "score": "-" if row.score is None else f"{row.score:.3f}",
+        }
+        for row in report.rows
+    ]
     several = len(rows) > 1
-    common = {name: rows[0][name] for name in HEADINGS if several and all(row[name] == rows[0][name] for row in rows)}
-    shown = [name for name in HEADINGS if name not in common]
+    headings = HEADINGS if report.base_score is not None else HEADINGS[:-1]
+    common = {name: rows[0][name] for name in headings if several and all(row[name] == rows[0][name] for row in rows)}
+    shown = [name for name in headings if name not in common]
     table = Table()
     for name in shown:
         table.add_column(name, overflow="fold", justify="right" if name in NUMBERS else "left")
@@ -42,20 +51,36 @@ def report_table(report: PreflightReport) -> tuple[str, Table]:
     return (f"{experts}, all with {shared}" if common else experts), table
 
 
-def examine(experts: list[str], base: str | None) -> tuple[PreflightReport, dict[str, int]]:
-    """The report on these experts, and the number of errors in each space."""
+def examine(
+    experts: list[str], base: str | None, task: str | None = None, columns: tuple[str, ...] = ()
+) -> tuple[PreflightReport, dict[str, int]]:
+    """The report on these experts, scored on the dev items of a task if it is given; the errors in each space."""
     from pyswarmopt_llm.models.adapters.compatibility import SPACES, inspect_experts
     from pyswarmopt_llm.models.base import resolve_base
 
     report = inspect_experts(experts, None if base is None else resolve_base(base))
+    if base is not None and task is not None:
+        report = scored(report, base, task, columns)
     return report, {space: len(report.errors(space)) for space in sorted(SPACES, reverse=True)}
+
+
+def scored(report: PreflightReport, base: str, task: str, columns: tuple[str, ...]) -> PreflightReport:
+    """The report with the scores of the base and of those experts that can be merged into it, on dev of a task."""
+    from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
+    from pyswarmopt_llm.jobs.evaluate.model import score_adapters
+
+    unfit = {problem.expert for problem in report.errors("delta")}
+    adapters = [adapter for adapter in report.experts if adapter.name not in unfit]
+    bare, scores = score_adapters(EvalConfig(base=base, task=task, split="dev", columns=columns), adapters)
+    rows = tuple(replace(row, score=scores.get(row.expert)) for row in report.rows)
+    return replace(report, rows=rows, base_score=bare)
 
 
 def as_record(report: PreflightReport, errors: dict[str, int]) -> dict[str, Any]:
     """The report as JSON values."""
     problems = [{**asdict(problem), "spaces": sorted(problem.spaces)} for problem in report.problems]
     record = {"experts": [asdict(row) for row in report.rows], "problems": problems, "errors": errors}
-    return {**record, "recommended": recommended(errors)}
+    return {**record, "recommended": recommended(errors), "base_score": report.base_score}
 
 
 def recommended(errors: dict[str, int]) -> str | None:
@@ -63,9 +88,12 @@ def recommended(errors: dict[str, int]) -> str | None:
     return next((space for space in (DEFAULT, "factor") if not errors[space]), None)
 
 
-def next_command(space: str, experts: list[str], base: str | None) -> str:
+def next_command(
+    space: str, experts: list[str], base: str | None, task: str | None = None, columns: tuple[str, ...] = ()
+) -> str:
     """The next step with experts that mix in that space: ask for advice, or search where that takes an option."""
-    words = ["--base", base or "BASE", "--experts", *experts, "--task", "TASK.json"]
+    words = ["--base", base or "BASE", "--experts", *experts, "--task", task or "TASK.json"]
+    words += ["--columns", ",".join(columns)] if columns else []
     if space == DEFAULT:
         return shlex.join(["swarm-llm", "advise", *words])
     return shlex.join(["swarm-llm", "search", *words, "--space", space, "--out", "runs/first"])
@@ -76,13 +104,19 @@ def command(
     base: Annotated[
         str | None, Option("Also check against this base: directory, hub id, embedded:...", "B", TASK)
     ] = None,
+    task: Annotated[str | None, Option("Also score base and experts on its dev items.", "T", TASK)] = None,
+    columns: Columns = (),
     as_json: Json = False,
 ) -> None:
     """Check whether experts can be mixed; exit code 2 if no space can mix them.
 
     Example: swarm-llm inspect adapters/* --base embedded:smollm2-135m
     """
-    report, errors = examine(experts, base)
+    if task is not None and base is None:
+        raise InvalidOption("task", task, "is scored with the base, too; name it with `base`")
+    if columns and task is None:
+        raise InvalidOption("columns", ",".join(columns), "are those of a task; name it with `task`")
+    report, errors = examine(experts, base, task, columns)
     if as_json:
         typer.echo(json.dumps(as_record(report, errors)))
     else:
@@ -90,6 +124,8 @@ def command(
         common, table = report_table(report)
         echo(common)
         console.print(table)
+        if report.base_score is not None:
+            echo(f"On dev the bare base scores {report.base_score:.3f}.")
         for problem in report.problems:
             echo(with_flags(f"{problem.severity}: {problem}"))
         for space, count in errors.items():
@@ -98,7 +134,7 @@ def command(
         if best is not None:
             default = " (the default)" if best == DEFAULT else ""
             echo(f"Recommended: --space {best}{default}.")
-            echo(f"Next: {next_command(best, experts, base)}")
+            echo(f"Next: {next_command(best, experts, base, task, columns)}")
     if all(errors.values()):
         raise typer.Exit(2)
 
@@ -131,4 +167,5 @@ def check(
 def check_record(report: CheckReport) -> dict[str, Any]:
     """The report as JSON values."""
     adapters = [{**asdict(adapter), "ok": adapter.ok} for adapter in report.adapters]
-    return {**asdict(report), "adapters": adapters, "ok": report.ok}
+    same_a = [{"adapters": [first, second], "cosine": cosine} for first, second, cosine in report.same_a]
+    return {**asdict(report), "adapters": adapters, "same_a": same_a, "ok": report.ok}

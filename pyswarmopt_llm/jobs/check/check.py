@@ -6,8 +6,10 @@ that weight 1 has to give an adapter back is how PEFT issue 3761 finds wrong sum
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 from torch import Tensor
@@ -29,6 +31,8 @@ from pyswarmopt_llm.models.adapters.safetensors_file import read_header
 from pyswarmopt_llm.models.base import INT8, BaseModel, resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.files import local_directory, refuse_unmatched
+
+SAME_A = 0.5  # cosine above which two A began from the same random numbers; that of two draws is near 0
 
 
 @dataclass(frozen=True)
@@ -90,11 +94,13 @@ class CheckReport:
         base_bfloat16_from_float32: the bare base in bfloat16 from itself in float32, the largest difference of any
             log-probability; None: no adapter could be loaded.
         adapters: one per adapter, in the order given.
+        same_a: adapter, adapter, and the cosine of their A, of those that began from the same random numbers.
     """
 
     base: str
     base_bfloat16_from_float32: float | None
     adapters: tuple[AdapterCheck, ...]
+    same_a: tuple[tuple[str, str, float], ...]
 
     @property
     def ok(self) -> bool:
@@ -147,14 +153,15 @@ def check(adapters: Sequence[str | Path], base: str, device: str = "auto", threa
         except UserError as error:
             results[name] = AdapterCheck(name, str(path), (str(error),))
     if not loaded:
-        return CheckReport(base, None, tuple(results.values()))
+        return CheckReport(base, None, tuple(results.values()), ())
+    same_a = _same_a({name: adapter.changes for name, adapter in loaded.items()})
     measured, base_off = _measure(resolved, loaded, device, threads)
     for name, numbers in measured.items():
         if isinstance(numbers, str):
             results[name] = replace(results[name], problems=(numbers,))
         else:
-            results[name] = _judged(results[name], loaded[name], numbers)
-    return CheckReport(base, base_off, tuple(results.values()))
+            results[name] = _judged(results[name], loaded[name], numbers, same_a)
+    return CheckReport(base, base_off, tuple(results.values()), same_a)
 
 
 def _load(path: str | Path, files: BaseFiles) -> _Loaded:
@@ -209,10 +216,38 @@ def _measure(
     return measured, apart(rough.base, exact_base)
 
 
-def _judged(result: AdapterCheck, adapter: _Loaded, numbers: Numbers) -> AdapterCheck:
+def _judged(
+    result: AdapterCheck, adapter: _Loaded, numbers: Numbers, same_a: Sequence[tuple[str, str, float]]
+) -> AdapterCheck:
     """The result with what the numbers say."""
+    before = [(first, cosine) for first, second, cosine in same_a if second == result.adapter]
     problems = (
         *coverage_problems(adapter.info, adapter.selected),
         *result_problems(numbers.float32, adapter.changes, numbers.bfloat16_kept),
     )
-    return replace(result, problems=problems, notes=tuple(notes(adapter.changes)), numbers=numbers)
+    return replace(result, problems=problems, notes=tuple(notes(adapter.changes, before)), numbers=numbers)
+
+
+def _same_a(adapters: Mapping[str, Changes]) -> tuple[tuple[str, str, float], ...]:
+    """The pairs whose A began from the same random numbers, and the cosines."""
+    cosines = ((a, b, cosine_of_a(adapters[a], adapters[b])) for a, b in combinations(adapters, 2))
+    return tuple(pair for pair in cosines if pair[2] > SAME_A)
+
+
+def cosine_of_a(first: Changes, second: Changes) -> float:
+    """The cosine of all A in modules that both adapt with one rank; 0 without such modules.
+
+    Example:
+        >>> import torch
+        >>> from pyswarmopt_llm.common.interfaces import LowRank
+        >>> first = {"q": LowRank(b=torch.zeros(1, 1), a=torch.tensor([[3.0, 4.0]]))}
+        >>> second = {"q": LowRank(b=torch.ones(1, 1), a=torch.tensor([[4.0, 3.0]]))}
+        >>> round(cosine_of_a(first, second), 2)
+        0.96
+    """
+    shared = [name for name in first if name in second and first[name].a.shape == second[name].a.shape]
+    product = math.fsum(float((first[name].a * second[name].a).sum()) for name in shared)
+    squares = math.fsum(float((first[name].a ** 2).sum()) for name in shared)
+    other_squares = math.fsum(float((second[name].a ** 2).sum()) for name in shared)
+    length = math.sqrt(squares * other_squares)
+    return product / length if length else 0.0

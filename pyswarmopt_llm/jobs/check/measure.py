@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -223,12 +223,21 @@ def result_problems(differences: Differences, changes: Changes, bfloat16_kept: f
         )
 
 
-def notes(changes: Changes) -> Iterator[str]:
-    """Remarks on a healthy adapter."""
+def notes(changes: Changes, same_a: Sequence[tuple[str, float]]) -> Iterator[str]:
+    """Remarks on a healthy adapter.
+
+    Args:
+        changes: the adapter's.
+        same_a: name and cosine of those before it whose A is the same at random.
+    """
     idle = _untrained(changes)
     if 0 < len(idle) < len(changes):
         first = idle[0].removesuffix(".weight")
         yield f"B is zero in {len(idle)} of {len(changes)} modules, such as {first}: training never reached them"
+    if same_a:
+        name, cosine = max(same_a, key=lambda pair: pair[1])
+        more = f" and {len(same_a) - 1} more" if len(same_a) > 1 else ""
+        yield f"the same random A as {name}{more} (cosine {cosine:.2f}): trained from one seed"
 
 
 def _untrained(changes: Changes) -> list[str]:

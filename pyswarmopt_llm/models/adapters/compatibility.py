@@ -44,7 +44,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class ExpertRow:
-    """One row of the table of experts; dashes for an expert that cannot be read."""
+    """One row of the table of experts; dashes for an expert that cannot be read.
+
+    `score` is that on the dev items of a task; None: not computed.
+    """
 
     expert: str
     base: str = "-"
@@ -55,6 +58,7 @@ class ExpertRow:
     dtype: str = "-"
     parameters: int = 0
     bytes: int = 0
+    score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -65,11 +69,13 @@ class PreflightReport:
         rows: one per expert, in the order given.
         problems: errors and warnings, in the order of the experts.
         experts: the experts that could be read; all of them if `require` passes.
+        base_score: of the bare base on the dev items of a task; None: not computed.
     """
 
     rows: tuple[ExpertRow, ...]
     problems: tuple[Problem, ...]
     experts: tuple[AdapterInfo, ...]
+    base_score: float | None = None
 
     def errors(self, space: str) -> list[Problem]:
         """The problems that prevent mixing in `space`."""

@@ -11,6 +11,7 @@ import pytest
 
 from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.cli.models.inspect import next_command, recommended
+from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
 
 
 def run(*argv: str | Path) -> int:
@@ -88,3 +89,32 @@ def test_json_says_the_same(tiny_experts: list[Path], louder: Path, capsys: pyte
     assert [row["expert"] for row in record["experts"]] == ["ant", "louder"]
     assert [(p["expert"], p["spaces"]) for p in record["problems"]] == [("louder", ["factor"])]
     assert record["errors"] == {"factor": 1, "delta": 0} and record["recommended"] == "delta"
+
+
+def test_base_and_experts_are_scored_on_dev_of_a_table(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"text {i},{'yes' if i % 3 else 'no'},number {i}" for i in range(40)]
+    task = tmp_path / "requests.csv"
+    task.write_text("\n".join(["text,label,note", *rows]) + "\n")
+    columns = ("question=text", "answer=label")
+    words = ["inspect", *tiny_experts, "--base", tiny_base, "--task", task, "--columns", ",".join(columns)]
+    assert run(*words) == 0
+    out = capsys.readouterr().out
+    assert "score" in out and "--columns question=text,answer=label" in out.splitlines()[-1]
+    assert run(*words, "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+
+    def value(adapter: Path | None) -> float:
+        name = None if adapter is None else str(adapter)
+        return evaluate_model(str(tiny_base), name, str(task), "dev", columns=columns).score.value
+
+    assert record["base_score"] == value(None)
+    assert [row["score"] for row in record["experts"]] == [value(expert) for expert in tiny_experts]
+
+
+def test_a_task_needs_a_base_and_columns_a_task(tiny_experts: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("inspect", *tiny_experts, "--task", "words.json") == 2
+    assert "--task words.json: is scored with the base, too; name it with --base" in capsys.readouterr().err
+    assert run("inspect", *tiny_experts, "--columns", "question=text") == 2
+    assert "--columns question=text: are those of a task; name it with --task" in capsys.readouterr().err

@@ -207,13 +207,33 @@ def test_the_random_state_of_the_process_is_left_alone(tiny_base: Path, tiny_exp
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_twins_of_one_random_a_are_noted_and_ok(
+    tiny_base: Path, make_expert: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def trained_further(tensors: Tensors) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(5)
+            for name in tensors:
+                spread = 0.05 if "lora_A" in name else 0.2
+                tensors[name] += spread * torch.randn(tensors[name].shape)
+
+    adapters = [make_expert("ant", 1), make_expert("bee", 2), edited(make_expert("fly", 1), trained_further)]
+    assert run("check", *adapters, "--base", tiny_base) == 0
+    ant, bee, fly = capsys.readouterr().out.splitlines()
+    assert (ant, bee) == ("ant: ok", "bee: ok")
+    assert fly.startswith("fly: ok; the same random A as ant (cosine 0.")
+    assert run("check", *adapters, "--base", tiny_base, "--json") == 0
+    (pair,) = json.loads(capsys.readouterr().out)["same_a"]
+    assert pair["adapters"] == ["ant", "fly"] and 0.5 < pair["cosine"] < 1
+
+
 def test_json_has_the_numbers(
     tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
     assert run("check", make_expert("ant", 1), tmp_path / "empty", "--base", tiny_base, "--json") == 1
     record = json.loads(capsys.readouterr().out)
-    assert set(record) == {"base", "base_bfloat16_from_float32", "adapters", "ok"}
+    assert set(record) == {"base", "base_bfloat16_from_float32", "adapters", "same_a", "ok"}
     ant, empty = record["adapters"]
     assert set(ant) == set(empty) == {"adapter", "path", "ok", "problems", "notes", "numbers"}
     assert ant["ok"] and not empty["ok"] and not record["ok"] and empty["numbers"] is None
