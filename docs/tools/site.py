@@ -22,8 +22,6 @@ import pyswarmopt_rivals
 from pyswarmopt.cli.app import app as pyswarmopt_app
 from pyswarmopt.cli.help import default_of, grouped
 from pyswarmopt_llm.cli.app import app as swarm_llm_app
-from pyswarmopt_llm.cli.build import with_flags
-from pyswarmopt_llm.cli.rare import rare_of
 
 ROOT = Path(__file__).resolve().parents[2]
 # Files of the top folder that are pages of the site.
@@ -129,13 +127,6 @@ def command_page(command: Any, parent: Any, name: str) -> Iterator[str]:
         yield from (f"| {heading} | | default |", "|---|---|---|")
         for param in params:
             yield option_row(param)
-        yield ""
-    if rare := rare_of(command):
-        yield from ("| Few need these | | default |", "|---|---|---|")
-        for setting in rare.values():
-            typed = f"`--{setting.name} {setting.option.metavar}".rstrip() + "`"
-            default = "" if setting.default in (None, "", (), False) else f"`{setting.default}`"
-            yield f"| {typed} | {with_flags(setting.option.help)} | {default} |"
         yield ""
 
 

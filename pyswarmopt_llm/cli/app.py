@@ -15,20 +15,20 @@ import typer
 from pyswarmopt.cli.help import HelpGroup, run_app, version_option
 from pyswarmopt.cli.terminal import complain, tame_warnings, unreadable
 from pyswarmopt_llm.cli.build import as_command, as_flag
-from pyswarmopt_llm.cli.models import check, evaluate, export, generate, inspect, predict, train_expert
+from pyswarmopt_llm.cli.models import evaluate, export, generate, inspect, predict, train_expert
 from pyswarmopt_llm.cli.options import SwarmCommand
-from pyswarmopt_llm.cli.runs import advise, analyse, demo, init, resume, search
+from pyswarmopt_llm.cli.runs import advise, analyse, demo, init, search
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import plugins
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "advise": advise.command,
     "search": search.command,
-    "resume": resume.resume,
-    "report": resume.report,
+    "resume": search.resume,
+    "report": search.report,
     "eval": evaluate.command,
     "inspect": inspect.command,
-    "check": check.check,
+    "check": inspect.check,
     "predict": predict.command,
     "generate": generate.command,
     "export": export.command,
@@ -36,7 +36,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train-expert": train_expert.command,
     "demo": demo.command,
     "init": init.command,
-    "doctor": check.doctor,
 }
 COMMANDS |= {name: point.load() for name, point in plugins("commands").items()}
 

@@ -10,7 +10,6 @@ from typing import Annotated, Any, TypeGuard, get_args, get_origin, get_type_hin
 
 import typer
 
-from pyswarmopt_llm.cli.rare import FIELD, Rare, read_rare, set_option
 from pyswarmopt_llm.common.errors import InvalidOption, spell
 from pyswarmopt_llm.common.options import Option, check_options, option_in, option_name, options_of
 
@@ -22,7 +21,7 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
     """The function with one parameter per option, as Typer reads it.
 
     A parameter whose type is a configuration stands for the options of all its fields; the function gets the
-    configuration, in range. Rare options are one parameter together (`cli.rare`).
+    configuration, in range.
 
     Args:
         function: its parameters are configurations, have an `Option`, or are Typer's own.
@@ -31,26 +30,18 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
     options = options_in(function)
     _OPTIONS.update(options)
     signature = inspect.signature(function).parameters.values()
-    rare = {setting.name: setting for parameter in signature for setting in _rare(parameter, hints[parameter.name])}
-    free = FIELD in options
 
     def command(**values: Any) -> None:
         _OPTIONS.update(options)  # another command may call the same field otherwise
-        settings, others = read_rare(rare, values.pop(FIELD, None) or (), free)
-        values |= settings | ({FIELD: others} if free else {})
         function(**{name: _value(name, hint, values) for name, hint in hints.items() if name != "return"})
 
     parameters: list[inspect.Parameter] = []
     for parameter in signature:
         parameters += _expanded(parameter, hints[parameter.name])
-    if rare or free:
-        hint = Annotated[list[str] | None, set_option(spell(options[FIELD].help, flag) if free else "")]
-        parameters.append(inspect.Parameter(FIELD, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint))
     parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)  # required ones first
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     command.__doc__ = function.__doc__
-    command.rare = rare  # type: ignore[attr-defined]
     return command
 
 
@@ -112,19 +103,11 @@ def _shown(config: type[Any]) -> dict[str, Option]:
 
 
 def _expanded(parameter: inspect.Parameter, hint: Any) -> Iterator[inspect.Parameter]:
-    """The parameters for Typer that one parameter of a command stands for; those of rare options are one elsewhere."""
+    """The parameters for Typer that one parameter of a command stands for."""
     if not (_configuration(hint) or option_in(hint)):
         yield parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY)
     for name, kind, option, default in _settings(parameter, hint):
-        if not option.rare and name != FIELD:
-            yield _parameter(name, kind, option, default)
-
-
-def _rare(parameter: inspect.Parameter, hint: Any) -> Iterator[Rare]:
-    """The rare settings that one parameter of a command stands for."""
-    for name, kind, option, default in _settings(parameter, hint):
-        if option.rare:
-            yield Rare(name, kind, option, default)
+        yield _parameter(name, kind, option, default)
 
 
 def _settings(parameter: inspect.Parameter, hint: Any) -> Iterator[tuple[str, Any, Option, Any]]:
@@ -157,15 +140,15 @@ def _parameter(name: str, kind: Any, option: Option, default: Any) -> inspect.Pa
 
 
 def _value(name: str, hint: Any, values: Mapping[str, Any]) -> Any:
-    """The value of a parameter of the function; rare settings that are not given keep their defaults.
+    """The value of a parameter of the function.
 
     Raises:
         InvalidOption: it is out of range.
     """
     if _configuration(hint):
         types = get_type_hints(hint)
-        shown = {field: option for field, option in _shown(hint).items() if field in values}
-        config = hint(**{field: _read(field, types[field], option, values) for field, option in shown.items()})
+        options = _shown(hint)
+        config = hint(**{name: _read(name, types[name], options[name], values) for name in options})
         check_options(config)
         return config
     option = option_in(hint)
@@ -179,7 +162,7 @@ def _value(name: str, hint: Any, values: Mapping[str, Any]) -> Any:
 def _read(name: str, kind: Any, option: Option, values: Mapping[str, Any]) -> Any:
     """An option's value from what Typer found."""
     value = values[name]
-    if get_origin(kind) is not tuple or option.rare:
+    if get_origin(kind) is not tuple:
         return value
     texts = [text.strip() for text in value.split(",") if text.strip()] if option.commas else value or ()
     return tuple(_pair(name, text, option.metavar) for text in texts) if kind == PAIRS else tuple(texts)

@@ -15,7 +15,6 @@ import typer
 from typer.core import TyperOption
 
 from pyswarmopt.cli.help import HelpCommand
-from pyswarmopt_llm.cli.rare import SET, joined, keep_from_file, rare_of
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
@@ -62,22 +61,16 @@ def refuse_empty(args: Sequence[str], options: Collection[str]) -> None:
 
 
 class SwarmCommand(HelpCommand):
-    """A command whose options with dots behind their value take several, and whose help only names the rare ones."""
+    """A command whose options with dots behind their value take several."""
 
     headings = GROUPS
-
-    @property
-    def only_named(self) -> list[str]:
-        """Hidden options, with the names of the rare ones in place of the one that they are parsed as."""
-        hidden = [name for name in super().only_named if name != SET]
-        return hidden + [f"--{name}" for name in rare_of(self)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Spread the variadic options, then parse as usual."""
         several = [name for param in self.params if (param.metavar or "").endswith("...") for name in param.opts]
         valued = [name for param in self.params if not getattr(param, "is_flag", False) for name in param.opts]
         refuse_empty(args, valued)
-        return super().parse_args(ctx, spread(joined(args, rare_of(self)), several))
+        return super().parse_args(ctx, spread(args, several))
 
 
 def names_block(heading: str, names: Iterable[str]) -> list[str]:
@@ -128,14 +121,10 @@ def _use_config(ctx: typer.Context, path: Path | None) -> Path | None:
         for name in param.opts
         if name.startswith("--") and name not in ("--config", "--help")
     }
-    rare = rare_of(ctx.command)
     defaults: dict[str, Any] = {}
     for key, value in read_config(path).items():
-        if key in rare:
-            keep_from_file(ctx, key, value)
-            continue
         if key not in options:
-            raise unknown(f"{path}: option", key, [*options, *rare])
+            raise unknown(f"{path}: option", key, options)
         option = options[key]
         defaults[option.name] = [value] if option.multiple and not isinstance(value, list) else value
     ctx.default_map = defaults

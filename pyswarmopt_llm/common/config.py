@@ -33,7 +33,6 @@ PYCMA = "pycma"
 PARTICLES, PATIENCE, MAX_ITER = 20, 10, 50  # the paper's
 AFTER_ITERATIONS, ALONE = 10, 6  # candidates that the model of the items proposes, where none are asked for
 
-QUANTISED = ("nf4", "int8")  # before the name of a base: bitsandbytes packs its weights on loading
 LEAST_DEV = 40  # dev items from which on `auto` trains on them
 EVEN_SUMS = 3  # see `spaces.starts.even_sums`
 
@@ -68,28 +67,28 @@ class SearchConfig:
         tuple[str, ...],
         Option("Python function that scores the engine; repeatable.", "M:F", hidden=True, name="utility"),
     ] = ()
-    combine: Annotated[str, Option("harmonic, arithmetic, minimum or weighted:2,1.", "C", rare=True)] = "harmonic"
+    combine: Annotated[str, Option("harmonic, arithmetic, minimum or weighted:2,1.", "C", hidden=True)] = "harmonic"
     prompts: Prompts = None  # stands for the task ``prompts:FILE``
     max_new_tokens: NewTokens = None
     # How it is searched.
     settings: Annotated[
         tuple[str, ...],
-        Option("Swarm coefficient (inertia 0.1), or a setting that few need; repeatable.", "NAME VALUE", name="set"),
+        Option("Swarm coefficient (inertia=0.1); repeatable.", "NAME=VALUE", name="set"),
     ] = ()
     grid: Annotated[
         str,
         Option(
             "paper: draw from its grid of coefficients; given: from the values in `settings` (by the preset).",
             "G",
-            rare=True,
+            hidden=True,
             choices=("auto", "given", "paper"),
         ),
     ] = "auto"
     draws: Annotated[
-        int | None, Option("Random draws from a grid; the best on dev is taken (10).", "N", rare=True, least=1)
+        int | None, Option("Random draws from a grid; the best on dev is taken (10).", "N", hidden=True, least=1)
     ] = None
     confirm: Annotated[
-        int | None, Option("Hold out N dev items to rescore the best candidates.", "N", rare=True, least=1)
+        int | None, Option("Hold out N dev items to rescore the best candidates.", "N", hidden=True, least=1)
     ] = None
     half: int | None = None  # 1 or 2: of the dev items this half is for dev, the other for test; set by `advise`
     preset: Annotated[
@@ -105,7 +104,7 @@ class SearchConfig:
     particles: Annotated[int | None, Option("Particles (by the preset).", "N", least=1)] = None
     start: Annotated[
         str,
-        Option("Starting points besides the experts: segments (the paper's), sums, even, auto.", "W", rare=True),
+        Option("Starting points besides the experts: segments (the paper's), sums, even, auto.", "W", hidden=True),
     ] = "auto"
     max_iter: Annotated[int | None, Option("Maximum number of iterations (by the preset).", "K", least=0)] = None
     proposals: Annotated[int | None, Option("Candidates that a model of the scores proposes.", "N", least=0)] = None
@@ -133,17 +132,17 @@ class SearchConfig:
         Option(
             "Train the mixture that was found on the dev items: on, off or auto.",
             "D",
-            rare=True,
+            hidden=True,
             choices=("auto", "on", "off"),
         ),
     ] = "auto"
     no_rivals: Annotated[
         bool,
-        Option("Do not score the base, nor fine-tune it and the best expert for comparison.", rare=True),
+        Option("Do not score the base, nor fine-tune it and the best expert for comparison.", hidden=True),
     ] = False
     output_rank: Annotated[
         int | None,
-        Option("Truncate the result to rank R (delta).", "R", rare=True, least=1),
+        Option("Truncate the result to rank R (delta).", "R", hidden=True, least=1),
     ] = None
     # What is evaluated: less than every item of every candidate.
     screen: Annotated[
@@ -151,24 +150,24 @@ class SearchConfig:
         Option(
             "Skip items whose outcome a surrogate predicts with error probability below P (try 0.05).",
             "P",
-            rare=True,
+            hidden=True,
             above=0,
             below=0.5,
         ),
     ] = None
     drop_k: Annotated[
         float | None,
-        Option("Drop-K: probability of skipping an iteration's evaluations.", "P", rare=True, least=0, below=1),
+        Option("Drop-K: probability of skipping an iteration's evaluations.", "P", hidden=True, least=0, below=1),
     ] = None
     drop_n: Annotated[
         float | None,
-        Option("Drop-N: probability of skipping a single evaluation.", "P", rare=True, least=0, below=1),
+        Option("Drop-N: probability of skipping a single evaluation.", "P", hidden=True, least=0, below=1),
     ] = None
     budget_minutes: Annotated[float | None, Option("Time budget for all evaluations, in minutes.", "M", above=0)] = None
     budget_items: Annotated[int | None, Option("Item budget of the search.", "N", hidden=True, least=1)] = None
     contrast: Annotated[
         bool,
-        Option("Let negative weights count against a token (`space` token).", rare=True),
+        Option("Let negative weights count against a token (`space` token).", hidden=True),
     ] = False
     scoring: Scoring = "auto"
     allow_overlap: Overlap = False
@@ -176,7 +175,7 @@ class SearchConfig:
     dtype: Dtype = "auto"
     device: Device = "auto"
     threads: Threads = None
-    batch_tokens: Annotated[int, Option("Padded tokens per forward pass.", "N", MACHINE, rare=True, least=1)] = 1024
+    batch_tokens: Annotated[int, Option("Padded tokens per forward pass.", "N", MACHINE, hidden=True, least=1)] = 1024
     engine: Annotated[
         str,
         Option(
@@ -190,23 +189,16 @@ class SearchConfig:
             "How candidates get into the base: merged, or added at runtime (if it is quantised).",
             "M",
             MACHINE,
-            rare=True,
+            hidden=True,
             choices=("auto", "merged", "runtime"),
         ),
     ] = "auto"
-    quantise: Annotated[
-        str | None,
-        Option("Load the base in 4 or 8 bits: nf4, int8; as `base` nf4:B.", "Q", MACHINE, rare=True, choices=QUANTISED),
-    ] = None
 
     def __post_init__(self) -> None:
-        """Make `prompts` a task, and `quantise` a part of `base`."""
+        """Make `prompts` a task."""
         if self.prompts is not None:
             object.__setattr__(self, "tasks", (*self.tasks, f"prompts:{self.prompts}"))
             object.__setattr__(self, "prompts", None)
-        if self.quantise in QUANTISED:
-            object.__setattr__(self, "base", f"{self.quantise}:{self.base}")
-            object.__setattr__(self, "quantise", None)
 
     @property
     def population(self) -> int:

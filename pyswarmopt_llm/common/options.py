@@ -34,7 +34,6 @@ class Option:
         metavar: placeholder of the value; ends in ``...`` if the option takes several. Switches have none.
         group: heading of the help, one of `GROUPS`.
         hidden: the help only names it; `swarm-llm init` explains it.
-        rare: the help only names it, last; `swarm-llm init` explains it.
         name: on the command line, if different from the field's.
         required: False: optional on the command line though the field has no default; empty then.
         commas: values of a tuple are comma-separated, instead of repeating the option.
@@ -47,7 +46,6 @@ class Option:
     metavar: str = ""
     group: str = SETTINGS
     hidden: bool = False
-    rare: bool = False
     name: str = ""
     required: bool = True
     commas: bool = False
@@ -177,18 +175,18 @@ Columns = Annotated[
     tuple[str, ...],
     Option("Your file's columns: question=text,answer=label,0=bad.", "C,C", TASK, commas=True),
 ]
-Template = Annotated[tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", TASK, rare=True)]
-SplitSeed = Annotated[int, Option("Draws dev and test if a file has no split.", "S", TASK, rare=True, least=0)]
-SkipBad = Annotated[bool, Option("Leave out rows that cannot be read, and say which.", group=TASK, rare=True)]
+Template = Annotated[tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", TASK, hidden=True)]
+SplitSeed = Annotated[int, Option("Draws dev and test if a file has no split.", "S", TASK, hidden=True, least=0)]
+SkipBad = Annotated[bool, Option("Leave out rows that cannot be read, and say which.", group=TASK, hidden=True)]
 TASK_FILE = Option("File, builtin:, hub: or published:NAME.", "T", TASK)
 TaskFile = Annotated[str, TASK_FILE]
 PROMPTS = Option("Prompts without answers: text, JSONL, CSV.", "FILE", TASK)
 Prompts = Annotated[str | None, PROMPTS]
 NewTokens = Annotated[
-    int | None, Option("Longest reply, where replies are scored (128).", "N", TASK, rare=True, least=1)
+    int | None, Option("Longest reply, where replies are scored (128).", "N", TASK, hidden=True, least=1)
 ]
 Scoring = Annotated[str, Option("auto, letter, likelihood or generate.", "S", TASK, choices=SCORINGS)]
-Overlap = Annotated[bool, Option("Allow items that are in both dev and test.", group=TASK, rare=True)]
+Overlap = Annotated[bool, Option("Allow items that are in both dev and test.", group=TASK, hidden=True)]
 Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]
 Device = Annotated[str, Option("auto, cpu, cuda, cuda:1, ...", "D", MACHINE)]
 Threads = Annotated[int | None, Option("CPU threads (PyTorch's choice).", "N", MACHINE, least=1)]

@@ -1,10 +1,10 @@
-"""Analyses of finished runs: what the result gets right that no expert does, where it started, who carries it."""
+"""Leave one out: which experts carry the result of a finished run, or which members that of a group."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,8 +21,7 @@ from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.train import trained_space
 from pyswarmopt_llm.metrics.external.permission import require
-from pyswarmopt_llm.reporting.plots import plot_emergence, plot_origin
-from pyswarmopt_llm.reporting.reading import Emergence, Origin, emergence, origin, read_run
+from pyswarmopt_llm.reporting.reading import read_run
 from pyswarmopt_llm.tasks import Scoring
 
 ALL = "all"  # the contestant whose coefficients are the result's
@@ -39,73 +38,34 @@ class GroupAnalysis(Protocol):
 
 
 def analyse(
-    runs: Sequence[Path],
+    path: Path,
     out: Path,
     *,
-    with_leave_one_out: bool = False,
     tell: Callable[[str], None] = lambda text: None,
     allowed: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Analyse finished runs; write ``analysis.json`` and the plots.
+    """Decide without each expert of a finished run, or each member of a group; write ``analysis.json``.
 
     Args:
-        runs: run directories; leave-one-out is of the first. Or one directory of `ensemble` or `negotiate`, for
-            leave-one-out alone.
+        path: a run directory, or one of `ensemble` or `negotiate`.
         out: directory to write to.
-        with_leave_one_out: decide without each expert or member.
         tell: called with a line before every candidate.
-        allowed: what of the first run's configuration may run code; see `permission.require`.
+        allowed: what of the run's configuration may run code; see `permission.require`.
 
     Returns:
-        ``runs``: per run its `Emergence` per task and its `Origin`. ``weak_to_strong``: share of runs whose best
-        started in the lower half. ``leave_one_out``: see `without_experts`. Of a group only that: see `GroupAnalysis`.
+        ``leave_one_out``: see `without_experts` and `GroupAnalysis`.
     """
-    group = _group_analysis(runs)
+    analyses: list[GroupAnalysis] = [point.load() for point in plugins("analyses").values()]
+    group = next((analysis for analysis in analyses if analysis.holds(path)), None)
     if group is not None:
-        return _analyse_group(group, runs, out, with_leave_one_out, tell)
-    opened = [read_run(path) for path in runs]
-    if with_leave_one_out:
-        require(opened[0][0].config, allowed, runs[0])
-    _make(out, runs[0])
-    cases = [emergence(run.rows, result) for run, result in opened]
-    origins = [origin(run.rows, result) for run, result in opened]
-    analysis: dict[str, Any] = {
-        "runs": [_of_run(*parts) for parts in zip(opened, cases, origins, strict=True)],
-        "weak_to_strong": sum(start.weak_to_strong for start in origins) / len(origins),
-    }
-    plot_emergence(out / "emergence.png", [run.path.name for run, _ in opened], cases)
-    if not all(start.proposed for start in origins):  # else no particle has a start that could be drawn
-        plot_origin(out / "origin.png", origins)
-    if with_leave_one_out:
-        analysis["leave_one_out"] = without_experts(*opened[0], tell, allowed)
-    write_json(out / "analysis.json", analysis)
-    return analysis
-
-
-def _of_run(opened: tuple[Run, Any], cases: Mapping[str, Emergence], start: Origin) -> dict[str, Any]:
-    """One run's part of ``analysis.json``."""
-    tasks = {name: {**asdict(case), "share": case.share} for name, case in cases.items()}
-    return {"run": str(opened[0].path), "emergence": tasks, "origin": start.to_json()}
-
-
-def _group_analysis(runs: Sequence[Path]) -> GroupAnalysis | None:
-    """The analysis of another package that knows what one of these directories holds."""
-    for point in plugins("analyses").values():
-        analysis: GroupAnalysis = point.load()
-        if any(analysis.holds(run) for run in runs):
-            return analysis
-    return None
-
-
-def _analyse_group(
-    analysis: GroupAnalysis, runs: Sequence[Path], out: Path, left_out: bool, tell: Callable[[str], None]
-) -> dict[str, Any]:
-    """Leave-one-out of a group; `left_out`: whether it is asked for."""
-    if len(runs) > 1 or not left_out:
-        group = next(filter(analysis.holds, runs))
-        raise UserError(f"{group}: is a group, not a search; analyse it alone, with `leave_one_out`")
-    record = {"leave_one_out": analysis.without_members(runs[0], tell)}
-    _make(out, runs[0])
+        left_out = group.without_members(path, tell)
+        _make(out, path)
+    else:
+        run, result = read_run(path)
+        require(run.config, allowed, path)
+        _make(out, path)
+        left_out = without_experts(run, result, tell)
+    record = {"leave_one_out": left_out}
     write_json(out / "analysis.json", record)
     return record
 
@@ -120,9 +80,7 @@ def _make(out: Path, run: Path) -> None:
         raise UserError(f"{out}: cannot be created ({error.strerror}); choose another `out`") from error
 
 
-def without_experts(
-    run: Run, result: RunResult, tell: Callable[[str], None], allowed: Collection[str] = ()
-) -> dict[str, Any]:
+def without_experts(run: Run, result: RunResult, tell: Callable[[str], None]) -> dict[str, Any]:
     """Score the result again, and without each expert that it contains, on dev and test, item by item.
 
     The other coefficients stay as they are; a mixture of distributions is scaled to sum to 1 again. In a run with
@@ -132,7 +90,6 @@ def without_experts(
         run: a finished run.
         result: its ``result.json``.
         tell: called with a line before every candidate.
-        allowed: what of its configuration may run code; see `permission.require`.
 
     Returns:
         ``all``: task -> split -> score. ``experts``: expert -> its ``coefficient`` (with several groups of weights
@@ -142,7 +99,7 @@ def without_experts(
     Raises:
         UserError: base, experts or data changed since the run, or its space has no coefficient per expert.
     """
-    job, scorings = _opened(run, result, allowed)
+    job, scorings = _opened(run, result)
     position = _position(job, run.path, result)
     if result.trained:
         space = trained_space(job, run, position, scorings)
@@ -168,10 +125,9 @@ def without_experts(
     }
 
 
-def _opened(run: Run, result: RunResult, allowed: Collection[str]) -> tuple[Job, dict[str, Scoring]]:
+def _opened(run: Run, result: RunResult) -> tuple[Job, dict[str, Scoring]]:
     """The search's components, in this process, and the scoring of each task."""
     config = run.config
-    require(config, allowed, run.path)
     job = prepare(replace(config, out=str(run.path), preset="none", workers="1"))
     run.check_fingerprints(job.fingerprints)
     if not job.kind.averages:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -16,7 +17,6 @@ from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.evaluation.run_directory import check_new
 from pyswarmopt_llm.evaluation.run_files import GRID
 from pyswarmopt_llm.jobs.advise import RECORD, halves
-from pyswarmopt_llm.jobs.doctor import free_memory
 from pyswarmopt_llm.jobs.promising import MEMBERS, halving_passes
 from pyswarmopt_llm.jobs.search.finish import peak_memory
 from pyswarmopt_llm.jobs.search.grid.draws import make_grid
@@ -260,6 +260,16 @@ def trial_items(dev: int, possible: Sequence[Scoring]) -> int:
 def paid_note(name: str) -> str:
     """The note on a metric whose requests cost money."""
     return f"{name} is paid for by the request and is not in the time"
+
+
+def free_memory(meminfo: Path = Path("/proc/meminfo")) -> int | None:
+    """Bytes that a new process may take without swapping; None if the system does not say."""
+    try:
+        lines = meminfo.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    available = [line for line in lines if line.startswith("MemAvailable:")]
+    return 1024 * int(available[0].split()[1]) if available else None
 
 
 def plan(

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 import pyswarmopt_llm.models.embedded as embedded
-from pyswarmopt_llm.common.config import QUANTISED
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import BITSANDBYTES
 from pyswarmopt_llm.common.files.regular import user_path
@@ -21,6 +20,7 @@ from pyswarmopt_llm.models.pretrained import load_weights, read_tokenizer
 
 # Files of the tokenizer; a changed chat template changes every score.
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+QUANTISED = ("nf4", "int8")  # before the name of a base: bitsandbytes packs its weights on loading
 INT8 = f"{BITSANDBYTES} int8"  # as `BaseModel.packing`
 _PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "README.md")
 

@@ -59,24 +59,20 @@ def folded(coefficients: Mapping[str, float]) -> tuple[list[tuple[str, float]], 
     return large, [name for name, _ in ordered[len(large) :]]
 
 
-def mixture_text(coefficients: Mapping[str, float], most: int | None = None) -> str:
-    """The mixture on one line, of at most so many experts by name; of weights that are all 0, the base.
+def mixture_text(coefficients: Mapping[str, float]) -> str:
+    """The mixture on one line; of weights that are all 0, the base.
 
     Example:
         >>> mixture_text({"instruct": -0.61, "banking": 0.63, "math": 0.02, "code": 0.0}), mixture_text({"math": 1.0})
         ('0.63 banking - 0.61 instruct, and 1 more below 0.05', '1.00 math')
-        >>> mixture_text({"math": 0.5, "code": 0.3, "law": -0.2}, most=2)
-        '0.50 math + 0.30 code + …'
         >>> mixture_text({"math": 0.0})
         'the base'
     """
     if not any(coefficients.values()):
         return "the base"
     large, rest = folded({name: weight for name, weight in coefficients.items() if weight})
-    (name, weight), *others = large[:most]
+    (name, weight), *others = large
     text = f"{weight:.2f} {name}"
     for name, weight in others:
         text += f" {'-' if weight < 0 else '+'} {abs(weight):.2f} {name}"
-    if len(large) > len(others) + 1 or (rest and most):
-        return f"{text} + …"
     return f"{text}, and {len(rest)} more below {SMALL}" if rest else text

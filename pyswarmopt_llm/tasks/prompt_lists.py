@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +11,14 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.tasks.formats import read_lines, read_rows
 from pyswarmopt_llm.tasks.items import content, parse_item
 from pyswarmopt_llm.tasks.tables.columns import question_column
-from pyswarmopt_llm.tasks.tables.draw import draw_splits
-from pyswarmopt_llm.tasks.tables.names import (
-    SPLITS,
-    Reading,
-    Rows,
-    check_names,
-    checked_split,
-    columns_of,
-    renamed,
-)
+from pyswarmopt_llm.tasks.tables.names import Reading, Rows, check_names, checked_split, columns_of, renamed
+from pyswarmopt_llm.tasks.tables.own import Placed, placed_task
 from pyswarmopt_llm.tasks.tables.problems import Problems
-from pyswarmopt_llm.tasks.types import Item, RawTask
+from pyswarmopt_llm.tasks.types import RawTask
 
 PROMPTS = "prompts:"  # how a task of prompts is named among others
 _TEXT = (".txt", "")
 _NOT_MINE = ("choices", "question", "prompt")  # columns of an item that a prompt does not have, or has already
-Placed = tuple[str, Item, str]  # place, item, and its split, "" if the file has none
 
 
 def read_prompts(path: Path, reading: Reading) -> RawTask:
@@ -51,19 +42,20 @@ def read_prompts(path: Path, reading: Reading) -> RawTask:
         raise InvalidOption("prompts", str(path), "holds no prompts; write one on each line")
     split = "split" in columns_of(row for _, row in rows)
     problems = Problems(str(path), reading.skip_bad)
-    seen: dict[tuple[str, ...], str] = {}
-    placed = [
-        problems.attempt(place, partial(_placed, row, place, number, split, seen))
-        for number, (place, row) in enumerate(rows, 1)
-    ]
+    numbers, seen = count(1), dict[tuple[str, ...], str]()
+
+    def placed(place: str, row: Mapping[str, Any]) -> Placed:
+        number = str(next(numbers))
+        item = parse_item({**row, "id": row.get("id") or number}, place, number)
+        key = content(item)
+        if key in seen:
+            raise UserError(f"{place}: the same prompt as {seen[key]}; remove one of them")
+        seen[key] = place.rpartition(": ")[2]
+        return place, item, checked_split(row.get("split"), place) if split else ""
+
+    prompts = problems.each(rows, placed)
     problems.refuse([place for place, _ in rows])
-    good = [prompt for prompt in placed if prompt is not None]
-    note = problems.note(len(rows))
-    if not split:
-        drawn, strata = draw_splits([(place, item) for place, item, _ in good], reading.seed, str(path))
-        return RawTask(path.stem, None, drawn, strata=strata, note=note, column="prompt")
-    splits = {name: [(place, item) for place, item, part in good if part == name] for name in SPLITS}
-    return RawTask(path.stem, None, splits, note=note, column="prompt")
+    return placed_task(prompts, path, reading, problems.note(len(rows)), "prompt")
 
 
 def _rows(path: Path, reading: Reading) -> Rows:
@@ -92,12 +84,3 @@ def _column(names: Sequence[str], path: Path) -> str:
 def _rest(row: Mapping[str, Any], column: str) -> dict[str, Any]:
     kept = {name: value for name, value in row.items() if name not in _NOT_MINE and name != column}
     return {name: value for name, value in kept.items() if value not in (None, "")}
-
-
-def _placed(row: Mapping[str, Any], place: str, number: int, split: bool, seen: dict[tuple[str, ...], str]) -> Placed:
-    item = parse_item({**row, "id": row.get("id") or str(number)}, place, str(number))
-    key = content(item)
-    if key in seen:
-        raise UserError(f"{place}: the same prompt as {seen[key]}; remove one of them")
-    seen[key] = place.rpartition(": ")[2]
-    return place, item, checked_split(row.get("split"), place) if split else ""

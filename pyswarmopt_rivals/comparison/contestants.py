@@ -132,7 +132,7 @@ def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
     if who.name == "data-merge":
         lacking = [expert.info.name for expert in bench.experts if not bench.chats.get(expert.info.name)]
         return f"needs the training data of {', '.join(lacking)} (`data` NAME=FILE)" if lacking else None
-    if (who.kind == "ensemble" or who.name == "merge3") and not bench.accuracy:
+    if who.kind == "ensemble" and not bench.accuracy:
         return f"needs answers that are right or wrong, this task is scored by {bench.metric.name}"
     unanswered = who.name == "lorahub" and not all(item.answer for item in bench.task.dev)
     if unanswered or (who.name in TRAINED and not bench.choices):

@@ -20,7 +20,6 @@ from search_helpers import louder, questions, write_task
 from pyswarmopt.cli.app import app as pyswarmopt_app
 from pyswarmopt_llm import spaces
 from pyswarmopt_llm.cli.app import app as swarm_llm_app
-from pyswarmopt_llm.cli.rare import rare_of
 
 PROGRAMS = ("swarm-llm", "pyswarmopt", "python", "make", "pip", "uv", "cat", "head", "ls", "git")
 # So that a documented command costs a second; the command line takes the last of two values.
@@ -203,7 +202,6 @@ def options_of(app: typer.Typer) -> dict[str, set[str]]:
     group: Any = typer.main.get_command(app)
     return {
         name: {option for param in command.params for option in (*param.opts, *param.secondary_opts)}
-        | {f"--{rare}" for rare in rare_of(command)}
         for name, command in group.commands.items()
     } | {"": {option for param in group.params for option in param.opts} | {"--help"}}
 

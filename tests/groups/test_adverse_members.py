@@ -120,7 +120,7 @@ def test_the_command_makes_one_member_lie_and_all_of_them_noisy(
     left = [line.split()[2].rstrip(":") for line in out.splitlines() if line.startswith("left out: ")]
     more = {"nearest", "route-neighbours", "route-likelihood", "fuse", "self-consistency", "reward"}
     assert set(left) == more
-    code, out, err = swarm_llm(capsys, "analyse", tmp_path / "run", "--leave-one-out", "--json")
+    code, out, err = swarm_llm(capsys, "analyse", tmp_path / "run", "--json")
     assert code == 0, err
     result = json.loads((tmp_path / "run" / "result.json").read_text())["strategies"]
     again = json.loads(out)["leave_one_out"]["strategies"]

@@ -13,7 +13,7 @@ from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
-from pyswarmopt_llm.reporting.terminal.progress import items_bar
+from pyswarmopt_llm.reporting.terminal import items_bar
 from pyswarmopt_llm.tasks.load import check_files
 
 if TYPE_CHECKING:

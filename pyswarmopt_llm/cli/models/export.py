@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
 
@@ -30,9 +29,7 @@ class Export:
         str,
         Option("merged, gguf or peft.", "F", name="format", choices=("merged", "gguf", "peft")),
     ] = "merged"
-    rank: Annotated[
-        int | None, Option("Truncate the adapter to rank R (peft, gguf); a run's is scored again.", "R", least=1)
-    ] = None
+    rank: Annotated[int | None, Option("Truncate the adapter to rank R (peft, gguf).", "R", least=1)] = None
 
 
 def command(
@@ -52,30 +49,24 @@ def command(
     if as_json:
         record: dict[str, Any] = {"source": source, "out": options.out, "format": options.form}
         record |= {"files": dict(done.files), "rank": options.rank, "relative_error": done.lost}
-        record["scores"] = [asdict(score) for score in done.scores]
         typer.echo(json.dumps(record))
         return
-    for line in _lines(options, done):
+    for line in _lines(source, options, done):
         echo(line)
 
 
-def _lines(options: Export, done: Exported) -> Iterator[str]:
+def _lines(source: str, options: Export, done: Exported) -> Iterator[str]:
     size = sum(done.files.values()) / 2**20
     yield f"wrote {options.out}: {', '.join(done.files)} ({size:,.1f} MiB)"
     if done.lost is not None:
         yield f"rank {options.rank}: {done.lost:.1%} of the weights lost in the Frobenius norm"
-    for score in done.scores:
-        before = "" if score.before is None else f", before {score.before:.3f}"
-        low, high = score.interval
-        yield f"{score.task}: test {score.value:.3f} [{low:.3f}, {high:.3f}]{before}"
-    yield from map(with_flags, done.notes)
     if options.form == "gguf" and not done.base:
         yield f"The base goes to {options.out}/base.gguf; llama.cpp's convert_hf_to_gguf.py writes it"
-    for purpose, words in _steps(options, done):
+    for purpose, words in _steps(source, options, done):
         yield f"To {purpose}: {shlex.join(words)}"
 
 
-def _steps(options: Export, done: Exported) -> Iterator[tuple[str, list[str]]]:
+def _steps(source: str, options: Export, done: Exported) -> Iterator[tuple[str, list[str]]]:
     """(purpose, command): how to run what was written."""
     out, name = options.out.rstrip("/"), Path(options.out).name.lower()
     if options.form == "gguf":
@@ -85,3 +76,5 @@ def _steps(options: Export, done: Exported) -> Iterator[tuple[str, list[str]]]:
     elif options.form == "merged":
         yield "ask it a question", ["swarm-llm", "generate", "--base", out, "Which planet is the largest?"]
         yield "serve it with vLLM", ["vllm", "serve", out]
+    elif options.base is None:
+        yield "score it again", ["swarm-llm", "eval", "--run", source, "--adapter", out]

@@ -18,7 +18,7 @@ from pyswarmopt_llm.cli.runs.running import interruptible, repeating
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import Option
-from pyswarmopt_llm.reporting.terminal.progress import items_bar
+from pyswarmopt_llm.reporting.terminal import items_bar
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.tasks.tables.predicted import Prediction

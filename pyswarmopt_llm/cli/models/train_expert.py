@@ -53,11 +53,13 @@ class Training:
         Option("answer: of the right answer; options: cross-entropy over the options of a task D.", "KIND", TASK),
     ] = "answer"
     rank: Annotated[int, Option("LoRA rank.", "R", least=1)] = 8
-    alpha: Annotated[float, Option("LoRA alpha; the scale is alpha / rank.", "A", rare=True)] = 16
-    targets: Annotated[tuple[str, ...], Option("Names of the target modules.", "M,M", commas=True, rare=True)] = TARGETS
+    alpha: Annotated[float, Option("LoRA alpha; the scale is alpha / rank.", "A", hidden=True)] = 16
+    targets: Annotated[tuple[str, ...], Option("Names of the target modules.", "M,M", commas=True, hidden=True)] = (
+        TARGETS
+    )
     lr: Annotated[float, Option("Peak learning rate.", "LR")] = 5e-4
     epochs: Annotated[float, Option("Maximum number of epochs.", "E")] = 2.0
-    max_tokens: Annotated[int, Option("Training budget in tokens.", "N", rare=True, least=1)] = 120_000
+    max_tokens: Annotated[int, Option("Training budget in tokens.", "N", hidden=True, least=1)] = 120_000
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
     dtype: Dtype = "auto"
     device: Device = "auto"

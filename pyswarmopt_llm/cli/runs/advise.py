@@ -13,13 +13,12 @@ import typer
 
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.options import Config, DryRun, Json, Quiet
-from pyswarmopt_llm.cli.runs.planning import print_plan
-from pyswarmopt_llm.cli.runs.running import interruptible, repeating, spoken
+from pyswarmopt_llm.cli.runs.running import interruptible, print_plan, repeating, spoken
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common.options import Option
-from pyswarmopt_llm.reporting.terminal.progress import progress
+from pyswarmopt_llm.reporting.terminal import progress
 from pyswarmopt_llm.tasks.load import check_files
 
 if TYPE_CHECKING:

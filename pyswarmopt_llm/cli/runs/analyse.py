@@ -1,4 +1,4 @@
-"""`swarm-llm analyse`: how a run found its result."""
+"""`swarm-llm analyse`: which experts carry a result, or which members a decision."""
 
 from __future__ import annotations
 
@@ -18,48 +18,26 @@ from pyswarmopt_llm.reporting.summary import score_text
 
 
 def command(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Finished runs, or a group's directory.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run, or a group's directory.")],
     out: Annotated[Path | None, Option("Output directory (RUN/analysis).", "DIR", OUTPUT)] = None,
-    leave_one_out: Annotated[bool, Option("Score without each expert, or decide without each member.")] = False,
     allow: Allow = (),
     as_json: Json = False,
 ) -> None:
-    """Show how a run found its result, and which experts carry it.
+    """Show which experts carry a result: score it without each, or decide without each member.
 
-    Example: swarm-llm analyse runs/first --leave-one-out
+    Example: swarm-llm analyse runs/first
     """
     from pyswarmopt_llm.jobs.analyse import analyse
 
-    folder = out or runs[0] / "analysis"
-    record = analyse(
-        runs, folder, with_leave_one_out=leave_one_out, allowed=allow, tell=lambda text: echo(text, err=True)
-    )
-    echo(json.dumps(record) if as_json else "\n".join([*_lines(record), f"Plots and figures: {folder}"]))
-
-
-def _lines(record: dict[str, Any]) -> list[str]:
-    """The findings, in sentences."""
-    alone = record.get("leave_one_out", {})
-    if "strategies" in alone:
-        return list(_members(alone))
-    return [*_runs(record), *(_experts(alone) if alone else ())]
-
-
-def _runs(record: dict[str, Any]) -> list[str]:
-    lines = []
-    for run in record["runs"]:
-        for task, case in run["emergence"].items():
-            lines.append(
-                f"{run['run']}, {task}: the result gets {case['emerged']} of the {case['emerged'] + case['never']} dev "
-                f"items right that no expert does, and loses {case['lost']} of the {case['kept'] + case['lost']} that "
-                "some expert gets right."
-            )
-        lines.append(f"{run['run']}: {_origin(run['origin'])}.")
-    lines.append(
-        f"Weak to strong (started in the lower half): {record['weak_to_strong']:.0%} of "
-        f"{counted(len(record['runs']), 'run')}."
-    )
-    return lines
+    folder = out or run / "analysis"
+    record = analyse(run, folder, allowed=allow, tell=lambda text: echo(text, err=True))
+    if as_json:
+        echo(json.dumps(record))
+        return
+    left_out = record["leave_one_out"]
+    for line in (_members if "strategies" in left_out else _experts)(left_out):
+        echo(line)
+    echo(f"All figures: {folder}/analysis.json")
 
 
 def _experts(record: dict[str, Any]) -> Iterator[str]:
@@ -91,14 +69,4 @@ def _contribution(paired: dict[str, Any]) -> str:
     return (
         f"contribution {paired['difference']:+.3f} [{low:+.3f}, {high:+.3f}], {paired['gained']} gained and "
         f"{paired['lost']} lost by it"
-    )
-
-
-def _origin(start: dict[str, Any]) -> str:
-    if start["promised"]:  # the key of analysis.json for a proposal of the item model
-        return f"the result ({score_text(start['value'])}) was proposed by the item model after the last iteration"
-    return (
-        f"particle {start['particle']} found the result ({score_text(start['value'])}) in iteration "
-        f"{start['iteration']}; it started at {score_text(start['start'])}, rank {start['rank']:g} of "
-        f"{start['population']}"
     )

@@ -11,8 +11,6 @@ import typer
 
 from pyswarmopt.cli.help import default_of, grouped
 from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.build import with_flags
-from pyswarmopt_llm.cli.rare import Rare, rare_of
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.common.registry import unknown
@@ -68,16 +66,7 @@ def template(ctx: Any, of: str, file: Path) -> str:
         lines += ["", f"# ---- {heading} ----"]
         for param in params:
             lines += _entry(param)
-    lines += ["", "# ---- Few need these ----"]
-    for setting in rare_of(able[of]).values():
-        lines += ["", f"# {with_flags(setting.option.help)}", f"# {setting.name} = {_value(setting)}"]
     return "\n".join(lines) + "\n"
-
-
-def _value(setting: Rare) -> str:
-    """The default of a rare setting, as TOML has it; its placeholder where it has none."""
-    unset = setting.default in (None, "", ())
-    return setting.option.metavar if unset else json.dumps(setting.default)
 
 
 def _entry(param: Any) -> Iterator[str]:

@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +16,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.evaluation.run_files import GRID, read_about
-from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
+from pyswarmopt_llm.reporting.summary import duration
+from pyswarmopt_llm.reporting.terminal import json_lines, progress
 
 if TYPE_CHECKING:
+    from pyswarmopt_llm.jobs.dry_run import Plan, Timed
     from pyswarmopt_llm.jobs.search.loop import SearchResult
 
 
@@ -106,7 +109,7 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     """Print a finished run: verdict, scores, cost, what to do next, and the draws if it searched a grid."""
     from pyswarmopt_llm.evaluation.result import RunResult
     from pyswarmopt_llm.reporting.findings import findings
-    from pyswarmopt_llm.reporting.terminal.progress import print_findings
+    from pyswarmopt_llm.reporting.terminal import print_findings
 
     spoken_notes = [with_flags(note) for note in result.get("notes", ())]
     shown = RunResult.from_json({**result, "notes": spoken_notes})
@@ -125,3 +128,34 @@ def _print_draws(console: Console, run: Path) -> None:
     for row in rows:
         shown.add_row(*map(escape, row))
     console.print(shown)
+
+
+def print_plan(plan: Plan, as_json: bool) -> None:
+    """Print the cost of a command, for a person or as JSON."""
+    if as_json:
+        typer.echo(json.dumps(asdict(plan)))
+        return
+    for line in plan_lines(plan):
+        echo(line)
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """The items to score, the time and memory for them here, and the files to write."""
+    yield from map(_task_line, plan.tasks)
+    yield f"at most {plan.evaluations:,} evaluations: {plan.passes:,} forward passes of an item"
+    where = f"{plan.device}, {plan.dtype}, {counted(plan.threads, 'thread')}"
+    yield f"at most {duration(plan.seconds)} on this machine ({where}), from one timed batch"
+    free = "" if plan.free_bytes is None else f"; {plan.free_bytes / 2**30:.1f} GiB are free beside it"
+    yield f"memory: {plan.memory_bytes / 2**30:.1f} GiB{free}"
+    yield from map(with_flags, plan.notes)
+    yield f"would write {plan.out}: {', '.join(plan.writes)}; nothing was written"
+
+
+def _task_line(task: Timed) -> str:
+    """Items and times of a task."""
+    dev, test = counted(task.dev, "dev item"), counted(task.test, "test item")
+    sizes = f"{task.name}: {dev}, {test}, {task.scoring} scoring"
+    if task.seconds_per_item is None:
+        return sizes
+    item, load = 1000 * task.seconds_per_item, 1000 * task.seconds_per_load
+    return f"{sizes}, {item:.3g} ms per item, {load:.0f} ms per candidate"

@@ -1,4 +1,4 @@
-"""`swarm-llm search`: the main job."""
+"""The main job: `swarm-llm search`, `resume` of an interrupted run, and the `report` of a finished one anew."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-from pyswarmopt_llm.cli.options import Config, DryRun, Shown
-from pyswarmopt_llm.cli.runs.planning import print_plan
-from pyswarmopt_llm.cli.runs.running import run_job
+import typer
+
+from pyswarmopt.cli.terminal import echo
+from pyswarmopt_llm.cli.options import Allow, Config, DryRun, Shown
+from pyswarmopt_llm.cli.runs.running import print_plan, run_job
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.tasks.load import check_files
 
@@ -54,3 +57,30 @@ def command(
     from pyswarmopt_llm.jobs.search import grid
 
     run_job(lambda on_event: grid.search(settings, on_event), Path(settings.out), **vars(shown))
+
+
+def resume(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory.")],
+    allow: Allow = (),
+    *,
+    shown: Shown,
+) -> None:
+    """Resume an interrupted run; the result is the same as without the interruption.
+
+    If the run executes code (a function, a harness YAML, a metric's script, a Ray cluster), allow it by name.
+
+    Example: swarm-llm resume runs/first
+    """
+    from pyswarmopt_llm.jobs.search import grid
+
+    run_job(lambda on_event: grid.resume(run, on_event, allow), run, **vars(shown))
+
+
+def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")]) -> None:
+    """Regenerate RUN/report.html, for instance after an update or once missing task files are back.
+
+    Example: swarm-llm report runs/first
+    """
+    from pyswarmopt_llm.jobs.report import write_report
+
+    echo(f"wrote {write_report(user_path(run))}")

@@ -214,7 +214,7 @@ def result_problems(differences: Differences, changes: Changes, bfloat16_kept: f
     if not differences.again <= 0:
         yield (
             f"loaded again it gives another result: log-probabilities differ by {differences.again:.2g}; "
-            "see that nothing writes its files, and check the machine (swarm-llm doctor)"
+            "see that nothing writes its files"
         )
     if not bfloat16_kept >= LEAST_KEPT:
         yield (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from pyswarmopt_llm.spaces.load import adapter_patch, open_model
 from pyswarmopt_llm.tasks import Item, Scoring
 
 Two = tuple[Score, Score]
+_UNJUDGED = Score(math.nan, (), 0, math.nan)
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,13 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
         exam.check(engine, scoring)
         utility = how.build(items, scoring, engine.chat, exam.task.prompt)
         answered.append(_answered(utility, engine, how, _half(on_items, turn)))
-    values, answers = zip(*answered, strict=True)
-    scores = _scores(*values) if how.compare is None else _wins(how, items, *answers)
-    return _result(config, models, exam, scoring, scores, _in_words(items, *answers))
+    (first, answers), (second, other_answers) = answered
+    scores = (first, second)
+    if how.compare is not None:  # the shares of wins; a tie is half a win
+        rate = how.compare(items, answers, other_answers)
+        scores = rate, score_of([1.0 - value for value in rate.per_item])
+    in_words = _in_words(items, answers, other_answers)
+    return _result(config, models, exam, scoring, scores, in_words)
 
 
 def two_models(config: EvalConfig) -> tuple[Model, Model]:
@@ -155,12 +161,12 @@ def _scoring(config: EvalConfig, models: Sequence[Model], exam: Exam, opened: Tu
 
 def _answered(
     utility: ItemsUtility, engine: Engine, metric: Metric, on_items: OnItems | None
-) -> tuple[Score | None, list[str]]:
-    """The score, unless both models are judged together, and the answers, if the metric has any."""
+) -> tuple[Score, list[str]]:
+    """The score, and the answers if the metric has any; without a score where both models are judged together."""
     if not isinstance(utility, Answering):
         return score(utility, engine, on_items), []
     answers = _answers(utility, engine, on_items)
-    return None if metric.compare is not None else score_of(utility.judge(answers)), answers
+    return _UNJUDGED if metric.compare is not None else score_of(utility.judge(answers)), answers
 
 
 def _answers(utility: Answering, engine: Engine, on_items: OnItems | None) -> list[str]:
@@ -173,20 +179,6 @@ def _answers(utility: Answering, engine: Engine, on_items: OnItems | None) -> li
 def _half(on_items: OnItems | None, turn: int) -> OnItems | None:
     """Progress of the first or the second of two models."""
     return None if on_items is None else lambda done, total: on_items(turn * total + done, 2 * total)
-
-
-def _wins(metric: Metric, items: Sequence[Item], first: Sequence[str], second: Sequence[str]) -> Two:
-    """The share of wins of each; a tie is half a win."""
-    if metric.compare is None:
-        raise TypeError(f"{metric.name} compares no answers")
-    rate = metric.compare(items, first, second)
-    return rate, score_of([1.0 - value for value in rate.per_item])
-
-
-def _scores(first: Score | None, second: Score | None) -> Two:
-    if first is None or second is None:
-        raise TypeError("a metric without a comparison scores each model")
-    return first, second
 
 
 def _in_words(items: Sequence[Item], *answers: Sequence[str]) -> list[tuple[str, ...]]:

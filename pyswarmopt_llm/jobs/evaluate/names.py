@@ -16,6 +16,7 @@ from pyswarmopt_llm.metrics.registry import metric_given
 from pyswarmopt_llm.spaces import is_whole_model
 from pyswarmopt_llm.tasks.prompt_lists import PROMPTS
 
+_AS_STORED = ("max_new_tokens", "columns", "split_seed", "skip_bad_rows", "dev", "allow_overlap")
 Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and None
 
 
@@ -62,19 +63,15 @@ def with_run(config: EvalConfig) -> EvalConfig:
     named = () if metric == config.metric or metric is None else (metric,)
     tasks = () if task == config.task else (task,)
     require(replace(stored, tasks=tasks, metrics=named, utilities=(), workers="1"), (), run, "")
+    as_stored = {name: getattr(config, name) or getattr(stored, name) for name in _AS_STORED}
     return replace(
         filled,
+        **as_stored,
         metric=metric,
-        max_new_tokens=config.max_new_tokens or stored.max_new_tokens,
-        columns=config.columns or stored.columns,
         template=config.template or _templates(stored, task),
-        split_seed=config.split_seed or stored.split_seed,
-        skip_bad_rows=config.skip_bad_rows or stored.skip_bad_rows,
-        dev=config.dev or stored.dev,
         test=config.test or stored.test or None,
         scoring=stored.scoring if config.scoring == "auto" else config.scoring,
         dtype=stored.dtype if config.dtype == "auto" else config.dtype,
-        allow_overlap=config.allow_overlap or stored.allow_overlap,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,13 +14,10 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.evaluation.result import read_result
 from pyswarmopt_llm.evaluation.run_files import read_about
 from pyswarmopt_llm.jobs.export.gguf_file import Layout, write_lora
-from pyswarmopt_llm.jobs.export.modelfile import chat_format, modelfile
-from pyswarmopt_llm.jobs.export.rank import Rescored, in_words, rescored, truncated
 from pyswarmopt_llm.jobs.export.source import Source, find_source, parents_of
+from pyswarmopt_llm.models.adapters.truncate import truncate_low_rank
 from pyswarmopt_llm.models.adapters.write import write_adapter
-from pyswarmopt_llm.models.base import load_tokenizer
 from pyswarmopt_llm.models.embedded import source_gguf
-from pyswarmopt_llm.models.engines.tokenizing import leading_specials
 from pyswarmopt_llm.models.files import atomic_directory, check_free
 from pyswarmopt_llm.models.full_model import write_model
 from pyswarmopt_llm.reporting.report.card import model_card
@@ -54,15 +52,11 @@ class Exported:
     Attributes:
         files: name -> size in bytes.
         lost: relative Frobenius error of the truncation to a rank; None if nothing was truncated.
-        scores: of a truncated adapter, task by task.
-        notes: what was not done, and what to do instead.
         base: the GGUF file that an adapter in GGUF goes with; "" if none is known.
     """
 
     files: Mapping[str, int]
     lost: float | None = None
-    scores: tuple[Rescored, ...] = ()
-    notes: tuple[str, ...] = ()
     base: str = ""
 
 
@@ -82,7 +76,7 @@ def export_model(
         form: one of `FORMATS`: a merged model for transformers and vLLM, the adapter as GGUF for
             llama.cpp and Ollama, or a PEFT adapter of smaller rank.
         base: the model that an adapter is for.
-        rank: truncate the adapter to the nearest one of this rank; that of a run is scored again.
+        rank: truncate the adapter to the nearest one of this rank.
 
     Raises:
         UserError: whatever is wrong with the input, in one line; nothing is written then.
@@ -94,19 +88,31 @@ def export_model(
     origin = find_source(source, base)
     if chosen.adapter and origin.adapter is None:
         raise UserError(f"{source}: is a whole model, not an adapter; use `form` merged")
-    result = Exported({})
+    lost, cut = None, ""
     if rank is not None:
-        origin, lost = truncated(origin, rank)
-        scores, notes = rescored(origin)
-        result = replace(result, lost=lost, scores=scores, notes=notes)
+        origin, lost = _truncated(origin, rank)
+        cut = (
+            f"It is truncated to rank {rank}, which changes its weights by {lost:.1%} in the "
+            "Frobenius norm. The scores below are those of the whole adapter."
+        )
     with _writing(folder) as part:
         chosen.write(origin, part)
         if origin.run is not None:
-            cut = in_words(rank, result.lost, result.scores)
             card = _card(origin.run, origin.adapter is not None, chosen.card, cut)
             (part / "README.md").write_text(card, encoding="utf-8")
     files = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
-    return replace(result, files=files, base=str(source_gguf(origin.base.spec) or ""))
+    return Exported(files, lost, str(source_gguf(origin.base.spec) or ""))
+
+
+def _truncated(source: Source, rank: int) -> tuple[Source, float]:
+    """The nearest adapter of that rank (Eckart & Young 1936), and its relative Frobenius error.
+
+    Modules whose rank is not above it stay as they are.
+    """
+    cut = {name: truncate_low_rank(change, rank) for name, change in source.changes.items()}
+    lost, whole = sum(part.lost for part in cut.values()), sum(part.whole for part in cut.values())
+    changes = {name: part.change for name, part in cut.items()}
+    return replace(source, changes=changes), math.sqrt(lost / whole) if whole else 0.0
 
 
 def _check(form: str, rank: int | None) -> None:
@@ -153,7 +159,10 @@ def _merged(source: Source, folder: Path) -> None:
 def _gguf(source: Source, folder: Path) -> None:
     write_lora(source, Layout.of(source), folder / ADAPTER_FILE)
     base = source_gguf(source.base.spec)
-    _write_modelfile(source, folder, BASE_FILE if base is None else str(base.absolute()))
+    path = BASE_FILE if base is None else str(base.absolute())
+    # Greedy, as the model was scored; Ollama takes the chat template from the base's GGUF file.
+    text = f"FROM {path}\nADAPTER ./{ADAPTER_FILE}\nPARAMETER temperature 0\nPARAMETER repeat_penalty 1\n"
+    (folder / MODELFILE).write_text(text, encoding="utf-8")
 
 
 def _peft(source: Source, folder: Path) -> None:
@@ -162,13 +171,6 @@ def _peft(source: Source, folder: Path) -> None:
     factors = {name.removesuffix(".weight"): (change.b, change.a) for name, change in source.changes.items()}
     name, targets = source.adapter.base_model_name or source.base.name, source.adapter.target_modules
     write_adapter(folder, factors, base_model_name=name, target_modules=targets)
-
-
-def _write_modelfile(source: Source, folder: Path, base: str) -> None:
-    tokenizer = load_tokenizer(source.base)
-    adds_bos = leading_specials(tokenizer) == [tokenizer.bos_token_id]
-    text = modelfile(ADAPTER_FILE, tokenizer, chat_format(tokenizer), adds_bos, base)
-    (folder / MODELFILE).write_text(text, encoding="utf-8")
 
 
 _MERGED = "The adapter is merged into the base"

@@ -1,4 +1,4 @@
-"""Client for an OpenAI-compatible chat endpoint: retries, rate limit, timeout, token counts, and a cache on disk."""
+"""Client for an OpenAI-compatible chat endpoint: retries, timeout, token counts, and a cache on disk."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ class Endpoint:
         url: base URL, such as http://127.0.0.1:8000/v1.
         model: its name there.
         key: sent as a bearer token; empty for none.
-        per_minute: maximum requests per minute.
         prices: per million prompt and completion tokens, or None.
         timeout: seconds per request.
         attempts: attempts per request.
@@ -44,7 +43,6 @@ class Endpoint:
     url: str
     model: str
     key: str = ""
-    per_minute: float = 600.0
     prices: tuple[float, float] | None = None
     timeout: float = 60.0
     attempts: int = 5
@@ -55,7 +53,7 @@ class Endpoint:
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] | None = None) -> Endpoint:
-        """From ``SWARM_LLM_JUDGE_URL``, ``_MODEL`` and, optional, ``_KEY``, ``_PER_MINUTE``, ``_PRICES``, ``_TIMEOUT``.
+        """From ``SWARM_LLM_JUDGE_URL``, ``_MODEL`` and, optional, ``_KEY``, ``_PRICES``, ``_TIMEOUT``.
 
         Raises:
             UserError: one is missing or no number.
@@ -73,7 +71,7 @@ class Endpoint:
                     "metric", "judge", f"{_PREFIX}{name} is not set; set it to the endpoint's {name.lower()}"
                 )
         options: dict[str, Any] = {"key": settings.get("KEY", "")}
-        for name, count in (("PER_MINUTE", 1), ("TIMEOUT", 1), ("PRICES", 2)):
+        for name, count in (("TIMEOUT", 1), ("PRICES", 2)):
             if numbers := _numbers(settings, name, count):
                 options[name.lower()] = numbers[0] if count == 1 else numbers
         return cls(settings["URL"].rstrip("/"), settings["MODEL"], **options)
@@ -129,7 +127,7 @@ class ChatClient:
         self._endpoint, self._max_tokens = endpoint, max_tokens
         self._cache = AppendLog(cache, None, lambda row: wrong_field(row, _CACHED))
         self._sleep, self._clock = sleep, clock
-        self._lock, self._next = threading.Lock(), 0.0
+        self._lock = threading.Lock()
         self.usage = dict.fromkeys(("requests", *_COUNTS), 0)
         self._completions: dict[str, Completion] = {}
         for row in self._cache.repaired():
@@ -183,12 +181,10 @@ class ChatClient:
 
     def _send(self, body: Mapping[str, Any]) -> tuple[str, Any]:
         """Text and usage; transient failures are retried until the attempts or the time are used up."""
-        where, content, end = self._endpoint, json.dumps(body).encode(), float("inf")
+        where, content = self._endpoint, json.dumps(body).encode()
         limit = max(where.deadline, where.timeout)
+        end = self._clock() + limit
         for attempt in range(where.attempts):
-            self._take_turn()
-            if attempt == 0:
-                end = self._clock() + limit
             try:
                 return self._attempt(content, end)
             except _TransientError as error:
@@ -230,15 +226,6 @@ class ChatClient:
                 if self._clock() > end:
                     raise _TransientError("the answer did not come to an end")
             return reply.status_code, reply.headers, data
-
-    def _take_turn(self) -> None:
-        """Wait until the rate limit allows one more request."""
-        with self._lock:
-            now = time.monotonic()
-            turn = max(self._next, now)
-            self._next = turn + 60.0 / self._endpoint.per_minute
-        if turn > now:
-            self._sleep(turn - now)
 
     def _read(self, data: bytes) -> tuple[str, Any]:
         """Text and usage of a response; something that is no JSON object at all does not come from an endpoint."""

@@ -46,8 +46,7 @@ class Problem:
 class ExpertRow:
     """One row of the table of experts; dashes for an expert that cannot be read.
 
-    `norm` and `top_share` are those of its weight changes, see `outliers.inspect_weights`; `score` is that on the dev
-    items of a task. None: not computed.
+    `score` is that on the dev items of a task; None: not computed.
     """
 
     expert: str
@@ -59,8 +58,6 @@ class ExpertRow:
     dtype: str = "-"
     parameters: int = 0
     bytes: int = 0
-    norm: float | None = None
-    top_share: float | None = None
     score: float | None = None
 
 
@@ -72,11 +69,13 @@ class PreflightReport:
         rows: one per expert, in the order given.
         problems: errors and warnings, in the order of the experts.
         experts: the experts that could be read; all of them if `require` passes.
+        base_score: of the bare base on the dev items of a task; None: not computed.
     """
 
     rows: tuple[ExpertRow, ...]
     problems: tuple[Problem, ...]
     experts: tuple[AdapterInfo, ...]
+    base_score: float | None = None
 
     def errors(self, space: str) -> list[Problem]:
         """The problems that prevent mixing in `space`."""

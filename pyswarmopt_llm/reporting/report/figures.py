@@ -7,20 +7,22 @@ import math
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.evaluation.record import Row
-from pyswarmopt_llm.reporting.reading import swarm_of
-from pyswarmopt_llm.reporting.report.projection import Floats, Projection
+from pyswarmopt_llm.reporting.reading import proposing_model, swarm_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Floats = npt.NDArray[np.float64]
 WIDTH, HEIGHT = 480, 320  # units of the viewBox, in which text has the size of the page's
 _LEVELS = 5  # shades of a value
 _LABEL = 24  # characters of an expert's name
@@ -181,7 +183,9 @@ def described(row: Row, swarm: Container[int]) -> str:
     """A row of the search in words; `swarm`: the numbers of the particles."""
     about = "" if row.complete else "about "
     who = f"particle {row.particle}, iteration {row.iteration}"
-    return f"{who if row.particle in swarm else 'proposed by the item model'}: {about}{row.value:.3f}"
+    if row.particle not in swarm:
+        who = f"proposed by the {proposing_model([row])}"
+    return f"{who}: {about}{row.value:.3f}"
 
 
 def paths(rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row) -> tuple[Markup, str]:
@@ -241,3 +245,56 @@ def _label(picture: Picture, experts: Floats, weights: Mapping[str, float], best
 def _overlap(a: Sequence[float], b: Sequence[float]) -> bool:
     """Whether two boxes (left, bottom, right, top) touch."""
     return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
+
+
+# Mixing weights in two dimensions
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Mixtures and experts as points of a plane.
+
+    Attributes:
+        points: the mixtures, (N, 2) float64.
+        experts: the experts, (n, 2) float64.
+        caption: what the two dimensions are.
+    """
+
+    points: Floats
+    experts: Floats
+    caption: str
+
+    @classmethod
+    def of(cls, weights: Floats, values: Floats) -> Projection:
+        """Project mixtures of n experts; with two experts the value is the second dimension.
+
+        Args:
+            weights: mixing weights, (N, n) float64.
+            values: their scores, (N,) float64.
+        """
+        n = weights.shape[1]
+        if n == 2:
+            return _with_scores(weights, values)
+        return _in_triangle(weights) if n == 3 else _principal(weights)
+
+
+def _with_scores(weights: Floats, values: Floats) -> Projection:
+    at = [values[(weights == corner).all(1)].max(initial=values.min()) for corner in np.eye(2)]
+    caption = "Across: the weight of the second expert. Up: the dev score."
+    return Projection(np.column_stack([weights[:, 1], values]), np.column_stack([[0.0, 1.0], at]), caption)
+
+
+def _in_triangle(weights: Floats) -> Projection:
+    corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, math.sqrt(3) / 2]])
+    return Projection(weights @ corners, corners, "The triangle of the three experts; outside it a weight is negative.")
+
+
+def _principal(weights: Floats) -> Projection:
+    n, centre = weights.shape[1], weights.mean(0)
+    _, singular, axes = np.linalg.svd(weights - centre, full_matrices=False)
+    share = (singular[:2] ** 2).sum() / max(float((singular**2).sum()), 1e-300)
+    axes = axes[:2] if len(axes) > 1 else np.vstack([axes, np.zeros(n)])
+    # The sign of a component is arbitrary; this one draws the same run the same way everywhere.
+    axes = axes * np.where(axes[np.arange(2), np.abs(axes).argmax(1)] < 0, -1.0, 1.0)[:, None]
+    caption = f"The first two principal components of the positions, with {share:.0%} of the variance."
+    return Projection((weights - centre) @ axes.T, (np.eye(n) - centre) @ axes.T, caption)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.result import ModelScore, RunResult
-from pyswarmopt_llm.reporting.reading import best_row, expert_rows, searched, swarm_of
-from pyswarmopt_llm.reporting.summary import Interval, mixture_text, score_text
+from pyswarmopt_llm.reporting.reading import expert_rows
+from pyswarmopt_llm.reporting.summary import Interval, score_text
 
 WIDTH = 220.0  # of a drawing
 
@@ -113,31 +113,3 @@ def bars(weights: Sequence[tuple[str, float]]) -> tuple[list[Line], float]:
         bar = Span(start, end, style="bar negative" if weight < 0 else "bar")
         lines.append(Line(name, {"weight": f"{weight:.2f}"}, spans=[bar]))
     return lines, x(0)
-
-
-def particles(rows: Sequence[Row], result: RunResult) -> list[Line]:
-    """Where each particle started and the best that it found, the best first."""
-    paths: dict[int, list[Row]] = {}
-    for row in rows:
-        paths.setdefault(row.particle, []).append(row)
-    chosen, swarm = best_row(searched(rows), result).particle, swarm_of(rows)
-    bests = {particle: max(path, key=lambda row: row.value) for particle, path in paths.items()}
-    x, names = scale([row.value for row in rows], margin=6), list(result.coefficients)
-    lines = []
-    for particle in sorted(paths, key=lambda p: (-bests[p].value, p != chosen, p)):
-        start, best = paths[particle][0], bests[particle]
-        who, when = (str(particle), str(best.iteration)) if particle in swarm else ("proposed", "after the last")
-        dots = [
-            Dot(x(start.value), 12.0, f"start {start.value:.3f}", "hollow"),
-            Dot(x(best.value), 12.0, f"best {best.value:.3f}"),
-        ]
-        cells = {"start": score_text(start.value), "best": score_text(best.value), "iteration": when}
-        label = f"{who}: {_start(start.coefficients, names)}"
-        lines.append(Line(label, cells, dots, [Span(dots[0].x, dots[1].x, 12.0)], particle == chosen))
-    return lines
-
-
-def _start(coefficients: Sequence[float], names: Sequence[str]) -> str:
-    """A starting point: an expert's name, or a mixture."""
-    mixture = {name: weight for name, weight in zip(names, coefficients, strict=True) if weight}
-    return next(iter(mixture)) if list(mixture.values()) == [1.0] else mixture_text(mixture, most=2)

@@ -1,6 +1,6 @@
 """Built-in tasks, each a pure function of a seed: seven generated skills and mixtures, and requests.
 
-A new skill is one file with a `make(rng) -> Draft` and one line in `SKILLS`.
+A new skill is one function `rng -> Draft` and one line in `SKILLS`.
 """
 
 from __future__ import annotations
@@ -10,19 +10,18 @@ from dataclasses import dataclass
 from itertools import chain, cycle
 
 from pyswarmopt_llm.common.registry import lookup
-from pyswarmopt_llm.tasks.builtin import arithmetic, dates, graph, kinship, requests, sentiment, strings, tables
-from pyswarmopt_llm.tasks.builtin.composite import COMPOSITES
+from pyswarmopt_llm.tasks.builtin import kinship, requests, skills
 from pyswarmopt_llm.tasks.builtin.sampling import Maker, Partition, interleaved, partition_of, to_item
 from pyswarmopt_llm.tasks.types import Item, Task
 
 SKILLS: dict[str, Maker] = {
-    "arithmetic": arithmetic.make,
-    "graph": graph.make,
-    "dates": dates.make,
+    "arithmetic": skills.arithmetic,
+    "graph": skills.graph,
+    "dates": skills.dates,
     "kinship": kinship.make,
-    "strings": strings.make,
-    "sentiment": sentiment.make,
-    "tables": tables.make,
+    "strings": skills.strings,
+    "sentiment": skills.sentiment,
+    "tables": skills.tables,
 }
 DESKS: dict[str, Maker] = {f"requests-{business}": requests.maker(business) for business in requests.BUSINESSES}
 
@@ -43,10 +42,10 @@ _PAIRS = ("sentiment+strings", "kinship+strings", "tables+arithmetic")
 
 
 def _skills_and_pairs() -> tuple[tuple[str, Maker], ...]:
-    skills, pairs = cycle(_PAIRED_SKILLS), cycle(_PAIRS)
+    singles, pairs = cycle(_PAIRED_SKILLS), cycle(_PAIRS)
     turns = len(_PAIRED_SKILLS) * len(_PAIRS)
-    names = chain.from_iterable((next(skills), next(skills), next(pairs)) for _ in range(turns))
-    return tuple((name, {**SKILLS, **COMPOSITES}[name]) for name in names)
+    names = chain.from_iterable((next(singles), next(singles), next(pairs)) for _ in range(turns))
+    return tuple((name, {**SKILLS, **skills.COMPOSITES}[name]) for name in names)
 
 
 # The task of `swarm-llm demo`: of its experts five know a part of it, the others are in the way.

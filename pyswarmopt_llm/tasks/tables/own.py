@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import islice, product
+from itertools import count, islice, product
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
@@ -40,8 +40,14 @@ def read_table(rows: Rows, path: Path, reading: Reading, header: Sequence[str] =
         raise UserError(f"{path}: no row is left of {len(rows)}; see what is wrong without `skip_bad_rows`")
     note = "; ".join(text for text in (problems.note(len(rows)), note) if text)
     column = reading.columns.get(question := question_column(names), question)
-    if "split" not in names:
-        splits, strata = draw_splits([(place, item) for place, item, _ in items], reading.seed, str(path))
+    return placed_task(items, path, reading, note, column)
+
+
+def placed_task(items: Sequence[Placed], path: Path, reading: Reading, note: str, column: str) -> RawTask:
+    """The task of items, in the splits that their file names or, if it names none, in drawn ones."""
+    if not any(split for *_, split in items):
+        located = [(place, item) for place, item, _ in items]
+        splits, strata = draw_splits(located, reading.seed, str(path))
         return RawTask(path.stem, None, splits, strata=strata, note=note, column=column)
     splits = {split: [] for split in SPLITS}
     for place, item, split in items:
@@ -55,11 +61,12 @@ def _items(
     """The items of good rows, each with its place and split, and a note on what was decided about the answers."""
     split_of = partial(_split, "split" in names)
     if "prompt" in names and "question" not in names:  # verbatim prompts, as in every other file
-        prompts = [
-            problems.attempt(place, partial(_verbatim, row, place, i, split_of))
-            for i, (place, row) in enumerate(rows, 1)
-        ]
-        return [placed for placed in prompts if placed is not None], ""
+        numbers = count(1)
+
+        def verbatim(place: str, row: Mapping[str, Any]) -> Placed:
+            return place, parse_item(row, place, f"row-{next(numbers)}"), split_of(row, place)
+
+        return problems.each(rows, verbatim), ""
     columns = Columns(names, where)
     whole = [problems.attempt(place, partial(_whole, row, columns, place, reading)) for place, row in rows]
     columns.find_base(row[columns.answer] for row in whole if row is not None)
@@ -100,10 +107,6 @@ def _with_labels(
 
 def _split(is_there: bool, row: Mapping[str, Any], place: str) -> str:
     return checked_split(row.get("split"), place) if is_there else ""
-
-
-def _verbatim(row: Mapping[str, Any], place: str, number: int, split_of: SplitOf) -> Placed:
-    return place, parse_item(row, place, f"row-{number}"), split_of(row, place)
 
 
 def _parse(row: Mapping[str, Any], columns: Columns, place: str, number: int, split_of: SplitOf) -> Placed:

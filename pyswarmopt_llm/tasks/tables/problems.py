@@ -60,6 +60,13 @@ class Problems:
             self._errors[place] = error
             return None
 
+    def each(
+        self, rows: Iterable[tuple[str, Mapping[str, Any]]], parse: Callable[[str, Mapping[str, Any]], T]
+    ) -> list[T]:
+        """The results of the good rows; `parse` takes the place of a row and the row."""
+        results = [self.attempt(place, partial(parse, place, row)) for place, row in rows]
+        return [result for result in results if result is not None]
+
     def refuse(self, places: Sequence[str] = ()) -> None:
         """Refuse bad rows, unless they are left out: of one what is wrong with it, of several a list.
 
@@ -117,7 +124,7 @@ def each_row(
         Traceback (most recent call last):
         pyswarmopt_llm.common.errors.UserError: a.csv: 2 bad rows: line 2: nothing there; line 3: nothing there
     """
-    problems, located = Problems(where), list(rows)
-    parsed = [problems.attempt(place, partial(parse, place, row)) for place, row in located]
+    problems = Problems(where)
+    parsed = problems.each(rows, parse)
     problems.refuse()
-    return [result for result in parsed if result is not None]
+    return parsed

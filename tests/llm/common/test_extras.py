@@ -118,7 +118,6 @@ def test_a_comparison_says_which_methods_lack_an_extra(without: Callable[..., No
         "nevergrad:DE": "nevergrad",
         "evolmerge": "cma",
         "pycma": "cma",
-        "merge3": "scikit-learn",
         "cbtm": "scikit-learn",
         "vote:route-likelihood": "scikit-learn",
     }

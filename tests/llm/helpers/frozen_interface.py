@@ -31,7 +31,7 @@ SEARCH = f"search {MODELS} --particles 5 --max-iter 1 --scoring likelihood {QUIC
 COMMANDS = [
     f"swarm-llm {SEARCH} --out run --json",
     f"swarm-llm {SEARCH} --task more.json --out joint --json",
-    f"swarm-llm {SEARCH} --set screen 0.05 --space delta --set confirm 8 --out screened --json",
+    f"swarm-llm {SEARCH} --screen 0.05 --space delta --confirm 8 --out screened --json",
     f"swarm-llm {SEARCH} --space token --out token --json",
     "swarm-llm resume run --quiet --json",
     f"swarm-llm {SEARCH} --out lines --json-lines",
@@ -52,7 +52,6 @@ COMMANDS = [
     " --threads 1 --quiet --out trained --json",
     f"swarm-llm distill {MEMBERS} --strategy majority --dev 4 --test 4 --rank 2 --epochs 1 {QUICK} --out student"
     " --json",
-    "swarm-llm doctor --json",
     "pyswarmopt run sphere --dim 2 --max-evals 60 --json",
     "pyswarmopt compare sphere --recipes constriction,fips --seeds 2 --max-evals 60 --dim 2 --json",
     "pyswarmopt list --json",

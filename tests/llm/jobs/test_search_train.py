@@ -23,7 +23,7 @@ from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, load_f
 from pyswarmopt_llm.models.training.folds import folds, train_once
 from pyswarmopt_llm.reporting.findings import score_rows
 from pyswarmopt_llm.reporting.outcome import mixture_name
-from pyswarmopt_llm.reporting.report.items import changes
+from pyswarmopt_llm.reporting.report.report import changes
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,7 @@ from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.jobs.search.selection import FRONT, TOP, Archive
 from pyswarmopt_llm.metrics.combine import arithmetic, find_combine, harmonic, minimum, weighted
-from pyswarmopt_llm.reporting.plots import plot_emergence
-from pyswarmopt_llm.reporting.reading import Emergence, best_row, emergence, origin, searched
+from pyswarmopt_llm.reporting.reading import best_row, emergence, origin, searched
 
 # Permutation test
 
@@ -167,25 +165,6 @@ def test_a_particle_whose_start_was_ended_early_is_of_the_swarm() -> None:
     rows[1] = replace(rows[1], bounds=[0.0, 2 / 6])
     start = origin(rows, result)
     assert (start.particle, start.rank, start.population) == (1, 2.5, 3) and not start.proposed
-
-
-@pytest.mark.parametrize("runs", [1, 5, 9])
-def test_the_picture_has_a_bar_for_each_run_and_its_legend_inside(
-    runs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from matplotlib.figure import Figure
-
-    drawn: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
-    case = Emergence(kept=5, lost=1, emerged=2, never=4)
-    plot_emergence(tmp_path / "a.png", ["first"] * runs, [{"intent": case}] * runs)
-    (figure,) = drawn
-    figure.draw_without_rendering()
-    (legend,), (axes,) = figure.legends, figure.axes
-    assert len({bar.get_x() for bar in axes.patches}) == runs  # whatever their names
-    box, whole = legend.get_window_extent(), figure.bbox
-    assert whole.x0 <= box.x0 and box.x1 <= whole.x1 and whole.y0 <= box.y0 and box.y1 <= whole.y1
-    assert not box.overlaps(axes.get_window_extent()) and axes.get_window_extent().height > whole.height / 2
 
 
 # Coefficients

@@ -19,7 +19,7 @@ pytest.importorskip("httpx")
 
 
 def client(server: Server, cache: Path | None = None, waits: list[float] | None = None, **more: Any) -> ChatClient:
-    settings = {"per_minute": 1e9, "attempts": 3, **more}
+    settings = {"attempts": 3, **more}
     return ChatClient(Endpoint(server.url, "m", **settings), cache, sleep=(waits if waits is not None else []).append)
 
 
@@ -192,7 +192,7 @@ class Clock:
 
 def test_retries_end_after_the_stated_time(serve: Any) -> None:
     server, clock = serve(lambda prompt, n: answer("", 429, **{"Retry-After": "40"})), Clock()
-    endpoint = Endpoint(server.url, "m", per_minute=1e9, attempts=1000, deadline=100.0)
+    endpoint = Endpoint(server.url, "m", attempts=1000, deadline=100.0)
     with pytest.raises(UserError, match=r"did not answer within 100 s \(status 429"):
         ChatClient(endpoint, sleep=clock.sleep, clock=clock)(["x"])
     assert len(server.requests) == 3 and clock.now <= 102
@@ -200,7 +200,7 @@ def test_retries_end_after_the_stated_time(serve: Any) -> None:
 
 def test_an_answer_that_never_ends_is_given_up(serve: Any) -> None:
     server, clock = serve(lambda prompt, n: (200, {}, b"{" + 2**20 * b" ")), Clock()
-    endpoint = Endpoint(server.url, "m", per_minute=1e9, attempts=2, timeout=4.0, deadline=4.0)
+    endpoint = Endpoint(server.url, "m", attempts=2, timeout=4.0, deadline=4.0)
     with pytest.raises(UserError, match="the answer did not come to an end"):
         ChatClient(endpoint, sleep=clock.sleep, clock=clock)(["x"])
 
@@ -210,13 +210,6 @@ def test_after_one_failure_the_others_are_not_waited_for(serve: Any) -> None:
     with pytest.raises(UserError, match="did not answer"):
         client(server, attempts=1)([f"question {k}" for k in range(2000)])
     assert len(server.requests) < 500
-
-
-def test_the_rate_limit_spaces_requests(serve: Any) -> None:
-    waits: list[float] = []
-    client(serve(lambda prompt, n: answer("x")), waits=waits, per_minute=60)(["a", "b", "c"])
-    # One at once, the next after a second, the next after two (nobody really slept).
-    assert sorted(round(w) for w in waits) == [1, 2]
 
 
 def test_win_rate_with_swapped_positions() -> None:

@@ -13,12 +13,9 @@ from search_helpers import Json, ends_as, history, louder, questions, search_wor
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.jobs import analyse as analysis
-from pyswarmopt_llm.jobs.analyse import analyse
 from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.metrics.registry import Metric, written
-from pyswarmopt_llm.reporting.reading import origin
 from pyswarmopt_llm.tasks import Item
 
 
@@ -54,6 +51,7 @@ def test_front_and_confirmation(setting: SearchConfig, tmp_path: Path) -> None:
             for name, task in zip(("t1", "t2"), setting.tasks, strict=True)
         }
         assert {name: found.score.value for name, found in scored.items()} == point["dev"]
+    assert (tmp_path / "run" / "front" / "front.png").read_bytes().startswith(b"\x89PNG")
     assert set(result["tasks"]) == {"t1", "t2"} == set(result["paired"])
 
 
@@ -183,28 +181,6 @@ def test_what_is_wrong_is_said_before_anything_is_written(
         code, out, err = swarm_llm(capsys, *search_words(setting), *more)
         assert (code, out) == (2, "") and message in err and err.count("\n") == 1, err
         assert not (tmp_path / "run").exists()
-
-
-def test_analyse(
-    setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = replace(setting, tasks=setting.tasks[:1], max_iter=1)
-    search(config)
-    run = tmp_path / "run"
-    found = analyse([run], tmp_path / "out")
-    case = found["runs"][0]["emergence"]["t1"]
-    assert case["kept"] + case["lost"] + case["emerged"] + case["never"] == 12
-    best = max(history(run), key=lambda row: row["value"])
-    assert (case["kept"] + case["emerged"]) / 12 == pytest.approx(best["value"])
-    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"emergence.png", "origin.png"}
-    code, out, _ = swarm_llm(capsys, "analyse", run)
-    assert code == 0 and "dev items right that no expert does" in out and "Weak to strong" in out
-    monkeypatch.setattr(analysis, "origin", lambda *of_run: replace(origin(*of_run), proposed=True))
-    analyse([run], tmp_path / "proposed")
-    assert [path.name for path in (tmp_path / "proposed").glob("*.png")] == ["emergence.png"]  # no start to draw
-    (run / "result.json").unlink()
-    code, _, err = swarm_llm(capsys, "analyse", run)
-    assert code == 2 and "is not finished" in err
 
 
 def test_metrics_check_their_items() -> None:

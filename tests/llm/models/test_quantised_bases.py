@@ -135,7 +135,7 @@ def test_what_changes_packed_weights_is_refused_in_one_line(
     out = tmp_path / "out"
     rest = ("--task", task, "--out", out)
     for words in (
-        ("search", "--base", in_8_bits, "--experts", *tiny_experts, *rest, "--set", "mix", "merged"),
+        ("search", "--base", in_8_bits, "--experts", *tiny_experts, *rest, "--mix", "merged"),
         ("search", "--base", in_8_bits, "--experts", *tiny_experts, *rest, "--space", "token"),
         ("search", "--base", in_8_bits, "--experts", in_8_bits, in_8_bits, *rest, "--space", "full"),
         ("merge", "--base", in_8_bits, "--experts", *tiny_experts, "--method", "ties", "--out", out),
@@ -159,10 +159,8 @@ def test_a_packed_base_names_what_it_needs(
         resolve_base(f"nf4:{in_8_bits}")
 
 
-def test_the_setting_quantise_is_a_part_of_the_base(tiny_base: Path) -> None:
-    config = small(tiny_base, [], [], "run", quantise="nf4")
-    assert (config.base, config.quantise) == (f"nf4:{tiny_base}", None)
-    base, plain = resolve_base(config.base), resolve_base(str(tiny_base))
+def test_a_base_that_is_quantised_on_loading_has_a_fingerprint_of_its_own(tiny_base: Path) -> None:
+    base, plain = resolve_base(f"nf4:{tiny_base}"), resolve_base(str(tiny_base))
     assert (base.path, base.name) == (plain.path, plain.name) and base.fingerprint != plain.fingerprint
 
 

@@ -22,10 +22,9 @@ from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.commands import command_line, usage
 from pyswarmopt_llm.reporting.outcome import verdict
 from pyswarmopt_llm.reporting.report.card import model_card
-from pyswarmopt_llm.reporting.report.figures import HEIGHT, WIDTH, best_so_far, curve, paths
+from pyswarmopt_llm.reporting.report.figures import HEIGHT, WIDTH, Projection, best_so_far, curve, paths
 from pyswarmopt_llm.reporting.report.front_matter import Parent
 from pyswarmopt_llm.reporting.report.pages import code, plain
-from pyswarmopt_llm.reporting.report.projection import Projection
 from pyswarmopt_llm.reporting.report.report import render_report
 from pyswarmopt_llm.tasks import Item, Task
 
@@ -346,9 +345,8 @@ def test_without_the_task_file_items_are_counted_only() -> None:
         assert "Question" not in text and " ".join(text.split()).count("gains 3 items and loses 1") == 1
 
 
-def test_each_particle_has_its_start_and_its_best() -> None:
+def test_where_the_result_came_from_is_said() -> None:
     text = " ".join(re.sub("<[^>]*>", " ", render_report(about_of(), result_of(), HISTORY)).split())
-    assert "0: x 0.600 0.800 1" in text and "1: y 0.300 0.700 1" in text
     assert "Particle 0 found the result in iteration 1. It started at 0.600, rank 1 of 2." in text
 
 

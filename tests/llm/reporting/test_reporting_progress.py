@@ -15,8 +15,7 @@ from rich.console import Console
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_events import RunEvents
-from pyswarmopt_llm.reporting.terminal.progress import headline, json_lines, progress
-from pyswarmopt_llm.reporting.terminal.state import WINDOW, SearchState
+from pyswarmopt_llm.reporting.terminal import WINDOW, SearchState, headline, json_lines, progress
 
 START = Event(
     "start",
@@ -87,31 +86,17 @@ def test_a_budget_bounds_the_time_left() -> None:
 def test_nothing_is_claimed_before_the_first_evaluation() -> None:
     state = state_after()
     assert state.seconds_left is state.best is state.single is None
-    assert "best dev -" in state.facts and state.pace == ["0 evaluated, at most 12 left"]
+    assert state.words == ["iteration 0/2", "best dev -", "0 evaluated, at most 12 left"]
     assert "getting ready" in shown(START)
 
 
-def test_stop_rules_by_hand() -> None:
-    values = [(0, 0, 0.5), (0, 1, 0.4), (1, 0, 0.6), (1, 1, 0.6), (2, 0, 0.6), (3, 0, 0.55)]
-    rows = [row(i, *where, seconds=15.0) for i, where in enumerate(values)]
-    state = state_after(*rows, max_iter=9, patience=4, budget_items=960, budget_minutes=3)
-    # Iterations 0 to 2 are over, the best was found in 1; 6 x 48 items and 90 s are spent.
-    used = {"max_iter": (2, 9), "patience": (1, 4), "budget_items": (288, 960), "budget_minutes": (1.5, 3)}
-    assert {name: pair for name, *pair in state.stops} == {name: list(pair) for name, pair in used.items()}
-    assert (state.best, state.single) == (0.6, ("x", 0.5))
-    state.add(Event("iteration", {"iteration": 3, "best": 0.6, "evaluations": 6, "evaluations_left": 6}))
-    assert state.stops[:2] == [("max_iter", 3, 9), ("patience", 2, 4)]
-
-
-def test_what_the_item_model_proposes_is_no_iteration() -> None:
+def test_what_a_model_proposes_is_no_iteration() -> None:
     swarm = [row(4 * i + p, i, p, 0.5) for i in range(3) for p in range(4)]
     state = state_after(*swarm, row(12, 3, 4, 0.6), row(13, 3, 5, 0.4), planned=22, max_iter=2, patience=2)
     state.add(Event("iteration", {"iteration": 3, "best": 0.6, "evaluations": 14, "evaluations_left": 8}))
     assert (state.iteration, state.completed, state.proposed) == (2, 2, 2)
-    assert state.best == 0.6
-    assert state.stops == [("max_iter", 2, 2), ("patience", 2, 2)]  # the swarm itself found nothing new
-    assert state.facts[:2] == ["iteration 2/2", "2 proposed by the item model"]
-    assert state.stop_words[0] == "2 of 2 iterations"
+    assert (state.best, state.single) == (0.6, ("x", 0.5))
+    assert state.words[:2] == ["iteration 2/2", "2 proposed by a model"]
 
 
 def test_a_replayed_journal_leaves_the_state_that_the_stopped_search_had() -> None:
@@ -147,7 +132,7 @@ def test_in_a_terminal_the_last_state_and_the_notes_stay_on_the_screen() -> None
         *events_of(row(0, 0, 0, 0.75, seconds=3.0))[1:],
         width=200,
     )
-    words = ("iteration 0/2", "best dev 0.750", "1 evaluated, at most 11 left", "at most 0:33 left", "0 of 2 iter")
+    words = ("iteration 0/2", "best dev 0.750", "1 evaluated, at most 11 left", "at most 0:33 left")
     assert all(word in text for word in words), text
     again = shown(START, Event("note", {"text": "[bold]letters[/bold] are at chance"}))
     assert "getting ready" in again
@@ -181,17 +166,17 @@ def test_elsewhere_than_in_a_terminal_there_is_a_line_per_iteration() -> None:
     assert note == "[bold]letters[/bold] are at chance"
     assert trial == "trying option letters: 2 experts on 4 items each" and closing == "scoring the result"
     # Ten evaluations left at (2 + 4) / 2 = 3 s each: 30 s; 96 items in 6 s.
-    words = ("1/2", "0.750", "2 evaluated", "10 left", "16 items/s", "0:30", "1 of 2 iterations", "0 of 5 without")
+    words = ("1/2", "0.750", "2 evaluated", "10 left", "16 items/s", "0:30")
     assert all(word in iteration for word in words)
 
 
 def test_once_the_search_is_over_nothing_is_left() -> None:
     state = state_after(row(0, 0, 0, 0.2))
-    assert any("left" in words for words in state.pace)
+    assert any("left" in words for words in state.words)
     state.add(Event("closing"))
-    assert not any("left" in words for words in state.pace) and state.phase == "scoring the result"
+    assert not any("left" in words for words in state.words) and state.phase == "scoring the result"
     last = shown(*events_of(row(0, 0, 0, 0.2)), Event("closing"))
-    assert "scoring the result" in last and "iterations" not in last
+    assert "scoring the result" in last and "iteration" not in last
 
 
 def test_the_headline_leaves_out_what_is_not_known() -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from pyswarmopt_llm.reporting.findings import findings, remarks, score_rows
 from pyswarmopt_llm.reporting.outcome import verdict
 from pyswarmopt_llm.reporting.summary import WEIGHTS, duration, folded, mixture_text
-from pyswarmopt_llm.reporting.terminal.progress import print_findings
+from pyswarmopt_llm.reporting.terminal import print_findings
 
 RESULT: dict[str, Any] = {
     "best_dev": 0.712,

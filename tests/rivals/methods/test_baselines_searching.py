@@ -37,7 +37,6 @@ def test_the_table_names_what_the_files_define() -> None:
 # Those that look at no gradients and no activations
 
 SCORED = ["best-single", "greedy-soup", "lorahub", "evolmerge", "pso-merging", "natural-niches"]
-SCORED += ["genome", "evogm", "merge3"]
 
 
 @pytest.mark.parametrize("name", SCORED)

@@ -1,0 +1,308 @@
+"""A search on a terminal: bars, or plain lines where there is none, and its findings; JSON lines for programs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column, Table
+
+from pyswarmopt.base.words import counted
+from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.reporting.summary import WEIGHTS, duration, score_text
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.reporting.findings import Findings
+
+# Enough evaluations to smooth their times, few enough to follow a machine that gets slower.
+WINDOW = 20
+
+_PHASES = {
+    "letter": "trying option letters",
+    "confirm": "scoring the leaders again",
+    "trained": "scoring what was trained",
+}
+
+
+def headline(data: Mapping[str, Any]) -> str:
+    """One line about a starting run, without what is not yet known (``auto``, None)."""
+    items = f" of {counted(data['dev_items'], 'dev item')}" if data["dev_items"] else ""
+    details = [f"{data['scoring']} scoring"] if data["scoring"] != "auto" else []
+    details += [data["dtype"]] if data["dtype"] != "auto" else []
+    details += [counted(data["threads"], "thread")] if data["threads"] else []
+    details += [f"{data['workers']} workers"] if data.get("workers", "1") != "1" else []
+    experts, particles = counted(len(data["experts"]), "expert"), counted(data["particles"], "particle")
+    most = counted(data["evaluations_planned"], "evaluation")
+    return f"{data['run']}: {experts} on {', '.join(data['tasks'])}; {particles}, at most {most}{items}" + (
+        f" ({', '.join(details)})" if details else ""
+    )
+
+
+def say(console: Console, text: str) -> None:
+    """Print a line as it is; names from files are never read as markup."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class SearchState:
+    """A search as its events so far describe it.
+
+    Attributes:
+        experts: their names.
+        particles: population of the swarm.
+        limits: what ends the search (see `SearchConfig.limits`).
+        phase: current step outside the search loop, in words; "" during the search.
+        over: whether the search loop has ended.
+        iteration: of the swarm's latest evaluation, 0 for the starting swarm.
+        completed: the latest completed iteration, -1 before the first.
+        best: best value on dev, None before the first evaluation.
+        single: the best expert so far and its value.
+        proposed: candidates that a model proposed, evaluated after the last iteration; the journal
+            counts them as one more iteration, with particle numbers after those of the swarm.
+        done, left: evaluations so far, and left at most.
+        items, seconds: scored and spent so far, including a replayed journal.
+
+    Example:
+        >>> state = SearchState()
+        >>> state.add(Event("start", {"experts": ["x"], "particles": 2, "limits": {"max_iter": 1},
+        ...                           "evaluations_planned": 4}))
+        >>> state.add(Event("evaluation", {"iteration": 0, "particle": 0, "value": 0.5, "n": 8, "seconds": 2.0,
+        ...                                "best": 0.5, "evaluations": 1, "evaluations_left": 3}))
+        >>> state.items_per_second, state.seconds_left, state.best
+        (4.0, 6.0, 0.5)
+    """
+
+    def __init__(self) -> None:
+        self._begin({"experts": (), "particles": 0, "limits": {}, "evaluations_planned": 0})
+
+    def _begin(self, data: Mapping[str, Any]) -> None:
+        self.experts: Sequence[str] = data["experts"]
+        self.particles: int = data["particles"]
+        self.limits: Mapping[str, float] = data["limits"]
+        self.phase, self.over = "getting ready", False
+        self.iteration, self.completed = 0, -1
+        self.best: float | None = None
+        self.single: tuple[str, float] | None = None
+        self.proposed = 0
+        self.done, self.left = 0, int(data["evaluations_planned"])
+        self.items, self.seconds = 0, 0.0
+        self._trials: Counter[str] = Counter()
+        self._latest: deque[tuple[int, float]] = deque(maxlen=WINDOW)
+
+    def add(self, event: Event) -> None:
+        """Update the state by one event."""
+        data = event.data
+        if event.kind == "start":
+            self._begin(data)  # a grid has one search after the other
+        elif event.kind in ("evaluation", "replayed"):
+            self._evaluated(data)
+        elif event.kind == "iteration":
+            if not self.proposed:
+                self.completed = max(self.completed, data["iteration"])
+            self.done, self.left = data["evaluations"], data["evaluations_left"]
+        elif event.kind in ("training", "rival"):
+            left = data["seconds"] * (1 / data["share"] - 1)
+            self.phase = f"{data.get('label', 'training')}: {data['share']:.0%}, about {duration(left)} left"
+        elif event.kind == "trial":
+            self._trials[data["phase"]] += 1
+            of = f" of {counted(len(self.experts), 'expert')}" if data["phase"] == "letter" else ""
+            self.phase = f"{_PHASES.get(data['phase'], data['phase'])}: {self._trials[data['phase']]}{of} scored"
+        elif event.kind == "closing":
+            self.phase, self.over = "scoring the result", True
+        elif event.kind == "done":
+            self.phase, self.over = "finished", True
+
+    def _evaluated(self, data: Mapping[str, Any]) -> None:
+        iteration, particle, value = data["iteration"], data["particle"], data["value"]
+        proposed = iteration > 0 and particle >= self.particles
+        self.phase = ""
+        self.completed = max(self.completed, iteration - 1)
+        if proposed:
+            self.proposed += 1
+        else:
+            self.iteration = max(self.iteration, iteration)
+        self.best = value if self.best is None else max(value, self.best)
+        if iteration == 0 and particle < len(self.experts) and (self.single is None or value > self.single[1]):
+            self.single = self.experts[particle], value
+        self.done, self.left = data["evaluations"], data["evaluations_left"]
+        self.items += data["n"]
+        self.seconds += data["seconds"]
+        self._latest.append((data["n"], data["seconds"]))
+
+    @property
+    def items_per_second(self) -> float | None:
+        """Items scored per second over the latest `WINDOW` evaluations; None before the first."""
+        seconds = sum(spent for _, spent in self._latest)
+        return sum(n for n, _ in self._latest) / seconds if seconds else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Upper bound of the time left, at the pace of the latest evaluations; None before the first.
+
+        The search may end sooner, by patience or because positions repeat.
+        """
+        if not self._latest:
+            return None
+        times = [self.left * sum(spent for _, spent in self._latest) / len(self._latest)]
+        if "budget_minutes" in self.limits:
+            times.append(60 * self.limits["budget_minutes"] - self.seconds)
+        if "budget_items" in self.limits and self.items_per_second:
+            times.append((self.limits["budget_items"] - self.items) / self.items_per_second)
+        return max(0.0, min(times))
+
+    @property
+    def words(self) -> list[str]:
+        """Iteration, best scores, evaluations done and left, and speed, a few words each."""
+        limit = f"/{self.limits['max_iter']:g}" if "max_iter" in self.limits else ""
+        words = [] if "proposals" in self.limits else [f"iteration {self.iteration}{limit}"]
+        if self.proposed:
+            words.append(f"{self.proposed} proposed by a model")
+        words.append(f"best dev {score_text(self.best)}")
+        if self.single is not None:
+            words.append(f"best expert {score_text(self.single[1])} ({self.single[0]})")
+        left = f", at most {self.left} left" if self.left and not self.over else ""
+        words.append(f"{self.done} evaluated{left}")
+        speed = self.items_per_second
+        if speed is not None:
+            words.append(f"{speed:,.0f} items/s" if speed >= 100 else f"{speed:.3g} items/s")
+        return words
+
+    @property
+    def time_left(self) -> str:
+        """The upper bound of the time left; "" where there is none."""
+        left = self.seconds_left
+        return f"at most {duration(left)} left" if left and not self.over else ""
+
+
+class _Lines:
+    """A listener that writes a line per iteration, for logs and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._state = SearchState()
+        self._announced = ""  # the phase whose trials have been announced
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        state, data = self._state, event.data
+        # A resumed run repeats the iterations of its journal, which have been shown before.
+        repeated = event.kind == "iteration" and data["iteration"] <= state.completed
+        state.add(event)
+        if event.kind == "trial" and data["phase"] != self._announced:
+            self._announced = data["phase"]
+            trials = f"{counted(len(state.experts), 'expert')} on {counted(data['n'], 'item')} each"
+            of = f": {trials}" if self._announced == "letter" else ""
+            say(self._console, f"{_PHASES.get(self._announced, self._announced)}{of}")
+        elif event.kind == "closing":
+            say(self._console, state.phase)
+        elif event.kind == "iteration" and not repeated:
+            say(self._console, ", ".join(filter(None, [*state.words, state.time_left])))
+
+
+class _Bar:
+    """A listener that draws a bar of the evaluations."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._task = bars.add_task("", total=None, left="")
+        self._state = SearchState()
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        state = self._state
+        state.add(event)
+        self._bars.update(
+            self._task,
+            description=state.phase or ", ".join(state.words),
+            completed=state.done,
+            total=state.done + state.left or None,
+            left=state.time_left,
+        )
+
+
+def json_lines(out: TextIO) -> OnEvent:
+    """A listener that writes each event at once as a JSON object, its kind under ``event``.
+
+    Example:
+        >>> import sys
+        >>> json_lines(sys.stdout)(Event("note", {"text": "hello"}))
+        {"event": "note", "text": "hello"}
+    """
+
+    def on_event(event: Event) -> None:
+        out.write(json.dumps({"event": event.kind, **event.data}) + "\n")
+        out.flush()
+
+    return on_event
+
+
+@contextmanager
+def progress(console: Console) -> Iterator[OnEvent]:
+    """Show the progress of a search.
+
+    Args:
+        console: a terminal gets bars, anything else plain lines.
+
+    Yields:
+        The listener for `pyswarmopt_llm.jobs.search.loop.search`.
+    """
+    with Progress(
+        BarColumn(10, complete_style="cyan", finished_style="cyan"),
+        TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
+        TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True)),
+        console=console,
+        expand=True,
+        disable=not console.is_terminal,
+    ) as bars:
+        show = _Bar(bars) if console.is_terminal else _Lines(console)
+
+        def on_event(event: Event) -> None:
+            show(event)
+            if event.kind == "note":
+                say(console, str(event.data["text"]))
+            elif event.kind == "start":
+                say(console, headline(event.data))
+
+        yield on_event
+
+
+@contextmanager
+def items_bar(console: Console, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar of items, for a terminal; what it gives takes the number done and that of all."""
+    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("loading the model", total=None)
+        yield lambda done, total: bar.update(task, description="items", completed=done, total=total)
+
+
+def print_findings(console: Console, run: Path, findings: Findings) -> None:
+    """Print the verdict, the scores, the mixture, the cost, where the files are, and what to do next.
+
+    Args:
+        console: where to.
+        run: the run directory.
+        findings: of the run.
+    """
+    for line in (findings.verdict.sentence, *findings.verdict.reasons):
+        say(console, line)
+    table = Table(title="Scores with 95% intervals", title_justify="left")
+    table.add_column("")
+    table.add_column("dev", justify="right", no_wrap=True)
+    table.add_column("test (held out)", justify="right", no_wrap=True)
+    for row in findings.rows:
+        table.add_row(escape(row.label), score_text(row.dev, row.dev_interval), score_text(row.test, row.test_interval))
+    console.print(table)
+    for line in (*findings.about_dev, *findings.remarks):
+        say(console, line)
+    if findings.several_experts:
+        say(console, f"Mixture: {findings.mixture}{', trained on dev' if findings.trained else ''}")
+        say(console, WEIGHTS)
+    say(console, "Cost: " + "; ".join(f"{name.lower()} {text}" for name, text in findings.costs.items()))
+    say(console, f"Files: {run / 'best'}; report: {run / 'report.html'}")
+    for purpose, command in findings.steps:
+        say(console, f"To {purpose}: {command}")

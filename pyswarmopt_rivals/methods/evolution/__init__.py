@@ -1,1 +1,0 @@
-"""Merging methods that evolve a population of mixtures: one file per method."""
