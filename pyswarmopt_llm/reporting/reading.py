@@ -48,8 +48,8 @@ class Origin:
         rank: of that value in the starting swarm, 1 for the best; equal values share the middle of their ranks.
         population: particles.
         value: the best value.
-        iteration: when it was found; of a proposal of the item model the one after the last.
-        proposed: by the item model of a screened search; no particle found it, and `start` is its own value.
+        iteration: when it was found; of a proposal the one after the last.
+        proposed: by a model; no particle found it, and `start` is its own value.
     """
 
     particle: int
@@ -109,8 +109,18 @@ def searched(rows: Iterable[Row]) -> list[Row]:
 
 
 def swarm_of(rows: Iterable[Row]) -> set[int]:
-    """The particles' numbers; proposals of the item model of a screened search have others."""
+    """The particles' numbers; proposals of a model have others."""
     return {row.particle for row in rows if row.phase == "search" and row.iteration == 0}
+
+
+def proposing_model(rows: Iterable[Row]) -> str:
+    """The model that proposed candidates: of the items where rows have margins, else of the scores.
+
+    Example:
+        >>> proposing_model([Row("search", 0, 0, "k", [1.0], 0.5, 2, 1.0, {"t": "10"})])
+        'model of the scores'
+    """
+    return "item model" if any(row.margins for row in rows) else "model of the scores"
 
 
 def expert_rows(rows: Sequence[Row], result: RunResult) -> list[Row]:

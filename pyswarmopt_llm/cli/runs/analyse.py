@@ -95,8 +95,8 @@ def _contribution(paired: dict[str, Any]) -> str:
 
 
 def _origin(start: dict[str, Any]) -> str:
-    if start["promised"]:  # the key of analysis.json for a proposal of the item model
-        return f"the result ({score_text(start['value'])}) was proposed by the item model after the last iteration"
+    if start["promised"]:  # the key of analysis.json for a proposal
+        return f"the result ({score_text(start['value'])}) was proposed by a model after the last iteration"
     return (
         f"particle {start['particle']} found the result ({score_text(start['value'])}) in iteration "
         f"{start['iteration']}; it started at {score_text(start['start'])}, rank {start['rank']:g} of "

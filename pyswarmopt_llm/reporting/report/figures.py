@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.evaluation.record import Row
-from pyswarmopt_llm.reporting.reading import swarm_of
+from pyswarmopt_llm.reporting.reading import proposing_model, swarm_of
 from pyswarmopt_llm.reporting.report.projection import Floats, Projection
 
 if TYPE_CHECKING:
@@ -181,7 +181,9 @@ def described(row: Row, swarm: Container[int]) -> str:
     """A row of the search in words; `swarm`: the numbers of the particles."""
     about = "" if row.complete else "about "
     who = f"particle {row.particle}, iteration {row.iteration}"
-    return f"{who if row.particle in swarm else 'proposed by the item model'}: {about}{row.value:.3f}"
+    if row.particle not in swarm:
+        who = f"proposed by the {proposing_model([row])}"
+    return f"{who}: {about}{row.value:.3f}"
 
 
 def paths(rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row) -> tuple[Markup, str]:

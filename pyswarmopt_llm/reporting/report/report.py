@@ -10,7 +10,7 @@ from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_files import About
 from pyswarmopt_llm.reporting.commands import near, usage
 from pyswarmopt_llm.reporting.findings import findings
-from pyswarmopt_llm.reporting.reading import best_row, emergence, origin, searched, swarm_of
+from pyswarmopt_llm.reporting.reading import best_row, emergence, origin, proposing_model, searched, swarm_of
 from pyswarmopt_llm.reporting.report import lines
 from pyswarmopt_llm.reporting.report.card import method_text
 from pyswarmopt_llm.reporting.report.figures import curve, paths
@@ -68,6 +68,7 @@ def render_report(
         paths=paths(rows, result.coefficients, best_row(whole, result)) if whole else None,
         particles=lines.particles(rows, result) if whole else [],
         origin=origin(rows, result) if whole else None,
+        model=proposing_model(rows),
         later=sum(row.iteration > 0 for row in rows),
         iterated=any(row.iteration and row.particle in swarm for row in rows),
     )

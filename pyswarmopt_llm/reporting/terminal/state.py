@@ -54,7 +54,7 @@ class SearchState:
         completed: the latest completed iteration, -1 before the first.
         best: best value on dev, None before the first evaluation.
         single: the best expert so far and its value.
-        proposed: proposals of a screened search's item model evaluated after the last iteration; the journal
+        proposed: candidates that a model proposed, evaluated after the last iteration; the journal
             counts them as one more iteration, with particle numbers after those of the swarm.
         done, left: evaluations so far, and left at most.
         items, seconds: scored and spent so far, including a replayed journal.
@@ -174,7 +174,7 @@ class SearchState:
         limit = f"/{self.limits['max_iter']:g}" if "max_iter" in self.limits else ""
         words = [] if "proposals" in self.limits else [f"iteration {self.iteration}{limit}"]
         if self.proposed:
-            words.append(f"{self.proposed} proposed by the item model")
+            words.append(f"{self.proposed} proposed by a model")
         words.append(f"best dev {score_text(self.best)}")
         if self.single is not None:
             words.append(f"best expert {score_text(self.single[1])} ({self.single[0]})")

@@ -103,14 +103,14 @@ def test_stop_rules_by_hand() -> None:
     assert state.stops[:2] == [("max_iter", 3, 9), ("patience", 2, 4)]
 
 
-def test_what_the_item_model_proposes_is_no_iteration() -> None:
+def test_what_a_model_proposes_is_no_iteration() -> None:
     swarm = [row(4 * i + p, i, p, 0.5) for i in range(3) for p in range(4)]
     state = state_after(*swarm, row(12, 3, 4, 0.6), row(13, 3, 5, 0.4), planned=22, max_iter=2, patience=2)
     state.add(Event("iteration", {"iteration": 3, "best": 0.6, "evaluations": 14, "evaluations_left": 8}))
     assert (state.iteration, state.completed, state.proposed) == (2, 2, 2)
     assert state.best == 0.6
     assert state.stops == [("max_iter", 2, 2), ("patience", 2, 2)]  # the swarm itself found nothing new
-    assert state.facts[:2] == ["iteration 2/2", "2 proposed by the item model"]
+    assert state.facts[:2] == ["iteration 2/2", "2 proposed by a model"]
     assert state.stop_words[0] == "2 of 2 iterations"
 
 

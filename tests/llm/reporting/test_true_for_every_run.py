@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from pyswarmopt_rivals.methods import METHODS
 
 BEGUN = [row(0, 0, [1.0, 0.0], "1100"), row(1, 0, [0.0, 1.0], "0100"), row(2, 0, [1.0, 1.0], "1110")]
 PROPOSED = row(3, 1, [0.9, 1.1], "1111")
+BY_ITEMS = replace(PROPOSED, margins={"t": [[0.5], [0.5], [0.5], [0.5]]})
 MOVED = row(0, 1, [0.8, 1.2], "1111")
 
 
@@ -37,13 +39,19 @@ def test_where_nothing_was_proposed_nothing_of_it_is_said() -> None:
 
 def test_where_a_proposal_was_scored_but_did_not_win_it_is_counted() -> None:
     text = text_of([*BEGUN, PROPOSED], (1.0, 1.0), stop={"proposals": 1})
-    assert "is one of those that the search began with; 1 more was proposed by a model of the items" in text
-    assert "filled dots what the item model proposed" in text and "strong line" not in text
+    assert "is one of those that the search began with; 1 more was proposed by the model of the scores" in text
+    assert "filled dots what the model of the scores proposed" in text and "strong line" not in text
 
 
 def test_a_proposal_that_won_has_no_path() -> None:
     text = text_of([*BEGUN, PROPOSED], (0.9, 1.1), stop={"proposals": 1})
-    assert "The result was proposed by the item model" in text and "strong line" not in text
+    assert "The result was proposed by the model of the scores" in text and "strong line" not in text
+
+
+def test_where_items_have_margins_the_item_model_proposed() -> None:
+    text = text_of([*BEGUN, BY_ITEMS], (0.9, 1.1), stop={"proposals": 1})
+    assert "The result was proposed by the item model" in text and "proposed by the item model: 1.000" in text
+    assert "model of the scores" not in text
 
 
 def test_where_particles_moved_their_paths_are_explained() -> None:
