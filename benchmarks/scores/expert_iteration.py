@@ -20,7 +20,7 @@ from written_lab import EVALUATIONS, TASKS, written
 
 from pyswarmopt_llm import SearchConfig
 from pyswarmopt_llm.evaluation.record import pack
-from pyswarmopt_llm.jobs.search.cross_fitting import not_below
+from pyswarmopt_llm.jobs.search.cross_fitting import not_worse
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.written.expert_iteration import (
     ROUNDS,
@@ -81,7 +81,7 @@ def outcome(job: Job, method: str, single: int, folder: Path, seed: int) -> str:
         for candidate in (trained, patch):
             job.engine.load(candidate)
             scores.append(job.objectives.combine([utility(job.engine) for utility in dev.values()]))
-        if not_below(*scores):
+        if not_worse(*scores):
             patch = replace(trained, held_out=())
     job.engine.load(patch)
     (utility,) = job.utilities("test", scorings).values()

@@ -79,7 +79,11 @@ class Written:
 
     def __call__(self, engine: Engine) -> Score:
         """Evaluate all items; one value per item."""
-        score = score_of(self.judge(self.answers(engine)))
+        return self.score(self.judge(self.answers(engine)))
+
+    def score(self, values: Sequence[float]) -> Score:
+        """The score of answers with these values, one per item."""
+        score = score_of(values)
         return score if self._named is None else replace(score, named=self._named(score.per_item))
 
     def judge(self, answers: Sequence[str]) -> Sequence[float]:
