@@ -62,6 +62,8 @@ def with_run(config: EvalConfig) -> EvalConfig:
     named = () if metric == config.metric or metric is None else (metric,)
     tasks = () if task == config.task else (task,)
     require(replace(stored, tasks=tasks, metrics=named, utilities=(), workers="1"), (), run, "")
+    if stored.temperature and not config.temperature and config.against is None:
+        filled = replace(filled, temperature=stored.temperature, samples=stored.samples, seed=stored.seed)
     return replace(
         filled,
         metric=metric,

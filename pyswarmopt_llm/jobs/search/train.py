@@ -101,8 +101,10 @@ def train_further(
         iteration = _iterate(job, run, chosen.position, scorings, notify, progress)
         if iteration.best is None:
             return None
-        space, passes, use, base = iteration.best.space, iteration.passes, iteration.use, iteration.base
-        utilities = {name: partial(_as_scored, score) for name, score in iteration.best.scores.items()}
+        space, passes, use = iteration.best.space, iteration.passes, iteration.use
+        if not job.config.temperature:  # else scores are of sampled replies
+            base = iteration.base
+            utilities = {name: partial(_as_scored, score) for name, score in iteration.best.scores.items()}
     else:
         mixtures, seed = cast(DeltaSpace, job.space), job.config.seed
         choices = job.training_items(scorings)[1]
