@@ -10,17 +10,13 @@ expert iteration, those that the choice of the best expert takes excepted. A run
 
 from __future__ import annotations
 
-import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from written_lab import EVALUATIONS, TASKS, written
+from runs import EVALUATIONS, TASKS, lab_search, line, parser, write_lines, written
 
-from pyswarmopt_llm import SearchConfig
-from pyswarmopt_llm.evaluation.record import pack
-from pyswarmopt_llm.jobs.search.cross_fitting import not_below
+from pyswarmopt_llm.jobs.search.cross_fitting import not_worse
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.written.expert_iteration import (
     ROUNDS,
@@ -53,8 +49,8 @@ def best_expert(job: Job) -> int:
     return values.index(max(values))
 
 
-def outcome(job: Job, method: str, single: int, folder: Path, seed: int) -> str:
-    """1 or 0 for each test item, of what is not below its start on dev, else of the start."""
+def outcome(job: Job, method: str, single: int, folder: Path, seed: int) -> list[float]:
+    """The value of each test item, of what is not below its start on dev, else of the start."""
     scorings = {job.objectives.names[0]: "generate"}
     vertices = job.space.vertices()
     from_base = method == METHODS[0]
@@ -81,42 +77,28 @@ def outcome(job: Job, method: str, single: int, folder: Path, seed: int) -> str:
         for candidate in (trained, patch):
             job.engine.load(candidate)
             scores.append(job.objectives.combine([utility(job.engine) for utility in dev.values()]))
-        if not_below(*scores):
+        if not_worse(*scores):
             patch = replace(trained, held_out=())
     job.engine.load(patch)
     (utility,) = job.utilities("test", scorings).values()
-    return str(pack(utility(job.engine).per_item))
+    return list(utility(job.engine).per_item)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("lab", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--outcomes", type=Path, required=True)
-    parser.add_argument("--tasks", nargs="+", default=list(TASKS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("lab", type=Path)
+    arguments.add_argument("--tasks", nargs="+", default=list(TASKS))
+    options = arguments.parse_args()
     lines = []
     for task in options.tasks:
         file = written(options.lab / "tasks" / f"{task}.json", options.out / "tasks" / f"{task}.json")
-        config = SearchConfig(
-            base=str(options.lab / "base"),
-            experts=tuple(sorted(map(str, (options.lab / "experts").iterdir()))),
-            tasks=(str(file),),
-            out=str(options.out / "unused"),
-            metrics=("exact-match",),
-            max_new_tokens=6,
-            threads=1,
-            dtype="float32",
-        )
-        job = prepare(config)
+        job = prepare(lab_search(options.lab, file, options.out / "unused"))
         single = best_expert(job)
         for method in METHODS:
             for seed in options.seeds:
                 values = outcome(job, method, single, options.out / f"{task}-{method}-{seed}", seed)
-                lines.append(json.dumps({"method": method, "task": task, "seed": seed, "test": values}))
-                print(task, seed, method, f"{values.count('1') / len(values):.3f}", flush=True)
-    options.outcomes.write_text("\n".join(lines) + "\n", encoding="utf-8")
+                lines.append(line((method, values), task, seed))
+    write_lines(options.outcomes, lines)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ items that it took. What has its line is not run again; a method that draws noth
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +23,7 @@ from typing import Any
 import torch
 from evolution import EvolutionOptions, evolve
 from grpo import GrpoOptions, train
-from written_lab import EVALUATIONS, TASKS, written
+from runs import EVALUATIONS, NEW_TOKENS, TASKS, parser, written
 
 from pyswarmopt_groups import voting
 from pyswarmopt_llm.common.interfaces import Patch
@@ -43,7 +42,6 @@ from pyswarmopt_rivals.comparison.store import Store
 from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.method import Options
 
-NEW_TOKENS = 6
 VOTES = 8  # replies to a test item that vote
 # Chosen on t1 to t3.
 EVOLUTION = EvolutionOptions(pairs=10, items=50, sigma=0.02, lr=0.003)
@@ -181,14 +179,11 @@ def benches(lab: Path, out: Path, tasks: Sequence[str]) -> dict[str, Bench]:
 def main() -> None:
     """Run what has no line yet."""
     methods = rivals()
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("lab", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--outcomes", type=Path, required=True)
-    parser.add_argument("--tasks", nargs="+", default=list(TASKS))
-    parser.add_argument("--methods", nargs="+", default=list(methods), choices=list(methods))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    options = parser.parse_args()
+    arguments = parser((__doc__ or "").splitlines()[0])
+    arguments.add_argument("lab", type=Path)
+    arguments.add_argument("--tasks", nargs="+", default=list(TASKS))
+    arguments.add_argument("--methods", nargs="+", default=list(methods), choices=list(methods))
+    options = arguments.parse_args()
     done = finished(options.outcomes)
     for task, bench in benches(options.lab, options.out, options.tasks).items():
         for name in options.methods:

@@ -19,9 +19,11 @@ from pyswarmopt_llm.common.options import (
     Option,
     Overlap,
     Prompts,
+    Samples,
     Scoring,
     SkipBad,
     SplitSeed,
+    Temperature,
     Template,
     Threads,
     documented,
@@ -70,6 +72,8 @@ class SearchConfig:
     combine: Annotated[str, Option("harmonic, arithmetic, minimum or weighted:2,1.", "C", hidden=True)] = "harmonic"
     prompts: Prompts = None  # stands for the task ``prompts:FILE``
     max_new_tokens: NewTokens = None
+    temperature: Temperature = 0.0
+    samples: Samples = 1
     # How it is searched.
     settings: Annotated[
         tuple[str, ...],

@@ -133,8 +133,9 @@ class Screened:
 class Modelled(Full):
     """Scores every item of every candidate, and then those that a model of their scores proposes; see `ScoreModel`."""
 
-    def __init__(self, objectives: Iterable[str], combine: Combine, proposals: int) -> None:
+    def __init__(self, objectives: Iterable[str], combine: Combine, proposals: int, noisy: bool = False) -> None:
         self._objectives, self._combine, self._proposals = tuple(objectives), combine, proposals
+        self.noisy = noisy
         self._scored: dict[str, Scored] = {}
 
     def learn(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
@@ -155,13 +156,13 @@ class Modelled(Full):
         bounds = box_around([*self._scored.values()])
         for first in range(0, self._proposals, at_once):
             count = min(at_once, self._proposals - first)
-            yield most_promising([*self._scored.values()], self._combine, bounds, seed + first, count)
+            yield most_promising([*self._scored.values()], self._combine, bounds, seed + first, count, self.noisy)
 
     def choice(self, floor: float) -> Tensor | None:
         """That which the model expects most of, among those about as good as the best."""
         from pyswarmopt_llm.evaluation.surrogate.score_model import most_credible
 
-        return most_credible([*self._scored.values()], self._combine, floor)
+        return most_credible([*self._scored.values()], self._combine, floor, self.noisy)
 
 
 class Dropout:
@@ -206,7 +207,9 @@ class Dropout:
 
 def make_policy(config: SearchConfig, items: Mapping[str, int], combine: Combine) -> Policy:
     """The policy of a search for objectives with these numbers of dev items, and this combination of their scores."""
-    policy: Policy = Modelled(items, combine, config.most_proposals) if config.most_proposals else Full()
+    policy: Policy = Full()
+    if config.most_proposals:
+        policy = Modelled(items, combine, config.most_proposals, noisy=config.temperature > 0)
     if config.screen is not None:
         from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 

@@ -41,10 +41,11 @@ class Budget:
     dev and test) are reserved at the pace so far.
     """
 
-    seconds: float | None  # for all evaluations; None: no limit
+    seconds: float | None  # for all evaluations, and for expert iteration; None: no limit
     items: int | None  # item evaluations of the search; None: no limit
     closing_items: int = 0  # items of the closing evaluations, which count in `seconds` only
     kept_items: int = 0  # reserved for proposals, which are scored when the search has ended
+    training_share: float = 0.0  # of the seconds, reserved for expert iteration
 
     def spent(self, item_evaluations: Sequence[int], seconds: float) -> dict[str, float]:
         """Reasons to stop: another iteration like the latest would exceed the budget.
@@ -77,8 +78,18 @@ class Budget:
 
     def _time(self, total: int, seconds: float, more: int) -> bool:
         """Whether there is time for so many more items and the closing ones, at the pace so far."""
+        left = self.left(total, seconds, more)
+        return left is None or left >= self.training_share * (self.seconds or 0.0)
+
+    def left(self, total: int, seconds: float, more: int = 0) -> float | None:
+        """Seconds that are left after so many more items and the closing ones; None: any number.
+
+        Example:
+            >>> Budget(60.0, None, closing_items=100).left(200, 10.0)
+            45.0
+        """
         pace = seconds / total if total else 0.0
-        return self.seconds is None or seconds + pace * (more + self.closing_items) <= self.seconds
+        return None if self.seconds is None else self.seconds - seconds - pace * (more + self.closing_items)
 
 
 def proposal_count(candidates: int) -> int:

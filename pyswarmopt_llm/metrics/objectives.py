@@ -18,6 +18,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
 from pyswarmopt_llm.metrics.combine import Combine, find_combine
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
+from pyswarmopt_llm.metrics.questions.written import Sampling
 from pyswarmopt_llm.metrics.registry import Metric, find_metric, metric_specs
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.tasks import Item, Scoring, Task, with_templates
@@ -116,7 +117,8 @@ def load_objectives(config: SearchConfig) -> Objectives:
     if not tasks and not externals:
         raise UserError("no task; give one with `task`, or `prompts` and `metric`")
     where = user_path(config.out) / "judge.jsonl"
-    metrics = find_metrics(tasks, config.metrics, where, config.device, config.max_new_tokens)
+    sampling = Sampling.of(config.temperature, config.samples, config.seed)
+    metrics = find_metrics(tasks, config.metrics, where, config.device, config.max_new_tokens, sampling)
     signed = next((metric.name for metric in metrics.values() if metric.signed), None)
     if config.combine == "harmonic" and len(metrics) + len(externals) > 1 and signed is not None:
         raise UserError(
@@ -216,6 +218,7 @@ def find_metrics(
     cache: Path | None = None,
     device: str = "auto",
     new_tokens: int | None = None,
+    sampling: Sampling | None = None,
 ) -> dict[str, Metric]:
     """Task name -> its metric: ``--metric``, else what the task's file says, else accuracy.
 
@@ -225,6 +228,7 @@ def find_metrics(
         cache: file for a judge's answers; default: in memory.
         device: device of a reward model.
         new_tokens: longest reply; None: each metric's own limit.
+        sampling: of replies; None: greedy ones.
 
     Raises:
         UserError: an unknown metric, or one that cannot score these items.
@@ -234,7 +238,7 @@ def find_metrics(
     for name, task in tasks.items():
         spec = metric_of_task.get(name) or metric_of(task)
         if spec not in loaded:
-            loaded[spec] = find_metric(spec, cache, str(pick_device(device))).up_to(new_tokens)
+            loaded[spec] = find_metric(spec, cache, str(pick_device(device))).up_to(new_tokens, sampling)
         for split in ("dev", "test"):
             loaded[spec].check(task.split(split), f"{task.source}: {split}")
         metric_of_task[name] = spec

@@ -13,7 +13,7 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.registry import lazy, unknown
 from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS, Accuracy
 from pyswarmopt_llm.metrics.external.permission import is_function
-from pyswarmopt_llm.metrics.questions.written import Chat, InOtherUnits, ItemsUtility, ScoreTexts, Written
+from pyswarmopt_llm.metrics.questions.written import Chat, InOtherUnits, ItemsUtility, Sampling, ScoreTexts, Written
 from pyswarmopt_llm.tasks import Item, Scoring
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ class Metric:
         compare: items and two models' texts -> win rate of the first; None: the two are scored one by one.
         usage: what it has spent, for ``result.json``; None if it costs nothing but time.
         module: that it needs of an extra (`common.extras`).
-        limited: `build` of the same for a maximum length of a reply in tokens; None: it is not for written replies.
+        limited: `build` of the same for a maximum length of a reply in tokens (None: its own) and sampled replies
+            (None: greedy ones); None: it is not for written replies.
         fingerprint: of the user's function that scores, else "".
     """
 
@@ -51,21 +52,23 @@ class Metric:
     compare: Compare | None = None
     usage: Callable[[], dict[str, Any]] | None = None
     module: str | None = None
-    limited: Callable[[int], Build] | None = None
+    limited: Callable[[int | None, Sampling | None], Build] | None = None
     fingerprint: str = ""
 
-    def up_to(self, tokens: int | None) -> Metric:
-        """The same with replies of at most so many tokens; None: its own limit.
+    def up_to(self, tokens: int | None, sampling: Sampling | None = None) -> Metric:
+        """The same with replies of at most so many tokens (None: its own limit), or with sampled ones.
 
         Raises:
             InvalidOption: it does not score written replies.
         """
-        if tokens is None:
+        if tokens is None and sampling is None:
             return self
         if self.limited is None:
             why = f"is for scores of written replies, not for {self.name}; remove it"
+            if sampling is not None:
+                raise InvalidOption("temperature", sampling.temperature, why)
             raise InvalidOption("max_new_tokens", tokens, why)
-        return replace(self, build=self.limited(tokens))
+        return replace(self, build=self.limited(tokens, sampling))
 
     def check(self, items: Sequence[Item], where: str) -> None:
         """Refuse items that this metric cannot score.
@@ -94,19 +97,20 @@ def written(
 ) -> Metric:
     """A metric of generated answers."""
 
-    def limited(tokens: int) -> Build:
-        return lambda items, _, chat, template: Written(items, score, chat, template, tokens, named)
+    def limited(tokens: int | None, sampling: Sampling | None) -> Build:
+        return lambda items, _, chat, template: Written(items, score, chat, template, tokens or new, named, sampling)
 
-    return Metric(name, limited(new), "generate", needs, signed, compare, limited=limited)
+    return Metric(name, limited(None, None), "generate", needs, signed, compare, limited=limited)
 
 
 def continued(name: str, score: ScoreTexts) -> Metric:
     """A metric of continuations of plain text, without a chat template."""
 
-    def limited(tokens: int) -> Build:
-        return lambda items, scoring, chat, template: Written(items, score, None, template, tokens)
+    def limited(tokens: int | None, sampling: Sampling | None) -> Build:
+        most = tokens or CONTINUED_TOKENS
+        return lambda items, scoring, chat, template: Written(items, score, None, template, most, sampling=sampling)
 
-    return Metric(name, limited(CONTINUED_TOKENS), "generate", limited=limited)
+    return Metric(name, limited(None, None), "generate", limited=limited)
 
 
 def _late(module: str, name: str) -> Callable[..., Any]:
@@ -161,10 +165,11 @@ def _function(spec: str) -> Metric:
 
     function = ScoreFunction(spec)
 
-    def limited(tokens: int) -> Build:
-        return lambda items, _, chat, template: FunctionUtility(function, items, chat, template, tokens)
+    def limited(tokens: int | None, sampling: Sampling | None) -> Build:
+        most = tokens or MAX_NEW_TOKENS
+        return lambda items, _, chat, template: FunctionUtility(function, items, chat, template, most, sampling)
 
-    metric = Metric(spec, limited(MAX_NEW_TOKENS), "generate", signed=True, limited=limited)
+    metric = Metric(spec, limited(None, None), "generate", signed=True, limited=limited)
     return replace(metric, fingerprint=function.fingerprint)
 
 

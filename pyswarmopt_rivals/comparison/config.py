@@ -52,6 +52,8 @@ class CompareConfig:
     ] = ()
     prompts: Annotated[str | None, replace(opt.PROMPTS, hidden=True)] = None  # stands for the task ``prompts:FILE``
     max_new_tokens: opt.NewTokens = None
+    temperature: opt.Temperature = 0.0
+    samples: opt.Samples = 1
     scoring: opt.Scoring = "auto"
     allow_overlap: opt.Overlap = False
     dtype: opt.Dtype = "auto"

@@ -17,6 +17,7 @@ from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.evaluation.record import pack
 from pyswarmopt_llm.metrics.objectives import find_metrics, load_tasks
 from pyswarmopt_llm.metrics.questions.context_window import check_window
+from pyswarmopt_llm.metrics.questions.written import Sampling
 from pyswarmopt_llm.metrics.registry import Metric
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
@@ -157,7 +158,13 @@ def load_inputs(config: CompareConfig) -> Inputs:
     tasks = load_tasks(config, config.tasks)
     if not tasks:
         raise UserError("no task; give one with `task`, or `prompts` and `metric`")
-    metrics = find_metrics(tasks, config.metrics, device=config.device, new_tokens=config.max_new_tokens)
+    metrics = find_metrics(
+        tasks,
+        config.metrics,
+        device=config.device,
+        new_tokens=config.max_new_tokens,
+        sampling=Sampling.of(config.temperature, config.samples, 0),
+    )
     base = resolve_base(config.base)
     refuse_quantised(base)
     report = inspect_experts(config.experts, base)

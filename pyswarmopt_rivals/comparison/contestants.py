@@ -301,8 +301,8 @@ def _trained(entry: Entry, space: DeltaSpace, position: Tensor) -> Patch:
         train_on_dev(bench.engine, before, bench.choices, bench.experts[0].info, Path(folder), entry.seed)
         trained = read_trained(space, Path(folder), bench.choices, entry.seed)
     after = trained.realise(trained.on_top_of(position))
-    values = [bench.score(patch, "dev")[0].value for patch in (before, after)]
-    return after if not_worse(values[1], values[0], bench.dev_items) else before
+    mixture, result = (bench.score(patch, "dev")[0] for patch in (before, after))
+    return after if not_worse(result, mixture) else before
 
 
 def _run_ensemble(entry: Entry, trial: BudgetedTrial, start: float) -> Outcome:

@@ -81,7 +81,7 @@ def test_a_swarm_whose_result_is_trained_on_dev_is_charged_for_that(given: dict[
     # Four epochs without each fold and on all, the scoring of what was trained, and three experts.
     assert 4 * 2.5 * (2 * 7 + 3 * 6 + 8) + 8 + 3 * 8 <= spent <= budget
     values = [result["methods"][name]["dev"] for name in names]
-    error = math.sqrt(values[1] * (1 - values[1]) / 8)  # by so much what is trained may be behind on dev
+    error = math.sqrt(values[1] * (1 - values[1]) / 7)  # by so much what is trained may be behind on dev
     assert values[1] >= values[0] and values[2] >= values[1] - error
 
 
@@ -89,7 +89,7 @@ def test_a_swarm_whose_result_is_trained_on_dev_is_charged_for_that(given: dict[
 def test_what_a_swarm_found_is_kept_as_it_was_if_training_makes_it_worse(
     given: dict[str, Any], kept: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contestants, "not_worse", lambda trained, mixture, items: kept)
+    monkeypatch.setattr(contestants, "not_worse", lambda trained, mixture: kept)
     names = ("item-model", "item-model+dev")
     rows = compare(CompareConfig(**{**given, "methods": names, "seeds": 1, "budget_items": 2000}))["methods"]
     found, trained = (rows[name] for name in names)

@@ -57,9 +57,13 @@ class ScoreModel:
     again. What the model predicts is therefore interpolated once more, without noise, and nothing is gained where a
     candidate was scored (re-interpolation: Forrester, Keane & Bressloff 2006).
 
+    Where replies are sampled, scores are noisy: nothing is interpolated, and the best value is the highest that is
+    predicted for a candidate that was scored.
+
     Args:
         candidates: at least `LEAST`, all of the same tasks.
         combine: the tasks' scores into the value.
+        noisy: whether the scores are of sampled replies.
 
     Attributes:
         kernels: of each task: the likeliest length of its items, and with that the likeliest noise of its values.
@@ -80,22 +84,25 @@ class ScoreModel:
         True
     """
 
-    def __init__(self, candidates: Sequence[Scored], combine: Combine) -> None:
+    def __init__(self, candidates: Sequence[Scored], combine: Combine, noisy: bool = False) -> None:
         if len(candidates) < LEAST:
             raise ValueError(f"{len(candidates)} candidates: a model needs {LEAST}")
         self._positions: Floats = np.stack([candidate.position for candidate in candidates])
         self._combine = combine
         self.kernels: list[Kernel] = []
-        smooth: list[Floats] = []
+        targets: list[Floats] = []
         for scores in zip(*(candidate.scores for candidate in candidates), strict=True):
             values: Floats = np.array([score.value for score in scores])[:, None]
             items = _varying_items(scores)
             kernel = self._noisy(values, self._length(items if items.size else values))
             between = kernel(self._positions, self._positions)
             self.kernels.append(kernel)
-            smooth.append(self._fit(values, kernel).predict(between, noise=0.0)[0])
-        self._values: Floats = np.hstack(smooth)
-        self._interpolate()
+            smooth = self._fit(values, kernel).predict(between, noise=0.0)[0]
+            targets.append(values if noisy else smooth)
+        self._values: Floats = np.hstack(targets)
+        without_noise = [Kernel(kernel.length, _NO_NOISE) for kernel in self.kernels]
+        self._predicting = self.kernels if noisy else without_noise
+        self._fit_tasks()
 
     def believe(self, position: Floats) -> None:
         """Take the predictions at a position, (D,), for values that were seen, so that the next proposal is elsewhere.
@@ -105,7 +112,7 @@ class ScoreModel:
         means = [mean[0, 0] for mean, _ in self._predict_tasks(position[None])]
         self._positions = np.vstack([self._positions, position])
         self._values = np.vstack([self._values, means])
-        self._interpolate()
+        self._fit_tasks()
 
     def predict(self, positions: npt.ArrayLike) -> tuple[Floats, Floats]:
         """(means (M,), standard errors (M,)) of the value at positions (M, D).
@@ -131,17 +138,16 @@ class ScoreModel:
         expected: Floats = error * (z * student.cdf(z, freedom) + tail)
         return expected
 
-    def _interpolate(self) -> None:
-        """Fit each task's posterior to its smooth values, without noise, and find the highest of their combinations."""
-        self._exact = [Kernel(kernel.length, _NO_NOISE) for kernel in self.kernels]
-        self._posteriors = [self._fit(self._values[:, [k]], kernel) for k, kernel in enumerate(self._exact)]
+    def _fit_tasks(self) -> None:
+        """Fit each task's posterior to its values, and find the highest of their combinations."""
+        self._posteriors = [self._fit(self._values[:, [k]], kernel) for k, kernel in enumerate(self._predicting)]
         self.best = float(self.predict(self._positions)[0].max())
 
     def _predict_tasks(self, points: Floats) -> list[tuple[Floats, Floats]]:
         """Of each task the means and standard errors at points (M, D), (M, 1) each."""
         return [
             posterior.predict(kernel(self._positions, points), noise=0.0)
-            for kernel, posterior in zip(self._exact, self._posteriors, strict=True)
+            for kernel, posterior in zip(self._predicting, self._posteriors, strict=True)
         ]
 
     def _combined(self, number: int, of_tasks: Sequence[tuple[Floats, Floats]]) -> tuple[float, float]:
@@ -201,6 +207,7 @@ def most_promising(
     bounds: Sequence[tuple[float, float]],
     seed: int,
     count: int = 1,
+    noisy: bool = False,
 ) -> list[Tensor]:
     """Where a swarm finds the greatest expected improvement; nothing is scored.
 
@@ -210,11 +217,12 @@ def most_promising(
         bounds: D pairs (lower, upper).
         seed: of the swarm.
         count: how many positions; for each the model believes its predictions at those before.
+        noisy: see `ScoreModel`.
 
     Returns:
         The positions, (D,) float64 each.
     """
-    model = ScoreModel(candidates, combine)
+    model = ScoreModel(candidates, combine, noisy)
     positions = np.stack([candidate.position for candidate in candidates])
     order = np.argsort(-model.predict(positions)[0], kind="stable")[:_PARTICLES]
     recipe = replace(pso.recipes.constriction(), stop=(Patience(_PATIENCE), MaxIter(_ITERATIONS)), restart=())
@@ -235,7 +243,7 @@ def most_promising(
     return promising
 
 
-def most_credible(candidates: Sequence[Scored], combine: Combine, floor: float) -> Tensor | None:
+def most_credible(candidates: Sequence[Scored], combine: Combine, floor: float, noisy: bool = False) -> Tensor | None:
     """Of the candidates that are about as good as the best, that of the greatest expected value.
 
     About as good is within a standard error of the best value (the rule of Breiman et al. 1984, section 3.4.3). What
@@ -245,6 +253,7 @@ def most_credible(candidates: Sequence[Scored], combine: Combine, floor: float) 
         candidates: those that were scored.
         combine: see `ScoreModel`.
         floor: what is returned has no lower value.
+        noisy: see `ScoreModel`.
 
     Returns:
         Its position, (D,) float64; None where nothing of that value was scored.
@@ -257,5 +266,5 @@ def most_credible(candidates: Sequence[Scored], combine: Combine, floor: float) 
     near = [candidate for candidate in candidates if candidate.value >= least]
     if not near:
         return None
-    means, _ = ScoreModel(candidates, combine).predict(np.stack([candidate.position for candidate in near]))
+    means, _ = ScoreModel(candidates, combine, noisy).predict(np.stack([candidate.position for candidate in near]))
     return torch.from_numpy(near[int(np.argmax(means))].position.copy())

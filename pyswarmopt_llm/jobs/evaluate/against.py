@@ -110,8 +110,11 @@ def two_models(config: EvalConfig) -> tuple[Model, Model]:
     """The model that is scored, and the one that it is compared with.
 
     Raises:
-        UserError: one cannot be found, or both are the same.
+        UserError: one cannot be found, both are the same, or replies are to be sampled.
     """
+    if config.temperature:
+        why = "is for the score of one model, not with `against`; remove it"
+        raise InvalidOption("temperature", config.temperature, why)
     model, other = model_of(config.base, config.adapter), model_of(config.base, config.against)
     if model == other:
         raise InvalidOption("against", config.against, "is the model that is scored itself; name another")

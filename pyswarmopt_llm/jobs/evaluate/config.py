@@ -39,6 +39,8 @@ class EvalConfig:
     ] = None
     prompts: opt.Prompts = None  # stands for the task ``prompts:FILE``
     max_new_tokens: opt.NewTokens = None
+    temperature: opt.Temperature = 0.0
+    samples: opt.Samples = 1
     perturb: Annotated[
         tuple[str, ...],
         Option("Score again with typos=RATE, or options in another order.", "P,P", commas=True, hidden=True),

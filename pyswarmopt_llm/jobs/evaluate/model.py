@@ -17,6 +17,7 @@ from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import choose_scoring, possible_scorings, trial_of
 from pyswarmopt_llm.metrics.questions.context_window import check_window
+from pyswarmopt_llm.metrics.questions.written import Sampling
 from pyswarmopt_llm.metrics.registry import Metric, find_metric
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors
 from pyswarmopt_llm.models.engines.hardware import pick_device
@@ -103,7 +104,7 @@ class Exam:
         """
         task = load_items(config)
         metric = find_metric(config.metric or metric_of(task), device=str(pick_device(config.device)))
-        metric = metric.up_to(config.max_new_tokens)
+        metric = metric.up_to(config.max_new_tokens, Sampling.of(config.temperature, config.samples, config.seed))
         metric.check(task.split(config.split), f"{task.source}: {config.split}")
         return cls(task, config.split, metric)
 

@@ -64,6 +64,8 @@ def with_run(config: EvalConfig) -> EvalConfig:
     tasks = () if task == config.task else (task,)
     require(replace(stored, tasks=tasks, metrics=named, utilities=(), workers="1"), (), run, "")
     as_stored = {name: getattr(config, name) or getattr(stored, name) for name in _AS_STORED}
+    if stored.temperature and not config.temperature and config.against is None:
+        filled = replace(filled, temperature=stored.temperature, samples=stored.samples, seed=stored.seed)
     return replace(
         filled,
         **as_stored,

@@ -29,6 +29,7 @@ def train_on_dev(
     folder: Path,
     seed: int,
     after_epoch: Callable[[float], None] | None = None,
+    count: int | None = None,
 ) -> None:
     """Train the LoRAs, unless they are there already.
 
@@ -40,22 +41,29 @@ def train_on_dev(
         folder: where they are or will be: ``without-K`` for each fold, and ``all``.
         seed: of the training.
         after_epoch: called with the share of the training that is done, in 0..1.
+        count: number of folds; None: by the number of items.
     """
     if (folder / ALL).exists():  # which is written last
         return
-    shares = train_folds(engine, start, choices, pattern, seed, after_epoch)
+    shares = train_folds(engine, start, choices, pattern, seed, after_epoch, count)
     for place, share in zip(_places(folder, len(shares) - 1), shares, strict=True):
         if not place.exists():  # a process may have been stopped between two of them
             save_patch(Patch(low_rank=share.changes), [pattern], place)
 
 
-def read_trained(mixtures: DeltaSpace, folder: Path, choices: Sequence[Choices], seed: int) -> CrossFittedSpace:
-    """The space over what `train_on_dev` wrote for these items and this seed.
+def read_trained(
+    mixtures: DeltaSpace,
+    folder: Path,
+    choices: Sequence[Choices],
+    seed: int,
+    count: int | None = None,
+) -> CrossFittedSpace:
+    """The space over what `train_on_dev` wrote for these items, this seed and number of folds.
 
     Raises:
         UserError: an adapter is not there.
     """
-    contexts = folds(choices, seed)
+    contexts = folds(choices, seed, count)
     places = _places(folder, len(contexts))
     changes = []
     for place in places:
@@ -65,32 +73,22 @@ def read_trained(mixtures: DeltaSpace, folder: Path, choices: Sequence[Choices],
     return CrossFittedSpace(mixtures, changes, contexts)
 
 
-def not_worse(trained: float, mixture: float, items: int) -> bool:
+def not_worse(trained: Score, mixture: Score) -> bool:
     """Whether training is kept: the mixture is not ahead on dev by more than a standard error.
 
     On dev the trained one is scored by LoRAs of a part of the items, below what it is worth.
 
     Args:
-        trained: accuracy by cross-fitting.
-        mixture: accuracy before training.
-        items: on dev.
-
-    Example:
-        >>> not_worse(0.77, 0.80, 200), not_worse(0.77, 0.80, 100)
-        (False, True)
-    """
-    return trained >= mixture - math.sqrt(max(mixture * (1 - mixture), 0.0) / items)
-
-
-def not_below(trained: Score, mixture: Score) -> bool:
-    """As `not_worse`, for scores of any scale.
+        trained: by cross-fitting.
+        mixture: before training.
 
     Example:
         >>> mixture = Score(3.0, (), 9, 0.5)
-        >>> not_below(Score(2.5, (), 9, 0.1), mixture), not_below(Score(2.4, (), 9, 0.9), mixture)
+        >>> not_worse(Score(2.5, (), 9, 0.1), mixture), not_worse(Score(2.4, (), 9, 0.9), mixture)
         (True, False)
     """
-    return trained.value >= mixture.value - mixture.stderr
+    error = 0.0 if math.isnan(mixture.stderr) else mixture.stderr
+    return trained.value >= mixture.value - error
 
 
 def _places(folder: Path, count: int) -> list[Path]:
@@ -98,4 +96,4 @@ def _places(folder: Path, count: int) -> list[Path]:
     return [folder / name for name in (*(f"without-{k + 1}" for k in range(count)), ALL)]
 
 
-__all__ = ["not_below", "not_worse", "read_trained", "train_on_dev"]
+__all__ = ["not_worse", "read_trained", "train_on_dev"]

@@ -172,7 +172,8 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
             mixture, chosen = chosen.position, training.chosen
         begun = time.perf_counter()
         single = ranked(values_on_dev(job, singles))[0]
-        rivals = score_rivals(job, run, mixture, single, scorings, notify)
+        base = {} if training is None else training.base
+        rivals = score_rivals(job, run, mixture, single, scorings, notify, base)
         start += time.perf_counter() - begun  # counted apart
         notify(Event("closing"))
         result = finish(job, run, chosen, training, rivals, singles, scorings, scorers.memory)

@@ -35,6 +35,8 @@ from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.spaces.starts import starting_points
 from pyswarmopt_llm.tasks import Scoring, Task
 
+EXPERT_ITERATION = 0.5  # share of `budget_minutes` that is kept for it
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job(ResolvedSearch):
@@ -115,7 +117,9 @@ class Job(ResolvedSearch):
             candidates = self.config.most_proposals
             if items is not None:
                 candidates = min(candidates, proposal_count(items // self.dev_items))
-        return Budget(None if minutes is None else 60 * minutes, items, closing, candidates * self.dev_items)
+        training = EXPERT_ITERATION if self.config.train == "on" and self.objectives.written else 0.0
+        seconds = None if minutes is None else 60 * minutes
+        return Budget(seconds, items, closing, candidates * self.dev_items, training)
 
 
 def prepare(config: SearchConfig) -> Job:

@@ -64,7 +64,13 @@ class Rival:
 
 
 def score_rivals(
-    job: Job, run: Run, mixture: Tensor | None, single: int, scorings: Mapping[str, Scoring], notify: OnEvent
+    job: Job,
+    run: Run,
+    mixture: Tensor | None,
+    single: int,
+    scorings: Mapping[str, Scoring],
+    notify: OnEvent,
+    base: Mapping[str, Score],
 ) -> list[Rival]:
     """Train and score the rivals, or read what the run directory has of them.
 
@@ -77,13 +83,14 @@ def score_rivals(
         single: number of the best single expert.
         scorings: of the tasks.
         notify: called with progress.
+        base: task name -> score of the base on dev, where it is known.
 
     Raises:
         UserError: ``rivals.jsonl`` is damaged.
     """
     if not planned_rivals(job)[0]:
         return []
-    return _Scoring(job, run, scorings, notify).rivals(mixture if _tunes(job) else None, single)
+    return _Scoring(job, run, scorings, notify, base).rivals(mixture if _tunes(job) else None, single)
 
 
 def planned_rivals(job: Job) -> tuple[int, int]:
@@ -99,8 +106,11 @@ def _tunes(job: Job) -> bool:
 
 
 class _Scoring:
-    def __init__(self, job: Job, run: Run, scorings: Mapping[str, Scoring], notify: OnEvent) -> None:
+    def __init__(
+        self, job: Job, run: Run, scorings: Mapping[str, Scoring], notify: OnEvent, base: Mapping[str, Score]
+    ) -> None:
         self._job, self._notify = job, notify
+        self._known = {(BASE, "dev"): base} if base else {}
         splits = {split: job.utilities(split, scorings) for split in ("dev", "test")}
         self._utilities = {split: tasks for split, tasks in splits.items() if tasks}
         self._choices: list[Choices] = []
@@ -135,7 +145,9 @@ class _Scoring:
         for split, tasks in self._utilities.items():
             if (rival.name, split) in self._rows:
                 continue
-            scores = {name: utility(self._job.engine) for name, utility in tasks.items()}
+            scores = self._known.get((rival.name, split))
+            if scores is None:
+                scores = {name: utility(self._job.engine) for name, utility in tasks.items()}
             seconds, begun = round(time.perf_counter() - begun, 3), time.perf_counter()
             row = _row(rival.name, split, scores, self._job.objectives.combine(list(scores.values())), seconds)
             self._log.append(row.to_json())

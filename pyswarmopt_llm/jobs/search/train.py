@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.evaluation.evaluator import Evaluator
 from pyswarmopt_llm.evaluation.record import TRAINED, Row
 from pyswarmopt_llm.evaluation.result import Iterated
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer
-from pyswarmopt_llm.jobs.search.cross_fitting import not_below, not_worse, read_trained, train_on_dev
+from pyswarmopt_llm.jobs.search.cross_fitting import not_worse, read_trained, train_on_dev
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.selection import Choice
 from pyswarmopt_llm.metrics.questions.written import Written
@@ -45,6 +46,7 @@ class Training:
         kept: whether the second is handed over.
         passes: forward passes of an item that training took.
         iteration: of training without labels.
+        base: of training without labels, task name -> score of the base on dev.
     """
 
     before: Choice
@@ -53,6 +55,7 @@ class Training:
     kept: bool
     passes: int
     iteration: Iterated | None = None
+    base: Mapping[str, Score] = field(default_factory=dict)
 
     @property
     def chosen(self) -> Choice:
@@ -81,7 +84,7 @@ def train_further(
         on_row: called with the new row.
 
     Returns:
-        The mixture before and after; None if too few replies were better than before.
+        The mixture before and after; None if too few replies were better than before, or no time is left.
     """
     start = time.monotonic()
     if not (run.path / FOLDER).exists():
@@ -93,12 +96,15 @@ def train_further(
     def progress(share: float) -> None:
         notify(Event("training", {"share": share, "seconds": time.monotonic() - start}))
 
-    use = None
+    use, utilities, base = None, job.utilities("dev", scorings), dict[str, Score]()
     if job.objectives.written:
         iteration = _iterate(job, run, chosen.position, scorings, notify, progress)
         if iteration.best is None:
             return None
         space, passes, use = iteration.best.space, iteration.passes, iteration.use
+        if not job.config.temperature:  # else scores are of sampled replies
+            base = iteration.base
+            utilities = {name: partial(_as_scored, score) for name, score in iteration.best.scores.items()}
     else:
         mixtures, seed = cast(DeltaSpace, job.space), job.config.seed
         choices = job.training_items(scorings)[1]
@@ -106,15 +112,17 @@ def train_further(
         train_on_dev(job.engine, patch, choices, job.experts[0], run.path / FOLDER, seed, progress)
         space, passes = read_trained(mixtures, run.path / FOLDER, choices, seed), cross_fitting_passes(job.dev_items)
     position = space.on_top_of(chosen.position)
-    evaluator = Evaluator(space, job.engine, job.utilities("dev", scorings), job.objectives.combine)
+    evaluator = Evaluator(space, job.engine, utilities, job.objectives.combine)
     (before,) = scorer.in_full([chosen.position], 0)
     (after,) = Scorer(run, space, evaluator, TRAINED, on_row).in_full([position], 0)
     trained = replace(chosen, position=position, value=after.value, space=space)
-    if use is None:
-        kept = not_worse(after.value, chosen.value, job.dev_items)
-    else:
-        kept = not_below(_total(job, after), _total(job, before))
-    return Training(chosen, trained, (before, after), kept, passes, use)
+    kept = not_worse(_total(job, after), _total(job, before))
+    return Training(chosen, trained, (before, after), kept, passes, use, base)
+
+
+def _as_scored(score: Score, engine: Engine) -> Score:
+    """The score of replies that are written already."""
+    return score
 
 
 def _total(job: Job, row: Row) -> Score:
@@ -142,9 +150,16 @@ def _iterate(
         job.experts[0],
         run.path / FOLDER,
         job.config.seed,
+        seconds=_seconds_left(job, run),
         say=lambda text: notify(Event("note", {"text": text})),
         progress=progress,
     )
+
+
+def _seconds_left(job: Job, run: Run) -> float | None:
+    """What the budget leaves when the search has ended, by its journal; None without one."""
+    rows = [row for row in run.rows if row.phase == "search"]
+    return job.budget.left(sum(row.n for row in rows), sum(row.seconds for row in rows))
 
 
 def trained_space(job: Job, run: Run, position: Tensor, scorings: Mapping[str, Scoring]) -> CrossFittedSpace:

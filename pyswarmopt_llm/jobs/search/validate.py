@@ -86,6 +86,7 @@ def check_settings(search: ResolvedSearch) -> None:
     kind.check(config)
     check_start(config.start, kind)
     _check_engine(config, kind, workers)
+    _check_sampling(config, kind)
     check_optimizer(config.optimizer, config.settings)
     _check_policy(config)
 
@@ -100,6 +101,13 @@ def _check_engine(config: SearchConfig, kind: SpaceKind, workers: Workers) -> No
         raise InvalidOption("engine", VLLM, f"takes LoRA candidates, not space {kind.name}; remove it")
     if not workers.alone:
         raise InvalidOption("engine", VLLM, "makes its own batches in one process; remove `workers`")
+
+
+def _check_sampling(config: SearchConfig, kind: SpaceKind) -> None:
+    """Refuse sampled replies where only greedy ones are written."""
+    if config.temperature and (kind.several_models or config.engine != TRANSFORMERS):
+        where = f"`space` {kind.name}" if kind.several_models else f"`engine` {config.engine}"
+        raise InvalidOption("temperature", config.temperature, f"{where} writes greedy replies only; remove it")
 
 
 def _check_policy(config: SearchConfig) -> None:

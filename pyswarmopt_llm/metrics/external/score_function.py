@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,7 +22,7 @@ from pyswarmopt_llm.common.errors import InvalidOption, first_line
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.metrics.questions.written import Chat, Written
+from pyswarmopt_llm.metrics.questions.written import Chat, Sampling, Written, means_of_items
 from pyswarmopt_llm.tasks import Item
 
 ONE, BATCH = ("prompt", "reply", "item"), ("prompts", "replies", "items")
@@ -167,7 +168,7 @@ class ScoreFunction:
 
 
 class FunctionUtility(Written):
-    """A `Utility`: greedy replies, scored by a `ScoreFunction`; the score has its named numbers, too.
+    """A `Utility`: replies scored by a `ScoreFunction`; the score has its named numbers, too.
 
     Args:
         function: scores.
@@ -175,19 +176,27 @@ class FunctionUtility(Written):
         chat: formats a user turn with the model's chat template.
         template: the task's prompt, see `render_prompt`.
         max_new_tokens: longest reply.
+        sampling: see `Written`.
     """
 
     def __init__(
-        self, function: ScoreFunction, items: Sequence[Item], chat: Chat, template: str | None, max_new_tokens: int
+        self,
+        function: ScoreFunction,
+        items: Sequence[Item],
+        chat: Chat,
+        template: str | None,
+        max_new_tokens: int,
+        sampling: Sampling | None = None,
     ) -> None:
-        super().__init__(items, self._scores, chat, template, max_new_tokens)
+        super().__init__(items, self._scores, chat, template, max_new_tokens, sampling=sampling)
         self._function = function
 
     def __call__(self, engine: Engine) -> Score:
         """Evaluate all prompts; one value per prompt."""
-        parts = self._function.parts(self.turns, self.answers(engine), self.items)
-        named = {name: sum(row[name] for row in parts) / len(parts) for name in parts[0] if name}
-        return replace(score_of(means(parts)), named=named)
+        samples = [self._function.parts(self.turns, replies, self.items) for replies in self.samples(engine)]
+        rows = list(chain.from_iterable(samples))
+        named = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0] if name}
+        return replace(score_of(means_of_items([means(parts) for parts in samples])), named=named)
 
     def _scores(self, items: Sequence[Item], replies: Sequence[str]) -> list[float]:
         return means(self._function.parts(self.turns, replies, items))

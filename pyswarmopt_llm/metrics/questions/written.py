@@ -1,11 +1,14 @@
-"""Utilities over items, and generated answers scored by a function."""
+"""Utilities over items, and generated answers, greedy or sampled, scored by a function."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Protocol, Self, runtime_checkable
 
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS
@@ -39,8 +42,46 @@ class Answering(Protocol):
         """The value of each answer."""
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """Several sampled answers to an item, whose value is the mean of theirs.
+
+    Attributes:
+        temperature: above 0.
+        samples: answers to an item.
+        seed: of the run.
+    """
+
+    temperature: float
+    samples: int
+    seed: int
+
+    @classmethod
+    def of(cls, temperature: float, samples: int, seed: int) -> Self | None:
+        """The sampling that these settings describe; None: one greedy answer.
+
+        Raises:
+            InvalidOption: several greedy answers.
+        """
+        if temperature > 0:
+            return cls(temperature, samples, seed)
+        if samples > 1:
+            raise InvalidOption("samples", samples, "greedy replies are all the same; add `temperature`")
+        return None
+
+    def seeds(self, prompts: Sequence[str], sample: int) -> list[int]:
+        """The seed of each answer of a sample: those of all candidates are the same (common random numbers).
+
+        Example:
+            >>> sampling = Sampling(1.0, 2, seed=0)
+            >>> sampling.seeds(["a", "b"], 0)[1] == sampling.seeds(["b"], 0)[0] != sampling.seeds(["b"], 1)[0]
+            True
+        """
+        return [random.Random(f"{self.seed} {sample} {prompt}").getrandbits(63) for prompt in prompts]
+
+
 class Written:
-    """A `Utility`: greedy answers, scored item by item by a function.
+    """A `Utility`: answers, greedy by default, scored item by item by a function.
 
     Args:
         items: the questions.
@@ -49,6 +90,7 @@ class Written:
         template: the task's prompt, see `render_prompt`.
         max_new_tokens: maximum length of an answer.
         named: the values of all items -> the score in other units, by name (`Score.named`).
+        sampling: several sampled answers to each item; None: a greedy one.
 
     Attributes:
         turns: what is asked, without a chat template.
@@ -62,9 +104,10 @@ class Written:
         template: str | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
         named: InOtherUnits | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
         self.items, self._score, self._new = tuple(items), score, max_new_tokens
-        self._named = named
+        self._named, self._sampling = named, sampling
         self.turns = [render_prompt(item, "generate", template) for item in self.items]
         self._prompts = self.turns if chat is None else [chat(turn) for turn in self.turns]
 
@@ -74,14 +117,47 @@ class Written:
             yield item, prompt, self._new
 
     def answers(self, engine: Engine) -> list[str]:
-        """The model's answers."""
+        """The model's greedy answers."""
         return engine.generate(self._prompts, max_new_tokens=self._new)
+
+    def samples(self, engine: Engine) -> list[list[str]]:
+        """The answers that are scored, sample by sample; one sample, of greedy answers, without sampling."""
+        if self._sampling is None:
+            return [self.answers(engine)]
+        from pyswarmopt_llm.models.engines.generation.write import Draw
+        from pyswarmopt_llm.models.engines.transformers import on_transformers
+
+        seeds: list[int] = []
+        for sample in range(self._sampling.samples):
+            seeds += self._sampling.seeds(self._prompts, sample)
+        draw = Draw(self._sampling.temperature, tuple(seeds))
+        prompts = self._prompts * self._sampling.samples
+        texts = on_transformers(engine, "replies are sampled").sample(prompts, draw, self._new)
+        starts = range(0, len(texts), len(self._prompts))
+        return [texts[start : start + len(self._prompts)] for start in starts]
 
     def __call__(self, engine: Engine) -> Score:
         """Evaluate all items; one value per item."""
-        score = score_of(self.judge(self.answers(engine)))
+        values = [self.judge(answers) for answers in self.samples(engine)]
+        return self.score(means_of_items(values))
+
+    def score(self, values: Sequence[float]) -> Score:
+        """The score of answers with these values, one per item."""
+        score = score_of(values)
         return score if self._named is None else replace(score, named=self._named(score.per_item))
 
     def judge(self, answers: Sequence[str]) -> Sequence[float]:
         """The value of each answer."""
         return self._score(self.items, answers)
+
+
+def means_of_items(samples: Sequence[Sequence[float]]) -> Sequence[float]:
+    """The mean value of each item over the samples.
+
+    Example:
+        >>> means_of_items([[1.0, 0.0], [0.5, 0.0]])
+        [0.75, 0.0]
+    """
+    if len(samples) == 1:
+        return samples[0]
+    return [fmean(values) for values in zip(*samples, strict=True)]

@@ -43,6 +43,7 @@ def train_folds(
     pattern: AdapterInfo,
     seed: int,
     after_epoch: Callable[[float], None] | None = None,
+    count: int | None = None,
 ) -> list[Share]:
     """For each fold a LoRA that is trained without it, then one that is trained on all items; they begin alike.
 
@@ -53,11 +54,12 @@ def train_folds(
         pattern: an adapter whose modules, rank and scale they have.
         seed: of the LoRAs' start, the folds and the order.
         after_epoch: called with the share of the training that is done, in 0..1.
+        count: number of folds; None: by the number of items.
 
     Raises:
         TypeError: another engine, through which no gradients flow.
     """
-    left_out = folds(choices, seed)
+    left_out = folds(choices, seed, count)
     total = EPOCHS * len(left_out) * len(choices)  # items of all epochs: each is left out of one LoRA
     everything = frozenset().union(*left_out)
     trained_on = 0
@@ -65,14 +67,14 @@ def train_folds(
     def train(contexts: frozenset[str]) -> Share:
         items = [item for item in choices if item.pairs[0][0] in contexts]
 
-        def count(_epoch: int, _epochs: int, _loss: float) -> None:
+        def note(_epoch: int, _epochs: int, _loss: float) -> None:
             nonlocal trained_on
             trained_on += len(items)
             if after_epoch is not None:
                 after_epoch(trained_on / total)
 
         engine.load(start)
-        patch, loss = train_once(engine, items, pattern, seed, count)
+        patch, loss = train_once(engine, items, pattern, seed, note)
         return Share(contexts, patch.low_rank, loss)
 
     return [*(train(everything - fold) for fold in left_out), train(everything)]
@@ -103,7 +105,7 @@ def train_once(
     return lora.patch(), history[-1]
 
 
-def folds(choices: Sequence[Choices], seed: int) -> list[frozenset[str]]:
+def folds(choices: Sequence[Choices], seed: int, count: int | None = None) -> list[frozenset[str]]:
     """The contexts of each fold, stratified by answer: of two items with the same one, each fold has one.
 
     A label whose only examples are in one fold would look unlearnable from the other.
@@ -117,7 +119,7 @@ def folds(choices: Sequence[Choices], seed: int) -> list[frozenset[str]]:
     contexts = list(answers)
     random.Random(seed).shuffle(contexts)
     contexts.sort(key=answers.__getitem__)
-    count = fold_count(len(choices))
+    count = count or fold_count(len(choices))
     return [frozenset(contexts[k::count]) for k in range(count)]
 
 

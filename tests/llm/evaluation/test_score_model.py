@@ -155,6 +155,16 @@ def test_the_most_credible_is_not_the_luckiest() -> None:
     assert most_credible(seen, harmonic, 0.9) is None and most_credible(seen[:2], harmonic, 0.0) is None
 
 
+def test_where_scores_are_noisy_nothing_is_interpolated() -> None:
+    """The means at what was scored are the same; the errors are those of a process with noise, not nothing."""
+    seen = candidates(14, 2, 0)
+    x = np.stack([candidate.position for candidate in seen])
+    (exact, no_error), (noisy, error) = (ScoreModel(seen, harmonic, noisy).predict(x) for noisy in (False, True))
+    np.testing.assert_allclose(noisy, exact, atol=1e-4)
+    assert (no_error < 1e-2 * error).all()
+    assert (ScoreModel(seen, harmonic, noisy=True).improvement(x) > 0).all()
+
+
 def test_too_few_candidates_and_all_alike() -> None:
     with pytest.raises(ValueError, match="2 candidates: a model needs 3"):
         ScoreModel(candidates(2, 2, 0), harmonic)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,11 +25,13 @@ from pyswarmopt_llm.jobs.search import train
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.jobs.search.preset import resolve
+from pyswarmopt_llm.jobs.search.written import expert_iteration, reply_log
 from pyswarmopt_llm.jobs.search.written.expert_iteration import best_reply, gains
 from pyswarmopt_llm.jobs.search.written.reply_log import Reply
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.metrics.registry import METRICS, written
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, load_factors, read_adapter
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.training import folds
 from pyswarmopt_llm.reporting.outcome import verdict
 
@@ -139,6 +143,12 @@ def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
     assert again["all"]["words"]["test"] == result["best_test"]
 
 
+def without_seconds(run: Path) -> tuple[list[Json], dict[str, bytes]]:
+    """Replies, and the other files of the training."""
+    replies = [{**line, "seconds": None} for line in lines(run)]
+    return replies, {name: content for name, content in files(run / "trained").items() if name != "replies.jsonl"}
+
+
 def train_folder(config: SearchConfig) -> Path:
     return Path(config.out) / "trained"
 
@@ -147,7 +157,7 @@ def train_folder(config: SearchConfig) -> Path:
 def test_the_mixture_is_handed_over_where_it_is_better_on_dev(
     config: SearchConfig, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
-    monkeypatch.setattr(train, "not_below", lambda trained, mixture: kept)
+    monkeypatch.setattr(train, "not_worse", lambda trained, mixture: kept)
     notes: list[str] = []
     result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
     plain: Any = search(replace(config, train="off", out=f"{config.out}-off")).result
@@ -191,15 +201,70 @@ def test_a_run_that_was_stopped_between_two_files_ends_as_one_that_was_not(
             shutil.rmtree(run / "trained" / "round-1" / "all")
         resume(run)
         ends_as(run, whole)
-        assert files(run / "trained") == files(whole / "trained")
+        assert without_seconds(run) == without_seconds(whole)
         shutil.rmtree(run)
 
 
 def test_a_dry_run_counts_the_replies_and_the_training(config: SearchConfig) -> None:
-    """Base, mixture, four rounds of nine; of ten prompts five folds in each; what is trained on dev and test."""
+    """Base, mixture, four rounds of nine; two folds in each; what is trained on dev and test."""
     plan, plain = dry_run_search(config), dry_run_search(replace(config, train="off"))
-    assert plan.passes - plain.passes == 38 * DEV + 4 * 5 * 4 * 2.5 * DEV + DEV + 6
+    assert plan.passes - plain.passes == 38 * DEV + 4 * 2 * 4 * 2.5 * DEV + DEV + 6
     assert "trained/" in plan.writes and "trained/" not in plain.writes
+
+
+def test_replies_that_are_there_are_not_written_again(config: SearchConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All samples of a round in one call; the base and a round's model write to dev once, the result when read back."""
+    models: list[str] = []
+    generate, sample = TransformersEngine.generate, TransformersEngine.sample
+
+    def noted(engine: Any, prompts: Any, max_new_tokens: int) -> list[str]:
+        patch = engine._candidate
+        if len(prompts) == DEV:
+            models.append("trained" if patch.held_out else "mixed" if patch.low_rank else "base")
+        return generate(engine, prompts, max_new_tokens)
+
+    def sampled(engine: Any, prompts: Any, *rest: Any) -> list[str]:
+        assert len(prompts) == SAMPLES * DEV
+        models.append("sampled")
+        return sample(engine, prompts, *rest)
+
+    monkeypatch.setattr(TransformersEngine, "generate", noted)
+    monkeypatch.setattr(TransformersEngine, "sample", sampled)
+    monkeypatch.setattr(train, "not_worse", lambda trained, mixture: True)
+    result: Any = search(replace(config, no_rivals=False)).result
+    rounds = result["expert_iteration"]["rounds"]
+    assert [models.count(kind) for kind in ("base", "sampled", "trained")] == [1, rounds, rounds + 1]
+    assert {row["name"] for row in result["rivals"]} == {"base"}
+
+
+@pytest.mark.parametrize(("seconds", "rounds"), [(9.0, 0), (19.0, 1), (20.0, 2)])
+def test_rounds_end_with_the_time(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seconds: float, rounds: int
+) -> None:
+    """A line takes a second: base and mixture 2, a round 9; the first one is expected to take 8."""
+    clock = itertools.count()
+    monkeypatch.setattr(reply_log, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr(train, "_seconds_left", lambda job, run: seconds)
+    monkeypatch.setattr(expert_iteration, "gains", lambda before, after: False)
+    notes: list[str] = []
+    result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
+    assert result.get("expert_iteration", {"rounds": 0})["rounds"] == rounds
+    late = f"expert iteration: round {rounds + 1}: no time is left for it"
+    assert (late in notes) == (rounds < 2)
+    run, whole = Path(config.out), tmp_path / "whole"
+    shutil.copytree(run, whole)
+    (run / "result.json").unlink()
+    resume(run)
+    ends_as(run, whole)
+
+
+def test_half_of_the_budget_is_kept_for_the_training(config: SearchConfig) -> None:
+    timed = replace(config, budget_minutes=1.0)
+    with_training, without = (prepare(replace(timed, train=train)).budget for train in ("on", "off"))
+    left = 60 - 5 - 0.5 * with_training.closing_items  # half a second an item
+    assert with_training.left(10, 5.0) == left == 33.0
+    assert with_training.pays(10, 5.0, 6) and not with_training.pays(10, 5.0, 7)
+    assert without.pays(10, 5.0, 60)
 
 
 def test_damaged_replies_are_named(config: SearchConfig) -> None:

@@ -75,7 +75,7 @@ def test_what_the_search_found_is_trained_and_its_files_are_what_is_scored(confi
 def test_the_result_has_what_was_found_before_and_after_training(
     config: SearchConfig, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
-    monkeypatch.setattr(train, "not_worse", lambda trained, mixture, items: kept)
+    monkeypatch.setattr(train, "not_worse", lambda trained, mixture: kept)
     found: Any = search(config).result
     plain: Any = search(replace(config, train="off", out=f"{config.out}-plain")).result
     assert found["trained"] is kept and "trained" not in plain
@@ -173,7 +173,7 @@ def test_what_it_does_not_go_with_is_said_before_anything_is_written(
 def test_report_and_card_describe_it(
     config: SearchConfig, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train, "not_worse", lambda trained, mixture, items: True)
+    monkeypatch.setattr(train, "not_worse", lambda trained, mixture: True)
     found: Any = search(config).result
     assert "What it found was trained on the dev items." in (Path(config.out) / "best" / "README.md").read_text()
     assert swarm_llm(capsys, "report", config.out)[0] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from engine_reference import load_tiny
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.jobs.search.cross_fitting import not_worse, read_trained, train_on_dev
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.models.choices import Choices
@@ -79,10 +80,10 @@ def test_what_is_there_is_not_trained_again_and_what_is_missing_is_named(
 
 
 @pytest.mark.parametrize(
-    ("trained", "mixture", "items", "kept"),
-    [(0.5, 0.54, 100, True), (0.5, 0.56, 100, False), (0.9, 0.5, 10, True), (0.99, 1.0, 10, False), (0, 0, 5, True)],
+    ("trained", "mixture", "error", "kept"),
+    [(0.5, 0.54, 0.05, True), (0.5, 0.56, 0.05, False), (0.9, 0.5, 0.0, True), (-2.0, -1.0, math.nan, False)],
 )
 def test_training_is_kept_unless_the_mixture_is_a_standard_error_ahead(
-    trained: float, mixture: float, items: int, kept: bool
+    trained: float, mixture: float, error: float, kept: bool
 ) -> None:
-    assert not_worse(trained, mixture, items) is kept  # at .54 and 100 items the standard error is .050
+    assert not_worse(Score(trained, (), 100, 0.3), Score(mixture, (), 100, error)) is kept

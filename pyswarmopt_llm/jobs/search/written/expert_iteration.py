@@ -13,12 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from torch import Tensor
 
-from pyswarmopt_llm.common.interfaces import Engine, Patch
+from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.result import Iterated
 from pyswarmopt_llm.jobs.search.cross_fitting import read_trained, train_on_dev
@@ -33,6 +32,7 @@ from pyswarmopt_llm.spaces.delta import DeltaSpace
 
 SAMPLES = 8  # replies to a prompt in a round
 ROUNDS = 4
+FOLDS = 2  # a round trains as often as it has folds and once more
 FILE = "replies.jsonl"
 
 
@@ -43,13 +43,13 @@ class Round:
     Attributes:
         space: of the mixtures and the LoRA.
         kept: prompts with a reply that it was trained on.
-        replies: greedy ones to the dev prompts, each by what was not trained on it.
-        value: of these.
+        scores: task name -> score of greedy replies to the dev prompts, each by what was not trained on it.
+        value: of these scores.
     """
 
     space: CrossFittedSpace
     kept: int
-    replies: Sequence[Reply]
+    scores: Mapping[str, Score]
     value: float
 
 
@@ -59,12 +59,14 @@ class Iteration:
 
     Attributes:
         best: the round with the best value on dev, of equals the last one; None if too few replies
-            were kept to train on.
+            were kept to train on, or there was no time.
+        base: task name -> score of the base on dev.
         use: what it took, for ``result.json``.
         passes: forward passes of a prompt that it took, training included.
     """
 
     best: Round | None
+    base: Mapping[str, Score]
     use: Iterated
     passes: int
 
@@ -81,10 +83,13 @@ def expert_iteration(
     *,
     samples: int = SAMPLES,
     rounds: int = ROUNDS,
+    seconds: float | None = None,
     say: Callable[[str], None] = lambda text: None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Iteration:
     """Train a mixture on the best of its replies, again while dev gains more than a standard error.
+
+    A round begins if there is time for one like the latest; the first, for writing its samples one after the other.
 
     The first round is always followed by a second: it is compared with a mixture that was chosen by
     the same prompts, whose score is optimistic. What the folder holds already is not made again.
@@ -100,6 +105,7 @@ def expert_iteration(
         seed: of samples and training.
         samples: replies to a prompt in a round.
         rounds: maximum number of rounds.
+        seconds: that are left; None: any number.
         say: called with a sentence on each round.
         progress: called with the share that is done of what all rounds take, in 0..1.
     """
@@ -108,30 +114,37 @@ def expert_iteration(
     base, before = log.greedy("base", Patch()), log.greedy("start", start)
     least = [min(pair[0].value, pair[1].value) for pair in zip(base, before, strict=True)]
     pool = [list(pair) for pair in zip(base, before, strict=True)]
-    value = combine(log.scores(before)).value
+    value = _value(combine, log.scores(before))
     name, patch = "start", start
     done: list[Round] = []
     passes = 0
+    latest = samples * log.seconds / 2
     for number in range(1, rounds + 1):
-        writing = partial(_part, progress, (number - 1) / rounds, rounds)
-        training = partial(_part, progress, (number - 0.5) / rounds, rounds)
-        for sample in log.sampled(name, patch, samples, writing):
+        lead = f"expert iteration: round {number}: "
+        begun = log.seconds
+        if seconds is not None and begun + latest > seconds:
+            say(f"{lead}no time is left for it")
+            break
+        for sample in log.sampled(name, patch, samples):
             _add(pool, sample)
         kept = [best_reply(replies, floor) for replies, floor in zip(pool, least, strict=True)]
         items = log.training_items(kept)
         share = f"{len(items)} of {len(pool)} dev prompts have a better reply"
-        lead = f"expert iteration: round {number}: {share}"
+        lead += share
         if len({item.pairs[0][0] for item in items}) < LEAST_TRAINED:
             say(f"{lead}: too few to train on")
             break
         name = f"round-{number}"
-        train_on_dev(engine, start, items, pattern, folder / name, seed, training)
-        passes += cross_fitting_passes(len(items))
-        space = read_trained(mixtures, folder / name, items, seed)
+        training = _second_half(progress, number, rounds)
+        train_on_dev(engine, start, items, pattern, folder / name, seed, training, FOLDS)
+        passes += cross_fitting_passes(len(items), FOLDS)
+        space = read_trained(mixtures, folder / name, items, seed, FOLDS)
         patch = space.realise(space.on_top_of(position))
         replies = log.greedy(name, patch)
         _add(pool, replies)
-        done.append(Round(space, len(items), replies, combine(log.scores(replies)).value))
+        scores = log.scores(replies)
+        done.append(Round(space, len(items), scores, _value(combine, scores)))
+        latest = log.seconds - begun
         gain = f"dev {value:.3f} to {done[-1].value:.3f}"
         say(f"{lead} than the base's or the mixture's; trained on them, {gain}")
         if number > 1 and not gains(before, replies):
@@ -140,7 +153,7 @@ def expert_iteration(
     best = max(reversed(done), key=lambda round: round.value, default=None)
     number = 0 if best is None else done.index(best) + 1
     use = Iterated(len(done), number, 0 if best is None else best.kept, log.count, log.tokens)
-    return Iteration(best, use, log.count + passes)
+    return Iteration(best, log.scores(base), use, log.count + passes)
 
 
 def best_reply(replies: Sequence[Reply], least: float) -> Reply | None:
@@ -170,9 +183,17 @@ def planned_replies() -> int:
     return 2 + ROUNDS * (SAMPLES + 1)
 
 
-def _part(progress: Callable[[float], None], begin: float, rounds: int, share: float) -> None:
-    """Tell of a share of half a round."""
-    progress(begin + share / (2 * rounds))
+def _value(combine: Combine, scores: Mapping[str, Score]) -> float:
+    return combine(list(scores.values())).value
+
+
+def _second_half(progress: Callable[[float], None], number: int, rounds: int) -> Callable[[float], None]:
+    """Tell of the training, the second half of a round of this number."""
+
+    def tell(share: float) -> None:
+        progress((number - 0.5 + share / 2) / rounds)
+
+    return tell
 
 
 def _add(pool: Sequence[list[Reply]], replies: Sequence[Reply]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
-from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.jobs.search.written.replies import storable
 from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.models.choices import Choices
@@ -21,7 +21,10 @@ from pyswarmopt_llm.models.training.chats import reply_frame
 
 TEMPERATURE = 1.0
 GREEDY = 0  # number of the reply that is not sampled; the others count from 1
-_SHAPE = {"model": str, "sample": int, "task": str, "replies": list[str], "values": list[float]}
+_SHAPE = {
+    **{"model": str, "sample": int, "task": str, "replies": list[str], "values": list[float]},
+    **{"seconds": float},
+}
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class ReplyLog:
         self._log = AppendLog(file, "restore it, or remove this line and those after it", self._wrong)
         rows = self._log.repaired() if file.exists() else []
         self._rows = {(row["model"], row["sample"], row["task"]): row for row in rows}
+        self._seconds: dict[tuple[str, int, str], float] = {}  # of what was asked for so far
+        self._latest = time.monotonic()
 
     def greedy(self, model: str, patch: Patch) -> list[Reply]:
         """The reply to each prompt of all tasks.
@@ -61,60 +66,72 @@ class ReplyLog:
             model: its name in the file.
             patch: the model.
         """
-        (replies,) = self._replies(model, patch, [GREEDY])
-        return replies
+        self._complete(model, patch, [GREEDY])
+        return self._replies(model, GREEDY)
 
-    def sampled(self, model: str, patch: Patch, count: int, on_sample: Callable[[float], None]) -> list[list[Reply]]:
-        """So many samples, each a reply to each prompt of all tasks.
+    def sampled(self, model: str, patch: Patch, count: int) -> list[list[Reply]]:
+        """So many samples, each a reply to each prompt of all tasks; they are written together.
 
         Args:
             model: its name in the file.
             patch: the model.
             count: number of samples.
-            on_sample: called after each with the share that is done, in 0..1.
         """
-        samples = []
-        for number, replies in enumerate(self._replies(model, patch, range(1, count + 1)), start=1):
-            samples.append(replies)
-            on_sample(number / count)
-        return samples
+        samples = range(1, count + 1)
+        self._complete(model, patch, samples)
+        return [self._replies(model, sample) for sample in samples]
 
-    def _replies(self, model: str, patch: Patch, samples: Sequence[int]) -> Iterator[list[Reply]]:
-        loaded = False
+    def _replies(self, model: str, sample: int) -> list[Reply]:
+        replies: list[Reply] = []
+        for task in self._tasks:
+            row = self._rows[model, sample, task]
+            self._seconds[model, sample, task] = row["seconds"]
+            replies += map(Reply, row["replies"], row["values"])
+        return replies
+
+    def _complete(self, model: str, patch: Patch, samples: Sequence[int]) -> None:
+        """Have the model write what is not there, score it, and keep both."""
+        missing: dict[str, list[int]] = {}
+        for task in self._tasks:
+            missing[task] = [sample for sample in samples if (model, sample, task) not in self._rows]
+        if not any(missing.values()):
+            return
+        self._engine.load(patch)
+        for task, numbers in missing.items():
+            texts = self._written(model, numbers, task)
+            for sample in numbers:
+                self._keep(model, sample, task, [storable(next(texts)) for _ in self._prompts[task]])
+
+    def _written(self, model: str, samples: Sequence[int], task: str) -> Iterator[str]:
+        """The replies of the loaded model to a task's prompts, sample by sample."""
+        if samples == [GREEDY]:
+            return iter(self._tasks[task].answers(self._engine))
+        prompts = [prompt for _, prompt, _ in self._prompts[task]]
+        most = self._prompts[task][0][2]
+        seeds: list[int] = []
         for sample in samples:
-            replies: list[Reply] = []
-            for task in self._tasks:
-                if (model, sample, task) not in self._rows:
-                    if not loaded:
-                        self._engine.load(patch)
-                        loaded = True
-                    self._write(model, sample, task)
-                row = self._rows[model, sample, task]
-                pairs = zip(row["replies"], row["values"], strict=True)
-                replies += [Reply(text, value) for text, value in pairs]
-            yield replies
-
-    def _write(self, model: str, sample: int, task: str) -> None:
-        """Have the loaded model write replies, score them, and keep both."""
-        utility = self._tasks[task]
-        if sample == GREEDY:
-            texts = utility.answers(self._engine)
-        else:
             draws = random.Random(f"{self._seed} {model} {sample} {task}")
-            prompts = self._prompts[task]
-            draw = Draw(TEMPERATURE, tuple(draws.getrandbits(63) for _ in prompts))
-            texts = self._engine.sample([prompt for _, prompt, _ in prompts], draw, prompts[0][2])
-        texts = [storable(text) for text in texts]
-        values = [float(value) for value in utility.judge(texts)]
+            seeds += [draws.getrandbits(63) for _ in prompts]
+        return iter(self._engine.sample(prompts * len(samples), Draw(TEMPERATURE, tuple(seeds)), most))
+
+    def _keep(self, model: str, sample: int, task: str, texts: Sequence[str]) -> None:
+        """Score replies and append them to the file, with the seconds since the line before."""
+        values = [float(value) for value in self._tasks[task].judge(texts)]
         row = {"model": model, "sample": sample, "task": task, "replies": texts, "values": values}
+        now = time.monotonic()
+        row["seconds"] = round(now - self._latest, 3)
+        self._latest = now
         self._file.parent.mkdir(exist_ok=True)
         self._log.append(row)
         self._rows[model, sample, task] = row
 
-    def scores(self, replies: Sequence[Reply]) -> list[Score]:
-        """The score of each task."""
+    def scores(self, replies: Sequence[Reply]) -> dict[str, Score]:
+        """The score of each task, by its name."""
         values = iter([reply.value for reply in replies])
-        return [score_of([next(values) for _ in prompts]) for prompts in self._prompts.values()]
+        scores = {}
+        for name, prompts in self._prompts.items():
+            scores[name] = self._tasks[name].score([next(values) for _ in prompts])
+        return scores
 
     def training_items(self, replies: Sequence[Reply | None]) -> list[Choices]:
         """The replies that are there, each after its prompt, as they are trained on.
@@ -136,6 +153,11 @@ class ReplyLog:
         return sum(len(row["replies"]) for row in self._rows.values())
 
     @property
+    def seconds(self) -> float:
+        """Time that the replies returned so far took when they were written, with the training before them."""
+        return sum(self._seconds.values())
+
+    @property
     def tokens(self) -> int:
         """Tokens of all replies so far."""
         return sum(sum(map(self._length, row["replies"])) for row in self._rows.values())
@@ -144,7 +166,7 @@ class ReplyLog:
         return len(self._engine.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _wrong(self, row: Mapping[str, Any]) -> str | None:
-        """The first field of a line that is not as `_write` writes it."""
+        """The first field of a line that is not as `_keep` writes it."""
         if field := wrong_field(row, _SHAPE):
             return field
         if row["task"] not in self._prompts:

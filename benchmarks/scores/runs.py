@@ -1,0 +1,95 @@
+"""What the benchmarks of scores share: the laboratory's written tasks, options, runs and lines of outcomes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pyswarmopt_llm import SearchConfig, resume, search
+from pyswarmopt_llm.evaluation.record import unpack
+
+EVALUATIONS = 40  # of every method
+TASKS = ("t1", "t2", "t3", "t4", "t5", "t6")
+NEW_TOKENS = 6  # of an answer of the laboratory
+SWARM: Mapping[str, Any] = {"preset": "none", "particles": 10, "max_iter": 3, "patience": 10}
+MODEL_SWARMS: Mapping[str, Any] = {**SWARM, "space": "factor", "start": "segments"}
+Outcome = tuple[str, list[float]]
+"""A method, and its value of each test item."""
+
+
+def written(task: Path, out: Path) -> Path:
+    """A task of the laboratory without options: the right one's text is the answer."""
+    splits = json.loads(task.read_text(encoding="utf-8"))
+    for item in [*splits["dev"], *splits["test"]]:
+        item["answer"] = item.pop("choices")[item["answer"]]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(splits), encoding="utf-8")
+    return out
+
+
+def lab_search(lab: Path, task: Path, out: Path, **more: Any) -> SearchConfig:
+    """A search of the laboratory's experts for exact answers to a written task."""
+    return SearchConfig(
+        base=str(lab / "base"),
+        experts=adapters(lab / "experts"),
+        tasks=(str(task),),
+        out=str(out),
+        metrics=("exact-match",),
+        max_new_tokens=NEW_TOKENS,
+        threads=1,
+        dtype="float32",
+        no_rivals=True,
+        **more,
+    )
+
+
+def adapters(folder: Path) -> tuple[str, ...]:
+    """The folders in a folder, by name."""
+    return tuple(sorted(map(str, folder.iterdir())))
+
+
+def finished(config: SearchConfig) -> Mapping[str, Any]:
+    """The result of a run: a finished one is read, one that was stopped is continued."""
+    out = Path(config.out)
+    if (out / "run.json").exists():
+        return resume(out, allowed=(*config.metrics, *config.utilities)).result
+    return search(config).result
+
+
+def outcomes(result: Mapping[str, Any], models: Mapping[str, str]) -> Iterator[Outcome]:
+    """The test values of a result's models.
+
+    Args:
+        result: of a search for one task.
+        models: as the result calls them -> as the lines do.
+    """
+    for model, name in models.items():
+        (values,) = result["outcomes"][model].values()
+        yield name, unpack(values)
+
+
+def parser(text: str | None) -> argparse.ArgumentParser:
+    """Options that all of them have; `text` describes the benchmark."""
+    options = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--out", type=Path, required=True)
+    options.add_argument("--outcomes", type=Path, required=True)
+    options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    return options
+
+
+def line(outcome: Outcome, task: str, seed: int) -> str:
+    """A line of outcomes, which is shown, too; right and wrong answers are 1 and 0 in a text."""
+    method, values = outcome
+    print(task, seed, method, f"{sum(values) / len(values):.3f}", flush=True)
+    test: str | list[float] = values
+    if {*values} <= {0.0, 1.0}:
+        test = "".join(str(int(value)) for value in values)
+    return json.dumps({"method": method, "task": task, "seed": seed, "test": test})
+
+
+def write_lines(file: Path, lines: Iterable[str]) -> None:
+    """Write the lines of a benchmark to its file of outcomes."""
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
