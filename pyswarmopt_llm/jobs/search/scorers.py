@@ -12,7 +12,7 @@ from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.evaluation.evaluator import LETTERS, Questions
 from pyswarmopt_llm.evaluation.run_directory import Run
-from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer
+from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer, WorkerPool
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.metrics.questions.answer_format import (
     TRIED,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.evaluation.workers.pool import Pool
     from pyswarmopt_llm.evaluation.workers.ray import RayCluster
     from pyswarmopt_llm.evaluation.workers.sharding import ShardingPool
+    from pyswarmopt_llm.jobs.search.served import CandidatePool
 
 _PHASES = {LETTERS: "letter", "dev": "search", "fresh": "confirm"}  # in the journal
 
@@ -46,6 +47,7 @@ class Scorers:
         self._pool: Pool | None = None
         self._place: ForkServer | RayCluster | None = None
         self._sharding: list[ShardingPool] = []
+        self._served: list[CandidatePool] = []
         self.memory = 0
 
     def __enter__(self) -> Scorers:
@@ -55,6 +57,8 @@ class Scorers:
         if self._pool is not None:
             self.memory = sum(memory_of(worker.pid) for worker in self._pool.workers if worker.pid is not None)
             self._pool.close()
+        for served in self._served:
+            served.close()
         if self._place is not None:
             self._place.close()
         for sharding in self._sharding:
@@ -63,13 +67,18 @@ class Scorers:
     def scorer(self, questions: Questions) -> Scorer:
         """Scores positions on these questions, with the run's journal."""
         evaluator = self.job.evaluator(questions)
-        pool = None
-        if not self.job.workers.alone:
+        pool: WorkerPool | None = None
+        if self.job.config.served and not self.job.objectives.user_scored:  # a user's function may bear one thread only
+            from pyswarmopt_llm.jobs.search.served import candidate_pool
+
+            self._served.append(candidate_pool(evaluator, self.job.engine))
+            pool = self._served[-1]
+        elif not self.job.workers.alone:
             from pyswarmopt_llm.evaluation.workers.sharding import ShardingPool
 
             self._pool = self._pool or self._start_pool()
-            pool = ShardingPool(self._pool, questions, evaluator)
-            self._sharding.append(pool)
+            self._sharding.append(ShardingPool(self._pool, questions, evaluator))
+            pool = self._sharding[-1]
         return Scorer(self._run, self.job.space, evaluator, _PHASES[questions.split], self._on_row, pool)
 
     def _start_pool(self) -> Pool:
@@ -105,7 +114,9 @@ def memory_of(pid: int) -> int:
 
 def choose_scorings(job: Job, scorers: Scorers, notify: OnEvent) -> dict[str, Scoring]:
     """The scoring of each task; ``auto`` tries the first experts on letters and reports the outcome as an event."""
-    possible = {name: job.objectives.scorings(name, job.config.scoring) for name in job.tasks}
+    possible = {
+        name: job.objectives.scorings(name, job.config.scoring, job.engine.likelihoods) for name in job.tasks
+    }
     scorings: dict[str, Scoring] = {name: allowed[0] for name, allowed in possible.items()}
     tried = [name for name, allowed in possible.items() if len(allowed) > 1]
     if tried:

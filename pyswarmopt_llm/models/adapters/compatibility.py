@@ -232,7 +232,7 @@ class BaseFiles:
         self._base = base
         self.skeleton = skeleton(base)
         self._shapes = self.skeleton.shapes
-        if not base.packing:
+        if base.weight_files and not base.packing:
             self._shapes = {name: t.shape for file in base.weight_files for name, t in read_header(file).items()}
         self._vocabulary = _vocabulary(base.path)
 
@@ -295,7 +295,7 @@ def _by(shape: tuple[int, ...]) -> str:
 def _is_in(directory: str, base: BaseModel) -> bool:
     """Whether a directory holds the files of this base."""
     try:
-        model = resolve_base(directory)
+        model = resolve_base(directory, weights=False)
     except UserError:
         return False
     return model.path == base.path or model.fingerprint == base.fingerprint

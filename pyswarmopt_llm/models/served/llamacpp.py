@@ -1,0 +1,228 @@
+"""llama.cpp's server; routes and fields as tools/server/README.md has them in November 2026.
+
+Adapters are files that the server was started with, and each request says their scales: a candidate is n floats, and no
+file moves. It gives log-probabilities of the next token only (its issues 27174 and 15189), so tasks are scored by letters
+or by written replies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors
+from pyswarmopt_llm.models.engines.batching import TokenPair
+from pyswarmopt_llm.models.served.http import Http
+from pyswarmopt_llm.models.served.server import by_context, read, rows
+
+_FIRST, _ALL = 100, 2**24  # log-probabilities of how many tokens; all where a letter is not among the first
+_CLOSE = 1e-4  # of float32 sums
+_NEAR = 1e-2  # of norms in half precision
+Scales = list[dict[str, float]]
+
+
+class LlamaCpp:
+    """See `CandidateServer`.
+
+    Args:
+        http: the connection.
+        props: what ``/props`` answers.
+        experts: the experts; the server has each of them as an adapter.
+
+    Raises:
+        UserError: the server lacks one.
+    """
+
+    likelihoods = False
+    together = 1  # requests with other scales wait: its batches have one set of them
+
+    def __init__(self, http: Http, props: Mapping[str, Any], experts: Sequence[AdapterInfo]) -> None:
+        self._http = http
+        self.name = f"llama.cpp {props.get('build_info', '')}".rstrip() + f" at {http.url}"
+        self.base = str(props.get("model_path", ""))
+        self.window: int | None = props.get("default_generation_settings", {}).get("n_ctx")
+        adapters = http.get("/lora-adapters")
+        files = read(adapters, lambda listed: {int(a["id"]): Path(a["path"]) for a in listed}, self.name)
+        self._ids, self.matched = _ids_of(experts, files, self.name)
+        self._idle = sorted(files.keys() - set(self._ids))
+        self._sums = Checksums(experts)
+
+    def tokens(self, text: str) -> list[int]:
+        """See `CandidateServer.tokens`."""
+        answer = self._http.post("/tokenize", {"content": text, "add_special": False, "parse_special": True})
+        return read(answer, lambda answer: list(answer["tokens"]), self.name)
+
+    def load(self, patch: Patch) -> Scales | None:
+        """See `CandidateServer.load`: the scales of the experts, read from the patch."""
+        return self._scales(self._sums.coefficients(patch)) if patch.low_rank else None
+
+    def as_given(self, info: AdapterInfo) -> None:
+        """See `CandidateServer.as_given`: the server has all experts."""
+
+    def unload(self, candidate: Scales | None) -> None:
+        """See `CandidateServer.unload`: nothing was loaded."""
+
+    def score(self, candidate: Scales | None, pairs: Sequence[TokenPair]) -> list[float]:
+        """See `CandidateServer.score`; continuations of one token only."""
+        if any(len(continuation) > 1 for _, continuation in pairs):
+            raise UserError(
+                f"{self.name} gives log-probabilities of the next token only, not of texts such as these options; "
+                "score by letters (`scoring` letter) or written replies, or use vLLM or SGLang"
+            )
+        contexts = by_context(pairs)
+        logprobs = dict(zip(contexts, self._top(candidate, list(contexts), _FIRST), strict=True))
+        lacking = [context for context, ids in pairs if ids[0] not in logprobs[context]]
+        if lacking:
+            distinct = list(dict.fromkeys(lacking))
+            logprobs |= zip(distinct, self._top(candidate, distinct, _ALL), strict=True)
+        return [logprobs[context].get(ids[0], -math.inf) for context, ids in pairs]
+
+    def _top(self, candidate: Scales | None, prompts: Sequence[tuple[int, ...]], n: int) -> list[dict[int, float]]:
+        """For each prompt the log-probabilities of the n most likely next tokens, by their ids."""
+        # The end token is a letter's rival, too, but a row that begins with it would have no probabilities.
+        answers = self._complete(candidate, prompts, 1, {"n_probs": n, "ignore_eos": True})
+        listed = [read(row, lambda row: row["completion_probabilities"][0], self.name) for row in answers]
+        return [
+            read(row, lambda row: {int(t["id"]): float(t["logprob"]) for t in row["top_logprobs"]}, self.name)
+            for row in listed
+        ]
+
+    def generate(self, candidate: Scales | None, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
+        """See `CandidateServer.generate`."""
+        answers = self._complete(candidate, prompts, max_new_tokens, {})
+        return [read(row, lambda row: str(row["content"]), self.name) for row in answers]
+
+    def _complete(
+        self, candidate: Scales | None, prompts: Sequence[Sequence[int]], new: int, options: Mapping[str, Any]
+    ) -> list[Any]:
+        body = {
+            "prompt": [list(ids) for ids in prompts],
+            "n_predict": new,
+            "temperature": 0.0,
+            "repeat_penalty": 1.0,
+            "cache_prompt": False,  # by its documentation the cache makes results depend on earlier requests
+            # An empty list would be the scales of the start, which are 1.
+            "lora": self._scales([0.0] * len(self._ids)) if candidate is None else candidate,
+            **options,
+        }
+        answer = self._http.post("/completion", body)
+        found = answer if isinstance(answer, list) else [answer]
+        listed = read(found, lambda found: sorted(found, key=lambda row: row.get("index", 0)), self.name)
+        return rows(listed, len(prompts), self.name)
+
+    def _scales(self, weights: Sequence[float]) -> Scales:
+        used = [{"id": number, "scale": weight} for number, weight in zip(self._ids, weights, strict=True)]
+        return used + [{"id": number, "scale": 0.0} for number in self._idle]
+
+
+class Checksums:
+    """Sums over the factors of experts, from which the coefficients of a mixture can be read back.
+
+    A mixture has the experts' factors side by side, [c_1 s_1 B_1 | c_2 s_2 B_2 | ...] and [A_1; A_2; ...] (see
+    `spaces.delta`), so that each block's column sums are c_i times those of s_i B_i.
+
+    Args:
+        experts: in the order of the coefficients.
+    """
+
+    def __init__(self, experts: Sequence[AdapterInfo]) -> None:
+        self._n = len(experts)
+        self._sums: dict[str, list[tuple[int, Tensor, Tensor]]] = {}
+        for i, info in enumerate(experts):
+            for name, change in load_factors(info).items():
+                self._sums.setdefault(name, []).append((i, change.b.double().sum(0), change.a.double().sum(1)))
+
+    def coefficients(self, patch: Patch) -> list[float]:
+        """The coefficients of a patch, one per expert.
+
+        Raises:
+            UserError: it is no mixture of these experts.
+        """
+        if patch.dense or patch.full_rank or patch.mixture or patch.held_out or patch.low_rank.keys() != self._sums.keys():
+            raise self._refused()
+        shares: list[tuple[int, Tensor, Tensor]] = []
+        for name, blocks in self._sums.items():
+            change = patch.low_rank[name]
+            a, b = change.a.double().sum(1), change.b.double().sum(0)
+            if a.shape != (sum(len(own_a) for _, _, own_a in blocks),):
+                raise self._refused()
+            if not _alike(a, torch.cat([own_a for _, _, own_a in blocks])):
+                raise self._refused()
+            parts = b.split([len(own_b) for _, own_b, _ in blocks])
+            shares += [(i, own_b, part) for (i, own_b, _), part in zip(blocks, parts, strict=True)]
+        weights = []
+        for i in range(self._n):
+            own = torch.cat([own_b for j, own_b, _ in shares if j == i])
+            mixed = torch.cat([part for j, _, part in shares if j == i])
+            weight = float(own @ mixed / (own @ own)) if own.any() else 0.0
+            if not _alike(mixed, weight * own):
+                raise self._refused()
+            weights.append(weight)
+        return weights
+
+    def _refused(self) -> UserError:
+        return UserError(
+            "llama.cpp's server runs mixtures of the adapters that it was started with, and this candidate is none "
+            "(trained, or of a truncated rank); remove `output_rank`, or use vLLM or SGLang"
+        )
+
+
+def _alike(a: Tensor, b: Tensor) -> bool:
+    return bool(torch.allclose(a, b, rtol=_CLOSE, atol=_CLOSE * float(b.abs().max())))
+
+
+def _ids_of(experts: Sequence[AdapterInfo], files: Mapping[int, Path], name: str) -> tuple[list[int], bool]:
+    """The server's number of each expert, and whether that was proven by the files.
+
+    Raises:
+        UserError: an expert is not there.
+    """
+    if not files or not all(path.is_file() for path in files.values()):
+        if len(files) != len(experts):
+            raise UserError(
+                f"{name} has {len(files)} adapters, the search {len(experts)} experts; start it with the experts as GGUF "
+                "files (swarm-llm export, form gguf) in the order of `experts`"
+            )
+        return sorted(files), False
+    norms = {number: _norms_of_file(path) for number, path in files.items()}
+    ids = []
+    for info in experts:
+        norm = _norms([(change.a, change.b) for change in load_factors(info).values()])
+        number = next((k for k, other in norms.items() if _same_norms(norm, other)), None)
+        if number is None:
+            listed = ", ".join(str(path) for path in files.values())
+            raise UserError(f"{name}: none of its adapters ({listed}) has the weights of {info.name}; export it as GGUF")
+        ids.append(number)
+    return ids, True
+
+
+def _same_norms(norms: Tensor, other: Tensor) -> bool:
+    return norms.shape == other.shape and bool(torch.allclose(norms, other, rtol=_NEAR))
+
+
+def _norms(factors: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Of each pair (a, b) the product of the Frobenius norms, sorted: the same for any order of modules and rows."""
+    return torch.tensor([float(a.float().norm() * b.float().norm()) for a, b in factors]).sort().values
+
+
+def _norms_of_file(path: Path) -> Tensor:
+    import gguf
+
+    try:
+        reader = gguf.GGUFReader(path)
+        alpha = float(reader.fields[gguf.Keys.Adapter.LORA_ALPHA].contents())
+        factors = {t.name: torch.from_numpy(gguf.quants.dequantize(t.data, t.tensor_type)) for t in reader.tensors}
+    except (ValueError, KeyError, OSError, NotImplementedError) as error:
+        raise UserError(f"{path}: is no LoRA adapter as GGUF ({error}); export it again") from error
+    pairs = []
+    for name, b in factors.items():
+        if name.endswith(".lora_b"):
+            pairs.append((factors[f"{name[:-1]}a"], b * (alpha / b.shape[1])))
+    return _norms(pairs)
