@@ -114,9 +114,7 @@ def memory_of(pid: int) -> int:
 
 def choose_scorings(job: Job, scorers: Scorers, notify: OnEvent) -> dict[str, Scoring]:
     """The scoring of each task; ``auto`` tries the first experts on letters and reports the outcome as an event."""
-    possible = {
-        name: job.objectives.scorings(name, job.config.scoring, job.engine.likelihoods) for name in job.tasks
-    }
+    possible = {name: job.objectives.scorings(name, job.config.scoring, job.engine.likelihoods) for name in job.tasks}
     scorings: dict[str, Scoring] = {name: allowed[0] for name, allowed in possible.items()}
     tried = [name for name, allowed in possible.items() if len(allowed) > 1]
     if tried:

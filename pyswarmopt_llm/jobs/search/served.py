@@ -67,9 +67,10 @@ class CandidatePool:
 
     def __init__(self, evaluator: Evaluator, engine: ServedEngine) -> None:
         n = engine.server.together
-        self._free: queue.SimpleQueue[Evaluator] = queue.SimpleQueue()
+        self._evaluator = evaluator
+        self._free: queue.SimpleQueue[ServedEngine] = queue.SimpleQueue()
         for _ in range(n):
-            self._free.put(evaluator.on(engine.another()))
+            self._free.put(engine.another())
         self._threads = ThreadPoolExecutor(n, thread_name_prefix="candidate")
 
     def submit(self, requests: Sequence[Request]) -> list[Future[Evaluation]]:
@@ -81,8 +82,9 @@ class CandidatePool:
         self._threads.shutdown(cancel_futures=True)
 
     def _evaluate(self, request: Request) -> Evaluation:
-        evaluator = self._free.get()
+        engine = self._free.get()
         try:
-            return evaluator.evaluate(request)
+            return self._evaluator.on(engine).evaluate(request)
         finally:
-            self._free.put(evaluator)
+            engine.leave()
+            self._free.put(engine)

@@ -100,7 +100,9 @@ def _check_engine(config: SearchConfig, kind: SpaceKind, workers: Workers) -> No
     if config.mix != "auto":
         raise InvalidOption("mix", config.mix, f"`engine` {engine} adds adapters at run time; remove it")
     if config.served and kind.name != "delta":
-        raise InvalidOption("engine", engine, f"a server takes candidates of `space` delta, not of {kind.name}; give that")
+        raise InvalidOption(
+            "engine", engine, f"a server takes candidates of `space` delta, not of {kind.name}; give that"
+        )
     if not kind.adapters:
         raise InvalidOption("engine", engine, f"takes LoRA candidates, not space {kind.name}; remove it")
     if not workers.alone:

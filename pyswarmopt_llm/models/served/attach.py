@@ -13,7 +13,6 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.models.adapters.compatibility import same_base
 from pyswarmopt_llm.models.base import BaseModel, load_tokenizer, resolve_base
 from pyswarmopt_llm.models.engines.batching import TokenPair
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
@@ -39,8 +38,7 @@ def attach(config: SearchConfig, base: BaseModel, experts: Sequence[AdapterInfo]
     if base.scheme:
         raise InvalidOption("engine", config.engine, f"the server quantises; give `base` without {base.scheme}:")
     model = AutoConfig.from_pretrained(base.path, trust_remote_code=False, local_files_only=True)
-    stored = model.get_text_config().dtype
-    dtype = stored if config.dtype == "auto" and stored is not None else pick_dtype(config.dtype, pick_device("cpu"))
+    dtype = torch.float32 if config.dtype == "auto" else pick_dtype(config.dtype, pick_device("cpu"))
     server = recognise(config, experts, dtype)
     _check_base(server, base)
     windows = [window for window in (window_of(model), server.window) if window is not None]
@@ -71,12 +69,12 @@ def recognise(config: SearchConfig, experts: Sequence[AdapterInfo], dtype: torch
         from pyswarmopt_llm.models.served.vllm import Vllm
 
         return Vllm(http, str(version["version"]), *files)
-    raise InvalidOption("engine", config.engine, "is not vLLM, SGLang or llama.cpp's server; give the URL of one of them")
+    raise InvalidOption(
+        "engine", config.engine, "is not vLLM, SGLang or llama.cpp's server; give the URL of one of them"
+    )
 
 
-def examine(
-    engine: ServedEngine, space: Space, experts: Sequence[AdapterInfo], texts: Sequence[str]
-) -> str:
+def examine(engine: ServedEngine, space: Space, experts: Sequence[AdapterInfo], texts: Sequence[str]) -> str:
     """Prove that weight 0 is the base and weight 1 each expert, and measure how repeatable the server is.
 
     Args:
@@ -99,41 +97,41 @@ def examine(
     batches = [full[k : k + len(pairs)] for k in range(0, len(full), len(pairs))]
     noise = max(_distance(single, values) for values in (again, *batches))
 
-    def gap(values: Sequence[float], reference: Sequence[float]) -> float:
-        gaps = [abs(a - b) / len(pair[1]) for a, b, pair in zip(values, reference, pairs, strict=True)]
-        return max(gaps)
-
-    nothing = space.vertices()[0] * 0
-    from_base = gap(_scored(engine, space.realise(nothing), pairs), single)
+    nothing = space.realise(space.vertices()[0] * 0)
+    from_base = _per_token(_scored(engine, nothing, pairs), single, pairs)
     if from_base > TOLERANCE + noise:
-        raise UserError(f"{server.name}: weight 0 of all experts differs from its base by {from_base:.2g} nats per token")
-    from_experts = []
+        differs = f"differs from its base by {from_base:.2g} nats per token"
+        raise UserError(f"{server.name}: weight 0 of all experts {differs}")
+    each, from_files = "weight 1 changes it for each expert", 0.0
     for info, vertex in zip(experts, space.vertices(), strict=True):
         patch = space.realise(vertex)
         values = _scored(engine, patch, pairs)
         if _distance(values, single) <= noise and any(bool(change.b.any()) for change in patch.low_rank.values()):
             raise UserError(f"{server.name}: weight 1 of {info.name} gives what the base gives: it is not applied")
-        with _given(server, info) as candidate:
-            if candidate is not None:
-                from_experts.append(gap(server.score(candidate, pairs), values))
-                if from_experts[-1] > TOLERANCE + noise:
-                    differs = f"differs from its own file by {from_experts[-1]:.2g} nats per token"
-                    raise UserError(f"{server.name}: weight 1 of {info.name} {differs}; does it support this adapter?")
-    engine.load(Patch())
-    each = f"weight 1 each expert within {max(from_experts):.1g}" if from_experts else "weight 1 changes it for each expert"
+        with _from_its_file(server, info) as candidate:
+            if candidate is None:
+                continue
+            from_file = _per_token(server.score(candidate, pairs), values, pairs)
+        if from_file > TOLERANCE + noise:
+            differs = f"differs from its own file by {from_file:.2g} nats per token"
+            raise UserError(f"{server.name}: weight 1 of {info.name} {differs}; does it support this adapter?")
+        from_files = max(from_files, from_file)
+        each = f"weight 1 each expert within {from_files:.1g}"
+    engine.leave()
     return (
         f"the base runs in {server.name} (as {server.base}): on {len(texts[:TEXTS])} texts weight 0 is the base within "
-        f"{from_base:.1g} nats per token, {each}; the same request again, alone and in a full batch, differs by at most "
-        f"{noise:.1g} nats: the scores' noise beside that of the items"
+        f"{from_base:.1g} nats per token, {each}; the same request again, alone and in a full batch, differs by at "
+        f"most {noise:.1g} nats: the scores' noise beside that of the items"
     )
 
 
 def _check_base(server: CandidateServer, base: BaseModel) -> None:
     """Compare the directory that the server names with the base, where it is there to be read."""
     folder = Path(server.base)
-    if (folder / "config.json").is_file() and not same_base(server.base, base.name):
-        if resolve_base(server.base, weights=False).fingerprint != base.fingerprint:
-            raise UserError(f"{server.name} runs {server.base}, not {base.spec}; start it with that, or correct `base`")
+    if not (folder / "config.json").is_file() or folder.resolve() == base.path.resolve():
+        return
+    if resolve_base(server.base, weights=False).fingerprint != base.fingerprint:
+        raise UserError(f"{server.name} runs {server.base}, not {base.spec}; start it with that, or correct `base`")
 
 
 def _pairs(engine: ServedEngine, text: str) -> Iterator[TokenPair]:
@@ -156,8 +154,8 @@ def _scored(engine: ServedEngine, patch: Patch, pairs: Sequence[TokenPair]) -> l
 
 
 @contextmanager
-def _given(server: CandidateServer, info: AdapterInfo) -> Iterator[object]:
-    """An expert as its own file says, for as long as it is needed."""
+def _from_its_file(server: CandidateServer, info: AdapterInfo) -> Iterator[object]:
+    """An expert as its own file says, for as long as it is needed; None where the server has no such way."""
     candidate = server.as_given(info)
     try:
         yield candidate
@@ -167,3 +165,7 @@ def _given(server: CandidateServer, info: AdapterInfo) -> Iterator[object]:
 
 def _distance(a: Sequence[float], b: Sequence[float]) -> float:
     return max(abs(x - y) for x, y in zip(a, b, strict=True))
+
+
+def _per_token(a: Sequence[float], b: Sequence[float], pairs: Sequence[TokenPair]) -> float:
+    return max(abs(x - y) / len(tail) for x, y, (_, tail) in zip(a, b, pairs, strict=True))

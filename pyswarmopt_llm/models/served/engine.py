@@ -30,7 +30,7 @@ class ServedEngine(PromptTokenizer, BaseEngine):
         server: runs the base.
         tokenizer: the base's, read here.
         window: context window; None if unknown.
-        dtype: of the base's weights, as far as that is known.
+        dtype: of the candidates that it is sent.
 
     Attributes:
         server, dtype: as given.
@@ -39,15 +39,11 @@ class ServedEngine(PromptTokenizer, BaseEngine):
     def __init__(self, server: CandidateServer, tokenizer: Any, window: int | None, dtype: torch.dtype) -> None:
         super().__init__(tokenizer, window)
         self.server, self.dtype = server, dtype
+        self.likelihoods = server.likelihoods
         self._patch = Patch()
         self._loaded: list[Any] = [None]  # shared with the finalizer, which must not hold the engine
         self._encoded = lru_cache(_ENCODED)(partial(encode_pair, self.encode))
         weakref.finalize(self, _leave, server, self._loaded)
-
-    @property
-    def likelihoods(self) -> bool:
-        """See `interfaces.Engine`."""
-        return self.server.likelihoods
 
     def another(self) -> ServedEngine:
         """An engine on the same server, for another candidate at the same time."""
@@ -61,9 +57,14 @@ class ServedEngine(PromptTokenizer, BaseEngine):
         """
         if patch.dense or patch.full_rank or patch.mixture or patch.graph or patch.held_out:
             raise InvalidOption("engine", self.server.name, "takes candidates of space delta only, as they are")
+        self.leave()
         self._patch = patch
-        _leave(self.server, self._loaded)
         self._loaded[0] = self.server.load(patch)
+
+    def leave(self) -> None:
+        """Unload the candidate: the base is left."""
+        self._patch = Patch()
+        _leave(self.server, self._loaded)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Natural log of P(continuation | context) for each pair, summed over the continuation's tokens."""

@@ -63,8 +63,8 @@ class Http:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._client, self._errors = httpx.Client(headers=headers), httpx.RequestError
         try:
-            httpx.URL(self.url).host.encode("idna")
-        except (httpx.InvalidURL, UnicodeError) as error:
+            httpx.URL(self.url)
+        except httpx.InvalidURL as error:
             raise InvalidOption("engine", url, f"not a URL ({error}); give http://HOST:PORT") from error
 
     def greet(self, path: str) -> Any:

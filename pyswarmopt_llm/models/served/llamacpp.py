@@ -1,8 +1,8 @@
 """llama.cpp's server; routes and fields as tools/server/README.md has them in November 2026.
 
-Adapters are files that the server was started with, and each request says their scales: a candidate is n floats, and no
-file moves. It gives log-probabilities of the next token only (its issues 27174 and 15189), so tasks are scored by letters
-or by written replies.
+Adapters are files that the server was started with, and each request says their scales: a candidate is n floats, and
+no file moves. It gives log-probabilities of the next token only (its issues 27174 and 15189), so tasks are scored by
+letters or by written replies.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors
 from pyswarmopt_llm.models.engines.batching import TokenPair
 from pyswarmopt_llm.models.served.http import Http
-from pyswarmopt_llm.models.served.server import by_context, read, rows
+from pyswarmopt_llm.models.served.server import by_context, reading
 
 _FIRST, _ALL = 100, 2**24  # log-probabilities of how many tokens; all where a letter is not among the first
 _CLOSE = 1e-4  # of float32 sums
@@ -49,7 +49,8 @@ class LlamaCpp:
         self.base = str(props.get("model_path", ""))
         self.window: int | None = props.get("default_generation_settings", {}).get("n_ctx")
         adapters = http.get("/lora-adapters")
-        files = read(adapters, lambda listed: {int(a["id"]): Path(a["path"]) for a in listed}, self.name)
+        with reading(self.name):
+            files = {int(adapter["id"]): Path(adapter["path"]) for adapter in adapters}
         self._ids, self.matched = _ids_of(experts, files, self.name)
         self._idle = sorted(files.keys() - set(self._ids))
         self._sums = Checksums(experts)
@@ -57,7 +58,8 @@ class LlamaCpp:
     def tokens(self, text: str) -> list[int]:
         """See `CandidateServer.tokens`."""
         answer = self._http.post("/tokenize", {"content": text, "add_special": False, "parse_special": True})
-        return read(answer, lambda answer: list(answer["tokens"]), self.name)
+        with reading(self.name):
+            return list(answer["tokens"])
 
     def load(self, patch: Patch) -> Scales | None:
         """See `CandidateServer.load`: the scales of the experts, read from the patch."""
@@ -88,16 +90,18 @@ class LlamaCpp:
         """For each prompt the log-probabilities of the n most likely next tokens, by their ids."""
         # The end token is a letter's rival, too, but a row that begins with it would have no probabilities.
         answers = self._complete(candidate, prompts, 1, {"n_probs": n, "ignore_eos": True})
-        listed = [read(row, lambda row: row["completion_probabilities"][0], self.name) for row in answers]
-        return [
-            read(row, lambda row: {int(t["id"]): float(t["logprob"]) for t in row["top_logprobs"]}, self.name)
-            for row in listed
-        ]
+        logprobs = []
+        with reading(self.name):
+            for answer in answers:
+                top = answer["completion_probabilities"][0]["top_logprobs"]
+                logprobs.append({int(token["id"]): float(token["logprob"]) for token in top})
+        return logprobs
 
     def generate(self, candidate: Scales | None, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
         """See `CandidateServer.generate`."""
         answers = self._complete(candidate, prompts, max_new_tokens, {})
-        return [read(row, lambda row: str(row["content"]), self.name) for row in answers]
+        with reading(self.name):
+            return [str(answer["content"]) for answer in answers]
 
     def _complete(
         self, candidate: Scales | None, prompts: Sequence[Sequence[int]], new: int, options: Mapping[str, Any]
@@ -113,9 +117,10 @@ class LlamaCpp:
             **options,
         }
         answer = self._http.post("/completion", body)
-        found = answer if isinstance(answer, list) else [answer]
-        listed = read(found, lambda found: sorted(found, key=lambda row: row.get("index", 0)), self.name)
-        return rows(listed, len(prompts), self.name)
+        answers = [{**answer, "index": 0}] if len(prompts) == 1 and isinstance(answer, dict) else answer
+        with reading(self.name):
+            by_index = {row["index"]: row for row in answers}
+            return [by_index[index] for index in range(len(prompts))]
 
     def _scales(self, weights: Sequence[float]) -> Scales:
         used = [{"id": number, "scale": weight} for number, weight in zip(self._ids, weights, strict=True)]
@@ -145,7 +150,13 @@ class Checksums:
         Raises:
             UserError: it is no mixture of these experts.
         """
-        if patch.dense or patch.full_rank or patch.mixture or patch.held_out or patch.low_rank.keys() != self._sums.keys():
+        if (
+            patch.dense
+            or patch.full_rank
+            or patch.mixture
+            or patch.held_out
+            or patch.low_rank.keys() != self._sums.keys()
+        ):
             raise self._refused()
         shares: list[tuple[int, Tensor, Tensor]] = []
         for name, blocks in self._sums.items():
@@ -187,8 +198,8 @@ def _ids_of(experts: Sequence[AdapterInfo], files: Mapping[int, Path], name: str
     if not files or not all(path.is_file() for path in files.values()):
         if len(files) != len(experts):
             raise UserError(
-                f"{name} has {len(files)} adapters, the search {len(experts)} experts; start it with the experts as GGUF "
-                "files (swarm-llm export, form gguf) in the order of `experts`"
+                f"{name} has {len(files)} adapters, the search {len(experts)} experts; start it with the experts as "
+                "GGUF files (swarm-llm export) in the order of `experts`"
             )
         return sorted(files), False
     norms = {number: _norms_of_file(path) for number, path in files.items()}
@@ -198,7 +209,9 @@ def _ids_of(experts: Sequence[AdapterInfo], files: Mapping[int, Path], name: str
         number = next((k for k, other in norms.items() if _same_norms(norm, other)), None)
         if number is None:
             listed = ", ".join(str(path) for path in files.values())
-            raise UserError(f"{name}: none of its adapters ({listed}) has the weights of {info.name}; export it as GGUF")
+            raise UserError(
+                f"{name}: none of its adapters ({listed}) has the weights of {info.name}; export it as GGUF"
+            )
         ids.append(number)
     return ids, True
 
@@ -218,7 +231,7 @@ def _norms_of_file(path: Path) -> Tensor:
     try:
         reader = gguf.GGUFReader(path)
         alpha = float(reader.fields[gguf.Keys.Adapter.LORA_ALPHA].contents())
-        factors = {t.name: torch.from_numpy(gguf.quants.dequantize(t.data, t.tensor_type)) for t in reader.tensors}
+        factors = {t.name: torch.tensor(gguf.quants.dequantize(t.data, t.tensor_type)) for t in reader.tensors}
     except (ValueError, KeyError, OSError, NotImplementedError) as error:
         raise UserError(f"{path}: is no LoRA adapter as GGUF ({error}); export it again") from error
     pairs = []

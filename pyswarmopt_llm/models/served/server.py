@@ -1,7 +1,7 @@
 """A model server as a search needs it, and how a candidate gets into one that reads LoRA files.
 
-Token ids travel instead of texts, so that a server tokenises nothing: its tokenizer and chat template cannot differ from
-those that the search was given.
+Token ids travel instead of texts, so that a server tokenises nothing: its tokenizer and chat template cannot differ
+from those that the search was given.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import shutil
 import tempfile
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import torch
 
@@ -22,8 +23,6 @@ from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import ADAPTER_FILES, AdapterInfo
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.engines.batching import TokenPair
-
-T = TypeVar("T")
 
 
 class CandidateServer(Protocol):
@@ -146,38 +145,28 @@ class LoraFiles(ABC):
         return name
 
 
-def by_context(pairs: Sequence[TokenPair]) -> dict[tuple[int, ...], list[int]]:
-    """Context -> the places of its pairs, in order.
+def by_context(pairs: Sequence[TokenPair], among: Sequence[int] | None = None) -> dict[tuple[int, ...], list[int]]:
+    """Context -> the places of its pairs, in order, all of them or among some.
 
     Example:
         >>> by_context([((1,), (7,)), ((2,), (7,)), ((1,), (8,))])
         {(1,): [0, 2], (2,): [1]}
     """
     places: dict[tuple[int, ...], list[int]] = {}
-    for place, (context, _) in enumerate(pairs):
-        places.setdefault(context, []).append(place)
+    for place in range(len(pairs)) if among is None else among:
+        places.setdefault(pairs[place][0], []).append(place)
     return places
 
 
-def rows(answer: Any, n: int, name: str) -> list[Any]:
-    """The rows of an answer, one per prompt.
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """A block that reads a server's answer; what is missing there becomes an error of one line.
 
     Raises:
-        UserError: it has not so many.
-    """
-    if not isinstance(answer, list) or len(answer) != n or not all(isinstance(row, dict) for row in answer):
-        raise UserError(f"{name} answers another number of rows than the {n} prompts; check what runs there")
-    return answer
-
-
-def read(answer: Any, value: Callable[[Any], T], name: str) -> T:
-    """What `value` takes out of an answer.
-
-    Raises:
-        UserError: it is not there, or not of this type.
+        UserError: the answer has not what the block reads, or something of another type.
     """
     try:
-        return value(answer)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        text = f"{name} answers without what was requested ({type(error).__name__}: {error}); is its version supported?"
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, StopIteration) as error:
+        text = f"{name} answers otherwise than documented ({type(error).__name__}: {error}); is its version supported?"
         raise UserError(text) from error

@@ -14,7 +14,7 @@ import torch
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.models.engines.batching import TokenPair
 from pyswarmopt_llm.models.served.http import Http
-from pyswarmopt_llm.models.served.server import LoraFiles, by_context, read, rows
+from pyswarmopt_llm.models.served.server import LoraFiles, by_context, reading
 
 
 class Sglang(LoraFiles):
@@ -40,13 +40,15 @@ class Sglang(LoraFiles):
     def tokens(self, text: str) -> list[int]:
         """See `CandidateServer.tokens`."""
         answer = self._http.post("/tokenize", {"prompt": text, "add_special_tokens": False})
-        return read(answer, lambda answer: list(answer["tokens"]), self.name)
+        with reading(self.name):
+            return list(answer["tokens"])
 
     def add(self, name: str, path: str) -> None:
         """See `LoraFiles.add`."""
         answer = self._http.post("/load_lora_adapter", {"lora_name": name, "lora_path": path})
-        if not read(answer, lambda answer: answer["success"], self.name):
-            raise UserError(f"{self.name} does not load the candidate: {answer.get('error_message')}")
+        with reading(self.name):
+            if not answer["success"]:
+                raise UserError(f"{self.name} does not load the candidate: {answer['error_message']}")
 
     def remove(self, name: str) -> None:
         """See `LoraFiles.remove`."""
@@ -65,29 +67,32 @@ class Sglang(LoraFiles):
         ids = [sorted({pairs[place][1][0] for place in places}) for places in contexts.values()]
         options = {"return_logprob": True, "logprob_start_len": -1, "token_ids_logprob": ids}
         answers = self._generate(candidate, list(contexts), 1, options)
-        first = [read(row, lambda row: row["meta_info"]["output_token_ids_logprobs"][0], self.name) for row in answers]
-        logprobs = {}
-        for context, listed in zip(contexts, first, strict=True):
-            logprobs[context] = read(listed, lambda listed: {entry[1]: float(entry[0]) for entry in listed}, self.name)
-        return [read(logprobs[context], lambda by_id, i=ids[0]: by_id[i], self.name) for context, ids in pairs]
+        values: dict[int, float] = {}
+        with reading(self.name):
+            for answer, places in zip(answers, contexts.values(), strict=True):
+                logprobs = {entry[1]: entry[0] for entry in answer["meta_info"]["output_token_ids_logprobs"][0]}
+                values |= {place: float(logprobs[pairs[place][1][0]]) for place in places}
+        return [values[place] for place in range(len(pairs))]
 
     def _given(self, candidate: str | None, pairs: Sequence[TokenPair]) -> list[float]:
         starts = [len(context) - 1 for context, _ in pairs]
         whole = [context + continuation for context, continuation in pairs]
         answers = self._generate(candidate, whole, 1, {"return_logprob": True, "logprob_start_len": starts})
         sums = []
-        for row, (_, continuation) in zip(answers, pairs, strict=True):
-            # The first entry has no log-probability, and where it begins depends on the version: the last ones count.
-            listed = read(row, lambda row: row["meta_info"]["input_token_logprobs"], self.name)[-len(continuation) :]
-            if read(listed, lambda listed: tuple(entry[1] for entry in listed), self.name) != continuation:
-                raise UserError(f"{self.name} answers with log-probabilities of other tokens; is its version supported?")
-            sums.append(read(listed, lambda listed: sum(float(entry[0]) for entry in listed), self.name))
+        with reading(self.name):
+            for answer, (_, continuation) in zip(answers, pairs, strict=True):
+                # The first entry has no value, and where it stands depends on the version: the last ones count.
+                entries = answer["meta_info"]["input_token_logprobs"][-len(continuation) :]
+                if tuple(entry[1] for entry in entries) != continuation:
+                    raise ValueError("log-probabilities of other tokens")
+                sums.append(sum(float(entry[0]) for entry in entries))
         return sums
 
     def generate(self, candidate: str | None, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
         """See `CandidateServer.generate`."""
         answers = self._generate(candidate, prompts, max_new_tokens, {})
-        return [read(row, lambda row: str(row["text"]), self.name) for row in answers]
+        with reading(self.name):
+            return [str(answer["text"]) for answer in answers]
 
     def _generate(
         self, candidate: str | None, prompts: Sequence[Sequence[int]], new: int, options: dict[str, Any]
@@ -98,4 +103,6 @@ class Sglang(LoraFiles):
         body = {"input_ids": [list(ids) for ids in prompts], "sampling_params": sampling, **options}
         if candidate is not None:
             body["lora_path"] = [candidate] * len(prompts)
-        return rows(self._http.post("/generate", body), len(prompts), self.name)
+        answers = self._http.post("/generate", body)
+        with reading(self.name):
+            return [answers[index] for index in range(len(prompts))]

@@ -16,7 +16,7 @@ import torch
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.models.engines.batching import TokenPair
 from pyswarmopt_llm.models.served.http import Http, Refusal
-from pyswarmopt_llm.models.served.server import LoraFiles, by_context, read, rows
+from pyswarmopt_llm.models.served.server import LoraFiles, by_context, reading
 
 _TOKENS = 128  # at most in `logprob_token_ids`
 _TOP = 20  # vLLM's default of the log-probabilities that it returns; those before 0.30 give the most likely ones
@@ -38,16 +38,17 @@ class Vllm(LoraFiles):
         super().__init__(folder, dtype)
         self._http, self.together = http, together
         self.name = f"vLLM {version} at {http.url}"
-        models = read(http.get("/v1/models"), lambda answer: answer["data"], self.name)
-        base = read(models, lambda cards: next(card for card in cards if not card.get("parent")), self.name)
-        self._model = read(base, lambda card: str(card["id"]), self.name)
-        self.base = str(base.get("root") or self._model)
-        self.window: int | None = base.get("max_model_len")
+        with reading(self.name):
+            base = next(card for card in http.get("/v1/models")["data"] if not card.get("parent"))
+            self._model = str(base["id"])
+            self.base = str(base.get("root") or self._model)
+            self.window: int | None = base.get("max_model_len")
 
     def tokens(self, text: str) -> list[int]:
         """See `CandidateServer.tokens`."""
         body = {"model": self._model, "prompt": text, "add_special_tokens": False}
-        return read(self._http.post("/tokenize", body), lambda answer: list(answer["tokens"]), self.name)
+        with reading(self.name):
+            return list(self._http.post("/tokenize", body)["tokens"])
 
     def add(self, name: str, path: str) -> None:
         """See `LoraFiles.add`."""
@@ -78,31 +79,35 @@ class Vllm(LoraFiles):
 
     def _next_tokens(self, candidate: str | None, pairs: Sequence[TokenPair], ids: Sequence[int]) -> dict[int, float]:
         """Place -> value, of the continuations of one token as far as the server gives them."""
-        contexts = by_context([pair for pair in pairs if len(pair[1]) == 1])
+        contexts = by_context(pairs, [place for place, pair in enumerate(pairs) if len(pair[1]) == 1])
         options = {"logprobs": _TOP, "logprob_token_ids": ids, "return_tokens_as_token_ids": True}
         choices = self._complete(candidate, list(contexts), 1, **options)
-        top = [read(row, lambda row: row["logprobs"]["top_logprobs"][0], self.name) for row in choices]
-        logprobs = dict(zip(contexts, top, strict=True))
         values = {}
-        for place, (context, continuation) in enumerate(pairs):
-            if len(continuation) == 1 and (value := logprobs[context].get(f"token_id:{continuation[0]}")) is not None:
-                values[place] = float(value)
+        with reading(self.name):
+            for choice, places in zip(choices, contexts.values(), strict=True):
+                logprobs = choice["logprobs"]["top_logprobs"][0]
+                for place in places:
+                    token = f"token_id:{pairs[place][1][0]}"
+                    if token in logprobs:
+                        values[place] = float(logprobs[token])
         return values
 
     def _given(self, candidate: str | None, pairs: Sequence[TokenPair]) -> list[float]:
         whole = [context + continuation for context, continuation in pairs]
         choices = self._complete(candidate, whole, 1, prompt_logprobs=1)
         sums = []
-        for row, ids, (context, _) in zip(choices, whole, pairs, strict=True):
-            listed = read(row, lambda row: row["prompt_logprobs"], self.name)
-            places = range(len(context), len(ids))
-            sums.append(read(listed, lambda at: sum(float(at[i][str(ids[i])]["logprob"]) for i in places), self.name))
+        with reading(self.name):
+            for choice, ids, (context, _) in zip(choices, whole, pairs, strict=True):
+                by_place = choice["prompt_logprobs"]
+                scored = range(len(context), len(ids))
+                sums.append(sum(float(by_place[i][str(ids[i])]["logprob"]) for i in scored))
         return sums
 
     def generate(self, candidate: str | None, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
         """See `CandidateServer.generate`."""
         choices = self._complete(candidate, prompts, max_new_tokens)
-        return [read(row, lambda row: str(row["text"]), self.name) for row in choices]
+        with reading(self.name):
+            return [str(choice["text"]) for choice in choices]
 
     def _complete(self, candidate: str | None, prompts: Sequence[Sequence[int]], new: int, **options: Any) -> list[Any]:
         body = {
@@ -115,5 +120,6 @@ class Vllm(LoraFiles):
             **options,
         }
         answer = self._http.post("/v1/completions", body)
-        choices = read(answer, lambda answer: sorted(answer["choices"], key=lambda row: row["index"]), self.name)
-        return rows(choices, len(prompts), self.name)
+        with reading(self.name):
+            by_index = {choice["index"]: choice for choice in answer["choices"]}
+            return [by_index[index] for index in range(len(prompts))]

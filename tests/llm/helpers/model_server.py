@@ -36,6 +36,7 @@ class ModelServer:
         self.trouble: Trouble = lambda server, path: ""
         self.key = ""
         self.knows_token_ids, self.tokens_moved, self.ignores_adapters = True, 0, False
+        self.ignores_alpha, self.noise = False, 0.0
         self.adapters = [changes(path) for path in adapters]
         self.paths = [f"/gone/{path.name}.gguf" for path in adapters]
         self.loaded: dict[str, Json] = {}
@@ -50,6 +51,7 @@ class ModelServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # an answer in one packet, without waiting for the acknowledgement of its headers
 
             def do_GET(self) -> None:
                 outer.answer(self, {})
@@ -79,6 +81,7 @@ class ModelServer:
             handler.end_headers()
             for _ in range(100):
                 handler.wfile.write(b"[")
+                handler.wfile.flush()
                 time.sleep(0.02)
             handler.close_connection = True
             return
@@ -103,13 +106,16 @@ class ModelServer:
         if path == "/version":
             return 200, {"version": "0.30.0"}
         if path == "/v1/models":
-            return 200, {"object": "list", "data": [{"id": "base", "root": self.name, "parent": None, "max_model_len": 512}]}
+            return 200, {
+                "object": "list",
+                "data": [{"id": "base", "root": self.name, "parent": None, "max_model_len": 512}],
+            }
         if path == "/tokenize":
             return 200, self._tokens(body["prompt"], body["add_special_tokens"])
         if path == "/v1/load_lora_adapter":
             if not Path(body["lora_path"]).is_dir():
                 return 404, {"error": {"message": f"Loading lora {body['lora_name']} failed: No adapter found"}}
-            self.loaded[body["lora_name"]] = changes(Path(body["lora_path"]))
+            self.loaded[body["lora_name"]] = changes(Path(body["lora_path"]), self.ignores_alpha)
             return 200, f"Success: LoRA adapter '{body['lora_name']}' added successfully."
         if path == "/v1/unload_lora_adapter":
             del self.loaded[body["lora_name"]]
@@ -122,7 +128,7 @@ class ModelServer:
         choices = []
         for index, ids in enumerate(body["prompt"]):
             logprobs = self._logprobs(ids)
-            choice: Json = {"index": index, "text": self._write(ids, body["max_tokens"]), "logprobs": None}
+            choice: Json = {"index": index, "text": self._write(ids, body), "logprobs": None}
             if "prompt_logprobs" in body:
                 rows = [{str(t): {"logprob": float(logprobs[i, t]), "rank": 1}} for i, t in enumerate(ids[1:])]
                 choice["prompt_logprobs"] = [None, *rows]
@@ -140,7 +146,7 @@ class ModelServer:
         if path == "/tokenize":
             return 200, self._tokens(body["prompt"], body["add_special_tokens"])
         if path == "/load_lora_adapter":
-            self.loaded[body["lora_name"]] = changes(Path(body["lora_path"]))
+            self.loaded[body["lora_name"]] = changes(Path(body["lora_path"]), self.ignores_alpha)
             return 200, {"success": True, "error_message": "", "loaded_adapters": list(self.loaded)}
         if path == "/unload_lora_adapter":
             return 200, {"success": self.loaded.pop(body["lora_name"], None) is not None}
@@ -161,7 +167,7 @@ class ModelServer:
             if "token_ids_logprob" in body:
                 wanted = body["token_ids_logprob"][i]
                 meta["output_token_ids_logprobs"] = [[[float(logprobs[-1, t]), t, None] for t in wanted]]
-            rows.append({"text": self._write(ids, body["sampling_params"]["max_new_tokens"]), "meta_info": meta})
+            rows.append({"text": self._write(ids, {**body, **body["sampling_params"]}), "meta_info": meta})
         return 200, rows
 
     def _llamacpp(self, path: str, body: Json) -> tuple[int, Any]:
@@ -178,15 +184,19 @@ class ModelServer:
             return 200, self._tokens(body["content"], body["add_special"])
         if path != "/completion":
             return 404, {"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}}
-        scales = {entry["id"]: entry["scale"] for entry in body["lora"]} or dict.fromkeys(range(len(self.adapters)), 1.0)
+        scales = {entry["id"]: entry["scale"] for entry in body["lora"]} or dict.fromkeys(
+            range(len(self.adapters)), 1.0
+        )
         self._apply([(self.adapters[number], scale) for number, scale in scales.items()])
         rows = []
         for index, ids in enumerate(body["prompt"]):
             logprobs = self._logprobs(ids)[-1]
-            row: Json = {"index": index, "content": self._write(ids, body["n_predict"]), "stop": True}
+            row: Json = {"index": index, "content": self._write(ids, body), "stop": True}
             if n := body.get("n_probs"):
                 top = logprobs.topk(min(n, len(logprobs)) if n > 100 else 2)
-                listed = [{"id": t, "logprob": v} for t, v in zip(top.indices.tolist(), top.values.tolist(), strict=True)]
+                listed = [
+                    {"id": t, "logprob": v} for t, v in zip(top.indices.tolist(), top.values.tolist(), strict=True)
+                ]
                 row["completion_probabilities"] = [{**listed[0], "top_logprobs": listed}]
             rows.append(row)
         return 200, rows if len(rows) > 1 else rows[0]
@@ -208,12 +218,14 @@ class ModelServer:
 
     @torch.inference_mode()
     def _logprobs(self, ids: Sequence[int]) -> torch.Tensor:
-        return self.model(torch.tensor([list(ids)])).logits[0].log_softmax(-1)
+        return self.model(torch.tensor([list(ids)])).logits[0].log_softmax(-1) + self.noise * (len(self.requests) % 3)
 
     @torch.inference_mode()
-    def _write(self, ids: Sequence[int], new: int) -> str:
+    def _write(self, ids: Sequence[int], body: Json) -> str:
+        """The greedy continuation; none where only log-probabilities are requested."""
+        new = next(body[name] for name in ("max_tokens", "max_new_tokens", "n_predict") if name in body)
         written: list[int] = []
-        while len(written) < min(new, 8):
+        while len(written) < new > 1:
             token = int(self._logprobs([*ids, *written])[-1].argmax())
             if token == self.tokenizer.eos_token_id:
                 break
@@ -221,11 +233,11 @@ class ModelServer:
         return str(self.tokenizer.decode(written, skip_special_tokens=True))
 
 
-def changes(folder: Path) -> Json:
+def changes(folder: Path, ignores_alpha: bool = False) -> Json:
     """Parameter name -> change of an adapter, scale alpha / r."""
     config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     tensors = {name: tensor.float() for name, tensor in load_file(folder / "adapter_model.safetensors").items()}
-    scale = config["lora_alpha"] / config["r"]
+    scale = 1.0 if ignores_alpha else config["lora_alpha"] / config["r"]
     return {
         name.removeprefix("base_model.model.").replace(".lora_A.weight", ".weight"): scale
         * tensors[name.replace("lora_A", "lora_B")]
