@@ -23,7 +23,7 @@ from pyswarmopt_llm.models.served.server import CandidateServer
 
 TEXTS = 8  # that the server is examined on
 TOLERANCE = 1e-2  # nats per token
-_GIVEN = 8  # tokens of a given continuation
+_CONTINUED = 8  # tokens of a continuation
 _FULL = 4  # copies of the texts in a full batch
 
 
@@ -111,17 +111,18 @@ def examine(engine: ServedEngine, space: Space, experts: Sequence[AdapterInfo], 
         with _from_its_file(server, info) as candidate:
             if candidate is None:
                 continue
-            from_file = _per_token(server.score(candidate, pairs), values, pairs)
-        if from_file > TOLERANCE + noise:
-            differs = f"differs from its own file by {from_file:.2g} nats per token"
+            differing = _per_token(server.score(candidate, pairs), values, pairs)
+        if differing > TOLERANCE + noise:
+            differs = f"differs from its own file by {differing:.2g} nats per token"
             raise UserError(f"{server.name}: weight 1 of {info.name} {differs}; does it support this adapter?")
-        from_files = max(from_files, from_file)
+        from_files = max(from_files, differing)
         each = f"weight 1 each expert within {from_files:.1g}"
     engine.leave()
     return (
         f"the base runs in {server.name} (as {server.base}): on {len(texts[:TEXTS])} texts weight 0 is the base within "
         f"{from_base:.1g} nats per token, {each}; the same request again, alone and in a full batch, differs by at "
         f"most {noise:.1g} nats: the scores' noise beside that of the items"
+        + (f"; {server.remark}" if server.remark else "")
     )
 
 
@@ -145,7 +146,7 @@ def _pairs(engine: ServedEngine, text: str) -> Iterator[TokenPair]:
         yield ids[:-1], ids[-1:]
     half = len(ids) // 2
     if engine.server.likelihoods and len(ids) - half > 1:
-        yield ids[:half], ids[half : half + _GIVEN]
+        yield ids[:half], ids[half : half + _CONTINUED]
 
 
 def _scored(engine: ServedEngine, patch: Patch, pairs: Sequence[TokenPair]) -> list[float]:
@@ -156,7 +157,7 @@ def _scored(engine: ServedEngine, patch: Patch, pairs: Sequence[TokenPair]) -> l
 @contextmanager
 def _from_its_file(server: CandidateServer, info: AdapterInfo) -> Iterator[object]:
     """An expert as its own file says, for as long as it is needed; None where the server has no such way."""
-    candidate = server.as_given(info)
+    candidate = server.from_file(info)
     try:
         yield candidate
     finally:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors
 from pyswarmopt_llm.models.engines.batching import TokenPair
 from pyswarmopt_llm.models.served.http import Http
@@ -51,7 +51,7 @@ class LlamaCpp:
         adapters = http.get("/lora-adapters")
         with reading(self.name):
             files = {int(adapter["id"]): Path(adapter["path"]) for adapter in adapters}
-        self._ids, self.matched = _ids_of(experts, files, self.name)
+        self._ids, self.remark = _ids_of(experts, files, self.name)
         self._idle = sorted(files.keys() - set(self._ids))
         self._sums = Checksums(experts)
 
@@ -65,8 +65,8 @@ class LlamaCpp:
         """See `CandidateServer.load`: the scales of the experts, read from the patch."""
         return self._scales(self._sums.coefficients(patch)) if patch.low_rank else None
 
-    def as_given(self, info: AdapterInfo) -> None:
-        """See `CandidateServer.as_given`: the server has all experts."""
+    def from_file(self, info: AdapterInfo) -> None:
+        """See `CandidateServer.from_file`: the server has all experts."""
 
     def unload(self, candidate: Scales | None) -> None:
         """See `CandidateServer.unload`: nothing was loaded."""
@@ -139,10 +139,10 @@ class Checksums:
 
     def __init__(self, experts: Sequence[AdapterInfo]) -> None:
         self._n = len(experts)
-        self._sums: dict[str, list[tuple[int, Tensor, Tensor]]] = {}
+        self._blocks: dict[str, list[tuple[int, Tensor, Tensor]]] = {}  # weight -> expert, sums of b and of a
         for i, info in enumerate(experts):
             for name, change in load_factors(info).items():
-                self._sums.setdefault(name, []).append((i, change.b.double().sum(0), change.a.double().sum(1)))
+                self._blocks.setdefault(name, []).append((i, *_sums(change)))
 
     def coefficients(self, patch: Patch) -> list[float]:
         """The coefficients of a patch, one per expert.
@@ -150,47 +150,44 @@ class Checksums:
         Raises:
             UserError: it is no mixture of these experts.
         """
-        if (
-            patch.dense
-            or patch.full_rank
-            or patch.mixture
-            or patch.held_out
-            or patch.low_rank.keys() != self._sums.keys()
-        ):
+        if patch.low_rank.keys() != self._blocks.keys():
             raise self._refused()
-        shares: list[tuple[int, Tensor, Tensor]] = []
-        for name, blocks in self._sums.items():
-            change = patch.low_rank[name]
-            a, b = change.a.double().sum(1), change.b.double().sum(0)
-            if a.shape != (sum(len(own_a) for _, _, own_a in blocks),):
+        of_experts: list[list[Tensor]] = [[] for _ in range(self._n)]
+        of_patch: list[list[Tensor]] = [[] for _ in range(self._n)]
+        for name, blocks in self._blocks.items():
+            b, a = _sums(patch.low_rank[name])
+            if not _alike(a, torch.cat([expert_a for _, _, expert_a in blocks])):
                 raise self._refused()
-            if not _alike(a, torch.cat([own_a for _, _, own_a in blocks])):
-                raise self._refused()
-            parts = b.split([len(own_b) for _, own_b, _ in blocks])
-            shares += [(i, own_b, part) for (i, own_b, _), part in zip(blocks, parts, strict=True)]
-        weights = []
-        for i in range(self._n):
-            own = torch.cat([own_b for j, own_b, _ in shares if j == i])
-            mixed = torch.cat([part for j, _, part in shares if j == i])
-            weight = float(own @ mixed / (own @ own)) if own.any() else 0.0
-            if not _alike(mixed, weight * own):
-                raise self._refused()
-            weights.append(weight)
-        return weights
+            parts = b.split([len(expert_b) for _, expert_b, _ in blocks])
+            for (i, expert_b, _), part in zip(blocks, parts, strict=True):
+                of_experts[i].append(expert_b)
+                of_patch[i].append(part)
+        return [self._ratio(torch.cat(mixed), torch.cat(one)) for mixed, one in zip(of_patch, of_experts, strict=True)]
+
+    def _ratio(self, mixed: Tensor, expert: Tensor) -> float:
+        weight = float(expert @ mixed / (expert @ expert)) if expert.any() else 0.0
+        if not _alike(mixed, weight * expert):
+            raise self._refused()
+        return weight
 
     def _refused(self) -> UserError:
         return UserError(
             "llama.cpp's server runs mixtures of the adapters that it was started with, and this candidate is none "
-            "(trained, or of a truncated rank); remove `output_rank`, or use vLLM or SGLang"
+            "(trained, or of a truncated rank); use vLLM or SGLang for it"
         )
 
 
+def _sums(change: LowRank) -> tuple[Tensor, Tensor]:
+    """Over the outputs of `b` and the inputs of `a`, (rank,) float64 each."""
+    return change.b.double().sum(0), change.a.double().sum(1)
+
+
 def _alike(a: Tensor, b: Tensor) -> bool:
-    return bool(torch.allclose(a, b, rtol=_CLOSE, atol=_CLOSE * float(b.abs().max())))
+    return a.shape == b.shape and bool(torch.allclose(a, b, rtol=_CLOSE, atol=_CLOSE * float(b.abs().max())))
 
 
-def _ids_of(experts: Sequence[AdapterInfo], files: Mapping[int, Path], name: str) -> tuple[list[int], bool]:
-    """The server's number of each expert, and whether that was proven by the files.
+def _ids_of(experts: Sequence[AdapterInfo], files: Mapping[int, Path], name: str) -> tuple[list[int], str]:
+    """The server's number of each expert, and how it was found.
 
     Raises:
         UserError: an expert is not there.
@@ -201,7 +198,7 @@ def _ids_of(experts: Sequence[AdapterInfo], files: Mapping[int, Path], name: str
                 f"{name} has {len(files)} adapters, the search {len(experts)} experts; start it with the experts as "
                 "GGUF files (swarm-llm export) in the order of `experts`"
             )
-        return sorted(files), False
+        return sorted(files), "its adapters, whose files cannot be read here, are taken in the order of the experts"
     norms = {number: _norms_of_file(path) for number, path in files.items()}
     ids = []
     for info in experts:
@@ -213,7 +210,7 @@ def _ids_of(experts: Sequence[AdapterInfo], files: Mapping[int, Path], name: str
                 f"{name}: none of its adapters ({listed}) has the weights of {info.name}; export it as GGUF"
             )
         ids.append(number)
-    return ids, True
+    return ids, "its adapters have the experts' weights"
 
 
 def _same_norms(norms: Tensor, other: Tensor) -> bool:

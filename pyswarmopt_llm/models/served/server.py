@@ -23,6 +23,7 @@ from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import ADAPTER_FILES, AdapterInfo
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.engines.batching import TokenPair
+from pyswarmopt_llm.models.served.http import Refusal
 
 
 class CandidateServer(Protocol):
@@ -35,6 +36,7 @@ class CandidateServer(Protocol):
         base: what it calls the base; "" if it does not say.
         likelihoods: whether it gives log-probabilities of given texts, not only of the next token.
         window: its context window; None if it does not say.
+        remark: what to know of it; "" for nothing.
         together: how many candidates it can score in one batch.
     """
 
@@ -42,6 +44,7 @@ class CandidateServer(Protocol):
     base: str
     likelihoods: bool
     window: int | None
+    remark: str
     together: int
 
     def tokens(self, text: str) -> list[int]:
@@ -54,7 +57,7 @@ class CandidateServer(Protocol):
             UserError: the server cannot run it.
         """
 
-    def as_given(self, info: AdapterInfo) -> Any:
+    def from_file(self, info: AdapterInfo) -> Any:
         """An expert from its own file, without our arithmetic; None where the server has it already."""
 
     def unload(self, candidate: Any) -> None:
@@ -75,9 +78,11 @@ class LoraFiles(ABC):
     """Candidates as LoRA folders that the server reads from a folder which both see.
 
     Args:
-        folder: that folder; None: a temporary one, for a server on this machine.
+        folder: that folder; None: a temporary one, for a server of the same user on this machine.
         dtype: of the stored factors.
     """
+
+    remark = ""
 
     def __init__(self, folder: Path | None, dtype: torch.dtype) -> None:
         if folder is not None and not folder.is_dir():
@@ -111,8 +116,8 @@ class LoraFiles(ABC):
 
         return self._added(write)
 
-    def as_given(self, info: AdapterInfo) -> str:
-        """See `CandidateServer.as_given`."""
+    def from_file(self, info: AdapterInfo) -> str:
+        """See `CandidateServer.from_file`."""
 
         def copy(path: Path) -> None:
             path.mkdir()
@@ -139,8 +144,11 @@ class LoraFiles(ABC):
         try:
             write(path)
             self.add(name, str(path.resolve()))
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(path, ignore_errors=True)
+            if isinstance(error, Refusal):
+                doubts = f"does it see {self._folder} (`server_folder`), and take adapters of this rank?"
+                raise UserError(f"{error.text}; {doubts}") from error
             raise
         return name
 

@@ -59,7 +59,7 @@ class Sglang(LoraFiles):
         single = [place for place, (_, continuation) in enumerate(pairs) if len(continuation) == 1]
         longer = [place for place, (_, continuation) in enumerate(pairs) if len(continuation) > 1]
         values = dict(zip(single, self._next_tokens(candidate, [pairs[place] for place in single]), strict=True))
-        values |= zip(longer, self._given(candidate, [pairs[place] for place in longer]), strict=True)
+        values |= zip(longer, self._texts(candidate, [pairs[place] for place in longer]), strict=True)
         return [values[place] for place in range(len(pairs))]
 
     def _next_tokens(self, candidate: str | None, pairs: Sequence[TokenPair]) -> list[float]:
@@ -74,7 +74,7 @@ class Sglang(LoraFiles):
                 values |= {place: float(logprobs[pairs[place][1][0]]) for place in places}
         return [values[place] for place in range(len(pairs))]
 
-    def _given(self, candidate: str | None, pairs: Sequence[TokenPair]) -> list[float]:
+    def _texts(self, candidate: str | None, pairs: Sequence[TokenPair]) -> list[float]:
         starts = [len(context) - 1 for context, _ in pairs]
         whole = [context + continuation for context, continuation in pairs]
         answers = self._generate(candidate, whole, 1, {"return_logprob": True, "logprob_start_len": starts})

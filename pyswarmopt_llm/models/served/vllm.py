@@ -55,7 +55,7 @@ class Vllm(LoraFiles):
         try:
             self._http.post("/v1/load_lora_adapter", {"lora_name": name, "lora_path": path})
         except Refusal as refusal:
-            if refusal.status == 404 and "No adapter" not in refusal.text:
+            if refusal.status == 404 and "Not Found" in refusal.text:
                 raise UserError(
                     f"{self.name} has no route to load adapters; start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True "
                     "and its option enable-lora"
@@ -74,7 +74,7 @@ class Vllm(LoraFiles):
             values = self._next_tokens(candidate, pairs, ids)
         rest = [place for place in range(len(pairs)) if place not in values]
         if rest:
-            values |= zip(rest, self._given(candidate, [pairs[place] for place in rest]), strict=True)
+            values |= zip(rest, self._texts(candidate, [pairs[place] for place in rest]), strict=True)
         return [values[place] for place in range(len(pairs))]
 
     def _next_tokens(self, candidate: str | None, pairs: Sequence[TokenPair], ids: Sequence[int]) -> dict[int, float]:
@@ -92,7 +92,7 @@ class Vllm(LoraFiles):
                         values[place] = float(logprobs[token])
         return values
 
-    def _given(self, candidate: str | None, pairs: Sequence[TokenPair]) -> list[float]:
+    def _texts(self, candidate: str | None, pairs: Sequence[TokenPair]) -> list[float]:
         whole = [context + continuation for context, continuation in pairs]
         choices = self._complete(candidate, whole, 1, prompt_logprobs=1)
         sums = []

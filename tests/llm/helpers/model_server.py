@@ -88,7 +88,10 @@ class ModelServer:
         if trouble == "die":
             handler.close_connection = True
             return
-        status, reply = (int(trouble), {"error": {"message": "trouble"}}) if trouble.isdecimal() else (200, None)
+        reply = {"error": {"message": "trouble"}} if trouble.isdecimal() else None
+        status = int(trouble) if reply else 200
+        if trouble == "404":
+            reply = {"detail": "Not Found"}
         if self.key and handler.headers.get("Authorization") != f"Bearer {self.key}":
             status, reply = 401, {"error": "Unauthorized"}
         if reply is None:
@@ -165,8 +168,8 @@ class ModelServer:
                 scored = [[float(logprobs[k - 1, ids[k]]), ids[k], None] for k in range(start + 1, len(ids))]
                 meta["input_token_logprobs"] = [[None, ids[start], None], *scored]
             if "token_ids_logprob" in body:
-                wanted = body["token_ids_logprob"][i]
-                meta["output_token_ids_logprobs"] = [[[float(logprobs[-1, t]), t, None] for t in wanted]]
+                requested = body["token_ids_logprob"][i]
+                meta["output_token_ids_logprobs"] = [[[float(logprobs[-1, t]), t, None] for t in requested]]
             rows.append({"text": self._write(ids, {**body, **body["sampling_params"]}), "meta_info": meta})
         return 200, rows
 

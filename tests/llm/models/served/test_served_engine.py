@@ -35,8 +35,8 @@ def start(tiny_base: Path, tiny_experts: list[Path]) -> Iterator[Start]:
     servers: list[ModelServer] = []
 
     def begin(kind: str, adapters: list[Path] | None = None) -> ModelServer:
-        given = (tiny_experts if adapters is None else adapters) if kind == "llamacpp" else []
-        servers.append(ModelServer(kind, tiny_base, given))
+        files = (tiny_experts if adapters is None else adapters) if kind == "llamacpp" else []
+        servers.append(ModelServer(kind, tiny_base, files))
         return servers[-1]
 
     yield begin
@@ -128,7 +128,9 @@ def test_a_folder_that_the_server_does_not_see(
     server = start("vllm")
     server.trouble = lambda server, path: "500" if "load_lora" in path else ""
     engine = connect(server, server_folder=str(tmp_path))
-    with pytest.raises(UserError, match=r"load_lora_adapter refuses \(status 500: trouble\)"):
+    with pytest.raises(
+        UserError, match=r"load_lora_adapter refuses \(status 500: trouble\); does it see .* \(server_folder\)"
+    ):
         engine.load(mixture(space, 0.5, 0.0, 0.0))
     assert not list(tmp_path.iterdir())
     with pytest.raises(UserError, match="none: no such directory; create it where the server sees it"):

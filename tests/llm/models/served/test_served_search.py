@@ -141,12 +141,22 @@ def test_a_run_whose_server_dies_is_resumed(
 def test_the_command_line(
     start: Callable[[str], ModelServer], config: Make, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    server, given = start("vllm"), config("commanded")
-    words = ["search", "--base", given.base, "--experts", *given.experts, "--task", *given.tasks, "--out", given.out]
+    server, commanded = start("vllm"), config("commanded")
+    words = [
+        "search",
+        "--base",
+        commanded.base,
+        "--experts",
+        *commanded.experts,
+        "--task",
+        *commanded.tasks,
+        "--out",
+        commanded.out,
+    ]
     words += ["--engine", server.url, "--server-folder", tmp_path, "--server-slots", "2", "--quiet"]
     code, _, err = swarm_llm(capsys, *words)
     assert code == 0, err
-    result = json.loads((Path(given.out) / "result.json").read_text(encoding="utf-8"))
+    result = json.loads((Path(commanded.out) / "result.json").read_text(encoding="utf-8"))
     assert result["space"] == "delta" and "passes_rivals" not in result and result["stop"].keys() == {"proposals"}
     loaded = [body["lora_path"] for path, body in server.requests if path == "/v1/load_lora_adapter"]
     assert loaded and all(path.startswith(str(tmp_path)) for path in loaded)
