@@ -188,9 +188,7 @@ class SearchConfig:
     ] = "transformers"
     server_folder: Annotated[
         str | None,
-        Option(
-            "Folder that this machine and the server see, for candidates (a temporary one).", "DIR", MACHINE, rare=True
-        ),
+        Option("Folder that the server sees, too, for candidates (a temporary one).", "DIR", MACHINE, rare=True),
     ] = None
     server_slots: Annotated[
         int, Option("Candidates that the server scores at the same time.", "N", MACHINE, rare=True, least=1, most=64)

@@ -119,7 +119,7 @@ def disk(folder: Path) -> Finding:
 
 def embedded_model() -> Finding:
     """Whether the base of the demo is installed."""
-    from pyswarmopt_llm.models.embedded import MODELS, PREFIX
+    from pyswarmopt_llm.models.quantised.embedded import MODELS, PREFIX
 
     (name, model), *_ = MODELS.items()
     if importlib.util.find_spec(model.module) is None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-import pyswarmopt_llm.models.embedded as embedded
+import pyswarmopt_llm.models.quantised.embedded as embedded
 from pyswarmopt_llm.common.config import QUANTISED
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import BITSANDBYTES

@@ -18,10 +18,10 @@ from pyswarmopt_llm.jobs.export.rank import Rescored, in_words, rescored, trunca
 from pyswarmopt_llm.jobs.export.source import Source, find_source, parents_of
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.base import load_tokenizer
-from pyswarmopt_llm.models.embedded import source_gguf
 from pyswarmopt_llm.models.engines.tokenizing import leading_specials
 from pyswarmopt_llm.models.files import atomic_directory, check_free
 from pyswarmopt_llm.models.full_model import write_model
+from pyswarmopt_llm.models.quantised.embedded import source_gguf
 from pyswarmopt_llm.reporting.report.card import model_card
 from pyswarmopt_llm.reporting.report.front_matter import Form
 

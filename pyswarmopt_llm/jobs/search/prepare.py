@@ -136,7 +136,7 @@ def prepare(config: SearchConfig) -> Job:
         check_window(task, search.config.scoring, prepared.engine, metric=objectives.metrics[name])
     notes = {name: task.note for name, task in objectives.tasks.items() if task.note}
     if search.config.served:
-        from pyswarmopt_llm.jobs.search.served import check_served
+        from pyswarmopt_llm.evaluation.workers.served import check_served
 
         notes["engine"] = check_served(search.config, objectives, prepared)
     search = search.changed(start=_start(search.config, prepared.space))

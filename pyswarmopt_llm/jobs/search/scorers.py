@@ -12,7 +12,7 @@ from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.evaluation.evaluator import LETTERS, Questions
 from pyswarmopt_llm.evaluation.run_directory import Run
-from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer, WorkerPool
+from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.metrics.questions.answer_format import (
     TRIED,
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.evaluation.workers.messages import Failed
     from pyswarmopt_llm.evaluation.workers.pool import Pool
     from pyswarmopt_llm.evaluation.workers.ray import RayCluster
+    from pyswarmopt_llm.evaluation.workers.served import CandidatePool
     from pyswarmopt_llm.evaluation.workers.sharding import ShardingPool
-    from pyswarmopt_llm.jobs.search.served import CandidatePool
 
 _PHASES = {LETTERS: "letter", "dev": "search", "fresh": "confirm"}  # in the journal
 
@@ -46,8 +46,7 @@ class Scorers:
         self.job, self._run, self._on_row = job, run, on_row
         self._pool: Pool | None = None
         self._place: ForkServer | RayCluster | None = None
-        self._sharding: list[ShardingPool] = []
-        self._served: list[CandidatePool] = []
+        self._shared: list[ShardingPool | CandidatePool] = []
         self.memory = 0
 
     def __enter__(self) -> Scorers:
@@ -57,28 +56,26 @@ class Scorers:
         if self._pool is not None:
             self.memory = sum(memory_of(worker.pid) for worker in self._pool.workers if worker.pid is not None)
             self._pool.close()
-        for served in self._served:
-            served.close()
         if self._place is not None:
             self._place.close()
-        for sharding in self._sharding:
-            sharding.close()
+        for shared in self._shared:
+            shared.close()
 
     def scorer(self, questions: Questions) -> Scorer:
         """Scores positions on these questions, with the run's journal."""
         evaluator = self.job.evaluator(questions)
-        pool: WorkerPool | None = None
+        pool: ShardingPool | CandidatePool | None = None
         if self.job.config.served and not self.job.objectives.user_scored:  # a user's function may bear one thread only
-            from pyswarmopt_llm.jobs.search.served import candidate_pool
+            from pyswarmopt_llm.evaluation.workers.served import candidate_pool
 
-            self._served.append(candidate_pool(evaluator, self.job.engine))
-            pool = self._served[-1]
+            pool = candidate_pool(evaluator, self.job.engine)
         elif not self.job.workers.alone:
             from pyswarmopt_llm.evaluation.workers.sharding import ShardingPool
 
             self._pool = self._pool or self._start_pool()
-            self._sharding.append(ShardingPool(self._pool, questions, evaluator))
-            pool = self._sharding[-1]
+            pool = ShardingPool(self._pool, questions, evaluator)
+        if pool is not None:
+            self._shared.append(pool)
         return Scorer(self._run, self.job.space, evaluator, _PHASES[questions.split], self._on_row, pool)
 
     def _start_pool(self) -> Pool:

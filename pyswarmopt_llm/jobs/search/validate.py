@@ -99,12 +99,10 @@ def _check_engine(config: SearchConfig, kind: SpaceKind, workers: Workers) -> No
         raise InvalidOption("engine", engine, "unknown; use transformers, vllm or http://HOST:PORT")
     if config.mix != "auto":
         raise InvalidOption("mix", config.mix, f"`engine` {engine} adds adapters at run time; remove it")
-    if config.served and kind.name != "delta":
-        raise InvalidOption(
-            "engine", engine, f"a server takes candidates of `space` delta, not of {kind.name}; give that"
-        )
     if not kind.adapters:
         raise InvalidOption("engine", engine, f"takes LoRA candidates, not space {kind.name}; remove it")
+    if config.served and kind.name != "delta":
+        raise InvalidOption("space", kind.name, "a server takes candidates of space delta; give that")
     if not workers.alone:
         raise InvalidOption("engine", engine, "makes its own batches in one process; remove `workers`")
 

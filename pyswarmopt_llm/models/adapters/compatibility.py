@@ -15,8 +15,8 @@ from pyswarmopt_llm.models.adapters.adapter import DORA, AdapterInfo, read_adapt
 from pyswarmopt_llm.models.adapters.safetensors_file import read_header
 from pyswarmopt_llm.models.adapters.skeleton import skeleton
 from pyswarmopt_llm.models.base import BaseModel, resolve_base
-from pyswarmopt_llm.models.embedded import GGUF
 from pyswarmopt_llm.models.files import read_json, refuse_unmatched
+from pyswarmopt_llm.models.quantised.embedded import GGUF
 
 SPACES = frozenset({"factor", "delta"})
 _ONLY_FACTOR = frozenset({"factor"})

@@ -59,7 +59,7 @@ def recognise(config: SearchConfig, experts: Sequence[AdapterInfo], dtype: torch
         from pyswarmopt_llm.models.served.llamacpp import LlamaCpp
 
         return LlamaCpp(http, props, experts)
-    model = http.greet("/get_model_info") or http.greet("/model_info")
+    model = http.greet("/model_info") or http.greet("/get_model_info")
     if isinstance(model, dict) and "model_path" in model:
         from pyswarmopt_llm.models.served.sglang import Sglang
 

@@ -75,7 +75,7 @@ def test_what_a_server_cannot_do_is_refused_in_a_line(start: Callable[[str], Mod
     for url, more, message in [
         (llama, {"scoring": "likelihood"}, "gives no log-probabilities of texts, by which words is scored"),
         (llama, {"output_rank": 2}, "output_rank 2: llama.cpp's server cannot load the truncated adapter"),
-        (vllm, {"space": "factor"}, "takes candidates of space delta, not of factor"),
+        (vllm, {"space": "factor"}, "space factor: a server takes candidates of space delta"),
         (vllm, {"train": "on"}, "nothing is trained through a server"),
         (vllm, {"workers": "2"}, "makes its own batches in one process"),
         ("http://127.0.0.1:port", {}, "not a URL .*; give http://HOST:PORT"),
