@@ -183,9 +183,19 @@ class SearchConfig:
     engine: Annotated[
         str,
         Option(
-            "transformers, or vllm for long generations.", "E", MACHINE, hidden=True, choices=("transformers", "vllm")
+            "transformers, vllm for long generations, or http://HOST:PORT of a server that runs the base.",
+            "E",
+            MACHINE,
+            hidden=True,
         ),
     ] = "transformers"
+    server_folder: Annotated[
+        str | None,
+        Option("Folder that the server sees, too, for candidates (a temporary one).", "DIR", MACHINE, rare=True),
+    ] = None
+    server_slots: Annotated[
+        int, Option("Candidates that the server scores at the same time.", "N", MACHINE, rare=True, least=1, most=64)
+    ] = 4
     workers: Annotated[str, Option("Worker processes: a number, ray or ray://HOST.", "W", MACHINE)] = "1"
     mix: Annotated[
         str,
@@ -266,6 +276,17 @@ class SearchConfig:
         if self.budget_minutes is not None:
             limits["budget_minutes"] = self.budget_minutes
         return limits
+
+    @property
+    def served(self) -> bool:
+        """Whether a server runs the base.
+
+        Example:
+            >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", engine="http://127.0.0.1:8000")
+            >>> config.served, replace(config, engine="vllm").served
+            (True, False)
+        """
+        return self.engine.startswith(("http://", "https://"))
 
     @property
     def is_grid(self) -> bool:

@@ -167,6 +167,10 @@ class Engine(Protocol):
         """The context window in tokens; None: no limit is known, or each of the `members` has its own."""
 
     @property
+    def likelihoods(self) -> bool:
+        """Whether `loglikelihood` takes continuations of several tokens."""
+
+    @property
     def members(self) -> Mapping[str, Engine]:
         """Name -> model, where several models are resident side by side; empty where it is one model."""
 

@@ -117,6 +117,10 @@ class Evaluator:
         self._space, self._engine, self.combine = space, engine, combine
         self.utilities = dict(utilities)
 
+    def on(self, engine: Engine) -> Evaluator:
+        """The same on another engine."""
+        return Evaluator(self._space, engine, self.utilities, self.combine)
+
     def load(self, position: Tensor) -> None:
         """Load the candidate at a position into the engine."""
         self._engine.load(self._space.realise(position))

@@ -101,9 +101,10 @@ class Objectives:
                 utilities[name] = partial(external, split=split)
         return utilities
 
-    def scorings(self, name: str, scoring: str) -> tuple[Scoring, ...]:
-        """See `scorings_of`."""
-        return scorings_of(self.metrics[name], scoring, self.tasks[name])
+    def scorings(self, name: str, scoring: str, likelihoods: bool = True) -> tuple[Scoring, ...]:
+        """See `scorings_of`; without `likelihood` where an engine gives no `likelihoods` (see `Engine`)."""
+        possible = scorings_of(self.metrics[name], scoring, self.tasks[name])
+        return tuple(how for how in possible if likelihoods or how != "likelihood")
 
 
 def load_objectives(config: SearchConfig) -> Objectives:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-import pyswarmopt_llm.models.embedded as embedded
+import pyswarmopt_llm.models.quantised.embedded as embedded
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import BITSANDBYTES
 from pyswarmopt_llm.common.files.regular import user_path
@@ -22,7 +22,8 @@ from pyswarmopt_llm.models.pretrained import load_weights, read_tokenizer
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 QUANTISED = ("nf4", "int8")  # before the name of a base: bitsandbytes packs its weights on loading
 INT8 = f"{BITSANDBYTES} int8"  # as `BaseModel.packing`
-_PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "README.md")
+_WEIGHTS = "*.safetensors"
+_PATTERNS = ("*.json", _WEIGHTS, "*.jinja", "*.model", "*.txt", "README.md")
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,13 @@ class BaseModel:
         return sorted(self.path.glob("*.safetensors"))
 
 
-def resolve_base(spec: str) -> BaseModel:
+def resolve_base(spec: str, weights: bool = True) -> BaseModel:
     """Find a base model; a hub id is downloaded, a GGUF file is converted to safetensors on first use.
 
     Args:
         spec: a directory, a hub id, a GGUF file, or ``embedded:smollm2-135m`` (the same model as
             ``HuggingFaceTB/SmolLM2-135M-Instruct``); after ``nf4:`` or ``int8:`` it is quantised on loading.
+        weights: whether they are needed; without them a directory may lack them, and none are downloaded.
 
     Raises:
         UserError: it is not there, not installed, not readable, or has no safetensors (pickles are never read).
@@ -71,7 +73,7 @@ def resolve_base(spec: str) -> BaseModel:
         raise InvalidOption("base", None, "is empty; name a directory, a hub id or embedded:NAME")
     scheme, plain = scheme_of(spec)
     if scheme:
-        return _quantised(spec, scheme, resolve_base(plain))
+        return _quantised(spec, scheme, resolve_base(plain, weights))
     if spec.startswith(embedded.PREFIX):
         model = embedded.embedded_model(spec)
         path, name = embedded.materialise(model), model.name
@@ -81,11 +83,11 @@ def resolve_base(spec: str) -> BaseModel:
         path = dequantised(user_path(spec), spec)
         name = str(path.resolve())
     else:
-        path = local_directory(spec, _PATTERNS)
+        path = local_directory(spec, [name for name in _PATTERNS if weights or name != _WEIGHTS])
         name = str(path.resolve()) if user_path(spec).is_dir() else spec
         _refuse_folder_of_gguf(spec, path)
     config = read_json(path / "config.json")
-    if not any(path.glob("*.safetensors")):
+    if weights and not any(path.glob(_WEIGHTS)):
         raise UserError(f"{spec}: has no *.safetensors (pickles are not read); save it with save_pretrained")
     packing = packing_of(config)
     return BaseModel(spec=spec, path=path, name=name, fingerprint=_fingerprint(path, config), packing=packing)

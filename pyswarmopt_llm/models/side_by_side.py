@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-import pyswarmopt_llm.models.embedded as embedded
+import pyswarmopt_llm.models.quantised.embedded as embedded
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Patch

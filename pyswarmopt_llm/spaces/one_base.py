@@ -43,7 +43,7 @@ class OneBaseKind(SpaceKind):
         """
 
     def prepare(self, config: SearchConfig) -> Prepared:
-        base = resolve_base(config.base)
+        base = resolve_base(config.base, weights=not config.served)
         experts = self.find(config, base)
         engine = self.engine(config, base, experts)
         prints = {"base": base.fingerprint, "experts": {info.name: info.fingerprint for info in experts}}
@@ -83,7 +83,11 @@ class AdapterKind(OneBaseKind):
         return self.over_adapters([AdapterFile(info) for info in experts])
 
     def engine(self, config: SearchConfig, base: BaseModel, experts: Sequence[AdapterInfo]) -> Engine:
-        """The resident base, in vLLM if that was chosen."""
+        """The resident base, in vLLM or on a server if that was chosen."""
+        if config.served:
+            from pyswarmopt_llm.models.served.attach import attach
+
+            return attach(config, base, experts)
         if config.engine == "vllm":
             if base.scheme:
                 why = f"does not quantise a base on loading; give `base` without {base.scheme}:"

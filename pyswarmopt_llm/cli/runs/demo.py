@@ -52,7 +52,7 @@ def adapters(*folders: Path) -> tuple[str, ...]:
 
 def demo_base() -> str:
     """The embedded model if it is installed, else its id on the hub, from where it is downloaded (270 MB)."""
-    from pyswarmopt_llm.models.embedded import embedded_model, spec_of
+    from pyswarmopt_llm.models.quantised.embedded import embedded_model, spec_of
 
     name = embedded_model(EMBEDDED).name
     return spec_of(name) or name

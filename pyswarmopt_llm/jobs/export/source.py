@@ -11,7 +11,7 @@ import torch
 import yaml
 from torch import Tensor
 
-import pyswarmopt_llm.models.embedded as embedded
+import pyswarmopt_llm.models.quantised.embedded as embedded
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files import regular

@@ -138,6 +138,11 @@ def prepare(config: SearchConfig) -> Job:
     check_proposals(search.config, prepared.space.size)
     for name, task in objectives.tasks.items():
         check_window(task, search.config.scoring, prepared.engine, metric=objectives.metrics[name])
+    notes = {name: task.note for name, task in objectives.tasks.items() if task.note}
+    if search.config.served:
+        from pyswarmopt_llm.evaluation.workers.served import check_served
+
+        notes["engine"] = check_served(search.config, objectives, prepared)
     search = search.changed(start=_start(search.config, prepared.space))
     return Job(
         **vars(search),
@@ -147,7 +152,7 @@ def prepare(config: SearchConfig) -> Job:
         experts=prepared.experts,
         base_name=prepared.base_name,
         fingerprints={**prepared.fingerprints, **_prints(objectives)},
-        notes={**{name: task.note for name, task in objectives.tasks.items() if task.note}, **prepared.notes},
+        notes={**notes, **prepared.notes},
     )
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.evaluation.workers.messages import Failed
     from pyswarmopt_llm.evaluation.workers.pool import Pool
     from pyswarmopt_llm.evaluation.workers.ray import RayCluster
+    from pyswarmopt_llm.evaluation.workers.served import CandidatePool
     from pyswarmopt_llm.evaluation.workers.sharding import ShardingPool
 
 _PHASES = {LETTERS: "letter", "dev": "search", "fresh": "confirm"}  # in the journal
@@ -45,7 +46,7 @@ class Scorers:
         self.job, self._run, self._on_row = job, run, on_row
         self._pool: Pool | None = None
         self._place: ForkServer | RayCluster | None = None
-        self._sharding: list[ShardingPool] = []
+        self._shared: list[ShardingPool | CandidatePool] = []
         self.memory = 0
 
     def __enter__(self) -> Scorers:
@@ -57,19 +58,24 @@ class Scorers:
             self._pool.close()
         if self._place is not None:
             self._place.close()
-        for sharding in self._sharding:
-            sharding.close()
+        for shared in self._shared:
+            shared.close()
 
     def scorer(self, questions: Questions) -> Scorer:
         """Scores positions on these questions, with the run's journal."""
         evaluator = self.job.evaluator(questions)
-        pool = None
-        if not self.job.workers.alone:
+        pool: ShardingPool | CandidatePool | None = None
+        if self.job.config.served and not self.job.objectives.user_scored:  # a user's function may bear one thread only
+            from pyswarmopt_llm.evaluation.workers.served import candidate_pool
+
+            pool = candidate_pool(evaluator, self.job.engine)
+        elif not self.job.workers.alone:
             from pyswarmopt_llm.evaluation.workers.sharding import ShardingPool
 
             self._pool = self._pool or self._start_pool()
             pool = ShardingPool(self._pool, questions, evaluator)
-            self._sharding.append(pool)
+        if pool is not None:
+            self._shared.append(pool)
         return Scorer(self._run, self.job.space, evaluator, _PHASES[questions.split], self._on_row, pool)
 
     def _start_pool(self) -> Pool:
@@ -105,7 +111,7 @@ def memory_of(pid: int) -> int:
 
 def choose_scorings(job: Job, scorers: Scorers, notify: OnEvent) -> dict[str, Scoring]:
     """The scoring of each task; ``auto`` tries the first experts on letters and reports the outcome as an event."""
-    possible = {name: job.objectives.scorings(name, job.config.scoring) for name in job.tasks}
+    possible = {name: job.objectives.scorings(name, job.config.scoring, job.engine.likelihoods) for name in job.tasks}
     scorings: dict[str, Scoring] = {name: allowed[0] for name, allowed in possible.items()}
     tried = [name for name, allowed in possible.items() if len(allowed) > 1]
     if tried:

@@ -92,15 +92,20 @@ def check_settings(search: ResolvedSearch) -> None:
 
 
 def _check_engine(config: SearchConfig, kind: SpaceKind, workers: Workers) -> None:
-    """Refuse what vLLM cannot do."""
-    if config.engine != VLLM:
+    """Refuse what vLLM and servers cannot do."""
+    engine = config.engine
+    if engine == TRANSFORMERS:
         return
+    if engine != VLLM and not config.served:
+        raise InvalidOption("engine", engine, "unknown; use transformers, vllm or http://HOST:PORT")
     if config.mix != "auto":
-        raise InvalidOption("mix", config.mix, f"`engine` {VLLM} adds adapters at run time; remove it")
+        raise InvalidOption("mix", config.mix, f"`engine` {engine} adds adapters at run time; remove it")
     if not kind.adapters:
-        raise InvalidOption("engine", VLLM, f"takes LoRA candidates, not space {kind.name}; remove it")
+        raise InvalidOption("engine", engine, f"takes LoRA candidates, not space {kind.name}; remove it")
+    if config.served and kind.name != "delta":
+        raise InvalidOption("space", kind.name, "a server takes candidates of space delta; give that")
     if not workers.alone:
-        raise InvalidOption("engine", VLLM, "makes its own batches in one process; remove `workers`")
+        raise InvalidOption("engine", engine, "makes its own batches in one process; remove `workers`")
 
 
 def _check_sampling(config: SearchConfig, kind: SpaceKind) -> None:
@@ -135,7 +140,7 @@ def check_screen(search: ResolvedSearch, objectives: Objectives, size: int) -> N
         return
     from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
 
-    if kind.several_models or config.engine != TRANSFORMERS:
+    if kind.several_models or config.engine == VLLM:
         where = f"`space` {kind.name}" if kind.several_models else f"`engine` {config.engine}"
         raise InvalidOption("screen", None, f"{where} scores all items at once; remove it")
     for why in _without_option_scores(config, objectives):
@@ -163,6 +168,8 @@ def check_train(search: ResolvedSearch, objectives: Objectives) -> None:
         return
     if not kind.trains:
         raise InvalidOption("train", "on", f"goes with `space` delta only, not with {kind.name}; remove it")
+    if config.served:
+        raise InvalidOption("train", "on", "nothing is trained through a server, which takes no gradients; remove it")
     if config.engine != TRANSFORMERS or not search.workers.alone:
         why = f"goes with one worker and `engine` {TRANSFORMERS}; remove it, or change those"
         raise InvalidOption("train", "on", why)

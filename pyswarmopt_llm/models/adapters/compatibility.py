@@ -15,8 +15,8 @@ from pyswarmopt_llm.models.adapters.adapter import DORA, AdapterInfo, read_adapt
 from pyswarmopt_llm.models.adapters.safetensors_file import read_header
 from pyswarmopt_llm.models.adapters.skeleton import skeleton
 from pyswarmopt_llm.models.base import BaseModel, resolve_base
-from pyswarmopt_llm.models.embedded import GGUF
 from pyswarmopt_llm.models.files import read_json, refuse_unmatched
+from pyswarmopt_llm.models.quantised.embedded import GGUF
 
 SPACES = frozenset({"factor", "delta"})
 _ONLY_FACTOR = frozenset({"factor"})
@@ -231,7 +231,7 @@ class BaseFiles:
         self._base = base
         self.skeleton = skeleton(base)
         self._shapes = self.skeleton.shapes
-        if not base.packing:
+        if base.weight_files and not base.packing:
             self._shapes = {name: t.shape for file in base.weight_files for name, t in read_header(file).items()}
         self._vocabulary = _vocabulary(base.path)
 
@@ -294,7 +294,7 @@ def _by(shape: tuple[int, ...]) -> str:
 def _is_in(directory: str, base: BaseModel) -> bool:
     """Whether a directory holds the files of this base."""
     try:
-        model = resolve_base(directory)
+        model = resolve_base(directory, weights=False)
     except UserError:
         return False
     return model.path == base.path or model.fingerprint == base.fingerprint

@@ -13,6 +13,7 @@ class BaseEngine(ABC):
 
     window: int | None = None
     message_tokens: int = 0
+    likelihoods: bool = True
     parameter_names: tuple[str, ...] = ()
     members: Mapping[str, Any] = MappingProxyType({})
 

@@ -102,7 +102,6 @@ def test_a_new_option_out_of_range_is_refused_by_library_and_command(value: floa
         ("drop_k", [-1e-9, 1.0, float("inf")], [0.0, 0.999]),
         ("budget_minutes", [0.0, float("nan")], [1e-9, 1e9, None]),
         ("compat", ["", "Paper"], ["paper", "reference"]),
-        ("engine", ["llama"], ["transformers", "vllm"]),
         ("scoring", ["letters"], ["auto", "generate"]),
     ],
 )

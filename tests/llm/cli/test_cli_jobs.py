@@ -18,7 +18,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.evaluation.run_files import About
-from pyswarmopt_llm.models.embedded import MODELS, embedded_model
+from pyswarmopt_llm.models.quantised.embedded import MODELS, embedded_model
 
 RESULT: dict[str, Any] = {
     "best_dev": 0.7,

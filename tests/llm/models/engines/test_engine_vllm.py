@@ -153,7 +153,7 @@ def test_words_that_do_not_go_with_it(
     task = write_task(tmp_path / "words.json", questions(3, 1), questions(2, 2))
     words = ["search", "--base", tiny_base, "--experts", *tiny_experts, "--task", task, "--out", tmp_path / "run"]
     for bad, message in {
-        "--engine llama": "--engine llama: unknown; use transformers or vllm",
+        "--engine llama": "--engine llama: unknown; use transformers, vllm or http://HOST:PORT",
         "--engine vllm --space full": "--engine vllm: takes LoRA candidates, not space full",
         "--engine vllm --workers 2": "--engine vllm: makes its own batches in one process",
         "--engine vllm": "--engine vllm: vLLM cannot be imported",

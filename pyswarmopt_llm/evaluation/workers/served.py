@@ -1,0 +1,90 @@
+"""A search whose base a server runs: what it cannot score, its examination, and candidates in flight together."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.interfaces import Engine
+from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request
+from pyswarmopt_llm.metrics.objectives import Objectives
+from pyswarmopt_llm.models.served.attach import TEXTS, examine
+from pyswarmopt_llm.models.served.engine import ServedEngine
+from pyswarmopt_llm.spaces.kind import Prepared
+
+_PLAIN = ("Write one sentence about the sea.", "Name a colour, and a thing that has it.")  # where no task has texts
+
+
+def check_served(config: SearchConfig, objectives: Objectives, prepared: Prepared) -> str:
+    """Refuse tasks that the server cannot score, then examine it on the first dev items; its outcome in a line.
+
+    Raises:
+        UserError: a task, or what the examination found.
+    """
+    engine = _served(prepared.engine)
+    for name in objectives.tasks:
+        if not objectives.scorings(name, config.scoring, engine.likelihoods):
+            why = f"{engine.server.name} gives no log-probabilities of texts, by which {name} is scored"
+            raise InvalidOption("scoring", None, f"{why}; score by letter or generate, or use vLLM or SGLang")
+    if config.output_rank is not None and not engine.likelihoods:
+        why = "llama.cpp's server cannot load the truncated adapter to score it"
+        raise InvalidOption("output_rank", config.output_rank, f"{why}; remove it, and truncate with swarm-llm export")
+    texts = list(islice(_texts(config, objectives, engine), TEXTS))
+    return examine(engine, prepared.space, prepared.experts, texts or [engine.chat(text) for text in _PLAIN])
+
+
+def _texts(config: SearchConfig, objectives: Objectives, engine: ServedEngine) -> Iterator[str]:
+    """What is scored of each task's first dev items, once per item."""
+    for name, task in objectives.tasks.items():
+        scoring = objectives.scorings(name, config.scoring, engine.likelihoods)[0]
+        questions = objectives.metrics[name].build(task.dev[:TEXTS], scoring, engine.chat, task.prompt)
+        first = {item.id: text for item, text, _ in reversed(list(questions.texts()))}
+        yield from (first[item.id] for item in task.dev[:TEXTS])
+
+
+def candidate_pool(evaluator: Evaluator, engine: Engine) -> CandidatePool:
+    """A pool on the server of an engine."""
+    return CandidatePool(evaluator, _served(engine))
+
+
+def _served(engine: Engine) -> ServedEngine:
+    if not isinstance(engine, ServedEngine):
+        raise TypeError("a search on a server has its engine")
+    return engine
+
+
+class CandidatePool:
+    """Evaluates several candidates at a time on one server, each by a thread; a `WorkerPool`.
+
+    Args:
+        evaluator: of this process.
+        engine: its engine.
+    """
+
+    def __init__(self, evaluator: Evaluator, engine: ServedEngine) -> None:
+        n = engine.server.together
+        self._evaluator = evaluator
+        self._free: queue.SimpleQueue[ServedEngine] = queue.SimpleQueue()
+        for _ in range(n):
+            self._free.put(engine.another())
+        self._threads = ThreadPoolExecutor(n, thread_name_prefix="candidate")
+
+    def submit(self, requests: Sequence[Request]) -> list[Future[Evaluation]]:
+        """Begin to evaluate these candidates, the first ones first."""
+        return [self._threads.submit(self._evaluate, request) for request in requests]
+
+    def close(self) -> None:
+        """Wait for those that have begun; the others are not evaluated."""
+        self._threads.shutdown(cancel_futures=True)
+
+    def _evaluate(self, request: Request) -> Evaluation:
+        engine = self._free.get()
+        try:
+            return self._evaluator.on(engine).evaluate(request)
+        finally:
+            engine.leave()
+            self._free.put(engine)

@@ -1,0 +1,172 @@
+"""Attach to a server: recognise it by its routes, and prove that it runs candidates as they are meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.interfaces import Patch, Space
+from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
+from pyswarmopt_llm.models.base import BaseModel, load_tokenizer, resolve_base
+from pyswarmopt_llm.models.engines.batching import TokenPair
+from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
+from pyswarmopt_llm.models.engines.tokenizing import window_of
+from pyswarmopt_llm.models.served.engine import ServedEngine
+from pyswarmopt_llm.models.served.http import Http
+from pyswarmopt_llm.models.served.server import CandidateServer
+
+TEXTS = 8  # that the server is examined on
+TOLERANCE = 1e-2  # nats per token
+_CONTINUED = 8  # tokens of a continuation
+_FULL = 4  # copies of the texts in a full batch
+
+
+def attach(config: SearchConfig, base: BaseModel, experts: Sequence[AdapterInfo]) -> ServedEngine:
+    """The engine on the server at `config.engine`; the base's weights are not read here.
+
+    Raises:
+        UserError: no server answers, it is none of the three, or lacks what a search needs.
+    """
+    from transformers import AutoConfig
+
+    if base.scheme:
+        raise InvalidOption("engine", config.engine, f"the server quantises; give `base` without {base.scheme}:")
+    model = AutoConfig.from_pretrained(base.path, trust_remote_code=False, local_files_only=True)
+    dtype = torch.float32 if config.dtype == "auto" else pick_dtype(config.dtype, pick_device("cpu"))
+    server = recognise(config, experts, dtype)
+    _check_base(server, base)
+    windows = [window for window in (window_of(model), server.window) if window is not None]
+    return ServedEngine(server, load_tokenizer(base), min(windows, default=None), dtype)
+
+
+def recognise(config: SearchConfig, experts: Sequence[AdapterInfo], dtype: torch.dtype) -> CandidateServer:
+    """The server behind a URL, by its routes.
+
+    Raises:
+        UserError: see `attach`.
+    """
+    http = Http(config.engine)
+    folder = None if config.server_folder is None else user_path(config.server_folder)
+    files = (folder, dtype, config.server_slots)
+    props = http.greet("/props")
+    if isinstance(props, dict) and "default_generation_settings" in props:
+        from pyswarmopt_llm.models.served.llamacpp import LlamaCpp
+
+        return LlamaCpp(http, props, experts)
+    model = http.greet("/model_info") or http.greet("/get_model_info")
+    if isinstance(model, dict) and "model_path" in model:
+        from pyswarmopt_llm.models.served.sglang import Sglang
+
+        return Sglang(http, model, *files)
+    version = http.greet("/version")
+    if isinstance(version, dict) and "version" in version:
+        from pyswarmopt_llm.models.served.vllm import Vllm
+
+        return Vllm(http, str(version["version"]), *files)
+    raise InvalidOption(
+        "engine", config.engine, "is not vLLM, SGLang or llama.cpp's server; give the URL of one of them"
+    )
+
+
+def examine(engine: ServedEngine, space: Space, experts: Sequence[AdapterInfo], texts: Sequence[str]) -> str:
+    """Prove that weight 0 is the base and weight 1 each expert, and measure how repeatable the server is.
+
+    Args:
+        engine: from `attach`.
+        space: over the experts.
+        experts: in the order of the space.
+        texts: to score, `TEXTS` of them are used.
+
+    Returns:
+        What was found, in a line.
+
+    Raises:
+        UserError: the server runs another base, or does not apply adapters as peft does.
+    """
+    server = engine.server
+    pairs = [pair for text in texts[:TEXTS] for pair in _pairs(engine, text)]
+    single = [server.score(None, [pair])[0] for pair in pairs]
+    again = [server.score(None, [pair])[0] for pair in pairs]
+    full = server.score(None, pairs * _FULL)
+    batches = [full[k : k + len(pairs)] for k in range(0, len(full), len(pairs))]
+    noise = max(_distance(single, values) for values in (again, *batches))
+
+    nothing = space.realise(space.vertices()[0] * 0)
+    from_base = _per_token(_scored(engine, nothing, pairs), single, pairs)
+    if from_base > TOLERANCE + noise:
+        differs = f"differs from its base by {from_base:.2g} nats per token"
+        raise UserError(f"{server.name}: weight 0 of all experts {differs}")
+    each, from_files = "weight 1 changes it for each expert", 0.0
+    for info, vertex in zip(experts, space.vertices(), strict=True):
+        patch = space.realise(vertex)
+        values = _scored(engine, patch, pairs)
+        if _distance(values, single) <= noise and any(bool(change.b.any()) for change in patch.low_rank.values()):
+            raise UserError(f"{server.name}: weight 1 of {info.name} gives what the base gives: it is not applied")
+        with _from_its_file(server, info) as candidate:
+            if candidate is None:
+                continue
+            differing = _per_token(server.score(candidate, pairs), values, pairs)
+        if differing > TOLERANCE + noise:
+            differs = f"differs from its own file by {differing:.2g} nats per token"
+            raise UserError(f"{server.name}: weight 1 of {info.name} {differs}; does it support this adapter?")
+        from_files = max(from_files, differing)
+        each = f"weight 1 each expert within {from_files:.1g}"
+    engine.leave()
+    return (
+        f"the base runs in {server.name} (as {server.base}): on {len(texts[:TEXTS])} texts weight 0 is the base within "
+        f"{from_base:.1g} nats per token, {each}; the same request again, alone and in a full batch, differs by at "
+        f"most {noise:.1g} nats: the scores' noise beside that of the items"
+        + (f"; {server.remark}" if server.remark else "")
+    )
+
+
+def _check_base(server: CandidateServer, base: BaseModel) -> None:
+    """Compare the directory that the server names with the base, where it is there to be read."""
+    folder = Path(server.base)
+    if not (folder / "config.json").is_file() or folder.resolve() == base.path.resolve():
+        return
+    if resolve_base(server.base, weights=False).fingerprint != base.fingerprint:
+        raise UserError(f"{server.name} runs {server.base}, not {base.spec}; start it with that, or correct `base`")
+
+
+def _pairs(engine: ServedEngine, text: str) -> Iterator[TokenPair]:
+    """The last token of a text, and where the server can, a few in the middle, after what precedes them."""
+    ids = tuple(engine.encode(text))
+    plain = engine.tokenizer(text, add_special_tokens=False)["input_ids"]
+    if list(engine.server.tokens(text)) != list(plain):
+        name = engine.server.name
+        raise UserError(f"{name} cuts {text[:40]!r} into other tokens than `base` does: it runs another base")
+    if len(ids) > 1:
+        yield ids[:-1], ids[-1:]
+    half = len(ids) // 2
+    if engine.server.likelihoods and len(ids) - half > 1:
+        yield ids[:half], ids[half : half + _CONTINUED]
+
+
+def _scored(engine: ServedEngine, patch: Patch, pairs: Sequence[TokenPair]) -> list[float]:
+    engine.load(patch)
+    return engine.score(pairs)
+
+
+@contextmanager
+def _from_its_file(server: CandidateServer, info: AdapterInfo) -> Iterator[object]:
+    """An expert as its own file says, for as long as it is needed; None where the server has no such way."""
+    candidate = server.from_file(info)
+    try:
+        yield candidate
+    finally:
+        server.unload(candidate)
+
+
+def _distance(a: Sequence[float], b: Sequence[float]) -> float:
+    return max(abs(x - y) for x, y in zip(a, b, strict=True))
+
+
+def _per_token(a: Sequence[float], b: Sequence[float], pairs: Sequence[TokenPair]) -> float:
+    return max(abs(x - y) / len(tail) for x, y, (_, tail) in zip(a, b, pairs, strict=True))

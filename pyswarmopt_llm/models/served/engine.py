@@ -1,0 +1,109 @@
+"""The engine of a search whose base a server runs."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.models.engines.base import BaseEngine
+from pyswarmopt_llm.models.engines.batching import TokenPair, encode_pair
+from pyswarmopt_llm.models.engines.tokenizing import PromptTokenizer
+from pyswarmopt_llm.models.served.http import Refusal
+from pyswarmopt_llm.models.served.server import CandidateServer
+
+T = TypeVar("T")
+ROWS = 64  # prompts of one request
+_ENCODED = 20_000  # tokenised pairs to keep
+
+
+class ServedEngine(PromptTokenizer, BaseEngine):
+    """A candidate on a server; implements `interfaces.Engine`.
+
+    Args:
+        server: runs the base.
+        tokenizer: the base's, read here.
+        window: context window; None if unknown.
+        dtype: of the candidates that it is sent.
+
+    Attributes:
+        server, dtype: as given.
+    """
+
+    def __init__(self, server: CandidateServer, tokenizer: Any, window: int | None, dtype: torch.dtype) -> None:
+        super().__init__(tokenizer, window)
+        self.server, self.dtype = server, dtype
+        self.likelihoods = server.likelihoods
+        self._patch = Patch()
+        self._loaded: list[Any] = [None]  # shared with the finalizer, which must not hold the engine
+        self._encoded = lru_cache(_ENCODED)(partial(encode_pair, self.encode))
+        weakref.finalize(self, _leave, server, self._loaded)
+
+    def another(self) -> ServedEngine:
+        """An engine on the same server, for another candidate at the same time."""
+        return ServedEngine(self.server, self.tokenizer, self.window, self.dtype)
+
+    def load(self, patch: Patch) -> None:
+        """Replace the previous candidate.
+
+        Raises:
+            UserError: the patch is more than low-rank changes of weights, or the server refuses it.
+        """
+        if patch.dense or patch.full_rank or patch.mixture or patch.graph or patch.held_out:
+            raise InvalidOption("engine", self.server.name, "takes candidates of space delta only, as they are")
+        self.leave()
+        self._patch = patch
+        self._loaded[0] = self.server.load(patch)
+
+    def leave(self) -> None:
+        """Unload the candidate: the base is left."""
+        self._patch = Patch()
+        _leave(self.server, self._loaded)
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Natural log of P(continuation | context) for each pair, summed over the continuation's tokens."""
+        encoded = [self._encoded(context, continuation) for context, continuation in pairs]
+        for (context, _), (head, tail) in zip(pairs, encoded, strict=True):
+            self.check_length(len(head) + len(tail) + 1, context)  # servers generate at least one token
+        return self.score(encoded)
+
+    def score(self, pairs: Sequence[TokenPair]) -> list[float]:
+        """`loglikelihood` of token ids."""
+        return self._by_rows(pairs, lambda candidate, part: self.server.score(candidate, part))
+
+    def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
+        """Greedy continuations, without special tokens."""
+        encoded = self.encode_prompts(prompts, max_new_tokens)
+        return self._by_rows(encoded, lambda candidate, part: self.server.generate(candidate, part, max_new_tokens))
+
+    def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
+        """Not through a server: whole distributions are too long to send."""
+        raise UserError(f"{self.server.name} is not asked for whole distributions; use `engine` transformers")
+
+    def _by_rows(self, rows: Sequence[Any], value: Callable[[Any, Sequence[Any]], list[T]]) -> list[T]:
+        values: list[T] = []
+        for start in range(0, len(rows), ROWS):
+            values += self._answered(value, rows[start : start + ROWS])
+        return values
+
+    def _answered(self, value: Callable[[Any, Sequence[Any]], list[T]], part: Sequence[Any]) -> list[T]:
+        """One request; a server that was restarted has lost the candidate, which is loaded once more then."""
+        try:
+            return value(self._loaded[0], part)
+        except Refusal:
+            if self._loaded[0] is None:
+                raise
+        self.load(self._patch)
+        return value(self._loaded[0], part)
+
+
+def _leave(server: CandidateServer, loaded: list[Any]) -> None:
+    """Unload the candidate of an engine."""
+    candidate, loaded[0] = loaded[0], None
+    server.unload(candidate)

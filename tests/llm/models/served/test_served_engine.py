@@ -1,0 +1,210 @@
+"""The engine on a model server: the same numbers as the resident model, on each of the three protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from model_server import ModelServer
+from search_helpers import small
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.jobs.export.gguf_file import Layout, write_lora
+from pyswarmopt_llm.jobs.export.source import find_source
+from pyswarmopt_llm.models.adapters.adapter import AdapterFile, AdapterInfo
+from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
+from pyswarmopt_llm.models.base import resolve_base
+from pyswarmopt_llm.models.engines.load import load_engine
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.served import http
+from pyswarmopt_llm.models.served.attach import attach, examine
+from pyswarmopt_llm.models.served.engine import ServedEngine
+from pyswarmopt_llm.spaces.delta import DeltaSpace
+
+TEXTS = [("amber birch", " cedar"), ("delta", " ember fjord"), ("grove?", " heath")]
+LETTERS = [("amber birch", "A"), ("amber birch", "B"), ("delta", "A"), ("delta", "C")]
+Start = Callable[..., ModelServer]
+
+
+@pytest.fixture
+def start(tiny_base: Path, tiny_experts: list[Path]) -> Iterator[Start]:
+    servers: list[ModelServer] = []
+
+    def begin(kind: str, adapters: list[Path] | None = None) -> ModelServer:
+        files = (tiny_experts if adapters is None else adapters) if kind == "llamacpp" else []
+        servers.append(ModelServer(kind, tiny_base, files))
+        return servers[-1]
+
+    yield begin
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def experts(tiny_base: Path, tiny_experts: list[Path]) -> tuple[AdapterInfo, ...]:
+    return inspect_experts([str(path) for path in tiny_experts], resolve_base(str(tiny_base))).experts
+
+
+@pytest.fixture(scope="module")
+def space(experts: tuple[AdapterInfo, ...]) -> DeltaSpace:
+    return DeltaSpace([AdapterFile(info) for info in experts])
+
+
+@pytest.fixture(scope="module")
+def resident(tiny_base: Path) -> TransformersEngine:
+    return load_engine(resolve_base(str(tiny_base)), "float32", "cpu", 1)
+
+
+@pytest.fixture
+def connect(tiny_base: Path, experts: tuple[AdapterInfo, ...]) -> Callable[..., ServedEngine]:
+    def to(server: ModelServer, **more: Any) -> ServedEngine:
+        config = small(tiny_base, [info.path for info in experts], [], "run", engine=server.url, **more)
+        return attach(config, resolve_base(str(tiny_base), weights=False), experts)
+
+    return to
+
+
+def mixture(space: DeltaSpace, *weights: float) -> Patch:
+    return space.realise(torch.tensor(weights, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("kind", ["vllm", "sglang", "llamacpp"])
+def test_it_answers_as_the_resident_model_does(
+    kind: str, start: Start, connect: Callable[..., ServedEngine], space: DeltaSpace, resident: TransformersEngine
+) -> None:
+    engine = connect(start(kind))
+    pairs = LETTERS if kind == "llamacpp" else [*TEXTS, *LETTERS]
+    prompts = [resident.chat(context) for context, _ in TEXTS]
+    assert prompts == [engine.chat(context) for context, _ in TEXTS] and engine.window == 512
+    for patch in (Patch(), mixture(space, 1.0, 0.0, 0.0), mixture(space, 0.7, -0.4, 1.2), Patch()):
+        engine.load(patch)
+        resident.load(patch)
+        torch.testing.assert_close(engine.loglikelihood(pairs), resident.loglikelihood(pairs), rtol=0, atol=1e-3)
+        assert engine.generate(prompts, 8) == resident.generate(prompts, 8)
+
+
+def test_letters_of_a_vllm_without_logprob_token_ids(
+    start: Start, connect: Callable[..., ServedEngine], resident: TransformersEngine
+) -> None:
+    server = start("vllm")
+    server.knows_token_ids = False
+    resident.load(Patch())
+    torch.testing.assert_close(
+        connect(server).loglikelihood(LETTERS), resident.loglikelihood(LETTERS), atol=1e-3, rtol=0
+    )
+    assert any("prompt_logprobs" in body for _, body in server.requests)
+
+
+@pytest.mark.parametrize("kind", ["vllm", "sglang"])
+def test_a_restarted_server_gets_the_candidate_again_and_loses_it_at_the_end(
+    kind: str,
+    start: Start,
+    connect: Callable[..., ServedEngine],
+    space: DeltaSpace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    server = start(kind)
+    engine = connect(server, server_folder=str(tmp_path))
+    engine.load(mixture(space, 0.5, 0.0, 0.0))
+    before = engine.loglikelihood(TEXTS)
+    server.loaded.clear()
+    troubles = iter(["503", "die"])
+    server.trouble = lambda server, path: next(troubles, "")
+    assert engine.loglikelihood(TEXTS) == before
+    assert len(server.loaded) == 1 == len(list(tmp_path.iterdir()))
+    engine.leave()
+    assert not server.loaded and not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_the_server_does_not_see(
+    start: Start, connect: Callable[..., ServedEngine], space: DeltaSpace, tmp_path: Path
+) -> None:
+    server = start("vllm")
+    server.trouble = lambda server, path: "500" if "load_lora" in path else ""
+    engine = connect(server, server_folder=str(tmp_path))
+    with pytest.raises(
+        UserError, match=r"load_lora_adapter refuses \(status 500: trouble\); does it see .* \(server_folder\)"
+    ):
+        engine.load(mixture(space, 0.5, 0.0, 0.0))
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(UserError, match="none: no such directory; create it where the server sees it"):
+        connect(server, server_folder=str(tmp_path / "none"))
+
+
+def test_the_key_comes_from_the_environment(
+    start: Start, connect: Callable[..., ServedEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start("vllm")
+    server.key = "secret"
+    with pytest.raises(UserError, match=r"Unauthorized.*set SWARM_LLM_SERVER_KEY to its key"):
+        connect(server)
+    monkeypatch.setenv(http.KEY, "secret")
+    assert "vLLM 0.30.0" in connect(server).server.name
+
+
+# llama.cpp
+
+
+def test_adapters_are_told_apart_by_their_weights(
+    start: Start,
+    connect: Callable[..., ServedEngine],
+    experts: tuple[AdapterInfo, ...],
+    tiny_base: Path,
+    space: DeltaSpace,
+    tmp_path: Path,
+) -> None:
+    files = []
+    for info in experts:
+        source = find_source(str(info.path), str(tiny_base))
+        files.append(str(tmp_path / f"{info.name}.gguf"))
+        write_lora(source, Layout.of(source), Path(files[-1]))
+    server = start("llamacpp")
+    server.paths = [files[2], files[0], files[1]]
+    scales = connect(server).server.load(mixture(space, 0.1, 0.2, 0.3))
+    assert [round(scale["scale"], 6) for scale in sorted(scales, key=lambda scale: scale["id"])] == [0.3, 0.1, 0.2]
+    server.paths = [files[2], files[0], files[0]]
+    with pytest.raises(UserError, match=r"none of its adapters .* has the weights of bee"):
+        connect(server)
+    server.paths = ["/gone/a.gguf"]
+    with pytest.raises(UserError, match="has 1 adapters, the search 3 experts"):
+        connect(server)
+
+
+def test_what_is_no_mixture_is_refused(start: Start, connect: Callable[..., ServedEngine], space: DeltaSpace) -> None:
+    engine = connect(start("llamacpp"))
+    patch = mixture(space, 0.5, 0.2, 0.0)
+    trained = patch.with_low_rank({name: change for name, change in list(patch.low_rank.items())[:1]})
+    louder = Patch({name: type(c)(b=c.b * (1 + i), a=c.a) for i, (name, c) in enumerate(patch.low_rank.items())})
+    for other in (trained, louder):
+        with pytest.raises(UserError, match="runs mixtures of the adapters that it was started with"):
+            engine.load(other)
+    with pytest.raises(UserError, match="log-probabilities of the next token only"):
+        engine.loglikelihood(TEXTS)
+
+
+# The examination
+
+
+def test_the_examination(start: Start, connect: Callable[..., ServedEngine], space: DeltaSpace) -> None:
+    def refused(server: ModelServer, message: str) -> None:
+        with pytest.raises(UserError, match=message) as error:
+            examine(connect(server), space, space.infos, ["amber birch cedar", "delta ember?"])
+        assert "\n" not in error.value.text
+
+    other, silent, wrong, noisy = (start("vllm") for _ in range(4))
+    other.tokens_moved = 1
+    refused(other, "into other tokens than base does: it runs another base")
+    silent.ignores_adapters = True
+    refused(silent, "weight 1 of ant gives what the base gives: it is not applied")
+    wrong.ignores_alpha = True
+    refused(wrong, "weight 1 of ant differs from its own file by")
+    noisy.noise = 0.001
+    line = examine(connect(noisy), space, space.infos, ["amber birch cedar", "delta ember?"])
+    assert "the same request again, alone and in a full batch, differs by at most 0.02 nats" in line
+    assert "weight 0 is the base within 0.00" in line

@@ -1,0 +1,162 @@
+"""Searches on a model server: as the resident model's, refused where the server cannot, resumed where it died."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from model_server import ModelServer
+from search_helpers import history, louder, questions, small, swarm_llm, write_task
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.jobs.search.loop import SearchResult, resume, search
+from pyswarmopt_llm.models.served import http
+
+Make = Callable[..., SearchConfig]
+
+
+@pytest.fixture(scope="module")
+def config(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """A search by letters over three loud experts, of six evaluations."""
+    folder = tmp_path_factory.mktemp("served")
+    experts = louder(tiny_experts, folder / "loud")
+    task = write_task(folder / "words.json", questions(4, 1), questions(3, 2))
+    settings = {"space": "delta", "dtype": "float32", "particles": 3, "max_iter": 1, "scoring": "letter", "test": 0}
+
+    def make(out: str, **more: Any) -> SearchConfig:
+        return small(tiny_base, experts, [task], folder / out, **{**settings, **more})
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def reference(config: Make) -> SearchResult:
+    """The search on the resident model."""
+    return search(config("reference"))
+
+
+@pytest.fixture
+def start(tiny_base: Path, config: Make) -> Iterator[Callable[[str], ModelServer]]:
+    servers: list[ModelServer] = []
+
+    def begin(kind: str) -> ModelServer:
+        adapters = [Path(path) for path in config("").experts] if kind == "llamacpp" else []
+        servers.append(ModelServer(kind, tiny_base, adapters))
+        return servers[-1]
+
+    yield begin
+    for server in servers:
+        server.stop()
+
+
+@pytest.mark.parametrize("kind", ["vllm", "sglang", "llamacpp"])
+def test_a_search_ends_as_on_the_resident_model(
+    kind: str, start: Callable[[str], ModelServer], config: Make, reference: SearchResult
+) -> None:
+    server = start(kind)
+    served = search(config(kind, engine=server.url))
+    assert history(served.run) == history(reference.run)
+    for name in ("best_dev", "coefficients", "best_single"):
+        assert served.result[name] == reference.result[name]
+    (note,) = served.result["notes"]
+    assert server.url in note and "weight 0 is the base" in note and "the scores' noise" in note
+    assert json.loads((served.run / "run.json").read_text(encoding="utf-8"))["notes"] == {"engine": note}
+    files = [(run / "best" / "adapter_model.safetensors").read_bytes() for run in (served.run, reference.run)]
+    assert files[0] == files[1]
+    assert len(server.loaded) <= 1  # the last one is unloaded with the engine
+
+
+def test_what_a_server_cannot_do_is_refused_in_a_line(start: Callable[[str], ModelServer], config: Make) -> None:
+    llama, vllm = start("llamacpp").url, start("vllm").url
+    for url, more, message in [
+        (llama, {"scoring": "likelihood"}, "gives no log-probabilities of texts, by which words is scored"),
+        (llama, {"output_rank": 2}, "output_rank 2: llama.cpp's server cannot load the truncated adapter"),
+        (vllm, {"space": "factor"}, "space factor: a server takes candidates of space delta"),
+        (vllm, {"train": "on"}, "nothing is trained through a server"),
+        (vllm, {"workers": "2"}, "makes its own batches in one process"),
+        ("http://127.0.0.1:port", {}, "not a URL .*; give http://HOST:PORT"),
+        ("llama", {}, "engine llama: unknown; use transformers, vllm or http://HOST:PORT"),
+    ]:
+        refused = config("refused", engine=url, **more)
+        with pytest.raises(UserError, match=message) as error:
+            search(refused)
+        assert "\n" not in error.value.text and not Path(refused.out).exists()
+
+
+@pytest.mark.parametrize("trouble", ["hang", "endless", "die", "404"])
+def test_what_is_no_server_is_refused_before_anything_is_written(
+    trouble: str, start: Callable[[str], ModelServer], config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "HELLO", 0.3)
+    server = start("vllm")
+    server.trouble = lambda server, path: trouble
+    refused = config("refused", engine=server.url)
+    unknown = (
+        "is not vLLM, SGLang or llama.cpp's server" if trouble == "404" else "no server answers .*; start it first"
+    )
+    with pytest.raises(UserError, match=unknown) as error:
+        search(refused)
+    assert "\n" not in error.value.text and not Path(refused.out).exists()
+
+
+def test_a_vllm_that_loads_nothing_at_run_time(start: Callable[[str], ModelServer], config: Make) -> None:
+    server = start("vllm")
+    server.trouble = lambda server, path: "404" if "load_lora" in path else ""
+    with pytest.raises(UserError, match="start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"):
+        search(config("refused", engine=server.url))
+
+
+@pytest.mark.parametrize("trouble", ["die", "hang"])
+def test_a_run_whose_server_dies_is_resumed(
+    trouble: str,
+    start: Callable[[str], ModelServer],
+    config: Make,
+    reference: SearchResult,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = start("sglang")
+    dying = config(f"dies-{trouble}", engine=server.url)
+
+    def after_the_experts(server: ModelServer, path: str) -> str:
+        loads = sum(path == "/load_lora_adapter" for path, _ in server.requests)
+        if loads > 10:  # 7 before the first candidate
+            monkeypatch.setattr(http, "TIMEOUT", 0.3)
+        return trouble if loads > 10 else ""
+
+    server.trouble = after_the_experts
+    monkeypatch.setattr(http, "PATIENCE", 0.0)
+    with pytest.raises(UserError, match="start the server again at this address and resume the run"):
+        search(dying)
+    assert len(history(Path(dying.out))) == 3
+    server.trouble = lambda server, path: ""
+    server.loaded.clear()
+    monkeypatch.setattr(http, "TIMEOUT", 60.0)
+    assert history(resume(dying.out).run) == history(reference.run)
+
+
+def test_the_command_line(
+    start: Callable[[str], ModelServer], config: Make, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    server, commanded = start("vllm"), config("commanded")
+    words = [
+        "search",
+        "--base",
+        commanded.base,
+        "--experts",
+        *commanded.experts,
+        "--task",
+        *commanded.tasks,
+        "--out",
+        commanded.out,
+    ]
+    words += ["--engine", server.url, "--server-folder", tmp_path, "--server-slots", "2", "--quiet"]
+    code, _, err = swarm_llm(capsys, *words)
+    assert code == 0, err
+    result = json.loads((Path(commanded.out) / "result.json").read_text(encoding="utf-8"))
+    assert result["space"] == "delta" and "passes_rivals" not in result and result["stop"].keys() == {"proposals"}
+    loaded = [body["lora_path"] for path, body in server.requests if path == "/v1/load_lora_adapter"]
+    assert loaded and all(path.startswith(str(tmp_path)) for path in loaded)
