@@ -191,10 +191,10 @@ class SearchConfig:
     ] = "transformers"
     server_folder: Annotated[
         str | None,
-        Option("Folder that the server sees, too, for candidates (a temporary one).", "DIR", MACHINE, rare=True),
+        Option("Folder that the server sees, too, for candidates (a temporary one).", "DIR", MACHINE, hidden=True),
     ] = None
     server_slots: Annotated[
-        int, Option("Candidates that the server scores at the same time.", "N", MACHINE, rare=True, least=1, most=64)
+        int, Option("Candidates that the server scores at the same time.", "N", MACHINE, hidden=True, least=1, most=64)
     ] = 4
     workers: Annotated[str, Option("Worker processes: a number, ray or ray://HOST.", "W", MACHINE)] = "1"
     mix: Annotated[

@@ -186,9 +186,9 @@ NewTokens = Annotated[
     int | None, Option("Longest reply, where replies are scored (128).", "N", TASK, hidden=True, least=1)
 ]
 Temperature = Annotated[
-    float, Option("Sample replies that are scored, at this temperature (0: greedy).", "T", TASK, rare=True, least=0)
+    float, Option("Sample replies that are scored, at this temperature (0: greedy).", "T", TASK, hidden=True, least=0)
 ]
-Samples = Annotated[int, Option("Sampled replies to a prompt, whose mean score counts.", "N", TASK, rare=True, least=1)]
+Samples = Annotated[int, Option("Sampled replies to a prompt, whose mean score counts.", "N", TASK, hidden=True, least=1)]
 Scoring = Annotated[str, Option("auto, letter, likelihood or generate.", "S", TASK, choices=SCORINGS)]
 Overlap = Annotated[bool, Option("Allow items that are in both dev and test.", group=TASK, hidden=True)]
 Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]

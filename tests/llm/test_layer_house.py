@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import networkx
-from line_rules import files_that_spell_options, users_of_the_cores_commands
+from line_rules import files_that_spell_options, tree_of, users_of_the_cores_commands
 
 import pyswarmopt_llm
 
@@ -33,7 +33,7 @@ def modules() -> Iterator[tuple[str, ast.Module]]:
     """Dotted name below the package -> syntax tree."""
     for file in sorted(ROOT.rglob("*.py")):
         parts = file.relative_to(ROOT).with_suffix("").parts
-        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), ast.parse(file.read_text(encoding="utf-8"))
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), tree_of(file)
 
 
 def imported(tree: ast.Module) -> Iterator[str]:

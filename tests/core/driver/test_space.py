@@ -64,7 +64,7 @@ def test_a_space_of_real_numbers_is_searched_as_the_box_of_its_coordinates():
     assert np.allclose(named.x, box.x, atol=1e-6) and math.isclose(named.params["a"], math.exp(named.x[0]))
 
 
-@pytest.mark.parametrize("wanted", [(n, c) for n in range(1, 7) for c in "abc"])
+@pytest.mark.parametrize("wanted", list(zip(range(1, 7), "abcabc", strict=True)))
 def test_every_integer_of_a_logarithmic_scale_and_every_choice_is_found(wanted):
     space = {"n": pso.integer(1, 6, log=True), "c": ["a", "b", "c"]}
     found = pso.minimize(lambda n, c: abs(n - wanted[0]) + (c != wanted[1]), space=space, max_evals=60, seed=0)

@@ -76,6 +76,11 @@ def test_a_collapsed_swarm_restarts_before_its_patience_ends():
     assert len(extents) < 400 and extents[-1] < 1e-3 * extents[0] <= min(extents[:-1])
 
 
+def test_with_collapse_0_only_its_patience_ends_a_swarm():
+    swarm = pso.Swarm(bounds=BOUNDS, recipe=recipe(patience=3, collapse=0.0), seed=0)
+    assert [len(tell(swarm, 1.0)) for _ in range(5)] == [4, 4, 4, 4, 6]
+
+
 def test_a_first_round_without_a_finite_value_is_no_stagnation_yet():
     swarm = pso.Swarm(bounds=BOUNDS, recipe=recipe(patience=2, growth=1.5), seed=0)
     assert [len(tell(swarm, np.nan)) for _ in range(7)] == [4, 4, 4, 6, 6, 6, 9]

@@ -74,6 +74,16 @@ def test_eval_prints_score_and_interval(fake: Any, capsys: pytest.CaptureFixture
         assert word in out
 
 
+@pytest.mark.parametrize(("more", "said"), [("", "few items\n"), ("--quiet", "")])
+def test_eval_prints_its_note_unless_it_is_quiet(
+    more: str, said: str, fake: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noted = types.SimpleNamespace(**{**vars(EVALUATED), "note": "few items"})
+    fake("pyswarmopt_llm.jobs.evaluate.model", "evaluate", noted)
+    assert run(*f"eval --base B --task T {more}".split()) == 0
+    assert capsys.readouterr().err == said
+
+
 def test_eval_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
     fake("pyswarmopt_llm.jobs.evaluate.model", "evaluate", EVALUATED)
     assert run(*"eval --base B --task T --json".split()) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -17,7 +18,13 @@ def below_cli(package: ModuleType) -> Iterator[tuple[str, ast.Module]]:
     for file in sorted(root.rglob("*.py")):
         name = file.relative_to(root)
         if name.parts[0] != "cli":
-            yield name.as_posix(), ast.parse(file.read_text(encoding="utf-8"))
+            yield name.as_posix(), tree_of(file)
+
+
+@cache
+def tree_of(file: Path) -> ast.Module:
+    """The syntax tree of a file, parsed once for all rules."""
+    return ast.parse(file.read_text(encoding="utf-8"))
 
 
 def files_that_spell_options(package: ModuleType) -> set[str]:

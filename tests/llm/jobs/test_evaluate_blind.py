@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from search_helpers import Json, louder, swarm_llm
 
+from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.jobs.evaluate.against import Turns
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.tasks import load_task, render_prompt
@@ -30,26 +32,22 @@ def prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def pairs(
-    tiny_base: Path, experts: list[Path], prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Path:
-    file = tmp_path / "pairs.csv"
-    words = [
-        "--base",
-        tiny_base,
-        "--adapter",
-        experts[0],
-        "--against",
-        experts[1],
-        "--task",
-        prompts,
-        "--blind",
-        file,
-    ]
-    code, out, err = swarm_llm(capsys, "eval", *words, "--threads", "1")
-    assert code == 0 and f"eval --votes {file}" in out, err
+@pytest.fixture(scope="module")
+def written(tiny_base: Path, experts: list[Path], prompts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pairs of two experts and their key, which tests copy."""
+    file = tmp_path_factory.mktemp("pairs") / "pairs.csv"
+    words = ["--base", tiny_base, "--adapter", experts[0], "--against", experts[1], "--task", prompts]
+    with pytest.raises(SystemExit) as end:
+        main(["eval", *map(str, words), "--blind", str(file), "--threads", "1"])
+    assert not end.value.code
     return file
+
+
+@pytest.fixture
+def pairs(written: Path, tmp_path: Path) -> Path:
+    for file in written.parent.iterdir():
+        shutil.copy(file, tmp_path)
+    return tmp_path / written.name
 
 
 def rows_of(file: Path) -> list[dict[str, str]]:

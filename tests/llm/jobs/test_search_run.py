@@ -164,7 +164,7 @@ def test_the_result_agrees_with_the_journal(finished: SearchResult) -> None:
     assert result["best_dev"] == max(row["value"] for row in rows)
     assert result["best_dev"] >= result["best_single_dev"] == max(row["value"] for row in rows[:3])
     assert result["evaluations"] == len(rows) == len({row["key"] for row in rows}) <= 20
-    assert result["item_evaluations"] == sum(row["n"] for row in rows) <= 24 * len(rows)
+    assert result["passes"] == result["item_evaluations"] == sum(row["n"] for row in rows) <= 24 * len(rows)
     assert result["items_saved"] == pytest.approx(1 - result["item_evaluations"] / (24 * len(rows)), abs=1e-4)
     for row in rows:
         right, unknown = (row["items"]["words"].count(sign) for sign in "1?")
