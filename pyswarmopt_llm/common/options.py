@@ -188,7 +188,9 @@ NewTokens = Annotated[
 Temperature = Annotated[
     float, Option("Sample replies that are scored, at this temperature (0: greedy).", "T", TASK, hidden=True, least=0)
 ]
-Samples = Annotated[int, Option("Sampled replies to a prompt, whose mean score counts.", "N", TASK, hidden=True, least=1)]
+Samples = Annotated[
+    int, Option("Sampled replies to a prompt, whose mean score counts.", "N", TASK, hidden=True, least=1)
+]
 Scoring = Annotated[str, Option("auto, letter, likelihood or generate.", "S", TASK, choices=SCORINGS)]
 Overlap = Annotated[bool, Option("Allow items that are in both dev and test.", group=TASK, hidden=True)]
 Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]

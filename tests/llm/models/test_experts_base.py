@@ -13,8 +13,8 @@ import safetensors.torch
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.models.quantised import embedded
 from pyswarmopt_llm.models.base import load_model, load_tokenizer, resolve_base
+from pyswarmopt_llm.models.quantised import embedded
 
 
 def test_directory(tiny_base: Path) -> None:
