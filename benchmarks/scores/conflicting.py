@@ -84,7 +84,7 @@ def train_reward(pairs: Sequence[Pair], out: Path) -> float:
     def state(question: str, reply: str) -> torch.Tensor:
         chat = [{"role": "user", "content": question}, {"role": "assistant", "content": reply}]
         ids = tokenizer(tokenizer.apply_chat_template(chat, tokenize=False), add_special_tokens=False)["input_ids"]
-        return model.model(input_ids=torch.tensor([ids])).last_hidden_state[0, -1]  # type: ignore[no-any-return]
+        return model.model(input_ids=torch.tensor([ids])).last_hidden_state[0, -1]
 
     better = torch.stack([state(question, reply) for question, reply, _ in pairs])
     worse = torch.stack([state(question, other) for question, _, other in pairs])
