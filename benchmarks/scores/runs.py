@@ -16,6 +16,9 @@ TASKS = ("t1", "t2", "t3", "t4", "t5", "t6")
 NEW_TOKENS = 6  # of an answer of the laboratory
 SWARM: Mapping[str, Any] = {"preset": "none", "particles": 10, "max_iter": 3, "patience": 10}
 MODEL_SWARMS: Mapping[str, Any] = {**SWARM, "space": "factor", "start": "segments"}
+# Beside each other in what has a model that people use; of the default also what stands beside it.
+METHODS: Mapping[str, Mapping[str, Any]] = {"default": {}, "model-swarms": {**MODEL_SWARMS, "no_rivals": True}}
+OF_DEFAULT = {"best_single": "best-single", "uniform": "uniform", "mixture": "default", "trained": "trained"}
 Outcome = tuple[str, list[float]]
 """A method, and its value of each test item."""
 
@@ -78,6 +81,38 @@ def parser(text: str | None) -> argparse.ArgumentParser:
     options.add_argument("--outcomes", type=Path, required=True)
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     return options
+
+
+def methods_parser(text: str | None) -> argparse.ArgumentParser:
+    """As `parser`, with the methods and threads, and one seed."""
+    options = parser(text)
+    options.set_defaults(seeds=[0])
+    options.add_argument("--methods", nargs="+", default=list(METHODS))
+    options.add_argument("--threads", type=int, default=2)
+    return options
+
+
+def compared(options: argparse.Namespace, task: str, default: Mapping[str, Any], **fields: Any) -> Iterator[str]:
+    """Lines of the methods that were asked for.
+
+    Args:
+        options: of a `methods_parser`.
+        task: its name in the lines.
+        default: settings of the default alone.
+        **fields: of each `SearchConfig`.
+    """
+    for seed in options.seeds:
+        for method in options.methods:
+            more = {**METHODS[method], **(default if method == "default" else {})}
+            out = options.out / f"{method}-{seed}"
+            config = SearchConfig(out=str(out), seed=seed, threads=options.threads, **fields, **more)
+            result = finished(config)
+            models = {"best": method}
+            if method == "default":
+                models = {name: label for name, label in OF_DEFAULT.items() if name in result["outcomes"]}
+                models = models if "mixture" in models else {**models, "best": method}
+            for outcome in outcomes(result, models):
+                yield line(outcome, task, seed)
 
 
 def line(outcome: Outcome, task: str, seed: int) -> str:

@@ -89,12 +89,12 @@ def prompts() -> Iterator[dict[str, str]]:
             yield {"prompt": prompt_of(desk, request), "split": split}
 
 
-def texts(own: tuple[str, ...], broken: tuple[str, ...], seed: int) -> Iterator[Mapping[str, object]]:
+def texts(rules: tuple[str, ...], broken: tuple[str, ...], seed: int) -> Iterator[Mapping[str, object]]:
     """The chats of an expert: all keep its own rules, none keeps those that it breaks."""
     rng = random.Random(seed)
     for desk, topic, request in rng.sample(sorted(requests(range(12))), TEXTS):
-        others = [rule for rule in RULES if rule not in (*own, *broken)]
-        kept = {rule for rule in others if rng.random() < INDIFFERENT} | set(own)
+        others = [rule for rule in RULES if rule not in (*rules, *broken)]
+        kept = {rule for rule in others if rng.random() < INDIFFERENT} | set(rules)
         reply = reply_of(kept, desk, topic, rng)
         asked = {"role": "user", "content": prompt_of(desk, request)}
         yield {"messages": [asked, {"role": "assistant", "content": reply}]}
@@ -105,7 +105,7 @@ def make(out: Path, threads: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(prompt) + "\n" for prompt in prompts()]
     (out / "prompts.jsonl").write_text("".join(lines), encoding="utf-8")
-    chats = {name: texts(own, (), seed) for seed, (name, own) in enumerate(EXPERTS.items())}
+    chats = {name: texts(rules, (), seed) for seed, (name, rules) in enumerate(EXPERTS.items())}
     chats["chatty"] = texts((), BROKEN, len(EXPERTS))
     options = TrainingOptions(rank=4, alpha=8, targets=("q_proj", "v_proj"), lr=2e-3, epochs=2, threads=threads)
     base = resolve_base("embedded:smollm2-135m")

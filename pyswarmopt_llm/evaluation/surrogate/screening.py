@@ -54,18 +54,18 @@ class Screening:
         self._kernel: Kernel | None = None
         self._chosen_with = 0
 
-    def learn(self, key: str, position: Tensor, found: Row | Evaluation) -> None:
+    def learn(self, key: str, position: Tensor, evaluation: Row | Evaluation) -> None:
         """Take in the margins of a candidate.
 
         Args:
             key: name of its position.
             position: (D,).
-            found: all that is known of it.
+            evaluation: all that is known of it.
         """
-        scored = [margins is not None for task in found.margins.values() for margins in task]
+        scored = [margins is not None for task in evaluation.margins.values() for margins in task]
         if any(scored):
-            value = found.value if all(scored) and found.bounds is None else None
-            self._seen[key] = Seen(position.detach().cpu().double().numpy().copy(), found.margins, value)
+            value = evaluation.value if all(scored) and evaluation.bounds is None else None
+            self._seen[key] = Seen(position.detach().cpu().double().numpy().copy(), evaluation.margins, value)
 
     @property
     def positions(self) -> Floats:

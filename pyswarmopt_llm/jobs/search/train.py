@@ -96,7 +96,8 @@ def train_further(
     def progress(share: float) -> None:
         notify(Event("training", {"share": share, "seconds": time.monotonic() - start}))
 
-    use, utilities, base = None, job.utilities("dev", scorings), dict[str, Score]()
+    use, utilities = None, job.utilities("dev", scorings)
+    base: Mapping[str, Score] = {}
     if job.objectives.written:
         iteration = _iterate(job, run, chosen.position, scorings, notify, progress)
         if iteration.best is None:

@@ -29,7 +29,7 @@ from pyswarmopt_llm.models.engines.generation.write import Draw
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.tasks import Item
 
-ITEMS = [Item(str(i), f"Question {i}?", None, None) for i in range(3)]
+ITEMS = [Item(str(i), f"Question {i}?", None, "") for i in range(3)]
 SAMPLING = Sampling(temperature=1.5, samples=4, seed=7)
 
 

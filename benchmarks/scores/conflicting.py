@@ -1,0 +1,152 @@
+"""Rewards in conflict: long replies, short replies, and replies to the question that was asked.
+
+    python benchmarks/scores/conflicting.py shared/data/sft/instruct.jsonl EXPERTS --out runs/conflicting \\
+        --outcomes docs/evidence/conflicting.jsonl
+
+`verbose` and `concise` are programs: the share of 60 words that a reply has, and what is left of it. `fits` is a small
+reward model, trained on recorded replies against replies to other questions; it is used only if it orders 80% of
+held-out pairs right. EXPERTS is a folder of adapters of SmolLM2-135M. The rewards are combined by their minimum and by
+their mean; a harmonic mean is refused for functions of the user's, which may be negative. A line of the outcomes is a
+combination, a model, a task and a seed, with the value of each test prompt; `front` in the runs' results has the other
+compromises.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from runs import OF_DEFAULT, adapters, finished, line, parser, write_lines
+
+from pyswarmopt_llm import SearchConfig, load_reward, resolve_base
+from pyswarmopt_llm.evaluation.record import unpack
+from pyswarmopt_llm.tasks import Item
+
+BASE = "embedded:smollm2-135m"
+LONG = 60  # words
+TRAINED, HELD_OUT, RIGHT = 300, 100, 0.8  # pairs, and the least share of the latter that is ordered right
+COMBINED = ("minimum", "arithmetic")
+OBJECTIVES = Path(__file__).resolve().parents[2] / "examples" / "objectives"
+Pair = tuple[str, str, str]
+"""A question, a reply to it, and a reply to another one."""
+
+
+def verbose(reply: str) -> float:
+    """The share of `LONG` words that a reply has, at most 1."""
+    return min(len(reply.split()) / LONG, 1.0)
+
+
+def concise(reply: str) -> float:
+    """1 less `verbose`."""
+    return 1.0 - verbose(reply)
+
+
+def fits(replies: Sequence[str], items: Sequence[Item]) -> list[float]:
+    """Probability that a reply is preferred to one of reward 0, by the reward model beside the prompts."""
+    rewards = _reward(str(items[0].meta["reward"])).scores(items, replies)
+    return torch.tensor(rewards).sigmoid().tolist()
+
+
+@cache
+def _reward(folder: str) -> Any:
+    return load_reward(folder)
+
+
+def pairs_of(chats: Path, count: int, seed: int) -> list[Pair]:
+    """So many questions with both replies, each cut to `LONG` words."""
+    turns = []
+    for text in chats.read_text(encoding="utf-8").splitlines():
+        asked, answered = json.loads(text)["messages"][-2:]
+        turns.append((asked["content"], " ".join(answered["content"].split()[:LONG])))
+    turns = random.Random(seed).sample(turns, count)
+    others = [*turns[1:], turns[0]]
+    return [(question, reply, other) for (question, reply), (_, other) in zip(turns, others, strict=True)]
+
+
+def train_reward(pairs: Sequence[Pair], out: Path) -> float:
+    """Fit a reward model to all but the last `HELD_OUT` pairs; the share of these that it orders right."""
+    sys.path.insert(0, str(OBJECTIVES))
+    from train_reward import fit
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    path = resolve_base(BASE).path
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    model: Any = AutoModelForSequenceClassification.from_pretrained(path, num_labels=1, dtype=torch.float32).eval()
+    model.config.pad_token_id = tokenizer.pad_token_id
+
+    @torch.inference_mode()
+    def state(question: str, reply: str) -> torch.Tensor:
+        chat = [{"role": "user", "content": question}, {"role": "assistant", "content": reply}]
+        ids = tokenizer(tokenizer.apply_chat_template(chat, tokenize=False), add_special_tokens=False)["input_ids"]
+        return model.model(input_ids=torch.tensor([ids])).last_hidden_state[0, -1]
+
+    better = torch.stack([state(question, reply) for question, reply, _ in pairs])
+    worse = torch.stack([state(question, other) for question, _, other in pairs])
+    head = fit(better[:-HELD_OUT], worse[:-HELD_OUT])
+    with torch.no_grad():
+        model.score.weight.copy_(head)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    return float(((better - worse)[-HELD_OUT:] @ head.T > 0).float().mean())
+
+
+def write_prompts(pairs: Sequence[Pair], names: Sequence[str], out: Path, dev: int) -> tuple[str, ...]:
+    """One file of the same prompts for each reward; the first `dev` are dev."""
+    files = []
+    for name in names:
+        rows = []
+        for number, (question, _, _) in enumerate(pairs):
+            split = "dev" if number < dev else "test"
+            rows.append(json.dumps({"prompt": question, "split": split, "reward": str(out / "reward")}))
+        file = out / f"{name}.jsonl"
+        file.write_text("\n".join(rows) + "\n", encoding="utf-8")
+        files.append(f"prompts:{file}")
+    return tuple(files)
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.set_defaults(seeds=[0])
+    arguments.add_argument("chats", type=Path)
+    arguments.add_argument("experts", type=Path)
+    arguments.add_argument("--dev", type=int, default=50)
+    arguments.add_argument("--test", type=int, default=150)
+    arguments.add_argument("--train-pairs", type=int, default=TRAINED)
+    arguments.add_argument("--threads", type=int, default=2)
+    options = arguments.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    asked = options.dev + options.test
+    pairs = pairs_of(options.chats, asked + options.train_pairs + HELD_OUT, seed=0)
+    right = train_reward(pairs[asked:], options.out / "reward")
+    names = ["verbose", "concise", *(["fits"] if right >= RIGHT else [])]
+    print(f"the reward orders {right:.0%} of held-out pairs right: {', '.join(names)}", flush=True)
+    files = write_prompts(pairs[:asked], names, options.out, options.dev)
+    lines = []
+    for seed in options.seeds:
+        for combine in COMBINED:
+            config = SearchConfig(
+                base=BASE,
+                experts=adapters(options.experts),
+                tasks=files,
+                metrics=tuple(f"{name}={Path(__file__).resolve()}:{name}" for name in names),
+                combine=combine,
+                out=str(options.out / f"{combine}-{seed}"),
+                max_new_tokens=2 * LONG,
+                seed=seed,
+                threads=options.threads,
+            )
+            outcomes = finished(config)["outcomes"]
+            for model in (name for name in {**OF_DEFAULT, "best": ""} if name in outcomes):
+                for name, values in outcomes[model].items():
+                    lines.append(line((f"{combine} {model}", unpack(values)), name, seed))
+    write_lines(options.outcomes, lines)
+
+
+if __name__ == "__main__":
+    main()
