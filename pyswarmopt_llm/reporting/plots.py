@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pyswarmopt_llm.common.files.regular import replacing
 
@@ -28,7 +29,7 @@ def plot_front(file: Path, front: Sequence[Values], saved: Sequence[Values], cho
     groups.append(([] if chosen is None else [chosen], "best/", "tab:red", "*"))
     for points, label, colour, marker in groups:
         values = [[point[name] for name in names] for point in points]
-        style = {"color": colour, "marker": marker, "markersize": 14 if marker == "*" else 7}
+        style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 14 if marker == "*" else 7}
         if len(names) == 2 and values:
             axes.plot(*zip(*values, strict=True), linestyle="none", label=label, **style)
         else:

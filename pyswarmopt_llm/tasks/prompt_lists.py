@@ -11,8 +11,8 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.tasks.formats import read_lines, read_rows
 from pyswarmopt_llm.tasks.items import content, parse_item
 from pyswarmopt_llm.tasks.tables.columns import question_column
+from pyswarmopt_llm.tasks.tables.draw import Placed, placed_task
 from pyswarmopt_llm.tasks.tables.names import Reading, Rows, check_names, checked_split, columns_of, renamed
-from pyswarmopt_llm.tasks.tables.own import Placed, placed_task
 from pyswarmopt_llm.tasks.tables.problems import Problems
 from pyswarmopt_llm.tasks.types import RawTask
 

@@ -1,17 +1,32 @@
-"""Dev and test drawn by a seed from items without a split."""
+"""Dev and test: as a file says, or drawn by a seed from items without a split."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tasks.answers import normalise
 from pyswarmopt_llm.tasks.items import unordered
-from pyswarmopt_llm.tasks.types import Item
+from pyswarmopt_llm.tasks.tables.names import SPLITS, Reading
+from pyswarmopt_llm.tasks.types import Item, RawTask
 
 Located = tuple[str, Item]  # its place in the file, for messages, and the item
+Placed = tuple[str, Item, str]  # the same and its split, "" if the file has none
 DEV_SHARE = 3  # dev is one item in so many
+
+
+def placed_task(items: Sequence[Placed], path: Path, reading: Reading, note: str, column: str) -> RawTask:
+    """The task of items, in the splits that their file names or, if it names none, in drawn ones."""
+    if not any(split for *_, split in items):
+        located = [(place, item) for place, item, _ in items]
+        splits, strata = draw_splits(located, reading.seed, str(path))
+        return RawTask(path.stem, None, splits, strata=strata, note=note, column=column)
+    splits = {split: [] for split in SPLITS}
+    for place, item, split in items:
+        splits[split].append((place, item))
+    return RawTask(path.stem, None, splits, note=note, column=column)
 
 
 def draw_splits(items: Sequence[Located], seed: int, where: str) -> tuple[dict[str, list[Located]], str]:

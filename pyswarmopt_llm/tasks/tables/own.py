@@ -16,13 +16,12 @@ from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.tasks.answers import extract_number, normalise
 from pyswarmopt_llm.tasks.items import parse_item
 from pyswarmopt_llm.tasks.tables.columns import LABEL, Columns, question_column
-from pyswarmopt_llm.tasks.tables.draw import Located, draw_splits
-from pyswarmopt_llm.tasks.tables.names import SPLITS, Reading, Rows, checked_split, columns_of
+from pyswarmopt_llm.tasks.tables.draw import Located, Placed, placed_task
+from pyswarmopt_llm.tasks.tables.names import Reading, Rows, checked_split, columns_of
 from pyswarmopt_llm.tasks.tables.problems import Problems
-from pyswarmopt_llm.tasks.types import Item, RawTask
+from pyswarmopt_llm.tasks.types import RawTask
 
 MOST_LABELS = 200
-Placed = tuple[str, Item, str]  # place of a row, its item, and its split, "" if the file has none
 SplitOf = Callable[[Mapping[str, Any], str], str]
 # A column of another name holds labels if there are few of them, short, and each is frequent.
 _FEW, _WORDS, _REPEATS = 20, 5, 5
@@ -41,18 +40,6 @@ def read_table(rows: Rows, path: Path, reading: Reading, header: Sequence[str] =
     note = "; ".join(text for text in (problems.note(len(rows)), note) if text)
     column = reading.columns.get(question := question_column(names), question)
     return placed_task(items, path, reading, note, column)
-
-
-def placed_task(items: Sequence[Placed], path: Path, reading: Reading, note: str, column: str) -> RawTask:
-    """The task of items, in the splits that their file names or, if it names none, in drawn ones."""
-    if not any(split for *_, split in items):
-        located = [(place, item) for place, item, _ in items]
-        splits, strata = draw_splits(located, reading.seed, str(path))
-        return RawTask(path.stem, None, splits, strata=strata, note=note, column=column)
-    splits = {split: [] for split in SPLITS}
-    for place, item, split in items:
-        splits[split].append((place, item))
-    return RawTask(path.stem, None, splits, note=note, column=column)
 
 
 def _items(
