@@ -1,4 +1,4 @@
-"""vLLM's server, from 0.12 on; routes and fields as its documentation and source have them in version 0.30.
+"""vLLM's server; routes and fields as its documentation and source have them in version 0.30.
 
 ``/v1/load_lora_adapter`` and ``/v1/unload_lora_adapter`` exist where it was started with
 VLLM_ALLOW_RUNTIME_LORA_UPDATING; ``/v1/completions`` takes token ids, ``prompt_logprobs`` and, since 0.30,
