@@ -18,7 +18,7 @@ import written_tables
 from bbob_table import summary
 from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, lines, markdown, outcomes, p_value, points
 from studies_tables import ablations, coefficient_sets, emergence, one_coefficient, origins, parts
-from written_tables import written_answers, written_differences
+from written_tables import house_style, written_answers, written_differences
 
 from pyswarmopt_llm.common.statistics import permutation_test
 
@@ -245,6 +245,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
     "written": written_answers,
     "written-differences": written_differences,
+    "house-style": house_style,
     "overview": overview,
     "real-tasks": real_tasks,
     "differences": differences,

@@ -65,6 +65,19 @@ def written_differences() -> str:
     return markdown(["t4 to t6", "the search before training minus", "the search minus"], rows)
 
 
+def house_style() -> str:
+    """A row per method of the style guide: the share of rules kept, its interval, and how far the result is ahead."""
+    read, tasks = outcomes("house-style"), ("house-style",)
+    result, before = "trained", "default"
+    labels = {**LABELS, before: "the search, before training", result: "the search (default)"}
+    rows = []
+    for method in sorted(read.methods(), key=lambda name: read.mean(name, tasks)):
+        low, high = read.interval(method, tasks)
+        ahead = "" if method == result else points(read, result, method, tasks)
+        rows.append([labels[method], f"{read.mean(method, tasks):.3f} [{low:.3f}, {high:.3f}]", ahead])
+    return markdown(["150 test prompts", "share of the rules kept", "the search minus"], rows)
+
+
 def _outcomes() -> Outcomes:
     return outcomes(*sorted(path.stem for path in (DOCS / "evidence").glob("written*.jsonl")))
 

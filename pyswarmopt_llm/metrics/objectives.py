@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -18,11 +18,13 @@ from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
 from pyswarmopt_llm.metrics.combine import Combine, find_combine
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
-from pyswarmopt_llm.metrics.questions.written import Sampling
 from pyswarmopt_llm.metrics.registry import Metric, find_metric, metric_specs
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.tasks import Item, Scoring, Task, with_templates
 from pyswarmopt_llm.tasks.load import load_task_of
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.metrics.questions.sampling import Sampling
 
 
 class External(Protocol):
@@ -118,7 +120,11 @@ def load_objectives(config: SearchConfig) -> Objectives:
     if not tasks and not externals:
         raise UserError("no task; give one with `task`, or `prompts` and `metric`")
     where = user_path(config.out) / "judge.jsonl"
-    sampling = Sampling.of(config.temperature, config.samples, config.seed)
+    sampling = None
+    if config.temperature or config.samples > 1:
+        from pyswarmopt_llm.metrics.questions.sampling import Sampling
+
+        sampling = Sampling.of(config.temperature, config.samples, config.seed)
     metrics = find_metrics(tasks, config.metrics, where, config.device, config.max_new_tokens, sampling)
     signed = next((metric.name for metric in metrics.values() if metric.signed), None)
     if config.combine == "harmonic" and len(metrics) + len(externals) > 1 and signed is not None:

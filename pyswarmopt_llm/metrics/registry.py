@@ -13,11 +13,12 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.registry import lazy, unknown
 from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS, Accuracy
 from pyswarmopt_llm.metrics.external.permission import is_function
-from pyswarmopt_llm.metrics.questions.written import Chat, InOtherUnits, ItemsUtility, Sampling, ScoreTexts, Written
+from pyswarmopt_llm.metrics.questions.written import Chat, InOtherUnits, ItemsUtility, ScoreTexts, Written
 from pyswarmopt_llm.tasks import Item, Scoring
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.metrics.judge.judge import Judge
+    from pyswarmopt_llm.metrics.questions.sampling import Sampling
 
 CONTINUED_TOKENS = 20  # of RealToxicityPrompts' continuations, as in its paper and the Model Swarms reference
 

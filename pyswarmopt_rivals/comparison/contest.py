@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.evaluation.record import pack
 from pyswarmopt_llm.metrics.objectives import find_metrics, load_tasks
 from pyswarmopt_llm.metrics.questions.context_window import check_window
-from pyswarmopt_llm.metrics.questions.written import Sampling
+from pyswarmopt_llm.metrics.questions.sampling import Sampling
 from pyswarmopt_llm.metrics.registry import Metric
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts

@@ -17,7 +17,7 @@ from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import choose_scoring, possible_scorings, trial_of
 from pyswarmopt_llm.metrics.questions.context_window import check_window
-from pyswarmopt_llm.metrics.questions.written import Sampling
+from pyswarmopt_llm.metrics.questions.sampling import Sampling
 from pyswarmopt_llm.metrics.registry import Metric, find_metric
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors
 from pyswarmopt_llm.models.engines.hardware import pick_device

@@ -14,7 +14,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,8 +22,11 @@ from pyswarmopt_llm.common.errors import InvalidOption, first_line
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.metrics.questions.written import Chat, Sampling, Written, means_of_items
+from pyswarmopt_llm.metrics.questions.written import Chat, Written, means_of_items
 from pyswarmopt_llm.tasks import Item
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.metrics.questions.sampling import Sampling
 
 ONE, BATCH = ("prompt", "reply", "item"), ("prompts", "replies", "items")
 _SHOWN = 40  # characters of a prompt in a message

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import fmean
-from typing import Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS
 from pyswarmopt_llm.tasks import Item, render_prompt
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.metrics.questions.sampling import Sampling
 
 Chat = Callable[[str], str]
 ScoreTexts = Callable[[Sequence[Item], Sequence[str]], Sequence[float]]
@@ -40,44 +41,6 @@ class Answering(Protocol):
 
     def judge(self, answers: Sequence[str]) -> Sequence[float]:
         """The value of each answer."""
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """Several sampled answers to an item, whose value is the mean of theirs.
-
-    Attributes:
-        temperature: above 0.
-        samples: answers to an item.
-        seed: of the run.
-    """
-
-    temperature: float
-    samples: int
-    seed: int
-
-    @classmethod
-    def of(cls, temperature: float, samples: int, seed: int) -> Self | None:
-        """The sampling that these settings describe; None: one greedy answer.
-
-        Raises:
-            InvalidOption: several greedy answers.
-        """
-        if temperature > 0:
-            return cls(temperature, samples, seed)
-        if samples > 1:
-            raise InvalidOption("samples", samples, "greedy replies are all the same; add `temperature`")
-        return None
-
-    def seeds(self, prompts: Sequence[str], sample: int) -> list[int]:
-        """The seed of each answer of a sample: those of all candidates are the same (common random numbers).
-
-        Example:
-            >>> sampling = Sampling(1.0, 2, seed=0)
-            >>> sampling.seeds(["a", "b"], 0)[1] == sampling.seeds(["b"], 0)[0] != sampling.seeds(["b"], 1)[0]
-            True
-        """
-        return [random.Random(f"{self.seed} {sample} {prompt}").getrandbits(63) for prompt in prompts]
 
 
 class Written:
@@ -124,17 +87,7 @@ class Written:
         """The answers that are scored, sample by sample; one sample, of greedy answers, without sampling."""
         if self._sampling is None:
             return [self.answers(engine)]
-        from pyswarmopt_llm.models.engines.generation.write import Draw
-        from pyswarmopt_llm.models.engines.transformers import on_transformers
-
-        seeds: list[int] = []
-        for sample in range(self._sampling.samples):
-            seeds += self._sampling.seeds(self._prompts, sample)
-        draw = Draw(self._sampling.temperature, tuple(seeds))
-        prompts = self._prompts * self._sampling.samples
-        texts = on_transformers(engine, "replies are sampled").sample(prompts, draw, self._new)
-        starts = range(0, len(texts), len(self._prompts))
-        return [texts[start : start + len(self._prompts)] for start in starts]
+        return self._sampling.replies(engine, self._prompts, self._new)
 
     def __call__(self, engine: Engine) -> Score:
         """Evaluate all items; one value per item."""

@@ -23,7 +23,8 @@ from pyswarmopt_llm.jobs.evaluate.names import with_run
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.metrics.combine import harmonic
-from pyswarmopt_llm.metrics.questions.written import Sampling, Written
+from pyswarmopt_llm.metrics.questions.sampling import Sampling
+from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.metrics.registry import METRICS, find_metric, written
 from pyswarmopt_llm.models.engines.generation.write import Draw
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
