@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# `ci` comes with hypothesis: the same examples on every run. A quarter of its hundred notices as many mutations.
+# `ci` comes with hypothesis: the same examples on every run. 25 of them, not 100:
+# `make fuzz` draws new ones every time, and more.
 HARMLESS = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 settings.register_profile("ci", settings.get_profile("ci"), max_examples=25, suppress_health_check=HARMLESS)
 settings.load_profile("ci")
-# This one is `make fuzz`: new ones every time, and more.
 settings.register_profile("fuzz", settings.get_profile("ci"), max_examples=1000, derandomize=False)
 
 SLOW = frozenset(Path(__file__).with_name("slow.txt").read_text(encoding="utf-8").split())  # see tiers.py
