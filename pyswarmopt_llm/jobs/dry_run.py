@@ -145,9 +145,9 @@ def _training(job: Job) -> tuple[int, int]:
     """Passes of an item that training takes at most, and the times that all dev prompts are answered for it."""
     if not job.objectives.written:
         return cross_fitting_passes(job.dev_items), 0
-    from pyswarmopt_llm.jobs.search.written.expert_iteration import FOLDS, ROUNDS, planned_replies
+    from pyswarmopt_llm.jobs.search.written.expert_iteration import ROUNDS, planned_replies
 
-    return ROUNDS * cross_fitting_passes(job.dev_items, FOLDS), planned_replies()
+    return ROUNDS * cross_fitting_passes(job.dev_items), planned_replies()
 
 
 def _score_of_function(job: Job, external: External) -> float | None:

@@ -29,7 +29,6 @@ def train_on_dev(
     folder: Path,
     seed: int,
     after_epoch: Callable[[float], None] | None = None,
-    count: int | None = None,
 ) -> None:
     """Train the LoRAs, unless they are there already.
 
@@ -41,11 +40,10 @@ def train_on_dev(
         folder: where they are or will be: ``without-K`` for each fold, and ``all``.
         seed: of the training.
         after_epoch: called with the share of the training that is done, in 0..1.
-        count: number of folds; None: by the number of items.
     """
     if (folder / ALL).exists():  # which is written last
         return
-    shares = train_folds(engine, start, choices, pattern, seed, after_epoch, count)
+    shares = train_folds(engine, start, choices, pattern, seed, after_epoch)
     for place, share in zip(_places(folder, len(shares) - 1), shares, strict=True):
         if not place.exists():  # a process may have been stopped between two of them
             save_patch(Patch(low_rank=share.changes), [pattern], place)
@@ -56,14 +54,13 @@ def read_trained(
     folder: Path,
     choices: Sequence[Choices],
     seed: int,
-    count: int | None = None,
 ) -> CrossFittedSpace:
-    """The space over what `train_on_dev` wrote for these items, this seed and number of folds.
+    """The space over what `train_on_dev` wrote for these items and this seed.
 
     Raises:
         UserError: an adapter is not there.
     """
-    contexts = folds(choices, seed, count)
+    contexts = folds(choices, seed)
     places = _places(folder, len(contexts))
     changes = []
     for place in places:

@@ -43,7 +43,6 @@ def train_folds(
     pattern: AdapterInfo,
     seed: int,
     after_epoch: Callable[[float], None] | None = None,
-    count: int | None = None,
 ) -> list[Share]:
     """For each fold a LoRA that is trained without it, then one that is trained on all items; they begin alike.
 
@@ -54,12 +53,11 @@ def train_folds(
         pattern: an adapter whose modules, rank and scale they have.
         seed: of the LoRAs' start, the folds and the order.
         after_epoch: called with the share of the training that is done, in 0..1.
-        count: number of folds; None: by the number of items.
 
     Raises:
         TypeError: another engine, through which no gradients flow.
     """
-    left_out = folds(choices, seed, count)
+    left_out = folds(choices, seed)
     total = EPOCHS * len(left_out) * len(choices)  # items of all epochs: each is left out of one LoRA
     everything = frozenset().union(*left_out)
     trained_on = 0
@@ -105,7 +103,7 @@ def train_once(
     return lora.patch(), history[-1]
 
 
-def folds(choices: Sequence[Choices], seed: int, count: int | None = None) -> list[frozenset[str]]:
+def folds(choices: Sequence[Choices], seed: int) -> list[frozenset[str]]:
     """The contexts of each fold, stratified by answer: of two items with the same one, each fold has one.
 
     A label whose only examples are in one fold would look unlearnable from the other.
@@ -119,7 +117,7 @@ def folds(choices: Sequence[Choices], seed: int, count: int | None = None) -> li
     contexts = list(answers)
     random.Random(seed).shuffle(contexts)
     contexts.sort(key=answers.__getitem__)
-    count = count or fold_count(len(choices))
+    count = fold_count(len(choices))
     return [frozenset(contexts[k::count]) for k in range(count)]
 
 

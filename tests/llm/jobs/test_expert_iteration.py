@@ -206,9 +206,9 @@ def test_a_run_that_was_stopped_between_two_files_ends_as_one_that_was_not(
 
 
 def test_a_dry_run_counts_the_replies_and_the_training(config: SearchConfig) -> None:
-    """Base, mixture, four rounds of nine; two folds in each; what is trained on dev and test."""
+    """Base, mixture, four rounds of nine; of ten prompts five folds in each; what is trained on dev and test."""
     plan, plain = dry_run_search(config), dry_run_search(replace(config, train="off"))
-    assert plan.passes - plain.passes == 38 * DEV + 4 * 2 * 4 * 2.5 * DEV + DEV + 6
+    assert plan.passes - plain.passes == 38 * DEV + 4 * 5 * 4 * 2.5 * DEV + DEV + 6
     assert "trained/" in plan.writes and "trained/" not in plain.writes
 
 

@@ -32,7 +32,6 @@ from pyswarmopt_llm.spaces.delta import DeltaSpace
 
 SAMPLES = 8  # replies to a prompt in a round
 ROUNDS = 4
-FOLDS = 2  # a round trains as often as it has folds and once more
 FILE = "replies.jsonl"
 
 
@@ -136,9 +135,9 @@ def expert_iteration(
             break
         name = f"round-{number}"
         training = _second_half(progress, number, rounds)
-        train_on_dev(engine, start, items, pattern, folder / name, seed, training, FOLDS)
-        passes += cross_fitting_passes(len(items), FOLDS)
-        space = read_trained(mixtures, folder / name, items, seed, FOLDS)
+        train_on_dev(engine, start, items, pattern, folder / name, seed, training)
+        passes += cross_fitting_passes(len(items))
+        space = read_trained(mixtures, folder / name, items, seed)
         patch = space.realise(space.on_top_of(position))
         replies = log.greedy(name, patch)
         _add(pool, replies)
