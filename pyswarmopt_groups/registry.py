@@ -151,7 +151,7 @@ VOTES = _table(
     Strategy("weighted", "log-odds of dev accuracies (Nitzan 1982)",
              "Nitzan and Paroush 1982", "voting.votes:weighted", {"dev"}),
     Strategy("confidence", "calibrated probabilities (Taubenfeld 2025)",
-             "Taubenfeld et al. 2025, arXiv 2502.06233", "voting.votes:confidence", {"dev", "choices"}),
+             "Taubenfeld et al. 2025, arXiv 2502.06233", "voting.votes:confidence", {"dev"}),
     Strategy("stacked", "stacked weights of log-probabilities (Wolpert 1992)",
              "Wolpert 1992; Ting and Witten 1999, arXiv 1105.5466", "voting.learned:stacked", {"dev", "choices"}),
     Strategy("trust", "weights that follow agreement (Dawid 1979)",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from pyswarmopt_groups import voting
 from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_of
@@ -11,6 +14,8 @@ from pyswarmopt_groups.members.protocol import Sampling
 from pyswarmopt_groups.responses import Responses, read_ballot
 from pyswarmopt_groups.voting.rankings import Ranking
 from pyswarmopt_llm.tasks import Item, render_prompt
+
+Logits = list[list[list[float]]]  # per member and item [log p, log(1 - p)]
 
 
 def deciding(context: GroupContext, vote: Callable[[Responses, int], voting.Outcome[Any]]) -> Decide:
@@ -58,21 +63,64 @@ def rankings_of(responses: Responses, i: int) -> list[Ranking]:
 
 
 def confidence(context: GroupContext) -> Decide:
-    """See `voting.confidence`: the calibrated probability of the chosen option."""
+    """See `voting.confidence`: the calibrated probability of the chosen option, or of a text (`_text_logits`)."""
+    if context.dev.items[0].choices is None:
+        return _confidence_of_texts(context)
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         responses = context.collect(items)
         p = context.probabilities(responses)
-        verdicts = []
-        for i, ballots in enumerate(responses.ballots):
-            letters = list(items[i].choices or {})
-            confidences = [
-                0.0 if ballot is None else float(p[k, i, letters.index(ballot)]) for k, ballot in enumerate(ballots)
-            ]
-            verdicts.append(verdict_of(voting.confidence(ballots, confidences), responses.cost(i)))
-        return verdicts
+
+        def of_ballot(k: int, i: int, ballot: str) -> float:
+            return float(p[k, i, list(items[i].choices or {}).index(ballot)])
+
+        return _by_confidence(responses, of_ballot)
 
     return decide
+
+
+def _confidence_of_texts(context: GroupContext) -> Decide:
+    logits, _ = _text_logits(context, context.dev)
+    labels = np.where(context.dev.right, 0, 1).tolist()
+    temperatures = [voting.fit_temperature(rows, row) for rows, row in zip(logits, labels, strict=True)]
+
+    def decide(items: Sequence[Item]) -> list[Verdict]:
+        responses = context.collect(items)
+        logits, cost = _text_logits(context, responses)
+        p = [voting.calibrated(rows, t)[:, 0] for rows, t in zip(logits, temperatures, strict=True)]
+        return _by_confidence(responses, lambda k, i, ballot: float(p[k][i]), cost)
+
+    return decide
+
+
+def _by_confidence(
+    responses: Responses, p: Callable[[int, int, str], float], more: Sequence[int] = ()
+) -> list[Verdict]:
+    """Votes by `p(member, item, its ballot)`, the probability that the ballot is right; `more` tokens per item."""
+    verdicts = []
+    for i, ballots in enumerate(responses.ballots):
+        confidences = [0.0 if ballot is None else p(k, i, ballot) for k, ballot in enumerate(ballots)]
+        cost = responses.cost(i) + (more[i] if more else 0)
+        verdicts.append(verdict_of(voting.confidence(ballots, confidences), cost))
+    return verdicts
+
+
+def _text_logits(context: GroupContext, responses: Responses) -> tuple[Logits, list[int]]:
+    """[log p, log(1 - p)] of each member's answer to each item, and the cost of an item.
+
+    p is the geometric mean of the answer's byte probabilities: independent of length and tokenizer, to be calibrated.
+    """
+    logits: Logits = []
+    cost = [0] * len(responses.items)
+    turns = [render_prompt(item, "generate", context.template) for item in responses.items]
+    for member, answers in zip(context.members, responses.answers, strict=True):
+        texts = [answer.text or " " for answer in answers]
+        logits.append([])
+        for i, likelihood in enumerate(member.likelihoods(list(zip(turns, texts, strict=True)))):
+            log_p = min(likelihood.logprob / len(texts[i].encode()), -1e-6)
+            logits[-1].append([log_p, math.log1p(-math.exp(log_p))])
+            cost[i] += likelihood.tokens
+    return logits, cost
 
 
 def self_consistency(context: GroupContext, samples: int, temperature: float) -> Decide:

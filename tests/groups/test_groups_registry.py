@@ -55,7 +55,7 @@ def test_what_a_strategy_needs_decides_whether_it_is_skipped() -> None:
     fitted |= {"stackelberg", "coalition", "stacked", "trust"}
     assert set(skipped()) == always
     assert set(skipped(task="")) == always | fitted
-    assert set(skipped(options=False)) == always | {"cascade", "confidence", "stackelberg", "stacked"}
+    assert set(skipped(options=False)) == always | {"cascade", "stackelberg", "stacked"}
     assert skipped("majority", "reward:R", "fuse:b", "consensus:2") == {}
     with pytest.raises(UserError, match="strategy nearest: embeddings need a model in this process"):
         skipped(skip=False)

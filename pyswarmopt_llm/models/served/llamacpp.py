@@ -193,6 +193,9 @@ def _ids_of(experts: Sequence[AdapterInfo], files: Mapping[int, Path], name: str
         UserError: an expert is not there.
     """
     if not files or not all(path.is_file() for path in files.values()):
+        named = [[k for k, path in files.items() if info.name in (path.stem, path.parent.name)] for info in experts]
+        if all(len(numbers) == 1 for numbers in named):
+            return [numbers[0] for numbers in named], "its adapters are those of the experts by name, unread"
         if len(files) != len(experts):
             raise UserError(
                 f"{name} has {len(files)} adapters, the search {len(experts)} experts; start it with the experts as "

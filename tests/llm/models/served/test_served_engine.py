@@ -171,6 +171,11 @@ def test_adapters_are_told_apart_by_their_weights(
     server.paths = [files[2], files[0], files[0]]
     with pytest.raises(UserError, match=r"none of its adapters .* has the weights of bee"):
         connect(server)
+    server.paths = ["/gone/bee/adapter.gguf", "/gone/cat.gguf", "/gone/ant.gguf"]
+    engine = connect(server)
+    scales = engine.server.load(mixture(space, 0.1, 0.2, 0.3))
+    assert [round(scale["scale"], 6) for scale in sorted(scales, key=lambda scale: scale["id"])] == [0.2, 0.3, 0.1]
+    assert "by name" in engine.server.remark
     server.paths = ["/gone/a.gguf"]
     with pytest.raises(UserError, match="has 1 adapters, the search 3 experts"):
         connect(server)
