@@ -1,10 +1,10 @@
-"""`swarm-llm inspect`: whether experts fit together and on their base; `swarm-llm check`: whether each is applied."""
+"""`swarm-llm inspect`: whether experts fit together and which stand out; `swarm-llm check`: whether each is applied."""
 
 from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,31 +23,32 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.models.adapters.compatibility import PreflightReport
 
 DEFAULT = "delta"  # the space of `--preset auto`
-NUMBERS = ("parameters", "MB", "score")
+NUMBERS = ("parameters", "MB", "norm", "top share", "score")
 HEADINGS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype", *NUMBERS)
 
 
 def report_table(report: PreflightReport) -> tuple[str, Table]:
     """The common properties of all experts, as one line, and a table of their differences, a line per expert."""
-    rows = [
-        {
-            **asdict(row),
-            **{"parameters": f"{row.parameters:,}", "MB": f"{row.bytes / 1e6:.1f}"},
-            "score": "-" if row.score is None else f"{row.score:.3f}",
-        }
-        for row in report.rows
+    cells = [
+        (
+            *(r.expert, r.base, r.rank, r.alpha, r.kind, r.targets, r.dtype),
+            *(f"{r.parameters:,}", f"{r.bytes / 1e6:.1f}"),
+            *("-" if value is None else f"{value:.2f}" for value in (r.norm, r.top_share, r.score)),
+        )
+        for r in report.rows
     ]
-    several = len(rows) > 1
-    headings = HEADINGS if report.base_score is not None else HEADINGS[:-1]
-    common = {name: rows[0][name] for name in headings if several and all(row[name] == rows[0][name] for row in rows)}
-    shown = [name for name in headings if name not in common]
+    columns = dict(zip(HEADINGS, zip(*cells, strict=True), strict=True))
+    if all(row.score is None for row in report.rows):
+        del columns["score"]  # no task was given
+    common = {name: values[0] for name, values in columns.items() if len(cells) > 1 and len(set(values)) == 1}
     table = Table()
-    for name in shown:
-        table.add_column(name, overflow="fold", justify="right" if name in NUMBERS else "left")
-    for row in rows:
-        table.add_row(*(escape(row[name]) for name in shown))
+    for heading in columns:
+        if heading not in common:
+            table.add_column(heading, overflow="fold", justify="right" if heading in NUMBERS else "left")
+    for row in zip(*(values for name, values in columns.items() if name not in common), strict=True):
+        table.add_row(*map(escape, row))
     shared = ", ".join(f"{name} {value}" for name, value in common.items())
-    experts = counted(len(rows), "expert")
+    experts = counted(len(cells), "expert")
     return (f"{experts}, all with {shared}" if common else experts), table
 
 
@@ -56,31 +57,22 @@ def examine(
 ) -> tuple[PreflightReport, dict[str, int]]:
     """The report on these experts, scored on the dev items of a task if it is given; the errors in each space."""
     from pyswarmopt_llm.models.adapters.compatibility import SPACES, inspect_experts
+    from pyswarmopt_llm.models.adapters.outliers import inspect_weights
     from pyswarmopt_llm.models.base import resolve_base
 
-    report = inspect_experts(experts, None if base is None else resolve_base(base))
-    if base is not None and task is not None:
-        report = scored(report, base, task, columns)
+    report = inspect_weights(inspect_experts(experts, resolve_base(base) if base is not None else None), base)
+    if task is not None and base is not None:
+        from pyswarmopt_llm.jobs.evaluate.behaviour import inspect_behaviour
+
+        report = inspect_behaviour(report, base, task, columns)
     return report, {space: len(report.errors(space)) for space in sorted(SPACES, reverse=True)}
-
-
-def scored(report: PreflightReport, base: str, task: str, columns: tuple[str, ...]) -> PreflightReport:
-    """The report with the scores of the base and of those experts that can be merged into it, on dev of a task."""
-    from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
-    from pyswarmopt_llm.jobs.evaluate.model import score_adapters
-
-    unfit = {problem.expert for problem in report.errors("delta")}
-    adapters = [adapter for adapter in report.experts if adapter.name not in unfit]
-    bare, scores = score_adapters(EvalConfig(base=base, task=task, split="dev", columns=columns), adapters)
-    rows = tuple(replace(row, score=scores.get(row.expert)) for row in report.rows)
-    return replace(report, rows=rows, base_score=bare)
 
 
 def as_record(report: PreflightReport, errors: dict[str, int]) -> dict[str, Any]:
     """The report as JSON values."""
     problems = [{**asdict(problem), "spaces": sorted(problem.spaces)} for problem in report.problems]
     record = {"experts": [asdict(row) for row in report.rows], "problems": problems, "errors": errors}
-    return {**record, "recommended": recommended(errors), "base_score": report.base_score}
+    return {**record, "recommended": recommended(errors)}
 
 
 def recommended(errors: dict[str, int]) -> str | None:
@@ -89,7 +81,7 @@ def recommended(errors: dict[str, int]) -> str | None:
 
 
 def next_command(
-    space: str, experts: list[str], base: str | None, task: str | None = None, columns: tuple[str, ...] = ()
+    space: str, experts: list[str], base: str | None, task: str | None, columns: tuple[str, ...] = ()
 ) -> str:
     """The next step with experts that mix in that space: ask for advice, or search where that takes an option."""
     words = ["--base", base or "BASE", "--experts", *experts, "--task", task or "TASK.json"]
@@ -108,12 +100,12 @@ def command(
     columns: Columns = (),
     as_json: Json = False,
 ) -> None:
-    """Check whether experts can be mixed; exit code 2 if no space can mix them.
+    """Check whether experts can be mixed, and which stand out; exit code 2 if no space can mix them.
 
     Example: swarm-llm inspect adapters/* --base embedded:smollm2-135m
     """
     if task is not None and base is None:
-        raise InvalidOption("task", task, "is scored with the base, too; name it with `base`")
+        raise InvalidOption("task", task, "is scored against the bare base; name it with `base`")
     if columns and task is None:
         raise InvalidOption("columns", ",".join(columns), "are those of a task; name it with `task`")
     report, errors = examine(experts, base, task, columns)
@@ -124,8 +116,6 @@ def command(
         common, table = report_table(report)
         echo(common)
         console.print(table)
-        if report.base_score is not None:
-            echo(f"On dev the bare base scores {report.base_score:.3f}.")
         for problem in report.problems:
             echo(with_flags(f"{problem.severity}: {problem}"))
         for space, count in errors.items():

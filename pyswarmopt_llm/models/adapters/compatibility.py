@@ -46,7 +46,8 @@ class Problem:
 class ExpertRow:
     """One row of the table of experts; dashes for an expert that cannot be read.
 
-    `score` is that on the dev items of a task; None: not computed.
+    `norm` and `top_share` are those of its weight changes, see `outliers.inspect_weights`; `score` is that on the dev
+    items of a task. None: not computed.
     """
 
     expert: str
@@ -58,6 +59,8 @@ class ExpertRow:
     dtype: str = "-"
     parameters: int = 0
     bytes: int = 0
+    norm: float | None = None
+    top_share: float | None = None
     score: float | None = None
 
 
@@ -69,13 +72,11 @@ class PreflightReport:
         rows: one per expert, in the order given.
         problems: errors and warnings, in the order of the experts.
         experts: the experts that could be read; all of them if `require` passes.
-        base_score: of the bare base on the dev items of a task; None: not computed.
     """
 
     rows: tuple[ExpertRow, ...]
     problems: tuple[Problem, ...]
     experts: tuple[AdapterInfo, ...]
-    base_score: float | None = None
 
     def errors(self, space: str) -> list[Problem]:
         """The problems that prevent mixing in `space`."""

@@ -1,0 +1,55 @@
+"""Experts that answer a task worse than their bare base does: harm that weights need not show."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.options import command_words
+from pyswarmopt_llm.common.statistics import LEVEL, compare_paired
+from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
+from pyswarmopt_llm.jobs.evaluate.model import Exam
+from pyswarmopt_llm.models.adapters.adapter import load_factors
+from pyswarmopt_llm.models.adapters.compatibility import PreflightReport, Problem
+from pyswarmopt_llm.spaces.load import open_model
+
+SPLIT = "dev"
+
+
+def inspect_behaviour(report: PreflightReport, base: str, task: str, columns: tuple[str, ...] = ()) -> PreflightReport:
+    """The report with each expert's score on dev in its row, and a warning for those that are worse than the base.
+
+    Worse by the paired permutation test at 5%, divided by the number of experts (Bonferroni). Experts with an error in
+    the report are not scored.
+
+    Args:
+        report: of `inspect_experts` with this base.
+        base: that all experts are adapters of.
+        task: file, or another spec of `load_task`.
+        columns: of the file, see `load_task`.
+
+    Raises:
+        UserError: the task or the base cannot be used.
+    """
+    exam = Exam.of(EvalConfig(base=base, task=task, split=SPLIT, columns=columns))
+    wrong = {problem.expert for problem in report.errors("delta")}
+    experts = [info for info in report.experts if info.name not in wrong]
+    engine = open_model(base, None, "auto", "auto", None)
+    plain = exam.score(engine)
+    problems, scores = list(report.problems), {}
+    for info in experts:
+        engine.load(Patch(low_rank=load_factors(info)))
+        scored = exam.score(engine, plain.scoring).score
+        paired, scores[info.name] = compare_paired(scored.per_item, plain.score.per_item), scored.value
+        if paired.difference < 0 and paired.p_value * len(experts) < LEVEL:
+            settings = (("base", base), ("adapter", info.path), ("against", "base"), ("task", task))
+            words = command_words("eval", *settings, ("columns", ",".join(columns) or None))
+            text = (
+                f"scores {scored.value:.3f} on {exam.task.name} {SPLIT}, the bare base {plain.score.value:.3f} "
+                f"(p = {paired.p_value:.2g}, paired): worse than no adapter; see its answers "
+                f"({shlex.join(words)}), or remove it"
+            )
+            problems.append(Problem(info.name, text, "warning"))
+    rows = tuple(replace(row, score=scores.get(row.expert)) for row in report.rows)
+    return replace(report, rows=rows, problems=tuple(problems))
