@@ -39,9 +39,10 @@ from pyswarmopt_rivals.comparison.contestants import (
     run,
     why_not,
 )
+from pyswarmopt_rivals.comparison.page import render_page
 from pyswarmopt_rivals.comparison.store import Store, check_place, opened
 from pyswarmopt_rivals.comparison.summary import summarise
-from pyswarmopt_rivals.comparison.table import markdown, render_page
+from pyswarmopt_rivals.comparison.table import markdown
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.reporting.outcome import listed
-from pyswarmopt_llm.reporting.report.pages import plain, render
+from pyswarmopt_llm.reporting.report.pages import plain
 from pyswarmopt_llm.reporting.summary import against_text, score_text
 from pyswarmopt_rivals.comparison.contestants import NOTES
 from pyswarmopt_rivals.comparison.verdict import compared, next_steps
@@ -122,24 +122,6 @@ def markdown(result: Mapping[str, Any]) -> str:
     parts += ["## Next", *(f"{purpose.capitalize()}:\n\n    {line}" for purpose, line in next_steps(result))]
     parts += ["## How to read it", "\n".join(f"- {name}: {text}" for name, text in READING)]
     return "\n\n".join(parts) + "\n"
-
-
-def render_page(result: Mapping[str, Any]) -> str:
-    """The result of a comparison (``compare.json``) as HTML, complete in one file."""
-    tables = []
-    for task, table in tables_of(result).items():
-        rows = [cells(*pair) for pair in table["methods"].items()]
-        tables.append({"task": task, "rows": rows, "note": dev_note(table["methods"])})
-    return render(
-        "pyswarmopt_rivals/comparison/compare.html.j2",
-        notes=summary_lines(result),
-        steps=list(next_steps(result)),
-        reading=READING,
-        headings=HEADINGS,
-        tables=tables,
-        all_headings=OVER_TASKS,
-        all_rows=over_tasks(result) if "tasks" in result else [],
-    )
 
 
 def print_comparison(console: Console, result: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ from pyswarmopt_rivals.comparison import contestants
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import Step, compare
 from pyswarmopt_rivals.comparison.contestants import known_methods
+from pyswarmopt_rivals.comparison.page import mean_curve, plot
 from pyswarmopt_rivals.comparison.table import print_comparison, summary_lines
 from pyswarmopt_rivals.comparison.verdict import compared, next_steps
 
@@ -239,6 +240,12 @@ def test_a_rule_competes_at_full_rank_and_as_the_adapter_that_merge_writes(
     assert found["ties"] != pytest.approx(found["ties:adapter"], rel=1e-3)
     table = (Path(given["out"]) / "compare.md").read_text()
     assert f"| 12, {rows['ties:adapter']['relative_error']:.1%} cut |" in table and "| full |" in table
+
+
+def test_curves_are_means_of_staircases() -> None:
+    one, other = [(10, 0.2), (40, 0.6)], [(20, 0.4), (30, 0.5)]
+    assert mean_curve([one, other]) == [(20.0, 0.3), (30.0, 0.35), (40.0, 0.55)]
+    assert plot({"a": {"dev": 1.0}}) is None
 
 
 # The command

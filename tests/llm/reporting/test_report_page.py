@@ -19,7 +19,7 @@ from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.reporting.report.report import render_report
 from pyswarmopt_llm.tasks import Item, Task
-from pyswarmopt_rivals.comparison.table import render_page
+from pyswarmopt_rivals.comparison.page import render_page
 
 STYLESHEET = Path(pyswarmopt_llm.__file__).parent / "reporting" / "report" / "page.css"
 
