@@ -18,12 +18,12 @@ from pyswarmopt_llm.metrics.objectives import find_metrics
 from pyswarmopt_llm.metrics.questions.context_window import check_window
 from pyswarmopt_llm.models.adapters.adapter import Adapter, AdapterInfo, load_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
-from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.base import BaseModel, refuse_quantised, resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.files import check_free
 from pyswarmopt_llm.reporting.commands import option_words
 from pyswarmopt_llm.reporting.report.pages import code, plain
+from pyswarmopt_llm.spaces.one_base import save_patch
 from pyswarmopt_llm.tasks import Task, load_task
 from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial, task_scoring
 from pyswarmopt_rivals.comparison.store import Store
@@ -102,13 +102,8 @@ def merge_experts(
         settings = replace(settings, trial=_trial(resolved, adapters, loaded, budget_items))
     merged = as_adapter(rule.execute(adapters, settings), adapters, settings.rank)
     result, reading = _result(rule, settings, merged), _reading(columns, template, split_seed)
-    write_adapter(
-        folder,
-        {name.removesuffix(".weight"): (change.b, change.a) for name, change in merged.patch.low_rank.items()},
-        base_model_name=next((info.base_model_name for info in report.experts if info.base_model_name), ""),
-        target_modules={target for info in report.experts for target in info.target_modules},
-        card=merge_card(base, experts, report.experts, rule, settings, result, task, reading),
-    )
+    card = merge_card(base, experts, report.experts, rule, settings, result, task, reading)
+    save_patch(merged.patch, report.experts, folder, card)
     return result
 
 

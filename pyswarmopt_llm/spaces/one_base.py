@@ -123,7 +123,7 @@ class AdapterSpace(BaseSpace):
         return Patch(low_rank=load_factors(read_adapter(folder)))
 
 
-def save_patch(patch: Patch, experts: Sequence[AdapterInfo], out: Path) -> None:
+def save_patch(patch: Patch, experts: Sequence[AdapterInfo], out: Path, card: str | None = None) -> None:
     """Write the low-rank part of a patch as a PEFT adapter.
 
     alpha equals the rank, so that peft's scale is exactly 1 and its merged weights are, to the bit, those of
@@ -133,6 +133,7 @@ def save_patch(patch: Patch, experts: Sequence[AdapterInfo], out: Path) -> None:
         patch: from `realise`.
         experts: where it comes from; they name the base and the target modules.
         out: the directory to make.
+        card: its README.md.
 
     Raises:
         UserError: `out` exists already.
@@ -142,4 +143,5 @@ def save_patch(patch: Patch, experts: Sequence[AdapterInfo], out: Path) -> None:
         {name.removesuffix(".weight"): (change.b, change.a) for name, change in patch.low_rank.items()},
         base_model_name=next((expert.base_model_name for expert in experts if expert.base_model_name), ""),
         target_modules={target for expert in experts for target in expert.target_modules},
+        card=card,
     )
