@@ -134,10 +134,11 @@ def test_an_expert_that_cannot_be_used(
 
 @pytest.mark.parametrize("space", ["token", "graph"])
 def test_a_function_of_one_model_is_no_objective_for_several(
-    space: str, refused: Refused, place: Path, monkeypatch: pytest.MonkeyPatch
+    space: str, refused: Refused, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (place / "mine_alone.py").write_text("def calm(engine):\n    return 1.0\n")
-    monkeypatch.syspath_prepend(place)
+    code = tmp_path_factory.mktemp("code")  # where the import may leave bytecode
+    (code / "mine_alone.py").write_text("def calm(engine):\n    return 1.0\n")
+    monkeypatch.syspath_prepend(code)
     line = refused(space=space, utility="mine_alone:calm")
     assert f"--space {space}: calm scores one model, not several; give task files" in line
 
