@@ -117,7 +117,11 @@ def check_script(words: list[str], where: str) -> None:
     """A Python script exists and knows the options it is given; it is not run."""
     script = ROOT / words[0]
     assert script.is_file(), f"{where}: no {words[0]}"
-    known = {node.value for node in ast.walk(ast.parse(script.read_text())) if isinstance(node, ast.Constant)}
+    nodes = [*ast.walk(ast.parse(script.read_text()))]
+    modules = [script.with_name(f"{node.module}.py") for node in nodes if isinstance(node, ast.ImportFrom)]
+    for file in filter(Path.is_file, modules):  # beside it, with the options that several scripts have
+        nodes += ast.walk(ast.parse(file.read_text()))
+    known = {node.value for node in nodes if isinstance(node, ast.Constant)}
     missing = [word for word in words[1:] if word.startswith("--") and word.split("=")[0] not in known]
     assert not missing, f"{where}: {words[0]} has no {missing}"
 

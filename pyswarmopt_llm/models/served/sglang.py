@@ -23,7 +23,8 @@ class Sglang(LoraFiles):
     Args:
         http: the connection.
         model: what ``/get_model_info`` answers.
-        folder, dtype: see `LoraFiles`.
+        folder: see `LoraFiles`.
+        dtype: see `LoraFiles`.
         together: candidates in flight.
     """
 

@@ -28,7 +28,8 @@ class Vllm(LoraFiles):
     Args:
         http: the connection.
         version: as the server says.
-        folder, dtype: see `LoraFiles`.
+        folder: see `LoraFiles`.
+        dtype: see `LoraFiles`.
         together: candidates in flight.
     """
 
