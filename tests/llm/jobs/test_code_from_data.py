@@ -285,6 +285,10 @@ ALLOWED = {
     ("pyswarmopt_llm/jobs/search/grid/draws.py", "copyfile"): "from one draw's run to the next (`refuse_links` before)",
     ("pyswarmopt_llm/evaluation/run_directory.py", "unlink"): "the run's own files; of a link the link itself",
     ("pyswarmopt_llm/reporting/report/figures.py", "savefig"): "into memory",
+    ("pyswarmopt_llm/reporting/plots.py", "savefig"): "into the file of `regular.replacing`",
+    # Candidates for a server, under names of this process
+    ("pyswarmopt_llm/models/served/server.py", "copyfile"): "an expert's two files to a directory that it has just made",
+    ("pyswarmopt_llm/models/served/server.py", "rmtree"): "directories that it has made in `server_folder`",
     # A path that the caller or the command line gives
     ("pyswarmopt/cli/compare.py", "savefig"): "--plot",
     ("pyswarmopt/cli/lesson.py", "write_text"): "--out",
