@@ -287,7 +287,7 @@ ALLOWED = {
     ("pyswarmopt_llm/reporting/report/figures.py", "savefig"): "into memory",
     ("pyswarmopt_llm/reporting/plots.py", "savefig"): "into the file of `regular.replacing`",
     # Candidates for a server, under names of this process
-    ("pyswarmopt_llm/models/served/server.py", "copyfile"): "an expert's two files to a directory that it has just made",
+    ("pyswarmopt_llm/models/served/server.py", "copyfile"): "an expert's two files to a new directory",
     ("pyswarmopt_llm/models/served/server.py", "rmtree"): "directories that it has made in `server_folder`",
     # A path that the caller or the command line gives
     ("pyswarmopt/cli/compare.py", "savefig"): "--plot",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import random
 import shutil
 import signal
 from collections.abc import Iterator
@@ -67,7 +68,7 @@ def spoiled(value: Any, depth: int = 0) -> Iterator[Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["run.json", "result.json", "history.jsonl"])
 def test_whatever_one_value_is_replaced_by_readers_answer_or_refuse(name: str, run: Path) -> None:
-    """Every value of every file in turn: a page and a card, or a `UserError` of one line."""
+    """One value of a file after another, 150 of them: a page and a card, or a `UserError` of one line."""
     from pyswarmopt_llm.common.errors import UserError
     from pyswarmopt_llm.evaluation.run_files import result_of
     from pyswarmopt_llm.reporting.reading import emergence, origin, read_run, searched
@@ -85,8 +86,9 @@ def test_whatever_one_value_is_replaced_by_readers_answer_or_refuse(name: str, r
 
     lines = (run / name).read_text().splitlines() if name.endswith("jsonl") else [(run / name).read_text()]
     last = json.loads(lines[-1])
-    tried = 0
-    for value in spoiled(copy.deepcopy(last)):
+    values = [*spoiled(copy.deepcopy(last))]
+    assert len(values) > 100
+    for value in random.Random(0).sample(values, min(len(values), 150)):
         (run / name).write_text("\n".join([*lines[:-1], json.dumps(value)]) + "\n", encoding="utf-8")
         try:
             everything()
@@ -94,8 +96,6 @@ def test_whatever_one_value_is_replaced_by_readers_answer_or_refuse(name: str, r
             assert "\n" not in str(error)
         except Exception as error:
             raise AssertionError(str(value)) from error
-        tried += 1
-    assert tried > 100
 
 
 @pytest.mark.parametrize("command", COMMANDS)
