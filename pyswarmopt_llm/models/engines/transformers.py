@@ -26,6 +26,7 @@ from pyswarmopt_llm.models.engines.batching import (
     make_batch,
 )
 from pyswarmopt_llm.models.engines.generation.decoder import Decoder
+from pyswarmopt_llm.models.engines.generation.few_rows import rearranged_weights
 from pyswarmopt_llm.models.engines.generation.write import Draw, batches_of_similar_length, greedy, sampled
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
 from pyswarmopt_llm.models.engines.mixing import Mixing, PatchedWeights
@@ -232,10 +233,13 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         try:
             for patch, places in _shares(self._candidate, prompts):
                 self._wanted = patch
-                for batch in self._generation_batches([encoded[i] for i in places], max_new_tokens):
-                    chosen = [places[k] for k in batch]
-                    rows = None if draw is None else draw.rows(chosen)
-                    texts |= zip(chosen, self._write([encoded[i] for i in chosen], max_new_tokens, rows), strict=True)
+                batches = self._generation_batches([encoded[i] for i in places], max_new_tokens)
+                with rearranged_weights(self.model, max_new_tokens):
+                    for batch in batches:
+                        chosen = [places[k] for k in batch]
+                        rows = None if draw is None else draw.rows(chosen)
+                        written = self._write([encoded[i] for i in chosen], max_new_tokens, rows)
+                        texts |= zip(chosen, written, strict=True)
         finally:
             self._wanted = self._candidate
         return [texts[i] for i in range(len(prompts))]

@@ -6,7 +6,6 @@ What prompts have in common is computed once, and so are equal prompts; every st
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,11 +45,6 @@ class Decoder:
         self._room = max_new_tokens - 1  # the last token is not fed
         self._tokens: Tensor | None = None
         self.tokens_fed = 0
-
-    @property
-    def model(self) -> Any:
-        """The one that reads and writes."""
-        return self._passes.model
 
     @torch.inference_mode()
     def logits(self) -> Tensor:

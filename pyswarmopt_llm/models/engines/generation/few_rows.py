@@ -4,9 +4,10 @@ Before it multiplies, oneDNN rearranges the second factor of a product. In x W^T
 rows of x. There are two ways around that:
 
 - W x^T, where x is rearranged: worth it from a dozen rows on, below some hundred;
-- weights that are rearranged once and used for all tokens of a text: a second copy of them, which takes as long to make
-  as five to eight steps save. The products of a step then take 39 ms in place of 54 (x W^T) and 73 (W x^T) for 4
-  rows, 85 in place of 111 and 128 for 20 rows (SmolLM2-135M, one thread of a busy CPU with avx512_bf16 and no AMX).
+- weights that are rearranged once and used for all texts of a candidate: a second copy of them, which takes as long
+  to make as five to eight steps save. The products of a step then take 39 ms in place of 54 (x W^T) and 73 (W x^T)
+  for 4 rows, 85 in place of 111 and 128 for 20 rows (SmolLM2-135M, one thread of a busy CPU with avx512_bf16 and no
+  AMX).
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.models.engines.generation.decoder import Choose, Decoder, decode
-from pyswarmopt_llm.models.engines.generation.few_rows import rearranged_weights
 
 
 @dataclass(frozen=True)
@@ -91,8 +90,7 @@ def sampled(decoder: Decoder, stops: frozenset[int], max_new_tokens: int, draw: 
 def _written(decoder: Decoder, n: int, choose: Choose, stops: frozenset[int], max_new_tokens: int) -> list[list[int]]:
     """The new tokens of each row."""
     texts: list[list[int]] = [[] for _ in range(n)]
-    with rearranged_weights(decoder.model, max_new_tokens):
-        for step in decode([decoder], n, choose, stops, max_new_tokens):
-            for row, token in step.items():
-                texts[row].append(token)
+    for step in decode([decoder], n, choose, stops, max_new_tokens):
+        for row, token in step.items():
+            texts[row].append(token)
     return texts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,22 @@ def test_at_most_max_new_tokens(tiny_forever: tuple[Any, Any], new: int) -> None
     found = greedy(decoder, len(prompts), frozenset(), new)
     assert [len(ids) for ids in found] == [new] * len(prompts)
     assert found == reference(model, tokenizer, PROMPTS, new)
+
+
+def test_weights_are_rearranged_once_for_all_batches(
+    tiny_forever: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+
+    def counted(model: Any, n_steps: int) -> AbstractContextManager[None]:
+        steps.append(n_steps)
+        return nullcontext()
+
+    monkeypatch.setattr("pyswarmopt_llm.models.engines.transformers.rearranged_weights", counted)
+    engine = TransformersEngine(*tiny_forever, batch_tokens=1)
+    assert len(engine.generation_batches(PROMPTS, NEW)) > 1
+    engine.generate(PROMPTS, NEW)
+    assert steps == [NEW]
 
 
 def test_padding_id_does_not_matter(tiny_forever: tuple[Any, Any]) -> None:
