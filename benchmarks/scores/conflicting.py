@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from runs import OF_DEFAULT, adapters, finished, line, parser, write_lines
 
-from pyswarmopt_llm import SearchConfig, load_reward, resolve_base
+from pyswarmopt_llm import SearchConfig, load_reward
 from pyswarmopt_llm.evaluation.record import unpack
 from pyswarmopt_llm.tasks import Item
 
@@ -72,22 +72,11 @@ def pairs_of(chats: Path, count: int, seed: int) -> list[Pair]:
 def train_reward(pairs: Sequence[Pair], out: Path) -> float:
     """Fit a reward model to all but the last `HELD_OUT` pairs; the share of these that it orders right."""
     sys.path.insert(0, str(OBJECTIVES))
-    from train_reward import fit
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from train_reward import fit, last_state, untrained
 
-    path = resolve_base(BASE).path
-    tokenizer = AutoTokenizer.from_pretrained(path)
-    model: Any = AutoModelForSequenceClassification.from_pretrained(path, num_labels=1, dtype=torch.float32).eval()
-    model.config.pad_token_id = tokenizer.pad_token_id
-
-    @torch.inference_mode()
-    def state(question: str, reply: str) -> torch.Tensor:
-        chat = [{"role": "user", "content": question}, {"role": "assistant", "content": reply}]
-        ids = tokenizer(tokenizer.apply_chat_template(chat, tokenize=False), add_special_tokens=False)["input_ids"]
-        return model.model(input_ids=torch.tensor([ids])).last_hidden_state[0, -1]
-
-    better = torch.stack([state(question, reply) for question, reply, _ in pairs])
-    worse = torch.stack([state(question, other) for question, _, other in pairs])
+    model, tokenizer = untrained()
+    better = torch.stack([last_state(model, tokenizer, question, reply) for question, reply, _ in pairs])
+    worse = torch.stack([last_state(model, tokenizer, question, other) for question, _, other in pairs])
     head = fit(better[:-HELD_OUT], worse[:-HELD_OUT])
     with torch.no_grad():
         model.score.weight.copy_(head)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -60,24 +61,32 @@ def fit(better: torch.Tensor, worse: torch.Tensor, decay: float = 1e-3) -> torch
     return head.detach() / scale
 
 
-def main(kind: str, out: Path) -> None:
-    """Fit, check on preferences that were not seen, save."""
+def untrained() -> tuple[Any, Any]:
+    """The embedded model with a head of one number, and its tokenizer."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     base = resolve_base("embedded:smollm2-135m").path
     tokenizer = AutoTokenizer.from_pretrained(base)
     model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1, dtype=torch.float32).eval()
     model.config.pad_token_id = tokenizer.pad_token_id
+    return model, tokenizer
 
-    @torch.inference_mode()
-    def features(prompt: str, reply: str) -> torch.Tensor:
-        chat = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
-        ids = tokenizer(tokenizer.apply_chat_template(chat, tokenize=False), add_special_tokens=False)["input_ids"]
-        return model.model(input_ids=torch.tensor([ids])).last_hidden_state[0, -1]
 
+@torch.inference_mode()
+def last_state(model: Any, tokenizer: Any, prompt: str, reply: str) -> torch.Tensor:
+    """What the head sees of a reply, (hidden,)."""
+    chat = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
+    ids = tokenizer(tokenizer.apply_chat_template(chat, tokenize=False), add_special_tokens=False)["input_ids"]
+    state: torch.Tensor = model.model(input_ids=torch.tensor([ids])).last_hidden_state[0, -1]
+    return state
+
+
+def main(kind: str, out: Path) -> None:
+    """Fit, check on preferences that were not seen, save."""
+    model, tokenizer = untrained()
     pairs = {"train": preferences(kind, 60, seed=1), "held out": preferences(kind, 30, seed=2)}
     states = {
-        name: [torch.stack([features(prompt, pair[i]) for prompt, *pair in some]) for i in (0, 1)]
+        name: [torch.stack([last_state(model, tokenizer, prompt, pair[i]) for prompt, *pair in some]) for i in (0, 1)]
         for name, some in pairs.items()
     }
     head = fit(*states["train"])
