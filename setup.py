@@ -1,4 +1,6 @@
-"""The one thing that pyproject.toml cannot say: the wheel takes the demo's experts from examples/ of the checkout."""
+"""The one thing that pyproject.toml cannot say: the wheel takes the demo's experts from examples/
+of the checkout.
+"""
 
 from setuptools import find_packages, setup
 

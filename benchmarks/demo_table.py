@@ -1,9 +1,11 @@
 """The demo with several seeds, beside the sum of its experts: outcomes for docs/research/demo.md.
 
-    python benchmarks/demo_table.py runs/demo-table --seeds 0 1 2 --outcomes docs/evidence/demo.jsonl
+    python benchmarks/demo_table.py runs/demo-table --seeds 0 1 2 --outcomes
+    docs/evidence/demo.jsonl
 
-A line for each method and seed, with 1 for a right answer of a test item and 0 for a wrong one. A run that is
-there already is resumed, or read if it has finished. `python docs/tools/tables.py` writes the table.
+A line for each method and seed, with 1 for a right answer of a test item and 0 for a wrong one. A
+run that is there already is resumed, or read if it has finished. `python docs/tools/tables.py`
+writes the table.
 """
 
 from __future__ import annotations
@@ -21,7 +23,12 @@ from pyswarmopt_llm.jobs.search.grid import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.jobs.search.rivals import FILE as RIVALS
 
-FOUND = {"best_single": "best-single", "uniform": "uniform", "mixture": "item-model", "trained": "item-model+dev"}
+FOUND = {
+    "best_single": "best-single",
+    "uniform": "uniform",
+    "mixture": "item-model",
+    "trained": "item-model+dev",
+}
 TUNED = {"base": "base", "base-tuned": "finetune-once", "expert-tuned": "finetune-best-once"}
 
 
@@ -58,7 +65,9 @@ def main() -> None:
     for seed in options.seeds:
         config = demo_search(seed, options.folder / f"seed-{seed}")
         for method, values in outcomes(config):
-            lines.append(json.dumps({"method": method, "task": "five-desks", "seed": seed, "test": values}))
+            lines.append(
+                json.dumps({"method": method, "task": "five-desks", "seed": seed, "test": values})
+            )
             print(seed, method, f"{values.count('1') / len(values):.3f}", flush=True)
     options.outcomes.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

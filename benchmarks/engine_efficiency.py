@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """How much of a search is arithmetic that has to be done: one run, all figures interleaved.
 
-Prints, for each scoring and size: tokens per second of bare forward passes with resident weights over the same
-batches; the time of a search iteration (realise, merge, score, for every particle) and its ratio to the bare passes;
-what realising and merging take; and, for likelihood, what the options cost: all options against one option per item,
-and against repeating the question for each option.
+Prints, for each scoring and size: tokens per second of bare forward passes with resident weights
+over the same batches; the time of a search iteration (realise, merge, score, for every particle)
+and its ratio to the bare passes; what realising and merging take; and, for likelihood, what the
+options cost: all options against one option per item, and against repeating the question for each
+option.
 
     python benchmarks/engine_efficiency.py --experts EXPERTS --task EVAL/hellaswag.json
 """
@@ -33,14 +34,25 @@ HERE = Path(__file__).resolve().parent.parent / "examples"
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--base", default="embedded:smollm2-135m")
-    parser.add_argument("--experts", type=Path, default=HERE / "experts", help="folder with one directory per expert")
+    parser.add_argument(
+        "--experts",
+        type=Path,
+        default=HERE / "experts",
+        help="folder with one directory per expert",
+    )
     parser.add_argument("--task", default="builtin:mixture")
     parser.add_argument("--space", default="factor")
-    parser.add_argument("--sizes", nargs="+", default=["6x20", "2x200"], help="PARTICLESxITEMS, one iteration each")
+    parser.add_argument(
+        "--sizes", nargs="+", default=["6x20", "2x200"], help="PARTICLESxITEMS, one iteration each"
+    )
     parser.add_argument("--scorings", nargs="+", default=["likelihood", "letter"])
-    parser.add_argument("--rounds", type=int, default=3, help="each figure is the fastest of so many rounds")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="each figure is the fastest of so many rounds"
+    )
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=None)
@@ -57,7 +69,9 @@ def seconds(work: Callable[[], object]) -> float:
 
 @torch.inference_mode()
 def bare_passes(engine: TransformersEngine, asked: Accuracy) -> Callable[[], None]:
-    """The model's forward passes over the plan's batches and nothing else: inputs made, results thrown away."""
+    """The model's forward passes over the plan's batches and nothing else: inputs made, results
+    thrown away.
+    """
     plan = engine._plan(tuple(asked._pairs))
     prefix = torch.tensor([plan.prefix], device=engine.model.device)
     cache = engine.prefix(plan)
@@ -75,7 +89,9 @@ def bare_passes(engine: TransformersEngine, asked: Accuracy) -> Callable[[], Non
 
 
 def products(engine: TransformersEngine) -> Callable[[], None]:
-    """The matrix products of the linear layers for a batch, one after the other, without anything between them."""
+    """The matrix products of the linear layers for a batch, one after the other, without anything
+    between them.
+    """
     layers = [one for one in engine.model.base_model.modules() if isinstance(one, torch.nn.Linear)]
     inputs = {
         n: torch.randn(engine.batch_tokens, n, dtype=engine.model.dtype, device=engine.model.device)
@@ -105,7 +121,10 @@ def main() -> None:
     space = build_space(args.space, [load_adapter(info) for info in infos])
     print(f"{len(paths)} adapters checked and read in {time.perf_counter() - start:.3f} s")
     dtype = str(engine.model.dtype).removeprefix("torch.")
-    print(f"{dtype} on {engine.model.device}, {torch.get_num_threads()} threads, {engine.batch_tokens} tokens a batch")
+    print(
+        f"{dtype} on {engine.model.device}, {torch.get_num_threads()} threads, "
+        f"{engine.batch_tokens} tokens a batch"
+    )
     items = load_task(args.task, allow_overlap=True).dev
     for size in args.sizes:
         n_particles, n_items = (int(part) for part in size.split("x"))
@@ -117,7 +136,9 @@ def report(engine, space, items, scoring: Scoring, n_particles: int, rounds: int
     asked = Accuracy(items, scoring, engine.chat)
     n = len(space.expert_names)
     generator = torch.Generator().manual_seed(0)
-    particles = torch.softmax(torch.randn(n_particles, n, generator=generator, dtype=torch.float64), 1)
+    particles = torch.softmax(
+        torch.randn(n_particles, n, generator=generator, dtype=torch.float64), 1
+    )
     bare = bare_passes(engine, asked)
 
     def iteration() -> None:
@@ -133,7 +154,11 @@ def report(engine, space, items, scoring: Scoring, n_particles: int, rounds: int
         for _ in particles:
             bare()
 
-    works: dict[str, Callable[[], object]] = {"bare": forwards, "iteration": iteration, "merging": merging}
+    works: dict[str, Callable[[], object]] = {
+        "bare": forwards,
+        "iteration": iteration,
+        "merging": merging,
+    }
     works["products"] = products(engine)
     if scoring == "likelihood":
         single = Accuracy([one_option(item) for item in items], scoring, engine.chat)
@@ -141,14 +166,21 @@ def report(engine, space, items, scoring: Scoring, n_particles: int, rounds: int
         works["one option per item"] = lambda: single(engine)
         works["all options"] = lambda: asked(engine)
         works["question repeated per option"] = lambda: batched_repeats(engine, repeated)
-    times = {name: seconds(work) for name, work in works.items()}  # the first round also tokenises: not counted
+    # the first round also tokenises: not counted
+    times = {name: seconds(work) for name, work in works.items()}
     times = {name: min(seconds(work) for _ in range(rounds)) for name, work in works.items()}
     before = engine.tokens_fed
     asked(engine)
     tokens = (engine.tokens_fed - before) * n_particles
-    print(f"\n{scoring}, {n_particles} x {len(items)} items, {tokens / n_particles / len(items):.1f} tokens an item")
+    print(
+        f"\n{scoring}, {n_particles} x {len(items)} items, "
+        f"{tokens / n_particles / len(items):.1f} tokens an item"
+    )
     print(f"  bare forward passes   {times['bare']:8.3f} s  {tokens / times['bare']:8.0f} tokens/s")
-    print(f"  search iteration      {times['iteration']:8.3f} s  {tokens / times['iteration']:8.0f} tokens/s")
+    print(
+        f"  search iteration      {times['iteration']:8.3f} s  {tokens / times['iteration']:8.0f} "
+        "tokens/s"
+    )
     possible = engine.batch_tokens / times["products"]
     print(f"  products alone        {'':8}    {possible:8.0f} tokens/s")
     print(f"  bare / products       {tokens / times['bare'] / possible:8.1%} of their speed")
@@ -156,22 +188,37 @@ def report(engine, space, items, scoring: Scoring, n_particles: int, rounds: int
     print(f"  realise and merge     {times['merging'] / times['iteration']:8.1%} of the iteration")
     if scoring == "likelihood":
         print(f"  all options / one     {times['all options'] / times['one option per item']:8.3f}")
-        print(f"  repeated / all        {times['question repeated per option'] / times['all options']:8.3f}")
+        print(
+            "  repeated / all        "
+            f"{times['question repeated per option'] / times['all options']:8.3f}"
+        )
     engine.load(Patch())
 
 
 def batched_repeats(engine: TransformersEngine, pairs: list[tuple[str, str]]) -> None:
-    """Score every (question, option) as a row of its own, in padded batches, as it is done without a tree."""
+    """Score every (question, option) as a row of its own, in padded batches, as it is done without
+    a tree.
+    """
     tokenizer, model = engine.tokenizer, engine.model
-    rows = [tokenizer(context + option, add_special_tokens=False)["input_ids"] for context, option in pairs]
+    rows = [
+        tokenizer(context + option, add_special_tokens=False)["input_ids"]
+        for context, option in pairs
+    ]
     heads = [len(tokenizer(option, add_special_tokens=False)["input_ids"]) for _, option in pairs]
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]), reverse=True)
     while order:
         width = len(rows[order[0]])
-        now, order = order[: max(1, engine.batch_tokens // width)], order[max(1, engine.batch_tokens // width) :]
+        now, order = (
+            order[: max(1, engine.batch_tokens // width)],
+            order[max(1, engine.batch_tokens // width) :],
+        )
         ids = torch.tensor([rows[i] + [engine.pad()] * (width - len(rows[i])) for i in now])
         mask = torch.tensor([[1] * len(rows[i]) + [0] * (width - len(rows[i])) for i in now])
-        at = [r * width + len(rows[i]) - 1 - k for r, i in enumerate(now) for k in range(1, heads[i] + 1)]
+        at = [
+            r * width + len(rows[i]) - 1 - k
+            for r, i in enumerate(now)
+            for k in range(1, heads[i] + 1)
+        ]
         with torch.inference_mode(), engine.passes.vocabulary_only_at(torch.tensor(at)):
             model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float().logsumexp(-1)
 

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Tokens a second of the engine beside transformers' `generate`, and beside the matrix products alone, in one run.
+"""Tokens a second of the engine beside transformers' `generate`, and beside the matrix products
+alone, in one run.
 
-Both write greedily on the same prompts, so many tokens each whatever they say, then until the model stops. With one
-thread seconds are of CPU time, which a busy machine disturbs less; each figure is the fastest of so many rounds.
+Both write greedily on the same prompts, so many tokens each whatever they say, then until the model
+stops. With one thread seconds are of CPU time, which a busy machine disturbs less; each figure is
+the fastest of so many rounds.
 
     python benchmarks/generation.py --rows 1 4 16 32 64 --threads 1
 """
@@ -25,10 +27,16 @@ from pyswarmopt_llm.tasks import load_task
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--base", default="embedded:smollm2-135m")
-    parser.add_argument("--task", default="builtin:mixture", help="its dev questions are the prompts")
-    parser.add_argument("--rows", type=int, nargs="+", default=[1, 4, 16, 32, 64], help="prompts in a batch")
+    parser.add_argument(
+        "--task", default="builtin:mixture", help="its dev questions are the prompts"
+    )
+    parser.add_argument(
+        "--rows", type=int, nargs="+", default=[1, 4, 16, 32, 64], help="prompts in a batch"
+    )
     parser.add_argument("--new", type=int, default=48, help="maximum new tokens")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--dtype", default="auto")
@@ -50,11 +58,15 @@ def fastest(work: Callable[[], object], rounds: int) -> float:
 class Contest:
     """One batch of prompts, written by either."""
 
-    def __init__(self, engine: TransformersEngine, prompts: Sequence[tuple[int, ...]], new: int) -> None:
+    def __init__(
+        self, engine: TransformersEngine, prompts: Sequence[tuple[int, ...]], new: int
+    ) -> None:
         self.engine, self.prompts, self.new = engine, prompts, new
         width = max(map(len, prompts))
         self.width = width
-        self.ids = torch.tensor([[engine.pad()] * (width - len(ids)) + list(ids) for ids in prompts])
+        self.ids = torch.tensor(
+            [[engine.pad()] * (width - len(ids)) + list(ids) for ids in prompts]
+        )
         self.mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts])
 
     def ours(self, new: int, stops: frozenset[int]) -> list[list[int]]:
@@ -76,7 +88,9 @@ class Contest:
     @torch.inference_mode()
     def products(self) -> None:
         """The matrix products of the linear layers for one token of each row."""
-        layers = [module for module in self.engine.model.modules() if isinstance(module, torch.nn.Linear)]
+        layers = [
+            module for module in self.engine.model.modules() if isinstance(module, torch.nn.Linear)
+        ]
         for layer in layers:
             rows = torch.ones(len(self.prompts), layer.in_features, dtype=self.engine.dtype)
             torch.nn.functional.linear(rows, layer.weight)
@@ -105,12 +119,20 @@ def report(contest: Contest, rounds: int) -> str:
 def main() -> None:
     args = parse_args()
     engine = load_engine(resolve_base(args.base), args.dtype, "cpu", args.threads)
-    questions = [engine.chat(item.question) for item in load_task(args.task, allow_overlap=True).dev]
+    questions = [
+        engine.chat(item.question) for item in load_task(args.task, allow_overlap=True).dev
+    ]
     prompts = [engine.encode_prompt(question) for question in questions]
     dtype = str(engine.dtype).removeprefix("torch.")
     load = os.getloadavg()[0]
-    print(f"{dtype}, {args.threads} threads, {args.new} new tokens, load of the machine at the start {load:.1f}\n")
-    print("| rows | engine, tokens/s | `generate` | products alone | engine / `generate` | until the end | same text |")
+    print(
+        f"{dtype}, {args.threads} threads, {args.new} new tokens, load of the machine at the "
+        f"start {load:.1f}\n"
+    )
+    print(
+        "| rows | engine, tokens/s | `generate` | products alone | engine / `generate` | until "
+        "the end | same text |"
+    )
     print("|---|---|---|---|---|---|---|")
     Contest(engine, prompts[:1], 2).ours(2, frozenset())
     for rows in args.rows:

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """What a search costs on a GPU, in one call of under ten minutes; prints JSON.
 
-Three parts: scoring all dev items with candidate after candidate (passes and items per second); one of these passes
-under torch.profiler (how long the GPU computes, how many kernels are launched and what launching takes of the time);
-and `swarm-llm search` with its defaults. A GPU that computes during a small share of a pass waits for launches.
+Three parts: scoring all dev items with candidate after candidate (passes and items per second); one
+of these passes under torch.profiler (how long the GPU computes, how many kernels are launched and
+what launching takes of the time); and `swarm-llm search` with its defaults. A GPU that computes
+during a small share of a pass waits for launches.
 
-    python benchmarks/gpu.py --experts EXPERTS --task TASKS/banking.json
-    python benchmarks/gpu.py --device cpu --items 4 --candidates 2 --particles 4 --max-iter 1  # tries the script
+    python benchmarks/gpu.py --experts EXPERTS --task TASKS/banking.json python benchmarks/gpu.py
+    --device cpu --items 4 --candidates 2 --particles 4 --max-iter 1  # tries the script
 """
 
 from __future__ import annotations
@@ -38,12 +39,21 @@ Json = dict[str, Any]
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--base", default="embedded:smollm2-135m")
-    parser.add_argument("--experts", type=Path, default=HERE / "experts", help="folder with one directory per expert")
+    parser.add_argument(
+        "--experts",
+        type=Path,
+        default=HERE / "experts",
+        help="folder with one directory per expert",
+    )
     parser.add_argument("--task", default="builtin:mixture")
     parser.add_argument("--items", type=int, default=200, help="dev items")
-    parser.add_argument("--candidates", type=int, default=20, help="that are timed one after another")
+    parser.add_argument(
+        "--candidates", type=int, default=20, help="that are timed one after another"
+    )
     parser.add_argument("--batch-tokens", type=int, default=16_384)
     parser.add_argument("--particles", type=int, default=PARTICLES)
     parser.add_argument("--max-iter", type=int, default=MAX_ITER)
@@ -60,7 +70,9 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def passes(engine: TransformersEngine, score: Callable[[int], object], candidates: int, items: int) -> Json:
+def passes(
+    engine: TransformersEngine, score: Callable[[int], object], candidates: int, items: int
+) -> Json:
     """Candidates merged and scored one after another."""
     score(0)  # tokenises, and compiles what a first call does
     before = engine.tokens_fed
@@ -96,17 +108,26 @@ def default_search(args: argparse.Namespace, experts: list[str]) -> Json:
     with tempfile.TemporaryDirectory() as folder:
         config = SearchConfig(
             args.base, tuple(experts), (args.task,), f"{folder}/run",
-            dev=args.items, test=0, allow_overlap=True, device=args.device, batch_tokens=args.batch_tokens,
-            particles=args.particles, max_iter=args.max_iter,
+            dev=args.items, test=0, allow_overlap=True, device=args.device,
+            batch_tokens=args.batch_tokens, particles=args.particles, max_iter=args.max_iter,
         )  # fmt: skip
         start = time.perf_counter()
         result = search(config).result
-        kept = ("evaluations", "item_evaluations", "items_saved", "seconds_scoring", "best_dev", "stop")
+        kept = (
+            "evaluations",
+            "item_evaluations",
+            "items_saved",
+            "seconds_scoring",
+            "best_dev",
+            "stop",
+        )
         return {"seconds": time.perf_counter() - start, **{key: result[key] for key in kept}}
 
 
 def engine_costs(args: argparse.Namespace, experts: list[str]) -> Json:
-    """What scoring costs: candidates at random between the base and the sum of the experts, in the space delta."""
+    """What scoring costs: candidates at random between the base and the sum of the experts, in the
+    space delta.
+    """
     base = resolve_base(args.base)
     engine = load_engine(base, "auto", args.device, None, args.batch_tokens)
     adapters = [load_adapter(info) for info in inspect_experts(experts, base).experts]
@@ -114,7 +135,9 @@ def engine_costs(args: argparse.Namespace, experts: list[str]) -> Json:
     items = load_task(args.task, allow_overlap=True).dev[: args.items]
     accuracy = Accuracy(items, "likelihood", engine.chat)
     draws = torch.Generator().manual_seed(0)
-    points = torch.rand(max(2, args.candidates), space.size, generator=draws, dtype=torch.float64) / len(experts)
+    points = torch.rand(
+        max(2, args.candidates), space.size, generator=draws, dtype=torch.float64
+    ) / len(experts)
 
     def score(k: int) -> None:
         engine.load(space.realise(points[k]))

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Most resident memory of a search against what it has to hold: base + experts' adapters (float32) + a batch.
+"""Most resident memory of a search against what it has to hold: base + experts' adapters (float32)
++ a batch.
 
-Runs the stages of a search one after another in this process and prints what each adds to the resident memory. "Batch"
-is what loading and scoring the bare base take beyond its weights, before any expert is read (the weights' pages become
-resident when they are first used). The bound is base + 1.2 x experts + batch, above what Python and its libraries take.
+Runs the stages of a search one after another in this process and prints what each adds to the
+resident memory. "Batch" is what loading and scoring the bare base take beyond its weights, before
+any expert is read (the weights' pages become resident when they are first used). The bound is base
++ 1.2 x experts + batch, above what Python and its libraries take.
 
     python benchmarks/memory.py --experts EXPERTS --task TASKS/banking.json
 """
@@ -32,13 +34,24 @@ MIB = 2**20
 
 def peak() -> float:
     """Most resident memory so far, MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / MIB
+    return (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        * (1 if sys.platform == "darwin" else 1024)
+        / MIB
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--base", default="embedded:smollm2-135m")
-    parser.add_argument("--experts", type=Path, default=HERE / "experts", help="folder with one directory per expert")
+    parser.add_argument(
+        "--experts",
+        type=Path,
+        default=HERE / "experts",
+        help="folder with one directory per expert",
+    )
     parser.add_argument("--task", default="builtin:mixture")
     parser.add_argument("--space", default="factor")
     parser.add_argument("--items", type=int, default=40)
@@ -46,7 +59,9 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     base = resolve_base(args.base)
-    infos = inspect_experts([str(p) for p in sorted(args.experts.iterdir()) if p.is_dir()], base).experts
+    infos = inspect_experts(
+        [str(p) for p in sorted(args.experts.iterdir()) if p.is_dir()], base
+    ).experts
     task = load_task(args.task, dev=args.items, allow_overlap=True)
     import transformers.models.llama.modeling_llama  # noqa: F401  # what libraries take is not ours to count
 
@@ -75,7 +90,9 @@ def main() -> None:
     batch = max(0.0, stages["batch"] - stages["Python and libraries"] - weights)
     bound = weights + 1.2 * adapters + batch
     used = stages["candidates"] - stages["Python and libraries"]
-    print(f"base weights {weights:.0f}, {n} adapters in float32 {adapters:.0f}, batch {batch:.0f} MiB")
+    print(
+        f"base weights {weights:.0f}, {n} adapters in float32 {adapters:.0f}, batch {batch:.0f} MiB"
+    )
     print(f"used {used:.0f} MiB, bound {bound:.0f} MiB: {used / bound:.2f} of it")
 
 

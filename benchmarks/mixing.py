@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The time of a candidate: merged into the weights, added at run time, and four candidates in the rows of one batch.
+"""The time of a candidate: merged into the weights, added at run time, and four candidates in the
+rows of one batch.
 
 Prints milliseconds per candidate through some layers of the base, the least of interleaved rounds
 (of processor time on a CPU, which other processes lengthen little): `merged` and `runtime` put the
@@ -33,11 +34,17 @@ Run = Callable[[], object]
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--base", default="embedded:smollm2-135m")
     parser.add_argument("--layers", type=int, default=2, help="of the base; the rest is left out")
-    parser.add_argument("--ranks", type=int, nargs="+", default=[16, 64, 256], help="sums over the experts")
-    parser.add_argument("--batches", nargs="+", default=["2x16", "4x64"], help="ROWSxTOKENS of one candidate")
+    parser.add_argument(
+        "--ranks", type=int, nargs="+", default=[16, 64, 256], help="sums over the experts"
+    )
+    parser.add_argument(
+        "--batches", nargs="+", default=["2x16", "4x64"], help="ROWSxTOKENS of one candidate"
+    )
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
@@ -68,11 +75,15 @@ def passed(model: Any, ids: Tensor) -> object:
 
 def candidate(model: Any, mixing: Mixing, changes: Mapping[str, LowRank], ids: Tensor) -> object:
     """Put in a new candidate, which shares its A with the former one, and pass its batch."""
-    mixing.load(Patch({name: LowRank(b=change.b * 1.01, a=change.a) for name, change in changes.items()}))
+    mixing.load(
+        Patch({name: LowRank(b=change.b * 1.01, a=change.a) for name, change in changes.items()})
+    )
     return passed(model, ids)
 
 
-def put_in(kind: Callable[[Any], Mixing], model: Any, changes: Mapping[str, LowRank], ids: Tensor) -> Run:
+def put_in(
+    kind: Callable[[Any], Mixing], model: Any, changes: Mapping[str, LowRank], ids: Tensor
+) -> Run:
     """`candidate` on a copy of the model."""
     copied = copy.deepcopy(model)
     return partial(candidate, copied, kind(copied), changes, ids)
@@ -81,7 +92,9 @@ def put_in(kind: Callable[[Any], Mixing], model: Any, changes: Mapping[str, LowR
 def stacked(model: Any, changes: Mapping[str, LowRank], ids: Tensor) -> object:
     """Pass the batches of several candidates at once."""
 
-    def add(a: Tensor, b: Tensor, scales: Tensor, _: object, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    def add(
+        a: Tensor, b: Tensor, scales: Tensor, _: object, inputs: tuple[Tensor, ...], output: Tensor
+    ) -> Tensor:
         return output + linear(linear(inputs[0], a) * scales, b)
 
     rows, handles = ids.repeat(STACKED, 1), []
@@ -115,7 +128,10 @@ def main() -> None:
     device = pick_device(args.device)
     model = loaded(args.base, args.layers, device)
     packed = None if args.no_nf4 else loaded(f"nf4:{args.base}", args.layers, device)
-    print(f"{args.layers} layers of {args.base}, {model.dtype}, {device}, {args.threads} threads; ms per candidate")
+    print(
+        f"{args.layers} layers of {args.base}, {model.dtype}, {device}, {args.threads} threads; "
+        "ms per candidate"
+    )
     for batch in args.batches:
         n_rows, length = map(int, batch.split("x"))
         ids = torch.randint(100, 1000, (n_rows, length), device=device)
@@ -134,7 +150,9 @@ def main() -> None:
             for _ in range(args.rounds):
                 for name, run in runs.items():
                     best[name] = min(best[name], milliseconds(run))
-            shown = [f"{name} {best[name] / (STACKED if 'stacked' in name else 1):.0f}" for name in runs]
+            shown = [
+                f"{name} {best[name] / (STACKED if 'stacked' in name else 1):.0f}" for name in runs
+            ]
             print(f"{batch} tokens, rank sum {rank}: {', '.join(shown)}", flush=True)
 
 

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Best single expert, uniform average and swarm on real tasks: the table of docs/results.md.
 
-The algorithm is the paper's (space `factor`, every item scored, no other starts). Its size is not: by default there are
-12 particles and 10 iterations, and with 12 experts step 0 adds nobody; all runs have one set of coefficients. The
-paper has `--particles 20 --max-iter 50`, from 10 experts, and the best of draws from its grid: `--draws 10`, say.
+The algorithm is the paper's (space `factor`, every item scored, no other starts). Its size is not:
+by default there are 12 particles and 10 iterations, and with 12 experts step 0 adds nobody; all
+runs have one set of coefficients. The paper has `--particles 20 --max-iter 50`, from 10 experts,
+and the best of draws from its grid: `--draws 10`, say.
 
-Each search is an ordinary run directory under --out, so a stopped benchmark goes on where it was, and several
-processes can share the work (give each its own --names). The table is made from whatever has finished.
+Each search is an ordinary run directory under --out, so a stopped benchmark goes on where it was,
+and several processes can share the work (give each its own --names). The table is made from
+whatever has finished.
 
-    python benchmarks/real_tasks.py --experts EXPERTS --tasks TASKS --out runs/real --names banking intent
-    python benchmarks/real_tasks.py --out runs/real --table
+    python benchmarks/real_tasks.py --experts EXPERTS --tasks TASKS --out runs/real --names banking
+    intent python benchmarks/real_tasks.py --out runs/real --table
 """
 
 from __future__ import annotations
@@ -28,27 +30,40 @@ CONTESTANTS = {"best_single": "best single expert", "uniform": "uniform average"
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--base", default="embedded:smollm2-135m")
     parser.add_argument("--experts", type=Path, help="folder with one adapter directory per expert")
     parser.add_argument("--tasks", type=Path, help="folder with NAME.json")
-    parser.add_argument("--names", nargs="+", default=["intent", "banking", "science", "completion", "generalist"])
+    parser.add_argument(
+        "--names", nargs="+", default=["intent", "banking", "science", "completion", "generalist"]
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--space", default="factor")
     parser.add_argument("--particles", type=int, default=12)
     parser.add_argument("--max-iter", type=int, default=10)
     parser.add_argument("--patience", type=int, default=10)
-    parser.add_argument("--draws", type=int, default=0, help="of the paper's grid of coefficients; 0: one default set")
+    parser.add_argument(
+        "--draws",
+        type=int,
+        default=0,
+        help="of the paper's grid of coefficients; 0: one default set",
+    )
     parser.add_argument("--dev", type=int, default=200)
     parser.add_argument("--test", type=int, default=500)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--table", action="store_true", help="only print the table of what has finished")
+    parser.add_argument(
+        "--table", action="store_true", help="only print the table of what has finished"
+    )
     return parser.parse_args()
 
 
 def run_one(args: argparse.Namespace, name: str, seed: int) -> None:
-    """One search, unless it has finished; the scoring found by the first seed holds for the others."""
+    """One search, unless it has finished; the scoring found by the first seed holds for the
+    others.
+    """
     from pyswarmopt_llm.common.config import SearchConfig
     from pyswarmopt_llm.evaluation.run_files import GRID
     from pyswarmopt_llm.jobs.search.grid import resume, search
@@ -94,7 +109,9 @@ def finished(out: Path) -> dict[str, list[tuple[int, dict[str, Any]]]]:
 
 
 def table(out: Path) -> str:
-    """Markdown: one block of three rows per task; the swarm's scores are means over seeds, with each seed's behind."""
+    """Markdown: one block of three rows per task; the swarm's scores are means over seeds, with
+    each seed's behind.
+    """
     lines = [
         "| task | model | dev | test | 95% interval on test | seconds |",
         "|---|---|---|---|---|---|",
@@ -105,7 +122,9 @@ def table(out: Path) -> str:
         for key, label in CONTESTANTS.items():
             if key == "best":
                 dev, test = ([r[f"best_{split}"] for _, r in runs] for split in ("dev", "test"))
-                low, high = (statistics.mean(r["intervals"]["best_test"][k] for _, r in runs) for k in (0, 1))
+                low, high = (
+                    statistics.mean(r["intervals"]["best_test"][k] for _, r in runs) for k in (0, 1)
+                )
                 seconds = f"{statistics.mean(r['seconds'] for _, r in runs):.0f}"
                 each = " / ".join(f"{t:.3f}" for t in test)
                 row = [f"{statistics.mean(dev):.3f}", f"{statistics.mean(test):.3f} ({each})"]
@@ -114,10 +133,14 @@ def table(out: Path) -> str:
                 low, high = single["intervals"][f"{key}_test"]
                 row, seconds = [f"{single[f'{key}_dev']:.3f}", f"{single[f'{key}_test']:.3f}"], ""
                 label += f" ({single['best_single']})" if key == "best_single" else ""
-            lines.append(f"| {name} | {label} | {' | '.join(row)} | [{low:.3f}, {high:.3f}] | {seconds} |")
+            lines.append(
+                f"| {name} | {label} | {' | '.join(row)} | [{low:.3f}, {high:.3f}] | {seconds} |"
+            )
     if gains:
         gain = statistics.mean(gains)
-        lines.append(f"\nMean relative gain of the swarm over the best single expert on test: {gain:+.1%}")
+        lines.append(
+            f"\nMean relative gain of the swarm over the best single expert on test: {gain:+.1%}"
+        )
     return "\n".join(lines)
 
 

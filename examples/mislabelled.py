@@ -23,7 +23,13 @@ def main(out: Path) -> None:
             for item in builtin_training_items(f"requests-{business}", 20, seed):
                 wrong = [letter for letter in item.choices or {} if letter != item.answer]
                 answer = rng.choice(wrong)
-                rows.append({"question": item.question, "choices": dict(item.choices or {}), "answer": answer})
+                rows.append(
+                    {
+                        "question": item.question,
+                        "choices": dict(item.choices or {}),
+                        "answer": answer,
+                    }
+                )
     unused = {"question": "x?", "choices": {"A": "y", "B": "z"}, "answer": "A"}
     out.write_text(json.dumps({"dev": rows, "test": [unused]}), encoding="utf-8")
 

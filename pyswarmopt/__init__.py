@@ -1,7 +1,9 @@
-"""Minimise any black-box function: a Gaussian process and descents by default, particle swarms by name.
+"""Minimise any black-box function: a Gaussian process and descents by default, particle swarms by
+name.
 
 Searches are resumed bit for bit, swarms are composed of parts and move from 2 to 10^7 coordinates.
-What stands in `__all__` is the public API; names are loaded on first use, so that importing the package is quick.
+What stands in `__all__` is the public API; names are loaded on first use, so that importing the
+package is quick.
 
 >>> import pyswarmopt as pso
 >>> pso.minimize(pso.functions.sphere, [(-5, 5)] * 3, max_evals=4000, seed=0).fun < 1e-6
@@ -29,7 +31,15 @@ if TYPE_CHECKING:
     from pyswarmopt.inspect.diagnostics import Diagnosis, diagnose
     from pyswarmopt.inspect.recorder import record
     from pyswarmopt.inspect.step import Step
-    from pyswarmopt.parts import boundary, initialise, restart, schedule, stopping, topology, velocity
+    from pyswarmopt.parts import (
+        boundary,
+        initialise,
+        restart,
+        schedule,
+        stopping,
+        topology,
+        velocity,
+    )
     from pyswarmopt.parts.boundary import Box
     from pyswarmopt.parts.velocity import Snapshot, Term, cognitive, inertia, repel, social
     from pyswarmopt.swarm import Swarm

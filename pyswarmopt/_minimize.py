@@ -16,7 +16,9 @@ from pyswarmopt.driver.search import Search
 P = ParamSpec("P")
 
 
-def _taking(options: Callable[P, Options]) -> Callable[[Callable[[Options], Result]], Callable[P, Result]]:
+def _taking(
+    options: Callable[P, Options],
+) -> Callable[[Callable[[Options], Result]], Callable[P, Result]]:
     """Make a function of `Options` one of their fields."""
     signature = inspect.signature(options).replace(return_annotation="Result")
 
@@ -38,86 +40,95 @@ def minimize(options: Options) -> Result:
     """Find the point of a box, or the parameters of a space, where `fun` is smallest.
 
     Args:
-        fun: ``(D,) float64 array -> float``, or ``(m, D) -> (m,)``; it gets copies. One that raises TypeError or
-            AttributeError on arrays is tried with torch tensors (CPU, float64) where torch is installed. A value that
-            is not finite counts as the worst possible.
-        bounds: D pairs (low, high) of finite numbers as in SciPy, or its `Bounds`, or two NumPy arrays (low, high); see
-            `pyswarmopt.boundary.make_box`. Either this or `space`.
-        recipe: a name, a `Recipe`, or None: what does best in docs/evidence.md. That is `MemeticSwarm` (points that a
-            Gaussian process proposes, then descents by differences beside a swarm that adapts its covariance) for a
-            deterministic function of real coordinates, however many; its form with mutations in place of descents where
-            some are integers or categories; its form with quadratic programs for up to 100 coordinates with
-            constraints, of which some are real. It is `recipes.surrogate` with noise or in an asynchronous search,
-            `recipes.covariant` if there are integers, categories or constraints as well, and `recipes.constriction` in
-            place of both above 100 coordinates.
+        fun: ``(D,) float64 array -> float``, or ``(m, D) -> (m,)``; it gets copies. One that raises
+            TypeError or AttributeError on arrays is tried with torch tensors (CPU, float64) where
+            torch is installed. A value that is not finite counts as the worst possible.
+        bounds: D pairs (low, high) of finite numbers as in SciPy, or its `Bounds`, or two NumPy
+            arrays (low, high); see `pyswarmopt.boundary.make_box`. Either this or `space`.
+        recipe: a name, a `Recipe`, or None: what does best in docs/evidence.md. That is
+            `MemeticSwarm` (points that a Gaussian process proposes, then descents by differences
+            beside a swarm that adapts its covariance) for a deterministic function of real
+            coordinates, however many; its form with mutations in place of descents where some are
+            integers or categories; its form with quadratic programs for up to 100 coordinates with
+            constraints, of which some are real. It is `recipes.surrogate` with noise or in an
+            asynchronous search, `recipes.covariant` if there are integers, categories or
+            constraints as well, and `recipes.constriction` in place of both above 100 coordinates.
             `Result.algorithm` says what ran: "memetic" needs NumPy alone, a recipe torch as well.
-        population: particles; it does not change the algorithm. Default: the recipe's; `MemeticSwarm` chooses its
-            own, and an asynchronous search has at least as many as workers. A recipe has no fewer than the starting
-            points in `x0`. What the Gaussian process proposes, up to
-            20 parameters the first 5 * D points and with integers or categories the first 200, it proposes so many
-            at a time, by default one by one.
-        max_evals: the most calls of `fun`, never exceeded. Default: 1000 * D if neither `max_iter` nor `timeout` is
-            given and the recipe has no stop rule of its own. Points where `fun` is not called, since they break a
-            constraint, count too.
+        population: particles; it does not change the algorithm. Default: the recipe's;
+            `MemeticSwarm` chooses its own, and an asynchronous search has at least as many as
+            workers. A recipe has no fewer than the starting points in `x0`. What the Gaussian
+            process proposes, up to 20 parameters the first 5 * D points and with integers or
+            categories the first 200, it proposes so many at a time, by default one by one.
+        max_evals: the most calls of `fun`, never exceeded. Default: 1000 * D if neither `max_iter`
+            nor `timeout` is given and the recipe has no stop rule of its own. Points where `fun` is
+            not called, since they break a constraint, count too.
         max_iter: the most moves; takes the place of the recipe's own limit.
         target: stop when the best value is at least as good.
-        seed: the same seed gives the same search; None takes one from the operating system, a NumPy `Generator` draws
-            one.
-        workers: a number of threads (-1: one for each core), "threads:N", "processes:N", "ray", an executor, or a
-            map-like callable; the result is the same (see `pyswarmopt.driver.workers.Workers`). They share the points
-            that are proposed at a time: with ``workers=4`` say ``population=4``, or three of them wait; a warning says
-            so where that matters.
-        vectorized: whether `fun` takes (m, D); "auto" tries (see `pyswarmopt.driver.evaluation.Evaluator`).
-        callback: called with the result so far after each iteration; return True, or raise StopIteration, to
-            stop.
-        x0: a starting point, (D,), or several, (n, D); the `Result` of another run; or the path of a checkpoint,
-            whose personal bests make up to half of the population. The rest is filled up by the recipe.
-        progress: show a bar with the share of the budget used, the time left, evaluations and the best value on
-            standard error.
+        seed: the same seed gives the same search; None takes one from the operating system, a NumPy
+            `Generator` draws one.
+        workers: a number of threads (-1: one for each core), "threads:N", "processes:N", "ray", an
+            executor, or a map-like callable; the result is the same (see
+            `pyswarmopt.driver.workers.Workers`). They share the points that are proposed at a time:
+            with ``workers=4`` say ``population=4``, or three of them wait; a warning says so where
+            that matters.
+        vectorized: whether `fun` takes (m, D); "auto" tries (see
+            `pyswarmopt.driver.evaluation.Evaluator`).
+        callback: called with the result so far after each iteration; return True, or raise
+            StopIteration, to stop.
+        x0: a starting point, (D,), or several, (n, D); the `Result` of another run; or the path of
+            a checkpoint, whose personal bests make up to half of the population. The rest is filled
+            up by the recipe.
+        progress: show a bar with the share of the budget used, the time left, evaluations and the
+            best value on standard error.
         on_error: what to do when `fun` raises: "raise", "worst" or ("retry", n).
-        checkpoint: a file; written after each iteration, and if it exists the search goes on from there, bit
-            for bit. Its best point is evaluated once more then, which is not counted: a file of another objective is
-            refused (not with noise).
-        integrality: (D,) mask of the coordinates that are integers, or one truth value for all: they are rounded for
-            `fun` and in the result.
-        constraints: one or several: callables g with g(x) <= 0 where x is allowed, SciPy's `LinearConstraint` and
-            `NonlinearConstraint`, and SciPy's dicts, where "ineq" means g(x) >= 0; see
-            `pyswarmopt.driver.problem.constraints`. An equality is met where it is off by at most 1e-4; `Result.maxcv`
-            says by how much. By default `fun` is called where one is broken, too; what is not
-            finite there does no harm. With ``keep_feasible=True`` in one of SciPy's, with a recipe, noise, in an
-            asynchronous search, without real coordinates and above 100 of them it is not, unless no feasible point
-            was found at all: then once, for the result.
-        categorical: (D,) mask of the coordinates whose whole numbers low, low + 1, ..., high are labels without
-            an order; for a list of choices, use the label as its index.
-        noisy: `fun` gives another value each time. The bests are evaluated again and compared by their means (see
-            `pyswarmopt.driver.resampling`). A tenth of `max_evals`, at most 100, is kept to choose among them at
-            the end, and as many to evaluate the chosen one afresh, for `Result.fun` and `Result.fun_stderr`.
-            `target` then means the mean, by two standard errors.
-        history: "iteration", "best" (only improvements), "particles" (every evaluation), or k: every k-th iteration.
-            Default: "iteration", with `space` "particles".
-        asynchronous: a particle moves as soon as its own value is there, on what is known by then, so that workers
-            of unequal speed are always busy. An iteration is then as many evaluations as there are particles, and
-            what has begun is waited for in the end. The result depends on the order in which the workers answer,
-            unless there is one. `fun` must take one point at a time; not with `noisy`, nor with a map as workers.
-        space: parameters by name in place of `bounds`: ``(low, high)`` a real number, ``[a, b]`` a choice, `pso.log`,
-            `pso.integer`, `pso.fixed` and `pso.when`. `fun` and the constraints get them as keyword arguments, or as
-            one dict if they take a single parameter of another name; with ``vectorized=True`` `fun` gets a list of
-            dicts. `Result.params` has the best ones. `x0` may then be such a dict, or several.
+        checkpoint: a file; written after each iteration, and if it exists the search goes on from
+            there, bit for bit. Its best point is evaluated once more then, which is not counted: a
+            file of another objective is refused (not with noise).
+        integrality: (D,) mask of the coordinates that are integers, or one truth value for all:
+            they are rounded for `fun` and in the result.
+        constraints: one or several: callables g with g(x) <= 0 where x is allowed, SciPy's
+            `LinearConstraint` and `NonlinearConstraint`, and SciPy's dicts, where "ineq" means g(x)
+            >= 0; see `pyswarmopt.driver.problem.constraints`. An equality is met where it is off by
+            at most 1e-4; `Result.maxcv` says by how much. By default `fun` is called where one is
+            broken, too; what is not finite there does no harm. With ``keep_feasible=True`` in one
+            of SciPy's, with a recipe, noise, in an asynchronous search, without real coordinates
+            and above 100 of them it is not, unless no feasible point was found at all: then once,
+            for the result.
+        categorical: (D,) mask of the coordinates whose whole numbers low, low + 1, ..., high are
+            labels without an order; for a list of choices, use the label as its index.
+        noisy: `fun` gives another value each time. The bests are evaluated again and compared by
+            their means (see `pyswarmopt.driver.resampling`). A tenth of `max_evals`, at most 100,
+            is kept to choose among them at the end, and as many to evaluate the chosen one afresh,
+            for `Result.fun` and `Result.fun_stderr`. `target` then means the mean, by two standard
+            errors.
+        history: "iteration", "best" (only improvements), "particles" (every evaluation), or k:
+            every k-th iteration. Default: "iteration", with `space` "particles".
+        asynchronous: a particle moves as soon as its own value is there, on what is known by then,
+            so that workers of unequal speed are always busy. An iteration is then as many
+            evaluations as there are particles, and what has begun is waited for in the end. The
+            result depends on the order in which the workers answer, unless there is one. `fun` must
+            take one point at a time; not with `noisy`, nor with a map as workers.
+        space: parameters by name in place of `bounds`: ``(low, high)`` a real number, ``[a, b]`` a
+            choice, `pso.log`, `pso.integer`, `pso.fixed` and `pso.when`. `fun` and the constraints
+            get them as keyword arguments, or as one dict if they take a single parameter of another
+            name; with ``vectorized=True`` `fun` gets a list of dicts. `Result.params` has the best
+            ones. `x0` may then be such a dict, or several.
         args: further arguments of `fun`: ``fun(x, *args)``.
-        timeout: seconds after which no call of `fun` begins; a search that goes on from a checkpoint has them anew.
-        evaluation_timeout: seconds after which a call of `fun` fails with TimeoutError, as `on_error` says; for
-            workers=1 in the main thread and for processes.
+        timeout: seconds after which no call of `fun` begins; a search that goes on from a
+            checkpoint has them anew.
+        evaluation_timeout: seconds after which a call of `fun` fails with TimeoutError, as
+            `on_error` says; for workers=1 in the main thread and for processes.
 
-    Ctrl-C ends the search: the result so far comes back, with ``success=False`` and ``message="interrupted"``, and
-    the calls of the iteration under way are lost.
+    Ctrl-C ends the search: the result so far comes back, with ``success=False`` and
+    ``message="interrupted"``, and the calls of the iteration under way are lost.
 
     Raises:
         TypeError: an argument of another name; that of another library is answered by ours.
         ValueError: arguments that do not make sense or do not fit the checkpoint.
         ImportError: a recipe is to run and torch is not installed.
-        Exception: whatever `fun` raises, if `on_error` says so, and what a constraint raises. Its attribute `result` is
-            the `Result` so far, with all that was evaluated (with noise or `asynchronous`, all that the search was
-            told).
+        Exception: whatever `fun` raises, if `on_error` says so, and what a constraint raises. Its
+            attribute `result` is the `Result` so far, with all that was evaluated (with noise or
+            `asynchronous`, all that the search was told).
 
     Example:
         >>> import pyswarmopt as pso

@@ -34,20 +34,22 @@ class Swarm:
         dim: D; needed only where neither bounds nor positions tell it.
         population: N; default: the number of positions, or else the recipe's.
         bounds: the box to search in; see `pyswarmopt.boundary.make_box` for the forms.
-        positions: starting positions, (n, D). With n < N the recipe adds the rest, the n come first.
+        positions: starting positions, (n, D). With n < N the recipe adds the rest, the n come
+            first.
         velocities: starting velocities, (N, D), taken as they are; default: the recipe's.
         recipe: a name out of `pyswarmopt.recipes.RECIPES`, or a `Recipe`.
         maximize: whether larger values are better.
-        seed: seed of the swarm's own generator; None takes one from the operating system, a NumPy `Generator` draws
-            one.
-        dtype: floating dtype of positions; default: that of `positions` if they are a torch tensor, else float64.
+        seed: seed of the swarm's own generator; None takes one from the operating system, a NumPy
+            `Generator` draws one.
+        dtype: floating dtype of positions; default: that of `positions` if they are a torch tensor,
+            else float64.
         device: where positions live; default the CPU. Random numbers always come from the CPU.
 
     Raises:
         ValueError: arguments that do not fit each other.
 
-    The first `ask` returns the starting positions, every later one moves. A value that is not finite counts
-    as the worst possible and never becomes a personal best, the best or the worst.
+    The first `ask` returns the starting positions, every later one moves. A value that is not
+    finite counts as the worst possible and never becomes a personal best, the best or the worst.
 
     Example:
         >>> import pyswarmopt as pso
@@ -74,13 +76,23 @@ class Swarm:
     ) -> None:
         self.recipe = recipes.get(recipe) if isinstance(recipe, str) else recipe
         start = None if positions is None else matrix("positions", positions)
-        dtype, device, generator = dtype_of(dtype, start), usable(device), generator_of(as_seed(seed))
+        dtype, device, generator = (
+            dtype_of(dtype, start),
+            usable(device),
+            generator_of(as_seed(seed)),
+        )
         box, dim = box_of(self.recipe, bounds, dim, start, dtype, device)
-        n = (self.recipe.population if start is None else len(start)) if population is None else population
+        n = (
+            (self.recipe.population if start is None else len(start))
+            if population is None
+            else population
+        )
         if n < 1:
             raise ValueError(f"population={n}: it must be at least 1")
         v = None if velocities is None else matrix("velocities", velocities, (n, dim))
-        state = first_state(self.recipe, empty((n, dim), dtype, device), box, generator, start, v, maximize)
+        state = first_state(
+            self.recipe, empty((n, dim), dtype, device), box, generator, start, v, maximize
+        )
         self._go_on(Update(self.recipe, state, box, generator))
 
     def _go_on(self, update: Update) -> None:
@@ -91,9 +103,9 @@ class Swarm:
     def ask(self) -> Tensor:
         """Positions to evaluate, (N, D), yours to keep; the same ones until `tell`.
 
-        N is the size of the present population, which a restart of the swarm may change. A large swarm returns its own
-        memory instead of a copy, and moves on in other memory while you hold it: if you edit such positions, evaluate
-        them as edited and tell them with `repaired=True`.
+        N is the size of the present population, which a restart of the swarm may change. A large
+        swarm returns its own memory instead of a copy, and moves on in other memory while you hold
+        it: if you edit such positions, evaluate them as edited and tell them with `repaired=True`.
         """
         self._prepare()
         return self._update.buffers.hand_out()
@@ -101,8 +113,9 @@ class Swarm:
     def tickets(self) -> list[Ticket]:
         """The tickets of this round that have no value yet; they are told one by one, in any order.
 
-        The swarm moves after the last value of a round, so the order makes no difference. For an asynchronous swarm
-        (see `ask_one`): the pending evaluations; after loading it, those to be repeated.
+        The swarm moves after the last value of a round, so the order makes no difference. For an
+        asynchronous swarm (see `ask_one`): the pending evaluations; after loading it, those to be
+        repeated.
 
         Example:
             >>> s = Swarm(bounds=[(-5, 5)] * 2, population=3, seed=0)
@@ -121,14 +134,14 @@ class Swarm:
     def ask_one(self) -> Ticket | None:
         """The next position to evaluate, in asynchronous mode: no particle waits for the others.
 
-        The particle idle for longest moves, on the bests known by now, and is pending until its ticket is told.
-        Particles count their own stagnation; an iteration, by which schedules, patience and stop rules count, ends
-        after every N values. The run depends on the seed and the order of the tells. There is no way back from
-        asynchronous mode.
+        The particle idle for longest moves, on the bests known by now, and is pending until its
+        ticket is told. Particles count their own stagnation; an iteration, by which schedules,
+        patience and stop rules count, ends after every N values. The run depends on the seed and
+        the order of the tells. There is no way back from asynchronous mode.
 
         Returns:
-            A ticket; None if another value must be told first: all particles are pending, or the whole swarm restarts
-            once the pending ones have returned.
+            A ticket; None if another value must be told first: all particles are pending, or the
+            whole swarm restarts once the pending ones have returned.
 
         Raises:
             ValueError: a round that `ask` or `tickets` began is not complete.
@@ -165,15 +178,16 @@ class Swarm:
         Args:
             positions: what the values belong to: what `ask` returned, (N, D), or a `Ticket`.
             values: (N,) numbers, or one for a ticket (NaN if it failed); NumPy, torch or a list.
-            dropped: (N,) mask of the particles that were not evaluated this time; their values are ignored.
-                Nothing changes for them (recipes compatible with the Model Swarms reference count their old
-                score again).
-            repaired: the positions differ from those that `ask` returned, as after a repair; the particles continue
-                from them.
+            dropped: (N,) mask of the particles that were not evaluated this time; their values are
+                ignored. Nothing changes for them (recipes compatible with the Model Swarms
+                reference count their old score again).
+            repaired: the positions differ from those that `ask` returned, as after a repair; the
+                particles continue from them.
 
         Raises:
-            ValueError: no `ask` before, wrong shapes, complex values, positions that are not finite or that `ask` did
-                not return (unless `repaired`), or a ticket that was told already or is not of this swarm.
+            ValueError: no `ask` before, wrong shapes, complex values, positions that are not finite
+                or that `ask` did not return (unless `repaired`), or a ticket that was told already
+                or is not of this swarm.
         """
         st = self._state
         if st.in_flight is not None:
@@ -185,7 +199,9 @@ class Swarm:
             self._tell_ticket(positions, values)
             return
         if np.count_nonzero(st.arrived):
-            raise ValueError("this round is told by tickets: tell the remaining ones (see tickets())")
+            raise ValueError(
+                "this round is told by tickets: tell the remaining ones (see tickets())"
+            )
         n = len(st.costs)
         costs = self._costs(values, (n,))
         evaluated = None if dropped is None else ~as_mask(dropped, n)
@@ -193,16 +209,17 @@ class Swarm:
         self._complete(costs, evaluated)
 
     def revalue(self, values: npt.ArrayLike | Tensor, best: float | None = None) -> None:
-        """Replace the values of the personal bests, after evaluating them again because the objective is noisy.
+        """Replace the values of the personal bests, after evaluating them again because the
+        objective is noisy.
 
-        The best of the swarm and the best of all follow, for better or worse: otherwise a lucky value would stay for
-        ever. Positions, stagnation counts and the worst stay as they are.
+        The best of the swarm and the best of all follow, for better or worse: otherwise a lucky
+        value would stay for ever. Positions, stagnation counts and the worst stay as they are.
 
         Args:
-            values: (N,) values of `personal_bests`, in the user's sense; one that is not finite counts as the worst
-                possible.
-            best: value of `Swarm.best.x`; needed only if no particle has its personal best there any more, as after
-                a restart of the swarm. Default: its old value.
+            values: (N,) values of `personal_bests`, in the user's sense; one that is not finite
+                counts as the worst possible.
+            best: value of `Swarm.best.x`; needed only if no particle has its personal best there
+                any more, as after a restart of the swarm. Default: its old value.
 
         Raises:
             ValueError: not one value for each particle.
@@ -284,7 +301,9 @@ class Swarm:
 
     @property
     def positions(self) -> Tensor:
-        """Current positions, (N, D), after any restart; the swarm's own tensor, which moves on: read only."""
+        """Current positions, (N, D), after any restart; the swarm's own tensor, which moves on:
+        read only.
+        """
         return self._state.positions
 
     @property
@@ -294,12 +313,16 @@ class Swarm:
 
     @property
     def personal_bests(self) -> Tensor:
-        """Each particle's best position, (N, D); the swarm's own tensor, which moves on: read only."""
+        """Each particle's best position, (N, D); the swarm's own tensor, which moves on: read
+        only.
+        """
         return self._state.best_positions
 
     @property
     def values(self) -> Floats:
-        """Each particle's latest value, (N,), in the user's sense; NaN before the first evaluation."""
+        """Each particle's latest value, (N,), in the user's sense; NaN before the first
+        evaluation.
+        """
         return -self._state.costs if self._state.maximize else self._state.costs.copy()
 
     @property
@@ -309,12 +332,16 @@ class Swarm:
 
     @property
     def iteration(self) -> int:
-        """Completed rounds after the first one, which evaluates the starting positions; restarts do not reset it."""
+        """Completed rounds after the first one, which evaluates the starting positions; restarts do
+        not reset it.
+        """
         return self._state.iteration
 
     @property
     def rounds(self) -> int:
-        """Completed evaluation rounds, including the initial one; in asynchronous mode, one round per N values."""
+        """Completed evaluation rounds, including the initial one; in asynchronous mode, one round
+        per N values.
+        """
         return self._state.generation
 
     @property
@@ -326,7 +353,9 @@ class Swarm:
 
     def state_dict(self) -> dict[str, Any]:
         """What a resume needs: tensors (copies, in memory), numbers and strings."""
-        return {k: v.detach().clone() if isinstance(v, Tensor) else v for k, v in self._saved().items()}
+        return {
+            k: v.detach().clone() if isinstance(v, Tensor) else v for k, v in self._saved().items()
+        }
 
     def _saved(self) -> dict[str, Any]:
         """The entries of `state_dict`, not copied."""
@@ -343,7 +372,9 @@ class Swarm:
         """
         self._check_recipe(saved)
         device = self._state.positions.device
-        self._go_on(Update.of(self.recipe, as_tensors(saved), owned=lambda tensor: copied(tensor, device)))
+        self._go_on(
+            Update.of(self.recipe, as_tensors(saved), owned=lambda tensor: copied(tensor, device))
+        )
 
     def _check_recipe(self, saved: Mapping[str, Any]) -> None:
         saved_as = saved.get("recipe"), saved.get("options")
@@ -383,7 +414,10 @@ class Swarm:
         saved = checkpoint.read_tensors(path)
         if recipe is None:
             if saved.get("options") is None:
-                raise ValueError(f"{path}: the recipe {saved.get('recipe')!r} is your own; load it with recipe=...")
+                raise ValueError(
+                    f"{path}: the recipe {saved.get('recipe')!r} is your own; load it with "
+                    "recipe=..."
+                )
             with checkpoint.taking_over(path):
                 checkpoint.check(saved, {"recipe": str, "options": str})
                 recipe = recipes.get(saved["recipe"], **json.loads(saved["options"]))

@@ -1,1 +1,3 @@
-"""Groups of models that answer together: members, strategies that vote or negotiate, runs, and distillation."""
+"""Groups of models that answer together: members, strategies that vote or negotiate, runs, and
+distillation.
+"""

@@ -34,22 +34,29 @@ if TYPE_CHECKING:
 class CouncilConfig:
     """The configuration of a group: its members, the task and the machine.
 
-    ``strategies`` are names as `registry.find_names` returns them; with ``skip``, unsupported ones are skipped, not
-    refused. An empty ``task`` stands for a single prompt; without ``out`` nothing is written.
+    ``strategies`` are names as `registry.find_names` returns them; with ``skip``, unsupported ones
+    are skipped, not refused. An empty ``task`` stands for a single prompt; without ``out`` nothing
+    is written.
     """
 
     members: Annotated[
-        tuple[str, ...], Option("Models, adapters, runs, mixtures or URL#MODEL; trusted first.", "M...", TASK)
+        tuple[str, ...],
+        Option("Models, adapters, runs, mixtures or URL#MODEL; trusted first.", "M...", TASK),
     ]
     strategies: tuple[str, ...] = ()
     task: TaskFile = ""
-    out: Annotated[str | None, Option("Directory to create or resume (nothing is kept).", "DIR", OUTPUT)] = None
+    out: Annotated[
+        str | None, Option("Directory to create or resume (nothing is kept).", "DIR", OUTPUT)
+    ] = None
     base: Annotated[str | None, Option("Base of the adapters (each one's own).", "B", TASK)] = None
     seed: Annotated[int, Option("Seed of samples and noise.", "S", hidden=True, least=0)] = 0
     epsilon: Annotated[
-        float | None, Option("Randomise votes: local differential privacy.", "E", least=0, below=100)
+        float | None,
+        Option("Randomise votes: local differential privacy.", "E", least=0, below=100),
     ] = None
-    liar: Annotated[str | None, Option("Member that answers wrong; NAME:test: on test alone.", "NAME")] = None
+    liar: Annotated[
+        str | None, Option("Member that answers wrong; NAME:test: on test alone.", "NAME")
+    ] = None
     dev: Dev = None
     test: Test = None
     columns: Columns = ()
@@ -80,7 +87,9 @@ class DistillConfig(CouncilConfig):
     """A group, its strategy and task, and how an adapter of ``base`` learns from them."""
 
     base: Base = field()
-    task: Annotated[str, Option("Its dev questions are taught, its test questions reported.", "T", TASK)] = field()
+    task: Annotated[
+        str, Option("Its dev questions are taught, its test questions reported.", "T", TASK)
+    ] = field()
     out: Annotated[str, Option("Adapter directory to create.", "DIR", OUTPUT)] = field()
     strategy: Annotated[str, Option("A strategy of ensemble or negotiate.", "S")] = "weighted"
     soft: Annotated[bool, Option("Teach the group's probabilities, not its answers.")] = False

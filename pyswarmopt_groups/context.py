@@ -18,7 +18,8 @@ from pyswarmopt_llm.tasks import Item, Scoring, Task
 
 log = logging.getLogger(__name__)
 
-IMPROBABLE = 1e-9  # lower bound of an option's probability, so that one member cannot veto an option
+# lower bound of an option's probability, so that one member cannot veto an option
+IMPROBABLE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,22 @@ Decide = Callable[[Sequence[Item]], list[Verdict]]
 
 def verdict_of(outcome: voting.Outcome[Any], tokens: int, **notes: Any) -> Verdict:
     """The verdict of a vote; a ranking counts as a vote for its first place."""
-    ballots = tuple(b if b is None or isinstance(b, str) else (b[0] if b else None) for b in outcome.ballots)
-    return Verdict(outcome.answer, ballots, outcome.agreement, int(tokens), len(outcome.tied) > 1, notes)
+    ballots = tuple(
+        b if b is None or isinstance(b, str) else (b[0] if b else None) for b in outcome.ballots
+    )
+    return Verdict(
+        outcome.answer, ballots, outcome.agreement, int(tokens), len(outcome.tied) > 1, notes
+    )
 
 
 def verdict_for(responses: Responses, i: int, answer: str | None, tokens: int = 0) -> Verdict:
-    """An answer to item i that no vote decided, and the share of members that agree; `tokens` beside the responses'."""
+    """An answer to item i that no vote decided, and the share of members that agree; `tokens`
+    beside the responses'.
+    """
     ballots = responses.ballots[i]
-    agreement = sum(ballot == answer for ballot in ballots) / len(ballots) if answer is not None else 0.0
+    agreement = (
+        sum(ballot == answer for ballot in ballots) / len(ballots) if answer is not None else 0.0
+    )
     return Verdict(answer, tuple(ballots), agreement, responses.cost(i) + tokens)
 
 
@@ -88,10 +97,13 @@ class GroupContext:
         """The task's own prompt template."""
         return None if self.task is None else self.task.prompt
 
-    def collect(self, items: Sequence[Item], on_down: Callable[[int, MemberDown], None] | None = None) -> Responses:
+    def collect(
+        self, items: Sequence[Item], on_down: Callable[[int, MemberDown], None] | None = None
+    ) -> Responses:
         """The answers of all members.
 
-        Those of a member that is down are blank: `on_down` is called with its number, or a tolerant context warns.
+        Those of a member that is down are blank: `on_down` is called with its number, or a tolerant
+        context warns.
         """
         rows = []
         for k in range(self.n):
@@ -119,12 +131,17 @@ class GroupContext:
             UserError: there are none, or a member answers none of them readably.
         """
         if self.task is None or not self.task.dev:
-            raise UserError("this strategy is fitted on dev items, a single prompt has none; give `task`")
+            raise UserError(
+                "this strategy is fitted on dev items, a single prompt has none; give `task`"
+            )
         responses = self.collect(self.task.dev)
         for k, member in enumerate(self.members):
             if not self.tolerant and all(row[k] is None for row in responses.ballots):
                 count = len(responses.items)
-                raise UserError(f"{member.name}: gives no readable answer to any of the {count} dev items; remove it")
+                raise UserError(
+                    f"{member.name}: gives no readable answer to any of the {count} dev items; "
+                    "remove it"
+                )
         return responses
 
     @cached_property
@@ -140,7 +157,9 @@ class GroupContext:
         return sorted(range(self.n), key=lambda k: (-self.accuracies[k], k))
 
     def judge(self, name: str) -> Member:
-        """The member that compares and fuses answers; without a name the best on dev, without dev the first."""
+        """The member that compares and fuses answers; without a name the best on dev, without dev
+        the first.
+        """
         by_name = {member.name: member for member in self.members}
         return by_name[name] if name else self.members[self.order[0]]
 
@@ -154,25 +173,38 @@ class GroupContext:
         if scores is None:
             return None
         answered = [i for i, answer in enumerate(self.dev.answers[k]) if answer.scores]
-        return voting.fit_temperature(scores[answered], [label_of(self.dev.items[i]) for i in answered])
+        return voting.fit_temperature(
+            scores[answered], [label_of(self.dev.items[i]) for i in answered]
+        )
 
     def probabilities(self, responses: Responses) -> Array:
         """Each member's probability of each option, (n, items, most options): see `beliefs`."""
-        return np.stack([self.beliefs(k, responses.items, row) for k, row in enumerate(responses.answers)])
+        return np.stack(
+            [self.beliefs(k, responses.items, row) for k, row in enumerate(responses.answers)]
+        )
 
     def beliefs(self, k: int, items: Sequence[Item], answers: Sequence[Answer]) -> Array:
-        """Member k's probability of each option, (items, most options), calibrated on dev; 0 past the last option.
+        """Member k's probability of each option, (items, most options), calibrated on dev; 0 past
+        the last option.
 
-        Without option scores, a member's choice gets its accuracy on dev (smoothed as in `log_odds`) and the other
-        options share the rest equally; an abstention is a uniform distribution.
+        Without option scores, a member's choice gets its accuracy on dev (smoothed as in
+        `log_odds`) and the other options share the rest equally; an abstention is a uniform
+        distribution.
         """
         for item in items:
             if item.choices is None:
-                raise UserError(f"item {item.id}: has no choices, which this strategy needs; use majority or refine")
+                raise UserError(
+                    f"item {item.id}: has no choices, which this strategy needs; use majority or "
+                    "refine"
+                )
         responses = Responses(items, [answers])
         scores, temperature = responses.scores(0), self.temperatures[k]
         if scores is not None and temperature is not None:
-            return np.where(np.isfinite(scores), np.maximum(voting.calibrated(scores, temperature), IMPROBABLE), 0.0)
+            return np.where(
+                np.isfinite(scores),
+                np.maximum(voting.calibrated(scores, temperature), IMPROBABLE),
+                0.0,
+            )
         letters = [list(item.choices or {}) for item in items]
         beliefs, n = np.zeros((len(items), max(map(len, letters)))), len(self.dev.items)
         for i, (options, (ballot,)) in enumerate(zip(letters, responses.ballots, strict=True)):

@@ -1,4 +1,6 @@
-"""Knowledge distillation: one adapter learns a group's answers, so that one model replaces several."""
+"""Knowledge distillation: one adapter learns a group's answers, so that one model replaces
+several.
+"""
 
 from __future__ import annotations
 
@@ -28,18 +30,21 @@ COPIES = 8  # examples that represent one question's probabilities
 
 
 def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, Any]:
-    """Train an adapter of the base on the group's answers to the dev questions, and compare both on test.
+    """Train an adapter of the base on the group's answers to the dev questions, and compare both on
+    test.
 
-    Hinton, Vinyals and Dean 2015, arXiv 1503.02531, with a group as the teacher. Soft labels are the members' mean
-    calibrated probabilities, whatever the strategy. The cross-entropy with them is in expectation that with answers
-    sampled from them; instead of sampling, each option becomes an example as often as `quotas` says.
+    Hinton, Vinyals and Dean 2015, arXiv 1503.02531, with a group as the teacher. Soft labels are
+    the members' mean calibrated probabilities, whatever the strategy. The cross-entropy with them
+    is in expectation that with answers sampled from them; instead of sampling, each option becomes
+    an example as often as `quotas` says.
 
     Args:
         config: the group, its strategy, the task and the student.
         on_step: as `train_expert`.
 
     Returns:
-        ``base``, ``group``, ``student``: each ``test``, ``test_interval`` and ``tokens`` per item; ``questions``,
+        ``base``, ``group``, ``student``: each ``test``, ``test_interval`` and ``tokens`` per item;
+            ``questions``,
         ``steps``.
 
     Raises:
@@ -51,43 +56,63 @@ def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, 
     task = config.load()
     check_task(config, task)
     if config.soft and any(item.choices is None for item in task.dev):
-        raise InvalidOption("soft", None, f"needs items with options, those of {config.task} have none; remove it")
+        raise InvalidOption(
+            "soft", None, f"needs items with options, those of {config.task} have none; remove it"
+        )
     members = open_group(config)
     usable([strategy], config, (*task.dev, *task.test), members)
     check_members(members, task, config.scoring)
     context = context_of(members, config, task, ResponseCache())
     decide = strategy.fit(context)
-    examples = soft_chats(context) if config.soft else hard_chats(task.dev, decide(task.dev), context)
+    examples = (
+        soft_chats(context) if config.soft else hard_chats(task.dev, decide(task.dev), context)
+    )
     kind = "probabilities" if config.soft else "answers"
     source = f"{kind} of {context.n} members by {strategy.name} on {task.source}"
     steps = _train(examples, config, source, on_step)
     student, plain = open_members(
-        [config.out, config.base], config.base, dtype=config.dtype, device=config.device, threads=config.threads
+        [config.out, config.base],
+        config.base,
+        dtype=config.dtype,
+        device=config.device,
+        threads=config.threads,
     )
     rows = {}
     for name, member in (("base", plain), ("student", student)):
         alone = GroupContext([member], task, context.scoring).collect(task.test)
         rows[name] = _row(alone.right[0].tolist(), alone.tokens[0].tolist())
     verdicts = decide(task.test)
-    right = [is_right(item, verdict.answer) for item, verdict in zip(task.test, verdicts, strict=True)]
+    right = [
+        is_right(item, verdict.answer) for item, verdict in zip(task.test, verdicts, strict=True)
+    ]
     rows["group"] = _row(right, [verdict.tokens for verdict in verdicts])
     note = {"note": task.note} if task.note else {}
     return {**rows, "strategy": strategy.name, "questions": len(task.dev), "steps": steps, **note}
 
 
-def hard_chats(items: Sequence[Item], verdicts: Sequence[Verdict], context: GroupContext) -> list[dict[str, Any]]:
+def hard_chats(
+    items: Sequence[Item], verdicts: Sequence[Verdict], context: GroupContext
+) -> list[dict[str, Any]]:
     """A chat for each question that the group answers, if any."""
     pairs = zip(items, verdicts, strict=True)
-    chats = [_chat(item, v.answer, context.scoring, context.template) for item, v in pairs if v.answer is not None]
+    chats = [
+        _chat(item, v.answer, context.scoring, context.template)
+        for item, v in pairs
+        if v.answer is not None
+    ]
     if not chats:
         raise UserError("the group answers none of the dev questions: there is nothing to learn")
     return chats
 
 
 def soft_chats(context: GroupContext) -> list[dict[str, Any]]:
-    """`COPIES` chats per dev question, distributed over its options by the members' mean probabilities."""
+    """`COPIES` chats per dev question, distributed over its options by the members' mean
+    probabilities.
+    """
     chats = []
-    for item, p in zip(context.dev.items, context.probabilities(context.dev).mean(axis=0), strict=True):
+    for item, p in zip(
+        context.dev.items, context.probabilities(context.dev).mean(axis=0), strict=True
+    ):
         letters = list(item.choices or {})
         counts = quotas(p[: len(letters)], COPIES)
         for letter, count in zip(letters, counts, strict=True):
@@ -96,7 +121,8 @@ def soft_chats(context: GroupContext) -> list[dict[str, Any]]:
 
 
 def quotas(shares: Array, total: int) -> list[int]:
-    """Whole numbers that sum to `total`, in proportion to `shares`, by largest remainders (Hamilton's method).
+    """Whole numbers that sum to `total`, in proportion to `shares`, by largest remainders
+    (Hamilton's method).
 
     Example:
         >>> quotas(np.array([0.7, 0.2, 0.1]), 8)
@@ -120,7 +146,9 @@ def _chat(item: Item, answer: str, scoring: Scoring, template: str | None) -> di
     }
 
 
-def _train(examples: Sequence[dict[str, Any]], config: DistillConfig, source: str, on_step: OnRound | None) -> int:
+def _train(
+    examples: Sequence[dict[str, Any]], config: DistillConfig, source: str, on_step: OnRound | None
+) -> int:
     """Train the student; returns the number of steps."""
     device = pick_device(config.device)
     names = ("rank", "lr", "epochs", "max_tokens", "seed", "threads")

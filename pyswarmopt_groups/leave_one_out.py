@@ -1,7 +1,8 @@
 """Leave one out: each strategy again without each member, from the recorded responses.
 
-A strategy is fitted on dev again, too, so that its weights are those of the smaller group. No model is loaded: what a
-strategy would need beside the recorded responses (embeddings, other prompts) leaves it out.
+A strategy is fitted on dev again, too, so that its weights are those of the smaller group. No model
+is loaded: what a strategy would need beside the recorded responses (embeddings, other prompts)
+leaves it out.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class NotRecorded(UserError):
 
 
 class Recorded(RefusingMember):
-    """A `Member` that only its recorded responses are left of; behind a `CachedMember`, which has those."""
+    """A `Member` that only its recorded responses are left of; behind a `CachedMember`, which has
+    those.
+    """
 
     gives_likelihoods = True  # where it gave none, none is recorded
 
@@ -55,9 +58,12 @@ def without_members(path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
         tell: called with a line before every strategy.
 
     Returns:
-        ``strategies``: name -> ``test``, its score with all members, and ``members``: name -> ``test`` without this
-        one, ``paired``: the `Comparison` of all members against all but this one, and ``decided``: ids of the items
-        whose answer is another one without it. ``left_out``: strategy -> why it cannot be decided again.
+        ``strategies``: name -> ``test``, its score with all members, and ``members``: name ->
+            ``test`` without this
+        one, ``paired``: the `Comparison` of all members against all but this one, and ``decided``:
+            ids of the items
+        whose answer is another one without it. ``left_out``: strategy -> why it cannot be decided
+        again.
 
     Raises:
         UserError: not such a directory, damaged, of one member, or its task has changed.
@@ -80,7 +86,8 @@ def without_members(path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
         left = [member for member in voters(recorded, config, task) if member.name != without]
         return GroupContext(left, task, scoring, config.seed)
 
-    contexts = {name: context(name) for name in members}  # what they fit on dev serves all strategies
+    # what they fit on dev serves all strategies
+    contexts = {name: context(name) for name in members}
     whole, decided, left_out = context(), {}, {}
     for strategy in map(load_strategy, rows):
         tell(f"leave one out: {strategy.name}")
@@ -111,14 +118,19 @@ def _decided(
 
 
 def _right(task: Task, verdicts: Sequence[Verdict]) -> list[float]:
-    return [float(is_right(item, verdict.answer)) for item, verdict in zip(task.test, verdicts, strict=True)]
+    return [
+        float(is_right(item, verdict.answer))
+        for item, verdict in zip(task.test, verdicts, strict=True)
+    ]
 
 
 def _read(file: Path) -> dict[str, Any]:
     try:
         content = read_json(file)
     except OSError as error:
-        raise UserError(f"{file}: {error.strerror}; finish the group with the command that began it") from error
+        raise UserError(
+            f"{file}: {error.strerror}; finish the group with the command that began it"
+        ) from error
     if not isinstance(content, dict):
         raise UserError(f"{file}: holds no object; restore the file")
     return content
@@ -127,14 +139,30 @@ def _read(file: Path) -> dict[str, Any]:
 def _stored(file: Path, about: Mapping[str, Any]) -> tuple[CouncilConfig, dict[str, str]]:
     """The configuration, and the members' names with their fingerprints, in their order."""
     values, prints = about.get("config"), about.get("fingerprints")
-    if about.get("format") != FORMAT or not isinstance(prints, dict) or not isinstance(values, dict):
-        raise UserError(f"{file}: format {str(about.get('format'))[:40]}, not {FORMAT}, or damaged; restore the file")
+    if (
+        about.get("format") != FORMAT
+        or not isinstance(prints, dict)
+        or not isinstance(values, dict)
+    ):
+        raise UserError(
+            f"{file}: format {str(about.get('format'))[:40]}, not {FORMAT}, or damaged; restore "
+            "the file"
+        )
     hints = get_type_hints(CouncilConfig)
     values = {name: value for name, value in values.items() if name in hints}
     wrong = [name for name, value in values.items() if not fits(value, hints[name])]
-    if wrong or not fits(prints.get("members"), dict[str, str]) or not {"members", "task"} <= values.keys():
-        raise UserError(f"{file}: {wrong[0] if wrong else 'members'} is missing or of a wrong type; restore the file")
-    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    if (
+        wrong
+        or not fits(prints.get("members"), dict[str, str])
+        or not {"members", "task"} <= values.keys()
+    ):
+        raise UserError(
+            f"{file}: {wrong[0] if wrong else 'members'} is missing or of a wrong type; restore "
+            "the file"
+        )
+    plain: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
     config = CouncilConfig(**plain)
     check_options(config)
     return config, prints["members"]

@@ -16,7 +16,9 @@ from pyswarmopt_llm.common.files.regular import read_json, refuse_links, write_j
 ABOUT = "about.json"
 
 
-def check_place(path: Path, config: Mapping[str, Any], free: Collection[str], format: int, what: str) -> None:
+def check_place(
+    path: Path, config: Mapping[str, Any], free: Collection[str], format: int, what: str
+) -> None:
     """Refuse a directory that was created with another configuration or holds something else.
 
     Args:
@@ -36,13 +38,21 @@ def check_place(path: Path, config: Mapping[str, Any], free: Collection[str], fo
         about = read_json(file)
         before = dict(about["config"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: holds something else than {what}; choose another `out`") from error
+        raise UserError(
+            f"{path}: holds something else than {what}; choose another `out`"
+        ) from error
     if about.get("format") != format:
-        raise UserError(f"{file}: format {about.get('format')!r}, not {format}; go on with the version that wrote it")
+        raise UserError(
+            f"{file}: format {about.get('format')!r}, not {format}; go on with the version that "
+            "wrote it"
+        )
     for name, value in json.loads(json.dumps(dict(config))).items():
-        # A setting that the version which began it did not have is not compared; what it changes has a fingerprint.
+        # A setting that the version which began it did not have is not compared; what it changes
+        # has a fingerprint.
         if name not in free and name in before and before[name] != value:
-            raise InvalidOption(name, None, f"{path} was begun with another ({before[name]}); choose another `out`")
+            raise InvalidOption(
+                name, None, f"{path} was begun with another ({before[name]}); choose another `out`"
+            )
 
 
 @contextmanager
@@ -64,15 +74,22 @@ def opened_place(path: Path, about: Mapping[str, Any], what: str) -> Iterator[No
         lock.acquire()
     except Timeout as error:
         noun = what.split()[-1]
-        raise UserError(f"{path}: another process is at work on this {noun}; wait for it or stop it") from error
+        raise UserError(
+            f"{path}: another process is at work on this {noun}; wait for it or stop it"
+        ) from error
     except OSError as error:
-        raise UserError(f"{path}: cannot write there ({error.strerror}); choose another `out`") from error
+        raise UserError(
+            f"{path}: cannot write there ({error.strerror}); choose another `out`"
+        ) from error
     try:
         file = path / ABOUT
         if file.exists():
             before = read_json(file).get("fingerprints")
             if before != json.loads(json.dumps(about["fingerprints"])):
-                raise UserError(f"{path}: base, experts or tasks changed since it was begun; choose another `out`")
+                raise UserError(
+                    f"{path}: base, experts or tasks changed since it was begun; choose another "
+                    "`out`"
+                )
         else:
             write_json(file, about)
         yield

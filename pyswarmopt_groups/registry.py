@@ -1,7 +1,7 @@
 """All strategies by name; importing this module loads no model code.
 
-To add one: a function from `GroupContext` to `Decide` in a file of `voting/` or `negotiation/`, and an entry in `VOTES`
-or `NEGOTIATIONS`.
+To add one: a function from `GroupContext` to `Decide` in a file of `voting/` or `negotiation/`, and
+an entry in `VOTES` or `NEGOTIATIONS`.
 
 Example:
     >>> VOTES["borda"].text
@@ -69,11 +69,12 @@ class Strategy:
         text: one line of help.
         source: author, year, arXiv number or journal.
         function: ``module:function`` within this package; imported on use.
-        needs: what it cannot run without; ``embeddings`` need a model in this process, ``texts`` members that do more
-            than vote, ``reward`` a reward model.
+        needs: what it cannot run without; ``embeddings`` need a model in this process, ``texts``
+            members that do more than vote, ``reward`` a reward model.
         arguments: of the function, after the context; those given of a strategy with settings.
-        settings: hyperparameters, in the order of the function's arguments. A user writes them behind the name:
-            ``refine:rounds=2:pass=different``; the first one needs no name: ``nearest:4``.
+        settings: hyperparameters, in the order of the function's arguments. A user writes them
+            behind the name: ``refine:rounds=2:pass=different``; the first one needs no name:
+            ``nearest:4``.
         tolerant: whether it continues when members fail.
         measure: function for further metrics of a split; also takes the arguments.
         module: that it needs of an extra (`common.extras`).
@@ -153,7 +154,8 @@ VOTES = _table(
     Strategy("confidence", "calibrated probabilities (Taubenfeld 2025)",
              "Taubenfeld et al. 2025, arXiv 2502.06233", "voting.votes:confidence", {"dev"}),
     Strategy("stacked", "stacked weights of log-probabilities (Wolpert 1992)",
-             "Wolpert 1992; Ting and Witten 1999, arXiv 1105.5466", "voting.learned:stacked", {"dev", "choices"}),
+             "Wolpert 1992; Ting and Witten 1999, arXiv 1105.5466", "voting.learned:stacked",
+             {"dev", "choices"}),
     Strategy("trust", "weights that follow agreement (Dawid 1979)",
              "Dawid and Skene 1979", "voting.learned:trusted", {"dev"}),
     Strategy("borda", "points by place (de Borda 1784)",
@@ -164,10 +166,11 @@ VOTES = _table(
              "Ko, Sabourin and Britto 2008", "voting.selection:nearest", {"dev", "embeddings"},
              settings=(_NEIGHBOURS,)),
     Strategy("cascade", "one after the other until sure (Wald 1945)",
-             "Wald 1945; Chen et al. 2023, arXiv 2305.05176", "voting.selection:cascade", {"dev", "choices"}),
+             "Wald 1945; Chen et al. 2023, arXiv 2305.05176", "voting.selection:cascade",
+             {"dev", "choices"}),
     Strategy("route-neighbours", "the best on the nearest dev items alone (Woods 1997)",
-             "Woods, Kegelmeyer and Bowyer 1997", "voting.selection:by_neighbours", {"dev", "embeddings"},
-             settings=(_NEIGHBOURS,)),
+             "Woods, Kegelmeyer and Bowyer 1997", "voting.selection:by_neighbours",
+             {"dev", "embeddings"}, settings=(_NEIGHBOURS,)),
     Strategy("route-likelihood", "by the experts' likelihood of the question (Mavromatis 2024)",
              "Mavromatis et al. 2024, arXiv 2404.11531", "voting.selection:by_likelihood",
              {"dev", "likelihoods"}, module="sklearn"),
@@ -195,11 +198,14 @@ NEGOTIATIONS = _table(
              "Lamport 1998", "negotiation.paxos:consensus", {"texts"},
              settings=(Setting("quorum", 0, Option("", least=0)),), tolerant=True),
     Strategy("game", "proposer and evaluator in equilibrium (Jacob 2023)",
-             "Jacob et al. 2023, arXiv 2310.09139", "negotiation.consensus_game:consensus_game", {"likelihoods"}),
+             "Jacob et al. 2023, arXiv 2310.09139", "negotiation.consensus_game:consensus_game",
+             {"likelihoods"}),
     Strategy("stackelberg", "leader and follower (Conitzer 2006)",
-             "Conitzer and Sandholm 2006", "negotiation.stackelberg:leader_and_follower", {"dev", "choices"}),
+             "Conitzer and Sandholm 2006", "negotiation.stackelberg:leader_and_follower",
+             {"dev", "choices"}),
     Strategy("coalition", "plan, slots and answer by who does each best (Mangal 2024)",
-             "Mangal et al. 2024, arXiv 2408.01380", "negotiation.coalition:coalition", {"dev", "texts"}),
+             "Mangal et al. 2024, arXiv 2408.01380", "negotiation.coalition:coalition",
+             {"dev", "texts"}),
     Strategy("societies", "all traits and thinking patterns (Zhang 2023)",
              "Zhang et al. 2023, arXiv 2310.02124", "negotiation.societies:society", {"texts"},
              settings=(Setting("agents", 3, _AT_LEAST_1), Setting("rounds", 3, _AT_LEAST_1)),
@@ -207,11 +213,13 @@ NEGOTIATIONS = _table(
 )
 # fmt: on
 
-SOCIETY = "society"  # society:cce:ddr: two confident agents and an easy-going one debate twice, then reflect
+# society:cce:ddr: two confident agents and an easy-going one debate twice, then reflect
+SOCIETY = "society"
 
 
 def society_names(agents: int, rounds: int) -> list[str]:
-    """All societies of Zhang et al.: from all confident to all easy-going, every order of debate and reflection.
+    """All societies of Zhang et al.: from all confident to all easy-going, every order of debate
+    and reflection.
 
     Example:
         >>> society_names(1, 1)
@@ -222,14 +230,18 @@ def society_names(agents: int, rounds: int) -> list[str]:
     return [f"{SOCIETY}:{who}:{how}" for who in traits for how in patterns]
 
 
-def find_names(names: Sequence[str], table: Collection[str], where: str = "`strategy`") -> list[str]:
+def find_names(
+    names: Sequence[str], table: Collection[str], where: str = "`strategy`"
+) -> list[str]:
     """The strategies that a user names, without duplicates; ``all`` and ``societies`` are expanded.
 
     Raises:
         UserError: an empty list, or an unknown name; suggests the nearest, or lists all.
     """
     expanded: list[str] = []
-    for name in itertools.chain.from_iterable(table if name == "all" else (name,) for name in names):
+    for name in itertools.chain.from_iterable(
+        table if name == "all" else (name,) for name in names
+    ):
         kind = name.partition(":")[0]
         if kind not in table and not (kind == SOCIETY and "societies" in table):
             raise unknown(where, name, table, f"use all or some of: {', '.join(table)}")

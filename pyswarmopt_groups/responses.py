@@ -22,7 +22,9 @@ class Responses:
 
     @cached_property
     def ballots(self) -> list[list[str | None]]:
-        """Per item each member's vote: a letter if there are choices, else its text; None abstains."""
+        """Per item each member's vote: a letter if there are choices, else its text; None
+        abstains.
+        """
         rows = []
         for i, item in enumerate(self.items):
             rows.append([read_ballot(item, row[i].text) for row in self.answers])
@@ -49,13 +51,18 @@ class Responses:
         return int(self.tokens[:, item].sum())
 
     def scores(self, member: int) -> Array | None:
-        """A member's option scores, (items, most options): -inf past an item's last option, zeros for an abstention.
+        """A member's option scores, (items, most options): -inf past an item's last option, zeros
+        for an abstention.
 
         None if it gives no scores, or an item has no choices.
         """
-        if not all(item.choices for item in self.items) or not any(answer.scores for answer in self.answers[member]):
+        if not all(item.choices for item in self.items) or not any(
+            answer.scores for answer in self.answers[member]
+        ):
             return None
-        scores = np.full((len(self.items), max(len(item.choices or {}) for item in self.items)), -np.inf)
+        scores = np.full(
+            (len(self.items), max(len(item.choices or {}) for item in self.items)), -np.inf
+        )
         for i, (item, answer) in enumerate(zip(self.items, self.answers[member], strict=True)):
             letters = list(item.choices or {})
             scores[i, : len(letters)] = [answer.scores.get(letter, 0.0) for letter in letters]
@@ -63,7 +70,8 @@ class Responses:
 
 
 def read_ballot(item: Item, text: str) -> str | None:
-    """A text as a vote: the letter that it names, for an open question the stripped text; None abstains.
+    """A text as a vote: the letter that it names, for an open question the stripped text; None
+    abstains.
 
     Example:
         >>> item = Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A")

@@ -19,12 +19,24 @@ from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import Strategy, load_strategy
 from pyswarmopt_groups.responses import Responses, is_right
 from pyswarmopt_groups.validate import check_members, check_task, usable
-from pyswarmopt_llm.common.files.regular import LINES_LIMIT, read_json, read_text, user_path, write_json, write_text
+from pyswarmopt_llm.common.files.regular import (
+    LINES_LIMIT,
+    read_json,
+    read_text,
+    user_path,
+    write_json,
+    write_text,
+)
 from pyswarmopt_llm.common.fingerprint import versions
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.statistics import interval, permutation_test, score_of
-from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, TRIED, choose_scoring, possible_scorings
+from pyswarmopt_llm.metrics.questions.answer_format import (
+    TRIAL,
+    TRIED,
+    choose_scoring,
+    possible_scorings,
+)
 from pyswarmopt_llm.tasks import Item, Scoring, Task
 
 FORMAT = 1
@@ -32,7 +44,8 @@ FORMAT = 1
 FREE = ("strategies", "skip", "out", "device", "threads")
 WHAT = "an ensemble"
 
-OnStep = Callable[[int, int, str, Mapping[str, Any] | None], None]  # done, total, strategy, its row when finished
+# done, total, strategy, its row when finished
+OnStep = Callable[[int, int, str, Mapping[str, Any] | None], None]
 
 
 def open_group(config: CouncilConfig) -> list[Member]:
@@ -78,16 +91,20 @@ def voters(members: Sequence[Member], config: CouncilConfig, task: Task | None) 
 
 
 def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[str, Any]:
-    """Fit every strategy on dev, apply it to test, and write ``result.json`` and ``verdicts.jsonl``.
+    """Fit every strategy on dev, apply it to test, and write ``result.json`` and
+    ``verdicts.jsonl``.
 
     Args:
         config: the configuration; with `out`, the same call resumes an interrupted one.
         on_step: called before and after each strategy.
 
     Returns:
-        The content of ``result.json``: ``members``: name -> ``dev``, ``test``, ``test_interval``, ``tokens``, ...;
-        ``strategies``: name -> ``test``, ``test_interval``, ``tokens`` (mean per item), ``agreement``,
-        ``against_single`` and the strategy's own metrics; ``best_single``: the best member on dev; ``left_out``.
+        The content of ``result.json``: ``members``: name -> ``dev``, ``test``, ``test_interval``,
+            ``tokens``, ...;
+        ``strategies``: name -> ``test``, ``test_interval``, ``tokens`` (mean per item),
+            ``agreement``,
+        ``against_single`` and the strategy's own metrics; ``best_single``: the best member on dev;
+        ``left_out``.
 
     Raises:
         UserError: bad input, before anything is written.
@@ -140,7 +157,9 @@ def _task_scoring(members: Sequence[Member], task: Task, scoring: str) -> Scorin
         scorers = [member for member in members if member.gives_likelihoods][:TRIED]
         if not scorers:
             return []
-        responses = Responses(items, [member.answer(items, "letter", task.prompt) for member in scorers])
+        responses = Responses(
+            items, [member.answer(items, "letter", task.prompt) for member in scorers]
+        )
         return [score_of(row.astype(float)) for row in responses.right]
 
     return choose_scoring(possible_scorings(scoring, task.dev), task.dev, letters)
@@ -159,7 +178,9 @@ def _report(
     out: Path | None,
     on_step: OnStep,
 ) -> dict[str, Any]:
-    """``result.json`` and ``verdicts.jsonl``, written after each strategy; rows of earlier calls are kept."""
+    """``result.json`` and ``verdicts.jsonl``, written after each strategy; rows of earlier calls
+    are kept.
+    """
     responses, single = context.collect(task.test), context.order[0]
     rows, verdicts = _earlier(out, [strategy.name for strategy in strategies])
     result: dict[str, Any] = {
@@ -176,10 +197,14 @@ def _report(
         on_step(done, len(strategies), strategy.name, None)
         began = time.perf_counter()
         decided = strategy.fit(context)(task.test)
-        row = _strategy_row(strategy, task.test, decided, responses.right[single].astype(float).tolist())
+        row = _strategy_row(
+            strategy, task.test, decided, responses.right[single].astype(float).tolist()
+        )
         rows[strategy.name] = row | {"seconds": round(time.perf_counter() - began, 3)}
         pairs = zip(task.test, decided, strict=True)
-        verdicts += [{"strategy": strategy.name, "id": item.id, **vars(verdict)} for item, verdict in pairs]
+        verdicts += [
+            {"strategy": strategy.name, "id": item.id, **vars(verdict)} for item, verdict in pairs
+        ]
         if out is not None:  # an interrupted call keeps its results so far
             write_json(out / "result.json", result)
             lines = [json.dumps(verdict, ensure_ascii=False) + "\n" for verdict in verdicts]
@@ -216,7 +241,9 @@ def _member_rows(context: GroupContext, responses: Responses) -> dict[str, Any]:
 def _strategy_row(
     strategy: Strategy, items: Sequence[Item], verdicts: Sequence[Verdict], single: Sequence[float]
 ) -> dict[str, Any]:
-    right = [float(is_right(item, verdict.answer)) for item, verdict in zip(items, verdicts, strict=True)]
+    right = [
+        float(is_right(item, verdict.answer)) for item, verdict in zip(items, verdicts, strict=True)
+    ]
     differences = [a - b for a, b in zip(right, single, strict=True)]
     return {
         "source": strategy.source,
@@ -224,5 +251,8 @@ def _strategy_row(
         "agreement": sum(verdict.agreement for verdict in verdicts) / len(verdicts),
         "ties": sum(verdict.tied for verdict in verdicts),
         "undecided": sum(verdict.answer is None for verdict in verdicts),
-        "against_single": {"difference": sum(differences) / len(differences), "p": permutation_test(differences)},
+        "against_single": {
+            "difference": sum(differences) / len(differences),
+            "p": permutation_test(differences),
+        },
     } | strategy.measures(items, verdicts)

@@ -19,18 +19,28 @@ _PROBE = "Reply with the word: ready"
 
 
 def check_task(config: CouncilConfig, task: Task) -> None:
-    """Refuse a task without test items, with another metric than accuracy, or without options where votes need them."""
+    """Refuse a task without test items, with another metric than accuracy, or without options where
+    votes need them.
+    """
     if not task.test:
         raise UserError(f"{config.task}: has no test items, on which a group is reported; add some")
     if task.metric not in (None, "accuracy"):
-        raise UserError(f"{config.task}: is scored by {task.metric}; groups are scored by accuracy only")
+        raise UserError(
+            f"{config.task}: is scored by {task.metric}; groups are scored by accuracy only"
+        )
     items = (*task.dev, *task.test)
     for name, value in (("epsilon", config.epsilon), ("liar", config.liar)):
         if value is not None and any(item.choices is None for item in items):
-            raise InvalidOption(name, value, f"goes with options, which not all items of {config.task} have; remove it")
+            raise InvalidOption(
+                name,
+                value,
+                f"goes with options, which not all items of {config.task} have; remove it",
+            )
 
 
-def check_members(members: Sequence[Member], task: Task | None, scoring: str, tolerant: bool = False) -> None:
+def check_members(
+    members: Sequence[Member], task: Task | None, scoring: str, tolerant: bool = False
+) -> None:
     """Check chat templates, context windows, and that endpoints respond.
 
     Args:
@@ -53,7 +63,9 @@ def check_members(members: Sequence[Member], task: Task | None, scoring: str, to
         if isinstance(member, EndpointMember) and not tolerant:
             (reply,) = member.generate([_PROBE], Sampling(max_new_tokens=8))
             if not reply.texts[0].strip():
-                raise UserError(f"{member.name}: answers nothing to {_PROBE!r}; check its model, or remove it")
+                raise UserError(
+                    f"{member.name}: answers nothing to {_PROBE!r}; check its model, or remove it"
+                )
     if task is not None:  # members of one base share its context window and tokenizer
         first: dict[int, LocalMember] = {}
         for member in local:
@@ -96,7 +108,10 @@ def _why_not(
     if "reward" in needs and not strategy.value("model"):
         return f"needs a reward model; write {strategy.usage}, or remove the strategy"
     if config.epsilon is not None and {"texts", "likelihoods", "embeddings"}.intersection(needs):
-        return f"needs more of its members than votes, which are all that `epsilon` {config.epsilon:g} shares"
+        return (
+            "needs more of its members than votes, which are all that `epsilon` "
+            f"{config.epsilon:g} shares"
+        )
     if "dev" in needs and not config.task:
         return "needs dev items, a single prompt has none; give `task`"
     if "choices" in needs and any(item.choices is None for item in items):

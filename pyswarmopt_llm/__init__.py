@@ -1,12 +1,14 @@
-"""Swarms of language-model experts: searched for a better mixture, which is trained on labels or its best replies.
+"""Swarms of language-model experts: searched for a better mixture, which is trained on labels or
+its best replies.
 
-Model Swarms (Feng et al. 2024, arXiv 2410.11163), the algorithm that it began with, is `search`'s preset ``paper``.
+Model Swarms (Feng et al. 2024, arXiv 2410.11163), the algorithm that it began with, is `search`'s
+preset ``paper``.
 
-What stands in `__all__` is the public Python API; everything else may move between versions. Names are loaded on first
-use: importing this package loads neither torch nor transformers.
+What stands in `__all__` is the public Python API; everything else may move between versions. Names
+are loaded on first use: importing this package loads neither torch nor transformers.
 
-Packages beside this one add names to it: `pyswarmopt_rivals` has `compare` and `merge`, `pyswarmopt_groups` has
-`ensemble` and `vote`.
+Packages beside this one add names to it: `pyswarmopt_rivals` has `compare` and `merge`,
+`pyswarmopt_groups` has `ensemble` and `vote`.
 
 Example:
     >>> import pyswarmopt_llm as sl

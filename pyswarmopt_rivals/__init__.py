@@ -1,1 +1,3 @@
-"""Methods to compare a search with: rules that merge, searches, trainings, ensembles; `compare` and `merge`."""
+"""Methods to compare a search with: rules that merge, searches, trainings, ensembles; `compare` and
+`merge`.
+"""

@@ -1,4 +1,6 @@
-"""Merge experts into one adapter, by a fixed rule or by a method that searches on a task's dev items."""
+"""Merge experts into one adapter, by a fixed rule or by a method that searches on a task's dev
+items.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,10 @@ class MergeResult:
     method: str
     space: str
     ranks: tuple[int, ...]  # the LoRA ranks that occur in the adapter, ascending
-    error: float  # relative Frobenius error of the adapter against what the method defines; 0 if it is exact
-    worst: tuple[str, float] | None  # the module where that error is largest and its own error; None if it is exact
+    # relative Frobenius error of the adapter against what the method defines; 0 if it is exact
+    error: float
+    # the module where that error is largest and its own error; None if it is exact
+    worst: tuple[str, float] | None
     items: int = 0  # dev items evaluated to find it
     note: str = ""  # how they were drawn, if the task's file has no split
 
@@ -53,7 +57,8 @@ class MergeResult:
             return "nothing was cut"
         module, error = self.worst
         return (
-            f"the method's result is of higher rank: the cut lost {self.error:.1%} of it in the Frobenius norm "
+            f"the method's result is of higher rank: the cut lost {self.error:.1%} of it in the "
+            "Frobenius norm "
             f"(most at {module}: {error:.1%}); a higher rank loses less"
         )
 
@@ -77,7 +82,8 @@ def merge_experts(
         base: the experts' base model.
         experts: adapter directories; their order matters to ``slerp`` and to `options.weights`.
         method: a key of `baselines.METHODS`.
-        space: ``factor`` combines the LoRA factors, ``delta`` the weight changes; None is the method's own.
+        space: ``factor`` combines the LoRA factors, ``delta`` the weight changes; None is the
+            method's own.
         out: directory to create.
         options: weights, density, t, rank, seed, where the method takes them.
         task: whose dev items a searching method looks at (a key of `baselines.SEARCHING`).
@@ -87,7 +93,8 @@ def merge_experts(
         split_seed: see `load_task`.
 
     Raises:
-        UserError: an unknown method, an option that does not fit, experts that do not fit, or `out` exists.
+        UserError: an unknown method, an option that does not fit, experts that do not fit, or `out`
+            exists.
     """
     folder = user_path(out)
     rule, settings = checked(method, experts, space, folder, options, task)
@@ -108,7 +115,12 @@ def merge_experts(
 
 
 def checked(
-    method: str, experts: Sequence[str], space: str | None, out: Path, options: Options | None, task: str | None
+    method: str,
+    experts: Sequence[str],
+    space: str | None,
+    out: Path,
+    options: Options | None,
+    task: str | None,
 ) -> tuple[Method, Settings]:
     """The method and its settings, before anything is loaded.
 
@@ -123,24 +135,32 @@ def checked(
     if rule.needs - {"seed"} and task is None:
         raise InvalidOption("method", method, "looks at dev items; give `task`")
     if task is not None and not rule.needs - {"seed"}:
-        raise InvalidOption("task", task, f"{method} is a fixed rule and looks at no task; remove it")
+        raise InvalidOption(
+            "task", task, f"{method} is a fixed rule and looks at no task; remove it"
+        )
     settings = rule.settings(len(experts), space, options)
     check_free(out)
     return rule, settings
 
 
-def _trial(base: BaseModel, experts: Sequence[Adapter], task: Task, budget_items: int) -> BudgetedTrial:
+def _trial(
+    base: BaseModel, experts: Sequence[Adapter], task: Task, budget_items: int
+) -> BudgetedTrial:
     """The task's dev items, scored as in a search."""
     if len(task.dev) > budget_items:
         raise InvalidOption(
-            "budget_items", budget_items, f"below the {len(task.dev)} dev items of {task.name}; raise it"
+            "budget_items",
+            budget_items,
+            f"below the {len(task.dev)} dev items of {task.name}; raise it",
         )
     engine = load_engine(base, "auto", "auto", None)
     metric = find_metrics({task.name: task})[task.name]
     check_window(task, "auto", engine, ("dev",), metric)
     store = Store()
     scoring = task_scoring(task, "auto", engine, experts, store, metric)
-    return BudgetedTrial(Bench(base, engine, experts, task, scoring, store, metric=metric), budget_items)
+    return BudgetedTrial(
+        Bench(base, engine, experts, task, scoring, store, metric=metric), budget_items
+    )
 
 
 def _result(rule: Method, settings: Settings, merged: Merged) -> MergeResult:
@@ -171,14 +191,19 @@ def merge_card(
     task: str | None = None,
     reading: Mapping[str, Any] | None = None,
 ) -> str:
-    """README.md of a merged adapter: what it is made of, how, what was lost, and the command that reproduces it."""
+    """README.md of a merged adapter: what it is made of, how, what was lost, and the command that
+    reproduces it.
+    """
     name = next((info.base_model_name for info in experts if info.base_model_name), base)
     tags = ["lora", "merge", "pyswarmopt"]
     header = {"base_model": " ".join(name.split()), "library_name": "peft", "tags": tags}
     front = yaml.safe_dump(header, sort_keys=False, allow_unicode=True)
     how = "a fixed rule; nothing was trained or scored"
     if task is not None:
-        how = f"a method that searched on the dev items of {code(task)}; {result.items:,} item evaluations"
+        how = (
+            f"a method that searched on the dev items of {code(task)}; {result.items:,} item "
+            "evaluations"
+        )
     return (
         "\n\n".join(
             [
@@ -192,7 +217,8 @@ def merge_card(
                 "## Experts",
                 "\n".join(_expert_lines(experts, rule, settings)),
                 "## How to make it again",
-                "    " + " ".join(_command(base, paths, rule, settings, task, reading).splitlines()),
+                "    "
+                + " ".join(_command(base, paths, rule, settings, task, reading).splitlines()),
             ]
         )
         + "\n"
@@ -203,7 +229,11 @@ def _expert_lines(experts: Sequence[AdapterInfo], rule: Method, settings: Settin
     if rule.weight is None:
         return [f"- {plain(info.name)}" for info in experts]
     rows = zip(experts, settings.weights.tolist(), strict=True)
-    return ["| expert | weight |", "|---|---|", *(f"| {plain(info.name)} | {weight:g} |" for info, weight in rows)]
+    return [
+        "| expert | weight |",
+        "|---|---|",
+        *(f"| {plain(info.name)} | {weight:g} |" for info, weight in rows),
+    ]
 
 
 def _command(

@@ -1,4 +1,6 @@
-"""For all tests: how hypothesis draws its examples, which tests are in the second tier, and which need a GPU."""
+"""For all tests: how hypothesis draws its examples, which tests are in the second tier, and which
+need a GPU.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +12,20 @@ from hypothesis import HealthCheck, settings
 # `ci` comes with hypothesis: the same examples on every run. 25 of them, not 100:
 # `make fuzz` draws new ones every time, and more.
 HARMLESS = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-settings.register_profile("ci", settings.get_profile("ci"), max_examples=25, suppress_health_check=HARMLESS)
+settings.register_profile(
+    "ci", settings.get_profile("ci"), max_examples=25, suppress_health_check=HARMLESS
+)
 settings.load_profile("ci")
 settings.register_profile("fuzz", settings.get_profile("ci"), max_examples=1000, derandomize=False)
 
-SLOW = frozenset(Path(__file__).with_name("slow.txt").read_text(encoding="utf-8").split())  # see tiers.py
+# see tiers.py
+SLOW = frozenset(Path(__file__).with_name("slow.txt").read_text(encoding="utf-8").split())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests that `make test` leaves to `make test-all`; deselect those of a GPU where there is none."""
+    """Mark the tests that `make test` leaves to `make test-all`; deselect those of a GPU where
+    there is none.
+    """
     for item in items:
         name = item.nodeid.partition("[")[0]
         if name in SLOW or name.partition("::")[0] in SLOW:

@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """How many single mutations of the four packages the tests notice.
 
-    OMP_NUM_THREADS=1 python tests/mutations.py --count 200 --seed 0 --out after.jsonl [--first before.jsonl]
+    OMP_NUM_THREADS=1 python tests/mutations.py --count 200 --seed 0 --out after.jsonl [--first
+    before.jsonl]
 
-Each mutation changes one comparison, operator, `not`, `and` / `or`, number or truth value inside a function;
-annotations are left alone. The doctests of the module and the test files nearest to it (by imports) run until the
-first failure: those of `make test`, then those of `make test-slow`. They run in a fork of this process, which has
-imported torch and transformers once. A line of the output is one mutation; those that no test noticed are printed, to
-be read: some change nothing that can be seen. With `--first`, the test that noticed a mutation in an earlier run is
-tried first.
+Each mutation changes one comparison, operator, `not`, `and` / `or`, number or truth value inside a
+function; annotations are left alone. The doctests of the module and the test files nearest to it
+(by imports) run until the first failure: those of `make test`, then those of `make test-slow`. They
+run in a fork of this process, which has imported torch and transformers once. A line of the output
+is one mutation; those that no test noticed are printed, to be read: some change nothing that can be
+seen. With `--first`, the test that noticed a mutation in an earlier run is tried first.
 
-Run it in a checkout of its own (`git worktree add`), with PYTHONPATH=$PWD: the source changes while it runs.
+Run it in a checkout of its own (`git worktree add`), with PYTHONPATH=$PWD: the source changes while
+it runs.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ HEAVY = ("numpy", "scipy.stats", "torch", "transformers", "peft", "hypothesis", 
 NEAREST = 4  # test files per module
 LIMIT = 300  # seconds; what takes longer hangs, and has been noticed
 COMPARISONS = {
-    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
-    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
 }  # fmt: skip
 OPERATORS = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.BitAnd: ast.BitOr,
@@ -48,14 +50,28 @@ OPERATORS = {
 def places(tree: ast.Module) -> list[ast.AST]:
     """Nodes in functions that can be mutated."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    hints = {id(part) for function in functions for hint in annotations(function) for part in ast.walk(hint)}
-    inside = {id(node): node for function in functions for node in ast.walk(function) if id(node) not in hints}
+    hints = {
+        id(part)
+        for function in functions
+        for hint in annotations(function)
+        for part in ast.walk(hint)
+    }
+    inside = {
+        id(node): node
+        for function in functions
+        for node in ast.walk(function)
+        if id(node) not in hints
+    }
     return [node for node in inside.values() if mutable(node)]
 
 
 def annotations(function: ast.FunctionDef) -> Iterator[ast.AST]:
     for node in ast.walk(function):
-        yield from (hint for name in ("annotation", "returns") if (hint := getattr(node, name, None)) is not None)
+        yield from (
+            hint
+            for name in ("annotation", "returns")
+            if (hint := getattr(node, name, None)) is not None
+        )
 
 
 def mutable(node: ast.AST) -> bool:
@@ -94,7 +110,9 @@ class Imports:
         sources = [file for package in PACKAGES for file in Path(package).rglob("*.py")]
         tests = sorted(Path("tests").rglob("*.py"))
         self.tests = [file for file in tests if file.name.startswith("test_")]
-        self._files = {".".join(file.with_suffix("").parts).removesuffix(".__init__"): file for file in sources}
+        self._files = {
+            ".".join(file.with_suffix("").parts).removesuffix(".__init__"): file for file in sources
+        }
         self._files |= {file.stem: file for file in tests}
         self._importers: dict[Path, set[Path]] = defaultdict(set)
         self._sizes: dict[Path, int] = {}
@@ -105,11 +123,15 @@ class Imports:
                 self._importers[self._files[name]].add(file)
 
     def nearest_tests(self, module: Path) -> list[Path]:
-        """Test files by the number of imports between them and the module; then those of its room first."""
+        """Test files by the number of imports between them and the module; then those of its room
+        first.
+        """
         reached, latest, distance = {module: 0}, {module}, 0
         while latest:
             distance += 1
-            latest = {importer for file in latest for importer in self._importers[file]} - reached.keys()
+            latest = {
+                importer for file in latest for importer in self._importers[file]
+            } - reached.keys()
             reached |= dict.fromkeys(latest, distance)
         tests = [file for file in self.tests if file in reached]
 
@@ -142,7 +164,9 @@ class Failures:
 
 
 def noticed_by(runs: Sequence[Sequence[str]]) -> str:
-    """Run pytest with each of these words, until a test fails: its id, or why there is none; empty if all pass."""
+    """Run pytest with each of these words, until a test fails: its id, or why there is none; empty
+    if all pass.
+    """
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_run, args=(runs, sender))
@@ -199,7 +223,9 @@ def try_place(file: Path, place: int, tests: Sequence[Path], first: str) -> dict
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
@@ -208,7 +234,11 @@ def main() -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     for name in HEAVY:
         import_module(name)
-    earlier = [json.loads(line) for line in args.first.read_text("utf-8").splitlines()] if args.first else []
+    earlier = (
+        [json.loads(line) for line in args.first.read_text("utf-8").splitlines()]
+        if args.first
+        else []
+    )
     first = {(row["file"], row["place"]): row["noticed"] for row in earlier}
     files = sorted(file for package in PACKAGES for file in Path(package).rglob("*.py"))
     counts = {file: len(places(ast.parse(file.read_text(encoding="utf-8")))) for file in files}

@@ -3,8 +3,9 @@
     make test-all ARGS="--durations=0 --durations-min=0.05" > durations.log
     python tests/tiers.py durations.log
 
-A test whose calls took more than a second each, or five in all its parameters, is in the second tier. So are files
-whose fixtures take long, which are written by hand and stay: a line that is a file stands for all of its tests.
+A test whose calls took more than a second each, or five in all its parameters, is in the second
+tier. So are files whose fixtures take long, which are written by hand and stay: a line that is a
+file stands for all of its tests.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def slow_tests(log: str) -> list[str]:
     calls = defaultdict(list)
     for seconds, name in ROW.findall(log):
         calls[name].append(float(seconds))
-    return sorted(name for name, times in calls.items() if max(times) > LONGEST or sum(times) > LONGEST_IN_ALL)
+    return sorted(
+        name for name, times in calls.items() if max(times) > LONGEST or sum(times) > LONGEST_IN_ALL
+    )
 
 
 if __name__ == "__main__":

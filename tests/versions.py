@@ -1,10 +1,13 @@
-"""Try the package with other versions of torch and transformers, each pair in an environment of its own.
+"""Try the package with other versions of torch and transformers, each pair in an environment of its
+own.
 
-    python tests/versions.py                  # both ends of the ranges in pyproject.toml
-    python tests/versions.py 2.12.1,5.16.1    # that torch, that transformers; several pairs are tried in turn
+    python tests/versions.py                  # both ends of the ranges in pyproject.toml python
+    tests/versions.py 2.12.1,5.16.1    # that torch, that transformers; several pairs are tried in
+    turn
 
-Installs the extra `llm` beside the pair and runs the tests of `FILES`. For use before a release (docs/release.md).
-pip's own settings hold: PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS lead to CPU builds of torch, which are a fifth as large.
+Installs the extra `llm` beside the pair and runs the tests of `FILES`. For use before a release
+(docs/release.md). pip's own settings hold: PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS lead to CPU builds
+of torch, which are a fifth as large.
 """
 
 from __future__ import annotations
@@ -36,8 +39,12 @@ Pair = tuple[str, str]
 
 
 def ends(project: dict[str, Any]) -> list[Pair]:
-    """What to ask pip for at the lower and at the upper end: the oldest versions, the newest in range."""
-    listed = [line for extra in ("torch", "llm") for line in project["optional-dependencies"][extra]]
+    """What to ask pip for at the lower and at the upper end: the oldest versions, the newest in
+    range.
+    """
+    listed = [
+        line for extra in ("torch", "llm") for line in project["optional-dependencies"][extra]
+    ]
     ranges = {one.name: one.specifier for one in map(Requirement, listed)}
     oldest, newest = [], []
     for name in ("torch", "transformers"):
@@ -48,24 +55,53 @@ def ends(project: dict[str, Any]) -> list[Pair]:
 
 
 def passes(pair: Pair, folder: Path) -> bool:
-    """Install the package with that pair and run the tests; prints what was installed and how they went."""
+    """Install the package with that pair and run the tests; prints what was installed and how they
+    went.
+    """
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
-    wanted = [f"torch{pair[0]}", f"transformers{pair[1]}", f"{ROOT}[llm]", "pytest", "hypothesis", "networkx"]
+    wanted = [
+        f"torch{pair[0]}",
+        f"transformers{pair[1]}",
+        f"{ROOT}[llm]",
+        "pytest",
+        "hypothesis",
+        "networkx",
+    ]
     install = [python, "-m", "pip", "install", "--quiet", "--no-compile", *wanted]
     if subprocess.run(install, check=False).returncode != 0:
         return False
-    found = "import torch, transformers as t, numpy; print('torch', torch.__version__, 'transformers', t.__version__)"
+    found = (
+        "import torch, transformers as t, numpy; print('torch', torch.__version__, "
+        "'transformers', t.__version__)"
+    )
     subprocess.run([python, "-c", found], check=True, cwd=folder)
     # The checkout's tests against the installed package: its own folders are not on the path.
-    tests = [python, "-P", "-m", "pytest", "-q", "--hypothesis-profile=ci", "-m", "not model", *FILES]
-    return subprocess.run(tests, check=False, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}).returncode == 0
+    tests = [
+        python,
+        "-P",
+        "-m",
+        "pytest",
+        "-q",
+        "--hypothesis-profile=ci",
+        "-m",
+        "not model",
+        *FILES,
+    ]
+    return (
+        subprocess.run(
+            tests, check=False, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}
+        ).returncode
+        == 0
+    )
 
 
 def main(words: list[str]) -> int:
     """Exit code: 0 if every pair passes."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    pairs = [(f"=={torch}", f"=={own}") for torch, own in (word.split(",") for word in words)] or ends(project)
+    pairs = [
+        (f"=={torch}", f"=={own}") for torch, own in (word.split(",") for word in words)
+    ] or ends(project)
     failed = []
     for pair in pairs:
         print(f"torch{pair[0]}, transformers{pair[1]}", flush=True)

@@ -1,13 +1,16 @@
-"""Runtime distributions of optimisers on COCO's bbob functions, 24 functions on [-5, 5]^D, and on moved optima.
+"""Runtime distributions of optimisers on COCO's bbob functions, 24 functions on [-5, 5]^D, and on
+moved optima.
 
-    python benchmarks/bbob/bbob.py --solvers pyswarmopt,pycma-bipop --dims 5,20 --instances 1-3 --out runs/bbob
-    python benchmarks/bbob/bbob.py --control --solvers pyswarmopt,pagmo-pso --dims 10 --instances 1-5 --out runs/bbob
-    python benchmarks/bbob/bbob.py --report docs/evidence.md --out runs/bbob
+    python benchmarks/bbob/bbob.py --solvers pyswarmopt,pycma-bipop --dims 5,20 --instances 1-3
+    --out runs/bbob python benchmarks/bbob/bbob.py --control --solvers pyswarmopt,pagmo-pso --dims
+    10 --instances 1-5 --out runs/bbob python benchmarks/bbob/bbob.py --report docs/evidence.md
+    --out runs/bbob
 
-A run ends when the budget of BUDGET x D evaluations is used or when f - f_opt <= 1e-8; a solver that returns earlier is
-started again with another seed. Each run appends a line to OUT/SOLVER-dD.jsonl, and runs that are there are not made
-again: so stop it at any time, go on later, split it over machines. Needs: pip install coco-experiment cma nevergrad
-pygmo scipy matplotlib; a solver whose package is missing is left out.
+A run ends when the budget of BUDGET x D evaluations is used or when f - f_opt <= 1e-8; a solver
+that returns earlier is started again with another seed. Each run appends a line to
+OUT/SOLVER-dD.jsonl, and runs that are there are not made again: so stop it at any time, go on
+later, split it over machines. Needs: pip install coco-experiment cma nevergrad pygmo scipy
+matplotlib; a solver whose package is missing is left out.
 """
 
 from __future__ import annotations
@@ -49,7 +52,10 @@ class Recorder:
             raise Done
         self.evaluations += 1
         value = float(self.problem.fun(np.asarray(x, dtype=float)))
-        while len(self.hits) < len(TARGETS) and value - self.problem.optimum <= TARGETS[len(self.hits)]:
+        while (
+            len(self.hits) < len(TARGETS)
+            and value - self.problem.optimum <= TARGETS[len(self.hits)]
+        ):
             self.hits.append(self.evaluations)
         if len(self.hits) == len(TARGETS):
             raise Done
@@ -57,18 +63,23 @@ class Recorder:
 
 
 def run(solver: Solver, problem: Problem, budget: int) -> dict[str, Any]:
-    """One run: the evaluations at which the targets were hit, in their order, as far as they were."""
+    """One run: the evaluations at which the targets were hit, in their order, as far as they
+    were.
+    """
     recorder, began = Recorder(problem, budget), time.process_time()
     seed = 1000 * problem.instance + zlib.crc32(problem.name.encode()) % 1000
     starts = restarted(solver, recorder, problem.dim, recorder.left, seed)
     seconds = round(time.process_time() - began, 3)
     return {
-        "f": problem.name, "i": problem.instance, "D": problem.dim, "budget": budget, "hits": recorder.hits,
-        "evaluations": recorder.evaluations, "starts": starts, "seconds": seconds,
+        "f": problem.name, "i": problem.instance, "D": problem.dim, "budget": budget,
+        "hits": recorder.hits, "evaluations": recorder.evaluations, "starts": starts,
+        "seconds": seconds,
     }  # fmt: skip
 
 
-def measure(name: str, dim: int, instances: list[int], multiplier: float, moved: bool, folder: Path) -> None:
+def measure(
+    name: str, dim: int, instances: list[int], multiplier: float, moved: bool, folder: Path
+) -> None:
     """Make the runs of one solver in one dimension that the folder does not hold yet."""
     path = folder / f"{name.replace(':', '_')}-{'control-' if moved else ''}d{dim:02d}.jsonl"
     records = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
@@ -95,14 +106,24 @@ def numbers(text: str) -> list[int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--solvers", default=",".join(DEFAULT), help=f"default: {','.join(DEFAULT)}")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--solvers", default=",".join(DEFAULT), help=f"default: {','.join(DEFAULT)}"
+    )
     parser.add_argument("--dims", type=numbers, default=[5, 20])
     parser.add_argument("--instances", type=numbers, default=[1, 2, 3])
     parser.add_argument("--budget", type=float, default=1000, help="evaluations per dimension")
-    parser.add_argument("--control", action="store_true", help="rotated functions, optimum at the centre or anywhere")
+    parser.add_argument(
+        "--control",
+        action="store_true",
+        help="rotated functions, optimum at the centre or anywhere",
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/bbob"), help="folder of the runs")
-    parser.add_argument("--report", type=Path, help="instead of runs: write their tables and plots into this page")
+    parser.add_argument(
+        "--report", type=Path, help="instead of runs: write their tables and plots into this page"
+    )
     a = parser.parse_args()
     if a.report:
         report(a.out, a.report)

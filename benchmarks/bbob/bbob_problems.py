@@ -1,4 +1,6 @@
-"""The problems of `bbob.py`: COCO's bbob suite, and rotated functions whose optimum is moved off the centre."""
+"""The problems of `bbob.py`: COCO's bbob suite, and rotated functions whose optimum is moved off
+the centre.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def bbob(dim: int, instances: list[int]) -> Iterator[Problem]:
 
     suite = cocoex.Suite("bbob", "instances:" + ",".join(map(str, instances)), f"dimensions:{dim}")
     for fun in suite:
-        yield Problem(str(fun.id_function), fun.id_instance, dim, fun, float(fun(_best_parameter(fun))))
+        yield Problem(
+            str(fun.id_function), fun.id_instance, dim, fun, float(fun(_best_parameter(fun)))
+        )
 
 
 def _best_parameter(fun: Any) -> Floats:
@@ -72,7 +76,10 @@ def rastrigin(z: Floats) -> float:
 
 def ackley(z: Floats) -> float:
     z = 6 * z  # +-30 on the box
-    bowl, waves = math.exp(-0.2 * math.sqrt((z @ z) / len(z))), math.exp(np.cos(2 * math.pi * z).mean())
+    bowl, waves = (
+        math.exp(-0.2 * math.sqrt((z @ z) / len(z))),
+        math.exp(np.cos(2 * math.pi * z).mean()),
+    )
     return 20 + math.e - 20 * bowl - waves
 
 
@@ -101,5 +108,7 @@ def control(dim: int, instances: list[int]) -> Iterator[Problem]:
                 yield Problem(f"{name}/{where}", instance, dim, _moved(g, rotation, best), 0.0)
 
 
-def _moved(g: Callable[[Floats], float], rotation: Floats, best: Floats) -> Callable[[Floats], float]:
+def _moved(
+    g: Callable[[Floats], float], rotation: Floats, best: Floats
+) -> Callable[[Floats], float]:
     return lambda x: g(rotation @ (x - best))

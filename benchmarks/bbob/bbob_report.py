@@ -21,7 +21,9 @@ Runs = dict[str, list[Record]]  # solver -> its runs
 
 
 def area(records: Sequence[Record]) -> float:
-    """Area under the runtime distribution over log10(evaluations / D) from 0 to log10(budget / D), from 0 to 1."""
+    """Area under the runtime distribution over log10(evaluations / D) from 0 to log10(budget / D),
+    from 0 to 1.
+    """
     total = 0.0
     for r in records:
         top = math.log10(r["budget"] / r["D"])
@@ -41,18 +43,32 @@ def load(folder: Path, control: bool) -> dict[int, Runs]:
         name, _, dim = path.stem.rpartition("-d")
         if name.endswith("-control") is control:
             records = [json.loads(line) for line in path.read_text().splitlines()]
-            found[int(dim)][name.removesuffix("-control").replace("pyswarmopt_", "pyswarmopt:")] = records
-    return {dim: dict(sorted(runs.items(), key=lambda item: -area(item[1]))) for dim, runs in sorted(found.items())}
+            found[int(dim)][name.removesuffix("-control").replace("pyswarmopt_", "pyswarmopt:")] = (
+                records
+            )
+    return {
+        dim: dict(sorted(runs.items(), key=lambda item: -area(item[1])))
+        for dim, runs in sorted(found.items())
+    }
 
 
 def report(folder: Path, page: Path) -> None:
-    """Write the tables between the marks of a Markdown page, and the plots beside it, into a folder of its name."""
+    """Write the tables between the marks of a Markdown page, and the plots beside it, into a folder
+    of its name.
+    """
     pictures = page.with_suffix("")
     pictures.mkdir(exist_ok=True)
     lines = [f"Versions: {', '.join(_versions())}.", ""]
     for dim, runs in load(folder, control=False).items():
         _plot(dim, runs, pictures / f"bbob-d{dim:02d}.png")
-        lines += [f"### {dim}-D", "", *_table(runs), "", f"![{dim}-D]({pictures.name}/bbob-d{dim:02d}.png)", ""]
+        lines += [
+            f"### {dim}-D",
+            "",
+            *_table(runs),
+            "",
+            f"![{dim}-D]({pictures.name}/bbob-d{dim:02d}.png)",
+            "",
+        ]
     for dim, runs in load(folder, control=True).items():
         lines += [f"### Optimum at the centre -> at a random point, rotated functions, {dim}-D", ""]
         lines += [*_control_table(runs), ""]
@@ -69,7 +85,10 @@ def _versions() -> Iterable[str]:
 
 
 def _table(runs: Runs) -> list[str]:
-    lines = [f"| solver | area | per instance | hit | {' | '.join(GROUPS)} |", "|---" * (4 + len(GROUPS)) + "|"]
+    lines = [
+        f"| solver | area | per instance | hit | {' | '.join(GROUPS)} |",
+        "|---" * (4 + len(GROUPS)) + "|",
+    ]
     for name, records in runs.items():
         instances = sorted({r["i"] for r in records})
         each = [area([r for r in records if r["i"] == i]) for i in instances]
@@ -89,7 +108,11 @@ def _control_table(runs: Runs) -> list[str]:
     lines = [f"| solver | {' | '.join(CONTROL)} | mean loss |", "|---" * (2 + len(CONTROL)) + "|"]
     for name, records in runs.items():
         pairs = [
-            [area([r for r in records if r["f"] == f"{f}/{where}"]) for where in ("centre", "shifted")] for f in CONTROL
+            [
+                area([r for r in records if r["f"] == f"{f}/{where}"])
+                for where in ("centre", "shifted")
+            ]
+            for f in CONTROL
         ]
         loss = float(np.mean([centre - shifted for centre, shifted in pairs]))
         cells = [f"{centre:.3f} -> {shifted:.3f}" for centre, shifted in pairs]
@@ -104,7 +127,9 @@ def _plot(dim: int, runs: Runs, path: Path) -> None:
     from matplotlib import pyplot as plt
 
     panels = {"all functions": range(1, 25), **GROUPS}
-    figure, axes = plt.subplots(2, 3, figsize=(12, 7), sharex=True, sharey=True, layout="constrained")
+    figure, axes = plt.subplots(
+        2, 3, figsize=(12, 7), sharex=True, sharey=True, layout="constrained"
+    )
     for ax, (title, numbers) in zip(axes.flat, panels.items(), strict=True):
         for name, records in runs.items():
             chosen = _of(records, numbers)
@@ -112,8 +137,8 @@ def _plot(dim: int, runs: Runs, path: Path) -> None:
                 hits = np.sort([h / dim for r in chosen for h in r["hits"]])
                 share = np.arange(1, len(hits) + 1) / (len(TARGETS) * len(chosen))
                 width = 2.2 if name.startswith("pyswarmopt") else 1.1
-                ax.step(np.append(hits, chosen[0]["budget"] / dim), np.append(share, share[-1]), where="post",
-                        label=name, linewidth=width)  # fmt: skip
+                ax.step(np.append(hits, chosen[0]["budget"] / dim), np.append(share, share[-1]),
+                        where="post", label=name, linewidth=width)  # fmt: skip
         ax.set(xscale="log", title=title, ylim=(0, 1), xlim=(1, None))
         ax.grid(alpha=0.3)
     axes[0, 0].legend(fontsize=7)

@@ -1,7 +1,8 @@
-"""The solvers of `bbob.py`: `solver(fun, dim, budget, seed)` minimises fun on [-5, 5]^D with its package's defaults.
+"""The solvers of `bbob.py`: `solver(fun, dim, budget, seed)` minimises fun on [-5, 5]^D with its
+package's defaults.
 
-fun takes a (D,) float array, returns a float, and raises `Done` once the budget is used or the last target is hit. A
-solver that returns earlier is started again with another seed.
+fun takes a (D,) float array, returns a float, and raises `Done` once the budget is used or the last
+target is hit. A solver that returns earlier is started again with another seed.
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ class Done(Exception):
     """Nothing is left to find, or no evaluation is left."""
 
 
-def restarted(solver: Solver, fun: Objective, dim: int, left: Callable[[], int], seed: int, apart: int = APART) -> int:
+def restarted(
+    solver: Solver, fun: Objective, dim: int, left: Callable[[], int], seed: int, apart: int = APART
+) -> int:
     """Run a solver, and again with another seed where it returns early; the number of starts.
 
-    `left()` is how many evaluations it still has, 0 when nothing is left to find. fun raises `Done` then.
+    `left()` is how many evaluations it still has, 0 when nothing is left to find. fun raises `Done`
+    then.
 
     Raises:
         RuntimeError: it returned without an evaluation.
@@ -45,7 +49,9 @@ def restarted(solver: Solver, fun: Objective, dim: int, left: Callable[[], int],
 def ours(fun: Objective, dim: int, budget: int, seed: int, recipe: str | None = None) -> None:
     import pyswarmopt
 
-    pyswarmopt.minimize(fun, [(LOW, HIGH)] * dim, recipe=recipe, max_evals=budget, seed=seed, vectorized=False)
+    pyswarmopt.minimize(
+        fun, [(LOW, HIGH)] * dim, recipe=recipe, max_evals=budget, seed=seed, vectorized=False
+    )
 
 
 def anywhere(fun: Objective, dim: int, budget: int, seed: int) -> None:
@@ -53,7 +59,9 @@ def anywhere(fun: Objective, dim: int, budget: int, seed: int) -> None:
     import pyswarmopt
 
     x0 = np.random.default_rng(seed).uniform(LOW, HIGH, dim)
-    pyswarmopt.minimize(fun, [(LOW, HIGH)] * dim, x0=x0, max_evals=budget, seed=seed, vectorized=False)
+    pyswarmopt.minimize(
+        fun, [(LOW, HIGH)] * dim, x0=x0, max_evals=budget, seed=seed, vectorized=False
+    )
 
 
 def random_search(fun: Objective, dim: int, budget: int, seed: int) -> None:
@@ -66,8 +74,16 @@ def pycma_bipop(fun: Objective, dim: int, budget: int, seed: int) -> None:
     import cma
 
     random = np.random.default_rng(seed)
-    options = {"bounds": [LOW, HIGH], "maxfevals": budget, "seed": seed + 1, "verbose": -9, "verb_log": 0}
-    cma.fmin2(fun, lambda: random.uniform(LOW, HIGH, dim), 2.0, restarts=30, bipop=True, options=options)
+    options = {
+        "bounds": [LOW, HIGH],
+        "maxfevals": budget,
+        "seed": seed + 1,
+        "verbose": -9,
+        "verb_log": 0,
+    }
+    cma.fmin2(
+        fun, lambda: random.uniform(LOW, HIGH, dim), 2.0, restarts=30, bipop=True, options=options
+    )
 
 
 def pycma_lq(fun: Objective, dim: int, budget: int, seed: int) -> None:
@@ -75,12 +91,22 @@ def pycma_lq(fun: Objective, dim: int, budget: int, seed: int) -> None:
     import cma
 
     x0 = np.random.default_rng(seed).uniform(LOW, HIGH, dim)
-    options = {"bounds": [LOW, HIGH], "maxfevals": budget, "seed": seed + 1, "verbose": -9, "verb_log": 0}
+    options = {
+        "bounds": [LOW, HIGH],
+        "maxfevals": budget,
+        "seed": seed + 1,
+        "verbose": -9,
+        "verb_log": 0,
+    }
     cma.fmin_lq_surr2(fun, x0, 2.0, options=options)
 
 
-def nevergrad(fun: Objective, dim: int, budget: int, seed: int, kind: str = "PSO", bounds: str = "arctan") -> None:
-    """With its own default, bouncing bounds, its swarms are no better than random search at 20-D."""
+def nevergrad(
+    fun: Objective, dim: int, budget: int, seed: int, kind: str = "PSO", bounds: str = "arctan"
+) -> None:
+    """With its own default, bouncing bounds, its swarms are no better than random search at
+    20-D.
+    """
     import nevergrad as ng
 
     space = ng.p.Array(shape=(dim,)).set_bounds(LOW, HIGH, method=bounds)
@@ -142,7 +168,8 @@ PEERS: dict[str, Solver] = {
 
 
 def find(name: str) -> Solver:
-    """A peer, `pyswarmopt` (the default, recipe=None), `pyswarmopt:anywhere` (see above) or `pyswarmopt:RECIPE`.
+    """A peer, `pyswarmopt` (the default, recipe=None), `pyswarmopt:anywhere` (see above) or
+    `pyswarmopt:RECIPE`.
 
     Raises:
         ValueError: no such solver.
@@ -151,5 +178,7 @@ def find(name: str) -> Solver:
         return PEERS[name]
     package, _, recipe = name.partition(":")
     if package != "pyswarmopt":
-        raise ValueError(f"no solver is called {name!r}; there are {', '.join(PEERS)}, pyswarmopt[:RECIPE]")
+        raise ValueError(
+            f"no solver is called {name!r}; there are {', '.join(PEERS)}, pyswarmopt[:RECIPE]"
+        )
     return anywhere if recipe == "anywhere" else lambda *a: ours(*a, recipe=recipe or None)

@@ -2,8 +2,9 @@
 
     python benchmarks/bbob/noisy.py --budgets 200,1000 --seeds 3
 
-Six functions with their optimum at 1 in [-5, 5]^D and normal errors. The table has the true value at the point found,
-as a share of that of the best of as many random points, mean over the functions.
+Six functions with their optimum at 1 in [-5, 5]^D and normal errors. The table has the true value
+at the point found, as a share of that of the best of as many random points, mean over the
+functions.
 """
 
 from __future__ import annotations
@@ -43,13 +44,19 @@ def distance(x: Floats) -> float:
 
 # function, D, standard deviation of the noise
 PROBLEMS: list[tuple[Callable[[Floats], float], int, float]] = [
-    (sphere, 5, 1.0), (sphere, 20, 10.0), (rosenbrock, 5, 10.0), (rastrigin, 5, 1.0), (ellipsoid, 5, 10.0),
-    (distance, 10, 1.0),
+    (sphere, 5, 1.0), (sphere, 20, 10.0), (rosenbrock, 5, 10.0), (rastrigin, 5, 1.0),
+    (ellipsoid, 5, 10.0), (distance, 10, 1.0),
 ]  # fmt: skip
-WAYS: dict[str, dict[str, Any]] = {"default": {}, "noisy=True": {"noisy": True}, "surrogate": {"recipe": "surrogate"}}
+WAYS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "noisy=True": {"noisy": True},
+    "surrogate": {"recipe": "surrogate"},
+}
 
 
-def found(fun: Callable[[Floats], float], dim: int, sigma: float, budget: int, seed: int) -> list[float]:
+def found(
+    fun: Callable[[Floats], float], dim: int, sigma: float, budget: int, seed: int
+) -> list[float]:
     """The true values at the points found, random search's first."""
     random = np.random.default_rng(100 + seed)
     points = random.uniform(LOW, HIGH, (budget, dim))
@@ -58,22 +65,27 @@ def found(fun: Callable[[Floats], float], dim: int, sigma: float, budget: int, s
     for options in WAYS.values():
         noise = np.random.default_rng(seed)
         r = pso.minimize(
-            lambda x, noise=noise: fun(x) + sigma * noise.normal(), [(LOW, HIGH)] * dim, max_evals=budget, seed=seed,
-            vectorized=False, **options,
+            lambda x, noise=noise: fun(x) + sigma * noise.normal(), [(LOW, HIGH)] * dim,
+            max_evals=budget, seed=seed, vectorized=False, **options,
         )  # fmt: skip
         results.append(fun(r.x))
     return results
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--budgets", default="200,1000")
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     print(f"| calls | {' | '.join(WAYS)} |\n|{'---|' * (len(WAYS) + 1)}")
     for budget in map(int, arguments.budgets.split(",")):
         means = np.array(
-            [np.mean([found(*problem, budget, s) for s in range(arguments.seeds)], axis=0) for problem in PROBLEMS]
+            [
+                np.mean([found(*problem, budget, s) for s in range(arguments.seeds)], axis=0)
+                for problem in PROBLEMS
+            ]
         )
         shares = (means[:, 1:] / means[:, :1]).mean(axis=0)
         print(f"| {budget:,} | {' | '.join(f'{share:.2f}' for share in shares)} |", flush=True)

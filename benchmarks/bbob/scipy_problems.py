@@ -17,13 +17,19 @@ CUT = 0.3  # of every side
 
 
 def functions(folder: Path) -> list[type[Any]]:
-    """The classes of `benchmarks/go_benchmark_functions` in the given folder `benchmarks`, by name."""
+    """The classes of `benchmarks/go_benchmark_functions` in the given folder `benchmarks`, by
+    name.
+    """
     package, common = ModuleType("scipy_benchmarks"), ModuleType("scipy_benchmarks.common")
     package.__path__ = [str(folder)]
     common.safe_import = contextlib.nullcontext  # type: ignore[attr-defined] # the real one needs asv
     sys.modules |= {module.__name__: module for module in (package, common)}
     suite = importlib.import_module("scipy_benchmarks.go_benchmark_functions")
-    return [kind for _, kind in sorted(inspect.getmembers(suite, inspect.isclass)) if kind.__name__ != "Benchmark"]
+    return [
+        kind
+        for _, kind in sorted(inspect.getmembers(suite, inspect.isclass))
+        if kind.__name__ != "Benchmark"
+    ]
 
 
 def box(benchmark: Any) -> tuple[Any, Any]:
@@ -40,7 +46,9 @@ def centred(benchmark: Any) -> bool:
 
 
 def cut(benchmark: Any) -> tuple[Any, Any]:
-    """The box without `CUT` of every side, at the low or the high end as drawn for this function."""
+    """The box without `CUT` of every side, at the low or the high end as drawn for this
+    function.
+    """
     low, high = box(benchmark)
     at_low = np.random.default_rng(len(type(benchmark).__name__)).random(benchmark.N) < 0.5
     taken = CUT * (high - low)

@@ -1,10 +1,12 @@
 """How many of the functions of SciPy's own benchmark are solved within so many calls.
 
-    python benchmarks/bbob/scipy_suite.py --scipy SCIPY/benchmarks/benchmarks --solvers pyswarmopt,dual-annealing
+    python benchmarks/bbob/scipy_suite.py --scipy SCIPY/benchmarks/benchmarks --solvers
+    pyswarmopt,dual-annealing
 
-A function is solved at f - f_opt <= 1e-4 max(1, |f_opt|). Those whose optimum is in the middle of their box, where many
-solvers start, are in a table of their own, and there 30% of every side are cut off at one end. Solvers see [-5, 5]^D;
-one that returns early is started again with another seed. Functions that draw random numbers are left out.
+A function is solved at f - f_opt <= 1e-4 max(1, |f_opt|). Those whose optimum is in the middle of
+their box, where many solvers start, are in a table of their own, and there 30% of every side are
+cut off at one end. Solvers see [-5, 5]^D; one that returns early is started again with another
+seed. Functions that draw random numbers are left out.
 """
 
 from __future__ import annotations
@@ -63,13 +65,24 @@ def run(solver: Solver, fun: Counted, seed: int) -> float:
 def problems(folder: Path, middle: bool) -> Iterator[tuple[Any, Floats, Floats]]:
     for kind in functions(folder):
         benchmark = kind()
-        if hasattr(benchmark, "bounds") and kind.__name__ not in RANDOM and centred(benchmark) == middle:
+        if (
+            hasattr(benchmark, "bounds")
+            and kind.__name__ not in RANDOM
+            and centred(benchmark) == middle
+        ):
             yield benchmark, *(cut if middle else box)(benchmark)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scipy", type=Path, required=True, help="the folder benchmarks/benchmarks of SciPy's source")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--scipy",
+        type=Path,
+        required=True,
+        help="the folder benchmarks/benchmarks of SciPy's source",
+    )
     parser.add_argument("--solvers", default=SOLVERS)
     parser.add_argument("--budget", type=int, default=2000)
     parser.add_argument("--seeds", type=int, default=2)
@@ -77,7 +90,10 @@ def main() -> None:
     warnings.simplefilter("ignore")
     after = [n for n in AFTER if n <= arguments.budget]
     for middle in (False, True):
-        print(f"| {'cut boxes' if middle else 'not centred'} | {' | '.join(map(str, after))} | median |")
+        print(
+            f"| {'cut boxes' if middle else 'not centred'} | {' | '.join(map(str, after))} | "
+            "median |"
+        )
         print("|" + "---|" * (len(after) + 2))
         for name in arguments.solvers.split(","):
             calls = np.array([

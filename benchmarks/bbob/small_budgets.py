@@ -1,14 +1,17 @@
-"""20, 50 and 200 calls: the default beside optimisers that are made for few calls, on five kinds of problems.
+"""20, 50 and 200 calls: the default beside optimisers that are made for few calls, on five kinds of
+problems.
 
-    python benchmarks/bbob/small_budgets.py --out small_budgets.jsonl --scipy SCIPY/benchmarks/benchmarks
-    python benchmarks/bbob/small_budgets.py --out small_budgets.jsonl --table
+    python benchmarks/bbob/small_budgets.py --out small_budgets.jsonl --scipy
+    SCIPY/benchmarks/benchmarks python benchmarks/bbob/small_budgets.py --out small_budgets.jsonl
+    --table
 
 With `--per-dimension` it is 20 D, 50 D and 200 D calls (in a file of their own).
 
-A line of the file is one run; what is there is not run again. Kinds of problems: bbob, SciPy's own benchmark (with its
-source), hyperparameters, mixtures of models, steps and noise. What counts is the true value at the point that a solver
-recommends, the best of those that it saw if it recommends none; solvers are ranked on each problem and seed, equal
-values sharing their ranks. The table has mean ranks, and how often the default is better than random search.
+A line of the file is one run; what is there is not run again. Kinds of problems: bbob, SciPy's own
+benchmark (with its source), hyperparameters, mixtures of models, steps and noise. What counts is
+the true value at the point that a solver recommends, the best of those that it saw if it recommends
+none; solvers are ranked on each problem and seed, equal values sharing their ranks. The table has
+mean ranks, and how often the default is better than random search.
 """
 
 from __future__ import annotations
@@ -37,10 +40,16 @@ class Spent(Exception):
 
 
 class Counted:
-    """The objective as a solver sees it, and the true value at the best point seen after each budget."""
+    """The objective as a solver sees it, and the true value at the best point seen after each
+    budget.
+    """
 
     def __init__(self, problem: Problem, budget: int, seed: int, unit: int) -> None:
-        self._problem, self._budget, self._noise = problem, unit * budget, np.random.default_rng([7, seed])
+        self._problem, self._budget, self._noise = (
+            problem,
+            unit * budget,
+            np.random.default_rng([7, seed]),
+        )
         self._unit = unit
         self._best, self._true, self.calls = math.inf, math.inf, 0
         self.after: dict[int, float] = {}
@@ -54,7 +63,9 @@ class Counted:
         self.calls += 1
         if observed < self._best:
             self._best, self._true = observed, true
-        self.after |= {budget: self._true for budget in BUDGETS if self.calls <= self._unit * budget}
+        self.after |= {
+            budget: self._true for budget in BUDGETS if self.calls <= self._unit * budget
+        }
         return observed
 
 
@@ -71,7 +82,9 @@ def run(name: str, problem: Problem, budget: int, seed: int, unit: int = 1) -> d
     return fun.after if recommended is None else {budget: problem.truth(recommended)}
 
 
-def planned(names: list[str], seeds: int, budgets: tuple[int, ...]) -> Iterator[tuple[str, int, int]]:
+def planned(
+    names: list[str], seeds: int, budgets: tuple[int, ...]
+) -> Iterator[tuple[str, int, int]]:
     """Solver, budget and seed of every run on a problem."""
     for seed in range(seeds):
         for name in names:
@@ -82,7 +95,11 @@ def planned(names: list[str], seeds: int, budgets: tuple[int, ...]) -> Iterator[
 def measure(names: list[str], arguments: argparse.Namespace) -> None:
     budgets = tuple(int(b) for b in arguments.budgets.split(","))
     done = {(r["problem"], r["solver"], r["budget"], r["seed"]) for r in rows(arguments.out)}
-    selected = [p for p in problems(arguments.scipy) if arguments.half in ("both", "odd" if p.chosen_on else "even")]
+    selected = [
+        p
+        for p in problems(arguments.scipy)
+        if arguments.half in ("both", "odd" if p.chosen_on else "even")
+    ]
     with arguments.out.open("a") as file:
         for name, budget, seed in planned(names, arguments.seeds, budgets):
             for problem in selected:
@@ -91,8 +108,9 @@ def measure(names: list[str], arguments: argparse.Namespace) -> None:
                 unit = len(problem.space) if arguments.per_dimension else 1
                 for spent, value in run(name, problem, budget, seed, unit).items():
                     if spent <= budget:
-                        row = {"group": problem.group, "problem": problem.name, "half": problem.number % 2,
-                               "solver": name, "budget": spent, "seed": seed, "value": value}  # fmt: skip
+                        row = {"group": problem.group, "problem": problem.name,
+                               "half": problem.number % 2, "solver": name, "budget": spent,
+                               "seed": seed, "value": value}  # fmt: skip
                         file.write(json.dumps(row) + "\n")
                 file.flush()
 
@@ -122,18 +140,26 @@ def table(names: list[str], found: list[dict[str, Any]], half: str) -> Iterator[
 
 def _line(budget: int, group: str, ranked: list[Any]) -> str:
     means = np.mean(ranked, axis=0)
-    cells = " | ".join(f"**{mean:.2f}**" if mean == means.min() else f"{mean:.2f}" for mean in means)
+    cells = " | ".join(
+        f"**{mean:.2f}**" if mean == means.min() else f"{mean:.2f}" for mean in means
+    )
     return f"| {budget} | {group} | {len(ranked)} | {cells} |"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--scipy", type=Path, help="the folder benchmarks/benchmarks of SciPy's source")
+    parser.add_argument(
+        "--scipy", type=Path, help="the folder benchmarks/benchmarks of SciPy's source"
+    )
     parser.add_argument("--solvers", default=f"pyswarmopt,{','.join(PEERS)}")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--budgets", default=",".join(map(str, BUDGETS)))
-    parser.add_argument("--per-dimension", action="store_true", help="budgets are times the number of parameters")
+    parser.add_argument(
+        "--per-dimension", action="store_true", help="budgets are times the number of parameters"
+    )
     parser.add_argument("--half", choices=("odd", "even", "both"), default="both")
     parser.add_argument("--table", action="store_true", help="show what was measured")
     arguments = parser.parse_args()

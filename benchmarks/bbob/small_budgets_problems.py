@@ -1,6 +1,7 @@
 """The problems of `small_budgets.py`: five groups, which solvers see as named parameters.
 
-Half of each group, those with an odd number, was there to choose by; results are those of the other half.
+Half of each group, those with an odd number, was there to choose by; results are those of the other
+half.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ SCIPY = 32  # of SciPy's functions
 
 @dataclass(frozen=True)
 class Range:
-    """A parameter: a real number from low to high, perhaps on a logarithmic scale or whole, or one of some options."""
+    """A parameter: a real number from low to high, perhaps on a logarithmic scale or whole, or one
+    of some options.
+    """
 
     low: float = 0.0
     high: float = 1.0
@@ -32,17 +35,27 @@ class Range:
     options: tuple[Any, ...] = ()
 
     def at(self, share: float) -> Any:
-        """The value so far along the range, 0 to 1; whole numbers and options have equal parts of it."""
+        """The value so far along the range, 0 to 1; whole numbers and options have equal parts of
+        it.
+        """
         if self.options:
             return self.options[min(int(share * len(self.options)), len(self.options) - 1)]
         low, high = (self.low - 0.5, self.high + 0.5) if self.whole else (self.low, self.high)
-        value = float(low * (high / low) ** share) if self.log else float(low + share * (high - low))
-        return int(min(max(round(value), self.low), self.high)) if self.whole else min(max(value, self.low), self.high)
+        value = (
+            float(low * (high / low) ** share) if self.log else float(low + share * (high - low))
+        )
+        return (
+            int(min(max(round(value), self.low), self.high))
+            if self.whole
+            else min(max(value, self.low), self.high)
+        )
 
 
 @dataclass(frozen=True)
 class Problem:
-    """To minimise `truth(values)`, of which `observe` shows a value with a normal error of size `noise`."""
+    """To minimise `truth(values)`, of which `observe` shows a value with a normal error of size
+    `noise`.
+    """
 
     group: str
     number: int
@@ -57,7 +70,9 @@ class Problem:
 
 
 def problems(scipy_folder: Path | None) -> Iterator[Problem]:
-    """All of them; SciPy's own functions only where the folder `benchmarks` of its source is given."""
+    """All of them; SciPy's own functions only where the folder `benchmarks` of its source is
+    given.
+    """
     yield from _bbob()
     if scipy_folder is not None:
         yield from _scipy(scipy_folder)
@@ -123,8 +138,8 @@ def rosenbrock(z: Floats) -> float:
 
 
 ARTIFICIAL: list[tuple[Callable[[Floats], float], int, float]] = [
-    (steps, 5, 0.0), (plateaus, 5, 0.0), (sphere, 5, 1.0), (sphere, 10, 5.0), (kinks, 5, 0.0), (deceptive, 3, 0.0),
-    (rosenbrock, 3, 10.0), (kinks, 5, 5.0),
+    (steps, 5, 0.0), (plateaus, 5, 0.0), (sphere, 5, 1.0), (sphere, 10, 5.0), (kinks, 5, 0.0),
+    (deceptive, 3, 0.0), (rosenbrock, 3, 10.0), (kinks, 5, 5.0),
 ]  # fmt: skip
 
 
@@ -133,4 +148,5 @@ def _artificial() -> Iterator[Problem]:
         optimum = np.random.default_rng([23, i]).uniform(0.6 * LOW, 0.6 * HIGH, dim)
         name = f"{fun.__name__}-{dim}d" + (f"-noise{noise:g}" if noise else "")
         yield Problem("steps and noise", i, name, _box(*np.tile([[LOW], [HIGH]], dim)),
-                      lambda x, fun=fun, optimum=optimum: fun(np.array(x) - optimum), noise)  # fmt: skip
+                      lambda x, fun=fun, optimum=optimum: fun(np.array(x) - optimum),
+                      noise)  # fmt: skip

@@ -1,8 +1,8 @@
 """The solvers of `small_budgets.py`, each with its package's defaults.
 
-`solver(fun, problem, budget, seed)` spends a budget and returns the values that it recommends, or None for the best
-that it saw. One that knows only boxes gets the unit box. fun raises `Spent` after its last call; a solver that ends
-earlier starts again.
+`solver(fun, problem, budget, seed)` spends a budget and returns the values that it recommends, or
+None for the best that it saw. One that knows only boxes gets the unit box. fun raises `Spent` after
+its last call; a solver that ends earlier starts again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ Objective = Callable[[list[Any]], float]
 
 
 def on_unit_box(fun: Objective, problem: Problem) -> Callable[[Any], float]:
-    return lambda u: fun([r.at(float(share)) for r, share in zip(problem.space, np.clip(u, 0, 1), strict=True)])
+    return lambda u: fun(
+        [r.at(float(share)) for r, share in zip(problem.space, np.clip(u, 0, 1), strict=True)]
+    )
 
 
 def ours(fun: Objective, problem: Problem, budget: int, seed: int, **options: Any) -> list[Any]:
@@ -64,7 +66,13 @@ def lq_cma_es(fun: Objective, problem: Problem, budget: int, seed: int) -> None:
     import cma
 
     x0 = np.random.default_rng(seed).random(len(problem.space))
-    options = {"bounds": [0, 1], "maxfevals": budget, "seed": seed + 1, "verbose": -9, "verb_log": 0}
+    options = {
+        "bounds": [0, 1],
+        "maxfevals": budget,
+        "seed": seed + 1,
+        "verbose": -9,
+        "verb_log": 0,
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         cma.fmin_lq_surr2(on_unit_box(fun, problem), x0, 0.25, options=options)
@@ -76,7 +84,9 @@ def ngopt(fun: Objective, problem: Problem, budget: int, seed: int) -> list[Any]
     def parameter(r: Range) -> Any:
         if r.options:
             return ng.p.Choice(list(r.options))
-        scalar = ng.p.Log(lower=r.low, upper=r.high) if r.log else ng.p.Scalar(lower=r.low, upper=r.high)
+        scalar = (
+            ng.p.Log(lower=r.low, upper=r.high) if r.log else ng.p.Scalar(lower=r.low, upper=r.high)
+        )
         return scalar.set_integer_casting() if r.whole else scalar
 
     space = ng.p.Tuple(*map(parameter, problem.space))
@@ -90,7 +100,9 @@ def ngopt(fun: Objective, problem: Problem, budget: int, seed: int) -> list[Any]
         return list(optimizer.provide_recommendation().value)
 
 
-def optuna(fun: Objective, problem: Problem, budget: int, seed: int, sampler: str = "TPESampler") -> None:
+def optuna(
+    fun: Objective, problem: Problem, budget: int, seed: int, sampler: str = "TPESampler"
+) -> None:
     import optuna
 
     def objective(trial: optuna.Trial) -> float:
@@ -112,7 +124,9 @@ def optuna(fun: Objective, problem: Problem, budget: int, seed: int, sampler: st
 
 
 def smac(fun: Objective, problem: Problem, budget: int, seed: int) -> None:
-    """With a Gaussian process where all parameters are real numbers, else with its random forest."""
+    """With a Gaussian process where all parameters are real numbers, else with its random
+    forest.
+    """
     import tempfile
 
     from ConfigSpace import Categorical, ConfigurationSpace, Float, Integer
@@ -135,7 +149,9 @@ def smac(fun: Objective, problem: Problem, budget: int, seed: int) -> None:
     facade = HyperparameterOptimizationFacade if whole else BlackBoxFacade
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        scenario = Scenario(space, deterministic=True, n_trials=budget, seed=seed, output_directory=Path(folder))
+        scenario = Scenario(
+            space, deterministic=True, n_trials=budget, seed=seed, output_directory=Path(folder)
+        )
         facade(scenario, on_configuration, overwrite=True, logging_level=False).optimize()
 
 
@@ -162,5 +178,7 @@ def find(name: str) -> Callable[..., Any]:
         return PEERS[name]
     package, _, recipe = name.partition(":")
     if package != "pyswarmopt":
-        raise ValueError(f"no solver is called {name!r}; there are {', '.join(PEERS)}, pyswarmopt[:RECIPE]")
+        raise ValueError(
+            f"no solver is called {name!r}; there are {', '.join(PEERS)}, pyswarmopt[:RECIPE]"
+        )
     return lambda *a: ours(*a, recipe=recipe or None)

@@ -1,12 +1,14 @@
-"""The default search with constraints beside SciPy, pycma and a penalty term: how far from the best known value.
+"""The default search with constraints beside SciPy, pycma and a penalty term: how far from the best
+known value.
 
     python benchmarks/functions/constrained.py --budgets 5000,20000 --seeds 5
 
-A point counts once, whether the objective, the constraints or both are called there. A run ends when the largest budget
-is used or a feasible point is within 1e-8 of the best known value; a solver that returns earlier starts again with
-another seed. Violations up to 1e-6 do not count, for SLSQP ends there. The table has
-the median distance from the best known value, relative to it, or after how many points the median run was that near,
-and the number of runs that found a feasible point where it is not all of them. Needs: pip install scipy cma.
+A point counts once, whether the objective, the constraints or both are called there. A run ends
+when the largest budget is used or a feasible point is within 1e-8 of the best known value; a solver
+that returns earlier starts again with another seed. Violations up to 1e-6 do not count, for SLSQP
+ends there. The table has the median distance from the best known value, relative to it, or after
+how many points the median run was that near, and the number of runs that found a feasible point
+where it is not all of them. Needs: pip install scipy cma.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ class Done(Exception):
 
 
 class Counted:
-    """A problem that counts its points and keeps the relative distance of the best feasible value for each budget."""
+    """A problem that counts its points and keeps the relative distance of the best feasible value
+    for each budget.
+    """
 
     def __init__(self, problem: Problem, budgets: Sequence[int]) -> None:
         self.problem, self.budget = problem, max(budgets)
@@ -48,7 +52,9 @@ class Counted:
                 raise Done
             self.seen.add(key)
             if (self.problem.rules(x) <= FEASIBLE).all():
-                distance = max(self.problem.fun(x) - self.problem.best, 0.0) / abs(self.problem.best)
+                distance = max(self.problem.fun(x) - self.problem.best, 0.0) / abs(
+                    self.problem.best
+                )
                 for budget in self.found:
                     if len(self.seen) <= budget:
                         self.found[budget] = min(self.found[budget], distance)
@@ -82,8 +88,14 @@ def _integers(problem: Problem) -> Floats:
 
 
 def _dicts(counted: Counted) -> list[dict[str, object]]:
-    rules: list[dict[str, object]] = [{"type": "ineq", "fun": lambda x: -np.array(counted.below(x))}]
-    return [*rules, {"type": "eq", "fun": lambda x: np.array(counted.zero(x))}] if _has_zero(counted) else rules
+    rules: list[dict[str, object]] = [
+        {"type": "ineq", "fun": lambda x: -np.array(counted.below(x))}
+    ]
+    return (
+        [*rules, {"type": "eq", "fun": lambda x: np.array(counted.zero(x))}]
+        if _has_zero(counted)
+        else rules
+    )
 
 
 def _has_zero(counted: Counted) -> bool:
@@ -95,19 +107,21 @@ def ours(counted: Counted, seed: int, recipe: str | None = None) -> None:
 
     problem = counted.problem
     pyswarmopt.minimize(
-        counted.fun, problem.bounds, recipe, constraints=_dicts(counted), integrality=_integers(problem),
-        max_evals=counted.left, seed=seed, vectorized=False,
+        counted.fun, problem.bounds, recipe, constraints=_dicts(counted),
+        integrality=_integers(problem), max_evals=counted.left, seed=seed, vectorized=False,
     )  # fmt: skip
 
 
 def penalty(counted: Counted, seed: int) -> None:
-    """What users write themselves: the default without constraints on f + 10^4 times the violation."""
+    """What users write themselves: the default without constraints on f + 10^4 times the
+    violation.
+    """
     import pyswarmopt
 
     problem = counted.problem
     pyswarmopt.minimize(
-        counted.penalised, problem.bounds, integrality=_integers(problem), max_evals=counted.left, seed=seed,
-        vectorized=False,
+        counted.penalised, problem.bounds, integrality=_integers(problem), max_evals=counted.left,
+        seed=seed, vectorized=False,
     )  # fmt: skip
 
 
@@ -119,7 +133,12 @@ def scipy_de(counted: Counted, seed: int) -> None:
         rules.append(NonlinearConstraint(counted.zero, -EQUALITY_TOLERANCE, EQUALITY_TOLERANCE))
     problem = counted.problem
     differential_evolution(
-        counted.fun, problem.bounds, constraints=rules, integrality=_integers(problem), rng=seed, maxiter=10**6
+        counted.fun,
+        problem.bounds,
+        constraints=rules,
+        integrality=_integers(problem),
+        rng=seed,
+        maxiter=10**6,
     )
 
 
@@ -131,7 +150,13 @@ def slsqp(counted: Counted, seed: int) -> None:
     start = np.random.default_rng(seed).uniform(low, high)
     if counted.problem.integers:
         raise Done
-    minimize(counted.fun, start, method="SLSQP", bounds=counted.problem.bounds, constraints=_dicts(counted))
+    minimize(
+        counted.fun,
+        start,
+        method="SLSQP",
+        bounds=counted.problem.bounds,
+        constraints=_dicts(counted),
+    )
 
 
 def pycma(counted: Counted, seed: int) -> None:
@@ -150,15 +175,17 @@ def pycma(counted: Counted, seed: int) -> None:
         return counted.problem.rules(point(u)).tolist()
 
     cma.fmin_con2(
-        lambda u: counted.fun(point(u)), np.random.default_rng(seed).random(len(low)), 0.3, constraints=rules,
-        find_feasible_first=True,
-        options={"bounds": [0, 1], "seed": seed + 1, "verbose": -9, "verb_log": 0, "maxfevals": counted.left},
+        lambda u: counted.fun(point(u)), np.random.default_rng(seed).random(len(low)), 0.3,
+        constraints=rules, find_feasible_first=True,
+        options={"bounds": [0, 1], "seed": seed + 1, "verbose": -9, "verb_log": 0,
+                 "maxfevals": counted.left},
     )  # fmt: skip
 
 
 SOLVERS: dict[str, Solver] = {
-    "pyswarmopt": ours, "penalty": penalty, "scipy-de": scipy_de, "scipy-slsqp": slsqp, "pycma-al": pycma,
-    "pyswarmopt:covariant": lambda counted, seed: ours(counted, seed, "covariant"),
+    "pyswarmopt": ours, "penalty": penalty, "scipy-de": scipy_de, "scipy-slsqp": slsqp,
+    "pycma-al": pycma, "pyswarmopt:covariant": lambda counted,
+    seed: ours(counted, seed, "covariant"),
 }  # fmt: skip
 
 
@@ -188,7 +215,9 @@ def _cell(runs: list[Counted], budget: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--solvers", default=",".join(SOLVERS))
     parser.add_argument("--problems", default=",".join(PROBLEMS))
     parser.add_argument("--budgets", default="5000,20000")
@@ -198,7 +227,10 @@ def main() -> None:
     names, budgets = arguments.solvers.split(","), sorted(map(int, arguments.budgets.split(",")))
     print(f"| problem | points | {' | '.join(names)} |\n|{'---|' * (len(names) + 2)}", flush=True)
     for problem in [PROBLEMS[name] for name in arguments.problems.split(",")]:
-        found = {name: [run(SOLVERS[name], problem, budgets, i) for i in range(arguments.seeds)] for name in names}
+        found = {
+            name: [run(SOLVERS[name], problem, budgets, i) for i in range(arguments.seeds)]
+            for name in names
+        }
         for budget in budgets:
             cells = [_cell(runs, budget) for runs in found.values()]
             print(f"| {problem.name} | {budget:,} | {' | '.join(cells)} |", flush=True)

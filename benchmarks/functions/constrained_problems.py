@@ -1,7 +1,8 @@
 """Engineering designs and CEC 2006 problems with constraints, and the best values known for them.
 
-Sources: g05 to g07 from Liang et al. 2006 (CEC 2006), the designs as in Coello Coello & Mezura Montes 2002
-(Adv. Eng. Inform. 16), the speed reducer in the form of Mezura-Montes & Coello Coello 2005 with x5 from 7.3.
+Sources: g05 to g07 from Liang et al. 2006 (CEC 2006), the designs as in Coello Coello & Mezura
+Montes 2002 (Adv. Eng. Inform. 16), the speed reducer in the form of Mezura-Montes & Coello Coello
+2005 with x5 from 7.3.
 """
 
 from __future__ import annotations
@@ -42,7 +43,13 @@ def _beam_rules(x: Floats) -> list[float]:
     moment = load * (length + weld / 2)
     bending = moment * radius / (2 * (sqrt(2) * h * weld * (weld**2 / 12 + ((h + t) / 2) ** 2)))
     tau = sqrt(direct**2 + direct * bending * weld / radius + bending**2)
-    buckling = 4.013 * young * sqrt(t**2 * b**6 / 36) / length**2 * (1 - t / (2 * length) * sqrt(young / (4 * shear)))
+    buckling = (
+        4.013
+        * young
+        * sqrt(t**2 * b**6 / 36)
+        / length**2
+        * (1 - t / (2 * length) * sqrt(young / (4 * shear)))
+    )
     return [
         tau - 13600, 6 * load * length / (b * t**2) - 30000, h - b,
         0.10471 * h**2 + 0.04811 * t * b * (14 + weld) - 5, 0.125 - h,
@@ -52,12 +59,22 @@ def _beam_rules(x: Floats) -> list[float]:
 
 def _vessel(x: Floats) -> float:
     shell, head, r, long = 0.0625 * x[0], 0.0625 * x[1], x[2], x[3]
-    return float(0.6224 * shell * r * long + 1.7781 * head * r**2 + 3.1661 * shell**2 * long + 19.84 * shell**2 * r)
+    return float(
+        0.6224 * shell * r * long
+        + 1.7781 * head * r**2
+        + 3.1661 * shell**2 * long
+        + 19.84 * shell**2 * r
+    )
 
 
 def _vessel_rules(x: Floats) -> list[float]:
     shell, head, r, long = 0.0625 * x[0], 0.0625 * x[1], x[2], x[3]
-    return [0.0193 * r - shell, 0.00954 * r - head, 1296000 - pi * r**2 * long - 4 / 3 * pi * r**3, long - 240]
+    return [
+        0.0193 * r - shell,
+        0.00954 * r - head,
+        1296000 - pi * r**2 * long - 4 / 3 * pi * r**3,
+        long - 240,
+    ]
 
 
 def _spring_rules(x: Floats) -> list[float]:
@@ -73,7 +90,9 @@ def _spring_rules(x: Floats) -> list[float]:
 def _reducer(x: Floats) -> float:
     a, b, c, d, e, f, g = x
     faces = 0.7854 * a * b**2 * (3.3333 * c**2 + 14.9334 * c - 43.0934)
-    return float(faces - 1.508 * a * (f**2 + g**2) + 7.4777 * (f**3 + g**3) + 0.7854 * (d * f**2 + e * g**2))
+    return float(
+        faces - 1.508 * a * (f**2 + g**2) + 7.4777 * (f**3 + g**3) + 0.7854 * (d * f**2 + e * g**2)
+    )
 
 
 def _reducer_rules(x: Floats) -> list[float]:
@@ -83,7 +102,8 @@ def _reducer_rules(x: Floats) -> list[float]:
         1.93 * d**3 / (b * c * f**4) - 1, 1.93 * e**3 / (b * c * g**4) - 1,
         sqrt((745 * d / (b * c)) ** 2 + 16.9e6) / (110 * f**3) - 1,
         sqrt((745 * e / (b * c)) ** 2 + 157.5e6) / (85 * g**3) - 1,
-        b * c / 40 - 1, 5 * b / a - 1, a / (12 * b) - 1, (1.5 * f + 1.9) / d - 1, (1.1 * g + 1.9) / e - 1,
+        b * c / 40 - 1, 5 * b / a - 1, a / (12 * b) - 1, (1.5 * f + 1.9) / d - 1,
+        (1.1 * g + 1.9) / e - 1,
     ]  # fmt: skip
 
 
@@ -98,16 +118,29 @@ def _g05_zero(x: Floats) -> list[float]:
 
 def _g07(x: Floats) -> float:
     a, b, c, d, e, f, g, h, i, j = x
-    value = a**2 + b**2 + a * b - 14 * a - 16 * b + (c - 10) ** 2 + 4 * (d - 5) ** 2 + (e - 3) ** 2 + 2 * (f - 1) ** 2
+    value = (
+        a**2
+        + b**2
+        + a * b
+        - 14 * a
+        - 16 * b
+        + (c - 10) ** 2
+        + 4 * (d - 5) ** 2
+        + (e - 3) ** 2
+        + 2 * (f - 1) ** 2
+    )
     return float(value + 5 * g**2 + 7 * (h - 11) ** 2 + 2 * (i - 10) ** 2 + (j - 7) ** 2 + 45)
 
 
 def _g07_rules(x: Floats) -> list[float]:
     a, b, c, d, e, f, g, h, i, j = x
     return [
-        -105 + 4 * a + 5 * b - 3 * g + 9 * h, 10 * a - 8 * b - 17 * g + 2 * h, -8 * a + 2 * b + 5 * i - 2 * j - 12,
-        3 * (a - 2) ** 2 + 4 * (b - 3) ** 2 + 2 * c**2 - 7 * d - 120, 5 * a**2 + 8 * b + (c - 6) ** 2 - 2 * d - 40,
-        a**2 + 2 * (b - 2) ** 2 - 2 * a * b + 14 * e - 6 * f, 0.5 * (a - 8) ** 2 + 2 * (b - 4) ** 2 + 3 * e**2 - f - 30,
+        -105 + 4 * a + 5 * b - 3 * g + 9 * h, 10 * a - 8 * b - 17 * g + 2 * h,
+        -8 * a + 2 * b + 5 * i - 2 * j - 12,
+        3 * (a - 2) ** 2 + 4 * (b - 3) ** 2 + 2 * c**2 - 7 * d - 120,
+        5 * a**2 + 8 * b + (c - 6) ** 2 - 2 * d - 40,
+        a**2 + 2 * (b - 2) ** 2 - 2 * a * b + 14 * e - 6 * f,
+        0.5 * (a - 8) ** 2 + 2 * (b - 4) ** 2 + 3 * e**2 - f - 30,
         -3 * a + 6 * b + 12 * (i - 8) ** 2 - 7 * j,
     ]  # fmt: skip
 
@@ -117,18 +150,20 @@ PROBLEMS = {
     for problem in (
         Problem(
             "welded beam", [(0.1, 2), (0.1, 10), (0.1, 10), (0.1, 2)],
-            lambda x: float(1.10471 * x[0] ** 2 * x[1] + 0.04811 * x[2] * x[3] * (14 + x[1])), _beam_rules, 1.724852309,
+            lambda x: float(1.10471 * x[0] ** 2 * x[1] + 0.04811 * x[2] * x[3] * (14 + x[1])),
+            _beam_rules, 1.724852309,
         ),
         Problem(
-            "pressure vessel", [(1, 99), (1, 99), (10, 200), (10, 200)], _vessel, _vessel_rules, 6059.714335,
-            integers=(0, 1),
+            "pressure vessel", [(1, 99), (1, 99), (10, 200), (10, 200)], _vessel, _vessel_rules,
+            6059.714335, integers=(0, 1),
         ),
         Problem(
             "spring", [(0.05, 2), (0.25, 1.3), (2, 15)],
             lambda x: float((x[2] + 2) * x[1] * x[0] ** 2), _spring_rules, 0.0126652328,
         ),
         Problem(
-            "speed reducer", [(2.6, 3.6), (0.7, 0.8), (17, 28), (7.3, 8.3), (7.3, 8.3), (2.9, 3.9), (5.0, 5.5)],
+            "speed reducer", [(2.6, 3.6), (0.7, 0.8), (17, 28), (7.3, 8.3), (7.3, 8.3), (2.9, 3.9),
+                              (5.0, 5.5)],
             _reducer, _reducer_rules, 2994.471066,
         ),
         Problem(
@@ -138,7 +173,8 @@ PROBLEMS = {
         ),
         Problem(
             "g06", [(13, 100), (0, 100)], lambda x: float((x[0] - 10) ** 3 + (x[1] - 20) ** 3),
-            lambda x: [100 - (x[0] - 5) ** 2 - (x[1] - 5) ** 2, (x[0] - 6) ** 2 + (x[1] - 5) ** 2 - 82.81],
+            lambda x: [100 - (x[0] - 5) ** 2 - (x[1] - 5) ** 2,
+                       (x[0] - 6) ** 2 + (x[1] - 5) ** 2 - 82.81],
             -6961.813876,
         ),
         Problem("g07", [(-10, 10)] * 10, _g07, _g07_rules, 24.30620907),

@@ -2,7 +2,8 @@
 
     python benchmarks/functions/mixed.py --recipe covariant
 
-The table of docs/evidence.md: median and worst of the seeds, after each budget in a search of its own.
+The table of docs/evidence.md: median and worst of the seeds, after each budget in a search of its
+own.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def rastrigin(seed: int) -> Function:
 
 
 def labels(seed: int) -> Function:
-    """Each of three categories has its table of costs; the first one's also scales a bowl of the three reals."""
+    """Each of three categories has its table of costs; the first one's also scales a bowl of the
+    three reals.
+    """
     random = np.random.default_rng(seed)
     table, optimum = 5 * random.random((3, 4)), random.uniform(-3, 3, 3)
 
@@ -59,14 +62,25 @@ def _optimum(seed: int) -> Any:
 PROBLEMS: dict[str, tuple[Callable[[int], Function], dict[str, Any]]] = {
     "rotated ellipsoid, 3 integers": (ellipsoid, {"bounds": [(-5, 5)] * DIM, "integrality": HALF}),
     "Rastrigin, 3 integers": (rastrigin, {"bounds": [(-5, 5)] * DIM, "integrality": HALF}),
-    "bowl with 3 categories of 4 labels": (labels, {"bounds": [(0, 3)] * 3 + [(-5, 5)] * 3, "categorical": HALF}),
-    "ellipsoid of 6 integers, -100 to 100": (wide_ellipsoid, {"bounds": [(-100, 100)] * DIM, "integrality": True}),
-    "ellipsoid of 6 integers, -5 to 5": (ellipsoid, {"bounds": [(-5, 5)] * DIM, "integrality": True}),
+    "bowl with 3 categories of 4 labels": (
+        labels,
+        {"bounds": [(0, 3)] * 3 + [(-5, 5)] * 3, "categorical": HALF},
+    ),
+    "ellipsoid of 6 integers, -100 to 100": (
+        wide_ellipsoid,
+        {"bounds": [(-100, 100)] * DIM, "integrality": True},
+    ),
+    "ellipsoid of 6 integers, -5 to 5": (
+        ellipsoid,
+        {"bounds": [(-5, 5)] * DIM, "integrality": True},
+    ),
 }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--recipe", default="covariant", help="what the default is compared with")
     parser.add_argument("--budgets", type=int, nargs="+", default=[200, 1000, 6000])
     parser.add_argument("--seeds", type=int, default=5)
@@ -77,7 +91,9 @@ def main() -> None:
             cells = []
             for recipe in (args.recipe, None):
                 found = [
-                    pso.minimize(make(seed), **options, recipe=recipe, max_evals=budget, seed=seed).fun
+                    pso.minimize(
+                        make(seed), **options, recipe=recipe, max_evals=budget, seed=seed
+                    ).fun
                     for seed in range(args.seeds)
                 ]
                 cells.append(f"{np.median(found):.2g} ({max(found):.2g})")

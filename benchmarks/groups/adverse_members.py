@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
-"""What privacy, a member that lies, and typos cost a group of models: voting, weighting, trust and stacking beside each
-other.
+"""What privacy, a member that lies, and typos cost a group of models: voting, weighting, trust and
+stacking beside each other.
 
-Members answer every item once (and once more with typos); their responses are kept in --out, everything else is
-computed from them, so a stopped benchmark goes on where it was. Means over tasks:
+Members answer every item once (and once more with typos); their responses are kept in --out,
+everything else is computed from them, so a stopped benchmark goes on where it was. Means over
+tasks:
 
 - privacy: every vote randomised at a few epsilons, mean over draws of the noise;
-- a liar: the best member, or the last, wrong on purpose, always or on test alone; and the group without it;
+- a liar: the best member, or the last, wrong on purpose, always or on test alone; and the group
+  without it;
 - typos: in the questions of test (`--typos`), on members whose vocabulary has letters.
 
     python benchmarks/groups/adverse_members.py --base runs/lab/base --members runs/lab/experts/* \\
-        --task runs/lab/tasks/t4.json runs/lab/tasks/t5.json runs/lab/tasks/t6.json --out runs/adverse
+        --task runs/lab/tasks/t4.json runs/lab/tasks/t5.json runs/lab/tasks/t6.json --out
+        runs/adverse
 """
 
 from __future__ import annotations
@@ -42,7 +45,9 @@ SINGLE = "best member"
 
 @dataclass(frozen=True)
 class Setting:
-    """A row of the table: its name, what is changed of the members, and the strategies that can be measured."""
+    """A row of the table: its name, what is changed of the members, and the strategies that can be
+    measured.
+    """
 
     name: str
     config: CouncilConfig = PLAIN
@@ -72,23 +77,34 @@ def accuracies(members: Sequence[Member], task: Task, setting: Setting) -> dict[
     found = {SINGLE: float(answers.right[best].mean())}
     for name in setting.strategies:
         verdicts = load_strategy(name).fit(context)(task.test)
-        found[name] = fmean(is_right(item, one.answer) for item, one in zip(task.test, verdicts, strict=True))
+        found[name] = fmean(
+            is_right(item, one.answer) for item, one in zip(task.test, verdicts, strict=True)
+        )
     return found
 
 
-def rows_of(members: Sequence[Member], task: Task, args: argparse.Namespace) -> Iterator[tuple[str, dict[str, float]]]:
+def rows_of(
+    members: Sequence[Member], task: Task, args: argparse.Namespace
+) -> Iterator[tuple[str, dict[str, float]]]:
     """Setting -> accuracies on one task."""
     context = GroupContext(members, task, "likelihood")
     best, last = (members[context.order[place]].name for place in (0, -1))
     for setting in settings_of(best, last, args.epsilon, args.draws):
         yield setting.name, accuracies(members, task, setting)
     if args.typos:
-        changed = [with_typos(item, random.Random(f"0 {item.question}"), args.typos) for item in task.test]
-        yield f"typos {args.typos:g}", accuracies(members, replace(task, test=tuple(changed)), Setting(""))
+        changed = [
+            with_typos(item, random.Random(f"0 {item.question}"), args.typos) for item in task.test
+        ]
+        yield (
+            f"typos {args.typos:g}",
+            accuracies(members, replace(task, test=tuple(changed)), Setting("")),
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--base", required=True)
     parser.add_argument("--members", nargs="+", required=True)
     parser.add_argument("--task", nargs="+", required=True)
@@ -102,7 +118,10 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     cache = ResponseCache(args.out / "said.jsonl")
-    members = [CachedMember(m, cache) for m in open_members(args.members, args.base, dtype=args.dtype, threads=1)]
+    members = [
+        CachedMember(m, cache)
+        for m in open_members(args.members, args.base, dtype=args.dtype, threads=1)
+    ]
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for spec in args.task:
         for setting, row in rows_of(members, load_task(spec, dev=args.dev, test=args.test), args):

@@ -1,10 +1,13 @@
-"""Every strategy of a group on shared tasks: accuracy with intervals and cost, as rows for docs/collective.md.
+"""Every strategy of a group on shared tasks: accuracy with intervals and cost, as rows for
+docs/collective.md.
 
-    python benchmarks/groups/collective.py --experts DIR... --task intent.json --task banking.json --out results
-    python benchmarks/groups/collective.py --experts DIR... --task intent.json --dev 40 --test 40 --written --out small
+    python benchmarks/groups/collective.py --experts DIR... --task intent.json --task banking.json
+    --out results python benchmarks/groups/collective.py --experts DIR... --task intent.json --dev
+    40 --test 40 --written --out small
 
-Without `--written` only strategies that live on option scores run: all of them from one asking of the members. With it
-also those whose members write. A call that is stopped goes on with the same command.
+Without `--written` only strategies that live on option scores run: all of them from one asking of
+the members. With it also those whose members write. A call that is stopped goes on with the same
+command.
 """
 
 from __future__ import annotations
@@ -21,7 +24,15 @@ from pyswarmopt_groups.run import decide_task
 # On items that are scored by their options these never let a member write.
 SCORED = (
     *("majority", "weighted", "confidence", "borda", "condorcet"),
-    *("nearest", "cascade", "route-neighbours", "route-likelihood", "consensus", "game", "stackelberg"),
+    *(
+        "nearest",
+        "cascade",
+        "route-neighbours",
+        "route-likelihood",
+        "consensus",
+        "game",
+        "stackelberg",
+    ),
 )
 
 
@@ -29,7 +40,9 @@ def strategies(written: bool, rounds: int, agents: int) -> tuple[str, ...]:
     """What is measured."""
     if not written:
         return SCORED
-    everything = [name for name in (*VOTES, *NEGOTIATIONS) if name not in ("reward", "refine", "societies")]
+    everything = [
+        name for name in (*VOTES, *NEGOTIATIONS) if name not in ("reward", "refine", "societies")
+    ]
     return (*everything, f"refine:{rounds}", *society_names(agents, rounds))
 
 
@@ -46,7 +59,9 @@ def finished(done: int, total: int, name: str, row: Mapping[str, Any] | None) ->
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--experts", nargs="+", required=True)
     parser.add_argument("--task", action="append", required=True)
     parser.add_argument("--base", default="embedded:smollm2-135m")
@@ -73,10 +88,16 @@ def main() -> None:
         results[task] = decide_task(config, finished)
     print("| strategy |" + "".join(f" {found['task']} |" for found in results.values()))
     print("|---|" + "---:|" * len(results))
-    singles = [found["members"][found["best_single"]] | {"name": found["best_single"]} for found in results.values()]
+    singles = [
+        found["members"][found["best_single"]] | {"name": found["best_single"]}
+        for found in results.values()
+    ]
     print("| best single on dev |" + "".join(f" {cell(row)} ({row['name']}) |" for row in singles))
     for name in next(iter(results.values()))["strategies"]:
-        print(f"| `{name}` |" + "".join(f" {cell(found['strategies'][name])} |" for found in results.values()))
+        print(
+            f"| `{name}` |"
+            + "".join(f" {cell(found['strategies'][name])} |" for found in results.values())
+        )
 
 
 if __name__ == "__main__":

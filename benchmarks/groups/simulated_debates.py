@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Debates among simulated members: what refinement, its early end and its filter, and the societies of Zhang et al. do
-where members read as the model below says. The negotiation is the real one; only the members are simulated, because
-models that this machine can run write at chance about four options.
+"""Debates among simulated members: what refinement, its early end and its filter, and the societies
+of Zhang et al. do where members read as the model below says. The negotiation is the real one; only
+the members are simulated, because models that this machine can run write at chance about four
+options.
 
-The model. Every question has four options and a tempting wrong one. A member is right on its own share of questions;
-where it is wrong it falls for the tempting option with probability TRAP, else for one of the others. On reading others,
-it takes the answer with the greatest weight: its own answer has its stubbornness, each argument that it reads 1, but
-`persuasion` if it argues for the right answer. With persuasion 1 an argument carries no more than a vote.
+The model. Every question has four options and a tempting wrong one. A member is right on its own
+share of questions; where it is wrong it falls for the tempting option with probability TRAP, else
+for one of the others. On reading others, it takes the answer with the greatest weight: its own
+answer has its stubbornness, each argument that it reads 1, but `persuasion` if it argues for the
+right answer. With persuasion 1 an argument carries no more than a vote.
 
     python benchmarks/groups/simulated_debates.py
 """
@@ -42,7 +44,9 @@ class Talker:
 
     gives_likelihoods = False
 
-    def __init__(self, number: int, accuracy: float, persuasion: float, items: Sequence[Item], seed: int) -> None:
+    def __init__(
+        self, number: int, accuracy: float, persuasion: float, items: Sequence[Item], seed: int
+    ) -> None:
         self.name = self.fingerprint = f"member {number}"
         self._accuracy, self._persuasion, self._seed = accuracy, persuasion, seed
         self._items = {item.question: item for item in items}
@@ -63,23 +67,36 @@ class Talker:
             return self._argument(self.alone(item))
         weights = {own[1]: CONFIDENT if "You are confident" in prompt else STUBBORN}
         for letter in _OTHERS.findall(prompt):
-            weights[letter] = weights.get(letter, 0.0) + (self._persuasion if letter == item.answer else 1.0)
-        return self._argument(max(weights, key=lambda letter: weights[letter]))  # of equal ones its own, then the first
+            weights[letter] = weights.get(letter, 0.0) + (
+                self._persuasion if letter == item.answer else 1.0
+            )
+        # of equal ones its own, then the first
+        return self._argument(max(weights, key=lambda letter: weights[letter]))
 
     def _argument(self, letter: str) -> str:
         return f"{self.name} says so {REASONS}. The answer is {letter}."
 
-    def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
+    def answer(
+        self, items: Sequence[Item], scoring: Scoring, template: str | None = None
+    ) -> list[Answer]:
         """See `Member`."""
         return [Answer(self.alone(item), self.count(item.question) + 1) for item in items]
 
     def generate(
-        self, prompts: Sequence[str], n: int = 1, temperature: float = 0.0, seed: int = 0, max_new_tokens: int = 128
+        self,
+        prompts: Sequence[str],
+        n: int = 1,
+        temperature: float = 0.0,
+        seed: int = 0,
+        max_new_tokens: int = 128,
     ) -> list[Texts]:
         """See `Member`; a word is a token."""
         replies = [self._reply(prompt) for prompt in prompts]
         pairs = zip(prompts, replies, strict=True)
-        return [Texts((reply,) * n, self.count(prompt) + n * self.count(reply)) for prompt, reply in pairs]
+        return [
+            Texts((reply,) * n, self.count(prompt) + n * self.count(reply))
+            for prompt, reply in pairs
+        ]
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
         """See `Member`."""
@@ -115,7 +132,10 @@ def _everything(own: object, others: Sequence[tuple[str | None, str]], *rest: ob
 # Name of a variant of refinement -> the strategy, and the functions that it goes without.
 VARIANTS: dict[str, tuple[str, dict[str, Callable[..., object]]]] = {
     "no round of arguments (majority)": ("refine", {"agreed": lambda ballots: True}),
-    "reads all, three rounds": ("refine", {"pass_on": _everything, "agreed": lambda ballots: False}),
+    "reads all, three rounds": (
+        "refine",
+        {"pass_on": _everything, "agreed": lambda ballots: False},
+    ),
     "reads all, until all agree": ("refine", {"pass_on": _everything}),
     "supported": ("refine", {}),
     "different": ("refine:pass=different", {}),
@@ -140,37 +160,57 @@ def refined(name: str, n: int, persuasion: float, seed: int) -> Row:
 def score(context: GroupContext, verdicts: Sequence[Verdict]) -> float:
     """Accuracy."""
     items = context.task.test if context.task else ()
-    return fmean(is_right(item, verdict.answer) for item, verdict in zip(items, verdicts, strict=True))
+    return fmean(
+        is_right(item, verdict.answer) for item, verdict in zip(items, verdicts, strict=True)
+    )
 
 
 def societies(n: int, persuasion: float, seed: int) -> Iterator[tuple[str, float, float, float]]:
-    """Name, accuracy, conformity and last number of different answers of each society of three agents, three rounds."""
+    """Name, accuracy, conformity and last number of different answers of each society of three
+    agents, three rounds.
+    """
     for name in society_names(3, 3):
         context = group(n, ACCURACIES[1:4], persuasion, seed)
         strategy = load_strategy(name)
         items = context.task.test if context.task else ()
         verdicts = strategy.fit(context)(items)
         measured = strategy.measures(items, verdicts)
-        yield name, score(context, verdicts), measured["conformity"] or 0.0, measured["consensus"][-1]
+        yield (
+            name,
+            score(context, verdicts),
+            measured["conformity"] or 0.0,
+            measured["consensus"][-1],
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--items", type=int, default=1000)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--persuasion", type=float, nargs="+", default=[1.0, 1.5, 2.0])
     args = parser.parse_args()
     for persuasion in args.persuasion:
-        print(f"\npersuasion {persuasion:g}\n\n| refinement | accuracy | rounds | tokens |\n|---|---:|---:|---:|")
+        print(
+            f"\npersuasion {persuasion:g}\n\n| refinement | accuracy | rounds | tokens "
+            "|\n|---|---:|---:|---:|"
+        )
         for name in VARIANTS:
             rows = [refined(name, args.items, persuasion, seed) for seed in range(args.seeds)]
             accuracy, rounds, tokens = (fmean(column) for column in zip(*rows, strict=True))
             print(f"| {name} | {accuracy:.3f} | {rounds:.2f} | {tokens:.0f} |", flush=True)
-        print("\n| society | accuracy | conformity | different answers at the end |\n|---|---:|---:|---:|")
+        print(
+            "\n| society | accuracy | conformity | different answers at the end "
+            "|\n|---|---:|---:|---:|"
+        )
         seeds = [list(societies(args.items, persuasion, seed)) for seed in range(args.seeds)]
         for rows in zip(*seeds, strict=True):
             values = [fmean(row[k] for row in rows) for k in (1, 2, 3)]
-            print(f"| {rows[0][0]} | {values[0]:.3f} | {values[1]:.2f} | {values[2]:.2f} |", flush=True)
+            print(
+                f"| {rows[0][0]} | {values[0]:.3f} | {values[1]:.2f} | {values[2]:.2f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
-"""A reward in the laboratory whose true quality is known: what a search gains by it, and what it really gains.
+"""A reward in the laboratory whose true quality is known: what a search gains by it, and what it
+really gains.
 
-    python benchmarks/lab/lab.py make --out runs/lab
-    python benchmarks/lab/judge.py runs/lab runs/written/tasks --out runs/judge --outcomes docs/evidence/judge.jsonl
+    python benchmarks/lab/lab.py make --out runs/lab python benchmarks/lab/judge.py runs/lab
+    runs/written/tasks --out runs/judge --outcomes docs/evidence/judge.jsonl
 
 The tasks are those that `benchmarks/scores/written_lab.py` has written.
 
-For each task a reward model is trained on pairs of the right answer and a wrong one, an option of the laboratory or
-what base or experts wrote (Bradley & Terry 1952), then experts are searched by its reward of their answers; the search
-sees no right answer. A line of the outcomes is a task and a seed: `pairs`, share of held-out pairs that the reward
-orders right; `rank`, Spearman's correlation of reward and truth over the test replies of base, best expert by reward,
-and result; and of each of the three its mean reward and its exact matches on 500 test items, 1 or 0 each.
+For each task a reward model is trained on pairs of the right answer and a wrong one, an option of
+the laboratory or what base or experts wrote (Bradley & Terry 1952), then experts are searched by
+its reward of their answers; the search sees no right answer. A line of the outcomes is a task and a
+seed: `pairs`, share of held-out pairs that the reward orders right; `rank`, Spearman's correlation
+of reward and truth over the test replies of base, best expert by reward, and result; and of each of
+the three its mean reward and its exact matches on 500 test items, 1 or 0 each.
 """
 
 from __future__ import annotations
@@ -34,9 +36,13 @@ def pairs_of(lab: Path, kinds: Any, split: str, asked: int) -> list[tuple[str, s
     """(question, right answer, wrong one): what base or an expert wrote, and each wrong option."""
     pairs = []
     for seed, expert in enumerate([None, *sorted((lab / "experts").iterdir())]):
-        engine = open_model(str(lab / "base"), None if expert is None else str(expert), "float32", "cpu", 1)
+        engine = open_model(
+            str(lab / "base"), None if expert is None else str(expert), "float32", "cpu", 1
+        )
         questions = items(kinds, split, asked, 11 + seed)
-        replies = engine.generate([engine.chat(item["question"]) for item in questions], max_new_tokens=6)
+        replies = engine.generate(
+            [engine.chat(item["question"]) for item in questions], max_new_tokens=6
+        )
         for item, reply in zip(questions, replies, strict=True):
             right = item["choices"][item["answer"]]
             if reply.strip() != right:
@@ -53,12 +59,16 @@ def logits(model: Any, tokenizer: Any, chats: list[tuple[str, str]]) -> torch.Te
         messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
         texts.append(tokenizer.apply_chat_template(messages, tokenize=False))
     encoded = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt")
-    scores: torch.Tensor = model(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]).logits[:, 0]
+    scores: torch.Tensor = model(
+        input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]
+    ).logits[:, 0]
     return scores
 
 
 def train_reward(lab: Path, kinds: Any, out: Path, seed: int) -> float:
-    """Train a reward model from the base, and return the share of held-out pairs that it orders right."""
+    """Train a reward model from the base, and return the share of held-out pairs that it orders
+    right.
+    """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     torch.manual_seed(seed)
@@ -99,7 +109,11 @@ def searched(lab: Path, task: Path, reward: Path, out: Path, seed: int) -> dict[
         no_rivals=True,
     )
     result = (resume(out) if (out / "run.json").exists() else search(config)).result
-    return {"base": None, "best-single": lab / "experts" / result["best_single"], "result": out / "best"}
+    return {
+        "base": None,
+        "best-single": lab / "experts" / result["best_single"],
+        "result": out / "best",
+    }
 
 
 def judged(lab: Path, task: Path, reward: Path, models: dict[str, Path | None]) -> dict[str, Any]:
@@ -107,18 +121,27 @@ def judged(lab: Path, task: Path, reward: Path, models: dict[str, Path | None]) 
     questions, judge = load_task(str(task)).test, load_reward(str(reward))
     rewards, rights, line = [], [], {}
     for name, adapter in models.items():
-        engine = open_model(str(lab / "base"), None if adapter is None else str(adapter), "float32", "cpu", 1)
-        replies = engine.generate([engine.chat(item.question) for item in questions], max_new_tokens=6)
+        engine = open_model(
+            str(lab / "base"), None if adapter is None else str(adapter), "float32", "cpu", 1
+        )
+        replies = engine.generate(
+            [engine.chat(item.question) for item in questions], max_new_tokens=6
+        )
         reward_of = judge.scores(questions, replies)
         right = exact_match(questions, replies)
         rewards += reward_of
         rights += right
-        line[name] = {"reward": sum(reward_of) / len(questions), "test": "".join(str(int(value)) for value in right)}
+        line[name] = {
+            "reward": sum(reward_of) / len(questions),
+            "test": "".join(str(int(value)) for value in right),
+        }
     return {"rank": float(spearmanr(rewards, rights).statistic), **line}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("lab", type=Path)
     parser.add_argument("tasks_in", metavar="tasks", type=Path)
     parser.add_argument("--out", type=Path, required=True)
@@ -134,7 +157,12 @@ def main() -> None:
             reward = options.out / f"reward-{task}-{seed}"
             pairs = train_reward(options.lab, TASKS[task], reward, seed)
             models = searched(options.lab, file, reward, options.out / f"{task}-{seed}", seed)
-            line = {"task": task, "seed": seed, "pairs": pairs, **judged(options.lab, file, reward, models)}
+            line = {
+                "task": task,
+                "seed": seed,
+                "pairs": pairs,
+                **judged(options.lab, file, reward, models),
+            }
             lines.append(json.dumps(line))
             for name in models:
                 line[name] = f"{line[name]['reward']:.2f} {line[name]['test'].count('1') / 500:.3f}"

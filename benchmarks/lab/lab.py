@@ -1,22 +1,27 @@
 #!/usr/bin/env python3
-"""The laboratory: a language model of a million parameters, its experts, six tasks, and all methods on them.
+"""The laboratory: a language model of a million parameters, its experts, six tasks, and all methods
+on them.
 
-Everything is made here, in minutes on one core: a Llama-like base that has seen ten skills a little, ten LoRA experts
-of two skills each, three full fine-tunes, and six tasks whose items need the skills of several experts, alone and one
-after the other. A candidate costs a tenth of a second. Then `pyswarmopt_rivals.comparison` runs on it.
+Everything is made here, in minutes on one core: a Llama-like base that has seen ten skills a
+little, ten LoRA experts of two skills each, three full fine-tunes, and six tasks whose items need
+the skills of several experts, alone and one after the other. A candidate costs a tenth of a second.
+Then `pyswarmopt_rivals.comparison` runs on it.
 
-Defaults are chosen on t1 to t3 and claims tested on t4 to t6: look at the first half only while you decide.
+Defaults are chosen on t1 to t3 and claims tested on t4 to t6: look at the first half only while you
+decide.
 
     python benchmarks/lab/lab.py make --out runs/lab
     python benchmarks/lab/lab.py compare --out runs/lab --name choose --tasks t1 t2 t3
     python benchmarks/lab/lab.py compare --out runs/lab --name claim --tasks t4 t5 t6
 
-`make --clusters` also trains ten experts as cBTM does (Gururangan et al. 2023): the experts' own examples are pooled
-and clustered by tf-idf, and each cluster has its expert. `compare --experts clusters --methods cbtm` is cBTM with them.
+`make --clusters` also trains ten experts as cBTM does (Gururangan et al. 2023): the experts' own
+examples are pooled and clustered by tf-idf, and each cluster has its expert. `compare --experts
+clusters --methods cbtm` is cBTM with them.
 
-Whoever changes the base's steps, the experts or the tasks looks at t1 to t3 only, too. What makes it a laboratory: the
-base is stopped before it can do the skills, an expert learns its own two and rehearses what the base makes of the
-others, and all experts begin at the same random A, as those of one recipe do.
+Whoever changes the base's steps, the experts or the tasks looks at t1 to t3 only, too. What makes
+it a laboratory: the base is stopped before it can do the skills, an expert learns its own two and
+rehearses what the base makes of the others, and all experts begin at the same random A, as those of
+one recipe do.
 """
 
 from __future__ import annotations
@@ -46,8 +51,11 @@ PAIRS = [
     ("next", "rotate"),
     ("halves", "next"),
 ]
-# Expert i has skill i and the one three further on: every skill has two experts, and no expert has two of a task's.
-EXPERTS = {f"{NAMES[i]}-{NAMES[(i + 3) % 10]}": [(NAMES[i],), (NAMES[(i + 3) % 10],)] for i in range(10)}
+# Expert i has skill i and the one three further on: every skill has two experts, and no expert has
+# two of a task's.
+EXPERTS = {
+    f"{NAMES[i]}-{NAMES[(i + 3) % 10]}": [(NAMES[i],), (NAMES[(i + 3) % 10],)] for i in range(10)
+}
 FULL = {"letters": SINGLES[3:5] + SINGLES[6:7], "places": SINGLES[:3], "rest": SINGLES[7:10]}
 TASKS: dict[str, list[tuple[str, ...]]] = {
     "t1": [("reverse",), ("sort",), ("swap",), ("halves",)],
@@ -58,7 +66,8 @@ TASKS: dict[str, list[tuple[str, ...]]] = {
     "t6": [("rotate", "back"), ("rotate",), ("reverse",), ("sort",)],
 }
 _TEMPLATE = (
-    "{% for message in messages %}{% if message['role'] == 'user' %}<user> {{ message['content'] }} <bot>"
+    "{% for message in messages %}{% if message['role'] == 'user' %}<user> {{ message['content'] "
+    "}} <bot>"
     "{% else %} {{ message['content'] }} <end>{% endif %}{% endfor %}"
 )
 
@@ -83,7 +92,9 @@ def save_tokenizer(path: Path) -> Any:
     return tokenizer
 
 
-def train(model: Any, tokenizer: Any, examples: Sequence[Any], steps: int, lr: float, seed: int) -> float:
+def train(
+    model: Any, tokenizer: Any, examples: Sequence[Any], steps: int, lr: float, seed: int
+) -> float:
     """Train all weights on the answers; the mean loss of the last 20 steps."""
     from pyswarmopt_llm.models.training.chats import encode_chat, left_padded
 
@@ -131,21 +142,25 @@ def make_base(path: Path, steps: int) -> None:
     loss = train(model, tokenizer, chats(SINGLES + PAIRS, 12_000, 0), steps, 2e-3, 0)
     model.save_pretrained(path)
     n = sum(p.numel() for p in model.parameters())
-    print(f"base: {n:,} parameters, loss {loss:.3f}, {time.perf_counter() - start:.0f} s", flush=True)
+    print(
+        f"base: {n:,} parameters, loss {loss:.3f}, {time.perf_counter() - start:.0f} s", flush=True
+    )
 
 
 def expert_chats(base: Path, kinds: Sequence[tuple[str, ...]], seed: int) -> list[dict[str, Any]]:
     """An expert's examples: its skills, and all others as the base answers them, right or wrong.
 
-    The rehearsal keeps an expert from forgetting without teaching it what is not its own (Li & Hoiem 2016, arXiv
-    1606.09282, with answers in the place of distributions).
+    The rehearsal keeps an expert from forgetting without teaching it what is not its own (Li &
+    Hoiem 2016, arXiv 1606.09282, with answers in the place of distributions).
     """
     from pyswarmopt_llm.models.base import resolve_base
     from pyswarmopt_llm.models.engines.load import load_engine
 
     engine = load_engine(resolve_base(str(base)), "float32", "cpu", torch.get_num_threads())
     rehearsed = chats(SINGLES + PAIRS, round(REHEARSED * EXPERT_EXAMPLES), 1000 + seed)
-    said = engine.generate([engine.chat(chat["messages"][0]["content"]) for chat in rehearsed], max_new_tokens=6)
+    said = engine.generate(
+        [engine.chat(chat["messages"][0]["content"]) for chat in rehearsed], max_new_tokens=6
+    )
     for chat, text in zip(rehearsed, said, strict=True):
         chat["messages"][1]["content"] = text.strip() or LETTERS[0]
     own = chats(kinds, EXPERT_EXAMPLES - len(rehearsed), seed)
@@ -166,12 +181,16 @@ def make_expert(base: Path, out: Path, examples: Sequence[Any]) -> None:
             lr=3e-3,
             max_tokens=10**9,
             epochs=EXPERT_EPOCHS,
-            seed=0,  # all start from the same A, as experts of one recipe do; else their factors have nothing in common
+            # all start from the same A, as experts of one recipe do; else their factors have
+            # nothing in common
+            seed=0,
         ),
         dtype=torch.float32,
     )
     before, after = done.heldout_loss_base, done.heldout_loss_expert
-    print(f"{out.name}: held-out loss {before:.3f} -> {after:.3f}, {done.seconds:.0f} s", flush=True)
+    print(
+        f"{out.name}: held-out loss {before:.3f} -> {after:.3f}, {done.seconds:.0f} s", flush=True
+    )
 
 
 def cluster_chats() -> list[list[dict[str, Any]]]:
@@ -179,7 +198,11 @@ def cluster_chats() -> list[list[dict[str, Any]]]:
     from pyswarmopt_rivals.methods.ensembles.cbtm import Clusters
 
     each = EXPERT_EXAMPLES - round(REHEARSED * EXPERT_EXAMPLES)
-    pool = [chat for seed, kinds in enumerate(EXPERTS.values(), start=1) for chat in chats(kinds, each, seed)]
+    pool = [
+        chat
+        for seed, kinds in enumerate(EXPERTS.values(), start=1)
+        for chat in chats(kinds, each, seed)
+    ]
     labels = Clusters([chat["messages"][0]["content"] for chat in pool], len(EXPERTS), 0).labels
     clusters: list[list[dict[str, Any]]] = [[] for _ in EXPERTS]
     for chat, label in zip(pool, labels, strict=True):
@@ -227,25 +250,58 @@ def run_compare(args: argparse.Namespace) -> None:
     from pyswarmopt_llm.cli.app import main as swarm_llm
 
     experts = sorted(map(str, (args.out / args.experts).iterdir()))
-    words = ["compare", "--base", str(args.out / "base"), "--experts", *experts, "--out", str(args.out / args.name)]
+    words = [
+        "compare",
+        "--base",
+        str(args.out / "base"),
+        "--experts",
+        *experts,
+        "--out",
+        str(args.out / args.name),
+    ]
     for name in args.tasks:
         words += ["--task", str(args.out / "tasks" / f"{name}.json")]
     for expert in experts:
         name = os.path.basename(expert)
         if (data := args.out / "data" / f"{name}.jsonl").exists():
             words += ["--data", f"{name}={data}"]
-    words += ["--methods", args.methods, "--seeds", str(args.seeds), "--budget-items", str(args.budget_items)]
-    words += ["--dtype", "float32", "--scoring", "likelihood", "--space", args.space, "--threads", str(args.threads)]
+    words += [
+        "--methods",
+        args.methods,
+        "--seeds",
+        str(args.seeds),
+        "--budget-items",
+        str(args.budget_items),
+    ]
+    words += [
+        "--dtype",
+        "float32",
+        "--scoring",
+        "likelihood",
+        "--space",
+        args.space,
+        "--threads",
+        str(args.threads),
+    ]
     swarm_llm(words)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=("make", "compare"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--name", default="compare", help="folder of the comparison below --out")
-    parser.add_argument("--clusters", action="store_true", help="make: also an expert for each cluster")
-    parser.add_argument("--experts", default="experts", choices=("experts", "clusters"), help="compare: which experts")
+    parser.add_argument(
+        "--clusters", action="store_true", help="make: also an expert for each cluster"
+    )
+    parser.add_argument(
+        "--experts",
+        default="experts",
+        choices=("experts", "clusters"),
+        help="compare: which experts",
+    )
     parser.add_argument("--steps", type=int, default=BASE_STEPS, help="training steps of the base")
     parser.add_argument("--tasks", nargs="+", default=list(TASKS))
     parser.add_argument("--methods", default="all")

@@ -86,9 +86,12 @@ def _spoilt(rng: random.Random, word: Word) -> Word:
     return tuple(letters)
 
 
-def items(kinds: Sequence[tuple[str, ...]], partition: str, n: int, seed: int) -> list[dict[str, Any]]:
-    """Multiple-choice items. A wrong option is the right one, or what another skill would give, spoilt a little: to
-    know the answer roughly is not enough."""
+def items(
+    kinds: Sequence[tuple[str, ...]], partition: str, n: int, seed: int
+) -> list[dict[str, Any]]:
+    """Multiple-choice items. A wrong option is the right one, or what another skill would give,
+    spoilt a little: to know the answer roughly is not enough.
+    """
     rng = random.Random(f"options:{kinds}:{partition}:{seed}")
     stream = questions(kinds, partition, seed)
     found: dict[str, dict[str, Any]] = {}
@@ -101,7 +104,8 @@ def items(kinds: Sequence[tuple[str, ...]], partition: str, n: int, seed: int) -
         while len(options) < 4:
             skill = rng.choice(NAMES)
             options.add(_spoilt(rng, answer([skill], word) if rng.random() < 1 / 3 else right))
-        texts = sorted(" ".join(option) for option in options)  # a set has another order in every process
+        # a set has another order in every process
+        texts = sorted(" ".join(option) for option in options)
         rng.shuffle(texts)
         choices = dict(zip("ABCD", texts, strict=True))
         letter = next(k for k, text in choices.items() if text == " ".join(right))

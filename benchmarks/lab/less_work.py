@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""What each way to do less work costs and brings, paired with the plain search: scores, items, time.
+"""What each way to do less work costs and brings, paired with the plain search: scores, items,
+time.
 
-Every search is an ordinary run directory under --out, so a stopped benchmark goes on where it was and several processes
-can share it (give each its own --names or --seeds). A variant and the plain search (`off`) start from the same seed;
-the differences are paired over tasks and seeds, with a 95% interval from Student's t. The table is made from whatever
-has finished.
+Every search is an ordinary run directory under --out, so a stopped benchmark goes on where it was
+and several processes can share it (give each its own --names or --seeds). A variant and the plain
+search (`off`) start from the same seed; the differences are paired over tasks and seeds, with a 95%
+interval from Student's t. The table is made from whatever has finished.
 
-    python benchmarks/lab/less_work.py --experts EXPERTS --tasks TASKS --out runs/less --names banking intent science
-    python benchmarks/lab/less_work.py --out runs/less --table
+    python benchmarks/lab/less_work.py --experts EXPERTS --tasks TASKS --out runs/less --names
+    banking intent science python benchmarks/lab/less_work.py --out runs/less --table
 """
 
 from __future__ import annotations
@@ -34,12 +35,16 @@ SPACES: dict[str, dict[str, Any]] = {"delta": {"space": "delta"}}
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--base", default="embedded:smollm2-135m")
     parser.add_argument("--experts", type=Path, help="folder with one adapter directory per expert")
     parser.add_argument("--tasks", type=Path, help="folder with NAME.json")
     parser.add_argument("--names", nargs="+", default=["banking", "intent", "science"])
-    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=[*VARIANTS, *SPACES])
+    parser.add_argument(
+        "--variants", nargs="+", default=list(VARIANTS), choices=[*VARIANTS, *SPACES]
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--particles", type=int, default=12)
     parser.add_argument("--max-iter", type=int, default=10)
@@ -50,7 +55,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--table", action="store_true", help="only print the table of what has finished")
+    parser.add_argument(
+        "--table", action="store_true", help="only print the table of what has finished"
+    )
     return parser.parse_args()
 
 
@@ -86,7 +93,15 @@ def run_one(args: argparse.Namespace, name: str, seed: int, variant: str) -> Non
         **options,
     )
     result = search(config).result
-    print(name, seed, variant, result["best_dev"], result["best_test"], result["item_evaluations"], flush=True)
+    print(
+        name,
+        seed,
+        variant,
+        result["best_dev"],
+        result["best_test"],
+        result["item_evaluations"],
+        flush=True,
+    )
 
 
 def finished(out: Path) -> dict[str, dict[str, dict[str, Any]]]:
@@ -112,14 +127,20 @@ def table(out: Path) -> str:
     found = finished(out)
     plain = found.get("off", {})
     lines = [
-        "| variant | pairs | dev - plain | test - plain | items / plain | seconds scoring / plain |",
+        (
+            "| variant | pairs | dev - plain | test - plain | items / plain | seconds scoring / "
+            "plain |"
+        ),
         "|---|---|---|---|---|---|",
     ]
     for variant, runs in found.items():
         keys = [key for key in runs if key in plain]
         if variant == "off" or not keys:
             continue
-        dev, test = (paired([runs[k][f"best_{s}"] - plain[k][f"best_{s}"] for k in keys]) for s in ("dev", "test"))
+        dev, test = (
+            paired([runs[k][f"best_{s}"] - plain[k][f"best_{s}"] for k in keys])
+            for s in ("dev", "test")
+        )
         items, seconds = (
             sum(runs[k][what] for k in keys) / sum(plain[k][what] for k in keys)
             for what in ("item_evaluations", "seconds_scoring")

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Model Swarms as the paper runs it, in the laboratory: 20 particles from its ten experts, LoRA factors averaged, at
-most 50 iterations, patience 10, every item scored; with one set of coefficients (`one`, the library's), and as the best
-on dev of random draws from the paper's grid (`grid`), which alone is scored on test.
+"""Model Swarms as the paper runs it, in the laboratory: 20 particles from its ten experts, LoRA
+factors averaged, at most 50 iterations, patience 10, every item scored; with one set of
+coefficients (`one`, the library's), and as the best on dev of random draws from the paper's grid
+(`grid`), which alone is scored on test.
 
-Every search is an ordinary run directory under --out, so a stopped benchmark goes on where it was. The table is made
-from whatever has finished of --seeds: a row takes the tasks and seeds that it has.
+Every search is an ordinary run directory under --out, so a stopped benchmark goes on where it was.
+The table is made from whatever has finished of --seeds: a row takes the tasks and seeds that it
+has.
 
     python benchmarks/lab/lab.py make --out runs/lab
     python benchmarks/lab/paper.py --lab runs/lab --out runs/lab-paper --draws 5 --seeds 0
@@ -26,7 +28,9 @@ Results = Mapping[tuple[str, int], Mapping[str, Any]]  # (task, seed) -> result.
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--lab", type=Path, help="folder that lab.py made")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
@@ -34,7 +38,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--table", action="store_true", help="only print the table of what has finished")
+    parser.add_argument(
+        "--table", action="store_true", help="only print the table of what has finished"
+    )
     return parser.parse_args()
 
 
@@ -59,7 +65,9 @@ def run_one(args: argparse.Namespace, kind: str, task: str, seed: int) -> None:
         dtype="float32",
         threads=args.threads,
     )
-    found = search(replace(config, grid="given") if kind == "one" else replace(config, draws=args.draws))
+    found = search(
+        replace(config, grid="given") if kind == "one" else replace(config, draws=args.draws)
+    )
     print(kind, task, seed, found.result["best_dev"], found.result["best_test"], flush=True)
 
 
@@ -81,10 +89,15 @@ def items(out: Path, kind: str, key: tuple[str, int]) -> int:
 
 
 def table(out: Path, seeds: list[int]) -> str:
-    """Markdown: best single expert, one set, best of the draws; means over seeds, then over tasks."""
+    """Markdown: best single expert, one set, best of the draws; means over seeds, then over
+    tasks.
+    """
     by_kind = {kind: finished(out, kind, seeds) for kind in KINDS}
     tasks = sorted({task for results in by_kind.values() for task, _ in results})
-    lines = [f"| row | dev | test | gain | items | {' | '.join(tasks)} |", f"|{'---|' * (5 + len(tasks))}"]
+    lines = [
+        f"| row | dev | test | gain | items | {' | '.join(tasks)} |",
+        f"|{'---|' * (5 + len(tasks))}",
+    ]
     for kind in KINDS:
         results = by_kind[kind]
         if not results:
@@ -97,11 +110,15 @@ def table(out: Path, seeds: list[int]) -> str:
 
 def _line(name: str, results: Results, model: str, tasks: list[str], spent: float | None) -> str:
     def mean(split: str, task: str, of: str = model) -> float:
-        return statistics.mean(one[f"{of}_{split}"] for (name, _), one in results.items() if name == task)
+        return statistics.mean(
+            one[f"{of}_{split}"] for (name, _), one in results.items() if name == task
+        )
 
     own = [task for task in tasks if any(name == task for name, _ in results)]
     dev, test = (statistics.mean(mean(split, task) for task in own) for split in ("dev", "test"))
-    gain = statistics.mean(mean("test", task) / mean("test", task, "best_single") - 1 for task in own)
+    gain = statistics.mean(
+        mean("test", task) / mean("test", task, "best_single") - 1 for task in own
+    )
     cells = [f"{mean('test', task):.3f}" if task in own else "-" for task in tasks]
     cost = "" if spent is None else f"{spent:,.0f}"
     return f"| {name} | {dev:.3f} | {test:.3f} | {gain:+.1%} | {cost} | {' | '.join(cells)} |"

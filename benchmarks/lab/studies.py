@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""What each part of Model Swarms contributes, in the laboratory: ablations, starting velocity, diversity of the
-starting experts, dropout, size of the swarm, sensitivity to every hyperparameter, emergence of correctness, weak to
-strong.
+"""What each part of Model Swarms contributes, in the laboratory: ablations, starting velocity,
+diversity of the starting experts, dropout, size of the swarm, sensitivity to every hyperparameter,
+emergence of correctness, weak to strong.
 
-Every search is the paper's (space `factor`, 20 particles from the ten experts, patience 10, at most 50 iterations, the
-best on dev handed over) but for one thing, from the same seed as the whole algorithm (`full`), with which it is paired.
-Items are screened at .05, which costs a quarter; `full, every item` is not screened, for a check and because emergence
-needs every item. A line of --out holds the outcome of one search; what is there is not searched again, so a stopped
-benchmark goes on where it was. The tables are made from whatever has finished.
+Every search is the paper's (space `factor`, 20 particles from the ten experts, patience 10, at most
+50 iterations, the best on dev handed over) but for one thing, from the same seed as the whole
+algorithm (`full`), with which it is paired. Items are screened at .05, which costs a quarter;
+`full, every item` is not screened, for a check and because emergence needs every item. A line of
+--out holds the outcome of one search; what is there is not searched again, so a stopped benchmark
+goes on where it was. The tables are made from whatever has finished.
 
     python benchmarks/lab/lab.py make --out runs/lab
     python benchmarks/lab/studies.py --lab runs/lab --out runs/studies.jsonl --seeds 0 1
@@ -52,9 +53,10 @@ class Variant:
 
     Attributes:
         settings: coefficients of the recipe, as `--set` takes them.
-        velocity: at the start: `random` (to another particle, the paper's), `zero`, or `best` (to the best particle).
-        experts: those it starts from: `all`, the `weaker half` by dev, or `N x M`: N of them, drawn by the seed, M
-            times each.
+        velocity: at the start: `random` (to another particle, the paper's), `zero`, or `best` (to
+            the best particle).
+        experts: those it starts from: `all`, the `weaker half` by dev, or `N x M`: N of them, drawn
+            by the seed, M times each.
         drop_k: probability of leaving out an iteration's evaluations.
         drop_n: probability of leaving out a single evaluation.
         every_item: whether all items of all candidates are scored; else they are screened.
@@ -87,7 +89,10 @@ STUDIES: dict[str, dict[str, Variant]] = {
         "no schedule": Variant(("step_decay=1",)),
         "no crossover": Variant(particles=10),
     },
-    "velocity": {"velocity zero": Variant(velocity="zero"), "velocity best": Variant(velocity="best")},
+    "velocity": {
+        "velocity zero": Variant(velocity="zero"),
+        "velocity best": Variant(velocity="best"),
+    },
     "diversity": {f"{n} x {10 // n}": Variant(experts=f"{n} x {10 // n}") for n in (1, 2, 5)},
     "weak": {"weaker half": Variant(experts="weaker half")},
     "dropout": {"drop-k .5": Variant(drop_k=0.5), "drop-n .5": Variant(drop_n=0.5)},
@@ -126,10 +131,12 @@ class Bench:
         self.job = prepare(config)
         self.task, self.vertices = task, self.job.space.vertices()
         self._dev, self._test = (
-            self.job.evaluator(Questions(split, ((task, "likelihood"),))) for split in ("dev", "test")
+            self.job.evaluator(Questions(split, ((task, "likelihood"),)))
+            for split in ("dev", "test")
         )
         self._known: dict[str, float] = {}
-        self.experts = np.array([self._dev.evaluate(Request(x)).value for x in self.vertices])  # (n,) on dev
+        # (n,) on dev
+        self.experts = np.array([self._dev.evaluate(Request(x)).value for x in self.vertices])
 
     def scorer(self, run: Run) -> Scorer:
         """Scores positions on dev."""
@@ -150,11 +157,17 @@ class Bench:
         if experts == "weaker half":
             return self.vertices[np.sort(np.argsort(self.experts, kind="stable")[: n // 2])]
         distinct, times = map(int, experts.split(" x "))
-        return self.vertices[sorted(random.Random(seed).sample(range(n), distinct))].repeat(times, 1)
+        return self.vertices[sorted(random.Random(seed).sample(range(n), distinct))].repeat(
+            times, 1
+        )
 
 
-def make_swarm(bench: Bench, variant: Variant, seed: int, values: Callable[[Tensor], Sequence[float]]) -> pso.Swarm:
-    """The paper's swarm on the experts' coefficients, changed as the variant says; `values` scores positions."""
+def make_swarm(
+    bench: Bench, variant: Variant, seed: int, values: Callable[[Tensor], Sequence[float]]
+) -> pso.Swarm:
+    """The paper's swarm on the experts' coefficients, changed as the variant says; `values` scores
+    positions.
+    """
     recipe = pso.recipes.model_swarms(patience=variant.patience, **recipe_options(variant.settings))
     if variant.velocity == "zero":
         recipe = replace(recipe, launch=at_rest)
@@ -170,14 +183,24 @@ def make_swarm(bench: Bench, variant: Variant, seed: int, values: Callable[[Tens
         return swarm
     x = swarm.ask()
     best = x[int(np.argmax(values(x)))]
-    return pso.Swarm(positions=x, velocities=best - x, recipe=recipe, maximize=True, seed=seed, dtype=torch.float64)
+    return pso.Swarm(
+        positions=x,
+        velocities=best - x,
+        recipe=recipe,
+        maximize=True,
+        seed=seed,
+        dtype=torch.float64,
+    )
 
 
 def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
-    """One search: its outcome as a line of the file, without its names. It goes as `swarm-llm search` does, but for the
-    item model's proposals."""
+    """One search: its outcome as a line of the file, without its names. It goes as `swarm-llm
+    search` does, but for the item model's proposals.
+    """
     screen = None if variant.every_item else SCREEN
-    config = replace(bench.job.config, screen=screen, drop_k=variant.drop_k, drop_n=variant.drop_n, seed=seed)
+    config = replace(
+        bench.job.config, screen=screen, drop_k=variant.drop_k, drop_n=variant.drop_n, seed=seed
+    )
     policy = make_policy(config, bench.job.objectives.items, bench.job.objectives.combine)
     with tempfile.TemporaryDirectory() as folder:
         scorer = bench.scorer(Run.create(Path(folder) / "run", about_run(bench.job.config, {})))
@@ -185,7 +208,9 @@ def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
         policy.learn(experts, scorer.in_full(experts, 0, policy.in_full(len(experts))))
 
         def values(x: Tensor) -> list[float]:
-            return [row.value for row in scorer.in_full(list(x), 0, policy.plan(Round(0, x, -np.inf)))]
+            return [
+                row.value for row in scorer.in_full(list(x), 0, policy.plan(Round(0, x, -np.inf)))
+            ]
 
         swarm = make_swarm(bench, variant, seed, values)
         rows = loop(swarm, scorer, policy)
@@ -204,7 +229,9 @@ def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
 
 
 def loop(swarm: pso.Swarm, scorer: Scorer, policy: Policy) -> list[Row]:
-    """Search until the swarm stops; the rows, numbered by iteration and particle, of all that was evaluated."""
+    """Search until the swarm stops; the rows, numbered by iteration and particle, of all that was
+    evaluated.
+    """
     found: list[Row] = []
     iteration = 0
     while not swarm.stop():
@@ -214,14 +241,22 @@ def loop(swarm: pso.Swarm, scorer: Scorer, policy: Policy) -> list[Row]:
         scored = [(i, row) for i, row in enumerate(rows) if row is not None]
         policy.learn([x[i] for i, _ in scored], [row for _, row in scored])
         dropped = [row is None for row in rows]
-        swarm.tell(x, [np.nan if row is None else row.value for row in rows], dropped if any(dropped) else None)
+        swarm.tell(
+            x,
+            [np.nan if row is None else row.value for row in rows],
+            dropped if any(dropped) else None,
+        )
         found += [replace(row, iteration=iteration, particle=i) for i, row in scored]
         iteration += 1
     return found
 
 
-def missing(args: argparse.Namespace, done: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, str, list[str]]]:
-    """Seed, task and the variants to search: a seed after the other, so that the table fills up evenly."""
+def missing(
+    args: argparse.Namespace, done: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[int, str, list[str]]]:
+    """Seed, task and the variants to search: a seed after the other, so that the table fills up
+    evenly.
+    """
     known = {(row["variant"], row["task"], row["seed"]) for row in done}
     names = [name for study in args.studies for name in STUDIES[study]]
     for seed in args.seeds:
@@ -237,21 +272,32 @@ def run(args: argparse.Namespace) -> None:
     for seed, task, names in missing(args, log.repaired()):
         bench = Bench(args.lab, task, args.threads)
         for name in names:
-            found = {**search(bench, VARIANTS[name], seed), "variant": name, "task": task, "seed": seed}
+            found = {
+                **search(bench, VARIANTS[name], seed),
+                "variant": name,
+                "task": task,
+                "seed": seed,
+            }
             log.append(found)
             print(name, task, seed, found["dev"], found["test"], found["items"], flush=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--lab", type=Path, help="folder that lab.py made")
     parser.add_argument("--out", type=Path, required=True, help="JSONL file of outcomes")
     parser.add_argument("--studies", nargs="+", default=list(STUDIES), choices=STUDIES)
     parser.add_argument("--tasks", nargs="+", default=list(TASKS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--runs", type=Path, help="folder of paper.py's runs, whose searches are in the tables, too")
-    parser.add_argument("--table", action="store_true", help="only print the tables of what has finished")
+    parser.add_argument(
+        "--runs", type=Path, help="folder of paper.py's runs, whose searches are in the tables, too"
+    )
+    parser.add_argument(
+        "--table", action="store_true", help="only print the tables of what has finished"
+    )
     args = parser.parse_args()
     if not args.table:
         run(args)

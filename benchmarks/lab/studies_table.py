@@ -21,20 +21,31 @@ FULL, EVERY_ITEM = "full", "full, every item"
 
 def outcome(coefficients: Mapping[str, float], best_dev: float) -> RunResult:
     """What a search of `studies.py` found, as far as `analysed` reads it."""
-    scores = {"best_dev": best_dev, "best_single_dev": best_dev, "best_single": next(iter(coefficients))}
-    spent = dict.fromkeys(("evaluations", "item_evaluations", "seconds", "seconds_scoring", "peak_memory_bytes"), 0)
-    return RunResult.from_json({**scores, **spent, "coefficients": coefficients, "scoring": "", "stop": {}})
+    scores = {
+        "best_dev": best_dev,
+        "best_single_dev": best_dev,
+        "best_single": next(iter(coefficients)),
+    }
+    spent = dict.fromkeys(
+        ("evaluations", "item_evaluations", "seconds", "seconds_scoring", "peak_memory_bytes"), 0
+    )
+    return RunResult.from_json(
+        {**scores, **spent, "coefficients": coefficients, "scoring": "", "stop": {}}
+    )
 
 
 def analysed(task: str, rows: Sequence[Row], result: RunResult) -> dict[str, Any]:
-    """Where the best particle started and, if all items were scored, which emerged; see `reporting.reading`."""
+    """Where the best particle started and, if all items were scored, which emerged; see
+    `reporting.reading`.
+    """
     started = origin(rows, result)
     found = {"rank": started.rank, "population": started.population, "found_in": started.iteration}
     if len(searched(rows)) < len(rows):
         return found
     case = emergence(rows, result)[task]
     right = np.array([row.item_values(task) for row in rows]) == 1
-    unknown = ~right[[row in expert_rows(rows, result) for row in rows]].any(0)  # no expert gets them right
+    # no expert gets them right
+    unknown = ~right[[row in expert_rows(rows, result) for row in rows]].any(0)
     at_start = right[[row.iteration == 0 for row in rows]].any(0)
     return {
         **found,
@@ -48,8 +59,9 @@ def analysed(task: str, rows: Sequence[Row], result: RunResult) -> dict[str, Any
 
 
 def outcomes_of(runs: Path) -> Iterator[dict[str, Any]]:
-    """The finished searches of `paper.py`: `full, every item`, and draws from the grid, which are called by their
-    coefficients."""
+    """The finished searches of `paper.py`: `full, every item`, and draws from the grid, which are
+    called by their coefficients.
+    """
     for file in sorted(runs.glob("**/result.json")):
         if (file.parent / "grid.json").exists():
             continue  # the best of draws, which are there themselves
@@ -89,32 +101,48 @@ def tables(rows: Sequence[Outcome], studies: Mapping[str, Sequence[str]]) -> str
     if plain and others:
         parts.append(changes(found, others, EVERY_ITEM))
     whole = {**found[FULL], **plain}
-    parts.append(origins([*whole.values(), *(run for name in others for run in found[name].values())]))
+    parts.append(
+        origins([*whole.values(), *(run for name in others for run in found[name].values())])
+    )
     return "\n\n".join([*parts, emerged(list(plain.values()))] if plain else parts)
 
 
 def changes(found: Mapping[str, Mapping[Key, Outcome]], names: Sequence[str], whole: str) -> str:
-    """A row per variant: its dev and test score minus those of the whole algorithm on the same tasks and seeds, and its
-    test score minus that of the best single expert, means with 95% intervals (Student's t over tasks and seeds)."""
+    """A row per variant: its dev and test score minus those of the whole algorithm on the same
+    tasks and seeds, and its test score minus that of the best single expert, means with 95%
+    intervals (Student's t over tasks and seeds).
+    """
     full = found[whole]
-    lines = ["| variant | pairs | dev - full | test - full | test - best expert | evaluations |", f"|{'---|' * 6}"]
+    lines = [
+        "| variant | pairs | dev - full | test - full | test - best expert | evaluations |",
+        f"|{'---|' * 6}",
+    ]
     for name in names:
         runs = found.get(name, {})
         keys = [key for key in runs if key in full]
         if not keys:
             continue
         spent = statistics.mean(runs[k]["evaluations"] for k in keys)
-        scores = (_difference(runs, full, keys, split) if name != whole else "" for split in ("dev", "test"))
+        scores = (
+            _difference(runs, full, keys, split) if name != whole else ""
+            for split in ("dev", "test")
+        )
         experts = {k: {"test": runs[k]["best_expert_test"]} for k in keys}
         gain = _difference(runs, experts, keys, "test")
         lines.append(f"| {name} | {len(keys)} | {' | '.join(scores)} | {gain} | {spent:.0f} |")
     return "\n".join(lines)
 
 
-def _difference(runs: Mapping[Key, Outcome], full: Mapping[Key, Outcome], keys: Sequence[Key], split: str) -> str:
+def _difference(
+    runs: Mapping[Key, Outcome], full: Mapping[Key, Outcome], keys: Sequence[Key], split: str
+) -> str:
     """Empty where nothing was scored on this split."""
     pairs = [(runs[k][split], full[k][split]) for k in keys]
-    return "" if any(None in pair for pair in pairs) else paired([ours - theirs for ours, theirs in pairs])
+    return (
+        ""
+        if any(None in pair for pair in pairs)
+        else paired([ours - theirs for ours, theirs in pairs])
+    )
 
 
 def origins(runs: Sequence[Outcome]) -> str:
@@ -124,13 +152,17 @@ def origins(runs: Sequence[Outcome]) -> str:
     start = sum(run["found_in"] == 0 for run in runs)
     median = statistics.median(run["rank"] for run in runs)
     return (
-        f"Searches: {len(runs)}. The particle that found the best model was the best of the starting swarm in {top}, "
-        f"in its lower half in {weak} (median rank {median:g}). The starting swarm held the best in {start}."
+        f"Searches: {len(runs)}. The particle that found the best model was the best of the "
+        f"starting swarm in {top}, "
+        f"in its lower half in {weak} (median rank {median:g}). The starting swarm held the best "
+        f"in {start}."
     )
 
 
 def emerged(runs: Sequence[Outcome]) -> str:
-    """A row per task: dev items that no expert gets right, and how many of them somebody does; means over seeds."""
+    """A row per task: dev items that no expert gets right, and how many of them somebody does;
+    means over seeds.
+    """
     columns = {
         "no expert is right": "unknown",
         "some starting particle": "at_start",

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Systems of the papers that no other table has, in the laboratory: full fine-tunes as experts, two tasks at once,
-perplexity as the objective, mixtures of token probabilities with and without contrast, distillation of a group, votes
-of members that write.
+"""Systems of the papers that no other table has, in the laboratory: full fine-tunes as experts, two
+tasks at once, perplexity as the objective, mixtures of token probabilities with and without
+contrast, distillation of a group, votes of members that write.
 
-Each row is one call of the library on a task of the laboratory (two of them for `harmonic`), seed 0. What is in --out
-is not run again, so a stopped benchmark goes on where it was.
+Each row is one call of the library on a task of the laboratory (two of them for `harmonic`), seed
+0. What is in --out is not run again, so a stopped benchmark goes on where it was.
 
     python benchmarks/lab/lab.py make --out runs/lab
     python benchmarks/lab/systems.py --lab runs/lab --out runs/lab-systems
@@ -30,7 +30,9 @@ from pyswarmopt_llm.jobs.search.loop import resume, search
 Row = Mapping[str, Any]
 
 
-def config_of(lab: Path, out: Path, task: str, experts: str = "experts", **more: Any) -> SearchConfig:
+def config_of(
+    lab: Path, out: Path, task: str, experts: str = "experts", **more: Any
+) -> SearchConfig:
     """A search as the laboratory does it: 20 particles, patience 10, items screened."""
     plain = SearchConfig(
         base=str(lab / "base"),
@@ -59,7 +61,10 @@ def searched(config: SearchConfig) -> Row:
 
 def scores(result: Row) -> dict[str, float]:
     """Test and dev of what was found and of the best single expert."""
-    return {name: result[name] for name in ("best_single_dev", "best_single_test", "best_dev", "best_test")}
+    return {
+        name: result[name]
+        for name in ("best_single_dev", "best_single_test", "best_dev", "best_test")
+    }
 
 
 def full(lab: Path, out: Path, task: str) -> dict[str, float]:
@@ -84,14 +89,18 @@ def contrast(lab: Path, out: Path, task: str) -> dict[str, float]:
 
 
 def harmonic(lab: Path, out: Path, task: str) -> dict[str, float]:
-    """Two tasks, this one and t6, by the harmonic mean of their accuracies; and how many points are on the front."""
+    """Two tasks, this one and t6, by the harmonic mean of their accuracies; and how many points are
+    on the front.
+    """
     tasks = tuple(str(lab / "tasks" / f"{name}.json") for name in (task, "t6"))
     found = searched(config_of(lab, out, task, tasks=tasks, screen=None, max_iter=12))
     return {**scores(found), "points on the front": len(found["front"]["points"])}
 
 
 def writers(lab: Path, out: Path, task: str) -> dict[str, float]:
-    """Ten experts that write the four letters, without options: the best one, and votes, also of five samples each."""
+    """Ten experts that write the four letters, without options: the best one, and votes, also of
+    five samples each.
+    """
     given = json.loads((lab / "tasks" / f"{task}.json").read_text())
     for item in (*given["dev"], *given["test"]):
         item["answer"] = item.pop("choices")[item["answer"]]
@@ -135,7 +144,9 @@ def student(lab: Path, out: Path, task: str) -> dict[str, float]:
         )
         out.mkdir(parents=True)
         found = distill(config)
-        known.write_text(json.dumps({name: found[name]["test"] for name in ("base", "group", "student")}))
+        known.write_text(
+            json.dumps({name: found[name]["test"] for name in ("base", "group", "student")})
+        )
     kept: dict[str, float] = json.loads(known.read_text())
     return kept
 
@@ -152,7 +163,9 @@ ROWS: dict[str, Callable[[Path, Path, str], dict[str, float]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--lab", type=Path, required=True, help="folder that lab.py made")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS)

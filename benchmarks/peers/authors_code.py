@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
-"""The released code of the Model Swarms paper and ours, side by side: what an iteration of each takes on this machine.
+"""The released code of the Model Swarms paper and ours, side by side: what an iteration of each
+takes on this machine.
 
-Takes a checkout of github.com/BunsenFeng/model_swarm, which is copied into a work folder outside any repository and run
-there unmodified: what it imports and this measurement does not need (wandb, trl, Vertex AI, the Perspective API,
-tenacity) are stand-ins of a few lines, and where there is no GPU its `cuda:0` means the CPU. Both sides search the same
-experts on the same items with the same base, one after the other in every round, so that noise of the machine hits
-both. An iteration is from one report of a swarm's scores to the next: theirs by its calls of `wandb.log`, ours by its
-events. Wall time, CPU time of all processes, and the tokens that went through the model (padding included, counted
-where they are embedded).
+Takes a checkout of github.com/BunsenFeng/model_swarm, which is copied into a work folder outside
+any repository and run there unmodified: what it imports and this measurement does not need (wandb,
+trl, Vertex AI, the Perspective API, tenacity) are stand-ins of a few lines, and where there is no
+GPU its `cuda:0` means the CPU. Both sides search the same experts on the same items with the same
+base, one after the other in every round, so that noise of the machine hits both. An iteration is
+from one report of a swarm's scores to the next: theirs by its calls of `wandb.log`, ours by its
+events. Wall time, CPU time of all processes, and the tokens that went through the model (padding
+included, counted where they are embedded).
 
-    python benchmarks/peers/authors_code.py --authors CHECKOUT --experts EXPERTS --task EVAL/hellaswag.json
+    python benchmarks/peers/authors_code.py --authors CHECKOUT --experts EXPERTS --task
+    EVAL/hellaswag.json
 """
 
 from __future__ import annotations
@@ -27,8 +30,8 @@ from typing import Any
 
 from authors_stand_ins import PROBE, STAND_INS
 
-# The dtype their evaluate.py loads models in is written there; `bfloat16` replaces it at run time, for CPUs that
-# multiply in it but not in float16.
+# The dtype their evaluate.py loads models in is written there; `bfloat16` replaces it at run time,
+# for CPUs that multiply in it but not in float16.
 BFLOAT16, FLOAT16 = "authors' code, bfloat16", "authors' code, float16 as released"
 THEIRS = {BFLOAT16: "bfloat16", FLOAT16: "float16"}
 OURS: dict[str, dict[str, Any]] = {
@@ -39,7 +42,9 @@ OURS: dict[str, dict[str, Any]] = {
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--authors", type=Path, help="a checkout of their repository")
     parser.add_argument("--experts", type=Path, help="folder with one adapter directory per expert")
     parser.add_argument("--task", type=Path, help="multiple-choice task in their format")
@@ -50,18 +55,29 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--dtype", default="bfloat16", help="of our models")
-    parser.add_argument("--float16", action="store_true", help="theirs in float16 too: minutes an iteration on a CPU")
-    parser.add_argument("--work", type=Path, help="work folder to keep and go on with (default: a temporary one)")
-    parser.add_argument("--ours", help=argparse.SUPPRESS)  # run one search of ours with this configuration, for main()
+    parser.add_argument(
+        "--float16",
+        action="store_true",
+        help="theirs in float16 too: minutes an iteration on a CPU",
+    )
+    parser.add_argument(
+        "--work", type=Path, help="work folder to keep and go on with (default: a temporary one)"
+    )
+    # run one search of ours with this configuration, for main()
+    parser.add_argument("--ours", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def prepare(args: argparse.Namespace, work: Path) -> None:
-    """Fill the work folder: their code, the cut task, the experts with a base that is here, the stand-ins."""
+    """Fill the work folder: their code, the cut task, the experts with a base that is here, the
+    stand-ins.
+    """
     from pyswarmopt_llm.models.base import resolve_base
 
     authors = work / "authors"
-    shutil.copytree(args.authors, authors, ignore=shutil.ignore_patterns(".git", "data", "initial_experts"))
+    shutil.copytree(
+        args.authors, authors, ignore=shutil.ignore_patterns(".git", "data", "initial_experts")
+    )
     task = json.loads(args.task.read_text(encoding="utf-8"))
     cut = {"dev": task["dev"][: args.items], "test": task["test"][:5]}
     (authors / "data" / "eval").mkdir(parents=True)
@@ -90,8 +106,12 @@ def experts(args: argparse.Namespace) -> list[Path]:
     return found[: args.particles]
 
 
-def measure(args: argparse.Namespace, work: Path, run: str, name: str, seed: int) -> list[dict[str, float]]:
-    """One search in a process of its own, unless it was done before; what each of its iterations took."""
+def measure(
+    args: argparse.Namespace, work: Path, run: str, name: str, seed: int
+) -> list[dict[str, float]]:
+    """One search in a process of its own, unless it was done before; what each of its iterations
+    took.
+    """
     from pyswarmopt_llm.models.base import resolve_base
 
     marks = work / f"{run}.jsonl"
@@ -106,8 +126,23 @@ def measure(args: argparse.Namespace, work: Path, run: str, name: str, seed: int
     cwd = work / "authors"
     if name in THEIRS:
         paths.insert(0, str(work / "stand_ins"))
-        env |= {"AUTHORS_DTYPE": THEIRS[name], "ITERATIONS": str(args.iterations), "HF_HUB_OFFLINE": "1"}
-        command = [sys.executable, "search.py", "-n", run, "-e", "multiple_choice", "-d", args.task.stem, "-g", "0"]
+        env |= {
+            "AUTHORS_DTYPE": THEIRS[name],
+            "ITERATIONS": str(args.iterations),
+            "HF_HUB_OFFLINE": "1",
+        }
+        command = [
+            sys.executable,
+            "search.py",
+            "-n",
+            run,
+            "-e",
+            "multiple_choice",
+            "-d",
+            args.task.stem,
+            "-g",
+            "0",
+        ]
         command += ["-b", str(resolve_base(args.base).path), "-m", str(args.iterations)]
         command += ["-p", str(args.iterations + 10)]
         (cwd / "search").mkdir(exist_ok=True)
@@ -136,7 +171,9 @@ def measure(args: argparse.Namespace, work: Path, run: str, name: str, seed: int
 
 
 def iterations(file: Path) -> list[dict[str, float]]:
-    """Seconds, CPU seconds, forward passes and tokens from one mark to the next; not before the first."""
+    """Seconds, CPU seconds, forward passes and tokens from one mark to the next; not before the
+    first.
+    """
     found: list[dict[str, float]] = []
     last: dict[str, float] | None = None
     tokens: list[int] = []
@@ -161,27 +198,39 @@ def run_ours(config: dict[str, Any]) -> None:
     probe.count_tokens()
     for several in ("experts", "tasks"):
         config[several] = tuple(config[several])
-    search(SearchConfig(**config), lambda event: probe.mark() if event.kind == "iteration" else None)
+    search(
+        SearchConfig(**config), lambda event: probe.mark() if event.kind == "iteration" else None
+    )
 
 
 def table(taken: dict[str, list[list[dict[str, float]]]]) -> str:
-    """Markdown, a row per way. Noise only adds: each iteration's fastest round counts, and the mean over iterations."""
+    """Markdown, a row per way. Noise only adds: each iteration's fastest round counts, and the mean
+    over iterations.
+    """
 
     def fastest(name: str, what: str) -> float:
-        return statistics.mean(min(spent[what] for spent in same) for same in zip(*taken[name], strict=True))
+        return statistics.mean(
+            min(spent[what] for spent in same) for same in zip(*taken[name], strict=True)
+        )
 
     def middle(name: str, what: str) -> float:
         return statistics.median(spent[what] for own in taken[name] for spent in own)
 
-    reference = min((name for name in taken if name in THEIRS), key=lambda name: fastest(name, "cpu"))
+    reference = min(
+        (name for name in taken if name in THEIRS), key=lambda name: fastest(name, "cpu")
+    )
     lines = [
         "| an iteration | passes | tokens | wall s, fastest round / median | CPU s, the same "
         f"| {reference} / this: wall | CPU |",
         "|---|---|---|---|---|---|---|",
     ]
     for name in taken:
-        wall, cpu = (f"{fastest(name, what):.1f} / {middle(name, what):.1f}" for what in ("wall", "cpu"))
-        ratios = (f"{fastest(reference, what) / fastest(name, what):.1f}" for what in ("wall", "cpu"))
+        wall, cpu = (
+            f"{fastest(name, what):.1f} / {middle(name, what):.1f}" for what in ("wall", "cpu")
+        )
+        ratios = (
+            f"{fastest(reference, what) / fastest(name, what):.1f}" for what in ("wall", "cpu")
+        )
         counts = f"{middle(name, 'passes'):,.0f} | {middle(name, 'tokens'):,.0f}"
         lines.append(f"| {name} | {counts} | {wall} | {cpu} | {' | '.join(ratios)} |")
     return "\n".join(lines)
@@ -201,9 +250,14 @@ def main() -> None:
         for turn in range(args.rounds):
             for i, name in enumerate(names):
                 taken[name].append(measure(args, work, f"round{turn}-{i}", name, turn))
-                spent = ", ".join(f"{s['wall']:.2f} s ({s['cpu']:.2f} CPU)" for s in taken[name][-1])
+                spent = ", ".join(
+                    f"{s['wall']:.2f} s ({s['cpu']:.2f} CPU)" for s in taken[name][-1]
+                )
                 print(f"round {turn + 1}, {name}: {spent}", flush=True)
-    print(f"\n{args.particles} particles x {args.items} items, {args.threads} threads\n\n{table(taken)}")
+    print(
+        f"\n{args.particles} particles x {args.items} items, {args.threads} "
+        f"threads\n\n{table(taken)}"
+    )
 
 
 if __name__ == "__main__":

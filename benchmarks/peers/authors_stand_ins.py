@@ -1,4 +1,6 @@
-"""What the released code of the Model Swarms paper imports and `authors_code.py` does not need, as texts of modules."""
+"""What the released code of the Model Swarms paper imports and `authors_code.py` does not need, as
+texts of modules.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ def count_tokens():
     torch.nn.Embedding.forward = forward
 '''
 
-# evaluate.py imports vertexai after torch and transformers, in every process, and before it does anything with them.
+# evaluate.py imports vertexai after torch and transformers, in every process, and before it does
+# anything with them.
 STAND_INS = {
     "probe.py": PROBE,
     "on_this_machine.py": '''

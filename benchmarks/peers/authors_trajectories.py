@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
-"""Runs of the released search of the Model Swarms paper, recorded: what `compat="reference"` has to equal.
+"""Runs of the released search of the Model Swarms paper, recorded: what `compat="reference"` has to
+equal.
 
-Takes a checkout of github.com/BunsenFeng/model_swarm and runs its `search.py` and `merge.py` unmodified. Stand-ins:
-experts are LoRA files of three float64 numbers, `evaluate` is a function of those numbers, pools run in this process,
-what only language models need is empty, and the search ends where the tests of the personal bests would begin. The
-script seeds Python's generator with 42; here with 42 and the seed of the run. Of every round are kept: where each
-particle was evaluated, its velocity, value and personal best, g and w, whose evaluation was dropped and who was
-restarted; of the draws: parents and shares of added experts, whom the starting velocities point at, random factors.
+Takes a checkout of github.com/BunsenFeng/model_swarm and runs its `search.py` and `merge.py`
+unmodified. Stand-ins: experts are LoRA files of three float64 numbers, `evaluate` is a function of
+those numbers, pools run in this process, what only language models need is empty, and the search
+ends where the tests of the personal bests would begin. The script seeds Python's generator with 42;
+here with 42 and the seed of the run. Of every round are kept: where each particle was evaluated,
+its velocity, value and personal best, g and w, whose evaluation was dropped and who was restarted;
+of the draws: parents and shares of added experts, whom the starting velocities point at, random
+factors.
 
-    python benchmarks/peers/authors_trajectories.py --authors CHECKOUT --out tests/core/algorithms/released_search.npz
-    python benchmarks/peers/authors_trajectories.py --authors CHECKOUT --check tests/core/algorithms/released_search.npz
+    python benchmarks/peers/authors_trajectories.py --authors CHECKOUT --out
+    tests/core/algorithms/released_search.npz python benchmarks/peers/authors_trajectories.py
+    --authors CHECKOUT --check tests/core/algorithms/released_search.npz
 
-Each run takes a few seconds, in a process of its own. `--check` compares with what was recorded before and ends with 1
-if a number differs by more than 1e-12.
+Each run takes a few seconds, in a process of its own. `--check` compares with what was recorded
+before and ends with 1 if a number differs by more than 1e-12.
 """
 
 from __future__ import annotations
@@ -45,25 +49,33 @@ Options = dict[str, Any]
 Draw = tuple[str, float]
 
 DIM = 3
-PAPER = {"inertia": 0.2, "cognitive_coeff": 0.3, "social_coeff": 0.4, "repel_coeff": 0.05, "step_length": 0.8}
+PAPER = {
+    "inertia": 0.2,
+    "cognitive_coeff": 0.3,
+    "social_coeff": 0.4,
+    "repel_coeff": 0.05,
+    "step_length": 0.8,
+}
 FEW = {"populate_initial_experts": 1}
 SETTINGS: dict[str, Options] = {  # flags of their script, and how many experts there are
     "defaults": {"experts": 6, "max_iteration": 25},
     "populated": {"experts": 3, **FEW, "initial_experts_num": 10, "max_iteration": 25, **PAPER},
     "impatient": {"experts": 6, "patience": 4, "restart_patience": 0.75, "max_iteration": 30},
     "enduring": {
-        "experts": 4, **FEW, "initial_experts_num": 7, "patience": 30, "restart_patience": 0.1, "max_iteration": 25,
-        "step_length_factor": 0.8,
+        "experts": 4, **FEW, "initial_experts_num": 7, "patience": 30, "restart_patience": 0.1,
+        "max_iteration": 25, "step_length_factor": 0.8,
     },
 }  # fmt: skip
 FIXED = {"weight_randomess": 0}
 LATE = {"patience": 30, "restart_patience": 0.125}
 MORE: dict[str, Options] = {
     "random": {"utility": "ripples", "seed": 1, **SETTINGS["populated"]},
-    "dropped": {"utility": "items", "seed": 2, **SETTINGS["defaults"], **LATE, "dropK": 0.1, "dropN": 0.3},
-    "restless": {"utility": "terraces", "seed": 3, "experts": 4, "restart_patience": 0.1, "max_iteration": 6, **FIXED,
-                 "step_length": 0.05},
-    "no patience": {"utility": "ripples", "seed": 4, "experts": 4, "patience": 1, "max_iteration": 6, **FIXED},
+    "dropped": {"utility": "items", "seed": 2, **SETTINGS["defaults"], **LATE, "dropK": 0.1,
+                "dropN": 0.3},
+    "restless": {"utility": "terraces", "seed": 3, "experts": 4, "restart_patience": 0.1,
+                 "max_iteration": 6, **FIXED, "step_length": 0.05},
+    "no patience": {"utility": "ripples", "seed": 4, "experts": 4, "patience": 1,
+                    "max_iteration": 6, **FIXED},
 }  # fmt: skip
 # Chosen so that the runs come to every tie and every way to end that the script has.
 SEEDS = {"ripples": (10, 11, 12, 13), "items": (23, 28, 33, 26), "terraces": (30, 31, 21, 33)}
@@ -81,15 +93,23 @@ def items(x: Sequence[float]) -> float:
 
 
 def terraces(x: Sequence[float]) -> float:
-    """A rough rim around a deep middle in steps of 1/2: most particles tie, as the best and as the worst."""
+    """A rough rim around a deep middle in steps of 1/2: most particles tie, as the best and as the
+    worst.
+    """
     return math.floor(2.0 * sum(v * v - 0.25 * v**4 + 0.2 * math.sin(7.0 * v) for v in x)) / 2
 
 
-UTILITIES: dict[str, Callable[[Sequence[float]], float]] = {"ripples": ripples, "items": items, "terraces": terraces}
+UTILITIES: dict[str, Callable[[Sequence[float]], float]] = {
+    "ripples": ripples,
+    "items": items,
+    "terraces": terraces,
+}
 
 
 def runs() -> dict[str, Options]:
-    """Options of every run: 12 without random factors, and those that try them, dropped evaluations and extremes."""
+    """Options of every run: 12 without random factors, and those that try them, dropped evaluations
+    and extremes.
+    """
     found = {
         f"{utility} {setting}": {"utility": utility, "seed": seed, **options, **FIXED}
         for utility, seeds in SEEDS.items()
@@ -111,7 +131,9 @@ class Pool:
     def __init__(self, processes: int) -> None:
         pass
 
-    def starmap(self, function: Callable[..., Any], arguments: Sequence[Any], chunksize: int) -> list[Any]:
+    def starmap(
+        self, function: Callable[..., Any], arguments: Sequence[Any], chunksize: int
+    ) -> list[Any]:
         return [function(*each) for each in arguments]
 
     def close(self) -> None:
@@ -129,7 +151,9 @@ class Empty(types.ModuleType):
 
 
 class Recorder(logging.Handler):
-    """Stands in for `evaluate`, the log file and the global generator, and keeps what passes through them."""
+    """Stands in for `evaluate`, the log file and the global generator, and keeps what passes
+    through them.
+    """
 
     def __init__(self, utility: Callable[[Sequence[float]], float], seed: int) -> None:
         super().__init__()
@@ -141,12 +165,24 @@ class Recorder(logging.Handler):
 
     def install(self) -> None:
         """Put the stand-ins where the script will import them from."""
-        empty = ["trl", "datasets", "transformers", "peft", "peft.utils", "peft.utils.save_and_load", "overall_metrics"]
+        empty = [
+            "trl",
+            "datasets",
+            "transformers",
+            "peft",
+            "peft.utils",
+            "peft.utils.save_and_load",
+            "overall_metrics",
+        ]
         modules = {name: Empty(name) for name in (*empty, "wandb", "evaluate")}
         config = types.SimpleNamespace(update=lambda _args: None)
-        vars(modules["wandb"]).update(init=lambda **_: types.SimpleNamespace(config=config), log=lambda _values: None)
+        vars(modules["wandb"]).update(
+            init=lambda **_: types.SimpleNamespace(config=config), log=lambda _values: None
+        )
         vars(modules["evaluate"]).update(
-            evaluate=self.evaluate, evaluate_test=self.end, update_only_one_or_two=lambda _value: None
+            evaluate=self.evaluate,
+            evaluate_test=self.end,
+            update_only_one_or_two=lambda _value: None,
         )
         sys.modules.update(modules)
         vars(multiprocessing)["Pool"] = Pool
@@ -159,7 +195,8 @@ class Recorder(logging.Handler):
         choice = random.choice
 
         def chosen(among: Sequence[Any]) -> Any:
-            found = choice(range(len(among)))  # takes the draw that a choice of the sequence itself takes
+            # takes the draw that a choice of the sequence itself takes
+            found = choice(range(len(among)))
             self.draws.append(("choice", found))
             return among[found]
 
@@ -230,23 +267,31 @@ def record(authors: Path, options: Options) -> dict[str, Array]:
     Path("search").mkdir()
     recorder = Recorder(UTILITIES[options["utility"]], options["seed"])
     recorder.install()
-    flags = {name: value for name, value in options.items() if name not in ("utility", "seed", "experts")}
+    flags = {
+        name: value for name, value in options.items() if name not in ("utility", "seed", "experts")
+    }
     sys.argv = ["search.py", "-n", "run", "-e", "none", "-d", "none", "-g", "0"]
     sys.argv += [f"--{name}={value}" for name, value in flags.items()]
     sys.path.insert(0, str(authors))
     with contextlib.suppress(Finished):
         runpy.run_path(str(authors / "search.py"), run_name="__main__")
-    found = {name: np.stack([each[name] for each in recorder.rounds]) for name in recorder.rounds[0]}
+    found = {
+        name: np.stack([each[name] for each in recorder.rounds]) for name in recorder.rounds[0]
+    }
     found |= from_draws(recorder.draws, len(found["value"][0]), options)
-    return found | {"options": np.array(json.dumps(options)), "patience_ended": np.array(recorder.patience_ended)}
+    return found | {
+        "options": np.array(json.dumps(options)),
+        "patience_ended": np.array(recorder.patience_ended),
+    }
 
 
 def from_draws(draws: list[Draw], population: int, options: Options) -> dict[str, Array]:
     """The draws in the order of the script, without those that it rejects.
 
     Returns:
-        parents (m, 2) and share (m,) of the added experts; partner (N,): at whom each starting velocity points; factors
-        (iterations, N, 4) of inertia, p, g and w, nothing without random ones.
+        parents (m, 2) and share (m,) of the added experts; partner (N,): at whom each starting
+        velocity points; factors (iterations, N, 4) of inertia, p, g and w, nothing without random
+        ones.
     """
     rest = iter(draws)
     added = population - options["experts"]
@@ -256,7 +301,9 @@ def from_draws(draws: list[Draw], population: int, options: Options) -> dict[str
         parents[k] = first, next(int(number) for _, number in rest if number != first)
         share[k] = 2 * next(rest)[1]
     partner = [next(int(number) for _, number in rest if number != i) for i in range(population)]
-    factors = np.array([number for name, number in rest if name == "uniform"]).reshape(-1, population, 4)
+    factors = np.array([number for name, number in rest if name == "uniform"]).reshape(
+        -1, population, 4
+    )
     return {"parents": parents, "share": share, "partner": np.array(partner), "factors": factors}
 
 
@@ -266,7 +313,14 @@ def from_draws(draws: list[Draw], population: int, options: Options) -> dict[str
 def record_apart(authors: Path, name: str) -> dict[str, Array]:
     """One run in a new process, which patches itself, and a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, str(Path(__file__).resolve()), "--authors", str(authors), "--run", name]
+        command = [
+            sys.executable,
+            str(Path(__file__).resolve()),
+            "--authors",
+            str(authors),
+            "--run",
+            name,
+        ]
         subprocess.run(command, cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True)
         with np.load(Path(folder) / "run.npz") as arrays:
             return {f"{name}/{key}": arrays[key] for key in arrays}
@@ -279,21 +333,30 @@ def differences(found: dict[str, Array], file: Path) -> list[str]:
     wrong = sorted(found.keys() ^ before.keys())
     for name in found.keys() & before.keys():
         a, b = found[name], before[name]
-        close = a.shape == b.shape and (np.array_equal(a, b) or (a.dtype == float and np.allclose(a, b, 0, 1e-12)))
+        close = a.shape == b.shape and (
+            np.array_equal(a, b) or (a.dtype == float and np.allclose(a, b, 0, 1e-12))
+        )
         wrong += [] if close else [name]
     return wrong
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--authors", type=Path, required=True, help="a checkout of their repository")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--authors", type=Path, required=True, help="a checkout of their repository"
+    )
     parser.add_argument("--out", type=Path, help="the file to write")
     parser.add_argument("--check", type=Path, help="a file written earlier")
     parser.add_argument("--run", help=argparse.SUPPRESS)  # record one run in this folder
     args = parser.parse_args()
     authors = args.authors.resolve()
     if not (authors / "search.py").is_file():
-        parser.error(f"{args.authors}: no search.py there; give a checkout of github.com/BunsenFeng/model_swarm")
+        parser.error(
+            f"{args.authors}: no search.py there; give a checkout of "
+            "github.com/BunsenFeng/model_swarm"
+        )
     if args.run:
         np.savez("run.npz", **record(authors, runs()[args.run]))  # type: ignore[arg-type]
         return

@@ -1,11 +1,13 @@
-"""The default search in many coordinates, beside L-BFGS-B from random points and separable CMA-ES, by n x D calls.
+"""The default search in many coordinates, beside L-BFGS-B from random points and separable CMA-ES,
+by n x D calls.
 
     python benchmarks/scaling/dimensions.py --dims 99,100,101 --seeds 3 --out runs/dimensions.jsonl
     python benchmarks/scaling/dimensions.py --table runs/dimensions.jsonl
 
-Boxes are [-5, 5]^D, optima at random points of [-4, 4]^D with value 0; every solver has the same functions and as many
-evaluations, and one that returns early is started again with another seed. Needs: pip install cma scipy. `constriction`
-is what `recipe=None` was above 100 coordinates once. Runs that are in the file are not made again.
+Boxes are [-5, 5]^D, optima at random points of [-4, 4]^D with value 0; every solver has the same
+functions and as many evaluations, and one that returns early is started again with another seed.
+Needs: pip install cma scipy. `constriction` is what `recipe=None` was above 100 coordinates once.
+Runs that are in the file are not made again.
 """
 
 from __future__ import annotations
@@ -84,7 +86,8 @@ def _rotation(dim: int) -> Floats:
 
 
 FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
-    f.__name__: f for f in (sphere, ellipsoid, turned_ellipsoid, grouped_schwefel, rosenbrock, ackley, rastrigin)
+    f.__name__: f
+    for f in (sphere, ellipsoid, turned_ellipsoid, grouped_schwefel, rosenbrock, ackley, rastrigin)
 }
 
 
@@ -93,11 +96,15 @@ class Done(Exception):
 
 
 class Counted:
-    """A function moved to a random optimum, for (D,) or (m, D); raises `Done` after `budget` evaluations."""
+    """A function moved to a random optimum, for (D,) or (m, D); raises `Done` after `budget`
+    evaluations.
+    """
 
     def __init__(self, name: str, dim: int, budget: int, seed: int) -> None:
         self.fun, self.budget = FUNCTIONS[name], budget
-        self.best_x = np.random.default_rng([seed, dim, zlib.crc32(name.encode())]).uniform(-4, 4, dim)
+        self.best_x = np.random.default_rng([seed, dim, zlib.crc32(name.encode())]).uniform(
+            -4, 4, dim
+        )
         self.evaluations, self.best = 0, math.inf
 
     def __call__(self, x: Floats) -> Any:
@@ -116,7 +123,9 @@ class Counted:
 def ours(fun: Counted, dim: int, budget: int, seed: int, recipe: str | None = None) -> None:
     import pyswarmopt
 
-    pyswarmopt.minimize(fun, [(LOW, HIGH)] * dim, recipe=recipe, max_evals=budget, seed=seed, vectorized=True)
+    pyswarmopt.minimize(
+        fun, [(LOW, HIGH)] * dim, recipe=recipe, max_evals=budget, seed=seed, vectorized=True
+    )
 
 
 def l_bfgs_b(fun: Counted, dim: int, budget: int, seed: int) -> None:
@@ -135,7 +144,9 @@ def separable_cma(fun: Counted, dim: int, budget: int, seed: int) -> None:
         "bounds": [LOW, HIGH], "maxfevals": budget, "seed": seed + 1, "verbose": -9, "verb_log": 0,
         "CMA_diagonal": True,
     }  # fmt: skip
-    cma.fmin2(fun, lambda: random.uniform(LOW, HIGH, dim), 2.0, restarts=30, bipop=True, options=options)
+    cma.fmin2(
+        fun, lambda: random.uniform(LOW, HIGH, dim), 2.0, restarts=30, bipop=True, options=options
+    )
 
 
 SOLVERS: dict[str, Callable[[Counted, int, int, int], None]] = {
@@ -189,10 +200,16 @@ def table(path: Path) -> None:
     records = _records(path)
     solvers = list(dict.fromkeys(r["solver"] for r in records))
     print(f"| function | n | D | {' | '.join(solvers)} |\n|---|---|---|{'---|' * len(solvers)}")
-    for name, n, dim in dict.fromkeys((r["f"], r["n"], r["D"]) for r in sorted(records, key=_order)):
+    for name, n, dim in dict.fromkeys(
+        (r["f"], r["n"], r["D"]) for r in sorted(records, key=_order)
+    ):
         cells = []
         for solver in solvers:
-            bests = [r["best"] for r in records if (r["solver"], r["f"], r["n"], r["D"]) == (solver, name, n, dim)]
+            bests = [
+                r["best"]
+                for r in records
+                if (r["solver"], r["f"], r["n"], r["D"]) == (solver, name, n, dim)
+            ]
             cells.append(f"{statistics.median(bests):.2g}" if bests else "")
         print(f"| {name.replace('_', ' ')} | {n:g} | {dim} | {' | '.join(cells)} |")
 
@@ -202,14 +219,18 @@ def _order(r: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--solvers", default=",".join(SOLVERS))
     parser.add_argument("--functions", default=",".join(FUNCTIONS))
     parser.add_argument("--dims", default="99,100,101,500,1000")
     parser.add_argument("--budget", type=float, default=100, help="evaluations per dimension")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("runs/dimensions.jsonl"))
-    parser.add_argument("--table", type=Path, help="instead of runs: print the table of such a file")
+    parser.add_argument(
+        "--table", type=Path, help="instead of runs: print the table of such a file"
+    )
     a = parser.parse_args()
     warnings.simplefilter("ignore")
     if a.table:

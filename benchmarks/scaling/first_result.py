@@ -1,10 +1,11 @@
-"""What the first result costs: a fresh process that imports the optimiser and minimises a 10-D sphere in 2,000 calls.
+"""What the first result costs: a fresh process that imports the optimiser and minimises a 10-D
+sphere in 2,000 calls.
 
     python benchmarks/scaling/first_result.py [--calls 2000] [--turns 5]
 
-`minimize` and SciPy's `differential_evolution`, each in processes of their own that take turns, so that a busy
-neighbour disturbs both alike: median seconds from the start of the process to its end, by the clock on the wall and by
-the CPU's, and their ratio. One thread each.
+`minimize` and SciPy's `differential_evolution`, each in processes of their own that take turns, so
+that a busy neighbour disturbs both alike: median seconds from the start of the process to its end,
+by the clock on the wall and by the CPU's, and their ratio. One thread each.
 """
 
 from __future__ import annotations
@@ -47,18 +48,27 @@ def seconds(script: str) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--calls", type=int, default=2000)
     parser.add_argument("--turns", type=int, default=5)
     given = parser.parse_args()
     scripts = {name: script.format(dim=DIM, calls=given.calls) for name, script in SCRIPTS.items()}
     for script in scripts.values():  # bytecode and pages are there when it counts
-        subprocess.run([sys.executable, "-c", f"{script}\nassert r.nfev == {given.calls}, r.nfev"], check=True)
-    turns = [{name: seconds(script) for name, script in scripts.items()} for _ in range(given.turns)]
+        subprocess.run(
+            [sys.executable, "-c", f"{script}\nassert r.nfev == {given.calls}, r.nfev"], check=True
+        )
+    turns = [
+        {name: seconds(script) for name, script in scripts.items()} for _ in range(given.turns)
+    ]
     for k, clock in enumerate(("wall", "CPU")):
         medians = [statistics.median(turn[name][k] for turn in turns) for name in scripts]
         for name, median in zip(scripts, medians, strict=True):
-            print(f"{clock:4}  {name:24} {median:.2f} s  ({', '.join(f'{turn[name][k]:.2f}' for turn in turns)})")
+            print(
+                f"{clock:4}  {name:24} {median:.2f} s  "
+                f"({', '.join(f'{turn[name][k]:.2f}' for turn in turns)})"
+            )
         print(f"{clock:4}  ratio of the medians     {medians[0] / medians[1]:.2f}")
 
 

@@ -1,15 +1,19 @@
-"""How busy a swarm keeps many workers, in whole rounds and one by one: a simulation with a clock of its own.
+"""How busy a swarm keeps many workers, in whole rounds and one by one: a simulation with a clock of
+its own.
 
-    python benchmarks/scaling/scaling.py [--times RUN/history.jsonl ...] [--workers 8,64,512] [--particles 1]
+    python benchmarks/scaling/scaling.py [--times RUN/history.jsonl ...] [--workers 8,64,512]
+    [--particles 1]
                                          [--seeds 5]
 
-Nothing is waited for: an evaluation takes as long as the simulated clock says. Its seconds are drawn from those that
-`swarm-llm search` wrote down (--times), or from a lognormal distribution with mean 1 (--spread: the standard deviation
-of its logarithm). Half of the workers may be slower (--slow: by which factor). The swarm is the real one, with so many
---particles for each worker; it minimises Rosenbrock's function in 10 dimensions, --evaluations for each particle.
+Nothing is waited for: an evaluation takes as long as the simulated clock says. Its seconds are
+drawn from those that `swarm-llm search` wrote down (--times), or from a lognormal distribution with
+mean 1 (--spread: the standard deviation of its logarithm). Half of the workers may be slower
+(--slow: by which factor). The swarm is the real one, with so many --particles for each worker; it
+minimises Rosenbrock's function in 10 dimensions, --evaluations for each particle.
 
-Columns: efficiency, the share of the workers' time in which they evaluate; the same time's best value, the median over
-seeds of the best that each way has found when the faster one ends; CPU time of ask and tell for one evaluation.
+Columns: efficiency, the share of the workers' time in which they evaluate; the same time's best
+value, the median over seeds of the best that each way has found when the faster one ends; CPU time
+of ask and tell for one evaluation.
 """
 
 from __future__ import annotations
@@ -100,7 +104,9 @@ def recorded(paths: list[Path]) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--times", type=Path, nargs="*", default=[])
     parser.add_argument("--spread", type=float, default=0.5)
     parser.add_argument("--slow", type=float, default=1.0)
@@ -110,9 +116,19 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     args = parser.parse_args()
     draws = np.random.default_rng(0)
-    seconds = recorded(args.times) if args.times else draws.lognormal(-(args.spread**2) / 2, args.spread, 10_000)
-    print(f"evaluations take {seconds.mean():.3g} s, standard deviation {seconds.std() / seconds.mean():.0%} of that\n")
-    print("| workers | efficiency in rounds | one by one | best in rounds | one by one | CPU in rounds | one by one |")
+    seconds = (
+        recorded(args.times)
+        if args.times
+        else draws.lognormal(-(args.spread**2) / 2, args.spread, 10_000)
+    )
+    print(
+        f"evaluations take {seconds.mean():.3g} s, standard deviation "
+        f"{seconds.std() / seconds.mean():.0%} of that\n"
+    )
+    print(
+        "| workers | efficiency in rounds | one by one | best in rounds | one by one | CPU in "
+        "rounds | one by one |"
+    )
     print("|---|---|---|---|---|---|---|")
     for workers in map(int, args.workers.split(",")):
         slowness = np.where(np.arange(workers) % 2, args.slow, 1.0)
@@ -121,7 +137,9 @@ def main() -> None:
         for seed in range(args.seeds):
             for way in runs:
                 clock = Clock(seconds, slowness, np.random.default_rng(seed))
-                runs[way].append(simulate(clock, workers * args.particles, args.evaluations, way, seed))
+                runs[way].append(
+                    simulate(clock, workers * args.particles, args.evaluations, way, seed)
+                )
             moment = min(runs[way][-1].trace[-1][0] for way in runs)
             for way in runs:
                 bests[way].append(runs[way][-1].best_at(moment))

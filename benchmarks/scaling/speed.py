@@ -1,12 +1,14 @@
-"""What one iteration of a swarm costs beside the objective: ours, the peers that can be imported, and the bound.
+"""What one iteration of a swarm costs beside the objective: ours, the peers that can be imported,
+and the bound.
 
-    python benchmarks/scaling/speed.py [--dims 2,10,100,10000,1000000] [--population 20] [--out FILE.md]
+    python benchmarks/scaling/speed.py [--dims 2,10,100,10000,1000000] [--population 20] [--out
+    FILE.md]
 
-All live in one process and take turns, so that a busy neighbour disturbs all alike, and CPU time is counted. A cell
-is the fastest turn and, in brackets, how many times the bound that is: five passes (read x, v, p; write x, v) over
-N x D float32 at the bandwidth of a copy of that size, measured in the same turns. The sphere's own time is taken off.
-A second table divides ours by the peers. Peers: pip install pyswarms pygmo evox nevergrad (those that are missing are
-left out).
+All live in one process and take turns, so that a busy neighbour disturbs all alike, and CPU time is
+counted. A cell is the fastest turn and, in brackets, how many times the bound that is: five passes
+(read x, v, p; write x, v) over N x D float32 at the bandwidth of a copy of that size, measured in
+the same turns. The sphere's own time is taken off. A second table divides ours by the peers. Peers:
+pip install pyswarms pygmo evox nevergrad (those that are missing are left out).
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ class Sphere:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self.clock = min(timeit.repeat(time.process_time, number=1000, repeat=20)) / 1000  # what asking for it costs
+        # what asking for it costs
+        self.clock = min(timeit.repeat(time.process_time, number=1000, repeat=20)) / 1000
 
     def rows(self, x: Any) -> Any:
         """(N, D) NumPy or torch -> (N,), without a temporary of that size."""
@@ -65,8 +68,12 @@ def bound(n: int, dim: int, f: Sphere) -> Run:
     return run
 
 
-def ours(recipe: pso.Recipe, dtype: torch.dtype, n: int, dim: int, f: Sphere, held: bool = True) -> Run:
-    """A loop that holds on to the former positions while it asks for new ones, as most do, or lets them go."""
+def ours(
+    recipe: pso.Recipe, dtype: torch.dtype, n: int, dim: int, f: Sphere, held: bool = True
+) -> Run:
+    """A loop that holds on to the former positions while it asks for new ones, as most do, or lets
+    them go.
+    """
     swarm = pso.Swarm(dim, n, (LOW, HIGH), recipe=recipe, dtype=dtype, seed=0)
 
     def run(k: int) -> None:
@@ -92,7 +99,9 @@ def plain_numpy(n: int, dim: int, f: Sphere) -> Run:
             better = fx < fp
             p[better], fp[better] = x[better], fx[better]
             g = p[fp.argmin()]
-            v = 0.7298 * v + 1.49618 * (rng.random((n, dim)) * (p - x) + rng.random((n, dim)) * (g - x))
+            v = 0.7298 * v + 1.49618 * (
+                rng.random((n, dim)) * (p - x) + rng.random((n, dim)) * (g - x)
+            )
             x = np.clip(x + v, LOW, HIGH)
 
     return run
@@ -164,12 +173,20 @@ def nevergrad(n: int, dim: int, f: Sphere) -> Run:
 
 def contenders() -> dict[str, Callable[[int, int, Sphere], Run]]:
     made: dict[str, Callable[[int, int, Sphere], Run]] = {"bound": bound}
-    scalar = pso.compose([pso.inertia(0.73), pso.cognitive(1.5), pso.social(1.5)], name="scalar factors")
-    recipes = {"constriction": pso.recipes.constriction(), "scalar": scalar, "Model Swarms": pso.recipes.model_swarms()}
+    scalar = pso.compose(
+        [pso.inertia(0.73), pso.cognitive(1.5), pso.social(1.5)], name="scalar factors"
+    )
+    recipes = {
+        "constriction": pso.recipes.constriction(),
+        "scalar": scalar,
+        "Model Swarms": pso.recipes.model_swarms(),
+    }
     for name, recipe in recipes.items():
         for dtype in (torch.float64, torch.float32):
             label = f"ours, {name}, {str(dtype).removeprefix('torch.')}"
-            made[label] = lambda n, dim, f, recipe=recipe, dtype=dtype: ours(recipe, dtype, n, dim, f)
+            made[label] = lambda n, dim, f, recipe=recipe, dtype=dtype: ours(
+                recipe, dtype, n, dim, f
+            )
     for name in ("scalar", "Model Swarms"):
         recipe = recipes[name]
         made[f"ours, {name}, float32, positions let go"] = lambda n, dim, f, recipe=recipe: ours(
@@ -212,7 +229,8 @@ def measure(n: int, dim: int, turns: int, turn_seconds: float) -> dict[str, floa
 
 
 def peak_memory(n: int, dim: int, held: bool) -> float:
-    """Highest resident size in a loop of Model Swarms, beyond that before it, as a multiple of x, v and p.
+    """Highest resident size in a loop of Model Swarms, beyond that before it, as a multiple of x, v
+    and p.
 
     Args:
         n: particles.
@@ -241,7 +259,10 @@ def human(value: float) -> str:
 
 def table(results: dict[int, dict[str, float]]) -> str:
     names = list(dict.fromkeys(name for found in results.values() for name in found))
-    lines = ["| | " + " | ".join(f"D = {dim:,}" for dim in results) + " |", "|---" * (len(results) + 1) + "|"]
+    lines = [
+        "| | " + " | ".join(f"D = {dim:,}" for dim in results) + " |",
+        "|---" * (len(results) + 1) + "|",
+    ]
     for name in names:
         cells = [
             f"{human(found[name])} ({found[name] / found['bound']:.3g})" if name in found else ""
@@ -253,19 +274,30 @@ def table(results: dict[int, dict[str, float]]) -> str:
 
 def ratios(results: dict[int, dict[str, float]]) -> str:
     """Ours over pagmo and over the fastest of the other packages."""
-    lines = ["| over pagmo, over the fastest Python peer | " + " | ".join(f"D = {dim:,}" for dim in results) + " |"]
+    lines = [
+        "| over pagmo, over the fastest Python peer | "
+        + " | ".join(f"D = {dim:,}" for dim in results)
+        + " |"
+    ]
     lines.append("|---" * (len(results) + 1) + "|")
     for name in (name for name in next(iter(results.values())) if name.startswith("ours")):
         cells = []
         for found in results.values():
-            python = min((found[peer] for peer in ("pyswarms", "EvoX", "nevergrad") if peer in found), default=math.nan)
-            cells.append(f"{found[name] / found.get('pagmo', math.nan):.2f}, {found[name] / python:.2f}")
+            python = min(
+                (found[peer] for peer in ("pyswarms", "EvoX", "nevergrad") if peer in found),
+                default=math.nan,
+            )
+            cells.append(
+                f"{found[name] / found.get('pagmo', math.nan):.2f}, {found[name] / python:.2f}"
+            )
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dims", default="2,10,100,10000,1000000")
     parser.add_argument("--population", type=int, default=20)
     parser.add_argument("--turns", type=int, default=20)
@@ -276,10 +308,16 @@ def main() -> None:
     os.chdir(tempfile.mkdtemp())  # pyswarms writes a log where it runs
     torch.set_num_threads(1)
     dims = [int(dim) for dim in options.dims.split(",")]
-    ours(pso.recipes.model_swarms(), torch.float32, 4, 2**17, Sphere())(2)  # loads what is loaded on use
+    # loads what is loaded on use
+    ours(pso.recipes.model_swarms(), torch.float32, 4, 2**17, Sphere())(2)
     memory = [peak_memory(options.population, max(dims), held) for held in (False, True)]
-    results = {dim: measure(options.population, dim, options.turns, options.turn_seconds) for dim in dims}
-    text = f"N = {options.population}, torch {torch.__version__}, NumPy {np.__version__}, one thread.\n\n"
+    results = {
+        dim: measure(options.population, dim, options.turns, options.turn_seconds) for dim in dims
+    }
+    text = (
+        f"N = {options.population}, torch {torch.__version__}, NumPy {np.__version__}, one "
+        "thread.\n\n"
+    )
     text += f"{table(results)}\n\n{ratios(results)}\n\n"
     text += f"Peak memory of Model Swarms at D = {max(dims):,}: {memory[0]:.2f} times x, v and p; "
     text += f"{memory[1]:.2f} if the former positions are held while new ones are asked for.\n"

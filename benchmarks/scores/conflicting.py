@@ -1,14 +1,16 @@
 """Rewards in conflict: long replies, short replies, and replies to the question that was asked.
 
-    python benchmarks/scores/conflicting.py shared/data/sft/instruct.jsonl EXPERTS --out runs/conflicting \\
+    python benchmarks/scores/conflicting.py shared/data/sft/instruct.jsonl EXPERTS --out
+    runs/conflicting \\
         --outcomes docs/evidence/conflicting.jsonl
 
-`verbose` and `concise` are programs: the share of 60 words that a reply has, and what is left of it. `fits` is a small
-reward model, trained on recorded replies against replies to other questions; it is used only if it orders 80% of
-held-out pairs right. EXPERTS is a folder of adapters of SmolLM2-135M. The rewards are combined by their minimum and by
-their mean; a harmonic mean is refused for functions of the user's, which may be negative. A line of the outcomes is a
-combination, a model, a task and a seed, with the value of each test prompt; `front` in the runs' results has the other
-compromises.
+`verbose` and `concise` are programs: the share of 60 words that a reply has, and what is left of
+it. `fits` is a small reward model, trained on recorded replies against replies to other questions;
+it is used only if it orders 80% of held-out pairs right. EXPERTS is a folder of adapters of
+SmolLM2-135M. The rewards are combined by their minimum and by their mean; a harmonic mean is
+refused for functions of the user's, which may be negative. A line of the outcomes is a combination,
+a model, a task and a seed, with the value of each test prompt; `front` in the runs' results has the
+other compromises.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ from pyswarmopt_llm.tasks import Item
 
 BASE = "embedded:smollm2-135m"
 LONG = 60  # words
-TRAINED, HELD_OUT, RIGHT = 300, 100, 0.8  # pairs, and the least share of the latter that is ordered right
+# pairs, and the least share of the latter that is ordered right
+TRAINED, HELD_OUT, RIGHT = 300, 100, 0.8
 COMBINED = ("minimum", "arithmetic")
 OBJECTIVES = Path(__file__).resolve().parents[2] / "examples" / "objectives"
 Pair = tuple[str, str, str]
@@ -48,7 +51,9 @@ def concise(reply: str) -> float:
 
 
 def fits(replies: Sequence[str], items: Sequence[Item]) -> list[float]:
-    """Probability that a reply is preferred to one of reward 0, by the reward model beside the prompts."""
+    """Probability that a reply is preferred to one of reward 0, by the reward model beside the
+    prompts.
+    """
     rewards = _reward(str(items[0].meta["reward"])).scores(items, replies)
     return torch.tensor(rewards).sigmoid().tolist()
 
@@ -66,17 +71,26 @@ def pairs_of(chats: Path, count: int, seed: int) -> list[Pair]:
         turns.append((asked["content"], " ".join(answered["content"].split()[:LONG])))
     turns = random.Random(seed).sample(turns, count)
     others = [*turns[1:], turns[0]]
-    return [(question, reply, other) for (question, reply), (_, other) in zip(turns, others, strict=True)]
+    return [
+        (question, reply, other)
+        for (question, reply), (_, other) in zip(turns, others, strict=True)
+    ]
 
 
 def train_reward(pairs: Sequence[Pair], out: Path) -> float:
-    """Fit a reward model to all but the last `HELD_OUT` pairs; the share of these that it orders right."""
+    """Fit a reward model to all but the last `HELD_OUT` pairs; the share of these that it orders
+    right.
+    """
     sys.path.insert(0, str(OBJECTIVES))
     from train_reward import fit, last_state, untrained
 
     model, tokenizer = untrained()
-    better = torch.stack([last_state(model, tokenizer, question, reply) for question, reply, _ in pairs])
-    worse = torch.stack([last_state(model, tokenizer, question, other) for question, _, other in pairs])
+    better = torch.stack(
+        [last_state(model, tokenizer, question, reply) for question, reply, _ in pairs]
+    )
+    worse = torch.stack(
+        [last_state(model, tokenizer, question, other) for question, _, other in pairs]
+    )
     head = fit(better[:-HELD_OUT], worse[:-HELD_OUT])
     with torch.no_grad():
         model.score.weight.copy_(head)
@@ -85,14 +99,18 @@ def train_reward(pairs: Sequence[Pair], out: Path) -> float:
     return float(((better - worse)[-HELD_OUT:] @ head.T > 0).float().mean())
 
 
-def write_prompts(pairs: Sequence[Pair], names: Sequence[str], out: Path, dev: int) -> tuple[str, ...]:
+def write_prompts(
+    pairs: Sequence[Pair], names: Sequence[str], out: Path, dev: int
+) -> tuple[str, ...]:
     """One file of the same prompts for each reward; the first `dev` are dev."""
     files = []
     for name in names:
         rows = []
         for number, (question, _, _) in enumerate(pairs):
             split = "dev" if number < dev else "test"
-            rows.append(json.dumps({"prompt": question, "split": split, "reward": str(out / "reward")}))
+            rows.append(
+                json.dumps({"prompt": question, "split": split, "reward": str(out / "reward")})
+            )
         file = out / f"{name}.jsonl"
         file.write_text("\n".join(rows) + "\n", encoding="utf-8")
         files.append(f"prompts:{file}")

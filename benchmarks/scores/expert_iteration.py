@@ -1,11 +1,13 @@
-"""Expert iteration alone on the written tasks of the laboratory: from the base, and from the best expert.
+"""Expert iteration alone on the written tasks of the laboratory: from the base, and from the best
+expert.
 
     python benchmarks/scores/expert_iteration.py runs/lab --out runs/iterated \
         --outcomes docs/evidence/iterated.jsonl
 
-The same tasks, settings and lines of outcomes as `written_lab.py`. The search by default writes at most `EVALUATIONS`
-replies to each dev prompt to find a mixture, and then those of its own expert iteration; here all of these go into
-expert iteration, those that the choice of the best expert takes excepted. A run that was stopped is continued.
+The same tasks, settings and lines of outcomes as `written_lab.py`. The search by default writes at
+most `EVALUATIONS` replies to each dev prompt to find a mixture, and then those of its own expert
+iteration; here all of these go into expert iteration, those that the choice of the best expert
+takes excepted. A run that was stopped is continued.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ def best_expert(job: Job) -> int:
     for vertex in job.space.vertices():
         job.engine.load(job.space.realise(vertex))
         scores = [
-            utility(job.engine) for utility in job.utilities("dev", {job.objectives.names[0]: "generate"}).values()
+            utility(job.engine)
+            for utility in job.utilities("dev", {job.objectives.names[0]: "generate"}).values()
         ]
         values.append(job.objectives.combine(scores).value)
     return values.index(max(values))
@@ -91,7 +94,9 @@ def main() -> None:
     options = arguments.parse_args()
     lines = []
     for task in options.tasks:
-        file = written(options.lab / "tasks" / f"{task}.json", options.out / "tasks" / f"{task}.json")
+        file = written(
+            options.lab / "tasks" / f"{task}.json", options.out / "tasks" / f"{task}.json"
+        )
         job = prepare(lab_search(options.lab, file, options.out / "unused"))
         single = best_expert(job)
         for method in METHODS:

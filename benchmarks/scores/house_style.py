@@ -1,10 +1,13 @@
-"""House style on the embedded base: a search by a program that checks eight rules, and the same trained.
+"""House style on the embedded base: a search by a program that checks eight rules, and the same
+trained.
 
-    python benchmarks/scores/house_style.py --out runs/house-style --outcomes docs/evidence/house-style.jsonl
+    python benchmarks/scores/house_style.py --out runs/house-style --outcomes
+    docs/evidence/house-style.jsonl
 
-Five experts, of which four keep two of the rules each (`examples/house_style`); 50 dev and 150 test prompts, 40
-evaluations for every method. A line of the outcomes is a method and a seed, with the share of the rules that the reply
-to each test prompt keeps. A run that has finished is read, another one resumed.
+Five experts, of which four keep two of the rules each (`examples/house_style`); 50 dev and 150 test
+prompts, 40 evaluations for every method. A line of the outcomes is a method and a seed, with the
+share of the rules that the reply to each test prompt keeps. A run that has finished is read,
+another one resumed.
 """
 
 from __future__ import annotations
@@ -49,7 +52,10 @@ def main() -> None:
         )
     )
     for seed in options.seeds if "default" in options.methods else ():
-        lines += [line(outcome, "house-style", seed) for outcome in rivals(options.out / f"default-{seed}")]
+        lines += [
+            line(outcome, "house-style", seed)
+            for outcome in rivals(options.out / f"default-{seed}")
+        ]
     write_lines(options.outcomes, lines)
 
 

@@ -1,4 +1,6 @@
-"""What the benchmarks of scores share: the laboratory's written tasks, options, runs and lines of outcomes."""
+"""What the benchmarks of scores share: the laboratory's written tasks, options, runs and lines of
+outcomes.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,16 @@ NEW_TOKENS = 6  # of an answer of the laboratory
 SWARM: Mapping[str, Any] = {"preset": "none", "particles": 10, "max_iter": 3, "patience": 10}
 MODEL_SWARMS: Mapping[str, Any] = {**SWARM, "space": "factor", "start": "segments"}
 # Beside each other in what has a model that people use; of the default also what stands beside it.
-METHODS: Mapping[str, Mapping[str, Any]] = {"default": {}, "model-swarms": {**MODEL_SWARMS, "no_rivals": True}}
-OF_DEFAULT = {"best_single": "best-single", "uniform": "uniform", "mixture": "default", "trained": "trained"}
+METHODS: Mapping[str, Mapping[str, Any]] = {
+    "default": {},
+    "model-swarms": {**MODEL_SWARMS, "no_rivals": True},
+}
+OF_DEFAULT = {
+    "best_single": "best-single",
+    "uniform": "uniform",
+    "mixture": "default",
+    "trained": "trained",
+}
 Outcome = tuple[str, list[float]]
 """A method, and its value of each test item."""
 
@@ -76,7 +86,9 @@ def outcomes(result: Mapping[str, Any], models: Mapping[str, str]) -> Iterator[O
 
 def parser(text: str | None) -> argparse.ArgumentParser:
     """Options that all of them have; `text` describes the benchmark."""
-    options = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--out", type=Path, required=True)
     options.add_argument("--outcomes", type=Path, required=True)
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -92,7 +104,9 @@ def methods_parser(text: str | None) -> argparse.ArgumentParser:
     return options
 
 
-def compared(options: argparse.Namespace, task: str, default: Mapping[str, Any], **fields: Any) -> Iterator[str]:
+def compared(
+    options: argparse.Namespace, task: str, default: Mapping[str, Any], **fields: Any
+) -> Iterator[str]:
     """Lines of the methods that were asked for.
 
     Args:
@@ -105,11 +119,15 @@ def compared(options: argparse.Namespace, task: str, default: Mapping[str, Any],
         for method in options.methods:
             more = {**METHODS[method], **(default if method == "default" else {})}
             out = options.out / f"{method}-{seed}"
-            config = SearchConfig(out=str(out), seed=seed, threads=options.threads, **fields, **more)
+            config = SearchConfig(
+                out=str(out), seed=seed, threads=options.threads, **fields, **more
+            )
             result = finished(config)
             models = {"best": method}
             if method == "default":
-                models = {name: label for name, label in OF_DEFAULT.items() if name in result["outcomes"]}
+                models = {
+                    name: label for name, label in OF_DEFAULT.items() if name in result["outcomes"]
+                }
                 models = models if "mixture" in models else {**models, "best": method}
             for outcome in outcomes(result, models):
                 yield line(outcome, task, seed)

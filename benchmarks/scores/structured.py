@@ -1,11 +1,13 @@
 """Structured answers: an order in words becomes a JSON object with six fields; a program scores it.
 
-    python benchmarks/scores/structured.py --out runs/structured --outcomes docs/evidence/structured.jsonl
+    python benchmarks/scores/structured.py --out runs/structured --outcomes
+    docs/evidence/structured.jsonl
 
-Orders are made of templates with a seed. Each of three experts was trained (`train-expert`) on orders with two of the
-fields and the objects of these; dev and test have all six. The score of a reply is the mean of two numbers: whether it
-is a JSON object, and the F1 of its fields. A line of the outcomes is a method and a seed, with the score of the reply
-to each test order. A run that has finished is read, another one resumed; experts that are there are not made again.
+Orders are made of templates with a seed. Each of three experts was trained (`train-expert`) on
+orders with two of the fields and the objects of these; dev and test have all six. The score of a
+reply is the mean of two numbers: whether it is a JSON object, and the F1 of its fields. A line of
+the outcomes is a method and a seed, with the score of the reply to each test order. A run that has
+finished is read, another one resumed; experts that are there are not made again.
 """
 
 from __future__ import annotations
@@ -24,9 +26,46 @@ from pyswarmopt_llm.tasks import Item
 BASE = "embedded:smollm2-135m"
 NEW_TOKENS = 72
 VALUES: Mapping[str, Sequence[str]] = {
-    "name": ("Maria", "Ali", "Chen", "Ingrid", "Kofi", "Lucia", "Omar", "Petra", "Ravi", "Sven", "Tara", "Yuki"),
-    "city": ("Oslo", "Lima", "Accra", "Kyoto", "Porto", "Riga", "Quito", "Turin", "Cairo", "Leeds", "Bergen", "Graz"),
-    "item": ("lamp", "chair", "kettle", "bicycle", "mirror", "blanket", "camera", "ladder", "basket", "clock"),
+    "name": (
+        "Maria",
+        "Ali",
+        "Chen",
+        "Ingrid",
+        "Kofi",
+        "Lucia",
+        "Omar",
+        "Petra",
+        "Ravi",
+        "Sven",
+        "Tara",
+        "Yuki",
+    ),
+    "city": (
+        "Oslo",
+        "Lima",
+        "Accra",
+        "Kyoto",
+        "Porto",
+        "Riga",
+        "Quito",
+        "Turin",
+        "Cairo",
+        "Leeds",
+        "Bergen",
+        "Graz",
+    ),
+    "item": (
+        "lamp",
+        "chair",
+        "kettle",
+        "bicycle",
+        "mirror",
+        "blanket",
+        "camera",
+        "ladder",
+        "basket",
+        "clock",
+    ),
     "colour": ("blue", "red", "green", "black", "white", "yellow", "grey", "brown"),
     "count": ("two", "three", "four", "five", "six", "seven", "eight", "nine"),
     "day": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
@@ -41,7 +80,13 @@ PHRASES: Mapping[str, Sequence[str]] = {
     "count": ("{} of them", "the quantity is {}", "{} pieces"),
     "day": ("by {}", "not later than {}", "it has to be there on {}"),
 }
-TRAINING: Mapping[str, Any] = {"rank": 4, "alpha": 8, "targets": ("q_proj", "v_proj"), "lr": 2e-3, "epochs": 2}
+TRAINING: Mapping[str, Any] = {
+    "rank": 4,
+    "alpha": 8,
+    "targets": ("q_proj", "v_proj"),
+    "lr": 2e-3,
+    "epochs": 2,
+}
 
 
 def structured(reply: str, item: Item) -> dict[str, float]:
@@ -70,7 +115,9 @@ def order(fields: Sequence[str], rng: random.Random) -> tuple[str, str]:
     rng.shuffle(parts)
     text = ", ".join(parts)
     request = f"Order: {text[0].upper()}{text[1:]}."
-    return f"Write this order as a JSON object with {', '.join(fields)}. {request}", json.dumps(values)
+    return f"Write this order as a JSON object with {', '.join(fields)}. {request}", json.dumps(
+        values
+    )
 
 
 def write_task(file: Path, dev: int, test: int) -> None:
@@ -100,20 +147,30 @@ def make_experts(folder: Path, texts: int, threads: int) -> None:
         if (folder / name).exists():
             continue
         chats = []
-        for _, (prompt, answer) in zip(range(texts), distinct(fields, random.Random(seed)), strict=False):
+        for _, (prompt, answer) in zip(
+            range(texts), distinct(fields, random.Random(seed)), strict=False
+        ):
             asked = {"role": "user", "content": prompt}
             chats.append({"messages": [asked, {"role": "assistant", "content": answer}]})
         data = f"orders with {' and '.join(fields)}"
-        result = train_expert(base, chats, folder / name, TrainingOptions(**TRAINING, threads=threads), data=data)
-        print(name, f"{result.heldout_loss_base:.3f} to {result.heldout_loss_expert:.3f}", flush=True)
+        result = train_expert(
+            base, chats, folder / name, TrainingOptions(**TRAINING, threads=threads), data=data
+        )
+        print(
+            name, f"{result.heldout_loss_base:.3f} to {result.heldout_loss_expert:.3f}", flush=True
+        )
 
 
 def main() -> None:
     arguments = methods_parser(__doc__)
-    arguments.add_argument("--texts", type=int, default=120, help="orders that an expert is trained on")
+    arguments.add_argument(
+        "--texts", type=int, default=120, help="orders that an expert is trained on"
+    )
     arguments.add_argument("--dev", type=int, default=50)
     arguments.add_argument("--test", type=int, default=150)
-    arguments.add_argument("--proposals", type=int, default=34, help="of the default; six candidates come first")
+    arguments.add_argument(
+        "--proposals", type=int, default=34, help="of the default; six candidates come first"
+    )
     options = arguments.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     task = options.out / "orders.json"

@@ -1,12 +1,13 @@
 """Written answers in the laboratory: how a search does where an item has a score and no margin.
 
-    python benchmarks/lab/lab.py make --out runs/lab
-    python benchmarks/scores/written_lab.py runs/lab --out runs/written --outcomes docs/evidence/written.jsonl
+    python benchmarks/lab/lab.py make --out runs/lab python benchmarks/scores/written_lab.py
+    runs/lab --out runs/written --outcomes docs/evidence/written.jsonl
 
-The six tasks of the laboratory, each answer written and scored by exact match: 100 dev and 500 test items. Every method
-has the same evaluations, `EVALUATIONS` times all dev items, but for `paper`, the published procedure at its own size.
-t1 to t3 are to choose on, t4 to t6 to claim on. A line of the outcomes is a method, a task and a seed, with 1 for each
-right answer of a test item and 0 for a wrong one. A run that has finished is read, another one resumed.
+The six tasks of the laboratory, each answer written and scored by exact match: 100 dev and 500 test
+items. Every method has the same evaluations, `EVALUATIONS` times all dev items, but for `paper`,
+the published procedure at its own size. t1 to t3 are to choose on, t4 to t6 to claim on. A line of
+the outcomes is a method, a task and a seed, with 1 for each right answer of a test item and 0 for a
+wrong one. A run that has finished is read, another one resumed.
 """
 
 from __future__ import annotations
@@ -15,13 +16,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runs import MODEL_SWARMS, SWARM, TASKS, finished, lab_search, line, outcomes, parser, write_lines, written
+from runs import (
+    MODEL_SWARMS,
+    SWARM,
+    TASKS,
+    finished,
+    lab_search,
+    line,
+    outcomes,
+    parser,
+    write_lines,
+    written,
+)
 
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "swarm": {**SWARM, "space": "delta"},
     "model-swarms": MODEL_SWARMS,
-    "pycma": {"preset": "none", "space": "delta", "optimizer": "pycma", "particles": 10, "max_iter": 3},
+    "pycma": {
+        "preset": "none",
+        "space": "delta",
+        "optimizer": "pycma",
+        "particles": 10,
+        "max_iter": 3,
+    },
     "random": {**SWARM, "space": "delta", "optimizer": "nevergrad:RandomSearch"},
     "paper": {"preset": "paper", "grid": "given"},
 }
@@ -36,7 +54,9 @@ def main() -> None:
     options = arguments.parse_args()
     lines = []
     for task in options.tasks:
-        file = written(options.lab / "tasks" / f"{task}.json", options.out / "tasks" / f"{task}.json")
+        file = written(
+            options.lab / "tasks" / f"{task}.json", options.out / "tasks" / f"{task}.json"
+        )
         for method in options.methods:
             models = {"best": method, **(OF_DEFAULT if method == "default" else {})}
             for seed in options.seeds:

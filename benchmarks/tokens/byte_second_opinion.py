@@ -1,11 +1,13 @@
-"""The next-byte distribution against that of genlm-bytes (Vieira et al.'s own library), on a trained model.
+"""The next-byte distribution against that of genlm-bytes (Vieira et al.'s own library), on a
+trained model.
 
     pip install --no-deps genlm-bytes genlm-backend arsenal numba llvmlite graphviz
     python benchmarks/tokens/byte_second_opinion.py --model models/gpt2 \
         --text 'User: Question: Review: "The hotel was good'
 
-Prints the total variation distance, byte after byte, of our sum over tokenisations (300 paths) to theirs (300 too), and
-of our default beam to ours with 300. Not a part of the test suite, since its dependencies are many.
+Prints the total variation distance, byte after byte, of our sum over tokenisations (300 paths) to
+theirs (300 too), and of our default beam to ours with 300. Not a part of the test suite, since its
+dependencies are many.
 """
 
 from __future__ import annotations
@@ -45,16 +47,23 @@ async def compare(model: str, text: bytes) -> None:
         logprobs = await theirs.logp_next()
         reference = shown(np.exp([float(logprobs[i]) for i in range(256)]))
         apart.append(0.5 * float(np.abs(reference - shown(ours.next_bytes())).sum()))
-        pruned.append(0.5 * float(np.abs(shown(default.next_bytes()) - shown(ours.next_bytes())).sum()))
+        pruned.append(
+            0.5 * float(np.abs(shown(default.next_bytes()) - shown(ours.next_bytes())).sum())
+        )
         theirs = await (theirs.prune() << byte)
         ours.push(byte)
         default.push(byte)
-    print(f"{len(text)} bytes; ours to genlm-bytes: largest {max(apart):.1e}, mean {np.mean(apart):.1e}")
+    print(
+        f"{len(text)} bytes; ours to genlm-bytes: largest {max(apart):.1e}, mean "
+        f"{np.mean(apart):.1e}"
+    )
     print(f"default beam to {PATHS} paths: largest {max(pruned):.1e}, mean {np.mean(pruned):.1e}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", required=True)
     parser.add_argument("--text", required=True)
     args = parser.parse_args()

@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
-"""How often a fusion in one member's vocabulary leaves that member's choice where the mixture of all would.
+"""How often a fusion in one member's vocabulary leaves that member's choice where the mixture of
+all would.
 
-Two adapters of one base read the same questions. Their vocabulary is one, so that the mixture with equal weights is
-known exactly, token by token:
+Two adapters of one base read the same questions. Their vocabulary is one, so that the mixture with
+equal weights is known exactly, token by token:
 
-* near ties: the mixture's token is the second member's and not the first's, and the first member prefers its own by
-  less than `--within` nats; a fusion that adds the members up finds it;
-* controls: the mixture keeps the first member's token although the second's is another; a fusion keeps it, too.
+* near ties: the mixture's token is the second member's and not the first's, and the first member
+  prefers its own by less than `--within` nats; a fusion that adds the members up finds it;
+* controls: the mixture keeps the first member's token although the second's is another; a fusion
+  keeps it, too.
 
-`relative` (DeePEn) is scored on both at each step size: half of the cases, dev, choose it, the others are the figure.
+`relative` (DeePEn) is scored on both at each step size: half of the cases, dev, choose it, the
+others are the figure.
 
-    python benchmarks/tokens/near_ties.py --members EXPERTS/intent EXPERTS/instruct --questions TASKS/generalist.json
+    python benchmarks/tokens/near_ties.py --members EXPERTS/intent EXPERTS/instruct --questions
+    TASKS/generalist.json
 """
 
 from __future__ import annotations
@@ -45,11 +49,22 @@ class Case(NamedTuple):
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--members", nargs=2, required=True, help="adapters of one base; the first is the main one")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--members", nargs=2, required=True, help="adapters of one base; the first is the main one"
+    )
     parser.add_argument("--questions", required=True, help="task whose test questions are read")
-    parser.add_argument("--within", type=float, default=0.5, help="nats between the two tokens of a near tie")
-    parser.add_argument("--memory", type=int, default=MEMORY, help="bytes of the similarities, which limit the anchors")
+    parser.add_argument(
+        "--within", type=float, default=0.5, help="nats between the two tokens of a near tie"
+    )
+    parser.add_argument(
+        "--memory",
+        type=int,
+        default=MEMORY,
+        help="bytes of the similarities, which limit the anchors",
+    )
     return parser.parse_args()
 
 
@@ -57,11 +72,15 @@ def parse_args() -> argparse.Namespace:
 def expected(text_model: TextModel, text: str) -> Tensor:
     """The distribution over text tokens after each token of the text, (T, M) float32."""
     engine = text_model.engine
-    logits = engine.model(input_ids=torch.tensor([text_model.encode(text)], device=engine.model.device)).logits[0]
+    logits = engine.model(
+        input_ids=torch.tensor([text_model.encode(text)], device=engine.model.device)
+    ).logits[0]
     return logits[:, torch.from_numpy(text_model.vocabulary.ids)].float().softmax(-1).cpu().clone()
 
 
-def find_cases(models: Sequence[TextModel], texts: Sequence[str], within: float) -> tuple[list[Case], list[Case]]:
+def find_cases(
+    models: Sequence[TextModel], texts: Sequence[str], within: float
+) -> tuple[list[Case], list[Case]]:
     """Near ties and controls, no more than are needed."""
     ties: list[Case] = []
     controls: list[Case] = []
@@ -93,9 +112,13 @@ def main() -> None:
     ties, controls = find_cases(models, texts, args.within)
     anchors = shared_tokens(models, args.memory)
     print(f"{len(ties)} near ties, {len(controls)} controls; {len(anchors)} anchors", flush=True)
-    relative = relative_representations(models[0], anchors)  # the second member has the same embeddings
+    # the second member has the same embeddings
+    relative = relative_representations(models[0], anchors)
     scores = {}
-    print("| step size | near ties found, dev | controls kept, dev | near ties found | controls kept |")
+    print(
+        "| step size | near ties found, dev | controls kept, dev | near ties found | controls "
+        "kept |"
+    )
     print("|---|---|---|---|---|")
     for rate in RATES:
         a, b = found(ties, relative, rate), found(controls, relative, rate)

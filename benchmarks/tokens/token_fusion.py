@@ -1,19 +1,22 @@
-"""Token mixtures measured: every fusion method, and a token search against its best member and a vote, 3 seeds.
+"""Token mixtures measured: every fusion method, and a token search against its best member and a
+vote, 3 seeds.
 
-    python benchmarks/tokens/token_fusion.py --models models --adapters examples/experts --out runs/token-fusion
-    python benchmarks/tokens/token_fusion.py --out runs/token-fusion --table
+    python benchmarks/tokens/token_fusion.py --models models --adapters examples/experts --out
+    runs/token-fusion python benchmarks/tokens/token_fusion.py --out runs/token-fusion --table
 
-Two pools of three members (one architecture: adapters of SmolLM2; three: GPT-2, Gemma 3 and an adapter of SmolLM2)
-on two tasks that both pools know: generated ones, or, with `--tasks`, `--one` and `--three`, others. Models that
-`--models` lacks are trained on generated skills first (`train_small_models.py`).
+Two pools of three members (one architecture: adapters of SmolLM2; three: GPT-2, Gemma 3 and an
+adapter of SmolLM2) on two tasks that both pools know: generated ones, or, with `--tasks`, `--one`
+and `--three`, others. Models that `--models` lacks are trained on generated skills first
+(`train_small_models.py`).
 
-* A search for each pool, task and seed: each seed has other dev items, dev alone chooses the mixture, and all are asked
-  the same test items.
-* Each fusion for each pool and task: all members weigh alike and write short answers; the share that is right, tokens
-  per second of CPU time, and, where all have one tokenizer, the share of answers equal to the exact mixture's.
+* A search for each pool, task and seed: each seed has other dev items, dev alone chooses the
+  mixture, and all are asked the same test items.
+* Each fusion for each pool and task: all members weigh alike and write short answers; the share
+  that is right, tokens per second of CPU time, and, where all have one tokenizer, the share of
+  answers equal to the exact mixture's.
 
-Every line of results.jsonl is one finished measurement, so a stopped benchmark goes on where it was. Expect three
-quarters of an hour on an idle core, half of it training.
+Every line of results.jsonl is one finished measurement, so a stopped benchmark goes on where it
+was. Expect three quarters of an hour on an idle core, half of it training.
 """
 
 from __future__ import annotations
@@ -49,18 +52,31 @@ Row = dict[str, Any]
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", type=Path, default=Path("models"), help="gpt2 and gemma3, or where to train them")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--models",
+        type=Path,
+        default=Path("models"),
+        help="gpt2 and gemma3, or where to train them",
+    )
     parser.add_argument("--adapters", type=Path, default=Path("examples/experts"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tasks", nargs="+", default=TASKS)
-    parser.add_argument("--one", nargs="+", default=ONE, metavar="ADAPTER", help="members of one architecture")
-    parser.add_argument("--three", nargs="+", default=THREE, metavar="NAME", help="members of three")
+    parser.add_argument(
+        "--one", nargs="+", default=ONE, metavar="ADAPTER", help="members of one architecture"
+    )
+    parser.add_argument(
+        "--three", nargs="+", default=THREE, metavar="NAME", help="members of three"
+    )
     parser.add_argument("--dev", type=int, default=60, help="items of each seed")
     parser.add_argument("--test", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--items", type=int, default=40, help="answers that each fusion writes")
-    parser.add_argument("--table", action="store_true", help="only print the tables of what has finished")
+    parser.add_argument(
+        "--table", action="store_true", help="only print the tables of what has finished"
+    )
     return parser.parse_args()
 
 
@@ -93,7 +109,9 @@ def right(items: Sequence[Item], answers: Sequence[str | None]) -> list[float]:
 
 
 def measure_search(engine: MixtureEngine, task: Task, seed: int, size: int) -> Row:
-    """Test values of the swarm's mixture, of the best member on this dev set, of the vote and of equal weights."""
+    """Test values of the swarm's mixture, of the best member on this dev set, of the vote and of
+    equal weights.
+    """
     n = len(engine.members)
     one_hot = np.eye(n).tolist()
     test = Accuracy(task.test, "likelihood", engine.chat, task.prompt)
@@ -132,7 +150,10 @@ def measure_fusion(engine: MixtureEngine, task: Task, name: str, items: int) -> 
     found = [text.strip() for text in mixture.generate(users, MAX_NEW_TOKENS)]
     seconds = time.process_time() - start
     tokens = sum(len(tokenizer(text)["input_ids"]) + 1 for text in found)
-    correct = [float(text.lower() == item.answer_text.lower()) for text, item in zip(found, asked, strict=True)]
+    correct = [
+        float(text.lower() == item.answer_text.lower())
+        for text, item in zip(found, asked, strict=True)
+    ]
     return {"right": correct, "tokens_per_second": round(tokens / seconds, 1), "answers": found}
 
 
@@ -141,9 +162,13 @@ def measure_fusion(engine: MixtureEngine, task: Task, name: str, items: int) -> 
 
 def measurements(args: argparse.Namespace) -> Iterator[tuple[Row, Callable[[], Row]]]:
     """What each measurement is called, and how it is made."""
-    tasks = {spec: load_task(spec, dev=args.dev * args.seeds, test=args.test) for spec in args.tasks}
+    tasks = {
+        spec: load_task(spec, dev=args.dev * args.seeds, test=args.test) for spec in args.tasks
+    }
     for pool, names in {"one": args.one, "three": args.three}.items():
-        engine = cache(lambda names=names: MixtureEngine(load_members(find_members(places(args, names)))))
+        engine = cache(
+            lambda names=names: MixtureEngine(load_members(find_members(places(args, names))))
+        )
         for spec, task in tasks.items():
             for seed in range(args.seeds):
                 key = {"kind": "search", "pool": pool, "task": spec, "seed": seed}
@@ -163,7 +188,9 @@ def train(models: Path) -> None:
 
 
 def known_rows(file: Path) -> list[Row]:
-    """What has been measured; a line that was cut off when the benchmark was stopped is taken away."""
+    """What has been measured; a line that was cut off when the benchmark was stopped is taken
+    away.
+    """
     text = file.read_text() if file.exists() else ""
     whole = text[: text.rfind("\n") + 1]
     if whole != text:
@@ -177,7 +204,9 @@ def run_all(args: argparse.Namespace) -> None:
     settings = {name: getattr(args, name) for name in ("dev", "test", "items")}
     settings |= {"one": list(args.one), "three": list(args.three)}
     if any(row["settings"] != settings for row in known_rows(file)):
-        sys.exit(f"{file}: holds other --dev, --test, --items, --one or --three; choose another --out")
+        sys.exit(
+            f"{file}: holds other --dev, --test, --items, --one or --three; choose another --out"
+        )
     if not all((args.models / name / "config.json").exists() for name in TRAINED):
         train(args.models)
     done = [row["key"] for row in known_rows(file)]
@@ -199,11 +228,23 @@ def score(values: Sequence[float]) -> str:
 
 def print_tables(rows: Sequence[Row]) -> None:
     labels = ("best member", "majority vote", "uniform mixture", "token swarm")
-    print("| members | task | seed | " + " | ".join(labels) + " |\n|---|---|---|" + "---|" * len(labels))
+    print(
+        "| members | task | seed | "
+        + " | ".join(labels)
+        + " |\n|---|---|---|"
+        + "---|" * len(labels)
+    )
     for row in (row for row in rows if row["key"]["kind"] == "search"):
         key = row["key"]
-        print(f"| {key['pool']} | {key['task']} | {key['seed']} | " + " | ".join(score(row[k]) for k in labels) + " |")
-    print("\n| members | task | fusion | right | tokens/s | as the exact mixture |\n|---|---|---|---|---|---|")
+        print(
+            f"| {key['pool']} | {key['task']} | {key['seed']} | "
+            + " | ".join(score(row[k]) for k in labels)
+            + " |"
+        )
+    print(
+        "\n| members | task | fusion | right | tokens/s | as the exact mixture "
+        "|\n|---|---|---|---|---|---|"
+    )
     exact = {}
     for row in (row for row in rows if row["key"]["kind"] == "fusion" and "right" in row):
         pool, task, name = (row["key"][k] for k in ("pool", "task", "fusion"))
@@ -212,7 +253,10 @@ def print_tables(rows: Sequence[Row]) -> None:
         reference = exact.get((pool, task))
         pairs = [] if reference is None else list(zip(row["answers"], reference, strict=True))
         same = f"{np.mean([a == b for a, b in pairs]):.2f}" if pairs else "-"
-        print(f"| {pool} | {task} | {name} | {score(row['right'])} | {row['tokens_per_second']} | {same} |")
+        print(
+            f"| {pool} | {task} | {name} | {score(row['right'])} | {row['tokens_per_second']} | "
+            f"{same} |"
+        )
 
 
 def main() -> None:

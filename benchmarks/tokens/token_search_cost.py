@@ -1,9 +1,12 @@
-"""What a token search costs, against asking each of its members once: CPU seconds of one process, models loaded before.
+"""What a token search costs, against asking each of its members once: CPU seconds of one process,
+models loaded before.
 
-    python benchmarks/tokens/token_search_cost.py --experts EXPERTS/* --task TASK --dev 200 --test 200
+    python benchmarks/tokens/token_search_cost.py --experts EXPERTS/* --task TASK --dev 200 --test
+    200
 
-The search makes every iteration (no patience), scores its result on dev and test, and writes its run directory; the
-members' own evaluations are what `swarm-llm eval` asks, on dev and on test. Goal: a ratio of at most 1.1.
+The search makes every iteration (no patience), scores its result on dev and test, and writes its
+run directory; the members' own evaluations are what `swarm-llm eval` asks, on dev and on test.
+Goal: a ratio of at most 1.1.
 """
 
 from __future__ import annotations
@@ -28,14 +31,19 @@ def own_evaluations(config: SearchConfig) -> float:
     total = 0.0
     for name, member in job.engine.members.items():
         start = time.process_time()
-        dev, test = (Accuracy(items, scoring, member.chat, task.prompt)(member) for items in (task.dev, task.test))
+        dev, test = (
+            Accuracy(items, scoring, member.chat, task.prompt)(member)
+            for items in (task.dev, task.test)
+        )
         total += time.process_time() - start
         print(f"{name}: dev {dev.value:.3f}, test {test.value:.3f}", flush=True)
     return total
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--experts", nargs="+", required=True)
     parser.add_argument("--task", required=True)
     parser.add_argument("--base", default="")
@@ -62,9 +70,14 @@ def main() -> None:
         )
         own = own_evaluations(config)
         moments: dict[str, float] = {}
-        result = search(config, lambda event: moments.update({event.kind: time.process_time()})).result
+        result = search(
+            config, lambda event: moments.update({event.kind: time.process_time()})
+        ).result
     spent = moments["done"] - moments["start"]
-    print(f"members' own evaluations {own:.1f} s, search {spent:.1f} s ({result['evaluations']} evaluations)")
+    print(
+        f"members' own evaluations {own:.1f} s, search {spent:.1f} s ({result['evaluations']} "
+        "evaluations)"
+    )
     print(f"search / own evaluations: {spent / own:.3f}")
 
 

@@ -1,15 +1,19 @@
-"""Train two small chat models of other architectures than SmolLM2, each with a tokenizer of its own.
+"""Train two small chat models of other architectures than SmolLM2, each with a tokenizer of its
+own.
 
 For token swarms: members that share neither weights nor vocabulary, and that really know something.
 
-* ``gpt2``: GPT-2 (learned positions, LayerNorm), byte-level BPE with GPT-2's spaces, plain-word chat template.
-* ``gemma3``: Gemma 3 (RoPE, RMSNorm, grouped queries), BPE over characters with U+2581 for the space and bytes for
-  what it has not seen, Gemma's turn markers.
+* ``gpt2``: GPT-2 (learned positions, LayerNorm), byte-level BPE with GPT-2's spaces, plain-word
+  chat template.
+* ``gemma3``: Gemma 3 (RoPE, RMSNorm, grouped queries), BPE over characters with U+2581 for the
+  space and bytes for what it has not seen, Gemma's turn markers.
 
-Both learn generated skills only (`--skills`), from questions that no dev or test split holds, or chats (`--data`).
+Both learn generated skills only (`--skills`), from questions that no dev or test split holds, or
+chats (`--data`).
 
-    python benchmarks/tokens/train_small_models.py --out models    # about ten minutes for each on one idle core
-    python benchmarks/tokens/train_small_models.py --out models --only gpt2 --data sft/intent.jsonl --steps 1200
+    python benchmarks/tokens/train_small_models.py --out models    # about ten minutes for each on
+    one idle core python benchmarks/tokens/train_small_models.py --out models --only gpt2 --data
+    sft/intent.jsonl --steps 1200
 """
 
 from __future__ import annotations
@@ -24,7 +28,13 @@ from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import Gemma3ForCausalLM, Gemma3TextConfig, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedTokenizerFast,
+)
 
 from pyswarmopt_llm.tasks.builtin import builtin_examples
 
@@ -34,12 +44,14 @@ SKILLS = {"gpt2": ("sentiment", "arithmetic"), "gemma3": ("kinship", "dates", "s
 
 # No space at the end: it would belong to the answer's first token.
 GPT2_TEMPLATE = (
-    "{% for m in messages %}{% if m['role'] == 'user' %}<|bos|>User: {{ m['content'] }}\nAssistant:\n"
+    "{% for m in messages %}{% if m['role'] == 'user' %}<|bos|>User: {{ m['content'] "
+    "}}\nAssistant:\n"
     "{% else %}{{ m['content'] }}<|eos|>{% endif %}{% endfor %}"
 )
 GEMMA_TEMPLATE = (
     "{% for m in messages %}<start_of_turn>{{ 'model' if m['role'] == 'assistant' else 'user' }}\n"
-    "{{ m['content'] }}<end_of_turn>\n{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+    "{{ m['content'] }}<end_of_turn>\n{% endfor %}{% if add_generation_prompt "
+    "%}<start_of_turn>model\n{% endif %}"
 )
 
 
@@ -62,13 +74,17 @@ def gpt2_tokenizer(texts: Sequence[str], size: int) -> Any:
 
 
 def gemma_tokenizer(texts: Sequence[str], size: int) -> Any:
-    """BPE over characters, a space written as U+2581, and one token for each byte for what is left."""
+    """BPE over characters, a space written as U+2581, and one token for each byte for what is
+    left.
+    """
     specials = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
     specials += [f"<0x{byte:02X}>" for byte in range(256)]
     raw = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
     raw.normalizer = normalizers.Replace(" ", SPACE)
     raw.pre_tokenizer = pre_tokenizers.Split(Regex(rf"{SPACE}?[^{SPACE}\W]+|\W"), "isolated")
-    raw.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()])
+    raw.decoder = decoders.Sequence(
+        [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
     trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=specials, show_progress=False)
     raw.train_from_iterator([text.replace("\n", " ") for text in texts], trainer)
     # The trainer marked the bytes as special; in the model they are ordinary tokens.
@@ -86,7 +102,9 @@ def gemma_tokenizer(texts: Sequence[str], size: int) -> Any:
 
 def _without_special_bytes(raw: Tokenizer) -> Tokenizer:
     state = json.loads(raw.to_str())
-    state["added_tokens"] = [token for token in state["added_tokens"] if not token["content"].startswith("<0x")]
+    state["added_tokens"] = [
+        token for token in state["added_tokens"] if not token["content"].startswith("<0x")
+    ]
     return Tokenizer.from_str(json.dumps(state))
 
 
@@ -127,7 +145,9 @@ def encode(tokenizer: Any, examples: Sequence[dict[str, Any]]) -> list[tuple[lis
     found = []
     for example in examples:
         messages = example["messages"]
-        before = tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
+        before = tokenizer.apply_chat_template(
+            messages[:-1], tokenize=False, add_generation_prompt=True
+        )
         whole = tokenizer.apply_chat_template(messages, tokenize=False)
         head = tokenizer(before, add_special_tokens=False)["input_ids"]
         tail = tokenizer(whole[len(before) :].rstrip("\n"), add_special_tokens=False)["input_ids"]
@@ -135,13 +155,19 @@ def encode(tokenizer: Any, examples: Sequence[dict[str, Any]]) -> list[tuple[lis
     return found
 
 
-def train(model: Any, chats: list[tuple[list[int], int]], pad: int, steps: int, rng: random.Random) -> float:
+def train(
+    model: Any, chats: list[tuple[list[int], int]], pad: int, steps: int, rng: random.Random
+) -> float:
     """AdamW with warm-up and cosine decay; the answer weighs ten times the question."""
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.05)
     mean = math.nan
     model.train()
     for step in range(steps):
-        rate = 2e-3 * min(1.0, (step + 1) / 50) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+        rate = (
+            2e-3
+            * min(1.0, (step + 1) / 50)
+            * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+        )
         for group in optimiser.param_groups:
             group["lr"] = rate
         batch = sorted(rng.sample(chats, 16), key=lambda chat: len(chat[0]))
@@ -150,8 +176,12 @@ def train(model: Any, chats: list[tuple[list[int], int]], pad: int, steps: int, 
         weight = torch.zeros(len(batch), width)
         for k, (row, answer) in enumerate(batch):
             weight[k, 1 : len(row)], weight[k, answer : len(row)] = 0.1, 1.0
-        logits = model(input_ids=ids, attention_mask=(weight > 0).long().index_fill_(1, torch.tensor([0]), 1)).logits
-        loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+        logits = model(
+            input_ids=ids, attention_mask=(weight > 0).long().index_fill_(1, torch.tensor([0]), 1)
+        ).logits
+        loss = torch.nn.functional.cross_entropy(
+            logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
+        )
         loss = (loss * weight[:, 1:].flatten()).sum() / weight.sum()
         optimiser.zero_grad()
         loss.backward()
@@ -164,11 +194,15 @@ def train(model: Any, chats: list[tuple[list[int], int]], pad: int, steps: int, 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", choices=sorted(KINDS))
     parser.add_argument("--skills", nargs="+", help="instead of the default ones")
-    parser.add_argument("--data", nargs="+", type=Path, help="JSONL files of chats, instead of skills")
+    parser.add_argument(
+        "--data", nargs="+", type=Path, help="JSONL files of chats, instead of skills"
+    )
     parser.add_argument("--examples", type=int, default=6000, help="of each skill")
     parser.add_argument("--steps", type=int, default=2400, help="of each model")
     parser.add_argument("--vocabulary", type=int, default=1200)
@@ -178,10 +212,16 @@ def main() -> None:
         make_tokenizer, make_model = KINDS[kind]
         if args.data:
             skills = [str(file) for file in args.data]
-            examples = [json.loads(line) for file in args.data for line in file.read_text().splitlines()]
+            examples = [
+                json.loads(line) for file in args.data for line in file.read_text().splitlines()
+            ]
         else:
             skills = args.skills or SKILLS[kind]
-            examples = [example for skill in skills for example in builtin_examples(skill, args.examples, args.seed)]
+            examples = [
+                example
+                for skill in skills
+                for example in builtin_examples(skill, args.examples, args.seed)
+            ]
         texts = [message["content"] for example in examples for message in example["messages"]]
         tokenizer = make_tokenizer(texts, args.vocabulary)
         with torch.random.fork_rng(devices=[]):
@@ -189,7 +229,10 @@ def main() -> None:
             model = make_model(tokenizer)
             chats = encode(tokenizer, examples)
             weights = sum(p.numel() for p in model.parameters())
-            print(f"{kind}: {weights:,} weights, {len(tokenizer)} tokens, {len(chats)} chats on {', '.join(skills)}")
+            print(
+                f"{kind}: {weights:,} weights, {len(tokenizer)} tokens, {len(chats)} chats on "
+                f"{', '.join(skills)}"
+            )
             loss = train(model, chats, tokenizer.pad_token_id, args.steps, random.Random(args.seed))
         model.eval().to(torch.bfloat16).save_pretrained(args.out / kind)
         tokenizer.save_pretrained(args.out / kind)

@@ -1,4 +1,6 @@
-"""The summary of docs/evidence.md, from the tables that benchmarks/bbob/bbob.py wrote further down on that page."""
+"""The summary of docs/evidence.md, from the tables that benchmarks/bbob/bbob.py wrote further down
+on that page.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def measured() -> dict[str, dict[str, tuple[str, str]]]:
     text = PAGE.read_text(encoding="utf-8").partition("<!-- bbob.py: begin -->")[2]
     found = {}
     for dimension, table in re.findall(r"^### (\d+-D)\n\n((?:\|.*\n)+)", text, flags=re.MULTILINE):
-        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+        rows = [
+            [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]
+        ]
         found[dimension] = {row[0]: (row[1], row[3]) for row in rows}
     return found
 

@@ -1,4 +1,6 @@
-"""The chart of results, for light and dark pages: six real tasks, from the outcomes in docs/evidence."""
+"""The chart of results, for light and dark pages: six real tasks, from the outcomes in
+docs/evidence.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,16 @@ GAP = 0.4  # between the groups of tasks, in tasks
 
 
 def accuracies() -> dict[str, dict[str, list[float]]]:
-    """Group -> task -> accuracy of each of `METHODS`; in a group the largest gain of the search comes first."""
+    """Group -> task -> accuracy of each of `METHODS`; in a group the largest gain of the search
+    comes first.
+    """
     read = outcomes("present")
     return {
         heading: {
             task: [round(read.accuracy(method, task), 3) for method in METHODS]
-            for task in sorted(tasks, key=lambda task: read.accuracy(BEST, task) - read.accuracy(SEARCH, task))
+            for task in sorted(
+                tasks, key=lambda task: read.accuracy(BEST, task) - read.accuracy(SEARCH, task)
+            )
         }
         for heading, tasks in GROUPS.items()
     }
@@ -38,7 +44,9 @@ def chart(theme: Theme) -> Figure:
     left = 0.0
     for heading, tasks in accuracies().items():
         middle = left + (len(tasks) - 1) / 2
-        ax.text(middle, 1.0, heading, ha="center", va="top", color=theme.ink, fontsize=9, weight="bold")
+        ax.text(
+            middle, 1.0, heading, ha="center", va="top", color=theme.ink, fontsize=9, weight="bold"
+        )
         for at, (task, values) in enumerate(tasks.items()):
             ticks[task.replace("_", "\n")] = left + at
             _bars(ax, theme, left + at, values)

@@ -1,4 +1,6 @@
-"""Run the notebooks of the examples and save them with what they show: python docs/tools/notebooks.py"""
+"""Run the notebooks of the examples and save them with what they show: python
+docs/tools/notebooks.py
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,10 @@ def executed(path: Path, folder: Path) -> Any:
     # The kernel of this very Python, whatever others are installed, and this checkout.
     manager = KernelManager(kernel_name="python3")
     manager.kernel_spec.argv[0] = sys.executable
-    manager.kernel_spec.env = {"PYTHONPATH": str(ROOT), "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    manager.kernel_spec.env = {
+        "PYTHONPATH": str(ROOT),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    }
     where = {"metadata": {"path": str(folder)}}
     options = {"resources": where, "record_timing": False, "coalesce_streams": True}
     NotebookClient(notebook, km=manager, timeout=120, **options).execute()
@@ -39,7 +44,9 @@ def executed(path: Path, folder: Path) -> Any:
 
 
 def tidy(notebook: Any) -> Any:
-    """An executed notebook as it is saved: small pictures, and nothing from stderr, which tells of one machine."""
+    """An executed notebook as it is saved: small pictures, and nothing from stderr, which tells of
+    one machine.
+    """
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
@@ -60,7 +67,10 @@ def _smaller(png: str) -> str:
 def pictures(notebook: Any) -> list[list[str]]:
     """The pictures of each code cell: PNG, in base64."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    return [[one.data["image/png"] for one in cell.outputs if "image/png" in one.get("data", {})] for cell in cells]
+    return [
+        [one.data["image/png"] for one in cell.outputs if "image/png" in one.get("data", {})]
+        for cell in cells
+    ]
 
 
 def main() -> None:

@@ -11,7 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt_llm.common.statistics import compare_paired, interval_over_seeds, interval_over_tasks
+from pyswarmopt_llm.common.statistics import (
+    compare_paired,
+    interval_over_seeds,
+    interval_over_tasks,
+)
 
 DOCS = Path(__file__).resolve().parents[1]
 Floats = npt.NDArray[np.float64]
@@ -39,7 +43,9 @@ def lines(name: str) -> list[dict[str, Any]]:
 
 
 class Outcomes:
-    """Right (1) and wrong (0) of every method on the test items of every task, from files of `docs/evidence`."""
+    """Right (1) and wrong (0) of every method on the test items of every task, from files of
+    `docs/evidence`.
+    """
 
     def __init__(self, *files: str) -> None:
         """Read the files; where two have a method and a task, the first one counts."""
@@ -48,7 +54,9 @@ class Outcomes:
         for name in files:
             for key, rows in self._grouped(name):
                 if key not in self.scores:
-                    self.scores[key] = np.array([[float(sign) for sign in row["test"]] for row in rows])
+                    self.scores[key] = np.array(
+                        [[float(sign) for sign in row["test"]] for row in rows]
+                    )
                     self.items[key] = float(np.mean([row.get("items", 0) for row in rows]))
 
     @staticmethod
@@ -85,10 +93,13 @@ class Outcomes:
         """Items of which one is right and the other wrong."""
         return int((self.scores[first, task] != self.scores[second, task]).sum())
 
-    def pairs(self, first: str, second: str, tasks: Sequence[str]) -> tuple[list[float], list[float]]:
+    def pairs(
+        self, first: str, second: str, tasks: Sequence[str]
+    ) -> tuple[list[float], list[float]]:
         """The items of all tasks of both methods, each the mean over its seeds."""
         ours, theirs = (
-            np.concatenate([self.scores[method, task].mean(0) for task in tasks]).tolist() for method in (first, second)
+            np.concatenate([self.scores[method, task].mean(0) for task in tasks]).tolist()
+            for method in (first, second)
         )
         return ours, theirs
 

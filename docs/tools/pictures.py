@@ -21,7 +21,9 @@ def forces() -> Figure:
     """One move of a small swarm, with the force of every term."""
     figure = Figure(figsize=(6, 5), layout="constrained")
     ax = pso.plot.landscape(pso.functions.ackley, BOX, figure.subplots())
-    steps = pso.record(pso.functions.ackley, pso.recipes.constriction(), 3, bounds=BOX, population=8, seed=4)
+    steps = pso.record(
+        pso.functions.ackley, pso.recipes.constriction(), 3, bounds=BOX, population=8, seed=4
+    )
     pso.plot.forces(steps[2], ax, particles=[0, 1, 2, 3])
     return figure
 
@@ -40,7 +42,14 @@ def diversity() -> Figure:
     """Best value and spread of five swarms."""
     box = [(-5.12, 5.12)] * 5
     runs = [
-        pso.minimize(pso.functions.rastrigin, box, recipe="constriction", max_evals=3000, seed=s, history="particles")
+        pso.minimize(
+            pso.functions.rastrigin,
+            box,
+            recipe="constriction",
+            max_evals=3000,
+            seed=s,
+            history="particles",
+        )
         for s in range(5)
     ]
     figure = Figure(figsize=(8, 3.2), layout="constrained")

@@ -1,4 +1,6 @@
-"""What the site takes from elsewhere: the reference from the code, the changelog and its like from the top folder."""
+"""What the site takes from elsewhere: the reference from the code, the changelog and its like from
+the top folder.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ INCLUDED = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"
 FIRST = ("minimize", "Swarm", "Result")  # what readers of the reference look for
 # What pymdownx.arithmatex makes of $...$ and $$...$$.
 EQUATION = re.compile(
-    r'<(?P<tag>span|div) class="arithmatex">\s*\\[(\[](?P<tex>.*?)\\[)\]]\s*</(?P=tag)>', flags=re.DOTALL
+    r'<(?P<tag>span|div) class="arithmatex">\s*\\[(\[](?P<tex>.*?)\\[)\]]\s*</(?P=tag)>',
+    flags=re.DOTALL,
 )
 LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 
@@ -38,7 +41,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """List the rooms of the code in the reference's navigation."""
     (section,) = [entry["Reference"] for entry in config.nav or () if "Reference" in entry]
     section += [
-        {content.partition("\n")[0].removeprefix("# "): page} for page, content in reference() if "/code/" in page
+        {content.partition("\n")[0].removeprefix("# "): page}
+        for page, content in reference()
+        if "/code/" in page
     ]
     return config
 
@@ -56,7 +61,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Links to files that are no pages become the files' names: the site works without the repository."""
+    """Links to files that are no pages become the files' names: the site works without the
+    repository.
+    """
     folder = posixpath.dirname(page.file.src_uri)
     origin = "" if page.file.src_uri in INCLUDED.values() else f"docs/{folder}"
 
@@ -66,16 +73,22 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return match[0]
         path, _, anchor = target.partition("#")
         inside = posixpath.normpath(posixpath.join(origin, path))
-        uri = INCLUDED.get(inside, inside.removeprefix("docs/") if inside.startswith("docs/") else None)
+        uri = INCLUDED.get(
+            inside, inside.removeprefix("docs/") if inside.startswith("docs/") else None
+        )
         if uri is None or inside.startswith(".."):
             return f"`{inside}`" if text == target else text
         return f"[{text}]({posixpath.relpath(uri, folder or '.')}{'#' + anchor if anchor else ''})"
 
-    return "".join(part if fenced else LINK.sub(rewrite, part) for fenced, part in split_fences(markdown))
+    return "".join(
+        part if fenced else LINK.sub(rewrite, part) for fenced, part in split_fences(markdown)
+    )
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Equations become MathML, which browsers draw by themselves: no script, no fonts, nothing from the network."""
+    """Equations become MathML, which browsers draw by themselves: no script, no fonts, nothing from
+    the network.
+    """
 
     def rendered(match: re.Match[str]) -> str:
         if match["tag"] == "span":
@@ -96,18 +109,25 @@ def command_line() -> str:
     lines = [
         "# Command line",
         "",
-        "Both programs exit with 0 when they are done, with 2 when the input is wrong (one line on stderr; nothing is "
-        "written) and with 130 when they are interrupted. `--install-completion` installs shell completion.",
+        "Both programs exit with 0 when they are done, with 2 when the input is wrong (one line "
+        "on stderr; nothing is "
+        "written) and with 130 when they are interrupted. `--install-completion` installs shell "
+        "completion.",
     ]
     for app, intro in (
-        (swarm_llm_app, "Options of a command can also stand in a file, see `swarm-llm init` and `--config`."),
+        (
+            swarm_llm_app,
+            "Options of a command can also stand in a file, see `swarm-llm init` and `--config`.",
+        ),
         (pyswarmopt_app, "Needs the extra `toy`."),
     ):
         group: Any = typer.main.get_command(app)
         ctx = typer.Context(group, info_name=group.name)
         lines += ["", f"## {group.name}", "", f"{group.help} {intro}"]
         for name in group.list_commands(ctx):
-            lines += command_page(group.get_command(ctx, name), typer.Context(group, info_name=group.name), name)
+            lines += command_page(
+                group.get_command(ctx, name), typer.Context(group, info_name=group.name), name
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -122,7 +142,9 @@ def command_page(command: Any, parent: Any, name: str) -> Iterator[str]:
             yield from ("```bash", example.removeprefix("Example: "), "```", "")
             text = rest
         if text.strip():
-            yield from (("```text", text, "```", "") if "\n  " in text else (" ".join(text.split()), ""))
+            yield from (
+                ("```text", text, "```", "") if "\n  " in text else (" ".join(text.split()), "")
+            )
     for heading, params in grouped(command, ctx, hidden=True):
         yield from (f"| {heading} | | default |", "|---|---|---|")
         for param in params:
@@ -136,7 +158,9 @@ def option_row(param: Any) -> str:
         typed = str(param.metavar or param.name.upper())
     else:
         names = sorted([*param.opts, *param.secondary_opts], key=lambda name: name.startswith("--"))
-        typed = ", ".join(names) + (f" {param.metavar}" if param.metavar and not param.is_flag else "")
+        typed = ", ".join(names) + (
+            f" {param.metavar}" if param.metavar and not param.is_flag else ""
+        )
     default = default_of(param)
     told = "required" if param.required else "" if default is None else f"`{default}`"
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in (f'`{typed}`', param.help or '', told))} |"
@@ -146,13 +170,23 @@ def reference() -> Iterator[tuple[str, str]]:
     """(page, content) for the public names of `pyswarmopt` and for each room of the packages."""
     names = [name for name in pyswarmopt.__all__ if not name.startswith("_")]
     parts = [name for name in names if isinstance(getattr(pyswarmopt, name), type(pyswarmopt))]
-    lines = ["# pyswarmopt", "", "`import pyswarmopt as pso`. What is public is listed in `pyswarmopt.__all__`.", ""]
-    own = sorted(set(names) - set(parts) - set(FIRST), key=lambda name: (_is_class(name), name.lower()))
+    lines = [
+        "# pyswarmopt",
+        "",
+        "`import pyswarmopt as pso`. What is public is listed in `pyswarmopt.__all__`.",
+        "",
+    ]
+    own = sorted(
+        set(names) - set(parts) - set(FIRST), key=lambda name: (_is_class(name), name.lower())
+    )
     lines += [f"::: pyswarmopt.{name}\n" for name in (*FIRST, *own)]
     yield "reference/pyswarmopt.md", "\n".join(lines)
     for package in (pyswarmopt, pyswarmopt_llm, pyswarmopt_groups, pyswarmopt_rivals):
         top = Path(str(package.__file__)).parent
-        for folder in [top, *sorted(path for path in top.iterdir() if (path / "__init__.py").is_file())]:
+        for folder in [
+            top,
+            *sorted(path for path in top.iterdir() if (path / "__init__.py").is_file()),
+        ]:
             if folder.name != "cli":
                 yield room(folder, top)
 

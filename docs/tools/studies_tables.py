@@ -11,7 +11,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks" / "lab
 import studies_table
 
 Rows = Sequence[dict[str, Any]]
-SETTINGS = ("inertia ", "cognitive ", "social ", "repel ", "step ")  # one coefficient at another value
+# one coefficient at another value
+SETTINGS = ("inertia ", "cognitive ", "social ", "repel ", "step ")
 
 
 def _changes(rows: Rows, names: Sequence[str], whole: str) -> str:
@@ -31,7 +32,15 @@ def ablations(rows: Rows) -> str:
 
 def parts(rows: Rows) -> str:
     """The terms of the velocity, the start and the patience alone."""
-    terms = ["no p", "no g", "no repel", "no inertia", "no randomness", "no restart", "no crossover"]
+    terms = [
+        "no p",
+        "no g",
+        "no repel",
+        "no inertia",
+        "no randomness",
+        "no restart",
+        "no crossover",
+    ]
     return _changes(rows, [studies_table.FULL, *terms, "1 x 10", "patience 5"], studies_table.FULL)
 
 

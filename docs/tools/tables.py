@@ -1,7 +1,9 @@
-"""The tables of README and docs that have outcomes, written from docs/evidence: python docs/tools/tables.py
+"""The tables of README and docs that have outcomes, written from docs/evidence: python
+docs/tools/tables.py
 
-A page says where: what stands between `<!-- table: NAME -->` and `<!-- end -->` is replaced by `TABLES[NAME]()`.
-With --check nothing is written, and a page that differs from its evidence is an error.
+A page says where: what stands between `<!-- table: NAME -->` and `<!-- end -->` is replaced by
+`TABLES[NAME]()`. With --check nothing is written, and a page that differs from its evidence is an
+error.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from written_tables import house_style, written_answers, written_differences
 from pyswarmopt_llm.common.statistics import permutation_test
 
 ROOT = Path(__file__).resolve().parents[2]
-MARK = re.compile(r"(?P<begin><!-- table: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end -->)", flags=re.DOTALL)
+MARK = re.compile(
+    r"(?P<begin><!-- table: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end -->)", flags=re.DOTALL
+)
 SEARCH, MIXTURE = "item-model+dev", "item-model"
 BEST, BASE, EXPERT = "best-single", "finetune-once", "finetune-best-once"
 LABELS = {
@@ -43,7 +47,9 @@ def by_task(read: Outcomes, tasks: Sequence[str], columns: dict[str, str]) -> li
     """A row per task of accuracies, the highest in bold; empty where a method has no outcomes."""
     rows = []
     for task in tasks:
-        values = [read.accuracy(name, task) if (name, task) in read.scores else None for name in columns]
+        values = [
+            read.accuracy(name, task) if (name, task) in read.scores else None for name in columns
+        ]
         best = max(value for value in values if value is not None)
         rows.append([task, *(_cell(value, best) for value in values)])
     return rows
@@ -70,7 +76,11 @@ def overview() -> str:
         "200 labels, four held-out tasks": (present, HELD_OUT, {}),
         "200 labels, two others": (present, CHOSEN_ON, {}),
         "50 labels, five others": (fifty, FIVE, {}),
-        "no labels, three held-out tasks": (written, written_tables.HELD_OUT, {SEARCH: "default", MIXTURE: "mixture"}),
+        "no labels, three held-out tasks": (
+            written,
+            written_tables.HELD_OUT,
+            {SEARCH: "default", MIXTURE: "mixture"},
+        ),
     }
     rows = []
     for method in (BEST, MIXTURE, BASE, EXPERT, SEARCH):
@@ -131,7 +141,8 @@ def fifty_differences() -> str:
     pairs = ((EXPERT, BASE), (EXPERT, BEST), (FIRST, BASE), (FIRST, BEST), (FIRST, EXPERT))
     names = {**LABELS, FIRST: FIRST}
     return markdown(
-        ["first", "minus", "five tasks"], [[names[a], names[b], points(read, a, b, FIVE)] for a, b in pairs]
+        ["first", "minus", "five tasks"],
+        [[names[a], names[b], points(read, a, b, FIVE)] for a, b in pairs],
     )
 
 
@@ -166,7 +177,11 @@ def budget_differences() -> str:
     return markdown(
         ["swarm, then item model, minus", *FOUR, "all four"],
         [
-            [f"`{other}`", *(_short(read, first, other, [task]) for task in FOUR), _short(read, first, other, FOUR)]
+            [
+                f"`{other}`",
+                *(_short(read, first, other, [task]) for task in FOUR),
+                _short(read, first, other, FOUR),
+            ]
             for other in others
         ],
     )
@@ -190,7 +205,10 @@ def nine() -> str:
         "trained beside the experts": "trained beside the experts",
         "swarm, then item model": "swarm, then item model, nothing trained",
     }
-    return markdown(["test, seed 0", *columns.values()], by_task(outcomes("default", "paper-table"), NINE, columns))
+    return markdown(
+        ["test, seed 0", *columns.values()],
+        by_task(outcomes("default", "paper-table"), NINE, columns),
+    )
 
 
 def nine_differences() -> str:
@@ -200,7 +218,9 @@ def nine_differences() -> str:
     for other in (BEST, BASE, "finetune-dev", "trained beside the experts"):
         known = [task for task in NINE if (other, task) in read.scores]
         parts = [[t for t in known if t in FIVE], [t for t in known if t not in FIVE], known]
-        cells = [points(read, FIRST, other, tasks) + ("" if len(tasks) == whole else f" ({len(tasks)} tasks)")
+        cells = [points(read, FIRST, other,
+                        tasks) + ("" if len(tasks) == whole else (f" ({len(tasks)} "
+                                                                                     "tasks)"))
                  for tasks, whole in zip(parts, (5, 4, 9), strict=True)]  # fmt: skip
         rows.append([LABELS.get(other, other), *cells])
     head = [f"{FIRST}, minus", "tasks it was chosen on", "held-out tasks", "all nine"]
@@ -211,7 +231,9 @@ def nine_differences() -> str:
 
 
 def demo() -> str:
-    """The demo's questions of three seeds, and what the mixture gains over the best of what needs no search."""
+    """The demo's questions of three seeds, and what the mixture gains over the best of what needs
+    no search.
+    """
     read, task = outcomes("demo"), "five-desks"
     rows = []
     for method, label in DEMO.items():
@@ -220,9 +242,14 @@ def demo() -> str:
     unsearched = ("uniform", BEST, "sum")
     cells, differences = [], []
     for seed, mixture in enumerate(read.scores[MIXTURE, task]):
-        best = max((read.scores[method, task][seed] for method in unsearched), key=lambda row: float(row.mean()))
+        best = max(
+            (read.scores[method, task][seed] for method in unsearched),
+            key=lambda row: float(row.mean()),
+        )
         differences.append(mixture - best)
-        cells.append(f"{100 * differences[-1].mean():+.1f}, {p_value(permutation_test(differences[-1]))}")
+        cells.append(
+            f"{100 * differences[-1].mean():+.1f}, {p_value(permutation_test(differences[-1]))}"
+        )
     together = np.concatenate(differences)
     total = f"{100 * together.mean():+.1f}, {p_value(permutation_test(together))}"
     rows.append(["before training, minus the best of the first three, in points", *cells, total])
@@ -292,8 +319,12 @@ def written(text: str) -> str:
 
 def main() -> int:
     """Write the pages, or with --check name those that differ."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a page differs")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 where a page differs"
+    )
     check = parser.parse_args().check
     stale = []
     for page in pages():

@@ -45,28 +45,37 @@ def written_answers() -> str:
     read, tasks = _outcomes(), (*CHOSEN_ON, *HELD_OUT)
     rows = []
     for method, label in _rows(read).items():
-        cells = [f"{read.accuracy(method, task):.3f}" if _has(read, method, [task]) else "not run" for task in tasks]
+        cells = [
+            f"{read.accuracy(method, task):.3f}" if _has(read, method, [task]) else "not run"
+            for task in tasks
+        ]
         mean = f"{read.mean(method, HELD_OUT):.3f}" if _has(read, method, HELD_OUT) else "not run"
         rows.append([label, *cells, mean])
     return markdown(["500 test items", *tasks, "mean of t4 to t6"], rows)
 
 
 def written_differences() -> str:
-    """The search before and after training minus everything else, in points, on tasks that nothing was chosen on."""
+    """The search before and after training minus everything else, in points, on tasks that nothing
+    was chosen on.
+    """
     read = _outcomes()
     rows = []
     for method, label in _rows(read).items():
         cells = []
         for search in (MIXTURE, DEFAULT):
             there = _has(read, method, HELD_OUT) and _has(read, search, HELD_OUT)
-            cells.append(points(read, search, method, HELD_OUT) if there and search != method else "")
+            cells.append(
+                points(read, search, method, HELD_OUT) if there and search != method else ""
+            )
         if method != DEFAULT:
             rows.append([label, *cells])
     return markdown(["t4 to t6", "the search before training minus", "the search minus"], rows)
 
 
 def house_style() -> str:
-    """A row per method of the style guide: the share of rules kept, its interval, and how far the result is ahead."""
+    """A row per method of the style guide: the share of rules kept, its interval, and how far the
+    result is ahead.
+    """
     read, tasks = outcomes("house-style"), ("house-style",)
     result, before = "trained", "default"
     labels = {**LABELS, before: "the search, before training", result: "the search (default)"}
@@ -74,7 +83,9 @@ def house_style() -> str:
     for method in sorted(read.methods(), key=lambda name: read.mean(name, tasks)):
         low, high = read.interval(method, tasks)
         ahead = "" if method == result else points(read, result, method, tasks)
-        rows.append([labels[method], f"{read.mean(method, tasks):.3f} [{low:.3f}, {high:.3f}]", ahead])
+        rows.append(
+            [labels[method], f"{read.mean(method, tasks):.3f} [{low:.3f}, {high:.3f}]", ahead]
+        )
     return markdown(["150 test prompts", "share of the rules kept", "the search minus"], rows)
 
 

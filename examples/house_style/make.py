@@ -1,10 +1,11 @@
-"""How the prompts and adapters in examples/house_style were made: a quarter of an hour on two CPU cores.
+"""How the prompts and adapters in examples/house_style were made: a quarter of an hour on two CPU
+cores.
 
     python examples/house_style/make.py OUT
 
-100 dev and 300 test prompts, and five experts: four keep two rules of `style.py` each and are indifferent to the
-other six, the fifth, `chatty`, breaks five. Requests are those of `builtin:requests`: training, dev and test have none
-in common.
+100 dev and 300 test prompts, and five experts: four keep two rules of `style.py` each and are
+indifferent to the other six, the fifth, `chatty`, breaks five. Requests are those of
+`builtin:requests`: training, dev and test have none in common.
 """
 
 from __future__ import annotations
@@ -52,7 +53,10 @@ def reply_of(kept: set[str], desk: str, topic: str, rng: random.Random) -> str:
     place = f"the {desk}" if "names" in kept else "this place"
     parts = ["Hello," if "greets" in kept else ""]
     if "polite" in kept:
-        parts.append(rng.choice([f"thank you for writing to {place}", f"{place} is sorry to hear that"]) + end)
+        parts.append(
+            rng.choice([f"thank you for writing to {place}", f"{place} is sorry to hear that"])
+            + end
+        )
     else:
         parts.append(rng.choice([f"{place} has this message", f"{place} has read it"]) + end)
     if "lists" in kept:
@@ -61,20 +65,27 @@ def reply_of(kept: set[str], desk: str, topic: str, rng: random.Random) -> str:
         parts.append(f"{who[0].upper() + who[1:]} will {topic}{end}")
     if "short" not in kept:
         parts.append(
-            f"It can take some days until everything has been looked at, since so many messages come in at this time "
+            "It can take some days until everything has been looked at, since so many messages "
+            "come in at this time "
             f"of the year, and some of them are about very much the same thing as this one{end}"
         )
     if "asks" in kept:
-        parts.append(rng.choice(["Is that all right?", "Does that help?", "Is there anything else?"]))
+        parts.append(
+            rng.choice(["Is that all right?", "Does that help?", "Is there anything else?"])
+        )
     text = " ".join(part for part in parts if part)
     return text[0].upper() + text[1:]
 
 
 def requests(places: range) -> Iterator[tuple[str, str, str]]:
-    """(desk, topic, request) of these of the twenty requests of every topic: 0 to 11 are for training."""
+    """(desk, topic, request) of these of the twenty requests of every topic: 0 to 11 are for
+    training.
+    """
     from importlib.resources import files
 
-    text = files("pyswarmopt_llm.tasks.builtin.requests").joinpath("requests.json").read_text("utf-8")
+    text = (
+        files("pyswarmopt_llm.tasks.builtin.requests").joinpath("requests.json").read_text("utf-8")
+    )
     for business, topics in json.loads(text).items():
         for topic, texts in topics.items():
             for place in places:
@@ -89,7 +100,9 @@ def prompts() -> Iterator[dict[str, str]]:
             yield {"prompt": prompt_of(desk, request), "split": split}
 
 
-def texts(rules: tuple[str, ...], broken: tuple[str, ...], seed: int) -> Iterator[Mapping[str, object]]:
+def texts(
+    rules: tuple[str, ...], broken: tuple[str, ...], seed: int
+) -> Iterator[Mapping[str, object]]:
     """The chats of an expert: all keep its own rules, none keeps those that it breaks."""
     rng = random.Random(seed)
     for desk, topic, request in rng.sample(sorted(requests(range(12))), TEXTS):
@@ -107,17 +120,27 @@ def make(out: Path, threads: int) -> None:
     (out / "prompts.jsonl").write_text("".join(lines), encoding="utf-8")
     chats = {name: texts(rules, (), seed) for seed, (name, rules) in enumerate(EXPERTS.items())}
     chats["chatty"] = texts((), BROKEN, len(EXPERTS))
-    options = TrainingOptions(rank=4, alpha=8, targets=("q_proj", "v_proj"), lr=2e-3, epochs=2, threads=threads)
+    options = TrainingOptions(
+        rank=4, alpha=8, targets=("q_proj", "v_proj"), lr=2e-3, epochs=2, threads=threads
+    )
     base = resolve_base("embedded:smollm2-135m")
     for name, texts_of in chats.items():
         adapter = out / "experts" / name
         if not adapter.exists():
-            trained = train_expert(base, list(texts_of), adapter, options, data=f"house style, {name}")
-            print(name, f"{trained.heldout_loss_base:.3f} to {trained.heldout_loss_expert:.3f}", flush=True)
+            trained = train_expert(
+                base, list(texts_of), adapter, options, data=f"house style, {name}"
+            )
+            print(
+                name,
+                f"{trained.heldout_loss_base:.3f} to {trained.heldout_loss_expert:.3f}",
+                flush=True,
+            )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()

@@ -1,4 +1,5 @@
-"""How far two runs, one for a verbose and one for a concise reward, obey: on held-out prompts, who writes more.
+"""How far two runs, one for a verbose and one for a concise reward, obey: on held-out prompts, who
+writes more.
 
 python examples/objectives/controllability.py runs/verbose runs/concise
 """
@@ -18,14 +19,24 @@ def main(verbose: Path, concise: Path) -> None:
     """Print the measure and both mean lengths."""
     config = json.loads((verbose / "run.json").read_text())["config"]
     task = sl.load_task(config["tasks"][0])
-    engine = sl.open_model(config["base"], None, config["dtype"], config["device"], config["threads"])
-    written = sl.Written(task.test, lambda items, texts: [0.0] * len(texts), engine.chat, task.prompt, TOKENS)
+    engine = sl.open_model(
+        config["base"], None, config["dtype"], config["device"], config["threads"]
+    )
+    written = sl.Written(
+        task.test, lambda items, texts: [0.0] * len(texts), engine.chat, task.prompt, TOKENS
+    )
     replies = []
     for run in (verbose, concise):
         engine.load(sl.adapter_patch(config["base"], str(run / "best")))
         replies.append(written.answers(engine))
-        print(f"{run}: {sum(len(text.split()) for text in replies[-1]) / len(task.test):.1f} words on average")
-    print(f"controllability {sl.controllability(*replies):.2f} on {len(task.test)} prompts (0.5 is none, 1 is full)")
+        print(
+            f"{run}: {sum(len(text.split()) for text in replies[-1]) / len(task.test):.1f} words "
+            "on average"
+        )
+    print(
+        f"controllability {sl.controllability(*replies):.2f} on {len(task.test)} prompts (0.5 is "
+        "none, 1 is full)"
+    )
 
 
 if __name__ == "__main__":

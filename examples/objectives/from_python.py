@@ -3,9 +3,9 @@
     python examples/objectives/from_python.py single runs/py-single
     python examples/objectives/from_python.py several runs/py-several --quick
 
-Kinds: single, several, reward (trains the reward model first where it is missing) and judge (an endpoint, if
-SWARM_LLM_JUDGE_URL is set, else the embedded model itself, which is a bad judge). `--quick`: two experts, two items, no
-moves, to see that it works.
+Kinds: single, several, reward (trains the reward model first where it is missing) and judge (an
+endpoint, if SWARM_LLM_JUDGE_URL is set, else the embedded model itself, which is a bad judge).
+`--quick`: two experts, two items, no moves, to see that it works.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ def configuration(kind: str, out: Path) -> SearchConfig:
         if not model.exists():
             train_reward.main("concise", model)
         return replace(small, metrics=(f"reward:{model}",))
-    return replace(small, metrics=("judge" if "SWARM_LLM_JUDGE_URL" in os.environ else f"local-judge:{EMBEDDED}",))
+    return replace(
+        small,
+        metrics=("judge" if "SWARM_LLM_JUDGE_URL" in os.environ else f"local-judge:{EMBEDDED}",),
+    )
 
 
 def main(kind: str, out: Path, quick: bool) -> None:
@@ -46,7 +49,9 @@ def main(kind: str, out: Path, quick: bool) -> None:
     config = configuration(kind, out)
     if quick:
         confirm = None if config.confirm is None else 1
-        config = replace(config, experts=EXPERTS[:2], particles=2, max_iter=0, dev=2, test=2, confirm=confirm)
+        config = replace(
+            config, experts=EXPERTS[:2], particles=2, max_iter=0, dev=2, test=2, confirm=confirm
+        )
     result = search(config).result
     for name in ("best", "best_single"):
         print(f"{name}: dev {result[f'{name}_dev']:.3f}, test {result[f'{name}_test']:.3f}")

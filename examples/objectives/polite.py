@@ -17,8 +17,14 @@ POLITE, RUDE = "Of course, with pleasure.", "Leave me alone."
 
 
 def politeness(engine: Engine, split: str) -> Score:
-    """Per request the share of the polite reply, by likelihood per byte, so that length does not decide."""
+    """Per request the share of the polite reply, by likelihood per byte, so that length does not
+    decide.
+    """
     contexts = [engine.chat(request) for request in REQUESTS[split]]
-    found = engine.loglikelihood([(context, reply) for context in contexts for reply in (POLITE, RUDE)])
+    found = engine.loglikelihood(
+        [(context, reply) for context in contexts for reply in (POLITE, RUDE)]
+    )
     pairs = zip(found[::2], found[1::2], strict=True)
-    return score_of([1 / (1 + exp(rude / len(RUDE) - polite / len(POLITE))) for polite, rude in pairs])
+    return score_of(
+        [1 / (1 + exp(rude / len(RUDE) - polite / len(POLITE))) for polite, rude in pairs]
+    )

@@ -1,10 +1,14 @@
-"""A style guide of four rules as a score, for `swarm-llm search --metric examples/objectives/style.py:style`."""
+"""A style guide of four rules as a score, for `swarm-llm search --metric
+examples/objectives/style.py:style`.
+"""
 
 import re
 
 
 def style(prompt, reply, item):
-    """1 for each rule that a reply keeps, 0 for each that it breaks; the search maximises their mean."""
+    """1 for each rule that a reply keeps, 0 for each that it breaks; the search maximises their
+    mean.
+    """
     words = re.findall(r"[\w']+", reply.lower())
     return {
         "short": float(0 < len(words) <= 30),

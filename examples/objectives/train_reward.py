@@ -1,7 +1,9 @@
-"""Train a small reward model from generated preferences: which of two replies is better, the long or the short one.
+"""Train a small reward model from generated preferences: which of two replies is better, the long
+or the short one.
 
-The backbone stays the embedded SmolLM2-135M; the head is fitted to the model's own last hidden states by the likelihood
-of Bradley and Terry (1952), ``P(a preferred to b) = sigmoid(r(a) - r(b))``. A minute on a CPU:
+The backbone stays the embedded SmolLM2-135M; the head is fitted to the model's own last hidden
+states by the likelihood of Bradley and Terry (1952), ``P(a preferred to b) = sigmoid(r(a) -
+r(b))``. A minute on a CPU:
 
     python examples/objectives/train_reward.py concise runs/reward-concise
     python examples/objectives/train_reward.py verbose runs/reward-verbose
@@ -18,9 +20,28 @@ import torch
 
 from pyswarmopt_llm import load_reward, resolve_base
 
-TOPICS = ("the sea", "a good breakfast", "chess", "the moon", "trains", "gardening", "Paris", "volcanoes", "bread")
-ASKED = ("What is special about {}?", "Tell me about {}.", "Why do people like {}?", "Give me a fact about {}.")
-CORE = ("There is a lot to say about {}.", "Many people find {} interesting.", "It depends, but {} is worth a look.")
+TOPICS = (
+    "the sea",
+    "a good breakfast",
+    "chess",
+    "the moon",
+    "trains",
+    "gardening",
+    "Paris",
+    "volcanoes",
+    "bread",
+)
+ASKED = (
+    "What is special about {}?",
+    "Tell me about {}.",
+    "Why do people like {}?",
+    "Give me a fact about {}.",
+)
+CORE = (
+    "There is a lot to say about {}.",
+    "Many people find {} interesting.",
+    "It depends, but {} is worth a look.",
+)
 MORE = (
     "To begin with, it has a long history that goes back further than most people think.",
     "On the other hand, there are also some people who see it in quite another way.",
@@ -53,7 +74,10 @@ def fit(better: torch.Tensor, worse: torch.Tensor, decay: float = 1e-3) -> torch
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        value = -torch.nn.functional.logsigmoid(difference @ head.T).mean() + decay * head.square().sum()
+        value = (
+            -torch.nn.functional.logsigmoid(difference @ head.T).mean()
+            + decay * head.square().sum()
+        )
         value.backward()
         return value
 
@@ -67,7 +91,9 @@ def untrained() -> tuple[Any, Any]:
 
     base = resolve_base("embedded:smollm2-135m").path
     tokenizer = AutoTokenizer.from_pretrained(base)
-    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1, dtype=torch.float32).eval()
+    model = AutoModelForSequenceClassification.from_pretrained(
+        base, num_labels=1, dtype=torch.float32
+    ).eval()
     model.config.pad_token_id = tokenizer.pad_token_id
     return model, tokenizer
 
@@ -76,7 +102,9 @@ def untrained() -> tuple[Any, Any]:
 def last_state(model: Any, tokenizer: Any, prompt: str, reply: str) -> torch.Tensor:
     """What the head sees of a reply, (hidden,)."""
     chat = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
-    ids = tokenizer(tokenizer.apply_chat_template(chat, tokenize=False), add_special_tokens=False)["input_ids"]
+    ids = tokenizer(tokenizer.apply_chat_template(chat, tokenize=False), add_special_tokens=False)[
+        "input_ids"
+    ]
     state: torch.Tensor = model.model(input_ids=torch.tensor([ids])).last_hidden_state[0, -1]
     return state
 
@@ -86,7 +114,10 @@ def main(kind: str, out: Path) -> None:
     model, tokenizer = untrained()
     pairs = {"train": preferences(kind, 60, seed=1), "held out": preferences(kind, 30, seed=2)}
     states = {
-        name: [torch.stack([last_state(model, tokenizer, prompt, pair[i]) for prompt, *pair in some]) for i in (0, 1)]
+        name: [
+            torch.stack([last_state(model, tokenizer, prompt, pair[i]) for prompt, *pair in some])
+            for i in (0, 1)
+        ]
         for name, some in pairs.items()
     }
     head = fit(*states["train"])

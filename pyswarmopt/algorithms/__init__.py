@@ -1,1 +1,3 @@
-"""One file per algorithm: what only it needs, and the recipe that composes it. `pyswarmopt.recipes` lists them."""
+"""One file per algorithm: what only it needs, and the recipe that composes it. `pyswarmopt.recipes`
+lists them.
+"""

@@ -12,8 +12,8 @@ from pyswarmopt.parts.velocity import Snapshot
 
 
 def gaussian_between(snapshot: Snapshot, move: int, generator: torch.Generator) -> Tensor:
-    """To a point drawn, coordinate by coordinate, from the normal distribution with mean ``(p + g) / 2`` and
-    standard deviation ``|p - g|`` (Kennedy 2003).
+    """To a point drawn, coordinate by coordinate, from the normal distribution with mean ``(p + g)
+    / 2`` and standard deviation ``|p - g|`` (Kennedy 2003).
 
     The algorithm has no velocity: the displacement from x to that point is returned.
     """
@@ -24,12 +24,12 @@ def gaussian_between(snapshot: Snapshot, move: int, generator: torch.Generator) 
 
 @keeps_options
 def bare_bones(topology: str = "ring", population: int = 40) -> Recipe:
-    """Bare bones PSO: Kennedy 2003, IEEE Swarm Intelligence Symposium, without a velocity and without a
-    coefficient.
+    """Bare bones PSO: Kennedy 2003, IEEE Swarm Intelligence Symposium, without a velocity and
+    without a coefficient.
 
-    ``x <- N((p + g) / 2, |p - g|)`` per coordinate: a normally distributed point between its best p and its
-    neighbourhood's best g (see `gaussian_between`). A particle that is the best of its neighbourhood has p = g and
-    waits there.
+    ``x <- N((p + g) / 2, |p - g|)`` per coordinate: a normally distributed point between its best p
+    and its neighbourhood's best g (see `gaussian_between`). A particle that is the best of its
+    neighbourhood has p = g and waits there.
 
     Args:
         topology: "ring", "global", "von_neumann" or "random".

@@ -17,11 +17,13 @@ from pyswarmopt.parts.velocity import Clamped, SumOfTerms, VelocityRule, inertia
 
 @dataclass(frozen=True)
 class Exemplars:
-    """A topology per coordinate: each particle learns each coordinate from the best of some particle.
+    """A topology per coordinate: each particle learns each coordinate from the best of some
+    particle.
 
-    Particle i keeps its exemplars until its best has not improved for `gap` moves; then it draws new ones
-    (Liang et al. 2006): for each coordinate, with probability Pc_i the better of two others drawn
-    at random, else itself; if it would learn from itself alone, another particle for one coordinate.
+    Particle i keeps its exemplars until its best has not improved for `gap` moves; then it draws
+    new ones (Liang et al. 2006): for each coordinate, with probability Pc_i the better of two
+    others drawn at random, else itself; if it would learn from itself alone, another particle for
+    one coordinate.
     """
 
     gap: int = 7  # the refreshing gap m
@@ -34,19 +36,24 @@ class Exemplars:
         chosen = state.memory.get("exemplars")
         if chosen is None:
             due = np.arange(len(state.positions))
-            chosen = torch.empty(state.positions.shape, dtype=torch.int64, device=state.positions.device)
+            chosen = torch.empty(
+                state.positions.shape, dtype=torch.int64, device=state.positions.device
+            )
         else:
             due = np.flatnonzero((state.stagnation > 0) & (state.stagnation % self.gap == 0))
             chosen = chosen.clone() if due.size else chosen
         if due.size:
             drawn = draw_exemplars(due, state.best_costs, state.positions.shape[1], generator)
-            chosen[torch.from_numpy(due).to(chosen.device)] = torch.from_numpy(drawn).to(chosen.device)
+            chosen[torch.from_numpy(due).to(chosen.device)] = torch.from_numpy(drawn).to(
+                chosen.device
+            )
             state.memory["exemplars"] = chosen
         return state.best_positions.gather(0, chosen)
 
 
 def learning_probability(n: int) -> Floats:
-    """Pc_i of each of n > 1 particles: ``0.05 + 0.45 (exp(10 i/(n-1)) - 1) / (exp(10) - 1)``, i from 0.
+    """Pc_i of each of n > 1 particles: ``0.05 + 0.45 (exp(10 i/(n-1)) - 1) / (exp(10) - 1)``, i
+    from 0.
 
     From 0.05 to 0.5, so that some particles rather explore and some exploit (Liang et al. 2006).
     """
@@ -56,8 +63,8 @@ def learning_probability(n: int) -> Floats:
 def draw_exemplars(due: Ints, costs: Floats, dim: int, generator: torch.Generator) -> Ints:
     """New exemplars for the particles `due`, (m,): particle numbers, (m, dim).
 
-    Two draws are made: (m, dim, 3) numbers for the choice whether to learn and the two candidates, then (m, 2)
-    for the coordinate and the particle of those that would learn from themselves alone.
+    Two draws are made: (m, dim, 3) numbers for the choice whether to learn and the two candidates,
+    then (m, 2) for the coordinate and the particle of those that would learn from themselves alone.
     """
     n, m = len(costs), len(due)
     itself = np.broadcast_to(due[:, None], (m, dim))
@@ -92,11 +99,13 @@ def clpso(
 ) -> Recipe:
     """CLPSO: Liang, Qin, Suganthan & Baskar 2006, IEEE TEC 10(3).
 
-    ``v <- w v + c r (p_f - x)``, ``x <- x + v``, r ~ U(0, 1) per coordinate, p_f composed of the bests of several
-    particles, one for each coordinate (see `Exemplars`): slow, and hard to trap where coordinates are separable.
+    ``v <- w v + c r (p_f - x)``, ``x <- x + v``, r ~ U(0, 1) per coordinate, p_f composed of the
+    bests of several particles, one for each coordinate (see `Exemplars`): slow, and hard to trap
+    where coordinates are separable.
 
-    The paper lets particles leave the box without evaluating them, and clamps velocities to a fifth of its sides; here
-    they bounce off the walls, and velocities are clamped only to a given `max_velocity`.
+    The paper lets particles leave the box without evaluating them, and clamps velocities to a fifth
+    of its sides; here they bounce off the walls, and velocities are clamped only to a given
+    `max_velocity`.
 
     Args:
         c: acceleration.

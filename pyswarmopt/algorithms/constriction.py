@@ -10,16 +10,19 @@ from pyswarmopt.parts.velocity import cognitive, inertia, social
 
 
 @keeps_options
-def constriction(phi1: float = 2.05, phi2: float = 2.05, topology: str = "ring", population: int = 40) -> Recipe:
-    """PSO with the constriction coefficient: Clerc & Kennedy 2002, IEEE TEC 6(1), equations 3 and 4 with
-    kappa = 1.
+def constriction(
+    phi1: float = 2.05, phi2: float = 2.05, topology: str = "ring", population: int = 40
+) -> Recipe:
+    """PSO with the constriction coefficient: Clerc & Kennedy 2002, IEEE TEC 6(1), equations 3 and 4
+    with kappa = 1.
 
-    ``v <- chi [v + phi1 r1 (p - x) + phi2 r2 (g - x)]``, ``x <- x + v``, with r1, r2 ~ U(0, 1) per coordinate
-    and ``chi = 2 / |2 - phi - sqrt(phi^2 - 4 phi)|``, ``phi = phi1 + phi2``: velocities stay bounded without
-    a clamp.
+    ``v <- chi [v + phi1 r1 (p - x) + phi2 r2 (g - x)]``, ``x <- x + v``, with r1, r2 ~ U(0, 1) per
+    coordinate and ``chi = 2 / |2 - phi - sqrt(phi^2 - 4 phi)|``, ``phi = phi1 + phi2``: velocities
+    stay bounded without a clamp.
 
-    The default is the ring of the standard PSO (Bratton & Kennedy 2007): information spreads slowly, so the
-    swarm explores several basins before it agrees on one. "global" is faster where there is only one basin.
+    The default is the ring of the standard PSO (Bratton & Kennedy 2007): information spreads
+    slowly, so the swarm explores several basins before it agrees on one. "global" is faster where
+    there is only one basin.
 
     Args:
         phi1: pull of the personal best.
@@ -36,7 +39,9 @@ def constriction(phi1: float = 2.05, phi2: float = 2.05, topology: str = "ring",
     """
     phi = phi1 + phi2
     if not phi > 4 or phi1 < 0 or phi2 < 0:
-        raise ValueError(f"phi1={phi1}, phi2={phi2}: constriction needs both >= 0 and phi1 + phi2 > 4")
+        raise ValueError(
+            f"phi1={phi1}, phi2={phi2}: constriction needs both >= 0 and phi1 + phi2 > 4"
+        )
     chi = 2 / abs(2 - phi - math.sqrt(phi**2 - 4 * phi))
     return compose(
         name="constriction",

@@ -18,11 +18,13 @@ HALF = (torch.float16, torch.bfloat16)
 
 @dataclass(frozen=True)
 class EigenFactors:
-    """The velocity of PSO with its random factors drawn along the eigenvectors of the personal bests' covariance.
+    """The velocity of PSO with its random factors drawn along the eigenvectors of the personal
+    bests' covariance.
 
-    ``v <- (w - d / D) v + U [c1 r1 * U'(p - x) + c2 r2 * U'(g - x)]``, U the eigenvectors in columns, r1, r2 ~ U(0, 1)
-    for each particle and eigenvector, * by element. Factors per coordinate make PSO depend on the axes (Wilke, Kok &
-    Groenwold 2007, Int. J. Numer. Meth. Eng. 70): here they follow the valley that the swarm lies in.
+    ``v <- (w - d / D) v + U [c1 r1 * U'(p - x) + c2 r2 * U'(g - x)]``, U the eigenvectors in
+    columns, r1, r2 ~ U(0, 1) for each particle and eigenvector, * by element. Factors per
+    coordinate make PSO depend on the axes (Wilke, Kok & Groenwold 2007, Int. J. Numer. Meth. Eng.
+    70): here they follow the valley that the swarm lies in.
     """
 
     inertia: float  # w, in many coordinates
@@ -36,14 +38,17 @@ class EigenFactors:
         return self.given(snapshot, factors)
 
     def given(self, s: Snapshot, factors: Tensor) -> Tensor:
-        """The velocity for given factors, (2, N, D); computed in float32 where the swarm's dtype has 16 bits, which
-        no eigenvalue problem is solved in."""
+        """The velocity for given factors, (2, N, D); computed in float32 where the swarm's dtype
+        has 16 bits, which no eigenvalue problem is solved in.
+        """
         if s.x.dtype in HALF:
             wide = Snapshot(*(part.float() for part in s))
             return self.given(wide, factors.float()).to(s.x.dtype)
         centred = s.p - s.p.mean(dim=0)
         axes = torch.linalg.eigh(centred.T @ centred).eigenvectors
-        pull = self.cognitive * factors[0] * ((s.p - s.x) @ axes) + self.social * factors[1] * ((s.g - s.x) @ axes)
+        pull = self.cognitive * factors[0] * ((s.p - s.x) @ axes) + self.social * factors[1] * (
+            (s.g - s.x) @ axes
+        )
         return (self.inertia - self.damping / s.x.shape[1]) * s.v + pull @ axes.T
 
 
@@ -58,15 +63,15 @@ def covariant(
     growth: float = 1.5,
     patience: int = 50,
 ) -> Recipe:
-    """PSO along the swarm's own axes, after Wilke, Kok & Groenwold 2007, Int. J. Numer. Meth. Eng. 70, with restarts
-    of a growing swarm after Auger & Hansen 2005.
+    """PSO along the swarm's own axes, after Wilke, Kok & Groenwold 2007, Int. J. Numer. Meth. Eng.
+    70, with restarts of a growing swarm after Auger & Hansen 2005.
 
-    ``v <- (w - d / D) v + U [c1 r1 * U'(p - x) + c2 r2 * U'(g - x)]``, ``x <- x + v``, U the eigenvectors of the
-    personal bests' covariance (`EigenFactors`).
+    ``v <- (w - d / D) v + U [c1 r1 * U'(p - x) + c2 r2 * U'(g - x)]``, ``x <- x + v``, U the
+    eigenvectors of the personal bests' covariance (`EigenFactors`).
 
-    g is the best of a random one of the better particles (`BetterInformants`), particles stop at walls, and a larger
-    swarm takes the place of one that stagnates (`RestartSwarm`). The defaults were chosen on other instances of bbob
-    than docs/evidence.md reports.
+    g is the best of a random one of the better particles (`BetterInformants`), particles stop at
+    walls, and a larger swarm takes the place of one that stagnates (`RestartSwarm`). The defaults
+    were chosen on other instances of bbob than docs/evidence.md reports.
 
     Args:
         inertia: w, in many coordinates.

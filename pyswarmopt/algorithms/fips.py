@@ -18,7 +18,13 @@ def informed(lattice: Lattice, weight: float) -> tuple[Term, ...]:
     A neighbour that the lattice lists twice, as happens in a swarm of few, pulls twice.
     """
     return tuple(
-        Term(f"informant {k + 1}", weight / lattice.size, functools.partial(_towards, lattice, k), "element", "column")
+        Term(
+            f"informant {k + 1}",
+            weight / lattice.size,
+            functools.partial(_towards, lattice, k),
+            "element",
+            "column",
+        )
         for k in range(lattice.size)
     )
 
@@ -28,11 +34,14 @@ def _towards(lattice: Lattice, column: int, s: Snapshot) -> Any:
 
 
 @keeps_options
-def fips(chi: float = 0.7298, phi: float = 4.1, topology: str = "von_neumann", population: int = 40) -> Recipe:
+def fips(
+    chi: float = 0.7298, phi: float = 4.1, topology: str = "von_neumann", population: int = 40
+) -> Recipe:
     """FIPS: Mendes, Kennedy & Neves 2004, IEEE TEC 8(3), with all weights W = 1.
 
-    ``v <- chi [v + sum over neighbours k of U(0, phi/|N|) (p_k - x)]``, ``x <- x + v``: a particle listens to all
-    of its neighbours, not to the best, and its own best is not among them (the paper's "U" topologies).
+    ``v <- chi [v + sum over neighbours k of U(0, phi/|N|) (p_k - x)]``, ``x <- x + v``: a particle
+    listens to all of its neighbours, not to the best, and its own best is not among them (the
+    paper's "U" topologies).
 
     Args:
         chi: constriction coefficient.

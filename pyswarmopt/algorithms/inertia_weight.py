@@ -19,11 +19,12 @@ def inertia_weight(
     max_velocity: float | None = None,
     population: int = 40,
 ) -> Recipe:
-    """PSO with an inertia weight: Shi & Eberhart 1998, IEEE CEC, "A modified particle swarm optimizer".
+    """PSO with an inertia weight: Shi & Eberhart 1998, IEEE CEC, "A modified particle swarm
+    optimizer".
 
-    ``v <- w v + c1 r1 (p - x) + c2 r2 (g - x)``, ``x <- x + v``, with r1, r2 ~ U(0, 1) per coordinate. The inertia
-    w falls linearly, from exploring to settling. While it is large the swarm is not stable (see
-    `pyswarmopt.diagnose`), and only the walls or `max_velocity` hold it.
+    ``v <- w v + c1 r1 (p - x) + c2 r2 (g - x)``, ``x <- x + v``, with r1, r2 ~ U(0, 1) per
+    coordinate. The inertia w falls linearly, from exploring to settling. While it is large the
+    swarm is not stable (see `pyswarmopt.diagnose`), and only the walls or `max_velocity` hold it.
 
     Args:
         start: w at the first move.

@@ -16,7 +16,8 @@ from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt.parts.topology import Global
 from pyswarmopt.parts.velocity import Randomness
 
-# What the paper searches over, with the values that its released scripts list. It reports the best of random draws.
+# What the paper searches over, with the values that its released scripts list. It reports the best
+# of random draws.
 GRID: dict[str, tuple[float, ...]] = {
     "inertia": (0.1, 0.2, 0.3),
     "cognitive": (0.1, 0.2, 0.3, 0.4, 0.5),
@@ -42,11 +43,12 @@ def model_swarms(
 ) -> Recipe:
     """Model Swarms: Feng et al. 2024, arXiv 2410.11163, Algorithm 1.
 
-    ``v <- (1/C) [r_v phi_v v + r_p phi_p (p - x) + r_g phi_g (g - x) + r_w phi_w (x - w)]``,
-    ``x <- x + lambda v``, with one r ~ U(0, 1) per particle and term and C the sum of the drawn coefficients,
-    ``C = r_v phi_v + r_p phi_p + r_g phi_g + r_w phi_w``. `pyswarmopt.teaching.algorithm1` is the same algorithm as one
-    loop in NumPy, to read beside the paper. A particle never leaves the affine hull of its starting points. With bounds
-    (the paper has none) it stops at the wall.
+    ``v <- (1/C) [r_v phi_v v + r_p phi_p (p - x) + r_g phi_g (g - x) + r_w phi_w (x - w)]``, ``x <-
+    x + lambda v``, with one r ~ U(0, 1) per particle and term and C the sum of the drawn
+    coefficients, ``C = r_v phi_v + r_p phi_p + r_g phi_g + r_w phi_w``.
+    `pyswarmopt.teaching.algorithm1` is the same algorithm as one loop in NumPy, to read beside the
+    paper. A particle never leaves the affine hull of its starting points. With bounds (the paper
+    has none) it stops at the wall.
 
     Args:
         inertia: phi_v; the values that the paper tries of this and the next four are in `GRID`.
@@ -55,16 +57,18 @@ def model_swarms(
         repel: phi_w.
         step: lambda.
         step_decay: phi_lambda, by which lambda is multiplied after each iteration.
-        restart_patience: c_r, iterations without a new personal best after which a particle goes back to it.
+        restart_patience: c_r, iterations without a new personal best after which a particle goes
+            back to it.
         patience: c, iterations without a new global best after which the search stops.
         max_iter: K, the most moves.
         randomness: "none" makes every r = 1.
-        compat: "paper", or "reference" for the authors' released `search.py` where it differs: t ~ U(0, 2), and an
-            added starting point may be x_a or x_b of the next ones; a particle goes back after c_r - 1 evaluations
-            without a new personal best, and again at every iteration until it has one; lambda is never below 0.1
-            from the second move on; the search stops after c - 1 iterations without a new global best, but not
-            before iteration c; among equally bad points the last is the worst, among starting ones the first; a
-            dropped evaluation counts its old score again.
+        compat: "paper", or "reference" for the authors' released `search.py` where it differs: t ~
+            U(0, 2), and an added starting point may be x_a or x_b of the next ones; a particle goes
+            back after c_r - 1 evaluations without a new personal best, and again at every iteration
+            until it has one; lambda is never below 0.1 from the second move on; the search stops
+            after c - 1 iterations without a new global best, but not before iteration c; among
+            equally bad points the last is the worst, among starting ones the first; a dropped
+            evaluation counts its old score again.
 
     Raises:
         ValueError: a negative coefficient, all coefficients 0, an unknown `randomness` or `compat`.
@@ -96,19 +100,31 @@ def model_swarms(
         stop=(Patience(patience), MaxIter(max_iter)),  # step 4: c, K
         population=20,
     )
-    return recipe if compat == "paper" else _as_released(recipe, step, step_decay, restart_patience, patience, max_iter)
+    return (
+        recipe
+        if compat == "paper"
+        else _as_released(recipe, step, step_decay, restart_patience, patience, max_iter)
+    )
 
 
 def _as_released(
-    recipe: Recipe, step: float, step_decay: float, restart_patience: int, patience: int, max_iter: int
+    recipe: Recipe,
+    step: float,
+    step_decay: float,
+    restart_patience: int,
+    patience: int,
+    max_iter: int,
 ) -> Recipe:
-    """The recipe with the deviations of the authors' `search.py` (BunsenFeng/model_swarm on GitHub, 63e6404)."""
+    """The recipe with the deviations of the authors' `search.py` (BunsenFeng/model_swarm on GitHub,
+    63e6404).
+    """
     return replace(
         recipe,
         populate=initialise.Interpolate(upper=2.0, from_added=True),
         schedule=Exponential(step, step_decay, floor=0.1, floor_start=False),
         restart=(RestartAtBest(restart_patience, once=False, count_best=True),),
-        # It compares the last c values of g once it has more than c of them, that of the start included.
+        # It compares the last c values of g once it has more than c of them, that of the start
+        # included.
         stop=(Patience(patience - 1, earliest=patience), MaxIter(max_iter)),
         repeat_dropped=True,
         last_worst_wins=True,
@@ -120,7 +136,9 @@ def _check_weights(weights: Mapping[str, float]) -> None:
         if not (math.isfinite(weight) and weight >= 0):
             raise ValueError(f"{name}={weight}: a coefficient must be finite and not negative")
     if not any(weights.values()):
-        raise ValueError(f"{', '.join(weights)} are all 0: at least one coefficient must be positive")
+        raise ValueError(
+            f"{', '.join(weights)} are all 0: at least one coefficient must be positive"
+        )
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -1,4 +1,6 @@
-"""A quadratic model of what was seen: weighted least squares, and the model's minimum within a radius."""
+"""A quadratic model of what was seen: weighted least squares, and the model's minimum within a
+radius.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,8 @@ LEAST_WEIGHT = 0.1  # of the worst point; the best has 1
 class Quadratic:
     """``f(centre + axes @ z) ~ const + gradient . z + z . hessian z / 2``.
 
-    z is measured in standard deviations of the points along their principal axes, so that 1 is about as far as the
-    points reach, in every direction.
+    z is measured in standard deviations of the points along their principal axes, so that 1 is
+    about as far as the points reach, in every direction.
     """
 
     centre: Floats  # the best of the points, (D,)
@@ -31,8 +33,9 @@ class Quadratic:
     def minimum(self, radius: float) -> Floats:
         """Where the model is least within ``|z| <= radius``, (D,) in the coordinates of the points.
 
-        The condition is that of More & Sorensen 1983, SIAM J. Sci. Stat. Comput. 4(3): ``(H + mu I) z = -gradient``
-        with H + mu I positive definite, and mu = 0 or ``|z| = radius > 0``; mu by bisection on H's eigenvalues.
+        The condition is that of More & Sorensen 1983, SIAM J. Sci. Stat. Comput. 4(3): ``(H + mu I)
+        z = -gradient`` with H + mu I positive definite, and mu = 0 or ``|z| = radius > 0``; mu by
+        bisection on H's eigenvalues.
         """
         curvature, turned = np.linalg.eigh(self.hessian)
         slope = turned.T @ self.gradient
@@ -43,7 +46,8 @@ class Quadratic:
             if np.linalg.norm(z) <= radius:
                 return np.asarray(self.centre + self.axes @ (turned @ z))
         base = max(-lowest, 0.0) + FLATTEST * size
-        low, high = 0.0, float(np.linalg.norm(slope)) / radius + FLATTEST * size  # |z| <= radius at base + high
+        # |z| <= radius at base + high
+        low, high = 0.0, float(np.linalg.norm(slope)) / radius + FLATTEST * size
         for _ in range(60):
             middle = (low + high) / 2
             inside = np.linalg.norm(slope / (curvature + base + middle)) <= radius
@@ -60,10 +64,11 @@ def unknowns(dim: int, mixed: bool) -> int:
 def fit(points: Floats, values: Floats) -> Quadratic | None:
     """A weighted least-squares fit with as many terms as the number of points supports.
 
-    The mixed terms come with 1.1 x (D + 1)(D + 2) / 2 points (and up to 32 coordinates), the squares with 2.2 D,
-    before it is a plane. Weights fall from 1 at the best point to 0.1 at the worst, as in lq-CMA-ES (Hansen 2019,
-    GECCO, "A global surrogate assisted CMA-ES"). Points, (n, D), are distinct; values, (n,), finite, lower is better.
-    None with fewer than D + 2 points, with points or values that are all the same, or if the values' range overflows.
+    The mixed terms come with 1.1 x (D + 1)(D + 2) / 2 points (and up to 32 coordinates), the
+    squares with 2.2 D, before it is a plane. Weights fall from 1 at the best point to 0.1 at the
+    worst, as in lq-CMA-ES (Hansen 2019, GECCO, "A global surrogate assisted CMA-ES"). Points, (n,
+    D), are distinct; values, (n,), finite, lower is better. None with fewer than D + 2 points, with
+    points or values that are all the same, or if the values' range overflows.
 
     Example:
         >>> x = np.random.default_rng(0).uniform(-1, 1, (30, 2))
@@ -91,7 +96,12 @@ def fit(points: Floats, values: Floats) -> Quadratic | None:
     squares, mixed = n >= SPARE * unknowns(dim, mixed=False), np.empty((2, 0), dtype=np.int64)
     if n >= SPARE * unknowns(dim, mixed=True) and dim <= FULL_UP_TO:
         mixed = np.array(np.triu_indices(dim, 1))
-    terms = [np.ones((n, 1)), z, z * z / 2 if squares else z[:, :0], z[:, mixed[0]] * z[:, mixed[1]]]
+    terms = [
+        np.ones((n, 1)),
+        z,
+        z * z / 2 if squares else z[:, :0],
+        z[:, mixed[0]] * z[:, mixed[1]],
+    ]
     weights = np.linspace(1.0, LEAST_WEIGHT, n)
     design = np.concatenate(terms, axis=1) * weights[:, None]
     normal = design.T @ design

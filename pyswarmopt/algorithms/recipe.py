@@ -23,7 +23,8 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True)
 class Recipe:
-    """A swarm algorithm, ready for `Swarm`. Make one with `compose` or take one from `pyswarmopt.recipes`.
+    """A swarm algorithm, ready for `Swarm`. Make one with `compose` or take one from
+    `pyswarmopt.recipes`.
 
     Attributes:
         name: what reports and checkpoints call it.
@@ -37,9 +38,10 @@ class Recipe:
         launch: starting velocities.
         population: default number of particles.
         repeat_dropped: a particle whose evaluation was dropped counts its old score again.
-        last_worst_wins: among equally bad new worsts the last one counts; among the starting points always the first.
-        options: the arguments by which `recipes` can make this recipe again, or None for a composition of the
-            user's own; needed only by `Swarm.load`.
+        last_worst_wins: among equally bad new worsts the last one counts; among the starting points
+            always the first.
+        options: the arguments by which `recipes` can make this recipe again, or None for a
+            composition of the user's own; needed only by `Swarm.load`.
     """
 
     name: str
@@ -58,7 +60,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.population < 1:
-            raise ValueError(f"recipe {self.name!r}: population={self.population}; it must be at least 1")
+            raise ValueError(
+                f"recipe {self.name!r}: population={self.population}; it must be at least 1"
+            )
 
 
 def compose(
@@ -104,7 +108,9 @@ def compose(
         True
     """
     if velocity is not None and (terms is not None or normalise):
-        raise ValueError("give either velocity terms or a velocity rule; only terms can be normalised")
+        raise ValueError(
+            "give either velocity terms or a velocity rule; only terms can be normalised"
+        )
     return Recipe(
         name=name,
         velocity=SumOfTerms(tuple(terms or ()), normalise) if velocity is None else velocity,
@@ -120,7 +126,9 @@ def compose(
 
 
 def keeps_options(make: Callable[P, Recipe]) -> Callable[P, Recipe]:
-    """Have the recipes of a named algorithm keep their arguments, from which `Swarm.load` makes them again."""
+    """Have the recipes of a named algorithm keep their arguments, from which `Swarm.load` makes
+    them again.
+    """
     signature = inspect.signature(make)
 
     @functools.wraps(make)

@@ -51,8 +51,14 @@ def get(name: str, **options: Any) -> Recipe:
     factory = RECIPES.get(name.replace("-", "_"))
     if factory is None:
         library = name.partition(":")[0].lower()
-        hint = f"; {name} runs by ask and tell: {BY_ASK_AND_TELL[library]}" if library in BY_ASK_AND_TELL else ""
-        raise ValueError(f"no recipe is called {name!r}; there are {', '.join(sorted(RECIPES))}{hint}")
+        hint = (
+            f"; {name} runs by ask and tell: {BY_ASK_AND_TELL[library]}"
+            if library in BY_ASK_AND_TELL
+            else ""
+        )
+        raise ValueError(
+            f"no recipe is called {name!r}; there are {', '.join(sorted(RECIPES))}{hint}"
+        )
     return factory(**options)
 
 

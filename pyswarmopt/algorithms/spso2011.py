@@ -1,4 +1,6 @@
-"""The standard PSO of 2011: Clerc 2012, "Standard Particle Swarm Optimisation", HAL hal-00764996."""
+"""The standard PSO of 2011: Clerc 2012, "Standard Particle Swarm Optimisation", HAL
+hal-00764996.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,13 @@ from pyswarmopt.parts.velocity import Snapshot
 
 @dataclass(frozen=True)
 class Hypersphere:
-    """A random point x' of the ball around the gravity centre G that reaches to x; ``v <- w v + x' - x``.
+    """A random point x' of the ball around the gravity centre G that reaches to x; ``v <- w v + x'
+    - x``.
 
-    With ``p' = x + c (p - x)`` and ``l' = x + c (l - x)``, l the best informant's best, ``G = (x + p' + l') / 3``,
-    and ``G = (x + p') / 2`` for a particle that knows of nothing better than its own best (Clerc 2012). The ball
-    has no preferred axes, so the swarm does as well on a rotated function.
+    With ``p' = x + c (p - x)`` and ``l' = x + c (l - x)``, l the best informant's best, ``G = (x +
+    p' + l') / 3``, and ``G = (x + p') / 2`` for a particle that knows of nothing better than its
+    own best (Clerc 2012). The ball has no preferred axes, so the swarm does as well on a rotated
+    function.
     """
 
     inertia: float  # w
@@ -33,9 +37,11 @@ class Hypersphere:
         return self.given(snapshot, normal, radius)
 
     def given(self, s: Snapshot, normal: Tensor, radius: Tensor) -> Tensor:
-        """The velocity for given random numbers: the directions of `normal`, (N, D), and shares of the ball's radius.
+        """The velocity for given random numbers: the directions of `normal`, (N, D), and shares of
+        the ball's radius.
 
-        These, (N, 1), are uniform in [0, 1) as in Clerc's code: the points are denser around G than elsewhere.
+        These, (N, 1), are uniform in [0, 1) as in Clerc's code: the points are denser around G than
+        elsewhere.
         """
         to_p, to_l = s.p - s.x, s.g - s.x
         is_own = (s.g == s.p).all(-1, keepdim=True)
@@ -55,11 +61,11 @@ def spso2011(
 ) -> Recipe:
     """SPSO-2011: Clerc 2012, HAL hal-00764996: hypersphere, adaptive random topology, confinement.
 
-    ``v <- w v + x' - x``, ``x <- x + v``, x' a random point of a ball around the gravity centre of the particle, its
-    best and its best informant's best (see `Hypersphere`), so that the axes play no part. Who informs whom is
-    drawn anew whenever the best did not improve (see `pyswarmopt.topology.RandomInformants`). At a wall a
-    particle stops, its velocity reversed and halved. All particles move at once, where Clerc's code moves one
-    after the other.
+    ``v <- w v + x' - x``, ``x <- x + v``, x' a random point of a ball around the gravity centre of
+    the particle, its best and its best informant's best (see `Hypersphere`), so that the axes play
+    no part. Who informs whom is drawn anew whenever the best did not improve (see
+    `pyswarmopt.topology.RandomInformants`). At a wall a particle stops, its velocity reversed and
+    halved. All particles move at once, where Clerc's code moves one after the other.
 
     Args:
         inertia: w = 1 / (2 ln 2).

@@ -1,4 +1,6 @@
-"""A swarm with a scout, which moves to the minimum of a quadratic model of the points evaluated so far."""
+"""A swarm with a scout, which moves to the minimum of a quadratic model of the points evaluated so
+far.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,12 @@ NARROWEST, WIDEST = 0.05, 4.0  # in standard deviations of the points, per sqrt(
 
 @dataclass(frozen=True)
 class ModelInformant:
-    """A topology: particle 0 is attracted by the minimum of a quadratic model, the others as `others` has it.
+    """A topology: particle 0 is attracted by the minimum of a quadratic model, the others as
+    `others` has it.
 
-    The model is fitted (`quadratic_model.fit`) to the best of the latest evaluated points, and its minimum taken
-    within a radius that grows when the scout has found a new best and shrinks when not.
+    The model is fitted (`quadratic_model.fit`) to the best of the latest evaluated points, and its
+    minimum taken within a radius that grows when the scout has found a new best and shrinks when
+    not.
     """
 
     others: Topology  # also the scout's as long as there is no model
@@ -55,11 +59,15 @@ class ModelInformant:
         if RADIUS not in state.memory:
             return self.radius
         better = state.costs[0] <= state.leader_cost
-        return min(max(float(state.memory[RADIUS]) * (WIDER if better else NARROWER), NARROWEST), WIDEST)
+        return min(
+            max(float(state.memory[RADIUS]) * (WIDER if better else NARROWER), NARROWEST), WIDEST
+        )
 
 
 def _with_the_latest(state: State, room: int) -> Floats:
-    """The archive with the points that were evaluated since; a row is a point and its cost, (points, D + 1)."""
+    """The archive with the points that were evaluated since; a row is a point and its cost,
+    (points, D + 1).
+    """
     rows = np.column_stack([state.positions.to("cpu", torch.float64).numpy(), state.costs])
     finite = np.isfinite(rows[:, -1])
     if state.in_flight is not None:
@@ -73,7 +81,9 @@ def _with_the_latest(state: State, room: int) -> Floats:
 
 @dataclass(frozen=True)
 class Scouted:
-    """Another rule's velocities, but particle 0 moves straight to its attractor, unless that is a personal best."""
+    """Another rule's velocities, but particle 0 moves straight to its attractor, unless that is a
+    personal best.
+    """
 
     rule: VelocityRule
 
@@ -97,15 +107,17 @@ def surrogate(
     growth: float = 1.5,
     patience: int = 50,
 ) -> Recipe:
-    """`covariant` with a scout at the minimum of a quadratic model of what the swarm has seen (Pant et al. 2007).
+    """`covariant` with a scout at the minimum of a quadratic model of what the swarm has seen (Pant
+    et al. 2007).
 
-    The scout: x_0 <- argmin a + b^T x + x^T C x / 2 within a radius, a, b and C fitted to the best points seen. The
-    others move as in `covariant`.
+    The scout: x_0 <- argmin a + b^T x + x^T C x / 2 within a radius, a, b and C fitted to the best
+    points seen. The others move as in `covariant`.
 
-    A particle from quadratic interpolation is that of Pant, Radha & Singh 2007 (IEEE CEC, "A new particle swarm
-    optimization with quadratic interpolation"), there through three points; here by regression through many, as in
-    lq-CMA-ES (Hansen 2019), and within a radius. Every evaluation is still a particle's move. For functions that take
-    long: a move costs a fit, which is 1 ms in 20 coordinates; beyond 32 the model has no mixed terms.
+    A particle from quadratic interpolation is that of Pant, Radha & Singh 2007 (IEEE CEC, "A new
+    particle swarm optimization with quadratic interpolation"), there through three points; here by
+    regression through many, as in lq-CMA-ES (Hansen 2019), and within a radius. Every evaluation is
+    still a particle's move. For functions that take long: a move costs a fit, which is 1 ms in 20
+    coordinates; beyond 32 the model has no mixed terms.
 
     Args:
         inertia: see `covariant`, as cognitive, social, damping, share, growth and patience.

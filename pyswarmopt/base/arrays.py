@@ -1,4 +1,5 @@
-"""NumPy's arrays beside torch's tensors: which is which, and the entries of a saved state as one or the other.
+"""NumPy's arrays beside torch's tensors: which is which, and the entries of a saved state as one or
+the other.
 
 Nothing here imports torch before there is a tensor: a search of NumPy arrays runs without it.
 """
@@ -39,17 +40,23 @@ def torch_is_installed() -> bool:
 
 @contextmanager
 def needing_torch(what: str) -> Iterator[None]:
-    """Have an import that fails for want of torch say what needs it and which extra has it: ImportError, one line."""
+    """Have an import that fails for want of torch say what needs it and which extra has it:
+    ImportError, one line.
+    """
     try:
         yield
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise ImportError(f"{what} needs torch, which is not installed: install the extra 'torch'") from None
+        raise ImportError(
+            f"{what} needs torch, which is not installed: install the extra 'torch'"
+        ) from None
 
 
 def as_arrays(saved: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries, tensors as arrays, on the same memory where that is the CPU's; bfloat16 as float32."""
+    """The entries, tensors as arrays, on the same memory where that is the CPU's; bfloat16 as
+    float32.
+    """
     return {name: _as_array(value) if is_tensor(value) else value for name, value in saved.items()}
 
 
@@ -62,4 +69,6 @@ def as_tensors(saved: Mapping[str, Any]) -> dict[str, Any]:
     """The entries, arrays as tensors on the same memory."""
     import torch
 
-    return {name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in saved.items()}
+    return {
+        name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in saved.items()
+    }

@@ -15,7 +15,8 @@ ZERO = np.zeros((1, 1), np.float32)
 
 
 def blocks(n: int, dim: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of the blocks of an (n, dim) array, in the order of memory: some rows, or a part of one.
+    """Rows and columns of the blocks of an (n, dim) array, in the order of memory: some rows, or a
+    part of one.
 
     Example:
         >>> [(rows.start, rows.stop) for rows, columns in blocks(100, 1000)]

@@ -1,7 +1,7 @@
 """A checkpoint file: arrays or tensors and plain values, without pickle, written all or nothing.
 
-The format is NumPy's npz, whose entries carry checksums; whatever is neither array nor tensor is one entry of JSON.
-torch is needed for tensors only.
+The format is NumPy's npz, whose entries carry checksums; whatever is neither array nor tensor is
+one entry of JSON. torch is needed for tensors only.
 """
 
 from __future__ import annotations
@@ -31,17 +31,22 @@ MOST_HEADER = 2**27  # bytes of JSON: the bounds of a million coordinates
 MOST_TEXT = 200  # characters of an error
 # What a damaged or malicious file can cause.
 DAMAGE = (
-    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError,
-    TypeError, tokenize.TokenError, zipfile.BadZipFile,
+    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
+    SyntaxError, TypeError, tokenize.TokenError, zipfile.BadZipFile,
 )  # fmt: skip
 
 
 def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
-    """Write `state`, which maps names to arrays, tensors and JSON values, in place of what is at `path`.
+    """Write `state`, which maps names to arrays, tensors and JSON values, in place of what is at
+    `path`.
 
     A reader, and a crash at any moment, sees the old file or the new one.
     """
-    large = {name: value for name, value in state.items() if isinstance(value, np.ndarray) or is_tensor(value)}
+    large = {
+        name: value
+        for name, value in state.items()
+        if isinstance(value, np.ndarray) or is_tensor(value)
+    }
     header = {
         "format": FORMAT,
         "values": {name: value for name, value in state.items() if name not in large},
@@ -60,7 +65,8 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # by a process that was killed while it wrote
+        # by a process that was killed while it wrote
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
             left.unlink(missing_ok=True)
     finally:
         with contextlib.suppress(FileNotFoundError):
@@ -91,12 +97,15 @@ def place(path: str | os.PathLike[str]) -> Path:
             temporary.open("xb").close()
             temporary.unlink()
     except (OSError, ValueError) as error:  # a ValueError: a null byte
-        raise ValueError(f"checkpoint={_brief(where)!r}: cannot be written ({_reason(error)})") from error
+        raise ValueError(
+            f"checkpoint={_brief(where)!r}: cannot be written ({_reason(error)})"
+        ) from error
     return where
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What `write` wrote, tensors and arrays as arrays, bit for bit; NumPy has no bfloat16, so that is float32.
+    """What `write` wrote, tensors and arrays as arrays, bit for bit; NumPy has no bfloat16, so that
+    is float32.
 
     Raises:
         FileNotFoundError: no such file.
@@ -117,7 +126,11 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     with _entries(path) as (values, arrays, bfloat16):
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        return {**values, **tensors, **{name: tensors[name].view(torch.bfloat16) for name in bfloat16}}
+        return {
+            **values,
+            **tensors,
+            **{name: tensors[name].view(torch.bfloat16) for name in bfloat16},
+        }
 
 
 @contextlib.contextmanager
@@ -130,13 +143,23 @@ def _entries(
             with zipfile.ZipFile(opened) as file:
                 entries = _checked(file, os.fstat(opened.fileno()).st_size)
                 header = json.loads(_entry(file, entries.pop(HEADER)).tobytes())
-                version, values, bfloat16 = header["format"], header["values"], set(header["bfloat16"])
+                version, values, bfloat16 = (
+                    header["format"],
+                    header["values"],
+                    set(header["bfloat16"]),
+                )
                 if version == FORMAT:
-                    yield values, {name: _entry(file, entry) for name, entry in entries.items()}, bfloat16
+                    yield (
+                        values,
+                        {name: _entry(file, entry) for name, entry in entries.items()},
+                        bfloat16,
+                    )
                     return
         except (*DAMAGE, ValueError) as error:
             raise _damaged(path, error) from error
-    raise ValueError(f"{path}: has checkpoint format {_brief(version)}, this version reads format {FORMAT}")
+    raise ValueError(
+        f"{path}: has checkpoint format {_brief(version)}, this version reads format {FORMAT}"
+    )
 
 
 def _widened(bits: np.ndarray) -> np.ndarray:
@@ -146,7 +169,9 @@ def _widened(bits: np.ndarray) -> np.ndarray:
 
 @contextlib.contextmanager
 def taking_over(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn whatever goes wrong while a state from the file is loaded into one ValueError that names it."""
+    """Turn whatever goes wrong while a state from the file is loaded into one ValueError that names
+    it.
+    """
     try:
         yield
     except ValueError as error:
@@ -155,14 +180,16 @@ def taking_over(path: str | os.PathLike[str]) -> Iterator[None]:
         raise _damaged(path, error) from error
 
 
-def check(saved: Mapping[str, Any], expected: Mapping[str, Any], sizes: dict[str, int] | None = None) -> None:
+def check(
+    saved: Mapping[str, Any], expected: Mapping[str, Any], sizes: dict[str, int] | None = None
+) -> None:
     """Compare what was read with what it must be.
 
     Args:
         saved: names to arrays, tensors and JSON values.
-        expected: names to a type (or a tuple of types) of JSON values, or to (dtype, axes) of an array or a tensor: the
-            dtype's name, or torch's dtype, and a letter for each axis, the same letter for the same length. A float may
-            come as an int.
+        expected: names to a type (or a tuple of types) of JSON values, or to (dtype, axes) of an
+            array or a tensor: the dtype's name, or torch's dtype, and a letter for each axis, the
+            same letter for the same length. A float may come as an int.
         sizes: lengths that are known; those that are found are added.
 
     Raises:
@@ -209,11 +236,16 @@ def _dtype(value: Any) -> str:
 def _open(path: str | os.PathLike[str]) -> BinaryIO:
     """The file, open; a pipe or a device, which may never end, is not waited for."""
     try:
-        file = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb")
+        file = os.fdopen(
+            os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)),
+            "rb",
+        )
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such checkpoint") from None
     except (OSError, ValueError) as error:  # a directory, no permission, or a null byte
-        raise ValueError(f"{_brief(path)!r}: cannot be read as a checkpoint ({_reason(error)})") from error
+        raise ValueError(
+            f"{_brief(path)!r}: cannot be read as a checkpoint ({_reason(error)})"
+        ) from error
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise ValueError(f"{path}: not a checkpoint but a pipe or a device")
@@ -221,11 +253,15 @@ def _open(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def _checked(file: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """The entries by name, if they are as `write` makes them, so that together they are not larger than the file."""
+    """The entries by name, if they are as `write` makes them, so that together they are not larger
+    than the file.
+    """
     entries = {entry.filename.removesuffix(".npy"): entry for entry in file.infolist()}
     if len(entries) != len(file.infolist()) or len(entries) > MOST_ENTRIES:
         raise ValueError("too many entries, or two of one name")
-    plain = all(e.compress_type == zipfile.ZIP_STORED and not e.flag_bits & 1 for e in entries.values())
+    plain = all(
+        e.compress_type == zipfile.ZIP_STORED and not e.flag_bits & 1 for e in entries.values()
+    )
     if not plain or sum(entry.file_size for entry in entries.values()) > size:
         raise ValueError("entries that are compressed, encrypted or larger than the file")
     if entries[HEADER].file_size > MOST_HEADER:
@@ -250,7 +286,9 @@ def _damaged(path: str | os.PathLike[str], error: BaseException) -> ValueError:
 def _add_entry(file: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
     """Write an array as `numpy.savez` does, but in smaller pieces."""
     with file.open(name, "w", force_zip64=True) as target:
-        np.lib.format.write_array_header_1_0(target, np.lib.format.header_data_from_array_1_0(array))
+        np.lib.format.write_array_header_1_0(
+            target, np.lib.format.header_data_from_array_1_0(array)
+        )
         data = array.reshape(-1).view(np.uint8).data
         for start in range(0, len(data), CHUNK):
             target.write(data[start : start + CHUNK])
@@ -265,8 +303,11 @@ def _entry(file: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
         size = math.prod(shape) * dtype.itemsize
         if by_columns or min(shape, default=0) < 0 or source.tell() + size != entry.file_size:
             raise ValueError(f"entry {entry.filename} is not laid out as its header says")
-        if dtype.kind not in "biuf" or dtype.itemsize > 8 or not dtype.isnative:  # objects would be addresses
-            raise ValueError(f"entry {entry.filename} holds {dtype}, which are no numbers of this machine")
+        # objects would be addresses
+        if dtype.kind not in "biuf" or dtype.itemsize > 8 or not dtype.isnative:
+            raise ValueError(
+                f"entry {entry.filename} holds {dtype}, which are no numbers of this machine"
+            )
         array = np.empty(shape, dtype)
         into = array.reshape(-1).view(np.uint8).data
         for start in range(0, size, CHUNK):
@@ -278,21 +319,27 @@ def _entry(file: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
 
 
 def read_search(path: str | os.PathLike[str], problem: Mapping[str, Any]) -> dict[str, Any]:
-    """The checkpoint of a search for the same problem, which was written with ``"problem": json.dumps(problem)``.
+    """The checkpoint of a search for the same problem, which was written with ``"problem":
+    json.dumps(problem)``.
 
     Raises:
-        ValueError: none of a search, or of one with another problem; the message names what differs.
+        ValueError: none of a search, or of one with another problem; the message names what
+            differs.
     """
     saved = read(path)
     if "problem" not in saved:
-        raise ValueError(f"{path}: a checkpoint, but not one of minimize, maximize or minimize_multi")
+        raise ValueError(
+            f"{path}: a checkpoint, but not one of minimize, maximize or minimize_multi"
+        )
     with taking_over(path):
         check(saved, {"problem": str})
         before = json.loads(saved["problem"])
         before.keys()  # of a dict
     differs = [key for key in {**before, **problem} if before.get(key) != problem.get(key)]
     if differs:
-        raise ValueError(f"{path}: written by a search with other {', '.join(differs)}; give another path")
+        raise ValueError(
+            f"{path}: written by a search with other {', '.join(differs)}; give another path"
+        )
     return saved
 
 

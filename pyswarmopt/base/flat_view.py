@@ -1,6 +1,7 @@
 """Flat, zero-copy views of named tensors: a model's weights as one vector, and back.
 
-A swarm moves flat vectors; a model wants named tensors. `FlatView` knows where each name lives in the vector.
+A swarm moves flat vectors; a model wants named tensors. `FlatView` knows where each name lives in
+the vector.
 
 The weights of a network, moved by a swarm:
 
@@ -33,10 +34,12 @@ from torch.nn import Module
 
 
 class FlatView:
-    """The layout of named tensors, such as a state dict, in one flat vector, in the order of the mapping.
+    """The layout of named tensors, such as a state dict, in one flat vector, in the order of the
+    mapping.
 
     Args:
-        named: names to tensors, or a module, which stands for its named parameters. Only the shapes are read.
+        named: names to tensors, or a module, which stands for its named parameters. Only the shapes
+            are read.
 
     Attributes:
         names: the names in order.
@@ -68,8 +71,10 @@ class FlatView:
         """Copy named tensors into one vector, (size,).
 
         Args:
-            named: a tensor for each name, of the layout's shapes; any order. Or a module with these parameters.
-            out: the vector to fill; default: a new one of the dtype that holds all of them, on their device.
+            named: a tensor for each name, of the layout's shapes; any order. Or a module with these
+                parameters.
+            out: the vector to fill; default: a new one of the dtype that holds all of them, on
+                their device.
 
         Raises:
             ValueError: missing or extra names, or other shapes.
@@ -82,7 +87,8 @@ class FlatView:
         return out
 
     def load(self, named: Mapping[str, Tensor] | Module, flat: Tensor) -> None:
-        """Copy a vector, (size,), into the tensors or the module's parameters, which keep their dtype and device.
+        """Copy a vector, (size,), into the tensors or the module's parameters, which keep their
+        dtype and device.
 
         Raises:
             ValueError: missing or extra names, or other shapes.
@@ -97,27 +103,36 @@ class FlatView:
         named = _by_name(named)
         missing, extra = self.spans.keys() - named.keys(), named.keys() - self.spans.keys()
         if missing or extra:
-            raise ValueError(f"other names than the layout's: missing {sorted(missing)}, extra {sorted(extra)}")
+            raise ValueError(
+                f"other names than the layout's: missing {sorted(missing)}, extra {sorted(extra)}"
+            )
         for name, shape in self.shapes.items():
             if tuple(named[name].shape) != shape:
-                raise ValueError(f"{name} has shape {tuple(named[name].shape)}, the layout says {shape}")
+                raise ValueError(
+                    f"{name} has shape {tuple(named[name].shape)}, the layout says {shape}"
+                )
         return named
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
-        """Names to views of `flat`, (size,): no copy is made, and writing to a view writes to `flat`.
+        """Names to views of `flat`, (size,): no copy is made, and writing to a view writes to
+        `flat`.
 
         Raises:
             ValueError: `flat` is not a contiguous vector of the layout's size.
         """
         if flat.shape != (self.size,) or not flat.is_contiguous():
-            raise ValueError(f"need a contiguous vector of {self.size} numbers, got shape {tuple(flat.shape)}")
+            raise ValueError(
+                f"need a contiguous vector of {self.size} numbers, got shape {tuple(flat.shape)}"
+            )
         return {name: flat[span].view(self.shapes[name]) for name, span in self.spans.items()}
 
     def blocks(self, label: Callable[[str], str]) -> dict[str, list[slice]]:
-        """The vector's parts by label, in order of first appearance; adjacent spans of a label are joined.
+        """The vector's parts by label, in order of first appearance; adjacent spans of a label are
+        joined.
 
         Args:
-            label: from a name to the block it belongs to, for example `layer_of` or `module_type_of`.
+            label: from a name to the block it belongs to, for example `layer_of` or
+                `module_type_of`.
 
         Example:
             >>> layout = FlatView({"layers.0.q": torch.zeros(2), "layers.0.k": torch.zeros(3)})
@@ -147,7 +162,8 @@ def _by_name(named: Mapping[str, Tensor] | Module) -> Mapping[str, Tensor]:
 
 
 def layer_of(name: str) -> str:
-    """The layer block of a parameter: its name up to the first number, or its first word if there is none.
+    """The layer block of a parameter: its name up to the first number, or its first word if there
+    is none.
 
     Example:
         >>> layer_of("model.layers.11.self_attn.q_proj.weight"), layer_of("lm_head.weight")

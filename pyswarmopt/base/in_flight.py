@@ -19,7 +19,8 @@ NEVER = -1  # instead of the time of the latest completion
 
 # Names of the fields in checkpoints, where they differ.
 SAVED_AS = {
-    "tickets": "numbers", "completed_at": "landed", "dispatched": "handed", "completed": "told", "paused": "grounded",
+    "tickets": "numbers", "completed_at": "landed", "dispatched": "handed", "completed": "told",
+    "paused": "grounded",
 }  # fmt: skip
 
 
@@ -49,12 +50,18 @@ class InFlight:
     in_round: int = 0  # evaluations completed in the present round, which ends after N
     leader_cost: float = math.inf  # cost at g at the beginning of the round
     best_cost: float = math.inf  # cost at the best of all at the beginning of the round
-    paused: bool = False  # no dispatch until pending evaluations return, because a restart of the swarm is due
+    # no dispatch until pending evaluations return, because a restart of the swarm is due
+    paused: bool = False
 
     @classmethod
     def of(cls, n: int, dispatched: int = 0, completed: int = 0) -> InFlight:
         """All n particles are idle, none has been evaluated."""
-        return cls(np.full(n, IDLE, dtype=np.int64), np.full(n, NEVER, dtype=np.int64), dispatched, completed)
+        return cls(
+            np.full(n, IDLE, dtype=np.int64),
+            np.full(n, NEVER, dtype=np.int64),
+            dispatched,
+            completed,
+        )
 
     @property
     def pending(self) -> Bools:
@@ -62,7 +69,9 @@ class InFlight:
         return self.tickets != IDLE
 
     def next(self) -> int | None:
-        """The particle idle for longest, new ones first; None if there is none or dispatch is paused."""
+        """The particle idle for longest, new ones first; None if there is none or dispatch is
+        paused.
+        """
         idle = np.flatnonzero(self.tickets == IDLE)
         return None if self.paused or not idle.size else int(idle[self.completed_at[idle].argmin()])
 
@@ -75,7 +84,9 @@ class InFlight:
     def complete(self, particle: int, ticket: int) -> bool:
         """Mark the particle as idle again; returns whether this was its first evaluation."""
         if particle not in range(len(self.tickets)) or self.tickets[particle] != ticket:
-            raise ValueError(f"ticket {ticket} of particle {particle} was told already, or is not of this swarm")
+            raise ValueError(
+                f"ticket {ticket} of particle {particle} was told already, or is not of this swarm"
+            )
         first = bool(self.completed_at[particle] == NEVER)
         self.tickets[particle], self.completed_at[particle] = IDLE, self.completed
         self.completed += 1
@@ -88,10 +99,15 @@ class InFlight:
 
     def to_dict(self) -> dict[str, Any]:
         """Every field under its name in checkpoints."""
-        return {SAVED_AS.get(field.name, field.name): getattr(self, field.name) for field in fields(self)}
+        return {
+            SAVED_AS.get(field.name, field.name): getattr(self, field.name)
+            for field in fields(self)
+        }
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> InFlight:
         """The inverse of `to_dict`; arrays may come as tensors."""
         plain: dict[str, Any] = copy.deepcopy(as_arrays(saved))
-        return cls(**{field.name: plain[SAVED_AS.get(field.name, field.name)] for field in fields(cls)})
+        return cls(
+            **{field.name: plain[SAVED_AS.get(field.name, field.name)] for field in fields(cls)}
+        )

@@ -1,4 +1,6 @@
-"""What users hand over, as checked tensors and arrays of the swarm's own memory; a ValueError says what is wrong."""
+"""What users hand over, as checked tensors and arrays of the swarm's own memory; a ValueError says
+what is wrong.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +20,23 @@ if TYPE_CHECKING:
 def as_points(name: str, data: npt.ArrayLike | Tensor) -> Floats:
     """A finite (n, D) array, a copy of what was given."""
     source = matrix(name, data)
-    points = np.array(source.double().cpu().numpy() if is_tensor(source) else source, dtype=np.float64)
+    points = np.array(
+        source.double().cpu().numpy() if is_tensor(source) else source, dtype=np.float64
+    )
     finite = np.isfinite(points).all(axis=1)
     if not finite.all():
         raise _not_finite(name, int(finite.argmin()))
     return points
 
 
-def matrix(name: str, data: npt.ArrayLike | Tensor, shape: tuple[int, ...] | None = None) -> Tensor | np.ndarray:
+def matrix(
+    name: str, data: npt.ArrayLike | Tensor, shape: tuple[int, ...] | None = None
+) -> Tensor | np.ndarray:
     """What was given as a real tensor or array of shape (n, D), not copied if it is one already."""
     if hasattr(data, "named_parameters"):
         raise TypeError(
-            f"{name} are a module, {type(data).__name__}; a swarm moves vectors: pso.FlatView(module).flatten(module)"
+            f"{name} are a module, {type(data).__name__}; a swarm moves vectors: "
+            "pso.FlatView(module).flatten(module)"
         )
     if isinstance(data, list | tuple) and data and all(map(is_tensor, data)):
         import torch
@@ -45,12 +52,16 @@ def matrix(name: str, data: npt.ArrayLike | Tensor, shape: tuple[int, ...] | Non
     if shape is not None and tuple(data.shape) != shape:
         raise ValueError(f"{name} must have shape {shape}, got {tuple(data.shape)}")
     if data.ndim != 2 or 0 in data.shape:
-        raise ValueError(f"{name} must have shape (n, D), n and D at least 1; got {tuple(data.shape)}")
+        raise ValueError(
+            f"{name} must have shape (n, D), n and D at least 1; got {tuple(data.shape)}"
+        )
     return data
 
 
 def take_over(name: str, source: Tensor | np.ndarray, out: Tensor) -> Tensor:
-    """`out`, (n, D), filled block by block with a `matrix` of its shape, whose values must be finite."""
+    """`out`, (n, D), filled block by block with a `matrix` of its shape, whose values must be
+    finite.
+    """
     import torch
 
     for rows, columns in blocks(*out.shape):
@@ -70,7 +81,8 @@ def _not_finite(name: str, row: int) -> ValueError:
 
 
 def as_seed(seed: int | np.random.Generator | None) -> int | None:
-    """A whole number or None; a `Generator` draws one, so that one with the same state gives the same search.
+    """A whole number or None; a `Generator` draws one, so that one with the same state gives the
+    same search.
 
     Raises:
         TypeError: something else.
@@ -80,7 +92,9 @@ def as_seed(seed: int | np.random.Generator | None) -> int | None:
     try:
         return None if seed is None else operator.index(seed)
     except TypeError:
-        raise TypeError(f"seed={seed!r}: use a whole number, a numpy.random.Generator or None") from None
+        raise TypeError(
+            f"seed={seed!r}: use a whole number, a numpy.random.Generator or None"
+        ) from None
 
 
 def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
@@ -88,9 +102,13 @@ def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
     if not (isinstance(data, np.ndarray) or is_tensor(data)):
         data = np.asarray(data)
     _refuse_complex("values", data)
-    values = np.array(data.double().numpy(force=True) if is_tensor(data) else data, dtype=np.float64)
+    values = np.array(
+        data.double().numpy(force=True) if is_tensor(data) else data, dtype=np.float64
+    )
     if values.shape != shape:
-        raise ValueError(f"values must have shape {shape}, one for each position; got {values.shape}")
+        raise ValueError(
+            f"values must have shape {shape}, one for each position; got {values.shape}"
+        )
     return values
 
 
@@ -103,5 +121,7 @@ def as_mask(data: npt.ArrayLike | Tensor, count: int) -> Bools:
     """A boolean array of shape (count,)."""
     mask = np.asarray(data.cpu() if is_tensor(data) else data)
     if mask.shape != (count,) or mask.dtype != np.bool_:
-        raise ValueError(f"dropped must be {count} booleans, got shape {mask.shape} of {mask.dtype}")
+        raise ValueError(
+            f"dropped must be {count} booleans, got shape {mask.shape} of {mask.dtype}"
+        )
     return mask

@@ -45,12 +45,15 @@ class Optimizer(Protocol):
         """Positions to evaluate, (N, D); the same ones until `tell`."""
 
     def tell(
-        self, positions: Tensor, values: npt.ArrayLike | Tensor, dropped: npt.ArrayLike | Tensor | None = None
+        self,
+        positions: Tensor,
+        values: npt.ArrayLike | Tensor,
+        dropped: npt.ArrayLike | Tensor | None = None,
     ) -> None:
         """Take in the values, (N,), of the positions that `ask` returned.
 
-        `dropped` is a mask, (N,), of those that were not evaluated; an optimizer that needs every value refuses it
-        with a ValueError.
+        `dropped` is a mask, (N,), of those that were not evaluated; an optimizer that needs every
+        value refuses it with a ValueError.
         """
 
     def stop(self) -> dict[str, float]:
@@ -65,7 +68,8 @@ class Optimizer(Protocol):
 
 @runtime_checkable
 class ParticleOptimizer(Optimizer, Protocol):
-    """An `Optimizer` of particles, which may also move one by one, and whose state can be saved: `Swarm`.
+    """An `Optimizer` of particles, which may also move one by one, and whose state can be saved:
+    `Swarm`.
 
     Its properties are those of `Swarm`.
     """
@@ -88,7 +92,9 @@ class ParticleOptimizer(Optimizer, Protocol):
     def worst(self) -> Point: ...
 
     def ask_one(self) -> Any:
-        """A ticket for the next position to evaluate, None while every particle waits for a value."""
+        """A ticket for the next position to evaluate, None while every particle waits for a
+        value.
+        """
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to one file."""

@@ -10,15 +10,18 @@ import torch
 from torch import Tensor
 
 FULL_SCALE = 65536.0  # a factor is 16 random bits / FULL_SCALE, in [0, 1)
-GAMMA = np.uint64(0x9E3779B97F4A7C15)  # what SplitMix64 adds at each number: an odd 2^64 / golden ratio
+# what SplitMix64 adds at each number: an odd 2^64 / golden ratio
+GAMMA = np.uint64(0x9E3779B97F4A7C15)
 MIX_1, MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 SHIFT_1, SHIFT_2, SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
 
 
 def split_mix(at: np.uint64, count: int) -> npt.NDArray[np.uint64]:
-    """The next numbers of SplitMix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators").
+    """The next numbers of SplitMix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom
+    number generators").
 
-    Each number follows from its place in the stream alone, so it vectorises. `at` is that place times GAMMA.
+    Each number follows from its place in the stream alone, so it vectorises. `at` is that place
+    times GAMMA.
     """
     numbers = np.arange(1, count + 1, dtype=np.uint64)
     numbers *= GAMMA
@@ -31,7 +34,8 @@ def split_mix(at: np.uint64, count: int) -> npt.NDArray[np.uint64]:
 
 
 class RandomBits:
-    """A stream of 16-bit numbers, four from each of `split_mix`; where it begins is drawn from a CPU generator.
+    """A stream of 16-bit numbers, four from each of `split_mix`; where it begins is drawn from a
+    CPU generator.
 
     Example:
         >>> bits = RandomBits(torch.Generator().manual_seed(0))

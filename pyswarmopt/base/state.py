@@ -1,8 +1,8 @@
 """The state of a swarm: the numbers that a resume needs, as one dataclass.
 
-Large arrays, (N, D) and (D,), are torch tensors of the swarm's dtype on its device. Scores, one per particle, are
-float64 NumPy arrays on the CPU whatever the device. Scores are kept as costs (lower is better): a swarm that maximises
-stores the negated value, and `user_value` turns it back.
+Large arrays, (N, D) and (D,), are torch tensors of the swarm's dtype on its device. Scores, one per
+particle, are float64 NumPy arrays on the CPU whatever the device. Scores are kept as costs (lower
+is better): a swarm that maximises stores the negated value, and `user_value` turns it back.
 """
 
 from __future__ import annotations
@@ -28,13 +28,16 @@ IN_FLIGHT = "flights."  # prefix of the fields of `State.in_flight`
 
 @dataclass
 class State:
-    """State of a swarm of N particles in D dimensions; g and w are the first particle until a finite value was seen."""
+    """State of a swarm of N particles in D dimensions; g and w are the first particle until a
+    finite value was seen.
+    """
 
     positions: Tensor  # x, (N, D)
     velocities: Tensor  # v, (N, D)
     best_positions: Tensor  # p, the personal bests, (N, D)
     leader_position: Tensor  # g, the best position of the present population, (D,)
-    best_position: Tensor  # the best of all, (D,): the leader's, unless an earlier population found a better one
+    # the best of all, (D,): the leader's, unless an earlier population found a better one
+    best_position: Tensor
     worst_position: Tensor  # w, the worst of all, (D,)
     costs: Floats  # of each particle's latest evaluation, (N,); NaN until it was evaluated
     best_costs: Floats  # at p, (N,); +inf until a finite value was seen
@@ -51,8 +54,8 @@ class State:
     evaluations: int = 0  # completed, not counting dropped particles
     pending: bool = False  # positions were handed out and their values are not in yet
     maximize: bool = False  # the user's values are negated costs
-    # What parts of the recipe remember from move to move, such as the links of a random topology. An entry is replaced,
-    # never edited. Cleared when the whole swarm restarts.
+    # What parts of the recipe remember from move to move, such as the links of a random topology.
+    # An entry is replaced, never edited. Cleared when the whole swarm restarts.
     memory: dict[str, Tensor] = field(default_factory=dict)
     in_flight: InFlight | None = None  # pending evaluations of particles that move asynchronously
 
@@ -81,17 +84,23 @@ class State:
             setattr(self, name, getattr(fresh, name))
         self.born = self.generation
         if self.in_flight is not None:
-            self.in_flight = InFlight.of(len(self.positions), self.in_flight.dispatched, self.in_flight.completed)
+            self.in_flight = InFlight.of(
+                len(self.positions), self.in_flight.dispatched, self.in_flight.completed
+            )
             self.in_flight.begin_round(self.leader_cost, self.best_cost)
 
     @property
     def iteration(self) -> int:
-        """Rounds evaluated after the first one; without a restart of the swarm, the moves made and evaluated."""
+        """Rounds evaluated after the first one; without a restart of the swarm, the moves made and
+        evaluated.
+        """
         return max(self.generation - 1, 0)
 
     @property
     def age(self) -> int:
-        """Rounds in which the present population was evaluated; 0 while its starting positions are new."""
+        """Rounds in which the present population was evaluated; 0 while its starting positions are
+        new.
+        """
         return self.generation - self.born
 
     def count(self, evaluated: Bools | None) -> None:
@@ -100,11 +109,18 @@ class State:
         self.evaluations += len(self.costs) if evaluated is None else int(evaluated.sum())
 
     def arrive(self, particle: int, number: int, cost: Callable[[], float]) -> None:
-        """Take in the cost of one particle of the round, which is asked for once its ticket is known to be due."""
+        """Take in the cost of one particle of the round, which is asked for once its ticket is
+        known to be due.
+        """
         if number != self.generation:
-            raise ValueError(f"a ticket of round {number}, but the swarm is at round {self.generation}")
+            raise ValueError(
+                f"a ticket of round {number}, but the swarm is at round {self.generation}"
+            )
         if particle not in range(len(self.arrived)):
-            raise ValueError(f"a ticket of particle {particle}, but there are {len(self.arrived)}: 0 is the first")
+            raise ValueError(
+                f"a ticket of particle {particle}, but there are {len(self.arrived)}: 0 is the "
+                "first"
+            )
         if self.arrived[particle]:
             raise ValueError(f"the ticket of particle {particle} was told already")
         self.incoming[particle] = cost()
@@ -115,7 +131,9 @@ class State:
         return -cost if self.maximize else cost
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field, not copied: arrays as tensors, the rest as int, float or bool; `memory` entry by entry."""
+        """Every field, not copied: arrays as tensors, the rest as int, float or bool; `memory`
+        entry by entry.
+        """
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in OPTIONAL}
         if self.in_flight is not None:
             values |= {IN_FLIGHT + name: value for name, value in self.in_flight.to_dict().items()}
@@ -124,7 +142,8 @@ class State:
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any], owned: Callable[[Tensor], Tensor]) -> State:
-        """The inverse of `to_dict`; `owned` makes the state's own tensor of a saved one. Other entries are ignored.
+        """The inverse of `to_dict`; `owned` makes the state's own tensor of a saved one. Other
+        entries are ignored.
 
         Raises:
             ValueError: a field is missing, or of another type or shape.
@@ -132,7 +151,9 @@ class State:
         kinds = {f.name: str(f.type) for f in fields(cls) if f.name not in OPTIONAL}
         missing = sorted(kinds.keys() - saved.keys())
         if missing:
-            raise ValueError(f"not a swarm's state: {', '.join(missing)} missing; use what state_dict() gave")
+            raise ValueError(
+                f"not a swarm's state: {', '.join(missing)} missing; use what state_dict() gave"
+            )
         _check(saved, kinds)
         values: dict[str, Any] = {}
         for name, kind in kinds.items():
@@ -158,12 +179,20 @@ def _check(saved: Mapping[str, Any], kinds: dict[str, str]) -> None:
     scalars = {"float": float, "int": int, "bool": bool}
     of = {"Tensor": dtype, "Floats": torch.float64, "Ints": torch.int64, "Bools": torch.bool}
     sizes: dict[str, int] = {}
-    check(saved, {n: scalars.get(kind) or (of[kind], AXES.get(n, "N")) for n, kind in kinds.items()}, sizes)
+    check(
+        saved,
+        {n: scalars.get(kind) or (of[kind], AXES.get(n, "N")) for n, kind in kinds.items()},
+        sizes,
+    )
     if not sizes["N"] or not sizes["D"]:
         raise ValueError("positions of no particle, or of no coordinate")
     if any(name.startswith(IN_FLIGHT) for name in saved):
         kinds_of = {SAVED_AS.get(f.name, f.name): str(f.type) for f in fields(InFlight)}
-        check(saved, {IN_FLIGHT + n: scalars.get(k) or (torch.int64, "N") for n, k in kinds_of.items()}, sizes)
+        check(
+            saved,
+            {IN_FLIGHT + n: scalars.get(k) or (torch.int64, "N") for n, k in kinds_of.items()},
+            sizes,
+        )
     memory = {MEMORY + name: kind for name, kind in KNOWN_MEMORY.items() if MEMORY + name in saved}
     check(saved, memory, sizes)
     if sizes.get("E", sizes["D"] + 1) != sizes["D"] + 1:
@@ -175,21 +204,25 @@ def _check(saved: Mapping[str, Any], kinds: dict[str, str]) -> None:
 
 def entries_under(prefix: str, saved: Mapping[str, Any]) -> dict[str, Any]:
     """The entries whose names begin with the prefix, without it."""
-    return {name.removeprefix(prefix): value for name, value in saved.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): value for name, value in saved.items() if name.startswith(prefix)
+    }
 
 
-# Axes of the tensors of a saved state that are not (N,), and of what the library's own topologies remember.
+# Axes of the tensors of a saved state that are not (N,), and of what the library's own topologies
+# remember.
 AXES = {
     "positions": "ND", "velocities": "ND", "best_positions": "ND",
     "leader_position": "D", "best_position": "D", "worst_position": "D",
 }  # fmt: skip
 KNOWN_MEMORY = {
-    "links": (torch.int64, "Nk"), "exemplars": (torch.int64, "ND"), "archive": (torch.float64, "PE"),
-    "radius": (torch.float64, ""), "starting_extent": (torch.float64, ""),
+    "links": (torch.int64, "Nk"), "exemplars": (torch.int64, "ND"),
+    "archive": (torch.float64, "PE"), "radius": (torch.float64, ""),
+    "starting_extent": (torch.float64, ""),
 }  # fmt: skip
 
 # What belongs to the present population and is made anew with it.
 POPULATION = (
-    "positions", "velocities", "best_positions", "leader_position", "costs", "best_costs", "stagnation",
-    "arrived", "incoming", "leader_cost", "leader_stagnation", "memory",
+    "positions", "velocities", "best_positions", "leader_position", "costs", "best_costs",
+    "stagnation", "arrived", "incoming", "leader_cost", "leader_stagnation", "memory",
 )  # fmt: skip

@@ -42,4 +42,7 @@ def copied(source: Tensor, device: torch.device | None = None) -> Tensor:
 def too_large(shape: tuple[int, ...], size: int) -> ValueError:
     """What to raise where an array of that shape and of `size` bytes finds no memory."""
     numbers = " x ".join(map(str, shape))
-    return ValueError(f"{numbers} numbers ({size / 1e9:.3g} GB) find no memory: use fewer particles or coordinates")
+    return ValueError(
+        f"{numbers} numbers ({size / 1e9:.3g} GB) find no memory: use fewer particles or "
+        "coordinates"
+    )

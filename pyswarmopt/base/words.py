@@ -1,8 +1,9 @@
-r"""Words and numbers of messages: plurals, one line without control characters, the largest number of a setting.
+r"""Words and numbers of messages: plurals, one line without control characters, the largest number
+of a setting.
 
-File names, values and what models answer come from outside. Written to a terminal as they are, their control
-characters could move the cursor, change the title or hide what stands in a line, so they are shown as escapes
-(``\x1b``); messages show at most `LIMIT` characters of any one value.
+File names, values and what models answer come from outside. Written to a terminal as they are,
+their control characters could move the cursor, change the title or hide what stands in a line, so
+they are shown as escapes (``\x1b``); messages show at most `LIMIT` characters of any one value.
 """
 
 from __future__ import annotations
@@ -13,16 +14,20 @@ from collections.abc import Iterable
 LIMIT = 200  # characters of one value in a message
 _WHOLE = 1000  # characters of a message
 
-# Control characters but newline and tab, line separators, halves of surrogate pairs, and what reorders or hides text
-# (https://www.unicode.org/reports/tr36, section 2.5; the joiners of scripts and emoji stay).
+# Control characters but newline and tab, line separators, halves of surrogate pairs, and what
+# reorders or hides text (https://www.unicode.org/reports/tr36, section 2.5; the joiners of scripts
+# and emoji stay).
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e007f]"
 )
 _LONG_WORD = re.compile(rf"\S{{{LIMIT + 10},}}")  # a value and the punctuation around it
-_LONG_QUOTE = re.compile(rf"""(?<!\w)(?P<mark>['"])((?!(?P=mark)).){{{LIMIT + 1},}}(?P=mark)(?!\w)""")
+_LONG_QUOTE = re.compile(
+    rf"""(?<!\w)(?P<mark>['"])((?!(?P=mark)).){{{LIMIT + 1},}}(?P=mark)(?!\w)"""
+)
 
-# The largest number that each integer setting takes: beyond it nothing would run, and arithmetic would overflow.
+# The largest number that each integer setting takes: beyond it nothing would run, and arithmetic
+# would overflow.
 COUNT = 10**9  # items, iterations, evaluations, tokens
 SEED = 2**63 - 1
 _OTHERS = {
@@ -84,8 +89,8 @@ def one_line(text: str, values: Iterable[str] = ()) -> str:
 
     Args:
         text: the message.
-        values: long values that may stand in it, such as those of the command line. Words and quoted texts of more
-            than `LIMIT` characters are found without that.
+        values: long values that may stand in it, such as those of the command line. Words and
+            quoted texts of more than `LIMIT` characters are found without that.
 
     Example:
         >>> one_line("--split " + 5000 * "x" + ": unknown;\\n use dev or test").replace("x", "")
@@ -95,7 +100,9 @@ def one_line(text: str, values: Iterable[str] = ()) -> str:
         text = text.replace(value, cut(value))
     text = visible(" ".join(text.split()))
     text = _LONG_WORD.sub(_cut_word, _LONG_QUOTE.sub(lambda match: _in_quotes(match[0]), text))
-    return text if len(text) <= _WHOLE else f"{text[: _WHOLE // 2]} ... {text[-(_WHOLE // 2 - 5) :]}"
+    return (
+        text if len(text) <= _WHOLE else f"{text[: _WHOLE // 2]} ... {text[-(_WHOLE // 2 - 5) :]}"
+    )
 
 
 def _in_quotes(text: str) -> str:

@@ -20,5 +20,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except ImportError as error:
         if error.name not in ("typer", "rich"):
             raise
-        raise SystemExit(complain("the command needs typer and rich: install the extra 'toy'")) from None
+        raise SystemExit(
+            complain("the command needs typer and rich: install the extra 'toy'")
+        ) from None
     raise SystemExit(run(sys.argv[1:] if argv is None else list(argv)))

@@ -34,7 +34,8 @@ for _name, _function in COMMANDS.items():
 
 @app.callback()
 def pyswarmopt(version: Annotated[bool, version_option("pyswarmopt")] = False) -> None:
-    """Minimise test functions, by a Gaussian process and descents or by particle swarms; watch and compare.
+    """Minimise test functions, by a Gaussian process and descents or by particle swarms; watch and
+    compare.
 
     In Python pyswarmopt minimises any black-box function: a Gaussian process and descents by
     default, particle swarms by name. The lesson explains swarms.
@@ -42,7 +43,9 @@ def pyswarmopt(version: Annotated[bool, version_option("pyswarmopt")] = False) -
 
 
 def run(arguments: list[str]) -> int:
-    """Run a command line; the exit code. Bad input, for which the library raises ValueError, is one line on stderr."""
+    """Run a command line; the exit code. Bad input, for which the library raises ValueError, is one
+    line on stderr.
+    """
     tame_warnings()
     if problem := unreadable(arguments):
         return complain(problem)
@@ -53,6 +56,7 @@ def run(arguments: list[str]) -> int:
     except ImportError as error:
         return complain(f"{error.name or error} is needed for this: install the extra 'toy'")
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "allocate memory" not in str(error):  # PyTorch's way to say it
+        # PyTorch's way to say it
+        if not isinstance(error, MemoryError) and "allocate memory" not in str(error):
             raise
         return complain("does not fit into memory; lower --dim or --particles")

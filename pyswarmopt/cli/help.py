@@ -1,4 +1,6 @@
-"""How the help looks: one line per option, in groups, on one screen; what few people need by name only."""
+"""How the help looks: one line per option, in groups, on one screen; what few people need by name
+only.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ WIDE = 100  # the help is not spread over more columns, however wide the termina
 class HelpCommand(BoundedCommand):
     """A command whose help lists its options by group."""
 
-    headings: ClassVar[tuple[str, ...]] = (SETTINGS, OUTPUT)  # of the groups, in order; arguments come first
+    # of the groups, in order; arguments come first
+    headings: ClassVar[tuple[str, ...]] = (SETTINGS, OUTPUT)
 
     @property
     def only_named(self) -> list[str]:
@@ -43,15 +46,23 @@ class HelpGroup(TyperGroup):
         console = _console()
         _head(console, f"{ctx.command_path} COMMAND [OPTIONS]", self.help or "")
         commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        listed = [(name, _summary(command.help or "")) for name, command in commands if command is not None]
-        options = [(_names(param), getattr(param, "help", "") or "") for param in self.get_params(ctx)]
+        listed = [
+            (name, _summary(command.help or ""))
+            for name, command in commands
+            if command is not None
+        ]
+        options = [
+            (_names(param), getattr(param, "help", "") or "") for param in self.get_params(ctx)
+        ]
         console.print(_rows([("Commands", listed), ("Options", options)]))
         for line in (self.epilog or "").splitlines():
             console.print(Text(line), soft_wrap=True)
 
 
 def run_app(app: typer.Typer, name: str, arguments: list[str]) -> int:
-    """Run a command line of a program; the exit code. What the parser refuses is one line on stderr."""
+    """Run a command line of a program; the exit code. What the parser refuses is one line on
+    stderr.
+    """
     try:
         code = app(args=arguments, prog_name=name, standalone_mode=False)
     except typer.TyperException as error:
@@ -72,7 +83,9 @@ def version_option(package: str) -> Any:
             echo(str(import_module(package).__version__))
             raise typer.Exit
 
-    return typer.Option("--version", callback=show, is_eager=True, help="Show the version and exit.")
+    return typer.Option(
+        "--version", callback=show, is_eager=True, help="Show the version and exit."
+    )
 
 
 def print_help(command: Any, ctx: Any) -> None:
@@ -85,7 +98,12 @@ def print_help(command: Any, ctx: Any) -> None:
     console = _console()
     required = [_left(param) for param in command.params if param.required]
     _head(console, " ".join([ctx.command_path, *required, "[OPTIONS]"]), command.help or "")
-    console.print(_rows((name, [(_left(p), _right(p)) for p in params]) for name, params in grouped(command, ctx)))
+    console.print(
+        _rows(
+            (name, [(_left(p), _right(p)) for p in params])
+            for name, params in grouped(command, ctx)
+        )
+    )
     if command.only_named:
         explained = any(param.name == "config" for param in command.params)
         more = f"More (see {ctx.find_root().info_name} init): " if explained else "More: "
@@ -112,7 +130,8 @@ def grouped(command: Any, ctx: Any, hidden: bool = False) -> list[tuple[str, lis
 
 
 def default_of(param: Any) -> Any:
-    """The default that is worth telling: None for switches, and for options that are simply not given.
+    """The default that is worth telling: None for switches, and for options that are simply not
+    given.
 
     Example:
         >>> from types import SimpleNamespace
@@ -160,7 +179,9 @@ def _summary(text: str) -> str:
 
 def _names(param: Any) -> str:
     """Short names first, which the parser keeps in no order."""
-    return ", ".join(sorted([*param.opts, *param.secondary_opts], key=lambda name: name.startswith("--")))
+    return ", ".join(
+        sorted([*param.opts, *param.secondary_opts], key=lambda name: name.startswith("--"))
+    )
 
 
 def _left(param: Any) -> str:

@@ -14,11 +14,12 @@ from pyswarmopt.cli.terminal import echo
 
 
 def command(
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Output file.", rich_help_panel=OUTPUT)] = Path(
-        "pso-lesson.html"
-    ),
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="Output file.", rich_help_panel=OUTPUT)
+    ] = Path("pso-lesson.html"),
     open_it: Annotated[
-        bool, typer.Option("--open/--no-open", help="Open it in the browser.", rich_help_panel=OUTPUT)
+        bool,
+        typer.Option("--open/--no-open", help="Open it in the browser.", rich_help_panel=OUTPUT),
     ] = True,
     as_json: Json = False,
 ) -> None:

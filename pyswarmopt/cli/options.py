@@ -12,8 +12,12 @@ from pyswarmopt.cli.help import OUTPUT
 DEFAULT = "default"  # recipe=None of `minimize`
 
 Dim = Annotated[int, typer.Option(min=1, metavar="D", help="Dimensions.")]
-Particles = Annotated[int | None, typer.Option(min=1, metavar="N", help="Particles (default: the recipe's).")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=OUTPUT)]
+Particles = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Particles (default: the recipe's).")
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=OUTPUT)
+]
 
 
 def known_recipe(name: str) -> str:

@@ -15,16 +15,24 @@ from pyswarmopt.cli.terminal import echo
 
 
 def command(
-    function: Annotated[str, typer.Argument(metavar="FUNCTION", help="Test function (see `pyswarmopt list`).")],
-    recipe: Annotated[str, typer.Option(metavar="R", help="Recipe (see `pyswarmopt list`).")] = DEFAULT,
+    function: Annotated[
+        str, typer.Argument(metavar="FUNCTION", help="Test function (see `pyswarmopt list`).")
+    ],
+    recipe: Annotated[
+        str, typer.Option(metavar="R", help="Recipe (see `pyswarmopt list`).")
+    ] = DEFAULT,
     dim: Dim = 2,
     particles: Particles = None,
-    max_evals: Annotated[int | None, typer.Option(min=1, metavar="E", help="Evaluation budget (1000 D).")] = None,
+    max_evals: Annotated[
+        int | None, typer.Option(min=1, metavar="E", help="Evaluation budget (1000 D).")
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="S", help="Random seed.")] = 0,
     animate: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Write an animation: .gif, .mp4 or .html; needs --dim 2.", rich_help_panel=OUTPUT
+            metavar="FILE",
+            help="Write an animation: .gif, .mp4 or .html; needs --dim 2.",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     as_json: Json = False,
@@ -47,7 +55,9 @@ def command(
 
         check_target(animate)
         if dim != 2:
-            raise ValueError(f"--animate {animate}: an animation shows two dimensions; remove --dim {dim}")
+            raise ValueError(
+                f"--animate {animate}: an animation shows two dimensions; remove --dim {dim}"
+            )
     result = minimize(
         task.function,
         task.bounds,
@@ -73,8 +83,13 @@ def command(
         }
         typer.echo(json.dumps(record))
     else:
-        above = "" if task.optimum is None else f", {result.fun - task.optimum:.3g} above the optimum"
-        echo(f"{function}, {counted(dim, 'dimension')}, {chosen}, seed {seed}: {result.fun:.6g}{above}")
+        above = (
+            "" if task.optimum is None else f", {result.fun - task.optimum:.3g} above the optimum"
+        )
+        echo(
+            f"{function}, {counted(dim, 'dimension')}, {chosen}, seed {seed}: "
+            f"{result.fun:.6g}{above}"
+        )
         place = ", ".join(f"{x:.6g}" for x in result.x[:10]) + (", ..." if dim > 10 else "")
         echo(f"at ({place}) after {counted(result.nfev, 'evaluation')}: {result.message}")
     if INTERRUPTED in result.stop:

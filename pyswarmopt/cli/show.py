@@ -27,7 +27,9 @@ def command(
     pictures: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Plot each two-dimensional function into this folder.", rich_help_panel=OUTPUT
+            metavar="DIR",
+            help="Plot each two-dimensional function into this folder.",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     as_json: Json = False,
@@ -59,9 +61,16 @@ def _chosen(what: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         import difflib
 
         near = difflib.get_close_matches(name, [*SHEETS, *ALL, *RECIPES], n=1)
-        raise ValueError(f"nothing is called {what!r}; {f'did you mean {near[0]}?' if near else 'see pyswarmopt list'}")
+        raise ValueError(
+            f"nothing is called {what!r}; "
+            f"{f'did you mean {near[0]}?' if near else 'see pyswarmopt list'}"
+        )
     functions = [_about(f) for f in ALL.values() if name in ("all", "functions", f.name)]
-    recipes = [_recipe(key, inspect.getdoc(f) or "") for key, f in RECIPES.items() if name in ("all", "recipes", key)]
+    recipes = [
+        _recipe(key, inspect.getdoc(f) or "")
+        for key, f in RECIPES.items()
+        if name in ("all", "recipes", key)
+    ]
     return functions, recipes
 
 
@@ -80,7 +89,9 @@ def _about(function: ToyFunction) -> dict[str, Any]:
 
 
 def _recipe(name: str, doc: str) -> dict[str, Any]:
-    """Title with source, and the equation: the first two paragraphs of the recipe's documentation."""
+    """Title with source, and the equation: the first two paragraphs of the recipe's
+    documentation.
+    """
     title, equation, *_ = (" ".join(paragraph.split()) for paragraph in doc.split("\n\n"))
     return {"name": name, "title": title, "equation": equation.replace("``", "")}
 

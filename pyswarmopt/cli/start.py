@@ -1,4 +1,6 @@
-"""The entry points of the commands: Ctrl-C ends them from the first moment on, also while modules load."""
+"""The entry points of the commands: Ctrl-C ends them from the first moment on, also while modules
+load.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ def swarm_llm() -> NoReturn:
 
 def _run(module: str) -> NoReturn:
     """Call the `main` of a module, with a Ctrl-C that no import swallows."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as in a background job
+    # else it is ignored, as in a background job
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
     try:
         import_module(module).main()
@@ -35,8 +38,9 @@ def _run(module: str) -> NoReturn:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Raise KeyboardInterrupt; in the middle of an import end the process.
 
-    Modules that try several ways to import something swallow a KeyboardInterrupt, or make another error of it, which
-    the user would see as a traceback. A run can be resumed after any end, so nothing is lost.
+    Modules that try several ways to import something swallow a KeyboardInterrupt, or make another
+    error of it, which the user would see as a traceback. A run can be resumed after any end, so
+    nothing is lost.
     """
     place = frame
     while place is not None:

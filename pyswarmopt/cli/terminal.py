@@ -1,4 +1,6 @@
-"""Everything that the commands print as text passes through here; `base.words` says what is shown of it."""
+"""Everything that the commands print as text passes through here; `base.words` says what is shown
+of it.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def echo(text: str = "", err: bool = False, end: str = "\n") -> None:
 
 
 def complain(text: str, arguments: Sequence[str] = ()) -> int:
-    """Print the one line that says what is wrong with the input, long values of the command line cut; the exit code."""
+    """Print the one line that says what is wrong with the input, long values of the command line
+    cut; the exit code.
+    """
     values = [part for argument in arguments for part in (argument, argument.partition("=")[2])]
     echo(f"error: {one_line(text, values)}", err=True)
     return 2
@@ -37,7 +41,10 @@ def unreadable(arguments: Sequence[str]) -> str | None:
     """
     for number, argument in enumerate(arguments, start=1):
         if re.search("[\ud800-\udfff]", argument):
-            return f"argument {number} ('{visible(argument)}'): not UTF-8 text; rename the file, or write it in UTF-8"
+            return (
+                f"argument {number} ('{visible(argument)}'): not UTF-8 text; rename the file, "
+                "or write it in UTF-8"
+            )
     return None
 
 
@@ -50,12 +57,16 @@ class _Warnings(logging.Handler):
 
 
 def tame_warnings() -> None:
-    """Show log messages of level WARNING and above like all other messages, where nobody else handles them."""
+    """Show log messages of level WARNING and above like all other messages, where nobody else
+    handles them.
+    """
     logging.lastResort = _Warnings(logging.WARNING)
 
 
 def open_console(**options: Any) -> Console:
-    """A Rich console that shows unsafe characters as escapes, in tables and progress displays, too."""
+    """A Rich console that shows unsafe characters as escapes, in tables and progress displays,
+    too.
+    """
     from rich.console import Console, RenderableType
     from rich.segment import Segment
     from rich.text import Text

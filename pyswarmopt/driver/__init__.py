@@ -1,1 +1,3 @@
-"""From a function to a result: the evaluation loop, workers, constraints, noise, several objectives."""
+"""From a function to a result: the evaluation loop, workers, constraints, noise, several
+objectives.
+"""

@@ -1,4 +1,6 @@
-"""Which algorithm runs, the recipe that was asked for or what suits the problem, and the search that runs it."""
+"""Which algorithm runs, the recipe that was asked for or what suits the problem, and the search
+that runs it.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     from pyswarmopt.swarm import Swarm
 
 UNKNOWN_WORKERS = 40  # particles for as many workers as there may be
-TO_A_FEASIBLE_POINT = 20  # particles: ten converge before they find the thin feasible part of problem G06
+# particles: ten converge before they find the thin feasible part of problem G06
+TO_A_FEASIBLE_POINT = 20
 IDLE_SHARE = 10  # workers that wait during one of this many evaluations, or more, are warned of
 
 
@@ -66,12 +69,15 @@ class Problem:
 
 
 def algorithm(options: Options, problem: Problem) -> Recipe | None:
-    """The recipe given, or what runs by default; None for the composed search of `pyswarmopt.hybrid`.
+    """The recipe given, or what runs by default; None for the composed search of
+    `pyswarmopt.hybrid`.
 
-    That needs a deterministic function and rounds that all return; with constraints (`pyswarmopt.hybrid.constrained`)
-    also one that may be called where they are broken, and some real coordinates. Where it cannot be used, it is the
-    best swarm that can: `surrogate`, or `covariant` where costs are no quadratic; both make matrices of M x M numbers,
-    so beyond `MATRIX_DIM` it is the ring of `constriction`. docs/evidence.md says how the defaults were chosen.
+    That needs a deterministic function and rounds that all return; with constraints
+    (`pyswarmopt.hybrid.constrained`) also one that may be called where they are broken, and some
+    real coordinates. Where it cannot be used, it is the best swarm that can: `surrogate`, or
+    `covariant` where costs are no quadratic; both make matrices of M x M numbers, so beyond
+    `MATRIX_DIM` it is the ring of `constriction`. docs/evidence.md says how the defaults were
+    chosen.
 
     Raises:
         ValueError: an unknown recipe.
@@ -86,7 +92,9 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     if problem.coding.size > MATRIX_DIM:
         return _constriction(options.population, options.max_evals)
     if not (constraints or problem.discrete):
-        return recipes.surrogate(population=max(recipes.surrogate().population, _calls_at_once(options)))
+        return recipes.surrogate(
+            population=max(recipes.surrogate().population, _calls_at_once(options))
+        )
     particles = recipes.covariant().population
     if constraints:
         particles = _affordable(TO_A_FEASIBLE_POINT, options.max_evals)
@@ -101,15 +109,21 @@ def recipe_given(options: Options) -> Recipe | None:
 
 
 def _calls_at_once(options: Options) -> int:
-    """Particles without which workers would wait: in an asynchronous search no more calls are under way."""
+    """Particles without which workers would wait: in an asynchronous search no more calls are under
+    way.
+    """
     if not options.asynchronous:
         return 1
     workers = Workers(options.workers)
     return UNKNOWN_WORKERS if workers.kind in ("ray", "map") else workers.count
 
 
-def _recipes(what: str = "a search with noise, asynchronous=True or constraints that allow no descents") -> Any:
-    """The named recipes: swarms of tensors, so that torch is imported here and not before `what` needs one."""
+def _recipes(
+    what: str = "a search with noise, asynchronous=True or constraints that allow no descents",
+) -> Any:
+    """The named recipes: swarms of tensors, so that torch is imported here and not before `what`
+    needs one.
+    """
     with needing_torch(what):
         from pyswarmopt.algorithms import registry
     return registry
@@ -132,7 +146,9 @@ def useful_starts(options: Options) -> int:
 
 
 def _constriction(population: int | None, max_evals: int | None) -> Recipe:
-    return _recipes().constriction(population=_affordable(40, max_evals) if population is None else population)
+    return _recipes().constriction(
+        population=_affordable(40, max_evals) if population is None else population
+    )
 
 
 def _affordable(population: int, max_evals: int | None) -> int:
@@ -153,8 +169,9 @@ def make_optimizer(
     bounds, encoded = coding.bounds(), None if start is None else coding.encode(start)
     if recipe is None:
         common: dict[str, Any] = {
-            "positions": encoded, "maximize": maximize, "seed": options.seed, "max_evals": options.max_evals,
-            "max_iter": options.max_iter, "target": target, "population": population,
+            "positions": encoded, "maximize": maximize, "seed": options.seed,
+            "max_evals": options.max_evals, "max_iter": options.max_iter, "target": target,
+            "population": population,
         }  # fmt: skip
         if problem.constraints:
             return ConstrainedSearch(bounds, smooth=problem.smooth, **common)
@@ -176,7 +193,9 @@ def make_optimizer(
 
 
 def _stop_rules(recipe: Recipe, max_iter: int | None, target: float | None) -> tuple[StopRule, ...]:
-    """The recipe's rules and the user's, whose limit of iterations takes the place of the recipe's."""
+    """The recipe's rules and the user's, whose limit of iterations takes the place of the
+    recipe's.
+    """
     rules = [rule for rule in recipe.stop if max_iter is None or not isinstance(rule, MaxIter)]
     if max_iter is not None:
         rules.append(MaxIter(max_iter))
@@ -186,13 +205,16 @@ def _stop_rules(recipe: Recipe, max_iter: int | None, target: float | None) -> t
 
 
 def warn_of_idle_workers(search: MemeticSearch, options: Options, workers: int) -> None:
-    """Say that workers wait where points are proposed one at a time for a large share of the evaluations."""
+    """Say that workers wait where points are proposed one at a time for a large share of the
+    evaluations.
+    """
     one_by_one = search.modelled if search.modelling else 0
     if options.population is not None or workers == 1 or not one_by_one:
         return
     if options.max_evals is None or IDLE_SHARE * one_by_one >= options.max_evals:
         warnings.warn(
-            f"{workers} workers, but the first {one_by_one} points are proposed one at a time, so {workers - 1} "
+            f"{workers} workers, but the first {one_by_one} points are proposed one at a time, so "
+            f"{workers - 1} "
             f"wait; population={workers} proposes {workers} at a time, which is another search",
             stacklevel=7,  # the line that calls minimize
         )

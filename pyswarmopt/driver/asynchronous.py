@@ -1,4 +1,6 @@
-"""The loop behind `minimize(asynchronous=True)`: a particle moves as soon as its own value is there."""
+"""The loop behind `minimize(asynchronous=True)`: a particle moves as soon as its own value is
+there.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,9 @@ class _Call(NamedTuple):
 class AsynchronousSearch(Search):
     """A search that keeps all workers busy.
 
-    An iteration is as many evaluations as there are particles, of whichever particles. The calls that are under way
-    at its end go on into the next one; a checkpoint holds their positions, and a resumed search makes them again.
+    An iteration is as many evaluations as there are particles, of whichever particles. The calls
+    that are under way at its end go on into the next one; a checkpoint holds their positions, and a
+    resumed search makes them again.
 
     Raises:
         ValueError: options that do not go together with it.
@@ -44,16 +47,25 @@ class AsynchronousSearch(Search):
     def __init__(self, options: Options, maximize: bool = False) -> None:
         super().__init__(options, maximize)
         if options.noisy:
-            raise ValueError("asynchronous=True cannot be noisy=True: bests are evaluated again after whole iterations")
+            raise ValueError(
+                "asynchronous=True cannot be noisy=True: bests are evaluated again after whole "
+                "iterations"
+            )
         if options.vectorized is True:
-            raise ValueError("asynchronous=True evaluates one point at a time: fun cannot be vectorized=True")
+            raise ValueError(
+                "asynchronous=True evaluates one point at a time: fun cannot be vectorized=True"
+            )
         if self._evaluator.workers.kind == "map":
-            raise ValueError("asynchronous=True needs workers that answer one by one: threads, processes or 'ray'")
+            raise ValueError(
+                "asynchronous=True needs workers that answer one by one: threads, processes or "
+                "'ray'"
+            )
         self._problem["asynchronous"] = True
         self._calls: dict[Future[Outcome], _Call] = {}
         self._answered: SimpleQueue[Future[Outcome]] = SimpleQueue()
         self._again: list[Ticket] = []  # in flight when the checkpoint was written
-        self._told: list[tuple[int, float, Floats]] = []  # particle, value and point, in this iteration
+        # particle, value and point, in this iteration
+        self._told: list[tuple[int, float, Floats]] = []
 
     def _iterate(self) -> None:
         swarm, began = self._swarm, self._swarm.rounds
@@ -88,10 +100,14 @@ class AsynchronousSearch(Search):
         if violation > 0:
             self._evaluator.skipped += 1
             self._tell(ticket, points[0], math.nan, violation)
-        elif self._evaluator.vectorized is None:  # the first call, which shows what fun takes, is made alone
+        # the first call, which shows what fun takes, is made alone
+        elif self._evaluator.vectorized is None:
             values, _ = self._evaluator(points)
             if self._evaluator.vectorized:
-                raise ValueError("asynchronous=True evaluates one point at a time, but fun takes only many at once")
+                raise ValueError(
+                    "asynchronous=True evaluates one point at a time, but fun takes only many at "
+                    "once"
+                )
             self._tell(ticket, points[0], float(values[0]))
         else:
             self._call(ticket, points[0], tries=1)
@@ -113,7 +129,9 @@ class AsynchronousSearch(Search):
 
     def _tell(self, ticket: Ticket, point: Floats, value: float, violation: float = 0.0) -> None:
         iteration = self._swarm.rounds
-        judged = Judged(np.array([self._sign * value]), np.array([violation]), np.ones(1, dtype=np.bool_))
+        judged = Judged(
+            np.array([self._sign * value]), np.array([violation]), np.ones(1, dtype=np.bool_)
+        )
         self._swarm.tell(ticket, self._sign * float(self._judge.order(judged)[0]))
         self._remember(point[None], judged)
         self._counted -= len(self._calls)
@@ -127,7 +145,9 @@ class AsynchronousSearch(Search):
         particles, values, points = zip(*self._told, strict=True)
         numbers = np.array(particles, dtype=np.int64)
         calls = self._evaluator.calls - len(self._calls)
-        self._history.add(iteration, calls, self._best_value(), values, np.array(points), particles=numbers)
+        self._history.add(
+            iteration, calls, self._best_value(), values, np.array(points), particles=numbers
+        )
         self._told = []
         self._write_down(iteration)
 

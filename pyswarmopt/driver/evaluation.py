@@ -1,4 +1,6 @@
-"""Calling the objective: one point or many at a time, in parallel, and what to do when a call fails."""
+"""Calling the objective: one point or many at a time, in parallel, and what to do when a call
+fails.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ def _tensor(x: Floats) -> Any:
 
 @contextmanager
 def _at_most(seconds: float | None) -> Iterator[None]:
-    """Raise TimeoutError in what takes longer; in the main thread of a process, where signals arrive."""
+    """Raise TimeoutError in what takes longer; in the main thread of a process, where signals
+    arrive.
+    """
     if seconds is None:
         yield
         return
@@ -76,17 +80,21 @@ class Evaluator:
     """Evaluates batches of points and counts the calls; never makes more than it may.
 
     Args:
-        fun: ``(D,) float64 -> float``, or ``(m, D) -> (m,)``; on NumPy arrays, or on torch tensors (CPU, float64)
-            if it raises TypeError or AttributeError on arrays. Results may be either, wherever they live.
-        vectorized: True, False, or "auto": the first point is tried alone; if `fun` does not give a number
-            for it, the first batch is tried as a whole. A function that takes both is called point by point,
-            so that its value at a point never depends on the batch; say True where speed matters more.
-        workers: who calls `fun` at the same time; see `pyswarmopt.driver.workers.Workers`. Results do not depend on it.
-            Ignored for a vectorised `fun`.
-        on_error: what follows when `fun` raises: "raise" it again, count the point as the "worst" possible,
-            or ("retry", n): call it up to n times more, also after a NaN, and then raise; a failure whose retries
-            `max_evals` cuts off counts as the worst, so that the last call does not cost the result of all others.
-        max_evals: the most calls of `fun`; a call on m points counts m, and failed tries of the first call none.
+        fun: ``(D,) float64 -> float``, or ``(m, D) -> (m,)``; on NumPy arrays, or on torch tensors
+            (CPU, float64) if it raises TypeError or AttributeError on arrays. Results may be
+            either, wherever they live.
+        vectorized: True, False, or "auto": the first point is tried alone; if `fun` does not give a
+            number for it, the first batch is tried as a whole. A function that takes both is called
+            point by point, so that its value at a point never depends on the batch; say True where
+            speed matters more.
+        workers: who calls `fun` at the same time; see `pyswarmopt.driver.workers.Workers`. Results
+            do not depend on it. Ignored for a vectorised `fun`.
+        on_error: what follows when `fun` raises: "raise" it again, count the point as the "worst"
+            possible, or ("retry", n): call it up to n times more, also after a NaN, and then raise;
+            a failure whose retries `max_evals` cuts off counts as the worst, so that the last call
+            does not cost the result of all others.
+        max_evals: the most calls of `fun`; a call on m points counts m, and failed tries of the
+            first call none.
         outputs: None, or how many numbers `fun` gives for a point: ``(D,) -> (outputs,)``.
 
     Attributes:
@@ -95,7 +103,8 @@ class Evaluator:
         vectorized: how `fun` is called; None until the trial.
         tensors: whether it takes tensors; None until the trial.
         shape: of a value: () or (outputs,).
-        unreported: points, (m, D), and values, NaN where there is none, of a call that ended with an exception.
+        unreported: points, (m, D), and values, NaN where there is none, of a call that ended with
+            an exception.
         workers: the pool; close it in the end.
 
     Raises:
@@ -131,7 +140,8 @@ class Evaluator:
         self.workers.check(fun)
 
     def limit_time(self, deadline: float, seconds: float | None) -> None:
-        """Begin no call after `deadline`, by `time.monotonic`, and let none take longer than `seconds`: it then fails.
+        """Begin no call after `deadline`, by `time.monotonic`, and let none take longer than
+        `seconds`: it then fails.
 
         Raises:
             ValueError: calls that would be made where they cannot be interrupted.
@@ -140,7 +150,8 @@ class Evaluator:
             here = threading.current_thread() is threading.main_thread()
             if self.workers.kind not in ("serial", "processes") or not here:
                 raise ValueError(
-                    "evaluation_timeout= interrupts calls in the main thread of a process only: use workers=1 or "
+                    "evaluation_timeout= interrupts calls in the main thread of a process only: "
+                    "use workers=1 or "
                     "'processes:N'"
                 )
         self._deadline, self._seconds = deadline, seconds
@@ -160,7 +171,8 @@ class Evaluator:
         """Evaluate the points, (N, D), in order, as far as the calls suffice.
 
         Returns:
-            Values, (N,) or (N, outputs), NaN where a call failed, and a mask, (N,), of the points that were evaluated.
+            Values, (N,) or (N, outputs), NaN where a call failed, and a mask, (N,), of the points
+            that were evaluated.
 
         Raises:
             ValueError: `fun` returned something that is not a number per point.
@@ -171,7 +183,9 @@ class Evaluator:
             self._trial(points, outcomes)
         self._evaluate(points, [i for i in range(len(points)) if i not in outcomes], outcomes)
         for _ in range(self._retries):
-            self._evaluate(points, [i for i, outcome in outcomes.items() if self._failed(outcome)], outcomes)
+            self._evaluate(
+                points, [i for i, outcome in outcomes.items() if self._failed(outcome)], outcomes
+            )
         try:
             return self._values(len(points), outcomes)
         except Exception:
@@ -180,7 +194,9 @@ class Evaluator:
             raise
 
     def begin(self, x: Floats) -> Future[Outcome]:
-        """Begin a call at one point, (D,), on a worker, for an objective whose form is known; see `end`."""
+        """Begin a call at one point, (D,), on a worker, for an objective whose form is known; see
+        `end`.
+        """
         self.calls += 1
         return self.workers.submit(self._one(), x)
 
@@ -204,8 +220,8 @@ class Evaluator:
         Args:
             x: (D,), a point.
             value: what is returned if the call gives no finite value, or none is left.
-            known: `value` was `fun`'s at x. It is not called again then, unless batches are evaluated: what it
-                gives for one of many points may differ in the last bit.
+            known: `value` was `fun`'s at x. It is not called again then, unless batches are
+                evaluated: what it gives for one of many points may differ in the last bit.
         """
         if (known and not self.vectorized) or self.calls >= self.max_evals:
             return value
@@ -218,7 +234,8 @@ class Evaluator:
         return now if math.isfinite(now) else value
 
     def again(self, x: Floats) -> Floats:
-        """``fun(x)`` in the form that is known, for a point, (D,), that was evaluated before; it is not counted.
+        """``fun(x)`` in the form that is known, for a point, (D,), that was evaluated before; it is
+        not counted.
 
         Returns:
             The value, of `shape`; NaN if the call failed and that is forgiven.
@@ -240,7 +257,11 @@ class Evaluator:
         asked = self.vectorized
         self.tensors = False
         failure = self._try_form(points, asked, outcomes)
-        if failure is not None and isinstance(failure.error, TypeError | AttributeError) and torch_is_installed():
+        if (
+            failure is not None
+            and isinstance(failure.error, TypeError | AttributeError)
+            and torch_is_installed()
+        ):
             self.tensors = True  # these are what torch's functions raise on arrays
             second = self._try_form(points, asked, outcomes)
             if second is None:
@@ -255,8 +276,12 @@ class Evaluator:
         self.calls += count
         outcomes.update(dict.fromkeys(range(count), failure))
 
-    def _try_form(self, points: Floats, asked: bool | None, outcomes: dict[int, Outcome]) -> Outcome | None:
-        """Try one point, then a batch, as far as `asked` leaves it open: None if it goes well, else the failure."""
+    def _try_form(
+        self, points: Floats, asked: bool | None, outcomes: dict[int, Outcome]
+    ) -> Outcome | None:
+        """Try one point, then a batch, as far as `asked` leaves it open: None if it goes well, else
+        the failure.
+        """
         call, failure = self._one(), None
         if not asked:
             failure = call(points[0])
@@ -272,7 +297,8 @@ class Evaluator:
                 return None
             if failure is not None and failure.error is not None and answer.error is None:
                 failure.error.add_note(
-                    f"On points of shape {batch.shape} fun returned shape {np.shape(answer.value)}; "
+                    f"On points of shape {batch.shape} fun returned shape "
+                    f"{np.shape(answer.value)}; "
                     f"one that takes many points must return shape {(len(batch), *self.shape)}."
                 )
             failure = failure or answer
@@ -282,10 +308,13 @@ class Evaluator:
         n, d = shape
         if asked is not None:
             return min(n, self.left) if asked else 0
-        # With as many points as coordinates a result of shape (D,) would look like one number for each.
+        # With as many points as coordinates a result of shape (D,) would look like one number for
+        # each.
         return max(min(n - 1 if n == d else n, self.left - 1), 0)
 
-    def _settle(self, vectorized: bool, answers: list[Outcome], outcomes: dict[int, Outcome]) -> None:
+    def _settle(
+        self, vectorized: bool, answers: list[Outcome], outcomes: dict[int, Outcome]
+    ) -> None:
         self.vectorized = vectorized
         self.calls += len(answers)
         outcomes.update(enumerate(answers))
@@ -297,7 +326,10 @@ class Evaluator:
         forms = f"{single}, or {many}" if asked is None else many if asked else single
         shape_in = points[: min(len(points), self.left)].shape if asked else points[0].shape
         raise WrongShapeError(
-            f"fun returned {type(value).__name__} of shape {np.shape(value)} given shape {shape_in}; it must {forms}"
+            (
+                f"fun returned {type(value).__name__} of shape {np.shape(value)} given shape "
+                f"{shape_in}; it must {forms}"
+            )
             + self._several(value)
         )
 
@@ -305,7 +337,9 @@ class Evaluator:
 
     def _evaluate(self, points: Floats, which: list[int], outcomes: dict[int, Outcome]) -> None:
         which = which[: self.left]
-        together = len(which) if self.vectorized or self._deadline == math.inf else self.workers.capacity()
+        together = (
+            len(which) if self.vectorized or self._deadline == math.inf else self.workers.capacity()
+        )
         while which and not self.late:
             now, which = which[:together], which[together:]
             answers = self._batch(points[now]) if self.vectorized else self._one_by_one(points[now])
@@ -360,7 +394,8 @@ class Evaluator:
         return f"{self.shape[0]} numbers" if self.shape else "a number"
 
     def _fits(self, value: Any) -> bool:
-        if value is None or isinstance(value, str | bytes):  # NumPy would make a NaN or a number of them
+        # NumPy would make a NaN or a number of them
+        if value is None or isinstance(value, str | bytes):
             return False
         try:
             array = np.asarray(value)
@@ -374,7 +409,11 @@ class Evaluator:
     def _number(self, value: Any) -> Floats:
         if not self._fits(value):
             raise WrongShapeError(
-                f"fun must return {self._wanted} for a point, got {type(value).__name__} of shape {np.shape(value)}"
+                (
+                    f"fun must return {self._wanted} for a point, got {type(value).__name__} of "
+                    "shape "
+                    f"{np.shape(value)}"
+                )
                 + self._several(value)
             )
         return np.asarray(value, dtype=np.float64).reshape(self.shape)
@@ -410,6 +449,11 @@ def _read_on_error(on_error: OnError) -> tuple[bool, int]:
     """Whether a failure is forgiven, and how often a call is repeated before."""
     if on_error in ("raise", "worst"):
         return on_error == "worst", 0
-    if isinstance(on_error, tuple) and len(on_error) == 2 and on_error[0] == "retry" and int(on_error[1]) >= 0:
+    if (
+        isinstance(on_error, tuple)
+        and len(on_error) == 2
+        and on_error[0] == "retry"
+        and int(on_error[1]) >= 0
+    ):
         return False, int(on_error[1])
     raise ValueError(f"on_error={on_error!r}: use 'raise', 'worst' or ('retry', n)")

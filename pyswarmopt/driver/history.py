@@ -55,14 +55,15 @@ class ParticleRecord(NamedTuple):
 class History:
     """The records of a run, thinned out evenly when they grow too many.
 
-    Once there are more than `limit` records every second iteration is dropped, and from then on only every second
-    (fourth, ...) one is kept. With "best" nothing is skipped, but old improvements are thinned out.
+    Once there are more than `limit` records every second iteration is dropped, and from then on
+    only every second (fourth, ...) one is kept. With "best" nothing is skipped, but old
+    improvements are thinned out.
 
     Args:
-        granularity: "iteration": a `Record` for each; a number k: for every k-th; "best": only where the best
-            value improved; "particles": a `ParticleRecord` for every evaluation.
-        limit: the most records to keep, at least 2. The records of particles hold positions, so of them the limit
-            is one of numbers: 256 * `limit` coordinates, but always two iterations.
+        granularity: "iteration": a `Record` for each; a number k: for every k-th; "best": only
+            where the best value improved; "particles": a `ParticleRecord` for every evaluation.
+        limit: the most records to keep, at least 2. The records of particles hold positions, so of
+            them the limit is one of numbers: 256 * `limit` coordinates, but always two iterations.
 
     Raises:
         ValueError: an unknown granularity, or a limit below 2.
@@ -81,7 +82,9 @@ class History:
         else:
             valid = isinstance(granularity, int) and granularity >= 1
         if not valid:
-            raise ValueError(f"history={granularity!r}: use 'best', 'iteration', 'particles' or a number >= 1")
+            raise ValueError(
+                f"history={granularity!r}: use 'best', 'iteration', 'particles' or a number >= 1"
+            )
         if limit < 2:
             raise ValueError(f"limit={limit}: a history holds at least 2 records")
         self.granularity = granularity
@@ -116,8 +119,12 @@ class History:
         values = np.asarray(values, dtype=np.float64)
         if self.granularity == "particles":
             if points is None:
-                raise ValueError("a history of particles needs their positions: add(..., points=...)")
-            self._thin(len(values), max(2 * len(values), 256 * self._limit // points.shape[1]), iteration)
+                raise ValueError(
+                    "a history of particles needs their positions: add(..., points=...)"
+                )
+            self._thin(
+                len(values), max(2 * len(values), 256 * self._limit // points.shape[1]), iteration
+            )
         else:
             self._thin(1, self._limit, iteration)
         if iteration % self._stride:
@@ -125,12 +132,17 @@ class History:
         if self.granularity == "particles" and points is not None:
             rows = range(len(points)) if evaluated is None else np.flatnonzero(evaluated).tolist()
             numbers = range(len(points)) if particles is None else particles.tolist()
-            self._records += [ParticleRecord(iteration, numbers[i], float(values[i]), points[i].copy()) for i in rows]
+            self._records += [
+                ParticleRecord(iteration, numbers[i], float(values[i]), points[i].copy())
+                for i in rows
+            ]
         else:
             self._records.append(Record(iteration, evaluations, best, *_mean_and_spread(values)))
 
     def _thin(self, coming: int, limit: int, iteration: int) -> None:
-        while self._records and len(self._records) + coming > limit and iteration % self._stride == 0:
+        while (
+            self._records and len(self._records) + coming > limit and iteration % self._stride == 0
+        ):
             if self.granularity == "best":
                 self._records = self._records[::2]
             else:
@@ -154,7 +166,9 @@ class History:
         return self._records[index]
 
     def to_pandas(self) -> Any:
-        """A `pandas.DataFrame` with a column per field; a position has one per coordinate: x0, x1, ..."""
+        """A `pandas.DataFrame` with a column per field; a position has one per coordinate: x0, x1,
+        ...
+        """
         import pandas as pd
 
         header, rows = self._table()
@@ -177,7 +191,10 @@ class History:
 
     def state_dict(self) -> dict[str, Any]:
         """Arrays and plain values from which `load_state_dict` restores the history."""
-        saved: dict[str, Any] = {"history.granularity": self.granularity, "history.stride": self._stride}
+        saved: dict[str, Any] = {
+            "history.granularity": self.granularity,
+            "history.stride": self._stride,
+        }
         if self.granularity == "particles":
             _, rows = self._table()
             saved["history.rows"] = np.array(rows, dtype=np.float64)
@@ -194,20 +211,25 @@ class History:
         check(saved, {"history.granularity": (str, int), "history.stride": int})
         if saved["history.granularity"] != self.granularity:
             raise ValueError(
-                f"history={self.granularity!r}, but the saved one has {saved['history.granularity']!r}: use that"
+                f"history={self.granularity!r}, but the saved one has "
+                f"{saved['history.granularity']!r}: use that"
             )
         self._stride = max(saved["history.stride"], 1)
         rows = saved["history.rows"]
         if self.granularity == "particles":
             if len(rows):
                 check(saved, {"history.rows": ("float64", "nc")})
-            self._records = [ParticleRecord(int(r[0]), int(r[1]), float(r[2]), r[3:].copy()) for r in rows]
+            self._records = [
+                ParticleRecord(int(r[0]), int(r[1]), float(r[2]), r[3:].copy()) for r in rows
+            ]
         else:
             self._records = [_record(row) for row in rows]
 
 
 def _mean_and_spread(values: Floats) -> tuple[float, float]:
-    """Mean and standard deviation of the finite values, however large; `math.nan` if there is none."""
+    """Mean and standard deviation of the finite values, however large; `math.nan` if there is
+    none.
+    """
     finite = values[np.isfinite(values)]
     if not finite.size:
         return math.nan, math.nan
@@ -218,7 +240,14 @@ def _mean_and_spread(values: Floats) -> tuple[float, float]:
 
 def _record(row: Any) -> Record:
     iteration, evaluations, *values = row
-    if type(iteration) is not int or type(evaluations) is not int or not {type(v) for v in values} <= {int, float}:
+    if (
+        type(iteration) is not int
+        or type(evaluations) is not int
+        or not {type(v) for v in values} <= {int, float}
+    ):
         raise ValueError("history.rows holds something else than records")
-    # The very NaN that `add` uses: tuples compare it by identity, so a resumed history equals the uninterrupted one.
-    return Record(iteration, evaluations, *(math.nan if math.isnan(value) else value for value in values))
+    # The very NaN that `add` uses: tuples compare it by identity, so a resumed history equals the
+    # uninterrupted one.
+    return Record(
+        iteration, evaluations, *(math.nan if math.isnan(value) else value for value in values)
+    )

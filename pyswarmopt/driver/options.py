@@ -74,7 +74,8 @@ class Options:
 
 
 def in_coordinates(options: Options) -> tuple[Options, Space | None]:
-    """The same search with an objective of a point alone: parameters by name become coordinates, ``args`` are bound.
+    """The same search with an objective of a point alone: parameters by name become coordinates,
+    ``args`` are bound.
 
     Raises:
         TypeError: see `Space`.
@@ -82,18 +83,30 @@ def in_coordinates(options: Options) -> tuple[Options, Space | None]:
     """
     if options.space is None:
         if options.bounds is None:
-            raise ValueError("give bounds, a pair (low, high) for each coordinate, or space={name: ...}")
-        fun = functools.partial(_with_more, options.fun, tuple(options.args)) if len(options.args) else options.fun
-        return replace(options, fun=fun, history="iteration" if options.history is None else options.history), None
+            raise ValueError(
+                "give bounds, a pair (low, high) for each coordinate, or space={name: ...}"
+            )
+        fun = (
+            functools.partial(_with_more, options.fun, tuple(options.args))
+            if len(options.args)
+            else options.fun
+        )
+        return replace(
+            options, fun=fun, history="iteration" if options.history is None else options.history
+        ), None
     for name in ("bounds", "integrality", "categorical"):
         if getattr(options, name) is not None:
             raise ValueError(f"space= and {name}=: the space says it all; give one of them")
     if len(options.args):
-        raise ValueError("space= and args=: fun gets its parameters by name; use functools.partial for others")
+        raise ValueError(
+            "space= and args=: fun gets its parameters by name; use functools.partial for others"
+        )
     space, many = Space(options.space), options.vectorized is True
     return replace(
         options,
-        fun=functools.partial(_call_on_dicts, options.fun, space) if many else space.named(options.fun),
+        fun=functools.partial(_call_on_dicts, options.fun, space)
+        if many
+        else space.named(options.fun),
         bounds=space.bounds,
         integrality=space.integrality,
         categorical=space.categorical,

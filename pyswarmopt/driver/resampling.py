@@ -1,10 +1,11 @@
 """Noisy objectives: evaluate the bests again, so that a lucky draw does not stay the best.
 
-A swarm remembers the best values it has seen, and under noise these are the luckiest. Here every personal best, and
-every new position that might become one, is a sample mean. In each iteration some evaluations are spent on evaluating
-again, divided by OCBA (optimal computing budget allocation: Chen, Lin, Yucesan & Chick 2000, Discrete Event Dynamic
-Systems 10, theorem 1), which gives most to those that are hard to tell from the best. For PSO: Pan, Wang & Liu 2006,
-Appl. Math. Comput. 181; Rada-Vilela, Johnston & Zhang 2014, Swarm Evol. Comput. 17, compare the variants.
+A swarm remembers the best values it has seen, and under noise these are the luckiest. Here every
+personal best, and every new position that might become one, is a sample mean. In each iteration
+some evaluations are spent on evaluating again, divided by OCBA (optimal computing budget
+allocation: Chen, Lin, Yucesan & Chick 2000, Discrete Event Dynamic Systems 10, theorem 1), which
+gives most to those that are hard to tell from the best. For PSO: Pan, Wang & Liu 2006, Appl. Math.
+Comput. 181; Rada-Vilela, Johnston & Zhang 2014, Swarm Evol. Comput. 17, compare the variants.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 # (n, D) points -> their costs, (n,), and which were evaluated, (n,)
 Draw = Callable[[Floats], tuple[Floats, Bools]]
 
-# Evaluations spent again per particle and iteration. Of 1/4, 1/2, 1 and 2, this came nearest to the optimum of the
-# sphere, Rosenbrock's and Rastrigin's function under noise of 0.1, 1 and 10 in most cases.
+# Evaluations spent again per particle and iteration. Of 1/4, 1/2, 1 and 2, this came nearest to the
+# optimum of the sphere, Rosenbrock's and Rastrigin's function under noise of 0.1, 1 and 10 in most
+# cases.
 SHARE_AGAIN = 0.25
 # Repeated draws that an estimate of the noise needs to be of use.
 ENOUGH = 5
@@ -66,10 +68,10 @@ class Sample:
 def allocate(means: Floats, variances: Floats, counts: Ints, budget: int) -> Ints:
     """Divide `budget` more draws so that the smallest mean is found with the greatest probability.
 
-    OCBA, Chen et al. 2000, theorem 1: N_i / N_j = (s_i / d_i)^2 / (s_j / d_j)^2 for all but the best b, where s_i is
-    the standard deviation of a draw and d_i the distance of mean i from the smallest, and
-    N_b = s_b sqrt(sum N_i^2 / s_i^2). Distances below what all draws together could resolve count as that, so that
-    ties do not take everything.
+    OCBA, Chen et al. 2000, theorem 1: N_i / N_j = (s_i / d_i)^2 / (s_j / d_j)^2 for all but the
+    best b, where s_i is the standard deviation of a draw and d_i the distance of mean i from the
+    smallest, and N_b = s_b sqrt(sum N_i^2 / s_i^2). Distances below what all draws together could
+    resolve count as that, so that ties do not take everything.
 
     Args:
         means: (K,) sample means, finite.
@@ -92,14 +94,18 @@ def allocate(means: Floats, variances: Floats, counts: Ints, budget: int) -> Int
     # Who has more than its share already gets none, and the others divide the rest.
     active = np.ones(len(means), dtype=np.bool_)
     while True:
-        more = np.where(active, shares / shares[active].sum() * (budget + counts[active].sum()) - counts, 0.0)
+        more = np.where(
+            active, shares / shares[active].sum() * (budget + counts[active].sum()) - counts, 0.0
+        )
         if (more >= 0).all():
             return _whole(more, budget)
         active &= more >= 0
 
 
 def _whole(shares: Floats, total: int) -> Ints:
-    """Whole numbers near the shares that add up to `total`: the largest remainders are rounded up."""
+    """Whole numbers near the shares that add up to `total`: the largest remainders are rounded
+    up.
+    """
     whole = np.floor(shares).astype(np.int64)
     missing = total - int(whole.sum())
     whole[np.argsort(whole - shares, kind="stable")[:missing]] += 1
@@ -116,7 +122,9 @@ class Resampler:
         maximize: whether the swarm does.
     """
 
-    def __init__(self, swarm: Swarm, draw: Draw, decode: Callable[[Floats], Floats], maximize: bool) -> None:
+    def __init__(
+        self, swarm: Swarm, draw: Draw, decode: Callable[[Floats], Floats], maximize: bool
+    ) -> None:
         self._swarm, self._draw, self._decode = swarm, draw, decode
         self._sign = -1.0 if maximize else 1.0
         self._samples: dict[bytes, Sample] = {}
@@ -127,7 +135,8 @@ class Resampler:
         return self._samples.get(x.tobytes(), Sample())
 
     def judge(self, points: Floats, costs: Floats, candidates: Bools) -> Floats:
-        """Take in a first draw of each new point, draw some again, and tell the swarm what its bests are worth.
+        """Take in a first draw of each new point, draw some again, and tell the swarm what its
+        bests are worth.
 
         Args:
             points: (N, D) the points that the swarm asked for and was not told yet.
@@ -140,13 +149,18 @@ class Resampler:
         bests = self._bests()
         latest = [self._points[key] for key in self._samples]  # the bests of the last round
         self._take(points[candidates], costs[candidates])
-        self._spend({x.tobytes(): x for x in [*latest, *points[candidates]]}, math.ceil(SHARE_AGAIN * len(points)))
+        self._spend(
+            {x.tobytes(): x for x in [*latest, *points[candidates]]},
+            math.ceil(SHARE_AGAIN * len(points)),
+        )
         self._revise(bests)
         means = np.array([self.sample(x).mean for x in points])
         return np.where(candidates, means, costs)
 
     def settle(self, budget: int) -> None:
-        """Choose among the swarm's bests by `budget` more draws: the last round's may be lucky ones."""
+        """Choose among the swarm's bests by `budget` more draws: the last round's may be lucky
+        ones.
+        """
         stage = max(math.ceil(budget / STAGES), 1)
         for left in range(budget, 0, -stage):
             self._spend(dict(self._points), min(stage, left))
@@ -161,7 +175,8 @@ class Resampler:
         return sample if sample.n > 1 else self.sample(x)
 
     def decide(self, target: float) -> None:
-        """Draw a best that seems to cost no more than the target until that is sure: a small swarm draws none so often.
+        """Draw a best that seems to cost no more than the target until that is sure: a small swarm
+        draws none so often.
 
         It has `SURE_DRAWS` then, for of hundreds of bests some are lucky ten times.
         """
@@ -176,7 +191,9 @@ class Resampler:
             self._revise(self._bests())
 
     def reaches(self, x: Floats, target: float) -> bool:
-        """Whether the mean at x, (D,), is no more than the target, with two standard errors on the safe side."""
+        """Whether the mean at x, (D,), is no more than the target, with two standard errors on the
+        safe side.
+        """
         sample = self.sample(x)
         return sample.n >= DECISIVE_DRAWS and sample.mean + 2 * sample.stderr <= target
 
@@ -206,11 +223,13 @@ class Resampler:
         counts = np.array([sample.n for sample in samples])
         means, squares = np.array([[sample.mean, sample.square_sum] for sample in samples]).T
         freedom = int((counts - 1).sum())
-        if freedom < ENOUGH or squares.sum() == 0:  # no noise is known yet: one each, from the best on
+        # no noise is known yet: one each, from the best on
+        if freedom < ENOUGH or squares.sum() == 0:
             turns = np.argsort(means, kind="stable")[np.arange(budget) % len(means)]
             more = np.bincount(turns, minlength=len(means))
         else:
-            # Few draws of a point say little of its own noise: it is taken to be like that of the others at first.
+            # Few draws of a point say little of its own noise: it is taken to be like that of the
+            # others at first.
             pooled = squares.sum() / freedom
             variances = (ENOUGH * pooled + squares) / (ENOUGH + counts - 1)
             more = allocate(means, variances, counts, budget)
@@ -219,7 +238,9 @@ class Resampler:
         self._take(again[evaluated], costs[evaluated])
 
     def _revise(self, bests: Floats) -> None:
-        """Put the sample means in the place of the values that the swarm remembers for its bests."""
+        """Put the sample means in the place of the values that the swarm remembers for its
+        bests.
+        """
         values = self._swarm.personal_best_values
         for i, x in enumerate(bests):
             if x.tobytes() in self._samples:
@@ -239,10 +260,16 @@ class Resampler:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
         if saved["noise.samples"].size:
             sizes = {"c": 3}
-            check(saved, {"noise.points": ("float64", "nD"), "noise.samples": ("float64", "nc")}, sizes)
+            check(
+                saved,
+                {"noise.points": ("float64", "nD"), "noise.samples": ("float64", "nc")},
+                sizes,
+            )
         points = saved["noise.points"]
         self._points = {x.tobytes(): x.copy() for x in points}
         self._samples = {
             x.tobytes(): Sample(int(n), mean, square_sum)
-            for x, (n, mean, square_sum) in zip(points, saved["noise.samples"].tolist(), strict=True)
+            for x, (n, mean, square_sum) in zip(
+                points, saved["noise.samples"].tolist(), strict=True
+            )
         }

@@ -39,23 +39,26 @@ class Result(Mapping[str, Any]):
     A field is an attribute and an entry, ``r.x`` and ``r["x"]``; ``dict(r)`` has them all.
 
     Attributes:
-        x: the best point, (D,) float64; a feasible one if any was found, else that which breaks the constraints least.
-        fun: the objective there; ``fun(x)`` gives it again, bit for bit, if the objective is deterministic. With
-            ``noisy=True`` the mean of `n_best` draws; infinitely bad if there is none.
+        x: the best point, (D,) float64; a feasible one if any was found, else that which breaks the
+            constraints least.
+        fun: the objective there; ``fun(x)`` gives it again, bit for bit, if the objective is
+            deterministic. With ``noisy=True`` the mean of `n_best` draws; infinitely bad if there
+            is none.
         nfev: calls of the objective; a call on m points counts m.
         nit: moves of the swarm.
-        success: a finite value was found, at a feasible point, and the target was reached if there was one; whichever
-            algorithm ran. False after Ctrl-C and an exception. A budget that was used up is no failure.
+        success: a finite value was found, at a feasible point, and the target was reached if there
+            was one; whichever algorithm ran. False after Ctrl-C and an exception. A budget that was
+            used up is no failure.
         message: why the search ended, in words.
         stop: why it ended: reason to value, as `Swarm.stop` gives it; empty while it goes on.
         history: as fine a record as was asked for.
         fun_stderr: standard error of `fun`; 0 unless ``noisy=True``, infinite for a single draw.
         n_best: draws that `fun` is the mean of.
-        maxcv: the largest amount by which x breaks a constraint. An equality counts as met up to 1e-4, and `maxcv`
-            says by how much it is missed.
+        maxcv: the largest amount by which x breaks a constraint. An equality counts as met up to
+            1e-4, and `maxcv` says by how much it is missed.
         algorithm: what ran: "memetic" for `MemeticSwarm`, else the name of the recipe.
-        params: with ``space=``, the best parameters by name, as plain Python values; else None. `x` is their
-            coordinates: logarithms on logarithmic scales, indices of choices.
+        params: with ``space=``, the best parameters by name, as plain Python values; else None. `x`
+            is their coordinates: logarithms on logarithmic scales, indices of choices.
         space: the `Space` that was searched, if there was one.
         maximize: whether larger was better.
         feasible: whether x meets all constraints, equalities to 1e-4.
@@ -80,8 +83,9 @@ class Result(Mapping[str, Any]):
 
     @property
     def status(self) -> int:
-        """0 success, 1 a limit came before the target, 2 an exception, 3 no finite value, 4 no feasible point, 99 the
-        callback said stop, 130 interrupted."""
+        """0 success, 1 a limit came before the target, 2 an exception, 3 no finite value, 4 no
+        feasible point, 99 the callback said stop, 130 interrupted.
+        """
         if self.success:
             return 0
         reasons = {
@@ -94,18 +98,25 @@ class Result(Mapping[str, Any]):
         return next((status for status, holds in reasons.items() if holds), 1)
 
     def evaluated(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """The points that were evaluated, (n, D), NaN where a parameter was inactive, and their values, (n,).
+        """The points that were evaluated, (n, D), NaN where a parameter was inactive, and their
+        values, (n,).
 
         Raises:
             ValueError: they were not kept.
         """
-        records = [r for r in self.history if isinstance(r, ParticleRecord) and math.isfinite(r.value)]
+        records = [
+            r for r in self.history if isinstance(r, ParticleRecord) and math.isfinite(r.value)
+        ]
         if not records:
-            raise ValueError("this search kept no positions: run minimize(..., history='particles')")
+            raise ValueError(
+                "this search kept no positions: run minimize(..., history='particles')"
+            )
         x = np.array([r.x for r in records])
         if self.space is not None:
             decoded = [self.space.decode(point) for point in x]
-            active = np.array([[name in params for params in decoded] for name in self.space.names]).T
+            active = np.array(
+                [[name in params for params in decoded] for name in self.space.names]
+            ).T
             x = np.where(active, x, np.nan)
         return x, np.array([r.value for r in records])
 
@@ -113,10 +124,12 @@ class Result(Mapping[str, Any]):
         """How much each parameter matters by itself, as shares that add up to 1, the largest first.
 
         These are the main effects of `pyswarmopt.driver.problem.importance.main_effects`. Without
-        ``space=`` parameters are called x0, x1, ..., and their ranges are those of the evaluated points.
+        ``space=`` parameters are called x0, x1, ..., and their ranges are those of the evaluated
+        points.
 
         Raises:
-            ValueError: the evaluated points were not kept, as they are with ``space=`` or ``history="particles"``.
+            ValueError: the evaluated points were not kept, as they are with ``space=`` or
+                ``history="particles"``.
         """
         x, values = self.evaluated()
         if self.space is None:
@@ -144,8 +157,24 @@ class Result(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         """A line for each field, as SciPy's results are printed."""
-        shown = ["message", "success", "status", "fun", "fun_stderr", "n_best", "maxcv", "x", "params", "nit", "nfev"]
-        left_out = {name for name in ("fun_stderr", "n_best", "maxcv", "params") if self[name] == _DEFAULTS[name]}
+        shown = [
+            "message",
+            "success",
+            "status",
+            "fun",
+            "fun_stderr",
+            "n_best",
+            "maxcv",
+            "x",
+            "params",
+            "nit",
+            "nfev",
+        ]
+        left_out = {
+            name
+            for name in ("fun_stderr", "n_best", "maxcv", "params")
+            if self[name] == _DEFAULTS[name]
+        }
         names = [name for name in [*shown, "algorithm"] if name not in left_out]
         width = max(map(len, names)) + 2
         with np.printoptions(precision=3, threshold=10, edgeitems=3):
@@ -159,7 +188,10 @@ def keep_in(error: Exception, result: Any) -> None:
     """Hand the result so far to an exception, as its `result`."""
     vars(error)["result"] = result
     if result.nfev > 1:
-        error.add_note(f"the search so far, {result.nfev} evaluations, is the attribute `result` of this exception")
+        error.add_note(
+            f"the search so far, {result.nfev} evaluations, is the attribute `result` of this "
+            "exception"
+        )
 
 
 def message(stop: dict[str, float], fun: float, feasible: bool, maxcv: float) -> str:
@@ -169,7 +201,9 @@ def message(stop: dict[str, float], fun: float, feasible: bool, maxcv: float) ->
 
 
 def with_faults(text: str, finite: bool, feasible: bool, maxcv: float) -> str:
-    """`text`, and what is wrong with a result without a finite value or that breaks a constraint by `maxcv`."""
+    """`text`, and what is wrong with a result without a finite value or that breaks a constraint by
+    `maxcv`.
+    """
     if not feasible:
         return f"{text}; no feasible point was found: x breaks a constraint by {maxcv:.3g}"
     return text if finite else f"{text}; no finite value was found"

@@ -1,4 +1,6 @@
-"""One search, the loop behind `minimize` and `maximize`: ask, decode, evaluate, tell, write down."""
+"""One search, the loop behind `minimize` and `maximize`: ask, decode, evaluate, tell, write
+down.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,8 @@ if TYPE_CHECKING:
     from pyswarmopt.swarm import Swarm
 
 LOGGER = logging.getLogger("pyswarmopt")
-FINAL_DRAWS = 100  # the most evaluations with which a noisy search chooses its result, and with which it reports it
+# the most evaluations with which a noisy search chooses its result, and with which it reports it
+FINAL_DRAWS = 100
 FINAL_SHARE = 10  # of this many evaluations one
 BAR = 20  # signs in the progress bar
 
@@ -61,7 +64,9 @@ class Search:
 
     def __init__(self, arguments: Options, maximize: bool = False) -> None:
         options, self._space = in_coordinates(arguments)
-        self._checkpoint = None if options.checkpoint is None else checkpoints.place(options.checkpoint)
+        self._checkpoint = (
+            None if options.checkpoint is None else checkpoints.place(options.checkpoint)
+        )
         start = None if options.x0 is None else starting_points(options.x0, useful_starts(options))
         bounds = read_bounds(options.bounds, None if start is None else start.shape[1])
         dim = len(bounds[0])
@@ -72,18 +77,28 @@ class Search:
         problem = Problem(self._coding, self._constraints, self._space)
         recipe = algorithm(options, problem)
         self._algorithm = name_of(recipe)
-        limited = options.max_iter is not None or options.timeout is not None or (recipe is not None and recipe.stop)
+        limited = (
+            options.max_iter is not None
+            or options.timeout is not None
+            or (recipe is not None and recipe.stop)
+        )
         if options.max_evals is None and not limited:
             options = replace(options, max_evals=1000 * dim)
         self._options, self._max_evals, self._target = options, options.max_evals, options.target
-        self._maximize, self._sign = maximize, -1.0 if maximize else 1.0  # costs are lower for better
-        self._began, self._timeout = time.monotonic(), math.inf if options.timeout is None else options.timeout
+        # costs are lower for better
+        self._maximize, self._sign = maximize, -1.0 if maximize else 1.0
+        self._began, self._timeout = (
+            time.monotonic(),
+            math.inf if options.timeout is None else options.timeout,
+        )
         self._history = History("iteration" if options.history is None else options.history)
         self._reserve = 0
         if options.noisy and self._max_evals:
             self._reserve = 2 * min(self._max_evals // FINAL_SHARE, FINAL_DRAWS)
         limit = math.inf if self._max_evals is None else self._max_evals - self._reserve
-        self._evaluator = Evaluator(options.fun, options.vectorized, options.workers, options.on_error, limit)
+        self._evaluator = Evaluator(
+            options.fun, options.vectorized, options.workers, options.on_error, limit
+        )
         self._evaluator.limit_time(self._began + self._timeout, options.evaluation_timeout)
         if self._space is not None:
             self._evaluator.tensors = False  # known, like vectorized: no trial is needed
@@ -93,7 +108,11 @@ class Search:
             warn_of_idle_workers(self._swarm, options, self._evaluator.workers.count)
         else:
             swarm = self._swarm
-            self._resampler = Resampler(swarm, self._draw, self._coding.decode, maximize) if options.noisy else None
+            self._resampler = (
+                Resampler(swarm, self._draw, self._coding.decode, maximize)
+                if options.noisy
+                else None
+            )
         self._judge = judge_for(self._swarm, self._constraints, self._draw)
         self._incumbent: Incumbent | None = None
         self._look()
@@ -105,7 +124,9 @@ class Search:
         return {
             "bounds": [side.tolist() for side in bounds],
             "recipe": self._algorithm,
-            "population": options.population if isinstance(swarm, MemeticSearch) else len(swarm.positions),
+            "population": options.population
+            if isinstance(swarm, MemeticSearch)
+            else len(swarm.positions),
             "maximize": self._maximize,
             "seed": options.seed,
             "x0": None if start is None else start.tolist(),
@@ -180,7 +201,9 @@ class Search:
             while not stop:
                 self._iterate()
                 stop = self._reasons()
-                if callback is not None and wants_to_stop(callback, self._result(stop, final=False)):
+                if callback is not None and wants_to_stop(
+                    callback, self._result(stop, final=False)
+                ):
                     stop = {**stop, "callback": 1.0}
             stop = self._finish(stop)
             if self._options.progress:
@@ -242,7 +265,12 @@ class Search:
             reasons[MaxTime.reason] = self._elapsed()
         evaluator = self._evaluator
         if self._max_evals is not None and evaluator.left == 0:
-            spent = evaluator.calls + evaluator.skipped + self._reserve + (1 if evaluator.vectorized else 0)
+            spent = (
+                evaluator.calls
+                + evaluator.skipped
+                + self._reserve
+                + (1 if evaluator.vectorized else 0)
+            )
             reasons["max_evals"] = min(spent, self._max_evals)
         x, noise, target = self._best.x, self._resampler, self._target
         if noise is not None and target is not None and noise.reaches(x, self._sign * target):
@@ -255,7 +283,9 @@ class Search:
     # ---- what was found ----
 
     def _remember(self, points: Floats, judged: Judged) -> None:
-        """Keep the best of all points, and of those that were judged now, (n, D); under noise the swarm says which."""
+        """Keep the best of all points, and of those that were judged now, (n, D); under noise the
+        swarm says which.
+        """
         latest = Incumbent.among(points, judged) if self._resampler is None else None
         if latest is not None and latest.beats(self._incumbent):
             self._incumbent = latest
@@ -288,7 +318,11 @@ class Search:
         x, fun, stderr, n = self._best.x, self._best_value(), 0.0, 1
         maxcv, feasible = self._constraints.breach(x)
         if self._resampler is not None and feasible:
-            sample = self._resampler.fresh(x, self._final_draws()) if final else self._resampler.sample(x)
+            sample = (
+                self._resampler.fresh(x, self._final_draws())
+                if final
+                else self._resampler.sample(x)
+            )
             fun, stderr, n = self._sign * sample.mean if sample.n else fun, sample.stderr, sample.n
         elif final:
             cost = self._best.cost
@@ -315,15 +349,25 @@ class Search:
 
     def _succeeded(self, stop: dict[str, float]) -> bool:
         """Whether the search ended by itself, at the target if there is one."""
-        return not stop.keys() & {INTERRUPTED, FAILED} and (self._target is None or "target" in stop)
+        return not stop.keys() & {INTERRUPTED, FAILED} and (
+            self._target is None or "target" in stop
+        )
 
     def _final_draws(self) -> int:
-        return self._reserve // 2 if self._max_evals else min(max(self._evaluator.calls // 10, 2), FINAL_DRAWS)
+        return (
+            self._reserve // 2
+            if self._max_evals
+            else min(max(self._evaluator.calls // 10, 2), FINAL_DRAWS)
+        )
 
     # ---- saving ----
 
     def _save(self, path: Path) -> None:
-        state = {**self._swarm.state_dict(), **self._evaluator.state_dict(), **self._history.state_dict()}
+        state = {
+            **self._swarm.state_dict(),
+            **self._evaluator.state_dict(),
+            **self._history.state_dict(),
+        }
         if self._resampler is not None:
             state |= self._resampler.state_dict()
         if self._incumbent is not None:

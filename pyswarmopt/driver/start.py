@@ -1,8 +1,9 @@
-"""Where a search starts: at points, at the result or the bests of another run, or where its checkpoint ends.
+"""Where a search starts: at points, at the result or the bests of another run, or where its
+checkpoint ends.
 
-A search that continued with another function would report the value of the old one. So the best point is evaluated once
-more when a checkpoint is read; that call is not counted, draws from no generator of the search and is made in this
-process.
+A search that continued with another function would report the value of the old one. So the best
+point is evaluated once more when a checkpoint is read; that call is not counted, draws from no
+generator of the search and is made in this process.
 """
 
 from __future__ import annotations
@@ -20,8 +21,17 @@ from pyswarmopt.base.arrays import Floats
 from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.driver.result import Result
 
-ROUNDING = 1e-9  # of the larger of the value and what the search began with: other machines and batches round otherwise
-Start = npt.ArrayLike | Result | str | os.PathLike[str] | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+# of the larger of the value and what the search began with: other machines and batches round
+# otherwise
+ROUNDING = 1e-9
+Start = (
+    npt.ArrayLike
+    | Result
+    | str
+    | os.PathLike[str]
+    | Mapping[str, Any]
+    | Sequence[Mapping[str, Any]]
+)
 
 
 def starting_points(x0: Start, limit: int) -> Floats:
@@ -40,7 +50,8 @@ def starting_points(x0: Start, limit: int) -> Floats:
         start = np.atleast_2d(np.asarray(x0, dtype=np.float64))
     except (TypeError, ValueError):
         raise ValueError(
-            f"x0={x0!r}: use a point, several, the Result of another run or the path of a checkpoint"
+            f"x0={x0!r}: use a point, several, the Result of another run or the path of a "
+            "checkpoint"
         ) from None
     if start.ndim != 2 or start.size == 0:
         raise ValueError(f"x0 must have shape (D,) or (n, D), got {start.shape}")
@@ -59,7 +70,9 @@ def _bests_of(saved: dict[str, Any]) -> Floats:
         return positions
     problem = json.loads(saved["problem"])
     low, high = (np.array(side, dtype=np.float64) for side in problem["bounds"])
-    return make_coding((low, high), problem["integrality"], problem["categorical"]).decode(positions)
+    return make_coding((low, high), problem["integrality"], problem["categorical"]).decode(
+        positions
+    )
 
 
 def check_value(
@@ -87,6 +100,8 @@ def check_value(
         same = (after == before) | (np.abs(after - before) <= allowed)
     if not (np.isnan(after).any() or same.all()):
         raise ValueError(
-            f"{path}: the checkpoint of another objective: at its best point {what} {before.tolist()} there, "
-            f"{after.tolist()} now; give another path, or x0= this one to begin anew from its points"
+            f"{path}: the checkpoint of another objective: at its best point {what} "
+            f"{before.tolist()} there, "
+            f"{after.tolist()} now; give another path, or x0= this one to begin anew from its "
+            "points"
         )

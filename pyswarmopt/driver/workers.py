@@ -1,4 +1,6 @@
-"""Who calls the objective: this thread, a pool of threads or processes, Ray, or a map of the user's own."""
+"""Who calls the objective: this thread, a pool of threads or processes, Ray, or a map of the user's
+own.
+"""
 
 from __future__ import annotations
 
@@ -23,18 +25,19 @@ class Workers:
     """A pool that is opened at its first use and must be closed.
 
     Args:
-        spec: a number of threads, -1 for as many as there are cores; "threads", "threads:N", "processes" or
-            "processes:N" (N defaults to the number of cores); "ray", which uses the cluster that Ray is connected to,
-            or starts one on this machine; an executor of `concurrent.futures`, which stays open; or a
-            callable like the built-in `map`.
+        spec: a number of threads, -1 for as many as there are cores; "threads", "threads:N",
+            "processes" or "processes:N" (N defaults to the number of cores); "ray", which uses the
+            cluster that Ray is connected to, or starts one on this machine; an executor of
+            `concurrent.futures`, which stays open; or a callable like the built-in `map`.
 
     Raises:
         ValueError: none of these.
         ImportError: "ray" where Ray is not installed.
 
-    Processes are started afresh ("spawn": a fork of a process that runs torch's threads may hang), so a script needs
-    its ``if __name__ == "__main__":``, and the objective must be importable: a function at the top level of a module.
-    Ray also sends functions that were defined elsewhere, but what they use must be importable on its workers.
+    Processes are started afresh ("spawn": a fork of a process that runs torch's threads may hang),
+    so a script needs its ``if __name__ == "__main__":``, and the objective must be importable: a
+    function at the top level of a module. Ray also sends functions that were defined elsewhere, but
+    what they use must be importable on its workers.
 
     Example:
         >>> with Workers("threads:2") as workers:
@@ -47,7 +50,10 @@ class Workers:
         self._ray: _Ray | None = None
         self._executor: Executor | None = None
         if isinstance(spec, Executor):
-            self.kind, self.count = "executor", int(getattr(spec, "_max_workers", os.cpu_count() or 1))
+            self.kind, self.count = (
+                "executor",
+                int(getattr(spec, "_max_workers", os.cpu_count() or 1)),
+            )
             self._executor = spec
         elif callable(spec):
             self.kind, self.count = "map", 1
@@ -69,7 +75,8 @@ class Workers:
             pickle.dumps(function)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise ValueError(
-                f"the objective cannot be sent to processes ({error}); define it at the top level of a module, "
+                f"the objective cannot be sent to processes ({error}); define it at the top level "
+                "of a module, "
                 "or use threads"
             ) from error
 
@@ -84,7 +91,9 @@ class Workers:
         return list(self._pool().map(function, items))
 
     def submit(self, function: Callable[[X], Y], item: X) -> Future[Y]:
-        """Begin a call and go on; a worker that is this thread makes it at once. Not for a map of the user's own."""
+        """Begin a call and go on; a worker that is this thread makes it at once. Not for a map of
+        the user's own.
+        """
         if self.kind == "serial":
             future: Future[Y] = Future()
             future.set_result(function(item))
@@ -106,10 +115,14 @@ class Workers:
         if self.kind == "threads":
             return ThreadPoolExecutor(self.count)
         with _safe_path() as was_unset:
-            return ProcessPoolExecutor(self.count, mp_context=_SafeSpawn(), initializer=_begin, initargs=(was_unset,))
+            return ProcessPoolExecutor(
+                self.count, mp_context=_SafeSpawn(), initializer=_begin, initargs=(was_unset,)
+            )
 
     def close(self, wait: bool = True) -> None:
-        """End the pool's threads or processes; what is under way is waited for, or not; what is queued is not begun."""
+        """End the pool's threads or processes; what is under way is waited for, or not; what is
+        queued is not begun.
+        """
         if self._executor is not None and self.kind != "executor":
             self._executor.shutdown(wait, cancel_futures=True)
             self._executor = None
@@ -125,8 +138,9 @@ class Workers:
 def _safe_path() -> Iterator[bool]:
     """Begin processes without the current directory on their path.
 
-    multiprocessing starts Python with ``-c``, which puts it first: a ``struct.py`` that lies there would be imported.
-    Whatever is on the path of this process is handed on all the same. Yields whether that was not so before.
+    multiprocessing starts Python with ``-c``, which puts it first: a ``struct.py`` that lies there
+    would be imported. Whatever is on the path of this process is handed on all the same. Yields
+    whether that was not so before.
     """
     before = os.environ.get(SAFE)
     os.environ[SAFE] = "1"
@@ -154,7 +168,8 @@ class _SafeSpawn(SpawnContext):
 
 def _parse(spec: int | str) -> tuple[str, int]:
     wrong = ValueError(
-        f"workers={spec!r}: use a number >= 1 of threads, -1 for all cores, 'threads:N', 'processes:N', 'ray', an "
+        f"workers={spec!r}: use a number >= 1 of threads, -1 for all cores, 'threads:N', "
+        "'processes:N', 'ray', an "
         "executor or a callable like map"
     )
     if isinstance(spec, int):
@@ -167,19 +182,25 @@ def _parse(spec: int | str) -> tuple[str, int]:
     kind, colon, number = spec.partition(":")
     if kind == "ray" and not colon:
         return kind, 1
-    if kind not in ("threads", "processes") or (colon and not (number.isdecimal() and int(number) >= 1)):
+    if kind not in ("threads", "processes") or (
+        colon and not (number.isdecimal() and int(number) >= 1)
+    ):
         raise wrong
     return kind, int(number) if colon else os.cpu_count() or 1
 
 
 class _Ray:
-    """Calls on the cluster that Ray is connected to; at the first one a cluster is started where there is none."""
+    """Calls on the cluster that Ray is connected to; at the first one a cluster is started where
+    there is none.
+    """
 
     def __init__(self) -> None:
         try:
             import ray
         except ImportError as error:
-            raise ImportError("workers='ray' needs Ray, which is not installed: pip install ray") from error
+            raise ImportError(
+                "workers='ray' needs Ray, which is not installed: pip install ray"
+            ) from error
         self._ray: Any = ray
         self._task: Any = ray.remote(_apply)
         self._sent: tuple[Any, Any] = (None, None)  # a function and where Ray keeps it

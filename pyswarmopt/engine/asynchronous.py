@@ -20,7 +20,8 @@ def in_flight_of(state: State) -> InFlight:
         if state.pending:
             raise ValueError("a round of positions has no values yet: tell them, then ask_one()")
         n = len(state.positions)
-        state.in_flight = InFlight.of(n, dispatched=state.generation + 1)  # a number that no ticket of a round ever had
+        # a number that no ticket of a round ever had
+        state.in_flight = InFlight.of(n, dispatched=state.generation + 1)
         state.in_flight.begin_round(state.leader_cost, state.best_cost)
         if state.age > 0:  # all of them were evaluated, in their order
             state.in_flight.completed_at[:], state.in_flight.completed = np.arange(n), n
@@ -28,9 +29,11 @@ def in_flight_of(state: State) -> InFlight:
 
 
 def remember_one(state: State, i: int, cost: float, first: bool) -> None:
-    """Take in the cost of particle i: update p, g, w, its stagnation count, and after N costs those of the swarm.
+    """Take in the cost of particle i: update p, g, w, its stagnation count, and after N costs those
+    of the swarm.
 
-    A cost that is not finite counts as the worst possible. The first one, at its starting position, is no stagnation.
+    A cost that is not finite counts as the worst possible. The first one, at its starting position,
+    is no stagnation.
     """
     finite = math.isfinite(cost)
     improved = finite and cost < state.best_costs[i]

@@ -17,19 +17,23 @@ from pyswarmopt.base.storage import empty
 from pyswarmopt.engine.reference import tensors
 from pyswarmopt.parts.velocity import Snapshot
 
-Loan = tuple[Tensor, Callable[[], np.ndarray | None]]  # what was lent, and the array that exists while it is in use
+# what was lent, and the array that exists while it is in use
+Loan = tuple[Tensor, Callable[[], np.ndarray | None]]
 
 NUMPY_DTYPES = (torch.float64, torch.float32)
-LENT_FROM = 2**18  # numbers; up to there a copy costs less than the memory that a loan saves is worth
+# numbers; up to there a copy costs less than the memory that a loan saves is worth
+LENT_FROM = 2**18
 FEW_NUMBERS = 2**12  # up to which a comparison in Python beats one in torch
 
 
 class Lender:
-    """Hands out an array without copying it, and reuses a buffer that has no other reference for the next one.
+    """Hands out an array without copying it, and reuses a buffer that has no other reference for
+    the next one.
 
-    What was lent does not change while there is a reference to it or to a view of it: the next array then goes to other
-    memory, if possible to that of the one before the last. An ask, evaluate, tell loop so alternates between two arrays
-    of positions and needs no fresh memory, which costs more to map than to fill.
+    What was lent does not change while there is a reference to it or to a view of it: the next
+    array then goes to other memory, if possible to that of the one before the last. An ask,
+    evaluate, tell loop so alternates between two arrays of positions and needs no fresh memory,
+    which costs more to map than to fill.
     """
 
     def __init__(self) -> None:
@@ -51,7 +55,9 @@ class Lender:
             self._lent = None
             return x
         usable = former is not None and former[1]() is None and former[0].shape == x.shape
-        buffer = former[0] if former is not None and usable else empty(tuple(x.shape), x.dtype, x.device)
+        buffer = (
+            former[0] if former is not None and usable else empty(tuple(x.shape), x.dtype, x.device)
+        )
         self._lent, self._former = None, lent
         return buffer
 
@@ -65,7 +71,9 @@ class Buffers:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self.in_numpy = state.positions.dtype in NUMPY_DTYPES and state.positions.device.type == "cpu"
+        self.in_numpy = (
+            state.positions.dtype in NUMPY_DTYPES and state.positions.device.type == "cpu"
+        )
         self.renew()
 
     def renew(self) -> None:
@@ -77,7 +85,9 @@ class Buffers:
         self.arrays()  # the views of the former population would keep its memory
 
     def arrays(self) -> Snapshot:
-        """The large arrays, in NumPy if possible; kept, since making views costs as much as using them."""
+        """The large arrays, in NumPy if possible; kept, since making views costs as much as using
+        them.
+        """
         st = self._state
         if not self.in_numpy:
             return tensors(st)
@@ -89,13 +99,21 @@ class Buffers:
             and g is st.leader_position
             and w is st.worst_position
         ):
-            self._viewed = st.positions, st.velocities, st.best_positions, st.leader_position, st.worst_position
+            self._viewed = (
+                st.positions,
+                st.velocities,
+                st.best_positions,
+                st.leader_position,
+                st.worst_position,
+            )
             x, v, p, g, w = (tensor.numpy() for tensor in self._viewed)
             self._arrays = Snapshot(x, v, p, g[None], w[None])
         return self._arrays
 
     def hand_out(self) -> Tensor:
-        """The positions for the user: a copy, or a loan where a copy would be large (see `Lender`)."""
+        """The positions for the user: a copy, or a loan where a copy would be large (see
+        `Lender`).
+        """
         positions = self._state.positions
         if not self.in_numpy:
             return positions.clone()
@@ -107,12 +125,19 @@ class Buffers:
         return self._copied[0]
 
     def is_unedited(self, returned: Any) -> bool:
-        """Whether that is the copy of the present positions that was handed out last, with the same numbers."""
+        """Whether that is the copy of the present positions that was handed out last, with the same
+        numbers.
+        """
         handed, copy = self._copied
-        return handed is returned and copy.size <= FEW_NUMBERS and copy.tobytes() == self.arrays().x.tobytes()
+        return (
+            handed is returned
+            and copy.size <= FEW_NUMBERS
+            and copy.tobytes() == self.arrays().x.tobytes()
+        )
 
     def adopt(self, told: Any, repaired: bool) -> None:
-        """Take over positions, (N, D), that the user told: the present ones, unless they were repaired.
+        """Take over positions, (N, D), that the user told: the present ones, unless they were
+        repaired.
 
         Raises:
             ValueError: other positions that were not `repaired`, or another shape.
@@ -120,7 +145,11 @@ class Buffers:
         if self.is_unedited(told):
             return
         current = self._state.positions
-        if isinstance(told, Tensor) and told.dtype == current.dtype and told.device == current.device:
+        if (
+            isinstance(told, Tensor)
+            and told.dtype == current.dtype
+            and told.device == current.device
+        ):
             lent = told.data_ptr() == current.data_ptr() and told.shape == current.shape
             if (lent and told.stride() == current.stride()) or torch.equal(told, current):
                 return  # the usual case, without a copy
@@ -131,7 +160,8 @@ class Buffers:
             self._state.positions = room
         elif not torch.equal(room, current):
             raise ValueError(
-                "tell() must be given the positions that ask() returned; if you repaired them, say repaired=True"
+                "tell() must be given the positions that ask() returned; if you repaired them, "
+                "say repaired=True"
             )
 
     def for_next(self) -> Tensor:

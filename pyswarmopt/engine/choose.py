@@ -1,7 +1,7 @@
 """The choice of a backend for each update of a swarm: `reference` or `chunked` NumPy.
 
-A sum of terms in float32 or float64 on the CPU moves in NumPy, every other swarm by `reference`. Both draw the same
-random numbers and give the same results.
+A sum of terms in float32 or float64 on the CPU moves in NumPy, every other swarm by `reference`.
+Both draw the same random numbers and give the same results.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class Update:
         self._factors.load(entries_under(FACTORS, saved or {}))
 
     @classmethod
-    def of(cls, recipe: Recipe, saved: Mapping[str, Any], owned: Callable[[Tensor], Tensor]) -> Update:
+    def of(
+        cls, recipe: Recipe, saved: Mapping[str, Any], owned: Callable[[Tensor], Tensor]
+    ) -> Update:
         """The update of a saved state; `owned` makes the state's own tensor of a saved one.
 
         Raises:
@@ -77,7 +79,9 @@ class Update:
         return cls(recipe, state, box, generator, saved)
 
     def saved(self) -> dict[str, Any]:
-        """What a resume needs, not copied: the state, the random factors drawn ahead, the generator and the box."""
+        """What a resume needs, not copied: the state, the random factors drawn ahead, the generator
+        and the box.
+        """
         saved = self.state.to_dict()
         saved |= {FACTORS + name: value for name, value in self._factors.state().items()}
         saved["generator"] = self._generator.get_state()
@@ -100,7 +104,8 @@ class Update:
         x, v, p, g, w = self.buffers.arrays()
         number, topology = st.age - 1, self._recipe.topology
         step = self._recipe.schedule(number)
-        informants = getattr(topology, "informants", None)  # looking for a base class takes ten times as long
+        # looking for a base class takes ten times as long
+        informants = getattr(topology, "informants", None)
         rows = None
         if informants is not None:
             g, rows = p, informants(st, self._generator)
@@ -111,7 +116,15 @@ class Update:
         c = self._factors.next(rule.sum, x.shape, number, whole=small)
         new_x = x if out is st.positions else out.numpy()
         m = chunked.Move(
-            rule, Snapshot(x, v, p, g, w), rows, c, step, new_x, self._box, self._recipe.boundary, self._generator
+            rule,
+            Snapshot(x, v, p, g, w),
+            rows,
+            c,
+            step,
+            new_x,
+            self._box,
+            self._recipe.boundary,
+            self._generator,
         )
         factors = None if small or not rule.sum.per_coordinate else self._factors
         chunked.move(m, factors, ONE_BLOCK if small else chunked.blocks_of(*x.shape, self._scope))
@@ -157,13 +170,15 @@ class Update:
     def repopulate(self, count: int) -> None:
         """Replace the population by a new one; the best and the worst of all are kept.
 
-        With evaluations pending, only dispatch is paused: the policy is called again after each of them.
+        With evaluations pending, only dispatch is paused: the policy is called again after each of
+        them.
         """
         st, like = self.state, self.state.positions
         x, v = (empty((count, like.shape[1]), like.dtype, like.device) for _ in range(2))
         self._recipe.populate(None, x, self._bounds, self._generator)
         self._recipe.launch(x, v, self._bounds, self._generator)
-        if st.in_flight is not None and st.in_flight.pending.any():  # the draw above counts, for repeatable runs
+        # the draw above counts, for repeatable runs
+        if st.in_flight is not None and st.in_flight.pending.any():
             st.in_flight.paused = True
             return
         st.repopulate(State.start(x, v, st.maximize))

@@ -1,7 +1,8 @@
 """The move of `reference` in NumPy, block by block.
 
-NumPy takes a third of torch's time for few numbers: a small swarm is one block. A large swarm is cut into blocks that
-fit the cache, so that no temporary is as large as the swarm and each number crosses the memory bus once.
+NumPy takes a third of torch's time for few numbers: a small swarm is one block. A large swarm is
+cut into blocks that fit the cache, so that no temporary is as large as the swarm and each number
+crosses the memory bus once.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Move(NamedTuple):
 
     rule: BlockRule
     s: Snapshot  # the swarm, whole; v receives the new velocities; with informants, g is p
-    informants: Ints | None  # index of each particle's attractor among the rows of g, (N,); None: g is (1, D) or (N, D)
+    # index of each particle's attractor among the rows of g, (N,); None: g is (1, D) or (N, D)
+    informants: Ints | None
     coefficients: npt.NDArray[Any]  # (terms, N, D or 1), as `Factors` gives them
     step: float
     out: npt.NDArray[Any]  # receives the new positions; may be x
@@ -41,7 +43,9 @@ class Move(NamedTuple):
 
 
 def move(m: Move, factors: Factors | None, cut: Sequence[Block]) -> None:
-    """Make the move; `factors` gives each block's factors per coordinate, if the coefficients do not hold them."""
+    """Make the move; `factors` gives each block's factors per coordinate, if the coefficients do
+    not hold them.
+    """
     for block in cut:
         s, c, target = _whole(m) if block == WHOLE else _part(m, block)
         if factors is not None:
@@ -67,9 +71,12 @@ def _whole(m: Move) -> tuple[Snapshot, Any, npt.NDArray[Any]]:
 
 
 def _part(m: Move, block: Block) -> tuple[Snapshot, Any, None]:
-    """The same for a block that is a part of the swarm; its new positions need memory of their own."""
+    """The same for a block that is a part of the swarm; its new positions need memory of their
+    own.
+    """
     (rows, columns), (x, v, p, g, w) = block, m.s
-    if m.informants is not None:  # looked up by block: the attractors of all would be as large as the swarm
+    # looked up by block: the attractors of all would be as large as the swarm
+    if m.informants is not None:
         g = _bests(p, m.informants[rows], columns)
     else:
         g = g[block] if len(g) > 1 else g[:, columns]
@@ -121,7 +128,9 @@ def _within(x: Any, core: tuple[float, float]) -> bool:
 
 
 def contain(m: Move, x: Any, v: Any, columns: slice) -> None:
-    """Apply the boundary to those coordinates of a contiguous block that are outside, as one row."""
+    """Apply the boundary to those coordinates of a contiguous block that are outside, as one
+    row.
+    """
     if m.box is None:
         return
     low, high = (wall[columns] for wall in m.box.walls)

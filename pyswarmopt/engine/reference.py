@@ -1,12 +1,14 @@
-"""The update of a swarm for any recipe: Algorithm 1 of Model Swarms (Feng et al. 2024, arXiv 2410.11163), generalised.
+"""The update of a swarm for any recipe: Algorithm 1 of Model Swarms (Feng et al. 2024, arXiv
+2410.11163), generalised.
 
 `pyswarmopt.teaching.algorithm1` is the algorithm as the paper writes it.
 
-Notation: x positions, v velocities, p personal bests, g the best and w the worst position seen; costs are -f, lower is
-better. The values of all symbols: `algorithms.model_swarms`; the terms d_k of the velocity: `parts.velocity`.
+Notation: x positions, v velocities, p personal bests, g the best and w the worst position seen;
+costs are -f, lower is better. The values of all symbols: `algorithms.model_swarms`; the terms d_k
+of the velocity: `parts.velocity`.
 
-This backend moves swarms on a GPU, in bfloat16 or with terms that look at the whole swarm, and single particles. The
-other one, `chunked`, gives the same numbers bit for bit.
+This backend moves swarms on a GPU, in bfloat16 or with terms that look at the whole swarm, and
+single particles. The other one, `chunked`, gives the same numbers bit for bit.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ def move(
     box: Box | None = None,
     out: Tensor | None = None,
 ) -> None:
-    """Move all particles on the p, g and w of the previous iteration; their new positions go to `out`, or in place."""
+    """Move all particles on the p, g and w of the previous iteration; their new positions go to
+    `out`, or in place.
+    """
     s = tensors(state)._replace(g=recipe.topology(state, generator))
     k = state.age - 1
     v = velocities(s, recipe, factors, k, generator)
@@ -58,8 +62,12 @@ def move(
     state.velocities.copy_(v)
 
 
-def velocities(s: Snapshot, recipe: Recipe, factors: Factors, k: int, generator: torch.Generator) -> Tensor:
-    """``v <- (1/C) sum_k r_k phi_k d_k``, in the paper over d = v, p - x, g - x and x - w; k counts the moves."""
+def velocities(
+    s: Snapshot, recipe: Recipe, factors: Factors, k: int, generator: torch.Generator
+) -> Tensor:
+    """``v <- (1/C) sum_k r_k phi_k d_k``, in the paper over d = v, p - x, g - x and x - w; k counts
+    the moves.
+    """
     rule: Any = recipe.velocity
     if not hasattr(rule, "sum"):  # no sum of terms
         return cast(Tensor, rule(s, k, generator))
@@ -70,13 +78,19 @@ def velocities(s: Snapshot, recipe: Recipe, factors: Factors, k: int, generator:
 def step(
     x: Tensor, v: Tensor, recipe: Recipe, k: int, generator: torch.Generator, box: Box | None
 ) -> tuple[Tensor, Tensor]:
-    """``x <- x + lambda v``, then the walls; lambda is that after k times ``lambda <- phi_lambda lambda``."""
+    """``x <- x + lambda v``, then the walls; lambda is that after k times ``lambda <- phi_lambda
+    lambda``.
+    """
     x = x + recipe.schedule(k) * v
     return (x, v) if box is None else recipe.boundary(x, v, box, generator)
 
 
-def move_one(state: State, recipe: Recipe, i: int, generator: torch.Generator, box: Box | None = None) -> None:
-    """Move particle i alone, with coefficients drawn for this move; topologies renew its links only."""
+def move_one(
+    state: State, recipe: Recipe, i: int, generator: torch.Generator, box: Box | None = None
+) -> None:
+    """Move particle i alone, with coefficients drawn for this move; topologies renew its links
+    only.
+    """
     k, row, topology = max(state.age - 1, 0), slice(i, i + 1), recipe.topology
     others = np.arange(len(state.stagnation)) != i
     seen_by = replace(state, stagnation=np.where(others, 0, state.stagnation))
@@ -98,11 +112,14 @@ def move_one(state: State, recipe: Recipe, i: int, generator: torch.Generator, b
 # ---- step 2: evaluate and remember ----
 
 
-def remember(state: State, recipe: Recipe, at: Snapshot, costs: Floats, evaluated: Bools | None = None) -> None:
-    """Take in the costs at x, (N,), which the state owns from now on: p, g and w change on strict improvement only.
+def remember(
+    state: State, recipe: Recipe, at: Snapshot, costs: Floats, evaluated: Bools | None = None
+) -> None:
+    """Take in the costs at x, (N,), which the state owns from now on: p, g and w change on strict
+    improvement only.
 
-    A cost that is not finite counts as the worst possible and never becomes p, g or w. `evaluated` is a mask, (N,), of
-    the particles that were not dropped; None: all.
+    A cost that is not finite counts as the worst possible and never becomes p, g or w. `evaluated`
+    is a mask, (N,), of the particles that were not dropped; None: all.
     """
     counted: Bools | None = None
     if evaluated is not None:
@@ -129,7 +146,9 @@ def remember(state: State, recipe: Recipe, at: Snapshot, costs: Floats, evaluate
 def remember_extremes(
     state: State, recipe: Recipe, at: Snapshot, best: tuple[Floats, Any], worst: tuple[Floats, Any]
 ) -> None:
-    """Update g, the best of all and w, given costs with the index of the lowest one, and of the highest one."""
+    """Update g, the best of all and w, given costs with the index of the lowest one, and of the
+    highest one.
+    """
     costs, i = best
     cost = costs.item(i)
     if cost < state.leader_cost:
@@ -153,11 +172,15 @@ def remember_extremes(
 
 
 def send_back(state: State, at: Snapshot, rows: Bools) -> None:
-    """x <- p, v <- 0 for some particles, (N,) mask: those whose p has not changed for c_r iterations."""
+    """x <- p, v <- 0 for some particles, (N,) mask: those whose p has not changed for c_r
+    iterations.
+    """
     copy_rows(at.p, at.x, rows)
     copy_rows(ZERO, at.v, rows)
 
 
 def stop(state: State, recipe: Recipe) -> dict[str, float]:
-    """The recipe's reasons to stop, g unchanged for c iterations or K iterations in the paper, with their values."""
+    """The recipe's reasons to stop, g unchanged for c iterations or K iterations in the paper, with
+    their values.
+    """
     return stopping.reasons(recipe.stop, state)

@@ -52,7 +52,12 @@ def dtype_of(dtype: torch.dtype | None, positions: Rows) -> torch.dtype:
 
 
 def box_of(
-    recipe: Recipe, bounds: Any, dim: int | None, positions: Rows, dtype: torch.dtype, device: torch.device
+    recipe: Recipe,
+    bounds: Any,
+    dim: int | None,
+    positions: Rows,
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> tuple[Box | None, int]:
     """The box, if there are bounds, and D."""
     if positions is not None:
@@ -63,20 +68,26 @@ def box_of(
         box = make_box(bounds, dim, dtype, device)
         return box, len(box.low)
     if any(isinstance(policy, RestartSwarm) for policy in recipe.restart):
-        raise ValueError(f"recipe {recipe.name!r} restarts the swarm anywhere in the bounds: give bounds")
+        raise ValueError(
+            f"recipe {recipe.name!r} restarts the swarm anywhere in the bounds: give bounds"
+        )
     if dim is None:
         raise ValueError("a swarm needs to know where to start: give bounds or positions")
     return None, dim
 
 
 def first_state(
-    recipe: Recipe, x: Tensor, box: Box | None, generator: torch.Generator, positions: Rows, velocities: Rows,
-    maximize: bool,
+    recipe: Recipe, x: Tensor, box: Box | None, generator: torch.Generator, positions: Rows,
+    velocities: Rows, maximize: bool,
 ) -> State:  # fmt: skip
-    """The state at x, (N, D), where the starting positions go: those given first, then the recipe's."""
+    """The state at x, (N, D), where the starting positions go: those given first, then the
+    recipe's.
+    """
     rows = 0 if positions is None else len(positions)
     if rows > len(x):
-        raise ValueError(f"population={len(x)} for {rows} starting positions; it must be at least {rows}")
+        raise ValueError(
+            f"population={len(x)} for {rows} starting positions; it must be at least {rows}"
+        )
     if positions is not None:
         take_over("positions", positions, x[:rows])
     if len(x) > rows:
@@ -93,8 +104,13 @@ def first_state(
 
 
 def _check_extent(state: State) -> None:
-    """Refuse starting positions between which velocities would overflow; with bounds `make_box` sees to it."""
+    """Refuse starting positions between which velocities would overflow; with bounds `make_box`
+    sees to it.
+    """
     dtype, apart = state.positions.dtype, extent(state)
     if not WIDTHS * apart <= torch.finfo(dtype).max:
         name = str(dtype).removeprefix("torch.")
-        raise ValueError(f"positions lie {apart:.3g} apart: velocities would be more than {name} holds; scale them")
+        raise ValueError(
+            f"positions lie {apart:.3g} apart: velocities would be more than {name} holds; scale "
+            "them"
+        )

@@ -1,25 +1,30 @@
-"""The default search: a quasi-Newton descent, then a swarm that adapts its covariance and restarts ever larger.
+"""The default search: a quasi-Newton descent, then a swarm that adapts its covariance and restarts
+ever larger.
 
 What takes its turn, in this order:
 
-1. Up to `MODELLED_DIM` coordinates: `ModelPhase`, a Gaussian process that proposes the first `MODELLED` evaluations per
-   dimension.
-2. `QuasiNewton` from the best of them, else from the middle of the box or the best given position: smooth functions of
-   one basin, however ill-conditioned, are solved here, in a few tens of evaluations per dimension.
+1. Up to `MODELLED_DIM` coordinates: `ModelPhase`, a Gaussian process that proposes the first
+   `MODELLED` evaluations per dimension.
+2. `QuasiNewton` from the best of them, else from the middle of the box or the best given position:
+   smooth functions of one basin, however ill-conditioned, are solved here, in a few tens of
+   evaluations per dimension.
 3. `SeparabilityTest`, five evaluations, and only if it says so `AxisSearch`.
-4. `CovarianceSwarm` with a population that doubles at each restart (IPOP: Auger & Hansen 2005, IEEE CEC), beside
-   quasi-Newton restarts from random points, which take the place of the many small runs of BIPOP (Hansen 2009, GECCO
-   workshop): half as many evaluations as the swarm while the best point is theirs, else an eighth.
+4. `CovarianceSwarm` with a population that doubles at each restart (IPOP: Auger & Hansen 2005, IEEE
+   CEC), beside quasi-Newton restarts from random points, which take the place of the many small
+   runs of BIPOP (Hansen 2009, GECCO workshop): half as many evaluations as the swarm while the best
+   point is theirs, else an eighth.
 
-The first descent is cut short after 100 D evaluations and continues as if it were a restart. From 30 coordinates on,
-where no Hessian is affordable, the test comes first, and later descents start from what the swarm has found.
+The first descent is cut short after 100 D evaluations and continues as if it were a restart. From
+30 coordinates on, where no Hessian is affordable, the test comes first, and later descents start
+from what the swarm has found.
 
-Where the first step of the first descent changes the cost far less than differences predicted, or four steps ever
-shorter find nothing better, the best point is evaluated again (`RepeatedCall`), and the model proposes as many points
-once more. If the cost was another one, the differences were noise: only the swarm continues. Else a descent starts from
-the best point then.
+Where the first step of the first descent changes the cost far less than differences predicted, or
+four steps ever shorter find nothing better, the best point is evaluated again (`RepeatedCall`), and
+the model proposes as many points once more. If the cost was another one, the differences were
+noise: only the swarm continues. Else a descent starts from the best point then.
 
-Above 100 coordinates `LimitedMemory` and `SeparableSwarm` take the places of the two that keep matrices (`slots.py`).
+Above 100 coordinates `LimitedMemory` and `SeparableSwarm` take the places of the two that keep
+matrices (`slots.py`).
 """
 
 from __future__ import annotations
@@ -50,15 +55,19 @@ LEAST_POPULATION = 4
 GROWTH = 2  # of its population at a restart
 OFF_CENTRE = 0.01  # of the box: in the very middle a symmetrical function has no slope
 NEWTON_BUDGET = 0.25  # the most of all evaluations that measuring one Hessian may take
-# Where no Hessian is affordable the test, which costs next to nothing, comes first and decides the descent's budget.
+# Where no Hessian is affordable the test, which costs next to nothing, comes first and decides the
+# descent's budget.
 TEST_FIRST = 30  # coordinates
-SEPARABLE_DESCENT = 10  # evaluations per dimension of the first descent where the axes can be searched next
-NOISE = 0.01  # difference of two costs of a point, as a share of the differences that the gradient comes from
+# evaluations per dimension of the first descent where the axes can be searched next
+SEPARABLE_DESCENT = 10
+# difference of two costs of a point, as a share of the differences that the gradient comes from
+NOISE = 0.01
 LEAST_DESCENT = 3  # evaluations per dimension without which gradients are of no use
 
 
 class MemeticSearch(PhasedSearch):
-    """The search on NumPy arrays, without torch; `pyswarmopt.hybrid.memetic_swarm.MemeticSwarm` is it on tensors.
+    """The search on NumPy arrays, without torch; `pyswarmopt.hybrid.memetic_swarm.MemeticSwarm` is
+    it on tensors.
 
     Its arguments are described there.
     """
@@ -66,7 +75,9 @@ class MemeticSearch(PhasedSearch):
     _kinds: ClassVar = KINDS
     _tables: ClassVar[tuple[dict[str, str], ...]] = (SMALL, MIDDLE, LARGE)
 
-    def __init__(self, bounds: Any, *args: Any, population: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, bounds: Any, *args: Any, population: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(bounds, *args, **kwargs)
         progress = self._progress
         progress.slots = slots_for(self._box.dim)
@@ -114,9 +125,15 @@ class MemeticSearch(PhasedSearch):
         return unchecked and isinstance(descent, Descent) and descent.doubtful
 
     def _models_again(self) -> bool:
-        """Whether the model is to propose more where the first descent's differences led nowhere; once."""
+        """Whether the model is to propose more where the first descent's differences led nowhere;
+        once.
+        """
         model = self._phases.get("model")
-        return "check" in self._phases and isinstance(model, ModelPhase) and model.last <= self.modelled
+        return (
+            "check" in self._phases
+            and isinstance(model, ModelPhase)
+            and model.last <= self.modelled
+        )
 
     @property
     def _noisy(self) -> bool:
@@ -130,7 +147,9 @@ class MemeticSearch(PhasedSearch):
         return short and self._progress.test_first
 
     def _first_descent(self) -> bool:
-        """Whether the first descent has the search for itself: until its end, but no more than its grant."""
+        """Whether the first descent has the search for itself: until its end, but no more than its
+        grant.
+        """
         descent = self._phases.get("descent")
         if descent is None:
             return "test" not in self._phases
@@ -147,12 +166,18 @@ class MemeticSearch(PhasedSearch):
     def _separable(self) -> bool:
         """Whether the axes are to be searched one by one."""
         test, axes = self._phases.get("test"), self._phases.get("axes")
-        return isinstance(test, SeparabilityTest) and test.separable and not (axes is not None and axes.done)
+        return (
+            isinstance(test, SeparabilityTest)
+            and test.separable
+            and not (axes is not None and axes.done)
+        )
 
     def _owed(self) -> bool:
         """Whether later descents have had less than their share."""
         progress = self._progress
-        ahead = progress.best_by == "descent" and not (progress.test_first and _ended(self._phases["descent"]))
+        ahead = progress.best_by == "descent" and not (
+            progress.test_first and _ended(self._phases["descent"])
+        )
         share = SHARE_AHEAD if ahead else SHARE_BEHIND
         return share * progress.spent["swarm"] - (progress.spent["descent"] - progress.granted) > 0
 
@@ -195,8 +220,12 @@ class MemeticSearch(PhasedSearch):
 
     def _begin_check(self) -> Phase:
         descent = self._phases["descent"]
-        slope = math.sqrt(float(np.mean(descent.gradient**2))) if isinstance(descent, Descent) else 0.0
-        return RepeatedCall(self._box.encode(self._best_x), self._best_cost, NOISE * FIRST_DIFFERENCE * slope)
+        slope = (
+            math.sqrt(float(np.mean(descent.gradient**2))) if isinstance(descent, Descent) else 0.0
+        )
+        return RepeatedCall(
+            self._box.encode(self._best_x), self._best_cost, NOISE * FIRST_DIFFERENCE * slope
+        )
 
     def _begin_test(self) -> Phase:
         return SeparabilityTest(self._box.encode(self._best_x), self._best_cost)
@@ -205,7 +234,9 @@ class MemeticSearch(PhasedSearch):
         return CheckedAxisSearch(self._box.encode(self._best_x), self._best_cost)
 
     def _begin_descent(self) -> Phase:
-        """From the first point, then from random ones, or with dear gradients from the best if it is the swarm's."""
+        """From the first point, then from random ones, or with dear gradients from the best if it
+        is the swarm's.
+        """
         first, progress = "descent" not in self._phases, self._progress
         x, cost = self._first_point() if first else self._random.random(self._box.dim), math.inf
         if first or (progress.test_first and progress.best_by == "swarm"):
@@ -219,7 +250,9 @@ class MemeticSearch(PhasedSearch):
         dim = self._box.dim
         if self._progress.slots["descent"] == "LimitedMemory":
             return False
-        return self._max_evals is None or (dim + 1) * (dim + 2) // 2 <= NEWTON_BUDGET * self._max_evals
+        return (
+            self._max_evals is None or (dim + 1) * (dim + 2) // 2 <= NEWTON_BUDGET * self._max_evals
+        )
 
     def _begin_swarm(self) -> Phase:
         start = bool(len(self._start)) or self._progress.test_first or self._noisy
@@ -227,7 +260,9 @@ class MemeticSearch(PhasedSearch):
         return self._swarm(self._box.dim, first)
 
     def _swarm(self, dim: int, first: Floats | None) -> CovarianceSwarm:
-        """The first one, from the point `first` if there is one, or a larger one from a random point."""
+        """The first one, from the point `first` if there is one, or a larger one from a random
+        point.
+        """
         progress = self._progress
         begun = progress.population > 0
         if begun:

@@ -21,21 +21,22 @@ from pyswarmopt.hybrid.memetic import MemeticSearch
 class MemeticSwarm:
     """An `Optimizer` for a smooth or rugged function.
 
-    Up to 20 coordinates a Gaussian process proposes the first 5 D points; then descents and a swarm take turns. It
-    works in the unit box, so units and offsets of x make no difference. Up to 100 coordinates it keeps matrices of
-    D x D numbers, above that vectors.
+    Up to 20 coordinates a Gaussian process proposes the first 5 D points; then descents and a swarm
+    take turns. It works in the unit box, so units and offsets of x make no difference. Up to 100
+    coordinates it keeps matrices of D x D numbers, above that vectors.
 
     Args:
         bounds: the box; see `pyswarmopt.boundary.make_box`.
         positions: points to start from, (n, D), evaluated first.
         maximize: whether larger values are better.
         seed: None takes one from the operating system, a NumPy `Generator` draws one.
-        max_evals: how many evaluations there are, if that is known; only saves a search that is short measuring
-            Hessians.
+        max_evals: how many evaluations there are, if that is known; only saves a search that is
+            short measuring Hessians.
         max_iter: stop after so many rounds; the first one counts 0.
         target: stop when the best value is at least as good.
-        population: particles of the first swarm, which doubles at restarts: 4 if it is less, by default 4 + 3 ln D; and
-            how many points the Gaussian process proposes at a time, by default one.
+        population: particles of the first swarm, which doubles at restarts: 4 if it is less, by
+            default 4 + 3 ln D; and how many points the Gaussian process proposes at a time, by
+            default one.
 
     Raises:
         ValueError: arguments that do not fit each other.
@@ -62,7 +63,9 @@ class MemeticSwarm:
         population: int | None = None,
     ) -> None:
         limits = max_evals, max_iter, target
-        self._search = MemeticSearch(bounds, positions, maximize, as_seed(seed), *limits, population=population)
+        self._search = MemeticSearch(
+            bounds, positions, maximize, as_seed(seed), *limits, population=population
+        )
 
     def ask(self) -> Tensor:
         """Positions to evaluate, (m, D) float64; the same ones until `tell`."""
@@ -74,7 +77,8 @@ class MemeticSwarm:
         values: npt.ArrayLike | Tensor,
         dropped: npt.ArrayLike | Tensor | None = None,
     ) -> None:
-        """Take in the values, (m,), of the positions that `ask` returned; `dropped`, (m,), are those not evaluated.
+        """Take in the values, (m,), of the positions that `ask` returned; `dropped`, (m,), are
+        those not evaluated.
 
         A value that is not finite counts as the worst possible.
 
@@ -131,6 +135,8 @@ class MemeticSwarm:
             raise ValueError(f"{path}: not the checkpoint of a memetic swarm")
         with checkpoint.taking_over(path):
             max_evals, max_iter, target = saved["limits"]
-            search = cls((saved["low"], saved["high"]), max_evals=max_evals, max_iter=max_iter, target=target)
+            search = cls(
+                (saved["low"], saved["high"]), max_evals=max_evals, max_iter=max_iter, target=target
+            )
             search.load_state_dict(saved)
         return search

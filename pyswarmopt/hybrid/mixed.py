@@ -2,9 +2,11 @@
 
 What takes turns:
 
-1. `ModelPhase`: a Gaussian process proposes the first points, up to `MODELLED` evaluations and 20 parameters.
-2. A `CovarianceSwarm` of those coordinates that have an order, with the best point's labels, and beside it `Mutations`
-   of the best point: as many evaluations as the swarm has, an eighth while the best point is the swarm's.
+1. `ModelPhase`: a Gaussian process proposes the first points, up to `MODELLED` evaluations and 20
+  parameters.
+2. A `CovarianceSwarm` of those coordinates that have an order, with the best point's labels, and
+   beside it `Mutations` of the best point: as many evaluations as the swarm has, an eighth while
+   the best point is the swarm's.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ class MixedSearch(MemeticSearch):
     _kinds: ClassVar = KINDS | {"Mutations": Mutations}
     _tables: ClassVar = (SMALL, LARGE)
 
-    def __init__(self, bounds: Any, *args: Any, levels: Ints, parameter: Ints, **kwargs: Any) -> None:
+    def __init__(
+        self, bounds: Any, *args: Any, levels: Ints, parameter: Ints, **kwargs: Any
+    ) -> None:
         super().__init__(bounds, *args, **kwargs)
         self._progress.slots = SMALL if self._box.dim <= MATRIX_DIM else LARGE
         self._progress.spent = {"swarm": 0, "mutations": 0}
@@ -65,7 +69,10 @@ class MixedSearch(MemeticSearch):
         """Whether mutations have had no more than their share, or nothing else can be proposed."""
         progress = self._progress
         share = SHARE_BEHIND if progress.best_by == "swarm" else SHARE_AHEAD
-        return not self._axes.ordered.any() or share * progress.spent["swarm"] >= progress.spent["mutations"]
+        return (
+            not self._axes.ordered.any()
+            or share * progress.spent["swarm"] >= progress.spent["mutations"]
+        )
 
     def _propose(self) -> Floats:
         proposed = super()._propose()
@@ -76,7 +83,9 @@ class MixedSearch(MemeticSearch):
         return points
 
     def _begin_mutations(self) -> Phase:
-        return Mutations(self._axes.levels, self._axes.parameter, self._best_point(), self._best_cost)
+        return Mutations(
+            self._axes.levels, self._axes.parameter, self._best_point(), self._best_cost
+        )
 
     def _begin_swarm(self) -> Phase:
         return self._swarm(int(self._axes.ordered.sum()), self._best_point()[self._axes.ordered])

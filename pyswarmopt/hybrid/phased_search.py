@@ -1,6 +1,8 @@
-"""A search whose phases take turns: the loop of ask and tell, the best point, limits, and saved states.
+"""A search whose phases take turns: the loop of ask and tell, the best point, limits, and saved
+states.
 
-Which phases there are, and whose turn it is, is for subclasses to say, in a table: `pyswarmopt.hybrid.memetic`.
+Which phases there are, and whose turn it is, is for subclasses to say, in a table:
+`pyswarmopt.hybrid.memetic`.
 """
 
 from __future__ import annotations
@@ -65,7 +67,10 @@ class Progress:
     def kinds(cls) -> dict[str, Any]:
         """The type of each field, or all it may have."""
         hints = get_type_hints(cls).items()
-        return {name: get_args(h) if isinstance(h, UnionType) else get_origin(h) or h for name, h in hints}
+        return {
+            name: get_args(h) if isinstance(h, UnionType) else get_origin(h) or h
+            for name, h in hints
+        }
 
 
 class PhasedSearch(ABC):
@@ -75,7 +80,8 @@ class PhasedSearch(ABC):
     """
 
     _kinds: ClassVar[dict[str, type[Phase]]]  # of phases, by name
-    _tables: ClassVar[tuple[dict[str, str], ...]]  # what may take the turns, by the name of its kind
+    # what may take the turns, by the name of its kind
+    _tables: ClassVar[tuple[dict[str, str], ...]]
 
     def __init__(
         self,
@@ -108,8 +114,11 @@ class PhasedSearch(ABC):
             self._asked = self._start.copy() if first else self._box.decode(self._propose())
         return self._asked.copy()
 
-    def tell(self, positions: npt.ArrayLike, values: npt.ArrayLike, dropped: npt.ArrayLike | None = None) -> None:
-        """Take in the values, (m,), of the positions that `ask` returned; `dropped`, (m,), are those not evaluated.
+    def tell(
+        self, positions: npt.ArrayLike, values: npt.ArrayLike, dropped: npt.ArrayLike | None = None
+    ) -> None:
+        """Take in the values, (m,), of the positions that `ask` returned; `dropped`, (m,), are
+        those not evaluated.
 
         A value that is not finite counts as the worst possible.
 
@@ -122,11 +131,17 @@ class PhasedSearch(ABC):
         if not np.array_equal(as_points("positions", positions), asked):
             raise ValueError("tell() must be given the positions that ask() returned")
         costs = progress.sign * as_values(values, (len(asked),))
-        evaluated = np.ones(len(costs), np.bool_) if dropped is None else ~as_mask(dropped, len(costs))
+        evaluated = (
+            np.ones(len(costs), np.bool_) if dropped is None else ~as_mask(dropped, len(costs))
+        )
         costs = np.where(evaluated & np.isfinite(costs), costs, math.inf)
         i = int(costs.argmin())
         if costs[i] < self._best_cost:
-            self._best_cost, self._best_x, progress.best_by = float(costs[i]), asked[i].copy(), progress.turn
+            self._best_cost, self._best_x, progress.best_by = (
+                float(costs[i]),
+                asked[i].copy(),
+                progress.turn,
+            )
         progress.rounds += 1
         progress.evaluations += int(evaluated.sum())
         self._asked = None
@@ -150,7 +165,11 @@ class PhasedSearch(ABC):
     def stop(self) -> dict[str, float]:
         """Reasons to stop with the values that gave them; empty to continue."""
         reasons: dict[str, float] = {}
-        if self._max_iter is not None and self._progress.rounds > 0 and self.iteration >= self._max_iter:
+        if (
+            self._max_iter is not None
+            and self._progress.rounds > 0
+            and self.iteration >= self._max_iter
+        ):
             reasons["max_iter"] = self.iteration
         if self._target is not None and self._best_cost <= self._progress.sign * self._target:
             reasons["target"] = self.best.value
@@ -232,17 +251,24 @@ class PhasedSearch(ABC):
         """
         missing = sorted({"turn", "phases", "granted"} - saved.keys())
         if missing:
-            raise ValueError(f"not a memetic swarm's state: {', '.join(missing)} missing; use what state_dict() gave")
+            raise ValueError(
+                f"not a memetic swarm's state: {', '.join(missing)} missing; use what "
+                "state_dict() gave"
+            )
         before = dict(vars(self))
         try:
             self._take_over(saved)
             self._try_out()
         except (*checkpoint.DAMAGE, ValueError) as error:
             vars(self).update(before)
-            raise ValueError(f"the state of a memetic swarm that cannot be continued ({error})") from error
+            raise ValueError(
+                f"the state of a memetic swarm that cannot be continued ({error})"
+            ) from error
 
     def _try_out(self) -> None:
-        """Make a round, and one of each phase, on copies: whether numbers of so many kinds fit shows in their use."""
+        """Make a round, and one of each phase, on copies: whether numbers of so many kinds fit
+        shows in their use.
+        """
         trial = copy.deepcopy(self)
         x = trial.ask()
         trial.tell(x, np.zeros(len(x)))
@@ -270,4 +296,6 @@ class PhasedSearch(ABC):
         self._best_x, self._best_cost = saved["best_position"].copy(), float(saved["best_costs"][0])
         self._asked = saved["asked"].copy() if "asked" in saved else None
         classes = {name: self._kinds[progress.slots[name]] for name in saved["phases"]}
-        self._phases = {name: phase.from_state(dict(saved), f"{name}.") for name, phase in classes.items()}
+        self._phases = {
+            name: phase.from_state(dict(saved), f"{name}.") for name, phase in classes.items()
+        }

@@ -15,8 +15,8 @@ MATRIX_DIM = 100  # the most coordinates with matrices of D x D numbers
 KINDS: dict[str, type[Phase]] = {
     kind.__name__: kind
     for kind in (
-        QuasiNewton, LimitedMemory, SeparabilityTest, AxisSearch, CheckedAxisSearch, CovarianceSwarm, SeparableSwarm,
-        RepeatedCall, ModelPhase,
+        QuasiNewton, LimitedMemory, SeparabilityTest, AxisSearch, CheckedAxisSearch,
+        CovarianceSwarm, SeparableSwarm, RepeatedCall, ModelPhase,
     )
 }  # fmt: skip
 # What takes each turn, by the name of its class.

@@ -1,9 +1,11 @@
-"""What a swarm is doing, in words: will its coefficients settle, is it still spread out, does it hug the walls.
+"""What a swarm is doing, in words: will its coefficients settle, is it still spread out, does it
+hug the walls.
 
-Stability is that of a particle under stagnation (Poli 2009, IEEE TEC 13(4); Jiang, Luo & Yang 2007, Information
-Processing Letters 102): its attractors stand still, only its random factors vary. Then a coordinate obeys
-``z' = M z + c`` with ``z = (x, v)`` and a random 2 x 2 matrix M, drawn anew at each move. The mean of x settles
-if the spectral radius of E[M] is below 1 (order 1), its variance too if that of E[M (x) M] is (order 2).
+Stability is that of a particle under stagnation (Poli 2009, IEEE TEC 13(4); Jiang, Luo & Yang 2007,
+Information Processing Letters 102): its attractors stand still, only its random factors vary. Then
+a coordinate obeys ``z' = M z + c`` with ``z = (x, v)`` and a random 2 x 2 matrix M, drawn anew at
+each move. The mean of x settles if the spectral radius of E[M] is below 1 (order 1), its variance
+too if that of E[M (x) M] is (order 2).
 """
 
 from __future__ import annotations
@@ -47,9 +49,10 @@ class Diagnosis:
     Attributes:
         sentences: the findings in words.
         stability: of the coefficients at the next move.
-        diversity: mean distance of the particles from their mean, as a share of the box's diagonal; without
-            bounds in the units of x.
-        leaving: share of the coordinates that the next move would carry out of the box, were it now.
+        diversity: mean distance of the particles from their mean, as a share of the box's diagonal;
+            without bounds in the units of x.
+        leaving: share of the coordinates that the next move would carry out of the box, were it
+            now.
         on_bounds: share of the coordinates of personal bests that lie on a bound.
     """
 
@@ -86,12 +89,16 @@ def diagnose(subject: Swarm | Recipe) -> Diagnosis:
     sentences = [_say_stability(subject.recipe, move, radii), _say_diversity(spread, box)]
     leaving = on_bounds = None
     if box is not None:
-        on_bounds = float(((state.best_positions <= box.low) | (state.best_positions >= box.high)).double().mean())
+        on_bounds = float(
+            ((state.best_positions <= box.low) | (state.best_positions >= box.high)).double().mean()
+        )
         if state.age > 0:
             generator = torch.Generator()
             generator.set_state(saved["generator"])
             Update(subject.recipe, state, None, generator, saved=saved).move()
-            leaving = float(((state.positions < box.low) | (state.positions > box.high)).double().mean())
+            leaving = float(
+                ((state.positions < box.low) | (state.positions > box.high)).double().mean()
+            )
         sentences.append(_say_walls(leaving, on_bounds))
     return Diagnosis(tuple(sentences), radii, spread, leaving, on_bounds)
 
@@ -99,15 +106,15 @@ def diagnose(subject: Swarm | Recipe) -> Diagnosis:
 def stability(recipe: Recipe, move: int = 0) -> Stability | None:
     """Stability of a recipe's coefficients, were they those of one move for ever.
 
-    For ``v <- w v + c1 r1 (p - x) + c2 r2 (g - x)`` order 2 is stable exactly where
-    ``c1 + c2 < 24 (1 - w^2) / (7 - 5 w)`` and ``|w| < 1``, c1 = c2 (Poli 2009; Jiang et al. 2007). The criterion
-    behind it, E[M (x) M], holds for any sum of terms that are linear in the particle's own x and v, so it is
-    evaluated here for unequal, missing, random and normalised coefficients too, those of `model_swarms`
-    included: the expectation is an integral over the random factors, done by Gauss quadrature. A clamp is left
-    out.
+    For ``v <- w v + c1 r1 (p - x) + c2 r2 (g - x)`` order 2 is stable exactly where ``c1 + c2 < 24
+    (1 - w^2) / (7 - 5 w)`` and ``|w| < 1``, c1 = c2 (Poli 2009; Jiang et al. 2007). The criterion
+    behind it, E[M (x) M], holds for any sum of terms that are linear in the particle's own x and v,
+    so it is evaluated here for unequal, missing, random and normalised coefficients too, those of
+    `model_swarms` included: the expectation is an integral over the random factors, done by Gauss
+    quadrature. A clamp is left out.
 
-    What is not known: anything beyond stagnation, that is while p, g and w still move; whether the swarm settles
-    at an optimum; and rules that are no sum of such terms (`spso2011`, `bare_bones`).
+    What is not known: anything beyond stagnation, that is while p, g and w still move; whether the
+    swarm settles at an optimum; and rules that are no sum of such terms (`spso2011`, `bare_bones`).
 
     Args:
         recipe: the recipe.
@@ -133,14 +140,16 @@ def stability(recipe: Recipe, move: int = 0) -> Stability | None:
     if rule.normalise:
         coefficients = coefficients / coefficients.sum(axis=1, keepdims=True)
     a, b, step = coefficients @ on_v, coefficients @ on_x, recipe.schedule(move)
-    matrices = np.stack([np.stack([1 + step * b, step * a], -1), np.stack([b, a], -1)], axis=1)  # (nodes, 2, 2)
+    # (nodes, 2, 2)
+    matrices = np.stack([np.stack([1 + step * b, step * a], -1), np.stack([b, a], -1)], axis=1)
     mean = np.einsum("n,nij->ij", probability, matrices)
     second = np.einsum("n,nij,nkl->ikjl", probability, matrices, matrices).reshape(4, 4)
     return Stability(*(float(np.abs(np.linalg.eigvals(m)).max()) for m in (mean, second)))
 
 
 def diversity(positions: Tensor, box: Box | None = None) -> float:
-    """Mean distance of the particles, (N, D), from their mean, as a share of the box's diagonal if there is one.
+    """Mean distance of the particles, (N, D), from their mean, as a share of the box's diagonal if
+    there is one.
 
     Example:
         >>> diversity(torch.tensor([[0.0, 0.0], [6.0, 8.0]]))
@@ -153,23 +162,33 @@ def diversity(positions: Tensor, box: Box | None = None) -> float:
 
 
 def _response(term: Term) -> tuple[float, float] | None:
-    """How a term's direction for a particle follows its own x and v; None if not linearly, or others' too."""
+    """How a term's direction for a particle follows its own x and v; None if not linearly, or
+    others' too.
+    """
     generator = torch.Generator().manual_seed(0)
-    # Four particles, then twice as far moved: a linear response doubles, and the other three do not respond.
+    # Four particles, then twice as far moved: a linear response doubles, and the other three do not
+    # respond.
     at = Snapshot(*torch.rand((5, 4, 1), generator=generator, dtype=torch.float64).unbind(0))
     first = torch.tensor([[1.0], [0.0], [0.0], [0.0]], dtype=torch.float64)
     try:
         base = term.direction(at)
         changes = {
-            name: [term.direction(at._replace(**{name: getattr(at, name) + k * first})) - base for k in (1, 2)]
+            name: [
+                term.direction(at._replace(**{name: getattr(at, name) + k * first})) - base
+                for k in (1, 2)
+            ]
             for name in ("x", "v")
         }
-    except (IndexError, RuntimeError, ValueError):  # a direction of one's own that needs other shapes
+    # a direction of one's own that needs other shapes
+    except (IndexError, RuntimeError, ValueError):
         return None
     slopes = []
     for moved in changes.values():
         slope = float(moved[0][0].flatten()[0])
-        if not all(torch.allclose(m, k * slope * first, atol=1e-9) for k, m in zip((1, 2), moved, strict=True)):
+        if not all(
+            torch.allclose(m, k * slope * first, atol=1e-9)
+            for k, m in zip((1, 2), moved, strict=True)
+        ):
             return None
         slopes.append(slope)
     return slopes[0], slopes[1]
@@ -191,36 +210,51 @@ def _factors(terms: tuple[Term, ...]) -> tuple[Floats, Floats]:
 
 def _say_stability(recipe: Recipe, move: int, radii: Stability | None) -> str:
     if radii is None:
-        return f"The velocity of {recipe.name!r} is no sum of linear terms: its stability is not known here."
+        return (
+            f"The velocity of {recipe.name!r} is no sum of linear terms: its stability is not "
+            "known here."
+        )
     if radii.order1 >= 1:
         return (
-            f"At move {move} the coefficients are not stable (order 1: {radii.order1:.3g}, must be below 1): under "
+            f"At move {move} the coefficients are not stable (order 1: {radii.order1:.3g}, must "
+            "be below 1): under "
             "stagnation even the mean position of a particle runs away."
         )
     if radii.order2 >= 1:
         return (
-            f"At move {move} the coefficients are not stable (order 2: {radii.order2:.3g}, must be below 1): under "
-            "stagnation the variance of the positions grows without end, and only walls or a velocity clamp hold "
+            f"At move {move} the coefficients are not stable (order 2: {radii.order2:.3g}, must "
+            "be below 1): under "
+            "stagnation the variance of the positions grows without end, and only walls or a "
+            "velocity clamp hold "
             "the particles."
         ) + _say_limit(recipe, move)
     return (
-        f"At move {move} the coefficients are stable (order 2: {radii.order2:.3g}, below 1): under stagnation the "
-        f"variance of the positions shrinks by about {1 - radii.order2:.0%} a move until it has settled."
+        f"At move {move} the coefficients are stable (order 2: {radii.order2:.3g}, below 1): "
+        "under stagnation the "
+        f"variance of the positions shrinks by about {1 - radii.order2:.0%} a move until it has "
+        "settled."
     )
 
 
 def _say_limit(recipe: Recipe, move: int) -> str:
     """The closed form where it applies: v <- w v + c1 r1 (p - x) + c2 r2 (g - x)."""
     rule = recipe.velocity.rule if isinstance(recipe.velocity, Clamped) else recipe.velocity
-    if not isinstance(rule, SumOfTerms) or [t.name for t in rule.terms] != ["inertia", "cognitive", "social"]:
+    if not isinstance(rule, SumOfTerms) or [t.name for t in rule.terms] != [
+        "inertia",
+        "cognitive",
+        "social",
+    ]:
         return ""
     w, c1, c2 = (as_schedule(term.weight)(move) for term in rule.terms)
-    plain = [t.random == "none" for t in rule.terms] == [True, False, False] and recipe.schedule(move) == 1
+    plain = [t.random == "none" for t in rule.terms] == [True, False, False] and recipe.schedule(
+        move
+    ) == 1
     if rule.normalise or not plain or c1 != c2:
         return ""
     limit = 24 * (1 - w**2) / (7 - 5 * w)
     return (
-        f" With w = {w:g} the pulls must add up to less than 24(1-w^2)/(7-5w) = {limit:.4g}; they add up to "
+        f" With w = {w:g} the pulls must add up to less than 24(1-w^2)/(7-5w) = {limit:.4g}; they "
+        "add up to "
         f"{c1 + c2:g}."
     )
 
@@ -228,20 +262,34 @@ def _say_limit(recipe: Recipe, move: int) -> str:
 def _say_diversity(spread: float, box: Box | None) -> str:
     if box is None:
         return f"On average a particle is {spread:.3g} away from the middle of the swarm."
-    verdict = "still looking around" if spread > 0.05 else "searching locally" if spread > 1e-6 else "collapsed"
+    verdict = (
+        "still looking around"
+        if spread > 0.05
+        else "searching locally"
+        if spread > 1e-6
+        else "collapsed"
+    )
     return (
-        f"On average a particle is {spread:.2g} of the box's diagonal away from the middle of the swarm, which is "
+        f"On average a particle is {spread:.2g} of the box's diagonal away from the middle of the "
+        "swarm, which is "
         f"{verdict}."
     )
 
 
 def _say_walls(leaving: float | None, on_bounds: float) -> str:
-    text = "" if leaving is None else f"The next move would carry {leaving:.0%} of all coordinates out of the box. "
+    text = (
+        ""
+        if leaving is None
+        else f"The next move would carry {leaving:.0%} of all coordinates out of the box. "
+    )
     text += f"Of the coordinates of personal bests {on_bounds:.0%} lie on a bound"
     if on_bounds > 0.1:
         return text + ": the optimum may lie beyond it, so widen the box if you can."
     if leaving is not None and leaving > 0.3:
-        return text + ", so the particles are too fast for the box: smaller coefficients would waste fewer moves."
+        return text + (
+            ", so the particles are too fast for the box: smaller coefficients would waste "
+            "fewer moves."
+        )
     return text + "."
 
 

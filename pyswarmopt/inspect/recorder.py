@@ -1,8 +1,9 @@
-"""Watch a swarm move: what each term of its velocity pulled, at every move, as the swarm itself computed it.
+"""Watch a swarm move: what each term of its velocity pulled, at every move, as the swarm itself
+computed it.
 
-A recorder wraps the recipe's velocity rule, passes every call on, and calls the same rule once more per term with the
-coefficients of the other terms at 0. It changes nothing: the same seed gives the same search, recorded or not. It is
-for swarms that a person looks at, not for large ones.
+A recorder wraps the recipe's velocity rule, passes every call on, and calls the same rule once more
+per term with the coefficients of the other terms at 0. It changes nothing: the same seed gives the
+same search, recorded or not. It is for swarms that a person looks at, not for large ones.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def record(fun: Objective, recipe: Recipe, moves: int, **swarm: Any) -> list[Ste
         fun: the objective, (N, D) tensor -> (N,).
         recipe: the algorithm; its own stop rules are obeyed.
         moves: the most moves.
-        swarm: further arguments of `Swarm`: bounds, population, positions, velocities, seed, maximize.
+        swarm: further arguments of `Swarm`: bounds, population, positions, velocities, seed,
+            maximize.
 
     Returns:
         The starting positions and then one step per move.
@@ -54,7 +56,10 @@ def record(fun: Objective, recipe: Recipe, moves: int, **swarm: Any) -> list[Ste
     watched = _WatchedSum(recipe) if is_sum else _Watched(recipe)
     s = Swarm(recipe=replace(recipe, velocity=watched, schedule=watched.schedule), **swarm)
     if s.positions.numel() > BLOCK:
-        raise ValueError(f"a recording of {s.positions.numel():,} numbers per move: at most {BLOCK:,} can be watched")
+        raise ValueError(
+            f"a recording of {s.positions.numel():,} numbers per move: at most {BLOCK:,} can be "
+            "watched"
+        )
     steps: list[Step] = []
     while len(steps) <= moves and not s.stop():
         steps.append(_round(s, fun, watched, len(steps)))
@@ -76,7 +81,9 @@ def _round(s: Swarm, fun: Objective, watched: _Watched, number: int) -> Step:
         p=_copy(s.personal_bests),
         p_values=s.personal_best_values,
         best=s.best.value,
-        restarted=np.any(after != evaluated, axis=1) if after.shape == evaluated.shape else np.full(len(x), True),
+        restarted=np.any(after != evaluated, axis=1)
+        if after.shape == evaluated.shape
+        else np.full(len(x), True),
     )
     seen = watched.seen
     if number == 0 or seen is None:
@@ -126,7 +133,9 @@ class _WatchedSum(_Watched):
         for k, term in enumerate(self.sum.terms):
             self.forces[term.name] = _copy(self.sum.on(block, _only(coefficients, k)))
             weight = term.weight(self.move) if callable(term.weight) else term.weight
-            share = _copy(coefficients[k] if mixed or term.random == "element" else coefficients[k][:, :1])
+            share = _copy(
+                coefficients[k] if mixed or term.random == "element" else coefficients[k][:, :1]
+            )
             self.factors[term.name] = share / weight if weight else np.zeros_like(share)
         return cast(BlockRule, self._recipe.velocity).on(block, coefficients)
 

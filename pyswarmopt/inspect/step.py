@@ -10,7 +10,8 @@ from pyswarmopt.base.arrays import Bools, Floats
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One round of a swarm of N particles in D dimensions: a move, an evaluation, and the bests after it.
+    """One round of a swarm of N particles in D dimensions: a move, an evaluation, and the bests
+    after it.
 
     Attributes:
         number: 0 for the starting positions, then 1, 2, ...
@@ -21,12 +22,15 @@ class Step:
         p_values: values there, (N,).
         best: the best value so far.
         restarted: which particles were sent elsewhere after the evaluation, (N,).
-        origin: where the move began, (N, D); None for the starting positions, like all that follows.
+        origin: where the move began, (N, D); None for the starting positions, like all that
+            follows.
         length: step length lambda of the move.
         g: the bests of the neighbourhoods, (N, D).
         w: the worst point known, (D,).
-        forces: what each term added to the velocity, by its name, (N, D); empty for a rule that is no sum of terms.
-        factors: the random numbers r in them, (N, 1) or (N, D); where the sum is normalised, divided by C.
+        forces: what each term added to the velocity, by its name, (N, D); empty for a rule that is
+            no sum of terms.
+        factors: the random numbers r in them, (N, 1) or (N, D); where the sum is normalised,
+            divided by C.
     """
 
     number: int

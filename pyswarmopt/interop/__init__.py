@@ -1,4 +1,6 @@
-"""Other libraries, loaded on use: `pyswarmopt.interop.nevergrad`, `.optuna`, `.pycma` and `.sklearn`."""
+"""Other libraries, loaded on use: `pyswarmopt.interop.nevergrad`, `.optuna`, `.pycma` and
+`.sklearn`.
+"""
 
 from __future__ import annotations
 
@@ -10,5 +12,7 @@ __all__ = ["nevergrad", "optuna", "pycma", "sklearn"]
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; there is {', '.join(__all__)}")
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}; there is {', '.join(__all__)}"
+        )
     return importlib.import_module(f"{__name__}.{name}")

@@ -1,8 +1,9 @@
 """nevergrad, both ways: our recipes as its optimisers, its optimisers and test functions as ours.
 
-Nothing here touches NumPy's global random state, which several of nevergrad's optimisers draw from: they are given
-one of their own for as long as they run. The exception are optimisers that keep a thread (COBYLA, and NGOpt where it
-calls it): what the thread draws, and when, is out of reach, so such runs are not bit-for-bit reproducible either.
+Nothing here touches NumPy's global random state, which several of nevergrad's optimisers draw from:
+they are given one of their own for as long as they run. The exception are optimisers that keep a
+thread (COBYLA, and NGOpt where it calls it): what the thread draws, and when, is out of reach, so
+such runs are not bit-for-bit reproducible either.
 """
 
 from __future__ import annotations
@@ -50,14 +51,17 @@ class NevergradOptimizer(Replayed):
     Args:
         name: in `nevergrad.optimizers.registry`, for example "CMA" or "NGOpt".
         bounds: the box to search in; see `pyswarmopt.boundary.make_box`.
-        positions: points to evaluate first, (n, D). Without bounds the search starts from their mean and spread.
+        positions: points to evaluate first, (n, D). Without bounds the search starts from their
+            mean and spread.
         population: how many positions `ask` gives.
-        budget: evaluations in all; `stop` says when they are spent. Some optimisers need to know it.
+        budget: evaluations in all; `stop` says when they are spent. Some optimisers need to know
+            it.
         seed: the same seed gives the same search; None takes one from the operating system.
         maximize: whether larger values are better.
 
     Raises:
-        ValueError: no such optimiser, one that takes one point at a time asked for more, or no idea where to start.
+        ValueError: no such optimiser, one that takes one point at a time asked for more, or no idea
+            where to start.
 
     Saving keeps the values told; loading asks and tells all of them again (see `interop.replay`).
 
@@ -83,7 +87,9 @@ class NevergradOptimizer(Replayed):
         maximize: bool = False,
     ) -> None:
         if one_at_a_time(name) and population > 1:
-            raise ValueError(f"{name} takes one point at a time: population must be 1, not {population}")
+            raise ValueError(
+                f"{name} takes one point at a time: population must be 1, not {population}"
+            )
         super().__init__(population, budget, maximize)
         self._positions = None if positions is None else as_points("positions", positions)
         dim = None if self._positions is None else self._positions.shape[1]
@@ -98,8 +104,11 @@ class NevergradOptimizer(Replayed):
         with self._own_global_state():
             space = self._space()
             space.random_state = np.random.RandomState(seed)
-            self._optimizer = ng.optimizers.registry[self._name](space, self._budget, self._population)
-            for x in reversed([] if self._positions is None else list(self._positions)):  # last in, first out
+            self._optimizer = ng.optimizers.registry[self._name](
+                space, self._budget, self._population
+            )
+            # last in, first out
+            for x in reversed([] if self._positions is None else list(self._positions)):
                 self._optimizer.suggest(x)
         return np.asarray(space.value)
 
@@ -108,11 +117,16 @@ class NevergradOptimizer(Replayed):
             low, high = self._box
             if (low == high).any():
                 i = int(np.flatnonzero(low == high)[0])
-                raise ValueError(f"bounds of coordinate {i} are equal, {low[i]}; nevergrad needs low < high")
-            # Bounds given here, and not by `set_bounds`, make the first step a sixth of the box instead of 1.
+                raise ValueError(
+                    f"bounds of coordinate {i} are equal, {low[i]}; nevergrad needs low < high"
+                )
+            # Bounds given here, and not by `set_bounds`, make the first step a sixth of the box
+            # instead of 1.
             return ng.p.Array(init=(low + high) / 2, lower=low, upper=high)
         start = np.asarray(self._positions)
-        return ng.p.Array(init=start.mean(axis=0)).set_mutation(sigma=float(start.std(axis=0).mean()) or 1.0)
+        return ng.p.Array(init=start.mean(axis=0)).set_mutation(
+            sigma=float(start.std(axis=0).mean()) or 1.0
+        )
 
     @contextmanager
     def _own_global_state(self) -> Iterator[None]:
@@ -137,15 +151,17 @@ class NevergradOptimizer(Replayed):
     def _learn(self, pending: list[Any], costs: Floats) -> None:
         with self._own_global_state():
             for candidate, cost in zip(pending, costs, strict=True):
-                # Some optimisers cannot make use of the starting positions, which they did not propose.
+                # Some optimisers cannot make use of the starting positions, which they did not
+                # propose.
                 with suppress(TellNotAskedNotSupportedError):
                     self._optimizer.tell(candidate, float(min(cost, WORST)))
 
     def close(self) -> None:
         """Release nevergrad's optimiser; it cannot be used any more.
 
-        Some of them (COBYLA, and NGOpt where it chooses that) run in a thread of their own, which keeps a program from
-        ending for as long as anything, a traceback for example, holds on to the optimiser.
+        Some of them (COBYLA, and NGOpt where it chooses that) run in a thread of their own, which
+        keeps a program from ending for as long as anything, a traceback for example, holds on to
+        the optimiser.
         """
         self._optimizer, self._pending = None, None
         gc.collect()
@@ -200,4 +216,11 @@ def function(name: str, block_dimension: int, seed: int = 0, **options: Any) -> 
         np.random.set_state(before)
 
 
-__all__ = ["NevergradFunction", "NevergradOptimizer", "SwarmOptimizer", "function", "one_at_a_time", "register"]
+__all__ = [
+    "NevergradFunction",
+    "NevergradOptimizer",
+    "SwarmOptimizer",
+    "function",
+    "one_at_a_time",
+    "register",
+]

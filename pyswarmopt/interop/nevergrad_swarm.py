@@ -34,7 +34,10 @@ def register() -> dict[str, str]:
         >>> float(abs(optimizer.minimize(lambda x: ((x - 0.5) ** 2).sum()).value - 0.5).max()) < 0.01
         True
     """
-    names = {recipe: PREFIX + "".join(word.capitalize() for word in recipe.split("_")) for recipe in recipes.RECIPES}
+    names = {
+        recipe: PREFIX + "".join(word.capitalize() for word in recipe.split("_"))
+        for recipe in recipes.RECIPES
+    }
     for recipe, name in names.items():
         if name not in ng.optimizers.registry:
             SwarmOptimizer(recipe).set_name(name, register=True)
@@ -42,7 +45,8 @@ def register() -> dict[str, str]:
 
 
 class SwarmOptimizer(base.ConfiguredOptimizer):
-    """A swarm as a nevergrad optimiser: ``SwarmOptimizer("spso2011")(parametrization, budget, num_workers)``.
+    """A swarm as a nevergrad optimiser: ``SwarmOptimizer("spso2011")(parametrization, budget,
+    num_workers)``.
 
     Args:
         recipe: its name.
@@ -58,10 +62,11 @@ class SwarmOptimizer(base.ConfiguredOptimizer):
 class _Swarm(base.Optimizer):
     """Hands out the particles of a round one by one.
 
-    A round ends when all of its values are there, or when a worker is idle and no particle is left to hand out: those
-    in flight are then dropped from it. Late values are not lost: when one arrives its particle is put back to where it
-    was evaluated, in the current round if it was not handed out again yet, else in the next one. A point that was
-    never asked for takes the place of any particle.
+    A round ends when all of its values are there, or when a worker is idle and no particle is left
+    to hand out: those in flight are then dropped from it. Late values are not lost: when one
+    arrives its particle is put back to where it was evaluated, in the current round if it was not
+    handed out again yet, else in the next one. A point that was never asked for takes the place of
+    any particle.
     """
 
     def __init__(
@@ -149,7 +154,9 @@ class _Swarm(base.Optimizer):
         population = self._config.population or max(recipe.population, self.num_workers)
         # nevergrad's prior where there are no bounds
         positions = None if self._boxed else self._rng.normal(size=(population, self.dimension))
-        return Swarm(bounds=self._box(), positions=positions, population=population, recipe=recipe, seed=seed)
+        return Swarm(
+            bounds=self._box(), positions=positions, population=population, recipe=recipe, seed=seed
+        )
 
     # nevergrad dumps optimisers with pickle, which cannot hold a recipe's functions
 
@@ -161,5 +168,7 @@ class _Swarm(base.Optimizer):
         self.__dict__.update(state)
         saved = state["_swarm"]
         if saved is not None:
-            self._swarm = Swarm(bounds=self._box(), positions=saved["positions"], recipe=self._recipe())
+            self._swarm = Swarm(
+                bounds=self._box(), positions=saved["positions"], recipe=self._recipe()
+            )
             self._swarm.load_state_dict(saved)

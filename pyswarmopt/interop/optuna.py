@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 try:
-    from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+    from optuna.distributions import (
+        BaseDistribution,
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
     from optuna.samplers import BaseSampler, RandomSampler
     from optuna.search_space import IntersectionSearchSpace
     from optuna.study import Study, StudyDirection
@@ -27,16 +32,18 @@ with needing_torch("pyswarmopt.interop.optuna"):
 
 
 class SwarmSampler(BaseSampler):
-    """Trials are the positions of a swarm, which moves particle by particle, so that trials may run side by side.
+    """Trials are the positions of a swarm, which moves particle by particle, so that trials may run
+    side by side.
 
-    The parameters that all trials so far have in common are searched by the swarm; others, and the first trial, are
-    drawn at random. Where that search space changes, a new swarm begins. For one objective. A failed or pruned trial
-    counts as the worst.
+    The parameters that all trials so far have in common are searched by the swarm; others, and the
+    first trial, are drawn at random. Where that search space changes, a new swarm begins. For one
+    objective. A failed or pruned trial counts as the worst.
 
     Args:
         seed: the same seed and the same values give the same trials.
         recipe: of `pyswarmopt.recipes`, or a name.
-        population: particles; default: the recipe's. No more trials than that run side by side without chance's help.
+        population: particles; default: the recipe's. No more trials than that run side by side
+            without chance's help.
 
     Example:
         >>> import optuna
@@ -47,7 +54,12 @@ class SwarmSampler(BaseSampler):
         True
     """
 
-    def __init__(self, seed: int | None = None, recipe: str | Recipe = "surrogate", population: int | None = None):
+    def __init__(
+        self,
+        seed: int | None = None,
+        recipe: str | Recipe = "surrogate",
+        population: int | None = None,
+    ):
         self._seed, self._recipe, self._population = seed, recipe, population
         self._random = RandomSampler(seed)
         self._common = IntersectionSearchSpace()
@@ -59,7 +71,9 @@ class SwarmSampler(BaseSampler):
         """Draw other random numbers from now on; optuna calls it in each process."""
         self._random.reseed_rng()
 
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
         """The parameters that all trials so far share."""
         return {name: d for name, d in self._common.calculate(study).items() if not d.single()}
 
@@ -72,7 +86,9 @@ class SwarmSampler(BaseSampler):
         if not search_space:
             return {}
         if self._swarm is None or search_space != self._searched:
-            self._swarm = self._begin(search_space, maximize=study.direction is StudyDirection.MAXIMIZE)
+            self._swarm = self._begin(
+                search_space, maximize=study.direction is StudyDirection.MAXIMIZE
+            )
         ticket = self._swarm.ask_one()
         if ticket is None:
             return {}
@@ -80,23 +96,31 @@ class SwarmSampler(BaseSampler):
         params = self._space.decode(self._coding.decode(ticket.x.numpy()[None])[0])
         return {name: _value(search_space[name], params[name]) for name in search_space}
 
-    def sample_independent(self, study: Study, trial: FrozenTrial, param_name: str, distribution: Any) -> Any:
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, distribution: Any
+    ) -> Any:
         """By chance: a parameter that not all trials have, or the first trial's."""
         return self._random.sample_independent(study, trial, param_name, distribution)
 
-    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+    def after_trial(
+        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
         """Tell the particle its value."""
         ticket = self._tickets.pop(trial.number, None)
         if ticket is not None and self._swarm is not None:
-            self._swarm.tell(ticket, values[0] if state == TrialState.COMPLETE and values else math.nan)
+            self._swarm.tell(
+                ticket, values[0] if state == TrialState.COMPLETE and values else math.nan
+            )
 
     def _begin(self, search_space: dict[str, BaseDistribution], maximize: bool) -> Swarm:
-        self._space = Space({name: _parameter(distribution) for name, distribution in search_space.items()})
+        self._space = Space(
+            {name: _parameter(distribution) for name, distribution in search_space.items()}
+        )
         self._coding = _coding(self._space)
         self._searched, self._tickets = dict(search_space), {}
         return Swarm(
-            bounds=self._coding.bounds(), population=self._population, recipe=self._recipe, maximize=maximize,
-            seed=self._seed,
+            bounds=self._coding.bounds(), population=self._population, recipe=self._recipe,
+            maximize=maximize, seed=self._seed,
         )  # fmt: skip
 
 

@@ -29,8 +29,8 @@ class PycmaOptimizer(Replayed):
     """pycma's `CMAEvolutionStrategy` with ask, tell and stop.
 
     Args:
-        positions: (n, D), n >= 2; they are evaluated first, and the search starts from their mean with the standard
-            deviation of their coordinates as its step size.
+        positions: (n, D), n >= 2; they are evaluated first, and the search starts from their mean
+            with the standard deviation of their coordinates as its step size.
         population: how many positions `ask` gives after those; None is pycma's 4 + 3 ln D.
         budget: evaluations in all; `stop` says when they are spent.
         seed: the same seed gives the same search; None takes one from the operating system.
@@ -39,8 +39,8 @@ class PycmaOptimizer(Replayed):
     Raises:
         ValueError: a single position, equal positions, or a population or budget below 1.
 
-    The starting positions count as the best so far, but CMA-ES itself is not told of them: it did not draw them. Of
-    pycma's own reasons to stop, those that come of equal values are switched off.
+    The starting positions count as the best so far, but CMA-ES itself is not told of them: it did
+    not draw them. Of pycma's own reasons to stop, those that come of equal values are switched off.
     Saving keeps the values told; loading asks and tells all of them again (see `interop.replay`).
 
     Source: Hansen 2016, arXiv 1604.00772.
@@ -65,16 +65,25 @@ class PycmaOptimizer(Replayed):
         start = as_points("positions", positions)
         sigma = float(start.std(axis=0).mean())
         if not sigma > 0:
-            raise ValueError("pycma takes its first step size from the positions: give at least two that differ")
+            raise ValueError(
+                "pycma takes its first step size from the positions: give at least two that differ"
+            )
         super().__init__(population, budget, maximize)
         if population is not None:  # CMA-ES ranks its candidates: it needs two of them
             self._population = max(population, 2)
         self._first, self._sigma = start, sigma
         # pycma takes 0 for "from the clock".
-        self._begin(int(np.random.default_rng().integers(1, 2**31)) if seed is None else int(seed) + 1)
+        self._begin(
+            int(np.random.default_rng().integers(1, 2**31)) if seed is None else int(seed) + 1
+        )
 
     def _start(self, seed: int) -> Floats:
-        options: dict[str, Any] = {"seed": np.nan, "verbose": -9, "randn": self._randn, **_ON_PLATEAUS}
+        options: dict[str, Any] = {
+            "seed": np.nan,
+            "verbose": -9,
+            "randn": self._randn,
+            **_ON_PLATEAUS,
+        }
         if self._population is not None:
             options["popsize"] = self._population
         self._random = np.random.default_rng(seed)
@@ -94,7 +103,8 @@ class PycmaOptimizer(Replayed):
         return pending[:left]
 
     def _learn(self, pending: Floats, costs: Floats) -> None:
-        if self._told and len(costs) == len(pending):  # the starting points and a cut round are not CMA-ES's
+        # the starting points and a cut round are not CMA-ES's
+        if self._told and len(costs) == len(pending):
             self._strategy.tell(list(pending), [float(min(cost, 1e300)) for cost in costs])
 
     def stop(self) -> dict[str, float]:

@@ -1,7 +1,8 @@
-"""Optimizers of other libraries, saved by the values they were told and loaded by asking and telling them again.
+"""Optimizers of other libraries, saved by the values they were told and loaded by asking and
+telling them again.
 
-That is exact for every optimizer that is a function of its seed and what it is told, whatever it keeps inside, and
-takes the time of as many asks.
+That is exact for every optimizer that is a function of its seed and what it is told, whatever it
+keeps inside, and takes the time of as many asks.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from pyswarmopt.base.optimizer import Point
 
 
 class Replayed(ABC):
-    """What such an optimizer shares with others: the whole of `pyswarmopt.Optimizer` but for its own asks and tells.
+    """What such an optimizer shares with others: the whole of `pyswarmopt.Optimizer` but for its
+    own asks and tells.
 
     Args:
         population: positions of a round, if that is given.
@@ -32,7 +34,8 @@ class Replayed(ABC):
         ValueError: a population or budget below 1.
     """
 
-    _SETTINGS: tuple[str, ...] = ("population", "budget", "maximize")  # attributes that must be equal to load a state
+    # attributes that must be equal to load a state
+    _SETTINGS: tuple[str, ...] = ("population", "budget", "maximize")
 
     def __init__(self, population: int | None, budget: int | None, maximize: bool) -> None:
         for what, number in (("population", population), ("budget", budget)):
@@ -46,7 +49,10 @@ class Replayed(ABC):
         self._told: list[float] = []
         self._digest = hashlib.sha256()
         self._pending: Any = None  # what `_propose` gave, as long as it was not told
-        self._best_cost, self._best_x = np.inf, torch.from_numpy(np.array(self._start(seed), dtype=np.float64))
+        self._best_cost, self._best_x = (
+            np.inf,
+            torch.from_numpy(np.array(self._start(seed), dtype=np.float64)),
+        )
 
     @abstractmethod
     def _start(self, seed: int) -> Floats:
@@ -70,18 +76,25 @@ class Replayed(ABC):
         return Point(self._best_x.clone(), -self._best_cost if self._maximize else self._best_cost)
 
     def ask(self) -> Tensor:
-        """Positions to evaluate, (N, D) float64; the same ones until they are told. The last ones may be fewer."""
+        """Positions to evaluate, (N, D) float64; the same ones until they are told. The last ones
+        may be fewer.
+        """
         if self._pending is None:
             self._pending = self._propose()
         return torch.from_numpy(np.array(self._positions_of(self._pending), dtype=np.float64))
 
     def tell(
-        self, positions: Tensor, values: npt.ArrayLike | Tensor, dropped: npt.ArrayLike | Tensor | None = None
+        self,
+        positions: Tensor,
+        values: npt.ArrayLike | Tensor,
+        dropped: npt.ArrayLike | Tensor | None = None,
     ) -> None:
-        """The values, (N,), of the positions asked for; those that are not finite count as the worst possible.
+        """The values, (N,), of the positions asked for; those that are not finite count as the
+        worst possible.
 
         Raises:
-            ValueError: nothing was asked for, other positions, not one value for each, or some are `dropped`.
+            ValueError: nothing was asked for, other positions, not one value for each, or some are
+                `dropped`.
         """
         if dropped is not None:
             raise ValueError("every position needs a value: none can be dropped")
@@ -122,8 +135,9 @@ class Replayed(ABC):
         """Go back to a saved state by asking and telling all over again.
 
         Raises:
-            ValueError: saved by an optimizer with other settings, or the positions differ from those of then: other
-                bounds or starting positions, another version of the library, or an optimizer that is not deterministic.
+            ValueError: saved by an optimizer with other settings, or the positions differ from
+                those of then: other bounds or starting positions, another version of the library,
+                or an optimizer that is not deterministic.
         """
         differs = [name for name, value in self._settings().items() if saved.get(name) != value]
         if differs:
@@ -136,7 +150,8 @@ class Replayed(ABC):
             self.tell(x, -now if self._maximize else now)
         if self._digest.hexdigest() != saved["digest"]:
             raise ValueError(
-                "the optimiser asked for other positions than when it was saved: other bounds, positions or version of "
+                "the optimiser asked for other positions than when it was saved: other bounds, "
+                "positions or version of "
                 "its library, or one that is not deterministic"
             )
         if saved["asked"]:

@@ -1,4 +1,6 @@
-"""A search for scikit-learn's estimators: `SwarmSearchCV` takes the place of `RandomizedSearchCV`."""
+"""A search for scikit-learn's estimators: `SwarmSearchCV` takes the place of
+`RandomizedSearchCV`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ try:
     from sklearn.model_selection._search import BaseSearchCV
     from sklearn.utils import get_tags
 except ImportError as error:
-    raise ImportError("pyswarmopt.interop.sklearn needs scikit-learn: pip install scikit-learn") from error
+    raise ImportError(
+        "pyswarmopt.interop.sklearn needs scikit-learn: pip install scikit-learn"
+    ) from error
 
 from pyswarmopt._minimize import maximize
 
@@ -22,20 +26,21 @@ if TYPE_CHECKING:
 class SwarmSearchCV(BaseSearchCV):
     """Search an estimator's parameters with a swarm, by cross-validation.
 
-    What it has beside these arguments, after `fit`, is what every search of scikit-learn has: `best_params_`,
-    `best_score_`, `best_estimator_`, `cv_results_`, `predict`, ...
+    What it has beside these arguments, after `fit`, is what every search of scikit-learn has:
+    `best_params_`, `best_score_`, `best_estimator_`, `cv_results_`, `predict`, ...
 
     Args:
         estimator: what is fitted.
-        space: its parameters by name; see `pyswarmopt.Space`, which reads SciPy's distributions, too. `pso.when` leaves
-            a parameter at the estimator's default.
+        space: its parameters by name; see `pyswarmopt.Space`, which reads SciPy's distributions,
+            too. `pso.when` leaves a parameter at the estimator's default.
         n_iter: the most candidates; each is fitted once for every fold, and none twice.
         recipe: see `pyswarmopt.minimize`.
         random_state: seed of the search; a `numpy.random.RandomState` gives one.
-        scoring: as in `sklearn.model_selection.RandomizedSearchCV`, like all that follow. With several metrics the
-            one that `refit` names is maximised.
-        n_jobs: processes; at first no more of them have work than there are folds, since up to 20 parameters the first
-            candidates come one at a time: 5 for each parameter, with integers or categories 200.
+        scoring: as in `sklearn.model_selection.RandomizedSearchCV`, like all that follow. With
+            several metrics the one that `refit` names is maximised.
+        n_jobs: processes; at first no more of them have work than there are folds, since up to 20
+            parameters the first candidates come one at a time: 5 for each parameter, with integers
+            or categories 200.
         refit: fit the best candidate on all data; with several metrics the name of one.
         cv: folds.
         verbose: how much is printed.
@@ -73,8 +78,9 @@ class SwarmSearchCV(BaseSearchCV):
         param_distributions: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(
-            estimator=estimator, scoring=scoring, n_jobs=n_jobs, refit=refit, cv=cv, verbose=verbose,
-            pre_dispatch=pre_dispatch, error_score=error_score, return_train_score=return_train_score,
+            estimator=estimator, scoring=scoring, n_jobs=n_jobs, refit=refit, cv=cv,
+            verbose=verbose, pre_dispatch=pre_dispatch, error_score=error_score,
+            return_train_score=return_train_score,
         )  # fmt: skip
         self.space = space
         self.param_distributions = param_distributions
@@ -94,10 +100,14 @@ class SwarmSearchCV(BaseSearchCV):
             ValueError: the estimator needs y, and it is None.
         """
         if y is None and get_tags(self.estimator).target_tags.required:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None"
+            )
         return super().fit(X, y, **params)
 
-    def _run_search(self, evaluate_candidates: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> None:
+    def _run_search(
+        self, evaluate_candidates: Callable[[list[dict[str, Any]]], dict[str, Any]]
+    ) -> None:
         """scikit-learn's hook: candidates in, all results so far out."""
         if self.n_iter < 2:
             raise ValueError(f"n_iter={self.n_iter}: a search needs at least 2 candidates")
@@ -112,12 +122,22 @@ class SwarmSearchCV(BaseSearchCV):
                 results = evaluate_candidates(list(new.values()))
                 mean = results.get(f"mean_test_{self.refit}", results.get("mean_test_score"))
                 if mean is None:
-                    raise ValueError(f"refit={self.refit!r}: with several metrics, name the one to maximise")
+                    raise ValueError(
+                        f"refit={self.refit!r}: with several metrics, name the one to maximise"
+                    )
                 score_of.update(zip(new, mean[-len(new) :].tolist(), strict=True))
             return [score_of[repr(params)] for params in candidates]
 
-        limit = self.n_iter + 1  # the last call is for the best point once more, whose score is known
-        maximize(scores, recipe=self.recipe, max_evals=limit, seed=self._seed(), vectorized=True, space=space)
+        # the last call is for the best point once more, whose score is known
+        limit = self.n_iter + 1
+        maximize(
+            scores,
+            recipe=self.recipe,
+            max_evals=limit,
+            seed=self._seed(),
+            vectorized=True,
+            space=space,
+        )
 
     def _seed(self) -> int | None:
         if isinstance(self.random_state, np.random.RandomState):

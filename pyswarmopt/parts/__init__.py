@@ -1,1 +1,3 @@
-"""The parts of a recipe: velocity terms, topologies, boundaries, schedules, restarts, stop rules."""
+"""The parts of a recipe: velocity terms, topologies, boundaries, schedules, restarts, stop
+rules.
+"""

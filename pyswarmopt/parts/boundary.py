@@ -1,8 +1,9 @@
 """The box to search in, and what happens to a particle that leaves it.
 
-A boundary is a pure function ``(x, v, box, generator) -> (x, v)`` on (N, D) tensors. It treats each coordinate by
-itself and leaves those inside unchanged, so that it may be given only those outside, as one row. None of them limits
-the velocity by the size of the box. Except for `none`, the returned positions lie in the box.
+A boundary is a pure function ``(x, v, box, generator) -> (x, v)`` on (N, D) tensors. It treats each
+coordinate by itself and leaves those inside unchanged, so that it may be given only those outside,
+as one row. None of them limits the velocity by the size of the box. Except for `none`, the returned
+positions lie in the box.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class Box:
 
     @functools.cached_property
     def core(self) -> tuple[float, float]:
-        """A coordinate within these two numbers is in the box, whichever it is; they may be crossed."""
+        """A coordinate within these two numbers is in the box, whichever it is; they may be
+        crossed.
+        """
         return float(self.low.max()), float(self.high.min())
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
@@ -43,7 +46,9 @@ class Box:
         return self.fill(self.low.new_empty((count, len(self.low))), generator)
 
     def fill(self, out: Tensor, generator: torch.Generator) -> Tensor:
-        """`out`, (n, D), filled with points uniform in the box: those of `sample`, without its temporaries."""
+        """`out`, (n, D), filled with points uniform in the box: those of `sample`, without its
+        temporaries.
+        """
         for rows, columns in blocks(*out.shape):
             part, low, high = out[rows, columns], self.low[columns], self.high[columns]
             u = torch.rand(part.shape, generator=generator, dtype=torch.float64).to(low)
@@ -60,7 +65,9 @@ def none(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Te
 
 
 def clip(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Stop at the wall: the coordinate is put on the bound and its velocity is 0 (an absorbing wall)."""
+    """Stop at the wall: the coordinate is put on the bound and its velocity is 0 (an absorbing
+    wall).
+    """
     inside = x.clamp(box.low, box.high)
     return inside, torch.where(inside == x, v, 0.0)
 
@@ -74,9 +81,12 @@ def confine(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple
 def reflect(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Bounce off the wall: mirrored position, velocity reversed and halved.
 
-    The factor -1/2 is that of `confine`. A particle that would bounce more than once stays on the far wall.
+    The factor -1/2 is that of `confine`. A particle that would bounce more than once stays on the
+    far wall.
     """
-    mirrored = torch.where(x < box.low, 2 * box.low - x, torch.where(x > box.high, 2 * box.high - x, x))
+    mirrored = torch.where(
+        x < box.low, 2 * box.low - x, torch.where(x > box.high, 2 * box.high - x, x)
+    )
     return mirrored.clamp(box.low, box.high), torch.where(mirrored == x, v, -0.5 * v)
 
 
@@ -100,16 +110,16 @@ def make_box(bounds: Any, dim: int | None, dtype: torch.dtype, device: torch.dev
 
     Args:
         bounds: a sequence of D pairs (low, high) as in SciPy; an object with `lb` and `ub`, as
-            `scipy.optimize.Bounds`; a tuple of two NumPy arrays or tensors (low, high), (D,) each, of which one may be
-            a number; or a pair of numbers (low, high) for every coordinate.
+            `scipy.optimize.Bounds`; a tuple of two NumPy arrays or tensors (low, high), (D,) each,
+            of which one may be a number; or a pair of numbers (low, high) for every coordinate.
         dim: D, needed where `bounds` does not tell it.
         dtype: dtype of the box.
         device: device of the box.
 
     Raises:
-        ValueError: bounds that are not finite (None counts as such), crossed, wider than `dtype` can measure, the same
-            for every coordinate's low and high, or that do not fit `dim`; a tuple of two lists of two numbers, which
-            may be pairs or (low, high).
+        ValueError: bounds that are not finite (None counts as such), crossed, wider than `dtype`
+            can measure, the same for every coordinate's low and high, or that do not fit `dim`; a
+            tuple of two lists of two numbers, which may be pairs or (low, high).
 
     Example:
         >>> make_box([(-1, 1), (0, 5)], None, torch.float64, torch.device("cpu")).high.tolist()
@@ -121,8 +131,20 @@ def make_box(bounds: Any, dim: int | None, dtype: torch.dtype, device: torch.dev
     square = torch.finfo(torch.promote_types(dtype, torch.float32)).max
     largest = min(torch.finfo(dtype).max, math.sqrt(square))
     name = str(dtype).removeprefix("torch.")
-    check_widths((low, high), (stored[0].double().numpy(), stored[1].double().numpy()), largest, name)
+    check_widths(
+        (low, high), (stored[0].double().numpy(), stored[1].double().numpy()), largest, name
+    )
     return Box(*(copied(side.expand(size), device) for side in stored))
 
 
-__all__ = ["Boundary", "Box", "clip", "confine", "make_box", "none", "periodic", "reflect", "resample"]
+__all__ = [
+    "Boundary",
+    "Box",
+    "clip",
+    "confine",
+    "make_box",
+    "none",
+    "periodic",
+    "reflect",
+    "resample",
+]

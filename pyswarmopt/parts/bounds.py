@@ -11,16 +11,20 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats, is_tensor
 
 FORMS = (
-    "use one pair of finite numbers (low, high) for each coordinate, SciPy's Bounds, two NumPy arrays (low, high), or "
+    "use one pair of finite numbers (low, high) for each coordinate, SciPy's Bounds, two NumPy "
+    "arrays (low, high), or "
     "two numbers for all coordinates"
 )
 START = "; a starting point is x0= of minimize or positions= of Swarm, beside the bounds"
-WIDTHS = 4  # times the width of the box whose square must be finite: velocities are as long, and so are their squares
+# times the width of the box whose square must be finite: velocities are as long, and so are their
+# squares
+WIDTHS = 4
 LARGEST = float(np.sqrt(np.finfo(np.float64).max))  # float64 whose square is finite
 
 
 def read_bounds(bounds: Any, dim: int | None = None) -> tuple[Floats, Floats]:
-    """Lower and upper bounds, (D,) float64 each, copies; forms and errors are those of `boundary.make_box`.
+    """Lower and upper bounds, (D,) float64 each, copies; forms and errors are those of
+    `boundary.make_box`.
 
     Example:
         >>> read_bounds([(-1, 1), (0, 5)])[1].tolist()
@@ -32,11 +36,14 @@ def read_bounds(bounds: Any, dim: int | None = None) -> tuple[Floats, Floats]:
 
 
 def sides(bounds: Any, dim: int | None) -> tuple[Floats, Floats, int]:
-    """Lower and upper bounds of any width, (D,) or (1,) where one number is that of all coordinates; and D."""
+    """Lower and upper bounds of any width, (D,) or (1,) where one number is that of all
+    coordinates; and D.
+    """
     low, high = _low_high(bounds)
     if low.ndim == 0 and high.ndim == 0 and dim is None:
         raise ValueError(
-            f"bounds={bounds!r} do not tell the dimension; give one (low, high) pair per coordinate{START}"
+            f"bounds={bounds!r} do not tell the dimension; give one (low, high) pair per "
+            f"coordinate{START}"
         )
     size = dim if dim is not None else max(low.size, high.size)
     try:
@@ -44,7 +51,8 @@ def sides(bounds: Any, dim: int | None) -> tuple[Floats, Floats, int]:
     except ValueError:
         count = max(low.size, high.size)
         raise ValueError(
-            f"bounds for {count} coordinates, but the dimension is {size} (that of dim, positions or x0)"
+            f"bounds for {count} coordinates, but the dimension is {size} (that of dim, positions "
+            "or x0)"
         ) from None
     wrong = np.flatnonzero(~(np.isfinite(low) & np.isfinite(high) & (low <= high)))
     if wrong.size:
@@ -52,13 +60,20 @@ def sides(bounds: Any, dim: int | None) -> tuple[Floats, Floats, int]:
         open_ended = not np.isfinite([lows[i], highs[i]]).all()
         hint = "; where there is none (None, inf) give a wide one" if open_ended else ""
         box = f"({lows[i]}, {highs[i]})"
-        raise ValueError(f"bounds of coordinate {i} are {box}; they must be finite, low <= high{hint}")
+        raise ValueError(
+            f"bounds of coordinate {i} are {box}; they must be finite, low <= high{hint}"
+        )
     if not (low < high).any():
-        raise ValueError(f"bounds={_brief(bounds)}: low == high in every coordinate, so there is nothing to search")
+        raise ValueError(
+            f"bounds={_brief(bounds)}: low == high in every coordinate, so there is nothing to "
+            "search"
+        )
     return low.reshape(-1), high.reshape(-1), size
 
 
-def check_widths(bounds: tuple[Floats, Floats], stored: tuple[Floats, Floats], largest: float, dtype: str) -> None:
+def check_widths(
+    bounds: tuple[Floats, Floats], stored: tuple[Floats, Floats], largest: float, dtype: str
+) -> None:
     """Refuse a box in which velocities could overflow.
 
     Args:
@@ -72,7 +87,9 @@ def check_widths(bounds: tuple[Floats, Floats], stored: tuple[Floats, Floats], l
     if not measurable.all():
         i = int(measurable.argmin())
         low, high = (float(np.broadcast_to(side, len(measurable))[i]) for side in bounds)
-        raise ValueError(f"bounds of coordinate {i} are ({low}, {high}): wider than {dtype} can measure")
+        raise ValueError(
+            f"bounds of coordinate {i} are ({low}, {high}): wider than {dtype} can measure"
+        )
 
 
 def _low_high(bounds: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -96,7 +113,9 @@ def _low_high(bounds: Any) -> tuple[np.ndarray, np.ndarray]:
         start = START if pairs.ndim == 1 else ""
         raise ValueError(f"bounds have shape {pairs.shape}: {FORMS}{start}")
     fixed = not (pairs[:, 0] < pairs[:, 1]).any()
-    if pairs.shape == (2, 2) and ((two and all(isinstance(side, list) for side in bounds)) or fixed):
+    if pairs.shape == (2, 2) and (
+        (two and all(isinstance(side, list) for side in bounds)) or fixed
+    ):
         _refuse_two_readings(bounds, pairs)
     return pairs[:, 0], pairs[:, 1]
 
@@ -105,9 +124,13 @@ def _refuse_two_readings(bounds: Any, pairs: np.ndarray) -> None:
     """Refuse what may be two pairs or the lows and the highs."""
     if not (pairs[0] <= pairs[1]).all() or (pairs[0] == pairs[1]).all():
         return
-    as_pairs, as_sides = [tuple(pair) for pair in pairs.tolist()], [tuple(pair) for pair in pairs.T.tolist()]
+    as_pairs, as_sides = (
+        [tuple(pair) for pair in pairs.tolist()],
+        [tuple(pair) for pair in pairs.T.tolist()],
+    )
     raise ValueError(
-        f"bounds={_brief(bounds)}: these may be the pairs {as_pairs} or, as (low, high), the pairs {as_sides}; write "
+        f"bounds={_brief(bounds)}: these may be the pairs {as_pairs} or, as (low, high), the "
+        f"pairs {as_sides}; write "
         "the pairs as a list of tuples, or low and high as two NumPy arrays"
     )
 

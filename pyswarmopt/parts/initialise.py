@@ -1,7 +1,8 @@
 """Where particles start and how fast.
 
-Each of these fills the rows that it is given, block by block. Except for `uniform`, which fills a box, every draw is
-one of scalars per particle: the same seed combines the same starting points in the same way whatever the dimension.
+Each of these fills the rows that it is given, block by block. Except for `uniform`, which fills a
+box, every draw is one of scalars per particle: the same seed combines the same starting points in
+the same way whatever the dimension.
 """
 
 from __future__ import annotations
@@ -23,25 +24,33 @@ Launch = Callable[[Tensor, Tensor, Box | None, torch.Generator], None]
 
 @dataclass(frozen=True)
 class Interpolate:
-    """Add points on the line through two of the starting points: ``t x_a + (1 - t) x_b``, t ~ U(0, upper).
+    """Add points on the line through two of the starting points: ``t x_a + (1 - t) x_b``, t ~ U(0,
+    upper).
 
-    Step 0 of Model Swarms (Feng et al. 2024, Algorithm 1). Without two starting points the box is filled.
+    Step 0 of Model Swarms (Feng et al. 2024, Algorithm 1). Without two starting points the box is
+    filled.
 
     Attributes:
         upper: 1 keeps to the segment; 2, as in the authors' released code, goes as far beyond x_a.
-        from_added: an added point may be x_a or x_b of later ones, as in the authors' released code.
+        from_added: an added point may be x_a or x_b of later ones, as in the authors' released
+            code.
     """
 
     upper: float = 1.0
     from_added: bool = False
 
-    def __call__(self, start: Tensor | None, out: Tensor, box: Box | None, generator: torch.Generator) -> None:
+    def __call__(
+        self, start: Tensor | None, out: Tensor, box: Box | None, generator: torch.Generator
+    ) -> None:
         if start is None or (len(start) < 2 and box is not None):
             uniform(start, out, box, generator)
             return
         n, count = len(start), len(out)
         if n < 2:
-            raise ValueError(f"{count} particles are to be added between {n} position; give at least 2, or bounds")
+            raise ValueError(
+                f"{count} particles are to be added between {n} position; give at least 2, or "
+                "bounds"
+            )
         u = torch.rand((count, 3), generator=generator, dtype=torch.float64)
         parents = n + torch.arange(count) * self.from_added
         a = (u[:, 0] * parents).long()
@@ -57,7 +66,9 @@ class Interpolate:
 
 
 def _combine_in_turn(start: Tensor, out: Tensor, a: list[int], b: list[int], t: Tensor) -> None:
-    """``t x_a + (1 - t) x_b`` row after row; a and b count through the starting points and then the rows."""
+    """``t x_a + (1 - t) x_b`` row after row; a and b count through the starting points and then the
+    rows.
+    """
     n = len(start)
     for row, i, j, share in zip(out, a, b, t, strict=True):
         x_a, x_b = (start[k] if k < n else out[k - n] for k in (i, j))
@@ -79,13 +90,15 @@ def uniform(start: Tensor | None, out: Tensor, box: Box | None, generator: torch
 class TowardsPartner:
     """``v_i = scale * (x_j - x_i)``, j any other particle; 0 for a lone one.
 
-    With scale 1 it is that of Model Swarms (Feng et al. 2024, Algorithm 1); with 1/2 and a uniform population it is
-    the "half-diff" of the standard PSO 2007, but knows no box.
+    With scale 1 it is that of Model Swarms (Feng et al. 2024, Algorithm 1); with 1/2 and a uniform
+    population it is the "half-diff" of the standard PSO 2007, but knows no box.
     """
 
     scale: float = 1.0
 
-    def __call__(self, positions: Tensor, out: Tensor, box: Box | None, generator: torch.Generator) -> None:
+    def __call__(
+        self, positions: Tensor, out: Tensor, box: Box | None, generator: torch.Generator
+    ) -> None:
         n = len(positions)
         if n < 2:
             out.zero_()
@@ -97,7 +110,9 @@ class TowardsPartner:
             out[rows, columns] = self.scale * (part[partner[rows]] - part[rows])
 
 
-def towards_anywhere(positions: Tensor, out: Tensor, box: Box | None, generator: torch.Generator) -> None:
+def towards_anywhere(
+    positions: Tensor, out: Tensor, box: Box | None, generator: torch.Generator
+) -> None:
     """``v_i = u - x_i``, u uniform in the box: x + v lies within it (SPSO-2011; Clerc 2012).
 
     Without a box, towards another particle.
@@ -111,9 +126,18 @@ def towards_anywhere(positions: Tensor, out: Tensor, box: Box | None, generator:
 def at_rest(positions: Tensor, out: Tensor, box: Box | None, generator: torch.Generator) -> None:
     """``v_i = 0``: the fewest particles leave the box at first (Engelbrecht 2012).
 
-    A particle that is the best of its neighbourhood then stays where it is until a neighbour finds a better point.
+    A particle that is the best of its neighbourhood then stays where it is until a neighbour finds
+    a better point.
     """
     out.zero_()
 
 
-__all__ = ["Interpolate", "Launch", "Populate", "TowardsPartner", "at_rest", "towards_anywhere", "uniform"]
+__all__ = [
+    "Interpolate",
+    "Launch",
+    "Populate",
+    "TowardsPartner",
+    "at_rest",
+    "towards_anywhere",
+    "uniform",
+]

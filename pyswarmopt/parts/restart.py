@@ -1,6 +1,8 @@
-"""Restart policies: called after every evaluation, they may send particles, or all of them, elsewhere.
+"""Restart policies: called after every evaluation, they may send particles, or all of them,
+elsewhere.
 
-A policy is a function of the state, which it reads, and of the `Restartable` swarm, which it changes.
+A policy is a function of the state, which it reads, and of the `Restartable` swarm, which it
+changes.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ class Restartable(Protocol):
         """x <- p, v <- 0 for some particles, (N,) mask; those being evaluated stay."""
 
     def repopulate(self, count: int) -> None:
-        """Replace the population by `count` particles that start as the recipe says; the best of all is kept."""
+        """Replace the population by `count` particles that start as the recipe says; the best of
+        all is kept.
+        """
 
 
 Restart = Callable[[State, Restartable], None]
@@ -33,16 +37,18 @@ Restart = Callable[[State, Restartable], None]
 
 @dataclass(frozen=True)
 class RestartAtBest:
-    """A particle whose personal best has not changed for `patience` iterations goes back to it, at rest.
+    """A particle whose personal best has not changed for `patience` iterations goes back to it, at
+    rest.
 
     Feng et al. 2024, Algorithm 1: x <- p, v <- 0. The next move starts at p.
 
     Attributes:
         patience: iterations without change, c_r.
-        once: the count starts anew after a restart; otherwise the particle is sent back at every iteration
-            until it finds a new personal best, as in the authors' released code.
-        count_best: the evaluation that found the personal best is the first of the count, as in the authors' released
-            code, whose history of a particle begins with its start: back after `patience` - 1 without change.
+        once: the count starts anew after a restart; otherwise the particle is sent back at every
+            iteration until it finds a new personal best, as in the authors' released code.
+        count_best: the evaluation that found the personal best is the first of the count, as in the
+            authors' released code, whose history of a particle begins with its start: back after
+            `patience` - 1 without change.
     """
 
     patience: int
@@ -64,15 +70,17 @@ class RestartAtBest:
 
 @dataclass(frozen=True)
 class RestartSwarm:
-    """Replace a swarm that stagnates or has collapsed by a new and larger one, drawn anew in the bounds.
-
-    A growing population searches locally first and ever more globally later (Auger & Hansen 2005, for CMA-ES:
-    "IPOP"). The new swarm inherits nothing; the best of all is kept by `Swarm.best`. Schedules start over. It needs
+    """Replace a swarm that stagnates or has collapsed by a new and larger one, drawn anew in the
     bounds.
+
+    A growing population searches locally first and ever more globally later (Auger & Hansen 2005,
+    for CMA-ES: "IPOP"). The new swarm inherits nothing; the best of all is kept by `Swarm.best`.
+    Schedules start over. It needs bounds.
 
     Attributes:
         patience: iterations without a new best of the present swarm.
-        collapse: share of its starting extent (see `stopping.extent`) below which the swarm has collapsed.
+        collapse: share of its starting extent (see `stopping.extent`) below which the swarm has
+            collapsed.
         growth: factor of the population, rounded up; 1 keeps its size.
 
     Example:
@@ -97,7 +105,9 @@ class RestartSwarm:
         if self.patience < 1:
             raise ValueError(f"restart patience is {self.patience}; it must be at least 1")
         if not 0 <= self.collapse < 1:
-            raise ValueError(f"collapse={self.collapse}: a share of the starting extent, from 0 to below 1")
+            raise ValueError(
+                f"collapse={self.collapse}: a share of the starting extent, from 0 to below 1"
+            )
         if not (math.isfinite(self.growth) and self.growth >= 1):
             raise ValueError(f"growth={self.growth}: it must be at least 1")
 

@@ -30,14 +30,15 @@ class Constant:
 class Exponential:
     """``start * factor**move``, never below `floor`.
 
-    Model Swarms multiplies its step length lambda by phi_lambda after each iteration (Feng et al. 2024,
-    arXiv 2410.11163, Algorithm 1).
+    Model Swarms multiplies its step length lambda by phi_lambda after each iteration (Feng et al.
+    2024, arXiv 2410.11163, Algorithm 1).
 
     Attributes:
         start: value at move 0.
         factor: of each move.
         floor: the least value.
-        floor_start: the floor holds at move 0, too; not in the authors' released code of Model Swarms.
+        floor_start: the floor holds at move 0, too; not in the authors' released code of Model
+            Swarms.
 
     Example:
         >>> [Exponential(0.8, 0.5, floor=0.3)(t) for t in range(3)]

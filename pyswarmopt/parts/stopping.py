@@ -1,4 +1,6 @@
-"""Stop rules: each a name and a function of the state that gives the value that made it stop, or None."""
+"""Stop rules: each a name and a function of the state that gives the value that made it stop, or
+None.
+"""
 
 from __future__ import annotations
 
@@ -48,14 +50,20 @@ class MaxEvals:
 
 @dataclass(frozen=True)
 class Patience:
-    """Stop when the best of all has not changed for `rounds` iterations, and not before iteration `earliest`."""
+    """Stop when the best of all has not changed for `rounds` iterations, and not before iteration
+    `earliest`.
+    """
 
     rounds: int
     earliest: int = 0
     reason = "patience"
 
     def __call__(self, state: State) -> float | None:
-        if state.generation == 0 or state.iteration < self.earliest or state.best_stagnation < self.rounds:
+        if (
+            state.generation == 0
+            or state.iteration < self.earliest
+            or state.best_stagnation < self.rounds
+        ):
             return None
         return state.best_stagnation
 
@@ -68,12 +76,18 @@ class Target:
     reason = "target"
 
     def __call__(self, state: State) -> float | None:
-        return state.user_value(state.best_cost) if state.best_cost <= state.user_value(self.value) else None
+        return (
+            state.user_value(state.best_cost)
+            if state.best_cost <= state.user_value(self.value)
+            else None
+        )
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Stop when all particles lie within `limit` of one another in every coordinate, in the units of x."""
+    """Stop when all particles lie within `limit` of one another in every coordinate, in the units
+    of x.
+    """
 
     limit: float
     reason = "spread"
@@ -88,8 +102,8 @@ class Spread:
 class MaxTime:
     """Stop after `seconds`, counted from the making of the rule.
 
-    The time belongs to the rule, not to the swarm: a resumed swarm continues exactly as it would have, but how far it
-    gets is up to the clock, a function that gives the time in seconds.
+    The time belongs to the rule, not to the swarm: a resumed swarm continues exactly as it would
+    have, but how far it gets is up to the clock, a function that gives the time in seconds.
 
     Example:
         >>> import pyswarmopt as pso
@@ -128,4 +142,14 @@ def reasons(rules: Iterable[StopRule], state: State) -> dict[str, float]:
     return stops
 
 
-__all__ = ["MaxEvals", "MaxIter", "MaxTime", "Patience", "Spread", "StopRule", "Target", "extent", "reasons"]
+__all__ = [
+    "MaxEvals",
+    "MaxIter",
+    "MaxTime",
+    "Patience",
+    "Spread",
+    "StopRule",
+    "Target",
+    "extent",
+    "reasons",
+]

@@ -1,8 +1,9 @@
 """Topologies: whose personal best attracts each particle.
 
-A topology is a function of the state that gives the attractors g, (N, D), or (1, D) when all share one. Most follow
-from one informant for each particle (`ByInformants`). One that draws its links keeps them in `State.memory`, so
-that a saved swarm has them too. A lattice has the same neighbours at every move and can also list them.
+A topology is a function of the state that gives the attractors g, (N, D), or (1, D) when all share
+one. Most follow from one informant for each particle (`ByInformants`). One that draws its links
+keeps them in `State.memory`, so that a saved swarm has them too. A lattice has the same neighbours
+at every move and can also list them.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ class ByInformants(ABC):
 
 
 class Lattice(ByInformants):
-    """A topology whose neighbours follow from the number of particles; of equally good ones the particle itself
-    counts, then the first."""
+    """A topology whose neighbours follow from the number of particles; of equally good ones the
+    particle itself counts, then the first.
+    """
 
     @property
     @abstractmethod
@@ -50,7 +52,9 @@ class Lattice(ByInformants):
 
     @functools.cached_property
     def _with_itself(self) -> dict[int, tuple[Ints, Ints]]:
-        """For n particles: row i is particle i, then its neighbours, (n, 1 + k); and where each row begins, (n,)."""
+        """For n particles: row i is particle i, then its neighbours, (n, 1 + k); and where each row
+        begins, (n,).
+        """
         return {}
 
     def informants(self, state: State, generator: torch.Generator) -> Ints:
@@ -64,7 +68,9 @@ class Lattice(ByInformants):
 
 @dataclass(frozen=True)
 class Global:
-    """The best of the whole swarm attracts every particle (gbest): converges fastest, and is trapped most easily."""
+    """The best of the whole swarm attracts every particle (gbest): converges fastest, and is
+    trapped most easily.
+    """
 
     def __call__(self, state: State, generator: torch.Generator) -> Tensor:
         return state.leader_position.unsqueeze(0)
@@ -72,7 +78,8 @@ class Global:
 
 @dataclass(frozen=True)
 class Ring(Lattice):
-    """On a ring: the neighbours are the `reach` next particles on either side (lbest; Kennedy & Mendes 2002).
+    """On a ring: the neighbours are the `reach` next particles on either side (lbest; Kennedy &
+    Mendes 2002).
 
     Of equally good neighbours the nearest counts, and the particle itself comes first.
 
@@ -85,7 +92,9 @@ class Ring(Lattice):
 
     def __post_init__(self) -> None:
         if self.reach < 1:
-            raise ValueError(f"reach={self.reach}: a ring needs at least 1 neighbour on either side")
+            raise ValueError(
+                f"reach={self.reach}: a ring needs at least 1 neighbour on either side"
+            )
 
     @property
     def size(self) -> int:
@@ -99,8 +108,9 @@ class Ring(Lattice):
 class VonNeumann(Lattice):
     """On a square lattice: the neighbours are the four adjacent particles (Kennedy & Mendes 2002).
 
-    The lattice is about as wide as high, for any number of particles: its rows follow one another, so that the
-    last of a row is next to the first of the following one (helical boundary, as in lattice simulations).
+    The lattice is about as wide as high, for any number of particles: its rows follow one another,
+    so that the last of a row is next to the first of the following one (helical boundary, as in
+    lattice simulations).
 
     Example:
         >>> VonNeumann().neighbours(9)[4].tolist()  # the middle of a 3 x 3 lattice
@@ -118,11 +128,12 @@ class VonNeumann(Lattice):
 
 @dataclass(frozen=True)
 class RandomInformants(ByInformants):
-    """Each particle informs itself and `k` particles drawn at random; all are drawn anew after every iteration
-    in which the best did not improve (the adaptive random topology of SPSO-2006 to 2011; Clerc 2012).
+    """Each particle informs itself and `k` particles drawn at random; all are drawn anew after
+    every iteration in which the best did not improve (the adaptive random topology of SPSO-2006 to
+    2011; Clerc 2012).
 
-    The k are drawn with replacement and may hit the particle itself. Of equally good informants the one with
-    the lowest number counts.
+    The k are drawn with replacement and may hit the particle itself. Of equally good informants the
+    one with the lowest number counts.
     """
 
     k: int = 3
@@ -146,11 +157,13 @@ class RandomInformants(ByInformants):
 
 @dataclass(frozen=True)
 class BetterInformants(ByInformants):
-    """Each particle draws, at every move, an informant from the best `share` of those not worse than itself.
+    """Each particle draws, at every move, an informant from the best `share` of those not worse
+    than itself.
 
-    The particle of rank r (the best has 0) draws one of rank 0 to ``ceil(share (r + 1)) - 1``: nearly as fast as
-    the global best, but the swarm heads for several places at once. The idea is the tournament of evolutionary
-    algorithms, and that of learning from any better one (Cheng & Jin 2015, Information Sciences 291).
+    The particle of rank r (the best has 0) draws one of rank 0 to ``ceil(share (r + 1)) - 1``:
+    nearly as fast as the global best, but the swarm heads for several places at once. The idea is
+    the tournament of evolutionary algorithms, and that of learning from any better one (Cheng & Jin
+    2015, Information Sciences 291).
 
     Attributes:
         share: in (0, 1]; the smaller, the nearer to `Global`.

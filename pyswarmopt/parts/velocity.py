@@ -1,8 +1,9 @@
 """Velocity rules: from a `Snapshot` of the swarm to the velocities of the next move.
 
-Most are a `SumOfTerms`: over terms, ``r * weight * direction``. A direction is a pure function of a `Snapshot`
-that uses nothing but array operators, so it works on torch and on NumPy alike. One that treats each element by
-itself, as those of this file do, also works on a part of the swarm. A new term takes a few lines:
+Most are a `SumOfTerms`: over terms, ``r * weight * direction``. A direction is a pure function of a
+`Snapshot` that uses nothing but array operators, so it works on torch and on NumPy alike. One that
+treats each element by itself, as those of this file do, also works on a part of the swarm. A new
+term takes a few lines:
 
     >>> def centre(weight):
     ...     return Term("centre", weight, lambda s: s.p.mean(0) - s.x)
@@ -59,10 +60,10 @@ class Term:
         direction: from a `Snapshot` to an (N, D) array.
         random: the factor r ~ U(0, 1): one per particle ("scalar"), one per particle and coordinate
             ("element"), or always 1 ("none").
-        looks_at: what the direction of a particle in a coordinate depends on: the same particle and coordinate
-            ("element"), other particles, too ("column"), or anything ("all"). A sum of terms none of which looks at
-            "all" is evaluated block by block, on NumPy arrays, and so moves a large swarm without temporaries of its
-            size.
+        looks_at: what the direction of a particle in a coordinate depends on: the same particle and
+            coordinate ("element"), other particles, too ("column"), or anything ("all"). A sum of
+            terms none of which looks at "all" is evaluated block by block, on NumPy arrays, and so
+            moves a large swarm without temporaries of its size.
     """
 
     name: str
@@ -73,9 +74,14 @@ class Term:
 
     def __post_init__(self) -> None:
         if self.random not in ("none", "scalar", "element"):
-            raise ValueError(f"random={self.random!r} of term {self.name!r}: use 'none', 'scalar' or 'element'")
+            raise ValueError(
+                f"random={self.random!r} of term {self.name!r}: use 'none', 'scalar' or 'element'"
+            )
         if self.looks_at not in ("element", "column", "all"):
-            raise ValueError(f"looks_at={self.looks_at!r} of term {self.name!r}: use 'element', 'column' or 'all'")
+            raise ValueError(
+                f"looks_at={self.looks_at!r} of term {self.name!r}: use 'element', 'column' or "
+                "'all'"
+            )
 
 
 def along(s: Snapshot) -> Any:
@@ -119,7 +125,9 @@ def repel(weight: float | Schedule, random: Randomness = "scalar") -> Term:
 
 
 class BlockRule(Protocol):
-    """A velocity rule that can be evaluated block by block, unless it `looks_at` "all" of the swarm."""
+    """A velocity rule that can be evaluated block by block, unless it `looks_at` "all" of the
+    swarm.
+    """
 
     @property
     def looks_at(self) -> Scope:
@@ -135,15 +143,18 @@ class BlockRule(Protocol):
 
 @dataclass(frozen=True)
 class SumOfTerms:
-    """The velocity as a sum over terms of ``r * weight * direction``, which may be divided by C, the sum of r * weight.
+    """The velocity as a sum over terms of ``r * weight * direction``, which may be divided by C,
+    the sum of r * weight.
 
-    The factors r ~ U(0, 1) per particle are float64 numbers of the swarm's generator, (N, scalar terms) for each move,
-    in the order of the terms, whatever D and the dtype: a swarm on n coefficients and one on a million weights see the
-    same random numbers. Those per coordinate are 16-bit numbers of a `RandomBits` stream.
+    The factors r ~ U(0, 1) per particle are float64 numbers of the swarm's generator, (N, scalar
+    terms) for each move, in the order of the terms, whatever D and the dtype: a swarm on n
+    coefficients and one on a million weights see the same random numbers. Those per coordinate are
+    16-bit numbers of a `RandomBits` stream.
 
     Attributes:
         terms: the terms, in the order of their random draws.
-        normalise: divide by C, the sum of r * weight as drawn for this particle (Feng et al. 2024, Algorithm 1).
+        normalise: divide by C, the sum of r * weight as drawn for this particle (Feng et al. 2024,
+            Algorithm 1).
 
     Raises:
         ValueError: no terms.
@@ -189,7 +200,8 @@ class SumOfTerms:
         return self.on(snapshot, self.normalised(c))
 
     def normalised(self, c: npt.NDArray[Any], axis: int = 0) -> npt.NDArray[Any]:
-        """Coefficients r * weight divided by C, their sum along the axis of the terms; unchanged without `normalise`.
+        """Coefficients r * weight divided by C, their sum along the axis of the terms; unchanged
+        without `normalise`.
 
         Where all draws were exactly 0 the velocity is 0 rather than 0 / 0.
         """
@@ -220,7 +232,8 @@ class SumOfTerms:
 
 @dataclass(frozen=True)
 class Clamped:
-    """Another rule's velocity, each coordinate cut to [-limit, limit] (Eberhart & Shi 2000, "Vmax").
+    """Another rule's velocity, each coordinate cut to [-limit, limit] (Eberhart & Shi 2000,
+    "Vmax").
 
     The limit is in the units of x and has nothing to do with the box unless you make it so.
 

@@ -1,7 +1,8 @@
-"""Algorithm 1 of Model Swarms (Feng et al. 2024, arXiv 2410.11163) in NumPy, to read beside the paper.
+"""Algorithm 1 of Model Swarms (Feng et al. 2024, arXiv 2410.11163) in NumPy, to read beside the
+paper.
 
-One function, one loop, the paper's symbols; nothing here is fast. `pyswarmopt.recipes.model_swarms` is the same
-algorithm composed of parts; a test holds both against each other, point by point.
+One function, one loop, the paper's symbols; nothing here is fast. `pyswarmopt.recipes.model_swarms`
+is the same algorithm composed of parts; a test holds both against each other, point by point.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ class Setting(NamedTuple):
 
 
 def algorithm1(
-    f: Callable[[Floats], float], experts: npt.ArrayLike, setting: Setting | None = None, seed: int = 0
+    f: Callable[[Floats], float],
+    experts: npt.ArrayLike,
+    setting: Setting | None = None,
+    seed: int = 0,
 ) -> tuple[Floats, float]:
     """Find a point in the affine hull of the experts where the utility `f` is high.
 
@@ -50,11 +54,19 @@ def algorithm1(
         >>> value > -0.001
         True
     """
-    return run(f, np.asarray(experts, dtype=np.float64), setting or Setting(), np.random.default_rng(seed).random)
+    return run(
+        f,
+        np.asarray(experts, dtype=np.float64),
+        setting or Setting(),
+        np.random.default_rng(seed).random,
+    )
 
 
 def run(
-    f: Callable[[Floats], float], experts: Floats, s: Setting, draw: Callable[[tuple[int, ...]], Floats]
+    f: Callable[[Floats], float],
+    experts: Floats,
+    s: Setting,
+    draw: Callable[[tuple[int, ...]], Floats],
 ) -> tuple[Floats, float]:
     """Run Algorithm 1 with the random numbers of `draw`: shape -> U(0, 1) of that shape."""
     # Step 0. The experts come first; then t x_a + (1 - t) x_b until there are N.
@@ -77,7 +89,12 @@ def run(
         # Step 1. Velocities, from p, g and w of the iteration before.
         r_v, r_p, r_g, r_w = draw((s.N, 4)).T[:, :, None]  # one number per particle and term
         C = r_v * s.phi_v + r_p * s.phi_p + r_g * s.phi_g + r_w * s.phi_w
-        v = r_v * s.phi_v * v + r_p * s.phi_p * (p - x) + r_g * s.phi_g * (g - x) + r_w * s.phi_w * (x - w)
+        v = (
+            r_v * s.phi_v * v
+            + r_p * s.phi_p * (p - x)
+            + r_g * s.phi_g * (g - x)
+            + r_w * s.phi_w * (x - w)
+        )
         v = v / C
         # Step 2. Positions; p, g and w change on strict improvement.
         x = x + lambda_ * v

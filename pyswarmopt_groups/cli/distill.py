@@ -15,9 +15,11 @@ from pyswarmopt_llm.cli.options import Json, Quiet
 
 
 def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = False) -> None:
-    """Train one adapter on a group's answers to dev questions, so that one model does what the group did.
+    """Train one adapter on a group's answers to dev questions, so that one model does what the
+    group did.
 
-    Example: swarm-llm distill --base B --members adapters/* --task questions.json --strategy weighted --out student
+    Example: swarm-llm distill --base B --members adapters/* --task questions.json --strategy
+    weighted --out student
     """
     from pyswarmopt_groups.distillation import distill
 
@@ -33,5 +35,8 @@ def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = Fals
         low, high = row["test_interval"]
         interval = f"[{low:.3f}, {high:.3f}]"
         echo(f"{who:8}test {row['test']:.3f} {interval}, {row['tokens']:,.0f} tokens per item")
-    steps, questions = counted(result["steps"], "step"), counted(result["questions"], "dev question")
+    steps, questions = (
+        counted(result["steps"], "step"),
+        counted(result["questions"], "dev question"),
+    )
     echo(f"wrote {config.out}: {steps} on {questions}")

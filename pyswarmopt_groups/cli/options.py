@@ -23,7 +23,9 @@ from pyswarmopt_llm.cli.runs.running import interruptible, repeating, steps
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import Option
 
-Prompt = Annotated[str | None, typer.Argument(metavar="[PROMPT]", help="One question, instead of --task.")]
+Prompt = Annotated[
+    str | None, typer.Argument(metavar="[PROMPT]", help="One question, instead of --task.")
+]
 
 
 def council_command(
@@ -61,15 +63,22 @@ def council_command(
 def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json: bool) -> None:
     """Answer the prompt, or decide the task and show the table."""
     if (prompt is None) == (not config.task):
-        raise UserError("give one of both: --task T, or a PROMPT (after an option other than --members)")
+        raise UserError(
+            "give one of both: --task T, or a PROMPT (after an option other than --members)"
+        )
     if prompt is not None:
         _answer(config, prompt, as_json)
         return
     from pyswarmopt_groups.run import decide_task
 
     again = repeating if config.out is not None else lambda: "nothing was kept"
-    with interruptible(again), nullcontext() if quiet else steps("querying the members ...") as show:
-        result = decide_task(config, None if show is None else lambda *step: show(_line(*step), step[-1] is not None))
+    with (
+        interruptible(again),
+        nullcontext() if quiet else steps("querying the members ...") as show,
+    ):
+        result = decide_task(
+            config, None if show is None else lambda *step: show(_line(*step), step[-1] is not None)
+        )
     if as_json:
         typer.echo(json.dumps(result))
         return
@@ -96,12 +105,16 @@ def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
 
 
 def _line(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> str:
-    scores = "" if row is None else f": test {row['test']:.3f}, {row['tokens']:,.0f} tokens per item"
+    scores = (
+        "" if row is None else f": test {row['test']:.3f}, {row['tokens']:,.0f} tokens per item"
+    )
     return f"[{done}/{total}] {name}{scores}"
 
 
 def print_tables(console: Console, result: Mapping[str, Any]) -> None:
-    """Members and strategies with test scores, intervals and costs; societies with their metrics."""
+    """Members and strategies with test scores, intervals and costs; societies with their
+    metrics.
+    """
     from pyswarmopt_llm.reporting.summary import against_text, score_text
 
     plain: dict[str, Any] = {"markup": False, "highlight": False}
@@ -116,15 +129,22 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
     members = _table("member", "dev", "test", "tokens/item", "silent")
     for name, row in result["members"].items():
         score = score_text(row["test"], row["test_interval"])
-        members.add_row(name, f"{row['dev']:.3f}", score, f"{row['tokens']:,.0f}", str(row["silent"]))
+        members.add_row(
+            name, f"{row['dev']:.3f}", score, f"{row['tokens']:,.0f}", str(row["silent"])
+        )
     strategies = _table("strategy", "test", "tokens/item", "agree", "against best member")
     measured = _table("society", "conformity", "different answers by round")
     for name, row in result["strategies"].items():
-        score, against = score_text(row["test"], row["test_interval"]), against_text(row["against_single"])
+        score, against = (
+            score_text(row["test"], row["test_interval"]),
+            against_text(row["against_single"]),
+        )
         strategies.add_row(name, score, f"{row['tokens']:,.0f}", f"{row['agreement']:.2f}", against)
         if "consensus" in row:
             conformity = "-" if row["conformity"] is None else f"{row['conformity']:.2f}"
-            measured.add_row(name, conformity, " ".join(f"{value:.2f}" for value in row["consensus"]))
+            measured.add_row(
+                name, conformity, " ".join(f"{value:.2f}" for value in row["consensus"])
+            )
     for table in (members, strategies, measured):
         if table.row_count:
             console.print()

@@ -1,1 +1,3 @@
-"""Graphs of models that read each other's messages, found by a swarm over adjacency matrices (docs/graphs.md)."""
+"""Graphs of models that read each other's messages, found by a swarm over adjacency matrices
+(docs/graphs.md).
+"""

@@ -1,4 +1,6 @@
-"""The engine that runs a graph of models: each reads messages of earlier ones; the last one answers."""
+"""The engine that runs a graph of models: each reads messages of earlier ones; the last one
+answers.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +18,19 @@ from pyswarmopt_llm.models.side_by_side import check_answers
 Model = tuple[float, ...]  # 1 for the expert at a node, 0 for the others
 
 MESSAGE_TOKENS = 64  # most tokens of a message
-# Rounds of questions whose answers are kept. A swarm comes back to the same graphs, graphs share their beginnings, and
-# greedy answers are the same every time.
+# Rounds of questions whose answers are kept. A swarm comes back to the same graphs, graphs share
+# their beginnings, and greedy answers are the same every time.
 _ROUNDS = 512
 _LEAD = "Others have answered the question below. They may be wrong.\n"
 
 
 class GraphEngine(BaseEngine):
-    """Runs a graph of models that read each other's messages (Feng et al. 2025); implements `interfaces.Engine`.
+    """Runs a graph of models that read each other's messages (Feng et al. 2025); implements
+    `interfaces.Engine`.
 
-    Models are called in the graph's order. Each gets the question with the messages of those that it reads, and writes
-    a message, greedily; the last one writes, or scores, the answer. A prompt here is what a user says: every model puts
-    it into its own chat template.
+    Models are called in the graph's order. Each gets the question with the messages of those that
+    it reads, and writes a message, greedily; the last one writes, or scores, the answer. A prompt
+    here is what a user says: every model puts it into its own chat template.
 
     Args:
         members: name -> expert with its weights in place.
@@ -45,7 +48,9 @@ class GraphEngine(BaseEngine):
         check_answers(members)
         self.members = dict(members)
         self._engines = list(members.values())
-        self._experts = [tuple(row) for row in torch.eye(len(members), dtype=torch.float64).tolist()]
+        self._experts = [
+            tuple(row) for row in torch.eye(len(members), dtype=torch.float64).tolist()
+        ]
         self._graph: tuple[Node, ...] = (Node(self._experts[0]),)
         self._write = lru_cache(_ROUNDS)(self._write_anew)
         self._score = lru_cache(_ROUNDS)(self._score_anew)
@@ -59,7 +64,9 @@ class GraphEngine(BaseEngine):
         if patch.low_rank or patch.full_rank or patch.dense or patch.mixture or not patch.graph:
             raise ValueError("an engine of graphs needs a graph and nothing else")
         if any(len(node.model) != len(self.members) for node in patch.graph):
-            raise ValueError(f"a graph of {len(self.members)} members needs as many coefficients for each model")
+            raise ValueError(
+                f"a graph of {len(self.members)} members needs as many coefficients for each model"
+            )
         if any(node.model not in self._experts for node in patch.graph):
             raise ValueError("at each node of a graph stands a single member, as it is")
         self._graph = patch.graph
@@ -76,10 +83,16 @@ class GraphEngine(BaseEngine):
         longest = max(len(engine.tokenizer(continuation)["input_ids"]) for _, continuation in pairs)
         prompts = tuple(dict.fromkeys(prompt for prompt, _ in pairs))
         turns = dict(zip(prompts, self._turns(prompts, longest), strict=True))
-        return list(self._score(model, tuple((turns[prompt], continuation) for prompt, continuation in pairs)))
+        return list(
+            self._score(
+                model, tuple((turns[prompt], continuation) for prompt, continuation in pairs)
+            )
+        )
 
     def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
-        """The last model's natural-log next-token distribution after each user turn and messages: (N, V) float32."""
+        """The last model's natural-log next-token distribution after each user turn and messages:
+        (N, V) float32.
+        """
         turns = self._turns(tuple(prompts), 1)
         engine = self._engine_of(self._graph[-1].model)
         return engine.next_token_logprobs([engine.chat(turn) for turn in turns])
@@ -117,7 +130,11 @@ class GraphEngine(BaseEngine):
 
     def _score_anew(self, model: Model, pairs: tuple[tuple[str, str], ...]) -> tuple[float, ...]:
         engine = self._engine_of(model)
-        return tuple(engine.loglikelihood([(engine.chat(turn), continuation) for turn, continuation in pairs]))
+        return tuple(
+            engine.loglikelihood(
+                [(engine.chat(turn), continuation) for turn, continuation in pairs]
+            )
+        )
 
     def _engine_of(self, model: Model) -> TransformersEngine:
         return self._engines[self._experts.index(model)]
@@ -155,10 +172,14 @@ def in_words(graph: Sequence[Node], names: Sequence[str]) -> str:
     return "; ".join(lines) + (" and answers" if graph[-1].reads else " answers")
 
 
-def fitting_turn(engine: TransformersEngine, question: str, messages: Sequence[str], new: int) -> str:
-    """`with_messages` for a model's context window, with `new` tokens to spare: messages are halved until they fit.
+def fitting_turn(
+    engine: TransformersEngine, question: str, messages: Sequence[str], new: int
+) -> str:
+    """`with_messages` for a model's context window, with `new` tokens to spare: messages are halved
+    until they fit.
 
-    The question itself is never cut; what is too long without any message is the engine's to refuse.
+    The question itself is never cut; what is too long without any message is the engine's to
+    refuse.
     """
     said = list(messages)
     while True:

@@ -1,4 +1,6 @@
-"""Models that read each other's messages: positions are adjacency matrices (Feng et al. 2025, arXiv 2502.04510)."""
+"""Models that read each other's messages: positions are adjacency matrices (Feng et al. 2025, arXiv
+2502.04510).
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,8 @@ _NO_DEGREE = 1e-9  # stands for an out-degree of 0, whose inverse has to be fini
 class GraphSpace(BaseSpace):
     """Flat adjacency matrices of n models as positions, n * n numbers, row by row.
 
-    A matrix is decoded with draws. They are seeded by `seed` and the position itself, so a position always stands for
-    the same graph.
+    A matrix is decoded with draws. They are seeded by `seed` and the position itself, so a position
+    always stands for the same graph.
 
     Args:
         members: models and adapters.
@@ -45,7 +47,8 @@ class GraphSpace(BaseSpace):
         self._models = [tuple(row) for row in torch.eye(len(members), dtype=torch.float64).tolist()]
 
     def save(self, position: Tensor, out: Path) -> None:
-        """Write a directory with ``graph.json``: the members' names, places and fingerprints, and who reads whom.
+        """Write a directory with ``graph.json``: the members' names, places and fingerprints, and
+        who reads whom.
 
         Raises:
             UserError: `out` exists already.
@@ -66,31 +69,41 @@ class GraphSpace(BaseSpace):
 
     @property
     def size(self) -> int:
-        """Number of coordinates: one for each pair of models, in both directions, and each model's diagonal."""
+        """Number of coordinates: one for each pair of models, in both directions, and each model's
+        diagonal.
+        """
         return len(self._members) ** 2
 
     def vertices(self) -> Tensor:
         """Matrices that stand for one model alone, (n, n * n) float64.
 
-        No likelihood is above 0 but on the diagonal, which is 1 for all others: they have an out-degree, so they do not
-        answer, and no edges, so nothing reads their messages.
+        No likelihood is above 0 but on the diagonal, which is 1 for all others: they have an
+        out-degree, so they do not answer, and no edges, so nothing reads their messages.
         """
         eye = torch.eye(len(self._members), dtype=torch.float64)
         return torch.stack([torch.diag(1.0 - row) for row in eye]).flatten(1)
 
     def starts(self, count: int, seed: int) -> Tensor:
-        """The models alone, and up to `count` in all matrices with entries drawn from U(0, 1), as in the paper."""
-        random = np.random.default_rng([seed, 3]).random((max(0, count - len(self._members)), self.size))
+        """The models alone, and up to `count` in all matrices with entries drawn from U(0, 1), as
+        in the paper.
+        """
+        random = np.random.default_rng([seed, 3]).random(
+            (max(0, count - len(self._members)), self.size)
+        )
         return torch.cat([self.vertices(), torch.from_numpy(random)])
 
     def coefficients(self, position: Tensor) -> Tensor:
         """The share of each expert among the graph's models, (n,) float64, summing to 1."""
-        return torch.tensor([node.model for node in self.realise(position).graph], dtype=torch.float64).mean(0)
+        return torch.tensor(
+            [node.model for node in self.realise(position).graph], dtype=torch.float64
+        ).mean(0)
 
     def realise(self, position: Tensor) -> Patch:
         """The graph at `position`."""
         flat = as_vector(position, self.size).to(torch.float64).numpy()
-        rng = np.random.default_rng([self._seed, 4, *np.frombuffer(flat.tobytes(), dtype=np.uint32).tolist()])
+        rng = np.random.default_rng(
+            [self._seed, 4, *np.frombuffer(flat.tobytes(), dtype=np.uint32).tolist()]
+        )
         readers = g_decode(flat.reshape(len(self._members), -1), rng)
         return Patch(graph=called(readers, self._models))
 
@@ -104,7 +117,8 @@ def read_graph(folder: str | Path) -> tuple[tuple[Member, ...], Patch]:
     """The members of a saved graph and the graph; the members' files are looked at, not loaded.
 
     Raises:
-        UserError: it is damaged; a member is not there any more, or not what it was when the graph was made.
+        UserError: it is damaged; a member is not there any more, or not what it was when the graph
+            was made.
     """
     file = user_path(folder) / FILE
     content, members = read_members(file)
@@ -163,7 +177,8 @@ class Graph(MembersKind):
     saved_as = FILE
     title = "A graph of models found by a swarm"
     description = (
-        "A directed acyclic graph over {experts} `graph.json` says which model reads whose messages; the models stay "
+        "A directed acyclic graph over {experts} `graph.json` says which model reads whose "
+        "messages; the models stay "
         "where they are. Use this directory as a base model:"
     )
 
@@ -171,11 +186,18 @@ class Graph(MembersKind):
         """See `SpaceKind.check`; some particles have to be more than a single model."""
         super().check(config)
         if config.particles is not None and config.particles <= len(config.experts):
-            first = f"the first {len(config.experts)} are the experts alone, the others random graphs"
-            raise InvalidOption("particles", config.particles, f"{first}; give more particles than experts")
+            first = (
+                f"the first {len(config.experts)} are the experts alone, the others random graphs"
+            )
+            raise InvalidOption(
+                "particles", config.particles, f"{first}; give more particles than experts"
+            )
 
     def over(
-        self, members: Sequence[Member], loaded: Mapping[str, TransformersEngine], config: SearchConfig
+        self,
+        members: Sequence[Member],
+        loaded: Mapping[str, TransformersEngine],
+        config: SearchConfig,
     ) -> tuple[Space, Engine]:
         return GraphSpace(members, config.seed), GraphEngine(loaded)
 
@@ -187,24 +209,29 @@ class Graph(MembersKind):
         return in_words(patch.graph, names)
 
 
-def g_decode(adjacency: NDArray[np.float64], rng: np.random.Generator, top_p: float = TOP_P) -> dict[int, list[int]]:
+def g_decode(
+    adjacency: NDArray[np.float64], rng: np.random.Generator, top_p: float = TOP_P
+) -> dict[int, list[int]]:
     """Draw a directed acyclic graph from a continuous adjacency matrix (G-decode).
 
-    Entry a_uv of the matrix says how likely model u hands its message to model v. The model that answers is drawn
-    first, by inverse out-degree; then the others one by one, by out-degree, and each is joined to models that were
-    drawn before it: so no cycle can arise.
+    Entry a_uv of the matrix says how likely model u hands its message to model v. The model that
+    answers is drawn first, by inverse out-degree; then the others one by one, by out-degree, and
+    each is joined to models that were drawn before it: so no cycle can arise.
 
-    Edge (u, v) to a model v drawn before u has probability exp(a_uv) / sum_i exp(a_ui), i over all drawn before u.
-    Likelihoods are not negative: what a swarm moves to 0 or below is never an edge (the paper's pruning by a threshold,
-    with the threshold 0).
+    Edge (u, v) to a model v drawn before u has probability exp(a_uv) / sum_i exp(a_ui), i over all
+    drawn before u. Likelihoods are not negative: what a swarm moves to 0 or below is never an edge
+    (the paper's pruning by a threshold, with the threshold 0).
 
     Args:
-        adjacency: (n, n); its diagonal counts in the out-degrees, as in the paper, and nowhere else.
+        adjacency: (n, n); its diagonal counts in the out-degrees, as in the paper, and nowhere
+            else.
         rng: makes the draws.
-        top_p: share of the probability that draws of models are made from (nucleus sampling, Holtzman et al. 2020).
+        top_p: share of the probability that draws of models are made from (nucleus sampling,
+            Holtzman et al. 2020).
 
     Returns:
-        Model -> the models that read its message, in the order in which they were drawn: first the one that answers.
+        Model -> the models that read its message, in the order in which they were drawn: first the
+        one that answers.
 
     Example:
         >>> chain = np.array([[0.0, 9.0, 0.0], [0.0, 0.0, 99.0], [0.0, 0.0, 0.0]])
@@ -225,7 +252,8 @@ def g_decode(adjacency: NDArray[np.float64], rng: np.random.Generator, top_p: fl
 
 
 def called(readers: dict[int, list[int]], models: list[tuple[float, ...]]) -> tuple[Node, ...]:
-    """The graph in the order of calling, the model that answers last; models that no other model reads are left out.
+    """The graph in the order of calling, the model that answers last; models that no other model
+    reads are left out.
 
     Args:
         readers: see `g_decode`.
@@ -248,7 +276,9 @@ def called(readers: dict[int, list[int]], models: list[tuple[float, ...]]) -> tu
 
 
 def _nucleus_draw(weights: NDArray[np.float64], rng: np.random.Generator, top_p: float) -> int:
-    """An index drawn by weight from the fewest heaviest ones that have a share of `top_p` together."""
+    """An index drawn by weight from the fewest heaviest ones that have a share of `top_p`
+    together.
+    """
     order = np.argsort(-weights, kind="stable")
     shares = weights[order] / weights.sum()
     kept = int(np.searchsorted(shares.cumsum(), top_p)) + 1

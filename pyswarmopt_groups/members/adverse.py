@@ -1,9 +1,11 @@
-"""Members that lie, and members that share only randomised votes: what a traitor and what privacy cost a group.
+"""Members that lie, and members that share only randomised votes: what a traitor and what privacy
+cost a group.
 
-Each vote over K options is kept with probability q = e^epsilon / (e^epsilon + K - 1), else replaced by another option
-drawn uniformly (k-ary randomised response: Warner 1965; Kairouz, Oh and Viswanath 2014, arXiv 1407.1338). Whatever a
-member would have said, no vote is more than e^epsilon times as likely: epsilon-local differential privacy, per item.
-This measures the cost: the noise is drawn here, from a seed that is no secret. To be protected, a member draws its own.
+Each vote over K options is kept with probability q = e^epsilon / (e^epsilon + K - 1), else replaced
+by another option drawn uniformly (k-ary randomised response: Warner 1965; Kairouz, Oh and Viswanath
+2014, arXiv 1407.1338). Whatever a member would have said, no vote is more than e^epsilon times as
+likely: epsilon-local differential privacy, per item. This measures the cost: the noise is drawn
+here, from a seed that is no secret. To be protected, a member draws its own.
 """
 
 from __future__ import annotations
@@ -23,10 +25,11 @@ ON_TEST = ":test"  # after a name: it answers dev items in truth, and so earns i
 
 
 class LyingMember:
-    """A `Member` that answers items with a wrong option: its second choice where its first is right.
+    """A `Member` that answers items with a wrong option: its second choice where its first is
+    right.
 
-    It is as confident of that as it was of the truth, since the scores of both are exchanged. Texts and likelihoods are
-    those of the member.
+    It is as confident of that as it was of the truth, since the scores of both are exchanged. Texts
+    and likelihoods are those of the member.
 
     Args:
         member: knows better.
@@ -37,19 +40,29 @@ class LyingMember:
         self._member, self._truthful = member, frozenset(truthful)
         self.name, self.fingerprint = member.name, f"{member.fingerprint} lies"
         self.gives_likelihoods = member.gives_likelihoods
-        self.generate, self.likelihoods, self.count = member.generate, member.likelihoods, member.count
+        self.generate, self.likelihoods, self.count = (
+            member.generate,
+            member.likelihoods,
+            member.count,
+        )
 
-    def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
+    def answer(
+        self, items: Sequence[Item], scoring: Scoring, template: str | None = None
+    ) -> list[Answer]:
         """See `Member`; an item without options is answered in truth."""
         truth = self._member.answer(items, scoring, template)
         return [
-            answer if item.choices is None or item.question in self._truthful else _lie(item, answer)
+            answer
+            if item.choices is None or item.question in self._truthful
+            else _lie(item, answer)
             for item, answer in zip(items, truth, strict=True)
         ]
 
 
 def _lie(item: Item, truth: Answer) -> Answer:
-    """The answer with the right option exchanged for the best wrong one; without scores, the first wrong option."""
+    """The answer with the right option exchanged for the best wrong one; without scores, the first
+    wrong option.
+    """
     wrong = [letter for letter in item.choices or {} if letter != item.answer]
     scores = dict(truth.scores)
     best = max(wrong, key=lambda letter: scores.get(letter, float("-inf")))
@@ -60,7 +73,8 @@ def _lie(item: Item, truth: Answer) -> Answer:
 
 
 def with_liar(members: Sequence[Member], liar: str | None, dev: Sequence[Item]) -> list[Member]:
-    """The members, one of them lying: ``NAME``, or ``NAME:test`` for one that answers dev items in truth.
+    """The members, one of them lying: ``NAME``, or ``NAME:test`` for one that answers dev items in
+    truth.
 
     Raises:
         InvalidOption: no member has this name.
@@ -87,8 +101,8 @@ def kept(epsilon: float, options: int) -> float:
 class PrivateMember(RefusingMember):
     """A `Member` whose votes over options are randomised and which gives nothing else.
 
-    The same question always gets the same vote, so that asking again reveals nothing more. An abstention would tell
-    something, too: it becomes a vote for a uniformly drawn option.
+    The same question always gets the same vote, so that asking again reveals nothing more. An
+    abstention would tell something, too: it becomes a vote for a uniformly drawn option.
 
     Args:
         member: answers in truth.
@@ -100,7 +114,9 @@ class PrivateMember(RefusingMember):
         super().__init__(member.name, f"{member.fingerprint} epsilon {epsilon} {seed}")
         self._member, self._epsilon, self._seed = member, epsilon, seed
 
-    def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
+    def answer(
+        self, items: Sequence[Item], scoring: Scoring, template: str | None = None
+    ) -> list[Answer]:
         """See `Member`; without scores.
 
         Raises:
@@ -108,14 +124,18 @@ class PrivateMember(RefusingMember):
         """
         without = next((item.id for item in items if item.choices is None), None)
         if without is not None:
-            raise InvalidOption("epsilon", self._epsilon, f"randomises votes over options, item {without} has none")
+            raise InvalidOption(
+                "epsilon", self._epsilon, f"randomises votes over options, item {without} has none"
+            )
         truth = self._member.answer(items, scoring, template)
         pairs = zip(items, truth, strict=True)
         return [Answer(self._vote(item, answer.text), answer.tokens) for item, answer in pairs]
 
     def _vote(self, item: Item, text: str) -> str:
         letters, ballot = list(item.choices or {}), read_ballot(item, text)
-        rng = random.Random(repr([self._seed, self._member.fingerprint, item.question, item.choices]))
+        rng = random.Random(
+            repr([self._seed, self._member.fingerprint, item.question, item.choices])
+        )
         if ballot is None:
             return rng.choice(letters)
         if rng.random() < kept(self._epsilon, len(letters)):
@@ -124,4 +144,8 @@ class PrivateMember(RefusingMember):
 
     def refuse(self) -> NoReturn:
         """See `RefusingMember`."""
-        raise InvalidOption("epsilon", self._epsilon, f"{self.name} shares nothing but votes; choose another strategy")
+        raise InvalidOption(
+            "epsilon",
+            self._epsilon,
+            f"{self.name} shares nothing but votes; choose another strategy",
+        )

@@ -8,7 +8,15 @@ from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pyswarmopt_groups.members.protocol import GREEDY, Answer, Likelihood, Member, Pair, Sampling, Texts
+from pyswarmopt_groups.members.protocol import (
+    GREEDY,
+    Answer,
+    Likelihood,
+    Member,
+    Pair,
+    Sampling,
+    Texts,
+)
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.fingerprint import canonical
@@ -34,7 +42,9 @@ class ResponseCache:
     """
 
     def __init__(self, file: Path | None = None) -> None:
-        self._log = AppendLog(file, wrong=lambda row: wrong_field(row, dict.fromkeys(row, dict[str, Any])))
+        self._log = AppendLog(
+            file, wrong=lambda row: wrong_field(row, dict.fromkeys(row, dict[str, Any]))
+        )
         self.responses: dict[str, Any] = {}
         for row in self._log.repaired():
             self.responses.update(row)
@@ -58,10 +68,16 @@ class CachedMember:
         self.name, self.fingerprint = member.name, member.fingerprint
         self.gives_likelihoods, self.count = member.gives_likelihoods, member.count
 
-    def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
+    def answer(
+        self, items: Sequence[Item], scoring: Scoring, template: str | None = None
+    ) -> list[Answer]:
         """See `Member`."""
-        keys = [self._key("answer", [i.question, i.choices, i.plain], scoring, template) for i in items]
-        return self._cached(items, keys, lambda some: self.member.answer(some, scoring, template), Answer)
+        keys = [
+            self._key("answer", [i.question, i.choices, i.plain], scoring, template) for i in items
+        ]
+        return self._cached(
+            items, keys, lambda some: self.member.answer(some, scoring, template), Answer
+        )
 
     def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
         """See `Member`."""
@@ -89,7 +105,9 @@ class CachedMember:
     ) -> list[Response]:
         """Request what is missing, without duplicates and `CHUNK` at a time."""
         cached = self._cache.responses
-        missing = {key: unit for key, unit in zip(keys, units, strict=True) if cached.get(key) is None}
+        missing = {
+            key: unit for key, unit in zip(keys, units, strict=True) if cached.get(key) is None
+        }
         requested = list(missing)
         for start in range(0, len(requested), CHUNK):
             some = requested[start : start + CHUNK]

@@ -8,7 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyswarmopt_groups.members.protocol import GREEDY, Answer, Likelihood, MemberDown, Pair, Sampling, Texts
+from pyswarmopt_groups.members.protocol import (
+    GREEDY,
+    Answer,
+    Likelihood,
+    MemberDown,
+    Pair,
+    Sampling,
+    Texts,
+)
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.metrics.judge.chat_client import ChatClient, Completion, Endpoint
 from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
@@ -37,12 +45,15 @@ class EndpointSpec:
         """
         url, _, model = spec.partition("#")
         if not model:
-            raise UserError(f"{spec}: names no model; write URL#MODEL, such as http://127.0.0.1:8000/v1#qwen")
+            raise UserError(
+                f"{spec}: names no model; write URL#MODEL, such as http://127.0.0.1:8000/v1#qwen"
+            )
         return cls(url.rstrip("/"), model)
 
 
 class EndpointMember:
-    """A `Member` behind HTTP; the API key, if any, comes from the variable ``SWARM_LLM_MEMBER_KEY``.
+    """A `Member` behind HTTP; the API key, if any, comes from the variable
+    ``SWARM_LLM_MEMBER_KEY``.
 
     Args:
         name: its name.
@@ -53,7 +64,9 @@ class EndpointMember:
 
     gives_likelihoods = False
 
-    def __init__(self, name: str, spec: EndpointSpec, attempts: int = 5, timeout: float = 60.0) -> None:
+    def __init__(
+        self, name: str, spec: EndpointSpec, attempts: int = 5, timeout: float = 60.0
+    ) -> None:
         self.name, self.fingerprint = name, f"{spec.url}#{spec.model}"
         self._client = ChatClient(
             Endpoint(
@@ -64,11 +77,16 @@ class EndpointMember:
                 attempts=attempts,
                 who=f"member {name}",
                 settings=f"its URL, its model and the variable {KEY}",
-                when_down="check its URL, or remove it; with `out` the same command resumes when it is back",
+                when_down=(
+                    "check its URL, or remove it; with `out` the same command resumes when "
+                    "it is back"
+                ),
             )
         )
 
-    def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
+    def answer(
+        self, items: Sequence[Item], scoring: Scoring, template: str | None = None
+    ) -> list[Answer]:
         """Its generated texts; choices are shown with their letters."""
         replies = self.generate([render_prompt(item, "generate", template) for item in items])
         return [Answer(reply.texts[0].strip(), reply.tokens) for reply in replies]
@@ -82,7 +100,10 @@ class EndpointMember:
         options: dict[str, Any] = {"max_tokens": how.max_new_tokens}
         draws = [options]
         if how.temperature:
-            draws = [options | {"temperature": how.temperature, "seed": how.seed + j} for j in range(how.n)]
+            draws = [
+                options | {"temperature": how.temperature, "seed": how.seed + j}
+                for j in range(how.n)
+            ]
         rounds = [self._complete(prompts, draw) for draw in draws]
         replies = []
         for prompt, completions in zip(prompts, zip(*rounds, strict=True), strict=True):
@@ -93,7 +114,9 @@ class EndpointMember:
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
         """Not available: the protocol has no field for them."""
-        raise UserError(f"{self.name}: an endpoint gives no likelihoods; remove it, or choose another strategy")
+        raise UserError(
+            f"{self.name}: an endpoint gives no likelihoods; remove it, or choose another strategy"
+        )
 
     def count(self, text: str) -> int:
         """A quarter of its bytes: the average token of English text in common vocabularies."""

@@ -34,7 +34,8 @@ def open_members(
     """Load all members; those of one base share it in memory.
 
     Args:
-        specs: model or adapter directories, hub ids, ``embedded:NAME``, finished runs, mixtures, or ``URL#MODEL``.
+        specs: model or adapter directories, hub ids, ``embedded:NAME``, finished runs, mixtures, or
+            ``URL#MODEL``.
         base: of all adapters among them; default: each adapter's own. A run uses its own.
         dtype: of the weights.
         device: of the models.
@@ -56,12 +57,16 @@ def open_members(
             engine = MixtureEngine(load_members(place.members, dtype, device, threads))
             prints = " ".join(member.fingerprint for member in place.members)
             fingerprint = f"{prints} {place.weights}"
-            members.append(LocalMember(name, fingerprint, SharedBase(engine), Patch(mixture=place.weights)))
+            members.append(
+                LocalMember(name, fingerprint, SharedBase(engine), Patch(mixture=place.weights))
+            )
         else:
             key = place.base.fingerprint
             if key not in bases:
                 bases[key] = SharedBase(load_engine(place.base, dtype, device, threads))
-            patch = Patch() if place.adapter is None else Patch(low_rank=load_factors(place.adapter))
+            patch = (
+                Patch() if place.adapter is None else Patch(low_rank=load_factors(place.adapter))
+            )
             members.append(LocalMember(name, place.fingerprint, bases[key], patch))
     _refuse_twins(members)
     return members
@@ -77,7 +82,9 @@ def _find_places(specs: Sequence[str], base: str | None) -> list[Place]:
             places[number] = EndpointSpec.parse(spec)
         elif (path / "run.json").is_file():
             model, adapter = result_of(path)
-            places[number] = _read_model(model) if adapter is None else find_members([adapter], model)[0]
+            places[number] = (
+                _read_model(model) if adapter is None else find_members([adapter], model)[0]
+            )
         elif holds_mixture(spec) or holds_graph(spec):
             places[number] = _read_model(spec)
         else:
@@ -113,4 +120,6 @@ def _refuse_twins(members: Sequence[Member]) -> None:
     for member in members:
         twin = seen.setdefault(member.fingerprint, member.name)
         if twin != member.name:
-            raise UserError(f"{member.name}: is the same as {twin} and would count twice; remove one of them")
+            raise UserError(
+                f"{member.name}: is the same as {twin} and would count twice; remove one of them"
+            )

@@ -81,7 +81,9 @@ class LocalMember:
         engines = (base.engine, *base.engine.members.values())
         self.models = [engine for engine in engines if isinstance(engine, LanguageModel)]
 
-    def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
+    def answer(
+        self, items: Sequence[Item], scoring: Scoring, template: str | None = None
+    ) -> list[Answer]:
         """The option with the highest score, or a generated text."""
         if scoring == "generate":
             replies = self.generate([render_prompt(item, scoring, template) for item in items])
@@ -90,7 +92,8 @@ class LocalMember:
         answers = []
         accuracy = Accuracy(items, scoring, engine.chat, template)
         for item, scores in zip(items, accuracy.option_scores(engine), strict=True):
-            finite = all(map(math.isfinite, scores.values()))  # else it abstains (after an overflow in float16, say)
+            # else it abstains (after an overflow in float16, say)
+            finite = all(map(math.isfinite, scores.values()))
             text = max(scores, key=lambda letter: scores[letter]) if finite else ""
             tokens = sum(tokens_read(model, item, scoring, template) for model in self.models)
             answers.append(Answer(text, tokens, scores if finite else {}))
@@ -108,10 +111,15 @@ class LocalMember:
             texts = [(text,) * n for text in engine.generate(chats, how.max_new_tokens)]
             written = [row[:1] for row in texts]
         elif not isinstance(engine, LanguageModel):
-            raise UserError(f"{self.name}: a mixture writes greedily only; remove it, or set `temperature` 0")
+            raise UserError(
+                f"{self.name}: a mixture writes greedily only; remove it, or set `temperature` 0"
+            )
         else:
             seeds = tuple(_seed(how.seed, j, prompt) for prompt in prompts for j in range(n))
-            draw, repeated = Draw(how.temperature, seeds), [chat for chat in chats for _ in range(n)]
+            draw, repeated = (
+                Draw(how.temperature, seeds),
+                [chat for chat in chats for _ in range(n)],
+            )
             drawn = engine.sample(repeated, draw, how.max_new_tokens)
             texts = written = [tuple(drawn[i * n : (i + 1) * n]) for i in range(len(prompts))]
         return [
@@ -123,7 +131,9 @@ class LocalMember:
         """From the engine's scores; a user's text follows the beginning of the chat template."""
         engine = self.base.load(self._patch)
         requests = [
-            as_users_words(engine, [engine.chat(text)])[0] if user is None else (engine.chat(user), text)
+            as_users_words(engine, [engine.chat(text)])[0]
+            if user is None
+            else (engine.chat(user), text)
             for user, text in pairs
         ]
         return [
@@ -145,7 +155,9 @@ class LocalMember:
         return sum(len(model.encode_prompt(model.chat(turn))) for model in self.models)
 
 
-def tokens_read(model: LanguageModel, item: Item, scoring: Scoring, template: str | None = None) -> int:
+def tokens_read(
+    model: LanguageModel, item: Item, scoring: Scoring, template: str | None = None
+) -> int:
     """Tokens read to answer an item: the user turn, and with ``likelihood`` the options."""
     turn = model.encode_prompt(model.chat(render_prompt(item, scoring, template)))
     options = list((item.choices or {}).values()) if scoring == "likelihood" else []
@@ -163,13 +175,16 @@ def _seed(seed: int, sample: int, prompt: str) -> int:
 
 
 def as_users_words(engine: Engine, turns: Sequence[str]) -> list[tuple[str, str]]:
-    """Each user turn, already in the chat template, as a (context, continuation) pair whose likelihood is its own.
+    """Each user turn, already in the chat template, as a (context, continuation) pair whose
+    likelihood is its own.
 
     The context is the template's header of a user turn; without a template, the first word.
     """
     header = _header(engine)
     return [
-        (header, text[len(header) :]) if header and text.startswith(header) else _after_first_word(text)
+        (header, text[len(header) :])
+        if header and text.startswith(header)
+        else _after_first_word(text)
         for text in turns
     ]
 

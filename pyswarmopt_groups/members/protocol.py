@@ -1,4 +1,5 @@
-"""The interface of a group's member, whatever runs it: a model here, an adapter on a shared base, an endpoint.
+"""The interface of a group's member, whatever runs it: a model here, an adapter on a shared base,
+an endpoint.
 
 Tokens are those read and written for one request; a context is counted once for all its options.
 """
@@ -27,7 +28,8 @@ class Answer:
     Attributes:
         text: the letter it chose, or what it wrote; blank for none.
         tokens: cost.
-        scores: letter -> natural-log score by which options are compared; empty if the member gives none.
+        scores: letter -> natural-log score by which options are compared; empty if the member gives
+            none.
     """
 
     text: str
@@ -100,17 +102,23 @@ class Member(Protocol):
     fingerprint: str
     gives_likelihoods: bool
 
-    def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
-        """Its answers to items; a member without likelihoods generates text, whatever the scoring."""
+    def answer(
+        self, items: Sequence[Item], scoring: Scoring, template: str | None = None
+    ) -> list[Answer]:
+        """Its answers to items; a member without likelihoods generates text, whatever the
+        scoring.
+        """
 
     def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
         """Texts for each user turn.
 
-        The texts depend on prompt and seed only, not on the rest of the batch (an endpoint may ignore the seed).
+        The texts depend on prompt and seed only, not on the rest of the batch (an endpoint may
+        ignore the seed).
         """
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
-        """For each (user turn, reply) the likelihood of the reply; for (None, text) that of a user writing the text.
+        """For each (user turn, reply) the likelihood of the reply; for (None, text) that of a user
+        writing the text.
 
         Raises:
             UserError: the member gives no likelihoods.
@@ -137,7 +145,9 @@ class RefusingMember:
         """Say why there is no response."""
         raise NotImplementedError
 
-    def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
+    def answer(
+        self, items: Sequence[Item], scoring: Scoring, template: str | None = None
+    ) -> list[Answer]:
         """See `Member`."""
         return [self.refuse() for _ in items]
 

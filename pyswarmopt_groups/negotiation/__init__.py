@@ -1,1 +1,3 @@
-"""Ways to negotiate: members argue, play games, or divide the work; `groups.registry` lists them."""
+"""Ways to negotiate: members argue, play games, or divide the work; `groups.registry` lists
+them.
+"""

@@ -1,7 +1,9 @@
-"""A coalition: planning, filling slots and answering are separate jobs, each given to the member that does it best.
+"""A coalition: planning, filling slots and answering are separate jobs, each given to the member
+that does it best.
 
-Mangal et al. 2024, arXiv 2408.01380, divide tool use this way. Here the jobs are those of a question: a plan with
-slots, the filled slots, the answer. A member's quality at a job is the accuracy of the whole pipeline on dev.
+Mangal et al. 2024, arXiv 2408.01380, divide tool use this way. Here the jobs are those of a
+question: a plan with slots, the filled slots, the answer. A member's quality at a job is the
+accuracy of the whole pipeline on dev.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ _PLAN = Sampling(max_new_tokens=96)
 def coalition(context: GroupContext) -> Decide:
     """Assigns the jobs on dev, one after the other and the last of the pipeline first.
 
-    At first the best single member has all of them; a job goes to the first member that does it better.
+    At first the best single member has all of them; a job goes to the first member that does it
+    better.
     """
     jobs = dict.fromkeys(JOBS, context.order[0])
     dev = context.dev.items
@@ -39,21 +42,29 @@ def coalition(context: GroupContext) -> Decide:
         for item, (text, tokens) in zip(items, work(context, jobs, items), strict=True):
             answer = read_ballot(item, text)
             ballots = tuple(answer if k == jobs["answer"] else None for k in range(context.n))
-            verdicts.append(Verdict(answer, ballots, float(answer is not None), tokens, notes={"jobs": names}))
+            verdicts.append(
+                Verdict(answer, ballots, float(answer is not None), tokens, notes={"jobs": names})
+            )
         return verdicts
 
     return decide
 
 
-def work(context: GroupContext, jobs: dict[str, int], items: Sequence[Item]) -> list[tuple[str, int]]:
-    """The pipeline's answer to each item, and its cost in tokens; `jobs`: job -> number of the member that does it."""
+def work(
+    context: GroupContext, jobs: dict[str, int], items: Sequence[Item]
+) -> list[tuple[str, int]]:
+    """The pipeline's answer to each item, and its cost in tokens; `jobs`: job -> number of the
+    member that does it.
+    """
     questions = [question_of(item, context.template) for item in items]
     planner, filler, speaker = (context.members[jobs[job]] for job in ("plan", "slots", "answer"))
     plans = planner.generate([_plan_prompt(question) for question in questions], _PLAN)
     pairs = zip(questions, plans, strict=True)
     filled = filler.generate([_slots_prompt(q, plan.texts[0]) for q, plan in pairs], _PLAN)
     triples = zip(items, questions, filled, strict=True)
-    answers = speaker.generate([_answer_prompt(item, q, notes.texts[0]) for item, q, notes in triples])
+    answers = speaker.generate(
+        [_answer_prompt(item, q, notes.texts[0]) for item, q, notes in triples]
+    )
     return [
         (answer.texts[0], plan.tokens + notes.tokens + answer.tokens)
         for plan, notes, answer in zip(plans, filled, answers, strict=True)
@@ -67,7 +78,8 @@ def _right(context: GroupContext, jobs: dict[str, int], items: Sequence[Item]) -
 
 def _plan_prompt(question: str) -> str:
     return (
-        f"{question}\nDo not answer yet. Write a plan of at most three steps; put a name in square brackets wherever a "
+        f"{question}\nDo not answer yet. Write a plan of at most three steps; put a name in "
+        "square brackets wherever a "
         "fact from the question or a result is needed."
     )
 
@@ -80,4 +92,7 @@ def _slots_prompt(question: str, plan: str) -> str:
 
 
 def _answer_prompt(item: Item, question: str, notes: str) -> str:
-    return f"{question}\nNotes:\n{notes.strip()}\nAnswer the question with the help of these. {ending_of(item)}"
+    return (
+        f"{question}\nNotes:\n{notes.strip()}\nAnswer the question with the help of these. "
+        f"{ending_of(item)}"
+    )

@@ -1,4 +1,6 @@
-"""The consensus game: a proposer and an evaluator of candidate answers are brought to agree (equilibrium ranking)."""
+"""The consensus game: a proposer and an evaluator of candidate answers are brought to agree
+(equilibrium ranking).
+"""
 
 from __future__ import annotations
 
@@ -21,20 +23,30 @@ Table = tuple[Array, int]  # log-likelihoods, and their cost in tokens
 
 
 def consensus_game(context: GroupContext) -> Decide:
-    """Equilibrium ranking: the best member on dev proposes, the next best evaluates; a single member plays both parts.
+    """Equilibrium ranking: the best member on dev proposes, the next best evaluates; a single
+    member plays both parts.
 
-    Candidates are the options, of an open question the members' different answers. A single candidate is the answer.
+    Candidates are the options, of an open question the members' different answers. A single
+    candidate is the answer.
     """
     order = context.order
     proposer, evaluator = context.members[order[0]], context.members[order[min(1, context.n - 1)]]
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         responses = context.collect(items)
-        named = [dict(item.choices) if item.choices else candidates(responses, i) for i, item in enumerate(items)]
+        named = [
+            dict(item.choices) if item.choices else candidates(responses, i)
+            for i, item in enumerate(items)
+        ]
         questions = [question_of(item, context.template) for item in items]
-        proposed, judged = _proposals(proposer, questions, named), _judgements(evaluator, questions, named)
+        proposed, judged = (
+            _proposals(proposer, questions, named),
+            _judgements(evaluator, questions, named),
+        )
         verdicts = []
-        for i, (texts, (proposal, cost), (judgement, more)) in enumerate(zip(named, proposed, judged, strict=True)):
+        for i, (texts, (proposal, cost), (judgement, more)) in enumerate(
+            zip(named, proposed, judged, strict=True)
+        ):
             answer = next(iter(texts), None)
             if len(texts) > 1:
                 policies = initial_policy(proposal, 0), initial_policy(judgement, 1)
@@ -46,11 +58,12 @@ def consensus_game(context: GroupContext) -> Decide:
 
 
 def initial_policy(logprobs: ArrayLike, axis: int) -> Array:
-    """A player's first policy: a model's probabilities, normalised over both signals and candidates.
+    """A player's first policy: a model's probabilities, normalised over both signals and
+    candidates.
 
-    As in Jacob et al. 2023: the proposer's P(y | v) is first divided by its sum over v (axis 0), so that a candidate is
-    not preferred for being short or common, the evaluator's P(v | y) by its sum over y (axis 1). The last
-    normalisation is done by `equilibrium_ranking`.
+    As in Jacob et al. 2023: the proposer's P(y | v) is first divided by its sum over v (axis 0), so
+    that a candidate is not preferred for being short or common, the evaluator's P(v | y) by its sum
+    over y (axis 1). The last normalisation is done by `equilibrium_ranking`.
 
     Args:
         logprobs: (2, K), rows correct and incorrect.
@@ -60,10 +73,13 @@ def initial_policy(logprobs: ArrayLike, axis: int) -> Array:
         >>> initial_policy(np.log([[0.2, 0.01], [0.2, 0.03]]), 0).round(2).tolist()
         [[0.5, 0.25], [0.5, 0.75]]
     """
-    return np.maximum(softmax(np.asarray(logprobs, dtype=np.float64), axis), 1e-12)  # policies must be positive
+    # policies must be positive
+    return np.maximum(softmax(np.asarray(logprobs, dtype=np.float64), axis), 1e-12)
 
 
-def _proposals(member: Member, questions: Sequence[str], named: Sequence[Mapping[str, str]]) -> list[Table]:
+def _proposals(
+    member: Member, questions: Sequence[str], named: Sequence[Mapping[str, str]]
+) -> list[Table]:
     """Per item log P(candidate | signal), (2, K)."""
     pairs: list[Pair] = [
         (f"{question}\nGive {signal} answer.", text)
@@ -74,10 +90,18 @@ def _proposals(member: Member, questions: Sequence[str], named: Sequence[Mapping
     return _tables(member, pairs, [(2, len(texts)) for texts in named])
 
 
-def _judgements(member: Member, questions: Sequence[str], named: Sequence[Mapping[str, str]]) -> list[Table]:
+def _judgements(
+    member: Member, questions: Sequence[str], named: Sequence[Mapping[str, str]]
+) -> list[Table]:
     """Per item log P(signal | candidate), (2, K)."""
     pairs: list[Pair] = [
-        (f"{question}\nProposed answer: {text}\nIs this answer correct or incorrect? Reply with one word.", signal)
+        (
+            (
+                f"{question}\nProposed answer: {text}\nIs this answer correct or incorrect? Reply "
+                "with one word."
+            ),
+            signal,
+        )
         for question, texts in zip(questions, named, strict=True)
         for text in texts.values()
         for signal in ("correct", "incorrect")
@@ -86,7 +110,9 @@ def _judgements(member: Member, questions: Sequence[str], named: Sequence[Mappin
     return [(table.T, cost) for table, cost in _tables(member, pairs, shapes)]
 
 
-def _tables(member: Member, pairs: Sequence[Pair], shapes: Sequence[tuple[int, int]]) -> list[Table]:
+def _tables(
+    member: Member, pairs: Sequence[Pair], shapes: Sequence[tuple[int, int]]
+) -> list[Table]:
     """The likelihoods in tables of these shapes; a row shares one context."""
     likelihoods = iter(member.likelihoods(pairs))
     tables = []
@@ -105,7 +131,8 @@ class Ranked:
     """The players' final policies.
 
     Attributes:
-        answer: the candidate with the highest proposer probability given "correct"; ties go to the first-listed.
+        answer: the candidate with the highest proposer probability given "correct"; ties go to the
+            first-listed.
         proposer: (2, K), P(candidate | correct) and P(candidate | incorrect), rows sum to 1.
         evaluator: (2, K), P(correct | candidate) and P(incorrect | candidate), columns sum to 1.
     """
@@ -126,39 +153,49 @@ def equilibrium_ranking(
 ) -> Ranked:
     """Regularised regret minimisation between a proposer and an evaluator of answers.
 
-    Source: Jacob et al. 2023, "The Consensus Game", arXiv 2310.09139 (their EQUILIBRIUM-RANKING), with their values of
-    `anchor` (lambda), `rate` (eta) and `iterations`. A coin v says correct or incorrect, the proposer sends a
-    candidate y for it, the evaluator guesses v from y, and both get 1 if the guess is right. Each player minimises its
-    regret with a penalty lambda KL(policy || initial policy), which ties the signals to what the models said:
+    Source: Jacob et al. 2023, "The Consensus Game", arXiv 2310.09139 (their EQUILIBRIUM-RANKING),
+    with their values of `anchor` (lambda), `rate` (eta) and `iterations`. A coin v says correct or
+    incorrect, the proposer sends a candidate y for it, the evaluator guesses v from y, and both get
+    1 if the guess is right. Each player minimises its regret with a penalty lambda KL(policy ||
+    initial policy), which ties the signals to what the models said:
 
-        Q_t(y | v) = 1 / (2 t) * sum over s <= t of evaluator_s(v | y)
-        proposer_{t+1}(y | v) ~ exp((Q_t(y | v) + lambda log proposer_1(y | v)) / (1 / (eta t) + lambda))
+        Q_t(y | v) = 1 / (2 t) * sum over s <= t of evaluator_s(v | y) proposer_{t+1}(y | v) ~
+        exp((Q_t(y | v) + lambda log proposer_1(y | v)) / (1 / (eta t) + lambda))
 
-    and the evaluator likewise. Ranks by the proposer (their ER-G); the evaluator's ranking (ER-D) is `evaluator[0]`.
+    and the evaluator likewise. Ranks by the proposer (their ER-G); the evaluator's ranking (ER-D)
+    is `evaluator[0]`.
 
     Args:
         candidates: K answers.
-        proposer: (2, K) the proposer's weight of each candidate as a correct (row 0) and as an incorrect answer
-            (row 1); above 0, each row is normalised.
-        evaluator: (2, K) the evaluator's weight of "correct" (row 0) and "incorrect" (row 1) for each candidate; above
-            0, each column is normalised.
+        proposer: (2, K) the proposer's weight of each candidate as a correct (row 0) and as an
+            incorrect answer (row 1); above 0, each row is normalised.
+        evaluator: (2, K) the evaluator's weight of "correct" (row 0) and "incorrect" (row 1) for
+            each candidate; above 0, each column is normalised.
         anchor: weight lambda of staying near the initial policies, above 0.
         rate: learning rate eta, above 0.
         iterations: rounds of the game.
 
     Raises:
-        ValueError: no candidates, duplicate candidates, tables that are not (2, K) or not positive and finite, or a
-            parameter out of range.
+        ValueError: no candidates, duplicate candidates, tables that are not (2, K) or not positive
+            and finite, or a parameter out of range.
 
     Example:
         >>> ranked = equilibrium_ranking(["4", "5"], [[0.5, 0.5], [0.5, 0.5]], [[0.9, 0.2], [0.1, 0.8]])
         >>> ranked.answer, bool(ranked.proposer[0, 0] > 0.9)
         ('4', True)
     """
-    if isinstance(candidates, str) or len(candidates) == 0 or len(set(candidates)) < len(candidates):
-        raise ValueError(f"candidates {candidates!r}: give a list of at least one answer, each once")
+    if (
+        isinstance(candidates, str)
+        or len(candidates) == 0
+        or len(set(candidates)) < len(candidates)
+    ):
+        raise ValueError(
+            f"candidates {candidates!r}: give a list of at least one answer, each once"
+        )
     if not (0 < anchor < np.inf and 0 < rate < np.inf and iterations >= 1):
-        raise ValueError(f"anchor {anchor}, rate {rate}, iterations {iterations}: give numbers above 0")
+        raise ValueError(
+            f"anchor {anchor}, rate {rate}, iterations {iterations}: give numbers above 0"
+        )
     first_g = _table(proposer, len(candidates), "proposer")
     first_d = _table(evaluator, len(candidates), "evaluator")
     log_g = np.log(first_g / first_g.sum(axis=1, keepdims=True))
@@ -179,7 +216,12 @@ def equilibrium_ranking(
 def _table(values: ArrayLike, k: int, name: str) -> Array:
     table = np.asarray(values, dtype=np.float64)
     if table.shape != (2, k):
-        raise ValueError(f"{name} has the shape {table.shape}: {k} candidates need (2, {k}), correct and incorrect")
+        raise ValueError(
+            f"{name} has the shape {table.shape}: {k} candidates need (2, {k}), correct and "
+            "incorrect"
+        )
     if not (np.isfinite(table) & (table > 0)).all():
-        raise ValueError(f"{name} must be finite and above 0 everywhere: a probability of 0 can never be revised")
+        raise ValueError(
+            f"{name} must be finite and above 0 everywhere: a probability of 0 can never be revised"
+        )
     return table

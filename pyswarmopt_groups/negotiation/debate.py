@@ -1,4 +1,6 @@
-"""Turns of a negotiation: prompts that invite an argument, and rounds in which all speakers answer simultaneously."""
+"""Turns of a negotiation: prompts that invite an argument, and rounds in which all speakers answer
+simultaneously.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,17 @@ def question_of(item: Item, template: str | None) -> str:
 
 def ending_of(item: Item) -> str:
     """Requests an ending of the answer that is readable."""
-    return f'End with "The answer is" and {"the letter of the right option" if item.choices else "your answer"}.'
+    return (
+        'End with "The answer is" and '
+        f"{'the letter of the right option' if item.choices else 'your answer'}."
+    )
 
 
 def first_turn(item: Item, template: str | None) -> str:
     """Requests an answer with its reasons."""
-    return f"{question_of(item, template)}\nGive your reasons in a sentence or two. {ending_of(item)}"
+    return (
+        f"{question_of(item, template)}\nGive your reasons in a sentence or two. {ending_of(item)}"
+    )
 
 
 def later_turn(item: Item, template: str | None, answer: str, others: Sequence[str]) -> str:
@@ -45,7 +52,8 @@ class Debate:
 
     Attributes:
         item: the item.
-        rounds: per round one argument per speaker; while a round is under way, the last has those made so far.
+        rounds: per round one argument per speaker; while a round is under way, the last has those
+            made so far.
         tokens: cost so far.
     """
 
@@ -64,8 +72,12 @@ class Debate:
         return others.pop(speaker), others
 
 
-def hold_round(debates: Sequence[Debate], speakers: Sequence[Member], prompt: Callable[[Debate, int], str]) -> None:
-    """One more round of each debate; `prompt` gives the user turn of speaker number k, who may be a member again."""
+def hold_round(
+    debates: Sequence[Debate], speakers: Sequence[Member], prompt: Callable[[Debate, int], str]
+) -> None:
+    """One more round of each debate; `prompt` gives the user turn of speaker number k, who may be a
+    member again.
+    """
     for debate in debates:
         debate.rounds.append([])
     for k, member in enumerate(speakers):

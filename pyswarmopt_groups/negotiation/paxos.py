@@ -1,17 +1,21 @@
-"""Consensus by single-decree Paxos: agreement although members fail, messages get lost, or leaders compete.
+"""Consensus by single-decree Paxos: agreement although members fail, messages get lost, or leaders
+compete.
 
-Sources: Lamport 1998, "The part-time parliament"; 2001, "Paxos made simple", section 2.2. With one addition: a leader
-proposes its own candidate only when a quorum approves of it.
+Sources: Lamport 1998, "The part-time parliament"; 2001, "Paxos made simple", section 2.2. With one
+addition: a leader proposes its own candidate only when a quorum approves of it.
 
-1. A leader sends `prepare` with its candidate. The others promise to ignore lower rounds, and report what they have
-   accepted so far and whether they approve of the candidate.
-2. With promises from a quorum, the leader proposes the answer accepted in the highest round reported, if there is one,
-   since it may be decided already; else its candidate, if a quorum approves.
-3. Members accept unless they have promised a higher round. What a quorum accepts in one round is decided.
+1. A leader sends `prepare` with its candidate. The others promise to ignore lower rounds, and
+   report what they have accepted so far and whether they approve of the candidate.
+2. With promises from a quorum, the leader proposes the answer accepted in the highest round
+   reported, if there is one, since it may be decided already; else its candidate, if a quorum
+   approves.
+3. Members accept unless they have promised a higher round. What a quorum accepts in one round is
+  decided.
 
-Safety: no two answers are ever decided, however messages are lost, delayed, repeated or reordered and whoever stops and
-restarts, provided that members keep their state and do not lie. Liveness: an answer is decided if from some time on a
-quorum can communicate, approves of the candidate of one of its members, and that member leads without competition.
+Safety: no two answers are ever decided, however messages are lost, delayed, repeated or reordered
+and whoever stops and restarts, provided that members keep their state and do not lie. Liveness: an
+answer is decided if from some time on a quorum can communicate, approves of the candidate of one of
+its members, and that member leads without competition.
 """
 
 from __future__ import annotations
@@ -43,7 +47,8 @@ class Message:
         sender: number of the sender.
         receiver: number of the receiver.
         round: the round it belongs to.
-        answer: the candidate (prepare), accepted before (promise), proposed, accepted or decided answer.
+        answer: the candidate (prepare), accepted before (promise), proposed, accepted or decided
+            answer.
         accepted_round: in a promise, the round in which `answer` was accepted; -1 for none.
         approves: in a promise, whether the sender approves of the candidate.
     """
@@ -67,10 +72,17 @@ class Participant:
         decided: the answer that it knows to be decided, or None.
     """
 
-    def __init__(self, index: int, answers: Sequence[str | None], approves: Approves, quorum: int) -> None:
+    def __init__(
+        self, index: int, answers: Sequence[str | None], approves: Approves, quorum: int
+    ) -> None:
         self.index = index
         self.decided: str | None = None
-        self._n, self._candidate, self._approves, self._quorum = len(answers), answers[index], approves, quorum
+        self._n, self._candidate, self._approves, self._quorum = (
+            len(answers),
+            answers[index],
+            approves,
+            quorum,
+        )
         # Voter: highest round promised, round and answer accepted last. This must survive a crash.
         self._promised, self._accepted_round = -1, -1
         self._accepted: str | None = None
@@ -97,7 +109,9 @@ class Participant:
             case "prepare" if message.round > self._promised and message.answer is not None:
                 self._promised = message.round
                 approves = self._approves(self.index, message.answer)
-                return [self._reply(message, "promise", self._accepted, self._accepted_round, approves)]
+                return [
+                    self._reply(message, "promise", self._accepted, self._accepted_round, approves)
+                ]
             case "promise" if not stale and self._proposed is None:
                 self._promises[message.sender] = message
                 self._proposed = self._proposal()
@@ -124,15 +138,21 @@ class Participant:
         approved = sum(promise.approves for promise in promises) >= self._quorum
         return last.answer if last.answer is not None else self._candidate if approved else None
 
-    def _reply(self, to: Message, kind: Kind, answer: str | None, last: int = -1, approves: bool = False) -> Message:
+    def _reply(
+        self, to: Message, kind: Kind, answer: str | None, last: int = -1, approves: bool = False
+    ) -> Message:
         return Message(kind, self.index, to.sender, to.round, answer, last, approves)
 
     def _to_all(self, kind: Kind, answer: str | None) -> list[Message]:
-        return [Message(kind, self.index, receiver, self._round, answer) for receiver in range(self._n)]
+        return [
+            Message(kind, self.index, receiver, self._round, answer) for receiver in range(self._n)
+        ]
 
 
 class Decision(NamedTuple):
-    """The decided answer and the leader of its round (None without the support of a quorum), rounds, messages sent."""
+    """The decided answer and the leader of its round (None without the support of a quorum),
+    rounds, messages sent.
+    """
 
     answer: str | None
     leader: int | None
@@ -147,7 +167,8 @@ def agree(
     delivers: Callable[[Message], bool] = lambda message: True,
     quorum: int | None = None,
 ) -> Decision:
-    """Members lead in turn, the first-listed first, until an answer is decided or all have led twice.
+    """Members lead in turn, the first-listed first, until an answer is decided or all have led
+    twice.
 
     Args:
         answers: each member's candidate; None for a member that votes but proposes nothing.
@@ -179,21 +200,28 @@ def agree(
     return Decision(None, None, 2 * len(members), sent)
 
 
-def make_members(answers: Sequence[str | None], approves: Approves, quorum: int | None = None) -> list[Participant]:
+def make_members(
+    answers: Sequence[str | None], approves: Approves, quorum: int | None = None
+) -> list[Participant]:
     """The members for `agree`, or for a network of your own that calls `lead` and `receive`.
 
     Raises:
         ValueError: as `agree`.
     """
     if isinstance(answers, str) or len(answers) == 0:
-        raise ValueError(f"answers {answers!r}: give a list with one answer per member, None where it has none")
+        raise ValueError(
+            f"answers {answers!r}: give a list with one answer per member, None where it has none"
+        )
     for i, answer in enumerate(answers):
         if answer is not None and not answer.strip():
             raise ValueError(f"answers[{i}] is blank: give None for a member that proposes nothing")
     n = len(answers)
     quorum = n // 2 + 1 if quorum is None else quorum
     if not n < 2 * quorum <= 2 * n:
-        raise ValueError(f"quorum {quorum} of {n} members: give more than half, or two quorums could miss each other")
+        raise ValueError(
+            f"quorum {quorum} of {n} members: give more than half, or two quorums could miss each "
+            "other"
+        )
     return [Participant(i, answers, approves, quorum) for i in range(n)]
 
 
@@ -201,11 +229,12 @@ def make_members(answers: Sequence[str | None], approves: Approves, quorum: int 
 
 
 def consensus(context: GroupContext, quorum: int) -> Decide:
-    """Members lead rounds in turn, the first-listed first; what a quorum accepts is decided, else there is no answer.
+    """Members lead rounds in turn, the first-listed first; what a quorum accepts is decided, else
+    there is no answer.
 
-    A member approves of its own answer, and of an option that it ranks in the upper half; of another text, or without
-    option scores, it is queried. A member that is down has failed for the rest of the run but counts for the quorum. A
-    quorum of 0 stands for more than half.
+    A member approves of its own answer, and of an option that it ranks in the upper half; of
+    another text, or without option scores, it is queried. A member that is down has failed for the
+    rest of the run but counts for the quorum. A quorum of 0 stands for more than half.
     """
     return lambda items: _decide(context, items, quorum or None)
 

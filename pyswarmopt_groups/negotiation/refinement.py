@@ -1,4 +1,6 @@
-"""Iterative refinement: members answer again after reading some of the others' arguments, until all agree."""
+"""Iterative refinement: members answer again after reading some of the others' arguments, until all
+agree.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,13 @@ from collections.abc import Callable, Sequence
 
 from pyswarmopt_groups import voting
 from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_of
-from pyswarmopt_groups.negotiation.debate import Argument, Debate, first_turn, hold_round, later_turn
+from pyswarmopt_groups.negotiation.debate import (
+    Argument,
+    Debate,
+    first_turn,
+    hold_round,
+    later_turn,
+)
 from pyswarmopt_llm.tasks import Item
 
 _WORD = re.compile(r"\w+")
@@ -17,8 +25,9 @@ _WORD = re.compile(r"\w+")
 def refine(context: GroupContext, rounds: int, passed: str, budget: int) -> Decide:
     """Debate (Du et al. 2023) with early stopping and few arguments.
 
-    Every member answers with its reasons. While the answers differ and rounds are left, each member reads `pass_on` of
-    the others' arguments and answers again. The last answers are put to a majority vote.
+    Every member answers with its reasons. While the answers differ and rounds are left, each member
+    reads `pass_on` of the others' arguments and answers again. The last answers are put to a
+    majority vote.
     """
     members = context.members
 
@@ -37,7 +46,9 @@ def refine(context: GroupContext, rounds: int, passed: str, budget: int) -> Deci
             if not (going := [debate for debate in debates if not agreed(debate.ballots[-1])]):
                 break
             hold_round(going, members, reply)
-        return [verdict_of(voting.majority(d.ballots[-1]), d.tokens, rounds=d.ballots) for d in debates]
+        return [
+            verdict_of(voting.majority(d.ballots[-1]), d.tokens, rounds=d.ballots) for d in debates
+        ]
 
     return decide
 
@@ -53,15 +64,20 @@ def agreed(ballots: Sequence[str | None]) -> bool:
 
 
 def pass_on(
-    argument: Argument, others: Sequence[Argument], passed: str, budget: int, count: Callable[[str], int]
+    argument: Argument,
+    others: Sequence[Argument],
+    passed: str,
+    budget: int,
+    count: Callable[[str], int],
 ) -> list[str]:
     """The arguments that a member reads; blank ones are ignored.
 
     Args:
         argument: ballot and wording of the member.
         others: the same of the others.
-        passed: ``supported``: one argument per answer, by support; ``different``: only arguments for other answers, the
-            least similar wording first (Jaccard distance). Ties go to the first-listed.
+        passed: ``supported``: one argument per answer, by support; ``different``: only arguments
+            for other answers, the least similar wording first (Jaccard distance). Ties go to the
+            first-listed.
         budget: maximum tokens in total; an argument that does not fit is dropped, never cut.
         count: tokens of a text.
 

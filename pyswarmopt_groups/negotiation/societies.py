@@ -1,10 +1,12 @@
-"""Societies of agents that have traits, debate and reflect (Zhang et al. 2023, arXiv 2310.02124, MachineSoM).
+"""Societies of agents that have traits, debate and reflect (Zhang et al. 2023, arXiv 2310.02124,
+MachineSoM).
 
-Agents are easy-going or confident (the paper says overconfident); in each round after the first answers all of them
-debate (each reads the others' last answers) or all reflect (each reads its own). The last answers vote.
+Agents are easy-going or confident (the paper says overconfident); in each round after the first
+answers all of them debate (each reads the others' last answers) or all reflect (each reads its
+own). The last answers vote.
 
-Differences from the paper: an agent's history is one user turn instead of a chat with a system turn, which not all
-members support; the instructions are our own; agents may be different models.
+Differences from the paper: an agent's history is one user turn instead of a chat with a system
+turn, which not all members support; the instructions are our own; agents may be different models.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from pyswarmopt_llm.tasks import Item
 
 TRAITS = {
     "c": "You are confident in your own answer and try to convince others of it.",
-    "e": "You are open-minded and unbiased, and let others convince you if their answers make sense.",
+    "e": (
+        "You are open-minded and unbiased, and let others convince you if their answers make sense."
+    ),
 }
 
 Ballots = list[str | None]
@@ -52,12 +56,15 @@ def society(context: GroupContext, traits: str, patterns: str) -> Decide:
     return decide
 
 
-def measures(items: Sequence[Item], verdicts: Sequence[Verdict], traits: str, patterns: str) -> dict[str, Any]:
+def measures(
+    items: Sequence[Item], verdicts: Sequence[Verdict], traits: str, patterns: str
+) -> dict[str, Any]:
     """The paper's measures of conformity and of consensus (section 4 and appendix G.1).
 
-    An agent conforms in a round of debate if it gives a `leading` answer of the previous round. ``conformity`` is the
-    share of agents and debates in which it does; ``conforming`` splits these by whether the agent was right before and
-    after. ``consensus`` is the mean number of different answers per round, from the first answers on: 1 is agreement.
+    An agent conforms in a round of debate if it gives a `leading` answer of the previous round.
+    ``conformity`` is the share of agents and debates in which it does; ``conforming`` splits these
+    by whether the agent was right before and after. ``consensus`` is the mean number of different
+    answers per round, from the first answers on: 1 is agreement.
     """
     changes: Counter[str] = Counter()
     debates = 0

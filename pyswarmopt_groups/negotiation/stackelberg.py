@@ -1,7 +1,8 @@
 """Stackelberg games: a leader commits itself, the follower responds.
 
-Payoffs are (m, n) arrays: entry [i, j] is what a player gets when the row player takes action i and the column player
-action j. Strategies are probabilities over a player's own actions, float64. Everything is deterministic.
+Payoffs are (m, n) arrays: entry [i, j] is what a player gets when the row player takes action i and
+the column player action j. Strategies are probabilities over a player's own actions, float64.
+Everything is deterministic.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_for
 from pyswarmopt_groups.responses import Array
 from pyswarmopt_llm.tasks import Item
 
-DISAGREEMENT = 0.5  # of a player's belief in the delivered answer is its payoff if another was announced
+# of a player's belief in the delivered answer is its payoff if another was announced
+DISAGREEMENT = 0.5
 
 
 def leader_and_follower(context: GroupContext) -> Decide:
@@ -57,9 +59,10 @@ class Commitment:
 def bargain(leader: ArrayLike, follower: ArrayLike) -> Commitment:
     """The leader announces an answer (or a lottery over answers), the follower delivers one.
 
-    Both get their own belief, (K,), in the answer delivered, and only half of it (`DISAGREEMENT`) if another was
-    announced. So the leader prevails with an answer in which the follower believes at least half as much as in its own
-    best; otherwise the follower's best is delivered. The payoffs are ours; solved by `stackelberg`.
+    Both get their own belief, (K,), in the answer delivered, and only half of it (`DISAGREEMENT`)
+    if another was announced. So the leader prevails with an answer in which the follower believes
+    at least half as much as in its own best; otherwise the follower's best is delivered. The
+    payoffs are ours; solved by `stackelberg`.
 
     Example:
         >>> bargain([0.7, 0.2, 0.1], [0.3, 0.5, 0.2]).response, bargain([0.7, 0.2, 0.1], [0.1, 0.8, 0.1]).response
@@ -73,9 +76,10 @@ def bargain(leader: ArrayLike, follower: ArrayLike) -> Commitment:
 def stackelberg(leader_payoffs: ArrayLike, follower_payoffs: ArrayLike) -> Commitment:
     """The optimal mixed strategy to commit to, given a follower who best-responds.
 
-    Source: Conitzer and Sandholm 2006, section 3: for each action of the follower the linear program of the best
-    strategy to which that action is a best response; then the best of these. The follower breaks its ties in the
-    leader's favour; of equally good programs the one of the lowest action counts.
+    Source: Conitzer and Sandholm 2006, section 3: for each action of the follower the linear
+    program of the best strategy to which that action is a best response; then the best of these.
+    The follower breaks its ties in the leader's favour; of equally good programs the one of the
+    lowest action counts.
 
     Args:
         leader_payoffs: (m, n), the leader chooses the row.
@@ -97,7 +101,13 @@ def stackelberg(leader_payoffs: ArrayLike, follower_payoffs: ArrayLike) -> Commi
     for response in range(n):
         # x @ follower[:, other] <= x @ follower[:, response] for every other action of the follower
         temptation = (follower - follower[:, [response]]).T
-        solved = linprog(-leader[:, response], A_ub=temptation, b_ub=np.zeros(n), A_eq=np.ones((1, m)), b_eq=[1.0])
+        solved = linprog(
+            -leader[:, response],
+            A_ub=temptation,
+            b_ub=np.zeros(n),
+            A_eq=np.ones((1, m)),
+            b_eq=[1.0],
+        )
         if solved.status == 0 and (best is None or -solved.fun > best[0] + 1e-9):
             best = -solved.fun, response, np.asarray(solved.x)
     if best is None:  # some action is always a best response, so this is the solver's failure
@@ -109,7 +119,10 @@ def stackelberg(leader_payoffs: ArrayLike, follower_payoffs: ArrayLike) -> Commi
 def _game(first: ArrayLike, second: ArrayLike) -> tuple[Array, Array]:
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if a.ndim != 2 or a.size == 0 or a.shape != b.shape:
-        raise ValueError(f"payoffs must be two matrices of one shape (rows, columns), not {a.shape} and {b.shape}")
+        raise ValueError(
+            f"payoffs must be two matrices of one shape (rows, columns), not {a.shape} and "
+            f"{b.shape}"
+        )
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise ValueError("payoffs must be finite numbers")
     return a, b

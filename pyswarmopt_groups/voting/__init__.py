@@ -1,7 +1,8 @@
 """Voting: one answer from the answers or the rankings of several members.
 
-Every rule returns an `Outcome`. A member abstains with None, a blank text or an empty ranking; if all do, the answer is
-None. A tie goes to the answer given first, by the first-listed member. Invalid input is a `ValueError`.
+Every rule returns an `Outcome`. A member abstains with None, a blank text or an empty ranking; if
+all do, the answer is None. A tie goes to the answer given first, by the first-listed member.
+Invalid input is a `ValueError`.
 
 Example:
     >>> from pyswarmopt_groups import voting
@@ -16,7 +17,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pyswarmopt_groups.voting.ballots import Outcome, cluster, confidence, equivalent, log_odds, majority, weighted
+from pyswarmopt_groups.voting.ballots import (
+    Outcome,
+    cluster,
+    confidence,
+    equivalent,
+    log_odds,
+    majority,
+    weighted,
+)
 from pyswarmopt_groups.voting.calibration import calibrated, fit_temperature
 from pyswarmopt_groups.voting.rankings import borda, condorcet, duels, strongest_paths
 
@@ -25,12 +34,16 @@ _RULES: dict[str, Callable[..., Outcome[Any]]] = {
 }
 
 
-def vote(ballots: Sequence[Any], *more: Any, rule: str = "majority", **options: Any) -> Outcome[Any]:
+def vote(
+    ballots: Sequence[Any], *more: Any, rule: str = "majority", **options: Any
+) -> Outcome[Any]:
     """One answer from the members' answers or rankings, by the named rule.
 
     Args:
-        ballots: one answer per member; for ``borda`` and ``condorcet`` one ranking per member, best first.
-        more: other positional arguments of the rule: weights for ``weighted``, confidences for ``confidence``.
+        ballots: one answer per member; for ``borda`` and ``condorcet`` one ranking per member, best
+            first.
+        more: other positional arguments of the rule: weights for ``weighted``, confidences for
+            ``confidence``.
         rule: one of the rules above.
         options: keyword arguments of the rule.
 

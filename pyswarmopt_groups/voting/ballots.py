@@ -1,4 +1,6 @@
-"""Votes with one answer per member: unweighted, weighted, or by confidence; and which answers are equivalent."""
+"""Votes with one answer per member: unweighted, weighted, or by confidence; and which answers are
+equivalent.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,9 @@ _TIE = 1e-9
 def equivalent(a: str, b: str) -> bool:
     """Whether two texts state the same answer, as `pyswarmopt_llm.tasks.is_correct` reads them.
 
-    The answer is what follows "the answer is" or stands in a LaTeX box, else the whole text. Numbers are compared by
-    value, ignoring thousands separators, currency signs and units; other texts ignoring case and surrounding spaces and
-    punctuation.
+    The answer is what follows "the answer is" or stands in a LaTeX box, else the whole text.
+    Numbers are compared by value, ignoring thousands separators, currency signs and units; other
+    texts ignoring case and surrounding spaces and punctuation.
 
     Example:
         >>> equivalent("The answer is $1,200.", "1200.00"), equivalent("Lima", "lima.")
@@ -34,9 +36,11 @@ def equivalent(a: str, b: str) -> bool:
 
 
 def cluster(answers: Answers, same: Same = equivalent) -> list[str | None]:
-    """Each answer replaced by the first-listed one with the same meaning; None for an abstention (None or blank).
+    """Each answer replaced by the first-listed one with the same meaning; None for an abstention
+    (None or blank).
 
-    Clusters are the connected components of `same`, so they do not depend on the order of the members.
+    Clusters are the connected components of `same`, so they do not depend on the order of the
+    members.
 
     Args:
         answers: one per member.
@@ -50,16 +54,22 @@ def cluster(answers: Answers, same: Same = equivalent) -> list[str | None]:
         ['42', 'forty-two', '42', None, None]
     """
     if isinstance(answers, str):
-        raise ValueError(f"answers is the single text {answers!r}: give a list with one answer per member")
+        raise ValueError(
+            f"answers is the single text {answers!r}: give a list with one answer per member"
+        )
     for i, answer in enumerate(answers):
         if not (answer is None or isinstance(answer, str)):
-            raise ValueError(f"answers[{i}] is {answer!r}: give a text, or None for a member that abstains")
+            raise ValueError(
+                f"answers[{i}] is {answer!r}: give a text, or None for a member that abstains"
+            )
     texts = [None if answer is None or not answer.strip() else answer.strip() for answer in answers]
     leader: dict[str, str] = {}
     for text in dict.fromkeys(text for text in texts if text is not None):
         joined = {leader[other] for other in leader if same(other, text)}
         first = next((other for other in leader if other in joined), text)
-        leader = {other: first if old in joined else old for other, old in leader.items()} | {text: first}
+        leader = {other: first if old in joined else old for other, old in leader.items()} | {
+            text: first
+        }
     return [None if text is None else leader[text] for text in texts]
 
 
@@ -69,11 +79,14 @@ class Outcome(Generic[BallotT]):
 
     Attributes:
         answer: the winner; None if every member abstained.
-        ballots: per member the answer it was counted for (None: it abstained), or its ranking, best first (empty: it
-            abstained).
-        scores: per answer, in the order in which the answers were first given; the unit depends on the rule.
-        tied: the answers with the best score, in the same order; with more than one, the tie rule decided.
-        agreement: share of all members, abstentions included, whose (first) choice is `answer`; 0 to 1, unweighted.
+        ballots: per member the answer it was counted for (None: it abstained), or its ranking, best
+            first (empty: it abstained).
+        scores: per answer, in the order in which the answers were first given; the unit depends on
+            the rule.
+        tied: the answers with the best score, in the same order; with more than one, the tie rule
+            decided.
+        agreement: share of all members, abstentions included, whose (first) choice is `answer`; 0
+            to 1, unweighted.
     """
 
     answer: str | None
@@ -84,15 +97,18 @@ class Outcome(Generic[BallotT]):
 
 
 def settle(
-    ballots: Sequence[BallotT], first_choices: Sequence[str | None], scores: Mapping[str, float], scale: float
+    ballots: Sequence[BallotT],
+    first_choices: Sequence[str | None],
+    scores: Mapping[str, float],
+    scale: float,
 ) -> Outcome[BallotT]:
     """The outcome in which the best score wins; a tie goes to the answer given first.
 
     Args:
         ballots: one per member.
         first_choices: each member's first choice, None where it abstained.
-        scores: in the order in which the answers were first given (member by member, each ranking from its best on),
-            which is the tie rule.
+        scores: in the order in which the answers were first given (member by member, each ranking
+            from its best on), which is the tie rule.
         scale: magnitude of the scores; scores within 1e-9 of it are tied.
 
     Example:
@@ -108,12 +124,13 @@ def settle(
 
 
 def majority(answers: Answers, same: Same = equivalent) -> Outcome[str | None]:
-    """The answer that most members give (plurality vote; self-consistency where the members are samples of one model).
+    """The answer that most members give (plurality vote; self-consistency where the members are
+    samples of one model).
 
     Source: Wang et al. 2023, arXiv 2203.11171, section 2 (self-consistency).
 
-    Answers that are the `same` count as one, worded as by the first-listed member. None and blank texts abstain. A tie
-    goes to the answer given first. `scores` are votes.
+    Answers that are the `same` count as one, worded as by the first-listed member. None and blank
+    texts abstain. A tie goes to the answer given first. `scores` are votes.
 
     Raises:
         ValueError: no members, or an answer that is no text.
@@ -126,11 +143,13 @@ def majority(answers: Answers, same: Same = equivalent) -> Outcome[str | None]:
     return weighted(answers, [1.0] * len(answers), same)
 
 
-def weighted(answers: Answers, weights: Sequence[float], same: Same = equivalent) -> Outcome[str | None]:
+def weighted(
+    answers: Answers, weights: Sequence[float], same: Same = equivalent
+) -> Outcome[str | None]:
     """The answer with the greatest sum of its members' weights.
 
-    `log_odds` gives the optimal weights for members with independent errors. A negative weight counts against the
-    answer. `scores` are sums of weights; otherwise as `majority`.
+    `log_odds` gives the optimal weights for members with independent errors. A negative weight
+    counts against the answer. `scores` are sums of weights; otherwise as `majority`.
 
     Raises:
         ValueError: no members, the wrong number of weights, or a weight that is not finite.
@@ -149,14 +168,17 @@ def weighted(answers: Answers, weights: Sequence[float], same: Same = equivalent
     return settle(ballots, ballots, scores, scale=math.fsum(abs(w) for w in weights))
 
 
-def confidence(answers: Answers, confidences: Sequence[float], same: Same = equivalent) -> Outcome[str | None]:
-    """The answer with the greatest sum of its members' confidences, the expected number of members who are right.
+def confidence(
+    answers: Answers, confidences: Sequence[float], same: Same = equivalent
+) -> Outcome[str | None]:
+    """The answer with the greatest sum of its members' confidences, the expected number of members
+    who are right.
 
-    Source: the weighted vote of Taubenfeld et al. 2025, arXiv 2502.06233, without their softmax over the members,
-    which would undo the calibration.
+    Source: the weighted vote of Taubenfeld et al. 2025, arXiv 2502.06233, without their softmax
+    over the members, which would undo the calibration.
 
-    A confidence is a member's probability, 0 to 1, that its answer is right; calibrate each member on dev first
-    (`fit_temperature`). `scores` are sums of confidences; otherwise as `majority`.
+    A confidence is a member's probability, 0 to 1, that its answer is right; calibrate each member
+    on dev first (`fit_temperature`). `scores` are sums of confidences; otherwise as `majority`.
 
     Raises:
         ValueError: no members, the wrong number of confidences, or a confidence outside 0 to 1.
@@ -175,11 +197,12 @@ def confidence(answers: Answers, confidences: Sequence[float], same: Same = equi
 def log_odds(accuracies: Sequence[float], items: int, options: int = 2) -> list[float]:
     """The optimal weights of `weighted` for members with independent errors.
 
-    Source: Nitzan and Paroush 1982; Shapley and Grofman 1984: w = log(p / (1 - p)) for two options. With K options,
-    all wrong ones equally likely, Bayes' rule gives log((K - 1) p / (1 - p)).
+    Source: Nitzan and Paroush 1982; Shapley and Grofman 1984: w = log(p / (1 - p)) for two options.
+    With K options, all wrong ones equally likely, Bayes' rule gives log((K - 1) p / (1 - p)).
 
-    A member at chance weighs 0, one below chance less. Counts are smoothed by one item at chance, 1 / K right and
-    1 - 1 / K wrong, which keeps the weights finite (K = 2: the half of Haldane 1956 and Anscombe 1956).
+    A member at chance weighs 0, one below chance less. Counts are smoothed by one item at chance, 1
+    / K right and 1 - 1 / K wrong, which keeps the weights finite (K = 2: the half of Haldane 1956
+    and Anscombe 1956).
 
     Args:
         accuracies: of each member on dev.
@@ -211,7 +234,10 @@ def _check_numbers(numbers: Sequence[float], members: int, name: str) -> None:
     if members == 0:
         raise ValueError("no members: a vote needs at least one answer, be it None")
     if len(numbers) != members:
-        raise ValueError(f"{len(numbers)} {name} for {members} answers: give one per member, abstentions included")
+        raise ValueError(
+            f"{len(numbers)} {name} for {members} answers: give one per member, abstentions "
+            "included"
+        )
     for i, number in enumerate(numbers):
         if not math.isfinite(number):
             raise ValueError(f"{name}[{i}] is {number}: give finite numbers")

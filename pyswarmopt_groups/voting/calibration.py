@@ -14,17 +14,19 @@ _COLDEST, _HOTTEST = 0.01, 100.0
 def fit_temperature(logits: ArrayLike, labels: Sequence[int]) -> float:
     """The temperature T that makes softmax(logits / T) fit the labels best, 0.01 to 100.
 
-    Source: Guo et al. 2017, arXiv 1706.04599, section 4.2: least negative log-likelihood on held-out items, which is
-    convex in 1 / T. A model that is always right gets the lower bound, one at chance the upper. No choice changes.
+    Source: Guo et al. 2017, arXiv 1706.04599, section 4.2: least negative log-likelihood on
+    held-out items, which is convex in 1 / T. A model that is always right gets the lower bound, one
+    at chance the upper. No choice changes.
 
     Args:
-        logits: (N, K), whose softmax is the model's distribution over the options, such as log-likelihoods; -inf where
-            an item has fewer options. For free text with probability p: [log p, log(1 - p)], and label 0 if the
-            text is right, else 1.
+        logits: (N, K), whose softmax is the model's distribution over the options, such as
+            log-likelihoods; -inf where an item has fewer options. For free text with probability p:
+            [log p, log(1 - p)], and label 0 if the text is right, else 1.
         labels: N indices of the right option.
 
     Raises:
-        ValueError: no items, shapes that do not match, NaN or +inf, or a label that is not an option.
+        ValueError: no items, shapes that do not match, NaN or +inf, or a label that is not an
+            option.
 
     Example:
         >>> round(fit_temperature([[2.0, 0.0]] * 4, [0, 0, 0, 1]), 3)  # three in four right: logit log 3
@@ -38,7 +40,9 @@ def fit_temperature(logits: ArrayLike, labels: Sequence[int]) -> float:
     if y.shape != (len(z),) or not np.issubdtype(y.dtype, np.integer):
         raise ValueError(f"labels must be {len(z)} whole numbers, one per row of logits")
     if y.min() < 0 or y.max() >= z.shape[1] or not np.isfinite(z[rows, y]).all():
-        raise ValueError("a label names an option that its item does not have (below 0, too large, or at -inf)")
+        raise ValueError(
+            "a label names an option that its item does not have (below 0, too large, or at -inf)"
+        )
     z = z - z.max(axis=1, keepdims=True)
 
     def loss(log_temperature: float) -> float:
@@ -51,10 +55,12 @@ def fit_temperature(logits: ArrayLike, labels: Sequence[int]) -> float:
 
 
 def calibrated(logits: ArrayLike, temperature: float) -> NDArray[np.float64]:
-    """softmax(logits / temperature), (N, K) float64; the maximum of a row is the confidence in that item's choice.
+    """softmax(logits / temperature), (N, K) float64; the maximum of a row is the confidence in that
+    item's choice.
 
     Raises:
-        ValueError: logits that are not (N, K), NaN or +inf, a row of -inf only, or a temperature that is not above 0.
+        ValueError: logits that are not (N, K), NaN or +inf, a row of -inf only, or a temperature
+            that is not above 0.
 
     Example:
         >>> calibrated([[2.0, 0.0]], temperature=2.0).round(3).tolist()
@@ -70,8 +76,13 @@ def calibrated(logits: ArrayLike, temperature: float) -> NDArray[np.float64]:
 def _checked(logits: ArrayLike) -> NDArray[np.float64]:
     z = np.asarray(logits, dtype=np.float64)
     if z.ndim != 2 or z.size == 0:
-        raise ValueError(f"logits must have the shape (items, options), at least 1 of each, not {z.shape}")
+        raise ValueError(
+            f"logits must have the shape (items, options), at least 1 of each, not {z.shape}"
+        )
     for i, row in enumerate(z):
         if np.isnan(row).any() or np.isinf(row.max()):
-            raise ValueError(f"logits[{i}] holds NaN or +inf, or nothing but -inf: give one finite number or more")
+            raise ValueError(
+                f"logits[{i}] holds NaN or +inf, or nothing but -inf: give one finite number or "
+                "more"
+            )
     return z

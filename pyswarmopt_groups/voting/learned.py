@@ -1,12 +1,14 @@
-"""Weights of members that are learned together on dev (`stacked`), or follow what members do after it (`trusted`).
+"""Weights of members that are learned together on dev (`stacked`), or follow what members do after
+it (`trusted`).
 
-Stacked weights: `weighted` looks at one member at a time, as if their errors were independent. Here members that make
-the same errors share one weight, and a member that is wrong on purpose gets a negative one. The weights are the same
-for every question.
+Stacked weights: `weighted` looks at one member at a time, as if their errors were independent. Here
+members that make the same errors share one weight, and a member that is wrong on purpose gets a
+negative one. The weights are the same for every question.
 
-Trust: nobody says which test answers were right. What a member answers is compared with what all of them together make
-probable, so that one who changes (a member that was truthful on dev and lies now) loses its weight within `MEMORY`
-items. Where most are wrong together, trust goes to those who are wrong.
+Trust: nobody says which test answers were right. What a member answers is compared with what all of
+them together make probable, so that one who changes (a member that was truthful on dev and lies
+now) loses its weight within `MEMORY` items. Where most are wrong together, trust goes to those who
+are wrong.
 """
 
 from __future__ import annotations
@@ -18,7 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyswarmopt_groups import voting
-from pyswarmopt_groups.context import Decide, GroupContext, Verdict, label_of, verdict_for, verdict_of
+from pyswarmopt_groups.context import (
+    Decide,
+    GroupContext,
+    Verdict,
+    label_of,
+    verdict_for,
+    verdict_of,
+)
 from pyswarmopt_groups.responses import Array, Responses
 from pyswarmopt_llm.tasks import Item
 
@@ -26,16 +35,20 @@ MEMORY = 50  # items after which what a member did counts 1 / e
 
 
 def stacked(context: GroupContext) -> Decide:
-    """The option o with the greatest sum over members k of w_k log p_k(o); w is fitted on dev by `fit_weights`.
+    """The option o with the greatest sum over members k of w_k log p_k(o); w is fitted on dev by
+    `fit_weights`.
 
-    Each member's logarithms are scaled to a standard deviation of 1 on dev, so that the penalty treats a member that is
-    sure of everything as one that is not. Source: Wolpert 1992; Ting and Witten 1999, arXiv 1105.5466 (stacking of
-    probabilities); Genest and Zidek 1986 (the logarithmic pool).
+    Each member's logarithms are scaled to a standard deviation of 1 on dev, so that the penalty
+    treats a member that is sure of everything as one that is not. Source: Wolpert 1992; Ting and
+    Witten 1999, arXiv 1105.5466 (stacking of probabilities); Genest and Zidek 1986 (the logarithmic
+    pool).
     """
     logs, there = _features(context, context.dev)
     scales = logs[there].std(axis=0)
     scales[scales == 0] = 1.0  # it has no opinion on any item
-    weights = fit_weights(logs / scales, there, [label_of(item) for item in context.dev.items]) / scales
+    weights = (
+        fit_weights(logs / scales, there, [label_of(item) for item in context.dev.items]) / scales
+    )
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         responses = context.collect(items)
@@ -48,7 +61,8 @@ def stacked(context: GroupContext) -> Decide:
 
 
 def _features(context: GroupContext, responses: Responses) -> tuple[Array, NDArray[np.bool_]]:
-    """Log-probabilities less their mean over the item's options, (items, options, n); and which options there are.
+    """Log-probabilities less their mean over the item's options, (items, options, n); and which
+    options there are.
 
     The mean changes no choice. Past an item's last option the value is 0.
     """
@@ -59,11 +73,15 @@ def _features(context: GroupContext, responses: Responses) -> tuple[Array, NDArr
     return np.where(there[..., None], logs - means[:, None], 0.0), there
 
 
-def fit_weights(logs: Array, there: NDArray[np.bool_], labels: Sequence[int], strength: float = 1.0) -> Array:
-    """The weights w, (n,), of the conditional logit P(o) ~ exp(sum_k w_k logs[o, k]) (McFadden 1974).
+def fit_weights(
+    logs: Array, there: NDArray[np.bool_], labels: Sequence[int], strength: float = 1.0
+) -> Array:
+    """The weights w, (n,), of the conditional logit P(o) ~ exp(sum_k w_k logs[o, k]) (McFadden
+    1974).
 
-    Minimises |w|^2 / 2 plus `strength` times the negative log-likelihood, which is convex; with two options that is
-    logistic regression of the right option on the differences between both, without an intercept.
+    Minimises |w|^2 / 2 plus `strength` times the negative log-likelihood, which is convex; with two
+    options that is logistic regression of the right option on the differences between both, without
+    an intercept.
 
     Args:
         logs: (items, options, n).
@@ -88,16 +106,21 @@ def fit_weights(logs: Array, there: NDArray[np.bool_], labels: Sequence[int], st
         slope = w + strength * (expected - right.sum(axis=0))
         return float(w @ w / 2 - strength * log_p[rows, labels].sum()), slope
 
-    return np.asarray(minimize(loss, np.zeros(logs.shape[2]), jac=True, method="L-BFGS-B", options={"gtol": 1e-8}).x)
+    return np.asarray(
+        minimize(
+            loss, np.zeros(logs.shape[2]), jac=True, method="L-BFGS-B", options={"gtol": 1e-8}
+        ).x
+    )
 
 
 def trusted(context: GroupContext) -> Decide:
     """A vote weighted by the log-odds of running accuracies, over items in their order.
 
-    Source: Dawid and Skene 1979 (errors of observers without the truth), one step of it for each item, and the
-    forgetting of Herbster and Warmuth 1998. After each item a member's accuracy moves by 1 / `MEMORY` towards the
-    probability of its ballot, given all ballots and accuracies (independent errors, wrong options equally likely). An
-    abstention moves nothing. An open question counts as one with two options, as in `weighted`.
+    Source: Dawid and Skene 1979 (errors of observers without the truth), one step of it for each
+    item, and the forgetting of Herbster and Warmuth 1998. After each item a member's accuracy moves
+    by 1 / `MEMORY` towards the probability of its ballot, given all ballots and accuracies
+    (independent errors, wrong options equally likely). An abstention moves nothing. An open
+    question counts as one with two options, as in `weighted`.
     """
     start = context.accuracies.tolist()
 
@@ -105,8 +128,12 @@ def trusted(context: GroupContext) -> Decide:
         responses, accuracies, verdicts = context.collect(items), list(start), []
         for i, item in enumerate(items):
             options = len(item.choices or "ab")
-            outcome = voting.weighted(responses.ballots[i], voting.log_odds(accuracies, MEMORY, options))
-            verdicts.append(verdict_of(outcome, responses.cost(i), trust=[round(p, 4) for p in accuracies]))
+            outcome = voting.weighted(
+                responses.ballots[i], voting.log_odds(accuracies, MEMORY, options)
+            )
+            verdicts.append(
+                verdict_of(outcome, responses.cost(i), trust=[round(p, 4) for p in accuracies])
+            )
             probabilities = posterior(outcome.scores, options)
             for k, ballot in enumerate(outcome.ballots):
                 if ballot is not None:
@@ -117,7 +144,8 @@ def trusted(context: GroupContext) -> Decide:
 
 
 def posterior(scores: Mapping[str, float], options: int) -> dict[str, float]:
-    """Answer -> its probability, from sums of log-odds; the options that nobody gave have a score of 0.
+    """Answer -> its probability, from sums of log-odds; the options that nobody gave have a score
+    of 0.
 
     Example:
         >>> {letter: round(p, 2) for letter, p in posterior({"A": math.log(3), "B": 0.0}, 4).items()}

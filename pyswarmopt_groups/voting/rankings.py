@@ -1,7 +1,7 @@
 """Votes with a ranking per member, best first: Borda, and Condorcet completed by Schulze.
 
-A ranking may be incomplete: missing candidates are tied last. An empty ranking abstains. Candidates are compared as
-plain text; apply `cluster` first if the wording is free.
+A ranking may be incomplete: missing candidates are tied last. An empty ranking abstains. Candidates
+are compared as plain text; apply `cluster` first if the wording is free.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ def borda(rankings: Rankings) -> Outcome[Ranking]:
 
     Source: de Borda 1784; for incomplete rankings Dummett 1997, averaged.
 
-    Of m candidates the first of a ranking gets m - 1 points, the second m - 2, and so on; those left out share the
-    remaining points equally. A tie goes to the candidate named first (first member's ranking first, from its best on).
-    `scores` are points.
+    Of m candidates the first of a ranking gets m - 1 points, the second m - 2, and so on; those
+    left out share the remaining points equally. A tie goes to the candidate named first (first
+    member's ranking first, from its best on). `scores` are points.
 
     Raises:
-        ValueError: no members, or a ranking that is a single string or contains a candidate twice or a blank one.
+        ValueError: no members, or a ranking that is a single string or contains a candidate twice
+            or a blank one.
 
     Example:
         >>> outcome = borda([["A", "B", "C"], ["A", "B", "C"], ["B", "C", "A"]])
@@ -50,11 +51,12 @@ def borda(rankings: Rankings) -> Outcome[Ranking]:
 def condorcet(rankings: Rankings) -> Outcome[Ranking]:
     """The candidate that wins every duel; if there is none, the winner by Schulze's method.
 
-    Source: Schulze 2011, "A new monotonic, clone-independent, reversal symmetric, and Condorcet-consistent
-    single-winner election method", section 2; the strength of a duel is its winning votes.
+    Source: Schulze 2011, "A new monotonic, clone-independent, reversal symmetric, and
+    Condorcet-consistent single-winner election method", section 2; the strength of a duel is its
+    winning votes.
 
-    X beats Y if the strongest path from X to Y is stronger than the one back. `scores` count the rivals that do not
-    beat a candidate: m - 1 for a winner. Ties as in `borda`.
+    X beats Y if the strongest path from X to Y is stronger than the one back. `scores` count the
+    rivals that do not beat a candidate: m - 1 for a winner. Ties as in `borda`.
 
     Raises:
         ValueError: as `borda`.
@@ -92,10 +94,11 @@ def duels(rankings: Rankings) -> dict[Duel, int]:
 
 
 def strongest_paths(won: Mapping[Duel, int]) -> dict[Duel, int]:
-    """The strength of the strongest path of won duels between every two candidates; 0 if there is no path.
+    """The strength of the strongest path of won duels between every two candidates; 0 if there is
+    no path.
 
-    A path is as strong as its weakest duel, a duel as its winner's votes. Widest paths by Floyd and Warshall (Schulze
-    2011, section 2.3.1).
+    A path is as strong as its weakest duel, a duel as its winner's votes. Widest paths by Floyd and
+    Warshall (Schulze 2011, section 2.3.1).
 
     Example:
         >>> strongest_paths({("A", "B"): 2, ("B", "A"): 1})
@@ -114,12 +117,20 @@ def _checked(rankings: Rankings) -> list[Ranking]:
         raise ValueError("no members: a vote needs at least one ranking, be it empty")
     for i, ranking in enumerate(rankings):
         if isinstance(ranking, str):
-            raise ValueError(f"rankings[{i}] is the single text {ranking!r}: give a list of candidates, best first")
+            raise ValueError(
+                f"rankings[{i}] is the single text {ranking!r}: give a list of candidates, best "
+                "first"
+            )
         for place, candidate in enumerate(ranking):
             if not isinstance(candidate, str) or not candidate.strip():
-                raise ValueError(f"rankings[{i}][{place}] is {candidate!r}: a candidate is a text that is not blank")
+                raise ValueError(
+                    f"rankings[{i}][{place}] is {candidate!r}: a candidate is a text that is not "
+                    "blank"
+                )
             if candidate in ranking[:place]:
-                raise ValueError(f"rankings[{i}] names {candidate!r} twice: rank each candidate once")
+                raise ValueError(
+                    f"rankings[{i}] names {candidate!r} twice: rank each candidate once"
+                )
     return [tuple(ranking) for ranking in rankings]
 
 
@@ -128,5 +139,7 @@ def _candidates(ballots: Sequence[Ranking]) -> list[str]:
     return list(dict.fromkeys(candidate for ballot in ballots for candidate in ballot))
 
 
-def _settled(ballots: Sequence[Ranking], scores: Mapping[str, float], scale: float) -> Outcome[Ranking]:
+def _settled(
+    ballots: Sequence[Ranking], scores: Mapping[str, float], scale: float
+) -> Outcome[Ranking]:
     return settle(ballots, [ballot[0] if ballot else None for ballot in ballots], scores, scale)

@@ -1,4 +1,6 @@
-"""Reranking of the members' answers: compared in pairs, scored by a reward model, or fused into a new one."""
+"""Reranking of the members' answers: compared in pairs, scored by a reward model, or fused into a
+new one.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ _REPLY = re.compile(r"\b([AB])\b")
 
 
 def reward(context: GroupContext, model: str) -> Decide:
-    """The candidate to which `model` gives the highest reward; its tokens are those of the first member."""
+    """The candidate to which `model` gives the highest reward; its tokens are those of the first
+    member.
+    """
     from pyswarmopt_llm.metrics.classifiers import load_reward
 
     judge = load_reward(model, str(pick_device(context.device)))
@@ -55,7 +59,8 @@ def fuse(context: GroupContext, judge: str) -> Decide:
         prompts = {}
         for i, (outcome, _) in enumerate(ranked):
             wordings = candidates(responses, i)
-            best = sorted(outcome.scores, key=lambda c: -outcome.scores[c])[:TOP]  # stable: ties as settled
+            # stable: ties as settled
+            best = sorted(outcome.scores, key=lambda c: -outcome.scores[c])[:TOP]
             if len(best) > 1:
                 prompts[i] = _fusion_prompt(items[i], [wordings[candidate] for candidate in best])
         written = dict(zip(prompts, writer.generate(list(prompts.values())), strict=True))
@@ -73,7 +78,9 @@ def fuse(context: GroupContext, judge: str) -> Decide:
 
 
 def candidates(responses: Responses, i: int) -> dict[str, str]:
-    """The different answers to item i, in the order in which they were first given -> the wording of each."""
+    """The different answers to item i, in the order in which they were first given -> the wording
+    of each.
+    """
     choices = responses.items[i].choices or {}
     return {b: choices.get(b, b) for b in cluster(responses.ballots[i]) if b is not None}
 
@@ -81,8 +88,8 @@ def candidates(responses: Responses, i: int) -> dict[str, str]:
 def max_logits(preferences: ArrayLike) -> list[float]:
     """LLM-Blender's score from all ordered pairs: s_i = sum over j of (M_ij - M_ji).
 
-    Source: Jiang, Ren and Lin 2023, arXiv 2306.02561, PairRanker's MaxLogits. M_ij, (m, m), is how much i, shown first,
-    is preferred to j.
+    Source: Jiang, Ren and Lin 2023, arXiv 2306.02561, PairRanker's MaxLogits. M_ij, (m, m), is how
+    much i, shown first, is preferred to j.
 
     Example:
         >>> max_logits([[0, 3], [1, 0]])  # the second is also preferred when shown first, but by less
@@ -94,10 +101,18 @@ def max_logits(preferences: ArrayLike) -> list[float]:
 
 
 def compare_all(judge: Member, responses: Responses) -> list[tuple[Outcome[str | None], int]]:
-    """Per item the outcome by `max_logits` of the judge's preferences, and the tokens of the comparisons."""
+    """Per item the outcome by `max_logits` of the judge's preferences, and the tokens of the
+    comparisons.
+    """
     texts = [list(candidates(responses, i).values()) for i in range(len(responses.items))]
-    pairs = [(i, a, b) for i, row in enumerate(texts) for a, b in itertools.permutations(range(len(row)), 2)]
-    prompts = [_comparison_prompt(responses.items[i], texts[i][a], texts[i][b]) for i, a, b in pairs]
+    pairs = [
+        (i, a, b)
+        for i, row in enumerate(texts)
+        for a, b in itertools.permutations(range(len(row)), 2)
+    ]
+    prompts = [
+        _comparison_prompt(responses.items[i], texts[i][a], texts[i][b]) for i, a, b in pairs
+    ]
     matrices, costs = [np.zeros((len(row), len(row))) for row in texts], [0] * len(texts)
     for (i, a, b), (value, tokens) in zip(pairs, preferences(judge, prompts), strict=True):
         matrices[i][a, b] = value
@@ -110,10 +125,15 @@ def compare_all(judge: Member, responses: Responses) -> list[tuple[Outcome[str |
 
 
 def preferences(judge: Member, prompts: Sequence[str]) -> list[tuple[float, int]]:
-    """Per prompt the judge's log P("A") - log P("B"), or 1, -1 or 0 if it gives no likelihoods; and the tokens."""
+    """Per prompt the judge's log P("A") - log P("B"), or 1, -1 or 0 if it gives no likelihoods; and
+    the tokens.
+    """
     if judge.gives_likelihoods:
         both = judge.likelihoods([(prompt, letter) for prompt in prompts for letter in "AB"])
-        return [(a.logprob - b.logprob, shared_cost((a, b))) for a, b in zip(both[::2], both[1::2], strict=True)]
+        return [
+            (a.logprob - b.logprob, shared_cost((a, b)))
+            for a, b in zip(both[::2], both[1::2], strict=True)
+        ]
     preferred = []
     for reply in judge.generate(prompts, Sampling(max_new_tokens=8)):
         letter = _REPLY.search(reply.texts[0])
@@ -143,8 +163,13 @@ def _comparison_prompt(item: Item, a: str, b: str) -> str:
 def _fusion_prompt(item: Item, texts: Sequence[str]) -> str:
     options = "".join(f"\n{letter}: {text}" for letter, text in (item.choices or {}).items())
     proposed = "\n".join(f"Proposal {number}: {text}" for number, text in enumerate(texts, start=1))
-    ending = "Reply with the letter of the right option." if item.choices else "Reply with the right answer alone."
+    ending = (
+        "Reply with the letter of the right option."
+        if item.choices
+        else "Reply with the right answer alone."
+    )
     return (
-        f"Question: {item.question}{options}\nOthers have proposed these answers, the most convincing one first.\n"
+        f"Question: {item.question}{options}\nOthers have proposed these answers, the most "
+        "convincing one first.\n"
         f"{proposed}\nJudge them, and answer the question. {ending}"
     )

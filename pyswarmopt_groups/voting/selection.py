@@ -1,5 +1,6 @@
-"""Selection of members per item: those that are good on similar items, one chosen before any answers, or as many as are
-needed to be sure."""
+"""Selection of members per item: those that are good on similar items, one chosen before any
+answers, or as many as are needed to be sure.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +22,16 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.metrics.classifiers import padded_batches
 from pyswarmopt_llm.tasks import Item
 
-Rate = Callable[[Sequence[Item]], tuple[NDArray[Any], list[int]]]  # each member on each item, (n, items); tokens
+# each member on each item, (n, items); tokens
+Rate = Callable[[Sequence[Item]], tuple[NDArray[Any], list[int]]]
 
 # Confidence in the leading answer at which a cascade stops; the best of these on dev is used.
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
 def nearest(context: GroupContext, neighbours: int) -> Decide:
-    """KNORA-U: a member has as many votes as right answers on the nearest dev items; with none, it is not queried.
+    """KNORA-U: a member has as many votes as right answers on the nearest dev items; with none, it
+    is not queried.
 
     If no member is right on any of them, all have one vote.
     """
@@ -40,14 +43,18 @@ def nearest(context: GroupContext, neighbours: int) -> Decide:
         ballots: list[dict[int, str | None]] = [{} for _ in items]
         for k in range(context.n):
             asked = np.flatnonzero(votes[k]).tolist()
-            for i, answer in zip(asked, context.answers_of(k, [items[i] for i in asked]), strict=True):
+            for i, answer in zip(
+                asked, context.answers_of(k, [items[i] for i in asked]), strict=True
+            ):
                 ballots[i][k] = read_ballot(items[i], answer.text)
                 cost[i] += answer.tokens
         verdicts = []
         for i, cast in enumerate(ballots):
             outcome = voting.weighted(list(cast.values()), votes[list(cast), i].tolist())
             row = tuple(cast.get(k) for k in range(context.n))
-            verdicts.append(Verdict(outcome.answer, row, outcome.agreement, cost[i], len(outcome.tied) > 1))
+            verdicts.append(
+                Verdict(outcome.answer, row, outcome.agreement, cost[i], len(outcome.tied) > 1)
+            )
         return verdicts
 
     return decide
@@ -56,14 +63,17 @@ def nearest(context: GroupContext, neighbours: int) -> Decide:
 def cascade(context: GroupContext) -> Decide:
     """Members answer one after the other, the best on dev first, until the group is sure enough.
 
-    The belief in an option is proportional to the product of the members' calibrated probabilities. The cascade stops
-    once the belief in one option reaches the threshold, which is the best on dev, ties to the cheapest.
+    The belief in an option is proportional to the product of the members' calibrated probabilities.
+    The cascade stops once the belief in one option reaches the threshold, which is the best on dev,
+    ties to the cheapest.
     """
     order, dev = context.order, context.probabilities(context.dev)
     labels = [label_of(item) for item in context.dev.items]
 
     def quality(threshold: float) -> tuple[float, int]:
-        beliefs, used = run_cascade(context.n, len(labels), threshold, lambda k, left: dev[order[k], left])
+        beliefs, used = run_cascade(
+            context.n, len(labels), threshold, lambda k, left: dev[order[k], left]
+        )
         chosen = [int(belief.argmax()) for belief in beliefs]
         return float(np.mean(np.equal(chosen, labels))), -sum(used)
 
@@ -82,13 +92,18 @@ def cascade(context: GroupContext) -> Decide:
 
         beliefs, _ = run_cascade(context.n, len(items), threshold, probabilities)
         rows = zip(items, answers, beliefs, strict=True)
-        return [_verdict(item, replies, belief, context.n, threshold) for item, replies, belief in rows]
+        return [
+            _verdict(item, replies, belief, context.n, threshold) for item, replies, belief in rows
+        ]
 
     return decide
 
 
 def run_cascade(
-    n: int, items: int, threshold: float, probabilities: Callable[[int, Sequence[int]], Iterable[Array]]
+    n: int,
+    items: int,
+    threshold: float,
+    probabilities: Callable[[int, Sequence[int]], Iterable[Array]],
 ) -> tuple[list[Array], list[int]]:
     """The final belief in each item's options, and the number of members used for each item.
 
@@ -96,7 +111,8 @@ def run_cascade(
         n: number of members.
         items: number of items.
         threshold: belief at which to stop; 1 uses all members.
-        probabilities: (place in the order, undecided items) -> each item's probabilities of its options.
+        probabilities: (place in the order, undecided items) -> each item's probabilities of its
+            options.
 
     Example:
         >>> p = np.array([[[0.9, 0.1], [0.6, 0.4]], [[0.2, 0.8], [0.1, 0.9]]])
@@ -116,27 +132,34 @@ def run_cascade(
     return beliefs, used
 
 
-def _verdict(item: Item, answers: Mapping[int, Answer], belief: Array, n: int, threshold: float) -> Verdict:
+def _verdict(
+    item: Item, answers: Mapping[int, Answer], belief: Array, n: int, threshold: float
+) -> Verdict:
     answer = list(item.choices or {})[int(belief.argmax())]
     ballots = tuple(read_ballot(item, answers[k].text) if k in answers else None for k in range(n))
     agreement = sum(ballot == answer for ballot in ballots) / len(answers)
     tokens = sum(reply.tokens for reply in answers.values())
-    return Verdict(answer, ballots, agreement, tokens, notes={"asked": len(answers), "threshold": threshold})
+    return Verdict(
+        answer, ballots, agreement, tokens, notes={"asked": len(answers), "threshold": threshold}
+    )
 
 
 # Routing: each item goes to one member
 
 
 def by_neighbours(context: GroupContext, neighbours: int) -> Decide:
-    """The member that is right on most of the item's nearest dev items; ties: the better on dev, then the first."""
+    """The member that is right on most of the item's nearest dev items; ties: the better on dev,
+    then the first.
+    """
     return _routed(context, Neighbourhood(context, neighbours).right_nearby)
 
 
 def by_likelihood(context: GroupContext) -> Decide:
     """The member that is most probably right, by how familiar the question is to each.
 
-    Familiarity is log P(question) per byte less the members' mean, which removes how unlikely the question itself is. A
-    logistic regression of each member's dev results turns it into a probability of being right.
+    Familiarity is log P(question) per byte less the members' mean, which removes how unlikely the
+    question itself is. A logistic regression of each member's dev results turns it into a
+    probability of being right.
     """
     familiar, _ = familiarity(context, context.dev.items)
     fits = [fit_logistic(x, right) for x, right in zip(familiar, context.dev.right, strict=True)]
@@ -162,7 +185,8 @@ def familiarity(context: GroupContext, items: Sequence[Item]) -> tuple[Array, li
 
 
 def fit_logistic(x: Array, right: NDArray[np.bool_]) -> Callable[[Array], Array]:
-    """P(right | x) by logistic regression on one standardised feature (scikit-learn, its default penalty).
+    """P(right | x) by logistic regression on one standardised feature (scikit-learn, its default
+    penalty).
 
     Constant, the smoothed share, for a member that is always right or never.
 
@@ -182,20 +206,29 @@ def fit_logistic(x: Array, right: NDArray[np.bool_]) -> Callable[[Array], Array]
 
 
 def _routed(context: GroupContext, rate: Rate) -> Decide:
-    """Each item to the member that `rate` rates highest; ties go to the better on dev, then the first-listed."""
+    """Each item to the member that `rate` rates highest; ties go to the better on dev, then the
+    first-listed.
+    """
     place = np.argsort(context.order)
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         ratings, cost = rate(items)
-        chosen = [max(range(context.n), key=lambda k: (ratings[k, i], -place[k])) for i in range(len(items))]
+        chosen = [
+            max(range(context.n), key=lambda k: (ratings[k, i], -place[k]))
+            for i in range(len(items))
+        ]
         verdicts: dict[int, Verdict] = {}
         for k, member in enumerate(context.members):
             routed = [i for i, member_of_item in enumerate(chosen) if member_of_item == k]
-            for i, answer in zip(routed, context.answers_of(k, [items[i] for i in routed]), strict=True):
+            for i, answer in zip(
+                routed, context.answers_of(k, [items[i] for i in routed]), strict=True
+            ):
                 ballot = read_ballot(items[i], answer.text)
                 ballots = tuple(ballot if j == k else None for j in range(context.n))
                 tokens, notes = answer.tokens + cost[i], {"member": member.name}
-                verdicts[i] = Verdict(ballot, ballots, float(ballot is not None), tokens, notes=notes)
+                verdicts[i] = Verdict(
+                    ballot, ballots, float(ballot is not None), tokens, notes=notes
+                )
         return [verdicts[i] for i in range(len(items))]
 
     return decide
@@ -203,14 +236,17 @@ def _routed(context: GroupContext, rate: Rate) -> Decide:
 
 @torch.inference_mode()
 def embed(engine: LanguageModel, texts: Sequence[str]) -> NDArray[np.float64]:
-    """The mean of the last layer's hidden states over a text's tokens, scaled to length 1: (N, hidden) float64.
+    """The mean of the last layer's hidden states over a text's tokens, scaled to length 1: (N,
+    hidden) float64.
 
-    Uses the loaded candidate. The dot product of two embeddings is their cosine similarity. The texts get no chat
-    template, whose tokens would make all of them alike.
+    Uses the loaded candidate. The dot product of two embeddings is their cosine similarity. The
+    texts get no chat template, whose tokens would make all of them alike.
     """
     encoded = [engine.encode_prompt(text) for text in texts]
     embeddings = np.empty((len(texts), int(engine.model.get_input_embeddings().weight.shape[1])))
-    for indices, ids, mask in padded_batches(encoded, int(engine.tokenizer.pad_token_id), engine.model.device):
+    for indices, ids, mask in padded_batches(
+        encoded, int(engine.tokenizer.pad_token_id), engine.model.device
+    ):
         states = engine.model.base_model(input_ids=ids, attention_mask=mask).last_hidden_state
         weights = mask[..., None]
         means = (states.float() * weights).sum(1) / weights.sum(1)
@@ -228,11 +264,15 @@ def embedding_member(members: Sequence[Member]) -> LocalMember:
         inner = member.member if isinstance(member, CachedMember) else member
         if isinstance(inner, LocalMember) and inner.base.engine in inner.models:
             return inner
-    raise UserError("embeddings need a model in this process, no member is one; choose another strategy")
+    raise UserError(
+        "embeddings need a model in this process, no member is one; choose another strategy"
+    )
 
 
 class Neighbourhood:
-    """The dev items of a group's task, embedded with the bare base of one member; `neighbours` count as near."""
+    """The dev items of a group's task, embedded with the bare base of one member; `neighbours`
+    count as near.
+    """
 
     def __init__(self, context: GroupContext, neighbours: int) -> None:
         member = embedding_member(context.members)
@@ -246,11 +286,14 @@ class Neighbourhood:
         return embed(self._model, texts)
 
     def right_nearby(self, items: Sequence[Item]) -> tuple[NDArray[np.int64], list[int]]:
-        """Per member and item the number of right answers on the k nearest dev items, (n, items); tokens per item.
+        """Per member and item the number of right answers on the k nearest dev items, (n, items);
+        tokens per item.
 
         Nearest by cosine similarity; ties go to the earlier item.
         """
         questions = [item.question for item in items]
-        nearest = np.argsort(-(self._embed(questions) @ self._points.T), axis=1, kind="stable")[:, : self._k]
+        nearest = np.argsort(-(self._embed(questions) @ self._points.T), axis=1, kind="stable")[
+            :, : self._k
+        ]
         tokens = [len(self._model.tokenizer(text)["input_ids"]) for text in questions]
         return self._right[:, nearest].sum(axis=2), tokens

@@ -18,8 +18,12 @@ from pyswarmopt_llm.tasks import Item, render_prompt
 Logits = list[list[list[float]]]  # per member and item [log p, log(1 - p)]
 
 
-def deciding(context: GroupContext, vote: Callable[[Responses, int], voting.Outcome[Any]]) -> Decide:
-    """Decides each item by a vote over all members' answers: `vote(responses, index of the item)`."""
+def deciding(
+    context: GroupContext, vote: Callable[[Responses, int], voting.Outcome[Any]]
+) -> Decide:
+    """Decides each item by a vote over all members' answers: `vote(responses, index of the
+    item)`.
+    """
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         responses = context.collect(items)
@@ -53,7 +57,9 @@ def ranked(context: GroupContext, rule: str) -> Decide:
 
 
 def rankings_of(responses: Responses, i: int) -> list[Ranking]:
-    """Each member's ranking of the options of item i, ties in option order; empty for an abstention."""
+    """Each member's ranking of the options of item i, ties in option order; empty for an
+    abstention.
+    """
     rankings: list[Ranking] = []
     for row, ballot in zip(responses.answers, responses.ballots[i], strict=True):
         scores = row[i].scores
@@ -63,7 +69,9 @@ def rankings_of(responses: Responses, i: int) -> list[Ranking]:
 
 
 def confidence(context: GroupContext) -> Decide:
-    """See `voting.confidence`: the calibrated probability of the chosen option, or of a text (`_text_logits`)."""
+    """See `voting.confidence`: the calibrated probability of the chosen option, or of a text
+    (`_text_logits`).
+    """
     if context.dev.items[0].choices is None:
         return _confidence_of_texts(context)
 
@@ -82,7 +90,9 @@ def confidence(context: GroupContext) -> Decide:
 def _confidence_of_texts(context: GroupContext) -> Decide:
     logits, _ = _text_logits(context, context.dev)
     labels = np.where(context.dev.right, 0, 1).tolist()
-    temperatures = [voting.fit_temperature(rows, row) for rows, row in zip(logits, labels, strict=True)]
+    temperatures = [
+        voting.fit_temperature(rows, row) for rows, row in zip(logits, labels, strict=True)
+    ]
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         responses = context.collect(items)
@@ -96,10 +106,14 @@ def _confidence_of_texts(context: GroupContext) -> Decide:
 def _by_confidence(
     responses: Responses, p: Callable[[int, int, str], float], more: Sequence[int] = ()
 ) -> list[Verdict]:
-    """Votes by `p(member, item, its ballot)`, the probability that the ballot is right; `more` tokens per item."""
+    """Votes by `p(member, item, its ballot)`, the probability that the ballot is right; `more`
+    tokens per item.
+    """
     verdicts = []
     for i, ballots in enumerate(responses.ballots):
-        confidences = [0.0 if ballot is None else p(k, i, ballot) for k, ballot in enumerate(ballots)]
+        confidences = [
+            0.0 if ballot is None else p(k, i, ballot) for k, ballot in enumerate(ballots)
+        ]
         cost = responses.cost(i) + (more[i] if more else 0)
         verdicts.append(verdict_of(voting.confidence(ballots, confidences), cost))
     return verdicts
@@ -108,7 +122,8 @@ def _by_confidence(
 def _text_logits(context: GroupContext, responses: Responses) -> tuple[Logits, list[int]]:
     """[log p, log(1 - p)] of each member's answer to each item, and the cost of an item.
 
-    p is the geometric mean of the answer's byte probabilities: independent of length and tokenizer, to be calibrated.
+    p is the geometric mean of the answer's byte probabilities: independent of length and tokenizer,
+    to be calibrated.
     """
     logits: Logits = []
     cost = [0] * len(responses.items)
@@ -133,19 +148,24 @@ def self_consistency(context: GroupContext, samples: int, temperature: float) ->
         verdicts = []
         for i, item in enumerate(items):
             ballots = [[read_ballot(item, text) for text in row[i].texts] for row in drawn]
-            # First samples first: a tie between members goes to the one listed first, not to its fifth sample.
+            # First samples first: a tie between members goes to the one listed first, not to its
+            # fifth sample.
             together = voting.majority([row[j] for j in range(samples) for row in ballots])
             votes = tuple(voting.majority(row).answer for row in ballots)
             tokens, notes = sum(row[i].tokens for row in drawn), {"samples": ballots}
             tied = len(together.tied) > 1
-            verdicts.append(Verdict(together.answer, votes, together.agreement, tokens, tied, notes))
+            verdicts.append(
+                Verdict(together.answer, votes, together.agreement, tokens, tied, notes)
+            )
         return verdicts
 
     return decide
 
 
 def repaired(context: GroupContext) -> Decide:
-    """A majority vote; a member without a readable answer is queried once more, for the answer alone."""
+    """A majority vote; a member without a readable answer is queried once more, for the answer
+    alone.
+    """
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         responses = context.collect(items)
@@ -154,11 +174,17 @@ def repaired(context: GroupContext) -> Decide:
         for k, member in enumerate(context.members):
             unread = [i for i in range(len(items)) if ballots[i][k] is None]
             texts = [responses.answers[k][i].text for i in unread]
-            prompts = [_retry(items[i], text, context.template) for i, text in zip(unread, texts, strict=True)]
+            prompts = [
+                _retry(items[i], text, context.template)
+                for i, text in zip(unread, texts, strict=True)
+            ]
             for i, reply in zip(unread, member.generate(prompts), strict=True):
                 ballots[i][k] = read_ballot(items[i], reply.texts[0])
                 tokens[i] += reply.tokens
-        return [verdict_of(voting.majority(row), cost) for row, cost in zip(ballots, tokens, strict=True)]
+        return [
+            verdict_of(voting.majority(row), cost)
+            for row, cost in zip(ballots, tokens, strict=True)
+        ]
 
     return decide
 

@@ -55,7 +55,9 @@ for _name, _function in COMMANDS.items():
 
 @app.callback()
 def swarm_llm(version: Annotated[bool, version_option("pyswarmopt_llm")] = False) -> None:
-    """Search a swarm of LoRA experts for a better mixture, and train it on labels or on its best replies."""
+    """Search a swarm of LoRA experts for a better mixture, and train it on labels or on its best
+    replies.
+    """
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -64,14 +66,16 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     Args:
         argv: the arguments without the program's name; None takes them from `sys.argv`.
     """
-    # The libraries' advice and progress bars would tear the live display; an explicit setting stays.
+    # The libraries' advice and progress bars would tear the live display; an explicit setting
+    # stays.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     tame_warnings()
     arguments = (sys.argv[1:] if argv is None else list(argv)) or ["--help"]
     if problem := unreadable(arguments):
         raise SystemExit(complain(problem))
-    # Whatever process a library begins does not import from the current directory, which may be a stranger's.
+    # Whatever process a library begins does not import from the current directory, which may be a
+    # stranger's.
     as_command = "PYTHONSAFEPATH" not in os.environ
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:

@@ -1,4 +1,6 @@
-"""Commands out of functions: every `Option` of a parameter, or of a configuration's fields, becomes one of Typer's."""
+"""Commands out of functions: every `Option` of a parameter, or of a configuration's fields, becomes
+one of Typer's.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ _OPTIONS: dict[str, Option] = {}  # of all commands that `as_command` has made
 def as_command(function: Callable[..., None]) -> Callable[..., None]:
     """The function with one parameter per option, as Typer reads it.
 
-    A parameter whose type is a configuration stands for the options of all its fields; the function gets the
-    configuration, in range.
+    A parameter whose type is a configuration stands for the options of all its fields; the function
+    gets the configuration, in range.
 
     Args:
         function: its parameters are configurations, have an `Option`, or are Typer's own.
@@ -33,12 +35,15 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
 
     def command(**values: Any) -> None:
         _OPTIONS.update(options)  # another command may call the same field otherwise
-        function(**{name: _value(name, hint, values) for name, hint in hints.items() if name != "return"})
+        function(
+            **{name: _value(name, hint, values) for name, hint in hints.items() if name != "return"}
+        )
 
     parameters: list[inspect.Parameter] = []
     for parameter in signature:
         parameters += _expanded(parameter, hints[parameter.name])
-    parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)  # required ones first
+    # required ones first
+    parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     command.__doc__ = function.__doc__
@@ -56,7 +61,8 @@ def flag(field: str, options: Mapping[str, Option] = MappingProxyType({})) -> st
 
 
 def as_flag(field: str) -> str:
-    """The name on the command line of a field of any command; other words in backticks, say a library's, stay.
+    """The name on the command line of a field of any command; other words in backticks, say a
+    library's, stay.
 
     Example:
         >>> as_flag("tasks"), as_flag("trust_remote_code")
@@ -120,7 +126,12 @@ def _settings(parameter: inspect.Parameter, hint: Any) -> Iterator[tuple[str, An
     for field in fields(hint):
         if option := options.get(field.name):
             empty = inspect.Parameter.empty if option.required else ""
-            yield field.name, types[field.name], option, empty if field.default is MISSING else field.default
+            yield (
+                field.name,
+                types[field.name],
+                option,
+                empty if field.default is MISSING else field.default,
+            )
 
 
 def _parameter(name: str, kind: Any, option: Option, default: Any) -> inspect.Parameter:
@@ -136,7 +147,9 @@ def _parameter(name: str, kind: Any, option: Option, default: Any) -> inspect.Pa
         hidden=option.hidden,
         rich_help_panel=option.group,
     )
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, said])
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, said]
+    )
 
 
 def _value(name: str, hint: Any, values: Mapping[str, Any]) -> Any:
@@ -164,8 +177,16 @@ def _read(name: str, kind: Any, option: Option, values: Mapping[str, Any]) -> An
     value = values[name]
     if get_origin(kind) is not tuple:
         return value
-    texts = [text.strip() for text in value.split(",") if text.strip()] if option.commas else value or ()
-    return tuple(_pair(name, text, option.metavar) for text in texts) if kind == PAIRS else tuple(texts)
+    texts = (
+        [text.strip() for text in value.split(",") if text.strip()]
+        if option.commas
+        else value or ()
+    )
+    return (
+        tuple(_pair(name, text, option.metavar) for text in texts)
+        if kind == PAIRS
+        else tuple(texts)
+    )
 
 
 def _pair(name: str, text: str, form: str) -> tuple[str, str]:

@@ -1,4 +1,6 @@
-"""Shared by the commands: options with several values, and a configuration file behind the command line."""
+"""Shared by the commands: options with several values, and a configuration file behind the command
+line.
+"""
 
 from __future__ import annotations
 
@@ -67,8 +69,18 @@ class SwarmCommand(HelpCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Spread the variadic options, then parse as usual."""
-        several = [name for param in self.params if (param.metavar or "").endswith("...") for name in param.opts]
-        valued = [name for param in self.params if not getattr(param, "is_flag", False) for name in param.opts]
+        several = [
+            name
+            for param in self.params
+            if (param.metavar or "").endswith("...")
+            for name in param.opts
+        ]
+        valued = [
+            name
+            for param in self.params
+            if not getattr(param, "is_flag", False)
+            for name in param.opts
+        ]
         refuse_empty(args, valued)
         return super().parse_args(ctx, spread(args, several))
 
@@ -80,7 +92,9 @@ def names_block(heading: str, names: Iterable[str]) -> list[str]:
         >>> names_block("Two", ["one", "two"])
         ['Two: one, two']
     """
-    return textwrap.wrap(f"{heading}: {', '.join(names)}", 92, subsequent_indent="  ", break_on_hyphens=False)
+    return textwrap.wrap(
+        f"{heading}: {', '.join(names)}", 92, subsequent_indent="  ", break_on_hyphens=False
+    )
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -101,7 +115,9 @@ def read_config(path: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: line {error.lineno}: not valid JSON ({error.msg})") from error
     except RecursionError as error:
-        raise UserError(f"{path}: nested too deeply; a configuration is a flat table of options") from error
+        raise UserError(
+            f"{path}: nested too deeply; a configuration is a flat table of options"
+        ) from error
     except ValueError as error:
         kind = "TOML" if path.suffix == ".toml" else "JSON"
         raise UserError(f"{path}: not valid {kind}: {error}") from error
@@ -126,7 +142,9 @@ def _use_config(ctx: typer.Context, path: Path | None) -> Path | None:
         if key not in options:
             raise unknown(f"{path}: option", key, options)
         option = options[key]
-        defaults[option.name] = [value] if option.multiple and not isinstance(value, list) else value
+        defaults[option.name] = (
+            [value] if option.multiple and not isinstance(value, list) else value
+        )
     ctx.default_map = defaults
     return path
 
@@ -142,12 +160,22 @@ Config = Annotated[
     ),
 ]
 Json = Annotated[bool, Option("Print the result as JSON.", group=OUTPUT, name="json")]
-JsonLines = Annotated[bool, Option("Print events as JSON lines.", group=OUTPUT, hidden=True, name="json-lines")]
-Track = Annotated[str | None, Option("Log to trackio, wandb or tensorboard.", "T", OUTPUT, hidden=True)]
-DryRun = Annotated[bool, Option("Load, time one batch, print the cost, write nothing.", group=OUTPUT)]
+JsonLines = Annotated[
+    bool, Option("Print events as JSON lines.", group=OUTPUT, hidden=True, name="json-lines")
+]
+Track = Annotated[
+    str | None, Option("Log to trackio, wandb or tensorboard.", "T", OUTPUT, hidden=True)
+]
+DryRun = Annotated[
+    bool, Option("Load, time one batch, print the cost, write nothing.", group=OUTPUT)
+]
 Allow = Annotated[
     tuple[str, ...],
-    Option("Name what of the run executes code (mine.py:score, ray, ...) to allow it; repeatable.", "CODE", OUTPUT),
+    Option(
+        "Name what of the run executes code (mine.py:score, ray, ...) to allow it; repeatable.",
+        "CODE",
+        OUTPUT,
+    ),
 ]
 Quiet = Annotated[bool, Option("No progress display.", group=OUTPUT)]
 

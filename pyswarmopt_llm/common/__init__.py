@@ -1,1 +1,3 @@
-"""Shared by all packages: interfaces, configuration, errors, events, optimizers, statistics, files."""
+"""Shared by all packages: interfaces, configuration, errors, events, optimizers, statistics,
+files.
+"""

@@ -33,7 +33,8 @@ MODEL_SWARMS = "model-swarms"
 NEVERGRAD = "nevergrad:"
 PYCMA = "pycma"
 PARTICLES, PATIENCE, MAX_ITER = 20, 10, 50  # the paper's
-AFTER_ITERATIONS, ALONE = 10, 6  # candidates that the model of the items proposes, where none are asked for
+# candidates that the model of the items proposes, where none are asked for
+AFTER_ITERATIONS, ALONE = 10, 6
 
 LEAST_DEV = 40  # dev items from which on `auto` trains on them
 EVEN_SUMS = 3  # see `spaces.starts.even_sums`
@@ -44,8 +45,9 @@ EVEN_SUMS = 3  # see `spaces.starts.even_sums`
 class SearchConfig:
     """The configuration of `swarm-llm search`; stored whole in ``run.json``.
 
-    The help of each field is what ``swarm-llm search --help`` and ``swarm-llm init`` show. Fields that are None or
-    "auto" are not given: the preset chooses them (`jobs.search.preset.resolve`), and ``run.json`` has what it chose.
+    The help of each field is what ``swarm-llm search --help`` and ``swarm-llm init`` show. Fields
+    that are None or "auto" are not given: the preset chooses them (`jobs.search.preset.resolve`),
+    and ``run.json`` has what it chose.
 
     Example:
         >>> config = SearchConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="run", particles=20)
@@ -53,23 +55,41 @@ class SearchConfig:
         (20, None, 'auto')
     """
 
-    base: Annotated[str, replace(BASE, required=False)]  # "" in spaces token and graph: each expert has its own
-    experts: Annotated[tuple[str, ...], Option("LoRA adapters; `space` token takes models too.", "DIR...", TASK)]
+    # "" in spaces token and graph: each expert has its own
+    base: Annotated[str, replace(BASE, required=False)]
+    experts: Annotated[
+        tuple[str, ...], Option("LoRA adapters; `space` token takes models too.", "DIR...", TASK)
+    ]
     tasks: Annotated[
         tuple[str, ...],
-        Option("File, builtin:, hub:, published:, lm-eval:NAME.", "T", TASK, name="task", required=False),
+        Option(
+            "File, builtin:, hub:, published:, lm-eval:NAME.",
+            "T",
+            TASK,
+            name="task",
+            required=False,
+        ),
     ]
     out: Annotated[str, Option("Run directory to create.", "RUN", OUTPUT)]
     _: KW_ONLY
-    # What is maximised. A metric is a name for all tasks or TASK=NAME; each utility is one more task.
+    # What is maximised. A metric is a name for all tasks or TASK=NAME; each utility is one more
+    # task.
     metrics: Annotated[
-        tuple[str, ...], Option("accuracy, f1, judge, mine.py:score, ... (the task's).", "M", TASK, name="metric")
+        tuple[str, ...],
+        Option("accuracy, f1, judge, mine.py:score, ... (the task's).", "M", TASK, name="metric"),
     ] = ()
     utilities: Annotated[
         tuple[str, ...],
-        Option("Python function that scores the engine; repeatable.", "M:F", hidden=True, name="utility"),
+        Option(
+            "Python function that scores the engine; repeatable.",
+            "M:F",
+            hidden=True,
+            name="utility",
+        ),
     ] = ()
-    combine: Annotated[str, Option("harmonic, arithmetic, minimum or weighted:2,1.", "C", hidden=True)] = "harmonic"
+    combine: Annotated[
+        str, Option("harmonic, arithmetic, minimum or weighted:2,1.", "C", hidden=True)
+    ] = "harmonic"
     prompts: Prompts = None  # stands for the task ``prompts:FILE``
     max_new_tokens: NewTokens = None
     temperature: Temperature = 0.0
@@ -82,19 +102,28 @@ class SearchConfig:
     grid: Annotated[
         str,
         Option(
-            "paper: draw from its grid of coefficients; given: from the values in `settings` (by the preset).",
+            (
+                "paper: draw from its grid of coefficients; given: from the values in `settings` "
+                "(by "
+                "the preset)."
+            ),
             "G",
             hidden=True,
             choices=("auto", "given", "paper"),
         ),
     ] = "auto"
     draws: Annotated[
-        int | None, Option("Random draws from a grid; the best on dev is taken (10).", "N", hidden=True, least=1)
+        int | None,
+        Option(
+            "Random draws from a grid; the best on dev is taken (10).", "N", hidden=True, least=1
+        ),
     ] = None
     confirm: Annotated[
-        int | None, Option("Hold out N dev items to rescore the best candidates.", "N", hidden=True, least=1)
+        int | None,
+        Option("Hold out N dev items to rescore the best candidates.", "N", hidden=True, least=1),
     ] = None
-    half: int | None = None  # 1 or 2: of the dev items this half is for dev, the other for test; set by `advise`
+    # 1 or 2: of the dev items this half is for dev, the other for test; set by `advise`
+    half: int | None = None
     preset: Annotated[
         str | None,
         Option(
@@ -103,17 +132,30 @@ class SearchConfig:
             choices=("auto", "paper", "reference", "none"),
         ),
     ] = None
-    space: Annotated[str, Option("factor, delta, full, token or graph (by the preset).", "S")] = "auto"
-    optimizer: Annotated[str, Option("model-swarms, constriction, ..., pycma or nevergrad:NAME.", "O")] = "auto"
+    space: Annotated[str, Option("factor, delta, full, token or graph (by the preset).", "S")] = (
+        "auto"
+    )
+    optimizer: Annotated[
+        str, Option("model-swarms, constriction, ..., pycma or nevergrad:NAME.", "O")
+    ] = "auto"
     particles: Annotated[int | None, Option("Particles (by the preset).", "N", least=1)] = None
     start: Annotated[
         str,
-        Option("Starting points besides the experts: segments (the paper's), sums, even, auto.", "W", hidden=True),
+        Option(
+            "Starting points besides the experts: segments (the paper's), sums, even, auto.",
+            "W",
+            hidden=True,
+        ),
     ] = "auto"
-    max_iter: Annotated[int | None, Option("Maximum number of iterations (by the preset).", "K", least=0)] = None
-    proposals: Annotated[int | None, Option("Candidates that a model of the scores proposes.", "N", least=0)] = None
+    max_iter: Annotated[
+        int | None, Option("Maximum number of iterations (by the preset).", "K", least=0)
+    ] = None
+    proposals: Annotated[
+        int | None, Option("Candidates that a model of the scores proposes.", "N", least=0)
+    ] = None
     patience: Annotated[
-        int | None, Option("Stop after C iterations without a new best (10).", "C", hidden=True, least=1)
+        int | None,
+        Option("Stop after C iterations without a new best (10).", "C", hidden=True, least=1),
     ] = None
     dev: Dev = None
     test: Annotated[int | None, replace(TEST, least=0)] = None  # 0: nothing is scored on test
@@ -125,7 +167,11 @@ class SearchConfig:
     compat: Annotated[
         str,
         Option(
-            "As `preset` paper or reference, with one set of coefficients; a run that is neither says none.",
+            (
+                "As `preset` paper or reference, with one set of coefficients; a run that is "
+                "neither "
+                "says none."
+            ),
             "C",
             hidden=True,
             choices=("auto", "paper", "reference", "none"),
@@ -142,7 +188,10 @@ class SearchConfig:
     ] = "auto"
     no_rivals: Annotated[
         bool,
-        Option("Do not score the base, nor fine-tune it and the best expert for comparison.", hidden=True),
+        Option(
+            "Do not score the base, nor fine-tune it and the best expert for comparison.",
+            hidden=True,
+        ),
     ] = False
     output_rank: Annotated[
         int | None,
@@ -152,7 +201,10 @@ class SearchConfig:
     screen: Annotated[
         float | None,
         Option(
-            "Skip items whose outcome a surrogate predicts with error probability below P (try 0.05).",
+            (
+                "Skip items whose outcome a surrogate predicts with error probability below P (try "
+                "0.05)."
+            ),
             "P",
             hidden=True,
             above=0,
@@ -161,14 +213,30 @@ class SearchConfig:
     ] = None
     drop_k: Annotated[
         float | None,
-        Option("Drop-K: probability of skipping an iteration's evaluations.", "P", hidden=True, least=0, below=1),
+        Option(
+            "Drop-K: probability of skipping an iteration's evaluations.",
+            "P",
+            hidden=True,
+            least=0,
+            below=1,
+        ),
     ] = None
     drop_n: Annotated[
         float | None,
-        Option("Drop-N: probability of skipping a single evaluation.", "P", hidden=True, least=0, below=1),
+        Option(
+            "Drop-N: probability of skipping a single evaluation.",
+            "P",
+            hidden=True,
+            least=0,
+            below=1,
+        ),
     ] = None
-    budget_minutes: Annotated[float | None, Option("Time budget for all evaluations, in minutes.", "M", above=0)] = None
-    budget_items: Annotated[int | None, Option("Item budget of the search.", "N", hidden=True, least=1)] = None
+    budget_minutes: Annotated[
+        float | None, Option("Time budget for all evaluations, in minutes.", "M", above=0)
+    ] = None
+    budget_items: Annotated[
+        int | None, Option("Item budget of the search.", "N", hidden=True, least=1)
+    ] = None
     contrast: Annotated[
         bool,
         Option("Let negative weights count against a token (`space` token).", hidden=True),
@@ -179,11 +247,17 @@ class SearchConfig:
     dtype: Dtype = "auto"
     device: Device = "auto"
     threads: Threads = None
-    batch_tokens: Annotated[int, Option("Padded tokens per forward pass.", "N", MACHINE, hidden=True, least=1)] = 1024
+    batch_tokens: Annotated[
+        int, Option("Padded tokens per forward pass.", "N", MACHINE, hidden=True, least=1)
+    ] = 1024
     engine: Annotated[
         str,
         Option(
-            "transformers, vllm for long generations, or http://HOST:PORT of a server that runs the base.",
+            (
+                "transformers, vllm for long generations, or http://HOST:PORT of a server that "
+                "runs "
+                "the base."
+            ),
             "E",
             MACHINE,
             hidden=True,
@@ -191,12 +265,27 @@ class SearchConfig:
     ] = "transformers"
     server_folder: Annotated[
         str | None,
-        Option("Folder that the server sees, too, for candidates (a temporary one).", "DIR", MACHINE, hidden=True),
+        Option(
+            "Folder that the server sees, too, for candidates (a temporary one).",
+            "DIR",
+            MACHINE,
+            hidden=True,
+        ),
     ] = None
     server_slots: Annotated[
-        int, Option("Candidates that the server scores at the same time.", "N", MACHINE, hidden=True, least=1, most=64)
+        int,
+        Option(
+            "Candidates that the server scores at the same time.",
+            "N",
+            MACHINE,
+            hidden=True,
+            least=1,
+            most=64,
+        ),
     ] = 4
-    workers: Annotated[str, Option("Worker processes: a number, ray or ray://HOST.", "W", MACHINE)] = "1"
+    workers: Annotated[
+        str, Option("Worker processes: a number, ray or ray://HOST.", "W", MACHINE)
+    ] = "1"
     mix: Annotated[
         str,
         Option(
@@ -216,7 +305,8 @@ class SearchConfig:
 
     @property
     def population(self) -> int:
-        """Particles of the swarm: never fewer than what it begins with, the experts and perhaps `EVEN_SUMS`.
+        """Particles of the swarm: never fewer than what it begins with, the experts and perhaps
+        `EVEN_SUMS`.
 
         Example:
             >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", particles=1)

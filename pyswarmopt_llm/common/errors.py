@@ -11,9 +11,9 @@ from pyswarmopt.base.words import one_line
 class UserError(Exception):
     """Bad input: says what is wrong, where, and what to do, in one line.
 
-    The command line prints the message and exits with code 2; nothing has been written by then. Quoted
-    input is shown as one line without control characters, long values cut. Settings are named as their fields, in
-    backticks, which only the command line shows as its options.
+    The command line prints the message and exits with code 2; nothing has been written by then.
+    Quoted input is shown as one line without control characters, long values cut. Settings are
+    named as their fields, in backticks, which only the command line shows as its options.
 
     Example:
         >>> raise UserError("runs/a: holds a run already; choose another `out`")
@@ -35,7 +35,8 @@ class UserError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its class if the message is empty, to quote other libraries.
+    """The first line of an error's message, or its class if the message is empty, to quote other
+    libraries.
 
     Their backticks become quotes: in a `UserError`, backticks are around our settings.
 

@@ -1,4 +1,6 @@
-"""The interfaces between packages: a space realises positions, an engine runs them, a utility scores them."""
+"""The interfaces between packages: a space realises positions, an engine runs them, a utility
+scores them.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,8 @@ class LowRank:
         return self.b @ self.a
 
     def plus(self, other: LowRank, weight: float = 1.0) -> LowRank:
-        """The sum of this change and a multiple of another: their factors side by side, of the ranks' sum.
+        """The sum of this change and a multiple of another: their factors side by side, of the
+        ranks' sum.
 
         Example:
             >>> import torch
@@ -44,7 +47,9 @@ class LowRank:
             >>> change.plus(change, weight=0.5).dense().tolist()
             [[1.5, 3.0], [1.5, 3.0]]
         """
-        return LowRank(b=torch.cat([self.b, weight * other.b], dim=1), a=torch.cat([self.a, other.a]))
+        return LowRank(
+            b=torch.cat([self.b, weight * other.b], dim=1), a=torch.cat([self.a, other.a])
+        )
 
 
 class Computed(Mapping[str, T]):
@@ -93,13 +98,14 @@ class Patch:
     """A realised candidate: how it differs from what is resident.
 
     Keys are parameter names of the base model as `named_parameters()` gives them, for example
-    ``model.layers.0.self_attn.q_proj.weight``. The engine merges `low_rank` into a copy of the base's value in
-    float32 and rounds once to the model's dtype, as peft's `merge_and_unload` does; `full_rank`, changes of
-    (out_features, in_features) float32, likewise; `dense` replaces a value. An empty patch is the base itself. Any of
-    these mappings may be `Computed`. `mixture` is for an engine with several models resident: the weights of their
-    next-token distributions, summing to 1. So is `graph`: who reads whose message, in the order of calling; the last
-    node answers. `held_out` is for candidates of which a part was trained on some of the questions: what
-    follows those contexts is scored, or written, with other weights.
+    ``model.layers.0.self_attn.q_proj.weight``. The engine merges `low_rank` into a copy of the
+    base's value in float32 and rounds once to the model's dtype, as peft's `merge_and_unload` does;
+    `full_rank`, changes of (out_features, in_features) float32, likewise; `dense` replaces a value.
+    An empty patch is the base itself. Any of these mappings may be `Computed`. `mixture` is for an
+    engine with several models resident: the weights of their next-token distributions, summing to
+    1. So is `graph`: who reads whose message, in the order of calling; the last node answers.
+    `held_out` is for candidates of which a part was trained on some of the questions: what follows
+    those contexts is scored, or written, with other weights.
     """
 
     low_rank: Mapping[str, LowRank] = field(default_factory=dict)
@@ -144,10 +150,14 @@ class Engine(Protocol):
     """
 
     def load(self, patch: Patch) -> None:
-        """Make the resident model `base + patch`; the previous patch is taken out exactly (no drift)."""
+        """Make the resident model `base + patch`; the previous patch is taken out exactly (no
+        drift).
+        """
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Natural log of P(continuation | context) for each (context, continuation); summed over tokens."""
+        """Natural log of P(continuation | context) for each (context, continuation); summed over
+        tokens.
+        """
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
         """Greedy continuations of the prompts, without the prompt and without special tokens."""
@@ -164,7 +174,9 @@ class Engine(Protocol):
 
     @property
     def window(self) -> int | None:
-        """The context window in tokens; None: no limit is known, or each of the `members` has its own."""
+        """The context window in tokens; None: no limit is known, or each of the `members` has its
+        own.
+        """
 
     @property
     def likelihoods(self) -> bool:
@@ -172,11 +184,15 @@ class Engine(Protocol):
 
     @property
     def members(self) -> Mapping[str, Engine]:
-        """Name -> model, where several models are resident side by side; empty where it is one model."""
+        """Name -> model, where several models are resident side by side; empty where it is one
+        model.
+        """
 
     @property
     def message_tokens(self) -> int:
-        """Tokens that a member writes beside the answer (messages to other members), which its window has to hold."""
+        """Tokens that a member writes beside the answer (messages to other members), which its
+        window has to hold.
+        """
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -213,25 +229,36 @@ Utility = Callable[[Engine], Score]
 
 @runtime_checkable
 class BatchedEngine(Engine, Protocol):
-    """An `Engine` that says which questions it runs in one forward pass, and can run some of these batches alone."""
+    """An `Engine` that says which questions it runs in one forward pass, and can run some of these
+    batches alone.
+    """
 
     def likelihood_batches(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[int, ...]]:
-        """The pairs that `loglikelihood` scores together; all pairs of one context are in one batch."""
+        """The pairs that `loglikelihood` scores together; all pairs of one context are in one
+        batch.
+        """
 
-    def generation_batches(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[tuple[int, ...]]:
-        """The prompts that `generate` continues together; a list of whole batches is divided in the same way."""
+    def generation_batches(
+        self, prompts: Sequence[str], max_new_tokens: int = 64
+    ) -> list[tuple[int, ...]]:
+        """The prompts that `generate` continues together; a list of whole batches is divided in the
+        same way.
+        """
 
     def loglikelihood_by_batch(
         self, pairs: Sequence[tuple[str, str]], only: Collection[int] | None = None
     ) -> Iterator[tuple[tuple[int, ...], list[float]]]:
-        """`loglikelihood` as it goes: pairs and their values; with `only`, the batches that hold any of these."""
+        """`loglikelihood` as it goes: pairs and their values; with `only`, the batches that hold
+        any of these.
+        """
 
 
 @runtime_checkable
 class Batched(Protocol):
     """A utility that is the mean over items and can be scored batch by batch, all of them or some.
 
-    The batches are the same for every candidate, and the values of some of them are, to the bit, those of the whole.
+    The batches are the same for every candidate, and the values of some of them are, to the bit,
+    those of the whole.
 
     Attributes:
         n: number of items.
@@ -242,8 +269,12 @@ class Batched(Protocol):
     def batches(self, engine: BatchedEngine) -> list[tuple[int, ...]]:
         """Items that are scored together, each in exactly one batch."""
 
-    def score_batches(self, engine: BatchedEngine, items: Collection[int] | None = None) -> Iterator[dict[int, float]]:
-        """The values of items as their batches are scored: all batches, or those that hold any of `items`."""
+    def score_batches(
+        self, engine: BatchedEngine, items: Collection[int] | None = None
+    ) -> Iterator[dict[int, float]]:
+        """The values of items as their batches are scored: all batches, or those that hold any of
+        `items`.
+        """
 
 
 @dataclass(frozen=True)
@@ -252,7 +283,8 @@ class ItemScore:
 
     Attributes:
         value: 1 right, 0 wrong.
-        margins: the right option's score minus each other option's, in their order; empty where nothing is compared.
+        margins: the right option's score minus each other option's, in their order; empty where
+            nothing is compared.
     """
 
     value: float
@@ -275,12 +307,15 @@ class ItemUtility(Protocol):
     def score_items(self, engine: Engine, indices: Sequence[int]) -> list[ItemScore]:
         """The results on these items, in their order, batched as these alone are best batched.
 
-        A value may differ by rounding from that of the whole, as it does between batches of different shapes.
+        A value may differ by rounding from that of the whole, as it does between batches of
+        different shapes.
         """
 
 
 class Space(Protocol):
-    """Turns a position (what the optimizer moves) into a patch (what an engine loads) or into files."""
+    """Turns a position (what the optimizer moves) into a patch (what an engine loads) or into
+    files.
+    """
 
     name: str
     expert_names: tuple[str, ...]
@@ -293,21 +328,27 @@ class Space(Protocol):
         """The experts themselves as positions: (n_experts, size), float64."""
 
     def starts(self, count: int, seed: int) -> Tensor:
-        """Positions for an optimizer to begin with: the experts, and up to `count` in all where it needs more."""
+        """Positions for an optimizer to begin with: the experts, and up to `count` in all where it
+        needs more.
+        """
 
     @property
     def linear(self) -> bool:
-        """Whether what a candidate adds to the base is linear in the coordinates of its position."""
+        """Whether what a candidate adds to the base is linear in the coordinates of its
+        position.
+        """
 
     def coefficients(self, position: Tensor) -> Tensor:
-        """The (n_experts,) mixing weights that a position stands for, float64 (for reports and cards)."""
+        """The (n_experts,) mixing weights that a position stands for, float64 (for reports and
+        cards).
+        """
 
     def realise(self, position: Tensor) -> Patch:
         """The candidate at `position` (shape (size,))."""
 
     def save(self, position: Tensor, out: Path) -> None:
-        """Write the candidate as a directory that other tools load: a PEFT adapter (float32), a model, or what
-        stands for several (a mixture, a graph).
+        """Write the candidate as a directory that other tools load: a PEFT adapter (float32), a
+        model, or what stands for several (a mixture, a graph).
 
         `read` of it gives the same patch as `realise`, to the bit.
         """

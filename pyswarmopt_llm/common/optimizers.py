@@ -1,4 +1,6 @@
-"""Optimizers by name: swarms by recipe, nevergrad's optimisers and pycma, all starting from the experts' positions."""
+"""Optimizers by name: swarms by recipe, nevergrad's optimisers and pycma, all starting from the
+experts' positions.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,10 @@ from pyswarmopt_llm.common.registry import unknown
 
 OWN = "pso"  # the library's choice without bounds, which the default for functions needs
 _OWN_RECIPE = "constriction"
-Values = Callable[[Tensor], Sequence[float | None]]  # of positions, (N, D); None: not evaluated, NaN: failed
-_OTHER_OPTIONS = ("patience", "max_iter", "compat")  # parameters of the recipe with an option of their own
+# of positions, (N, D); None: not evaluated, NaN: failed
+Values = Callable[[Tensor], Sequence[float | None]]
+# parameters of the recipe with an option of their own
+_OTHER_OPTIONS = ("patience", "max_iter", "compat")
 
 
 def optimizer_names() -> tuple[str, ...]:
@@ -32,7 +36,9 @@ def optimizer_names() -> tuple[str, ...]:
 
 
 def is_swarm(name: str) -> bool:
-    """Whether it is a swarm of this library, which only compares values with personal bests and the worst."""
+    """Whether it is a swarm of this library, which only compares values with personal bests and the
+    worst.
+    """
     return not name.startswith(NEVERGRAD) and name != PYCMA
 
 
@@ -45,7 +51,8 @@ def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
     """Refuse an optimizer that `make_optimizer` cannot make.
 
     Raises:
-        UserError: no such optimizer, one whose extra is not installed, or coefficients that it does not take.
+        UserError: no such optimizer, one whose extra is not installed, or coefficients that it does
+            not take.
 
     Example:
         >>> check_optimizer("model-swarm")
@@ -53,7 +60,9 @@ def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
         pyswarmopt_llm.common.errors.InvalidOption: optimizer model-swarm: unknown; did you mean model-swarms?
     """
     if settings and name != MODEL_SWARMS:
-        raise InvalidOption("settings", settings[0], f"sets coefficients of model-swarms, not of {name}; remove one")
+        raise InvalidOption(
+            "settings", settings[0], f"sets coefficients of model-swarms, not of {name}; remove one"
+        )
     recipe_options(settings)
     need_extra(module_of(name), name)
     if name.startswith(NEVERGRAD):
@@ -76,7 +85,8 @@ def make_optimizer(
     """An optimizer that maximises, starting from the experts.
 
     Args:
-        name: a recipe of `pyswarmopt.recipes`, ``pso`` (the library's own choice), ``pycma``, or ``nevergrad:NAME``.
+        name: a recipe of `pyswarmopt.recipes`, ``pso`` (the library's own choice), ``pycma``, or
+            ``nevergrad:NAME``.
         vertices: (n, D), the experts' positions.
         population: positions per round, at least n; sequential optimisers get one.
         max_iter: rounds after the first.
@@ -102,8 +112,11 @@ def make_optimizer(
         kind = name.removeprefix(NEVERGRAD)
         width = 1 if _one_at_a_time(name) else population
         try:
-            return NevergradOptimizer(kind, None, vertices, width, evaluations, seed % 2**32, maximize=True)
-        except ValueError as error:  # a few of nevergrad's cannot be made with more than one point at a time
+            return NevergradOptimizer(
+                kind, None, vertices, width, evaluations, seed % 2**32, maximize=True
+            )
+        # a few of nevergrad's cannot be made with more than one point at a time
+        except ValueError as error:
             raise InvalidOption("optimizer", name, str(error)) from error
     if name == PYCMA:
         from pyswarmopt.interop.pycma import PycmaOptimizer
@@ -122,12 +135,18 @@ def make_optimizer(
         restart = tuple(policy for policy in recipe.restart if not isinstance(policy, RestartSwarm))
         recipe = replace(recipe, restart=restart, stop=(Patience(patience), MaxIter(max_iter)))
     return pso.Swarm(
-        positions=vertices, population=population, recipe=recipe, maximize=True, seed=seed, dtype=vertices.dtype
+        positions=vertices,
+        population=population,
+        recipe=recipe,
+        maximize=True,
+        seed=seed,
+        dtype=vertices.dtype,
     )
 
 
 def optimizer(config: SearchConfig, vertices: Tensor) -> pso.Optimizer:
-    """The optimizer that starts from the experts' positions, (n, D), or from more (see `Space.starts`).
+    """The optimizer that starts from the experts' positions, (n, D), or from more (see
+    `Space.starts`).
 
     Raises:
         UserError: see `check_optimizer`.
@@ -161,7 +180,9 @@ def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
         name, _, text = setting.partition("=")
         name = name.replace("-", "_")
         if name not in defaults:
-            raise InvalidOption("settings", setting, f"no coefficient {name}; there are {', '.join(defaults)}")
+            raise InvalidOption(
+                "settings", setting, f"no coefficient {name}; there are {', '.join(defaults)}"
+            )
         try:
             options[name] = type(defaults[name])(text)
         except ValueError as error:
@@ -183,7 +204,9 @@ def play_round(optimizer: pso.Optimizer, values: Values) -> None:
     optimizer.tell(positions, told, dropped if any(dropped) else None)
 
 
-def maximise(optimizer: pso.Optimizer, values: Values, affordable: Callable[[], bool] = lambda: True) -> Point:
+def maximise(
+    optimizer: pso.Optimizer, values: Values, affordable: Callable[[], bool] = lambda: True
+) -> Point:
     """Play rounds until the optimizer stops, or another one is not affordable; the best point.
 
     Example:

@@ -1,12 +1,12 @@
 """Options as data: a configuration is a dataclass, and each of its fields carries an `Option`.
 
-From these fields alone come the command line with its help, `swarm-llm init`, the range checks and the command in a
-model card. A new option is one new field:
+From these fields alone come the command line with its help, `swarm-llm init`, the range checks and
+the command in a model card. A new option is one new field:
 
     inertia: Annotated[float, Option("Weight of the former velocity.", "W", least=0, below=1)] = 0.2
 
-Help texts and messages name other options in backticks, as the fields are called; the command line shows them as they
-are typed there.
+Help texts and messages name other options in backticks, as the fields are called; the command line
+shows them as they are typed there.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Option:
 
     Attributes:
         help: one line; empty: not a command-line option.
-        metavar: placeholder of the value; ends in ``...`` if the option takes several. Switches have none.
+        metavar: placeholder of the value; ends in ``...`` if the option takes several. Switches
+            have none.
         group: heading of the help, one of `GROUPS`.
         hidden: the help only names it; `swarm-llm init` explains it.
         name: on the command line, if different from the field's.
@@ -39,7 +40,8 @@ class Option:
         commas: values of a tuple are comma-separated, instead of repeating the option.
         choices: allowed values; empty: any.
         least, above: lower bound, included or not.
-        most, below: upper bound, included or not; integers without one have that of `pyswarmopt.base.words`.
+        most, below: upper bound, included or not; integers without one have that of
+            `pyswarmopt.base.words`.
     """
 
     help: str
@@ -78,7 +80,8 @@ class Option:
                 ("at most", most, le),
             ]
             bounds = [rule for rule in rules if rule[1] is not None]
-            if not all(satisfies(value, bound) for _, bound, satisfies in bounds):  # NaN satisfies no bound
+            # NaN satisfies no bound
+            if not all(satisfies(value, bound) for _, bound, satisfies in bounds):
                 words = " and ".join(f"{name} {bound}" for name, bound, _ in bounds)
                 raise InvalidOption(field, value, f"out of range; give {words}")
 
@@ -118,7 +121,8 @@ def option_name(field: str, option: Option | None = None) -> str:
 
 
 def command_words(command: str, *settings: tuple[str, Any]) -> list[str]:
-    """The words of a command of `swarm-llm` with these settings; those that are None or empty are left out.
+    """The words of a command of `swarm-llm` with these settings; those that are None or empty are
+    left out.
 
     Example:
         >>> command_words("merge", ("base", "b"), ("experts", ["x", "y"]), ("rank", 3), ("task", None))
@@ -146,7 +150,11 @@ def setting_words(*settings: tuple[str, Any]) -> list[str]:
 
 def documented(config: type[T]) -> type[T]:
     """Add the help of its options to the docstring of a configuration."""
-    lines = [f"        {name}: {option.help}" for name, option in options_of(config).items() if option.help]
+    lines = [
+        f"        {name}: {option.help}"
+        for name, option in options_of(config).items()
+        if option.help
+    ]
     config.__doc__ = "\n".join([f"{config.__doc__}", "    Attributes:", *lines, "    "])
     return config
 
@@ -175,24 +183,45 @@ Columns = Annotated[
     tuple[str, ...],
     Option("Your file's columns: question=text,answer=label,0=bad.", "C,C", TASK, commas=True),
 ]
-Template = Annotated[tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", TASK, hidden=True)]
-SplitSeed = Annotated[int, Option("Draws dev and test if a file has no split.", "S", TASK, hidden=True, least=0)]
-SkipBad = Annotated[bool, Option("Leave out rows that cannot be read, and say which.", group=TASK, hidden=True)]
+Template = Annotated[
+    tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", TASK, hidden=True)
+]
+SplitSeed = Annotated[
+    int, Option("Draws dev and test if a file has no split.", "S", TASK, hidden=True, least=0)
+]
+SkipBad = Annotated[
+    bool, Option("Leave out rows that cannot be read, and say which.", group=TASK, hidden=True)
+]
 TASK_FILE = Option("File, builtin:, hub: or published:NAME.", "T", TASK)
 TaskFile = Annotated[str, TASK_FILE]
 PROMPTS = Option("Prompts without answers: text, JSONL, CSV.", "FILE", TASK)
 Prompts = Annotated[str | None, PROMPTS]
 NewTokens = Annotated[
-    int | None, Option("Longest reply, where replies are scored (128).", "N", TASK, hidden=True, least=1)
+    int | None,
+    Option("Longest reply, where replies are scored (128).", "N", TASK, hidden=True, least=1),
 ]
 Temperature = Annotated[
-    float, Option("Sample replies that are scored, at this temperature (0: greedy).", "T", TASK, hidden=True, least=0)
+    float,
+    Option(
+        "Sample replies that are scored, at this temperature (0: greedy).",
+        "T",
+        TASK,
+        hidden=True,
+        least=0,
+    ),
 ]
 Samples = Annotated[
-    int, Option("Sampled replies to a prompt, whose mean score counts.", "N", TASK, hidden=True, least=1)
+    int,
+    Option(
+        "Sampled replies to a prompt, whose mean score counts.", "N", TASK, hidden=True, least=1
+    ),
 ]
-Scoring = Annotated[str, Option("auto, letter, likelihood or generate.", "S", TASK, choices=SCORINGS)]
-Overlap = Annotated[bool, Option("Allow items that are in both dev and test.", group=TASK, hidden=True)]
+Scoring = Annotated[
+    str, Option("auto, letter, likelihood or generate.", "S", TASK, choices=SCORINGS)
+]
+Overlap = Annotated[
+    bool, Option("Allow items that are in both dev and test.", group=TASK, hidden=True)
+]
 Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]
 Device = Annotated[str, Option("auto, cpu, cuda, cuda:1, ...", "D", MACHINE)]
 Threads = Annotated[int | None, Option("CPU threads (PyTorch's choice).", "N", MACHINE, least=1)]

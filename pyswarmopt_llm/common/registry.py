@@ -1,7 +1,8 @@
 """Look up names given by users; an unknown name raises an error that suggests the closest one.
 
-Tables of names can stand for functions whose modules are slow to import: `lazy`. Other packages add commands, spaces,
-analyses and names of the Python API through entry points, so that this package imports none of them: `plugins`.
+Tables of names can stand for functions whose modules are slow to import: `lazy`. Other packages add
+commands, spaces, analyses and names of the Python API through entry points, so that this package
+imports none of them: `plugins`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ def unknown(where: str, name: str, names: Iterable[str], advice: str | None = No
     """The error for an unknown name.
 
     Args:
-        where: the field of a configuration, such as ``method``, or a prefix of the name, such as ``builtin:``.
+        where: the field of a configuration, such as ``method``, or a prefix of the name, such as
+            ``builtin:``.
         name: as the user wrote it.
         names: all that there are.
         advice: what to do if no name is close; default: lists all names.
@@ -39,7 +41,11 @@ def unknown(where: str, name: str, names: Iterable[str], advice: str | None = No
     names = list(names)
     prefix = where.split()[-1] if where.endswith(":") else ""
     close = closest(name, names)
-    hint = f"did you mean {prefix}{close}?" if close is not None else advice or f"use one of: {', '.join(names)}"
+    hint = (
+        f"did you mean {prefix}{close}?"
+        if close is not None
+        else advice or f"use one of: {', '.join(names)}"
+    )
     if where.isidentifier():
         return InvalidOption(where, name, f"unknown; {hint}")
     return UserError(f"{where}{'' if prefix else ' '}{name}: unknown; {hint}")

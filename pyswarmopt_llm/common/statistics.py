@@ -1,8 +1,9 @@
-"""Statistics of scores: standard errors, intervals, paired tests on the same items, and chance levels.
+"""Statistics of scores: standard errors, intervals, paired tests on the same items, and chance
+levels.
 
-Intervals are Wilson's for proportions, Student's with two pseudo-observations for graded scores, and bootstrapped for
-differences; the test is a paired permutation test. Resampling has fixed seeds, so the same scores give the same
-figures.
+Intervals are Wilson's for proportions, Student's with two pseudo-observations for graded scores,
+and bootstrapped for differences; the test is a paired permutation test. Resampling has fixed seeds,
+so the same scores give the same figures.
 """
 
 from __future__ import annotations
@@ -41,13 +42,16 @@ def score_of(per_item: Sequence[float] | Floats) -> Score:
     if values.size == 0 or not np.isfinite(values).all():
         raise ValueError("a score needs at least one item, and finite values only")
     spread = float(values.std(ddof=1)) if values.size > 1 else math.nan
-    return Score(float(values.mean()), tuple(values.tolist()), values.size, spread / math.sqrt(values.size))
+    return Score(
+        float(values.mean()), tuple(values.tolist()), values.size, spread / math.sqrt(values.size)
+    )
 
 
 def interval(per_item: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
     """A confidence interval of the mean over items.
 
-    Wilson's score interval (Wilson 1927) where every item is right or wrong, else `student_interval`.
+    Wilson's score interval (Wilson 1927) where every item is right or wrong, else
+    `student_interval`.
 
     Example:
         >>> low, high = interval([1.0] * 8 + [0.0] * 2)
@@ -70,14 +74,15 @@ def student_interval(
 ) -> tuple[float, float]:
     """Student's interval of the mean, with one pseudo-observation at either end of the scale.
 
-    Few items may all have the same score, or miss a rare one; without more, an interval of zero width or a far too
-    narrow one would follow. One observation added at either end is what Agresti & Caffo (2000, The American
-    Statistician 54) do for proportions. In simulations it holds the mean in at least 94% of samples of 6 to 100 items
-    (the tests make them).
+    Few items may all have the same score, or miss a rare one; without more, an interval of zero
+    width or a far too narrow one would follow. One observation added at either end is what Agresti
+    & Caffo (2000, The American Statistician 54) do for proportions. In simulations it holds the
+    mean in at least 94% of samples of 6 to 100 items (the tests make them).
 
     Args:
         values: one per item, at least one.
-        scale: its ends. Where a value lies outside, the least and the greatest of the values, at least 1 apart.
+        scale: its ends. Where a value lies outside, the least and the greatest of the values, at
+            least 1 apart.
         confidence: level.
 
     Example:
@@ -100,7 +105,8 @@ def student_interval(
 
 
 def score_interval(score: Score, tasks: int = 1) -> tuple[float, float] | None:
-    """A 95% interval of a score over so many tasks: of the items for one task, else by the standard error (normal).
+    """A 95% interval of a score over so many tasks: of the items for one task, else by the standard
+    error (normal).
 
     Where all items are between 0 and 1 it is cut to that; None where there is neither.
 
@@ -118,11 +124,13 @@ def score_interval(score: Score, tasks: int = 1) -> tuple[float, float] | None:
     return low, high
 
 
-def bootstrap_interval(values: Sequence[float] | Floats, confidence: float = 0.95) -> tuple[float, float]:
+def bootstrap_interval(
+    values: Sequence[float] | Floats, confidence: float = 0.95
+) -> tuple[float, float]:
     """A confidence interval of the mean of paired differences, by the BCa bootstrap (Efron 1987).
 
-    Where all differences are the same there is nothing to resample: then it is `student_interval` between -1 and 1, or
-    a point where they are all 0, as of a model and itself.
+    Where all differences are the same there is nothing to resample: then it is `student_interval`
+    between -1 and 1, or a point where they are all 0, as of a model and itself.
 
     Example:
         >>> low, high = bootstrap_interval([-1.0, 0.0, 0.0, 1.0, 1.0, 1.0])
@@ -135,15 +143,17 @@ def bootstrap_interval(values: Sequence[float] | Floats, confidence: float = 0.9
     if np.ptp(values) == 0.0:
         return student_interval(values, (-1.0, 1.0), confidence)
     rng = np.random.default_rng(0)
-    result = stats.bootstrap((values,), np.mean, confidence_level=confidence, n_resamples=RESAMPLES, rng=rng)
+    result = stats.bootstrap(
+        (values,), np.mean, confidence_level=confidence, n_resamples=RESAMPLES, rng=rng
+    )
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
 def bootstrap_means(scores: Floats, rng: np.random.Generator) -> Floats:
     """Bootstrap means, (`RESAMPLES`,), of scores resampled by seeds and by items.
 
-    Both are drawn with replacement, the items alike for all seeds, so that the means vary as with other seeds and other
-    items (Davison & Hinkley 1997, on data with several sources of variation).
+    Both are drawn with replacement, the items alike for all seeds, so that the means vary as with
+    other seeds and other items (Davison & Hinkley 1997, on data with several sources of variation).
 
     Args:
         scores: (seeds, items).
@@ -158,8 +168,8 @@ def bootstrap_means(scores: Floats, rng: np.random.Generator) -> Floats:
 def interval_over_seeds(scores: Floats, rng: np.random.Generator) -> tuple[float, float]:
     """A 95% interval of the mean of scores, (seeds, items).
 
-    Where each item has the same score in all seeds, as with one seed or a method without chance, it is `interval` of
-    the items; else the central 95% of `bootstrap_means`.
+    Where each item has the same score in all seeds, as with one seed or a method without chance, it
+    is `interval` of the items; else the central 95% of `bootstrap_means`.
 
     Example:
         >>> low, high = interval_over_seeds(np.ones((3, 20)), np.random.default_rng(0))
@@ -172,7 +182,9 @@ def interval_over_seeds(scores: Floats, rng: np.random.Generator) -> tuple[float
     return float(low), float(high)
 
 
-def interval_over_tasks(means: Sequence[float], intervals: Sequence[Sequence[float]]) -> tuple[float, float]:
+def interval_over_tasks(
+    means: Sequence[float], intervals: Sequence[Sequence[float]]
+) -> tuple[float, float]:
     """An interval of the mean of independent means from the interval of each (Zou & Donner 2008).
 
     Args:
@@ -185,14 +197,18 @@ def interval_over_tasks(means: Sequence[float], intervals: Sequence[Sequence[flo
     """
     centre, count = np.mean(means), len(means)
     below, above = np.abs(np.asarray(intervals, dtype=np.float64).T - np.asarray(means))
-    return float(centre - np.linalg.norm(below) / count), float(centre + np.linalg.norm(above) / count)
+    return float(centre - np.linalg.norm(below) / count), float(
+        centre + np.linalg.norm(above) / count
+    )
 
 
 def permutation_test(differences: Sequence[float] | Floats) -> float:
-    """Two-sided p-value of the mean of paired differences under random signs (Fisher 1935; Good 2005).
+    """Two-sided p-value of the mean of paired differences under random signs (Fisher 1935; Good
+    2005).
 
-    If two models are equal, each item's difference may as well have the other sign. Exact where at most 16 differences
-    are not 0; else 10,000 sign patterns are drawn, and the observed one is counted in (Phipson & Smyth 2010).
+    If two models are equal, each item's difference may as well have the other sign. Exact where at
+    most 16 differences are not 0; else 10,000 sign patterns are drawn, and the observed one is
+    counted in (Phipson & Smyth 2010).
 
     Example:
         >>> permutation_test([1.0, 1.0, 1.0, 1.0])  # 2 of 16 patterns are as extreme
@@ -215,8 +231,9 @@ def permutation_test(differences: Sequence[float] | Floats) -> float:
 def items_needed(differences: Sequence[float] | Floats) -> int | None:
     """Items at which a mean of such differences would be significant with probability `POWER`.
 
-    ``n = ((z_{1 - level/2} + z_power) s / d)^2`` with the mean d and standard deviation s of what was seen (the
-    normal approximation of the paired test); None if d is 0 or there are fewer than two items.
+    ``n = ((z_{1 - level/2} + z_power) s / d)^2`` with the mean d and standard deviation s of what
+    was seen (the normal approximation of the paired test); None if d is 0 or there are fewer than
+    two items.
 
     Example:
         >>> items_needed([1.0] * 10 + [0.0] * 90)  # d = .1, s = .3
@@ -240,8 +257,8 @@ class Comparison:
         n: items.
         gained: items on which the first is better.
         lost: items on which the second is better.
-        items_needed: items at which a difference of this size would be significant at level `LEVEL` with
-            probability `POWER`; None where there is no difference.
+        items_needed: items at which a difference of this size would be significant at level `LEVEL`
+            with probability `POWER`; None where there is no difference.
     """
 
     difference: float
@@ -269,11 +286,19 @@ def compare_paired(first: Sequence[float], second: Sequence[float]) -> Compariso
         (0.75, 0.03125, 6, 0)
     """
     if not first or len(first) != len(second):
-        raise ValueError(f"{len(first)} and {len(second)} items: give the same items of both, at least one")
+        raise ValueError(
+            f"{len(first)} and {len(second)} items: give the same items of both, at least one"
+        )
     d = np.subtract(first, second, dtype=np.float64)
     gained, lost = int(np.sum(d > 0)), int(np.sum(d < 0))
     return Comparison(
-        float(d.mean()), bootstrap_interval(d), permutation_test(d), d.size, gained, lost, items_needed(d)
+        float(d.mean()),
+        bootstrap_interval(d),
+        permutation_test(d),
+        d.size,
+        gained,
+        lost,
+        items_needed(d),
     )
 
 
@@ -281,9 +306,12 @@ Paired = dict[str, dict[str, Comparison]]  # task -> split -> comparison
 
 
 def paired(
-    scores: Mapping[tuple[str, str], Mapping[str, Score]], first: str = "best", second: str = "best_single"
+    scores: Mapping[tuple[str, str], Mapping[str, Score]],
+    first: str = "best",
+    second: str = "best_single",
 ) -> Paired:
-    """The paired comparisons in ``result.json`` of two contestants; tasks without items in common are left out.
+    """The paired comparisons in ``result.json`` of two contestants; tasks without items in common
+    are left out.
 
     Args:
         scores: (contestant, split) -> task -> score.
@@ -303,14 +331,15 @@ def paired(
 def chance_bound(option_counts: Sequence[int], level: float) -> float:
     """The accuracy that guessing exceeds with probability at most `level`.
 
-    Item i is guessed right with probability 1 / option_counts[i]; the number of right guesses is Poisson
-    binomial. For the best of m experts pass level / m (Bonferroni).
+    Item i is guessed right with probability 1 / option_counts[i]; the number of right guesses is
+    Poisson binomial. For the best of m experts pass level / m (Bonferroni).
 
     Example:
         >>> round(chance_bound([4] * 200, 0.025), 3)      # the mean is .25
         0.31
     """
     chances = np.ones(1)
-    for options, n in Counter(option_counts).items():  # a sum of binomials, one for each number of options
+    # a sum of binomials, one for each number of options
+    for options, n in Counter(option_counts).items():
         chances = np.convolve(chances, stats.binom.pmf(np.arange(n + 1), n, 1.0 / options))
     return int(np.searchsorted(chances.cumsum(), 1.0 - level)) / len(option_counts)

@@ -1,7 +1,8 @@
-"""Evaluate one candidate: realise its weights, load them into the engine, score the items of every task.
+"""Evaluate one candidate: realise its weights, load them into the engine, score the items of every
+task.
 
-The same code runs in the search's process and in a worker; what passes between them are requests and evaluations of a
-few kilobytes each.
+The same code runs in the search's process and in a worker; what passes between them are requests
+and evaluations of a few kilobytes each.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ import numpy as np
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import NotFiniteError
-from pyswarmopt_llm.common.interfaces import Batched, BatchedEngine, Engine, ItemUtility, Score, Space, Utility
+from pyswarmopt_llm.common.interfaces import (
+    Batched,
+    BatchedEngine,
+    Engine,
+    ItemUtility,
+    Score,
+    Space,
+    Utility,
+)
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.plan import Screen, Values, bounds, complete
 from pyswarmopt_llm.evaluation.record import Margins
@@ -46,7 +55,8 @@ class Request:
     Attributes:
         position: (D,).
         screen: which items to score; None: all.
-        known: with a screen, task name -> item values of an earlier evaluation (NaN: not scored); None: there is none.
+        known: with a screen, task name -> item values of an earlier evaluation (NaN: not scored);
+            None: there is none.
     """
 
     position: Tensor
@@ -63,8 +73,10 @@ class Evaluation:
         n: items that were scored.
         items: task name -> item values, NaN where not scored.
         seconds: of all processes that took part.
-        bounds: least and greatest value that the complete evaluation can have; None where this is the complete one.
-        own: value, standard error and count of those tasks whose score is not the mean of their items.
+        bounds: least and greatest value that the complete evaluation can have; None where this is
+            the complete one.
+        own: value, standard error and count of those tasks whose score is not the mean of their
+            items.
         margins: with a screen, task name -> margins of the items that were scored.
     """
 
@@ -83,7 +95,8 @@ class ShardRequest:
 
     Attributes:
         position: (D,).
-        items: task name -> which of its items, whole batches (`Evaluator.batches`); None: the task as a whole.
+        items: task name -> which of its items, whole batches (`Evaluator.batches`); None: the task
+            as a whole.
     """
 
     position: Tensor
@@ -113,7 +126,9 @@ class Evaluator:
         combine: one number from the tasks' scores.
     """
 
-    def __init__(self, space: Space, engine: Engine, utilities: Mapping[str, Utility], combine: Combine) -> None:
+    def __init__(
+        self, space: Space, engine: Engine, utilities: Mapping[str, Utility], combine: Combine
+    ) -> None:
         self._space, self._engine, self.combine = space, engine, combine
         self.utilities = dict(utilities)
 
@@ -136,11 +151,15 @@ class Evaluator:
             evaluation = self._screened(request, request.screen)
         else:
             self.load(request.position)
-            evaluation = self.combined({name: utility(self._engine) for name, utility in self.utilities.items()})
+            evaluation = self.combined(
+                {name: utility(self._engine) for name, utility in self.utilities.items()}
+            )
         return replace(evaluation, seconds=round(time.perf_counter() - start, 4))
 
     def evaluate_shard(self, request: ShardRequest, load: bool = True) -> ShardEvaluation:
-        """Score a shard of a candidate's items; without `load` the candidate is in the engine already."""
+        """Score a shard of a candidate's items; without `load` the candidate is in the engine
+        already.
+        """
         start = time.perf_counter()
         if load:
             self.load(request.position)
@@ -151,7 +170,11 @@ class Evaluator:
             if items is None:
                 scores[name] = utility(self._engine)
             elif isinstance(utility, Batched) and isinstance(self._engine, BatchedEngine):
-                by_item = {i: v for batch in utility.score_batches(self._engine, items) for i, v in batch.items()}
+                by_item = {
+                    i: v
+                    for batch in utility.score_batches(self._engine, items)
+                    for i, v in batch.items()
+                }
                 values[name] = tuple(by_item[i] for i in items)
         return ShardEvaluation(values, scores, time.perf_counter() - start)
 
@@ -180,10 +203,14 @@ class Evaluator:
         """Score the uncertain items, then the others while their imputation does not do."""
         load = cache(lambda: self.load(request.position))  # not at all if nothing is scored
         values: dict[str, Values] = {
-            name: np.full(len(screen.right[name]), math.nan) if request.known is None else np.array(request.known[name])
+            name: np.full(len(screen.right[name]), math.nan)
+            if request.known is None
+            else np.array(request.known[name])
             for name in self.utilities
         }
-        margins: dict[str, Margins] = {name: [None] * len(task_values) for name, task_values in values.items()}
+        margins: dict[str, Margins] = {
+            name: [None] * len(task_values) for name, task_values in values.items()
+        }
         n = 0
         for uncertain in (True, False):
             for name, task_values in values.items():
@@ -200,7 +227,9 @@ class Evaluator:
         between = None if complete(values) else (low, high)
         return _finite(Evaluation(value, n, items, 0.0, between, margins=margins))
 
-    def _score_items(self, name: str, items: Sequence[int], values: Values, margins: Margins) -> None:
+    def _score_items(
+        self, name: str, items: Sequence[int], values: Values, margins: Margins
+    ) -> None:
         """Score these items of a task, into `values` and `margins`."""
         utility = self.utilities[name]
         if not isinstance(utility, ItemUtility):
@@ -219,8 +248,14 @@ def own_values(scores: Mapping[str, Score]) -> dict[str, list[float]]:
 
 
 def _stored(margins: Sequence[float]) -> list[float] | None:
-    """Six digits are more than a model's rounding leaves; margins that are not numbers count as not known."""
-    return [float(f"{m:.6g}") for m in margins] if margins and all(map(math.isfinite, margins)) else None
+    """Six digits are more than a model's rounding leaves; margins that are not numbers count as not
+    known.
+    """
+    return (
+        [float(f"{m:.6g}") for m in margins]
+        if margins and all(map(math.isfinite, margins))
+        else None
+    )
 
 
 def _finite(evaluation: Evaluation) -> Evaluation:

@@ -1,4 +1,6 @@
-"""Which items of one candidate are scored: all, none, or those whose outcome a model cannot predict."""
+"""Which items of one candidate are scored: all, none, or those whose outcome a model cannot
+predict.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +29,14 @@ class Items(Enum):
 class Screen:
     """Score the items whose outcome is uncertain, impute the others, unless that makes a new best.
 
-    Plain imputation: scoring a random sample of the certain items as a control variate adds more noise than the model
-    makes errors (docs/less-work.md).
+    Plain imputation: scoring a random sample of the certain items as a control variate adds more
+    noise than the model makes errors (docs/less-work.md).
 
     Attributes:
         right: task name -> probability that each item is right, (n,).
         level: an item with a probability below this, or above 1 minus this, is certain.
-        best: value of the best candidate so far; a candidate that would exceed it is scored in full.
+        best: value of the best candidate so far; a candidate that would exceed it is scored in
+            full.
 
     Example:
         >>> screen = Screen({"t": np.array([0.99, 0.5, 0.02, 0.01])}, level=0.05, best=0.6)
@@ -58,10 +61,14 @@ class Screen:
     @property
     def first(self) -> Mapping[str, frozenset[int]]:
         """Task name -> the items that are uncertain."""
-        return {name: frozenset(np.flatnonzero(self._uncertain(name)).tolist()) for name in self.right}
+        return {
+            name: frozenset(np.flatnonzero(self._uncertain(name)).tolist()) for name in self.right
+        }
 
     def value(self, known: Known, combine: Combine) -> float | None:
-        """The candidate's value with the certain items imputed; None if more items have to be scored."""
+        """The candidate's value with the certain items imputed; None if more items have to be
+        scored.
+        """
         scores = []
         for name, values in known.items():
             unknown = np.isnan(values)
@@ -72,7 +79,9 @@ class Screen:
         return None if value > self.best else value
 
     def _uncertain(self, name: str) -> npt.NDArray[np.bool_]:
-        mask: npt.NDArray[np.bool_] = np.minimum(self.right[name], 1 - self.right[name]) >= self.level
+        mask: npt.NDArray[np.bool_] = (
+            np.minimum(self.right[name], 1 - self.right[name]) >= self.level
+        )
         return mask
 
 
@@ -93,7 +102,9 @@ def bounds(known: Known, combine: Combine) -> tuple[float, float]:
     """
 
     def filled(value: float) -> float:
-        return combine([_mean(np.where(np.isnan(values), value, values)) for values in known.values()]).value
+        return combine(
+            [_mean(np.where(np.isnan(values), value, values)) for values in known.values()]
+        ).value
 
     return filled(0.0), filled(1.0)
 

@@ -1,8 +1,8 @@
 """Evaluation policies: which items of which candidates of a round are scored.
 
-A policy plans a round, and learns from what was scored. `Full` scores everything, `Modelled` too and then proposes more
-candidates, `Screened` scores what a model cannot predict, and `Dropout` leaves out evaluations at random that another
-policy has planned.
+A policy plans a round, and learns from what was scored. `Full` scores everything, `Modelled` too
+and then proposes more candidates, `Screened` scores what a model cannot predict, and `Dropout`
+leaves out evaluations at random that another policy has planned.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Policy(Protocol):
     """Decides what is scored.
 
     Attributes:
-        starts_in_full: whether the starting round is as expensive as any other, the experts included.
+        starts_in_full: whether the starting round is as expensive as any other, the experts
+            included.
     """
 
     starts_in_full: bool
@@ -59,7 +60,8 @@ class Policy(Protocol):
         """Take in a round's rows; None: not evaluated."""
 
     def proposals(self, seed: int, at_once: int) -> Iterator[Sequence[Tensor]]:
-        """Candidates to score in full when the optimizer has stopped, as many at once as are scored side by side.
+        """Candidates to score in full when the optimizer has stopped, as many at once as are scored
+        side by side.
 
         Each batch is learnt from before the next is taken.
         """
@@ -131,9 +133,13 @@ class Screened:
 
 
 class Modelled(Full):
-    """Scores every item of every candidate, and then those that a model of their scores proposes; see `ScoreModel`."""
+    """Scores every item of every candidate, and then those that a model of their scores proposes;
+    see `ScoreModel`.
+    """
 
-    def __init__(self, objectives: Iterable[str], combine: Combine, proposals: int, noisy: bool = False) -> None:
+    def __init__(
+        self, objectives: Iterable[str], combine: Combine, proposals: int, noisy: bool = False
+    ) -> None:
         self._objectives, self._combine, self._proposals = tuple(objectives), combine, proposals
         self.noisy = noisy
         self._scored: dict[str, Scored] = {}
@@ -145,18 +151,26 @@ class Modelled(Full):
         for position, row in zip(positions, rows, strict=True):
             if row is not None and row.complete:
                 scores = [row.score(name) for name in self._objectives]
-                self._scored[row.key] = Scored(position.detach().cpu().double().numpy().copy(), scores, row.value)
+                self._scored[row.key] = Scored(
+                    position.detach().cpu().double().numpy().copy(), scores, row.value
+                )
 
     def proposals(self, seed: int, at_once: int) -> Iterator[Sequence[Tensor]]:
         """Where the model expects the greatest improvement."""
-        from pyswarmopt_llm.evaluation.surrogate.score_model import LEAST, box_around, most_promising
+        from pyswarmopt_llm.evaluation.surrogate.score_model import (
+            LEAST,
+            box_around,
+            most_promising,
+        )
 
         if len(self._scored) < LEAST:
             return
         bounds = box_around([*self._scored.values()])
         for first in range(0, self._proposals, at_once):
             count = min(at_once, self._proposals - first)
-            yield most_promising([*self._scored.values()], self._combine, bounds, seed + first, count, self.noisy)
+            yield most_promising(
+                [*self._scored.values()], self._combine, bounds, seed + first, count, self.noisy
+            )
 
     def choice(self, floor: float) -> Tensor | None:
         """That which the model expects most of, among those about as good as the best."""
@@ -168,9 +182,10 @@ class Modelled(Full):
 class Dropout:
     """Leaves out evaluations: Drop-K and Drop-N of Feng et al. 2024 (arXiv 2410.11163).
 
-    Drop-K leaves out a whole iteration with probability `drop_k`, Drop-N a single candidate with probability `drop_n`.
-    The particles move on all the same. The starting swarm is always evaluated. The draws are the policy's own, so that
-    the same seed moves the swarm by the same random numbers with and without them.
+    Drop-K leaves out a whole iteration with probability `drop_k`, Drop-N a single candidate with
+    probability `drop_n`. The particles move on all the same. The starting swarm is always
+    evaluated. The draws are the policy's own, so that the same seed moves the swarm by the same
+    random numbers with and without them.
 
     Args:
         policy: plans what is not left out.
@@ -206,7 +221,9 @@ class Dropout:
 
 
 def make_policy(config: SearchConfig, items: Mapping[str, int], combine: Combine) -> Policy:
-    """The policy of a search for objectives with these numbers of dev items, and this combination of their scores."""
+    """The policy of a search for objectives with these numbers of dev items, and this combination
+    of their scores.
+    """
     policy: Policy = Full()
     if config.most_proposals:
         policy = Modelled(items, combine, config.most_proposals, noisy=config.temperature > 0)

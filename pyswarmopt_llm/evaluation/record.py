@@ -14,7 +14,8 @@ from pyswarmopt_llm.common.files.json_types import WrongType, fits, typed
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.interfaces import Score
 
-# For each item the scores of the right option minus those of the others; None where the item was not scored.
+# For each item the scores of the right option minus those of the others; None where the item was
+# not scored.
 Margins = list[list[float] | None]
 Packed = str | list[float | None]  # values of a task's items, see `pack`
 TRAINED = "trained"  # phase of the row of what was trained on dev
@@ -37,8 +38,10 @@ class Row:
         n: items that were scored.
         seconds: that took.
         items: task name -> packed values of its items.
-        bounds: of an incomplete evaluation the least and the greatest value that the complete one can have.
-        values: value, standard error and count of those tasks whose score is not the mean of their items.
+        bounds: of an incomplete evaluation the least and the greatest value that the complete one
+            can have.
+        values: value, standard error and count of those tasks whose score is not the mean of their
+            items.
         margins: of a screened evaluation, task name -> margins of its items.
 
     Example:
@@ -69,7 +72,11 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """The line of the journal."""
-        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) or f.name not in _SOMETIMES}
+        return {
+            f.name: value
+            for f in fields(self)
+            if (value := getattr(self, f.name)) or f.name not in _SOMETIMES
+        }
 
     @property
     def complete(self) -> bool:
@@ -144,7 +151,9 @@ def wrong_in_row(row: dict[str, Any]) -> str | None:
     if not row["items"] or not set("".join(packed)) <= set("01?"):
         return "items"
     values = row.get("values", {})
-    if not fits(values, _VALUES) or not all(n >= 0 and _is_real(stderr) for _, stderr, n in values.values()):
+    if not fits(values, _VALUES) or not all(
+        n >= 0 and _is_real(stderr) for _, stderr, n in values.values()
+    ):
         return "values"
     bounds = row.get("bounds")
     return None if bounds is None or (len(bounds) == 2 and all(map(_is_real, bounds))) else "bounds"

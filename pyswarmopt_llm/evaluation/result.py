@@ -35,7 +35,8 @@ class RivalScore(ModelScore):
     Attributes:
         name: ``base``, ``base-tuned`` or ``expert-tuned``.
         difference, interval, p: of the result against it on test.
-        dev_of: of what the score on dev is where its items were trained on: ``training`` or ``cross-fitting``.
+        dev_of: of what the score on dev is where its items were trained on: ``training`` or
+            ``cross-fitting``.
         row: ``best`` or ``trained``, where the search trained the same.
     """
 
@@ -49,7 +50,9 @@ class RivalScore(ModelScore):
 
 @dataclass(frozen=True)
 class ExpertScores:
-    """The experts on dev: scores, the second best, the share of items on which they differ, the best against it."""
+    """The experts on dev: scores, the second best, the share of items on which they differ, the
+    best against it.
+    """
 
     dev: dict[str, float]
     second: str
@@ -116,7 +119,9 @@ class Leader:
 
 @dataclass(frozen=True)
 class Confirmed:
-    """Leaders scored again on fresh dev items, and the number of the one that was chosen, from 0."""
+    """Leaders scored again on fresh dev items, and the number of the one that was chosen, from
+    0.
+    """
 
     items: int
     candidates: list[Leader]
@@ -137,7 +142,9 @@ class Front:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskResult:
-    """The scores of the models on one task, or on all of them: MODEL_SPLIT; None where one was not scored."""
+    """The scores of the models on one task, or on all of them: MODEL_SPLIT; None where one was not
+    scored.
+    """
 
     best_dev: float
     best_single_dev: float
@@ -161,16 +168,17 @@ class TaskResult:
 class RunResult(TaskResult):
     """The outcome of a search; ``None`` where there is nothing to say.
 
-    ``best`` is the candidate that the search hands over, ``best_single`` the expert with the highest score on dev,
-    ``uniform`` the plain average of the experts. Where the search trains, ``mixture`` is what it found and ``trained``
-    the same after training on dev (scored on dev by cross-fitting), which is ``best`` if `trained`; ``paired_training``
-    compares the second with the first as ``paired`` does the best with the best single expert, ``expert_iteration``
-    says what training without labels took. What the ``rivals``
-    took is in ``passes_rivals`` and ``seconds_rivals`` and nowhere else. ``named`` holds the named numbers of a score
-    function, by task and by model and split; ``outcomes`` the packed scores of the test items, by model and task.
-    Scores are fractions or whatever the metrics give; ``evaluations`` are of candidates (neither a trial of letters
-    nor what was trained), ``passes`` forward passes of an item, training included (a backward pass counts as 1.5);
-    memory is in bytes.
+    ``best`` is the candidate that the search hands over, ``best_single`` the expert with the
+    highest score on dev, ``uniform`` the plain average of the experts. Where the search trains,
+    ``mixture`` is what it found and ``trained`` the same after training on dev (scored on dev by
+    cross-fitting), which is ``best`` if `trained`; ``paired_training`` compares the second with the
+    first as ``paired`` does the best with the best single expert, ``expert_iteration`` says what
+    training without labels took. What the ``rivals`` took is in ``passes_rivals`` and
+    ``seconds_rivals`` and nowhere else. ``named`` holds the named numbers of a score function, by
+    task and by model and split; ``outcomes`` the packed scores of the test items, by model and
+    task. Scores are fractions or whatever the metrics give; ``evaluations`` are of candidates
+    (neither a trial of letters nor what was trained), ``passes`` forward passes of an item,
+    training included (a backward pass counts as 1.5); memory is in bytes.
     """
 
     best_single: str
@@ -210,7 +218,9 @@ class RunResult(TaskResult):
     def __post_init__(self) -> None:
         for name in _LIMITS & self.stop.keys():
             typed(self.stop[name], float, f"stop {name}")
-        if self.best_single not in (self.coefficients if self.experts is None else self.experts.dev):
+        if self.best_single not in (
+            self.coefficients if self.experts is None else self.experts.dev
+        ):
             raise WrongType("best_single")
 
     @classmethod
@@ -233,14 +243,20 @@ class RunResult(TaskResult):
         return self.tasks.get(name, self)
 
 
-_LIMITS = frozenset({"max_iter", "patience", "max_evals", "proposals", "budget_items", "budget_minutes"})
+_LIMITS = frozenset(
+    {"max_iter", "patience", "max_evals", "proposals", "budget_items", "budget_minutes"}
+)
 _ALWAYS = frozenset({"intervals", "stderr", "metrics", "paired", "notes"})  # written even if empty
 
 
 def _json(value: Any) -> Any:
-    """JSON values of dataclasses, tuples and what they hold; fields that say nothing are left out."""
+    """JSON values of dataclasses, tuples and what they hold; fields that say nothing are left
+    out.
+    """
     if is_dataclass(value):
-        return {f.name: _json(part) for f in fields(value) if _says(f, part := getattr(value, f.name))}
+        return {
+            f.name: _json(part) for f in fields(value) if _says(f, part := getattr(value, f.name))
+        }
     if isinstance(value, dict):
         return {key: _json(part) for key, part in value.items()}
     return [_json(part) for part in value] if isinstance(value, list | tuple) else value
@@ -266,4 +282,6 @@ def read_result(path: Path) -> RunResult | None:
         return RunResult.from_json(read_json(file))
     except (UserError, OSError, WrongType) as error:
         what = str(error).removeprefix(f"{file}: ").removesuffix("; restore the file")
-        raise UserError(f"{file}: damaged ({what}); remove it and resume: the journal has all scores") from error
+        raise UserError(
+            f"{file}: damaged ({what}); remove it and resume: the journal has all scores"
+        ) from error

@@ -1,6 +1,8 @@
-"""A run directory: configuration (`run.json`), every score (`history.jsonl`) and the result (`result.json`).
+"""A run directory: configuration (`run.json`), every score (`history.jsonl`) and the result
+(`result.json`).
 
-The journal is the truth: `resume` replays the search and takes known scores from it (docs/architecture.md).
+The journal is the truth: `resume` replays the search and takes known scores from it
+(docs/architecture.md).
 """
 
 from __future__ import annotations
@@ -38,7 +40,16 @@ from pyswarmopt_llm.models.files import atomic_directory
 
 # Storage errors in mid-search: full, over quota, too large, read-only, removed, broken.
 _STORAGE = frozenset(
-    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.EIO)
+    (
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENOENT,
+        errno.EIO,
+    )
 )
 
 
@@ -106,7 +117,9 @@ class Run(Journal):
                 (folder / "checkpoint").mkdir()
                 write_json(folder / "run.json", {"format": FORMAT, **about})
         except OSError as error:
-            raise UserError(f"{path}: cannot write there ({error.strerror}); choose another `out`") from error
+            raise UserError(
+                f"{path}: cannot write there ({error.strerror}); choose another `out`"
+            ) from error
         return cls.open(path)
 
     @classmethod
@@ -114,7 +127,8 @@ class Run(Journal):
         """Open a run that was begun earlier.
 
         Raises:
-            UserError: if it is not a run, is damaged, or was written by another version of this format.
+            UserError: if it is not a run, is damaged, or was written by another version of this
+                format.
         """
         return cls(path, read_about(path))
 
@@ -145,18 +159,25 @@ class Run(Journal):
                 continue
             changed = kind
             if isinstance(value, dict) and isinstance(old, dict):
-                names = [name for name in sorted({*value, *old}) if value.get(name) != old.get(name)]
+                names = [
+                    name for name in sorted({*value, *old}) if value.get(name) != old.get(name)
+                ]
                 changed = f"{kind} {', '.join(names)}"
-            raise UserError(f"{self.path}: {changed} changed since the run began; put it back, or begin a new run")
+            raise UserError(
+                f"{self.path}: {changed} changed since the run began; put it back, or begin a "
+                "new run"
+            )
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Lock this run, and repair the journal if its last line was cut off.
 
-        The lock is the operating system's and is released when its holder dies, so it is never stale.
+        The lock is the operating system's and is released when its holder dies, so it is never
+        stale.
 
         Raises:
-            UserError: locked by another process, or the directory contains links or is not writable, now or later.
+            UserError: locked by another process, or the directory contains links or is not
+                writable, now or later.
         """
         lock, owner = FileLock(self.path / ".lock", timeout=0), self.path / OWNER
         try:
@@ -165,10 +186,13 @@ class Run(Journal):
         except Timeout as error:
             who = read_text(owner, limit=1000) if owner.exists() else "unknown"
             raise UserError(
-                f"{self.path}: another process is at work on this run ({who}); wait for it or stop it"
+                f"{self.path}: another process is at work on this run ({who}); wait for it or "
+                "stop it"
             ) from error
         except OSError as error:
-            raise UserError(f"{self.path}: cannot write there ({error.strerror}); check its permissions") from error
+            raise UserError(
+                f"{self.path}: cannot write there ({error.strerror}); check its permissions"
+            ) from error
         try:
             write_text(owner, this_process())
             self._open_journal(AppendLog.repaired)
@@ -177,7 +201,8 @@ class Run(Journal):
             if error.errno not in _STORAGE:
                 raise
             raise UserError(
-                f"{self.path}: cannot write there ({error.strerror}); every score so far is kept: put that right, "
+                f"{self.path}: cannot write there ({error.strerror}); every score so far is kept: "
+                "put that right, "
                 f"then go on with `swarm-llm resume {shlex.quote(str(self.path))}`"
             ) from error
         finally:
@@ -193,8 +218,13 @@ class Run(Journal):
                 refuse_links(self.path / name)
 
     def _open_journal(self, read: Callable[[AppendLog], list[dict[str, Any]]]) -> None:
-        self._journal, self._set_aside = journal(self.path / "history.jsonl"), journal(self.path / "ahead.jsonl")
-        self.rows, self.aside = ([Row.from_json(row) for row in read(log)] for log in (self._journal, self._set_aside))
+        self._journal, self._set_aside = (
+            journal(self.path / "history.jsonl"),
+            journal(self.path / "ahead.jsonl"),
+        )
+        self.rows, self.aside = (
+            [Row.from_json(row) for row in read(log)] for log in (self._journal, self._set_aside)
+        )
 
     def append(self, row: Row) -> None:
         """Add one line to the journal and flush it to disk."""
@@ -216,7 +246,9 @@ class Run(Journal):
 
     @property
     def _failures(self) -> AppendLog:
-        return AppendLog(self.path / "failures.jsonl", None, lambda row: wrong_field(row, {"kind": str}))
+        return AppendLog(
+            self.path / "failures.jsonl", None, lambda row: wrong_field(row, {"kind": str})
+        )
 
     def forget_aside(self) -> None:
         """All out-of-order rows are in the journal now."""
@@ -230,8 +262,9 @@ class Run(Journal):
 class Checkpoint:
     """The swarm's state after its latest iteration, for warm starts and to verify a replay.
 
-    A resumed run replays the journal. At the iteration of the checkpoint its state has to match bit for bit; otherwise
-    this machine or these versions compute different numbers than the run began with.
+    A resumed run replays the journal. At the iteration of the checkpoint its state has to match bit
+    for bit; otherwise this machine or these versions compute different numbers than the run began
+    with.
 
     Args:
         file: the checkpoint (.npz).
@@ -262,7 +295,8 @@ class Checkpoint:
                 return
             if _witness(swarm) != self._earlier:
                 raise UserError(
-                    f"{self._file}: iteration {swarm.iteration} is not what it was; resume with the versions in "
+                    f"{self._file}: iteration {swarm.iteration} is not what it was; resume with "
+                    "the versions in "
                     "run.json on the same machine, or begin a new run"
                 )
             self._earlier = None
@@ -289,14 +323,22 @@ def check_new(path: Path) -> None:
     try:
         if (path / "run.json").exists():
             raise UserError(
-                f"{path}: holds a run already; continue it with `swarm-llm resume {path}` or choose another `out`"
+                f"{path}: holds a run already; continue it with `swarm-llm resume {path}` or "
+                "choose another `out`"
             )
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UserError(f"{path}: exists and is not empty; choose another `out`")
     except OSError as error:
-        raise UserError(f"{path}: cannot be used ({error.strerror}); choose another `out`") from error
+        raise UserError(
+            f"{path}: cannot be used ({error.strerror}); choose another `out`"
+        ) from error
 
 
 def about_run(config: SearchConfig, fingerprints: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """What ``run.json`` holds beside the format."""
-    return {"config": asdict(config), "fingerprints": dict(fingerprints), "seeds": {"search": config.seed}, **more}
+    return {
+        "config": asdict(config),
+        "fingerprints": dict(fingerprints),
+        "seeds": {"search": config.seed},
+        **more,
+    }

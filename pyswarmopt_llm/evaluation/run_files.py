@@ -19,7 +19,8 @@ from pyswarmopt_llm.common.files.regular import read_json
 from pyswarmopt_llm.tasks.tables.form import Form
 
 FORMAT = 1  # of run.json and history.jsonl
-GRID = "grid.json"  # in the directory of a search over a grid of coefficients, from its beginning on
+# in the directory of a search over a grid of coefficients, from its beginning on
+GRID = "grid.json"
 OWNER = ".owner"  # names the process that holds the lock
 
 _SETTINGS = get_type_hints(SearchConfig)
@@ -27,7 +28,9 @@ _NEEDED = ("base", "experts", "tasks", "out")  # the settings without a default
 
 
 class Fingerprints(TypedDict, total=False):
-    """Digests of what a run was begun with: the base, and by name the experts, tasks and score functions."""
+    """Digests of what a run was begun with: the base, and by name the experts, tasks and score
+    functions.
+    """
 
     base: str
     experts: dict[str, str]
@@ -76,16 +79,22 @@ def read_about(path: Path) -> About:
     """The content of ``run.json``.
 
     Raises:
-        UserError: `path` is not a run, is damaged, or was written by another version of this format.
+        UserError: `path` is not a run, is damaged, or was written by another version of this
+            format.
     """
     file = path / "run.json"
     try:
         content = read_json(file)
     except OSError as error:
-        raise UserError(f"{path}: not a run directory ({file.name}: {error.strerror}); check the path") from error
+        raise UserError(
+            f"{path}: not a run directory ({file.name}: {error.strerror}); check the path"
+        ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         version = content.get("format") if isinstance(content, dict) else None
-        raise UserError(f"{file}: format {str(version)[:40]}, not {FORMAT}; resume with the version that wrote it")
+        raise UserError(
+            f"{file}: format {str(version)[:40]}, not {FORMAT}; resume with the version that "
+            "wrote it"
+        )
     return about_from(content, file)
 
 
@@ -126,17 +135,21 @@ def _settings(stored: Mapping[str, Any], part: str, file: Path) -> dict[str, Any
     """Settings of a `SearchConfig`, each of its type."""
     if unknown := sorted(stored.keys() - _SETTINGS.keys()):
         raise UserError(
-            f"{file}: knows a setting {unknown[0][:40]!r} that this version does not; resume with the version "
+            f"{file}: knows a setting {unknown[0][:40]!r} that this version does not; resume with "
+            "the version "
             "that wrote it"
         )
     try:
-        return {name: typed(value, _SETTINGS[name], f"{part} {name}") for name, value in stored.items()}
+        return {
+            name: typed(value, _SETTINGS[name], f"{part} {name}") for name, value in stored.items()
+        }
     except WrongType as error:
         raise UserError(f"{file}: {error}; restore the file") from error
 
 
 def result_of(run: Path) -> tuple[str, str | None]:
-    """(base, adapter) of a finished run; of one over whole models (its best model, mixture or graph, None).
+    """(base, adapter) of a finished run; of one over whole models (its best model, mixture or
+    graph, None).
 
     Raises:
         UserError: not a run directory, or one that has not ended yet.
@@ -144,7 +157,11 @@ def result_of(run: Path) -> tuple[str, str | None]:
     base = read_about(run).config.base
     if not (run / "best").is_dir():
         raise UserError(f"{run}: has no best/ yet; finish it with: swarm-llm resume {run}")
-    return (base, str(run / "best")) if (run / "best" / "adapter_config.json").is_file() else (str(run / "best"), None)
+    return (
+        (base, str(run / "best"))
+        if (run / "best" / "adapter_config.json").is_file()
+        else (str(run / "best"), None)
+    )
 
 
 def this_process() -> str:

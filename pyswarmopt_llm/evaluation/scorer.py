@@ -1,4 +1,6 @@
-"""Scores positions: what the journal holds is not evaluated again, what is evaluated is written to the journal."""
+"""Scores positions: what the journal holds is not evaluated again, what is evaluated is written to
+the journal.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +28,18 @@ class WorkerPool(Protocol):
     """Evaluates several candidates at a time; see `workers`."""
 
     def submit(self, requests: Sequence[Request]) -> list[Future[Evaluation]]:
-        """Begin to evaluate these candidates, the first ones first; the result does not depend on who does it."""
+        """Begin to evaluate these candidates, the first ones first; the result does not depend on
+        who does it.
+        """
 
 
 class Scorer:
     """Scores positions on a set of tasks, with a run's journal.
 
-    The row of an incomplete (screened) evaluation has `bounds`, and items that are not known. If the same position
-    comes back and what is known of it does not suffice then, the other items are scored and a further row holds all.
-    Rows are replayed in the order in which they were written, so that a resumed run tells its optimizer what the
-    stopped one did.
+    The row of an incomplete (screened) evaluation has `bounds`, and items that are not known. If
+    the same position comes back and what is known of it does not suffice then, the other items are
+    scored and a further row holds all. Rows are replayed in the order in which they were written,
+    so that a resumed run tells its optimizer what the stopped one did.
 
     Args:
         run: where every new row goes.
@@ -79,7 +83,11 @@ class Scorer:
         return len(self._keys)
 
     def score(
-        self, positions: Sequence[Tensor], iteration: int, plans: Sequence[Plan] | None = None, first: int = 0
+        self,
+        positions: Sequence[Tensor],
+        iteration: int,
+        plans: Sequence[Plan] | None = None,
+        first: int = 0,
     ) -> list[Row | None]:
         """Score many positions.
 
@@ -90,11 +98,15 @@ class Scorer:
             first: number of the first one's particle; the others follow.
 
         Returns:
-            A row for each, with the value for the optimizer; None where the plan is `Items.NONE`. Rows, and their order
-            in the journal, do not depend on who evaluates and who is done first.
+            A row for each, with the value for the optimizer; None where the plan is `Items.NONE`.
+            Rows, and their order in the journal, do not depend on who evaluates and who is done
+            first.
         """
         plans = [Items.ALL] * len(positions) if plans is None else plans
-        calls = [_Call(x, iteration, first + i, plan) for i, (x, plan) in enumerate(zip(positions, plans, strict=True))]
+        calls = [
+            _Call(x, iteration, first + i, plan)
+            for i, (x, plan) in enumerate(zip(positions, plans, strict=True))
+        ]
         begun = {} if self._pool is None else self._begin(calls, self._pool)
         arrivals, arrived = as_completed(begun), dict[int, Row]()
         pending = set(begun.values())
@@ -111,7 +123,11 @@ class Scorer:
         return rows
 
     def in_full(
-        self, positions: Sequence[Tensor], iteration: int, plans: Sequence[Plan] | None = None, first: int = 0
+        self,
+        positions: Sequence[Tensor],
+        iteration: int,
+        plans: Sequence[Plan] | None = None,
+        first: int = 0,
     ) -> list[Row]:
         """As `score`, where no plan is to leave a candidate out."""
         return [row for row in self.score(positions, iteration, plans, first) if row is not None]
@@ -141,13 +157,19 @@ class Scorer:
 
     def _evaluate(self, call: _Call) -> Evaluation:
         request = self._request(call)
-        return self._evaluator.evaluate(request) if self._pool is None else self._pool.submit([request])[0].result()
+        return (
+            self._evaluator.evaluate(request)
+            if self._pool is None
+            else self._pool.submit([request])[0].result()
+        )
 
     def _request(self, call: _Call) -> Request:
         if not isinstance(call.plan, Screen):
             return Request(call.position)
         latest = self._known.get(call.key)
-        values = None if latest is None else {name: latest.item_values(name) for name in latest.items}
+        values = (
+            None if latest is None else {name: latest.item_values(name) for name in latest.items}
+        )
         return Request(call.position, call.plan, values)
 
     def _new_row(self, call: _Call, find: Callable[[], Evaluation]) -> Row:
@@ -155,7 +177,10 @@ class Scorer:
         try:
             evaluation = find()
         except NotFiniteError as error:
-            text = f"particle {call.particle}, iteration {call.iteration}: {error}; correct it and resume"
+            text = (
+                f"particle {call.particle}, iteration {call.iteration}: {error}; correct it "
+                "and resume"
+            )
             raise UserError(text) from error
         before = self._known[call.key].margins if call.key in self._known else {}
         return Row(
@@ -170,7 +195,10 @@ class Scorer:
             items={name: pack(values) for name, values in evaluation.items.items()},
             bounds=None if evaluation.bounds is None else list(evaluation.bounds),
             values=dict(evaluation.own),
-            margins={name: _merged(before.get(name), margins) for name, margins in evaluation.margins.items()},
+            margins={
+                name: _merged(before.get(name), margins)
+                for name, margins in evaluation.margins.items()
+            },
         )
 
     # Many at a time
@@ -195,7 +223,9 @@ class Scorer:
         arrivals: Iterator[Future[Evaluation]],
         arrived: dict[int, Row],
     ) -> None:
-        """Collect evaluations until that of position i is there; rows before their turn are kept beside the journal."""
+        """Collect evaluations until that of position i is there; rows before their turn are kept
+        beside the journal.
+        """
         while i not in arrived:
             future = next(arrivals)
             j = begun[future]
@@ -241,7 +271,11 @@ class _Call:
 
 def _merged(before: Margins | None, now: Margins) -> Margins:
     """What is known now, and what was known before of other items."""
-    return now if before is None else [old if new is None else new for old, new in zip(before, now, strict=True)]
+    return (
+        now
+        if before is None
+        else [old if new is None else new for old, new in zip(before, now, strict=True)]
+    )
 
 
 class Replay:
@@ -267,7 +301,9 @@ class Replay:
         return self._rows[key].popleft() if self._rows[key] else None
 
     def take_aside(self, iteration: int, particle: int, key: str) -> Row | None:
-        """The row of this evaluation that was finished out of order; it is not in the journal yet."""
+        """The row of this evaluation that was finished out of order; it is not in the journal
+        yet.
+        """
         return self._aside.pop((iteration, particle, key), None)
 
 

@@ -74,7 +74,9 @@ class Budget:
             >>> Budget(None, 1000, kept_items=300).spent([400, 700], 9.0), Budget(None, 1000).pays(700, 9.0, 300)
             ({'budget_items': 700}, True)
         """
-        return (self.items is None or total + more <= self.items) and self._time(total, seconds, more)
+        return (self.items is None or total + more <= self.items) and self._time(
+            total, seconds, more
+        )
 
     def _time(self, total: int, seconds: float, more: int) -> bool:
         """Whether there is time for so many more items and the closing ones, at the pace so far."""
@@ -89,7 +91,11 @@ class Budget:
             45.0
         """
         pace = seconds / total if total else 0.0
-        return None if self.seconds is None else self.seconds - seconds - pace * (more + self.closing_items)
+        return (
+            None
+            if self.seconds is None
+            else self.seconds - seconds - pace * (more + self.closing_items)
+        )
 
 
 def proposal_count(candidates: int) -> int:
@@ -108,7 +114,8 @@ class Search:
     Args:
         space: what positions mean; its vertices are the experts.
         scorer: scores positions.
-        policy: which items of which positions are scored, and what is proposed when the optimizer has stopped.
+        policy: which items of which positions are scored, and what is proposed when the optimizer
+            has stopped.
         optimizer: proposes positions, beginning with the experts.
         budget: ends the search.
         population: positions of a round at most; proposals are numbered from there.
@@ -159,19 +166,26 @@ class Search:
         # If the experts are charged separately, the starting round costs as much as any other
         # without them, where it has more than them.
         more = self._population > len(self._vertices)
-        self._totals = [0 if self._policy.starts_in_full or not more else self._scorer.item_evaluations]
+        self._totals = [
+            0 if self._policy.starts_in_full or not more else self._scorer.item_evaluations
+        ]
         reasons: dict[str, float] = {}
         while not reasons:
             play_round(self._optimizer, self._scored)
             self._watcher.on_told(self._optimizer)
             self._watcher.on_round(self._iteration, self._optimizer.best.value)
             self._totals.append(self._scorer.item_evaluations)
-            reasons = {**self._optimizer.stop(), **self._budget.spent(self._totals, self._scorer.seconds)}
+            reasons = {
+                **self._optimizer.stop(),
+                **self._budget.spent(self._totals, self._scorer.seconds),
+            }
         self._score_proposals()
         return reasons
 
     def best(self) -> Point:
-        """Return what to hand over: the policy's choice, never below the best expert, or the best."""
+        """Return what to hand over: the policy's choice, never below the best expert, or the
+        best.
+        """
         choice = self._policy.choice(self._floor)
         if choice is None:
             return self._optimizer.best
@@ -205,7 +219,9 @@ class Search:
         values, spent = [], scorer.item_evaluations
         number = self._population
         for batch in self._policy.proposals(self._seed, self._at_once):
-            if not self._budget.pays(scorer.item_evaluations, scorer.seconds, len(batch) * self._items):
+            if not self._budget.pays(
+                scorer.item_evaluations, scorer.seconds, len(batch) * self._items
+            ):
                 break
             rows = scorer.in_full(batch, iteration, self._policy.in_full(len(batch)), first=number)
             self._take_in(batch, rows)
@@ -213,7 +229,9 @@ class Search:
             # By the journal's row, not by the scorer's count, which holds all of a resumed run's
             # rows from the start.
             places = zip(itertools.count(number), rows, strict=False)
-            self.proposed += sum((row.iteration, row.particle) == (iteration, place) for place, row in places)
+            self.proposed += sum(
+                (row.iteration, row.particle) == (iteration, place) for place, row in places
+            )
             number += len(batch)
         if scorer.item_evaluations > spent:
             self._watcher.on_round(iteration, max(values))

@@ -1,9 +1,11 @@
-"""Advice from a small trial: is it worth merging, training or searching, or is the best expert enough?
+"""Advice from a small trial: is it worth merging, training or searching, or is the best expert
+enough?
 
-The trial is a cross-validation: two searches, each on one half of the dev items (`SearchConfig.half`), and each scored
-on the other half. So whatever is chosen or trained is measured on items that it has not seen. It is bounded: at most
-`MOST` dev items, at most four experts in each half (`jobs.promising`), and where a search would train, one training on
-top of what it found and one of the base, without the folds by which a search judges its own.
+The trial is a cross-validation: two searches, each on one half of the dev items
+(`SearchConfig.half`), and each scored on the other half. So whatever is chosen or trained is
+measured on items that it has not seen. It is bounded: at most `MOST` dev items, at most four
+experts in each half (`jobs.promising`), and where a search would train, one training on top of what
+it found and one of the base, without the folds by which a search judges its own.
 """
 
 from __future__ import annotations
@@ -78,7 +80,8 @@ class Advised:
 
 
 def advise(config: SearchConfig, on_event: OnEvent | None = None) -> Advised:
-    """Run the trial, or finish or read the one that `config.out` holds, and judge it; test items are not looked at.
+    """Run the trial, or finish or read the one that `config.out` holds, and judge it; test items
+    are not looked at.
 
     Args:
         config: the search that one thinks of.
@@ -93,7 +96,9 @@ def advise(config: SearchConfig, on_event: OnEvent | None = None) -> Advised:
     for trial in trials:
         _check_same(trial)
     for trial in trials:
-        trial = replace(trial, experts=promising_experts(trial, path / f"experts-{trial.half}.json"))
+        trial = replace(
+            trial, experts=promising_experts(trial, path / f"experts-{trial.half}.json")
+        )
         scores, values = _tried(trial, trains, on_event)
         outcomes.append(scores)
         for expert, value in zip(trial.experts, values.values(), strict=True):
@@ -119,13 +124,19 @@ def halves(config: SearchConfig) -> tuple[list[SearchConfig], bool]:
     plain = resolve(config)
     check_settings(plain)
     if not plain.kind.adapters:
-        raise InvalidOption("base", config.base, "the advice is about LoRA experts of one base; name it")
+        raise InvalidOption(
+            "base", config.base, "the advice is about LoRA experts of one base; name it"
+        )
     objectives = load_objectives(plain.config)
     if objectives.externals:
-        raise UserError(f"{next(iter(objectives.externals))}: has no items to tell from; give a task file")
+        raise UserError(
+            f"{next(iter(objectives.externals))}: has no items to tell from; give a task file"
+        )
     sizes = [len(task.dev) for task in objectives.tasks.values()]
     if sum(sizes) < LEAST:
-        raise UserError(f"{', '.join(config.tasks)}: {sum(sizes)} dev items tell nothing; give at least {LEAST}")
+        raise UserError(
+            f"{', '.join(config.tasks)}: {sum(sizes)} dev items tell nothing; give at least {LEAST}"
+        )
     trains = resolve(config, objectives).config.train == "on" and sum(sizes) >= LEAST_DEV
     trains = trains and not objectives.written  # whose training no other way has
     # The files keep their first items; a number that is larger than a split would be warned about.
@@ -136,28 +147,50 @@ def halves(config: SearchConfig) -> tuple[list[SearchConfig], bool]:
     return [replace(trial, half=half, out=str(path / f"half-{half}")) for half in (1, 2)], trains
 
 
-def _tried(config: SearchConfig, trains: bool, on_event: OnEvent | None) -> tuple[Outcomes, Mapping[str, float]]:
-    """Scores of the other half's items: of ``single``, the best expert, and of each way; the experts' own on this."""
+def _tried(
+    config: SearchConfig, trains: bool, on_event: OnEvent | None
+) -> tuple[Outcomes, Mapping[str, float]]:
+    """Scores of the other half's items: of ``single``, the best expert, and of each way; the
+    experts' own on this.
+    """
     notify, path = on_event or (lambda event: None), Path(config.out)
-    notify(Event("note", {"text": f"half {config.half} of 2: searching on it, then scoring on the other"}))
+    notify(
+        Event(
+            "note", {"text": f"half {config.half} of 2: searching on it, then scoring on the other"}
+        )
+    )
     allowed = [value for _, value in runs_code(config)]  # named in this call
     begun = (path / "run.json").exists()
     result = (resume(path, on_event, allowed) if begun else search(config, on_event)).result
-    packed = {way: result["outcomes"][who] for way, who in _MODELS.items() if who in result["outcomes"]}
+    packed = {
+        way: result["outcomes"][who] for way, who in _MODELS.items() if who in result["outcomes"]
+    }
     if trains:
-        notify(Event("note", {"text": "training what was found, and the base for comparison, on the same half"}))
+        notify(
+            Event(
+                "note",
+                {"text": "training what was found, and the base for comparison, on the same half"},
+            )
+        )
         packed |= _trained(config, str(result["scoring"]))
-    outcomes = {way: [value for items in tasks.values() for value in unpack(items)] for way, tasks in packed.items()}
+    outcomes = {
+        way: [value for items in tasks.values() for value in unpack(items)]
+        for way, tasks in packed.items()
+    }
     return outcomes, result["experts"]["dev"]
 
 
 def _trained(config: SearchConfig, scoring: str) -> dict[str, Any]:
-    """Way -> task -> packed scores of the other half's items after training on this one; kept beside the run."""
+    """Way -> task -> packed scores of the other half's items after training on this one; kept
+    beside the run.
+    """
     path = Path(config.out)
     file = path / TRAINED
     if not file.exists():
         job = prepare(replace(config, scoring=scoring))
-        scorings = {name: job.objectives.scorings(name, job.config.scoring)[0] for name in job.tasks}
+        scorings = {
+            name: job.objectives.scorings(name, job.config.scoring)[0] for name in job.tasks
+        }
         choices = job.training_items(scorings)[1]
         utilities = job.utilities("test", scorings)
         outcomes = {}
@@ -165,14 +198,17 @@ def _trained(config: SearchConfig, scoring: str) -> dict[str, Any]:
             job.engine.load(start)
             lora, _ = train_once(job.engine, choices, job.experts[0], config.seed)
             job.engine.load(start.with_low_rank(lora.low_rank))
-            outcomes[way] = {name: pack(utility(job.engine).per_item) for name, utility in utilities.items()}
+            outcomes[way] = {
+                name: pack(utility(job.engine).per_item) for name, utility in utilities.items()
+            }
         write_json(file, outcomes)
     kept: dict[str, Any] = read_json(file)
     return kept
 
 
 def _check_same(trial: SearchConfig) -> None:
-    """Refuse a directory that holds something else; of the experts it knows those that `promising_experts` chose.
+    """Refuse a directory that holds something else; of the experts it knows those that
+    `promising_experts` chose.
 
     Raises:
         UserError: names the setting that differs.
@@ -188,4 +224,6 @@ def _check_same(trial: SearchConfig) -> None:
     asked = given_settings(trial)
     differs += [name for name in CHOICES if asked.get(name) != before.get(name)]
     if differs:
-        raise UserError(f"{path.parent}: holds another run ({differs[0]} differs); give another `out`")
+        raise UserError(
+            f"{path.parent}: holds another run ({differs[0]} differs); give another `out`"
+        )

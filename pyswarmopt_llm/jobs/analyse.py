@@ -1,4 +1,6 @@
-"""Leave one out: which experts carry the result of a finished run, or which members that of a group."""
+"""Leave one out: which experts carry the result of a finished run, or which members that of a
+group.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,8 @@ def analyse(
     tell: Callable[[str], None] = lambda text: None,
     allowed: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Decide without each expert of a finished run, or each member of a group; write ``analysis.json``.
+    """Decide without each expert of a finished run, or each member of a group; write
+    ``analysis.json``.
 
     Args:
         path: a run directory, or one of `ensemble` or `negotiate`.
@@ -77,14 +80,18 @@ def _make(out: Path, run: Path) -> None:
             refuse_link(out)
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{out}: cannot be created ({error.strerror}); choose another `out`") from error
+        raise UserError(
+            f"{out}: cannot be created ({error.strerror}); choose another `out`"
+        ) from error
 
 
 def without_experts(run: Run, result: RunResult, tell: Callable[[str], None]) -> dict[str, Any]:
-    """Score the result again, and without each expert that it contains, on dev and test, item by item.
+    """Score the result again, and without each expert that it contains, on dev and test, item by
+    item.
 
-    The other coefficients stay as they are; a mixture of distributions is scaled to sum to 1 again. In a run with
-    `output_rank` the candidates are those before truncation. The journal is not written to.
+    The other coefficients stay as they are; a mixture of distributions is scaled to sum to 1 again.
+    In a run with `output_rank` the candidates are those before truncation. The journal is not
+    written to.
 
     Args:
         run: a finished run.
@@ -92,25 +99,31 @@ def without_experts(run: Run, result: RunResult, tell: Callable[[str], None]) ->
         tell: called with a line before every candidate.
 
     Returns:
-        ``all``: task -> split -> score. ``experts``: expert -> its ``coefficient`` (with several groups of weights
-        their mean), its ``scores`` as of ``all``, and ``paired``: task -> split -> `Comparison` of all experts against
-        all but this one.
+        ``all``: task -> split -> score. ``experts``: expert -> its ``coefficient`` (with several
+            groups of weights
+        their mean), its ``scores`` as of ``all``, and ``paired``: task -> split -> `Comparison` of
+        all experts against all but this one.
 
     Raises:
-        UserError: base, experts or data changed since the run, or its space has no coefficient per expert.
+        UserError: base, experts or data changed since the run, or its space has no coefficient per
+            expert.
     """
     job, scorings = _opened(run, result)
     position = _position(job, run.path, result)
     if result.trained:
         space = trained_space(job, run, position, scorings)
         job, position = replace(job, space=space), space.on_top_of(position)
-    coefficients = dict(zip(job.space.expert_names, job.space.coefficients(position).tolist(), strict=True))
+    coefficients = dict(
+        zip(job.space.expert_names, job.space.coefficients(position).tolist(), strict=True)
+    )
     names, used = job.space.expert_names, _used(position, len(job.space.expert_names))
     utilities = {split: job.utilities(split, scorings) for split in ("dev", "test")}
     scores: dict[tuple[str, str], dict[str, Score]] = {}
     for name, candidate in [(ALL, position), *_candidates(position, names, used)]:
         tell(f"leave one out: {'all experts' if name == ALL else f'without {name}'}")
-        scores |= {(name, split): values for split, values in _scored(job, candidate, utilities).items()}
+        scores |= {
+            (name, split): values for split, values in _scored(job, candidate, utilities).items()
+        }
     scored = [names[k] for k in used if (names[k], "dev") in scores]
     return {
         ALL: _values(scores, ALL),
@@ -131,7 +144,9 @@ def _opened(run: Run, result: RunResult) -> tuple[Job, dict[str, Scoring]]:
     job = prepare(replace(config, out=str(run.path), preset="none", workers="1"))
     run.check_fingerprints(job.fingerprints)
     if not job.kind.averages:
-        raise UserError(f"{run.path}: its space has no coefficient per expert that could be set to 0")
+        raise UserError(
+            f"{run.path}: its space has no coefficient per expert that could be set to 0"
+        )
     scorings: dict[str, Scoring] = {}
     for name in job.tasks:
         scoring = result.task(name).answer_format
@@ -147,9 +162,13 @@ def _position(job: Job, run: Path, result: RunResult) -> Tensor:
     try:
         position = torch.tensor([weights[name] for name in names], dtype=torch.float64)
     except KeyError as error:
-        raise UserError(f"{run / 'result.json'}: has no coefficient of {error}; restore the file") from error
+        raise UserError(
+            f"{run / 'result.json'}: has no coefficient of {error}; restore the file"
+        ) from error
     if len(position) != job.space.size or not all(map(math.isfinite, position.tolist())):
-        raise UserError(f"{run / 'result.json'}: its coefficients are not those of this run; restore the file")
+        raise UserError(
+            f"{run / 'result.json'}: its coefficients are not those of this run; restore the file"
+        )
     return position
 
 
@@ -158,14 +177,18 @@ def _used(position: Tensor, n: int) -> list[int]:
     return [k for k in range(n) if position[k] != 0]
 
 
-def _candidates(position: Tensor, names: Sequence[str], used: Sequence[int]) -> Iterator[tuple[str, Tensor]]:
+def _candidates(
+    position: Tensor, names: Sequence[str], used: Sequence[int]
+) -> Iterator[tuple[str, Tensor]]:
     for k in used:
         without = position.clone()
         without[k] = 0.0
         yield names[k], without
 
 
-def _scored(job: Job, position: Tensor, utilities: Mapping[str, Mapping[str, Utility]]) -> dict[str, dict[str, Score]]:
+def _scored(
+    job: Job, position: Tensor, utilities: Mapping[str, Mapping[str, Utility]]
+) -> dict[str, dict[str, Score]]:
     """Split -> task -> score; empty where nothing is left to mix."""
     try:
         patch = job.space.realise(position)
@@ -181,10 +204,15 @@ def _scored(job: Job, position: Tensor, utilities: Mapping[str, Mapping[str, Uti
 
 def _records(comparisons: Paired) -> dict[str, dict[str, dict[str, Any]]]:
     """Comparisons as JSON values."""
-    return {task: {split: pair.record() for split, pair in splits.items()} for task, splits in comparisons.items()}
+    return {
+        task: {split: pair.record() for split, pair in splits.items()}
+        for task, splits in comparisons.items()
+    }
 
 
-def _values(scores: Mapping[tuple[str, str], Mapping[str, Score]], who: str) -> dict[str, dict[str, float]]:
+def _values(
+    scores: Mapping[tuple[str, str], Mapping[str, Score]], who: str
+) -> dict[str, dict[str, float]]:
     """Task -> split -> score of one contestant."""
     values: dict[str, dict[str, float]] = {}
     for (name, split), tasks in scores.items():

@@ -1,4 +1,6 @@
-"""The cost of a command: everything is loaded, a batch is timed, nothing is written (``--dry-run``)."""
+"""The cost of a command: everything is loaded, a batch is timed, nothing is written
+(``--dry-run``).
+"""
 
 from __future__ import annotations
 
@@ -58,25 +60,45 @@ def dry_run_search(config: SearchConfig) -> Plan:
     )
     trains = job.config.train == "on"  # and scores the outcome on dev and test
     on_dev, on_test = 2 + trains, 3 + trains
-    evaluations, closing = _evaluations(job), sum(on_dev * timing.dev + on_test * timing.test for timing in timed)
+    evaluations, closing = (
+        _evaluations(job),
+        sum(on_dev * timing.dev + on_test * timing.test for timing in timed),
+    )
     tried = sum(trial_items(timing.dev, possible[timing.name]) for timing in timed)
     trained, written = _training(job) if trains else (0, 0)
-    passes = trained + (evaluations + written) * job.dev_items + closing + tried * min(len(job.config.experts), TRIED)
+    passes = (
+        trained
+        + (evaluations + written) * job.dev_items
+        + closing
+        + tried * min(len(job.config.experts), TRIED)
+    )
     workers = job.workers.side_by_side
-    seconds = sum(timing.seconds(timing.dev * evaluations, evaluations) for timing in timed) / workers
-    seconds += sum(timing.seconds(on_dev * timing.dev + on_test * timing.test, on_dev + on_test) for timing in timed)
-    external_seconds = {name: _score_of_function(job, external) for name, external in job.objectives.externals.items()}
+    seconds = (
+        sum(timing.seconds(timing.dev * evaluations, evaluations) for timing in timed) / workers
+    )
+    seconds += sum(
+        timing.seconds(on_dev * timing.dev + on_test * timing.test, on_dev + on_test)
+        for timing in timed
+    )
+    external_seconds = {
+        name: _score_of_function(job, external)
+        for name, external in job.objectives.externals.items()
+    }
     seconds += evaluations / workers * sum(filter(None, external_seconds.values()))
     if config.budget_minutes is not None:
         seconds = min(seconds, 60 * config.budget_minutes)
     # Not in the budget: training, and rivals.
-    seconds += trained / max(job.dev_items, 1) * sum(timing.seconds(timing.dev, 0) for timing in timed)
+    seconds += (
+        trained / max(job.dev_items, 1) * sum(timing.seconds(timing.dev, 0) for timing in timed)
+    )
     seconds += sum(timing.seconds(timing.dev * written, written) for timing in timed)
     scored, tuned = planned_rivals(job)
     tuning = tuned * training_passes(job.dev_items)
     passes += tuning + scored * sum(timing.dev + timing.test for timing in timed)
     seconds += sum(timing.seconds(scored * (timing.dev + timing.test), scored) for timing in timed)
-    seconds += tuning / max(job.dev_items, 1) * sum(timing.seconds(timing.dev, 0) for timing in timed)
+    seconds += (
+        tuning / max(job.dev_items, 1) * sum(timing.seconds(timing.dev, 0) for timing in timed)
+    )
     result = plan(
         timed,
         passes,
@@ -92,11 +114,15 @@ def dry_run_search(config: SearchConfig) -> Plan:
 
 
 def dry_run_advise(config: SearchConfig) -> Plan:
-    """The cost of `advise`: on each half of the dev items the choice of experts, a search, and training."""
+    """The cost of `advise`: on each half of the dev items the choice of experts, a search, and
+    training.
+    """
     (first, _), trains = halves(config)
     trial = dry_run_search(replace(first, experts=first.experts[:MEMBERS]))
     items = sum(task.dev for task in trial.tasks)
-    passes = trial.passes + sum(halving_passes(len(config.experts), task.dev) for task in trial.tasks)
+    passes = trial.passes + sum(
+        halving_passes(len(config.experts), task.dev) for task in trial.tasks
+    )
     if trains:  # what was found, and the base; each is scored on the other half
         passes += 2 * (training_passes(items) + items)
     return replace(
@@ -110,16 +136,20 @@ def dry_run_advise(config: SearchConfig) -> Plan:
 
 
 def dry_run_grid(config: SearchConfig) -> Plan:
-    """The cost of `grid_search`: of all draws together, of which only the first scores the starting swarm."""
+    """The cost of `grid_search`: of all draws together, of which only the first scores the starting
+    swarm.
+    """
     grid, resolved = make_grid(config), resolve(config).config
     count = len(grid.draws)
     draw = dry_run_search(replace(config, settings=grid.draws[0], grid="given", draws=None))
     dev = sum(task.dev for task in draw.tasks)
-    start = len(config.experts) if resolved.preset == "auto" else resolved.population  # which auto chooses
+    # which auto chooses
+    start = len(config.experts) if resolved.preset == "auto" else resolved.population
     evaluations = draw.evaluations + (count - 1) * max(draw.evaluations - start, 0)
     if config.budget_items is not None:
         evaluations = min(evaluations, max(config.budget_items // max(dev, 1), 1))
-    # Each draw scores its best and the average once more, and the one that is handed over does so again.
+    # Each draw scores its best and the average once more, and the one that is handed over does so
+    # again.
     passes = draw.passes + dev * (evaluations - draw.evaluations + 2 * count)
     seconds = draw.seconds * passes / max(draw.passes, 1)
     if config.budget_minutes is not None:
@@ -129,7 +159,10 @@ def dry_run_grid(config: SearchConfig) -> Plan:
         evaluations=evaluations,
         passes=passes,
         seconds=round(seconds, 1),
-        notes=(f"{count} searches, draws from {grid.size:,} combinations of coefficients", *draw.notes),
+        notes=(
+            f"{count} searches, draws from {grid.size:,} combinations of coefficients",
+            *draw.notes,
+        ),
         writes=(GRID, *(f"draw-{number:02d}/" for number in range(1, count + 1)), *draw.writes),
     )
 
@@ -142,7 +175,9 @@ def _evaluations(job: Job) -> int:
 
 
 def _training(job: Job) -> tuple[int, int]:
-    """Passes of an item that training takes at most, and the times that all dev prompts are answered for it."""
+    """Passes of an item that training takes at most, and the times that all dev prompts are
+    answered for it.
+    """
     if not job.objectives.written:
         return cross_fitting_passes(job.dev_items), 0
     from pyswarmopt_llm.jobs.search.written.expert_iteration import ROUNDS, planned_replies
@@ -151,14 +186,18 @@ def _training(job: Job) -> tuple[int, int]:
 
 
 def _score_of_function(job: Job, external: External) -> float | None:
-    """Seconds of one call of a Python function, which also shows whether it works; None for tasks of the harness."""
+    """Seconds of one call of a Python function, which also shows whether it works; None for tasks
+    of the harness.
+    """
     if not isinstance(external, CallableUtility):
         return None
     job.engine.load(job.space.realise(job.space.vertices()[0]))
     return external.try_once(job.engine)
 
 
-def _notes(job: Job, timed: Iterable[Timed], external_seconds: Mapping[str, float | None]) -> list[str]:
+def _notes(
+    job: Job, timed: Iterable[Timed], external_seconds: Mapping[str, float | None]
+) -> list[str]:
     notes = [*job.notes.values(), *own_score(job.config)]
     for name, seconds in external_seconds.items():
         if seconds is None:
@@ -166,7 +205,10 @@ def _notes(job: Job, timed: Iterable[Timed], external_seconds: Mapping[str, floa
             continue
         evaluations = _evaluations(job)
         total = duration(evaluations * seconds)
-        notes.append(f"{name}: {seconds:.2g} s an evaluation, at most {evaluations:,} of them take about {total}")
+        notes.append(
+            f"{name}: {seconds:.2g} s an evaluation, at most {evaluations:,} of them take about "
+            f"{total}"
+        )
         if not job.objectives.externals[name].has_test:
             notes.append(not_held_out(name))
     notes += [paid_note(task.name) for task in timed if task.seconds_per_item is None]
@@ -203,7 +245,8 @@ class Plan:
 
     tasks: tuple[Timed, ...]
     evaluations: int  # candidates that are scored on dev
-    passes: int  # forward passes of an item in all, training and the final scores on dev and test included
+    # forward passes of an item in all, training and the final scores on dev and test included
+    passes: int
     seconds: float  # of these passes
     memory_bytes: int  # of this process after a batch, times the number of workers
     free_bytes: int | None  # beside that; None: unknown
@@ -228,7 +271,11 @@ def time_items(
     """
     scoring, items = possible[-1], task.dev
     utility = metric.build(items, scoring, engine.chat, task.prompt)
-    batches = utility.batches(engine) if isinstance(utility, Batched) and isinstance(engine, BatchedEngine) else None
+    batches = (
+        utility.batches(engine)
+        if isinstance(utility, Batched) and isinstance(engine, BatchedEngine)
+        else None
+    )
     timed = Timed(task.name, len(task.dev), len(task.test), " or ".join(possible), None, 0.0, 0.0)
     if metric.usage is not None:
         return timed
@@ -244,7 +291,9 @@ def time_items(
         batch(engine)
         times.append((loaded - start, (time.perf_counter() - loaded) / len(sample)))
     first, (load, again) = times[0][1], min(times[1:], key=sum)
-    return replace(timed, seconds_per_item=again, first_seconds_per_item=first, seconds_per_load=load)
+    return replace(
+        timed, seconds_per_item=again, first_seconds_per_item=first, seconds_per_load=load
+    )
 
 
 def trial_items(dev: int, possible: Sequence[Scoring]) -> int:

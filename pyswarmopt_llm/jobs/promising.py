@@ -17,7 +17,8 @@ from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 MEMBERS = 4
 FIRST_ITEMS = 8  # of each task, in the first round; twice as many in each that follows
 
-ItemScores = Callable[[int, int], float]  # number of an expert, number of items -> its score on them
+# number of an expert, number of items -> its score on them
+ItemScores = Callable[[int, int], float]
 
 
 def promising_experts(config: SearchConfig, file: Path) -> tuple[str, ...]:
@@ -35,7 +36,9 @@ def promising_experts(config: SearchConfig, file: Path) -> tuple[str, ...]:
     if file.exists():
         kept = read_json(file)
         if kept.get("of") != list(config.experts):
-            raise UserError(f"{file.parent}: holds another run (experts differs); give another `out`")
+            raise UserError(
+                f"{file.parent}: holds another run (experts differs); give another `out`"
+            )
         return tuple(kept["experts"])
     job = prepare(config)
     numbers = halved(len(config.experts), _scores_of(job))
@@ -59,7 +62,8 @@ def halving_passes(experts: int, items: int) -> int:
 
 
 def halved(experts: int, score: ItemScores) -> Sequence[int]:
-    """The numbers of the experts that are left when the worse half has been dropped again and again.
+    """The numbers of the experts that are left when the worse half has been dropped again and
+    again.
 
     Args:
         experts: how many there are.
@@ -82,7 +86,9 @@ def _half(experts: int) -> int:
 
 
 def _scores_of(job: Job) -> ItemScores:
-    """Scores on the first items of each task in a random order; a trial of letters is not worth its passes here."""
+    """Scores on the first items of each task in a random order; a trial of letters is not worth its
+    passes here.
+    """
     vertices = job.space.vertices()
     shuffled = {}
     for name, task in job.tasks.items():

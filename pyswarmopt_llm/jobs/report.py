@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 def write_report(path: Path) -> Path:
     """Rewrite ``report.html`` of a finished run; returns its path.
 
-    Questions are shown if the task files are unchanged; else they are only counted, and a log line says why.
+    Questions are shown if the task files are unchanged; else they are only counted, and a log line
+    says why.
     """
     run, result = read_run(path)
     page = render_report(run.about, result, run.rows, _tasks(run), read_replies(run))
@@ -28,7 +29,9 @@ def write_report(path: Path) -> Path:
     try:
         write_text(file, page)
     except OSError as error:
-        raise UserError(f"{file}: cannot be written ({error.strerror}); check its permissions") from error
+        raise UserError(
+            f"{file}: cannot be written ({error.strerror}); check its permissions"
+        ) from error
     return file
 
 

@@ -45,7 +45,8 @@ def train_on_options(
         on_step: called as ``on_step(epoch, epochs, loss)`` after each epoch.
 
     Raises:
-        UserError: `out` exists, an item has no options, none has a right answer, or a target is not in the model.
+        UserError: `out` exists, an item has no options, none has a right answer, or a target is not
+            in the model.
     """
     out = Path(out)
     check_free(out)
@@ -53,7 +54,9 @@ def train_on_options(
     engine = load_engine(model, dtype, device, options.threads)
     choices = Accuracy(items, "likelihood", engine.chat).choices()
     if not choices:
-        raise InvalidOption("loss", "options", "no item has a right answer; give a task with answers")
+        raise InvalidOption(
+            "loss", "options", "no item has a right answer; give a task with answers"
+        )
     lora = options.lora(engine.model)
     epochs = math.ceil(options.epochs)
     trainer = choice_trainer(engine, choices, lora, options.lr, epochs, options.seed)

@@ -1,4 +1,6 @@
-"""Abstention (AbstainQA; Feng et al. 2024, arXiv 2402.00367): answer, reflect on the answer, abstain if it is false."""
+"""Abstention (AbstainQA; Feng et al. 2024, arXiv 2402.00367): answer, reflect on the answer,
+abstain if it is false.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,14 @@ _VERDICT_TOKENS = 10  # of a written verdict
 
 
 class Abstention:
-    """A `Utility`: +1 for a right answer, -1 for a wrong one, 0 where the model abstains (effective reliability).
+    """A `Utility`: +1 for a right answer, -1 for a wrong one, 0 where the model abstains (effective
+    reliability).
 
-    The model answers as for `Accuracy`; then it judges whether its answer is true ("reflect" in the paper, as in the
-    Model Swarms reference). With `scoring` ``generate`` both are written, as there, and it abstains if it writes
-    "false" (in any case) among 10 tokens; an answer may have 128 tokens, there 10. With the others, which are cheaper,
-    the answer is the best option's text and it abstains if "False" is likelier than "True".
+    The model answers as for `Accuracy`; then it judges whether its answer is true ("reflect" in the
+    paper, as in the Model Swarms reference). With `scoring` ``generate`` both are written, as
+    there, and it abstains if it writes "false" (in any case) among 10 tokens; an answer may have
+    128 tokens, there 10. With the others, which are cheaper, the answer is the best option's text
+    and it abstains if "False" is likelier than "True".
 
     Args:
         items: the questions, with choices.
@@ -30,7 +34,9 @@ class Abstention:
         template: the task's prompt.
     """
 
-    def __init__(self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None = None) -> None:
+    def __init__(
+        self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None = None
+    ) -> None:
         self.items, self._chat, self._template = tuple(items), chat, template
         self._accuracy = Accuracy(items, scoring, chat, template)
 
@@ -47,7 +53,9 @@ class Abstention:
     def __call__(self, engine: Engine) -> Score:
         """Evaluate all items, each in two steps; one value per item."""
         correct, abstained = self.decisions(engine)
-        return score_of([0.0 if a else 1.0 if c else -1.0 for c, a in zip(correct, abstained, strict=True)])
+        return score_of(
+            [0.0 if a else 1.0 if c else -1.0 for c, a in zip(correct, abstained, strict=True)]
+        )
 
     def decisions(self, engine: Engine) -> tuple[list[bool], list[bool]]:
         """Whether each answer was right, and whether the model would rather not have given it."""
@@ -55,12 +63,19 @@ class Abstention:
         correct = [bool(value) for value in self._accuracy.judge(answers)]
         shown = answers
         if self._accuracy.scoring != "generate":
-            shown = [(item.choices or {}).get(answer, answer) for item, answer in zip(self.items, answers, strict=True)]
-        prompts = [self._reflection(item, text) for item, text in zip(self.items, shown, strict=True)]
+            shown = [
+                (item.choices or {}).get(answer, answer)
+                for item, answer in zip(self.items, answers, strict=True)
+            ]
+        prompts = [
+            self._reflection(item, text) for item, text in zip(self.items, shown, strict=True)
+        ]
         if self._accuracy.scoring == "generate":
             written = engine.generate(prompts, max_new_tokens=_VERDICT_TOKENS)
             return correct, ["false" in text.lower() for text in written]
-        logprobs = engine.loglikelihood([(prompt, verdict) for prompt in prompts for verdict in _VERDICTS])
+        logprobs = engine.loglikelihood(
+            [(prompt, verdict) for prompt in prompts for verdict in _VERDICTS]
+        )
         true, false = logprobs[::2], logprobs[1::2]
         return correct, [f > t or math.isnan(f - t) for t, f in zip(true, false, strict=True)]
 

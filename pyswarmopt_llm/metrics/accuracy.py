@@ -16,9 +16,11 @@ MAX_NEW_TOKENS = 128  # of a generated answer: a worked GSM8K solution fits
 class Accuracy:
     """A `Utility`, also `Batched` and an `ItemUtility`: 1 for a right answer, 0 for a wrong one.
 
-    * ``letter``: the options are shown with letters; the letter with the highest next-token probability counts.
-    * ``likelihood``: only the question is shown; the option whose text has the highest log-likelihood per byte
-      counts (per byte, so that neither length nor tokenizer favours an option; Gao 2021).
+    * ``letter``: the options are shown with letters; the letter with the highest next-token
+      probability counts.
+    * ``likelihood``: only the question is shown; the option whose text has the highest
+      log-likelihood per byte counts (per byte, so that neither length nor tokenizer favours an
+      option; Gao 2021).
     * ``generate``: the answer is extracted from greedily generated text.
 
     Ties go to the option listed first.
@@ -38,7 +40,11 @@ class Accuracy:
     """
 
     def __init__(
-        self, items: Sequence[Item], scoring: Scoring, chat: Callable[[str], str], template: str | None = None
+        self,
+        items: Sequence[Item],
+        scoring: Scoring,
+        chat: Callable[[str], str],
+        template: str | None = None,
     ) -> None:
         self.items, self.scoring, self.template = tuple(items), scoring, template
         self.prompts = [chat(render_prompt(item, scoring, template)) for item in self.items]
@@ -47,7 +53,9 @@ class Accuracy:
         self._spans: list[range] = []  # the pairs of each item
         if scoring != "generate":
             for item, prompt in zip(self.items, self.prompts, strict=True):
-                self._spans.append(range(len(self._pairs), len(self._pairs) + len(item.choices or {})))
+                self._spans.append(
+                    range(len(self._pairs), len(self._pairs) + len(item.choices or {}))
+                )
                 for letter, text in (item.choices or {}).items():
                     self._pairs.append((prompt, letter if scoring == "letter" else text))
                     self._lengths.append(1.0 if scoring == "letter" else float(len(text.encode())))
@@ -56,12 +64,19 @@ class Accuracy:
         """The items for training, without those whose right answer is unknown."""
         if self.scoring == "generate":
             prompts = zip(self.items, self.prompts, strict=True)
-            return [Choices(((prompt, item.answer_text),), (1.0,), 0) for item, prompt in prompts if item.answer]
+            return [
+                Choices(((prompt, item.answer_text),), (1.0,), 0)
+                for item, prompt in prompts
+                if item.answer
+            ]
         trained = []
         for item, span in zip(self.items, self._spans, strict=True):
             letters = list(item.choices or {})
             if item.answer in letters:
-                pairs, lengths = self._pairs[span.start : span.stop], self._lengths[span.start : span.stop]
+                pairs, lengths = (
+                    self._pairs[span.start : span.stop],
+                    self._lengths[span.start : span.stop],
+                )
                 trained.append(Choices(tuple(pairs), tuple(lengths), letters.index(item.answer)))
         return trained
 
@@ -70,7 +85,9 @@ class Accuracy:
         return dict(zip(self.prompts, values, strict=True))
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
-        """The texts that have to fit the context window: item, text, and the maximum number of new tokens."""
+        """The texts that have to fit the context window: item, text, and the maximum number of new
+        tokens.
+        """
         if self.scoring == "generate":
             for item, prompt in zip(self.items, self.prompts, strict=True):
                 yield item, prompt, MAX_NEW_TOKENS
@@ -93,23 +110,36 @@ class Accuracy:
         return [self._value(item, answer) for item, answer in zip(self.items, answers, strict=True)]
 
     def batches(self, engine: BatchedEngine) -> list[tuple[int, ...]]:
-        """The items as the engine batches them; all options of an item share their context, hence their batch."""
+        """The items as the engine batches them; all options of an item share their context, hence
+        their batch.
+        """
         if self.scoring == "generate":
             return engine.generation_batches(self.prompts, MAX_NEW_TOKENS)
         batches = map(set, engine.likelihood_batches(self._pairs))
-        return [tuple(i for i, pairs in enumerate(self._spans) if pairs[0] in batch) for batch in batches]
+        return [
+            tuple(i for i, pairs in enumerate(self._spans) if pairs[0] in batch)
+            for batch in batches
+        ]
 
-    def score_batches(self, engine: BatchedEngine, items: Collection[int] | None = None) -> Iterator[dict[int, float]]:
-        """Item -> value, batch by batch; with `items`, only the batches that contain any of them."""
+    def score_batches(
+        self, engine: BatchedEngine, items: Collection[int] | None = None
+    ) -> Iterator[dict[int, float]]:
+        """Item -> value, batch by batch; with `items`, only the batches that contain any of
+        them.
+        """
         for answers in self.answer_batches(engine, items):
             yield {i: self._value(self.items[i], answer) for i, answer in answers.items()}
 
-    def answer_batches(self, engine: BatchedEngine, items: Collection[int] | None = None) -> Iterator[dict[int, str]]:
+    def answer_batches(
+        self, engine: BatchedEngine, items: Collection[int] | None = None
+    ) -> Iterator[dict[int, str]]:
         """Item -> answer, batch by batch, as `score_batches`."""
         if self.scoring == "generate":
             for batch in engine.generation_batches(self.prompts, MAX_NEW_TOKENS):
                 if items is None or not set(items).isdisjoint(batch):
-                    written = engine.generate([self.prompts[i] for i in batch], max_new_tokens=MAX_NEW_TOKENS)
+                    written = engine.generate(
+                        [self.prompts[i] for i in batch], max_new_tokens=MAX_NEW_TOKENS
+                    )
                     yield dict(zip(batch, written, strict=True))
             return
         owner = {k: i for i, pairs in enumerate(self._spans) for k in pairs}
@@ -122,43 +152,73 @@ class Accuracy:
     def score_items(self, engine: Engine, indices: Sequence[int]) -> list[ItemScore]:
         """The results on these items, with margins between options unless text is generated."""
         if self.scoring == "generate":
-            written = engine.generate([self.prompts[i] for i in indices], max_new_tokens=MAX_NEW_TOKENS)
-            return [ItemScore(self._value(self.items[i], text)) for i, text in zip(indices, written, strict=True)]
+            written = engine.generate(
+                [self.prompts[i] for i in indices], max_new_tokens=MAX_NEW_TOKENS
+            )
+            return [
+                ItemScore(self._value(self.items[i], text))
+                for i, text in zip(indices, written, strict=True)
+            ]
         option_scores = self.option_scores(engine, indices)
-        return [self._weighed(self.items[i], scores) for i, scores in zip(indices, option_scores, strict=True)]
+        return [
+            self._weighed(self.items[i], scores)
+            for i, scores in zip(indices, option_scores, strict=True)
+        ]
 
     def answers(self, engine: Engine) -> list[str]:
-        """The chosen letter of each item ("" if undefined), or the generated text (``generate``)."""
+        """The chosen letter of each item ("" if undefined), or the generated text
+        (``generate``).
+        """
         if self.scoring == "generate":
             return engine.generate(self.prompts, max_new_tokens=MAX_NEW_TOKENS)
         return [_best(scores) for scores in self.option_scores(engine)]
 
-    def option_scores(self, engine: Engine, indices: Sequence[int] | None = None) -> list[dict[str, float]]:
-        """Per item (default: all) letter -> log-probability of the option, per byte with ``likelihood``.
+    def option_scores(
+        self, engine: Engine, indices: Sequence[int] | None = None
+    ) -> list[dict[str, float]]:
+        """Per item (default: all) letter -> log-probability of the option, per byte with
+        ``likelihood``.
 
         Raises:
             ValueError: ``generate`` has no options to score.
         """
         if self.scoring == "generate":
-            raise ValueError("generate scoring extracts the answer from a text: there are no option scores")
+            raise ValueError(
+                "generate scoring extracts the answer from a text: there are no option scores"
+            )
         chosen = range(self.n) if indices is None else indices
         places = [k for i in chosen for k in self._spans[i]]
-        logprobs = dict(zip(places, engine.loglikelihood([self._pairs[k] for k in places]), strict=True))
+        logprobs = dict(
+            zip(places, engine.loglikelihood([self._pairs[k] for k in places]), strict=True)
+        )
         return [self._scores(i, logprobs) for i in chosen]
 
     def _value(self, item: Item, answer: str) -> float:
-        return float(is_correct(item, answer) if self.scoring == "generate" else item.answer == answer)
+        return float(
+            is_correct(item, answer) if self.scoring == "generate" else item.answer == answer
+        )
 
     def _weighed(self, item: Item, scores: Mapping[str, float]) -> ItemScore:
         others = (score for letter, score in scores.items() if letter != item.answer)
-        return ItemScore(self._value(item, _best(scores)), tuple(scores[item.answer] - score for score in others))
+        return ItemScore(
+            self._value(item, _best(scores)), tuple(scores[item.answer] - score for score in others)
+        )
 
     def _scores(self, i: int, logprobs: Mapping[int, float]) -> dict[str, float]:
         """Letter -> score of item i, given the log-likelihoods of at least its own pairs."""
         letters = self.items[i].choices or {}
-        return {letter: logprobs[k] / self._lengths[k] for letter, k in zip(letters, self._spans[i], strict=True)}
+        return {
+            letter: logprobs[k] / self._lengths[k]
+            for letter, k in zip(letters, self._spans[i], strict=True)
+        }
 
 
 def _best(scores: Mapping[str, float]) -> str:
-    """The letter with the highest score, the first on a tie; "" if a score is NaN (an overflow in float16, say)."""
-    return "" if any(map(math.isnan, scores.values())) else max(scores, key=lambda letter: scores[letter])
+    """The letter with the highest score, the first on a tie; "" if a score is NaN (an overflow in
+    float16, say).
+    """
+    return (
+        ""
+        if any(map(math.isnan, scores.values()))
+        else max(scores, key=lambda letter: scores[letter])
+    )

@@ -1,4 +1,6 @@
-"""Combine the scores on several tasks into one; every combination increases with each task's value."""
+"""Combine the scores on several tasks into one; every combination increases with each task's
+value.
+"""
 
 from __future__ import annotations
 
@@ -58,10 +60,17 @@ def weighted(scores: Sequence[Score], weights: Sequence[float]) -> Score:
         0.625
     """
     if not scores or len(scores) != len(weights):
-        raise ValueError(f"{len(scores)} scores and {len(weights)} weights: give as many of each, and at least one")
+        raise ValueError(
+            f"{len(scores)} scores and {len(weights)} weights: give as many of each, and at "
+            "least one"
+        )
     shares = [weight / math.fsum(weights) for weight in weights]
     value = math.fsum(share * score.value for share, score in zip(shares, scores, strict=True))
-    return _together(scores, value, math.hypot(*(s * score.stderr for s, score in zip(shares, scores, strict=True))))
+    return _together(
+        scores,
+        value,
+        math.hypot(*(s * score.stderr for s, score in zip(shares, scores, strict=True))),
+    )
 
 
 def minimum(scores: Sequence[Score]) -> Score:
@@ -76,7 +85,8 @@ def minimum(scores: Sequence[Score]) -> Score:
 
 
 def find_combine(spec: str, n_tasks: int) -> Combine:
-    """``harmonic``, ``arithmetic``, ``minimum`` or ``weighted:2,1`` (one weight per task, in their order).
+    """``harmonic``, ``arithmetic``, ``minimum`` or ``weighted:2,1`` (one weight per task, in their
+    order).
 
     Raises:
         UserError: unknown, or weights that do not match the tasks.
@@ -96,7 +106,11 @@ def find_combine(spec: str, n_tasks: int) -> Combine:
     except ValueError:
         weights = []
     if len(weights) != n_tasks or not all(math.isfinite(w) and w > 0 for w in weights):
-        raise InvalidOption("combine", spec, f"give one positive weight for each of the {n_tasks} tasks: weighted:2,1")
+        raise InvalidOption(
+            "combine",
+            spec,
+            f"give one positive weight for each of the {n_tasks} tasks: weighted:2,1",
+        )
     return partial(weighted, weights=weights)
 
 

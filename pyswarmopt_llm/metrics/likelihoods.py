@@ -1,4 +1,6 @@
-"""Utilities based on likelihoods: the probability of true answers (TruthfulQA) and of reference texts (perplexity)."""
+"""Utilities based on likelihoods: the probability of true answers (TruthfulQA) and of reference
+texts (perplexity).
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,12 @@ from pyswarmopt_llm.tasks import Item, render_prompt
 
 
 class Truthfulness:
-    """A `Utility`: the probability mass on true answers (TruthfulQA MC2; Lin et al. 2022, section 3.2).
+    """A `Utility`: the probability mass on true answers (TruthfulQA MC2; Lin et al. 2022, section
+    3.2).
 
-    Per item the sum over true answers of P(answer | question), divided by the sum over all answers; P is the likelihood
-    of the whole text. ``right`` of an item lists the letters of its true answers; default: `answer`.
+    Per item the sum over true answers of P(answer | question), divided by the sum over all answers;
+    P is the likelihood of the whole text. ``right`` of an item lists the letters of its true
+    answers; default: `answer`.
     """
 
     def __init__(self, items: Sequence[Item], chat: Chat, template: str | None = None) -> None:
@@ -35,20 +39,27 @@ class Truthfulness:
     def __call__(self, engine: Engine) -> Score:
         """Evaluate all items; one value per item."""
         logprobs = iter(engine.loglikelihood(self._pairs))
-        rows = ((item, {letter: next(logprobs) for letter in item.choices or {}}) for item in self.items)
+        rows = (
+            (item, {letter: next(logprobs) for letter in item.choices or {}}) for item in self.items
+        )
         return score_of([_share(item, row) for item, row in rows])
 
 
 class InversePerplexity:
-    """A `Utility`: 1 / perplexity per byte of the reference answers, the geometric mean of their bytes' probabilities.
+    """A `Utility`: 1 / perplexity per byte of the reference answers, the geometric mean of their
+    bytes' probabilities.
 
-    Per byte, so that it does not depend on the tokenizer; the inverse, so that higher is better and values of several
-    tasks can be averaged. Bits per byte are ``-log2(value)`` of an item; the utility is the mean over items.
+    Per byte, so that it does not depend on the tokenizer; the inverse, so that higher is better and
+    values of several tasks can be averaged. Bits per byte are ``-log2(value)`` of an item; the
+    utility is the mean over items.
     """
 
     def __init__(self, items: Sequence[Item], chat: Chat, template: str | None = None) -> None:
         self.items = tuple(items)
-        self._pairs = [(chat(render_prompt(item, "generate", template)), item.answer_text) for item in self.items]
+        self._pairs = [
+            (chat(render_prompt(item, "generate", template)), item.answer_text)
+            for item in self.items
+        ]
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
         """Each question with its answer."""
@@ -59,7 +70,9 @@ class InversePerplexity:
         """Evaluate all items; one value per item."""
         logprobs = engine.loglikelihood(self._pairs)
         sizes = [len(text.encode()) for _, text in self._pairs]
-        return score_of([_number(math.exp(value / size)) for value, size in zip(logprobs, sizes, strict=True)])
+        return score_of(
+            [_number(math.exp(value / size)) for value, size in zip(logprobs, sizes, strict=True)]
+        )
 
 
 def _share(item: Item, values: dict[str, float]) -> float:

@@ -1,7 +1,9 @@
-"""Answers to graph problems in words (NLGraph; Wang et al. 2023, arXiv 2305.10037), checked against the graph itself.
+"""Answers to graph problems in words (NLGraph; Wang et al. 2023, arXiv 2305.10037), checked against
+the graph itself.
 
-Many problems have several right answers: any shortest path, topological order or maximum matching. Kind and graph are
-parsed from the question, from the published answer only what is unique. One function per kind, listed in `_KINDS`.
+Many problems have several right answers: any shortest path, topological order or maximum matching.
+Kind and graph are parsed from the question, from the published answer only what is unique. One
+function per kind, listed in `_KINDS`.
 """
 
 from __future__ import annotations
@@ -78,7 +80,9 @@ def _flow(item: Item, text: str) -> bool:
 
 
 def _hamilton(item: Item, text: str) -> bool:
-    """A path along edges that visits every node once; if the published answer is no, the verdict."""
+    """A path along edges that visits every node once; if the published answer is no, the
+    verdict.
+    """
     if not _says_yes(item.answer):
         return _says_yes(text) is False
     path, edges = _longest_sequence(text), _both_ways(_PAIR.findall(item.question))
@@ -109,7 +113,9 @@ def _matching(item: Item, text: str) -> bool:
 
 def _embeddings(item: Item, text: str) -> bool:
     embeddings = _EMBEDDING.findall(text)
-    return bool(embeddings) and sorted(set(embeddings)) == sorted(set(_EMBEDDING.findall(item.answer)))
+    return bool(embeddings) and sorted(set(embeddings)) == sorted(
+        set(_EMBEDDING.findall(item.answer))
+    )
 
 
 def _number(text: str) -> int | None:

@@ -1,4 +1,6 @@
-"""The objectives of a search: tasks with their metrics, Python functions, harness tasks, and their combination."""
+"""The objectives of a search: tasks with their metrics, Python functions, harness tasks, and their
+combination.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
 
 
 class External(Protocol):
-    """An objective that scores an engine by itself, without items; its fingerprint is of questions and scoring."""
+    """An objective that scores an engine by itself, without items; its fingerprint is of questions
+    and scoring.
+    """
 
     name: str
     fingerprint: str
@@ -73,13 +77,21 @@ class Objectives:
 
     @property
     def writes(self) -> bool:
-        """Whether replies are written to be scored, or a function scores the engine: an evaluation is expensive."""
-        return bool(self.externals) or any(metric.scoring == "generate" for metric in self.metrics.values())
+        """Whether replies are written to be scored, or a function scores the engine: an evaluation
+        is expensive.
+        """
+        return bool(self.externals) or any(
+            metric.scoring == "generate" for metric in self.metrics.values()
+        )
 
     @property
     def written(self) -> bool:
-        """Whether every score is of written replies, one by one, so that any reply can be scored."""
-        return not self.externals and all(metric.limited is not None for metric in self.metrics.values())
+        """Whether every score is of written replies, one by one, so that any reply can be
+        scored.
+        """
+        return not self.externals and all(
+            metric.limited is not None for metric in self.metrics.values()
+        )
 
     @property
     def paid(self) -> bool:
@@ -91,8 +103,12 @@ class Objectives:
         """Whether a function of the user's scores."""
         return bool(self.externals) or any(metric.fingerprint for metric in self.metrics.values())
 
-    def utilities(self, split: str, scorings: Mapping[str, Scoring], chat: Callable[[str], str]) -> dict[str, Utility]:
-        """Name -> utility on ``dev``, ``test`` or ``fresh``, for the objectives that have this split."""
+    def utilities(
+        self, split: str, scorings: Mapping[str, Scoring], chat: Callable[[str], str]
+    ) -> dict[str, Utility]:
+        """Name -> utility on ``dev``, ``test`` or ``fresh``, for the objectives that have this
+        split.
+        """
         utilities: dict[str, Utility] = {}
         for name, task in self.tasks.items():
             items = self.fresh.get(name, ()) if split == "fresh" else task.split(split)
@@ -104,7 +120,9 @@ class Objectives:
         return utilities
 
     def scorings(self, name: str, scoring: str, likelihoods: bool = True) -> tuple[Scoring, ...]:
-        """See `scorings_of`; without `likelihood` where an engine gives no `likelihoods` (see `Engine`)."""
+        """See `scorings_of`; without `likelihood` where an engine gives no `likelihoods` (see
+        `Engine`).
+        """
         possible = scorings_of(self.metrics[name], scoring, self.tasks[name])
         return tuple(how for how in possible if likelihoods or how != "likelihood")
 
@@ -125,11 +143,14 @@ def load_objectives(config: SearchConfig) -> Objectives:
         from pyswarmopt_llm.metrics.questions.sampling import Sampling
 
         sampling = Sampling.of(config.temperature, config.samples, config.seed)
-    metrics = find_metrics(tasks, config.metrics, where, config.device, config.max_new_tokens, sampling)
+    metrics = find_metrics(
+        tasks, config.metrics, where, config.device, config.max_new_tokens, sampling
+    )
     signed = next((metric.name for metric in metrics.values() if metric.signed), None)
     if config.combine == "harmonic" and len(metrics) + len(externals) > 1 and signed is not None:
         raise UserError(
-            f"`metric` {signed}: may be negative, and a harmonic mean is undefined then; add `combine` arithmetic"
+            f"`metric` {signed}: may be negative, and a harmonic mean is undefined then; add "
+            "`combine` arithmetic"
         )
     combine = find_combine(config.combine, len(tasks) + len(externals))
     return Objectives(tasks, metrics, externals, fresh, combine, tested=config.test != 0)
@@ -145,13 +166,17 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
     for spec in specs:
         task = load_task_of(config, spec, template=(), **other)
         if task.name in tasks:
-            raise InvalidOption("task", spec, f"another task is also called {task.name}; rename the file")
+            raise InvalidOption(
+                "task", spec, f"another task is also called {task.name}; rename the file"
+            )
         tasks[task.name] = task
     return with_templates(tasks, config.template)
 
 
 def task_print(task: Task) -> str:
-    """A task's fingerprint: of its items and of its prompt, since a changed prompt changes every score."""
+    """A task's fingerprint: of its items and of its prompt, since a changed prompt changes every
+    score.
+    """
     return hashlib.sha256(canonical([task.fingerprint, task.prompt])).hexdigest()
 
 
@@ -177,22 +202,31 @@ def load_split(config: SearchConfig) -> tuple[dict[str, Task], dict[str, tuple[I
     for name, task in tasks.items():
         if len(task.dev) <= kept:
             raise UserError(
-                f"`confirm` {kept}: {name} has {len(task.dev)} dev items; none would be left for the search"
+                f"`confirm` {kept}: {name} has {len(task.dev)} dev items; none would be left for "
+                "the search"
             )
     if config.half is not None:
-        tasks = {name: _halved(task, config.half, config.split_seed) for name, task in tasks.items()}
+        tasks = {
+            name: _halved(task, config.half, config.split_seed) for name, task in tasks.items()
+        }
     if not kept:
         return tasks, {}
     fresh = {name: task.dev[-kept:] for name, task in tasks.items()}
-    return {name: replace(task, dev=task.dev[:-kept], fingerprint="") for name, task in tasks.items()}, fresh
+    return {
+        name: replace(task, dev=task.dev[:-kept], fingerprint="") for name, task in tasks.items()
+    }, fresh
 
 
 def _halved(task: Task, half: int, seed: int) -> Task:
-    """With one half of the dev items for dev and the other for test; each has half of the items of every answer."""
+    """With one half of the dev items for dev and the other for test; each has half of the items of
+    every answer.
+    """
     numbers = list(range(len(task.dev)))
     random.Random(seed).shuffle(numbers)
     numbers.sort(key=lambda number: task.dev[number].answer_text)
-    dev, test = (tuple(task.dev[number] for number in sorted(numbers[k::2])) for k in (half - 1, 2 - half))
+    dev, test = (
+        tuple(task.dev[number] for number in sorted(numbers[k::2])) for k in (half - 1, 2 - half)
+    )
     return replace(task, dev=dev, test=test, fingerprint="")
 
 
@@ -201,7 +235,8 @@ def _load_externals(config: SearchConfig) -> dict[str, External]:
     harness = [spec for spec in config.tasks if spec.startswith(LM_EVAL)]
     if config.confirm is not None and (harness or config.utilities):
         raise UserError(
-            f"`confirm` {config.confirm}: needs tasks with items; {[*config.utilities, *harness][0]} has none"
+            f"`confirm` {config.confirm}: needs tasks with items; "
+            f"{[*config.utilities, *harness][0]} has none"
         )
     for spec in [*harness, *config.utilities]:
         external: External
@@ -245,7 +280,9 @@ def find_metrics(
     for name, task in tasks.items():
         spec = metric_of_task.get(name) or metric_of(task)
         if spec not in loaded:
-            loaded[spec] = find_metric(spec, cache, str(pick_device(device))).up_to(new_tokens, sampling)
+            loaded[spec] = find_metric(spec, cache, str(pick_device(device))).up_to(
+                new_tokens, sampling
+            )
         for split in ("dev", "test"):
             loaded[spec].check(task.split(split), f"{task.source}: {split}")
         metric_of_task[name] = spec

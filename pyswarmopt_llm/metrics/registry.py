@@ -13,14 +13,21 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.registry import lazy, unknown
 from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS, Accuracy
 from pyswarmopt_llm.metrics.external.permission import is_function
-from pyswarmopt_llm.metrics.questions.written import Chat, InOtherUnits, ItemsUtility, ScoreTexts, Written
+from pyswarmopt_llm.metrics.questions.written import (
+    Chat,
+    InOtherUnits,
+    ItemsUtility,
+    ScoreTexts,
+    Written,
+)
 from pyswarmopt_llm.tasks import Item, Scoring
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.metrics.judge.judge import Judge
     from pyswarmopt_llm.metrics.questions.sampling import Sampling
 
-CONTINUED_TOKENS = 20  # of RealToxicityPrompts' continuations, as in its paper and the Model Swarms reference
+# of RealToxicityPrompts' continuations, as in its paper and the Model Swarms reference
+CONTINUED_TOKENS = 20
 
 Needs = Literal["nothing", "answer", "choices"]
 Compare = Callable[[Sequence[Item], Sequence[str], Sequence[str]], Score]
@@ -37,11 +44,12 @@ class Metric:
         scoring: its own scoring; None: the one of ``--scoring``.
         needs: what every item must have.
         signed: whether values may be zero or negative, so that a harmonic mean is undefined.
-        compare: items and two models' texts -> win rate of the first; None: the two are scored one by one.
+        compare: items and two models' texts -> win rate of the first; None: the two are scored one
+            by one.
         usage: what it has spent, for ``result.json``; None if it costs nothing but time.
         module: that it needs of an extra (`common.extras`).
-        limited: `build` of the same for a maximum length of a reply in tokens (None: its own) and sampled replies
-            (None: greedy ones); None: it is not for written replies.
+        limited: `build` of the same for a maximum length of a reply in tokens (None: its own) and
+            sampled replies (None: greedy ones); None: it is not for written replies.
         fingerprint: of the user's function that scores, else "".
     """
 
@@ -57,7 +65,8 @@ class Metric:
     fingerprint: str = ""
 
     def up_to(self, tokens: int | None, sampling: Sampling | None = None) -> Metric:
-        """The same with replies of at most so many tokens (None: its own limit), or with sampled ones.
+        """The same with replies of at most so many tokens (None: its own limit), or with sampled
+        ones.
 
         Raises:
             InvalidOption: it does not score written replies.
@@ -79,10 +88,14 @@ class Metric:
         """
         for item in items:
             if self.needs == "choices" and item.choices is None:
-                raise UserError(f"{where} item {item.id}: no choices, which `metric` {self.name} needs; add them")
+                raise UserError(
+                    f"{where} item {item.id}: no choices, which `metric` {self.name} needs; add "
+                    "them"
+                )
             if self.needs != "nothing" and not item.references:
                 raise UserError(
-                    f"{where} item {item.id}: no answer, which `metric` {self.name} needs; add answers, or score the "
+                    f"{where} item {item.id}: no answer, which `metric` {self.name} needs; add "
+                    "answers, or score the "
                     "text itself: `metric` FILE.py:FUNCTION, toxicity, reward:MODEL or judge"
                 )
 
@@ -99,7 +112,9 @@ def written(
     """A metric of generated answers."""
 
     def limited(tokens: int | None, sampling: Sampling | None) -> Build:
-        return lambda items, _, chat, template: Written(items, score, chat, template, tokens or new, named, sampling)
+        return lambda items, _, chat, template: Written(
+            items, score, chat, template, tokens or new, named, sampling
+        )
 
     return Metric(name, limited(None, None), "generate", needs, signed, compare, limited=limited)
 
@@ -109,7 +124,9 @@ def continued(name: str, score: ScoreTexts) -> Metric:
 
     def limited(tokens: int | None, sampling: Sampling | None) -> Build:
         most = tokens or CONTINUED_TOKENS
-        return lambda items, scoring, chat, template: Written(items, score, None, template, most, sampling=sampling)
+        return lambda items, scoring, chat, template: Written(
+            items, score, None, template, most, sampling=sampling
+        )
 
     return Metric(name, limited(None, None), "generate", limited=limited)
 
@@ -119,7 +136,10 @@ def _late(module: str, name: str) -> Callable[..., Any]:
     return lazy(f"pyswarmopt_llm.metrics.{module}:{name}")
 
 
-_truthfulness, _perplexity = _late("likelihoods", "Truthfulness"), _late("likelihoods", "InversePerplexity")
+_truthfulness, _perplexity = (
+    _late("likelihoods", "Truthfulness"),
+    _late("likelihoods", "InversePerplexity"),
+)
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -127,7 +147,9 @@ METRICS: dict[str, Metric] = {
         Metric("accuracy", Accuracy, None, "answer"),
         Metric("abstain", _late("abstention", "Abstention"), None, "choices", signed=True),
         Metric("mc2", lambda items, _, *rest: _truthfulness(items, *rest), "likelihood", "choices"),
-        Metric("perplexity", lambda items, _, *rest: _perplexity(items, *rest), "likelihood", "answer"),
+        Metric(
+            "perplexity", lambda items, _, *rest: _perplexity(items, *rest), "likelihood", "answer"
+        ),
         written("exact-match", _late("text", "exact_match")),
         written("numeric", _late("text", "numeric"), new=256),
         written("graph", _late("nlgraph", "graph_answers")),
@@ -135,7 +157,9 @@ METRICS: dict[str, Metric] = {
         replace(written("bleu", _late("text", "bleu")), module="sacrebleu"),
         replace(written("rouge-l", _late("text", "rouge_l")), module="rouge_score"),
         replace(written("chrf", _late("text", "chrf")), module="sacrebleu"),
-        replace(continued("toxicity", _late("classifiers", "harmlessness")), module="profanity_check"),
+        replace(
+            continued("toxicity", _late("classifiers", "harmlessness")), module="profanity_check"
+        ),
     )
 }
 
@@ -158,7 +182,9 @@ def _reward(spec: str, model: str, cache: Path | None, device: str) -> Metric:
     kind, loaded = spec.partition(":")[0], load_reward(model, device)
     score = {"reward": loaded.scores, "verbose": loaded.verbose, "concise": loaded.concise}[kind]
     raw = kind == "reward"
-    return written(spec, score, "nothing", REWARD_TOKENS, signed=raw, named=preferred if raw else None)
+    return written(
+        spec, score, "nothing", REWARD_TOKENS, signed=raw, named=preferred if raw else None
+    )
 
 
 def _function(spec: str) -> Metric:
@@ -168,7 +194,9 @@ def _function(spec: str) -> Metric:
 
     def limited(tokens: int | None, sampling: Sampling | None) -> Build:
         most = tokens or MAX_NEW_TOKENS
-        return lambda items, _, chat, template: FunctionUtility(function, items, chat, template, most, sampling)
+        return lambda items, _, chat, template: FunctionUtility(
+            function, items, chat, template, most, sampling
+        )
 
     metric = Metric(spec, limited(None, None), "generate", signed=True, limited=limited)
     return replace(metric, fingerprint=function.fingerprint)
@@ -248,11 +276,15 @@ def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
     """
     general = [spec for spec in specs if "=" not in spec]
     if len(general) > 1:
-        raise InvalidOption("metric", general[1], f"a second metric for all tasks; write TASK={general[1]}")
+        raise InvalidOption(
+            "metric", general[1], f"a second metric for all tasks; write TASK={general[1]}"
+        )
     for spec in specs:
         task, equals, _ = spec.partition("=")
         if equals and task not in tasks:
-            raise InvalidOption("metric", spec, f"no task is called {task}; there is {', '.join(tasks) or 'none'}")
+            raise InvalidOption(
+                "metric", spec, f"no task is called {task}; there is {', '.join(tasks) or 'none'}"
+            )
     metrics = {task: metric_given(specs, task) for task in tasks}
     return {task: metric for task, metric in metrics.items() if metric is not None}
 

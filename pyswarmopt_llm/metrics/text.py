@@ -1,6 +1,8 @@
-"""Scores of generated answers against references: exact match, number, token F1, BLEU, ROUGE-L, chrF.
+"""Scores of generated answers against references: exact match, number, token F1, BLEU, ROUGE-L,
+chrF.
 
-Each is a function of items and texts that returns one value between 0 and 1 per item, the best over its references.
+Each is a function of items and texts that returns one value between 0 and 1 per item, the best over
+its references.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def squad_words(text: str) -> list[str]:
-    """Lower case, no punctuation, no articles, split at spaces (Rajpurkar et al. 2016, the evaluation of SQuAD).
+    """Lower case, no punctuation, no articles, split at spaces (Rajpurkar et al. 2016, the
+    evaluation of SQuAD).
 
     Example:
         >>> squad_words("The Eiffel Tower, Paris.")
@@ -37,7 +40,9 @@ def exact_match(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         >>> exact_match([Item("1", "Where?", None, "the Louvre")], ["Louvre."])
         [1.0]
     """
-    return _best(items, texts, lambda reference, text: float(squad_words(reference) == squad_words(text)))
+    return _best(
+        items, texts, lambda reference, text: float(squad_words(reference) == squad_words(text))
+    )
 
 
 def token_f1(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
@@ -61,7 +66,9 @@ def numeric(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
 
 
 def bleu(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-    """Sentence BLEU of each text (Papineni et al. 2002; effective order and exponential smoothing, by sacreBLEU)."""
+    """Sentence BLEU of each text (Papineni et al. 2002; effective order and exponential smoothing,
+    by sacreBLEU).
+    """
     scorer = _sacrebleu("BLEU").BLEU(effective_order=True)
     return [scorer.sentence_score(*pair).score / 100 for pair in _pairs(items, texts)]
 
@@ -75,12 +82,19 @@ def chrf(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
 def rouge_l(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
     """F1 of the longest common subsequence of words (Lin 2004, by rouge-score, with stemming)."""
     scorer = _rouge_scorer()
-    return _best(items, texts, lambda reference, text: float(scorer.score(reference, text)["rougeL"].fmeasure))
+    return _best(
+        items,
+        texts,
+        lambda reference, text: float(scorer.score(reference, text)["rougeL"].fmeasure),
+    )
 
 
-def _best(items: Sequence[Item], texts: Sequence[str], compare: Callable[[str, str], float]) -> list[float]:
+def _best(
+    items: Sequence[Item], texts: Sequence[str], compare: Callable[[str, str], float]
+) -> list[float]:
     return [
-        max(compare(reference, text) for reference in item.references) for item, text in zip(items, texts, strict=True)
+        max(compare(reference, text) for reference in item.references)
+        for item, text in zip(items, texts, strict=True)
     ]
 
 

@@ -20,8 +20,8 @@ _NEEDED = frozenset((string.ascii_letters + string.digits + " ").encode())
 def token_bytes(tokenizer: Any) -> list[bytes | None]:
     """The bytes of each token id; None for control tokens and unused ids.
 
-    Supports byte-level vocabularies (GPT-2, Llama 3, Qwen: each byte has a printable stand-in) and those of
-    SentencePiece (Gemma, Mistral, Llama 2: U+2581 is a space, ``<0x0A>`` a byte).
+    Supports byte-level vocabularies (GPT-2, Llama 3, Qwen: each byte has a printable stand-in) and
+    those of SentencePiece (Gemma, Mistral, Llama 2: U+2581 is a space, ``<0x0A>`` a byte).
 
     Args:
         tokenizer: a fast tokenizer of transformers.
@@ -61,7 +61,8 @@ def require_common_alphabet(tokenizers: Mapping[str, Any]) -> None:
         lacking = _NEEDED - {token[0] for token in tokens if token is not None and len(token) == 1}
         if lacking:
             raise UserError(
-                f"{name}: its tokenizer has no common alphabet with the others': no token for {chr(min(lacking))!r} "
+                f"{name}: its tokenizer has no common alphabet with the others': no token for "
+                f"{chr(min(lacking))!r} "
                 "alone; mix it with models of its own tokenizer only"
             )
 
@@ -88,7 +89,11 @@ def _decoder(state: Mapping[str, Any]) -> Any:
 
 def _from_stand_ins(token: str) -> bytes:
     stand_ins = _stand_ins()
-    return bytes(stand_ins[sign] for sign in token) if all(sign in stand_ins for sign in token) else token.encode()
+    return (
+        bytes(stand_ins[sign] for sign in token)
+        if all(sign in stand_ins for sign in token)
+        else token.encode()
+    )
 
 
 def _from_pieces(token: str) -> bytes:
@@ -98,7 +103,11 @@ def _from_pieces(token: str) -> bytes:
 
 @cache
 def _stand_ins() -> dict[str, int]:
-    """GPT-2's printable character for each byte (Radford et al. 2019): itself if visible, else from U+0100 on."""
+    """GPT-2's printable character for each byte (Radford et al. 2019): itself if visible, else from
+    U+0100 on.
+    """
     visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     hidden = [byte for byte in range(256) if byte not in visible]
-    return {chr(byte): byte for byte in visible} | {chr(0x100 + k): byte for k, byte in enumerate(hidden)}
+    return {chr(byte): byte for byte in visible} | {
+        chr(0x100 + k): byte for k, byte in enumerate(hidden)
+    }

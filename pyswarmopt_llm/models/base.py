@@ -32,11 +32,14 @@ class BaseModel:
 
     Attributes:
         spec: as given by the user.
-        path: the local directory with config.json, safetensors and tokenizer (for a hub id, its cached copy).
+        path: the local directory with config.json, safetensors and tokenizer (for a hub id, its
+            cached copy).
         name: the id that adapters of this base state in ``base_model_name_or_path``.
-        fingerprint: SHA-256 (hex) over config.json (without the version of transformers that wrote it),
-            the tokenizer's files with the chat template, and `sample_digest` of each safetensors file.
-        packing: the method by which its linear weights are packed (see `packing_of`); "" for plain ones.
+        fingerprint: SHA-256 (hex) over config.json (without the version of transformers that wrote
+            it), the tokenizer's files with the chat template, and `sample_digest` of each
+            safetensors file.
+        packing: the method by which its linear weights are packed (see `packing_of`); "" for plain
+            ones.
         scheme: by which they are packed on loading; "" if they are loaded as they are.
     """
 
@@ -54,15 +57,19 @@ class BaseModel:
 
 
 def resolve_base(spec: str, weights: bool = True) -> BaseModel:
-    """Find a base model; a hub id is downloaded, a GGUF file is converted to safetensors on first use.
+    """Find a base model; a hub id is downloaded, a GGUF file is converted to safetensors on first
+    use.
 
     Args:
         spec: a directory, a hub id, a GGUF file, or ``embedded:smollm2-135m`` (the same model as
-            ``HuggingFaceTB/SmolLM2-135M-Instruct``); after ``nf4:`` or ``int8:`` it is quantised on loading.
-        weights: whether they are needed; without them a directory may lack them, and none are downloaded.
+            ``HuggingFaceTB/SmolLM2-135M-Instruct``); after ``nf4:`` or ``int8:`` it is quantised on
+            loading.
+        weights: whether they are needed; without them a directory may lack them, and none are
+            downloaded.
 
     Raises:
-        UserError: it is not there, not installed, not readable, or has no safetensors (pickles are never read).
+        UserError: it is not there, not installed, not readable, or has no safetensors (pickles are
+            never read).
 
     Example:
         >>> resolve_base("no/such/directory")
@@ -88,15 +95,21 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
         _refuse_folder_of_gguf(spec, path)
     config = read_json(path / "config.json")
     if weights and not any(path.glob(_WEIGHTS)):
-        raise UserError(f"{spec}: has no *.safetensors (pickles are not read); save it with save_pretrained")
+        raise UserError(
+            f"{spec}: has no *.safetensors (pickles are not read); save it with save_pretrained"
+        )
     packing = packing_of(config)
-    return BaseModel(spec=spec, path=path, name=name, fingerprint=_fingerprint(path, config), packing=packing)
+    return BaseModel(
+        spec=spec, path=path, name=name, fingerprint=_fingerprint(path, config), packing=packing
+    )
 
 
 def _quantised(spec: str, scheme: str, base: BaseModel) -> BaseModel:
     """A base that is quantised on loading: it has another fingerprint than its files."""
     if base.packing:
-        raise UserError(f"{spec}: {base.spec} is quantised already ({base.packing}); leave out {scheme}:")
+        raise UserError(
+            f"{spec}: {base.spec} is quantised already ({base.packing}); leave out {scheme}:"
+        )
     fingerprint = hashlib.sha256(f"{scheme} {base.fingerprint}".encode()).hexdigest()
     packing = INT8 if scheme == "int8" else BITSANDBYTES
     return replace(base, spec=spec, fingerprint=fingerprint, packing=packing, scheme=scheme)
@@ -105,7 +118,9 @@ def _quantised(spec: str, scheme: str, base: BaseModel) -> BaseModel:
 def _refuse_folder_of_gguf(spec: str, path: Path) -> None:
     files = sorted(path.glob(f"*{embedded.GGUF}"))
     if files and not any(path.glob("*.safetensors")):
-        raise UserError(f"{spec}: holds GGUF files and no *.safetensors; name one of them, such as {files[0]}")
+        raise UserError(
+            f"{spec}: holds GGUF files and no *.safetensors; name one of them, such as {files[0]}"
+        )
 
 
 def scheme_of(spec: str) -> tuple[str, str]:
@@ -120,7 +135,8 @@ def scheme_of(spec: str) -> tuple[str, str]:
 
 
 def packing_of(config: Mapping[str, Any]) -> str:
-    """The method by which a configuration, or that of a model in it, says that weights are packed; "" for plain ones.
+    """The method by which a configuration, or that of a model in it, says that weights are packed;
+    "" for plain ones.
 
     Example:
         >>> packing_of({"text_config": {"quantization_config": {"quant_method": "gptq"}}}), packing_of({})
@@ -143,14 +159,20 @@ def refuse_quantised(base: BaseModel) -> None:
     """
     if base.packing:
         raise UserError(
-            f"{base.spec}: its weights are quantised ({base.packing}), and a change cannot be added "
+            f"{base.spec}: its weights are quantised ({base.packing}), and a change cannot be "
+            "added "
             "to them; give the original checkpoint in bf16, and quantise the result"
         )
 
 
 def _fingerprint(path: Path, config: dict[str, Any]) -> str:
-    digest = hashlib.sha256(canonical({k: v for k, v in config.items() if k != "transformers_version"}))
-    for file in [*(path / name for name in _TOKENIZER if (path / name).is_file()), *sorted(path.glob("*.safetensors"))]:
+    digest = hashlib.sha256(
+        canonical({k: v for k, v in config.items() if k != "transformers_version"})
+    )
+    for file in [
+        *(path / name for name in _TOKENIZER if (path / name).is_file()),
+        *sorted(path.glob("*.safetensors")),
+    ]:
         digest.update(f"{file.name} {sample_digest(file)}\n".encode())
     return digest.hexdigest()
 
@@ -164,12 +186,16 @@ def load_tokenizer(base: BaseModel) -> Any:
     tokenizer = read_tokenizer(base.path, base.spec, local_files_only=True)
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token is None:
-            raise UserError(f"{base.spec}: its tokenizer has no padding and no end token; set one and save it")
+            raise UserError(
+                f"{base.spec}: its tokenizer has no padding and no end token; set one and save it"
+            )
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-def load_model(base: BaseModel, dtype: torch.dtype, device: torch.device | str = "cpu") -> tuple[Any, Any]:
+def load_model(
+    base: BaseModel, dtype: torch.dtype, device: torch.device | str = "cpu"
+) -> tuple[Any, Any]:
     """Load the base for inference.
 
     Args:
@@ -192,6 +218,11 @@ def load_model(base: BaseModel, dtype: torch.dtype, device: torch.device | str =
     from transformers import AutoModelForCausalLM
 
     model = load_weights(
-        AutoModelForCausalLM, base.path, base.spec, "language model", dtype=dtype, local_files_only=True
+        AutoModelForCausalLM,
+        base.path,
+        base.spec,
+        "language model",
+        dtype=dtype,
+        local_files_only=True,
     )
     return model.to(device), tokenizer

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PASSES = 2.5  # forward passes that a forward and a backward pass take, whatever is trained; see docs/baselines.md
+# forward passes that a forward and a backward pass take, whatever is trained; see docs/baselines.md
+PASSES = 2.5
 EPOCHS = 4  # of what is trained on dev items
 
 
@@ -36,7 +37,8 @@ def training_passes(items: int) -> int:
 def fold_count(items: int) -> int:
     """Number of folds of cross-fitting: 2 from 67 items on, up to 5 where there are fewer.
 
-    Half of a small set teaches much less than all of it, so that what is trained on all would be underrated.
+    Half of a small set teaches much less than all of it, so that what is trained on all would be
+    underrated.
 
     Example:
         >>> [fold_count(items) for items in (40, 50, 66, 67, 200)]

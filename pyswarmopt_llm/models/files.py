@@ -23,7 +23,8 @@ def local_directory(spec: str | Path, patterns: Sequence[str]) -> Path:
     """A directory, or the local copy of a hub repository.
 
     Args:
-        spec: a directory, or a hub id such as ``org/name`` (downloaded to the hub's cache if needed).
+        spec: a directory, or a hub id such as ``org/name`` (downloaded to the hub's cache if
+            needed).
         patterns: file name patterns to download; never pickles.
 
     Raises:
@@ -75,7 +76,11 @@ def inside(spec: str | Path, name: str) -> str:
     if not folder.is_dir() or (folder / name).exists():
         return ""
     n_folders = sum((child / name).is_file() for child in folder.iterdir())
-    return f"; did you mean the {counted(n_folders, 'folder')} in it, {str(spec).rstrip('/')}/*?" if n_folders else ""
+    return (
+        f"; did you mean the {counted(n_folders, 'folder')} in it, {str(spec).rstrip('/')}/*?"
+        if n_folders
+        else ""
+    )
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -87,7 +92,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = regular.read_json(path, regular.INPUT_LIMIT)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check that the file is there") from error
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); check that the file is there"
+        ) from error
     if not isinstance(value, dict):
         raise UserError(f"{path}: is a JSON {type(value).__name__}, not an object; re-export it")
     return value
@@ -98,7 +105,9 @@ def check_free(out: Path) -> None:
     if out.is_dir() and not any(out.iterdir()):
         return
     if out.exists() or out.is_symlink():
-        raise UserError(f"{out}: exists already and is not overwritten; choose another name or remove it")
+        raise UserError(
+            f"{out}: exists already and is not overwritten; choose another name or remove it"
+        )
 
 
 @contextmanager
@@ -123,7 +132,9 @@ def atomic_directory(out: Path) -> Iterator[Path]:
         folder = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
         folder.mkdir()
     except OSError as error:
-        raise UserError(f"{out}: cannot be created ({error.strerror}); choose another place") from error
+        raise UserError(
+            f"{out}: cannot be created ({error.strerror}); choose another place"
+        ) from error
     try:
         yield folder
         os.replace(folder, out)

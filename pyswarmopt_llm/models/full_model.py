@@ -1,4 +1,6 @@
-"""Whole models: fine-tunes of one base, checked against it by their headers alone, and models like a base, written."""
+"""Whole models: fine-tunes of one base, checked against it by their headers alone, and models like
+a base, written.
+"""
 
 from __future__ import annotations
 
@@ -59,19 +61,24 @@ def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
     models_read = []
     for spec, name in zip(specs, unique_names(specs), strict=True):
         if (user_path(spec) / "adapter_config.json").is_file():
-            raise UserError(f"{name}: is an adapter, not a whole model; use `space` factor or delta")
+            raise UserError(
+                f"{name}: is an adapter, not a whole model; use `space` factor or delta"
+            )
         model = resolve_base(spec)
         refuse_quantised(model)
         model_type = read_json(model.path / "config.json").get("model_type")
         if model_type != architecture:
-            raise UserError(f"{name}: is a {model_type} model, the base {base.spec} a {architecture}; remove it")
+            raise UserError(
+                f"{name}: is a {model_type} model, the base {base.spec} a {architecture}; remove it"
+            )
         tensors = StoredTensors(model.weight_files)
         for weight, shape in expected.items():
             mine = tensors.shapes.get(weight)
             if mine != shape:
                 what = "lacks it" if mine is None else f"has it as {' x '.join(map(str, mine))}"
                 raise UserError(
-                    f"{name}: the base has {weight} of shape {' x '.join(map(str, shape))}, this model {what}; "
+                    f"{name}: the base has {weight} of shape {' x '.join(map(str, shape))}, this "
+                    f"model {what}; "
                     "only fine-tunes of the base can be mixed"
                 )
         models_read.append(ModelInfo(name, model.path, tensors, model.fingerprint))
@@ -83,7 +90,8 @@ def write_model(base: BaseModel, values: Mapping[str, Tensor], folder: Path) -> 
 
     Args:
         base: whose files, shards and dtypes the model takes.
-        values: name of a weight of the base -> its value in the base's dtype; may be `interfaces.Computed`.
+        values: name of a weight of the base -> its value in the base's dtype; may be
+            `interfaces.Computed`.
         folder: an empty directory of our own.
     """
     for pattern in _COMPANIONS:
@@ -101,13 +109,19 @@ def write_model(base: BaseModel, values: Mapping[str, Tensor], folder: Path) -> 
     if len(shards) > 1:
         places = {name: shard for shard, names in shards.items() for name in names}
         index = {"metadata": {"total_size": total}, "weight_map": places}
-        (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2), encoding="utf-8")
+        (folder / "model.safetensors.index.json").write_text(
+            json.dumps(index, indent=2), encoding="utf-8"
+        )
 
 
 def write_tensors(
-    path: Path, shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, torch.dtype], values: Mapping[str, Tensor]
+    path: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    dtypes: Mapping[str, torch.dtype],
+    values: Mapping[str, Tensor],
 ) -> int:
-    """Write a safetensors file, byte for byte as the library does, with one tensor in memory at a time.
+    """Write a safetensors file, byte for byte as the library does, with one tensor in memory at a
+    time.
 
     Args:
         path: the file, in a directory of our own.
@@ -125,7 +139,11 @@ def write_tensors(
     end = 0
     for name in names:
         start, end = end, end + math.prod(shapes[name]) * dtypes[name].itemsize
-        header[name] = {"dtype": spelled[dtypes[name]], "shape": list(shapes[name]), "data_offsets": [start, end]}
+        header[name] = {
+            "dtype": spelled[dtypes[name]],
+            "shape": list(shapes[name]),
+            "data_offsets": [start, end],
+        }
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:

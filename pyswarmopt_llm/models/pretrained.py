@@ -1,4 +1,6 @@
-"""Load models and tokenizers with transformers: safetensors only, no code from the files, no progress bars."""
+"""Load models and tokenizers with transformers: safetensors only, no code from the files, no
+progress bars.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +31,16 @@ def load_weights(kind: Any, path: str | Path, where: str, what: str, **options: 
     try:
         with quiet_transformers():
             model, loading = kind.from_pretrained(path, output_loading_info=True, **safe, **options)
-    except Exception as error:  # the safetensors reader raises an exception of its own, derived from Exception alone
+    # the safetensors reader raises an exception of its own, derived from Exception alone
+    except Exception as error:
         if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
             raise
         raise UserError(f"{where}: cannot be loaded as a {what} ({first_line(error)})") from error
     if loading["missing_keys"]:  # transformers fills them with random numbers
         missing = sorted(loading["missing_keys"])
-        raise UserError(f"{where}: lacks {len(missing)} weights such as {missing[0]}; export the {what} again")
+        raise UserError(
+            f"{where}: lacks {len(missing)} weights such as {missing[0]}; export the {what} again"
+        )
     return model.eval()
 
 
@@ -61,7 +66,10 @@ def quiet_transformers() -> Iterator[None]:
     """Suppress progress bars and warnings of transformers, which would break our own display."""
     from transformers.utils import logging as transformers_logging
 
-    shown, verbosity = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
+    shown, verbosity = (
+        transformers_logging.is_progress_bar_enabled(),
+        transformers_logging.get_verbosity(),
+    )
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
     try:

@@ -1,4 +1,6 @@
-"""Members of a token swarm, any mix of models and adapters: find them, load them side by side, check them."""
+"""Members of a token swarm, any mix of models and adapters: find them, load them side by side,
+check them.
+"""
 
 from __future__ import annotations
 
@@ -45,15 +47,19 @@ class Member:
         """SHA-256 (hex) of all its weights and its tokenizer."""
         if self.adapter is None:
             return self.base.fingerprint
-        return hashlib.sha256(f"{self.base.fingerprint} {self.adapter.fingerprint}".encode()).hexdigest()
+        return hashlib.sha256(
+            f"{self.base.fingerprint} {self.adapter.fingerprint}".encode()
+        ).hexdigest()
 
 
 def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member, ...]:
-    """Find the experts: a directory with an adapter_config.json is an adapter, anything else a model.
+    """Find the experts: a directory with an adapter_config.json is an adapter, anything else a
+    model.
 
     Args:
         specs: directories, hub ids or ``embedded:NAME``.
-        base: the base of all adapters among them; default: the base stated in each adapter's config.
+        base: the base of all adapters among them; default: the base stated in each adapter's
+            config.
 
     Raises:
         UserError: an expert or its base is missing, or an adapter does not fit its base.
@@ -76,11 +82,15 @@ def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member,
 def _stated_base(info: AdapterInfo) -> BaseModel:
     named = info.base_model_name
     if named is None:
-        raise UserError(f"{info.name}: does not name its base in adapter_config.json; give it with `base`")
+        raise UserError(
+            f"{info.name}: does not name its base in adapter_config.json; give it with `base`"
+        )
     try:
         return resolve_base(embedded.spec_of(named) or named)
     except UserError as error:
-        raise UserError(f"{info.name}: its base cannot be found ({error.text}); give it with `base`") from error
+        raise UserError(
+            f"{info.name}: its base cannot be found ({error.text}); give it with `base`"
+        ) from error
 
 
 def _check_adapters(members: Sequence[Member]) -> None:
@@ -101,7 +111,8 @@ def load_members(
     Adapters of one base share the weights that they do not change.
 
     Raises:
-        UserError: unknown device or dtype, a model cannot be loaded, or an adapter's base is quantised.
+        UserError: unknown device or dtype, a model cannot be loaded, or an adapter's base is
+            quantised.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -113,16 +124,26 @@ def load_members(
             refuse_quantised(member.base)
         key = member.base.fingerprint
         if key not in bases:
-            bases[key] = TransformersEngine(*load_model(member.base, pick_dtype(dtype, where), where))
+            bases[key] = TransformersEngine(
+                *load_model(member.base, pick_dtype(dtype, where), where)
+            )
         engine = bases[key]
-        engines[member.name] = engine if member.adapter is None else _with_adapter(engine, member.adapter)
+        engines[member.name] = (
+            engine if member.adapter is None else _with_adapter(engine, member.adapter)
+        )
     return engines
 
 
 def _with_adapter(base: TransformersEngine, info: AdapterInfo) -> TransformersEngine:
-    """A second engine that owns the weights that the adapter changes and shares the base's others."""
+    """A second engine that owns the weights that the adapter changes and shares the base's
+    others.
+    """
     patch = Patch(low_rank=load_factors(info))
-    shared = {id(value): value for name, value in base.model.named_parameters() if name not in patch.low_rank}
+    shared = {
+        id(value): value
+        for name, value in base.model.named_parameters()
+        if name not in patch.low_rank
+    }
     engine = TransformersEngine(copy.deepcopy(base.model, shared), base.tokenizer)
     engine.load(patch)
     return engine
@@ -132,9 +153,12 @@ def check_members(engines: Mapping[str, TransformersEngine]) -> None:
     """Check that the members can be given the same prompts and share an alphabet.
 
     Raises:
-        UserError: only some have a chat template, tokenizers differ and share no alphabet, or a member returns NaN.
+        UserError: only some have a chat template, tokenizers differ and share no alphabet, or a
+            member returns NaN.
     """
-    templates = {name: engine.tokenizer.chat_template is not None for name, engine in engines.items()}
+    templates = {
+        name: engine.tokenizer.chat_template is not None for name, engine in engines.items()
+    }
     without = [name for name, has in templates.items() if not has]
     if without and len(without) < len(templates):
         raise UserError(
@@ -154,4 +178,6 @@ def check_answers(engines: Mapping[str, TransformersEngine]) -> None:
     """
     for name, engine in engines.items():
         if bool(engine.next_token_logprobs([engine.chat(_PROBE)]).isnan().any()):
-            raise UserError(f"{name}: returns NaN; its weights are damaged or overflow in this `dtype`")
+            raise UserError(
+                f"{name}: returns NaN; its weights are damaged or overflow in this `dtype`"
+            )

@@ -1,4 +1,6 @@
-"""Advice on some experts and examples, from a small trial: take one, merge, train, search or collect more."""
+"""Advice on some experts and examples, from a small trial: take one, merge, train, search or
+collect more.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +38,9 @@ class Gain:
 def gain(way: Sequence[float], single: Sequence[float]) -> Gain:
     """The mean paired difference of the scores of the same items, with its 95% interval.
 
-    The interval is the normal one. Half of the items is used to choose and train for the other half, the other way
-    round, and other halves would choose otherwise; so the variance of the mean over items is multiplied by `SCATTER`.
+    The interval is the normal one. Half of the items is used to choose and train for the other
+    half, the other way round, and other halves would choose otherwise; so the variance of the mean
+    over items is multiplied by `SCATTER`.
 
     Args:
         way: score of each item, of what the other half led to.
@@ -48,17 +51,21 @@ def gain(way: Sequence[float], single: Sequence[float]) -> Gain:
         +0.250 (95% interval -0.013 to +0.513)
     """
     differences = np.subtract(way, single)
-    mean, half = float(differences.mean()), 1.96 * math.sqrt(SCATTER * differences.var(ddof=1) / len(way))
+    mean, half = (
+        float(differences.mean()),
+        1.96 * math.sqrt(SCATTER * differences.var(ddof=1) / len(way)),
+    )
     return Gain(mean, mean - half, mean + half)
 
 
 def decide(gains: Mapping[str, Gain], items: int) -> tuple[str, int | None]:
     """The advice: ``take``, a key of `WAYS`, or ``collect`` and how many items in all.
 
-    Of the ways whose interval lies above 0 it is the one of the least effort that the best is not measurably ahead of:
-    whose interval holds the largest gain, or which is within `WORTH` of it. If there is none, `LEAST_DEV` items are the
-    least to decide on; beyond, more are worth it where at most `AT_MOST` times as many would show the gain seen, an
-    interval being as wide as the root of the number of items is small.
+    Of the ways whose interval lies above 0 it is the one of the least effort that the best is not
+    measurably ahead of: whose interval holds the largest gain, or which is within `WORTH` of it. If
+    there is none, `LEAST_DEV` items are the least to decide on; beyond, more are worth it where at
+    most `AT_MOST` times as many would show the gain seen, an interval being as wide as the root of
+    the number of items is small.
 
     Args:
         gains: of the ways that were tried.
@@ -77,7 +84,9 @@ def decide(gains: Mapping[str, Gain], items: int) -> tuple[str, int | None]:
     shown = {way: gain for way, gain in gains.items() if gain.low > 0}
     if shown:
         largest = max(gain.difference for gain in shown.values())
-        enough = [way for way, gain in shown.items() if max(gain.high, gain.difference + WORTH) >= largest]
+        enough = [
+            way for way, gain in shown.items() if max(gain.high, gain.difference + WORTH) >= largest
+        ]
         return next(way for way in WAYS if way in enough), None
     if items < LEAST_DEV:
         return "collect", LEAST_DEV
@@ -103,7 +112,9 @@ def advice(gains: Mapping[str, Gain], items: int, expert: str) -> Verdict:
     if kind == "take":
         sentence = f"Take {expert} as it is: nothing that was tried is measurably better."
     elif kind == "collect":
-        enough = f"{needed} are the least to decide on" if items < LEAST_DEV else f"about {needed} can"
+        enough = (
+            f"{needed} are the least to decide on" if items < LEAST_DEV else f"about {needed} can"
+        )
         may = f"{WAYS[best]} may gain {gains[best]} {over}"
         sentence = f"Collect more examples: {may}, which {items} items cannot tell; {enough}."
     else:

@@ -1,4 +1,6 @@
-"""Commands and code to copy: the search again, its result in use, and what to do after the verdict."""
+"""Commands and code to copy: the search again, its result in use, and what to do after the
+verdict.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,13 @@ def command_line(config: SearchConfig) -> str:
         >>> command_line(SearchConfig("b", ("x", "y z"), ("t.json",), "r", seed=3))
         "swarm-llm search --base b --experts x 'y z' --task t.json --out r --seed 3"
     """
-    words = ["swarm-llm", "search", *(["--base", config.base] if config.base else []), "--experts", *config.experts]
+    words = [
+        "swarm-llm",
+        "search",
+        *(["--base", config.base] if config.base else []),
+        "--experts",
+        *config.experts,
+    ]
     for task in config.tasks:
         words += task_words(task)
     options = {name: value for name, value in asdict(config).items() if name not in _NAMED}
@@ -58,7 +66,9 @@ def as_typed(about: About) -> SearchConfig:
         >>> as_typed(About(config, {}, given={"particles": 8}, chosen=chosen)).space
         'auto'
     """
-    defaults = {name: getattr(SearchConfig, name) for name in about.chosen if hasattr(SearchConfig, name)}
+    defaults = {
+        name: getattr(SearchConfig, name) for name in about.chosen if hasattr(SearchConfig, name)
+    }
     return replace(about.config, **{**defaults, **about.given})
 
 
@@ -113,14 +123,20 @@ def near(config: SearchConfig) -> SearchConfig:
         ('t.csv',)
     """
     experts, tasks = tuple(map(_near, config.experts)), tuple(map(_near, config.tasks))
-    return replace(config, experts=experts, tasks=tasks, base=_near(config.base), out=_near(config.out))
+    return replace(
+        config, experts=experts, tasks=tasks, base=_near(config.base), out=_near(config.out)
+    )
 
 
 def _near(path: str) -> str:
     if path.startswith(PROMPTS):
         return PROMPTS + _near(path.removeprefix(PROMPTS))
     here, below = Path.cwd(), Path(path)
-    return str(below.relative_to(here)) if below.is_absolute() and below != here and here in below.parents else path
+    return (
+        str(below.relative_to(here))
+        if below.is_absolute() and below != here and here in below.parents
+        else path
+    )
 
 
 def usage(about: About, result: RunResult) -> Iterator[Step]:
@@ -130,10 +146,21 @@ def usage(about: About, result: RunResult) -> Iterator[Step]:
     if _library(config) == "transformers":
         yield "Load it with transformers", "\n".join([_IMPORT, "", *_loading("model", best)])
     elif _library(config) == "peft":
-        code = ["from peft import PeftModel", _IMPORT, "", *_loading("base", about.base_name or config.base)]
-        yield "Load it with peft", "\n".join([*code, f"model = PeftModel.from_pretrained(base, {best!r})"])
+        code = [
+            "from peft import PeftModel",
+            _IMPORT,
+            "",
+            *_loading("base", about.base_name or config.base),
+        ]
+        yield (
+            "Load it with peft",
+            "\n".join([*code, f"model = PeftModel.from_pretrained(base, {best!r})"]),
+        )
     if (labelling := labelled(about, result)) is None:
-        yield "Ask a question", shlex.join(["swarm-llm", "generate", "--run", config.out, "YOUR QUESTION"])
+        yield (
+            "Ask a question",
+            shlex.join(["swarm-llm", "generate", "--run", config.out, "YOUR QUESTION"]),
+        )
     else:
         yield from labelling_commands(config, *labelling)
     if len(config.tasks) == 1:
@@ -141,7 +168,9 @@ def usage(about: About, result: RunResult) -> Iterator[Step]:
 
 
 def labelled(about: About, result: RunResult) -> tuple[str, Form | None] | None:
-    """The first task whose items have choices, and its form, None if unknown; None if there is no such task."""
+    """The first task whose items have choices, and its form, None if unknown; None if there is no
+    such task.
+    """
     for name in about.task_names or about.forms or ():
         written = result.metrics.get(name) == "perplexity"
         has_choices = not written if about.forms is None else name in about.forms
@@ -151,7 +180,8 @@ def labelled(about: About, result: RunResult) -> tuple[str, Form | None] | None:
 
 
 def labelling_commands(config: SearchConfig, task: str, form: Form | None) -> Iterator[Step]:
-    """(purpose, command): for a question of the search, where it is known, and, the last, for a file.
+    """(purpose, command): for a question of the search, where it is known, and, the last, for a
+    file.
 
     Args:
         config: the run's configuration.
@@ -163,14 +193,23 @@ def labelling_commands(config: SearchConfig, task: str, form: Form | None) -> It
         >>> [command for _, command in labelling_commands(SearchConfig("b", (), ("t.csv",), "r"), "t", form)]
         ["swarm-llm predict --run r --text 'Lost it!'", 'swarm-llm predict --run r new.csv --out labelled.csv']
     """
-    words = ["swarm-llm", "predict", "--run", config.out, *(["--task", task] if len(config.tasks) > 1 else [])]
+    words = [
+        "swarm-llm",
+        "predict",
+        "--run",
+        config.out,
+        *(["--task", task] if len(config.tasks) > 1 else []),
+    ]
     if form is not None and form.choices and form.example:
         yield "Label a question", shlex.join([*words, "--text", form.example])
     yield "Label new rows", shlex.join([*words, "new.csv", "--out", "labelled.csv"])
 
 
-def next_steps(kind: str, about: About, result: RunResult, out: str | None = None) -> Iterator[Step]:
-    """(purpose, command): what to do after a verdict of that kind beside reading the report, one to three things.
+def next_steps(
+    kind: str, about: About, result: RunResult, out: str | None = None
+) -> Iterator[Step]:
+    """(purpose, command): what to do after a verdict of that kind beside reading the report, one to
+    three things.
 
     Args:
         kind: of the `Verdict`.
@@ -181,7 +220,9 @@ def next_steps(kind: str, about: About, result: RunResult, out: str | None = Non
     config = near(replace(about.config, out=out or about.config.out))
     run = _run(config)
     single = dict(zip(result.coefficients, config.experts, strict=False)).get(result.best_single)
-    partly = bool(config.tasks) and (any(about.left.values()) if about.left else config.test is not None)
+    partly = bool(config.tasks) and (
+        any(about.left.values()) if about.left else config.test is not None
+    )
     if kind == "better":
         labelling = labelled(about, result)
         if labelling is not None:
@@ -217,7 +258,16 @@ def advised_steps(kind: str, expert: str, config: SearchConfig) -> Iterator[Step
         yield "merge them", shlex.join(["swarm-llm", "merge", *words, "--out", f"{out}-average"])
         yield "score the average", evaluation(adapters, f"{out}-average")
     elif kind == "train" and not config.columns:
-        words = ["--base", config.base, "--loss", "options", "--data", *config.tasks, "--out", f"{out}-trained"]
+        words = [
+            "--base",
+            config.base,
+            "--loss",
+            "options",
+            "--data",
+            *config.tasks,
+            "--out",
+            f"{out}-trained",
+        ]
         yield "train on them alone", shlex.join(["swarm-llm", "train-expert", *words])
     if kind in ("train", "search", "collect"):
         purpose = "search all the same" if kind != "search" else "search"
@@ -231,7 +281,9 @@ def _again(config: SearchConfig) -> Step:
         more = replace(config, dev=2 * config.dev, budget_items=items, out=f"{_run(config)}-more")
         return "search on more dev items", command_line(more)
     seed = config.seed + 1
-    return "search with another seed", command_line(replace(config, seed=seed, out=f"{_run(config)}-seed{seed}"))
+    return "search with another seed", command_line(
+        replace(config, seed=seed, out=f"{_run(config)}-seed{seed}")
+    )
 
 
 def _run(config: SearchConfig) -> str:

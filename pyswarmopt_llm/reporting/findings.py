@@ -1,4 +1,6 @@
-"""The findings of a finished search, in numbers and sentences; terminal, report and model card show them."""
+"""The findings of a finished search, in numbers and sentences; terminal, report and model card show
+them.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +23,14 @@ class Findings:
 
     Attributes:
         verdict: on the result.
-        rows: scores of rivals, the best expert, the average, the mixture before or after training, and the result.
+        rows: scores of rivals, the best expert, the average, the mixture before or after training,
+            and the result.
         about_dev: sentences on scores on dev whose items were trained on.
-        remarks: paired tests, the gap from dev to test, and whatever else a reader of the scores should know.
+        remarks: paired tests, the gap from dev to test, and whatever else a reader of the scores
+            should know.
         mixture: the weights on one line.
-        weights, small: experts with their weights, the largest first, and the names of those with small ones.
+        weights, small: experts with their weights, the largest first, and the names of those with
+            small ones.
         trained: whether the result was trained on dev.
         costs: name -> what the run spent, and why it stopped.
         steps: (purpose, command), what to do next.
@@ -76,18 +81,27 @@ def findings(about: About, result: RunResult, out: str | None = None) -> Finding
 
 
 def score_rows(result: RunResult) -> list[ModelScore]:
-    """The models that were scored: rivals, best expert, average, before or after training, the result."""
+    """The models that were scored: rivals, best expert, average, before or after training, the
+    result.
+    """
 
     def row(label: str, model: str) -> ModelScore:
         dev, test = f"{model}_dev", f"{model}_test"
         bounds = result.intervals
-        return ModelScore(label, getattr(result, dev), bounds.get(dev), getattr(result, test), bounds.get(test))
+        return ModelScore(
+            label, getattr(result, dev), bounds.get(dev), getattr(result, test), bounds.get(test)
+        )
 
     mixture = mixture_name(result)
     rows = [rival for rival in result.rivals if rival.row is None]
     experts = [row(f"best single expert: {result.best_single}", "best_single")]
     if result.uniform_dev is not None:  # in each space it is another model
-        experts.append(row(f"uniform average (space {result.space})" if result.space else "uniform average", "uniform"))
+        experts.append(
+            row(
+                f"uniform average (space {result.space})" if result.space else "uniform average",
+                "uniform",
+            )
+        )
     if result.trained_dev is not None:
         before = row(f"{mixture}, before training", "mixture")
         experts.append(before if result.trained else row(f"{mixture}, trained", "trained"))
@@ -100,7 +114,10 @@ def _about_dev(result: RunResult) -> Iterator[str]:
         who = "the result" if result.trained else "what was trained"
         yield f"On dev {who} is cross-fitted: each item is scored by what was trained without it."
     if any(rival.dev_of == "training" for rival in result.rivals):
-        yield "The dev scores of what is fine-tuned on dev are of the training items themselves: compare on test."
+        yield (
+            "The dev scores of what is fine-tuned on dev are of the training items themselves: "
+            "compare on test."
+        )
 
 
 def _tests(result: RunResult) -> Iterator[str]:
@@ -108,9 +125,12 @@ def _tests(result: RunResult) -> Iterator[str]:
     tests = {name: splits["test"] for name, splits in result.paired.items() if "test" in splits}
     for name, pair in tests.items():
         low, high = pair.interval
-        difference = f"{name}: {pair.difference:+.3f} [{low:+.3f}, {high:+.3f}], " if len(tests) > 1 else ""
+        difference = (
+            f"{name}: {pair.difference:+.3f} [{low:+.3f}, {high:+.3f}], " if len(tests) > 1 else ""
+        )
         yield (
-            f"{difference}p = {pair.p_value:.2g} (paired permutation test) on {counted(pair.n, 'test item')}, "
+            f"{difference}p = {pair.p_value:.2g} (paired permutation test) on "
+            f"{counted(pair.n, 'test item')}, "
             f"{pair.gained} gained and {pair.lost} lost."
         )
 
@@ -121,7 +141,11 @@ def _optimism(result: RunResult) -> str:
     if result.best_test is None:
         return f"The dev score is optimistic: {chosen}."
     gap = result.best_dev - result.best_test
-    dev = "The dev score is no estimate" if gap <= 0 else f"The dev score is optimistic (dev minus test {gap:+.3f})"
+    dev = (
+        "The dev score is no estimate"
+        if gap <= 0
+        else f"The dev score is optimistic (dev minus test {gap:+.3f})"
+    )
     return f"{dev}, since {chosen}: report the test score."
 
 
@@ -130,20 +154,28 @@ def _named(task: str, named: dict[str, dict[str, float]]) -> str:
     split = "test" if "best_test" in named else "dev"
     before, after = named.get(f"best_single_{split}"), named.get(f"best_{split}", {})
     if before is None:
-        return f"{task}, the result on {split}: {', '.join(f'{name} {after[name]:.3f}' for name in after)}."
-    changes = ", ".join(f"{name} {before[name]:.3f} to {after[name]:.3f}" for name in after if name in before)
+        return (
+            f"{task}, the result on {split}: "
+            f"{', '.join(f'{name} {after[name]:.3f}' for name in after)}."
+        )
+    changes = ", ".join(
+        f"{name} {before[name]:.3f} to {after[name]:.3f}" for name in after if name in before
+    )
     return f"{task}, from the best expert to the result on {split}: {changes}."
 
 
 def remarks(result: RunResult) -> Iterator[str]:
-    """More that a reader of the scores should know: paired tests, the gap from dev to test, warnings."""
+    """More that a reader of the scores should know: paired tests, the gap from dev to test,
+    warnings.
+    """
     yield from _tests(result)
     yield _optimism(result)
     if (confirm := result.confirm) is not None:
         chosen = confirm.candidates[confirm.chosen]
         yield (
             f"Of {counted(len(confirm.candidates), 'leader')} scored again on "
-            f"{counted(confirm.items, 'fresh dev item')}, number {confirm.chosen + 1} was best: {chosen.fresh:.3f} "
+            f"{counted(confirm.items, 'fresh dev item')}, number {confirm.chosen + 1} was best: "
+            f"{chosen.fresh:.3f} "
             f"there, {chosen.dev:.3f} in the search."
         )
     if result.front is not None:
@@ -171,7 +203,8 @@ def costs(result: RunResult) -> dict[str, str]:
     stop = ", ".join(_stop_reason(name, value) for name, value in result.stop.items())
     texts = {
         "Evaluations": f"{result.evaluations:,}",
-        "Items scored": f"{result.item_evaluations:,}" + (f" ({saved:.1%} skipped)" if saved else ""),
+        "Items scored": f"{result.item_evaluations:,}"
+        + (f" ({saved:.1%} skipped)" if saved else ""),
         "Scoring": result.scoring,
         "Time": f"{duration(seconds)} ({share})",
         "Peak memory": f"{result.peak_memory_bytes / 2**30:.1f} GiB",

@@ -28,8 +28,8 @@ def verdict(result: RunResult) -> Verdict:
 def mixture_name(result: RunResult) -> str:
     """The search's result before any training, by the name of its weights if they have one.
 
-    These are ``base``, ``sum of all experts``, ``average of all experts`` and ``expert NAME``; any other is a
-    ``mixture``, or a ``graph``.
+    These are ``base``, ``sum of all experts``, ``average of all experts`` and ``expert NAME``; any
+    other is a ``mixture``, or a ``graph``.
     """
     if result.graph is not None:
         return "graph"
@@ -41,7 +41,9 @@ def mixture_name(result: RunResult) -> str:
         if all(abs(other - weight) < _EXACT for other in weights.values()):
             return name
     used = [name for name, weight in weights.items() if abs(weight) >= _EXACT]
-    return f"expert {used[0]}" if len(used) == 1 and abs(weights[used[0]] - 1) < _EXACT else "mixture"
+    return (
+        f"expert {used[0]}" if len(used) == 1 and abs(weights[used[0]] - 1) < _EXACT else "mixture"
+    )
 
 
 def _rivals(result: RunResult) -> Iterator[str]:
@@ -49,10 +51,14 @@ def _rivals(result: RunResult) -> Iterator[str]:
     parts = []
     for rival in result.rivals:
         if rival.row == "best":
-            yield f"This is the {'base' if rival.name == 'base-tuned' else 'best expert'}, fine-tuned."
+            yield (
+                f"This is the {'base' if rival.name == 'base-tuned' else 'best expert'}, "
+                "fine-tuned."
+            )
         elif rival.name in _RIVALS and rival.test is not None:
             lead = _lead(rival)
-            # Where training is the question, the base as it is is worth a word only if it is not worse.
+            # Where training is the question, the base as it is is worth a word only if it is not
+            # worse.
             if rival.name != "base" or result.trained is None or lead is None or lead.sign != 1:
                 parts.append(f"{_RIVALS[rival.name]}: {rival.test:.3f}{_beside(lead)}")
     if parts:
@@ -74,7 +80,10 @@ def _beside(lead: Difference | None) -> str:
     if not lead.sign:
         return f", no measurable difference ({lead.mean:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}])"
     low, high = sorted((abs(lead.low), abs(lead.high)))
-    return f", {'worse' if lead.sign > 0 else 'better'} by {abs(lead.mean):.3f} [{low:.3f}, {high:.3f}]"
+    return (
+        f", {'worse' if lead.sign > 0 else 'better'} by {abs(lead.mean):.3f} [{low:.3f}, "
+        f"{high:.3f}]"
+    )
 
 
 def _outcome(result: RunResult) -> tuple[str, str]:
@@ -86,17 +95,24 @@ def _outcome(result: RunResult) -> tuple[str, str]:
     expert = f"the best single expert, {result.best_single}"
     if test is None or single_test is None:
         dev = f"{result.best_dev:.3f} against {result.best_single_dev:.3f} for {expert}"
-        return "untested", f"On dev {dev}; there is no test split, so nothing is known about unseen items."
+        return (
+            "untested",
+            f"On dev {dev}; there is no test split, so nothing is known about unseen items.",
+        )
     if paired is None:
         return "unpaired", (
-            f"On unseen items {test:.3f} against {single_test:.3f} for {expert} ({test - single_test:+.3f}); without "
+            f"On unseen items {test:.3f} against {single_test:.3f} for {expert} "
+            f"({test - single_test:+.3f}); without "
             "outcomes item by item the difference cannot be tested."
         )
     items, scores = counted(paired.items, "unseen item"), f"{test:.3f} against {single_test:.3f}"
     if paired.sign > 0:
         return "better", f"Better than {expert}, {paired.size} on {items}: {scores}."
     if paired.sign < 0:
-        return "worse", f"Worse than {expert}, {paired.size} on {items}: {scores}. Keep {result.best_single}."
+        return (
+            "worse",
+            f"Worse than {expert}, {paired.size} on {items}: {scores}. Keep {result.best_single}.",
+        )
     return "level", f"No measurable difference from {expert}, on {items}: {scores}, {paired}."
 
 
@@ -106,7 +122,9 @@ def _alone(result: RunResult) -> str | None:
         return None
     ones = [name for name, weight in result.coefficients.items() if abs(weight - 1) < _EXACT]
     others = [weight for weight in result.coefficients.values() if abs(weight) >= _EXACT]
-    changed = any(pair.gained or pair.lost for splits in result.paired.values() for pair in splits.values())
+    changed = any(
+        pair.gained or pair.lost for splits in result.paired.values() for pair in splits.values()
+    )
     if not others:
         return "the base"
     if len(ones) != 1 or len(others) != 1 or (changed and ones[0] == result.best_single):
@@ -123,7 +141,10 @@ def not_held_out(name: str) -> str:
         def style(engine, split="dev") and score other prompts where split is "test"
     """
     remedy = f'write def {name}(engine, split="dev") and score other prompts where split is "test"'
-    return f"{name} has no parameter `split`, so nothing is held out and there is no test score: {remedy}"
+    return (
+        f"{name} has no parameter `split`, so nothing is held out and there is no test score: "
+        f"{remedy}"
+    )
 
 
 def _missing(result: RunResult) -> Iterator[str]:
@@ -131,8 +152,10 @@ def _missing(result: RunResult) -> Iterator[str]:
     for name, function in result.own_scores.items():
         if function.items < 2:
             yield (
-                f"{name} returns one number, so there is no interval and no test of a difference. With one score per "
-                "item there are both: `from pyswarmopt_llm import score_of`, and at its end `return "
+                f"{name} returns one number, so there is no interval and no test of a difference. "
+                "With one score per "
+                "item there are both: `from pyswarmopt_llm import score_of`, and at its end "
+                "`return "
                 "score_of([score of each item])`."
             )
         if not function.held_out:
@@ -148,7 +171,9 @@ def _reasons(kind: str, result: RunResult) -> Iterator[str]:
     if kind == "better":
         yield from _chosen_experts(result)
         if differ is not None:
-            yield f"The experts know different things: they differ on {differ:.1%} of the dev items."
+            yield (
+                f"The experts know different things: they differ on {differ:.1%} of the dev items."
+            )
         return
     if dev is not None and test is not None and dev.low > max(test.mean, 0.0):
         yield (
@@ -156,7 +181,10 @@ def _reasons(kind: str, result: RunResult) -> Iterator[str]:
             f"{counted(result.evaluations, 'evaluation')} on {counted(dev.items, 'item')}."
         )
     if differ is not None and differ <= ALIKE:
-        yield f"The experts are alike: they differ on {differ:.1%} of the dev items, so there is little to combine."
+        yield (
+            f"The experts are alike: they differ on {differ:.1%} of the dev items, so there is "
+            "little to combine."
+        )
     yield from _made_for_it(result)
     tests = [splits["test"] for splits in result.paired.values() if "test" in splits]
     few = too_few(tests[0], None if dev is None else dev.items) if len(tests) == 1 else None
@@ -165,7 +193,9 @@ def _reasons(kind: str, result: RunResult) -> Iterator[str]:
 
 
 def _chosen_experts(result: RunResult) -> Iterator[str]:
-    """The experts that a mixture takes, leaves out and subtracts, unless it takes all or is named otherwise."""
+    """The experts that a mixture takes, leaves out and subtracts, unless it takes all or is named
+    otherwise.
+    """
     weights = result.coefficients
     least = LEAST_SHARE * max(map(abs, weights.values()), default=0.0)
     taken = [name for name, weight in weights.items() if weight >= least]
@@ -204,7 +234,11 @@ def _training(result: RunResult) -> Iterator[str]:
         examples = f"its best replies to {counted(iteration.kept, 'dev prompt')}"
     gain, before = difference(result.paired_training or {}), result.mixture_test
     if not result.trained:
-        test = "" if gain is None or result.trained_test is None else f"; it scores {result.trained_test:.3f} on test"
+        test = (
+            ""
+            if gain is None or result.trained_test is None
+            else f"; it scores {result.trained_test:.3f} on test"
+        )
         yield f"Training {start} on {examples} made it worse on dev{test}."
     else:
         without = ""
@@ -220,5 +254,8 @@ def _made_for_it(result: RunResult) -> Iterator[str]:
     if experts is None or experts.ahead is None:
         return
     if experts.ahead.interval[0] > 0 and experts.ahead.p_value < LEVEL:
-        scores = f"{experts.dev[single]:.3f} on dev, the next, {experts.second}, {experts.dev[experts.second]:.3f}"
+        scores = (
+            f"{experts.dev[single]:.3f} on dev, the next, {experts.second}, "
+            f"{experts.dev[experts.second]:.3f}"
+        )
         yield f"One expert is made for this task: {single} has {scores}."

@@ -11,7 +11,9 @@ from pyswarmopt_llm.common.files.regular import replacing
 Values = Mapping[str, float]
 
 
-def plot_front(file: Path, front: Sequence[Values], saved: Sequence[Values], chosen: Values | None) -> None:
+def plot_front(
+    file: Path, front: Sequence[Values], saved: Sequence[Values], chosen: Values | None
+) -> None:
     """The Pareto front: two tasks as a plane, more as parallel axes.
 
     Args:
@@ -29,7 +31,11 @@ def plot_front(file: Path, front: Sequence[Values], saved: Sequence[Values], cho
     groups.append(([] if chosen is None else [chosen], "best/", "tab:red", "*"))
     for points, label, colour, marker in groups:
         values = [[point[name] for name in names] for point in points]
-        style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 14 if marker == "*" else 7}
+        style: dict[str, Any] = {
+            "color": colour,
+            "marker": marker,
+            "markersize": 14 if marker == "*" else 7,
+        }
         if len(names) == 2 and values:
             axes.plot(*zip(*values, strict=True), linestyle="none", label=label, **style)
         else:

@@ -16,7 +16,8 @@ from pyswarmopt_llm.evaluation.run_directory import Run
 
 @dataclass(frozen=True)
 class Emergence:
-    """Dev items of one task by who gets them right: any starting expert, the final best (Feng et al. 2024).
+    """Dev items of one task by who gets them right: any starting expert, the final best (Feng et
+    al. 2024).
 
     Attributes:
         kept: some expert and the best.
@@ -32,7 +33,9 @@ class Emergence:
 
     @property
     def share(self) -> float | None:
-        """Share of the items no expert got right that the best gets right; None if there are no such items."""
+        """Share of the items no expert got right that the best gets right; None if there are no
+        such items.
+        """
         unknown = self.emerged + self.never
         return self.emerged / unknown if unknown else None
 
@@ -44,7 +47,8 @@ class Origin:
     Attributes:
         particle: its number in the swarm.
         start: the value of its starting point.
-        rank: of that value in the starting swarm, 1 for the best; equal values share the middle of their ranks.
+        rank: of that value in the starting swarm, 1 for the best; equal values share the middle of
+            their ranks.
         population: particles.
         value: the best value.
         iteration: when it was found; of a proposal the one after the last.
@@ -88,7 +92,9 @@ def _check_together(journal: Path, rows: Sequence[Row], result: RunResult) -> No
     if len(shapes) > 1:
         raise UserError(f"{journal}: its lines differ in tasks, items or experts; restore the file")
     if next(iter(shapes))[0] != len(result.coefficients):
-        raise UserError(f"{journal}: is of another number of experts than result.json; restore the files")
+        raise UserError(
+            f"{journal}: is of another number of experts than result.json; restore the files"
+        )
 
 
 def _shape(row: Row) -> tuple[int, tuple[tuple[str, int], ...]]:
@@ -132,7 +138,9 @@ def emergence(rows: Sequence[Row], result: RunResult) -> dict[str, Emergence]:
     for name in best.items:
         final = np.array(best.item_values(name))
         starting = np.array([row.item_values(name) for row in experts])
-        if final.size == 0 or not (np.isin(final, (0, 1)).all() and np.isin(starting, (0, 1)).all()):
+        if final.size == 0 or not (
+            np.isin(final, (0, 1)).all() and np.isin(starting, (0, 1)).all()
+        ):
             continue
         expert, right = starting.any(axis=0), final.astype(bool)
         cases[name] = Emergence(
@@ -148,7 +156,8 @@ def origin(rows: Sequence[Row], result: RunResult) -> Origin:
     """Where the final best started.
 
     Args:
-        rows: of the journal, partial evaluations included: most of what a screened swarm starts from is estimated.
+        rows: of the journal, partial evaluations included: most of what a screened swarm starts
+            from is estimated.
         result: ``result.json``.
     """
     best = best_row(searched(rows), result)
@@ -162,7 +171,9 @@ def origin(rows: Sequence[Row], result: RunResult) -> Origin:
 
 
 def final_row(rows: Sequence[Row], result: RunResult) -> Row:
-    """The row of what the run hands over, among those of its journal: of the best candidate, or of that trained."""
+    """The row of what the run hands over, among those of its journal: of the best candidate, or of
+    that trained.
+    """
     trained = [row for row in rows if row.phase == TRAINED] if result.trained else []
     return trained[0] if trained else best_row(searched(rows), result)
 
@@ -174,6 +185,8 @@ def best_row(rows: Sequence[Row], result: RunResult) -> Row:
     """
     mixture = list(result.coefficients.values())
     same = [
-        row for row in rows if row.coefficients == mixture and (result.graph is None or row.value == result.best_dev)
+        row
+        for row in rows
+        if row.coefficients == mixture and (result.graph is None or row.value == result.best_dev)
     ]
     return same[0] if same else max(rows, key=lambda row: row.value)

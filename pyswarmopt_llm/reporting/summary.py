@@ -7,7 +7,10 @@ from typing import Any
 
 Interval = tuple[float, float]
 SMALL = 0.05  # weights below this are not listed
-WEIGHTS = "A weight scales what an expert contributes: a negative one subtracts it, and weights need not sum to 1."
+WEIGHTS = (
+    "A weight scales what an expert contributes: a negative one subtracts it, and weights "
+    "need not sum to 1."
+)
 
 
 def duration(seconds: float) -> str:
@@ -31,7 +34,11 @@ def score_text(value: float | None, interval: Interval | None = None) -> str:
     """
     if value is None:
         return "-"
-    return f"{value:.3f}" if interval is None else f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+    return (
+        f"{value:.3f}"
+        if interval is None
+        else f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+    )
 
 
 def against_text(against: Mapping[str, Any] | None, named: bool = False) -> str:
@@ -48,7 +55,8 @@ def against_text(against: Mapping[str, Any] | None, named: bool = False) -> str:
 
 
 def folded(coefficients: Mapping[str, float]) -> tuple[list[tuple[str, float]], list[str]]:
-    """The weights of at least `SMALL`, the largest first, and the names of the others; all where all are small.
+    """The weights of at least `SMALL`, the largest first, and the names of the others; all where
+    all are small.
 
     Example:
         >>> folded({"a": 0.01, "b": -0.4, "c": 1.3})

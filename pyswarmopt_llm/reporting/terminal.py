@@ -1,4 +1,6 @@
-"""A search on a terminal: bars, or plain lines where there is none, and its findings; JSON lines for programs."""
+"""A search on a terminal: bars, or plain lines where there is none, and its findings; JSON lines
+for programs.
+"""
 
 from __future__ import annotations
 
@@ -38,11 +40,15 @@ def headline(data: Mapping[str, Any]) -> str:
     details += [data["dtype"]] if data["dtype"] != "auto" else []
     details += [counted(data["threads"], "thread")] if data["threads"] else []
     details += [f"{data['workers']} workers"] if data.get("workers", "1") != "1" else []
-    experts, particles = counted(len(data["experts"]), "expert"), counted(data["particles"], "particle")
-    most = counted(data["evaluations_planned"], "evaluation")
-    return f"{data['run']}: {experts} on {', '.join(data['tasks'])}; {particles}, at most {most}{items}" + (
-        f" ({', '.join(details)})" if details else ""
+    experts, particles = (
+        counted(len(data["experts"]), "expert"),
+        counted(data["particles"], "particle"),
     )
+    most = counted(data["evaluations_planned"], "evaluation")
+    return (
+        f"{data['run']}: {experts} on {', '.join(data['tasks'])}; {particles}, at most "
+        f"{most}{items}"
+    ) + (f" ({', '.join(details)})" if details else "")
 
 
 def say(console: Console, text: str) -> None:
@@ -108,11 +114,16 @@ class SearchState:
             self.done, self.left = data["evaluations"], data["evaluations_left"]
         elif event.kind in ("training", "rival"):
             left = data["seconds"] * (1 / data["share"] - 1)
-            self.phase = f"{data.get('label', 'training')}: {data['share']:.0%}, about {duration(left)} left"
+            self.phase = (
+                f"{data.get('label', 'training')}: {data['share']:.0%}, about {duration(left)} left"
+            )
         elif event.kind == "trial":
             self._trials[data["phase"]] += 1
             of = f" of {counted(len(self.experts), 'expert')}" if data["phase"] == "letter" else ""
-            self.phase = f"{_PHASES.get(data['phase'], data['phase'])}: {self._trials[data['phase']]}{of} scored"
+            self.phase = (
+                f"{_PHASES.get(data['phase'], data['phase'])}: "
+                f"{self._trials[data['phase']]}{of} scored"
+            )
         elif event.kind == "closing":
             self.phase, self.over = "scoring the result", True
         elif event.kind == "done":
@@ -128,7 +139,11 @@ class SearchState:
         else:
             self.iteration = max(self.iteration, iteration)
         self.best = value if self.best is None else max(value, self.best)
-        if iteration == 0 and particle < len(self.experts) and (self.single is None or value > self.single[1]):
+        if (
+            iteration == 0
+            and particle < len(self.experts)
+            and (self.single is None or value > self.single[1])
+        ):
             self.single = self.experts[particle], value
         self.done, self.left = data["evaluations"], data["evaluations_left"]
         self.items += data["n"]
@@ -143,7 +158,8 @@ class SearchState:
 
     @property
     def seconds_left(self) -> float | None:
-        """Upper bound of the time left, at the pace of the latest evaluations; None before the first.
+        """Upper bound of the time left, at the pace of the latest evaluations; None before the
+        first.
 
         The search may end sooner, by patience or because positions repeat.
         """
@@ -274,14 +290,17 @@ def progress(console: Console) -> Iterator[OnEvent]:
 
 @contextmanager
 def items_bar(console: Console, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar of items, for a terminal; what it gives takes the number done and that of all."""
+    """A progress bar of items, for a terminal; what it gives takes the number done and that of
+    all.
+    """
     with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("loading the model", total=None)
         yield lambda done, total: bar.update(task, description="items", completed=done, total=total)
 
 
 def print_findings(console: Console, run: Path, findings: Findings) -> None:
-    """Print the verdict, the scores, the mixture, the cost, where the files are, and what to do next.
+    """Print the verdict, the scores, the mixture, the cost, where the files are, and what to do
+    next.
 
     Args:
         console: where to.
@@ -295,14 +314,21 @@ def print_findings(console: Console, run: Path, findings: Findings) -> None:
     table.add_column("dev", justify="right", no_wrap=True)
     table.add_column("test (held out)", justify="right", no_wrap=True)
     for row in findings.rows:
-        table.add_row(escape(row.label), score_text(row.dev, row.dev_interval), score_text(row.test, row.test_interval))
+        table.add_row(
+            escape(row.label),
+            score_text(row.dev, row.dev_interval),
+            score_text(row.test, row.test_interval),
+        )
     console.print(table)
     for line in (*findings.about_dev, *findings.remarks):
         say(console, line)
     if findings.several_experts:
         say(console, f"Mixture: {findings.mixture}{', trained on dev' if findings.trained else ''}")
         say(console, WEIGHTS)
-    say(console, "Cost: " + "; ".join(f"{name.lower()} {text}" for name, text in findings.costs.items()))
+    say(
+        console,
+        "Cost: " + "; ".join(f"{name.lower()} {text}" for name, text in findings.costs.items()),
+    )
     say(console, f"Files: {run / 'best'}; report: {run / 'report.html'}")
     for purpose, command in findings.steps:
         say(console, f"To {purpose}: {command}")

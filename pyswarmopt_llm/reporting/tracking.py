@@ -29,9 +29,10 @@ _PROJECT = "swarm-llm"
 def tracked(name: str) -> Iterator[OnEvent]:
     """A listener that logs every new evaluation, and finally the scores.
 
-    Logged with the number of evaluations so far as the step: ``dev/value`` and ``dev/best``, ``search/iteration``,
-    ``search/particle``, ``search/items`` and ``search/seconds`` of the evaluation, and of the result every score as
-    ``result/best_test`` and so on. A resumed run continues its record.
+    Logged with the number of evaluations so far as the step: ``dev/value`` and ``dev/best``,
+    ``search/iteration``, ``search/particle``, ``search/items`` and ``search/seconds`` of the
+    evaluation, and of the result every score as ``result/best_test`` and so on. A resumed run
+    continues its record.
 
     Args:
         name: one of `TRACKERS`.
@@ -54,7 +55,11 @@ def tracked(name: str) -> Iterator[OnEvent]:
         elif tracker is not None and event.kind == "evaluation":
             step = data["evaluations"]
             values = {f"search/{key}": data[key] for key in ("iteration", "particle", "seconds")}
-            values |= {"dev/value": data["value"], "dev/best": data["best"], "search/items": data["n"]}
+            values |= {
+                "dev/value": data["value"],
+                "dev/best": data["best"],
+                "search/items": data["n"],
+            }
             tracker.log(values, step=step)
         elif tracker is not None and event.kind == "done":
             tracker.log(scores(data["result"]), step=step + 1)
@@ -79,23 +84,28 @@ def check_tracker(name: str) -> None:
 
 
 def open_tracker(name: str, path: Path) -> Any:
-    """The tracker of that name for the run at `path`; a record of the run that there is already is continued.
+    """The tracker of that name for the run at `path`; a record of the run that there is already is
+    continued.
 
-    TensorBoard writes to ``RUN/tensorboard``. Weights & Biases writes to ``RUN/wandb``, for ``wandb sync``, and uploads
-    only with ``WANDB_MODE=online``. Trackio has a local database, unless its own environment variables name a Space.
+    TensorBoard writes to ``RUN/tensorboard``. Weights & Biases writes to ``RUN/wandb``, for ``wandb
+    sync``, and uploads only with ``WANDB_MODE=online``. Trackio has a local database, unless its
+    own environment variables name a Space.
     """
     from accelerate import PartialState
     from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
     PartialState(cpu=True)  # which its loggers ask for
     config, run = asdict(read_about(path).config), run_name(path)
-    run_id = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in run)  # allowed in ids
+    # allowed in ids
+    run_id = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in run)
     mode = os.environ.get("WANDB_MODE", "offline")
     if name == "tensorboard":
         tracker = LOGGER_TYPE_TO_CLASS[name]("tensorboard", logging_dir=path)
     else:
         options: dict[str, Any] = {"name": run, "config": config, "resume": "allow"}
-        options |= {"embed": False} if name == "trackio" else {"id": run_id, "dir": path, "mode": mode}
+        options |= (
+            {"embed": False} if name == "trackio" else {"id": run_id, "dir": path, "mode": mode}
+        )
         tracker = LOGGER_TYPE_TO_CLASS[name](_PROJECT, **options)
     tracker.start()
     if name == "tensorboard":
@@ -104,7 +114,9 @@ def open_tracker(name: str, path: Path) -> Any:
 
 
 def run_name(path: Path) -> str:
-    """The directory's name and a hash of the run: the same after a resume, different for another run."""
+    """The directory's name and a hash of the run: the same after a resume, different for another
+    run.
+    """
     began = (path / "run.json").stat().st_mtime_ns  # written once, when the run begins
     digest = hashlib.blake2b(f"{path.resolve()} {began}".encode(), digest_size=4).hexdigest()
     return f"{path.resolve().name}-{digest}"

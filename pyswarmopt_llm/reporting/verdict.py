@@ -1,4 +1,6 @@
-"""The comparison that two models' scores on the same items allow: in numbers, and in one sentence."""
+"""The comparison that two models' scores on the same items allow: in numbers, and in one
+sentence.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ class Verdict:
     """The meaning of a result.
 
     Attributes:
-        kind: ``better``, ``level``, ``worse``, ``same`` (it is an expert itself), ``untested`` (no test split) or
-            ``unpaired`` (no outcomes item by item).
+        kind: ``better``, ``level``, ``worse``, ``same`` (it is an expert itself), ``untested`` (no
+            test split) or ``unpaired`` (no outcomes item by item).
         sentence: the result in words.
         reasons: why, the most telling first.
     """
@@ -28,7 +30,9 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Difference:
-    """A paired difference on one split, over all tasks: mean, 95% interval, p-value where one task has it, items."""
+    """A paired difference on one split, over all tasks: mean, 95% interval, p-value where one task
+    has it, items.
+    """
 
     mean: float
     low: float
@@ -38,7 +42,9 @@ class Difference:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the difference is significant (interval, and test if there is one), else 0."""
+        """1 or -1 where the difference is significant (interval, and test if there is one), else
+        0.
+        """
         if self.p_value is not None and self.p_value >= LEVEL:
             return 0
         return int(self.low > 0) - int(self.high < 0)
@@ -76,7 +82,8 @@ def _of_one(pair: Comparison) -> Difference:
 
 
 def too_few(test: Comparison, dev_items: int | None = None) -> str | None:
-    """The number of items that would show a difference of this size, where it is feasible to collect them.
+    """The number of items that would show a difference of this size, where it is feasible to
+    collect them.
 
     Args:
         test: on test items.
@@ -87,12 +94,15 @@ def too_few(test: Comparison, dev_items: int | None = None) -> str | None:
         return None
     dev = "" if dev_items is None or dev_items >= needed else f"{dev_items} dev and "
     return (
-        f"{dev}{seen} test items are too few to show a difference of {test.difference:.3f}: it takes about {needed} "
+        f"{dev}{seen} test items are too few to show a difference of {test.difference:.3f}: it "
+        f"takes about {needed} "
         "test items (80% power)."
     )
 
 
-def between(names: tuple[str, str], scores: tuple[float, float], pair: Comparison, split: str) -> Verdict:
+def between(
+    names: tuple[str, str], scores: tuple[float, float], pair: Comparison, split: str
+) -> Verdict:
     """The verdict on two models on the same items.
 
     Args:
@@ -113,12 +123,17 @@ def between(names: tuple[str, str], scores: tuple[float, float], pair: Compariso
     if split == "dev":
         reasons = ("Dev items guide searches and training: compare on test, too.",)
     if not (pair.gained or pair.lost):
-        alike = f"No difference between {first} and {second}: the same score on each of {items} ({scores[0]:.3f})."
+        alike = (
+            f"No difference between {first} and {second}: the same score on each of {items} "
+            f"({scores[0]:.3f})."
+        )
         return Verdict("same", alike, reasons)
     if lead.sign:
         kind = "better" if lead.sign > 0 else "worse"
         subject = first[0].upper() + first[1:] if first.startswith("the ") else first
-        return Verdict(kind, f"{subject} is {kind} than {second}, {lead.size} on {items}: {seen}.", reasons)
+        return Verdict(
+            kind, f"{subject} is {kind} than {second}, {lead.size} on {items}: {seen}.", reasons
+        )
     few = too_few(replace(pair, difference=abs(pair.difference))) if split == "test" else None
     sentence = f"No measurable difference between {first} and {second}, on {items}: {seen}, {lead}."
     return Verdict("level", sentence, reasons if few is None else (*reasons, few))

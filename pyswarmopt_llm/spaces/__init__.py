@@ -18,8 +18,14 @@ from pyswarmopt_llm.common.registry import plugins
 from pyswarmopt_llm.models.adapters.adapter import Expert
 from pyswarmopt_llm.spaces.kind import SpaceKind
 
-_MODULES = {"factor": "factor:Factor", "delta": "delta:Delta", "full": "full:Full", "token": "mixture.space:Token"}
-_SAVED_AS = {"token": "mixture.json"}  # known without importing its module; of another package: NAME.json
+_MODULES = {
+    "factor": "factor:Factor",
+    "delta": "delta:Delta",
+    "full": "full:Full",
+    "token": "mixture.space:Token",
+}
+# known without importing its module; of another package: NAME.json
+_SAVED_AS = {"token": "mixture.json"}
 _KINDS: dict[str, SpaceKind] = {}
 
 
@@ -50,12 +56,16 @@ def space_kind(name: str) -> SpaceKind:
         elif name in plugins("spaces"):
             register(plugins("spaces")[name].load()())
         else:
-            raise registry.unknown("space", name, dict.fromkeys((*_MODULES, *plugins("spaces"), *_KINDS)))
+            raise registry.unknown(
+                "space", name, dict.fromkeys((*_MODULES, *plugins("spaces"), *_KINDS))
+            )
     return _KINDS[name]
 
 
 def saved_kind(folder: str | Path) -> SpaceKind | None:
-    """The kind of space whose file a directory such as RUN/best holds; None for a model or an adapter."""
+    """The kind of space whose file a directory such as RUN/best holds; None for a model or an
+    adapter.
+    """
     files = _SAVED_AS | {name: f"{name}.json" for name in plugins("spaces")}
     files |= {name: kind.saved_as for name, kind in _KINDS.items() if kind.saved_as}
     for name, file in files.items():
@@ -65,7 +75,9 @@ def saved_kind(folder: str | Path) -> SpaceKind | None:
 
 
 def is_whole_model(folder: Path) -> bool:
-    """Whether a directory holds a model, or several with the space that mixes them, and no adapter."""
+    """Whether a directory holds a model, or several with the space that mixes them, and no
+    adapter.
+    """
     whole = saved_kind(folder) is not None or (folder / "config.json").is_file()
     return whole and not (folder / "adapter_config.json").is_file()
 
@@ -91,4 +103,12 @@ def uniform_position(space: Space) -> Tensor:
     return space.vertices().mean(0)
 
 
-__all__ = ["SpaceKind", "build_space", "is_whole_model", "register", "saved_kind", "space_kind", "uniform_position"]
+__all__ = [
+    "SpaceKind",
+    "build_space",
+    "is_whole_model",
+    "register",
+    "saved_kind",
+    "space_kind",
+    "uniform_position",
+]

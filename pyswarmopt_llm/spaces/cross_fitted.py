@@ -32,7 +32,9 @@ class CrossFittedSpace(AdapterSpace, CoefficientSpace):
     name = "delta"
     linear = True
 
-    def __init__(self, mixtures: DeltaSpace, trained: Sequence[Change], contexts: Sequence[frozenset[str]]) -> None:
+    def __init__(
+        self, mixtures: DeltaSpace, trained: Sequence[Change], contexts: Sequence[frozenset[str]]
+    ) -> None:
         super().__init__([*mixtures.expert_names, LORA])
         self._mixtures, self.infos = mixtures, mixtures.infos
         *self._without, self._whole = trained
@@ -44,7 +46,9 @@ class CrossFittedSpace(AdapterSpace, CoefficientSpace):
         return torch.cat([weights, torch.ones_like(weights[:1])])
 
     def realise(self, position: Tensor) -> Patch:
-        """The mixed change; with other changes for the dev items if it has a share of what was trained on them."""
+        """The mixed change; with other changes for the dev items if it has a share of what was
+        trained on them.
+        """
         weights = self.coefficients(position)
         mixture, share = self._mixtures.realise(weights[:-1]), float(weights[-1])
         if not share:

@@ -1,7 +1,9 @@
-"""Weight changes are averaged, dW = sum c_i s_i B_i A_i: exact for experts of unequal rank, alpha or modules.
+"""Weight changes are averaged, dW = sum c_i s_i B_i A_i: exact for experts of unequal rank, alpha
+or modules.
 
-The sum needs no dense matrix: the factors side by side, [c_1 s_1 B_1 | c_2 s_2 B_2 | ...] and [A_1; A_2; ...],
-are a LoRA of rank sum r_i. This is adding task vectors (Ilharco et al. 2023, arXiv 2212.04089) on LoRA experts.
+The sum needs no dense matrix: the factors side by side, [c_1 s_1 B_1 | c_2 s_2 B_2 | ...] and [A_1;
+A_2; ...], are a LoRA of rank sum r_i. This is adding task vectors (Ilharco et al. 2023, arXiv
+2212.04089) on LoRA experts.
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ class DeltaSpace(AdapterSpace, CoefficientSpace):
     """Coefficients of weight changes as positions.
 
     Args:
-        experts: adapters of one base, read one after another. A module that one does not adapt counts as unchanged
-            by it.
+        experts: adapters of one base, read one after another. A module that one does not adapt
+            counts as unchanged by it.
 
     Attributes:
         infos: the experts.
@@ -35,10 +37,14 @@ class DeltaSpace(AdapterSpace, CoefficientSpace):
 
     def __init__(self, experts: Sequence[Expert]) -> None:
         self.infos = [expert.info for expert in experts]
-        shapes = {f"{m}.weight": s.weight_shape for info in self.infos for m, s in info.modules.items()}
+        shapes = {
+            f"{m}.weight": s.weight_shape for info in self.infos for m, s in info.modules.items()
+        }
         self.shapes = dict(sorted(shapes.items()))
         super().__init__([info.name for info in self.infos])
-        self._modules = {name: _Concatenated(self.infos, name.removesuffix(".weight")) for name in self.shapes}
+        self._modules = {
+            name: _Concatenated(self.infos, name.removesuffix(".weight")) for name in self.shapes
+        }
         for i, expert in enumerate(experts):
             for module, factors in expert.factors.items():
                 self._modules[f"{module}.weight"].fill(i, factors.b * factors.scale, factors.a)
@@ -57,9 +63,14 @@ class _Concatenated:
     """The experts' factors of one module side by side."""
 
     def __init__(self, infos: Sequence[AdapterInfo], module: str) -> None:
-        ranks = {i: info.modules[module].rank for i, info in enumerate(infos) if module in info.modules}
-        out, into = next(info.modules[module].weight_shape for info in infos if module in info.modules)
-        self._owner = torch.cat([torch.full((rank,), i) for i, rank in ranks.items()])  # whose each column of b is
+        ranks = {
+            i: info.modules[module].rank for i, info in enumerate(infos) if module in info.modules
+        }
+        out, into = next(
+            info.modules[module].weight_shape for info in infos if module in info.modules
+        )
+        # whose each column of b is
+        self._owner = torch.cat([torch.full((rank,), i) for i, rank in ranks.items()])
         self._b = torch.empty(out, len(self._owner))
         self._a = torch.empty(len(self._owner), into)
 

@@ -1,8 +1,9 @@
 """The paper's space: LoRA factors are averaged, A = sum c_i A_i and B = sum c_i B_i.
 
-Model Swarms (Feng et al. 2024, arXiv 2410.11163) moves the adapters' weights themselves. With scalar random
-factors a particle never leaves the affine hull of the n experts, so n coefficients that sum to 1 say where it
-is, and moving those realises the same adapters, to rounding, as moving the weights.
+Model Swarms (Feng et al. 2024, arXiv 2410.11163) moves the adapters' weights themselves. With
+scalar random factors a particle never leaves the affine hull of the n experts, so n coefficients
+that sum to 1 say where it is, and moving those realises the same adapters, to rounding, as moving
+the weights.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class FactorSpace(AdapterSpace, CoefficientSpace):
         require_equal_modules(self.infos)
         super().__init__([info.name for info in self.infos])
         self._modules = self.infos[0].modules
-        self._shapes = {f"{module}.weight": shape.weight_shape for module, shape in self._modules.items()}
+        self._shapes = {
+            f"{module}.weight": shape.weight_shape for module, shape in self._modules.items()
+        }
         first = _named(experts[0])
         self._layout = FlatView(first)
         self._rows = torch.empty(len(experts), self._layout.size)  # raw factors of each expert
@@ -52,11 +55,15 @@ class FactorSpace(AdapterSpace, CoefficientSpace):
         weights = self.coefficients(position).to(torch.float32)
 
         def average(factor: str) -> Tensor:
-            return (weights @ self._rows[:, self._layout.spans[factor]]).view(self._layout.shapes[factor])
+            return (weights @ self._rows[:, self._layout.spans[factor]]).view(
+                self._layout.shapes[factor]
+            )
 
         def change(parameter: str) -> LowRank:
             module = parameter.removesuffix(".weight")
-            return LowRank(b=average(f"{module}.B") * self._modules[module].scale, a=average(f"{module}.A"))
+            return LowRank(
+                b=average(f"{module}.B") * self._modules[module].scale, a=average(f"{module}.A")
+            )
 
         return Patch(low_rank=Computed(self._shapes, change))
 
@@ -79,7 +86,8 @@ def require_equal_modules(infos: Sequence[AdapterInfo]) -> None:
     for info in infos[1:]:
         if dict(info.modules) != dict(first.modules):
             raise UserError(
-                f"{info.name}: its rank, alpha or modules differ from those of {first.name}, so their "
+                f"{info.name}: its rank, alpha or modules differ from those of {first.name}, so "
+                "their "
                 "factors cannot be averaged; use `space` delta"
             )
 

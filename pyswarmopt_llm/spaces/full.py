@@ -1,8 +1,10 @@
-"""Whole models are averaged, theta = sum c_i theta_i: full fine-tunes of one base, embeddings and norms included.
+"""Whole models are averaged, theta = sum c_i theta_i: full fine-tunes of one base, embeddings and
+norms included.
 
-Averaging the weights of fine-tunes: Wortsman et al. 2022 ("Model soups", arXiv 2203.05482). The experts stay in their
-files: a candidate is summed one weight at a time while it is put on the resident base, so that memory holds the base
-and that weight, however many experts there are. Each candidate reads all experts with a coefficient other than 0.
+Averaging the weights of fine-tunes: Wortsman et al. 2022 ("Model soups", arXiv 2203.05482). The
+experts stay in their files: a candidate is summed one weight at a time while it is put on the
+resident base, so that memory holds the base and that weight, however many experts there are. Each
+candidate reads all experts with a coefficient other than 0.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ from pyswarmopt_llm.spaces.one_base import OneBaseKind
 class FullSpace(CoefficientSpace):
     """Coefficients of whole models as positions.
 
-    Sums are formed in float32 and rounded to the dtype in which the base is stored, so that a saved candidate is the
-    candidate that was scored, to the bit.
+    Sums are formed in float32 and rounded to the dtype in which the base is stored, so that a saved
+    candidate is the candidate that was scored, to the bit.
 
     Args:
         base: the model that all of them were fine-tuned from; `save` writes files like its files.
@@ -42,17 +44,23 @@ class FullSpace(CoefficientSpace):
 
     name = "full"
 
-    def __init__(self, base: BaseModel, models: Sequence[ModelInfo], parameters: Collection[str]) -> None:
+    def __init__(
+        self, base: BaseModel, models: Sequence[ModelInfo], parameters: Collection[str]
+    ) -> None:
         self._base, self._models = base, list(models)
         self._stored = StoredTensors(base.weight_files)
         missing = sorted(set(parameters) - self._stored.keys())
         if missing:
             raise UserError(
-                f"{base.spec}: its files lack {missing[0]} under that name, so models cannot be mixed from files; "
+                f"{base.spec}: its files lack {missing[0]} under that name, so models cannot be "
+                "mixed from files; "
                 "load it and save it with save_pretrained"
             )
-        # What is stored but no parameter, such as a second copy of tied embeddings, follows from the others.
-        self._shapes = {name: self._stored.shapes[name] for name in self._stored if name in set(parameters)}
+        # What is stored but no parameter, such as a second copy of tied embeddings, follows from
+        # the others.
+        self._shapes = {
+            name: self._stored.shapes[name] for name in self._stored if name in set(parameters)
+        }
         super().__init__([model.name for model in models])
 
     def realise(self, position: Tensor) -> Patch:
@@ -69,7 +77,8 @@ class FullSpace(CoefficientSpace):
         return Patch(dense=Computed(self._shapes, value))
 
     def save(self, position: Tensor, out: Path) -> None:
-        """Write a model directory with the base's configuration and tokenizer, one weight in memory at a time.
+        """Write a model directory with the base's configuration and tokenizer, one weight in memory
+        at a time.
 
         Raises:
             UserError: `out` exists already.
@@ -97,6 +106,8 @@ class Full(OneBaseKind):
     def find(self, config: SearchConfig, base: BaseModel) -> Sequence[ModelInfo]:
         return inspect_models(config.experts, base)
 
-    def over(self, experts: Sequence[ModelInfo], base: BaseModel, config: SearchConfig, engine: Engine) -> Space:
+    def over(
+        self, experts: Sequence[ModelInfo], base: BaseModel, config: SearchConfig, engine: Engine
+    ) -> Space:
         """See `OneBaseKind.over`; no weights are read."""
         return FullSpace(base, experts, engine.parameter_names)

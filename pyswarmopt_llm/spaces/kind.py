@@ -41,7 +41,8 @@ class Prepared:
         engine: runs its candidates.
         fingerprints: of the base, if there is one, and of the experts.
         base_name: the base's public name; "" where the experts have several.
-        experts: what the space was made of, where it reads their weights (`AdapterInfo` or `ModelInfo`).
+        experts: what the space was made of, where it reads their weights (`AdapterInfo` or
+            `ModelInfo`).
         notes: what to know of the base, by topic.
     """
 
@@ -61,13 +62,15 @@ class SpaceKind(ABC):
     Attributes:
         name: as `space` takes it.
         options: which of the settings contrast, mix and output_rank it takes.
-        several_models: whether a candidate is several models side by side, which need no common base.
+        several_models: whether a candidate is several models side by side, which need no common
+            base.
         takes_workers: whether other processes can score candidates (`workers`).
         trains: whether the mixture that was found can be trained on dev (`train`), as in ``delta``.
         published: whether a candidate is what the paper of Model Swarms makes of coefficients.
         averages: whether the mean of positions is a candidate worth scoring.
         adapters: whether candidates are LoRA adapters.
-        library: what loads ``best/``: ``peft``, ``transformers``, or "" where only this package does.
+        library: what loads ``best/``: ``peft``, ``transformers``, or "" where only this package
+            does.
         saved_as: the file that marks ``best/``; "" for models and adapters.
         title, description: how the model card begins; `{base}` and `{experts}` are filled in.
     """
@@ -101,7 +104,9 @@ class SpaceKind(ABC):
         """
         self.check_options({name: getattr(config, name) for name in _OPTIONS})
         if not self.several_models and not config.base:
-            raise InvalidOption("base", None, "missing; name the model that the experts are adapters of")
+            raise InvalidOption(
+                "base", None, "missing; name the model that the experts are adapters of"
+            )
 
     def check_options(self, values: Mapping[str, Any]) -> None:
         """Refuse settings that belong to other kinds, where they are not at their defaults.
@@ -111,10 +116,13 @@ class SpaceKind(ABC):
         """
         for name, value in values.items():
             if name not in self.options and value != getattr(SearchConfig, name):
-                raise InvalidOption(name, value, f"goes with {_OPTIONS[name]} only, not with {self.name}; remove it")
+                raise InvalidOption(
+                    name, value, f"goes with {_OPTIONS[name]} only, not with {self.name}; remove it"
+                )
 
     def departures(self, config: Mapping[str, Any]) -> list[str]:
-        """In what a search over this space is not Model Swarms, neither as published nor as released.
+        """In what a search over this space is not Model Swarms, neither as published nor as
+        released.
 
         Args:
             config: a `SearchConfig` as a dict; what it does not say is at its default.
@@ -132,7 +140,9 @@ class SpaceKind(ABC):
         Raises:
             UserError: it mixes something else, or cannot mix these.
         """
-        raise InvalidOption("space", self.name, "mixes whole models, not adapters; use one of: factor, delta")
+        raise InvalidOption(
+            "space", self.name, "mixes whole models, not adapters; use one of: factor, delta"
+        )
 
     def open(self, folder: Path, dtype: str, device: str, threads: int | None) -> Engine:
         """An engine with what `Space.save` wrote; for kinds with `saved_as`.

@@ -13,8 +13,11 @@ from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.spaces import saved_kind
 
 
-def open_model(base: str, adapter: str | None, dtype: str, device: str, threads: int | None) -> Engine:
-    """A base model, an adapter merged into it, or the several models that a directory such as RUN/best stands for.
+def open_model(
+    base: str, adapter: str | None, dtype: str, device: str, threads: int | None
+) -> Engine:
+    """A base model, an adapter merged into it, or the several models that a directory such as
+    RUN/best stands for.
 
     Raises:
         UserError: the base or the adapter cannot be used.
@@ -22,7 +25,9 @@ def open_model(base: str, adapter: str | None, dtype: str, device: str, threads:
     kind = saved_kind(base)
     if kind is not None:
         if adapter is not None:
-            raise UserError(f"{base}: stands for several models, so it takes no adapter; leave out `adapter`")
+            raise UserError(
+                f"{base}: stands for several models, so it takes no adapter; leave out `adapter`"
+            )
         return kind.open(Path(base), dtype, device, threads)
     patch = Patch() if adapter is None else adapter_patch(base, adapter)
     engine = load_engine(resolve_base(base), dtype, device, threads)

@@ -1,4 +1,6 @@
-"""Spaces over several models side by side, which need not have one base; the models as rows of a file."""
+"""Spaces over several models side by side, which need not have one base; the models as rows of a
+file.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,10 @@ class MembersKind(SpaceKind):
 
     @abstractmethod
     def over(
-        self, members: Sequence[Member], loaded: Mapping[str, TransformersEngine], config: SearchConfig
+        self,
+        members: Sequence[Member],
+        loaded: Mapping[str, TransformersEngine],
+        config: SearchConfig,
     ) -> tuple[Space, Engine]:
         """The space over these members, and the engine that runs its candidates.
 
@@ -46,8 +51,11 @@ class MembersKind(SpaceKind):
         return Prepared(space, engine, prints, bases.pop() if len(bases) == 1 else "")
 
 
-def write_members(file: Path, members: Sequence[Member], weights: Sequence[float] = (), **more: Any) -> None:
-    """Write a directory with one file, whole or not at all: the members, their `weights` if any, and `more`.
+def write_members(
+    file: Path, members: Sequence[Member], weights: Sequence[float] = (), **more: Any
+) -> None:
+    """Write a directory with one file, whole or not at all: the members, their `weights` if any,
+    and `more`.
 
     Raises:
         UserError: the directory exists already, or cannot be made.
@@ -83,18 +91,23 @@ def read_members(file: Path) -> tuple[dict[str, Any], tuple[Member, ...]]:
     """The content of a file that `write_members` wrote, and its members.
 
     Raises:
-        UserError: the file or its rows are damaged; a member is not there any more, or not what it was.
+        UserError: the file or its rows are damaged; a member is not there any more, or not what it
+            was.
     """
     content = read_json(file)
     if content.get("format") != FORMAT:
-        raise UserError(f"{file}: format {content.get('format')!r}, not {FORMAT}; use the version that wrote it")
+        raise UserError(
+            f"{file}: format {content.get('format')!r}, not {FORMAT}; use the version that wrote it"
+        )
     rows: Any = content.get("members")
     with undamaged(file):
         members = tuple(_member(row) for row in rows)
         prints = [row["fingerprint"] for row in rows]
     for member, fingerprint in zip(members, prints, strict=True):
         if member.fingerprint != fingerprint:
-            raise UserError(f"{file}: {member.name} ({member.spec}) is not what it was when the file was made")
+            raise UserError(
+                f"{file}: {member.name} ({member.spec}) is not what it was when the file was made"
+            )
     return content, members
 
 

@@ -1,4 +1,6 @@
-"""Spaces over one base, which alone is resident: adapters of it, or models that were fine-tuned from it."""
+"""Spaces over one base, which alone is resident: adapters of it, or models that were fine-tuned
+from it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,12 @@ from torch import Tensor
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
-from pyswarmopt_llm.models.adapters.adapter import AdapterFile, AdapterInfo, load_factors, read_adapter
+from pyswarmopt_llm.models.adapters.adapter import (
+    AdapterFile,
+    AdapterInfo,
+    load_factors,
+    read_adapter,
+)
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.base import BaseModel, resolve_base
@@ -35,7 +42,9 @@ class OneBaseKind(SpaceKind):
         """
 
     @abstractmethod
-    def over(self, experts: Sequence[Any], base: BaseModel, config: SearchConfig, engine: Engine) -> Space:
+    def over(
+        self, experts: Sequence[Any], base: BaseModel, config: SearchConfig, engine: Engine
+    ) -> Space:
         """The space over what `find` found.
 
         Raises:
@@ -46,12 +55,23 @@ class OneBaseKind(SpaceKind):
         base = resolve_base(config.base, weights=not config.served)
         experts = self.find(config, base)
         engine = self.engine(config, base, experts)
-        prints = {"base": base.fingerprint, "experts": {info.name: info.fingerprint for info in experts}}
+        prints = {
+            "base": base.fingerprint,
+            "experts": {info.name: info.fingerprint for info in experts},
+        }
         notes = {}
         if config.mix == "runtime" or base.packing:
-            why = f"the weights of {base.spec} stay quantised ({base.packing})" if base.packing else "as `mix` says"
-            notes["mix"] = f"candidates are added to the outputs of layers at run time, not merged: {why}"
-        return Prepared(self.over(experts, base, config, engine), engine, prints, base.name, experts, notes)
+            why = (
+                f"the weights of {base.spec} stay quantised ({base.packing})"
+                if base.packing
+                else "as `mix` says"
+            )
+            notes["mix"] = (
+                f"candidates are added to the outputs of layers at run time, not merged: {why}"
+            )
+        return Prepared(
+            self.over(experts, base, config, engine), engine, prints, base.name, experts, notes
+        )
 
     def engine(self, config: SearchConfig, base: BaseModel, experts: Sequence[Any]) -> Engine:
         """The resident base."""
@@ -64,7 +84,8 @@ class AdapterKind(OneBaseKind):
 
     adapters = True
     options = frozenset({"mix"})
-    requires: ClassVar[str] = "delta"  # of `PreflightReport.require`; "factor": equal ranks, alphas and modules
+    # of `PreflightReport.require`; "factor": equal ranks, alphas and modules
+    requires: ClassVar[str] = "delta"
     library = "peft"
     title = "An adapter found by a swarm of experts"
     description = "A LoRA adapter for {base}: the mixture of {experts}"
@@ -78,11 +99,15 @@ class AdapterKind(OneBaseKind):
         report.require(self.requires)
         return report.experts
 
-    def over(self, experts: Sequence[AdapterInfo], base: BaseModel, config: SearchConfig, engine: Engine) -> Space:
+    def over(
+        self, experts: Sequence[AdapterInfo], base: BaseModel, config: SearchConfig, engine: Engine
+    ) -> Space:
         """See `OneBaseKind.over`; adapters are read one at a time."""
         return self.over_adapters([AdapterFile(info) for info in experts])
 
-    def engine(self, config: SearchConfig, base: BaseModel, experts: Sequence[AdapterInfo]) -> Engine:
+    def engine(
+        self, config: SearchConfig, base: BaseModel, experts: Sequence[AdapterInfo]
+    ) -> Engine:
         """The resident base, in vLLM or on a server if that was chosen."""
         if config.served:
             from pyswarmopt_llm.models.served.attach import attach
@@ -123,11 +148,13 @@ class AdapterSpace(BaseSpace):
         return Patch(low_rank=load_factors(read_adapter(folder)))
 
 
-def save_patch(patch: Patch, experts: Sequence[AdapterInfo], out: Path, card: str | None = None) -> None:
+def save_patch(
+    patch: Patch, experts: Sequence[AdapterInfo], out: Path, card: str | None = None
+) -> None:
     """Write the low-rank part of a patch as a PEFT adapter.
 
-    alpha equals the rank, so that peft's scale is exactly 1 and its merged weights are, to the bit, those of
-    `LowRank.dense`: the scale of the experts is in B already.
+    alpha equals the rank, so that peft's scale is exactly 1 and its merged weights are, to the bit,
+    those of `LowRank.dense`: the scale of the experts is in B already.
 
     Args:
         patch: from `realise`.
@@ -140,8 +167,13 @@ def save_patch(patch: Patch, experts: Sequence[AdapterInfo], out: Path, card: st
     """
     write_adapter(
         Path(out),
-        {name.removesuffix(".weight"): (change.b, change.a) for name, change in patch.low_rank.items()},
-        base_model_name=next((expert.base_model_name for expert in experts if expert.base_model_name), ""),
+        {
+            name.removesuffix(".weight"): (change.b, change.a)
+            for name, change in patch.low_rank.items()
+        },
+        base_model_name=next(
+            (expert.base_model_name for expert in experts if expert.base_model_name), ""
+        ),
         target_modules={target for expert in experts for target in expert.target_modules},
         card=card,
     )

@@ -1,10 +1,11 @@
 """Starting points of a search: the experts, and points that fill up the population.
 
-``segments`` is the paper's way: points between two experts, whose coefficients sum to 1. ``sums`` adds weighted sums of
-all experts whose coefficients sum to anything from 1/2 to a few. Where experts know different things, a sum that keeps
-more than a share of each is better than any average (task arithmetic, Ilharco et al. 2023, arXiv 2212.04089), and a
-swarm that starts on averages finds its way there late or never. ``even`` begins these sums with the base, the average
-and the sum of the experts.
+``segments`` is the paper's way: points between two experts, whose coefficients sum to 1. ``sums``
+adds weighted sums of all experts whose coefficients sum to anything from 1/2 to a few. Where
+experts know different things, a sum that keeps more than a share of each is better than any average
+(task arithmetic, Ilharco et al. 2023, arXiv 2212.04089), and a swarm that starts on averages finds
+its way there late or never. ``even`` begins these sums with the base, the average and the sum of
+the experts.
 """
 
 from __future__ import annotations
@@ -36,11 +37,13 @@ def check_start(start: str, kind: SpaceKind) -> None:
 
 
 def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
-    """Positions to begin with, the experts first; a population that they do not fill is the optimizer's to fill.
+    """Positions to begin with, the experts first; a population that they do not fill is the
+    optimizer's to fill.
 
     Args:
         space: what positions mean.
-        start: ``segments``, ``sums``, ``even``, or ``auto``: sums where weight changes are linear in the coefficients.
+        start: ``segments``, ``sums``, ``even``, or ``auto``: sums where weight changes are linear
+            in the coefficients.
         count: population.
         seed: of the draws.
 
@@ -63,11 +66,14 @@ def even_sums(vertices: Tensor) -> Tensor:
         >>> even_sums(torch.eye(4))[:, 0].tolist()
         [0.0, 0.25, 1.0]
     """
-    return torch.stack([torch.zeros_like(vertices[0]), vertices.mean(0), vertices.sum(0)]).to(torch.float64)
+    return torch.stack([torch.zeros_like(vertices[0]), vertices.mean(0), vertices.sum(0)]).to(
+        torch.float64
+    )
 
 
 def sums(experts: int, count: int, seed: int) -> Tensor:
-    """Weighted sums, (count, experts) float64: shares uniform on the simplex, times totals ~ U(1/2, 1 + experts / 3).
+    """Weighted sums, (count, experts) float64: shares uniform on the simplex, times totals ~ U(1/2,
+    1 + experts / 3).
 
     Example:
         >>> sums(2, 3, seed=0).shape

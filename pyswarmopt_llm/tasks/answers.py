@@ -1,7 +1,8 @@
 """Extract the answer from generated text and check it.
 
-Used by `generate` scoring. The most explicit answer wins: the last LaTeX ``\\boxed{...}``, then the text after the
-last "the answer is" or ``####`` (the marker of GSM8K, Cobbe et al. 2021), then the text as a whole.
+Used by `generate` scoring. The most explicit answer wins: the last LaTeX ``\\boxed{...}``, then the
+text after the last "the answer is" or ``####`` (the marker of GSM8K, Cobbe et al. 2021), then the
+text as a whole.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pyswarmopt_llm.tasks.types import Item
 
 _MARK = re.compile(r"\banswer(?:\s+is\b\s*:?|\s*:)|####", re.IGNORECASE)
 
-# 18, -3, 1,234.50, .5, $7; not the 2 of H2O. The minus of "3-5" is a dash, since it follows a digit.
+# 18, -3, 1,234.50, .5, $7; not the 2 of H2O. The minus of "3-5" is a dash, since it follows a
+# digit.
 _NUMBER = re.compile(
     r"(?<![^\W_])(?P<sign>[-\u2212]?)[$€£]?(?P<digits>[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?(?![0-9])"
     r"|[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
@@ -25,7 +27,8 @@ _UNIT = re.compile(r"\s*(?:%|°?[^\W\d_]*\.?)")
 
 # The letter of an option: "B", "(B)", "B.", "option B", "B because ...". A and I are also words.
 _LEADING_LETTER = re.compile(
-    r"[\s\"'*(\[]*(?:(?:option|choice|letter)\s+)?[\"'*(\[]*(?P<letter>[A-Z])(?P<rest>.*)", re.DOTALL
+    r"[\s\"'*(\[]*(?:(?:option|choice|letter)\s+)?[\"'*(\[]*(?P<letter>[A-Z])(?P<rest>.*)",
+    re.DOTALL,
 )
 _AFTER_LETTER = re.compile(r"(?![\w'\u2019]|-\w)")
 _AFTER_WORDLIKE_LETTER = re.compile(r"\s*(?:$|[^\w\s'\u2019-]|\n|(?:because|since|as|is)\b)")
@@ -38,9 +41,9 @@ _VERDICTS = ("yes", "no", "true", "false", "maybe")
 def is_correct(item: Item, text: str) -> bool:
     """Whether generated text answers an item correctly.
 
-    With choices, the text has to name the right option. Without, the comparison depends on the right answer: a number
-    by value (the last number, unless the text marks its answer), yes and no by the first such word, anything else by
-    exact match after normalisation.
+    With choices, the text has to name the right option. Without, the comparison depends on the
+    right answer: a number by value (the last number, unless the text marks its answer), yes and no
+    by the first such word, anything else by exact match after normalisation.
 
     Example:
         >>> is_correct(Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A"), "The answer is (A).")
@@ -63,7 +66,8 @@ def is_correct(item: Item, text: str) -> bool:
 
 
 def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
-    """The letter of the option that a text names, by letter or by the option's text; None if unclear.
+    """The letter of the option that a text names, by letter or by the option's text; None if
+    unclear.
 
     Example:
         >>> choices = {"A": "path", "B": "no path"}
@@ -81,7 +85,8 @@ def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
 
 
 def extract_number(text: str) -> Decimal | None:
-    """The final number of a text: the boxed one, the first after the answer marker, or else the last.
+    """The final number of a text: the boxed one, the first after the answer marker, or else the
+    last.
 
     Thousands separators, currency signs, units and LaTeX's ``{,}`` are ignored.
 
@@ -104,7 +109,8 @@ def extract_number(text: str) -> Decimal | None:
 
 
 def normalise(text: str) -> str:
-    """Normalise a text for comparison: Unicode NFKC, lower case, single spaces, no punctuation around it.
+    """Normalise a text for comparison: Unicode NFKC, lower case, single spaces, no punctuation
+    around it.
 
     Example:
         >>> normalise("  The  Answer. ")
@@ -182,7 +188,9 @@ def _verdict(text: str) -> str | None:
 
 
 def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
-    """The option if the whole text is its letter or its text; case counts only to tell options apart."""
+    """The option if the whole text is its letter or its text; case counts only to tell options
+    apart.
+    """
     bare = text.strip(_EDGES)
     if bare in choices:
         return bare
@@ -210,7 +218,9 @@ def _named_letter(text: str, choices: Mapping[str, str]) -> str | None:
 
 
 def _mentioned_option(text: str, choices: Mapping[str, str]) -> str | None:
-    """The only option whose text occurs as whole words; a longer option hides those inside it ("no path", "path")."""
+    """The only option whose text occurs as whole words; a longer option hides those inside it ("no
+    path", "path").
+    """
     for same in (str.strip, normalise):
         options = {letter: same(option) for letter, option in choices.items()}
         rest, mentioned = same(text), []

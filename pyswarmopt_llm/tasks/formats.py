@@ -17,7 +17,15 @@ from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
 from pyswarmopt_llm.tasks.items import check_unicode, parse_item, require_columns
 from pyswarmopt_llm.tasks.prompts import check_template
-from pyswarmopt_llm.tasks.tables.names import SPLITS, Reading, Rows, check_names, checked_split, columns_of, renamed
+from pyswarmopt_llm.tasks.tables.names import (
+    SPLITS,
+    Reading,
+    Rows,
+    check_names,
+    checked_split,
+    columns_of,
+    renamed,
+)
 from pyswarmopt_llm.tasks.tables.problems import Problems
 from pyswarmopt_llm.tasks.types import Item, RawTask
 
@@ -37,7 +45,8 @@ def read_file(path: Path, reading: Reading) -> RawTask:
 
 
 def read_rows(path: Path) -> tuple[list[str], Rows]:
-    """The columns of a table of any of these formats, and (place, row) of each of its rows, as they are.
+    """The columns of a table of any of these formats, and (place, row) of each of its rows, as they
+    are.
 
     Raises:
         UserError: it cannot be read, or is no table.
@@ -46,7 +55,9 @@ def read_rows(path: Path) -> tuple[list[str], Rows]:
         raise UserError(f"{path}: not a table; give a file that ends in {', '.join(_READERS)}")
     if path.suffix.lower() in (".csv", ".tsv"):
         return _delimited(_read_text(path), str(path))
-    records = list(json_lines(path, unique=True)) if path.suffix.lower() == ".jsonl" else _listed(path)
+    records = (
+        list(json_lines(path, unique=True)) if path.suffix.lower() == ".jsonl" else _listed(path)
+    )
     rows = [(where, _row(record, where)) for where, record in records]
     return columns_of(row for _, row in rows), rows
 
@@ -59,7 +70,9 @@ def _listed(path: Path) -> list[tuple[str, object]]:
 
 
 def json_lines(path: Path, unique: bool = False) -> Iterator[tuple[str, object]]:
-    """(place, value) for each line of a JSONL file; blank lines are skipped, `unique` refuses repeated keys."""
+    """(place, value) for each line of a JSONL file; blank lines are skipped, `unique` refuses
+    repeated keys.
+    """
     # Not str.splitlines, which also splits at U+2028 and others that JSON allows inside a text.
     for n, line in enumerate(_read_text(path).split("\n"), start=1):
         if line.strip():
@@ -85,12 +98,20 @@ def _read_text(path: Path) -> str:
 def _read_json(path: Path, reading: Reading) -> RawTask:
     content = _parse_json(_read_text(path), str(path))
     if isinstance(content, list) and content:
-        return _from_rows(path, [(f"{path}: item {i}", row) for i, row in enumerate(content, 1)], reading)
+        return _from_rows(
+            path, [(f"{path}: item {i}", row) for i, row in enumerate(content, 1)], reading
+        )
     if not isinstance(content, dict):
-        raise UserError(f'{path}: the file must be an object {{"dev": [...], "test": [...]}}, or a list of items')
+        raise UserError(
+            f'{path}: the file must be an object {{"dev": [...], "test": [...]}}, or a list of '
+            "items"
+        )
     if not content.keys() & set(SPLITS):
         keys = ", ".join(map(str, content)) or "nothing"
-        raise UserError(f'{path}: no "dev" and "test" (found: {keys}); give these lists, or one list of all items')
+        raise UserError(
+            f'{path}: no "dev" and "test" (found: {keys}); give these lists, or one list of all '
+            "items"
+        )
     require_columns(content, SPLITS, str(path))
     records = {split: _records(content[split], split, path) for split in SPLITS}
     dataset = content.get("dataset")
@@ -101,7 +122,11 @@ def _read_json(path: Path, reading: Reading) -> RawTask:
         places = [where for located in records.values() for where, _ in located]
         raw = _by_split(path, records, Problems(str(path), reading.skip_bad), places)
         return replace(raw, name=name, prompt=prompt, metric=metric)
-    rows = [(where, {**_row(row, where), "split": split}) for split in SPLITS for where, row in records[split]]
+    rows = [
+        (where, {**_row(row, where), "split": split})
+        for split in SPLITS
+        for where, row in records[split]
+    ]
     return replace(_from_rows(path, rows, reading), name=name, prompt=prompt, metric=metric)
 
 
@@ -112,15 +137,23 @@ def _records(content: object, split: str, path: Path) -> list[tuple[str, object]
     return [(f"{path}: {split} item {i}", record) for i, record in enumerate(content, 1)]
 
 
-def _prompt(content: dict[str, object], path: Path, records: Mapping[str, Sequence[tuple[str, object]]]) -> str | None:
-    """The file's template; ``icl_prompt`` of the reference, a worked example, precedes the default one."""
+def _prompt(
+    content: dict[str, object], path: Path, records: Mapping[str, Sequence[tuple[str, object]]]
+) -> str | None:
+    """The file's template; ``icl_prompt`` of the reference, a worked example, precedes the default
+    one.
+    """
     example = _optional_text(content, "icl_prompt", path)
     prompt = _optional_text(content, "prompt", path)
     if prompt is None and example is not None:
         escaped = example.replace("{", "{{").replace("}", "}}")
         return f"{escaped}\nQuestion: {{question}}\n{{choices}}\nThe answer is"
     if prompt is not None:
-        keys = [set(row) if isinstance(row, dict) else set() for rows in records.values() for _, row in rows]
+        keys = [
+            set(row) if isinstance(row, dict) else set()
+            for rows in records.values()
+            for _, row in rows
+        ]
         check_template(prompt, str(path), sorted(set.intersection(*keys)) if keys else ())
     return prompt
 
@@ -146,7 +179,9 @@ def _read_csv(path: Path, reading: Reading) -> RawTask:
     is_table = header and ("split" not in header or reading.names_columns)
     if not is_table:
         plain = "prompt" in header and "question" not in header
-        require_columns(header, ("prompt", "split") if plain else ("question", "answer", "split"), top)
+        require_columns(
+            header, ("prompt", "split") if plain else ("question", "answer", "split"), top
+        )
     letters = letter_columns(header, path)
     if is_table and len(letters) < 2:
         letters = {}
@@ -160,8 +195,12 @@ def _read_csv(path: Path, reading: Reading) -> RawTask:
 
 
 def letter_columns(header: Iterable[str], path: Path) -> dict[str, str]:
-    """Column -> letter, of the columns with one choice each (``A`` or ``choice_a``); two of a letter are refused."""
-    letters = {name: m[1] or m[2].upper() for name in header if (m := _CHOICE_COLUMN.fullmatch(name))}
+    """Column -> letter, of the columns with one choice each (``A`` or ``choice_a``); two of a
+    letter are refused.
+    """
+    letters = {
+        name: m[1] or m[2].upper() for name in header if (m := _CHOICE_COLUMN.fullmatch(name))
+    }
     first: dict[str, str] = {}
     for name, letter in letters.items():
         if first.setdefault(letter, name) != name:
@@ -173,7 +212,9 @@ def letter_columns(header: Iterable[str], path: Path) -> dict[str, str]:
 def csv_record(row: Mapping[str, str], letters: Mapping[str, str]) -> dict[str, object]:
     """A row with what its `letter_columns` hold as ``choices``, without empty cells."""
     choices = {letter: row[name] for name, letter in letters.items() if row[name]}
-    record: dict[str, object] = {name: value for name, value in row.items() if name not in letters and value}
+    record: dict[str, object] = {
+        name: value for name, value in row.items() if name not in letters and value
+    }
     return record | ({"choices": choices} if choices else {})
 
 
@@ -185,7 +226,9 @@ def _from_rows(path: Path, rows: Sequence[tuple[str, object]], reading: Reading)
         check_names(reading.columns, names, str(path))
         from pyswarmopt_llm.tasks.tables.own import read_table
 
-        return read_table([(where, renamed(row, reading.columns)) for where, row in table], path, reading)
+        return read_table(
+            [(where, renamed(row, reading.columns)) for where, row in table], path, reading
+        )
     records: dict[str, list[tuple[str, object]]] = {split: [] for split in SPLITS}
     problems = Problems(str(path), reading.skip_bad)
     for where, record in table:
@@ -207,7 +250,10 @@ def _row(record: object, where: str) -> Mapping[str, object]:
 
 
 def _by_split(
-    path: Path, records: Mapping[str, Sequence[tuple[str, object]]], problems: Problems, places: Sequence[str]
+    path: Path,
+    records: Mapping[str, Sequence[tuple[str, object]]],
+    problems: Problems,
+    places: Sequence[str],
 ) -> RawTask:
     """The task of records by split; `places` are those of all rows, the bad ones included."""
     splits: dict[str, list[tuple[str, Item]]] = {split: [] for split in SPLITS}
@@ -226,16 +272,23 @@ def _parse_json(text: str, path: str, first_line: int = 1, unique: bool = True) 
     except json.JSONDecodeError as e:
         line = first_line + e.lineno - 1
         place = f"{path}: line {line}, column {e.colno}"
-        advice = "if each line is an object, rename the file to .jsonl" if e.msg == "Extra data" else "fix it there"
+        advice = (
+            "if each line is an object, rename the file to .jsonl"
+            if e.msg == "Extra data"
+            else "fix it there"
+        )
         raise UserError(f"{place}: malformed JSON: {e.msg}; {advice}") from e
-    except ValueError as e:  # a repeated key, nested too deeply, or an integer of thousands of digits
+    # a repeated key, nested too deeply, or an integer of thousands of digits
+    except ValueError as e:
         raise UserError(f"{path}: line {first_line} or below: {e}") from e
 
 
 def _delimited(text: str, path: str) -> tuple[list[str], list[tuple[str, dict[str, str]]]]:
     """The header, and (place, row) of each line; a missing value is ""."""
     separator = _separator(text)
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=separator, restval="")
+    reader = csv.DictReader(
+        io.StringIO(text, newline=""), strict=True, delimiter=separator, restval=""
+    )
     try:
         header = [name.strip() for name in reader.fieldnames or []]
         repeated = next((name for name in header if header.count(name) > 1), None)
@@ -249,7 +302,9 @@ def _delimited(text: str, path: str) -> tuple[list[str], list[tuple[str, dict[st
     for where, row in rows:
         if None in row:
             name = _SEPARATORS[separator]
-            raise UserError(f"{where}: more values than columns; put values that contain a {name} in quotes")
+            raise UserError(
+                f"{where}: more values than columns; put values that contain a {name} in quotes"
+            )
     return header, rows
 
 
@@ -261,7 +316,8 @@ def separator_of(path: Path) -> str:
 def _separator(text: str) -> str:
     """The separator of the header: a comma if it separates any, else what gives most columns.
 
-    `csv.Sniffer` also looks at the rows, and takes a comma or an "e" of their prose for a separator.
+    `csv.Sniffer` also looks at the rows, and takes a comma or an "e" of their prose for a
+    separator.
     """
 
     def columns(separator: str) -> int:

@@ -1,4 +1,6 @@
-"""Data sets of the Hugging Face hub as tasks: question, options and answer are recognised by column name."""
+"""Data sets of the Hugging Face hub as tasks: question, options and answer are recognised by column
+name.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def read_hub(name: str, dev: int | None, test: int | None, columns: Mapping[str,
 def _named(rows: Any, columns: Mapping[str, str], where: str) -> Any:
     """The split with our names for its columns."""
     check_names(columns, rows.column_names, where)
-    in_the_way = [name for name in columns if name in rows.column_names and name not in columns.values()]
+    in_the_way = [
+        name for name in columns if name in rows.column_names and name not in columns.values()
+    ]
     names = {column: name for name, column in columns.items()}
     return rows.remove_columns(in_the_way).rename_columns(names)
 

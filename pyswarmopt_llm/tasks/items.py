@@ -17,10 +17,11 @@ _RESERVED = ("question", "prompt", "choices", "answer", "id", "split")
 def parse_item(raw: object, where: str, default_id: str, answered: bool = True) -> Item:
     """An item from a record with ``question``, ``answer`` and, for multiple choice, ``choices``.
 
-    ``choices`` is a mapping from letters or a list, ``answer`` a letter or, if unambiguous, the text of a choice.
-    ``answers`` may list further right answers, ``id`` is optional; the rest goes to `Item.meta`. A record with
-    ``prompt`` instead of ``question`` is given to the model verbatim and needs no ``answer``. `where` begins error
-    messages. Unless `answered`, an answer is neither needed nor looked at.
+    ``choices`` is a mapping from letters or a list, ``answer`` a letter or, if unambiguous, the
+    text of a choice. ``answers`` may list further right answers, ``id`` is optional; the rest goes
+    to `Item.meta`. A record with ``prompt`` instead of ``question`` is given to the model verbatim
+    and needs no ``answer``. `where` begins error messages. Unless `answered`, an answer is neither
+    needed nor looked at.
 
     Example:
         >>> parse_item({"question": "2+2?", "choices": ["4", "5"], "answer": "4"}, "mine.json: dev 1", "1")
@@ -35,7 +36,9 @@ def parse_item(raw: object, where: str, default_id: str, answered: bool = True) 
     unanswered = not answered or (plain and raw.get("answer") is None)
     answer = "" if unanswered else _text(raw["answer"], "answer", where)
     answers = raw.get("answers")
-    if answers is not None and not (isinstance(answers, list) and all(isinstance(text, str) for text in answers)):
+    if answers is not None and not (
+        isinstance(answers, list) and all(isinstance(text, str) for text in answers)
+    ):
         raise UserError(f'{where}: "answers" must be a list of texts, not {_kind(answers)}')
     choices = _choices(raw.get("choices"), where)
     if choices is not None and answered:
@@ -58,11 +61,15 @@ def require_columns(columns: Collection[str], required: tuple[str, ...], where: 
             names = [str(name) for name in columns]
             close = closest(column, names)
             hint = "add it" if close is None else f'rename "{close}"'
-            raise UserError(f'{where}: no "{column}" (found: {", ".join(names) or "nothing"}); {hint}')
+            raise UserError(
+                f'{where}: no "{column}" (found: {", ".join(names) or "nothing"}); {hint}'
+            )
 
 
 def content(item: Item) -> tuple[str, ...]:
-    """The question and options of an item, normalised: items with equal content are the same item."""
+    """The question and options of an item, normalised: items with equal content are the same
+    item.
+    """
     return (normalise(item.question), *(normalise(text) for text in (item.choices or {}).values()))
 
 
@@ -77,7 +84,9 @@ def _choices(raw: object, where: str) -> dict[str, str] | None:
         return None
     if isinstance(raw, list):
         if len(raw) > len(ascii_uppercase):
-            raise UserError(f"{where}: {len(raw)} choices; at most {len(ascii_uppercase)} can be lettered")
+            raise UserError(
+                f"{where}: {len(raw)} choices; at most {len(ascii_uppercase)} can be lettered"
+            )
         raw = dict(zip(ascii_uppercase, raw, strict=False))
     if not isinstance(raw, Mapping):
         raise UserError(f"{where}: choices are an object of letters or a list, not {_kind(raw)}")
@@ -85,12 +94,18 @@ def _choices(raw: object, where: str) -> dict[str, str] | None:
     for key, value in raw.items():
         letter = str(key).strip().upper()
         if len(letter) != 1 or letter not in ascii_uppercase:
-            raise UserError(f"{where}: choice {key!r} is not lettered; name the choices A, B, C, ...")
+            raise UserError(
+                f"{where}: choice {key!r} is not lettered; name the choices A, B, C, ..."
+            )
         if letter in choices:
-            raise UserError(f"{where}: choice {letter} is given twice; give each choice its own letter")
+            raise UserError(
+                f"{where}: choice {letter} is given twice; give each choice its own letter"
+            )
         choices[letter] = _text(value, f"choice {letter}", where)
     if len(choices) < 2:
-        raise UserError(f"{where}: {len(choices)} choice; give at least two, or none for an open question")
+        raise UserError(
+            f"{where}: {len(choices)} choice; give at least two, or none for an open question"
+        )
     return dict(sorted(choices.items()))
 
 
@@ -102,7 +117,9 @@ def _right_letter(answer: str, choices: dict[str, str], where: str) -> str:
         return letters[0]
     if letters:
         several = " and ".join(letters)
-        raise UserError(f"{where}: the answer {_short(answer)} is the text of {several}; give the letter")
+        raise UserError(
+            f"{where}: the answer {_short(answer)} is the text of {several}; give the letter"
+        )
     if answer.upper() in choices:
         return answer.upper()
     raise UserError(
@@ -126,7 +143,9 @@ def check_unicode(text: str, what: str, where: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as e:
-        raise UserError(f"{where}: {what} has an unpaired surrogate at character {e.start}; fix it") from e
+        raise UserError(
+            f"{where}: {what} has an unpaired surrogate at character {e.start}; fix it"
+        ) from e
 
 
 def _meta(value: object) -> str:
@@ -138,5 +157,13 @@ def _short(text: str, limit: int = 40) -> str:
 
 
 def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "a text",
+        bool: "true or false",
+        type(None): "null",
+    }
+    return names.get(
+        type(value), "a number" if isinstance(value, int | float) else type(value).__name__
+    )

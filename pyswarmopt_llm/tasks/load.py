@@ -28,13 +28,16 @@ _TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 
 
 def load_task_of(config: Any, spec: str, **other: Any) -> Task:
-    """`load_task` with the fields of a configuration that has its arguments; `other` replaces some of them."""
+    """`load_task` with the fields of a configuration that has its arguments; `other` replaces some
+    of them.
+    """
     names = ("dev", "test", "allow_overlap", "columns", "template", "split_seed", "skip_bad_rows")
     return load_task(spec, **{name: getattr(config, name) for name in names} | other)
 
 
 def check_files(config: Any, specs: Sequence[str]) -> None:
-    """Read the task files of a configuration, so that what is wrong with a row is said before a model is loaded.
+    """Read the task files of a configuration, so that what is wrong with a row is said before a
+    model is loaded.
 
     Args:
         config: see `load_task_of`.
@@ -65,15 +68,18 @@ def load_task(
     """Load and check a task.
 
     Args:
-        spec: a path (``.json``, ``.jsonl``, ``.csv``, ``.tsv``), ``builtin:NAME[:SEED]``, ``hub:DATASET[:CONFIG]``,
-            ``published:NAME[:PATH]``, or ``prompts:FILE``, whose items need no answers.
+        spec: a path (``.json``, ``.jsonl``, ``.csv``, ``.tsv``), ``builtin:NAME[:SEED]``,
+            ``hub:DATASET[:CONFIG]``, ``published:NAME[:PATH]``, or ``prompts:FILE``, whose items
+            need no answers.
         dev: number of dev items, the first of the split (a generated task has exactly so many).
         test: number of test items.
         allow_overlap: accept questions that are both in dev and in test.
-        columns: other names of a file's columns: ``"question=text"``, ``"answer=label"``; ``"0=bad"`` names a label.
-        template: the user turn, with ``{question}`` and perhaps ``{choices}`` or other columns; see `with_templates`.
-        split_seed: draws dev (a third) and test of a file that has no splits; 200 and 1,000 of them are used unless
-            `dev` and `test` say otherwise.
+        columns: other names of a file's columns: ``"question=text"``, ``"answer=label"``;
+            ``"0=bad"`` names a label.
+        template: the user turn, with ``{question}`` and perhaps ``{choices}`` or other columns; see
+            `with_templates`.
+        split_seed: draws dev (a third) and test of a file that has no splits; 200 and 1,000 of them
+            are used unless `dev` and `test` say otherwise.
         skip_bad_rows: leave out rows of a file that cannot be read; `Task.note` says which.
 
     Raises:
@@ -105,11 +111,17 @@ def with_templates(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[
         named = _TASK_TEMPLATE.match(template)
         name, text = (None, template) if named is None else (named[1], named[2])
         if name is None and None in texts:
-            raise InvalidOption("template", template, f"a second one for all tasks; write TASK={template}")
+            raise InvalidOption(
+                "template", template, f"a second one for all tasks; write TASK={template}"
+            )
         if name is not None and name not in tasks:
-            raise InvalidOption("template", template, f"no task is called {name}; choose one of: {', '.join(tasks)}")
+            raise InvalidOption(
+                "template", template, f"no task is called {name}; choose one of: {', '.join(tasks)}"
+            )
         texts[name] = text
-    return {name: _with_prompt(task, texts.get(name, texts.get(None))) for name, task in tasks.items()}
+    return {
+        name: _with_prompt(task, texts.get(name, texts.get(None))) for name, task in tasks.items()
+    }
 
 
 def _with_prompt(task: Task, template: str | None) -> Task:
@@ -119,7 +131,9 @@ def _with_prompt(task: Task, template: str | None) -> Task:
     if template is not None:
         check_template(template, "`template`", sorted(columns))
     prompt = template if template is not None else task.prompt
-    left = [name for name in sorted(columns - set(placeholders(prompt or ""))) if _is_text(name, items)]
+    left = [
+        name for name in sorted(columns - set(placeholders(prompt or ""))) if _is_text(name, items)
+    ]
     note = task.note
     if note and left:
         note += f"; not in the prompt: {', '.join(left)} (add {{{left[0]}}} to `template`)"
@@ -128,16 +142,22 @@ def _with_prompt(task: Task, template: str | None) -> Task:
 
 def _is_text(column: str, items: Sequence[Item]) -> bool:
     """Whether a column that is not question, answer or options holds sentences, not codes."""
-    return column not in ("question", "choices") and any(len(item.meta[column].split()) >= _WORDS for item in items)
+    return column not in ("question", "choices") and any(
+        len(item.meta[column].split()) >= _WORDS for item in items
+    )
 
 
-def _load(spec: str, dev: int | None, test: int | None, allow_overlap: bool, reading: Reading) -> Task:
+def _load(
+    spec: str, dev: int | None, test: int | None, allow_overlap: bool, reading: Reading
+) -> Task:
     kind, _, rest = spec.partition(":")
     if reading.names_columns and kind in ("builtin", "published", "lm-eval"):
         raise InvalidOption("columns", None, f"{spec} has no columns to name; remove it")
     if reading.labels and kind == "hub":
         raise InvalidOption(
-            "columns", f"{next(iter(reading.labels))}=...", "names the labels of a file only; remove it"
+            "columns",
+            f"{next(iter(reading.labels))}=...",
+            "names the labels of a file only; remove it",
         )
     if kind == "builtin":
         from pyswarmopt_llm.tasks.builtin import builtin_task
@@ -145,13 +165,17 @@ def _load(spec: str, dev: int | None, test: int | None, allow_overlap: bool, rea
         name, seed = name_and_seed(spec)
         return builtin_task(name, seed, dev, test)
     if kind == "lm-eval":
-        raise UserError(f"{spec}: a task of lm-evaluation-harness has no items here; give it to search or eval")
+        raise UserError(
+            f"{spec}: a task of lm-evaluation-harness has no items here; give it to search or eval"
+        )
     raw, source = _read(spec, kind, rest, dev, test, reading)
     _check(raw, source, allow_overlap)
     return _task(raw, source, dev, test, reading.seed)
 
 
-def _read(spec: str, kind: str, rest: str, dev: int | None, test: int | None, reading: Reading) -> tuple[RawTask, str]:
+def _read(
+    spec: str, kind: str, rest: str, dev: int | None, test: int | None, reading: Reading
+) -> tuple[RawTask, str]:
     """The raw task, and the name of its source in messages."""
     if kind == "hub":
         from pyswarmopt_llm.tasks.hub import read_hub
@@ -176,7 +200,9 @@ def name_and_seed(spec: str, default: int = 0) -> tuple[str, int]:
     if not seed:
         return name, default
     if not (seed.isascii() and seed.isdigit()):
-        raise UserError(f"{spec}: the seed must be a whole number, not {seed!r}; write builtin:{name}:1")
+        raise UserError(
+            f"{spec}: the seed must be a whole number, not {seed!r}; write builtin:{name}:1"
+        )
     # The length first: Python reads no number of thousands of digits.
     if len(seed) > len(str(SEED)) or int(seed) > SEED:
         raise UserError(f"{spec[:60]}: the seed has {len(seed)} digits; give at most {SEED}")
@@ -185,25 +211,43 @@ def name_and_seed(spec: str, default: int = 0) -> tuple[str, int]:
 
 def _task(raw: RawTask, source: str, dev: int | None, test: int | None, seed: int) -> Task:
     items = {split: tuple(item for _, item in raw.splits[split]) for split in SPLITS}
-    task = Task(raw.name, items["dev"], items["test"], raw.prompt, source, metric=raw.metric, column=raw.column)
+    task = Task(
+        raw.name,
+        items["dev"],
+        items["test"],
+        raw.prompt,
+        source,
+        metric=raw.metric,
+        column=raw.column,
+    )
     for split, count in (("dev", dev), ("test", test)):
         available = len(raw.splits[split])
         if count is not None and count > available:
-            log.warning("%s: %d %s items requested, only %d available", raw.name, count, split, available)
+            log.warning(
+                "%s: %d %s items requested, only %d available", raw.name, count, split, available
+            )
     if raw.strata is None:
         task = task.limited(dev, test)
-        return replace(task, left=len(items["test"]) - len(task.test), note=raw.note and f"{source}: {raw.note}")
+        return replace(
+            task,
+            left=len(items["test"]) - len(task.test),
+            note=raw.note and f"{source}: {raw.note}",
+        )
     task = task.limited(dev or DEV, test or TEST)
     strata = f", stratified by {raw.strata}" if raw.strata else ""
     decided = f"; {raw.note}" if raw.note else ""
     sizes = f"{len(task.dev)} dev and {len(task.test)} test items"
     rows = f"{sum(map(len, raw.splits.values()))} {'prompts' if raw.column == 'prompt' else 'rows'}"
-    note = f"{source} names no split: {sizes} drawn from its {rows} with split seed {seed}{strata}{decided}"
+    note = (
+        f"{source} names no split: {sizes} drawn from its {rows} with split seed "
+        f"{seed}{strata}{decided}"
+    )
     return replace(task, left=len(items["test"]) - len(task.test), note=note)
 
 
 def _check(raw: RawTask, source: str, allow_overlap: bool = False) -> None:
-    """Refuse a task whose scores would be misleading: an empty split, a repeated id, questions in both splits.
+    """Refuse a task whose scores would be misleading: an empty split, a repeated id, questions in
+    both splits.
 
     With `allow_overlap` questions in both splits are logged only.
     """
@@ -221,16 +265,18 @@ def _check_ids(raw: RawTask, split: str) -> None:
     for where, item in raw.splits[split]:
         key = (_id_space(raw.name, item), item.id)
         if key in seen:
-            raise UserError(f"{where}: the id {item.id!r} is already used at {seen[key]}; make ids unique")
+            raise UserError(
+                f"{where}: the id {item.id!r} is already used at {seen[key]}; make ids unique"
+            )
         seen[key] = where
 
 
 def _id_space(name: str, item: Item) -> str:
     """The namespace of an item's id, for files of the Model Swarms reference that repeat ids.
 
-    In HellaSwag (Zellers et al. 2019) ids are row numbers of one of its two sources; a ``[header]`` distinguishes
-    WikiHow from ActivityNet captions. GSM8k's are all 0; crosswords are drawn with replacement, each time with other
-    options.
+    In HellaSwag (Zellers et al. 2019) ids are row numbers of one of its two sources; a ``[header]``
+    distinguishes WikiHow from ActivityNet captions. GSM8k's are all 0; crosswords are drawn with
+    replacement, each time with other options.
     """
     if name in ("GSM8k", "knowledge_crosswords"):
         return "\n".join(content(item))
@@ -240,7 +286,9 @@ def _id_space(name: str, item: Item) -> str:
 def _report_repeats(raw: RawTask, split: str, source: str) -> None:
     repeats = len(raw.splits[split]) - len({content(item) for _, item in raw.splits[split]})
     if repeats:
-        log.warning("%s: %d of %d %s items repeat another", source, repeats, len(raw.splits[split]), split)
+        log.warning(
+            "%s: %d of %d %s items repeat another", source, repeats, len(raw.splits[split]), split
+        )
 
 
 def _check_overlap(raw: RawTask, source: str, allow_overlap: bool) -> None:
@@ -248,7 +296,9 @@ def _check_overlap(raw: RawTask, source: str, allow_overlap: bool) -> None:
     shared = [item for _, item in raw.splits["dev"] if content(item) in held_out]
     if shared:
         first = shared[0].id
-        message = f"{source}: {len(shared)} dev items are also in test (the first has the id {first!r})"
+        message = (
+            f"{source}: {len(shared)} dev items are also in test (the first has the id {first!r})"
+        )
         if not allow_overlap:
             raise UserError(f"{message}; remove them from one split, or add `allow_overlap`")
         log.warning("%s; the test score will be optimistic", message)
@@ -256,11 +306,19 @@ def _check_overlap(raw: RawTask, source: str, allow_overlap: bool) -> None:
     held_out = {unordered(item) for _, item in raw.splits["test"]}
     alike = sum(unordered(item) in held_out for _, item in raw.splits["dev"]) - len(shared)
     if alike > 0:
-        log.warning("%s: %d dev items are also in test with their options in another order", source, alike)
+        log.warning(
+            "%s: %d dev items are also in test with their options in another order", source, alike
+        )
     solved = {_solved(item) for _, item in raw.splits["test"]}
-    others = sum(_solved(item) in solved for _, item in raw.splits["dev"]) - len(shared) - max(alike, 0)
+    others = (
+        sum(_solved(item) in solved for _, item in raw.splits["dev"]) - len(shared) - max(alike, 0)
+    )
     if others > 0:
-        log.warning("%s: %d dev items are also in test, with the same answer among other options", source, others)
+        log.warning(
+            "%s: %d dev items are also in test, with the same answer among other options",
+            source,
+            others,
+        )
 
 
 def _solved(item: Item) -> tuple[str, str]:

@@ -1,4 +1,6 @@
-"""``prompts:FILE``: prompts without answers, for scores that need none; a text file, JSON, JSONL or CSV."""
+"""``prompts:FILE``: prompts without answers, for scores that need none; a text file, JSON, JSONL or
+CSV.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +14,30 @@ from pyswarmopt_llm.tasks.formats import read_lines, read_rows
 from pyswarmopt_llm.tasks.items import content, parse_item
 from pyswarmopt_llm.tasks.tables.columns import question_column
 from pyswarmopt_llm.tasks.tables.draw import Placed, placed_task
-from pyswarmopt_llm.tasks.tables.names import Reading, Rows, check_names, checked_split, columns_of, renamed
+from pyswarmopt_llm.tasks.tables.names import (
+    Reading,
+    Rows,
+    check_names,
+    checked_split,
+    columns_of,
+    renamed,
+)
 from pyswarmopt_llm.tasks.tables.problems import Problems
 from pyswarmopt_llm.tasks.types import RawTask
 
 PROMPTS = "prompts:"  # how a task of prompts is named among others
 _TEXT = (".txt", "")
-_NOT_MINE = ("choices", "question", "prompt")  # columns of an item that a prompt does not have, or has already
+# columns of an item that a prompt does not have, or has already
+_NOT_MINE = ("choices", "question", "prompt")
 
 
 def read_prompts(path: Path, reading: Reading) -> RawTask:
     """The prompts of a file as a task whose items need no answers.
 
-    A text file has a prompt on each line; blank lines are skipped. A table has them in ``prompt``, ``question`` or a
-    column of a like name, or as ``--columns prompt=COLUMN`` says; its other columns go to the items, ``answer`` too. A
-    column ``split`` says which are dev and which test; else they are drawn.
+    A text file has a prompt on each line; blank lines are skipped. A table has them in ``prompt``,
+    ``question`` or a column of a like name, or as ``--columns prompt=COLUMN`` says; its other
+    columns go to the items, ``answer`` too. A column ``split`` says which are dev and which test;
+    else they are drawn.
 
     Args:
         path: ends in .txt, .json, .jsonl, .csv or .tsv.
@@ -36,7 +47,9 @@ def read_prompts(path: Path, reading: Reading) -> RawTask:
         UserError: no such file, an empty prompt, or one that is there twice; with its line.
     """
     if not path.is_file():
-        raise InvalidOption("prompts", str(path), "no such file; give a text file (a prompt a line), JSONL or CSV")
+        raise InvalidOption(
+            "prompts", str(path), "no such file; give a text file (a prompt a line), JSONL or CSV"
+        )
     rows = _rows(path, reading)
     if not rows:
         raise InvalidOption("prompts", str(path), "holds no prompts; write one on each line")
@@ -62,14 +75,21 @@ def _rows(path: Path, reading: Reading) -> Rows:
     """(place, row) of each prompt, in column ``prompt``."""
     if path.suffix.lower() in _TEXT:
         if reading.names_columns:
-            raise InvalidOption("columns", None, f"{path} is a text file and has no columns; remove it")
+            raise InvalidOption(
+                "columns", None, f"{path} is a text file and has no columns; remove it"
+            )
         return [(place, {"prompt": line}) for place, line in read_lines(path)]
     names, rows = read_rows(path)
-    columns = {"prompt" if name == "question" else name: header for name, header in reading.columns.items()}
+    columns = {
+        "prompt" if name == "question" else name: header for name, header in reading.columns.items()
+    }
     check_names(columns, names, str(path))
     column = columns.get("prompt") or _column(names, path)
     others = {name: header for name, header in columns.items() if name != "prompt"}
-    return [(place, {**_rest(renamed(row, others), column), "prompt": row.get(column) or ""}) for place, row in rows]
+    return [
+        (place, {**_rest(renamed(row, others), column), "prompt": row.get(column) or ""})
+        for place, row in rows
+    ]
 
 
 def _column(names: Sequence[str], path: Path) -> str:

@@ -1,7 +1,8 @@
 """Prompts: the default user turns and custom templates.
 
-A template may come from an untrusted task file, so placeholders are replaced literally, in one pass: `str.format` would
-let a template reach attributes, and a second pass would expand braces in a question.
+A template may come from an untrusted task file, so placeholders are replaced literally, in one
+pass: `str.format` would let a template reach attributes, and a second pass would expand braces in a
+question.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
 
     Args:
         item: the question.
-        scoring: ``letter`` shows the lettered options and ends with ``The answer is``; ``likelihood`` shows the
-            question alone, since each option's text is scored as the reply; ``generate`` is ``letter`` if there are
-            choices, else ``likelihood``. A plain prompt is used verbatim.
-        template: a user turn with ``{question}`` and optionally ``{choices}`` (one ``A: ...`` line each) or further
-            columns of the item by name; it replaces the default of every scoring. Literal braces are doubled.
+        scoring: ``letter`` shows the lettered options and ends with ``The answer is``;
+            ``likelihood`` shows the question alone, since each option's text is scored as the
+            reply; ``generate`` is ``letter`` if there are choices, else ``likelihood``. A plain
+            prompt is used verbatim.
+        template: a user turn with ``{question}`` and optionally ``{choices}`` (one ``A: ...`` line
+            each) or further columns of the item by name; it replaces the default of every scoring.
+            Literal braces are doubled.
 
     Raises:
         UserError: ``letter`` or ``likelihood`` for an item without choices, or a bad template.
@@ -50,7 +53,9 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
         'What is two plus two? Think, then answer.'
     """
     if item.choices is None and scoring != "generate":
-        raise UserError(f"item {item.id}: no choices, which {scoring} scoring needs; use `scoring` generate")
+        raise UserError(
+            f"item {item.id}: no choices, which {scoring} scoring needs; use `scoring` generate"
+        )
     if template is not None:
         return _fill(template, fillers(item))
     if item.plain and item.choices is None:
@@ -61,7 +66,8 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
 
 
 def fillers(item: Item) -> dict[str, str]:
-    """Placeholder -> text: question and options, and what else the item holds (a passage, a hypothesis).
+    """Placeholder -> text: question and options, and what else the item holds (a passage, a
+    hypothesis).
 
     Example:
         >>> fillers(Item("1", "Is it raining?", None, "yes", {"passage": "All is wet."}))
@@ -86,7 +92,8 @@ def placeholders(template: str) -> list[str]:
 
 
 def check_template(template: str, where: str, columns: Collection[str] = ()) -> None:
-    """Refuse a template with unknown placeholders or without ``{question}``; `where` begins the message.
+    """Refuse a template with unknown placeholders or without ``{question}``; `where` begins the
+    message.
 
     Args:
         template: the text.
@@ -102,10 +109,13 @@ def check_template(template: str, where: str, columns: Collection[str] = ()) -> 
             *others, last = (f"{{{placeholder}}}" for placeholder in allowed)
             raise UserError(
                 f"{where}: unknown placeholder {{{name}}} in the prompt; "
-                f"there are {', '.join(others)} and {last}, and literal braces are doubled: {{{{ }}}}"
+                f"there are {', '.join(others)} and {last}, and literal braces are doubled: {{{{ "
+                f"}}}}"
             )
     if "question" not in names:
-        raise UserError(f"{where}: the prompt has no {{question}}; add it where the question belongs")
+        raise UserError(
+            f"{where}: the prompt has no {{question}}; add it where the question belongs"
+        )
 
 
 def _fill(template: str, values: Mapping[str, str]) -> str:

@@ -1,6 +1,8 @@
-"""The nine data sets of Model Swarms (Feng et al. 2024, section 3) in the form in which their authors publish them.
+"""The nine data sets of Model Swarms (Feng et al. 2024, section 3) in the form in which their
+authors publish them.
 
-``published:NAME`` downloads a data set by its hub id; ``published:NAME:PATH`` reads the published file or folder.
+``published:NAME`` downloads a data set by its hub id; ``published:NAME:PATH`` reads the published
+file or folder.
 """
 
 from __future__ import annotations
@@ -15,7 +17,16 @@ from pathlib import Path
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import lookup
 from pyswarmopt_llm.tasks.answers import normalise
-from pyswarmopt_llm.tasks.rows import DEV, SPLIT_ORDER, TEST, Record, Row, download, read_rows, shuffled_items
+from pyswarmopt_llm.tasks.rows import (
+    DEV,
+    SPLIT_ORDER,
+    TEST,
+    Record,
+    Row,
+    download,
+    read_rows,
+    shuffled_items,
+)
 from pyswarmopt_llm.tasks.types import Item, RawTask
 
 _OPTIONS = 4  # of a knowledge crossword, as in the reference's file
@@ -25,8 +36,10 @@ _OPTIONS = 4  # of a knowledge crossword, as in the reference's file
 class Published:
     """A published data set."""
 
-    read: Callable[[Row], Record | None]  # question, choices, answer of a row; None: it has no answer
-    hub: tuple[str, str | None] | None = None  # data set id and configuration; None: published as files only
+    # question, choices, answer of a row; None: it has no answer
+    read: Callable[[Row], Record | None]
+    # data set id and configuration; None: published as files only
+    hub: tuple[str, str | None] | None = None
     metric: str | None = None  # default: accuracy
 
     def record(self, row: Row, where: str) -> Record | None:
@@ -43,20 +56,29 @@ class Published:
         if path:
             return read_rows(Path(path))
         if self.hub is None:
-            raise UserError(f"published:{name}: its authors publish files; give their path: published:{name}:PATH")
+            raise UserError(
+                f"published:{name}: its authors publish files; give their path: "
+                f"published:{name}:PATH"
+            )
         return download(*self.hub)
 
 
 def read_published(rest: str, dev: int | None, test: int | None) -> RawTask:
     """Read ``NAME`` (from the hub) or ``NAME:PATH`` (a published file, or a folder of them).
 
-    `dev` and `test` rows (200 and 1,000, as in the paper) are drawn by a fixed shuffle. A single split with answers is
-    divided, at most a third to dev. Dev questions that are also in test are dropped.
+    `dev` and `test` rows (200 and 1,000, as in the paper) are drawn by a fixed shuffle. A single
+    split with answers is divided, at most a third to dev. Dev questions that are also in test are
+    dropped.
     """
     name, _, path = rest.partition(":")
     source = lookup("published:", name, PUBLISHED)
     sizes = (DEV if dev is None else dev, TEST if test is None else test)
-    return RawTask(name, None, _draw(source, source.rows(name, path), *sizes, f"published:{rest}"), source.metric)
+    return RawTask(
+        name,
+        None,
+        _draw(source, source.rows(name, path), *sizes, f"published:{rest}"),
+        source.metric,
+    )
 
 
 def _draw(
@@ -77,7 +99,11 @@ def _draw(
         dev = min(dev, len(everything) // 3)
         held_out, candidates = everything[dev:], iter(everything[:dev])
     held_out_texts = {normalise(item.question) for _, item in held_out}
-    fresh = ((place, item) for place, item in candidates if normalise(item.question) not in held_out_texts)
+    fresh = (
+        (place, item)
+        for place, item in candidates
+        if normalise(item.question) not in held_out_texts
+    )
     return {"dev": list(islice(fresh, dev)), "test": held_out}
 
 
@@ -85,7 +111,9 @@ def _draw(
 
 
 def _mmlu(row: Row) -> Record:
-    """Hendrycks et al. 2021: hub columns question, choices, answer (index), subject; CSV without a header."""
+    """Hendrycks et al. 2021: hub columns question, choices, answer (index), subject; CSV without a
+    header.
+    """
     if "choices" in row:
         answer = row["answer"]
         letter = "ABCD"[answer] if isinstance(answer, int) else answer
@@ -101,15 +129,22 @@ def _mmlu_pro(row: Row) -> Record:
 
 
 def _hellaswag(row: Row) -> Record | None:
-    """Zellers et al. 2019: labels are texts on the hub, empty in the test split, and integers in the files."""
+    """Zellers et al. 2019: labels are texts on the hub, empty in the test split, and integers in
+    the files.
+    """
     if str(row.get("label", "")) == "":
         return None
-    return _record(row["ctx"], list(row["endings"]), "ABCD"[int(row["label"])], domain=row["source_id"][:8])
+    return _record(
+        row["ctx"], list(row["endings"]), "ABCD"[int(row["label"])], domain=row["source_id"][:8]
+    )
 
 
 def _gsm8k(row: Row) -> Record:
     """Cobbe et al. 2021: the answer ends with ``#### number``."""
-    return {"question": row["question"], "answer": row["answer"].rsplit("####", 1)[1].strip().replace(",", "")}
+    return {
+        "question": row["question"],
+        "answer": row["answer"].rsplit("####", 1)[1].strip().replace(",", ""),
+    }
 
 
 def _nlgraph(row: Row) -> Record:
@@ -125,17 +160,25 @@ def _nlgraph(row: Row) -> Record:
 def _knowledge_crosswords(row: Row) -> Record:
     """Ding et al. 2024, the MC files: options for each blank.
 
-    As in the Model Swarms reference, the model chooses among whole solutions: the right one and three wrong ones.
+    As in the Model Swarms reference, the model chooses among whole solutions: the right one and
+    three wrong ones.
     """
-    facts = "; ".join(f"({s}, {r}, {t})" for s, r, t in zip(row["source"], row["relation"], row["target"], strict=True))
+    facts = "; ".join(
+        f"({s}, {r}, {t})"
+        for s, r, t in zip(row["source"], row["relation"], row["target"], strict=True)
+    )
     blanks, right = row["blanks"], tuple(row["answer_all"])
-    wrong = [solution for solution in product(*(row["options"][b] for b in blanks)) if solution != right]
+    wrong = [
+        solution for solution in product(*(row["options"][b] for b in blanks)) if solution != right
+    ]
     rng = _generator_of(facts)
     texts = [
         "; ".join(f"{blank}: {value}" for blank, value in zip(blanks, solution, strict=True))
         for solution in [right, *rng.sample(wrong, min(_OPTIONS - 1, len(wrong)))]
     ]
-    question = f"Pick the answer for each blank that satisfies all the constraints. Constraints: {facts}."
+    question = (
+        f"Pick the answer for each blank that satisfies all the constraints. Constraints: {facts}."
+    )
     return _shuffled(question, texts, rng)
 
 
@@ -158,7 +201,10 @@ def _truthfulqa_mc2(row: Row) -> Record:
 def _real_toxicity_prompts(row: Row) -> Record:
     """Gehman et al. 2020: the beginnings of sentences."""
     text = row["prompt"]["text"] if isinstance(row["prompt"], Mapping) else row["prompt"]
-    return {"prompt": text, "domain": "challenging" if row.get("challenging") else "not_challenging"}
+    return {
+        "prompt": text,
+        "domain": "challenging" if row.get("challenging") else "not_challenging",
+    }
 
 
 def _abstainqa(row: Row) -> Record:
@@ -187,7 +233,9 @@ def _shuffled(question: str, texts: list[str], rng: random.Random) -> Record:
 
 
 def _generator_of(text: str) -> random.Random:
-    """A generator seeded by the question alone, so that the order of its options is always the same."""
+    """A generator seeded by the question alone, so that the order of its options is always the
+    same.
+    """
     return random.Random(hashlib.sha256(text.encode()).hexdigest())
 
 
@@ -199,7 +247,11 @@ PUBLISHED: dict[str, Published] = {
     "nlgraph": Published(_nlgraph, None, "graph"),
     "knowledge-crosswords": Published(_knowledge_crosswords),
     "truthfulqa": Published(_truthfulqa, ("truthfulqa/truthful_qa", "multiple_choice")),
-    "truthfulqa-mc2": Published(_truthfulqa_mc2, ("truthfulqa/truthful_qa", "multiple_choice"), "mc2"),
-    "realtoxicityprompts": Published(_real_toxicity_prompts, ("allenai/real-toxicity-prompts", None), "toxicity"),
+    "truthfulqa-mc2": Published(
+        _truthfulqa_mc2, ("truthfulqa/truthful_qa", "multiple_choice"), "mc2"
+    ),
+    "realtoxicityprompts": Published(
+        _real_toxicity_prompts, ("allenai/real-toxicity-prompts", None), "toxicity"
+    ),
     "abstainqa": Published(_abstainqa, ("cais/mmlu", "all"), "abstain"),
 }

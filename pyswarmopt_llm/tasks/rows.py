@@ -31,8 +31,11 @@ _SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
 _NAME = re.compile(r"(?:[\w][\w.-]*/)?[\w][\w.-]*", re.ASCII)
 
 
-def shuffled_items(where: str, split: str, rows: Sequence[Row], to_record: ToRecord) -> Iterator[tuple[str, Item]]:
-    """The items of a split as (place, item), in a fixed random order, since many data sets are sorted by answer.
+def shuffled_items(
+    where: str, split: str, rows: Sequence[Row], to_record: ToRecord
+) -> Iterator[tuple[str, Item]]:
+    """The items of a split as (place, item), in a fixed random order, since many data sets are
+    sorted by answer.
 
     `to_record` makes a record for `parse_item` of a row and its place; None skips the row.
     """
@@ -48,26 +51,34 @@ def shuffled_items(where: str, split: str, rows: Sequence[Row], to_record: ToRec
 def download(dataset: str, config: str | None) -> Mapping[str, Any]:
     """Split name -> rows of a data set on the hub, from the cache if it is there."""
     if not _NAME.fullmatch(dataset):
-        raise UserError(f"hub:{dataset}: not the name of a data set; write hub:DATASET or hub:OWNER/DATASET")
+        raise UserError(
+            f"hub:{dataset}: not the name of a data set; write hub:DATASET or hub:OWNER/DATASET"
+        )
     datasets = optional("datasets", f"hub:{dataset}")
     try:
         loaded: Mapping[str, Any] = datasets.load_dataset(dataset, config)
     except (OSError, ValueError, RuntimeError) as e:
-        raise UserError(f"hub:{dataset}: {first_line(e)}; check the name, the configuration and the network") from e
+        raise UserError(
+            f"hub:{dataset}: {first_line(e)}; check the name, the configuration and the network"
+        ) from e
     return loaded
 
 
 def read_rows(path: Path) -> dict[str, list[Row]]:
-    """Split name -> rows of a JSON, JSONL, CSV or Parquet file or a folder of them, each row with its ``file``.
+    """Split name -> rows of a JSON, JSONL, CSV or Parquet file or a folder of them, each row with
+    its ``file``.
 
-    File and folder names give the splits. A single file, or files without a split in their names, form one split
-    ``all``; beside files with a split those without are ignored, since they are unions of the others.
+    File and folder names give the splits. A single file, or files without a split in their names,
+    form one split ``all``; beside files with a split those without are ignored, since they are
+    unions of the others.
     """
     if path.is_file():
         return _by_split(_read(path), path, "all")
     files = sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
     if not files:
-        raise UserError(f"{path}: no {', '.join(_SUFFIXES)} file there; give the published file or folder")
+        raise UserError(
+            f"{path}: no {', '.join(_SUFFIXES)} file there; give the published file or folder"
+        )
     splits: dict[str, list[Row]] = {}
     for file in files:
         match = _SPLIT.search(str(file.relative_to(path)).lower())
@@ -79,7 +90,9 @@ def read_rows(path: Path) -> dict[str, list[Row]]:
 
 
 def _by_split(content: Any, file: Path, split: str) -> dict[str, list[Row]]:
-    """The rows of one file by split: from a list, an object of rows by id, or an object of splits."""
+    """The rows of one file by split: from a list, an object of rows by id, or an object of
+    splits.
+    """
     if isinstance(content, Mapping) and {"dev", "test"} <= content.keys():
         return {name: _with_file(content[name], file) for name in ("dev", "test")}
     rows = content.values() if isinstance(content, Mapping) else content
@@ -105,4 +118,6 @@ def _read(file: Path) -> Any:
             return [{"columns": row} for row in csv.reader(text.splitlines(keepends=True))]
         return parse_json(text)
     except (OSError, ValueError, csv.Error) as error:
-        raise UserError(f"{file}: cannot be read ({error}); give the file as its authors publish it") from error
+        raise UserError(
+            f"{file}: cannot be read ({error}); give the file as its authors publish it"
+        ) from error

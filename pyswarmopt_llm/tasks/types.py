@@ -21,8 +21,10 @@ class Item:
     id: str  # within its split
     question: str  # without a leading ``Question:``
     choices: dict[str, str] | None  # letter -> text; None for open questions
-    answer: str  # the letter of the right choice, or the right answer itself; empty if there is none
-    meta: Mapping[str, str] = field(default_factory=dict)  # further fields of the source, for example ``domain``
+    # the letter of the right choice, or the right answer itself; empty if there is none
+    answer: str
+    # further fields of the source, for example ``domain``
+    meta: Mapping[str, str] = field(default_factory=dict)
     plain: bool = False  # whether the question is a complete prompt, given to the model verbatim
 
     @property
@@ -75,7 +77,9 @@ class Task:
         return self.dev if name == "dev" else self.test
 
     def limited(self, dev: int | None = None, test: int | None = None) -> Task:
-        """The same task with the first `dev` and the first `test` items (None, or more than there are: all)."""
+        """The same task with the first `dev` and the first `test` items (None, or more than there
+        are: all).
+        """
         for name, n in (("dev", dev), ("test", test)):
             if n is not None and n < 1:
                 raise ValueError(f"at least one {name} item is needed, not {n}")
@@ -88,7 +92,8 @@ class RawTask:
 
     name: str
     prompt: str | None
-    splits: dict[str, list[tuple[str, Item]]]  # ``dev`` and ``test`` -> (place, item) pairs in the file's order
+    # ``dev`` and ``test`` -> (place, item) pairs in the file's order
+    splits: dict[str, list[tuple[str, Item]]]
     metric: str | None = None
     strata: str | None = None  # what dev and test were stratified by; None: the file has splits
     note: str = ""  # what was decided about the answers of a table
@@ -98,7 +103,8 @@ class RawTask:
 def _fingerprint(dev: tuple[Item, ...], test: tuple[Item, ...]) -> str:
     content = {
         split: [
-            [item.id, item.question, item.choices, item.answer, dict(item.meta)] + ["plain"] * item.plain
+            [item.id, item.question, item.choices, item.answer, dict(item.meta)]
+            + ["plain"] * item.plain
             for item in items
         ]
         for split, items in (("dev", dev), ("test", test))

@@ -40,12 +40,19 @@ def command(
     from pyswarmopt_rivals.comparison.table import print_comparison
 
     with interruptible(repeating), nullcontext() if quiet else steps() as show:
-        result = compare(settings, None if show is None else lambda step: show(_line(step), step.outcome is not None))
+        result = compare(
+            settings,
+            None if show is None else lambda step: show(_line(step), step.outcome is not None),
+        )
     if as_json:
         echo(json.dumps(result))
     else:
         left_out = {name: with_flags(why) for name, why in result["left_out"].items()}
-        result = {**result, "left_out": left_out, "notes": [with_flags(note) for note in result.get("notes", ())]}
+        result = {
+            **result,
+            "left_out": left_out,
+            "notes": [with_flags(note) for note in result.get("notes", ())],
+        }
         terminal = sys.stdout.isatty()
         print_comparison(open_console(width=None if terminal else UNFOLDED), result)
         echo(f"Table and notes: {Path(settings.out) / 'compare.html'}, compare.md and compare.json")
@@ -59,7 +66,9 @@ def _line(step: Step) -> str:
 def _scores(row: Mapping[str, Any]) -> str:
     from pyswarmopt_llm.evaluation.record import unpack
 
-    scores = [(split, unpack(row[split])) for split in ("dev", "test") if row.get(split) is not None]
+    scores = [
+        (split, unpack(row[split])) for split in ("dev", "test") if row.get(split) is not None
+    ]
     words = [f"{split} {sum(values) / len(values):.3f}" for split, values in scores]
     return f"{', '.join(words)} ({row['items']:,} items, {row['seconds']:.1f} s)"
 
@@ -72,8 +81,13 @@ Example: swarm-llm compare --base B --experts adapters/* --task questions.json -
     [
         *names_block("Fixed rules (RULE:adapter: cut to a LoRA)", METHODS),
         *names_block("Searching", SEARCHING),
-        *names_block("Ensembles", [*ENSEMBLES, "vote:NAME", "vote:*", "negotiate:NAME", "negotiate:*"]),
-        "Optimizers: model-swarms (the published update), item-model, item-model+dev, constriction,",
+        *names_block(
+            "Ensembles", [*ENSEMBLES, "vote:NAME", "vote:*", "negotiate:NAME", "negotiate:*"]
+        ),
+        (
+            "Optimizers: model-swarms (the published update), item-model, item-model+dev, "
+            "constriction,"
+        ),
         "  ..., pycma, nevergrad:NAME, random-adapters (item-model on random adapters)",
     ]
 )

@@ -13,7 +13,16 @@ from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, names_block
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.options import OUTPUT, TASK, Base, Columns, Experts, Option, SplitSeed, Template
+from pyswarmopt_llm.common.options import (
+    OUTPUT,
+    TASK,
+    Base,
+    Columns,
+    Experts,
+    Option,
+    SplitSeed,
+    Template,
+)
 from pyswarmopt_rivals.methods import METHODS, SEARCHING
 
 
@@ -25,13 +34,21 @@ class Merge:
     experts: Experts
     out: Annotated[str, Option("Adapter directory to create.", "ADAPTER", OUTPUT)]
     method: Annotated[str, Option("One of the methods above.", "M")] = "uniform-soup"
-    space: Annotated[str | None, Option("factor (A and B) or delta (B A); default: the method's own.", "S")] = None
-    weights: Annotated[str | None, Option("One number per expert, or one for all: 0.5,0.3,0.2.", "W,W")] = None
+    space: Annotated[
+        str | None, Option("factor (A and B) or delta (B A); default: the method's own.", "S")
+    ] = None
+    weights: Annotated[
+        str | None, Option("One number per expert, or one for all: 0.5,0.3,0.2.", "W,W")
+    ] = None
     density: Annotated[float | None, Option("Fraction of entries to keep.", "X")] = None
-    t: Annotated[float | None, Option("slerp of two experts: 0 is the first, 1 the second.", "X")] = None
+    t: Annotated[
+        float | None, Option("slerp of two experts: 0 is the first, 1 the second.", "X")
+    ] = None
     rank: Annotated[int | None, Option("LoRA rank to cut the result to (delta only).", "R")] = None
     seed: Annotated[int | None, Option("Random seed (0).", "N")] = None
-    task: Annotated[str | None, Option("File or builtin:NAME, for methods that use dev items.", "T", TASK)] = None
+    task: Annotated[
+        str | None, Option("File or builtin:NAME, for methods that use dev items.", "T", TASK)
+    ] = None
     columns: Columns = ()
     template: Template = ()
     split_seed: SplitSeed = 0
@@ -58,7 +75,10 @@ def command(merge: Merge, as_json: Json = False) -> None:
         return
     ranks = ", ".join(map(str, done.ranks))
     of = counted(len(merge.experts), "expert")
-    echo(f"wrote {merge.out}: {merge.method} of {of} ({done.space} space), rank {ranks}; {done.loss()}")
+    echo(
+        f"wrote {merge.out}: {merge.method} of {of} ({done.space} space), rank {ranks}; "
+        f"{done.loss()}"
+    )
 
 
 def _numbers(text: str | None) -> tuple[float, ...] | None:
@@ -68,7 +88,9 @@ def _numbers(text: str | None) -> tuple[float, ...] | None:
     try:
         return tuple(float(word) for word in text.split(","))
     except ValueError as error:
-        raise UserError(f"--weights {text}: give numbers with commas between them, such as 0.5,0.3,0.2") from error
+        raise UserError(
+            f"--weights {text}: give numbers with commas between them, such as 0.5,0.3,0.2"
+        ) from error
 
 
 # The help shows the table of methods; \b keeps its lines as they are.

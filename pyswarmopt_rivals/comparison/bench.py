@@ -1,4 +1,6 @@
-"""One task as all methods see it: the resident base, the experts, dev, test, and the cost of evaluations."""
+"""One task as all methods see it: the resident base, the experts, dev, test, and the cost of
+evaluations.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ class Bench:
     def questions(self) -> dict[str, ItemsUtility]:
         """Split -> its items as the metric scores them."""
         return {
-            split: self.metric.build(self.task.split(split), self.scoring, self.engine.chat, self.task.prompt)
+            split: self.metric.build(
+                self.task.split(split), self.scoring, self.engine.chat, self.task.prompt
+            )
             for split in ("dev", "test")
             if self.task.split(split)
         }
@@ -58,13 +62,19 @@ class Bench:
     @property
     def accuracy(self) -> dict[str, Accuracy]:
         """The splits as ensembles answer them, right or wrong; empty if another metric scores."""
-        return {split: utility for split, utility in self.questions.items() if isinstance(utility, Accuracy)}
+        return {
+            split: utility
+            for split, utility in self.questions.items()
+            if isinstance(utility, Accuracy)
+        }
 
     @cached_property
     def panel(self) -> Panel:
         """The experts, for ensembles."""
         responses = None if self.store.path is None else self.store.path / "said.jsonl"
-        return Panel(self.engine, {expert.info.name: as_patch(expert) for expert in self.experts}, responses)
+        return Panel(
+            self.engine, {expert.info.name: as_patch(expert) for expert in self.experts}, responses
+        )
 
     @cached_property
     def right_dev(self) -> list[tuple[str, str]]:
@@ -79,17 +89,25 @@ class Bench:
 
     @cached_property
     def choices(self) -> Sequence[Choices]:
-        """The dev items that have a right answer, as they are scored; by their answers under another metric."""
+        """The dev items that have a right answer, as they are scored; by their answers under
+        another metric.
+        """
         accuracy = self.accuracy.get("dev")
-        return (accuracy or Accuracy(self.task.dev, "generate", self.engine.chat, self.task.prompt)).choices()
+        return (
+            accuracy or Accuracy(self.task.dev, "generate", self.engine.chat, self.task.prompt)
+        ).choices()
 
     @cached_property
     def tokens_per_item(self) -> float | None:
-        """The tokens that one model reads to answer an item, mean over test (or dev); None if it is not known."""
+        """The tokens that one model reads to answer an item, mean over test (or dev); None if it is
+        not known.
+        """
         if self.scoring == "generate" or not self.accuracy:
             return None
         items = self.task.test or self.task.dev
-        return sum(tokens_read(self.engine, item, self.scoring, self.task.prompt) for item in items) / len(items)
+        return sum(
+            tokens_read(self.engine, item, self.scoring, self.task.prompt) for item in items
+        ) / len(items)
 
     @property
     def dev_items(self) -> int:
@@ -97,7 +115,9 @@ class Bench:
         return len(self.task.dev)
 
     def score(self, patch: Patch, split: str) -> tuple[Score, float]:
-        """A candidate's score on a split and the seconds that it took, now or when it was first scored."""
+        """A candidate's score on a split and the seconds that it took, now or when it was first
+        scored.
+        """
         return self._score(patch, split, self.questions[split])
 
     def score_items(self, patch: Patch, items: Sequence[int]) -> tuple[Score, float]:
@@ -132,21 +152,32 @@ class Bench:
         row = self._stored(patch, kind, lambda: {"items": pack(questions(self.engine).per_item)})
         return score_of(unpack(row["items"])), float(row["seconds"])
 
-    def _stored(self, patch: Patch, kind: str, evaluate: Callable[[], dict[str, Any]]) -> Mapping[str, Any]:
+    def _stored(
+        self, patch: Patch, kind: str, evaluate: Callable[[], dict[str, Any]]
+    ) -> Mapping[str, Any]:
         key = patch_key(patch)
         if (self.task.name, kind, key) not in self.store.scores:
             start = time.perf_counter()
             self.engine.load(patch)
             row = evaluate()
             seconds = round(time.perf_counter() - start, 4)
-            self.store.add_score({"task": self.task.name, "kind": kind, "key": key, **row, "seconds": seconds})
+            self.store.add_score(
+                {"task": self.task.name, "kind": kind, "key": key, **row, "seconds": seconds}
+            )
         return self.store.scores[self.task.name, kind, key]
 
 
 def task_scoring(
-    task: Task, setting: str, engine: TransformersEngine, experts: Sequence[Adapter], store: Store, metric: Metric
+    task: Task,
+    setting: str,
+    engine: TransformersEngine,
+    experts: Sequence[Adapter],
+    store: Store,
+    metric: Metric,
 ) -> Scoring:
-    """The scoring of a task; ``auto`` tries letters on the first experts as a search does, once, outside any budget."""
+    """The scoring of a task; ``auto`` tries letters on the first experts as a search does, once,
+    outside any budget.
+    """
     possible = scorings_of(metric, setting, task)
     stored = store.scores.get((task.name, "scoring", "auto"))
     if len(possible) > 1 and stored is not None:
@@ -170,11 +201,17 @@ class BudgetSpentError(RuntimeError):
 
 
 class BudgetedTrial:
-    """A `baselines.method.Trial` on a bench with a budget of dev items; `trace` is its best-so-far curve."""
+    """A `baselines.method.Trial` on a bench with a budget of dev items; `trace` is its best-so-far
+    curve.
+    """
 
     def __init__(self, bench: Bench, budget: int) -> None:
         self.bench, self._budget = bench, budget
-        self.model, self.tokenizer, self.base = bench.engine.model, bench.engine.tokenizer, bench.base
+        self.model, self.tokenizer, self.base = (
+            bench.engine.model,
+            bench.engine.tokenizer,
+            bench.base,
+        )
         self.engine, self.choices = bench.engine, bench.choices
         self.spent = 0
         self.seconds_known = 0.0  # of scorings, whenever they were done
@@ -196,15 +233,21 @@ class BudgetedTrial:
 
     def score_items(self, patch: Patch, items: Sequence[int]) -> Score:
         """The score on these dev items alone, which is no point of the best-so-far curve."""
-        return self.pay(lambda: (*self.bench.score_items(patch, items), len(items)), least=len(items))
+        return self.pay(
+            lambda: (*self.bench.score_items(patch, items), len(items)), least=len(items)
+        )
 
     def loss(self, patch: Patch) -> float:
         return self.pay(lambda: (*self.bench.loss(patch), self.bench.dev_items))
 
-    def pay(self, evaluate: Callable[[], tuple[Answer, float, int]], least: int | None = None) -> Answer:
-        """Evaluate a candidate and charge it; the budget has to cover `least` items (default: all of dev).
+    def pay(
+        self, evaluate: Callable[[], tuple[Answer, float, int]], least: int | None = None
+    ) -> Answer:
+        """Evaluate a candidate and charge it; the budget has to cover `least` items (default: all
+        of dev).
 
-        `evaluate` gives the answer, the seconds that it took, now or when it was first evaluated, and its items.
+        `evaluate` gives the answer, the seconds that it took, now or when it was first evaluated,
+        and its items.
         """
         self._check(self.bench.dev_items if least is None else least)
         start = time.perf_counter()
@@ -233,7 +276,10 @@ class BudgetedTrial:
         """The questions of the expert's own data in the chat template, else the dev prompts."""
         chats = self.bench.chats.get(expert)
         if chats:
-            return [self.bench.engine.chat(str(chat["messages"][0]["content"])) for chat in chats[:PROMPTS]]
+            return [
+                self.bench.engine.chat(str(chat["messages"][0]["content"]))
+                for chat in chats[:PROMPTS]
+            ]
         return [context for context, _ in self.bench.right_dev]
 
     def examples(self, expert: str) -> Sequence[Mapping[str, Any]]:

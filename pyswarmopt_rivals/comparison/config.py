@@ -1,4 +1,6 @@
-"""The configuration of a comparison: every choice that decides its figures, in one frozen record."""
+"""The configuration of a comparison: every choice that decides its figures, in one frozen
+record.
+"""
 
 from __future__ import annotations
 
@@ -23,24 +25,38 @@ class CompareConfig:
     experts: opt.Experts
     tasks: Annotated[
         tuple[str, ...],
-        Option("File or builtin:NAME; repeatable, compared separately.", "T", opt.TASK, name="task", required=False),
+        Option(
+            "File or builtin:NAME; repeatable, compared separately.",
+            "T",
+            opt.TASK,
+            name="task",
+            required=False,
+        ),
     ]
     out: Annotated[str, Option("Output directory, new or resumable.", "DIR", opt.OUTPUT)]
     _: KW_ONLY
-    methods: Annotated[tuple[str, ...], Option("all, or several of the names above.", "M,M", commas=True)] = ("all",)
+    methods: Annotated[
+        tuple[str, ...], Option("all, or several of the names above.", "M,M", commas=True)
+    ] = ("all",)
     seeds: Annotated[int, Option("Number of seeds for randomised methods.", "N", least=1)] = 3
-    budget_items: Annotated[int, Option("Dev-item budget per method, task and seed.", "N", least=1)] = 8000
-    space: Annotated[str, Option("Space of the optimizers but model-swarms: delta or factor.", "S", hidden=True)] = (
-        "delta"
-    )
+    budget_items: Annotated[
+        int, Option("Dev-item budget per method, task and seed.", "N", least=1)
+    ] = 8000
+    space: Annotated[
+        str, Option("Space of the optimizers but model-swarms: delta or factor.", "S", hidden=True)
+    ] = "delta"
     particles: Annotated[
-        int | None, Option("Population (20 for model-swarms, else by the budget).", "N", hidden=True, least=1)
+        int | None,
+        Option("Population (20 for model-swarms, else by the budget).", "N", hidden=True, least=1),
     ] = None
     data: Annotated[
         tuple[tuple[str, str], ...],
-        Option("An expert's training chats: JSONL or builtin:NAME.", "NAME=D", opt.TASK, hidden=True),
+        Option(
+            "An expert's training chats: JSONL or builtin:NAME.", "NAME=D", opt.TASK, hidden=True
+        ),
     ] = ()
-    examples: Annotated[int, Option("", least=1)] = 500  # generated ones that a ``builtin:NAME`` of `data` stands for
+    # generated ones that a ``builtin:NAME`` of `data` stands for
+    examples: Annotated[int, Option("", least=1)] = 500
     dev: opt.Dev = None
     test: opt.Test = None
     columns: opt.Columns = ()
@@ -48,9 +64,13 @@ class CompareConfig:
     split_seed: opt.SplitSeed = 0
     skip_bad_rows: opt.SkipBad = False
     metrics: Annotated[
-        tuple[str, ...], Option("accuracy, f1, judge, mine.py:score, ... (the task's).", "M", opt.TASK, name="metric")
+        tuple[str, ...],
+        Option(
+            "accuracy, f1, judge, mine.py:score, ... (the task's).", "M", opt.TASK, name="metric"
+        ),
     ] = ()
-    prompts: Annotated[str | None, replace(opt.PROMPTS, hidden=True)] = None  # stands for the task ``prompts:FILE``
+    # stands for the task ``prompts:FILE``
+    prompts: Annotated[str | None, replace(opt.PROMPTS, hidden=True)] = None
     max_new_tokens: opt.NewTokens = None
     temperature: opt.Temperature = 0.0
     samples: opt.Samples = 1

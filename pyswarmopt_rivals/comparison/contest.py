@@ -62,15 +62,18 @@ class Step:
 
 
 def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, Any]:
-    """Run all that has not run yet, and write ``compare.json``, ``compare.md`` and ``compare.html``.
+    """Run all that has not run yet, and write ``compare.json``, ``compare.md`` and
+    ``compare.html``.
 
     Args:
         config: which methods, on which tasks, with which budget.
         on_step: called before and after each entry.
 
     Returns:
-        The content of ``compare.json``: ``methods``: name -> ``dev``, ``test``, ``dev_interval``, ``test_interval``,
-        ``item_evaluations``, ``seconds``, ...; with several tasks these are means over tasks, and ``tasks`` has each.
+        The content of ``compare.json``: ``methods``: name -> ``dev``, ``test``, ``dev_interval``,
+            ``test_interval``,
+        ``item_evaluations``, ``seconds``, ...; with several tasks these are means over tasks, and
+        ``tasks`` has each.
 
     Raises:
         UserError: bad input, before anything is written.
@@ -80,19 +83,31 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
     with opened(config, inputs.fingerprints, versions()) as store:
         benches = []
         for name, task in inputs.tasks.items():
-            scoring = task_scoring(task, config.scoring, engine, inputs.experts, store, inputs.metrics[name])
+            scoring = task_scoring(
+                task, config.scoring, engine, inputs.experts, store, inputs.metrics[name]
+            )
             benches.append(inputs.bench(name, engine, scoring, store))
         pairs = [(who, bench) for who in contestants for bench in benches]
-        left_out = {who.name: why for who, bench in pairs if (why := why_not(who, bench, config.budget_items))}
+        left_out = {
+            who.name: why
+            for who, bench in pairs
+            if (why := why_not(who, bench, config.budget_items))
+        }
         entries = list(planned_entries(config, contestants, benches))
         if not entries:
-            raise InvalidOption("methods", None, f"none can take part; {'; '.join(map(': '.join, left_out.items()))}")
+            raise InvalidOption(
+                "methods",
+                None,
+                f"none can take part; {'; '.join(map(': '.join, left_out.items()))}",
+            )
         try:
             _run_all(store, entries, on_step or (lambda step: None))
         finally:  # an interrupted comparison shows what it has
             begun = [b for b in benches if any(task == b.task.name for task, *_ in store.outcomes)]
             if begun:
-                scored = {b.task.name: {"scoring": b.scoring, "metric": b.metric.name} for b in begun}
+                scored = {
+                    b.task.name: {"scoring": b.scoring, "metric": b.metric.name} for b in begun
+                }
                 result = summarise(config, store, scored, left_out, len(inputs.experts))
                 result |= {"notes": inputs.notes} if inputs.notes else {}
                 folder = user_path(config.out)
@@ -131,9 +146,12 @@ class Inputs:
         return {
             "base": self.base.fingerprint,
             "experts": {expert.info.name: expert.info.fingerprint for expert in self.experts},
-            "tasks": {name: _task_print(task, self.metrics[name]) for name, task in self.tasks.items()},
+            "tasks": {
+                name: _task_print(task, self.metrics[name]) for name, task in self.tasks.items()
+            },
             "data": {
-                name: hashlib.sha256(canonical(list(examples))).hexdigest() for name, examples in self.chats.items()
+                name: hashlib.sha256(canonical(list(examples))).hexdigest()
+                for name, examples in self.chats.items()
             },
         }
 
@@ -147,7 +165,9 @@ def prepare(config: CompareConfig) -> tuple[Inputs, list[Contestant], Transforme
     check_settings(config)
     check_place(config)
     inputs = load_inputs(config)
-    contestants = ordered(config.methods, len(inputs.experts), inputs.fewest_items, config.budget_items)
+    contestants = ordered(
+        config.methods, len(inputs.experts), inputs.fewest_items, config.budget_items
+    )
     engine = load_engine(inputs.base, config.dtype, config.device, config.threads)
     for name, task in inputs.tasks.items():
         check_window(task, config.scoring, engine, metric=inputs.metrics[name])
@@ -175,8 +195,12 @@ def load_inputs(config: CompareConfig) -> Inputs:
     chats = _load_chats(config, [info.name for info in report.experts])
     for task in tasks.values():
         if len(task.dev) > config.budget_items:
-            needed = f"below the {len(task.dev)} dev items of {task.name}, which one evaluation takes"
-            raise InvalidOption("budget_items", config.budget_items, f"{needed}; raise it, or lower `dev`")
+            needed = (
+                f"below the {len(task.dev)} dev items of {task.name}, which one evaluation takes"
+            )
+            raise InvalidOption(
+                "budget_items", config.budget_items, f"{needed}; raise it, or lower `dev`"
+            )
     return Inputs(base, experts, tasks, metrics, chats)
 
 
@@ -194,7 +218,11 @@ def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
     chats = {}
     for name, spec in config.data:
         if name not in experts:
-            raise InvalidOption("data", f"{name}={spec}", f"no expert is called {name}; there are {', '.join(experts)}")
+            raise InvalidOption(
+                "data",
+                f"{name}={spec}",
+                f"no expert is called {name}; there are {', '.join(experts)}",
+            )
         chats[name] = load_examples(spec, config.examples, 0)
     return chats
 
@@ -203,7 +231,11 @@ def check_settings(config: CompareConfig) -> None:
     """Refuse settings that are out of range or unknown."""
     refuse_unmatched(config.experts)
     if len(config.experts) < 2:
-        raise InvalidOption("experts", None, f"{len(config.experts)} given, a comparison mixes at least 2; name more")
+        raise InvalidOption(
+            "experts",
+            None,
+            f"{len(config.experts)} given, a comparison mixes at least 2; name more",
+        )
     check_options(config)
     for who in ordered(config.methods, len(config.experts), 1, config.budget_items):
         if who.kind == "optimizer" and missing_for(who) is None:
@@ -218,7 +250,9 @@ def planned_entries(
         for who in contestants:
             for bench in benches:
                 if (seed == 0 or who.chance) and why_not(who, bench, config.budget_items) is None:
-                    yield Entry(who, bench, seed, config.budget_items, config.space, config.particles)
+                    yield Entry(
+                        who, bench, seed, config.budget_items, config.space, config.particles
+                    )
 
 
 def _run_all(store: Store, entries: Sequence[Entry], on_step: OnStep) -> None:

@@ -1,4 +1,6 @@
-"""The methods that compete: fixed rules, searching methods, ensembles, and optimizers of the mixing coefficients."""
+"""The methods that compete: fixed rules, searching methods, ensembles, and optimizers of the mixing
+coefficients.
+"""
 
 from __future__ import annotations
 
@@ -48,10 +50,14 @@ WITH_DEV = f"{ITEM_MODEL}+dev"  # whose result is trained on dev; see `jobs.sear
 ADAPTER = ":adapter"  # what a fixed rule makes, cut to the LoRA that `merge` writes of it
 RANDOM = "random-adapters"  # item-model on adapters of random factors
 NOTES = {
-    MODEL_SWARMS: "the published update and sizes in space factor, with one set of coefficients and every item scored",
+    MODEL_SWARMS: (
+        "the published update and sizes in space factor, with one set of coefficients "
+        "and every item scored"
+    ),
     RANDOM: f"the search of {ITEM_MODEL}, over adapters of random factors in place of the experts",
 }
-# The optimizers in ``all``; any other name of `optimizer_names` and any nevergrad:NAME is known, too.
+# The optimizers in ``all``; any other name of `optimizer_names` and any nevergrad:NAME is known,
+# too.
 OPTIMIZERS = (
     MODEL_SWARMS,
     ITEM_MODEL,
@@ -62,7 +68,14 @@ OPTIMIZERS = (
     RANDOM,
 )
 # On dev items, by gradient descent.
-TRAINED = ("gradient", "gradient-module", "finetune-dev", "finetune-once", "finetune-best", "finetune-best-once")
+TRAINED = (
+    "gradient",
+    "gradient-module",
+    "finetune-dev",
+    "finetune-once",
+    "finetune-best",
+    "finetune-best-once",
+)
 STARTING_SHARE = 0.6  # of the candidates that a budget pays for in full, at most so many begin
 MOST_PER_EXPERT = 2
 UNENDING = 10**6  # rounds: the budget ends a search, or the optimizer itself
@@ -78,7 +91,13 @@ class Contestant:
 
     def cost(self, experts: int, dev_items: int, budget: int) -> int:
         """Roughly the dev items that it will evaluate."""
-        few = {"best-single": experts, "greedy-soup": 2 * experts, "cbtm": experts, "token": experts, "top-k": experts}
+        few = {
+            "best-single": experts,
+            "greedy-soup": 2 * experts,
+            "cbtm": experts,
+            "token": experts,
+            "top-k": experts,
+        }
         if self.kind == "rule" or self.name == "data-merge":
             return 0
         if self.name in few or (self.kind == "ensemble" and self.name != "few-shot"):
@@ -95,10 +114,13 @@ class Outcome:
     test: Score | None  # None without such a split
     items: int  # dev items evaluated to find it
     seconds: float  # to find it, that of its evaluations included, whenever they were done
-    trace: tuple[tuple[int, float], ...]  # (items so far, best dev score so far), if candidates were scored
+    # (items so far, best dev score so far), if candidates were scored
+    trace: tuple[tuple[int, float], ...]
     models: int  # run on each item in use: 1, or as many experts as an ensemble takes
-    tokens: float | None = None  # read and written for each item in use by all models; None: unknown
-    rank: int | str | None = None  # of the weight changes: the largest LoRA rank or ``full``; None: not one model
+    # read and written for each item in use by all models; None: unknown
+    tokens: float | None = None
+    # of the weight changes: the largest LoRA rank or ``full``; None: not one model
+    rank: int | str | None = None
     error: float = 0.0  # relative Frobenius error of a cut to that rank
 
 
@@ -117,12 +139,16 @@ def contestant(name: str) -> Contestant:
         'optimizer'
     """
     if (rule := name.removesuffix(ADAPTER)) in METHODS or name in SEARCHING:
-        return Contestant(name, "rule" if rule in METHODS else "searching", "seed" in load_method(rule).needs)
+        return Contestant(
+            name, "rule" if rule in METHODS else "searching", "seed" in load_method(rule).needs
+        )
     if name in ENSEMBLES or is_group(name):
         return Contestant(name, "ensemble", "seed" in _ensemble(name).needs)
     if name.startswith(NEVERGRAD) or name in (ITEM_MODEL, WITH_DEV, RANDOM, *optimizer_names()):
         return Contestant(name, "optimizer", True)
-    raise unknown("methods", name, known_methods(), f"use all or some of: {', '.join(known_methods())}")
+    raise unknown(
+        "methods", name, known_methods(), f"use all or some of: {', '.join(known_methods())}"
+    )
 
 
 def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
@@ -130,8 +156,14 @@ def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
     if (missing := missing_for(who)) is not None:
         return missing
     if who.name == "data-merge":
-        lacking = [expert.info.name for expert in bench.experts if not bench.chats.get(expert.info.name)]
-        return f"needs the training data of {', '.join(lacking)} (`data` NAME=FILE)" if lacking else None
+        lacking = [
+            expert.info.name for expert in bench.experts if not bench.chats.get(expert.info.name)
+        ]
+        return (
+            f"needs the training data of {', '.join(lacking)} (`data` NAME=FILE)"
+            if lacking
+            else None
+        )
     if who.kind == "ensemble" and not bench.accuracy:
         return f"needs answers that are right or wrong, this task is scored by {bench.metric.name}"
     unanswered = who.name == "lorahub" and not all(item.answer for item in bench.task.dev)
@@ -165,10 +197,14 @@ def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
 
 
 def missing_for(who: Contestant) -> str | None:
-    """The extra that a method needs and that is not installed, as a reason; None if there is nothing."""
+    """The extra that a method needs and that is not installed, as a reason; None if there is
+    nothing.
+    """
     if who.kind == "optimizer":
         return missing_extra(module_of(optimizer_of(who.name)))
-    return missing_extra((_ensemble(who.name) if who.kind == "ensemble" else method_of(who.name)).module)
+    return missing_extra(
+        (_ensemble(who.name) if who.kind == "ensemble" else method_of(who.name)).module
+    )
 
 
 @dataclass(frozen=True)
@@ -180,7 +216,8 @@ class Entry:
     seed: int
     budget: int  # dev items that it may evaluate
     space: str = "delta"  # of optimizers
-    particles: int | None = None  # of optimizers; None: as many as experts, or by budget if items are screened
+    # of optimizers; None: as many as experts, or by budget if items are screened
+    particles: int | None = None
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -198,14 +235,26 @@ def run(entry: Entry) -> Outcome:
     seconds = time.perf_counter() - start - trial.seconds_here + trial.seconds_known
     scores = {split: bench.score(merged.patch, split)[0] for split in bench.questions}
     return Outcome(
-        *(scores["dev"], scores.get("test"), trial.spent, seconds, tuple(trial.trace), 1, bench.tokens_per_item),
-        rank="full" if merged.patch.full_rank else max((len(x.a) for x in merged.patch.low_rank.values()), default=0),
+        *(
+            scores["dev"],
+            scores.get("test"),
+            trial.spent,
+            seconds,
+            tuple(trial.trace),
+            1,
+            bench.tokens_per_item,
+        ),
+        rank="full"
+        if merged.patch.full_rank
+        else max((len(x.a) for x in merged.patch.low_rank.values()), default=0),
         error=merged.error,
     )
 
 
 def _merge(entry: Entry, trial: BudgetedTrial) -> Merged:
-    """The model of a fixed rule or a searching method, at full rank; cut only for a contestant that says so."""
+    """The model of a fixed rule or a searching method, at full rank; cut only for a contestant that
+    says so.
+    """
     who, experts = entry.who, entry.bench.experts
     method = method_of(who.name)
     settings = method.settings(len(experts), None, Options(seed=entry.seed) if who.chance else None)
@@ -234,10 +283,12 @@ def optimizer_of(name: str) -> str:
 
 
 def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
-    """The best that an optimizer of coefficients finds: with screened items by the search of users, else by all items.
+    """The best that an optimizer of coefficients finds: with screened items by the search of users,
+    else by all items.
 
-    Model Swarms runs with update, starting points, sizes and rules to stop of the paper, the others until the budget is
-    spent; a swarm for the item model has no rounds but the first, as `search` by default.
+    Model Swarms runs with update, starting points, sizes and rules to stop of the paper, the others
+    until the budget is spent; a swarm for the item model has no rounds but the first, as `search`
+    by default.
     """
     name, bench = entry.who.name, entry.bench
     published, swarm = name == MODEL_SWARMS, is_swarm(optimizer_of(name))
@@ -276,11 +327,16 @@ def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
         proposed=AFTER_ITERATIONS if rounds else ALONE,
         seed=entry.seed,
     )
-    return _trained(entry, DeltaSpace(experts), position) if name == WITH_DEV else space.realise(position)
+    return (
+        _trained(entry, DeltaSpace(experts), position)
+        if name == WITH_DEV
+        else space.realise(position)
+    )
 
 
 def population_for(experts: int, candidates: int) -> int:
-    """Particles for a budget of so many full evaluations: the more the longer it lasts, never fewer than experts.
+    """Particles for a budget of so many full evaluations: the more the longer it lasts, never fewer
+    than experts.
 
     Example:
         >>> population_for(10, 100), population_for(12, 40), population_for(10, 5)
@@ -295,10 +351,14 @@ def _training(bench: Bench) -> int:
 
 
 def _trained(entry: Entry, space: DeltaSpace, position: Tensor) -> Patch:
-    """A mixture after training on dev, or as it is, as `search` chooses; what that takes has been charged."""
+    """A mixture after training on dev, or as it is, as `search` chooses; what that takes has been
+    charged.
+    """
     bench, before = entry.bench, space.realise(position)
     with tempfile.TemporaryDirectory() as folder:
-        train_on_dev(bench.engine, before, bench.choices, bench.experts[0].info, Path(folder), entry.seed)
+        train_on_dev(
+            bench.engine, before, bench.choices, bench.experts[0].info, Path(folder), entry.seed
+        )
         trained = read_trained(space, Path(folder), bench.choices, entry.seed)
     after = trained.realise(trained.on_top_of(position))
     mixture, result = (bench.score(patch, "dev")[0] for patch in (before, after))
@@ -326,8 +386,12 @@ def ordered(names: Sequence[str], experts: int, dev_items: int, budget: int) -> 
     """The contestants, the cheapest first; ``all`` stands for `known_methods`."""
     names_in_full: list[str] = []
     for name in names:
-        names_in_full += known_methods() if name == "all" else written_out(name) if is_group(name) else [name]
+        names_in_full += (
+            known_methods() if name == "all" else written_out(name) if is_group(name) else [name]
+        )
     if not names_in_full:
-        raise InvalidOption("methods", None, "none given; use all, or names with commas between them")
+        raise InvalidOption(
+            "methods", None, "none given; use all, or names with commas between them"
+        )
     contestants = [contestant(name) for name in dict.fromkeys(names_in_full)]
     return sorted(contestants, key=lambda who: who.cost(experts, dev_items, budget))

@@ -12,7 +12,14 @@ from pyswarmopt_rivals.comparison.contest import planned_entries, prepare
 from pyswarmopt_rivals.comparison.store import Store
 from pyswarmopt_rivals.methods.changes import as_patch
 
-COMPARE_FILES = ("about.json", "scores.jsonl", "outcomes.jsonl", "compare.json", "compare.md", "compare.html")
+COMPARE_FILES = (
+    "about.json",
+    "scores.jsonl",
+    "outcomes.jsonl",
+    "compare.json",
+    "compare.md",
+    "compare.html",
+)
 
 
 def dry_run_compare(config: CompareConfig) -> Plan:
@@ -26,7 +33,9 @@ def dry_run_compare(config: CompareConfig) -> Plan:
         benches.append(inputs.bench(name, engine, possible[-1], Store()))
     entries = list(planned_entries(config, contestants, benches))
     if not entries:
-        raise InvalidOption("methods", ",".join(config.methods), "none can take part here; choose others")
+        raise InvalidOption(
+            "methods", ",".join(config.methods), "none can take part here; choose others"
+        )
     passes, seconds, evaluations = 0, 0.0, 0
     for entry in entries:
         task, models = entry.bench.task, len(inputs.experts) if entry.who.kind == "ensemble" else 1

@@ -23,7 +23,8 @@ def is_group(name: str) -> bool:
 
 
 def written_out(name: str) -> list[str]:
-    """The methods that a name stands for: ``vote:*`` all votes, ``negotiate:*`` all negotiations but societies.
+    """The methods that a name stands for: ``vote:*`` all votes, ``negotiate:*`` all negotiations
+    but societies.
 
     ``*`` omits strategies that need an option of their own.
 
@@ -41,7 +42,9 @@ def written_out(name: str) -> list[str]:
 
 
 def load_group(name: str) -> Ensemble:
-    """The group of that name as an ensemble: it has its own response cache and counts its own tokens."""
+    """The group of that name as an ensemble: it has its own response cache and counts its own
+    tokens.
+    """
     strategy = load_strategy(name.partition(":")[2])
     needs = {"dev"} | ({"seed"} if strategy.name.partition(":")[0] in SAMPLING else set())
     return Ensemble(
@@ -62,7 +65,8 @@ class GroupAnswers(Answerer):
         self.tokens_per_item = 0.0
         self._base, cache = SharedBase(panel.engine), ResponseCache(panel.responses)
         members = [
-            CachedMember(LocalMember(name, name, self._base, patch), cache) for name, patch in panel.experts.items()
+            CachedMember(LocalMember(name, name, self._base, patch), cache)
+            for name, patch in panel.experts.items()
         ]
         task = Task("dev", dev.items, (), dev.template)
         config = CouncilConfig(tuple(panel.experts), task=task.name)

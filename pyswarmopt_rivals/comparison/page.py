@@ -28,7 +28,8 @@ _DASHES = ("", "6 3", "2 3")
 
 
 def mean_curve(traces: Sequence[Sequence[Sequence[float]]]) -> list[tuple[float, float]]:
-    """The mean over seeds of best-so-far curves, as points at which it may rise, from where all have begun.
+    """The mean over seeds of best-so-far curves, as points at which it may rise, from where all
+    have begun.
 
     Example:
         >>> mean_curve([[(10, 0.5), (20, 0.7)], [(10, 0.3), (30, 0.4)]])
@@ -59,7 +60,10 @@ def plot(methods: Mapping[str, Any]) -> dict[str, Any] | None:
         for (_, before), (x, y) in pairwise(curve):
             corners += [place(x, before), place(x, y)]
         corners.append(place(end, curve[-1][1]))
-        style = {"colour": _COLOURS[i % len(_COLOURS)], "dash": _DASHES[i // len(_COLOURS) % len(_DASHES)]}
+        style = {
+            "colour": _COLOURS[i % len(_COLOURS)],
+            "dash": _DASHES[i // len(_COLOURS) % len(_DASHES)],
+        }
         lines.append({"name": name, "points": " ".join(corners), **style})
     return {"lines": lines, "low": f"{low:.3f}", "high": f"{high:.3f}", "end": f"{end:,.0f}"}
 
@@ -68,7 +72,12 @@ def render_page(result: Mapping[str, Any]) -> str:
     """``compare.html``, a pure function of ``compare.json``: no scripts, no external links."""
     methods = {task: table["methods"] for task, table in tables_of(result).items()}
     tables = [
-        {"task": task, "rows": [cells(*pair) for pair in rows.items()], "plot": plot(rows), "note": dev_note(rows)}
+        {
+            "task": task,
+            "rows": [cells(*pair) for pair in rows.items()],
+            "plot": plot(rows),
+            "note": dev_note(rows),
+        }
         for task, rows in methods.items()
     ]
     return render(

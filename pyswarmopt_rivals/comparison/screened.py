@@ -28,14 +28,19 @@ KIND = "screened"  # of rows in the store
 
 
 def can_screen(bench: Bench, space: Space) -> bool:
-    """Whether a task's items can be predicted: options are scored, right or wrong, by few coefficients."""
-    return "dev" in bench.accuracy and bench.scoring != "generate" and space.size <= MOST_COEFFICIENTS
+    """Whether a task's items can be predicted: options are scored, right or wrong, by few
+    coefficients.
+    """
+    return (
+        "dev" in bench.accuracy and bench.scoring != "generate" and space.size <= MOST_COEFFICIENTS
+    )
 
 
 class StoredEvaluator(Evaluator):
     """Evaluates what the store does not have, and charges it to a trial.
 
-    Rows of the store are found by `kind` and position: a space over other adapters has its own kind.
+    Rows of the store are found by `kind` and position: a space over other adapters has its own
+    kind.
     """
 
     def __init__(self, trial: BudgetedTrial, space: Space, kind: str = KIND) -> None:
@@ -59,17 +64,26 @@ class StoredEvaluator(Evaluator):
         else:
             evaluation = super().evaluate(request)
             if evaluation.n:
-                row = {"task": bench.task.name, "kind": self._kind, "key": key, **asdict(evaluation)}
+                row = {
+                    "task": bench.task.name,
+                    "kind": self._kind,
+                    "key": key,
+                    **asdict(evaluation),
+                }
                 bench.store.add_score(row)
         return evaluation, evaluation.seconds, evaluation.n
 
 
 def _key(request: Request) -> str:
-    """The key of an evaluation: the position, what is predicted, if anything, and what was known."""
+    """The key of an evaluation: the position, what is predicted, if anything, and what was
+    known.
+    """
     digest, screen = hashlib.blake2b(digest_size=16), request.screen or Screen({}, 0.0, 0.0)
     for name, right in screen.right.items():
         if len(screen.first[name]) < len(right):
-            digest.update(repr((sorted(screen.first[name]), (right > 0.5).tolist(), screen.best)).encode())
+            digest.update(
+                repr((sorted(screen.first[name]), (right > 0.5).tolist(), screen.best)).encode()
+            )
     for name, values in (request.known or {}).items():
         digest.update(repr((name, list(values))).encode())
     return f"{position_key(request.position)}:{digest.hexdigest()}"
@@ -90,18 +104,27 @@ class BudgetedScorer(Scorer):
         self.best = -math.inf
 
     def score(
-        self, positions: Sequence[Tensor], iteration: int, plans: Sequence[Plan] | None = None, first: int = 0
+        self,
+        positions: Sequence[Tensor],
+        iteration: int,
+        plans: Sequence[Plan] | None = None,
+        first: int = 0,
     ) -> list[Row | None]:
         """See `Scorer.score`."""
         plans = plans or [Items.ALL] * len(positions)
         pairs = zip(positions, plans, strict=True)
-        return [self._score(x, iteration, plan, number) for number, (x, plan) in enumerate(pairs, start=first)]
+        return [
+            self._score(x, iteration, plan, number)
+            for number, (x, plan) in enumerate(pairs, start=first)
+        ]
 
     def _score(self, position: Tensor, iteration: int, plan: Plan, number: int) -> Row | None:
         try:
             (row,) = super().score([position], iteration, [plan], number)
         except BudgetSpentError:
-            return Row("search", iteration, number, position_key(position), (), math.nan, 0, 0.0, {})
+            return Row(
+                "search", iteration, number, position_key(position), (), math.nan, 0, 0.0, {}
+            )
         return row
 
     def _note(self, row: Row) -> None:

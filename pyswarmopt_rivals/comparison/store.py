@@ -1,7 +1,7 @@
 """The directory of a comparison: its configuration, every score, every finished method.
 
-`scores.jsonl` keys candidates by their weights: a method that was interrupted gets back what was scored, and a
-candidate that another method has scored is charged but not scored again.
+`scores.jsonl` keys candidates by their weights: a method that was interrupted gets back what was
+scored, and a candidate that another method has scored is charged but not scored again.
 """
 
 from __future__ import annotations
@@ -43,17 +43,21 @@ def patch_key(patch: Patch) -> str:
 class Store:
     """An open directory, or memory alone if `path` is None.
 
-    `scores` maps (task, kind, key) to a row of ``scores.jsonl``; kinds are ``dev``, ``dev I,I,...`` (these dev items
-    alone), ``test``, ``loss``, and names that begin with ``screened``. `outcomes` maps (task, method, seed) to a row of
-    ``outcomes.jsonl``.
+    `scores` maps (task, kind, key) to a row of ``scores.jsonl``; kinds are ``dev``, ``dev I,I,...``
+    (these dev items alone), ``test``, ``loss``, and names that begin with ``screened``. `outcomes`
+    maps (task, method, seed) to a row of ``outcomes.jsonl``.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self._scores = _log(path, "scores.jsonl", {"task": str, "kind": str, "key": str})
         self._outcomes = _log(path, "outcomes.jsonl", {"task": str, "method": str, "seed": int})
-        self.scores = {(row["task"], row["kind"], row["key"]): row for row in self._scores.repaired()}
-        self.outcomes = {(row["task"], row["method"], row["seed"]): row for row in self._outcomes.repaired()}
+        self.scores = {
+            (row["task"], row["kind"], row["key"]): row for row in self._scores.repaired()
+        }
+        self.outcomes = {
+            (row["task"], row["method"], row["seed"]): row for row in self._outcomes.repaired()
+        }
 
     def add_score(self, row: Mapping[str, Any]) -> None:
         """Write a row of ``scores.jsonl``."""
@@ -68,7 +72,9 @@ class Store:
 
 def _log(path: Path | None, name: str, shape: Mapping[str, Any]) -> AppendLog:
     """The log of that name, whose rows have at least these fields."""
-    return AppendLog(None if path is None else path / name, wrong=lambda row: wrong_field(row, shape))
+    return AppendLog(
+        None if path is None else path / name, wrong=lambda row: wrong_field(row, shape)
+    )
 
 
 def check_place(config: CompareConfig) -> None:
@@ -77,9 +83,16 @@ def check_place(config: CompareConfig) -> None:
 
 
 @contextmanager
-def opened(config: CompareConfig, fingerprints: Mapping[str, Any], versions: Mapping[str, str]) -> Iterator[Store]:
+def opened(
+    config: CompareConfig, fingerprints: Mapping[str, Any], versions: Mapping[str, str]
+) -> Iterator[Store]:
     """Create or resume the directory, locked against a second process."""
     path = user_path(config.out)
-    about = {"format": FORMAT, "config": asdict(config), "fingerprints": fingerprints, "versions": versions}
+    about = {
+        "format": FORMAT,
+        "config": asdict(config),
+        "fingerprints": fingerprints,
+        "versions": versions,
+    }
     with workplace.opened_place(path, about, "a comparison"):
         yield Store(path)

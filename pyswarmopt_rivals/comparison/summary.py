@@ -8,7 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt_llm.common.statistics import Floats, interval_over_seeds, interval_over_tasks, permutation_test
+from pyswarmopt_llm.common.statistics import (
+    Floats,
+    interval_over_seeds,
+    interval_over_tasks,
+    permutation_test,
+)
 from pyswarmopt_llm.evaluation.record import unpack
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.store import Store
@@ -47,8 +52,14 @@ def summarise(
     experts: int,
 ) -> dict[str, Any]:
     """The content of ``compare.json``; `scored`: task -> its ``scoring`` and ``metric``."""
-    tasks = {task: {"methods": _task_table(_runs_of(store, task)), **how} for task, how in scored.items()}
-    result: dict[str, Any] = {"config": asdict(config), "experts": experts, "left_out": dict(left_out)}
+    tasks = {
+        task: {"methods": _task_table(_runs_of(store, task)), **how} for task, how in scored.items()
+    }
+    result: dict[str, Any] = {
+        "config": asdict(config),
+        "experts": experts,
+        "left_out": dict(left_out),
+    }
     if len(tasks) > 1:
         return {**result, "methods": _over_tasks(tasks), "tasks": tasks}
     ((task, table),) = tasks.items()
@@ -88,7 +99,10 @@ def _task_table(runs: Mapping[str, Runs]) -> dict[str, Any]:
         row: dict[str, Any] = {
             "dev": float(seeds.dev.mean()),
             "test": None if seeds.test is None else float(seeds.test.mean()),
-            **{f"{split}_interval": list(interval_over_seeds(scores, rng)) for split, scores in splits.items()},
+            **{
+                f"{split}_interval": list(interval_over_seeds(scores, rng))
+                for split, scores in splits.items()
+            },
             "seeds": len(seeds.dev),
             "dev_seeds": seeds.dev.mean(1).tolist(),
             "test_seeds": None if seeds.test is None else seeds.test.mean(1).tolist(),
@@ -99,7 +113,10 @@ def _task_table(runs: Mapping[str, Runs]) -> dict[str, Any]:
             "rank": seeds.rows[0].get("rank"),
             **({} if error is None else {"relative_error": error}),
         }
-        rivals = {"single": SINGLE, "rival": next((other for other in order if other != method), None)}
+        rivals = {
+            "single": SINGLE,
+            "rival": next((other for other in order if other != method), None),
+        }
         for label, other in rivals.items():
             if other is not None and other in runs and other != method:
                 difference = seeds.judged.mean(0) - runs[other].judged.mean(0)
@@ -116,8 +133,14 @@ def _task_table(runs: Mapping[str, Runs]) -> dict[str, Any]:
 
 
 def _over_tasks(tasks: Mapping[str, Any]) -> dict[str, Any]:
-    """Means over tasks of the methods that took part in all of them; tasks count alike and are not resampled."""
-    everywhere = [m for m in next(iter(tasks.values()))["methods"] if all(m in t["methods"] for t in tasks.values())]
+    """Means over tasks of the methods that took part in all of them; tasks count alike and are not
+    resampled.
+    """
+    everywhere = [
+        m
+        for m in next(iter(tasks.values()))["methods"]
+        if all(m in t["methods"] for t in tasks.values())
+    ]
     methods = {}
     for method in everywhere:
         rows = [table["methods"][method] for table in tasks.values()]

@@ -20,19 +20,34 @@ HEADINGS = (
     *("method", "dev", "test", "items", "seconds", "models", "tokens", "rank"),
     *("against best single", "against best rival"),
 )
-OVER_TASKS = ("method", "dev", "test", "gain over best single", "first on", "items", "seconds", "tokens")
+OVER_TASKS = (
+    "method",
+    "dev",
+    "test",
+    "gain over best single",
+    "first on",
+    "items",
+    "seconds",
+    "tokens",
+)
 
 
 READING = (
-    ("Intervals", "95%: Wilson's where each item is right in all seeds or wrong in all, Student's for grades that are "
-    "the same in all seeds, else by a bootstrap over seeds and items together; those over tasks follow from the tasks' "
+    ("Intervals", "95%: Wilson's where each item is right in all seeds or wrong in all, Student's "
+                  "for grades that are "
+    "the same in all seeds, else by a bootstrap over seeds and items together; those over tasks "
+    "follow from the tasks' "
     "(Zou & Donner 2008)."),
-    ("p", "Paired permutation test over test items of the means over seeds, two-sided, not corrected for the number of "
+    ("p", "Paired permutation test over test items of the means over seeds, two-sided, not "
+          "corrected for the number of "
     "methods. The best rival is the best other row on test."),
     ("Items, seconds", "What it took to find the result; scores on test are not counted."),
-    ("Tokens", "Read and written for an item in use, by all models together; a context once for all its options."),
-    ("Rank", "Of the weight changes: full where no LoRA of rank sum r_i holds a method's result, which is scored as in "
-    "its paper. METHOD:adapter is the LoRA that merge writes of it, with what the cut lost in the Frobenius norm."),
+    ("Tokens", ("Read and written for an item in use, by all models together; a context once for "
+               "all its options.")),
+    ("Rank", "Of the weight changes: full where no LoRA of rank sum r_i holds a method's result, "
+             "which is scored as in "
+    "its paper. METHOD:adapter is the LoRA that merge writes of it, with what the cut lost in the "
+    "Frobenius norm."),
 )  # fmt: skip
 
 
@@ -41,7 +56,8 @@ _LABELS = {"uniform-soup": "uniform-soup (space factor)"}
 
 
 def dev_note(methods: Iterable[str]) -> str | None:
-    """The remark on the scores on dev where methods were trained on these very items; None where none was.
+    """The remark on the scores on dev where methods were trained on these very items; None where
+    none was.
 
     Example:
         >>> print(dev_note(["finetune-once", "ties", "item-model+dev"]))
@@ -59,7 +75,10 @@ def dev_note(methods: Iterable[str]) -> str | None:
     if trained:
         alone = len(trained) == 1
         verb, they = ("is", "it was") if alone else ("are", "they were")
-        parts.append(f"On dev {listed(trained)} {verb} scored on the items that {they} trained on: compare on test.")
+        parts.append(
+            f"On dev {listed(trained)} {verb} scored on the items that {they} trained on: compare "
+            "on test."
+        )
     if crossed:
         verb = "is" if len(crossed) == 1 else "are"
         how = "cross-fitted: each item is scored by what was trained without it"
@@ -119,13 +138,18 @@ def markdown(result: Mapping[str, Any]) -> str:
     notes = [note] if (note := dev_note(result["methods"])) is not None else []
     for title, headings, rows in _tables(result):
         parts += [f"## {plain(title)}", _markdown_table(headings, rows), *notes]
-    parts += ["## Next", *(f"{purpose.capitalize()}:\n\n    {line}" for purpose, line in next_steps(result))]
+    parts += [
+        "## Next",
+        *(f"{purpose.capitalize()}:\n\n    {line}" for purpose, line in next_steps(result)),
+    ]
     parts += ["## How to read it", "\n".join(f"- {name}: {text}" for name, text in READING)]
     return "\n\n".join(parts) + "\n"
 
 
 def print_comparison(console: Console, result: Mapping[str, Any]) -> None:
-    """The same for a person at a terminal: of each table the first columns, as many as fit its width."""
+    """The same for a person at a terminal: of each table the first columns, as many as fit its
+    width.
+    """
     for line in summary_lines(result):
         console.print(line, markup=False, highlight=False)
     note = dev_note(result["methods"])
@@ -177,7 +201,8 @@ def summary_lines(result: Mapping[str, Any]) -> Sequence[str]:
     scores = ", ".join(f"{name} by {table['metric']}" for name, table in tables_of(result).items())
     lines = [
         compared(result),
-        f"{counted(result['experts'], 'expert')} of {config['base']}; at most {config['budget_items']} dev items per "
+        f"{counted(result['experts'], 'expert')} of {config['base']}; at most "
+        f"{config['budget_items']} dev items per "
         f"method, task and seed; {counted(config['seeds'], 'seed')} for methods that draw.",
         f"Scores: {scores}.",
     ]

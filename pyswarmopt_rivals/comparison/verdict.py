@@ -1,4 +1,6 @@
-"""The verdict on a comparison in one sentence, and the commands that make the best method's result."""
+"""The verdict on a comparison in one sentence, and the commands that make the best method's
+result.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,13 @@ from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig
 from pyswarmopt_llm.common.options import command_words, setting_words
 from pyswarmopt_llm.common.statistics import LEVEL
 from pyswarmopt_llm.reporting.commands import command_line, option_words
-from pyswarmopt_rivals.comparison.contestants import ADAPTER, ITEM_MODEL, RANDOM, WITH_DEV, contestant
+from pyswarmopt_rivals.comparison.contestants import (
+    ADAPTER,
+    ITEM_MODEL,
+    RANDOM,
+    WITH_DEV,
+    contestant,
+)
 
 Json = Mapping[str, Any]
 SINGLE = "best-single"  # the method that the others are compared with
@@ -20,7 +28,8 @@ _SEARCHING = ("base", "experts", *_READING, "scoring", "allow_overlap", "dev", "
 
 
 def next_steps(result: Json) -> Iterator[tuple[str, str]]:
-    """(purpose, command): make the adapter of the best method; nothing for an ensemble, which has none.
+    """(purpose, command): make the adapter of the best method; nothing for an ensemble, which has
+    none.
 
     Args:
         result: ``compare.json``.
@@ -54,7 +63,11 @@ def _models(config: Json) -> tuple[tuple[str, Any], ...]:
 
 
 def _search(config: Json, method: str) -> str:
-    how = {**_options(config, _SEARCHING), "tasks": config["tasks"], "out": f"{_out(config)}-search"}
+    how = {
+        **_options(config, _SEARCHING),
+        "tasks": config["tasks"],
+        "out": f"{_out(config)}-search",
+    }
     if method == MODEL_SWARMS:
         how |= {"compat": "paper", "particles": config.get("particles")}
     elif method != WITH_DEV:
@@ -73,9 +86,11 @@ def _out(config: Json) -> str:
 
 
 def compared(result: Json) -> str:
-    """The verdict on a comparison: which method is first, and whether it is better than the best single expert.
+    """The verdict on a comparison: which method is first, and whether it is better than the best
+    single expert.
 
-    Its p-value is multiplied by the number of methods (Bonferroni), as the first is the best of them on these items.
+    Its p-value is multiplied by the number of methods (Bonferroni), as the first is the best of
+    them on these items.
 
     Args:
         result: ``compare.json``.
@@ -92,23 +107,33 @@ def compared(result: Json) -> str:
         return "No verdict: the comparison has no row for the best single expert."
     first = max(methods, key=lambda name: methods[name][split])
     if first == SINGLE:
-        return f"No method scores higher than the best single expert: {methods[SINGLE][split]:.3f} on {split}."
+        return (
+            "No method scores higher than the best single expert: "
+            f"{methods[SINGLE][split]:.3f} on {split}."
+        )
     scores = f"{methods[first][split]:.3f} against {methods[SINGLE][split]:.3f}"
     if "tasks" in result:
         return _over_tasks(result, first, scores)
     rivals = len(methods) - 1
     p_value = min(1.0, methods[first]["against_single"]["p"] * rivals)
-    p = f"p {'< 0.001' if p_value < 0.001 else f'= {p_value:.3f}'}, corrected for {counted(rivals, 'rival')}"
+    p = (
+        f"p {'< 0.001' if p_value < 0.001 else f'= {p_value:.3f}'}, corrected for "
+        f"{counted(rivals, 'rival')}"
+    )
     if p_value < LEVEL and split == "test":
         return f"{first} is first, and better than the best single expert: {scores} ({p})."
     unseen = "" if split == "test" else "; there is no test split"
-    return f"{first} is first, but not measurably better than the best single expert: {scores} ({p}){unseen}."
+    return (
+        f"{first} is first, but not measurably better than the best single expert: {scores} "
+        f"({p}){unseen}."
+    )
 
 
 def _over_tasks(result: Json, first: str, scores: str) -> str:
     row, tasks = result["methods"][first], len(result["tasks"])
     gain = "" if row.get("gain") is None else f" ({row['gain']:+.1%} in the mean)"
     return (
-        f"{first} is first on average over {counted(tasks, 'task')}: {scores} for the best single expert{gain}; it is "
+        f"{first} is first on average over {counted(tasks, 'task')}: {scores} for the best single "
+        f"expert{gain}; it is "
         f"first on {row['wins']} of them."
     )

@@ -1,13 +1,15 @@
 """Rules for matrices as rules for LoRA experts.
 
-`combine` is for rules on entries (trim, drop, elect). In ``delta`` space the rule gets the dense changes dW = s B A of
-one module at a time, and what it makes of them is of full rank. In ``factor`` space it gets the A's and the B's, as in
-peft's `add_weighted_adapter`: weight w enters as sqrt|w| on either side, its sign on A.
+`combine` is for rules on entries (trim, drop, elect). In ``delta`` space the rule gets the dense
+changes dW = s B A of one module at a time, and what it makes of them is of full rank. In ``factor``
+space it gets the A's and the B's, as in peft's `add_weighted_adapter`: weight w enters as sqrt|w|
+on either side, its sign on A.
 
-`mix` is for sums whose weights depend on norms and angles only. Those follow from the Gram matrix of the changes, which
-the factors give without a dense matrix; the result is exact, of rank sum r.
+`mix` is for sums whose weights depend on norms and angles only. Those follow from the Gram matrix
+of the changes, which the factors give without a dense matrix; the result is exact, of rank sum r.
 
-`as_adapter` is the one place where a result is cut to a rank: what is written as an adapter, not what competes.
+`as_adapter` is the one place where a result is cut to a rank: what is written as an adapter, not
+what competes.
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ Coefficients = Callable[[Tensor], Tensor]
 def combine(experts: Sequence[Adapter], settings: Settings, rule: Rule) -> Merged:
     """Apply a rule for entries to each module, in ``factor`` space to A and to B.
 
-    In ``delta`` space a module that an expert does not adapt counts as zeros, and the result is of full rank: it takes
-    as much memory as the adapted weights in float32.
+    In ``delta`` space a module that an expert does not adapt counts as zeros, and the result is of
+    full rank: it takes as much memory as the adapted weights in float32.
 
     Raises:
         UserError: ``factor`` space and experts of unequal rank, alpha or modules.
@@ -44,7 +46,9 @@ def combine(experts: Sequence[Adapter], settings: Settings, rule: Rule) -> Merge
     if settings.space == "factor":
         for_b = weights.abs().sqrt()
         for_a = for_b * weights.sign()
-        return _on_factors(experts, lambda stack: rule(stack, for_a), lambda stack: rule(stack, for_b))
+        return _on_factors(
+            experts, lambda stack: rule(stack, for_a), lambda stack: rule(stack, for_b)
+        )
     modules = by_module(experts)
     changes = {f"{module}.weight": rule(dense_changes(parts), weights) for module, parts in modules}
     return Merged(Patch(full_rank=changes))
@@ -67,9 +71,11 @@ def mix(experts: Sequence[Adapter], settings: Settings, coefficients: Coefficien
 
 
 def as_adapter(merged: Merged, experts: Sequence[Adapter], rank: int | None = None) -> Merged:
-    """The nearest LoRA of that rank to what a method found, with the error of each module that was cut and of all.
+    """The nearest LoRA of that rank to what a method found, with the error of each module that was
+    cut and of all.
 
-    Without a rank, changes of full rank get the sum of the experts' ranks in their module, and LoRAs stay as they are.
+    Without a rank, changes of full rank get the sum of the experts' ranks in their module, and
+    LoRAs stay as they are.
     """
     cut = {name: truncate_low_rank(change, rank) for name, change in merged.patch.low_rank.items()}
     for module, parts in by_module(experts):
@@ -86,7 +92,11 @@ def as_adapter(merged: Merged, experts: Sequence[Adapter], rank: int | None = No
 
 def as_patch(expert: Adapter) -> Patch:
     """The expert alone."""
-    return Patch(low_rank={f"{module}.weight": factors.low_rank() for module, factors in expert.factors.items()})
+    return Patch(
+        low_rank={
+            f"{module}.weight": factors.low_rank() for module, factors in expert.factors.items()
+        }
+    )
 
 
 def by_module(experts: Sequence[Adapter]) -> Iterator[tuple[str, list[Factors | None]]]:
@@ -125,18 +135,22 @@ class SideBySide:
         """Inner products of the experts' changes, (n, n) float64."""
         member = torch.nn.functional.one_hot(self.owner, self.n).to(torch.float64)
         b, a = self.b.to(torch.float64), self.a.to(torch.float64)
-        # <b_i a_i, b_j a_j> = sum over entries of (b_i^T b_j) * (a_i a_j^T), summed over the columns of i and of j.
+        # <b_i a_i, b_j a_j> = sum over entries of (b_i^T b_j) * (a_i a_j^T), summed over the
+        # columns of i and of j.
         return member.T @ ((b.T @ b) * (a @ a.T)) @ member
 
 
 def _on_factors(
-    experts: Sequence[Adapter], rule_a: Callable[[Tensor], Tensor], rule_b: Callable[[Tensor], Tensor]
+    experts: Sequence[Adapter],
+    rule_a: Callable[[Tensor], Tensor],
+    rule_b: Callable[[Tensor], Tensor],
 ) -> Merged:
     first = experts[0].info
     for expert in experts[1:]:
         if dict(expert.info.modules) != dict(first.modules):
             raise UserError(
-                f"{expert.info.name}: its rank, alpha or modules differ from those of {first.name}, so their "
+                f"{expert.info.name}: its rank, alpha or modules differ from those of "
+                f"{first.name}, so their "
                 "factors cannot be combined; use `space` delta"
             )
     changes = {}
@@ -163,9 +177,10 @@ def total_rank(parts: Sequence[Factors | None]) -> int:
 def random_adapters(experts: Sequence[Adapter], seed: int) -> list[Adapter]:
     """An adapter of random factors for each expert: do the experts matter at all?
 
-    Liu et al. 2026, arXiv 2602.12323, find that merging coefficients tuned on a task do about as well on random LoRAs
-    as on recycled ones. Here A and B are Gaussian, of the expert's shapes, scaled to the norms of its A and of s B A:
-    nothing but the directions differs (the paper's scale could not be found).
+    Liu et al. 2026, arXiv 2602.12323, find that merging coefficients tuned on a task do about as
+    well on random LoRAs as on recycled ones. Here A and B are Gaussian, of the expert's shapes,
+    scaled to the norms of its A and of s B A: nothing but the directions differs (the paper's scale
+    could not be found).
     """
     generator = torch.Generator().manual_seed(seed)
     adapters = []

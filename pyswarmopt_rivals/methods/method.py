@@ -1,4 +1,6 @@
-"""Methods of combining experts: declaration, settings, result. Loads no torch, so that ``--help`` is fast."""
+"""Methods of combining experts: declaration, settings, result. Loads no torch, so that ``--help``
+is fast.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.models.engines.transformers import TransformersEngine
     from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel
 
-# Beside the experts: it draws; it scores candidates on dev (an ensemble: every expert answers dev); it looks at
-# training or dev texts; it pays for the dev items that it evaluates.
+# Beside the experts: it draws; it scores candidates on dev (an ensemble: every expert answers dev);
+# it looks at training or dev texts; it pays for the dev items that it evaluates.
 Need = Literal["seed", "dev", "data", "budget"]
 
 
@@ -34,12 +36,15 @@ class Options:
     weights: tuple[float, ...] | None = None  # one per expert, or a single one for all
     density: float | None = None  # fraction of entries kept, in (0, 1]
     t: float | None = None  # position between the first expert and the second, in [0, 1]
-    rank: int | None = None  # of the adapter that is written (``delta`` space); default: the sum of the experts' ranks
+    # of the adapter that is written (``delta`` space); default: the sum of the experts' ranks
+    rank: int | None = None
     seed: int | None = None
 
 
 class Trial(Protocol):
-    """A resident model and an evaluation budget; what goes beyond the budget raises RuntimeError."""
+    """A resident model and an evaluation budget; what goes beyond the budget raises
+    RuntimeError.
+    """
 
     model: Any  # a transformers causal LM, with the patch that was loaded or scored last
     tokenizer: Any
@@ -75,7 +80,9 @@ class Trial(Protocol):
         """The expert's own training chats; empty if none were given."""
 
     def spend(self, items: int) -> None:
-        """Charge passes over single items; a forward and a backward pass together count as three."""
+        """Charge passes over single items; a forward and a backward pass together count as
+        three.
+        """
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,8 @@ class Settings:
     space: str  # ``factor`` or ``delta``
     weights: Tensor  # (n,) float64, one per expert
     density: float = 1.0
-    rank: int | None = None  # of the adapter that is made of the result (`changes.as_adapter`); methods ignore it
+    # of the adapter that is made of the result (`changes.as_adapter`); methods ignore it
+    rank: int | None = None
     seed: int = 0
     trial: Trial | None = None  # for methods that need ``dev`` or ``data``
 
@@ -104,7 +112,9 @@ class Settings:
 
 @dataclass(frozen=True)
 class Merged:
-    """The result of a method, as its paper defines it; or what `changes.as_adapter` made of that."""
+    """The result of a method, as its paper defines it; or what `changes.as_adapter` made of
+    that.
+    """
 
     patch: Patch  # of low rank where that is exact, else of full rank
     error: float = 0.0  # relative Frobenius error of the truncation to a rank, over all modules
@@ -124,7 +134,8 @@ class Method:
     text: str  # what it does, in a few words
     paper: str  # author, year, arXiv number or journal
     execute: Callable[[Sequence[Adapter], Settings], Merged]
-    # Where it is defined, the default first: ``factor`` (on A and B each) and ``delta`` (on dW = s B A).
+    # Where it is defined, the default first: ``factor`` (on A and B each) and ``delta`` (on dW = s
+    # B A).
     spaces: tuple[str, ...] = ("delta", "factor")
     weight: float | None = None  # default weight of each expert; None: it takes no weights
     density: float | None = None  # default density; None: it takes none
@@ -132,7 +143,9 @@ class Method:
     needs: frozenset[Need] = frozenset()
     module: str | None = None  # that it needs of an extra (`common.extras`)
 
-    def settings(self, n: int, space: str | None = None, options: Options | None = None) -> Settings:
+    def settings(
+        self, n: int, space: str | None = None, options: Options | None = None
+    ) -> Settings:
         """The settings for `n` experts, checked before anything is loaded.
 
         Example:
@@ -147,13 +160,28 @@ class Method:
 
         options = options or Options()
         if space is not None and space not in self.spaces:
-            raise unknown("space", space, self.spaces, f"{self.name} works in {' or '.join(self.spaces)} space")
+            raise unknown(
+                "space",
+                space,
+                self.spaces,
+                f"{self.name} works in {' or '.join(self.spaces)} space",
+            )
         space = space or self.spaces[0]
         self._check_taken(space, options)
         _check_ranges(options)
-        weights = _weights_from_t(options, n) if options.t is not None else _spread(options.weights, self.weight, n)
+        weights = (
+            _weights_from_t(options, n)
+            if options.t is not None
+            else _spread(options.weights, self.weight, n)
+        )
         density = options.density or self.density or 1.0
-        return Settings(space, torch.tensor(weights, dtype=torch.float64), density, options.rank, options.seed or 0)
+        return Settings(
+            space,
+            torch.tensor(weights, dtype=torch.float64),
+            density,
+            options.rank,
+            options.seed or 0,
+        )
 
     def _check_taken(self, space: str, options: Options) -> None:
         """Refuse options that the method does not take in that space."""
@@ -169,7 +197,9 @@ class Method:
             if getattr(options, name) is not None and not takes[name]:
                 where = f" in {space} space" if name == "rank" else ""
                 rest = ", ".join(taken) or "none"
-                raise InvalidOption(name, None, f"{self.name} takes no such option{where}; it takes {rest}")
+                raise InvalidOption(
+                    name, None, f"{self.name} takes no such option{where}; it takes {rest}"
+                )
 
 
 @dataclass(frozen=True)
@@ -187,9 +217,13 @@ class Ensemble:
 
 def _check_ranges(options: Options) -> None:
     if options.density is not None and not 0 < options.density <= 1:
-        raise InvalidOption("density", options.density, "is the fraction of entries kept; give a number in (0, 1]")
+        raise InvalidOption(
+            "density", options.density, "is the fraction of entries kept; give a number in (0, 1]"
+        )
     if options.t is not None and not 0 <= options.t <= 1:
-        raise InvalidOption("t", options.t, "is the position between two experts; give a number from 0 to 1")
+        raise InvalidOption(
+            "t", options.t, "is the position between two experts; give a number from 0 to 1"
+        )
     if options.rank is not None and options.rank < 1:
         raise InvalidOption("rank", options.rank, "give at least 1")
     if options.seed is not None and not 0 <= options.seed < 2**63:
@@ -200,7 +234,9 @@ def _check_ranges(options: Options) -> None:
 
 def _weights_from_t(options: Options, n: int) -> tuple[float, ...]:
     if options.t is None or n != 2:
-        raise InvalidOption("t", None, f"goes with two experts, not with {n}; give `weights` instead")
+        raise InvalidOption(
+            "t", None, f"goes with two experts, not with {n}; give `weights` instead"
+        )
     if options.weights is not None:
         raise InvalidOption("t", None, "says the same as `weights`; give one of them")
     return (1 - options.t, options.t)

@@ -1,4 +1,6 @@
-"""The plan of the core: folders in one order, no circles of files, small folders, short argument lists."""
+"""The plan of the core: folders in one order, no circles of files, small folders, short argument
+lists.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ import pyswarmopt
 ROOT = Path(pyswarmopt.__file__).parent
 # Every room imports only from rooms before it, and from itself.
 ROOMS = (
-    "base", "parts", "algorithms", "hybrid", "engine", "swarm", "driver", "_minimize", "inspect", "interop", "teaching",
-    "cli",
+    "base", "parts", "algorithms", "hybrid", "engine", "swarm", "driver", "_minimize", "inspect",
+    "interop", "teaching", "cli",
 )  # fmt: skip
 # The package itself imports the rooms; these ask it for its version.
 ASK_THE_PACKAGE = {"pyswarmopt.cli.app", "pyswarmopt.teaching.lesson"}
@@ -22,7 +24,8 @@ MOST_ENTRIES = 12
 MOST_ARGUMENTS = 8
 # Signatures that users rely on.
 LONG = {
-    "minimize_multi", "Swarm.__init__", "compose", "model_swarms", "surrogate", "SwarmSearchCV.__init__",
+    "minimize_multi", "Swarm.__init__", "compose", "model_swarms", "surrogate",
+    "SwarmSearchCV.__init__",
 }  # fmt: skip
 
 
@@ -93,7 +96,10 @@ def test_no_folders_import_each_other_in_a_circle():
     list(TopologicalSorter(folders).static_order())
 
 
-FOLDERS = [ROOT, *(path for path in ROOT.rglob("*") if path.is_dir() and path.name != "__pycache__")]
+FOLDERS = [
+    ROOT,
+    *(path for path in ROOT.rglob("*") if path.is_dir() and path.name != "__pycache__"),
+]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
@@ -108,7 +114,9 @@ def public_functions(body: list[ast.stmt], owner: str = "") -> list[tuple[str, a
     for node in body:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             found += public_functions(node.body, f"{node.name}.")
-        elif isinstance(node, ast.FunctionDef) and (node.name == "__init__" or not node.name.startswith("_")):
+        elif isinstance(node, ast.FunctionDef) and (
+            node.name == "__init__" or not node.name.startswith("_")
+        ):
             found.append((owner + node.name, node))
     return found
 
@@ -128,6 +136,8 @@ def test_nothing_passes_its_local_variables_on():
         module
         for module, tree in trees().items()
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("locals", "globals")
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("locals", "globals")
     ]
     assert not calls

@@ -1,4 +1,6 @@
-"""Where no tensor, device or recipe is given, a search needs NumPy alone, and finds the same to the last bit."""
+"""Where no tensor, device or recipe is given, a search needs NumPy alone, and finds the same to the
+last bit.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,10 @@ import pytest
 from light_searches import searches
 
 SCRIPT = Path(__file__).parent / "helpers" / "light_searches.py"
-BLOCK = "import sys; sys.modules['torch'] = None; import pyswarmopt as pso; f = lambda x: float((x**2).sum()); "
+BLOCK = (
+    "import sys; sys.modules['torch'] = None; import pyswarmopt as pso; f = lambda x: "
+    "float((x**2).sum()); "
+)
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -31,9 +36,11 @@ def test_searches_without_torch_find_what_they_find_beside_it():
 
 def test_the_default_imports_numpy_alone():
     code = (
-        "import sys, numpy.random, concurrent.futures.process; before = set(sys.modules); import pyswarmopt as pso; "
+        "import sys, numpy.random, concurrent.futures.process; before = set(sys.modules); import "
+        "pyswarmopt as pso; "
         "r = pso.minimize(pso.functions.sphere, [(-5, 5)] * 10, max_evals=300, seed=1); str(r); "
-        "print(*{m.split('.')[0] for m in set(sys.modules) - before} - set(sys.stdlib_module_names))"
+        "print(*{m.split('.')[0] for m in set(sys.modules) - before} - "
+        "set(sys.stdlib_module_names))"
     )
     assert set(run("-c", code).stdout.split()) <= {"pyswarmopt", "numpy"}
 
@@ -58,4 +65,7 @@ def test_what_needs_torch_says_so_in_one_line(use, what):
 
 def test_an_error_of_the_objective_is_raised_as_it_is_where_no_tensor_can_be_tried():
     done = run("-c", BLOCK + "pso.minimize(lambda x: x.abs(), [(0, 1)] * 2)")
-    assert "AttributeError: 'numpy.ndarray' object has no attribute 'abs'" in done.stderr.split("\n")[-2]
+    assert (
+        "AttributeError: 'numpy.ndarray' object has no attribute 'abs'"
+        in done.stderr.split("\n")[-2]
+    )

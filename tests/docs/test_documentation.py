@@ -1,4 +1,6 @@
-"""Every command and every piece of Python in the documentation is run, on models of a few thousand weights."""
+"""Every command and every piece of Python in the documentation is run, on models of a few thousand
+weights.
+"""
 
 from __future__ import annotations
 
@@ -45,8 +47,12 @@ SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 @pytest.fixture(scope="module")
-def stage(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the documentation takes for granted: a base, adapters, a task, chats, and the folder of examples."""
+def stage(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """What the documentation takes for granted: a base, adapters, a task, chats, and the folder of
+    examples.
+    """
     folder = tmp_path_factory.mktemp("stage")
     for name in ("my/base", "B", "models/gpt2", "models/gemma3"):
         (folder / name).parent.mkdir(exist_ok=True)
@@ -55,24 +61,33 @@ def stage(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.Te
     for expert, name in zip(loud, ("intent", "math", "science"), strict=True):
         shutil.copytree(expert, folder / "adapters" / name)
     # The demos' experts, by name.
-    for name in ("experts/bank", "experts/library", "experts/travel", "others/reviews", "house_style/experts/brief",
-                 "house_style/experts/steps"):  # fmt: skip
+    for name in ("experts/bank", "experts/library", "experts/travel", "others/reviews",
+                 "house_style/experts/brief", "house_style/experts/steps"):  # fmt: skip
         copy = shutil.copytree(loud[0], folder / "examples" / name)
         config = json.loads((copy / "adapter_config.json").read_text())
-        (copy / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": SMOLLM2}))
+        (copy / "adapter_config.json").write_text(
+            json.dumps({**config, "base_model_name_or_path": SMOLLM2})
+        )
     shutil.copytree(ROOT / "examples" / "objectives", folder / "examples" / "objectives")
     for name in ("style.py", "prompts.jsonl"):
-        shutil.copy(ROOT / "examples" / "house_style" / name, folder / "examples" / "house_style" / name)
+        shutil.copy(
+            ROOT / "examples" / "house_style" / name, folder / "examples" / "house_style" / name
+        )
     (folder / ".ci").mkdir()  # named by its path, so no stand-in is found for it
     shutil.copy("/bin/true", folder / ".ci" / "run")
     write_task(folder / "questions.json", questions(8, 1), questions(6, 2))
     for name, seed in (("a.json", 3), ("b.json", 5)):
         write_task(folder / name, questions(6, seed), questions(6, seed + 1))
-    tickets = [f"{item['question']},{'technical' if i % 2 else 'billing'}" for i, item in enumerate(questions(36, 7))]
+    tickets = [
+        f"{item['question']},{'technical' if i % 2 else 'billing'}"
+        for i, item in enumerate(questions(36, 7))
+    ]
     (folder / "tickets.csv").write_text("\n".join(["body,team", *tickets]))
     (folder / "prompts.txt").write_text("\n".join(item["question"] for item in questions(9, 11)))
     new = [json.dumps(f"{item['question']}") for item in questions(3, 9)]
-    (folder / "new.csv").write_text("\n".join(["question,body,A,B,C,D", *(f"{text},{text},a,b,c,d" for text in new)]))
+    (folder / "new.csv").write_text(
+        "\n".join(["question,body,A,B,C,D", *(f"{text},{text},a,b,c,d" for text in new)])
+    )
     chat = {"messages": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "ba"}]}
     (folder / "chats.jsonl").write_text(f"{json.dumps(chat)}\n" * 6)
     return folder
@@ -90,7 +105,13 @@ def world(stage: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.setattr(embedded, "materialise", lambda model: tiny_base)
     monkeypatch.setattr(demo, "demo_folder", lambda package, name: folder / "examples" / name)
-    for name, value in {"DEV": 4, "TEST": 4, "STYLE_DEV": 16, "STYLE_TEST": 4, "STYLE_TOKENS": 2}.items():
+    for name, value in {
+        "DEV": 4,
+        "TEST": 4,
+        "STYLE_DEV": 16,
+        "STYLE_TEST": 4,
+        "STYLE_TOKENS": 2,
+    }.items():
         monkeypatch.setattr(demo, name, value)
     draw = show._draw
     monkeypatch.setattr(show, "_draw", lambda names, where: draw(names[:1], where))
@@ -118,11 +139,16 @@ def check_script(words: list[str], where: str) -> None:
     script = ROOT / words[0]
     assert script.is_file(), f"{where}: no {words[0]}"
     nodes = [*ast.walk(ast.parse(script.read_text()))]
-    modules = [script.with_name(f"{node.module}.py") for node in nodes if isinstance(node, ast.ImportFrom)]
-    for file in filter(Path.is_file, modules):  # beside it, with the options that several scripts have
+    modules = [
+        script.with_name(f"{node.module}.py") for node in nodes if isinstance(node, ast.ImportFrom)
+    ]
+    # beside it, with the options that several scripts have
+    for file in filter(Path.is_file, modules):
         nodes += ast.walk(ast.parse(file.read_text()))
     known = {node.value for node in nodes if isinstance(node, ast.Constant)}
-    missing = [word for word in words[1:] if word.startswith("--") and word.split("=")[0] not in known]
+    missing = [
+        word for word in words[1:] if word.startswith("--") and word.split("=")[0] not in known
+    ]
     assert not missing, f"{where}: {words[0]} has no {missing}"
 
 
@@ -130,14 +156,24 @@ def check_install(words: list[str], where: str) -> None:
     """`pip install`, or uv's, asks for extras and packages that the project knows."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pinned = (ROOT / "constraints.txt").read_text()
-    for word in [word for word in words[1:] if not word.startswith("-") and word not in ("constraints.txt", "cpu")]:
+    for word in [
+        word
+        for word in words[1:]
+        if not word.startswith("-") and word not in ("constraints.txt", "cpu")
+    ]:
         name, _, extras = word.rstrip("]").partition("[")
-        assert set(filter(None, extras.split(","))) <= set(project["optional-dependencies"]), f"{where}: {word}"
-        assert name in (".", project["name"]) or f"{name}==" in pinned, f"{where}: {word} is not pinned"
+        assert set(filter(None, extras.split(","))) <= set(project["optional-dependencies"]), (
+            f"{where}: {word}"
+        )
+        assert name in (".", project["name"]) or f"{name}==" in pinned, (
+            f"{where}: {word} is not pinned"
+        )
 
 
 def follow(command: Command, world: Path) -> None:
-    """Do what a command of the documentation says, or check it where that would leave the machine changed."""
+    """Do what a command of the documentation says, or check it where that would leave the machine
+    changed.
+    """
     from pyswarmopt.cli import main as pyswarmopt
     from pyswarmopt_llm.cli.app import main as swarm_llm
 
@@ -150,7 +186,9 @@ def follow(command: Command, world: Path) -> None:
     elif program in ("pip", "uv"):
         check_install(words[1:] if program == "uv" else words, where)
     elif program == "make":
-        targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+        targets = set(
+            re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+        )
         assert set(words) <= targets, f"{where}: make {words}"
     else:
         for word in [word for word in words if not word.startswith("-")]:
@@ -199,13 +237,17 @@ def test_commands_stand_in_blocks_that_are_run(page: Path) -> None:
     for block in blocks(page):
         assert block.language, f"{block}: say which language it is (text, if none)"
     text = page.read_text(encoding="utf-8")
-    assert not re.findall(r"^ {4}(?:python benchmarks|swarm-llm|pyswarmopt) .*$", text, flags=re.MULTILINE), page
+    assert not re.findall(
+        r"^ {4}(?:python benchmarks|swarm-llm|pyswarmopt) .*$", text, flags=re.MULTILINE
+    ), page
 
 
 def options_of(app: typer.Typer) -> dict[str, set[str]]:
     group: Any = typer.main.get_command(app)
     return {
-        name: {option for param in command.params for option in (*param.opts, *param.secondary_opts)}
+        name: {
+            option for param in command.params for option in (*param.opts, *param.secondary_opts)
+        }
         for name, command in group.commands.items()
     } | {"": {option for param in group.params for option in param.opts} | {"--help"}}
 
@@ -216,13 +258,19 @@ OTHERS = {"--no-deps", "--quick", "--torch-backend"}  # pip's, uv's
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_options_and_commands_named_in_sentences_exist(page: Path) -> None:
-    text = re.sub(r"^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    everywhere = set().union(*(names for program in OPTIONS.values() for names in program.values())) | OTHERS
+    text = re.sub(
+        r"^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
+    everywhere = (
+        set().union(*(names for program in OPTIONS.values() for names in program.values())) | OTHERS
+    )
     scripts = "".join(path.read_text() for path in (ROOT / "benchmarks").rglob("*.py"))
     for span in re.findall(r"`([^`\n]+)`", text):
         program, *words = span.split()
         if program in OPTIONS and words and re.fullmatch("[a-z-]+", words[0]):
-            assert words[0] in OPTIONS[program] or words[0].startswith("--"), f"`{span}`: no such command"
+            assert words[0] in OPTIONS[program] or words[0].startswith("--"), (
+                f"`{span}`: no such command"
+            )
             known = OPTIONS[program].get(words[0], OPTIONS[program][""]) | {"--help"}
         elif program == "python" or "benchmarks/" in span:
             known = {word for word in words if f'"{word}"' in scripts}
@@ -231,7 +279,11 @@ def test_options_and_commands_named_in_sentences_exist(page: Path) -> None:
             known = everywhere | {word for word in words if f'"{word}"' in scripts}
         else:
             continue
-        missing = [word for word in words if re.match("--[a-z]", word) and re.split("[=,|]", word)[0] not in known]
+        missing = [
+            word
+            for word in words
+            if re.match("--[a-z]", word) and re.split("[=,|]", word)[0] not in known
+        ]
         assert not missing, f"`{span}`: there is no {missing}"
 
 
@@ -240,17 +292,22 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    text = re.sub(r"^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(
+        r"^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
     for target in LINK.findall(text):
         path, _, anchor = target.partition("#")
-        if "://" in target or "reference/command-line" in target or "code/" in path:  # those pages are generated
+        # those pages are generated
+        if "://" in target or "reference/command-line" in target or "code/" in path:
             continue
         if page.parent.name == "reference" and path in ("command-line.md", "pyswarmopt.md"):
             continue
         file = (page.parent / path).resolve() if path else page
         assert file.exists(), f"{page.name}: {target}"
         if anchor and file.suffix == ".md":
-            headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            headings = re.findall(
+                r"^#+ (.+)$", file.read_text(encoding="utf-8"), flags=re.MULTILINE
+            )
             assert anchor in {slug(heading) for heading in headings}, f"{page.name}: {target}"
 
 
@@ -260,10 +317,14 @@ def slug(heading: str) -> str:
     return re.sub(r"[\s]+", "-", plain)
 
 
-def test_a_marked_block_is_found_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_marked_block_is_found_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("doc_blocks.ROOT", tmp_path)
     page = tmp_path / "p.md"
-    page.write_text('a\n<!-- not run: needs a GPU -->\n```bash\nx\n```\n\n```python title="m.py"\ny\n```\n')
+    page.write_text(
+        'a\n<!-- not run: needs a GPU -->\n```bash\nx\n```\n\n```python title="m.py"\ny\n```\n'
+    )
     first, second = blocks(page)
     assert first == Block("p.md", 3, "bash", "", "x\n", "needs a GPU")
     assert second == Block("p.md", 7, "python", "m.py", "y\n", "")
@@ -272,7 +333,10 @@ def test_a_marked_block_is_found_with_its_reason(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     "line",
     [
-        "swarm-llm search --base my/base --experts adapters/* --task questions.json --out r --particels 3",
+        (
+            "swarm-llm search --base my/base --experts adapters/* --task questions.json --out r "
+            "--particels 3"
+        ),
         "swarm-llm serch",
         "pyswarmopt run rastrigin --dims 2",
         "make demoo",

@@ -1,4 +1,6 @@
-"""The public Python API of `pyswarmopt_llm`: `__all__` is complete and all that documents import."""
+"""The public Python API of `pyswarmopt_llm`: `__all__` is complete and all that documents
+import.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ import pyswarmopt_llm as sl
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.py"),
          *(ROOT / "examples").rglob("*.ipynb")]  # fmt: skip
-PROMISED = "search resume SearchConfig evaluate generate merge compare vote open_model load_task UserError".split()
+PROMISED = (
+    "search resume SearchConfig evaluate generate merge compare vote open_model load_task UserError"
+).split()
 
 
 @pytest.mark.parametrize("name", sl.__all__)
@@ -42,7 +46,10 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_importing_the_package_loads_no_torch() -> None:
-    code = "import sys, pyswarmopt_llm; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    code = (
+        "import sys, pyswarmopt_llm; sys.exit('torch' in sys.modules or 'transformers' in "
+        "sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

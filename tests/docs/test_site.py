@@ -1,4 +1,6 @@
-"""The documentation's site: built strictly, complete, readable on a phone, and without a request to the network."""
+"""The documentation's site: built strictly, complete, readable on a phone, and without a request to
+the network.
+"""
 
 from __future__ import annotations
 
@@ -26,17 +28,23 @@ pytest.importorskip("latex2mathml", reason="equations are made by latex2mathml (
 pytest.importorskip("mkdocstrings", reason="the reference is made by mkdocstrings (extra: docs)")
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built site; a broken link, a missing anchor or a page that is not there would have ended the build."""
+    """The built site; a broken link, a missing anchor or a page that is not there would have ended
+    the build.
+    """
     folder = tmp_path_factory.mktemp("site")
     words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -45,7 +53,10 @@ def test_the_reference_has_every_public_name_and_every_command(site: Path) -> No
     header, _, packed = (site / "objects.inv").read_bytes().partition(b"zlib.\n")
     assert header.startswith(b"# Sphinx inventory")
     names = {line.split(" ")[0] for line in zlib.decompress(packed).decode().splitlines()}
-    assert not {f"pyswarmopt.{name}" for name in pyswarmopt.__all__ if not name.startswith("_")} - names
+    assert (
+        not {f"pyswarmopt.{name}" for name in pyswarmopt.__all__ if not name.startswith("_")}
+        - names
+    )
     modules = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for package in ("pyswarmopt", "pyswarmopt_llm")
@@ -56,25 +67,32 @@ def test_the_reference_has_every_public_name_and_every_command(site: Path) -> No
     commands = (site / "reference" / "command-line.html").read_text(encoding="utf-8")
     for name in COMMANDS:
         assert f'id="swarm-llm-{name}"' in commands
-    assert "--screen" in commands and "--drop-n" in commands  # what the help only names is explained here
+    # what the help only names is explained here
+    assert "--screen" in commands and "--drop-n" in commands
 
 
 def test_the_reference_begins_with_what_most_readers_look_for(site: Path) -> None:
     page = (site / "reference" / "pyswarmopt.html").read_text(encoding="utf-8")
     headings = re.findall(r'<h2 id="pyswarmopt\.(\w+)"', page)
-    assert headings[:3] == ["minimize", "Swarm", "Result"] and len(set(headings)) == len(headings) > 20
+    assert (
+        headings[:3] == ["minimize", "Swarm", "Result"] and len(set(headings)) == len(headings) > 20
+    )
 
 
 def test_equations_are_drawn_by_the_browser_itself(site: Path) -> None:
     pages = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
-    assert not [path for path, text in pages.items() if "arithmatex" in text]  # an equation that was left as LaTeX
+    # an equation that was left as LaTeX
+    assert not [path for path, text in pages.items() if "arithmatex" in text]
     algorithm = pages[site / "explanation" / "algorithm.html"]
     (move, *_) = re.findall(r'<div class="equation">(.*?)</div>', algorithm, flags=re.DOTALL)
     assert re.sub(r"<[^>]+>|\s", "", html.unescape(move)) == "vi←wvi+c1r1(pi−xi)+c2r2(g−xi)"
 
 
 def test_no_page_asks_the_network_for_anything(site: Path) -> None:
-    asked = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//", re.IGNORECASE)
+    asked = re.compile(
+        r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//",
+        re.IGNORECASE,
+    )
     for page in site.rglob("*.html"):
         assert not asked.search(page.read_text(encoding="utf-8")), page
     for sheet in site.rglob("*.css"):
@@ -115,16 +133,31 @@ def address(site: Path) -> Iterator[str]:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
 @pytest.mark.parametrize("width", [500, 1280])
-@pytest.mark.parametrize("page", ["index", "reference/command-line", "results", "explanation/algorithm"])
+@pytest.mark.parametrize(
+    "page", ["index", "reference/command-line", "results", "explanation/algorithm"]
+)
 def test_a_page_is_drawn_without_errors_and_fits(
     page: str, width: int, site: Path, address: str, tmp_path: Path
 ) -> None:
     path = site / f"{page}.html"
     own = path.with_name(f"seen-{path.name}")  # beside the page, so that its links hold
-    own.write_text(path.read_text(encoding="utf-8").replace("<head>", "<head>" + READER, 1), encoding="utf-8")
+    own.write_text(
+        path.read_text(encoding="utf-8").replace("<head>", "<head>" + READER, 1), encoding="utf-8"
+    )
     command = [
-        *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"),
-        *("--disable-background-networking", "--disable-component-update", f"--user-data-dir={tmp_path / 'profile'}"),
+        *(
+            str(CHROMIUM),
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            "--no-first-run",
+        ),
+        *(
+            "--disable-background-networking",
+            "--disable-component-update",
+            f"--user-data-dir={tmp_path / 'profile'}",
+        ),
         *(
             f"--window-size={width},900",
             "--virtual-time-budget=3000",

@@ -37,7 +37,11 @@ def test_every_table_stands_on_a_page_and_every_marker_is_closed() -> None:
     names = [name for text in texts for name in re.findall(r"<!-- table: ([\w-]+) -->", text)]
     assert set(names) == set(tables.TABLES)
     for text in texts:
-        assert text.count("<!-- table: ") == text.count("<!-- end -->") == len(tables.MARK.findall(text))
+        assert (
+            text.count("<!-- table: ")
+            == text.count("<!-- end -->")
+            == len(tables.MARK.findall(text))
+        )
 
 
 def test_results_and_readme_have_no_table_of_figures_without_outcomes() -> None:
@@ -48,8 +52,12 @@ def test_results_and_readme_have_no_table_of_figures_without_outcomes() -> None:
 
 
 def test_an_accuracy_is_the_share_of_ones() -> None:
-    lines = [json.loads(line) for line in (ROOT / "docs/evidence/present.jsonl").read_text().splitlines()]
-    (row,) = [line for line in lines if (line["task"], line["method"]) == ("graph", "finetune-best-once")]
+    lines = [
+        json.loads(line) for line in (ROOT / "docs/evidence/present.jsonl").read_text().splitlines()
+    ]
+    (row,) = [
+        line for line in lines if (line["task"], line["method"]) == ("graph", "finetune-best-once")
+    ]
     read = evidence.outcomes("present")
     assert read.accuracy("finetune-best-once", "graph") == row["test"].count("1") / len(row["test"])
     assert f"| {row['test'].count('1') / 500:.3f} |" in tables.real_tasks()
@@ -72,7 +80,9 @@ def test_answers_that_readme_and_results_call_the_same_are_the_same() -> None:
     mixture = [read.differ("item-model", "best-single", task) for task in tasks]
     assert differ.count(0) == 4 and mixture.count(0) == 5
     for name in ("README.md", "docs/results.md"):
-        assert "four of the six tasks" in " ".join((ROOT / name).read_text(encoding="utf-8").split())
+        assert "four of the six tasks" in " ".join(
+            (ROOT / name).read_text(encoding="utf-8").split()
+        )
 
 
 def test_the_faq_names_the_differences_of_the_outcomes() -> None:
@@ -94,7 +104,9 @@ def test_names_of_former_methods_are_translated() -> None:
         assert set(renamed.values()) <= set(methods)
 
 
-def test_two_files_give_a_method_its_first_outcomes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_two_files_give_a_method_its_first_outcomes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "evidence").mkdir()
     for name, test in (("a", "10"), ("b", "11")):
         row = {"task": "t", "method": "m", "seed": 0, "test": test, "items": 4}
@@ -104,13 +116,21 @@ def test_two_files_give_a_method_its_first_outcomes(monkeypatch: pytest.MonkeyPa
     assert np.array_equal(read.scores["m", "t"], [[1.0, 0.0]]) and read.items["m", "t"] == 4
 
 
-def test_a_method_without_a_label_has_a_row_before_the_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_method_without_a_label_has_a_row_before_the_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Of two files; one has a method of which a task is missing."""
     (tmp_path / "evidence").mkdir()
     tasks = (*written_tables.CHOSEN_ON, *written_tables.HELD_OUT)
-    rows = {"written": [("default", task, "10") for task in tasks], "written-more": [("new", "t1", "11")]}
+    rows = {
+        "written": [("default", task, "10") for task in tasks],
+        "written-more": [("new", "t1", "11")],
+    }
     for name, parts in rows.items():
-        lines = [json.dumps({"method": m, "task": task, "seed": 0, "test": test}) for m, task, test in parts]
+        lines = [
+            json.dumps({"method": m, "task": task, "seed": 0, "test": test})
+            for m, task, test in parts
+        ]
         (tmp_path / "evidence" / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
     monkeypatch.setattr(evidence, "DOCS", tmp_path)
     monkeypatch.setattr(written_tables, "DOCS", tmp_path)
@@ -126,7 +146,9 @@ def test_the_chart_was_drawn_from_the_outcomes(theme: str) -> None:
     pytest.importorskip("matplotlib")
     picture = (ROOT / "docs" / "pictures" / f"results-{theme}.svg").read_text(encoding="utf-8")
     (drawn,) = re.findall(r"<dc:description>(.*?)</dc:description>", picture, flags=re.DOTALL)
-    assert json.loads(html.unescape(drawn)) == chart.accuracies(), "python docs/tools/pictures.py chart draws it"
+    assert json.loads(html.unescape(drawn)) == chart.accuracies(), (
+        "python docs/tools/pictures.py chart draws it"
+    )
 
 
 @pytest.mark.parametrize(

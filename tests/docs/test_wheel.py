@@ -1,4 +1,6 @@
-"""The wheel, not the tree: built, installed into an empty environment, and used as its users would; and editable."""
+"""The wheel, not the tree: built, installed into an empty environment, and used as its users would;
+and editable.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,19 @@ PACKAGES = {"pyswarmopt", "pyswarmopt_llm", "pyswarmopt_groups", "pyswarmopt_riv
 
 
 def run(*words: object, where: Path) -> str:
-    """Standard output of a command that has to succeed, run without this process's own import path."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | {"OMP_NUM_THREADS": "1"}
+    """Standard output of a command that has to succeed, run without this process's own import
+    path.
+    """
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | {
+        "OMP_NUM_THREADS": "1"
+    }
     done = subprocess.run(
-        [str(word) for word in words], cwd=where, env=environment, capture_output=True, text=True, check=False
+        [str(word) for word in words],
+        cwd=where,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -44,13 +55,25 @@ def copied(folder: Path) -> Path:
 
 
 def installed(folder: Path, *what: object) -> Path:
-    """An environment that holds it; what it depends on is borrowed from this one, the checkout is not."""
+    """An environment that holds it; what it depends on is borrowed from this one, the checkout is
+    not.
+    """
     venv.create(folder, with_pip=False)
     pip = (sys.executable, "-m", "pip", "--python", folder / "bin" / "python")
     (site,) = folder.glob("lib/python*/site-packages")
-    # A path added like this is not searched for .pth files, which is how an editable checkout would come back.
+    # A path added like this is not searched for .pth files, which is how an editable checkout would
+    # come back.
     (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    run(*pip, "install", "--no-deps", "--no-index", "--no-build-isolation", "--ignore-installed", *what, where=folder)
+    run(
+        *pip,
+        "install",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+        "--ignore-installed",
+        *what,
+        where=folder,
+    )
     return folder
 
 
@@ -58,7 +81,18 @@ def installed(folder: Path, *what: object) -> Path:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel."""
     folder = copied(tmp_path_factory.mktemp("wheel"))
-    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", "dist", ".", where=folder)
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        "dist",
+        ".",
+        where=folder,
+    )
     (built,) = (folder / "dist").glob("*.whl")
     return built
 
@@ -74,7 +108,8 @@ def test_the_wheel_is_small_and_holds_what_it_should(wheel: Path) -> None:
         names = archive.namelist()
         sizes = {entry.filename: entry.compress_size for entry in archive.infolist()}
     experts = sum(size for name, size in sizes.items() if name.startswith("pyswarmopt_llm/demo_"))
-    assert 0 < experts < 8_500_000  # the eleven of examples/experts and examples/others, and house style
+    # the eleven of examples/experts and examples/others, and house style
+    assert 0 < experts < 8_500_000
     assert wheel.stat().st_size - experts < 1_100_000  # source and the texts of builtin:requests
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
@@ -91,7 +126,11 @@ def test_the_index_would_take_the_wheel(wheel: Path) -> None:
         names = archive.namelist()
         (metadata,) = [name for name in names if name.endswith(".dist-info/METADATA")]
         text = archive.read(metadata).decode()
-    stated = re.search(r'^__version__ = "(.+?)"', (ROOT / "pyswarmopt" / "__init__.py").read_text(), flags=re.MULTILINE)
+    stated = re.search(
+        r'^__version__ = "(.+?)"',
+        (ROOT / "pyswarmopt" / "__init__.py").read_text(),
+        flags=re.MULTILINE,
+    )
     assert stated and f"\nVersion: {stated[1]}\n" in text
     assert {"pyswarmopt/py.typed", "pyswarmopt_llm/py.typed"} <= set(names)
     assert "License-Expression: Apache-2.0" in text and "Classifier: Typing :: Typed" in text
@@ -99,7 +138,9 @@ def test_the_index_would_take_the_wheel(wheel: Path) -> None:
 
 def test_the_optimiser_of_the_readme_runs_from_the_wheel(environment: Path, tmp_path: Path) -> None:
     python = environment / "bin" / "python"
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL
+    )
     assert blocks
     for block in blocks:
         run(python, "-c", block, where=tmp_path)
@@ -117,7 +158,10 @@ print(*demo_search(0, Path("r")).experts, *style.experts, style.tasks[0][8:], st
     lines = run(environment / "bin" / "python", "-c", code, where=tmp_path).splitlines()
     files = [Path(line) for line in lines]
     assert all(path.is_relative_to(environment) and path.exists() for path in files)
-    pools = [sorted((ROOT / "examples" / name).iterdir()) for name in ("experts", "others", "house_style/experts")]
+    pools = [
+        sorted((ROOT / "examples" / name).iterdir())
+        for name in ("experts", "others", "house_style/experts")
+    ]
     names = [path.name for pool in pools for path in pool]
     assert [path.name for path in files] == [*names, "prompts.jsonl", "style.py"]
 
@@ -138,14 +182,21 @@ def test_a_search_runs_from_the_wheel(
 
 
 def test_a_type_checker_finds_the_types_of_an_editable_install(tmp_path: Path) -> None:
-    """As README installs it; a script elsewhere, checked by mypy, which does not run import hooks."""
+    """As README installs it; a script elsewhere, checked by mypy, which does not run import
+    hooks.
+    """
     pytest.importorskip("mypy", reason="needs mypy (extra: test)")
     python = installed(tmp_path / "venv", "-e", copied(tmp_path / "checkout")) / "bin" / "python"
     user = tmp_path / "user"
     user.mkdir()
     # Large packages are skipped: they take most of the time and say nothing here.
-    (user / "mypy.ini").write_text("[mypy]\n[mypy-torch.*,numpy.*,scipy.*]\nfollow_imports = skip\n")
-    script = "import pyswarmopt as pso\nr = pso.minimize(abs, [(-5, 5)], max_evals=80)\nreveal_type(r.fun)\n"
+    (user / "mypy.ini").write_text(
+        "[mypy]\n[mypy-torch.*,numpy.*,scipy.*]\nfollow_imports = skip\n"
+    )
+    script = (
+        "import pyswarmopt as pso\nr = pso.minimize(abs, [(-5, 5)], "
+        "max_evals=80)\nreveal_type(r.fun)\n"
+    )
     (user / "script.py").write_text(script)
     told = run(python, "-m", "mypy", "--follow-imports=silent", "script.py", where=user)
     assert 'Revealed type is "float"' in told

@@ -1,4 +1,6 @@
-"""Pages and help texts are in the words of the field, each explained once; errors in troubleshooting are the code's."""
+"""Pages and help texts are in the words of the field, each explained once; errors in
+troubleshooting are the code's.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from pathlib import Path
 import pytest
 from doc_blocks import ROOT, pages
 
-HELP = sorted((ROOT / "tests" / "frozen").glob("*.help.txt"))  # compared with the programs by test_frozen_interface
+# compared with the programs by test_frozen_interface
+HELP = sorted((ROOT / "tests" / "frozen").glob("*.help.txt"))
 PRIVATE = (
     r"to the bit",
     r"at hand",
@@ -31,27 +34,42 @@ PRIVATE = (
 
 def prose(path: Path) -> str:
     """A page without the list of words that CONTRIBUTING.md warns of."""
-    return re.sub(r"^\| write \| not \|\n(?:\|.*\n)+", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return re.sub(
+        r"^\| write \| not \|\n(?:\|.*\n)+",
+        "",
+        path.read_text(encoding="utf-8"),
+        flags=re.MULTILINE,
+    )
 
 
 @pytest.mark.parametrize("path", [*pages(), *HELP], ids=lambda path: str(path.relative_to(ROOT)))
 def test_readers_meet_no_private_words(path: Path) -> None:
     text = " ".join(prose(path).split())
-    assert [found[0] for word in PRIVATE for found in re.finditer(rf"(?i)\b(?:{word})\b", text)] == []
+    assert [
+        found[0] for word in PRIVATE for found in re.finditer(rf"(?i)\b(?:{word})\b", text)
+    ] == []
 
 
 def test_each_error_in_troubleshooting_ends_as_one_in_the_code() -> None:
-    source = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "pyswarmopt_llm").rglob("*.py")))
-    joined = re.sub(r"\"\s*\n\s*f?\"|'\s*\n\s*f?\"|\"\s*\n\s*f?'", "", source)  # strings that go on in the next line
+    source = "".join(
+        path.read_text(encoding="utf-8") for path in sorted((ROOT / "pyswarmopt_llm").rglob("*.py"))
+    )
+    # strings that go on in the next line
+    joined = re.sub(r"\"\s*\n\s*f?\"|'\s*\n\s*f?\"|\"\s*\n\s*f?'", "", source)
     page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     messages = re.findall(r"^> `error: (.+)`$", page, flags=re.MULTILINE)
     assert len(messages) >= 10
     for message in messages:
         ending = re.split(r"; |(?<=: )(?=install the extra )", message)[-1]
-        ending = re.split(r"(?<=: --columns )", ending)[0].replace('the extra "text"', 'the extra "')
-        ending = re.sub(r"^name (it|them)(?=: --columns )", "", ending)  # the one or the other, as columns are missing
+        ending = re.split(r"(?<=: --columns )", ending)[0].replace(
+            'the extra "text"', 'the extra "'
+        )
+        # the one or the other, as columns are missing
+        ending = re.sub(r"^name (it|them)(?=: --columns )", "", ending)
         # As the code has it.
-        named = re.sub(r"--(?:set )?([a-z-]+)", lambda option: f"`{option[1].replace('-', '_')}`", ending)
+        named = re.sub(
+            r"--(?:set )?([a-z-]+)", lambda option: f"`{option[1].replace('-', '_')}`", ending
+        )
         assert any(text.rstrip('"') in joined for text in (ending, named)), message
 
 
@@ -59,7 +77,9 @@ def test_no_code_block_is_wider_than_a_page() -> None:
     wide = [
         f"{path.relative_to(ROOT)}: {line}"
         for path in pages()
-        for block in re.findall(r"^```(?:bash|python)[^\n]*\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
+        for block in re.findall(
+            r"^```(?:bash|python)[^\n]*\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL
+        )
         for line in block.splitlines()
         if len(line) > 100
     ]
@@ -68,6 +88,10 @@ def test_no_code_block_is_wider_than_a_page() -> None:
 
 def test_the_glossary_explains_each_word_once() -> None:
     text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
-    words = [word for cell in re.findall(r"^\| ([^|]+) \|", text, flags=re.MULTILINE) for word in cell.split(", ")]
+    words = [
+        word
+        for cell in re.findall(r"^\| ([^|]+) \|", text, flags=re.MULTILINE)
+        for word in cell.split(", ")
+    ]
     twice = {word for word, n in Counter(words).items() if n > 1} - {"word", "---"}
     assert len(words) > 40 and not twice

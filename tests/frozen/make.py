@@ -2,7 +2,8 @@
 
     OMP_NUM_THREADS=1 python tests/frozen/make.py [models] [snapshots]
 
-`snapshots`: whenever a help text, an option, a JSON key or a public name was changed on purpose. Read the diff.
+`snapshots`: whenever a help text, an option, a JSON key or a public name was changed on purpose.
+Read the diff.
 """
 
 from __future__ import annotations
@@ -27,8 +28,15 @@ sys.path.insert(0, str(HERE.parent / "llm" / "helpers"))
 
 Json = dict[str, Any]
 WIDTH, INNER, LAYERS, RANK = 16, 24, 2, 2
-WORDS = "amber birch cedar delta ember fjord grove heath inlet jetty knoll larch marsh north ocean pearl".split()
-TARGETS = {"self_attn.q_proj": (WIDTH, WIDTH), "self_attn.v_proj": (WIDTH, WIDTH), "mlp.down_proj": (WIDTH, INNER)}
+WORDS = (
+    "amber birch cedar delta ember fjord grove heath inlet jetty knoll larch marsh north "
+    "ocean pearl"
+).split()
+TARGETS = {
+    "self_attn.q_proj": (WIDTH, WIDTH),
+    "self_attn.v_proj": (WIDTH, WIDTH),
+    "mlp.down_proj": (WIDTH, INNER),
+}
 
 ADAPTERS = ["experts/ant", "experts/bee", "experts/cat"]
 
@@ -59,17 +67,25 @@ def make_llama(folder: Path) -> None:
         layer = f"model.layers.{i}."
         shapes = {"q": (WIDTH, WIDTH), "k": (8, WIDTH), "v": (8, WIDTH), "o": (WIDTH, WIDTH)}
         shapes = {f"self_attn.{name}_proj": shape for name, shape in shapes.items()}
-        shapes |= {"mlp.gate_proj": (INNER, WIDTH), "mlp.up_proj": (INNER, WIDTH), "mlp.down_proj": (WIDTH, INNER)}
-        tensors |= {f"{layer}{name}.weight": numbers(rng, shape, 0.25) for name, shape in shapes.items()}
+        shapes |= {
+            "mlp.gate_proj": (INNER, WIDTH),
+            "mlp.up_proj": (INNER, WIDTH),
+            "mlp.down_proj": (WIDTH, INNER),
+        }
+        tensors |= {
+            f"{layer}{name}.weight": numbers(rng, shape, 0.25) for name, shape in shapes.items()
+        }
         for norm in ("input_layernorm", "post_attention_layernorm"):
             tensors[f"{layer}{norm}.weight"] = np.ones(WIDTH, np.float32)
     tensors["model.norm.weight"] = np.ones(WIDTH, np.float32)
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     config = {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": size, "hidden_size": WIDTH,
-        "intermediate_size": INNER, "num_hidden_layers": LAYERS, "num_attention_heads": 4, "num_key_value_heads": 2,
-        "max_position_embeddings": 2048, "tie_word_embeddings": True, "rms_norm_eps": 1e-5, "hidden_act": "silu",
-        "bos_token_id": size - 2, "eos_token_id": size - 1, "pad_token_id": size - 1, "dtype": "float32",
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": size,
+        "hidden_size": WIDTH, "intermediate_size": INNER, "num_hidden_layers": LAYERS,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 2048,
+        "tie_word_embeddings": True, "rms_norm_eps": 1e-5, "hidden_act": "silu",
+        "bos_token_id": size - 2, "eos_token_id": size - 1, "pad_token_id": size - 1,
+        "dtype": "float32",
     }  # fmt: skip
     write(folder / "config.json", config)
 
@@ -80,17 +96,26 @@ def make_gpt(folder: Path) -> None:
     tensors = {"transformer.wte.weight": numbers(rng, (size, n), 0.5)}
     tensors["transformer.wpe.weight"] = numbers(rng, (256, n), 0.25)
     h = "transformer.h.0."
-    shapes = {"attn.c_attn": (n, 3 * n), "attn.c_proj": (n, n), "mlp.c_fc": (n, 2 * n), "mlp.c_proj": (2 * n, n)}
+    shapes = {
+        "attn.c_attn": (n, 3 * n),
+        "attn.c_proj": (n, n),
+        "mlp.c_fc": (n, 2 * n),
+        "mlp.c_proj": (2 * n, n),
+    }
     for name, shape in shapes.items():
         tensors[f"{h}{name}.weight"] = numbers(rng, shape, 0.25)
         tensors[f"{h}{name}.bias"] = numbers(rng, shape[1:], 0.1)
     for norm in (f"{h}ln_1", f"{h}ln_2", "transformer.ln_f"):
-        tensors[f"{norm}.weight"], tensors[f"{norm}.bias"] = np.ones(n, np.float32), np.zeros(n, np.float32)
+        tensors[f"{norm}.weight"], tensors[f"{norm}.bias"] = (
+            np.ones(n, np.float32),
+            np.zeros(n, np.float32),
+        )
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     config = {
-        "architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "vocab_size": size, "n_embd": n, "n_layer": 1,
-        "n_head": 2, "n_positions": 256, "n_inner": 2 * n, "tie_word_embeddings": True,
-        "bos_token_id": size - 2, "eos_token_id": size - 1, "pad_token_id": size - 1, "dtype": "float32",
+        "architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "vocab_size": size, "n_embd": n,
+        "n_layer": 1, "n_head": 2, "n_positions": 256, "n_inner": 2 * n,
+        "tie_word_embeddings": True, "bos_token_id": size - 2, "eos_token_id": size - 1,
+        "pad_token_id": size - 1, "dtype": "float32",
     }  # fmt: skip
     write(folder / "config.json", config)
 
@@ -107,7 +132,13 @@ def make_adapter(folder: Path, seed: int) -> None:
             tensors[f"{module}.lora_B.weight"] = numbers(rng, (rows, RANK), 0.25)
     save_file(tensors, folder / "adapter_model.safetensors", {"format": "pt"})
     modules = sorted(name.rsplit(".", 1)[-1] for name in TARGETS)
-    config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": RANK, "lora_alpha": 4, "target_modules": modules}
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "r": RANK,
+        "lora_alpha": 4,
+        "target_modules": modules,
+    }
     write(folder / "adapter_config.json", {**config, "base_model_name_or_path": "base"})
 
 

@@ -22,7 +22,10 @@ N = 4000
 
 
 def items(n: int, options: int = 4) -> list[Item]:
-    return [Item(str(i), f"Question {i}?", dict(zip("ABCD", "wxyz"[:options], strict=False)), "A") for i in range(n)]
+    return [
+        Item(str(i), f"Question {i}?", dict(zip("ABCD", "wxyz"[:options], strict=False)), "A")
+        for i in range(n)
+    ]
 
 
 def votes(text: str, epsilon: float, seed: int = 0, options: int = 4) -> list[str]:
@@ -40,7 +43,8 @@ def test_a_vote_is_kept_as_often_as_epsilon_allows_and_the_others_are_alike(epsi
         p = keeps if letter == "B" else (1 - keeps) / 3
         assert abs(counts[letter] - N * p) < 5 * math.sqrt(N * p * (1 - p))
     assert kept(epsilon, 4) == pytest.approx(keeps)
-    # Definition of local differential privacy, over every pair of true votes and every vote that is seen.
+    # Definition of local differential privacy, over every pair of true votes and every vote that is
+    # seen.
     for truth, other, seen in itertools.product("ABCD", repeat=3):
         chance = [keeps if seen == said else (1 - keeps) / 3 for said in (truth, other)]
         assert chance[0] <= math.exp(epsilon) * chance[1] * (1 + 1e-12)
@@ -48,7 +52,9 @@ def test_a_vote_is_kept_as_often_as_epsilon_allows_and_the_others_are_alike(epsi
 
 def test_an_abstention_is_a_uniform_vote() -> None:
     counts = Counter(votes("no idea", 3.0))
-    assert set(counts) == set("ABCD") and max(counts.values()) - min(counts.values()) < 10 * math.sqrt(N * 3 / 16)
+    assert set(counts) == set("ABCD") and max(counts.values()) - min(
+        counts.values()
+    ) < 10 * math.sqrt(N * 3 / 16)
 
 
 def test_the_same_question_gets_the_same_vote_and_another_seed_another_one() -> None:
@@ -58,7 +64,11 @@ def test_the_same_question_gets_the_same_vote_and_another_seed_another_one() -> 
 def test_nothing_but_votes_is_shared() -> None:
     member = PrivateMember(Scripted("ann", writes=lambda prompt: "secret"), 1.0)
     assert not member.gives_likelihoods
-    for ask in (lambda: member.generate(["?"]), lambda: member.likelihoods([("?", "A")]), lambda: member.count("x")):
+    for ask in (
+        lambda: member.generate(["?"]),
+        lambda: member.likelihoods([("?", "A")]),
+        lambda: member.count("x"),
+    ):
         with pytest.raises(InvalidOption, match="ann shares nothing but votes"):
             ask()
 
@@ -82,11 +92,16 @@ def test_a_liar_gives_its_second_choice_with_the_confidence_of_its_first() -> No
 
 @pytest.fixture
 def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """A group of three members that are right on a half, on two thirds and on a third of 30 dev and 30 test items."""
+    """A group of three members that are right on a half, on two thirds and on a third of 30 dev and
+    30 test items.
+    """
     rng = random.Random(0)
     right = [rng.choice("ABC") for _ in range(60)]
     members = [
-        Scripted(name, answers=[letter if rng.random() < share else rng.choice("ABC") for letter in right])
+        Scripted(
+            name,
+            answers=[letter if rng.random() < share else rng.choice("ABC") for letter in right],
+        )
         for name, share in (("ant", 1 / 2), ("bee", 2 / 3), ("cat", 1 / 3))
     ]
     monkeypatch.setattr(group_run, "open_members", lambda *_, **__: members)
@@ -96,7 +111,9 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 
 def voted(capsys: pytest.CaptureFixture[str], words: list[object], *more: object) -> Json:
-    code, out, err = swarm_llm(capsys, "ensemble", *words, "--strategy", "majority", *more, "--json")
+    code, out, err = swarm_llm(
+        capsys, "ensemble", *words, "--strategy", "majority", *more, "--json"
+    )
     assert code == 0, err
     found: Json = json.loads(out)
     return found
@@ -106,8 +123,14 @@ def test_the_command_makes_one_member_lie_and_all_of_them_noisy(
     given: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plain = voted(capsys, given)
-    lying, sleeping = (voted(capsys, given, "--liar", who)["members"] for who in ("bee", "bee:test"))
-    assert (lying["bee"]["dev"], lying["bee"]["test"]) == (0, 0) == (lying["bee"]["dev"], sleeping["bee"]["test"])
+    lying, sleeping = (
+        voted(capsys, given, "--liar", who)["members"] for who in ("bee", "bee:test")
+    )
+    assert (
+        (lying["bee"]["dev"], lying["bee"]["test"])
+        == (0, 0)
+        == (lying["bee"]["dev"], sleeping["bee"]["test"])
+    )
     assert sleeping["bee"]["dev"] == plain["members"]["bee"]["dev"] > 0
     assert lying["ant"] == plain["members"]["ant"]
     sure = voted(capsys, given, "--epsilon", 60)
@@ -117,14 +140,18 @@ def test_the_command_makes_one_member_lie_and_all_of_them_noisy(
     words = ["--strategy", "all", "--epsilon", 2, "--out", tmp_path / "run"]
     code, out, err = swarm_llm(capsys, "ensemble", *given, *words)
     assert code == 0, err
-    left = [line.split()[2].rstrip(":") for line in out.splitlines() if line.startswith("left out: ")]
+    left = [
+        line.split()[2].rstrip(":") for line in out.splitlines() if line.startswith("left out: ")
+    ]
     more = {"nearest", "route-neighbours", "route-likelihood", "fuse", "self-consistency", "reward"}
     assert set(left) == more
     code, out, err = swarm_llm(capsys, "analyse", tmp_path / "run", "--json")
     assert code == 0, err
     result = json.loads((tmp_path / "run" / "result.json").read_text())["strategies"]
     again = json.loads(out)["leave_one_out"]["strategies"]
-    assert {name: row["test"] for name, row in again.items()} == {name: row["test"] for name, row in result.items()}
+    assert {name: row["test"] for name, row in again.items()} == {
+        name: row["test"] for name, row in result.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -133,11 +160,18 @@ def test_the_command_makes_one_member_lie_and_all_of_them_noisy(
         (["--liar", "eve"], "--liar eve: is no member; name one of: ant, bee, cat"),
         (["--epsilon", "-1"], "--epsilon -1: out of range"),
         (["--epsilon", "nan"], "--epsilon nan: out of range"),
-        (["--epsilon", "1", "--strategy", "fuse"], "--strategy fuse: needs more of its members than votes"),
+        (
+            ["--epsilon", "1", "--strategy", "fuse"],
+            "--strategy fuse: needs more of its members than votes",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_one_line_and_nothing_is_written(
-    words: list[str], message: str, given: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    message: str,
+    given: list[object],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     code, out, err = swarm_llm(capsys, "ensemble", *given, *words, "--out", tmp_path / "run")
     assert (code, out) == (2, "") and message in err and err.count("\n") == 1

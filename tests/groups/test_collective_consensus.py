@@ -1,4 +1,6 @@
-"""Consensus under faults: hypothesis plays the network, an observer who sees every message looks for two decisions."""
+"""Consensus under faults: hypothesis plays the network, an observer who sees every message looks
+for two decisions.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,18 @@ from pyswarmopt_groups.negotiation.paxos import Message, Participant, agree, mak
 
 ANSWERS = st.lists(st.sampled_from(["A", "B", "C", None]), min_size=1, max_size=5)
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["lead", "deliver", "deliver", "deliver", "repeat", "drop"]), st.integers(0, 999)),
+    st.tuples(
+        st.sampled_from(["lead", "deliver", "deliver", "deliver", "repeat", "drop"]),
+        st.integers(0, 999),
+    ),
     max_size=120,
 )
 
 
 class Network:
-    """Messages in flight, delivered in any order, and an observer who notes what a quorum has accepted."""
+    """Messages in flight, delivered in any order, and an observer who notes what a quorum has
+    accepted.
+    """
 
     def __init__(self, members: list[Participant], quorum: int):
         self.members, self.quorum = members, quorum
@@ -46,15 +53,21 @@ class Network:
                 self.send(self.members[message.receiver].receive(message))
 
     def deliver(self, kind: str, number: int, sender: int, to: list[int]) -> None:
-        """The messages of that kind, round and sender to each of `to`, in this order; all must be on their way."""
+        """The messages of that kind, round and sender to each of `to`, in this order; all must be
+        on their way.
+        """
         for receiver in to:
             wanted = (kind, number, sender, receiver)
-            message = next(m for m in self.flying if (m.kind, m.round, m.sender, m.receiver) == wanted)
+            message = next(
+                m for m in self.flying if (m.kind, m.round, m.sender, m.receiver) == wanted
+            )
             self.flying.remove(message)
             self.send(self.members[receiver].receive(message))
 
     def promises(self, number: int, leader: int, voters: list[int]) -> None:
-        """The leader prepares the round; the voters promise, and their promises arrive in this order."""
+        """The leader prepares the round; the voters promise, and their promises arrive in this
+        order.
+        """
         self.send(self.members[leader].lead())
         self.deliver("prepare", number, leader, voters)
         for voter in voters:
@@ -67,12 +80,18 @@ class Network:
 
 
 @settings(max_examples=400)
-@given(answers=ANSWERS, steps=STEPS, rejected=st.sets(st.tuples(st.integers(0, 4), st.sampled_from("ABC"))))
+@given(
+    answers=ANSWERS,
+    steps=STEPS,
+    rejected=st.sets(st.tuples(st.integers(0, 4), st.sampled_from("ABC"))),
+)
 def test_never_two_decisions_and_only_what_a_quorum_approves_of(
     answers: list[str | None], steps: list[tuple[str, int]], rejected: set[tuple[int, str]]
 ) -> None:
     quorum = len(answers) // 2 + 1
-    network = Network(make_members(answers, lambda member, answer: (member, answer) not in rejected), quorum)
+    network = Network(
+        make_members(answers, lambda member, answer: (member, answer) not in rejected), quorum
+    )
     for step in steps:
         network.step(*step)
         network.check()
@@ -82,7 +101,11 @@ def test_never_two_decisions_and_only_what_a_quorum_approves_of(
 
 
 @settings(max_examples=150)
-@given(answers=st.lists(st.sampled_from(["A", "B", "C"]), min_size=1, max_size=5), steps=STEPS, order=st.randoms())
+@given(
+    answers=st.lists(st.sampled_from(["A", "B", "C"]), min_size=1, max_size=5),
+    steps=STEPS,
+    order=st.randoms(),
+)
 def test_after_any_trouble_a_majority_that_hears_each_other_decides(answers, steps, order) -> None:
     n = len(answers)
     network = Network(make_members(answers, lambda member, answer: True), n // 2 + 1)
@@ -103,7 +126,9 @@ def test_after_any_trouble_a_majority_that_hears_each_other_decides(answers, ste
 
 
 @given(answers=st.lists(st.sampled_from(["A", "B", "C"]), min_size=1, max_size=7), data=st.data())
-def test_a_minority_of_failed_members_does_not_stop_the_others(answers: list[str], data: st.DataObject) -> None:
+def test_a_minority_of_failed_members_does_not_stop_the_others(
+    answers: list[str], data: st.DataObject
+) -> None:
     n = len(answers)
     failed = data.draw(st.sets(st.integers(0, n - 1), max_size=(n - 1) // 2))
     decision = agree(answers, delivers=lambda m: not {m.sender, m.receiver} & failed)
@@ -124,7 +149,12 @@ def test_without_a_quorum_nothing_is_decided(answers: list[str], data: st.DataOb
 def test_never_two_decisions_in_long_random_schedules(seed: int) -> None:
     """Deeper than drawn steps reach: three members, each run with its own taste for chaos."""
     rng = random.Random(seed)
-    lead, lose, repeat, latest = rng.uniform(0.01, 0.2), rng.uniform(0, 0.4), rng.uniform(0, 0.2), rng.random()
+    lead, lose, repeat, latest = (
+        rng.uniform(0.01, 0.2),
+        rng.uniform(0, 0.4),
+        rng.uniform(0, 0.2),
+        rng.random(),
+    )
     network = Network(make_members(["A", "B", "C"], lambda member, answer: True), quorum=2)
     for _ in range(200):
         number = len(network.flying) - 1 if rng.random() < latest else rng.randrange(2**16)
@@ -208,7 +238,9 @@ def test_a_candidate_without_support_passes_the_turn() -> None:
 
     decision = agree(["A", "B", "C", "B"], approves)
     assert (decision.answer, decision.leader, decision.rounds) == ("B", 1, 2)
-    assert agree(["A", "B", "C", "D"], lambda member, answer: answer == "ABCD"[member]).answer is None
+    assert (
+        agree(["A", "B", "C", "D"], lambda member, answer: answer == "ABCD"[member]).answer is None
+    )
 
 
 def test_a_member_without_an_answer_votes_but_does_not_propose() -> None:
@@ -217,9 +249,13 @@ def test_a_member_without_an_answer_votes_but_does_not_propose() -> None:
 
 
 def test_an_answer_that_may_be_decided_is_not_replaced() -> None:
-    """Leader 0 fails when its proposal is accepted by a quorum; leader 1 must take its answer over."""
+    """Leader 0 fails when its proposal is accepted by a quorum; leader 1 must take its answer
+    over.
+    """
     lost = {("accept", 1), ("accept", 2)}
-    decision = agree(["A", "B", "B"], delivers=lambda m: (m.kind, m.sender) not in lost or m.round > 0)
+    decision = agree(
+        ["A", "B", "B"], delivers=lambda m: (m.kind, m.sender) not in lost or m.round > 0
+    )
     assert (decision.answer, decision.leader) == ("A", 1)
 
 

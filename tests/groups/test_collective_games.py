@@ -36,7 +36,9 @@ def value_by_linear_program(payoffs: np.ndarray) -> float:
 
 
 def test_stackelberg_by_hand() -> None:
-    """Conitzer and Sandholm 2006, figure 1: simultaneous play 2, pure commitment 3, mixed commitment 3.5."""
+    """Conitzer and Sandholm 2006, figure 1: simultaneous play 2, pure commitment 3, mixed
+    commitment 3.5.
+    """
     leader, follower = np.array([[2.0, 4.0], [1.0, 3.0]]), np.array([[1.0, 0.0], [0.0, 1.0]])
     plan = stackelberg(leader, follower)
     assert plan.strategy == pytest.approx([0.5, 0.5])
@@ -44,13 +46,17 @@ def test_stackelberg_by_hand() -> None:
     assert (plan.leader_value, plan.follower_value) == pytest.approx((3.5, 0.5))
 
 
-@given(arrays(np.int64, (2, 3), elements=st.integers(-4, 4)), arrays(np.int64, (2, 3), elements=st.integers(-4, 4)))
+@given(
+    arrays(np.int64, (2, 3), elements=st.integers(-4, 4)),
+    arrays(np.int64, (2, 3), elements=st.integers(-4, 4)),
+)
 def test_stackelberg_beats_every_other_commitment(leader: np.ndarray, follower: np.ndarray) -> None:
     plan = stackelberg(leader, follower)
     responses = plan.strategy @ follower
     assert responses[plan.response] >= responses.max() - 1e-7
     assert plan.leader_value == pytest.approx((plan.strategy @ leader)[plan.response], abs=1e-7)
-    # The follower's answer changes only at crossings of its payoffs, the leader's payoff is linear between them.
+    # The follower's answer changes only at crossings of its payoffs, the leader's payoff is linear
+    # between them.
     crossings = {0.0, 1.0}
     for i, j in itertools.combinations(range(3), 2):
         slope = (follower[0, i] - follower[1, i]) - (follower[0, j] - follower[1, j])
@@ -68,7 +74,9 @@ def test_stackelberg_beats_every_other_commitment(leader: np.ndarray, follower: 
 @settings(max_examples=20)
 @given(PAYOFFS)
 def test_in_a_zero_sum_game_a_leader_gets_the_value(payoffs: np.ndarray) -> None:
-    assert stackelberg(payoffs, -payoffs).leader_value == pytest.approx(value_by_linear_program(payoffs), abs=1e-7)
+    assert stackelberg(payoffs, -payoffs).leader_value == pytest.approx(
+        value_by_linear_program(payoffs), abs=1e-7
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,7 +101,9 @@ def test_bad_payoffs(a: list, b: list) -> None:
 TABLES = arrays(np.float64, (2, 3), elements=st.floats(0.05, 1.0))
 
 
-def literal_consensus_game(proposer: list, evaluator: list, lam: float, eta: float, rounds: int) -> tuple[dict, dict]:
+def literal_consensus_game(
+    proposer: list, evaluator: list, lam: float, eta: float, rounds: int
+) -> tuple[dict, dict]:
     """The update rules of arXiv 2310.09139, number by number."""
     ys, vs = range(len(proposer[0])), range(2)
     g = {(v, y): proposer[v][y] / sum(proposer[v]) for v in vs for y in ys}
@@ -114,7 +124,9 @@ def literal_consensus_game(proposer: list, evaluator: list, lam: float, eta: flo
 
 @settings(max_examples=15)
 @given(TABLES, TABLES, st.floats(0.05, 2), st.floats(0.05, 2))
-def test_equilibrium_ranking_follows_the_paper(g: np.ndarray, d: np.ndarray, anchor: float, rate: float) -> None:
+def test_equilibrium_ranking_follows_the_paper(
+    g: np.ndarray, d: np.ndarray, anchor: float, rate: float
+) -> None:
     ranked = equilibrium_ranking(["a", "b", "c"], g, d, anchor=anchor, rate=rate, iterations=12)
     literal_g, literal_d = literal_consensus_game(g.tolist(), d.tolist(), anchor, rate, 12)
     for v, y in itertools.product(range(2), range(3)):
@@ -130,9 +142,17 @@ def test_equilibrium_ranking_has_the_papers_constants() -> None:
 
 def test_a_tie_of_candidates_goes_to_the_first_listed() -> None:
     for names in (["a", "b", "c"], ["c", "b", "a"]):
-        assert equilibrium_ranking(names, np.ones((2, 3)), np.ones((2, 3)), iterations=10).answer == names[0]
+        assert (
+            equilibrium_ranking(names, np.ones((2, 3)), np.ones((2, 3)), iterations=10).answer
+            == names[0]
+        )
     rounding = 1 + 1e-14
-    assert equilibrium_ranking(["a", "b"], [[1, rounding], [1, 1]], np.ones((2, 2)), iterations=10).answer == "a"
+    assert (
+        equilibrium_ranking(
+            ["a", "b"], [[1, rounding], [1, 1]], np.ones((2, 2)), iterations=10
+        ).answer
+        == "a"
+    )
 
 
 @pytest.mark.parametrize(

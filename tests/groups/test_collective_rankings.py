@@ -17,17 +17,22 @@ RULES = [voting.borda, voting.condorcet]
 TENNESSEE = [["M", "N", "C", "K"]] * 42 + [["N", "C", "K", "M"]] * 26 + [["C", "K", "N", "M"]] * 15
 TENNESSEE += [["K", "C", "N", "M"]] * 17
 
-# Schulze 2011, the example of 45 voters: ACBED 5, ADECB 5, BEDAC 8, CABED 3, CAEBD 7, CBADE 2, DCEBA 7, EBADC 8.
+# Schulze 2011, the example of 45 voters: ACBED 5, ADECB 5, BEDAC 8, CABED 3, CAEBD 7, CBADE 2,
+# DCEBA 7, EBADC 8.
 SCHULZE = [
     list(order)
     for order, voters in zip(
-        "ACBED ADECB BEDAC CABED CAEBD CBADE DCEBA EBADC".split(), (5, 5, 8, 3, 7, 2, 7, 8), strict=True
+        "ACBED ADECB BEDAC CABED CAEBD CBADE DCEBA EBADC".split(),
+        (5, 5, 8, 3, 7, 2, 7, 8),
+        strict=True,
     )
     for _ in range(voters)
 ]
 
 RANKINGS = st.lists(
-    st.permutations("ABCD").flatmap(lambda order: st.integers(0, 4).map(lambda n: order[:n])), min_size=1, max_size=6
+    st.permutations("ABCD").flatmap(lambda order: st.integers(0, 4).map(lambda n: order[:n])),
+    min_size=1,
+    max_size=6,
 )
 
 
@@ -101,7 +106,9 @@ def test_strongest_paths_by_enumeration(won: list[int]) -> None:
     paths = voting.strongest_paths(duels)
     for a, b in duels:
         others, strengths = set("ABCDE") - {a, b}, [0]
-        for middle in itertools.chain.from_iterable(itertools.permutations(others, n) for n in range(4)):
+        for middle in itertools.chain.from_iterable(
+            itertools.permutations(others, n) for n in range(4)
+        ):
             steps = list(itertools.pairwise([a, *middle, b]))
             if all(duels[step] > duels[step[::-1]] for step in steps):
                 strengths.append(min(duels[step] for step in steps))
@@ -113,7 +120,9 @@ def test_condorcet_elects_who_wins_all_duels(rankings: list[list[str]]) -> None:
     duels = voting.duels(rankings)
     outcome = voting.condorcet(rankings)
     candidates = [*dict.fromkeys(c for ranking in rankings for c in ranking)]
-    winners = [a for a in candidates if all(duels[a, b] > duels[b, a] for b in candidates if b != a)]
+    winners = [
+        a for a in candidates if all(duels[a, b] > duels[b, a] for b in candidates if b != a)
+    ]
     if winners:
         assert [outcome.answer] == winners
         assert outcome.tied == (outcome.answer,)
@@ -128,7 +137,11 @@ def test_condorcet_elects_who_wins_all_duels(rankings: list[list[str]]) -> None:
 def test_an_empty_ranking_abstains(rule) -> None:
     assert rule([[], []]).answer is None
     outcome = rule([[], ["A", "B"], [], ["A"]])
-    assert (outcome.answer, outcome.ballots, outcome.agreement) == ("A", ((), ("A", "B"), (), ("A",)), 0.5)
+    assert (outcome.answer, outcome.ballots, outcome.agreement) == (
+        "A",
+        ((), ("A", "B"), (), ("A",)),
+        0.5,
+    )
     assert rule([["A", "B"], ["A"]]).scores == outcome.scores
 
 

@@ -19,11 +19,18 @@ BALLOTS = st.lists(LETTERS, min_size=1, max_size=9)
 
 
 @given(BALLOTS)
-def test_majority_is_the_most_common_answer_and_ties_go_to_the_first_listed(answers: list[str | None]) -> None:
+def test_majority_is_the_most_common_answer_and_ties_go_to_the_first_listed(
+    answers: list[str | None],
+) -> None:
     outcome = voting.majority(answers)
     counts = Counter(answer for answer in answers if answer is not None)
     if not counts:
-        assert (outcome.answer, outcome.agreement, outcome.tied, dict(outcome.scores)) == (None, 0.0, (), {})
+        assert (outcome.answer, outcome.agreement, outcome.tied, dict(outcome.scores)) == (
+            None,
+            0.0,
+            (),
+            {},
+        )
         return
     most = max(counts.values())
     assert outcome.answer == next(answer for answer in answers if answer and counts[answer] == most)
@@ -34,7 +41,11 @@ def test_majority_is_the_most_common_answer_and_ties_go_to_the_first_listed(answ
 @pytest.mark.parametrize("blank", [None, "", "  ", "\n\t"])
 def test_an_empty_answer_abstains_and_lowers_the_agreement(blank: str | None) -> None:
     outcome = voting.majority([blank, "A", blank, blank])
-    assert (outcome.answer, outcome.ballots, outcome.agreement) == ("A", (None, "A", None, None), 0.25)
+    assert (outcome.answer, outcome.ballots, outcome.agreement) == (
+        "A",
+        (None, "A", None, None),
+        0.25,
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,8 +76,13 @@ def test_equivalent_answers(a: str, b: str, same: bool) -> None:
     assert voting.cluster([a, b]) == [a.strip(), a.strip() if same else b.strip()]
 
 
-@given(st.permutations(list(range(7))), st.sets(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=6))
-def test_clusters_are_connected_components_whatever_the_order(order: list[int], pairs: set[tuple[int, int]]) -> None:
+@given(
+    st.permutations(list(range(7))),
+    st.sets(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=6),
+)
+def test_clusters_are_connected_components_whatever_the_order(
+    order: list[int], pairs: set[tuple[int, int]]
+) -> None:
     def same(a: str, b: str) -> bool:
         return (int(a), int(b)) in pairs or (int(b), int(a)) in pairs
 
@@ -76,11 +92,15 @@ def test_clusters_are_connected_components_whatever_the_order(order: list[int], 
     reach = np.linalg.matrix_power(reach, 7)
     leaders = voting.cluster([str(i) for i in order], same)
     for i, leader in zip(order, leaders, strict=True):
-        assert leader == str(next(j for j in order if reach[i, j]))  # the first-listed of its component
+        # the first-listed of its component
+        assert leader == str(next(j for j in order if reach[i, j]))
 
 
 def test_the_wording_of_the_first_member_wins() -> None:
-    assert voting.majority(["7", "The answer is Lima.", "lima", "LIMA"]).answer == "The answer is Lima."
+    assert (
+        voting.majority(["7", "The answer is Lima.", "lima", "LIMA"]).answer
+        == "The answer is Lima."
+    )
 
 
 def test_exact_comparison_can_be_asked_for() -> None:
@@ -89,7 +109,11 @@ def test_exact_comparison_can_be_asked_for() -> None:
 
 def test_weighted_by_hand() -> None:
     outcome = voting.weighted(["A", "B", "b", None], [2.5, 1.0, 1.0, 9.0])
-    assert (outcome.answer, dict(outcome.scores), outcome.agreement) == ("A", {"A": 2.5, "B": 2.0}, 0.25)
+    assert (outcome.answer, dict(outcome.scores), outcome.agreement) == (
+        "A",
+        {"A": 2.5, "B": 2.0},
+        0.25,
+    )
 
 
 @given(st.lists(st.tuples(LETTERS, st.integers(1, 4)), min_size=1, max_size=6))
@@ -147,15 +171,20 @@ def test_bad_input_is_one_clear_line(call, message: str) -> None:
 
 @pytest.mark.parametrize("options", [2, 3])
 @pytest.mark.parametrize("accuracies", [(0.9, 0.6, 0.55), (0.7, 0.7, 0.65), (0.95, 0.3, 0.6)])
-def test_log_odds_weights_choose_the_most_probable_answer(accuracies: tuple[float, ...], options: int) -> None:
-    """Bayes' rule by enumeration: of all rules it is right most often, and the weighted vote is Bayes' rule."""
+def test_log_odds_weights_choose_the_most_probable_answer(
+    accuracies: tuple[float, ...], options: int
+) -> None:
+    """Bayes' rule by enumeration: of all rules it is right most often, and the weighted vote is
+    Bayes' rule.
+    """
     weights = voting.log_odds(accuracies, items=10**9, options=options)
     names = ["A", "B", "C"][:options]
     decided = 0
     for profile in itertools.product(names, repeat=3):
         likelihood = {
             truth: math.prod(
-                p if vote == truth else (1 - p) / (options - 1) for p, vote in zip(accuracies, profile, strict=True)
+                p if vote == truth else (1 - p) / (options - 1)
+                for p, vote in zip(accuracies, profile, strict=True)
             )
             for truth in profile  # an answer that nobody gave cannot win a vote
         }
@@ -163,14 +192,19 @@ def test_log_odds_weights_choose_the_most_probable_answer(accuracies: tuple[floa
         if len(ordered) > 1 and math.isclose(ordered[0], ordered[1], rel_tol=1e-6):
             continue
         decided += 1
-        assert voting.weighted(profile, weights).answer == max(likelihood, key=lambda truth: likelihood[truth])
+        assert voting.weighted(profile, weights).answer == max(
+            likelihood, key=lambda truth: likelihood[truth]
+        )
     assert decided > options
 
 
 def test_log_odds_by_hand() -> None:
-    # 9 of 10 right and half an item each way: log(9.5 / 1.5); of four options a quarter right: log(3 * 9.25 / 1.75)
+    # 9 of 10 right and half an item each way: log(9.5 / 1.5); of four options a quarter right:
+    # log(3 * 9.25 / 1.75)
     assert voting.log_odds([0.9], items=10)[0] == pytest.approx(math.log(9.5 / 1.5))
-    assert voting.log_odds([0.9], items=10, options=4)[0] == pytest.approx(math.log(3 * 9.25 / 1.75))
+    assert voting.log_odds([0.9], items=10, options=4)[0] == pytest.approx(
+        math.log(3 * 9.25 / 1.75)
+    )
     assert voting.log_odds([0.25, 0.5], items=8, options=4)[0] == pytest.approx(0.0)
     assert all(map(math.isfinite, voting.log_odds([0.0, 1.0], items=1)))
 
@@ -199,7 +233,9 @@ def test_calibrated_is_a_softmax_that_skips_missing_options() -> None:
     logits = np.array([[1.0, 2.0, -np.inf], [-1000.0, -1001.0, -1003.0]])
     assert np.allclose(voting.calibrated(logits, 0.7), softmax(logits / 0.7, axis=1), atol=1e-15)
     assert voting.calibrated(logits, 2.0)[0, 2] == 0
-    assert voting.fit_temperature(logits, [1, 1]) == pytest.approx(voting.fit_temperature(logits - 5, [1, 1]))
+    assert voting.fit_temperature(logits, [1, 1]) == pytest.approx(
+        voting.fit_temperature(logits - 5, [1, 1])
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""`swarm-llm ensemble` end to end on a tiny random base: all strategies, files, costs, resuming, bad input."""
+"""`swarm-llm ensemble` end to end on a tiny random base: all strategies, files, costs, resuming,
+bad input.
+"""
 
 from __future__ import annotations
 
@@ -31,14 +33,27 @@ def result_of(folder: Path) -> dict[str, Any]:
 
 def lasting(result: dict[str, Any]) -> dict[str, Any]:
     """Without what a clock wrote."""
-    rows = {name: {k: v for k, v in row.items() if k != "seconds"} for name, row in result["strategies"].items()}
+    rows = {
+        name: {k: v for k, v in row.items() if k != "seconds"}
+        for name, row in result["strategies"].items()
+    }
     return {**result, "strategies": rows}
 
 
-def test_all_votes_from_one_asking(given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_votes_from_one_asking(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "run"
     code, text, err = swarm_llm(
-        capsys, "ensemble", *given, "--strategy", "all,nearest:2", "--scoring", "likelihood", "--out", out
+        capsys,
+        "ensemble",
+        *given,
+        "--strategy",
+        "all,nearest:2",
+        "--scoring",
+        "likelihood",
+        "--out",
+        out,
     )
     assert (code, err) == (0, ""), err
     result = result_of(out)
@@ -51,7 +66,9 @@ def test_all_votes_from_one_asking(given: list[str], tmp_path: Path, capsys: pyt
         own = [v for v in verdicts if v["strategy"] == name]
         assert [v["id"] for v in own] == list(answers)
         assert row["test"] == pytest.approx(sum(v["answer"] == answers[v["id"]] for v in own) / 12)
-        assert row["tokens"] == pytest.approx(sum(v["tokens"] for v in own) / 12) and row["tokens"] > 0
+        assert (
+            row["tokens"] == pytest.approx(sum(v["tokens"] for v in own) / 12) and row["tokens"] > 0
+        )
         assert row["test_interval"][0] <= row["test"] <= row["test_interval"][1]
         assert all(len(v["ballots"]) == 3 and 0 <= v["agreement"] <= 1 for v in own)
     costs = {name: row["tokens"] for name, row in result["strategies"].items()}
@@ -64,7 +81,10 @@ def test_all_votes_from_one_asking(given: list[str], tmp_path: Path, capsys: pyt
 
 
 def test_a_run_that_is_stopped_asks_nothing_twice_and_ends_the_same(
-    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    given: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     words = [*given, "--strategy", "weighted,repaired,fuse", "--scoring", "likelihood"]
     assert swarm_llm(capsys, "ensemble", *words, "--out", tmp_path / "whole")[0] == 0
@@ -89,7 +109,10 @@ def test_a_run_that_is_stopped_asks_nothing_twice_and_ends_the_same(
     assert both[0]["verdicts.jsonl"] == both[1]["verdicts.jsonl"]
     assert sorted(both[0]["said.jsonl"].splitlines()) == sorted(both[1]["said.jsonl"].splitlines())
     before = len(asked)
-    assert swarm_llm(capsys, "ensemble", *words, "--out", tmp_path / "run")[0] == 0 and len(asked) == before
+    assert (
+        swarm_llm(capsys, "ensemble", *words, "--out", tmp_path / "run")[0] == 0
+        and len(asked) == before
+    )
 
 
 def test_strategies_can_be_added_later_and_other_settings_are_refused(
@@ -99,7 +122,10 @@ def test_strategies_can_be_added_later_and_other_settings_are_refused(
     assert swarm_llm(capsys, *words)[0] == 0
     assert swarm_llm(capsys, *words, "--strategy", "borda")[0] == 0
     assert list(result_of(tmp_path / "run")["strategies"]) == ["majority", "borda"]
-    verdicts = [json.loads(line)["strategy"] for line in (tmp_path / "run" / "verdicts.jsonl").read_text().splitlines()]
+    verdicts = [
+        json.loads(line)["strategy"]
+        for line in (tmp_path / "run" / "verdicts.jsonl").read_text().splitlines()
+    ]
     assert verdicts == ["majority"] * 12 + ["borda"] * 12
     code, _, err = swarm_llm(capsys, *words, "--seed", "3")
     assert code == 2 and "--seed: " in err and "was begun with another (0)" in err
@@ -111,14 +137,24 @@ def test_strategies_can_be_added_later_and_other_settings_are_refused(
         (["--strategy", "majorty"], "did you mean majority?"),
         (["--strategy", ","], "--strategy: none given"),
         (["--strategy", "reward"], "--strategy reward: needs a reward model"),
-        (["--strategy", "self-consistency:0"], "--strategy self-consistency:0: samples out of range"),
+        (
+            ["--strategy", "self-consistency:0"],
+            "--strategy self-consistency:0: samples out of range",
+        ),
         (["--scoring", "leter"], "--scoring leter: unknown"),
         (["--task", "absent.json"], "absent.json"),
-        (["--strategy", "fuse:nobody"], "--strategy fuse:nobody: is no member; name one of: ant, bee, cat"),
+        (
+            ["--strategy", "fuse:nobody"],
+            "--strategy fuse:nobody: is no member; name one of: ant, bee, cat",
+        ),
     ],
 )
 def test_wrong_input_is_one_line(
-    words: list[str], said: str, given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    said: str,
+    given: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     code, out, err = swarm_llm(capsys, "ensemble", *given, *words)
     assert (code, out) == (2, "")
@@ -132,7 +168,10 @@ def test_members_that_cannot_be_are_refused(
     bare = ["ensemble", "--task", task, "--quiet", "--base", tiny_base]
     twice = swarm_llm(capsys, *bare, "--members", given[1], given[1])
     assert twice[0] == 2 and "would count twice" in twice[2]
-    assert "names no model; write URL#MODEL" in swarm_llm(capsys, *bare, "--members", "http://127.0.0.1:1/v1")[2]
+    assert (
+        "names no model; write URL#MODEL"
+        in swarm_llm(capsys, *bare, "--members", "http://127.0.0.1:1/v1")[2]
+    )
     (tmp_path / "begun").mkdir()
     config = {"base": "B", "experts": ["E"], "tasks": [task], "out": str(tmp_path / "begun")}
     about = {"format": 1, "config": config, "fingerprints": {}}
@@ -145,7 +184,15 @@ def test_a_prompt_is_answered_by_those_that_need_no_dev(
 ) -> None:
     words = given[: given.index("--task")]
     code, out, err = swarm_llm(
-        capsys, "ensemble", "Which?", *words, "--strategy", "majority,repaired", "--json", "--threads", 1
+        capsys,
+        "ensemble",
+        "Which?",
+        *words,
+        "--strategy",
+        "majority,repaired",
+        "--json",
+        "--threads",
+        1,
     )
     assert (code, err) == (0, ""), err
     found = json.loads(out)
@@ -169,7 +216,10 @@ def test_all_on_open_questions_leaves_out_what_chooses(
     code, out, err = swarm_llm(capsys, "ensemble", *words)
     assert code == 0, err
     result = json.loads(out)
-    assert set(result["left_out"]) == {"cascade", "reward", "stacked"} and result["scoring"] == "generate"
+    assert (
+        set(result["left_out"]) == {"cascade", "reward", "stacked"}
+        and result["scoring"] == "generate"
+    )
     assert set(result["strategies"]) == set(VOTES) - set(result["left_out"]) | {"fuse:ant"}
     code, _, err = swarm_llm(capsys, "ensemble", *given, "--task", task, "--strategy", "cascade")
     assert code == 2 and "--strategy cascade: chooses among options" in err

@@ -18,7 +18,8 @@ from pyswarmopt_groups.voting.selection import Neighbourhood, embed
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tasks import Item, Task
 
-# Six dev and four test items with the right answers ABCABC and ABCA; three members that give probabilities.
+# Six dev and four test items with the right answers ABCABC and ABCA; three members that give
+# probabilities.
 RIGHT = "ABCABCABCA"
 P = {
     "ann": [
@@ -79,7 +80,8 @@ def test_plain_and_weighted_majority(context: GroupContext) -> None:
     assert decide(context, "majority") == ["B", "A", "B", "B"]  # ties: the first-listed
     right = [sum(a == b for a, b in zip(choices(P[name])[:6], RIGHT, strict=False)) for name in P]
     assert right == [5, 3, 1]
-    # By hand: log(2 p / (1 - p)) with a third of a right answer and two thirds of a wrong one added.
+    # By hand: log(2 p / (1 - p)) with a third of a right answer and two thirds of a wrong one
+    # added.
     weights = [math.log(2 * (r + 1 / 3) / (6 - r + 2 / 3)) for r in right]
     assert weights[0] > weights[1] + abs(weights[2]) and weights[2] < 0
     assert decide(context, "weighted") == ["A", "A", "B", "B"]
@@ -108,7 +110,10 @@ def test_confidences_are_calibrated_on_dev(context: GroupContext) -> None:
     for name in P:
         grid = np.exp(np.linspace(np.log(0.01), np.log(100), 2001))
         losses = [
-            -sum(math.log(tempered(row, t)["ABC".index(a)]) for row, a in zip(P[name][:6], RIGHT, strict=False))
+            -sum(
+                math.log(tempered(row, t)["ABC".index(a)])
+                for row, a in zip(P[name][:6], RIGHT, strict=False)
+            )
             for t in grid
         ]
         temperatures.append(grid[int(np.argmin(losses))])
@@ -145,7 +150,9 @@ def test_abstentions_are_uniform_and_ask_for_nobody() -> None:
 
 def test_a_silent_member_is_named() -> None:
     context = context_of({**P, "dot": [[math.nan] * 3] * 10}, RIGHT, dev=6)
-    with pytest.raises(UserError, match="dot: gives no readable answer to any of the 6 dev items; remove it"):
+    with pytest.raises(
+        UserError, match="dot: gives no readable answer to any of the 6 dev items; remove it"
+    ):
         decide(context, "weighted")
 
 
@@ -201,7 +208,9 @@ def test_the_threshold_is_the_best_on_dev_and_then_the_cheapest(context: GroupCo
         )
     verdicts = load_strategy("cascade").fit(context)(context.task.test)  # type: ignore[union-attr]
     used = verdicts[0].notes["threshold"]
-    assert table[used] == max(table.values()) and used == min(t for t in table if table[t] == max(table.values()))
+    assert table[used] == max(table.values()) and used == min(
+        t for t in table if table[t] == max(table.values())
+    )
     for verdict in verdicts:
         assert sum(b is not None for b in verdict.ballots) == verdict.notes["asked"]
         assert verdict.tokens == 10 * verdict.notes["asked"]  # ten tokens an answer
@@ -229,20 +238,30 @@ class Hood:
 
 
 def with_hood(
-    strategy: object, context: GroupContext, right: Sequence[Sequence[int]], monkeypatch: pytest.MonkeyPatch
+    strategy: object,
+    context: GroupContext,
+    right: Sequence[Sequence[int]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Decide:
     monkeypatch.setattr(selection, "Neighbourhood", lambda context, neighbours: Hood(right))
     return strategy(context, 15)  # type: ignore[operator, no-any-return]
 
 
-def test_knora_u_gives_votes_for_right_neighbours(context: GroupContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = [[3, 0, 0, 2], [1, 0, 4, 2], [1, 0, 3, 0]]  # nobody is right near the second item: all vote alike
+def test_knora_u_gives_votes_for_right_neighbours(
+    context: GroupContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # nobody is right near the second item: all vote alike
+    right = [[3, 0, 0, 2], [1, 0, 4, 2], [1, 0, 3, 0]]
     found = with_hood(selection.nearest, context, right, monkeypatch)(context.task.test)  # type: ignore[union-attr]
     assert [v.answer for v in found] == ["A", "A", "C", "B"]
-    assert found[2].ballots == (None, "C", "A") and found[2].tokens == 23 and found[2].agreement == 0.5
+    assert (
+        found[2].ballots == (None, "C", "A") and found[2].tokens == 23 and found[2].agreement == 0.5
+    )
 
 
-def test_a_router_asks_the_best_nearby_alone(context: GroupContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_router_asks_the_best_nearby_alone(
+    context: GroupContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     right = [[1, 2, 0, 1], [1, 3, 0, 0], [2, 0, 1, 1]]
     found = with_hood(selection.by_neighbours, context, right, monkeypatch)(context.task.test)  # type: ignore[union-attr]
     assert [v.notes["member"] for v in found] == ["cid", "bob", "cid", "ann"]
@@ -256,8 +275,12 @@ def test_neighbours_are_those_of_a_search_over_all(tiny_context: GroupContext) -
     dev = embed(engine, [item.question for item in tiny_context.dev.items])
     for i, item in enumerate(tiny_context.task.test):  # type: ignore[union-attr]
         (point,) = embed(engine, [item.question])
-        near = sorted(range(len(dev)), key=lambda j: -sum(a * b for a, b in zip(point, dev[j], strict=True)))[:4]
-        assert right[:, i].tolist() == [sum(tiny_context.dev.right[k][j] for j in near) for k in range(tiny_context.n)]
+        near = sorted(
+            range(len(dev)), key=lambda j: -sum(a * b for a, b in zip(point, dev[j], strict=True))
+        )[:4]
+        assert right[:, i].tolist() == [
+            sum(tiny_context.dev.right[k][j] for j in near) for k in range(tiny_context.n)
+        ]
 
 
 def test_an_embedding_does_not_depend_on_its_batch(tiny_context: GroupContext) -> None:
@@ -269,7 +292,9 @@ def test_an_embedding_does_not_depend_on_its_batch(tiny_context: GroupContext) -
     for row, text in zip(embed(engine, texts), texts, strict=True):
         ids = torch.tensor([engine.tokenizer(text)["input_ids"]])
         with torch.no_grad():
-            state = engine.model(ids, output_hidden_states=True).hidden_states[-1][0].double().mean(0)
+            state = (
+                engine.model(ids, output_hidden_states=True).hidden_states[-1][0].double().mean(0)
+            )
         assert row == pytest.approx((state / state.norm()).numpy(), abs=1e-4)
 
 
@@ -294,7 +319,9 @@ def test_familiarity_routes_where_it_tells_who_is_right() -> None:
 def test_max_logits_is_the_sum_over_both_orders(values: list[float]) -> None:
     m = [values[4 * i : 4 * i + 4] for i in range(4)]
     for i, found in enumerate(reranking.max_logits(m)):
-        assert found == pytest.approx(math.fsum(m[i][j] - m[j][i] for j in range(4) if j != i), abs=1e-9)
+        assert found == pytest.approx(
+            math.fsum(m[i][j] - m[j][i] for j in range(4) if j != i), abs=1e-9
+        )
 
 
 def test_pairs_are_compared_in_both_orders_and_a_liking_for_the_first_is_no_help() -> None:
@@ -304,7 +331,9 @@ def test_pairs_are_compared_in_both_orders_and_a_liking_for_the_first_is_no_help
         return 5.0 + (1.0 if b == "blue" else 0.0) - (1.0 if a == "blue" else 0.0)
 
     judge = Scripted("judge", prefers=prefers, writes=lambda prompt: "I cannot say.", answers="??")
-    context = context_of({"ann": [[0.9, 0.1]] * 2, "bob": [[0.1, 0.9]] * 2}, "AB", dev=1, items=items, judge=judge)
+    context = context_of(
+        {"ann": [[0.9, 0.1]] * 2, "bob": [[0.1, 0.9]] * 2}, "AB", dev=1, items=items, judge=judge
+    )
     (verdict,) = reranking.fuse(context, "judge")(context.task.test)  # type: ignore[union-attr]
     texts = context.task.test[0].choices  # type: ignore[union-attr]
     disliked = next(letter for letter, text in texts.items() if text == "blue")  # type: ignore[union-attr]
@@ -315,8 +344,13 @@ def test_pairs_are_compared_in_both_orders_and_a_liking_for_the_first_is_no_help
 
 
 def test_a_judge_that_only_writes_is_read() -> None:
-    judge = Scripted("judge", writes=lambda prompt: "B is better." if "Answer B: blue" in prompt else "A")
-    assert [value for value, _ in reranking.preferences(judge, ["Answer B: blue", "other"])] == [-1.0, 1.0]
+    judge = Scripted(
+        "judge", writes=lambda prompt: "B is better." if "Answer B: blue" in prompt else "A"
+    )
+    assert [value for value, _ in reranking.preferences(judge, ["Answer B: blue", "other"])] == [
+        -1.0,
+        1.0,
+    ]
     unclear = Scripted("judge", writes=lambda prompt: "neither")
     assert reranking.preferences(unclear, ["x"])[0][0] == 0.0
 
@@ -326,7 +360,10 @@ def test_fusing_reads_the_judge_and_falls_back_to_the_preferred() -> None:
     p = {"ann": [[0.9, 0.1]] * 2, "bob": [[0.1, 0.9]] * 2}
     for words, wanted in (("The answer is B.", "B"), ("I cannot say.", "A")):
         judge = Scripted(
-            "judge", prefers=lambda a, b: 1.0 if a == "red" else -1.0, writes=lambda prompt, w=words: w, answers="??"
+            "judge",
+            prefers=lambda a, b: 1.0 if a == "red" else -1.0,
+            writes=lambda prompt, w=words: w,
+            answers="??",
         )
         context = context_of(p, "AB", dev=1, items=items, judge=judge)
         (verdict,) = reranking.fuse(context, "judge")(context.task.test)  # type: ignore[union-attr]
@@ -338,9 +375,14 @@ def test_fusing_reads_the_judge_and_falls_back_to_the_preferred() -> None:
 def test_three_candidates_are_fused_the_preferred_first() -> None:
     """K = 3 of LLM-Blender, of four different answers."""
     judge = Scripted(
-        "judge", prefers=lambda a, b: 1.0 if a < b else -1.0, writes=lambda prompt: "bee", answers=[""] * 2
+        "judge",
+        prefers=lambda a, b: 1.0 if a < b else -1.0,
+        writes=lambda prompt: "bee",
+        answers=[""] * 2,
     )
-    members = [Scripted(word, answers=[word] * 2) for word in ("dog", "bee", "cow", "ant")] + [judge]
+    members = [Scripted(word, answers=[word] * 2) for word in ("dog", "bee", "cow", "ant")] + [
+        judge
+    ]
     items = [Item(str(k), f"Question {k}?", None, "bee") for k in range(2)]
     context = GroupContext(members, Task("open", tuple(items[:1]), tuple(items[1:])), "generate")
     (verdict,) = reranking.fuse(context, "judge")(items[1:])
@@ -351,8 +393,13 @@ def test_three_candidates_are_fused_the_preferred_first() -> None:
 def test_an_unreadable_answer_is_asked_for_again() -> None:
     said: Mapping[str, str] = {"first": "Hmm, colours.", "again": "B"}
     muddled = Scripted("ann", answers=[said["first"]] * 2, writes=lambda prompt: said["again"])
-    clear, lost = Scripted("bob", answers=["A", "A"]), Scripted("cid", answers=["?", "?"], writes=lambda prompt: "??")
-    context = GroupContext([muddled, clear, lost], context_of({}, "AB", dev=1, items=quiz("AB", 1)).task, "generate")
+    clear, lost = (
+        Scripted("bob", answers=["A", "A"]),
+        Scripted("cid", answers=["?", "?"], writes=lambda prompt: "??"),
+    )
+    context = GroupContext(
+        [muddled, clear, lost], context_of({}, "AB", dev=1, items=quiz("AB", 1)).task, "generate"
+    )
     (verdict,) = votes.repaired(context)(context.task.test)  # type: ignore[union-attr]
     assert verdict.ballots == ("B", "A", None) and verdict.tokens == 30 + 2 * 7
     assert "You wrote: Hmm, colours." in muddled.prompts[0] and not clear.prompts
@@ -364,7 +411,11 @@ def test_self_consistency_counts_every_sample() -> None:
     task = context_of({}, "AB", dev=1, items=quiz("AB", 1)).task
     context = GroupContext(members, task, "generate")
     (verdict,) = load_strategy("self-consistency:3").fit(context)(task.test)  # type: ignore[union-attr]
-    assert verdict.answer == "A" and verdict.ballots == ("B", "A") and verdict.agreement == pytest.approx(3 / 6)
+    assert (
+        verdict.answer == "A"
+        and verdict.ballots == ("B", "A")
+        and verdict.agreement == pytest.approx(3 / 6)
+    )
 
 
 def test_rewards_choose_among_the_different_answers(monkeypatch: pytest.MonkeyPatch) -> None:

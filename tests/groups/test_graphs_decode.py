@@ -1,4 +1,6 @@
-"""From adjacency matrices to graphs: against all draws enumerated, and networkx' idea of a directed acyclic graph."""
+"""From adjacency matrices to graphs: against all draws enumerated, and networkx' idea of a directed
+acyclic graph.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def nucleus(weights: dict[int, float], top_p: float) -> dict[int, float]:
 
 
 def transcription(a: list[list[float]], top_p: float) -> dict[Drawn, float]:
-    """Algorithm 4 of the paper with every draw followed: graph -> probability. For positive entries."""
+    """Algorithm 4 of the paper with every draw followed: graph -> probability. For positive
+    entries.
+    """
     n = len(a)
     found: Counter[Drawn] = Counter()
 
@@ -79,7 +83,9 @@ def test_the_papers_share_of_the_probability_is_the_default() -> None:
         assert g_decode(adjacency, np.random.default_rng(seed)) == explicit
 
 
-matrices = st.integers(2, 7).flatmap(lambda n: arrays.arrays(np.float64, (n, n), elements=st.floats(-3, 3)))
+matrices = st.integers(2, 7).flatmap(
+    lambda n: arrays.arrays(np.float64, (n, n), elements=st.floats(-3, 3))
+)
 
 
 @given(matrices, st.integers(0, 99))

@@ -1,4 +1,6 @@
-"""A search over graphs of models as its user sees it: messages, files, scores, resume, generate, and wrong input."""
+"""A search over graphs of models as its user sees it: messages, files, scores, resume, generate,
+and wrong input.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from search_helpers import ends_as, history, louder, questions, search_words, small, swarm_llm, write_task
+from search_helpers import (
+    ends_as,
+    history,
+    louder,
+    questions,
+    search_words,
+    small,
+    swarm_llm,
+    write_task,
+)
 from tokens_helpers import byte_level, member, save_member, sentence_piece
 
 from pyswarmopt_groups.graph import engine
@@ -69,8 +80,12 @@ def test_messages_are_passed_on_in_order(three: GraphEngine) -> None:
     pairs = [(prompt, option) for prompt in prompts for option in ("the", "on")]
     assert three.loglikelihood(pairs) == pytest.approx(likelihoods, abs=1e-4)
     logits = three.next_token_logprobs(prompts[:1])
-    turn = asked(prompts[0], say(ant, prompts[0], 6), say(bee, asked(prompts[0], say(ant, prompts[0], 6)), 6))
-    assert logits.numpy() == pytest.approx(cat.next_token_logprobs([cat.chat(turn)]).numpy(), abs=1e-4)
+    turn = asked(
+        prompts[0], say(ant, prompts[0], 6), say(bee, asked(prompts[0], say(ant, prompts[0], 6)), 6)
+    )
+    assert logits.numpy() == pytest.approx(
+        cat.next_token_logprobs([cat.chat(turn)]).numpy(), abs=1e-4
+    )
 
 
 def test_a_model_alone_is_itself(three: GraphEngine) -> None:
@@ -90,8 +105,12 @@ def test_what_was_said_is_not_said_again(three: GraphEngine) -> None:
     assert ant.tokens_fed == fed
 
 
-def test_long_messages_are_cut_to_the_window(three: GraphEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The GPT-2 holds 512 bytes; its question takes most of them, and it is asked with what then fits, by hand."""
+def test_long_messages_are_cut_to_the_window(
+    three: GraphEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The GPT-2 holds 512 bytes; its question takes most of them, and it is asked with what then
+    fits, by hand.
+    """
     monkeypatch.setattr(engine, "MESSAGE_TOKENS", 60)
     three.load(Patch(graph=(Node(ANT), Node(BEE, (0,)))))
     ant, bee = three.members["ant"], three.members["bee"]
@@ -145,11 +164,20 @@ def mixed(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_task(tmp_path_factory.mktemp("task") / "words.json", questions(8, 1), questions(6, 2))
+    return write_task(
+        tmp_path_factory.mktemp("task") / "words.json", questions(8, 1), questions(6, 2)
+    )
 
 
 def small_graph(experts: list[Path], task: Path, out: Path, **more: Any) -> Any:
-    return small("", experts, [task], out, space="graph", **{"particles": 6, "max_iter": 2, "seed": 3, **more})
+    return small(
+        "",
+        experts,
+        [task],
+        out,
+        space="graph",
+        **{"particles": 6, "max_iter": 2, "seed": 3, **more},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -179,32 +207,46 @@ def test_the_first_particles_are_the_models_by_themselves(
     done: Path, mixed: list[Path], tiny_base: Path, task: Path
 ) -> None:
     own = [(str(tiny_base), str(mixed[0])), *((str(path), None) for path in mixed[1:])]
-    found = [evaluate_model(base, expert, str(task), "dev", scoring="likelihood") for base, expert in own]
+    found = [
+        evaluate_model(base, expert, str(task), "dev", scoring="likelihood") for base, expert in own
+    ]
     assert [row.value for row in Run.open(done).rows[:3]] == [one.score.value for one in found]
 
 
 def test_the_files_in_best_score_what_the_result_says(
-    done: Path, task: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    done: Path,
+    task: Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     result = json.loads((done / "result.json").read_text())
     monkeypatch.chdir(tmp_path)
     for split in ("dev", "test"):
-        words = f"eval --base {done / 'best'} --task {task} --split {split} --scoring likelihood --json"
+        words = (
+            f"eval --base {done / 'best'} --task {task} --split {split} --scoring likelihood --json"
+        )
         code, out, _ = swarm_llm(capsys, *words.split())
         assert code == 0
         assert json.loads(out)["value"] == result[f"best_{split}"]
 
 
 def test_generate_answers_from_the_graph(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = swarm_llm(capsys, "generate", "--run", done, "--max-new-tokens", 3, "Which amber?")
+    code, out, _ = swarm_llm(
+        capsys, "generate", "--run", done, "--max-new-tokens", 3, "Which amber?"
+    )
     assert (code, out.endswith("\n")) == (0, True)
-    code, _, err = swarm_llm(capsys, "generate", "--base", done / "best", "--adapter", done, "Which amber?")
+    code, _, err = swarm_llm(
+        capsys, "generate", "--base", done / "best", "--adapter", done, "Which amber?"
+    )
     assert (code, "takes no adapter" in err) == (2, True)
     code, _, err = swarm_llm(capsys, "eval", "--base", done / "best", "--task", "lm-eval:arc_easy")
     assert (code, "holds several" in err) == (2, True)
 
 
-def test_a_run_cut_short_ends_the_same(done: Path, mixed: list[Path], task: Path, tmp_path: Path) -> None:
+def test_a_run_cut_short_ends_the_same(
+    done: Path, mixed: list[Path], task: Path, tmp_path: Path
+) -> None:
     again = search(small_graph(mixed, task, tmp_path / "again")).run
     assert history(again) == history(done)
     run = tmp_path / "run"
@@ -219,9 +261,13 @@ def test_a_run_cut_short_ends_the_same(done: Path, mixed: list[Path], task: Path
 
 
 def test_written_answers_too(mixed: list[Path], tmp_path: Path) -> None:
-    dev, test = ([{"id": "1", "question": question, "answer": "amber"}] for question in ("amber?", "birch?"))
+    dev, test = (
+        [{"id": "1", "question": question, "answer": "amber"}] for question in ("amber?", "birch?")
+    )
     task = write_task(tmp_path / "open.json", dev, test)
-    config = small_graph(mixed[1:], task, tmp_path / "run", scoring="generate", particles=4, max_iter=0)
+    config = small_graph(
+        mixed[1:], task, tmp_path / "run", scoring="generate", particles=4, max_iter=0
+    )
     assert 0.0 <= search(config).result["best_dev"] <= 1.0
 
 
@@ -237,7 +283,9 @@ def refused(capsys: pytest.CaptureFixture[str], config: Any, *more: str) -> str:
     return err
 
 
-def test_wrong_input(mixed: list[Path], task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_input(
+    mixed: list[Path], task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "run"
     few = refused(capsys, small_graph(mixed, task, out, particles=3))
     assert "--particles 3" in few
@@ -249,7 +297,9 @@ def test_wrong_input(mixed: list[Path], task: Path, tmp_path: Path, capsys: pyte
     assert "gpt2's context window holds 512" in refused(capsys, small_graph(mixed, long, out))
 
 
-def test_a_damaged_graph(done: Path, task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_graph(
+    done: Path, task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     good = json.loads((done / "best" / "graph.json").read_text())
 
     def why(**changed: Any) -> str:

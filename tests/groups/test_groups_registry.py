@@ -1,4 +1,6 @@
-"""The registry of strategies: every entry runs, its needs are checked, and looking at it loads no model code."""
+"""The registry of strategies: every entry runs, its needs are checked, and looking at it loads no
+model code.
+"""
 
 from __future__ import annotations
 
@@ -28,18 +30,25 @@ def test_every_strategy_names_a_function(strategy: Strategy) -> None:
 
 
 def test_the_names_are_known_without_model_code() -> None:
-    code = "import sys; import pyswarmopt_groups.registry; print(sorted({'torch', 'numpy'} & set(sys.modules)))"
+    code = (
+        "import sys; import pyswarmopt_groups.registry; print(sorted({'torch', 'numpy'} & "
+        "set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(("name", "said"), [("bordo", "did you mean borda?"), ("society:x:d", "society:cce:ddr")])
+@pytest.mark.parametrize(
+    ("name", "said"), [("bordo", "did you mean borda?"), ("society:x:d", "society:cce:ddr")]
+)
 def test_an_unknown_name_is_a_user_error(name: str, said: str) -> None:
     with pytest.raises(UserError, match=said.replace("?", r"\?")):
         load_strategy(name)
 
 
-def skipped(*names: str, skip: bool = True, task: str = "t.json", options: bool = True) -> dict[str, str]:
+def skipped(
+    *names: str, skip: bool = True, task: str = "t.json", options: bool = True
+) -> dict[str, str]:
     """Name -> why it is skipped, for two members without likelihoods."""
     items = quiz("AB", 1) if options else [Item("0", "Question 0?", None, "x")]
     config = CouncilConfig(("a", "b"), task=task, skip=skip)
@@ -51,13 +60,22 @@ def test_what_a_strategy_needs_decides_whether_it_is_skipped() -> None:
     always = {"route-likelihood", "game"}  # no likelihoods
     always |= {"nearest", "route-neighbours"}  # no model in this process, which could embed
     always.add("reward")
-    fitted = {"weighted", "confidence", "nearest", "cascade", "route-neighbours", "route-likelihood"}
+    fitted = {
+        "weighted",
+        "confidence",
+        "nearest",
+        "cascade",
+        "route-neighbours",
+        "route-likelihood",
+    }
     fitted |= {"stackelberg", "coalition", "stacked", "trust"}
     assert set(skipped()) == always
     assert set(skipped(task="")) == always | fitted
     assert set(skipped(options=False)) == always | {"cascade", "stackelberg", "stacked"}
     assert skipped("majority", "reward:R", "fuse:b", "consensus:2") == {}
-    with pytest.raises(UserError, match="strategy nearest: embeddings need a model in this process"):
+    with pytest.raises(
+        UserError, match="strategy nearest: embeddings need a model in this process"
+    ):
         skipped(skip=False)
 
 
@@ -82,7 +100,10 @@ def test_settings_are_read_from_the_name(name: str, values: tuple[object, ...]) 
     ("name", "said"),
     [
         ("refine:0", "strategy refine:0: rounds out of range; give at least 1"),
-        ("self-consistency:temperature=0", "temperature out of range; give more than 0 and less than 100"),
+        (
+            "self-consistency:temperature=0",
+            "temperature out of range; give more than 0 and less than 100",
+        ),
         ("refine:pass=loud", "pass unknown; use supported or different"),
         ("nearest:few", "neighbours is a number, not few; 15 is the default"),
         ("nearest:4:rounds=3", "has no setting rounds; write nearest:neighbours=15"),

@@ -1,4 +1,6 @@
-"""Members: what each kind answers against the plain engine or the wire, what it costs, what is refused."""
+"""Members: what each kind answers against the plain engine or the wire, what it costs, what is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def loud(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def members(tiny_base: Path, loud: list[Path]) -> list[Any]:
-    return open_members([*map(str, loud), str(tiny_base)], str(tiny_base), dtype="float32", threads=1)
+    return open_members(
+        [*map(str, loud), str(tiny_base)], str(tiny_base), dtype="float32", threads=1
+    )
 
 
 def ids(engine: TransformersEngine, text: str) -> list[int]:
@@ -72,8 +76,12 @@ def test_members_of_one_base_share_it_and_do_not_mix(
         for row, scores in zip(by_turns, asked.option_scores(engine), strict=True):
             assert row[k].scores == pytest.approx(scores, rel=1e-4)
     plain.load(Patch())
-    assert [row[-1].text for row in by_turns] == Accuracy(ITEMS, "likelihood", plain.chat).answers(plain)
-    assert len({tuple(row[k].text for row in by_turns) for k in range(4)}) > 2, "they answer differently"
+    assert [row[-1].text for row in by_turns] == Accuracy(ITEMS, "likelihood", plain.chat).answers(
+        plain
+    )
+    assert len({tuple(row[k].text for row in by_turns) for k in range(4)}) > 2, (
+        "they answer differently"
+    )
 
 
 def test_costs_are_tokens_read_and_written(members: list[Any], plain: TransformersEngine) -> None:
@@ -81,7 +89,9 @@ def test_costs_are_tokens_read_and_written(members: list[Any], plain: Transforme
     turn = len(ids(plain, plain.chat(render_prompt(item, "likelihood"))))
     options = sum(len(ids(plain, text)) for text in (item.choices or {}).values())
     assert member.answer([item], "likelihood")[0].tokens == turn + options
-    assert member.answer([item], "letter")[0].tokens == len(ids(plain, plain.chat(render_prompt(item, "letter"))))
+    assert member.answer([item], "letter")[0].tokens == len(
+        ids(plain, plain.chat(render_prompt(item, "letter")))
+    )
     (said,) = member.generate(["Hello"], Sampling(max_new_tokens=5))
     head = len(ids(plain, plain.chat("Hello")))
     assert said.tokens == head + len(ids(plain, said.texts[0]))
@@ -94,7 +104,9 @@ def test_likelihoods_of_replies_and_of_a_users_words(
 ) -> None:
     reply, words = members[1].likelihoods([("Which?", "amber"), (None, "birch cedar")])
     engine = merged(plain, loud[1])
-    assert reply.logprob == pytest.approx(engine.loglikelihood([(plain.chat("Which?"), "amber")])[0], rel=1e-5)
+    assert reply.logprob == pytest.approx(
+        engine.loglikelihood([(plain.chat("Which?"), "amber")])[0], rel=1e-5
+    )
     head, tail = engine.chat("birch cedar").split("birch cedar")
     whole = torch.tensor([ids(engine, f"{head}birch cedar{tail}")])
     with torch.no_grad():
@@ -122,14 +134,18 @@ def test_samples_depend_on_their_seed_and_on_nothing_else(members: list[Any]) ->
 
 
 def test_samples_follow_the_tempered_distribution(plain: TransformersEngine) -> None:
-    """First tokens of 600 samples against softmax(logits / T), by a chi-square test at one in ten thousand."""
+    """First tokens of 600 samples against softmax(logits / T), by a chi-square test at one in ten
+    thousand.
+    """
     from scipy.stats import chisquare
 
     plain.load(Patch())
     prompt, n, temperature = plain.encode_prompt("amber birch"), 600, 2.0
     with torch.no_grad():
         p = (plain.model(torch.tensor([prompt])).logits[0, -1].double() / temperature).softmax(-1)
-    found = sampled(plain.decoder([prompt] * n, 1), frozenset(), 1, Draw(temperature, tuple(range(n))))
+    found = sampled(
+        plain.decoder([prompt] * n, 1), frozenset(), 1, Draw(temperature, tuple(range(n)))
+    )
     counts = torch.bincount(torch.tensor([row[0] for row in found]), minlength=len(p)).double()
     common = p.argsort(descending=True)[:8]
     seen = [*counts[common].tolist(), n - float(counts[common].sum())]
@@ -155,8 +171,20 @@ def test_a_finished_run_and_a_mixture_are_members(
 ) -> None:
     task = write_task(tmp_path / "t.json", questions(6, 1, 3), questions(4, 2, 3))
     search(small(tiny_base, loud, [task], tmp_path / "run", max_iter=1, dtype="float32"))
-    search(small("", [tiny_base, loud[0]], [task], tmp_path / "tokens", max_iter=1, space="token", dtype="float32"))
-    run, mixture = open_members([str(tmp_path / "run"), str(tmp_path / "tokens")], dtype="float32", threads=1)
+    search(
+        small(
+            "",
+            [tiny_base, loud[0]],
+            [task],
+            tmp_path / "tokens",
+            max_iter=1,
+            space="token",
+            dtype="float32",
+        )
+    )
+    run, mixture = open_members(
+        [str(tmp_path / "run"), str(tmp_path / "tokens")], dtype="float32", threads=1
+    )
     test = load_task(str(task)).test
     for member, folder in ((run, "run"), (mixture, "tokens")):
         found = member.answer(test, "likelihood")
@@ -173,31 +201,46 @@ def endpoint(server: Server, attempts: int = 2) -> EndpointMember:
     return EndpointMember("far", EndpointSpec(server.url, "m"), attempts=attempts)
 
 
-def test_an_endpoint_writes_and_counts(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_writes_and_counts(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(KEY, "secret")
     server = serve(lambda prompt, n: answer("The answer is (B)."))
     member = endpoint(server)
     found = member.answer(ITEMS[:2], "likelihood")
-    assert [a.text for a in found] == ["The answer is (B)."] * 2 and not found[0].scores and found[0].tokens == 15
+    assert (
+        [a.text for a in found] == ["The answer is (B)."] * 2
+        and not found[0].scores
+        and found[0].tokens == 15
+    )
     sent = server.requests[0]
     assert sent["key"] == "Bearer secret" and sent["model"] == "m" and sent["temperature"] == 0
     assert "\nA: " in sent["messages"][0]["content"], "it sees the options, whatever the scoring"
     drawn = member.generate(["x"], Sampling(n=2, temperature=0.7, seed=5))
     assert drawn[0].tokens == 30
-    assert sorted((r["seed"], r["temperature"]) for r in server.requests if "seed" in r) == [(5, 0.7), (6, 0.7)]
+    assert sorted((r["seed"], r["temperature"]) for r in server.requests if "seed" in r) == [
+        (5, 0.7),
+        (6, 0.7),
+    ]
     with pytest.raises(UserError, match="far: an endpoint gives no likelihoods"):
         member.likelihoods([("a", "b")])
 
 
 def test_an_endpoint_that_is_down_is_named(serve: Callable[..., Server]) -> None:
     refusing = serve(lambda prompt, n: (401, {}, b"no key"))
-    with pytest.raises(MemberDown, match=rf"member far at http.* refuses \(status 401.*variable {KEY}"):
+    with pytest.raises(
+        MemberDown, match=rf"member far at http.* refuses \(status 401.*variable {KEY}"
+    ):
         endpoint(refusing).generate(["x"])
     with pytest.raises(MemberDown, match=r"member far at http://127\.0\.0\.1:1/v1"):
-        EndpointMember("far", EndpointSpec("http://127.0.0.1:1/v1", "m"), attempts=1).generate(["x"])
+        EndpointMember("far", EndpointSpec("http://127.0.0.1:1/v1", "m"), attempts=1).generate(
+            ["x"]
+        )
 
 
-def test_silent_endpoints_are_refused_before_anything_is_asked(serve: Callable[..., Server]) -> None:
+def test_silent_endpoints_are_refused_before_anything_is_asked(
+    serve: Callable[..., Server],
+) -> None:
     server = serve(lambda prompt, n: answer("  "))
     with pytest.raises(UserError, match="far: answers nothing to 'Reply with the word: ready'"):
         check_members([endpoint(server)], None, "auto")
@@ -212,28 +255,73 @@ def test_endpoints_and_local_members_vote_together(
 ) -> None:
     server = serve(lambda prompt, n: answer("ready" if "ready" in prompt else "The answer is A."))
     task = write_task(tmp_path / "t.json", questions(6, 1, 3), questions(4, 2, 3))
-    words = ["--members", loud[0], f"{server.url}#m", "--base", tiny_base, "--task", task, "--threads", 1, "--quiet"]
-    options = ["--strategy", "weighted,confidence,borda,cascade", "--scoring", "likelihood", "--out", tmp_path / "out"]
+    words = [
+        "--members",
+        loud[0],
+        f"{server.url}#m",
+        "--base",
+        tiny_base,
+        "--task",
+        task,
+        "--threads",
+        1,
+        "--quiet",
+    ]
+    options = [
+        "--strategy",
+        "weighted,confidence,borda,cascade",
+        "--scoring",
+        "likelihood",
+        "--out",
+        tmp_path / "out",
+    ]
     code, _, err = swarm_llm(capsys, "ensemble", *words, *options)
     assert (code, err) == (0, ""), err
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     answers = [q["answer"] for q in questions(4, 2, 3)]
-    assert result["members"]["m"]["test"] == answers.count("A") / 4 and result["members"]["m"]["tokens"] == 15
+    assert (
+        result["members"]["m"]["test"] == answers.count("A") / 4
+        and result["members"]["m"]["tokens"] == 15
+    )
     code, _, err = swarm_llm(capsys, "ensemble", *words, "--strategy", "route-likelihood")
-    assert code == 2 and "--strategy route-likelihood: needs likelihoods, which the endpoint m does not give" in err
+    assert (
+        code == 2
+        and "--strategy route-likelihood: needs likelihoods, which the endpoint m does not give"
+        in err
+    )
 
 
 def test_a_quorum_decides_though_an_endpoint_is_down(
-    serve: Callable[..., Server], tiny_base: Path, loud: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    serve: Callable[..., Server],
+    tiny_base: Path,
+    loud: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     down = serve(lambda prompt, n: (401, {}, b"no key"))
     task = write_task(tmp_path / "t.json", questions(6, 1, 3), questions(4, 2, 3))
-    words = ["--members", *loud[:2], f"{down.url}#m", "--base", tiny_base, "--task", task, "--threads", 1, "--quiet"]
+    words = [
+        "--members",
+        *loud[:2],
+        f"{down.url}#m",
+        "--base",
+        tiny_base,
+        "--task",
+        task,
+        "--threads",
+        1,
+        "--quiet",
+    ]
     options = ["--strategy", "consensus", "--scoring", "likelihood", "--out", tmp_path / "out"]
     code, _, err = swarm_llm(capsys, "negotiate", *words, *options)
     assert code == 0, err
-    verdicts = [json.loads(line) for line in (tmp_path / "out" / "verdicts.jsonl").read_text().splitlines()]
-    assert all(verdict["notes"]["failed"] == ["m"] and verdict["ballots"][2] is None for verdict in verdicts)
+    verdicts = [
+        json.loads(line) for line in (tmp_path / "out" / "verdicts.jsonl").read_text().splitlines()
+    ]
+    assert all(
+        verdict["notes"]["failed"] == ["m"] and verdict["ballots"][2] is None
+        for verdict in verdicts
+    )
     assert any(verdict["answer"] is not None for verdict in verdicts), "two of three are a quorum"
     code, _, err = swarm_llm(capsys, "negotiate", *words, "--strategy", "consensus,stackelberg")
     assert code == 2 and "member m at http" in err
@@ -245,7 +333,9 @@ def test_a_quorum_decides_though_an_endpoint_is_down(
 def test_a_missing_chat_template_is_named(tiny_base: Path, tmp_path: Path) -> None:
     bare = save_member(tmp_path / "bare", byte_level(template=None))
     found = open_members([str(tiny_base), str(bare)], dtype="float32", threads=1)
-    with pytest.raises(UserError, match="bare: has no chat template, other members have one; put a chat_template"):
+    with pytest.raises(
+        UserError, match="bare: has no chat template, other members have one; put a chat_template"
+    ):
         check_members(found, None, "auto")
 
 
@@ -253,14 +343,18 @@ def test_a_context_that_is_too_short_is_named(tiny_base: Path, tmp_path: Path) -
     short = save_member(tmp_path / "short", byte_level(), max_position_embeddings=40)
     task = load_task(str(write_task(tmp_path / "t.json", questions(3, 1, 3), questions(3, 2, 3))))
     found = open_members([str(tiny_base), str(short)], dtype="float32", threads=1)
-    with pytest.raises(UserError, match=r"letter scoring needs \d+ tokens, short's context window holds 40"):
+    with pytest.raises(
+        UserError, match=r"letter scoring needs \d+ tokens, short's context window holds 40"
+    ):
         check_members(found, task, "letter")
 
 
 # Memory
 
 
-def test_memory_outlives_the_process_and_a_half_written_line(members: list[Any], tmp_path: Path) -> None:
+def test_memory_outlives_the_process_and_a_half_written_line(
+    members: list[Any], tmp_path: Path
+) -> None:
     file = tmp_path / "said.jsonl"
     first = CachedMember(members[0], ResponseCache(file)).answer(ITEMS, "letter")
     CachedMember(members[0], ResponseCache(file)).answer(ITEMS, "likelihood")

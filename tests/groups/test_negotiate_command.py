@@ -28,7 +28,9 @@ def given(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> list[str
     return [*words, "--threads", "1", "--quiet", "--dtype", "float32"]
 
 
-def test_all_negotiations_by_one_command(given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_negotiations_by_one_command(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "run"
     names = ",".join([*(set(NEGOTIATIONS) - {"societies"}), "societies:2:rounds=1"])
     words = ["--strategy", names, "--scoring", "likelihood", "--out", out]
@@ -37,7 +39,11 @@ def test_all_negotiations_by_one_command(given: list[str], tmp_path: Path, capsy
     result = json.loads((out / "result.json").read_text())
     societies = society_names(2, 1)
     assert set(result["strategies"]) == (set(NEGOTIATIONS) - {"societies"}) | set(societies)
-    assert len(societies) == 6 and all(text.count(name) == 2 for name in societies) and "conformity" in text
+    assert (
+        len(societies) == 6
+        and all(text.count(name) == 2 for name in societies)
+        and "conformity" in text
+    )
     for name in societies:
         row = result["strategies"][name]
         assert len(row["consensus"]) == 2 and all(0 <= value <= 2 for value in row["consensus"])
@@ -46,15 +52,24 @@ def test_all_negotiations_by_one_command(given: list[str], tmp_path: Path, capsy
         assert 0 <= row["test"] <= 1 and row["tokens"] > 0
     # The first answers of societies of the same traits are asked once, whatever follows.
     verdicts = [json.loads(line) for line in (out / "verdicts.jsonl").read_text().splitlines()]
-    first = {name: [v["notes"]["rounds"][0] for v in verdicts if v["strategy"] == name] for name in societies}
+    first = {
+        name: [v["notes"]["rounds"][0] for v in verdicts if v["strategy"] == name]
+        for name in societies
+    }
     assert first["society:ce:d"] == first["society:ce:r"]
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--strategy", "refine:pass=loud"], "--strategy refine:pass=loud: pass unknown; use supported or different"),
-        (["--strategy", "consensus:1", "--out", "unwritten"], "--strategy consensus:1: of 2 members, give more"),
+        (
+            ["--strategy", "refine:pass=loud"],
+            "--strategy refine:pass=loud: pass unknown; use supported or different",
+        ),
+        (
+            ["--strategy", "consensus:1", "--out", "unwritten"],
+            "--strategy consensus:1: of 2 members, give more",
+        ),
         (["--strategy", "societys"], "did you mean societies?"),
         (["--strategy", "society:xx:d"], "write society:TRAITS:PATTERNS"),
         (["--strategy", "majority"], "--strategy majority: unknown"),
@@ -64,7 +79,12 @@ def test_wrong_input_is_one_line(
     words: list[str], said: str, given: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, out, err = swarm_llm(capsys, "negotiate", *given, *words)
-    assert (code, out) == (2, "") and err.startswith("error: ") and err.count("\n") == 1 and said in err, err
+    assert (
+        (code, out) == (2, "")
+        and err.startswith("error: ")
+        and err.count("\n") == 1
+        and said in err
+    ), err
     assert not Path("unwritten").exists()
 
 
@@ -74,7 +94,9 @@ def test_wrong_input_is_one_line(
 def test_a_student_learns_what_the_group_says(
     given: list[str], tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Taught many times on few questions, it answers as the group does; plain peft scores the files alike."""
+    """Taught many times on few questions, it answers as the group does; plain peft scores the files
+    alike.
+    """
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -112,7 +134,9 @@ def test_a_student_learns_what_the_group_says(
             start = len(tokenizer(head, add_special_tokens=False)["input_ids"])
             with torch.no_grad():
                 logprobs = model(ids).logits[0].log_softmax(-1)
-            values[letter] = sum(float(logprobs[t - 1, ids[0, t]]) for t in range(start, ids.shape[1])) / len(text)
+            values[letter] = sum(
+                float(logprobs[t - 1, ids[0, t]]) for t in range(start, ids.shape[1])
+            ) / len(text)
         right += max(values, key=lambda letter: values[letter]) == item["answer"]
     assert found["student"]["test"] == right / 4
 
@@ -144,10 +168,19 @@ def test_quotas_sum_up_and_are_nearest(shares: list[float], total: int) -> None:
     ],
 )
 def test_distill_refuses(
-    change: list[Any], said: str, given: list[str], tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    change: list[Any],
+    said: str,
+    given: list[str],
+    tiny_base: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     rows = [{"id": str(i), "question": f"{i}?", "answer": "x"} for i in range(4)]
     task = write_task(tmp_path / "open.json", rows[:2], rows[2:])
-    words = [str(task) if word == "OPEN" else str(tiny_base) if word == "." else word for word in change]
+    words = [
+        str(task) if word == "OPEN" else str(tiny_base) if word == "." else word for word in change
+    ]
     code, _, err = swarm_llm(capsys, "distill", *given, "--out", tmp_path / "student", *words)
-    assert code == 2 and said in err and err.count("\n") == 1 and not (tmp_path / "student").exists()
+    assert (
+        code == 2 and said in err and err.count("\n") == 1 and not (tmp_path / "student").exists()
+    )

@@ -36,7 +36,9 @@ def verdict_of(members: Sequence[Scripted], strategy: str) -> Verdict:
 
 
 def stubborn(name: str, letter: str) -> Scripted:
-    return Scripted(name, answers=[letter] * 9, writes=lambda prompt: f"I am {name}. The answer is {letter}.")
+    return Scripted(
+        name, answers=[letter] * 9, writes=lambda prompt: f"I am {name}. The answer is {letter}."
+    )
 
 
 def sheep(name: str, first: str) -> Scripted:
@@ -56,8 +58,11 @@ def sheep(name: str, first: str) -> Scripted:
 def test_it_ends_as_soon_as_all_agree() -> None:
     group = [stubborn("ann", "B"), sheep("bob", "A"), sheep("cid", "A")]
     verdict = verdict_of(group, "refine:5")
-    # Round 1: bob hears ann's B and cid's A, cid ann's B and bob's A; of equally supported ones ann's comes first.
-    assert verdict.notes["rounds"][0] == ["B", "A", "A"] and refinement.agreed(verdict.notes["rounds"][-1])
+    # Round 1: bob hears ann's B and cid's A, cid ann's B and bob's A; of equally supported ones
+    # ann's comes first.
+    assert verdict.notes["rounds"][0] == ["B", "A", "A"] and refinement.agreed(
+        verdict.notes["rounds"][-1]
+    )
     rounds = len(verdict.notes["rounds"])
     assert verdict.tokens == rounds * 3 * TEXT and verdict.answer == "B" and rounds == 2
     assert sum(len(member.prompts) for member in group) == rounds * 3
@@ -72,14 +77,20 @@ def test_nobody_is_asked_again_where_all_agree_at_once() -> None:
 def test_it_gives_up_after_its_rounds_and_the_majority_decides() -> None:
     group = [stubborn("ann", "A"), stubborn("bob", "B"), stubborn("cid", "B")]
     verdict = verdict_of(group, "refine:2")
-    assert verdict.answer == "B" and len(verdict.notes["rounds"]) == 3 and verdict.tokens == 9 * TEXT
+    assert (
+        verdict.answer == "B" and len(verdict.notes["rounds"]) == 3 and verdict.tokens == 9 * TEXT
+    )
 
 
 def test_all_speak_at_once() -> None:
-    """Two members who each take over what the other said swap for ever; in turn they would agree."""
+    """Two members who each take over what the other said swap for ever; in turn they would
+    agree.
+    """
     group = [sheep("ann", "A"), sheep("bob", "B")]
     verdict = verdict_of(group, "refine:3")
-    assert verdict.notes["rounds"] == [["A", "B"], ["B", "A"], ["A", "B"], ["B", "A"]] and verdict.tied
+    assert (
+        verdict.notes["rounds"] == [["A", "B"], ["B", "A"], ["A", "B"], ["B", "A"]] and verdict.tied
+    )
 
 
 def test_a_budget_of_nothing_passes_nothing_on() -> None:
@@ -89,13 +100,18 @@ def test_a_budget_of_nothing_passes_nothing_on() -> None:
 
 
 ARGUMENTS = st.lists(
-    st.tuples(st.sampled_from([None, "A", "B", "C"]), st.text("xyz ", max_size=9)), min_size=1, max_size=6
+    st.tuples(st.sampled_from([None, "A", "B", "C"]), st.text("xyz ", max_size=9)),
+    min_size=1,
+    max_size=6,
 )
 
 
 @given(ARGUMENTS, ARGUMENTS, st.sampled_from(["supported", "different"]), st.integers(0, 8))
 def test_what_is_passed_on_fits_and_is_somebody_elses(
-    own: list[tuple[str | None, str]], others: list[tuple[str | None, str]], passed: str, budget: int
+    own: list[tuple[str | None, str]],
+    others: list[tuple[str | None, str]],
+    passed: str,
+    budget: int,
 ) -> None:
     shown = refinement.pass_on(own[0], others, passed, budget, words)
     assert sum(map(words, shown)) <= budget
@@ -107,7 +123,11 @@ def test_what_is_passed_on_fits_and_is_somebody_elses(
         distances = [refinement._distance(own[0][1], text) for text in shown]
         assert distances == sorted(distances, reverse=True)
     everything = refinement.pass_on(own[0], others, passed, 10**6, words)
-    expected = len({b for b, _ in spoken}) if passed == "supported" else sum(b != own[0][0] for b, _ in spoken)
+    expected = (
+        len({b for b, _ in spoken})
+        if passed == "supported"
+        else sum(b != own[0][0] for b, _ in spoken)
+    )
     assert len(everything) == expected
 
 
@@ -118,9 +138,16 @@ def test_the_best_supported_and_the_most_different_by_hand() -> None:
         "one two",
         "one six seven",
     ]
-    # Distances from "one two": three four 1, five 1, one six seven 3/4; the same answer is not shown.
-    assert refinement.pass_on(("A", "one two"), others, "different", 5, words) == ["three four", "five"]
-    assert refinement.pass_on(("A", "one two"), others, "different", 4, words) == ["three four", "five"]
+    # Distances from "one two": three four 1, five 1, one six seven 3/4; the same answer is not
+    # shown.
+    assert refinement.pass_on(("A", "one two"), others, "different", 5, words) == [
+        "three four",
+        "five",
+    ]
+    assert refinement.pass_on(("A", "one two"), others, "different", 4, words) == [
+        "three four",
+        "five",
+    ]
 
 
 # Agreement by quorum, though members fail
@@ -138,7 +165,9 @@ class Failing(Scripted):
         if self.left < 0:
             raise MemberDown(f"member {self.name} did not answer")
 
-    def answer(self, items: Sequence[Item], scoring: object, template: str | None = None) -> list[Answer]:
+    def answer(
+        self, items: Sequence[Item], scoring: object, template: str | None = None
+    ) -> list[Answer]:
         self._tick()
         return super().answer(items, scoring, template)
 
@@ -154,7 +183,9 @@ def yes_man(name: str, letter: str) -> Scripted:
 def test_a_quorum_accepts_the_first_leaders_answer() -> None:
     group = [yes_man("ann", "A"), yes_man("bob", "B"), stubborn("cid", "C")]
     verdict = verdict_of(group, "consensus")
-    assert verdict.answer == "A" and verdict.notes["leader"] == "ann" and verdict.notes["rounds"] == 1
+    assert (
+        verdict.answer == "A" and verdict.notes["leader"] == "ann" and verdict.notes["rounds"] == 1
+    )
     assert verdict.tokens == 3 * ANSWER + 2 * TEXT  # bob and cid are asked for their approval
 
 
@@ -168,7 +199,8 @@ def test_options_in_the_upper_half_are_approved_of_without_asking() -> None:
     p = {"ann": [[0.5, 0.4, 0.1]] * 2, "bob": [[0.4, 0.5, 0.1]] * 2, "cid": [[0.1, 0.2, 0.7]] * 2}
     asked = context_of(p, "AB", dev=1)
     (verdict,) = paxos.consensus(asked, 0)(asked.task.test)  # type: ignore[union-attr]
-    # ann proposes A: bob ranks it second of three (one better, less than 1.5), cid third. Two of three approve.
+    # ann proposes A: bob ranks it second of three (one better, less than 1.5), cid third. Two of
+    # three approve.
     assert verdict.answer == "A" and verdict.tokens == 3 * ANSWER
 
 
@@ -177,8 +209,12 @@ def test_options_in_the_upper_half_are_approved_of_without_asking() -> None:
     lasts=st.lists(st.integers(0, 6), min_size=5, max_size=5),
     open_minded=st.lists(st.booleans(), min_size=5, max_size=5),
 )
-def test_safety_and_liveness_under_faults(letters: list[str], lasts: list[int], open_minded: list[bool]) -> None:
-    """Members go down at any moment: only what was proposed is decided, and with a minority down something is."""
+def test_safety_and_liveness_under_faults(
+    letters: list[str], lasts: list[int], open_minded: list[bool]
+) -> None:
+    """Members go down at any moment: only what was proposed is decided, and with a minority down
+    something is.
+    """
     n = len(letters)
     down = [k for k in range(n) if lasts[k] < 3]
     group: list[Scripted] = [
@@ -199,16 +235,25 @@ def test_safety_and_liveness_under_faults(letters: list[str], lasts: list[int], 
 
 
 def test_with_half_of_the_members_down_nothing_is_decided() -> None:
-    group = [Failing("ann", "A", 0), Failing("bob", "A", 0), yes_man("cid", "A"), yes_man("dot", "A")]
+    group = [
+        Failing("ann", "A", 0),
+        Failing("bob", "A", 0),
+        yes_man("cid", "A"),
+        yes_man("dot", "A"),
+    ]
     verdict = verdict_of(group, "consensus")
-    assert verdict.answer is None and verdict.notes["failed"] == ["ann", "bob"] and verdict.tokens == 2 * ANSWER
+    assert (
+        verdict.answer is None
+        and verdict.notes["failed"] == ["ann", "bob"]
+        and verdict.tokens == 2 * ANSWER
+    )
 
 
 # Games
 
 
-# P(colour | signal) and P(signal | colour), each times a number of its own: rows correct, incorrect. Normalised over
-# the other axis, in one table or in both, they elect red.
+# P(colour | signal) and P(signal | colour), each times a number of its own: rows correct,
+# incorrect. Normalised over the other axis, in one table or in both, they elect red.
 LIKES = {"red": (0.9, 0.4), "blue": (0.15, 0.9), "green": (0.2, 0.3)}
 JUDGES = {"red": (0.3, 0.35), "blue": (0.2, 0.3), "green": (0.7, 0.25)}
 
@@ -219,7 +264,8 @@ def player(name: str, row: list[float]) -> Scripted:
     def logprob(user: str | None, text: str) -> float:
         assert user is not None
         if "Proposed answer: " not in user:
-            return math.log(LIKES[text]["an incorrect" in user]) - 7.0  # a part that all share does not matter
+            # a part that all share does not matter
+            return math.log(LIKES[text]["an incorrect" in user]) - 7.0
         colour = re.findall(r"Proposed answer: (.*)", user)[0]
         return math.log(JUDGES[colour][text == "incorrect"])
 
@@ -242,19 +288,24 @@ def test_the_consensus_game_is_played_with_normalised_policies() -> None:
 def test_first_policies_are_shares(values: list[float], axis: int) -> None:
     p = np.exp(np.reshape(values, (2, 3)))
     expected = p / p.sum(axis=axis, keepdims=True)
-    assert consensus_game.initial_policy(np.log(p), axis) == pytest.approx(np.maximum(expected, 1e-12), rel=1e-9)
+    assert consensus_game.initial_policy(np.log(p), axis) == pytest.approx(
+        np.maximum(expected, 1e-12), rel=1e-9
+    )
 
 
 BELIEFS = st.lists(st.floats(0.01, 1), min_size=2, max_size=4)
 
 
 @given(BELIEFS, BELIEFS)
-def test_the_leader_prevails_where_the_follower_believes_half_as_much(mine: list[float], theirs: list[float]) -> None:
+def test_the_leader_prevails_where_the_follower_believes_half_as_much(
+    mine: list[float], theirs: list[float]
+) -> None:
     k = min(len(mine), len(theirs))
     leader, follower = np.array(mine[:k]) / sum(mine[:k]), np.array(theirs[:k]) / sum(theirs[:k])
     plan = stackelberg.bargain(leader, follower)
     top, best = int(np.argmax(leader)), int(np.argmax(follower))
-    assert plan.leader_value >= leader[best] - 1e-6  # it may always announce what the follower delivers anyway
+    # it may always announce what the follower delivers anyway
+    assert plan.leader_value >= leader[best] - 1e-6
     if np.sum(leader > leader.max() - 1e-6) > 1 or abs(follower[top] - follower[best] / 2) < 1e-6:
         return
     assert (plan.response == top) == (follower[top] > follower[best] / 2)
@@ -276,7 +327,10 @@ def test_leader_and_follower_among_members() -> None:
     leader, others = asked.order[0], [k for k in range(3) if k != asked.order[0]]
     mean = q[others].mean(axis=0)
     accepted = [j for j in range(3) if mean[j] >= 0.5 * mean.max()]
-    assert verdict.answer == "ABC"[max(accepted, key=lambda j: q[leader, j])] and verdict.tokens == 3 * ANSWER
+    assert (
+        verdict.answer == "ABC"[max(accepted, key=lambda j: q[leader, j])]
+        and verdict.tokens == 3 * ANSWER
+    )
 
 
 # Coalitions
@@ -296,18 +350,27 @@ def worker(name: str, plans: str, fills: str, answers: dict[str, str]) -> Script
 
 
 def test_each_job_goes_to_who_does_it_best() -> None:
-    """Only ann plans well, only bob fills slots well, only cid can use good notes; right is always B."""
+    """Only ann plans well, only bob fills slots well, only cid can use good notes; right is always
+    B.
+    """
     ann = worker("ann", "good plan", "nothing", {"good": "A", "bad": "A"})
     bob = worker("bob", "bad plan", "good notes", {"good": "A", "bad": "A"})
     cid = worker("cid", "bad plan", "nothing", {"good": "B", "bad": "C"})
     items = quiz("BBBBB", 1, 3)
     asked = GroupContext([ann, bob, cid], Task("quiz", items[:3], items[3:]), "letter")
-    assert coalition.work(asked, {"plan": 0, "slots": 1, "answer": 2}, items[:1])[0] == ("The answer is B.", 3 * TEXT)
-    assert coalition.work(asked, {"plan": 0, "slots": 0, "answer": 2}, items[:1])[0][0] == "The answer is C."
+    assert coalition.work(asked, {"plan": 0, "slots": 1, "answer": 2}, items[:1])[0] == (
+        "The answer is B.",
+        3 * TEXT,
+    )
+    assert (
+        coalition.work(asked, {"plan": 0, "slots": 0, "answer": 2}, items[:1])[0][0]
+        == "The answer is C."
+    )
 
 
 class Worker(Scripted):
-    """Signs its plan, its filled slots and its answer with its name; the answer is right where a rule says so.
+    """Signs its plan, its filled slots and its answer with its name; the answer is right where a
+    rule says so.
 
     Args:
         name: its name.
@@ -336,16 +399,23 @@ class Worker(Scripted):
     ],
 )
 def test_the_last_job_of_the_pipeline_is_given_out_first(useful: set[str], given: str) -> None:
-    """One question more is right where bob does any one of the useful jobs, none where he does two: who asks first
-    gets him, and that is the answer before the slots and these before the plan."""
+    """One question more is right where bob does any one of the useful jobs, none where he does two:
+    who asks first gets him, and that is the answer before the slots and these before the plan.
+    """
 
     def right(*names: str) -> str:
-        bobs = {job for job, name in zip(("plan", "slots", "answer"), names, strict=True) if name == "bob"}
+        bobs = {
+            job
+            for job, name in zip(("plan", "slots", "answer"), names, strict=True)
+            if name == "bob"
+        }
         return "012" if len(bobs) == 1 and bobs <= useful else "01" if not bobs else ""
 
     items = quiz("BBBB", 1, 3)
     members = [Worker("ann", right), Worker("bob", right)]
-    decide = coalition.coalition(GroupContext(members, Task("quiz", items[:3], items[3:]), "letter"))
+    decide = coalition.coalition(
+        GroupContext(members, Task("quiz", items[:3], items[3:]), "letter")
+    )
     jobs = {job: "ann" for job in ("answer", "slots", "plan")} | {given: "bob"}
     (verdict,) = decide(items[3:])
     assert verdict.notes["jobs"] == jobs and verdict.answer == "A" and verdict.tokens == 3 * TEXT

@@ -1,4 +1,6 @@
-"""Societies: who is told what, and the measures of conformity and consensus against a literal reading of the paper."""
+"""Societies: who is told what, and the measures of conformity and consensus against a literal
+reading of the paper.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,20 @@ def test_each_agent_is_told_its_trait_and_the_right_words() -> None:
     members = group()
     items = quiz("AB", 1, 3)
     strategy = load_strategy("society:cce:dr")
-    (verdict,) = strategy.fit(GroupContext(members, Task("quiz", items[:1], items[1:]), "letter"))(items[1:])
+    (verdict,) = strategy.fit(GroupContext(members, Task("quiz", items[:1], items[1:]), "letter"))(
+        items[1:]
+    )
     # Agents: ann, bob, and ann again as the third; three turns each.
     ann, bob = (member.prompts for member in members)
     assert len(ann) == 6 and len(bob) == 3 and verdict.tokens == 9 * TEXT
     confident, easy = societies.TRAITS["c"], societies.TRAITS["e"]
-    assert [p.startswith(confident) for p in ann] == [True, False] * 3 and all(p.startswith(easy) for p in ann[1::2])
+    assert [p.startswith(confident) for p in ann] == [True, False] * 3 and all(
+        p.startswith(easy) for p in ann[1::2]
+    )
     debate, reflection = bob[1], bob[2]
-    assert debate.count("Somebody else says: ann says so.") == 2 and "Somebody else" not in reflection
+    assert (
+        debate.count("Somebody else says: ann says so.") == 2 and "Somebody else" not in reflection
+    )
     assert "Your answer so far: bob says so." in reflection and "Check your answer" in reflection
     assert verdict.answer == "A" and verdict.notes["rounds"] == [["A", "B", "A"]] * 3
     assert verdict.agreement == pytest.approx(2 / 3)
@@ -45,7 +53,9 @@ def test_each_agent_is_told_its_trait_and_the_right_words() -> None:
 
 def test_without_a_clear_plurality_there_is_no_answer() -> None:
     items = quiz("AB", 1, 3)
-    decide = load_strategy("society:cc:d").fit(GroupContext(group(), Task("quiz", items[:1], items[1:]), "letter"))
+    decide = load_strategy("society:cc:d").fit(
+        GroupContext(group(), Task("quiz", items[:1], items[1:]), "letter")
+    )
     (verdict,) = decide(items[1:])
     assert verdict.answer is None and verdict.agreement == 0.0
 
@@ -54,20 +64,27 @@ def test_all_societies_of_the_paper() -> None:
     names = society_names(3, 3)
     assert len(names) == 4 * 8 and len(set(names)) == 32
     assert {name.split(":")[1] for name in names} == {"ccc", "cce", "cee", "eee"}
-    assert {name.split(":")[2] for name in names} == {a + b + c for a in "dr" for b in "dr" for c in "dr"}
+    assert {name.split(":")[2] for name in names} == {
+        a + b + c for a in "dr" for b in "dr" for c in "dr"
+    }
     assert find_names(["societies:2:rounds=1"], ["societies"]) == society_names(2, 1)
 
 
-@pytest.mark.parametrize("name", ["society:", "society:ccx:d", "society:cc", "society:cc:dx", "society::d"])
+@pytest.mark.parametrize(
+    "name", ["society:", "society:ccx:d", "society:cc", "society:cc:dx", "society::d"]
+)
 def test_other_letters_are_refused(name: str) -> None:
     with pytest.raises(UserError, match="write society:TRAITS:PATTERNS"):
         load_strategy(name)
 
 
 @given(
-    st.lists(st.lists(BALLOTS, min_size=4, max_size=4), min_size=1, max_size=4), st.text("dr", min_size=3, max_size=3)
+    st.lists(st.lists(BALLOTS, min_size=4, max_size=4), min_size=1, max_size=4),
+    st.text("dr", min_size=3, max_size=3),
 )
-def test_the_measures_by_a_literal_reading(cases: list[list[list[str | None]]], patterns: str) -> None:
+def test_the_measures_by_a_literal_reading(
+    cases: list[list[list[str | None]]], patterns: str
+) -> None:
     items = quiz("A" * len(cases), 0, 3)
     verdicts = [Verdict(None, (), 0.0, 0, notes={"rounds": rounds}) for rounds in cases]
     found = societies.measures(items, verdicts, "ccc", patterns)
@@ -89,7 +106,9 @@ def test_the_measures_by_a_literal_reading(cases: list[list[list[str | None]]], 
         assert found["conformity"] is None
     truth = {True: "right", False: "wrong"}
     for (before, after), n in conforming.items():
-        assert found["conforming"][f"{truth[before]} to {truth[after]}"] == pytest.approx(n / conforming.total())
+        assert found["conforming"][f"{truth[before]} to {truth[after]}"] == pytest.approx(
+            n / conforming.total()
+        )
     for j in range(4):
         sizes = [len(set(rounds[j]) - {None}) for rounds in cases]
         assert found["consensus"][j] == pytest.approx(sum(sizes) / len(sizes))

@@ -20,7 +20,9 @@ MEMORY = 50  # items, as docs/collective.md says
 
 def task(dev: int, test: int, rng: random.Random) -> Task:
     choices = dict(zip(LETTERS, "wxyz", strict=True))
-    items = [Item(str(i), f"Question {i}?", choices, rng.choice(LETTERS)) for i in range(dev + test)]
+    items = [
+        Item(str(i), f"Question {i}?", choices, rng.choice(LETTERS)) for i in range(dev + test)
+    ]
     return Task("quiz", tuple(items[:dev]), tuple(items[dev:]))
 
 
@@ -28,23 +30,36 @@ def group(accuracies: Sequence[float], known: Task, rng: random.Random) -> list[
     items = [*known.dev, *known.test]
 
     def answers(p: float) -> list[str]:
-        return [x.answer if rng.random() < p else rng.choice(LETTERS.replace(x.answer, "")) for x in items]
+        return [
+            x.answer if rng.random() < p else rng.choice(LETTERS.replace(x.answer, ""))
+            for x in items
+        ]
 
     return [Scripted(f"m{k}", answers=answers(p)) for k, p in enumerate(accuracies)]
 
 
-def by_hand(dev: Sequence[float], ballots: Sequence[Sequence[str]]) -> tuple[list[str], list[float]]:
-    """Answers and final accuracies by Bayes' rule over all four options, with a product of likelihoods."""
+def by_hand(
+    dev: Sequence[float], ballots: Sequence[Sequence[str]]
+) -> tuple[list[str], list[float]]:
+    """Answers and final accuracies by Bayes' rule over all four options, with a product of
+    likelihoods.
+    """
     p, answers = list(dev), []
     for row in ballots:
         smooth = [(q * MEMORY + 0.25) / (MEMORY + 1) for q in p]
         likelihood = {
-            o: math.prod(s if vote == o else (1 - s) / 3 for s, vote in zip(smooth, row, strict=True)) for o in LETTERS
+            o: math.prod(
+                s if vote == o else (1 - s) / 3 for s, vote in zip(smooth, row, strict=True)
+            )
+            for o in LETTERS
         }
         total = sum(likelihood.values())
         best = max(likelihood[o] for o in row)
         answers.append(next(o for o in row if math.isclose(likelihood[o], best, rel_tol=1e-9)))
-        p = [(1 - 1 / MEMORY) * q + likelihood[vote] / total / MEMORY for q, vote in zip(p, row, strict=True)]
+        p = [
+            (1 - 1 / MEMORY) * q + likelihood[vote] / total / MEMORY
+            for q, vote in zip(p, row, strict=True)
+        ]
     return answers, p
 
 
@@ -71,7 +86,10 @@ def test_a_member_that_begins_to_lie_loses_its_weight() -> None:
     for name in ("weighted", "trust"):
         context = GroupContext(with_liar(members, "m0:test", known.dev), known, "letter")
         verdicts = load_strategy(name).fit(context)(known.test)
-        found[name] = sum(one.answer == item.answer for item, one in zip(known.test, verdicts, strict=True)) / 400
+        found[name] = (
+            sum(one.answer == item.answer for item, one in zip(known.test, verdicts, strict=True))
+            / 400
+        )
     assert found["trust"] > found["weighted"] + 0.1
     assert verdicts[-1].notes["trust"][0] < 0.3 < 0.5 < verdicts[-1].notes["trust"][1]
 
@@ -80,4 +98,6 @@ def test_abstentions_move_nothing_and_nobody_may_answer() -> None:
     known = task(2, 3, random.Random(1))
     silent = Scripted("silent", answers=[known.dev[0].answer, "?", "?", "?", "?"])
     verdicts = load_strategy("trust").fit(GroupContext([silent], known, "letter"))(known.test)
-    assert [one.answer for one in verdicts] == [None] * 3 and verdicts[-1].notes["trust"] == verdicts[0].notes["trust"]
+    assert [one.answer for one in verdicts] == [None] * 3 and verdicts[-1].notes[
+        "trust"
+    ] == verdicts[0].notes["trust"]

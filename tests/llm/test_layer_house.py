@@ -1,4 +1,6 @@
-"""The plan of the LLM layer as rules: few entries a folder, imports downwards, one of each thing."""
+"""The plan of the LLM layer as rules: few entries a folder, imports downwards, one of each
+thing.
+"""
 
 from __future__ import annotations
 
@@ -39,14 +41,23 @@ def modules() -> Iterator[tuple[str, ast.Module]]:
 def imported(tree: ast.Module) -> Iterator[str]:
     """Modules of the layer that a tree imports, in functions and for types, too."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("pyswarmopt_llm."):
+        if (
+            isinstance(node, ast.ImportFrom)
+            and node.module
+            and node.module.startswith("pyswarmopt_llm.")
+        ):
             yield node.module.removeprefix("pyswarmopt_llm.")
         elif isinstance(node, ast.Import):
             names = (alias.name for alias in node.names)
-            yield from (name.removeprefix("pyswarmopt_llm.") for name in names if name.startswith("pyswarmopt_llm."))
+            yield from (
+                name.removeprefix("pyswarmopt_llm.")
+                for name in names
+                if name.startswith("pyswarmopt_llm.")
+            )
 
 
-# What is still open: each with its reason. An entry that holds no longer fails a test, so that the lists only shrink.
+# What is still open: each with its reason. An entry that holds no longer fails a test, so that the
+# lists only shrink.
 
 CROWDED: dict[str, str] = {}
 UPWARDS: dict[tuple[str, str], str] = {}
@@ -60,8 +71,15 @@ CONCRETE: dict[str, str] = {}
 
 def test_a_folder_has_few_entries() -> None:
     crowded = set()
-    for folder in [ROOT, *(path for path in ROOT.rglob("*") if path.is_dir() and path.name != "__pycache__")]:
-        own = {entry.name for entry in folder.iterdir()} - {"__init__.py", "__pycache__", "py.typed"}
+    for folder in [
+        ROOT,
+        *(path for path in ROOT.rglob("*") if path.is_dir() and path.name != "__pycache__"),
+    ]:
+        own = {entry.name for entry in folder.iterdir()} - {
+            "__init__.py",
+            "__pycache__",
+            "py.typed",
+        }
         if len(own) > MOST_ENTRIES:
             crowded.add(".".join(folder.relative_to(ROOT).parts))
     assert crowded == set(CROWDED)
@@ -87,7 +105,11 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     graph = networkx.DiGraph()
     for name, tree in modules():
         graph.add_edges_from((name, other) for other in imported(tree))
-    found = {tuple(sorted(circle)) for circle in networkx.strongly_connected_components(graph) if len(circle) > 1}
+    found = {
+        tuple(sorted(circle))
+        for circle in networkx.strongly_connected_components(graph)
+        if len(circle) > 1
+    }
     assert found == set(CIRCLES)
 
 
@@ -102,7 +124,12 @@ def test_the_kind_of_space_is_an_object_that_is_asked_not_a_name_that_is_compare
     def compares(node: ast.AST) -> bool:
         if not isinstance(node, ast.Compare) or not ast.unparse(node.left).endswith("space"):
             return False
-        constants = (one for part in node.comparators for one in ast.walk(part) if isinstance(one, ast.Constant))
+        constants = (
+            one
+            for part in node.comparators
+            for one in ast.walk(part)
+            if isinstance(one, ast.Constant)
+        )
         return any(one.value in KINDS for one in constants)
 
     assert homes(compares) == set(NAMED_SPACES)
@@ -111,9 +138,13 @@ def test_the_kind_of_space_is_an_object_that_is_asked_not_a_name_that_is_compare
 def test_no_concrete_engine_or_space_is_asked_for_outside_its_folder() -> None:
     def asks(node: ast.AST) -> bool:
         called = isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance"
-        return called and any(isinstance(one, ast.Name) and one.id in CONCRETES for one in ast.walk(node.args[1]))  # type: ignore[attr-defined]
+        return called and any(
+            isinstance(one, ast.Name) and one.id in CONCRETES for one in ast.walk(node.args[1])
+        )  # type: ignore[attr-defined]
 
-    assert {name for name in homes(asks) if not name.startswith(("spaces", "models"))} == set(CONCRETE)
+    assert {name for name in homes(asks) if not name.startswith(("spaces", "models"))} == set(
+        CONCRETE
+    )
 
 
 # One of each
@@ -170,5 +201,7 @@ SPELL_OPTIONS = {
 
 
 def test_only_the_commands_spell_options() -> None:
-    """Elsewhere a message names the setting, in backticks; `cli/` shows it as it is typed (`UserError.spelled`)."""
+    """Elsewhere a message names the setting, in backticks; `cli/` shows it as it is typed
+    (`UserError.spelled`).
+    """
     assert files_that_spell_options(pyswarmopt_llm) == set(SPELL_OPTIONS)

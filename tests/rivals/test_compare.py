@@ -1,4 +1,6 @@
-"""`swarm-llm compare` end to end on a tiny random base: what it writes, what it counts, how it goes on."""
+"""`swarm-llm compare` end to end on a tiny random base: what it writes, what it counts, how it goes
+on.
+"""
 
 from __future__ import annotations
 
@@ -50,12 +52,22 @@ def lasting(folder: Path) -> list[dict[str, Any]]:
     return sorted(({k: v for k, v in row.items() if k != "seconds"} for row in rows), key=str)
 
 
-def test_every_method_takes_part_and_keeps_to_the_budget(given: dict[str, Any], tmp_path: Path) -> None:
+def test_every_method_takes_part_and_keeps_to_the_budget(
+    given: dict[str, Any], tmp_path: Path
+) -> None:
     data = {name: tmp_path / f"{name}.jsonl" for name in ("ant", "bee", "cat")}
     for name, file in data.items():
-        turns = [{"role": "user", "content": f"Question: {name}?"}, {"role": "assistant", "content": name}]
+        turns = [
+            {"role": "user", "content": f"Question: {name}?"},
+            {"role": "assistant", "content": name},
+        ]
         file.write_text("".join(json.dumps({"messages": turns}) + "\n" for _ in range(6)))
-    given |= {"methods": ("all",), "seeds": 1, "budget_items": 60, "data": tuple((n, str(f)) for n, f in data.items())}
+    given |= {
+        "methods": ("all",),
+        "seeds": 1,
+        "budget_items": 60,
+        "data": tuple((n, str(f)) for n, f in data.items()),
+    }
     result = compare(CompareConfig(**given))
     assert result["left_out"] == {
         "finetune-once": "training takes 80 items",
@@ -69,20 +81,26 @@ def test_every_method_takes_part_and_keeps_to_the_budget(given: dict[str, Any], 
         low, high = row["test_interval"]
         assert low <= row["test"] <= high, name
     assert result["methods"]["uniform-soup"]["item_evaluations"] == 0
-    assert result["methods"]["model-swarms"]["item_evaluations"] == 56  # seven times eight dev items
+    # seven times eight dev items
+    assert result["methods"]["model-swarms"]["item_evaluations"] == 56
     tests = [row["test"] for row in result["methods"].values()]
     assert tests == sorted(tests, reverse=True)
 
 
 @pytest.mark.parametrize("budget", [456, 600])  # of the former nothing is left for proposals
-def test_a_swarm_whose_result_is_trained_on_dev_is_charged_for_that(given: dict[str, Any], budget: int) -> None:
+def test_a_swarm_whose_result_is_trained_on_dev_is_charged_for_that(
+    given: dict[str, Any], budget: int
+) -> None:
     names = ("best-single", "item-model", "item-model+dev")
-    result = compare(CompareConfig(**{**given, "methods": names, "seeds": 1, "budget_items": budget}))
+    result = compare(
+        CompareConfig(**{**given, "methods": names, "seeds": 1, "budget_items": budget})
+    )
     spent = result["methods"]["item-model+dev"]["item_evaluations"]
     # Four epochs without each fold and on all, the scoring of what was trained, and three experts.
     assert 4 * 2.5 * (2 * 7 + 3 * 6 + 8) + 8 + 3 * 8 <= spent <= budget
     values = [result["methods"][name]["dev"] for name in names]
-    error = math.sqrt(values[1] * (1 - values[1]) / 7)  # by so much what is trained may be behind on dev
+    # by so much what is trained may be behind on dev
+    error = math.sqrt(values[1] * (1 - values[1]) / 7)
     assert values[1] >= values[0] and values[2] >= values[1] - error
 
 
@@ -92,7 +110,9 @@ def test_what_a_swarm_found_is_kept_as_it_was_if_training_makes_it_worse(
 ) -> None:
     monkeypatch.setattr(contestants, "not_worse", lambda trained, mixture: kept)
     names = ("item-model", "item-model+dev")
-    rows = compare(CompareConfig(**{**given, "methods": names, "seeds": 1, "budget_items": 2000}))["methods"]
+    rows = compare(CompareConfig(**{**given, "methods": names, "seeds": 1, "budget_items": 2000}))[
+        "methods"
+    ]
     found, trained = (rows[name] for name in names)
     assert trained["rank"] - found["rank"] == (4 if kept else 0)  # the LoRA's own
     assert kept or (trained["dev"], trained["test"]) == (found["dev"], found["test"])
@@ -101,7 +121,9 @@ def test_what_a_swarm_found_is_kept_as_it_was_if_training_makes_it_worse(
 def test_a_comparison_that_is_stopped_goes_on_to_the_same_end(
     given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped in the middle of a search, again and again; nothing that was scored is asked again."""
+    """Stopped in the middle of a search, again and again; nothing that was scored is asked
+    again.
+    """
     from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 
     whole = compare(CompareConfig(**{**given, "out": str(tmp_path / "whole")}))
@@ -136,12 +158,21 @@ def test_methods_and_seeds_can_be_added_and_the_rest_is_kept(given: dict[str, An
     before = lasting(Path(given["out"]))
     result = compare(CompareConfig(**given), steps.append)
     assert [row for row in lasting(Path(given["out"])) if row in before] == before
-    assert result["methods"]["model-swarms"]["seeds"] == 2 and result["methods"]["uniform-soup"]["seeds"] == 1
+    assert (
+        result["methods"]["model-swarms"]["seeds"] == 2
+        and result["methods"]["uniform-soup"]["seeds"] == 1
+    )
     begun = [(s.method, s.seed) for s in steps if s.outcome is None]
-    assert ("uniform-soup", 0) not in begun and ("model-swarms", 0) not in begun and ("model-swarms", 1) in begun
+    assert (
+        ("uniform-soup", 0) not in begun
+        and ("model-swarms", 0) not in begun
+        and ("model-swarms", 1) in begun
+    )
     finished = [s.method for s in steps if s.outcome is not None and s.seed == 0]
     assert (
-        finished.index("uniform-soup") < finished.index("best-single") < finished.index("model-swarms")
+        finished.index("uniform-soup")
+        < finished.index("best-single")
+        < finished.index("model-swarms")
     )  # cheapest first
     assert [s.done for s in steps if s.outcome is not None] == list(range(1, 8))
 
@@ -149,27 +180,44 @@ def test_methods_and_seeds_can_be_added_and_the_rest_is_kept(given: dict[str, An
 def test_the_figures_are_those_of_the_items(given: dict[str, Any]) -> None:
     """Means, differences and permutation test from ``outcomes.jsonl``, by other means."""
     result = compare(CompareConfig(**given))
-    rows = [json.loads(line) for line in (Path(given["out"]) / "outcomes.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (Path(given["out"]) / "outcomes.jsonl").read_text().splitlines()
+    ]
     by_method: dict[str, list[Any]] = {}
     for row in sorted(rows, key=lambda row: row["seed"]):
-        by_method.setdefault(row["method"], []).append([[int(c) for c in row[split]] for split in ("dev", "test")])
+        by_method.setdefault(row["method"], []).append(
+            [[int(c) for c in row[split]] for split in ("dev", "test")]
+        )
     for name, row in result["methods"].items():
         own = by_method[name]
         assert row["dev"] == pytest.approx(np.mean([dev for dev, _ in own]))
         assert row["test_seeds"] == pytest.approx([np.mean(test) for _, test in own])
         if name != "best-single":
-            difference = np.mean([test for _, test in own], 0) - np.array(by_method["best-single"][0][1])
+            difference = np.mean([test for _, test in own], 0) - np.array(
+                by_method["best-single"][0][1]
+            )
             assert row["against_single"]["difference"] == pytest.approx(difference.mean())
             signs = np.array(np.meshgrid(*[[-1, 1]] * 12)).reshape(12, -1)
             sums = np.abs(difference @ signs)
-            assert row["against_single"]["p"] == pytest.approx(np.mean(sums >= abs(difference.sum()) - 1e-9))
+            assert row["against_single"]["p"] == pytest.approx(
+                np.mean(sums >= abs(difference.sum()) - 1e-9)
+            )
     best = next(iter(result["methods"]))
-    assert all(row["against_rival"]["method"] == best for name, row in result["methods"].items() if name != best)
+    assert all(
+        row["against_rival"]["method"] == best
+        for name, row in result["methods"].items()
+        if name != best
+    )
 
 
-def test_two_tasks_share_one_base_and_have_a_table_over_both(given: dict[str, Any], tmp_path: Path) -> None:
+def test_two_tasks_share_one_base_and_have_a_table_over_both(
+    given: dict[str, Any], tmp_path: Path
+) -> None:
     second = write_task(tmp_path / "more.json", questions(6, 3), questions(10, 4))
-    result = compare(CompareConfig(**{**given, "tasks": (*given["tasks"], str(second)), "seeds": 1}))
+    result = compare(
+        CompareConfig(**{**given, "tasks": (*given["tasks"], str(second)), "seeds": 1})
+    )
     assert set(result["tasks"]) == {"words", "more"}
     for name, row in result["methods"].items():
         both = [result["tasks"][task]["methods"][name]["test"] for task in ("words", "more")]
@@ -185,16 +233,32 @@ def test_two_tasks_share_one_base_and_have_a_table_over_both(given: dict[str, An
 def test_a_task_is_scored_by_its_own_metric(
     given: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As `swarm-llm eval` scores the merged adapter; who needs right and wrong answers is left out."""
-    second = write_task(tmp_path / "texts.json", questions(6, 3), questions(5, 4), metric="perplexity")
+    """As `swarm-llm eval` scores the merged adapter; who needs right and wrong answers is left
+    out.
+    """
+    second = write_task(
+        tmp_path / "texts.json", questions(6, 3), questions(5, 4), metric="perplexity"
+    )
     given |= {"methods": ("uniform-soup", "best-single", "prediction-merge", "lorahub"), "seeds": 1}
     result = compare(CompareConfig(**{**given, "tasks": (str(second),)}))
-    assert (result["metric"], set(result["methods"])) == ("perplexity", {"uniform-soup", "best-single", "lorahub"})
+    assert (result["metric"], set(result["methods"])) == (
+        "perplexity",
+        {"uniform-soup", "best-single", "lorahub"},
+    )
     assert "scored by perplexity" in result["left_out"]["prediction-merge"]
     assert "Scores: texts by perplexity." in (Path(given["out"]) / "compare.md").read_text()
     common = ["--base", given["base"], "--experts", *given["experts"], "--method", "uniform-soup"]
     assert swarm_llm(capsys, "merge", *common, "--out", tmp_path / "soup")[0] == 0
-    words = ["eval", "--base", given["base"], "--adapter", tmp_path / "soup", "--task", second, "--json"]
+    words = [
+        "eval",
+        "--base",
+        given["base"],
+        "--adapter",
+        tmp_path / "soup",
+        "--task",
+        second,
+        "--json",
+    ]
     found = json.loads(swarm_llm(capsys, *words)[1])
     assert found["metric"] == "perplexity"
     assert result["methods"]["uniform-soup"]["test"] == pytest.approx(found["value"], rel=1e-3)
@@ -207,7 +271,9 @@ def test_tasks_without_answers_can_be_compared(given: dict[str, Any], tmp_path: 
         compare(CompareConfig(**{**given, "tasks": (str(task),)}))
     task = write_task(tmp_path / "open.json", items[:2], items[2:], metric="toxicity")
     pytest.importorskip("profanity_check")
-    result = compare(CompareConfig(**{**given, "tasks": (str(task),), "methods": ("uniform-soup", "lorahub")}))
+    result = compare(
+        CompareConfig(**{**given, "tasks": (str(task),), "methods": ("uniform-soup", "lorahub")})
+    )
     assert 0.0 <= result["methods"]["uniform-soup"]["test"] <= 1.0
     assert result["left_out"] == {"lorahub": "needs the right answers of the dev items"}
 
@@ -215,8 +281,12 @@ def test_tasks_without_answers_can_be_compared(given: dict[str, Any], tmp_path: 
 def test_a_rule_competes_at_full_rank_and_as_the_adapter_that_merge_writes(
     given: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By perplexity, which tells the two apart; a LoRA of the matrices' own size is the rule's result uncut."""
-    task = write_task(tmp_path / "texts.json", questions(6, 3), questions(5, 4), metric="perplexity")
+    """By perplexity, which tells the two apart; a LoRA of the matrices' own size is the rule's
+    result uncut.
+    """
+    task = write_task(
+        tmp_path / "texts.json", questions(6, 3), questions(5, 4), metric="perplexity"
+    )
     names = ("ties", "ties:adapter", "task-arithmetic", "task-arithmetic:adapter")
     given |= {"tasks": (str(task),), "methods": names, "dtype": "float32"}
     rows = compare(CompareConfig(**given))["methods"]
@@ -232,14 +302,29 @@ def test_a_rule_competes_at_full_rank_and_as_the_adapter_that_merge_writes(
     found = {}
     for name, rank in (("ties", ["--rank", "32"]), ("ties:adapter", [])):
         out = tmp_path / f"{len(found)}"
-        lost = json.loads(swarm_llm(capsys, "merge", *common, *rank, "--out", out)[1])["relative_error"]
+        lost = json.loads(swarm_llm(capsys, "merge", *common, *rank, "--out", out)[1])[
+            "relative_error"
+        ]
         assert rows[name].get("relative_error", 0.0) == pytest.approx(lost)
-        words = ["eval", "--base", given["base"], "--adapter", out, "--task", task, "--dtype", "float32", "--json"]
+        words = [
+            "eval",
+            "--base",
+            given["base"],
+            "--adapter",
+            out,
+            "--task",
+            task,
+            "--dtype",
+            "float32",
+            "--json",
+        ]
         found[name] = json.loads(swarm_llm(capsys, *words)[1])["value"]
         assert rows[name]["test"] == pytest.approx(found[name], rel=1e-4)
     assert found["ties"] != pytest.approx(found["ties:adapter"], rel=1e-3)
     table = (Path(given["out"]) / "compare.md").read_text()
-    assert f"| 12, {rows['ties:adapter']['relative_error']:.1%} cut |" in table and "| full |" in table
+    assert (
+        f"| 12, {rows['ties:adapter']['relative_error']:.1%} cut |" in table and "| full |" in table
+    )
 
 
 def test_curves_are_means_of_staircases() -> None:
@@ -274,26 +359,49 @@ def test_the_command_prints_the_table_and_writes_the_files(
 ) -> None:
     code, out, err = swarm_llm(capsys, *words(given))
     assert (code, err) == (0, "")
-    assert "│ model-swarms" in out and "|---" not in out and "## " not in out  # a table, no Markdown
-    assert "against best rival" in out and "compare.html" in out  # all columns, where there is no terminal's width
+    # a table, no Markdown
+    assert "│ model-swarms" in out and "|---" not in out and "## " not in out
+    # all columns, where there is no terminal's width
+    assert "against best rival" in out and "compare.html" in out
     folder = Path(given["out"])
     assert "| model-swarms | " in (folder / "compare.md").read_text()
     stored = json.loads((folder / "compare.json").read_text())
     assert set(stored["methods"]) == set(SOME)
-    assert {"about.json", "compare.html", "compare.json", "compare.md", "outcomes.jsonl", "scores.jsonl"} <= files(
-        folder
-    ).keys()
+    assert {
+        "about.json",
+        "compare.html",
+        "compare.json",
+        "compare.md",
+        "outcomes.jsonl",
+        "scores.jsonl",
+    } <= files(folder).keys()
     assert all(row["item_evaluations"] <= 24 for row in stored["methods"].values())
 
 
 @pytest.mark.parametrize(("width", "columns"), [(80, 4), (120, 8), (200, 10)])
 def test_in_a_terminal_the_first_columns_are_shown_that_fit(width: int, columns: int) -> None:
-    row = {"dev": 0.75, "dev_interval": [0.5, 0.9], "test": 1.0, "test_interval": [0.839, 1.0], "models": 1}
+    row = {
+        "dev": 0.75,
+        "dev_interval": [0.5, 0.9],
+        "test": 1.0,
+        "test_interval": [0.839, 1.0],
+        "models": 1,
+    }
     row |= {"item_evaluations": 4321.0, "seconds": 12.5, "tokens": 48.0}
     against = {"method": "ties", "difference": 0.021, "p": 0.04}
-    methods = {"nevergrad:[CMA]": {**row, "against_single": against, "against_rival": against}, "ties": row}
+    methods = {
+        "nevergrad:[CMA]": {**row, "against_single": against, "against_rival": against},
+        "ties": row,
+    }
     config = {"base": "b", "budget_items": 24, "seeds": 1}
-    result = {"config": config, "experts": 3, "left_out": {}, "task": "quiz", "metric": "accuracy", "methods": methods}
+    result = {
+        "config": config,
+        "experts": 3,
+        "left_out": {},
+        "task": "quiz",
+        "metric": "accuracy",
+        "methods": methods,
+    }
     out = io.StringIO()
     print_comparison(Console(file=out, width=width), result)
     lines = out.getvalue().splitlines()
@@ -325,7 +433,9 @@ def test_wrong_input_is_one_line_and_writes_nothing(
     assert not Path(given["out"]).exists()
 
 
-def test_another_comparison_is_not_written_over(given: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_comparison_is_not_written_over(
+    given: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert swarm_llm(capsys, *words(given, methods="uniform-soup"))[0] == 0
     before = files(Path(given["out"]))
     code, _, err = swarm_llm(capsys, *words(given, **{"budget-items": 32}))
@@ -354,8 +464,16 @@ def test_merge_writes_what_a_searching_method_finds(
     assert "item evaluations" in (tmp_path / "merged" / "README.md").read_text()
     asked = {**given, "methods": (method,), "seeds": 1, "scoring": "auto"}
     row = compare(CompareConfig(**asked))["methods"][method]
-    task = ["--task", given["tasks"][0], "--json", "--scoring", json.loads(stored(given, "compare.json"))["scoring"]]
-    code, out, _ = swarm_llm(capsys, "eval", "--base", given["base"], "--adapter", tmp_path / "merged", *task)
+    task = [
+        "--task",
+        given["tasks"][0],
+        "--json",
+        "--scoring",
+        json.loads(stored(given, "compare.json"))["scoring"],
+    ]
+    code, out, _ = swarm_llm(
+        capsys, "eval", "--base", given["base"], "--adapter", tmp_path / "merged", *task
+    )
     assert json.loads(out)["value"] == pytest.approx(row["test"])
 
 
@@ -372,7 +490,11 @@ def stored(given: dict[str, Any], name: str) -> str:
     ],
 )
 def test_merge_says_what_a_method_lacks(
-    options: list[str], said: str, given: dict[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+    options: list[str],
+    said: str,
+    given: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     common = ["--base", given["base"], "--experts", *given["experts"], "--out", tmp_path / "merged"]
     code, out, err = swarm_llm(capsys, "merge", *common, *options)
@@ -394,7 +516,11 @@ def test_groups_take_part_with_their_cost_in_tokens(given: dict[str, Any]) -> No
     names = ("uniform-soup", "token", "vote:weighted", "vote:cascade", "negotiate:stackelberg")
     result = compare(CompareConfig(**{**given, "methods": names, "dtype": "float32"}))
     rows = result["methods"]
-    assert set(rows) == set(names) and rows["token"]["seeds"] == 2 and rows["vote:weighted"]["seeds"] == 1
+    assert (
+        set(rows) == set(names)
+        and rows["token"]["seeds"] == 2
+        and rows["vote:weighted"]["seeds"] == 1
+    )
     task = load_task(given["tasks"][0])
     members = open_members(given["experts"], given["base"], dtype="float32", threads=1)
     context = GroupContext(members, task, "likelihood")
@@ -410,8 +536,12 @@ def test_groups_take_part_with_their_cost_in_tokens(given: dict[str, Any]) -> No
     assert "| tokens |" in (Path(given["out"]) / "compare.md").read_text()
 
 
-def test_the_token_swarm_is_at_least_as_good_on_dev_as_the_best_expert(given: dict[str, Any]) -> None:
-    rows = compare(CompareConfig(**{**given, "methods": ("token", "best-single"), "dtype": "float32"}))["methods"]
+def test_the_token_swarm_is_at_least_as_good_on_dev_as_the_best_expert(
+    given: dict[str, Any],
+) -> None:
+    rows = compare(
+        CompareConfig(**{**given, "methods": ("token", "best-single"), "dtype": "float32"})
+    )["methods"]
     assert min(rows["token"]["dev_seeds"]) >= rows["best-single"]["dev"]
 
 
@@ -424,17 +554,29 @@ def test_stars_stand_for_all_groups() -> None:
     wanted = {f"vote:{name}" for name in VOTES} | {f"negotiate:{name}" for name in NEGOTIATIONS}
     assert found == wanted - {"vote:reward", "negotiate:societies"}
     assert contestant("vote:self-consistency").chance and not contestant("vote:majority").chance
-    with pytest.raises(UserError, match="methods vote:majorty: unknown; did you mean vote:majority"):
+    with pytest.raises(
+        UserError, match="methods vote:majorty: unknown; did you mean vote:majority"
+    ):
         ordered(["vote:majorty"], 3, 10, 100)
 
 
 def test_a_raised_population_is_said() -> None:
     config = {"base": "B", "budget_items": 100, "seeds": 1, "particles": 2}
-    result = {"experts": 3, "task": "t", "metric": "accuracy", "config": config, "left_out": {}, "methods": {}}
+    result = {
+        "experts": 3,
+        "task": "t",
+        "metric": "accuracy",
+        "config": config,
+        "left_out": {},
+        "methods": {},
+    }
     lines = summary_lines(result)
     assert "3 experts of B" in lines[1] and "1 seed for" in lines[1]
     assert "Searches start from all experts: 3 particles instead of 2." in lines
-    assert not any("instead of" in line for line in summary_lines({**result, "config": {**config, "particles": None}}))
+    assert not any(
+        "instead of" in line
+        for line in summary_lines({**result, "config": {**config, "particles": None}})
+    )
 
 
 @pytest.mark.parametrize(
@@ -450,16 +592,30 @@ def test_a_raised_population_is_said() -> None:
         ("vote:majority", None),
     ],
 )
-def test_a_comparison_ends_with_the_command_that_makes_the_best_result(method: str, words: str | None) -> None:
-    config = {"base": "B", "experts": ["x", "y"], "tasks": ["t.csv"], "columns": ["label=team"], "dev": 40}
+def test_a_comparison_ends_with_the_command_that_makes_the_best_result(
+    method: str, words: str | None
+) -> None:
+    config = {
+        "base": "B",
+        "experts": ["x", "y"],
+        "tasks": ["t.csv"],
+        "columns": ["label=team"],
+        "dev": 40,
+    }
     config["out"] = "runs/a"
     rows = {method: {"test": 0.7, "dev": 0.6}, "karcher": {"test": 0.5, "dev": 0.9}}
     steps = [command for _, command in next_steps({"methods": rows, "config": config})]
-    assert len(steps) == (words is not None) and all(step.endswith(words or "") for step in steps), steps
+    assert len(steps) == (words is not None) and all(
+        step.endswith(words or "") for step in steps
+    ), steps
 
 
 def verdict_row(test: float | None, p: float | None = None, dev: float = 0.5) -> dict[str, Any]:
-    against = {} if p is None else {"against_single": {"method": "best-single", "difference": 0.1, "p": p}}
+    against = (
+        {}
+        if p is None
+        else {"against_single": {"method": "best-single", "difference": 0.1, "p": p}}
+    )
     return {"dev": dev, "test": test, **against}
 
 
@@ -467,21 +623,34 @@ def verdict_row(test: float | None, p: float | None = None, dev: float = 0.5) ->
     ("methods", "words"),
     [
         (
-            {"ties": verdict_row(0.7, 0.004), "dare": verdict_row(0.5, 0.9), "best-single": verdict_row(0.6)},
+            {
+                "ties": verdict_row(0.7, 0.004),
+                "dare": verdict_row(0.5, 0.9),
+                "best-single": verdict_row(0.6),
+            },
             "better than the best single expert: ",
         ),
         # .03 of a single test, of the best of two: .06.
         (
-            {"ties": verdict_row(0.7, 0.03), "dare": verdict_row(0.5, 0.9), "best-single": verdict_row(0.6)},
+            {
+                "ties": verdict_row(0.7, 0.03),
+                "dare": verdict_row(0.5, 0.9),
+                "best-single": verdict_row(0.6),
+            },
             "but not measurably better",
         ),
         (
             {"ties": verdict_row(0.5, 0.03), "best-single": verdict_row(0.6)},
             "No method scores higher than the best single expert",
         ),
-        ({"ties": verdict_row(None, 0.001, 0.9), "best-single": verdict_row(None)}, "there is no test split"),
+        (
+            {"ties": verdict_row(None, 0.001, 0.9), "best-single": verdict_row(None)},
+            "there is no test split",
+        ),
         ({"ties": verdict_row(0.7)}, "No verdict"),
     ],
 )
-def test_the_verdict_on_a_comparison_corrects_for_the_number_of_methods(methods: dict[str, Any], words: str) -> None:
+def test_the_verdict_on_a_comparison_corrects_for_the_number_of_methods(
+    methods: dict[str, Any], words: str
+) -> None:
     assert words in compared({"methods": methods})

@@ -1,4 +1,6 @@
-"""Screened swarms in a comparison: what they are told is true where it matters, and the budget holds."""
+"""Screened swarms in a comparison: what they are told is true where it matters, and the budget
+holds.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ from pyswarmopt_rivals.comparison.store import Store
 def bench(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> Bench:
     base = resolve_base(str(tiny_base))
     engine = load_engine(base, "float32", "cpu", 1)
-    experts = [load_adapter(read_adapter(path)) for path in louder(tiny_experts, tmp_path / "experts")]
+    experts = [
+        load_adapter(read_adapter(path)) for path in louder(tiny_experts, tmp_path / "experts")
+    ]
     task = load_task(str(write_task(tmp_path / "words.json", questions(20, 1), questions(6, 2))))
     return Bench(base, engine, experts, task, "likelihood", Store(), {})
 
@@ -45,7 +49,10 @@ def test_what_is_told_is_paid_for_and_the_best_is_true(bench: Bench) -> None:
     space = build_space("delta", bench.experts)
     n = len(bench.experts)
     trial = BudgetedTrial(bench, 10_000)
-    scorer, policy = BudgetedScorer(trial, space), Screened(Screening(SCREEN, {bench.task.name: 20}), 0)
+    scorer, policy = (
+        BudgetedScorer(trial, space),
+        Screened(Screening(SCREEN, {bench.task.name: 20}), 0),
+    )
     positions = torch.cat([torch.eye(n, dtype=torch.float64), sums(n, 40, 0)])
     told: list[float] = []
     for iteration, part in enumerate(positions.split(n)):
@@ -59,7 +66,9 @@ def test_what_is_told_is_paid_for_and_the_best_is_true(bench: Bench) -> None:
     assert n * 20 <= trial.spent < len(positions) * 20  # something was predicted
     assert trial.spent == scorer.item_evaluations and trial.trace[-1] == (trial.spent, scorer.best)
     spent = trial.spent
-    assert [row.value for row in scorer.in_full(list(positions[:n]), 0)] == told[:n] and trial.spent == spent
+    assert [row.value for row in scorer.in_full(list(positions[:n]), 0)] == told[
+        :n
+    ] and trial.spent == spent
 
 
 def test_the_budget_ends_a_search_and_the_rest_has_no_value(bench: Bench) -> None:
@@ -77,14 +86,22 @@ def test_a_comparison_scores_candidate_by_candidate_what_a_search_does(
     run(Entry(contestant("item-model"), bench, 3, budget))
     scored = [key.partition(":")[0] for _, kind, key in bench.store.scores if kind == "screened"]
     experts, task = [expert.info.path for expert in bench.experts], tmp_path / "words.json"
-    chosen = {"preset": "auto", "particles": None, "max_iter": None, "patience": None, "space": "delta"}
+    chosen = {
+        "preset": "auto",
+        "particles": None,
+        "max_iter": None,
+        "patience": None,
+        "space": "delta",
+    }
     more = {"dtype": "float32", "seed": 3, "test": 0, "budget_items": budget}
     search(small(bench.base.path, experts, [task], tmp_path / "run", **chosen, **more))
     assert 6 < len(scored) <= budget / 20
     assert scored == [row["key"] for row in history(tmp_path / "run")]
 
 
-def test_what_the_model_promises_is_asked_in_full(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_model_promises_is_asked_in_full(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[torch.Tensor] = []
 
     def propose(screening: object, seed: int) -> torch.Tensor:
@@ -94,11 +111,17 @@ def test_what_the_model_promises_is_asked_in_full(bench: Bench, monkeypatch: pyt
     monkeypatch.setattr("pyswarmopt_llm.evaluation.surrogate.proposals.proposal", propose)
     outcome = run(Entry(contestant("item-model"), bench, 5, 400))
     assert len(asked) == 6 and outcome.items <= 400
-    complete = [key for (_, kind, key), row in bench.store.scores.items() if kind == "screened" and row["n"] == 20]
+    complete = [
+        key
+        for (_, kind, key), row in bench.store.scores.items()
+        if kind == "screened" and row["n"] == 20
+    ]
     assert sum(any(key.startswith(position_key(x)) for key in complete) for x in asked) >= 5
 
 
-def test_experts_are_asked_once_for_all_who_pay_for_them(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_experts_are_asked_once_for_all_who_pay_for_them(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     outcome = run(Entry(contestant("item-model"), bench, 0, 200))
     assert outcome.items <= 200 and outcome.dev.value >= outcome.trace[0][1]
     assert outcome.dev.value == outcome.trace[-1][1]  # the best is scored in full again at the end
@@ -117,7 +140,9 @@ def test_model_swarms_is_the_published_search_over_averages_of_factors(
     space = type(build_space("factor", bench.experts))
     asked: list[list[float]] = []
     realise = space.realise
-    monkeypatch.setattr(space, "realise", lambda own, x: (asked.append(x.tolist()), realise(own, x))[1])
+    monkeypatch.setattr(
+        space, "realise", lambda own, x: (asked.append(x.tolist()), realise(own, x))[1]
+    )
     outcome = run(Entry(contestant("model-swarms"), bench, 1, 400, particles=5))
     assert outcome.items == 400 and [sum(x) for x in asked] == pytest.approx([1.0] * len(asked))
     experts, task = [expert.info.path for expert in bench.experts], tmp_path / "words.json"
@@ -135,20 +160,35 @@ def test_what_is_written_cannot_be_foretold(bench: Bench) -> None:
 
 
 def test_a_swarm_whose_items_cannot_be_foretold_asks_all_of_them(bench: Bench) -> None:
-    whole = Bench(bench.base, bench.engine, bench.experts, bench.task, "likelihood", Store(), {}, METRICS["perplexity"])
+    whole = Bench(
+        bench.base,
+        bench.engine,
+        bench.experts,
+        bench.task,
+        "likelihood",
+        Store(),
+        {},
+        METRICS["perplexity"],
+    )
     outcome = run(Entry(contestant("item-model"), whole, 0, 200))
-    assert outcome.items == 200 and [spent for spent, _ in outcome.trace] == list(range(20, 201, 20))
+    assert outcome.items == 200 and [spent for spent, _ in outcome.trace] == list(
+        range(20, 201, 20)
+    )
     assert outcome.dev.value == outcome.trace[-1][1]
 
 
-@pytest.mark.parametrize("name", ["constriction:paper", "constriction+dev", "pycma:paper", "ties:paper"])
+@pytest.mark.parametrize(
+    "name", ["constriction:paper", "constriction+dev", "pycma:paper", "ties:paper"]
+)
 def test_no_other_method_has_those_endings(name: str) -> None:
     assert {"model-swarms", "item-model", "item-model+dev"} <= set(known_methods())
     with pytest.raises(UserError, match=re.escape(name)):
         contestant(name)
 
 
-def test_the_same_seed_finds_the_same(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> None:
+def test_the_same_seed_finds_the_same(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
     task = write_task(tmp_path / "words.json", questions(12, 1), questions(6, 2))
     experts = tuple(map(str, louder(tiny_experts, tmp_path / "experts")))
     found = []
@@ -173,8 +213,12 @@ def test_the_same_seed_finds_the_same(tiny_base: Path, tiny_experts: list[Path],
 def test_experts_whose_factors_have_other_shapes_leave_model_swarms_out(bench: Bench) -> None:
     assert why_not(contestant("model-swarms"), bench, 1000) is None
     first, second, third = bench.experts
-    fewer = replace(second, info=replace(second.info, modules=dict(list(second.info.modules.items())[:1])))
-    other = Bench(bench.base, bench.engine, [first, fewer, third], bench.task, "likelihood", Store(), {})
+    fewer = replace(
+        second, info=replace(second.info, modules=dict(list(second.info.modules.items())[:1]))
+    )
+    other = Bench(
+        bench.base, bench.engine, [first, fewer, third], bench.task, "likelihood", Store(), {}
+    )
     why = why_not(contestant("model-swarms"), other, 1000)
     assert why is not None and why.startswith("averages LoRA factors; ") and second.info.name in why
     assert why_not(contestant("item-model"), other, 1000) is None

@@ -194,7 +194,9 @@ def test_training_raises_the_reward_and_spends_its_budget(grpo: Any, lab: Path) 
     assert result.rewarded == 1
 
 
-def test_a_run_that_has_its_line_is_not_repeated(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_has_its_line_is_not_repeated(
+    lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     script = importlib.import_module("rivals_lab")
     file = lab / "lines.jsonl"
     words = ["rivals_lab.py", str(lab), "--out", str(lab / "out"), "--outcomes", str(file)]

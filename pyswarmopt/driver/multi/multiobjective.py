@@ -48,33 +48,37 @@ def minimize_multi(
     checkpoint: str | os.PathLike[str] | None = None,
     space: Mapping[str, Any] | None = None,
 ) -> MultiResult:
-    """Find points of a box that are best in several objectives, each in its own way (a Pareto front).
+    """Find points of a box that are best in several objectives, each in its own way (a Pareto
+    front).
 
     Args:
-        fun: ``(D,) -> (M,)`` or ``(m, D) -> (m, M)``, all M to be minimised: negate what should be large. A point
-            with a value that is not finite is never kept.
+        fun: ``(D,) -> (M,)`` or ``(m, D) -> (m, M)``, all M to be minimised: negate what should be
+            large. A point with a value that is not finite is never kept.
         bounds: as in `pyswarmopt.minimize`. Either this or `space`.
         n_objectives: M.
         population: particles.
         archive: the most points of the front to keep; the most crowded ones go first.
         max_evals: the most calls of `fun`, and of points that break a constraint.
         seed: as in `pyswarmopt.minimize`.
-        workers: as in `pyswarmopt.minimize`, and so are `vectorized`, `on_error`, `integrality`, `constraints`
-            and `categorical`.
+        workers: as in `pyswarmopt.minimize`, and so are `vectorized`, `on_error`, `integrality`,
+            `constraints` and `categorical`.
         vectorized: whether `fun` takes (m, D).
-        callback: called with the front so far after each iteration; return True, or raise StopIteration, to stop.
+        callback: called with the front so far after each iteration; return True, or raise
+            StopIteration, to stop.
         x0: starting points, (D,) or (n, D).
         on_error: what to do when `fun` raises.
         integrality: mask of the integers.
         constraints: see `pyswarmopt.driver.problem.constraints`.
         categorical: mask of the categories.
         checkpoint: as in `pyswarmopt.minimize`.
-        space: parameters by name, as in `pyswarmopt.minimize`; `MultiResult.params` has those of the front.
+        space: parameters by name, as in `pyswarmopt.minimize`; `MultiResult.params` has those of
+            the front.
 
     Raises:
         TypeError: see `pyswarmopt.driver.problem.space.Space`.
         ValueError: arguments that do not make sense or do not fit the checkpoint.
-        Exception: whatever `fun` raises, if `on_error` says so; its attribute `result` is the front so far.
+        Exception: whatever `fun` raises, if `on_error` says so; its attribute `result` is the front
+            so far.
 
     Example:
         Close to 0 and close to 2, which no x can be at once:
@@ -90,7 +94,11 @@ def minimize_multi(
         >>> {params["kind"] for params in r.params}
         {'a'}
     """
-    for name, value in (("n_objectives", n_objectives), ("population", population), ("max_evals", max_evals)):
+    for name, value in (
+        ("n_objectives", n_objectives),
+        ("population", population),
+        ("max_evals", max_evals),
+    ):
         if value < 1:
             raise ValueError(f"{name}={value}: it must be at least 1")
     if archive < 2:
@@ -104,10 +112,14 @@ def minimize_multi(
     start = None if options.x0 is None else np.atleast_2d(np.asarray(options.x0, dtype=np.float64))
     low, high = read_bounds(options.bounds, None if start is None else start.shape[1])
     coding = make_coding((low, high), options.integrality, options.categorical)
-    evaluator = Evaluator(options.fun, options.vectorized, workers, on_error, max_evals, outputs=n_objectives)
+    evaluator = Evaluator(
+        options.fun, options.vectorized, workers, on_error, max_evals, outputs=n_objectives
+    )
     if names is not None:
         evaluator.tensors = False  # known, like vectorized: no trial is needed
-    swarm = MultiSwarm(coding, Constraints(options.constraints, len(low)), evaluator, population, archive, seed)
+    swarm = MultiSwarm(
+        coding, Constraints(options.constraints, len(low)), evaluator, population, archive, seed
+    )
     if start is not None:
         swarm.place(start)
     path = None if checkpoint is None else checkpoints.place(checkpoint)

@@ -13,8 +13,8 @@ from pyswarmopt.base.arrays import Bools, Floats
 def non_dominated(values: npt.ArrayLike) -> Bools:
     """Which points no other point dominates.
 
-    A point dominates another if it is nowhere worse and somewhere better. Of equal points all count or none; one
-    that holds a NaN never does.
+    A point dominates another if it is nowhere worse and somewhere better. Of equal points all count
+    or none; one that holds a NaN never does.
 
     Args:
         values: (n, M), a row of M objectives for each point.
@@ -33,8 +33,8 @@ def non_dominated(values: npt.ArrayLike) -> Bools:
 def crowding_distance(values: npt.ArrayLike) -> Floats:
     """How far apart each point's neighbours on the front are; infinite at its ends.
 
-    Deb, Pratap, Agarwal & Meyarivan 2002, IEEE TEC 6(2), section III-B: per objective the distance between the next
-    point on either side, divided by the range, added up.
+    Deb, Pratap, Agarwal & Meyarivan 2002, IEEE TEC 6(2), section III-B: per objective the distance
+    between the next point on either side, divided by the range, added up.
 
     Args:
         values: (n, M), points that do not dominate each other.
@@ -61,8 +61,9 @@ def crowding_distance(values: npt.ArrayLike) -> Floats:
 def hypervolume(values: npt.ArrayLike, reference: npt.ArrayLike) -> float:
     """The volume that the points dominate, up to a reference point; larger is better.
 
-    Exact, by slicing along one objective after the other (Zitzler 1999; While, Hingston, Barone & Huband 2006, IEEE
-    TEC 10(1)): fine for hundreds of points in 2 or 3 objectives, slow for many in 5 or more.
+    Exact, by slicing along one objective after the other (Zitzler 1999; While, Hingston, Barone &
+    Huband 2006, IEEE TEC 10(1)): fine for hundreds of points in 2 or 3 objectives, slow for many in
+    5 or more.
 
     Args:
         values: (n, M), points; those that do not dominate the reference add nothing.
@@ -77,7 +78,10 @@ def hypervolume(values: npt.ArrayLike, reference: npt.ArrayLike) -> float:
     """
     v, corner = np.asarray(values, dtype=np.float64), np.asarray(reference, dtype=np.float64)
     if corner.ndim != 1 or v.ndim != 2 or v.shape[1] != len(corner):
-        raise ValueError(f"values of shape {v.shape} and a reference of shape {corner.shape}; use (n, M) and (M,)")
+        raise ValueError(
+            f"values of shape {v.shape} and a reference of shape {corner.shape}; use (n, M) and "
+            "(M,)"
+        )
     v = v[(v < corner).all(-1)]
     return _volume(v, corner)
 

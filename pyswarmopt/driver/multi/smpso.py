@@ -1,9 +1,10 @@
 """The swarm behind `minimize_multi`.
 
-MOPSO (Coello Coello, Pulido & Lechuga 2004, IEEE TEC 8(3)) with an archive kept by crowding distance (Raquel & Naval
-2005, GECCO), in the form of SMPSO (Nebro, Durillo, Garcia-Nieto, Coello Coello, Luna & Alba 2009, IEEE MCDM): each
-particle follows its own best and a leader out of the archive, its speed is constricted, and some particles mutate.
-The weights of the first two papers, with their mutation that dies out, are often lost to a corner of the front (ZDT2).
+MOPSO (Coello Coello, Pulido & Lechuga 2004, IEEE TEC 8(3)) with an archive kept by crowding
+distance (Raquel & Naval 2005, GECCO), in the form of SMPSO (Nebro, Durillo, Garcia-Nieto, Coello
+Coello, Luna & Alba 2009, IEEE MCDM): each particle follows its own best and a leader out of the
+archive, its speed is constricted, and some particles mutate. The weights of the first two papers,
+with their mutation that dies out, are often lost to a corner of the front (ZDT2).
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ INERTIA = 0.1
 ACCELERATION = 1.5, 2.5
 MUTANTS = 0.15  # the share of particles that mutate
 MUTATION_INDEX = 20.0  # eta of the polynomial mutation there: the larger, the smaller the steps
-SAVED = ("x", "v", "p", "p_values", "p_violations", "archive", "archive_values")  # the swarm's arrays
+# the swarm's arrays
+SAVED = ("x", "v", "p", "p_values", "p_violations", "archive", "archive_values")
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,14 +39,16 @@ class MultiResult:
     """The front that a search found.
 
     Attributes:
-        x: (K, D) float64, points none of which dominates another; if no feasible point was found the one that
-            breaks the constraints least.
-        fun: (K, M) their objectives, sorted by the first; infinite where there is no feasible point.
+        x: (K, D) float64, points none of which dominates another; if no feasible point was found
+            the one that breaks the constraints least.
+        fun: (K, M) their objectives, sorted by the first; infinite where there is no feasible
+            point.
         nfev: calls of the objective; a call on m points counts m.
         nit: moves of the swarm.
         success: a feasible point with finite objectives was found.
         message: why the search ended, in words.
-        maxcv: the largest amount by which a point breaks a constraint; an equality counts as met up to 1e-4.
+        maxcv: the largest amount by which a point breaks a constraint; an equality counts as met up
+            to 1e-4.
         params: with ``space=``, the parameters of each point by name; else None.
     """
 
@@ -61,14 +65,22 @@ class MultiResult:
         """A line for each field, arrays in short: the first and the last points of the front."""
         names = ["message", "success", "maxcv", "nit", "nfev"]
         with np.printoptions(precision=3, threshold=10, edgeitems=2):
-            lines = [f"{name:>9}: {getattr(self, name)}" for name in names if name != "maxcv" or self.maxcv > 0]
+            lines = [
+                f"{name:>9}: {getattr(self, name)}"
+                for name in names
+                if name != "maxcv" or self.maxcv > 0
+            ]
             lines.insert(1, f"{'points':>9}: {len(self.x)}")
             for name in ("x", "fun"):
-                lines.append(f"{name:>9}: {str(getattr(self, name)).replace(chr(10), chr(10) + ' ' * 11)}")
+                lines.append(
+                    f"{name:>9}: {str(getattr(self, name)).replace(chr(10), chr(10) + ' ' * 11)}"
+                )
         return "\n".join(lines)
 
     def hypervolume(self, reference: npt.ArrayLike) -> float:
-        """The volume that the front dominates, up to `reference`, (M,); see `pyswarmopt.pareto.hypervolume`."""
+        """The volume that the front dominates, up to `reference`, (M,); see
+        `pyswarmopt.pareto.hypervolume`.
+        """
         return hypervolume(self.fun, reference)
 
 
@@ -93,13 +105,19 @@ class MultiSwarm:
         size: int,
         seed: int | None,
     ) -> None:
-        self._coding, self._constraints, self._evaluator, self._size = coding, constraints, evaluator, size
+        self._coding, self._constraints, self._evaluator, self._size = (
+            coding,
+            constraints,
+            evaluator,
+            size,
+        )
         self._random = np.random.default_rng(seed)
         self._low, self._high = coding.bounds()
         shape = population, coding.size
         try:
             self._x = self._random.uniform(self._low, self._high, shape)
-        except (MemoryError, OverflowError, ValueError) as error:  # the last ones: more than NumPy can count
+        # the last ones: more than NumPy can count
+        except (MemoryError, OverflowError, ValueError) as error:
             raise too_large(shape, 8 * math.prod(shape)) from error
         self._v = np.zeros_like(self._x)
         self._p, self._p_values, self._p_violations = self._x.copy(), np.empty(0), np.empty(0)
@@ -115,7 +133,8 @@ class MultiSwarm:
         """
         if start.ndim != 2 or start.shape[1] != len(self._coding.low) or len(start) > len(self._x):
             raise ValueError(
-                f"x0 must have shape (n, {len(self._coding.low)}), n at most {len(self._x)}; got {start.shape}"
+                f"x0 must have shape (n, {len(self._coding.low)}), n at most {len(self._x)}; got "
+                f"{start.shape}"
             )
         check_inside(start, self._coding.low, self._coding.high)
         self._x[: len(start)] = self._coding.encode(start)
@@ -126,7 +145,11 @@ class MultiSwarm:
         n = len(self._x)
         c1, c2 = self._random.uniform(*ACCELERATION, (2, n, 1))
         r1, r2 = self._random.random((2, n, 1))
-        v = INERTIA * self._v + c1 * r1 * (self._p - self._x) + c2 * r2 * (self._leaders(n) - self._x)
+        v = (
+            INERTIA * self._v
+            + c1 * r1 * (self._p - self._x)
+            + c2 * r2 * (self._leaders(n) - self._x)
+        )
         phi = np.maximum(c1 + c2, 4.0)  # the coefficient is 1 up to 4
         v *= 2 / np.abs(2 - phi - np.sqrt(phi**2 - 4 * phi))
         limit = (self._high - self._low) / 2
@@ -149,7 +172,9 @@ class MultiSwarm:
         return self._archive[pairs[np.arange(n), distances.argmax(axis=1)]]
 
     def _mutate(self) -> None:
-        """Polynomial mutation (Deb & Agrawal 1995, Complex Systems 9(2)), a coordinate with probability 1/D."""
+        """Polynomial mutation (Deb & Agrawal 1995, Complex Systems 9(2)), a coordinate with
+        probability 1/D.
+        """
         chosen = self._random.random((len(self._x), 1)) < MUTANTS
         chosen = chosen & (self._random.random(self._x.shape) < 1 / self._coding.size)
         u = self._random.random(self._x.shape)
@@ -188,12 +213,16 @@ class MultiSwarm:
         loses = (values >= self._p_values).all(-1)
         coin = self._random.random(len(values)) < 0.5  # neither dominates: either may stay
         both_feasible = (violations == 0) & (self._p_violations == 0)
-        better = np.where(both_feasible, wins | (~loses & coin), violations < self._p_violations) & seen
+        better = (
+            np.where(both_feasible, wins | (~loses & coin), violations < self._p_violations) & seen
+        )
         self._p[better], self._p_values[better] = self._x[better], values[better]
         self._p_violations[better] = violations[better]
 
     def _remember_front(self, values: Floats, violations: Floats, seen: Bools) -> None:
-        """Feasible points that nothing dominates; as long as there is none, the point of the smallest violation."""
+        """Feasible points that nothing dominates; as long as there is none, the point of the
+        smallest violation.
+        """
         if not seen.any():
             return
         least = float(violations[seen].min())
@@ -203,7 +232,10 @@ class MultiSwarm:
             self._archive, self._archive_values = self._archive[:0], values[:0]
         self._violation = least
         new = seen & (violations == least)
-        x, v = np.concatenate([self._archive, self._x[new]]), np.concatenate([self._archive_values, values[new]])
+        x, v = (
+            np.concatenate([self._archive, self._x[new]]),
+            np.concatenate([self._archive_values, values[new]]),
+        )
         if least > 0:
             x, v = x[:1], v[:1]
         _, first = np.unique(v, axis=0, return_index=True)
@@ -216,12 +248,17 @@ class MultiSwarm:
         self._archive, self._archive_values = x, v
 
     def evaluate_again(self) -> tuple[Floats, Floats, Floats] | None:
-        """A point of the front evaluated once more: what it was worth, what it is worth, and the sizes of the front's
-        objectives, (K,) each; None without a feasible point."""
+        """A point of the front evaluated once more: what it was worth, what it is worth, and the
+        sizes of the front's objectives, (K,) each; None without a feasible point.
+        """
         if not len(self._archive) or self._violation > 0:
             return None
         x = self._coding.decode(self._archive[:1])[0]
-        return self._archive_values[0], self._evaluator.again(x), np.abs(self._archive_values).max(axis=0)
+        return (
+            self._archive_values[0],
+            self._evaluator.again(x),
+            np.abs(self._archive_values).max(axis=0),
+        )
 
     @property
     def evaluated(self) -> bool:
@@ -245,8 +282,16 @@ class MultiSwarm:
             ValueError: an entry is missing, or of another type or shape.
         """
         sizes = dict(zip("PMK", (*self._x.shape, *self._evaluator.shape), strict=True))
-        axes = {"x": "PM", "v": "PM", "p": "PM", "p_values": "PK", "p_violations": "P", "archive": "AM"}
-        axes["archive_values"] = "AK" if saved["archive"].size else "B"  # empty before a point is known
+        axes = {
+            "x": "PM",
+            "v": "PM",
+            "p": "PM",
+            "p_values": "PK",
+            "p_violations": "P",
+            "archive": "AM",
+        }
+        # empty before a point is known
+        axes["archive_values"] = "AK" if saved["archive"].size else "B"
         check(saved, {name: ("float64", kind) for name, kind in axes.items()}, sizes)
         check(saved, {"violation": float, "iteration": int, "random": dict})
         for name in SAVED:
@@ -265,4 +310,12 @@ class MultiSwarm:
         feasible = all(holds for _, holds in breaches)
         success = bool(len(values)) and feasible
         text = with_faults(text, success, feasible, maxcv)
-        return MultiResult(points[order], values[order], self._evaluator.calls, self.iteration, success, text, maxcv)
+        return MultiResult(
+            points[order],
+            values[order],
+            self._evaluator.calls,
+            self.iteration,
+            success,
+            text,
+            maxcv,
+        )

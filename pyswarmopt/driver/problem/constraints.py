@@ -1,9 +1,9 @@
 """Constraints by feasibility rules: Deb 2000, Comput. Methods Appl. Mech. Engrg. 186, section 3.
 
-Of two points the feasible one is better; of two feasible ones that with the better value; of two that are not
-feasible that with the smaller violation. No penalty factor has to be chosen. That order is all that swarms see,
-which then need no value of the objective where a constraint is broken; `pyswarmopt.hybrid.constrained` uses the
-amounts, too.
+Of two points the feasible one is better; of two feasible ones that with the better value; of two
+that are not feasible that with the smaller violation. No penalty factor has to be chosen. That
+order is all that swarms see, which then need no value of the objective where a constraint is
+broken; `pyswarmopt.hybrid.constrained` uses the amounts, too.
 """
 
 from __future__ import annotations
@@ -34,21 +34,31 @@ class _Constraint:
     strict: bool = False
 
     def excess(self, x: Floats) -> Floats:
-        """By how much each component lies outside, (J,), 0 inside; infinite where it is not a number."""
+        """By how much each component lies outside, (J,), 0 inside; infinite where it is not a
+        number.
+        """
         return np.maximum(self._outside(x).max(axis=0), 0.0)
 
     def breach(self, x: Floats) -> tuple[float, bool]:
-        """The largest amount by which x breaks it, and whether that counts: an equality may be missed by a little."""
+        """The largest amount by which x breaks it, and whether that counts: an equality may be
+        missed by a little.
+        """
         outside = self._amounts(x)
         return float(outside.max(initial=0.0)), bool((outside - self._slack() > 0).any())
 
     def sides(self, x: Floats) -> Floats:
         """How far x is outside of each bound there is, (K,), at most 0 inside."""
         outside = self._outside(x)
-        return outside[np.isfinite([np.broadcast_to(side, outside.shape[1:]) for side in (self.low, self.high)])]
+        return outside[
+            np.isfinite(
+                [np.broadcast_to(side, outside.shape[1:]) for side in (self.low, self.high)]
+            )
+        ]
 
     def _outside(self, x: Floats) -> Floats:
-        """How far each component is below `low` and above `high`, (2, J), an equality's tolerance off."""
+        """How far each component is below `low` and above `high`, (2, J), an equality's tolerance
+        off.
+        """
         return self._amounts(x) - self._slack()
 
     def _slack(self) -> Floats:
@@ -60,7 +70,8 @@ class _Constraint:
         values = np.atleast_1d(np.asarray(value))
         if values.dtype == np.bool_ or values.ndim != 1:
             raise ValueError(
-                f"a constraint returned {values.dtype} of shape {np.shape(value)}; it must return the amount by which "
+                f"a constraint returned {values.dtype} of shape {np.shape(value)}; it must return "
+                "the amount by which "
                 "x breaks it, a number or a vector, at most 0 where x is allowed"
             )
         values = values.astype(np.float64)
@@ -72,11 +83,12 @@ class Constraints:
     """All constraints of a search.
 
     Args:
-        constraints: one or several: callables g, ``(D,) -> number or (J,)``, with g(x) <= 0 where x is allowed;
-            SciPy's `NonlinearConstraint` and `LinearConstraint`, or anything with `lb`, `ub` and `fun` or `A`; or
-            SciPy's dicts, whose sign is the other one: ``{"type": "ineq", "fun": g, "args": ()}`` for g(x) >= 0,
-            "eq" for g(x) = 0. An equality (lb == ub) holds if it is met to 1e-4. With ``keep_feasible``, an attribute
-            or an entry, the objective is not called where any constraint is broken.
+        constraints: one or several: callables g, ``(D,) -> number or (J,)``, with g(x) <= 0 where x
+            is allowed; SciPy's `NonlinearConstraint` and `LinearConstraint`, or anything with `lb`,
+            `ub` and `fun` or `A`; or SciPy's dicts, whose sign is the other one: ``{"type": "ineq",
+            "fun": g, "args": ()}`` for g(x) >= 0, "eq" for g(x) = 0. An equality (lb == ub) holds
+            if it is met to 1e-4. With ``keep_feasible``, an attribute or an entry, the objective is
+            not called where any constraint is broken.
         dim: D.
 
     Raises:
@@ -97,15 +109,21 @@ class Constraints:
 
     @property
     def strict(self) -> bool:
-        """Whether the objective must not be called where some are broken (SciPy's ``keep_feasible``)."""
+        """Whether the objective must not be called where some are broken (SciPy's
+        ``keep_feasible``).
+        """
         return any(c.strict for c in self._constraints)
 
     def sides(self, points: Floats) -> Floats:
-        """All one-sided constraints at each point, (n, D): (n, K), at most 0 where it is allowed."""
+        """All one-sided constraints at each point, (n, D): (n, K), at most 0 where it is
+        allowed.
+        """
         return np.array([np.concatenate([c.sides(x) for c in self._constraints]) for x in points])
 
     def breach(self, x: Floats) -> tuple[float, bool]:
-        """The largest amount by which x, (D,), breaks a constraint, and whether x counts as feasible all the same."""
+        """The largest amount by which x, (D,), breaks a constraint, and whether x counts as
+        feasible all the same.
+        """
         breaches = [constraint.breach(x) for constraint in self._constraints]
         largest = max((amount for amount, _ in breaches), default=0.0)
         return largest, not any(counts for _, counts in breaches)
@@ -125,11 +143,20 @@ def listed(constraints: Any) -> list[Any]:
 
 
 def _read_dict(constraint: dict[str, Any]) -> _Constraint:
-    kind, fun, args = constraint.get("type"), constraint.get("fun"), tuple(constraint.get("args", ()))
+    kind, fun, args = (
+        constraint.get("type"),
+        constraint.get("fun"),
+        tuple(constraint.get("args", ())),
+    )
     keys = {"type", "fun", "args", "jac", "keep_feasible"}
     if kind not in ("ineq", "eq") or not callable(fun) or constraint.keys() - keys:
-        raise ValueError(f"constraints: {constraint!r}: use {{'type': 'ineq' or 'eq', 'fun': a callable}}")
-    high, strict = np.asarray(np.inf if kind == "ineq" else 0.0), bool(constraint.get("keep_feasible"))
+        raise ValueError(
+            f"constraints: {constraint!r}: use {{'type': 'ineq' or 'eq', 'fun': a callable}}"
+        )
+    high, strict = (
+        np.asarray(np.inf if kind == "ineq" else 0.0),
+        bool(constraint.get("keep_feasible")),
+    )
     return _Constraint(lambda x: fun(x, *args), np.asarray(0.0), high, strict)
 
 
@@ -137,33 +164,41 @@ def _read(constraint: Any, dim: int) -> _Constraint:
     if isinstance(constraint, dict):
         return _read_dict(constraint)
     if hasattr(constraint, "lb") and hasattr(constraint, "ub"):
-        low, high = np.asarray(constraint.lb, dtype=np.float64), np.asarray(constraint.ub, dtype=np.float64)
+        low, high = (
+            np.asarray(constraint.lb, dtype=np.float64),
+            np.asarray(constraint.ub, dtype=np.float64),
+        )
         strict = bool(np.any(getattr(constraint, "keep_feasible", False)))
         if hasattr(constraint, "A"):
             # SciPy also takes sparse matrices
             dense = constraint.A.toarray() if hasattr(constraint.A, "toarray") else constraint.A
             matrix = np.atleast_2d(np.asarray(dense, dtype=np.float64))
             if matrix.shape[1] != dim:
-                raise ValueError(f"a linear constraint has {matrix.shape[1]} columns, the problem {dim} coordinates")
+                raise ValueError(
+                    f"a linear constraint has {matrix.shape[1]} columns, the problem {dim} "
+                    "coordinates"
+                )
             return _Constraint(lambda x: matrix @ x, low, high, strict)
         if callable(getattr(constraint, "fun", None)):
             return _Constraint(constraint.fun, low, high, strict)
     if callable(constraint):
         return _Constraint(constraint, np.asarray(-np.inf), np.asarray(0.0))
     raise TypeError(
-        f"constraints: {constraint!r} is neither a callable nor a NonlinearConstraint or LinearConstraint; "
+        f"constraints: {constraint!r} is neither a callable nor a NonlinearConstraint or "
+        "LinearConstraint; "
         "give callables g with g(x) <= 0 where x is allowed"
     )
 
 
 def ranked(costs: Floats, violations: Floats) -> Floats:
-    """Deb's order as one number, for swarms: the cost of feasible points, and above all of them a number that grows
-    with the violation of the others.
+    """Deb's order as one number, for swarms: the cost of feasible points, and above all of them a
+    number that grows with the violation of the others.
 
-    It does not change when better or worse feasible points are found later, unlike the f_max + violation of Deb's
-    equation 4, so that personal bests told at different times can be compared. The hundredth power keeps the order
-    of all positive floats, from 5e-324 to 1.8e308, between 5e296 and 1.2e303. Costs above `HUGE` are moved between
-    that and 4 times as much, in their order to 15 digits.
+    It does not change when better or worse feasible points are found later, unlike the f_max +
+    violation of Deb's equation 4, so that personal bests told at different times can be compared.
+    The hundredth power keeps the order of all positive floats, from 5e-324 to 1.8e308, between
+    5e296 and 1.2e303. Costs above `HUGE` are moved between that and 4 times as much, in their order
+    to 15 digits.
 
     Args:
         costs: (n,) lower is better; ignored where a point is not feasible.

@@ -1,8 +1,10 @@
-"""Integers and categories: from the coordinates that the swarm moves to those that the objective sees.
+"""Integers and categories: from the coordinates that the swarm moves to those that the objective
+sees.
 
-An integer coordinate is moved like any other and rounded. A category has no order, so moving along its labels would
-make no sense: the swarm moves one number for each label instead, and the label with the largest number is chosen
-(the random keys of Bean 1994, ORSA J. Computing 6(2), one key per label). Renaming the labels renames the results.
+An integer coordinate is moved like any other and rounded. A category has no order, so moving along
+its labels would make no sense: the swarm moves one number for each label instead, and the label
+with the largest number is chosen (the random keys of Bean 1994, ORSA J. Computing 6(2), one key per
+label). Renaming the labels renames the results.
 """
 
 from __future__ import annotations
@@ -37,8 +39,9 @@ class Coding:
     size: int
 
     def bounds(self) -> tuple[Floats, Floats]:
-        """The box of the swarm, (M,) each: the user's, (0, 1) for every label, and half a step more on either side
-        for integers, so that all of them are equally likely at first."""
+        """The box of the swarm, (M,) each: the user's, (0, 1) for every label, and half a step more
+        on either side for integers, so that all of them are equally likely at first.
+        """
         low, high = np.zeros(self.size), np.ones(self.size)
         ordered, half = ~self.categories, np.where(self.integers, 0.5, 0.0)
         low[self.first[ordered]] = (self.low - half)[ordered]
@@ -47,10 +50,13 @@ class Coding:
 
     @property
     def levels(self) -> npt.NDArray[np.int64]:
-        """How many values each of the swarm's coordinates has, (M,): 0 for real numbers and for labels, which are
-        told apart by their keys."""
+        """How many values each of the swarm's coordinates has, (M,): 0 for real numbers and for
+        labels, which are told apart by their keys.
+        """
         levels = np.zeros(self.size, dtype=np.int64)
-        counts = np.where(self.integers, self.high - self.low + 1, self.categories & (self.high == self.low))
+        counts = np.where(
+            self.integers, self.high - self.low + 1, self.categories & (self.high == self.low)
+        )
         levels[self.first] = counts
         return levels
 
@@ -60,7 +66,9 @@ class Coding:
         return np.searchsorted(self.first, np.arange(self.size), side="right") - 1
 
     def decode(self, positions: Floats) -> Floats:
-        """The swarm's positions, (n, M), as the objective sees them, (n, D), never out of bounds."""
+        """The swarm's positions, (n, M), as the objective sees them, (n, D), never out of
+        bounds.
+        """
         if not (self.integers.any() or self.categories.any()):
             return positions
         x = positions[:, self.first]
@@ -87,7 +95,9 @@ class Coding:
 
 
 def make_coding(
-    bounds: tuple[Floats, Floats], integrality: npt.ArrayLike | None, categorical: npt.ArrayLike | None
+    bounds: tuple[Floats, Floats],
+    integrality: npt.ArrayLike | None,
+    categorical: npt.ArrayLike | None,
 ) -> Coding:
     """Check the two masks against the bounds.
 
@@ -97,7 +107,8 @@ def make_coding(
         categorical: the same for categories.
 
     Raises:
-        ValueError: masks of another shape, a coordinate in both, or one without a whole number in its bounds.
+        ValueError: masks of another shape, a coordinate in both, or one without a whole number in
+            its bounds.
 
     Example:
         >>> bounds = np.array([-2.5, 1.0]), np.array([2.5, 3.0])
@@ -106,16 +117,23 @@ def make_coding(
         [[1.0, 2.0]]
     """
     low, high = bounds
-    integers, categories = _mask("integrality", integrality, len(low)), _mask("categorical", categorical, len(low))
+    integers, categories = (
+        _mask("integrality", integrality, len(low)),
+        _mask("categorical", categorical, len(low)),
+    )
     if (integers & categories).any():
         i = int(np.flatnonzero(integers & categories)[0])
-        raise ValueError(f"coordinate {i} is both in integrality and in categorical; a category is one already")
+        raise ValueError(
+            f"coordinate {i} is both in integrality and in categorical; a category is one already"
+        )
     whole = integers | categories
     inner_low, inner_high = np.ceil(low), np.floor(high)
     empty = np.flatnonzero(whole & (inner_low > inner_high))
     if empty.size:
         i = int(empty[0])
-        raise ValueError(f"no integer lies within the bounds ({low[i]}, {high[i]}) of coordinate {i}")
+        raise ValueError(
+            f"no integer lies within the bounds ({low[i]}, {high[i]}) of coordinate {i}"
+        )
     widths = np.where(categories, inner_high - inner_low + 1, 1).astype(np.int64)
     first = np.concatenate([[0], np.cumsum(widths)[:-1]])
     return Coding(
@@ -133,7 +151,9 @@ def check_inside(start: Floats, low: Floats, high: Floats) -> None:
     outside = np.argwhere(~((start >= low) & (start <= high)))
     if outside.size:
         row, i = outside[0]
-        raise ValueError(f"x0[{row}][{i}] = {start[row, i]} is not within its bounds ({low[i]}, {high[i]})")
+        raise ValueError(
+            f"x0[{row}][{i}] = {start[row, i]} is not within its bounds ({low[i]}, {high[i]})"
+        )
 
 
 def _mask(name: str, truth: Any, dim: int) -> Bools:
@@ -142,9 +162,13 @@ def _mask(name: str, truth: Any, dim: int) -> Bools:
     try:
         mask = np.asarray(truth)
     except ValueError:
-        raise ValueError(f"{name}={truth!r} must be a truth value, or one for each coordinate") from None
+        raise ValueError(
+            f"{name}={truth!r} must be a truth value, or one for each coordinate"
+        ) from None
     if mask.shape not in ((), (dim,)):
-        raise ValueError(f"{name} must have shape {(dim,)} or be one truth value for all, got shape {mask.shape}")
+        raise ValueError(
+            f"{name} must have shape {(dim,)} or be one truth value for all, got shape {mask.shape}"
+        )
     if mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
         raise ValueError(f"{name} must hold truth values only: True or 1, False or 0")
     return np.broadcast_to(mask.astype(np.bool_), (dim,))

@@ -1,4 +1,6 @@
-"""What a search learns of points that break a constraint: their order alone, or cost and constraints."""
+"""What a search learns of points that break a constraint: their order alone, or cost and
+constraints.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from pyswarmopt.hybrid.memetic import MemeticSearch
     from pyswarmopt.swarm import Swarm
 
-Draw = Callable[[Floats], tuple[Floats, Bools]]  # costs, (n,), of points, (n, D), and a mask of those evaluated
+# costs, (n,), of points, (n, D), and a mask of those evaluated
+Draw = Callable[[Floats], tuple[Floats, Bools]]
 
 
 class Judged(NamedTuple):
@@ -26,7 +29,8 @@ class Judged(NamedTuple):
     Attributes:
         costs: (N,), lower is better.
         violations: (N,) sums of the amounts by which constraints are broken, 0 where none is.
-        evaluated: (N,) mask of the points that count: those whose cost was asked for, or whose violation says it all.
+        evaluated: (N,) mask of the points that count: those whose cost was asked for, or whose
+            violation says it all.
         skipped: how many count without an evaluation.
     """
 
@@ -37,13 +41,15 @@ class Judged(NamedTuple):
 
 
 class Incumbent(NamedTuple):
-    """The best point so far by Deb's rules: of feasible points that of least cost, else that of least violation.
+    """The best point so far by Deb's rules: of feasible points that of least cost, else that of
+    least violation.
 
     Violations and costs are compared each by itself: a sum of both could overflow.
 
     Attributes:
         x: the point, (D,), as the objective sees it.
-        cost: lower is better; infinite if the value is not finite, NaN if the point was not evaluated.
+        cost: lower is better; infinite if the value is not finite, NaN if the point was not
+            evaluated.
         violation: 0 where it is feasible.
 
     Example:
@@ -89,7 +95,14 @@ class Incumbent(NamedTuple):
         """
         if "incumbent.x" not in saved:
             return None
-        check(saved, {"incumbent.x": ("float64", "D"), "incumbent.cost": float, "incumbent.violation": float})
+        check(
+            saved,
+            {
+                "incumbent.x": ("float64", "D"),
+                "incumbent.cost": float,
+                "incumbent.violation": float,
+            },
+        )
         x, cost, violation = (saved[f"incumbent.{name}"] for name in cls._fields)
         return cls(x.copy(), float(cost), float(violation))
 
@@ -116,7 +129,9 @@ class ByOrder:
         return Judged(costs, violations, evaluated, int((~feasible).sum()))
 
     def tell(self, positions: Any, judged: Judged, sign: float) -> None:
-        """Pass what is known of the points judged last on to the search; `sign` is -1 if that maximises."""
+        """Pass what is known of the points judged last on to the search; `sign` is -1 if that
+        maximises.
+        """
         self._search.tell(positions, sign * self.order(judged), dropped=~judged.evaluated)
 
     def order(self, judged: Judged) -> Floats:
@@ -139,7 +154,8 @@ class ByAmounts:
         except Exception as error:
             if (violations > 0).any():
                 error.add_note(
-                    "fun may have been called where a constraint is broken; NonlinearConstraint(g, -inf, 0, "
+                    "fun may have been called where a constraint is broken; "
+                    "NonlinearConstraint(g, -inf, 0, "
                     "keep_feasible=True) keeps it from there"
                 )
             raise
@@ -153,7 +169,9 @@ class ByAmounts:
         self._search.tell(positions, order, ~judged.evaluated, self._rows)
 
 
-def judge_for(search: Swarm | MemeticSearch, constraints: Constraints, draw: Draw) -> ByOrder | ByAmounts:
+def judge_for(
+    search: Swarm | MemeticSearch, constraints: Constraints, draw: Draw
+) -> ByOrder | ByAmounts:
     """What evaluates the points of a search."""
     if isinstance(search, ConstrainedSearch):
         return ByAmounts(search, constraints, draw)

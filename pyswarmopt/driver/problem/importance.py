@@ -13,11 +13,12 @@ PRIOR = 1.0  # evaluations without an effect, added to each bin: the penalty of 
 def main_effects(x: Floats, values: Floats, low: Floats, high: Floats, whole: Bools) -> Floats:
     """Shares of the variance that the parameters explain one by one, (D,), adding up to 1.
 
-    The first-order terms of a functional analysis of variance (Hooker 2007, J. Comput. Graph. Stat. 16(3); Hutter, Hoos
-    & Leyton-Brown 2014, ICML), of an additive model instead of a forest: ranks of the values are regressed on bins of
-    all parameters at once, and the share of a parameter is the variance of its bins' effects over its whole range.
-    Ranks make it independent of the scale of the values. Points in the same bins count once, by their mean, so that the
-    many around the optimum do not hide the others. What parameters do only together is not seen.
+    The first-order terms of a functional analysis of variance (Hooker 2007, J. Comput. Graph. Stat.
+    16(3); Hutter, Hoos & Leyton-Brown 2014, ICML), of an additive model instead of a forest: ranks
+    of the values are regressed on bins of all parameters at once, and the share of a parameter is
+    the variance of its bins' effects over its whole range. Ranks make it independent of the scale
+    of the values. Points in the same bins count once, by their mean, so that the many around the
+    optimum do not hide the others. What parameters do only together is not seen.
 
     Args:
         x: (n, D) points; NaN where a parameter was inactive.
@@ -35,7 +36,9 @@ def main_effects(x: Floats, values: Floats, low: Floats, high: Floats, whole: Bo
     indicators = [cells[:, [i]] == np.arange(count) for i, count in enumerate(counts.tolist())]
     design = np.concatenate(indicators, axis=1).astype(np.float64)
     design -= design.mean(axis=0)
-    effects = np.linalg.solve(design.T @ design + PRIOR * np.eye(design.shape[1]), design.T @ (ranks - ranks.mean()))
+    effects = np.linalg.solve(
+        design.T @ design + PRIOR * np.eye(design.shape[1]), design.T @ (ranks - ranks.mean())
+    )
     variances = np.array([part.var() for part in np.split(effects, np.cumsum(counts)[:-1])])
     total = variances.sum()
     return variances / total if total > 0 else variances

@@ -1,4 +1,6 @@
-"""Named parameters: what a search space says, and the way from coordinates to the arguments of the objective."""
+"""Named parameters: what a search space says, and the way from coordinates to the arguments of the
+objective.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from pyswarmopt.base.arrays import Floats
 
 @dataclass(frozen=True)
 class Real:
-    """A real parameter from low to high; the coordinate of a logarithmic one is its natural logarithm."""
+    """A real parameter from low to high; the coordinate of a logarithmic one is its natural
+    logarithm.
+    """
 
     low: float
     high: float
@@ -27,7 +31,11 @@ class Real:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        return (math.log(self.low), math.log(self.high)) if self.log else (float(self.low), float(self.high))
+        return (
+            (math.log(self.low), math.log(self.high))
+            if self.log
+            else (float(self.low), float(self.high))
+        )
 
     def decode(self, x: float) -> float:
         return min(max(math.exp(x) if self.log else x, float(self.low)), float(self.high))
@@ -41,7 +49,9 @@ class Real:
 
 @dataclass(frozen=True)
 class Integer(Real):
-    """A whole number from low to high; on a logarithmic scale it is rounded here, else by the search."""
+    """A whole number from low to high; on a logarithmic scale it is rounded here, else by the
+    search.
+    """
 
     low: int
     high: int
@@ -49,7 +59,9 @@ class Integer(Real):
     def __post_init__(self) -> None:
         _check_range(self.low, self.high, self.log)
         if self.low != int(self.low) or self.high != int(self.high):
-            raise ValueError(f"({self.low}, {self.high}): the bounds of an integer are whole numbers")
+            raise ValueError(
+                f"({self.low}, {self.high}): the bounds of an integer are whole numbers"
+            )
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -114,12 +126,16 @@ def log(low: float, high: float) -> Real:
 
 
 def integer(low: int, high: int, log: bool = False) -> Integer:
-    """A whole number for `space=`, both bounds included; `log` for a logarithmic scale, from 1 on."""
+    """A whole number for `space=`, both bounds included; `log` for a logarithmic scale, from 1
+    on.
+    """
     return Integer(low, high, log)
 
 
 def fixed(value: Any) -> Fixed:
-    """A value for `space=` that is given to the objective and not searched; a plain number or string is one, too."""
+    """A value for `space=` that is given to the objective and not searched; a plain number or
+    string is one, too.
+    """
     return Fixed(value)
 
 
@@ -127,9 +143,10 @@ def when(name: str, value: Any, parameter: Any) -> When:
     """A conditional parameter for `space=`.
 
     Args:
-        name: another parameter, which stands before this one in the space: choices, an integer or a fixed value.
-        value: the value at which this parameter is active, or a list of them. Elsewhere it is left out of what the
-            objective gets, and of `Result.params`.
+        name: another parameter, which stands before this one in the space: choices, an integer or a
+            fixed value.
+        value: the value at which this parameter is active, or a list of them. Elsewhere it is left
+            out of what the objective gets, and of `Result.params`.
         parameter: anything that a space may hold.
 
     Example:
@@ -144,9 +161,9 @@ class Space:
     """Parameters by name, and the coordinates with which they are searched.
 
     Args:
-        given: name to what it may be: ``(low, high)`` a real number, ``[a, b, ...]`` a choice, `log`, `integer`,
-            `fixed`, `when`, SciPy's ``uniform(...)``, ``loguniform(...)`` or ``randint(...)``, or a plain number,
-            string, truth value or None, which is fixed.
+        given: name to what it may be: ``(low, high)`` a real number, ``[a, b, ...]`` a choice,
+            `log`, `integer`, `fixed`, `when`, SciPy's ``uniform(...)``, ``loguniform(...)`` or
+            ``randint(...)``, or a plain number, string, truth value or None, which is fixed.
 
     Attributes:
         names: of the parameters that are searched, one for each coordinate.
@@ -156,7 +173,8 @@ class Space:
 
     Raises:
         TypeError: something else.
-        ValueError: a range that is empty, or a condition that names no earlier parameter or none of its values.
+        ValueError: a range that is empty, or a condition that names no earlier parameter or none of
+            its values.
 
     Example:
         >>> space = Space({"lr": log(1e-4, 1.0), "layers": integer(1, 8), "opt": ["adam", "sgd"], "batch": 32})
@@ -166,14 +184,19 @@ class Space:
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         if not isinstance(given, Mapping):
-            raise TypeError(f"space={given!r}: it must be a dict of names to what they may be, as {{'lr': (0, 1)}}")
+            raise TypeError(
+                f"space={given!r}: it must be a dict of names to what they may be, as {{'lr': (0, "
+                f"1)}}"
+            )
         self._parameters = {name: _read(name, parameter) for name, parameter in given.items()}
         for i, name in enumerate(self._parameters):
             self._check_conditions(name, list(self._parameters)[:i])
         searched = {name: self.parameter(name) for name in self._parameters}
         self._searched = {name: p for name, p in searched.items() if not isinstance(p, Fixed)}
         if not self._searched:
-            raise ValueError("space= holds no parameter that may vary, as (low, high) or a list of choices")
+            raise ValueError(
+                "space= holds no parameter that may vary, as (low, high) or a list of choices"
+            )
         self.names = list(self._searched)
         self.bounds = [p.bounds for p in self._searched.values()]
         self.integrality = [isinstance(p, Integer) and not p.log for p in self._searched.values()]
@@ -196,7 +219,9 @@ class Space:
         return {name: repr(parameter) for name, parameter in self._parameters.items()}
 
     def decode(self, x: Iterable[float]) -> dict[str, Any]:
-        """The parameters at a point, (D,), as plain Python values, without those that are inactive there."""
+        """The parameters at a point, (D,), as plain Python values, without those that are inactive
+        there.
+        """
         params: dict[str, Any] = {}
         coordinates = dict(zip(self.names, (float(value) for value in x), strict=True))
         for name, parameter in self._parameters.items():
@@ -209,16 +234,23 @@ class Space:
         return params
 
     def encode(self, params: Mapping[str, Any]) -> Floats:
-        """The point, (D,), with these parameters; one that is left out is in the middle of its range.
+        """The point, (D,), with these parameters; one that is left out is in the middle of its
+        range.
 
         Raises:
-            ValueError: an unknown name, a value that is not allowed, or an active parameter that is missing.
+            ValueError: an unknown name, a value that is not allowed, or an active parameter that is
+                missing.
         """
         for name, value in params.items():
             if name not in self._parameters:
-                raise ValueError(f"x0: {name!r} is not in the space, which has {', '.join(self._parameters)}")
+                raise ValueError(
+                    f"x0: {name!r} is not in the space, which has {', '.join(self._parameters)}"
+                )
             if not self.parameter(name).allows(value):
-                raise ValueError(f"x0: {name}={value!r} is not in the space, where it is {self._parameters[name]}")
+                raise ValueError(
+                    f"x0: {name}={value!r} is not in the space, where it is "
+                    f"{self._parameters[name]}"
+                )
         x = np.array([sum(bounds) / 2 for bounds in self.bounds])
         x[self.categorical] = 0.0
         x[self.integrality] = np.floor(x[self.integrality])
@@ -230,11 +262,14 @@ class Space:
             raise ValueError(f"x0 has no {', '.join(missing)}")
         return x
 
-    def named(self, fun: Callable[..., Any], what: str = "fun", some: bool = False) -> Callable[[Any], Any]:
+    def named(
+        self, fun: Callable[..., Any], what: str = "fun", some: bool = False
+    ) -> Callable[[Any], Any]:
         """A function of a point, (D,), that calls one of named parameters.
 
         Args:
-            fun: takes the names as keyword arguments, or one parameter of another name, which gets a dict.
+            fun: takes the names as keyword arguments, or one parameter of another name, which gets
+                a dict.
             what: its name in messages.
             some: it may take only some of the names.
 
@@ -256,34 +291,50 @@ class Space:
             if len(takes) == 1 and not takes.keys() & self._parameters.keys():
                 return functools.partial(_call, fun, self, True)
             raise ValueError(
-                f"{what} takes {signature}, but the space has {', '.join(self._parameters)} ({problem}); take these "
+                f"{what} takes {signature}, but the space has {', '.join(self._parameters)} "
+                f"({problem}); take these "
                 "names, or one parameter of another name, which gets them as a dict"
             )
         always = [name for name in names if not isinstance(self._parameters[name], When)]
         if problem := _cannot_bind(signature, always):
-            raise ValueError(f"{what}: {problem}; give it a default, for it is left out where its condition is not met")
+            raise ValueError(
+                f"{what}: {problem}; give it a default, for it is left out where its condition is "
+                "not met"
+            )
         return functools.partial(_call, fun, self, names if some else None)
 
     def _check_conditions(self, name: str, earlier: list[str]) -> None:
         condition = self._parameters[name]
         while isinstance(condition, When):
             if condition.name not in earlier:
-                raise ValueError(f"space[{name!r}]: when({condition.name!r}, ...) names no parameter before this one")
+                raise ValueError(
+                    f"space[{name!r}]: when({condition.name!r}, ...) names no parameter before "
+                    "this one"
+                )
             parent = self.parameter(condition.name)
             if type(parent) is Real:
-                raise ValueError(f"space[{name!r}]: {condition.name!r} is real; a condition needs choices or integers")
+                raise ValueError(
+                    f"space[{name!r}]: {condition.name!r} is real; a condition needs choices or "
+                    "integers"
+                )
             for value in condition.values:
                 if not parent.allows(value):
-                    raise ValueError(f"space[{name!r}]: {condition.name!r} is never {value!r}, it is {parent}")
+                    raise ValueError(
+                        f"space[{name!r}]: {condition.name!r} is never {value!r}, it is {parent}"
+                    )
             condition = condition.parameter
 
 
 def _call(fun: Callable[..., Any], space: Space, names: Any, x: Any) -> Any:
-    """`names`: True for a dict, None for all parameters as keyword arguments, or a list of those wanted."""
+    """`names`: True for a dict, None for all parameters as keyword arguments, or a list of those
+    wanted.
+    """
     params = space.decode(np.asarray(x))
     if names is True:
         return fun(params)
-    return fun(**(params if names is None else {name: params[name] for name in names if name in params}))
+    return fun(
+        **(params if names is None else {name: params[name] for name in names if name in params})
+    )
 
 
 def _read(name: str, spec: Any) -> Parameter:
@@ -292,7 +343,9 @@ def _read(name: str, spec: Any) -> Parameter:
             return spec
         if isinstance(spec, tuple):
             if len(spec) != 2 or not all(_is_number(bound) for bound in spec):
-                raise ValueError(f"{spec!r}: a tuple is a range of numbers (low, high); choices are a list")
+                raise ValueError(
+                    f"{spec!r}: a tuple is a range of numbers (low, high); choices are a list"
+                )
             return Real(*spec)
         if isinstance(spec, np.ndarray | np.generic):
             spec = spec.tolist()
@@ -305,7 +358,8 @@ def _read(name: str, spec: Any) -> Parameter:
     if spec is None or isinstance(spec, str | bool | int | float):
         return Fixed(spec)
     raise TypeError(
-        f"space[{name!r}] = {spec!r}: use (low, high), a list of choices, pso.log(low, high), pso.integer(low, high), "
+        f"space[{name!r}] = {spec!r}: use (low, high), a list of choices, pso.log(low, high), "
+        "pso.integer(low, high), "
         "pso.fixed(value) or pso.when(name, value, ...)"
     )
 
@@ -313,13 +367,16 @@ def _read(name: str, spec: Any) -> Parameter:
 def _range_of(distribution: Any) -> Real:
     """The range of one of SciPy's frozen distributions: uniform, loguniform or randint."""
     name = distribution.dist.name
-    low, high = (bound.item() if isinstance(bound, np.generic) else bound for bound in distribution.support())
+    low, high = (
+        bound.item() if isinstance(bound, np.generic) else bound for bound in distribution.support()
+    )
     if name == "randint":
         return Integer(int(low), int(high))
     if name in ("loguniform", "reciprocal", "uniform"):
         return Real(low, high, log=name != "uniform")
     raise ValueError(
-        f"{name}(...): of SciPy's distributions uniform, loguniform and randint are ranges to search; give (low, high)"
+        f"{name}(...): of SciPy's distributions uniform, loguniform and randint are ranges to "
+        "search; give (low, high)"
     )
 
 
@@ -340,7 +397,9 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _holds(condition: When, params: dict[str, Any]) -> bool:
-    return condition.name in params and any(_same(params[condition.name], value) for value in condition.values)
+    return condition.name in params and any(
+        _same(params[condition.name], value) for value in condition.values
+    )
 
 
 def _cannot_bind(signature: inspect.Signature, names: list[str]) -> str:

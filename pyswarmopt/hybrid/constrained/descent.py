@@ -1,9 +1,9 @@
 """A descent with constraints, as a phase: sequential quadratic programming by differences.
 
-Nocedal & Wright 2006, Numerical Optimization, chapter 18: a quadratic program of the Lagrangian's damped BFGS Hessian
-and the linearised constraints gives the step, an exact penalty says how far to go. One batch of D points gives the
-gradients of the objective and of all constraints. Constraints are aimed at from a little inside, so that the end is
-strictly feasible.
+Nocedal & Wright 2006, Numerical Optimization, chapter 18: a quadratic program of the Lagrangian's
+damped BFGS Hessian and the linearised constraints gives the step, an exact penalty says how far to
+go. One batch of D points gives the gradients of the objective and of all constraints. Constraints
+are aimed at from a little inside, so that the end is strictly feasible.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from pyswarmopt.hybrid.phases.descent import EPS, FIRST_STEP, LONGEST_STEP, TRIE
 from pyswarmopt.hybrid.phases.phase import NONE, Phase
 
 DIFFERENCE = 1e-7  # of the side of the box
-LARGEST = 1e3  # multiplier, where gradients have length 1: limits that contradict each other have no end
+# multiplier, where gradients have length 1: limits that contradict each other have no end
+LARGEST = 1e3
 MARGIN = 1e-11  # of the box, from a constraint
 FARTHEST = 1.0  # of the box: a constraint that seems to be farther away is approached by this much
 SOFTNESS = 1e-8  # of contradicting constraints, where gradients have length 1
@@ -34,15 +35,18 @@ NEW_WEIGHT = 0.5  # share of the multipliers in the weights, where they were lar
 class ConstrainedDescent(Phase):
     """Descends in the box [0, 1]^D to a local minimum that is feasible.
 
-    It learns a row for each point: the cost, then the constraints, at most 0 where the point is allowed.
+    It learns a row for each point: the cost, then the constraints, at most 0 where the point is
+    allowed.
     """
 
     x: Floats  # where to start, (D,); where it is
     smooth: npt.NDArray[np.int64]  # which coordinates move, (S,)
-    values: Floats = field(default_factory=lambda: NONE, init=False)  # cost and constraints at x, (1 + J,)
+    # cost and constraints at x, (1 + J,)
+    values: Floats = field(default_factory=lambda: NONE, init=False)
     slopes: Floats = field(default_factory=lambda: NONE, init=False)  # their gradients, (1 + J, S)
     hessian: Floats = field(default_factory=lambda: NONE, init=False)  # of the Lagrangian, (S, S)
-    multipliers: Floats = field(default_factory=lambda: NONE, init=False)  # of constraints and walls, (J + 2 S,)
+    # of constraints and walls, (J + 2 S,)
+    multipliers: Floats = field(default_factory=lambda: NONE, init=False)
     weights: Floats = field(default_factory=lambda: NONE, init=False)  # of the penalty, (J,)
     scaled: bool = field(default=False, init=False)  # the Hessian knows the size of the curvature
     mode: str = field(default="gradient", init=False)
@@ -94,7 +98,9 @@ class ConstrainedDescent(Phase):
 
     def _update(self, s: Floats, slopes: Floats) -> None:
         """Damped BFGS, procedure 18.2; the first time the scale is set before."""
-        y = (slopes - self.slopes).T @ np.concatenate([[1.0], self.multipliers[: len(self.weights)]])
+        y = (slopes - self.slopes).T @ np.concatenate(
+            [[1.0], self.multipliers[: len(self.weights)]]
+        )
         sy, ss = float(s @ y), float(s @ s)
         if not (np.isfinite(y).all() and ss > 0):
             return
@@ -124,7 +130,9 @@ class ConstrainedDescent(Phase):
         self.done = not (longest > SMALLEST_STEP and self.gain < 0)
 
     def _direction(self) -> Floats:
-        """The quadratic program, in units in which the gradient of the cost and of each constraint has length 1."""
+        """The quadratic program, in units in which the gradient of the cost and of each constraint
+        has length 1.
+        """
         lengths = np.linalg.norm(self.slopes, axis=1)
         lengths = np.where(lengths > 0, lengths, 1.0)
         if not len(self.hessian):
@@ -136,19 +144,25 @@ class ConstrainedDescent(Phase):
         limits = np.concatenate([-distances, 1 - here, here])
         scales = np.concatenate([lengths[1:], np.ones(2 * len(here))]) / lengths[0]
         latest = self.multipliers * scales
-        direction, multipliers = quadratic_program(self.hessian / lengths[0], units[0], rows, limits, latest, SOFTNESS)
+        direction, multipliers = quadratic_program(
+            self.hessian / lengths[0], units[0], rows, limits, latest, SOFTNESS
+        )
         self.multipliers = np.minimum(multipliers, LARGEST) / scales
         latest = self.multipliers[: len(self.weights)]
         self.weights = np.maximum(latest, NEW_WEIGHT * (self.weights + latest))  # Powell 1978
         return np.clip(here + direction, 0.0, 1.0) - here
 
     def _predicted_gain(self) -> float:
-        """Change of the merit to first order; the weights are raised until breaking less pays (equation 18.36)."""
+        """Change of the merit to first order; the weights are raised until breaking less pays
+        (equation 18.36).
+        """
         linear = self.values + self.slopes @ self.direction
         rise = linear[0] - self.values[0]
         drop = self._penalty(self.values) - self._penalty(linear)
         if not drop > 0:  # limits that contradict each other: the weights of their squares
-            self.weights = np.maximum(self.values[1:], 0.0) / np.maximum((self.slopes[1:] ** 2).sum(axis=1), 1e-300)
+            self.weights = np.maximum(self.values[1:], 0.0) / np.maximum(
+                (self.slopes[1:] ** 2).sum(axis=1), 1e-300
+            )
             drop = self._penalty(self.values) - self._penalty(linear)
         bend = max(0.5 * float(self.direction @ self.hessian @ self.direction), 0.0)
         if drop > 0 and rise + bend > 0.5 * drop:
@@ -165,7 +179,9 @@ class ConstrainedDescent(Phase):
         before = self.values[0] + self._penalty(self.values)
         merit = values[0] + self._penalty(values)
         self.tries += 1
-        if np.isfinite(values).all() and merit <= before + ENOUGH_GAIN * self.t * self.gain + 4 * EPS * abs(before):
+        if np.isfinite(
+            values
+        ).all() and merit <= before + ENOUGH_GAIN * self.t * self.gain + 4 * EPS * abs(before):
             small = before - merit <= TRIVIAL_GAIN * abs(before)
             self.trivial = self.trivial + 1 if small else 0
             self.x, self.values, self.mode = self.batch[0].copy(), values, "gradient"
@@ -178,5 +194,6 @@ class ConstrainedDescent(Phase):
         else:
             self.failures += 1
             self.done = self.failures >= 2
-            self.hessian, self.scaled, self.direction = NONE, False, NONE  # once more, as at the start
+            # once more, as at the start
+            self.hessian, self.scaled, self.direction = NONE, False, NONE
             self.mode = "gradient"

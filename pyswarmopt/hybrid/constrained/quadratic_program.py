@@ -42,13 +42,19 @@ def nonnegative_least_squares(a: Floats, b: Floats) -> Floats:
 
 
 def quadratic_program(
-    hessian: Floats, gradient: Floats, rows: Floats, limits: Floats, multipliers: Floats, softness: float
+    hessian: Floats,
+    gradient: Floats,
+    rows: Floats,
+    limits: Floats,
+    multipliers: Floats,
+    softness: float,
 ) -> tuple[Floats, Floats]:
-    """The d that makes gradient d + d hessian d / 2 least where rows d <= limits, and the multipliers there.
+    """The d that makes gradient d + d hessian d / 2 least where rows d <= limits, and the
+    multipliers there.
 
     Limits that contradict each other are broken as little as `softness` says: the dual has the term
-    softness |m - multipliers|^2 / 2 (stabilised SQP: Wright 1998, Comput. Optim. Appl. 11), so none is broken where
-    the multipliers are right already.
+    softness |m - multipliers|^2 / 2 (stabilised SQP: Wright 1998, Comput. Optim. Appl. 11), so none
+    is broken where the multipliers are right already.
 
     Args:
         hessian: (D, D), positive definite.

@@ -1,14 +1,15 @@
-"""The default search with constraints: descents by quadratic programs, and a swarm on an exact penalty.
+"""The default search with constraints: descents by quadratic programs, and a swarm on an exact
+penalty.
 
 What takes turns:
 
 1. `ConstrainedDescent` from the middle of the box, or from the best given position.
-2. `CovarianceSwarm` on the cost plus a weighted sum of violations, whose weights grow as long as the best of the swarm
-   breaks a constraint; and beside it, with as many evaluations, descents: from the best point if that is new, and every
-   other one from a random point.
+2. `CovarianceSwarm` on the cost plus a weighted sum of violations, whose weights grow as long as
+   the best of the swarm breaks a constraint; and beside it, with as many evaluations, descents:
+   from the best point if that is new, and every other one from a random point.
 
-Descents move the coordinates that are real numbers. Where there are others, whole numbers say, descents start from
-the best point with one of the others changed.
+Descents move the coordinates that are real numbers. Where there are others, whole numbers say,
+descents start from the best point with one of the others changed.
 
 The best point is by Deb's rules: a feasible one is better than one that is not.
 """
@@ -33,7 +34,8 @@ from pyswarmopt.hybrid.slots import KINDS, MATRIX_DIM
 SLOTS = {"descent": "ConstrainedDescent", "swarm": "CovarianceSwarm"}
 LARGE = SLOTS | {"swarm": "SeparableSwarm"}
 HARDER = 1.5  # factor of the weights of constraints that the swarm's best breaks
-HEAVIEST = 1e250  # weight: far below what overflows, for an infinite one makes no number of a violation of 0
+# weight: far below what overflows, for an infinite one makes no number of a violation of 0
+HEAVIEST = 1e250
 LARGEST_COST = 1e300  # in units of their first spread
 NEAR = 0.5  # how often a whole number moves to the next one
 
@@ -43,13 +45,16 @@ class ConstrainedSearch(MemeticSearch):
 
     Args:
         bounds: the box; this and all other arguments as for `MemeticSearch`.
-        smooth: mask of the coordinates, (D,), in which cost and constraints have slopes; None for all.
+        smooth: mask of the coordinates, (D,), in which cost and constraints have slopes; None for
+            all.
     """
 
     _kinds: ClassVar = KINDS | {"ConstrainedDescent": ConstrainedDescent}
     _tables: ClassVar = (SLOTS, LARGE)
 
-    def __init__(self, bounds: Any, *args: Any, smooth: npt.ArrayLike | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, bounds: Any, *args: Any, smooth: npt.ArrayLike | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(bounds, *args, **kwargs)
         self._progress.slots = SLOTS if self._box.dim <= MATRIX_DIM else LARGE
         mask = np.ones(len(self._box.low)) if smooth is None else np.asarray(smooth)
@@ -57,7 +62,8 @@ class ConstrainedSearch(MemeticSearch):
         self._unit = 1.0  # of costs, so that the sum of a huge one and violations does not overflow
         self._weights = NONE  # of the violations, (J,)
         self._rows = NONE  # cost and constraints of the points told last, (m, 1 + J)
-        self._tried, self._from_best = math.inf, False  # best cost when the latest descent began, and where
+        # best cost when the latest descent began, and where
+        self._tried, self._from_best = math.inf, False
 
     def tell(
         self,
@@ -66,7 +72,8 @@ class ConstrainedSearch(MemeticSearch):
         dropped: npt.ArrayLike | None = None,
         rows: npt.ArrayLike | None = None,
     ) -> None:
-        """As `MemeticSearch.tell`; `values` are in Deb's order, `rows`, (m, 1 + J), has cost and constraints.
+        """As `MemeticSearch.tell`; `values` are in Deb's order, `rows`, (m, 1 + J), has cost and
+        constraints.
 
         The cost is lower for better, a constraint at most 0 where the point is allowed.
         """
@@ -83,16 +90,22 @@ class ConstrainedSearch(MemeticSearch):
         phase.tell(self._merits() if isinstance(phase, CovarianceSwarm) else self._rows)
 
     def _merits(self) -> Floats:
-        """Cost and weighted violations, (m,), in units of cost; a missing cost counts as the worst of the others."""
+        """Cost and weighted violations, (m,), in units of cost; a missing cost counts as the worst
+        of the others.
+        """
         costs, broken = self._rows[:, 0], np.maximum(self._rows[:, 1:], 0.0)
         finite = np.isfinite(costs)
         costs = np.where(finite, costs, costs[finite].max() if finite.any() else 0.0)
         if not self._weights.any():
             self._unit, self._weights = _unit_and_weights(costs, broken)
         with np.errstate(over="ignore"):  # costs may be anything
-            merits = np.clip(costs / self._unit, -LARGEST_COST, LARGEST_COST) + broken @ self._weights
+            merits = (
+                np.clip(costs / self._unit, -LARGEST_COST, LARGEST_COST) + broken @ self._weights
+            )
         best = int(merits.argmin())
-        self._weights = np.where(broken[best] > 0, np.minimum(HARDER * self._weights, HEAVIEST), self._weights)
+        self._weights = np.where(
+            broken[best] > 0, np.minimum(HARDER * self._weights, HEAVIEST), self._weights
+        )
         return merits
 
     # ---- whose turn it is ----
@@ -104,7 +117,9 @@ class ConstrainedSearch(MemeticSearch):
         ]
 
     def _descends(self) -> bool:
-        """Whether it is the first descent, or later ones have had fewer evaluations than the swarm."""
+        """Whether it is the first descent, or later ones have had fewer evaluations than the
+        swarm.
+        """
         if not self._smooth.any():
             return False
         descent, spent = self._phases.get("descent"), self._progress.spent
@@ -118,7 +133,9 @@ class ConstrainedSearch(MemeticSearch):
 
     def _begin_descent(self) -> Phase:
         smooth = np.flatnonzero(self._smooth)
-        self._from_best = "descent" not in self._phases or (not self._from_best and self._best_cost < self._tried)
+        self._from_best = "descent" not in self._phases or (
+            not self._from_best and self._best_cost < self._tried
+        )
         x = self._first_point()
         if not self._from_best:
             if self._smooth.all() or self._random.random() > NEAR:
@@ -135,7 +152,11 @@ class ConstrainedSearch(MemeticSearch):
             unit = 1.0 / float((self._box.high - self._box.low)[self._box.free][i])
             step = unit if self._random.random() < NEAR else unit ** self._random.random()
             a_number = unit < 1  # else a key of a category
-            x[i] = (x[i] + self._random.choice([-1, 1]) * step) % 1.0 if a_number else self._random.random()
+            x[i] = (
+                (x[i] + self._random.choice([-1, 1]) * step) % 1.0
+                if a_number
+                else self._random.random()
+            )
 
     # ---- saving ----
 
@@ -147,13 +168,17 @@ class ConstrainedSearch(MemeticSearch):
 
     def _take_over(self, saved: Mapping[str, Any]) -> None:
         super()._take_over(saved)
-        self._weights, self._smooth = np.array(saved["weights"]), np.array(saved["smooth"], dtype=np.bool_)
+        self._weights, self._smooth = (
+            np.array(saved["weights"]),
+            np.array(saved["smooth"], dtype=np.bool_),
+        )
         self._unit = saved.get("unit", 1.0)  # what it was when files had none
         self._tried, self._from_best = saved["tried"], saved["from_best"]
 
 
 def _unit_and_weights(costs: Floats, broken: Floats) -> tuple[float, Floats]:
-    """A unit near the spread of finite costs, (m,), and weights, (J,), by which violations, (m, J), are as large.
+    """A unit near the spread of finite costs, (m,), and weights, (J,), by which violations, (m, J),
+    are as large.
 
     The unit is a power of 2, so that dividing by it is exact.
 

@@ -1,7 +1,7 @@
 """Real numbers, integers and categories side by side in the unit box.
 
-An integer with k values has k equal parts of its side. A category has one coordinate for each label, of which the
-largest counts (see `pyswarmopt.driver.problem.encoding`).
+An integer with k values has k equal parts of its side. A category has one coordinate for each
+label, of which the largest counts (see `pyswarmopt.driver.problem.encoding`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Kinds:
 
     Args:
         levels: (M,), 0 for a real number, k for an integer with k values; of no meaning for labels.
-        parameter: (M,) number of the parameter, from 0 on, that a coordinate belongs to; those of a category are
-            neighbours.
+        parameter: (M,) number of the parameter, from 0 on, that a coordinate belongs to; those of a
+            category are neighbours.
 
     Example:
         >>> kinds = Kinds(np.array([0, 4, 0, 0]), np.array([0, 1, 2, 2]))
@@ -62,15 +62,21 @@ class Kinds:
         return self.ordered & (self.levels > 0)
 
     def snap(self, unit: Floats) -> Floats:
-        """Points, (n, M), with integers in the middle of their parts, and 1 for the label that counts, else 0."""
+        """Points, (n, M), with integers in the middle of their parts, and 1 for the label that
+        counts, else 0.
+        """
         points, k = unit.copy(), self.levels[self.whole]
         points[:, self.whole] = (np.minimum(np.floor(points[:, self.whole] * k), k - 1) + 0.5) / k
         for block in self.blocks:
-            points[:, block] = np.arange(block.stop - block.start) == points[:, block].argmax(axis=1)[:, None]
+            points[:, block] = (
+                np.arange(block.stop - block.start) == points[:, block].argmax(axis=1)[:, None]
+            )
         return points
 
     def draw(self, n: int, random: np.random.Generator) -> Floats:
-        """Points, (n, M), each parameter spread evenly over its range (a Latin hypercube), snapped."""
+        """Points, (n, M), each parameter spread evenly over its range (a Latin hypercube),
+        snapped.
+        """
         size = self.levels.size
         points = np.empty((n, size))
         for j in range(size):
@@ -85,8 +91,8 @@ class Kinds:
 
         Args:
             points: (n, M), snapped.
-            widths: (n,) standard deviation of a change as a share of the range; integers change by one at least,
-                categories to any other label.
+            widths: (n,) standard deviation of a change as a share of the range; integers change by
+                one at least, categories to any other label.
             random: draws them.
         """
         n = len(points)
@@ -101,5 +107,7 @@ class Kinds:
         for block in self.blocks:
             labels = block.stop - block.start
             others = (points[:, block].argmax(axis=1) + random.integers(1, labels, size=n)) % labels
-            moved[:, block] = np.where(mask[:, block], np.arange(labels) == others[:, None], points[:, block])
+            moved[:, block] = np.where(
+                mask[:, block], np.arange(labels) == others[:, None], points[:, block]
+            )
         return self.snap(moved)

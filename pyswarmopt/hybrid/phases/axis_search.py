@@ -1,9 +1,11 @@
-"""Searches along the coordinate axes, for functions that are a sum of functions of one coordinate each.
+"""Searches along the coordinate axes, for functions that are a sum of functions of one coordinate
+each.
 
-Whether a function is one can be tested: for points x, y and any set S of coordinates, exchanging S between them leaves
-f(x) + f(y) as it was. Then each coordinate can be searched by itself, over many local minima, by STEP (Swarzberg,
-Seront & Bersini 1994, IEEE CEC): look into the interval that would need the least curvature to hold something better,
-here at the vertex of that parabola. Every other step refines the best point by interpolation instead.
+Whether a function is one can be tested: for points x, y and any set S of coordinates, exchanging S
+between them leaves f(x) + f(y) as it was. Then each coordinate can be searched by itself, over many
+local minima, by STEP (Swarzberg, Seront & Bersini 1994, IEEE CEC): look into the interval that
+would need the least curvature to hold something better, here at the vertex of that parabola. Every
+other step refines the best point by interpolation instead.
 """
 
 from __future__ import annotations
@@ -54,12 +56,15 @@ class SeparabilityTest(Phase):
 
 @dataclass
 class AxisSearch(Phase):
-    """One search along each axis through x, all at once: a batch has a point on each, or on as many as fit in."""
+    """One search along each axis through x, all at once: a batch has a point on each, or on as many
+    as fit in.
+    """
 
     x: Floats  # the start, (D,); then the best coordinates put together
     cost: float  # at x, by what the axes gained
     points: list[list[float]] = field(default_factory=list, init=False)  # on each axis, ascending
-    values: list[list[float]] = field(default_factory=list, init=False)  # that axis' part of the cost there
+    # that axis' part of the cost there
+    values: list[list[float]] = field(default_factory=list, init=False)
     coordinates: Floats = field(default_factory=lambda: NONE, init=False)
     searched: int = field(default=0, init=False)  # points on the axes
 
@@ -101,8 +106,9 @@ class AxisSearch(Phase):
 class CheckedAxisSearch(AxisSearch):
     """An `AxisSearch` that evaluates x again with every batch.
 
-    By the sum of the gains alone an error in the cost of x enters every axis that improves, and so grows by a factor of
-    up to D in a round: rounding errors reach the size of the cost in ten rounds of 100 coordinates.
+    By the sum of the gains alone an error in the cost of x enters every axis that improves, and so
+    grows by a factor of up to D in a round: rounding errors reach the size of the cost in ten
+    rounds of 100 coordinates.
     """
 
     def propose(self, random: np.random.Generator) -> Floats:
@@ -130,13 +136,16 @@ def _next(t: Floats, v: Floats, refine: bool) -> float:
             return vertex
     target = v.min() - max(MARGIN * float(v.max() - v.min()), 1e-300)
     left, right, width = np.sqrt(v[:-1] - target), np.sqrt(v[1:] - target), np.diff(t)
-    # The parabola through both ends that just touches the target has curvature ((left + right) / width)^2.
+    # The parabola through both ends that just touches the target has curvature ((left + right) /
+    # width)^2.
     k = int(np.where(width > SMALLEST_INTERVAL, (left + right) / width, np.inf).argmin())
     return float(t[k] + width[k] * np.clip(left[k] / (left[k] + right[k]), 0.1, 0.9))
 
 
 def _refined(t: Floats, v: Floats) -> float | None:
-    """The vertex of the parabola through the best point and its neighbours, or None where there is no room left."""
+    """The vertex of the parabola through the best point and its neighbours, or None where there is
+    no room left.
+    """
     k = int(v.argmin())
     if k == 0 or k == len(t) - 1:
         other = t[1] if k == 0 else t[-2]
@@ -146,7 +155,11 @@ def _refined(t: Floats, v: Floats) -> float | None:
         return None
     a, b = v[k - 1] - v[k], v[k + 1] - v[k]
     bend = a * (right - middle) + b * (middle - left)
-    vertex = middle + 0.5 * (a * (right - middle) ** 2 - b * (middle - left) ** 2) / bend if bend > 0 else middle
+    vertex = (
+        middle + 0.5 * (a * (right - middle) ** 2 - b * (middle - left) ** 2) / bend
+        if bend > 0
+        else middle
+    )
     if abs(vertex - middle) < 0.1 * SMALLEST_INTERVAL or not left < vertex < right:
         wider = right if right - middle > middle - left else left  # to know the other side as well
         return float(middle + 0.1 * (wider - middle))

@@ -1,13 +1,15 @@
 """A quasi-Newton descent by differences, as a phase: BFGS and one Newton step.
 
-Every gradient is one batch of D points, so it can be evaluated in parallel. What differs from the textbook (Nocedal &
-Wright 2006, Numerical Optimization, chapters 3, 6 and 8; equation numbers are theirs):
+Every gradient is one batch of D points, so it can be evaluated in parallel. What differs from the
+textbook (Nocedal & Wright 2006, Numerical Optimization, chapters 3, 6 and 8; equation numbers are
+theirs):
 
-- Differences are taken along the eigenvectors of the inverse Hessian, each as far as changes the cost alike, and the
-  model's curvature is taken off: a forward difference then resolves flat directions beside steep ones, which one along
-  the coordinates cannot.
-- After a few iterations the Hessian is measured once, (D + 1)(D + 2)/2 points: as much as D/2 gradients, where BFGS
-  needs D of them to learn as much. Its negative eigenvalues count by their size (Dauphin et al. 2014, "saddle-free").
+- Differences are taken along the eigenvectors of the inverse Hessian, each as far as changes the
+  cost alike, and the model's curvature is taken off: a forward difference then resolves flat
+  directions beside steep ones, which one along the coordinates cannot.
+- After a few iterations the Hessian is measured once, (D + 1)(D + 2)/2 points: as much as D/2
+  gradients, where BFGS needs D of them to learn as much. Its negative eigenvalues count by their
+  size (Dauphin et al. 2014, "saddle-free").
 """
 
 from __future__ import annotations
@@ -58,10 +60,13 @@ class QuasiNewton(Descent):
             moves = FIRST_DIFFERENCE * np.eye(n)
         else:
             moves = np.diag(np.sqrt(np.abs(np.diag(self.inverse))))
-            inner = (x > 0) & (x < 1)  # at a wall only the coordinate's own axis leads inwards for sure
+            # at a wall only the coordinate's own axis leads inwards for sure
+            inner = (x > 0) & (x < 1)
             if inner.any():
                 variances, axes = np.linalg.eigh(self.inverse[np.ix_(inner, inner)])
-                moves[np.ix_(inner, inner)] = (axes * np.sqrt(np.maximum(variances, EPS * variances[-1]))).T
+                moves[np.ix_(inner, inner)] = (
+                    axes * np.sqrt(np.maximum(variances, EPS * variances[-1]))
+                ).T
             # Each changes the cost by about coarseness^2 times its rounding.
             moves *= self.coarseness * math.sqrt(4 * EPS * max(abs(self.cost), 1e-300))
             reach = np.maximum(np.abs(moves).max(axis=1, keepdims=True), 1e-300)
@@ -97,7 +102,9 @@ class QuasiNewton(Descent):
         self._head(gradient)
 
     def _update(self, s: Floats, y: Floats) -> None:
-        """BFGS, equation 6.17; the first time the scale is set before, equation 6.20 for any start."""
+        """BFGS, equation 6.17; the first time the scale is set before, equation 6.20 for any
+        start.
+        """
         sy = float(s @ y)
         if sy <= 1e-10 * float(np.linalg.norm(s) * np.linalg.norm(y)):
             return
@@ -123,7 +130,9 @@ class QuasiNewton(Descent):
         return np.concatenate([x + steps, x + np.diag(b), x + steps[i] + steps[j]])
 
     def _newton_moves(self) -> tuple[Floats, Floats]:
-        """Two moves along each coordinate that change the cost by about the root of its rounding."""
+        """Two moves along each coordinate that change the cost by about the root of its
+        rounding.
+        """
         curvature = np.abs(np.diag(np.linalg.pinv(self.inverse)))
         size = np.sqrt(2 * math.sqrt(EPS) * abs(self.cost) / np.maximum(curvature, 1e-300))
         a = np.clip(size, 1e-8, LARGEST_DIFFERENCE)

@@ -1,8 +1,9 @@
-"""A swarm that adapts its covariance, as a phase: CMA-ES (Hansen 2016, "The CMA Evolution Strategy: A Tutorial",
-arXiv 1604.00772; equation numbers are its).
+"""A swarm that adapts its covariance, as a phase: CMA-ES (Hansen 2016, "The CMA Evolution Strategy:
+A Tutorial", arXiv 1604.00772; equation numbers are its).
 
-The particles of an iteration are drawn from N(mean, sigma^2 C). The better half pulls the mean, sigma and C towards
-where it went, the worse half pushes C away from where it was. Particles that leave the box are mirrored into it.
+The particles of an iteration are drawn from N(mean, sigma^2 C). The better half pulls the mean,
+sigma and C towards where it went, the worse half pushes C away from where it was. Particles that
+leave the box are mirrored into it.
 """
 
 from __future__ import annotations
@@ -52,9 +53,13 @@ class Rates:
         c_1 = 2 / ((dim + 1.3) ** 2 + mu_eff)
         c_mu = min(1 - c_1, 2 * (0.25 + mu_eff + 1 / mu_eff - 2) / ((dim + 2) ** 2 + mu_eff))
         c_sigma = (mu_eff + 2) / (dim + mu_eff + 5)
-        push = min(1 + c_1 / c_mu, 1 + 2 * mu_eff_minus / (mu_eff + 2), (1 - c_1 - c_mu) / (dim * c_mu))
+        push = min(
+            1 + c_1 / c_mu, 1 + 2 * mu_eff_minus / (mu_eff + 2), (1 - c_1 - c_mu) / (dim * c_mu)
+        )
         return cls(
-            weights=np.concatenate([better / better.sum(), push * worse / max(-worse.sum(), 1e-300)]),
+            weights=np.concatenate(
+                [better / better.sum(), push * worse / max(-worse.sum(), 1e-300)]
+            ),
             mu=len(better),
             mu_eff=mu_eff,
             c_sigma=c_sigma,
@@ -120,14 +125,21 @@ class CovarianceSwarm(Phase):
         self.mean = self.mean + self.sigma * step  # eq. 42; inside, as the points are
         white = self._whitened(step)
         keep = 1 - r.c_sigma
-        self.path_sigma = keep * self.path_sigma + math.sqrt(r.c_sigma * (1 + keep) * r.mu_eff) * white  # eq. 43
+        # eq. 43
+        self.path_sigma = (
+            keep * self.path_sigma + math.sqrt(r.c_sigma * (1 + keep) * r.mu_eff) * white
+        )
         norm = float(np.linalg.norm(self.path_sigma))
-        stalled = norm / math.sqrt(1 - keep ** (2 * self.iteration)) >= (1.4 + 2 / (dim + 1)) * r.expected_norm
+        stalled = (
+            norm / math.sqrt(1 - keep ** (2 * self.iteration))
+            >= (1.4 + 2 / (dim + 1)) * r.expected_norm
+        )
         self.path_c = (1 - r.c_c) * self.path_c  # eq. 45
         if not stalled:
             self.path_c = self.path_c + math.sqrt(r.c_c * (2 - r.c_c) * r.mu_eff) * step
         self._update_covariance(steps, r, stalled)
-        self.sigma *= math.exp(min(1.0, r.c_sigma / r.d_sigma * (norm / r.expected_norm - 1)))  # eq. 44
+        # eq. 44
+        self.sigma *= math.exp(min(1.0, r.c_sigma / r.d_sigma * (norm / r.expected_norm - 1)))
 
     def _whitened(self, step: Floats) -> Floats:
         """C^(-1/2) times a step, (D,)."""
@@ -138,9 +150,16 @@ class CovarianceSwarm(Phase):
         weights = r.weights.copy()
         lengths = (((steps[r.mu :] @ self.axes) / self.lengths) ** 2).sum(axis=1)
         weights[r.mu :] *= dim / np.maximum(lengths, 1e-300)  # eq. 46
-        decay = 1 - r.c_1 - r.c_mu * float(r.weights.sum()) + (r.c_1 * r.c_c * (2 - r.c_c) if stalled else 0.0)
+        decay = (
+            1
+            - r.c_1
+            - r.c_mu * float(r.weights.sum())
+            + (r.c_1 * r.c_c * (2 - r.c_c) if stalled else 0.0)
+        )
         self.covariance = (  # eq. 47
-            decay * self.covariance + r.c_1 * np.outer(self.path_c, self.path_c) + r.c_mu * (steps.T * weights) @ steps
+            decay * self.covariance
+            + r.c_1 * np.outer(self.path_c, self.path_c)
+            + r.c_mu * (steps.T * weights) @ steps
         )
 
     def _decompose(self) -> None:
@@ -167,7 +186,9 @@ class CovarianceSwarm(Phase):
         self.done = self.done or flat or collapsed or self.iteration > longest or self._stagnates()
 
     def _stagnates(self) -> bool:
-        """The bests and medians of the last 30 % of a long history are no better than those of the first."""
+        """The bests and medians of the last 30 % of a long history are no better than those of the
+        first.
+        """
         span = 120 + int(0.2 * self.iteration + 30 * len(self.mean) / self.population)
         if self.iteration <= span:
             return False
@@ -180,8 +201,8 @@ class CovarianceSwarm(Phase):
 class SeparableSwarm(CovarianceSwarm):
     """One run of sep-CMA-ES (Ros & Hansen 2008, PPSN X), whose covariance is diagonal.
 
-    It is learnt (D + 2) / 3 times faster, in memory and time of order D for a particle. The worse half does not count,
-    as in that paper. `covariance` and `lengths` are diagonals, (D,).
+    It is learnt (D + 2) / 3 times faster, in memory and time of order D for a particle. The worse
+    half does not count, as in that paper. `covariance` and `lengths` are diagonals, (D,).
     """
 
     def __post_init__(self) -> None:
@@ -191,7 +212,8 @@ class SeparableSwarm(CovarianceSwarm):
 
     def propose(self, random: np.random.Generator) -> Floats:
         points = np.empty((self.population, len(self.mean)))
-        for point in points:  # in place: of a million coordinates temporary copies take longer than the draws
+        # in place: of a million coordinates temporary copies take longer than the draws
+        for point in points:
             random.standard_normal(out=point)
             point *= self.sigma
             point *= self.lengths

@@ -1,8 +1,8 @@
 """A descent by line searches, as a phase: what `bfgs` and `limited_memory` have in common.
 
-A subclass says at which points the gradient is measured and which way to go. The line search interpolates (Nocedal &
-Wright 2006, Numerical Optimization, section 3.5). A coordinate at a wall that the cost pushes on stays there (projected
-Newton, Bertsekas 1982).
+A subclass says at which points the gradient is measured and which way to go. The line search
+interpolates (Nocedal & Wright 2006, Numerical Optimization, section 3.5). A coordinate at a wall
+that the cost pushes on stays there (projected Newton, Bertsekas 1982).
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ FIRST_STEP = 0.2  # length of the first step, as a share of the box
 LONGEST_STEP = 0.5  # in any coordinate
 TRIES = 8  # points of a line search that finds nothing better
 NEWTON_AFTER = 3  # iterations; fewer suffice where the function is a plain bowl
-SLOW_AFTER, SLOW_GAIN = 10, 0.005  # iterations, and the share of the cost below which their gain is small
+# iterations, and the share of the cost below which their gain is small
+SLOW_AFTER, SLOW_GAIN = 10, 0.005
 WITHOUT_GAIN = 4  # points of the first line search, none of them better
-DOUBTFUL = 0.1  # or a change of the cost after the first step, as a share of what the first differences predict
+# or a change of the cost after the first step, as a share of what the first differences predict
+DOUBTFUL = 0.1
 TRIVIAL_GAIN = 1e-14  # of the cost, thrice in a row: the end
 
 
@@ -38,9 +40,11 @@ class Descent(Phase):
     x: Floats  # where to start, (D,); where it is
     cost: float = math.inf  # at x; infinite while it is not known
     gradient: Floats = field(default_factory=lambda: NONE, init=False)
-    before: Floats = field(default_factory=lambda: NONE, init=False)  # x and gradient one iteration ago, (2, D)
+    # x and gradient one iteration ago, (2, D)
+    before: Floats = field(default_factory=lambda: NONE, init=False)
     mode: str = field(default="gradient", init=False)
-    coarseness: float = field(default=3.0, init=False)  # of differences, in units of what rounding needs
+    # of differences, in units of what rounding needs
+    coarseness: float = field(default=3.0, init=False)
     iterations: int = field(default=0, init=False)
     failures: int = field(default=0, init=False)
     trivial: int = field(default=0, init=False)
@@ -57,7 +61,9 @@ class Descent(Phase):
 
     @property
     def slow(self) -> bool:
-        """The last iterations gained little, as is usual among the local minima of a rugged function."""
+        """The last iterations gained little, as is usual among the local minima of a rugged
+        function.
+        """
         gain = self.latest[0] - self.latest[-1] if len(self.latest) > SLOW_AFTER else math.inf
         return gain < SLOW_GAIN * abs(self.cost)
 
@@ -114,7 +120,8 @@ class Descent(Phase):
             little = self.tries == 1 and abs(cost - self.cost) < DOUBTFUL * abs(t * self.slope)
             self.doubtful |= little or (self.tries >= WITHOUT_GAIN and self.best_t == 0)
         bend = cost - self.cost - t * self.slope
-        vertex = -self.slope * t * t / (2 * bend) if bend > 0 else 10 * t  # of the parabola, equation 3.58
+        # of the parabola, equation 3.58
+        vertex = -self.slope * t * t / (2 * bend) if bend > 0 else 10 * t
         if self.best_t == 0:
             if self.tries < TRIES:
                 self.t = t * min(max(vertex / t, 0.03), 0.5)
@@ -122,7 +129,8 @@ class Descent(Phase):
                 self._fail()
             return
         vertex = min(max(vertex, 0.1 * t), 10 * t)
-        # A point costs little beside a gradient: try the vertex of the parabola, and continue while that is far ahead.
+        # A point costs little beside a gradient: try the vertex of the parabola, and continue while
+        # that is far ahead.
         inexact = self.tries == 1 and abs(vertex - t) > 0.25 * t
         ahead = self.tries < 6 and self.best_t == t and vertex >= 4 * t
         if inexact or ahead:

@@ -1,9 +1,10 @@
 """A descent for many coordinates, as a phase: L-BFGS by differences, in memory of order D.
 
-The two loops are those of Liu & Nocedal 1989, Math. Programming 45 (Nocedal & Wright 2006, algorithm 7.4). A gradient
-costs D evaluations here and an update next to nothing, so more pairs are kept than where gradients are free, and after
-a few iterations the diagonal of the Hessian is measured by central differences, 2 D points, to start the loops from
-(Gilbert & Lemarechal 1989, Math. Programming 45, scale a diagonal so). Batches are of at most `BATCH` numbers.
+The two loops are those of Liu & Nocedal 1989, Math. Programming 45 (Nocedal & Wright 2006,
+algorithm 7.4). A gradient costs D evaluations here and an update next to nothing, so more pairs are
+kept than where gradients are free, and after a few iterations the diagonal of the Hessian is
+measured by central differences, 2 D points, to start the loops from (Gilbert & Lemarechal 1989,
+Math. Programming 45, scale a diagonal so). Batches are of at most `BATCH` numbers.
 """
 
 from __future__ import annotations
@@ -34,10 +35,13 @@ class LimitedMemory(Descent):
     """One descent."""
 
     diagonal: bool = True  # measure the diagonal of the Hessian once
-    curvature: Floats = field(default_factory=lambda: NONE, init=False)  # along the coordinates, (D,)
-    pairs: Floats = field(default_factory=lambda: NONE, init=False)  # moves and changes of the gradient, (k, 2, D)
+    # along the coordinates, (D,)
+    curvature: Floats = field(default_factory=lambda: NONE, init=False)
+    # moves and changes of the gradient, (k, 2, D)
+    pairs: Floats = field(default_factory=lambda: NONE, init=False)
     measured: int = field(default=0, init=False)  # coordinates done
-    found: Floats = field(default_factory=lambda: NONE, init=False)  # derivatives at x so far, (2, D)
+    # derivatives at x so far, (2, D)
+    found: Floats = field(default_factory=lambda: NONE, init=False)
 
     # ---- differences ----
 
@@ -56,15 +60,23 @@ class LimitedMemory(Descent):
         return slice(self.measured, min(self.measured + size, len(self.x)))
 
     def _moves(self) -> Floats:
-        """Two moves along each coordinate that stay in the box, (2, D); a forward difference takes the first."""
+        """Two moves along each coordinate that stay in the box, (2, D); a forward difference takes
+        the first.
+        """
         x = self.x
         a = np.full(len(x), FIRST_DIFFERENCE)
         curvature = self._curvature()
         if len(curvature):
             noise = 4 * EPS * max(abs(self.cost), 1e-300)
-            rise = self.coarseness**2 * noise if self.mode == "gradient" else math.sqrt(EPS) * abs(self.cost)
+            rise = (
+                self.coarseness**2 * noise
+                if self.mode == "gradient"
+                else math.sqrt(EPS) * abs(self.cost)
+            )
             a = np.sqrt(rise / np.maximum(curvature, 1e-300))
-            a = np.clip(a, SMALLEST_DIFFERENCE if self.mode == "gradient" else 1e-8, LARGEST_DIFFERENCE)
+            a = np.clip(
+                a, SMALLEST_DIFFERENCE if self.mode == "gradient" else 1e-8, LARGEST_DIFFERENCE
+            )
         a = np.where(x + a > 1, -a, a)
         return np.stack([a, np.where((x - a < 0) | (x - a > 1), 2 * a, -a)])
 
@@ -119,7 +131,9 @@ class LimitedMemory(Descent):
     def _remember(self, s: Floats, y: Floats) -> None:
         if float(s @ y) > 1e-10 * float(np.linalg.norm(s) * np.linalg.norm(y)):
             pair = np.stack([s, y])[None]
-            self.pairs = np.concatenate([self.pairs[-PAIRS + 1 :], pair]) if len(self.pairs) else pair
+            self.pairs = (
+                np.concatenate([self.pairs[-PAIRS + 1 :], pair]) if len(self.pairs) else pair
+            )
 
     def _downhill(self, gradient: Floats, free: npt.NDArray[np.bool_]) -> Floats:
         """Algorithm 7.4 with a diagonal in the middle, scaled to the last pair."""
@@ -140,7 +154,11 @@ class LimitedMemory(Descent):
         if len(self.pairs):
             s, y = self.pairs[-1]
             return inverse * (float(s @ y) / float(y @ (inverse * y)))
-        return inverse if len(self.curvature) else inverse * (FIRST_STEP / float(np.linalg.norm(gradient)))
+        return (
+            inverse
+            if len(self.curvature)
+            else inverse * (FIRST_STEP / float(np.linalg.norm(gradient)))
+        )
 
     def _fail(self) -> None:
         if not self.diagonal:

@@ -25,7 +25,9 @@ class Mutations(Phase):
 
     def propose(self, random: np.random.Generator) -> Floats:
         widths = NARROWEST * (WIDEST / NARROWEST) ** random.random(MUTANTS)
-        return Kinds(self.levels, self.parameter).neighbours(np.tile(self.best, (MUTANTS, 1)), widths, random)
+        return Kinds(self.levels, self.parameter).neighbours(
+            np.tile(self.best, (MUTANTS, 1)), widths, random
+        )
 
     def learn(self, costs: Floats) -> None:
         i = int(costs.argmin())

@@ -1,7 +1,8 @@
-"""A phase of a composed search: proposes points of the unit box and learns their costs, until it is done.
+"""A phase of a composed search: proposes points of the unit box and learns their costs, until it is
+done.
 
-`pyswarmopt.hybrid.memetic` lets several of them take turns. All the numbers of a phase are fields of a dataclass,
-so that a search can be saved between any ask and tell.
+`pyswarmopt.hybrid.memetic` lets several of them take turns. All the numbers of a phase are fields
+of a dataclass, so that a search can be saved between any ask and tell.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ class Phase(ABC):
 
     done: bool = field(default=False, init=False)
     spent: int = field(default=0, init=False)  # points evaluated
-    batch: Floats = field(default_factory=lambda: NONE, init=False)  # the latest proposed points, (m, D), in [0, 1]
+    # the latest proposed points, (m, D), in [0, 1]
+    batch: Floats = field(default_factory=lambda: NONE, init=False)
 
     def ask(self, random: np.random.Generator) -> Floats:
         """Points to evaluate, (m, D), m >= 1."""
@@ -34,7 +36,8 @@ class Phase(ABC):
     def tell(self, costs: Floats) -> None:
         """Costs of the proposed points, (m,), lower is better, +inf where there is none."""
         self.spent += len(costs)
-        with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):  # costs may be anything
+        # costs may be anything
+        with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
             self.learn(costs)
 
     @abstractmethod
@@ -48,7 +51,10 @@ class Phase(ABC):
     def state_dict(self, prefix: str) -> dict[str, Any]:
         """Every field, arrays copied, under `prefix` + its name."""
         saved = {prefix + f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in saved.items()}
+        return {
+            name: value.copy() if isinstance(value, np.ndarray) else value
+            for name, value in saved.items()
+        }
 
     @classmethod
     def from_state(cls, saved: dict[str, Any], prefix: str) -> Self:

@@ -12,7 +12,8 @@ from pyswarmopt.hybrid.model.gaussian_process import GaussianProcess, on_log_sca
 from pyswarmopt.hybrid.model.kinds import Ints, Kinds
 from pyswarmopt.hybrid.phases.phase import NONE, Phase
 
-OFF_CENTRE = 0.1  # how far the first point may be from the middle, which no function should be solved by
+# how far the first point may be from the middle, which no function should be solved by
+OFF_CENTRE = 0.1
 GROWTH = 1.15  # the lengths are learnt again when there are so many times the points
 SPREAD = 256  # candidates all over the box
 AROUND = 5  # best points whose neighbours are candidates
@@ -23,10 +24,12 @@ KEPT = 8  # best candidates around which others are looked at
 
 @dataclass
 class ModelPhase(Phase):
-    """Proposes the points of greatest expected improvement by a Gaussian process, after a Latin hypercube.
+    """Proposes the points of greatest expected improvement by a Gaussian process, after a Latin
+    hypercube.
 
-    Jones et al. 1998, Journal of Global Optimization 13, equation 15. Where several are proposed at once, each counts
-    as if it had what the process expects when the next one is chosen (the kriging believer of Ginsbourger et al. 2010).
+    Jones et al. 1998, Journal of Global Optimization 13, equation 15. Where several are proposed at
+    once, each counts as if it had what the process expects when the next one is chosen (the kriging
+    believer of Ginsbourger et al. 2010).
     """
 
     levels: Ints  # see `Kinds`
@@ -64,7 +67,10 @@ class ModelPhase(Phase):
         for _ in range(self.at_once):
             process.fit(points, scores)
             proposal = self._most_promising(process, points, scores, random)[None]
-            points, scores = np.concatenate([points, proposal]), np.append(scores, process.predict(proposal)[0])
+            points, scores = (
+                np.concatenate([points, proposal]),
+                np.append(scores, process.predict(proposal)[0]),
+            )
         return points[len(self.points) :]
 
     def learn(self, costs: Floats) -> None:
@@ -75,16 +81,21 @@ class ModelPhase(Phase):
     def _most_promising(
         self, process: GaussianProcess, points: Floats, scores: Floats, random: np.random.Generator
     ) -> Floats:
-        """A new point, (M,): candidates are drawn all over the box and around the best points, then around the best
-        candidates."""
+        """A new point, (M,): candidates are drawn all over the box and around the best points, then
+        around the best candidates.
+        """
         kinds, best = self.kinds, float(scores.min())
         leaders = points[np.argsort(scores, kind="stable")[:AROUND]]
         widths = np.tile(np.repeat(WIDTHS, EACH), len(leaders))
         near = kinds.neighbours(np.repeat(leaders, len(WIDTHS) * EACH, axis=0), widths, random)
         candidates = np.concatenate([kinds.snap(random.random((SPREAD, len(self.levels)))), near])
         for width in WIDTHS[1:]:
-            top = candidates[np.argsort(-_improvement(process, candidates, best), kind="stable")[:KEPT]]
-            near = kinds.neighbours(np.repeat(top, EACH, axis=0), np.full(len(top) * EACH, width), random)
+            top = candidates[
+                np.argsort(-_improvement(process, candidates, best), kind="stable")[:KEPT]
+            ]
+            near = kinds.neighbours(
+                np.repeat(top, EACH, axis=0), np.full(len(top) * EACH, width), random
+            )
             candidates = np.concatenate([top, near])
         evaluated = {point.tobytes() for point in points}
         for i in np.argsort(-_improvement(process, candidates, best), kind="stable"):

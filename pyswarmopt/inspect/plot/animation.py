@@ -31,7 +31,8 @@ def animate(
 
     Args:
         source: what `pyswarmopt.plot.trace` reads; positions must have been kept.
-        path: the file; its ending says what is written: .gif, .mp4 (needs ffmpeg) or .html (one file with a player).
+        path: the file; its ending says what is written: .gif, .mp4 (needs ffmpeg) or .html (one
+            file with a player).
         function: the landscape; see `pyswarmopt.plot.landscape`.
         bounds: its box.
         fps: rounds per second.
@@ -47,7 +48,9 @@ def animate(
     check_target(target)
     t = trace(source)
     if t.positions().shape[1] != 2:
-        raise ValueError(f"an animation shows two dimensions; this search has {t.positions().shape[1]}")
+        raise ValueError(
+            f"an animation shows two dimensions; this search has {t.positions().shape[1]}"
+        )
     import matplotlib as mpl
     from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
     from matplotlib.collections import LineCollection
@@ -77,7 +80,9 @@ def animate(
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once: a longer title does not move the picture
     stride = -(-len(t.rounds) // FRAMES)
-    film = FuncAnimation(figure, draw, frames=range(0, len(t.rounds), stride), interval=1000 / fps, blit=False)
+    film = FuncAnimation(
+        figure, draw, frames=range(0, len(t.rounds), stride), interval=1000 / fps, blit=False
+    )
     if target.suffix == ".html":
         with mpl.rc_context({"animation.embed_limit": 200.0}):  # MB; the frames are few and small
             target.write_text(film.to_jshtml(fps=fps), encoding="utf-8")
@@ -91,7 +96,9 @@ def animate(
 
 
 def _shrink(path: Path) -> None:
-    """Give all frames of a GIF one palette, without dithering: what does not move is then stored once."""
+    """Give all frames of a GIF one palette, without dithering: what does not move is then stored
+    once.
+    """
     from PIL import Image, ImageSequence
 
     with Image.open(path) as film:
@@ -108,7 +115,9 @@ def _shrink(path: Path) -> None:
 
 def _latest(rounds: Any, particle: int, now: int) -> list[Any]:
     """Where a particle was in the rounds of its trail."""
-    return [rounds[k][particle] for k in range(max(now - TAIL, 0), now + 1) if particle in rounds[k]]
+    return [
+        rounds[k][particle] for k in range(max(now - TAIL, 0), now + 1) if particle in rounds[k]
+    ]
 
 
 def check_target(path: Path) -> None:
@@ -118,7 +127,9 @@ def check_target(path: Path) -> None:
     if not path.absolute().parent.is_dir():
         raise ValueError(f"{path}: its folder does not exist; create it first")
     if path.suffix == ".mp4" and _ffmpeg() is None:
-        raise ValueError(f"{path}: needs ffmpeg; install it (or imageio-ffmpeg), or write .gif or .html")
+        raise ValueError(
+            f"{path}: needs ffmpeg; install it (or imageio-ffmpeg), or write .gif or .html"
+        )
 
 
 def _ffmpeg() -> str | None:

@@ -23,9 +23,9 @@ def convergence(runs: Any, ax: Axes | None = None, optimum: float | None = None)
     """The best value so far against evaluations.
 
     Args:
-        runs: what `trace` reads; or several by name, each of them one search or a list of searches that differ in
-            their seed alone. Of a list the median is drawn, with the 95% interval of the median (see
-            `median_interval`) as a band; lists are cut to their shortest search.
+        runs: what `trace` reads; or several by name, each of them one search or a list of searches
+            that differ in their seed alone. Of a list the median is drawn, with the 95% interval of
+            the median (see `median_interval`) as a band; lists are cut to their shortest search.
         ax: axes to draw on; default: new ones.
         optimum: the best possible value; then the distance to it is drawn, on a logarithmic axis.
 
@@ -48,7 +48,8 @@ def diversity(runs: Any, ax: Axes | None = None) -> Axes:
     """Mean distance of the particles from their mean against evaluations, on a logarithmic axis.
 
     Args:
-        runs: as in `convergence`; positions must have been kept (``minimize(..., history="particles")``).
+        runs: as in `convergence`; positions must have been kept (``minimize(...,
+            history="particles")``).
         ax: axes to draw on; default: new ones.
 
     Raises:
@@ -64,9 +65,10 @@ def diversity(runs: Any, ax: Axes | None = None) -> Axes:
 def median_interval(samples: Floats) -> tuple[Floats, Floats]:
     """A 95% interval of the median of each column, (n, T) -> (T,), (T,), from order statistics.
 
-    The k-th smallest and largest of n bracket the median with probability ``1 - 2 P(B < k)``, B ~ Bin(n, 1/2), whatever
-    the distribution (Conover 1999, Practical Nonparametric Statistics, 3.2). With fewer than six samples no k
-    reaches 95%, and the range is returned: 94% for five, 88% for four, 75% for three.
+    The k-th smallest and largest of n bracket the median with probability ``1 - 2 P(B < k)``, B ~
+    Bin(n, 1/2), whatever the distribution (Conover 1999, Practical Nonparametric Statistics, 3.2).
+    With fewer than six samples no k reaches 95%, and the range is returned: 94% for five, 88% for
+    four, 75% for three.
 
     Example:
         >>> low, high = median_interval(np.arange(10.0)[:, None])
@@ -87,7 +89,14 @@ def _curves(ax: Axes | None, runs: Any, heights: Callable[[Trace], Floats]) -> A
     for name, (x, table) in curves.items():
         (line,) = ax.plot(x, np.median(table, axis=0), label=name or None, drawstyle="steps-post")
         if len(table) > 1:
-            ax.fill_between(x, *median_interval(table), color=line.get_color(), alpha=0.18, step="post", linewidth=0)
+            ax.fill_between(
+                x,
+                *median_interval(table),
+                color=line.get_color(),
+                alpha=0.18,
+                step="post",
+                linewidth=0,
+            )
     if any(named):
         ax.legend(frameon=False)
     return ax
@@ -111,7 +120,9 @@ def _traces(sources: Any) -> list[Trace]:
 
 
 def axes_or_new(ax: Axes | None) -> Axes:
-    """The axes given, or those of a new pyplot figure. Called once the data is read, so that errors leave no figure."""
+    """The axes given, or those of a new pyplot figure. Called once the data is read, so that errors
+    leave no figure.
+    """
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def front(result: MultiResult, ax: Axes | None = None, objectives: tuple[int, int] = (0, 1)) -> Axes:
+def front(
+    result: MultiResult, ax: Axes | None = None, objectives: tuple[int, int] = (0, 1)
+) -> Axes:
     """Two objectives of the points of a front against each other.
 
     Args:

@@ -53,7 +53,9 @@ def parameter(result: Result, name: str, ax: Axes | None = None) -> Axes:
     if isinstance(kind, Real) and kind.log:
         x = np.exp(x)
         ax.set_xscale("log")
-    ax.scatter(x, values, c=np.arange(len(x)), cmap="Blues", edgecolors="grey", linewidths=0.3, s=18)
+    ax.scatter(
+        x, values, c=np.arange(len(x)), cmap="Blues", edgecolors="grey", linewidths=0.3, s=18
+    )
     if isinstance(kind, Choice):
         ax.set_xticks(range(len(kind.options)), [str(option) for option in kind.options])
     ax.set_xlabel(name)

@@ -1,4 +1,6 @@
-"""Pictures in two dimensions: the landscape, the particles' trajectories on it, the forces of one move."""
+"""Pictures in two dimensions: the landscape, the particles' trajectories on it, the forces of one
+move.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,14 @@ FAINT = 0.15  # of a trail's beginning, its end is 1
 
 
 def landscape(
-    function: Callable[[Any], Any], bounds: Any = None, ax: Axes | None = None, points: int = 200, levels: int = 14
+    function: Callable[[Any], Any],
+    bounds: Any = None,
+    ax: Axes | None = None,
+    points: int = 200,
+    levels: int = 14,
 ) -> Axes:
-    """A function of two coordinates as filled contours, on a logarithmic scale above its smallest value.
+    """A function of two coordinates as filled contours, on a logarithmic scale above its smallest
+    value.
 
     Args:
         function: (m, 2) -> (m,); a test function has bounds and an optimum, which is marked.
@@ -55,7 +62,14 @@ def landscape(
     ax.contourf(x, y, height, levels=levels, cmap="GnBu_r", alpha=0.75)
     ax.contour(x, y, height, levels=levels, colors="#2d5666", linewidths=0.3)
     if hasattr(function, "optimum"):
-        ax.plot(*function.optimum(2), "*", color="black", markersize=11, markeredgecolor="white", label="optimum")
+        ax.plot(
+            *function.optimum(2),
+            "*",
+            color="black",
+            markersize=11,
+            markeredgecolor="white",
+            label="optimum",
+        )
     ax.set_aspect("equal")
     ax.set_xlabel("$x_1$")
     ax.set_ylabel("$x_2$")
@@ -63,12 +77,14 @@ def landscape(
 
 
 def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None) -> Axes:
-    """The trajectory of each particle, from its start (hollow) to its end (filled); the best point as a star.
+    """The trajectory of each particle, from its start (hollow) to its end (filled); the best point
+    as a star.
 
-    A trail is faint where it is old. Some eight particles can be told apart: give a small population, or `particles`.
+    A trail is faint where it is old. Some eight particles can be told apart: give a small
+    population, or `particles`.
 
-    In more than two dimensions it is drawn in the plane of the first two principal components of all positions, which
-    the axes name with their share of the variance.
+    In more than two dimensions it is drawn in the plane of the first two principal components of
+    all positions, which the axes name with their share of the variance.
 
     Args:
         source: what `trace` reads; positions must have been kept.
@@ -92,7 +108,13 @@ def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None
         ax.add_collection(LineCollection(segments, colors=shades, linewidths=1.1))
         ax.plot(*path[0], "o", color=colour, markerfacecolor="white", markersize=4)
         ax.plot(*path[-1], "o", color=colour, markersize=4)
-    ax.plot(*flatten(_best(t.rounds, t.values, t.maximize)[None])[0], "*", color="crimson", markersize=13, label="best")
+    ax.plot(
+        *flatten(_best(t.rounds, t.values, t.maximize)[None])[0],
+        "*",
+        color="crimson",
+        markersize=13,
+        label="best",
+    )
     if not ax.get_xlabel():
         ax.set_xlabel(labels[0])
         ax.set_ylabel(labels[1])
@@ -100,7 +122,9 @@ def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None
 
 
 def faded(path: Floats, colour: Any, length: int) -> tuple[list[Floats], list[Colour]]:
-    """The latest steps of a path, (m, 2), at most `length`, and their colours, the oldest the faintest."""
+    """The latest steps of a path, (m, 2), at most `length`, and their colours, the oldest the
+    faintest.
+    """
     red, green, blue, _ = colour
     segments = [path[k : k + 2] for k in range(max(len(path) - 1 - length, 0), len(path) - 1)]
     strengths = np.linspace(1.0, FAINT, length)[: len(segments)][::-1]
@@ -108,7 +132,8 @@ def faded(path: Floats, colour: Any, length: int) -> tuple[list[Floats], list[Co
 
 
 def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = None) -> Axes:
-    """The move of a recorded step: from where each particle was, its forces head to tail, and their sum dashed.
+    """The move of a recorded step: from where each particle was, its forces head to tail, and their
+    sum dashed.
 
     Args:
         step: of `pyswarmopt.inspect.recorder.record`, in two dimensions, not the starting one.
@@ -119,7 +144,9 @@ def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = Non
         ValueError: a step without forces, or not in two dimensions.
     """
     if step.origin is None or not step.forces:
-        raise ValueError("this step has no forces: it is the start, or its velocity is no sum of terms")
+        raise ValueError(
+            "this step has no forces: it is the start, or its velocity is no sum of terms"
+        )
     if step.x.shape[1] != 2:
         raise ValueError(f"forces are drawn in two dimensions; the step has {step.x.shape[1]}")
     ax = axes_or_new(ax)
@@ -141,7 +168,14 @@ def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = Non
 def _arrow(ax: Axes, tail: Floats, head: Floats, colour: str, style: Any) -> None:
     if np.allclose(tail, head):
         return
-    look = {"arrowstyle": "-|>", "color": colour, "linestyle": style, "shrinkA": 0, "shrinkB": 0, "linewidth": 1.4}
+    look = {
+        "arrowstyle": "-|>",
+        "color": colour,
+        "linestyle": style,
+        "shrinkA": 0,
+        "shrinkB": 0,
+        "linewidth": 1.4,
+    }
     ax.annotate("", xy=tuple(head), xytext=tuple(tail), arrowprops=look)
     ax.update_datalim([tuple(tail), tuple(head)])
 
@@ -164,7 +198,9 @@ def _to_plane(x: Floats) -> tuple[Callable[[Floats], Floats], tuple[str, str]]:
 
 def _best(rounds: Any, values: Any, maximize: bool) -> Floats:
     sign = -1.0 if maximize else 1.0
-    finite = [(sign * v, n, i) for n, row in enumerate(values) for i, v in row.items() if np.isfinite(v)]
+    finite = [
+        (sign * v, n, i) for n, row in enumerate(values) for i, v in row.items() if np.isfinite(v)
+    ]
     if not finite:
         raise ValueError("no finite value was found: there is no best point to mark")
     _, number, particle = min(finite)

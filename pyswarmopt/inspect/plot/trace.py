@@ -35,9 +35,13 @@ class Trace:
     maximize: bool
 
     def positions(self) -> Floats:
-        """All positions, round by round, (evaluations, D); a ValueError if only values were kept."""
+        """All positions, round by round, (evaluations, D); a ValueError if only values were
+        kept.
+        """
         if not self.rounds:
-            raise ValueError("this search kept no positions: run minimize(..., history='particles')")
+            raise ValueError(
+                "this search kept no positions: run minimize(..., history='particles')"
+            )
         return np.array([x for where in self.rounds for x in where.values()])
 
     def path(self, particle: int) -> Floats:
@@ -55,8 +59,8 @@ def trace(source: Any) -> Trace:
     """Read the course of a search.
 
     Args:
-        source: a `Result`, a list of `Step`, the folder of a `swarm-llm` run, or an object whose `run` is such a
-            folder. A trace is returned as it is.
+        source: a `Result`, a list of `Step`, the folder of a `swarm-llm` run, or an object whose
+            `run` is such a folder. A trace is returned as it is.
 
     Raises:
         ValueError: something else, a folder without a journal, or nothing in it.
@@ -76,7 +80,10 @@ def trace(source: Any) -> Trace:
         return _of_folder(Path(getattr(source, "run", source)))
     if isinstance(source, Sequence) and source and all(isinstance(step, Step) for step in source):
         return _of_steps(source)
-    raise ValueError(f"{type(source).__name__} cannot be plotted: give a Result, recorded steps or a run's folder")
+    raise ValueError(
+        f"{type(source).__name__} cannot be plotted: give a Result, recorded steps or a run's "
+        "folder"
+    )
 
 
 def _of_history(history: History, maximize: bool) -> Trace:
@@ -105,9 +112,15 @@ def _of_folder(folder: Path) -> Trace:
     if not journal.is_file():
         raise ValueError(f"{folder}: has no history.jsonl; give the folder of a swarm-llm run")
     lines = journal.read_text(encoding="utf-8").split("\n")
-    records = [json.loads(line) for line in lines[:-1] if line]  # a last line without an end was not finished
+    # a last line without an end was not finished
+    records = [json.loads(line) for line in lines[:-1] if line]
     rows = [
-        (row["iteration"], row["particle"], row["value"], np.ravel(row["coefficients"]).astype(np.float64))
+        (
+            row["iteration"],
+            row["particle"],
+            row["value"],
+            np.ravel(row["coefficients"]).astype(np.float64),
+        )
         for row in records
         if row.get("phase", "search") == "search"
     ]
@@ -124,7 +137,10 @@ def _of_rows(rows: Sequence[tuple[int, int, float, Floats]], maximize: bool) -> 
     for number, particle, value, x in rows:
         rounds[number][particle], values[number][particle] = x, value
     sign = -1.0 if maximize else 1.0
-    lowest = [min((sign * v for v in values[number].values() if np.isfinite(v)), default=np.inf) for number in numbers]
+    lowest = [
+        min((sign * v for v in values[number].values() if np.isfinite(v)), default=np.inf)
+        for number in numbers
+    ]
     evaluations = np.cumsum([len(values[number]) for number in numbers])
     best = sign * np.minimum.accumulate(lowest)
     return Trace(evaluations, best, tuple(rounds.values()), tuple(values.values()), maximize)

@@ -57,9 +57,11 @@ def compare(
     population: int | None = None,
     on_run: Callable[[], None] = lambda: None,
 ) -> list[Outcome]:
-    """Run every recipe ("default" is that of `minimize`) on every problem with every seed, 0 to seeds - 1.
+    """Run every recipe ("default" is that of `minimize`) on every problem with every seed, 0 to
+    seeds - 1.
 
-    Returns one outcome per problem and recipe, problem by problem; `on_run` is called after each run.
+    Returns one outcome per problem and recipe, problem by problem; `on_run` is called after each
+    run.
 
     Example:
         >>> from pyswarmopt.teaching.functions.problems import problem
@@ -73,7 +75,9 @@ def compare(
         for name, recipe in made.items():
             results = []
             for seed in range(seeds):
-                result = minimize(problem.function, problem.bounds, recipe, population, max_evals, seed=seed)
+                result = minimize(
+                    problem.function, problem.bounds, recipe, population, max_evals, seed=seed
+                )
                 if INTERRUPTED in result.stop:
                     raise KeyboardInterrupt  # the comparison ends, not this search alone
                 results.append(result)

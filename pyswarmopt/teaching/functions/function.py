@@ -1,7 +1,8 @@
 """What a test function knows of itself, and the few words in which all of them are written.
 
-Sources: Surjanovic & Bingham, Virtual Library of Simulation Experiments; Jamil & Yang 2013, arXiv 1308.4008 (numbers
-in brackets); and the COCO bbob functions, Hansen et al. 2009, INRIA RR-6829, here without their transformations.
+Sources: Surjanovic & Bingham, Virtual Library of Simulation Experiments; Jamil & Yang 2013, arXiv
+1308.4008 (numbers in brackets); and the COCO bbob functions, Hansen et al. 2009, INRIA RR-6829,
+here without their transformations.
 """
 
 from __future__ import annotations
@@ -57,14 +58,17 @@ class ToyFunction:
     max_dim: int | None = None
 
     def __call__(self, x: Any) -> Any:
-        """Value at x, (..., D) -> (...): a tensor for a tensor, else NumPy (a float64 for a single point).
+        """Value at x, (..., D) -> (...): a tensor for a tensor, else NumPy (a float64 for a single
+        point).
 
         Raises:
             ValueError: no coordinates, fewer than `min_dim` or more than `max_dim`.
         """
         x = x if is_tensor(x) else np.asarray(x, dtype=np.float64)
         if x.ndim == 0 or not self.defined_in(x.shape[-1]):
-            raise ValueError(f"{self.name} needs points of {self.dimensions()} coordinates, got {tuple(x.shape)}")
+            raise ValueError(
+                f"{self.name} needs points of {self.dimensions()} coordinates, got {tuple(x.shape)}"
+            )
         return self.evaluate(x)
 
     def defined_in(self, dim: int) -> bool:
@@ -75,7 +79,11 @@ class ToyFunction:
         """The dimensions in which it is defined, in words."""
         if self.max_dim is None:
             return f"at least {self.min_dim}"
-        return f"{self.min_dim}" if self.min_dim == self.max_dim else f"{self.min_dim} to {self.max_dim}"
+        return (
+            f"{self.min_dim}"
+            if self.min_dim == self.max_dim
+            else f"{self.min_dim} to {self.max_dim}"
+        )
 
     def bounds(self, dim: int) -> list[tuple[float, float]]:
         """The usual box, one (low, high) per coordinate."""
@@ -102,7 +110,11 @@ def lib_of(x: Any) -> Any:
 def index(x: Any) -> Any:
     """1..D, of the kind of x."""
     d = x.shape[-1]
-    return lib_of(x).arange(1, d + 1, dtype=x.dtype, device=x.device) if is_tensor(x) else np.arange(1.0, d + 1)
+    return (
+        lib_of(x).arange(1, d + 1, dtype=x.dtype, device=x.device)
+        if is_tensor(x)
+        else np.arange(1.0, d + 1)
+    )
 
 
 def exponents(x: Any) -> Any:

@@ -18,7 +18,9 @@ ALL: dict[str, ToyFunction] = {}
 def toy(
     formula: str, source: str, domain: tuple[float, float], **more: Any
 ) -> Callable[[Callable[[Any], Any]], ToyFunction]:
-    """Make a `ToyFunction`, listed in `ALL`, of the formula in code and what else is known of the function."""
+    """Make a `ToyFunction`, listed in `ALL`, of the formula in code and what else is known of the
+    function.
+    """
 
     def made(evaluate: Callable[[Any], Any]) -> ToyFunction:
         name = evaluate.__name__
@@ -58,8 +60,8 @@ def different_powers(x: Any) -> Any:
 
 
 @toy(
-    "sum_{i<D} 100 (x_{i+1} - x_i^2)^2 + (1 - x_i)^2", "Rosenbrock 1960; Jamil & Yang 2013 [105]", (-5.0, 10.0),
-    coordinate=one, min_dim=2,
+    "sum_{i<D} 100 (x_{i+1} - x_i^2)^2 + (1 - x_i)^2", "Rosenbrock 1960; Jamil & Yang 2013 [105]",
+    (-5.0, 10.0), coordinate=one, min_dim=2,
 )  # fmt: skip
 def rosenbrock(x: Any) -> Any:
     head, tail = x[..., :-1], x[..., 1:]
@@ -67,7 +69,8 @@ def rosenbrock(x: Any) -> Any:
 
 
 @toy(
-    "(x_1 - 1)^2 + sum_{i>1} i (2 x_i^2 - x_{i-1})^2", "Dixon & Price 1989; Jamil & Yang 2013 [48]", (-10.0, 10.0),
+    "(x_1 - 1)^2 + sum_{i>1} i (2 x_i^2 - x_{i-1})^2", ("Dixon & Price 1989; Jamil & Yang 2013 "
+                                                       "[48]"), (-10.0, 10.0),
     coordinate=lambda i, dim: 2.0 ** -(1 - 2.0 ** (1 - i)),
 )  # fmt: skip
 def dixon_price(x: Any) -> Any:
@@ -110,7 +113,8 @@ def rastrigin(x: Any) -> Any:
 
 
 @toy(
-    "-20 exp(-0.2 sqrt(mean x_i^2)) - exp(mean cos(2 pi x_i)) + 20 + e", "Ackley 1987; Jamil & Yang 2013 [1]",
+    "-20 exp(-0.2 sqrt(mean x_i^2)) - exp(mean cos(2 pi x_i)) + 20 + e", ("Ackley 1987; Jamil & "
+                                                                         "Yang 2013 [1]"),
     (-32.768, 32.768),
 )  # fmt: skip
 def ackley(x: Any) -> Any:
@@ -119,7 +123,11 @@ def ackley(x: Any) -> Any:
     return far - lib.exp(lib.cos(2 * math.pi * x).mean(-1)) + 20 + math.e
 
 
-@toy("1 + sum x_i^2 / 4000 - prod cos(x_i / sqrt(i))", "Griewank 1981; Jamil & Yang 2013 [59]", (-600.0, 600.0))
+@toy(
+    "1 + sum x_i^2 / 4000 - prod cos(x_i / sqrt(i))",
+    "Griewank 1981; Jamil & Yang 2013 [59]",
+    (-600.0, 600.0),
+)
 def griewank(x: Any) -> Any:
     lib = lib_of(x)
     return 1 + (x**2).sum(-1) / 4000 - lib.cos(x / lib.sqrt(index(x))).prod(-1)
@@ -131,8 +139,8 @@ _SCHWEFEL_F = 418.982887272433799
 
 
 @toy(
-    "418.98288727... D - sum x_i sin(sqrt |x_i|)", "Schwefel 1981; Surjanovic & Bingham", (-500.0, 500.0),
-    coordinate=lambda i, dim: _SCHWEFEL_X,
+    "418.98288727... D - sum x_i sin(sqrt |x_i|)", "Schwefel 1981; Surjanovic & Bingham",
+    (-500.0, 500.0), coordinate=lambda i, dim: _SCHWEFEL_X,
 )  # fmt: skip
 def schwefel(x: Any) -> Any:
     lib = lib_of(x)
@@ -140,7 +148,8 @@ def schwefel(x: Any) -> Any:
 
 
 @toy(
-    "sin^2(pi w_1) + sum_{i<D} (w_i - 1)^2 (1 + 10 sin^2(pi w_i + 1)) + (w_D - 1)^2 (1 + sin^2(2 pi w_D)), "
+    "sin^2(pi w_1) + sum_{i<D} (w_i - 1)^2 (1 + 10 sin^2(pi w_i + 1)) + (w_D - 1)^2 (1 + sin^2(2 "
+    "pi w_D)), "
     "w_i = 1 + (x_i - 1)/4",
     "Levy & Montalvo 1985; Surjanovic & Bingham", (-10.0, 10.0), coordinate=one,
 )  # fmt: skip
@@ -149,7 +158,11 @@ def levy(x: Any) -> Any:
     w = 1 + (x - 1) / 4
     head, last = w[..., :-1], w[..., -1]
     middle = ((head - 1) ** 2 * (1 + 10 * sin(math.pi * head + 1) ** 2)).sum(-1)
-    return sin(math.pi * w[..., 0]) ** 2 + middle + (last - 1) ** 2 * (1 + sin(2 * math.pi * last) ** 2)
+    return (
+        sin(math.pi * w[..., 0]) ** 2
+        + middle
+        + (last - 1) ** 2 * (1 + sin(2 * math.pi * last) ** 2)
+    )
 
 
 # The global minimum of t^4 - 16 t^2 + 5 t, a root of 4 t^3 - 32 t + 5; and half its value.
@@ -158,8 +171,8 @@ _STYBLINSKI_F = -39.16616570377142
 
 
 @toy(
-    "1/2 sum x_i^4 - 16 x_i^2 + 5 x_i", "Styblinski & Tang 1990; Jamil & Yang 2013 [144]", (-5.0, 5.0),
-    coordinate=lambda i, dim: _STYBLINSKI_X, optimum_per_dim=_STYBLINSKI_F,
+    "1/2 sum x_i^4 - 16 x_i^2 + 5 x_i", "Styblinski & Tang 1990; Jamil & Yang 2013 [144]",
+    (-5.0, 5.0), coordinate=lambda i, dim: _STYBLINSKI_X, optimum_per_dim=_STYBLINSKI_F,
 )  # fmt: skip
 def styblinski_tang(x: Any) -> Any:
     return (x**4 - 16 * x**2 + 5 * x).sum(-1) / 2
@@ -188,7 +201,8 @@ def schaffer_f7(x: Any) -> Any:
 
 
 @toy(
-    "|sum x_i^2 - D|^(1/4) + (sum x_i^2 / 2 + sum x_i) / D + 1/2", "Beyer & Finck 2012, alpha = 1/8", (-2.0, 2.0),
+    "|sum x_i^2 - D|^(1/4) + (sum x_i^2 / 2 + sum x_i) / D + 1/2", ("Beyer & Finck 2012, alpha "
+                                                                   "= 1/8"), (-2.0, 2.0),
     coordinate=lambda i, dim: -1.0,
 )  # fmt: skip
 def happy_cat(x: Any) -> Any:
@@ -206,7 +220,9 @@ def qing(x: Any) -> Any:
 
 
 @toy(
-    "sum_i sum_{k<=20} 2^-k (cos(2 pi 3^k (x_i + 1/2)) - cos(pi 3^k))", "Suganthan et al. 2005 (CEC), F11", (-0.5, 0.5)
+    "sum_i sum_{k<=20} 2^-k (cos(2 pi 3^k (x_i + 1/2)) - cos(pi 3^k))",
+    "Suganthan et al. 2005 (CEC), F11",
+    (-0.5, 0.5),
 )
 def weierstrass(x: Any) -> Any:
     total = 0.0
@@ -237,7 +253,8 @@ def lunacek(x: Any) -> Any:
 
 
 @toy(
-    "(x_1^2 + x_2 - 11)^2 + (x_1 + x_2^2 - 7)^2; four optima", "Himmelblau 1972; Jamil & Yang 2013 [65]", (-5.0, 5.0),
+    "(x_1^2 + x_2 - 11)^2 + (x_1 + x_2^2 - 7)^2; four optima", ("Himmelblau 1972; Jamil & Yang "
+                                                               "2013 [65]"), (-5.0, 5.0),
     coordinate=lambda i, dim: (3.0, 2.0)[i - 1], min_dim=2, max_dim=2,
 )  # fmt: skip
 def himmelblau(x: Any) -> Any:
@@ -245,11 +262,14 @@ def himmelblau(x: Any) -> Any:
 
 
 @toy(
-    "sum_{k=1,2,3} (c_k - x_1 (1 - x_2^k))^2, c = 1.5, 2.25, 2.625", "Beale 1958; Jamil & Yang 2013 [10]", (-4.5, 4.5),
+    "sum_{k=1,2,3} (c_k - x_1 (1 - x_2^k))^2, c = 1.5, 2.25, 2.625", ("Beale 1958; Jamil & Yang "
+                                                                     "2013 [10]"), (-4.5, 4.5),
     coordinate=lambda i, dim: (3.0, 0.5)[i - 1], min_dim=2, max_dim=2,
 )  # fmt: skip
 def beale(x: Any) -> Any:
-    return sum((c - x[..., 0] * (1 - x[..., 1] ** k)) ** 2 for k, c in ((1, 1.5), (2, 2.25), (3, 2.625)))
+    return sum(
+        (c - x[..., 0] * (1 - x[..., 1] ** k)) ** 2 for k, c in ((1, 1.5), (2, 2.25), (3, 2.625))
+    )
 
 
 @toy(
@@ -277,8 +297,8 @@ def six_hump_camel(x: Any) -> Any:
 
 
 @toy(
-    "-cos x_1 cos x_2 exp(-(x_1 - pi)^2 - (x_2 - pi)^2)", "Easom 1990; Jamil & Yang 2013 [50]", (-100.0, 100.0),
-    coordinate=lambda i, dim: math.pi, optimum_per_dim=-0.5, min_dim=2, max_dim=2,
+    "-cos x_1 cos x_2 exp(-(x_1 - pi)^2 - (x_2 - pi)^2)", "Easom 1990; Jamil & Yang 2013 [50]",
+    (-100.0, 100.0), coordinate=lambda i, dim: math.pi, optimum_per_dim=-0.5, min_dim=2, max_dim=2,
 )  # fmt: skip
 def easom(x: Any) -> Any:
     lib = lib_of(x)
@@ -286,8 +306,9 @@ def easom(x: Any) -> Any:
 
 
 __all__ = [
-    "ALL", "ToyFunction", "ackley", "alpine", "beale", "cigar", "different_powers", "discus", "dixon_price", "easom",
-    "ellipsoid", "goldstein_price", "griewank", "happy_cat", "himmelblau", "levy", "lunacek", "qing", "rastrigin",
-    "rosenbrock", "salomon", "schaffer_f7", "schwefel", "schwefel_1_2", "schwefel_2_21", "schwefel_2_22",
-    "six_hump_camel", "sphere", "styblinski_tang", "sum_squares", "weierstrass", "zakharov",
+    "ALL", "ToyFunction", "ackley", "alpine", "beale", "cigar", "different_powers", "discus",
+    "dixon_price", "easom", "ellipsoid", "goldstein_price", "griewank", "happy_cat", "himmelblau",
+    "levy", "lunacek", "qing", "rastrigin", "rosenbrock", "salomon", "schaffer_f7", "schwefel",
+    "schwefel_1_2", "schwefel_2_21", "schwefel_2_22", "six_hump_camel", "sphere", "styblinski_tang",
+    "sum_squares", "weierstrass", "zakharov",
 ]  # fmt: skip

@@ -29,8 +29,9 @@ class Problem:
 def problem(name: str, dim: int, seed: int = 0) -> Problem:
     """The test problem of that name: a function of `pyswarmopt.functions`, or "nevergrad:NAME".
 
-    The prefix "shifted:" moves the optimum to a random place of the box, "rotated:" rotates the axes about it; both may
-    be given. The seed is that of shift, rotation, and nevergrad's own transformations.
+    The prefix "shifted:" moves the optimum to a random place of the box, "rotated:" rotates the
+    axes about it; both may be given. The seed is that of shift, rotation, and nevergrad's own
+    transformations.
 
     Example:
         >>> p = problem("shifted:rotated:rastrigin", dim=3)
@@ -41,7 +42,9 @@ def problem(name: str, dim: int, seed: int = 0) -> Problem:
         from pyswarmopt.interop import nevergrad
 
         artificial = nevergrad.function(name.removeprefix(NEVERGRAD), dim, seed)
-        return Problem(name, lambda x: np.apply_along_axis(artificial, -1, x), artificial.bounds, None)
+        return Problem(
+            name, lambda x: np.apply_along_axis(artificial, -1, x), artificial.bounds, None
+        )
     *wrappers, core = name.replace("-", "_").split(":")
     function = _toy(core)
     if not function.defined_in(dim):
@@ -65,6 +68,10 @@ def _wrapped(wrapper: str, function: ToyFunction, dim: int, seed: int) -> ToyFun
     if wrapper == "shifted":
         low, high = function.domain
         middle, half = (low + high) / 2, (high - low) / 2
-        target = np.random.default_rng([seed, dim]).uniform(middle - 0.8 * half, middle + 0.8 * half, dim)
+        target = np.random.default_rng([seed, dim]).uniform(
+            middle - 0.8 * half, middle + 0.8 * half, dim
+        )
         return shifted(function, target - function.optimum(dim))
-    raise ValueError(f"no wrapper is called {wrapper!r}: use shifted: or rotated: before a function's name")
+    raise ValueError(
+        f"no wrapper is called {wrapper!r}: use shifted: or rotated: before a function's name"
+    )

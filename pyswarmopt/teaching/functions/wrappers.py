@@ -16,7 +16,8 @@ from pyswarmopt.teaching.functions.function import ToyFunction, lib_of
 def shifted(function: ToyFunction, shift: npt.ArrayLike) -> ToyFunction:
     """``f(x - shift)``: the optimum is moved by `shift`, (D,); the domain stays.
 
-    An optimiser that is drawn to the middle of its box does well on functions whose optimum is there, and only there.
+    An optimiser that is drawn to the middle of its box does well on functions whose optimum is
+    there, and only there.
 
     Example:
         >>> from pyswarmopt import functions
@@ -35,10 +36,11 @@ def shifted(function: ToyFunction, shift: npt.ArrayLike) -> ToyFunction:
 
 
 def rotated(function: ToyFunction, seed: int) -> ToyFunction:
-    """``f(R (x - x*) + x*)`` with a random rotation R about the optimum x*, which stays where it is.
+    """``f(R (x - x*) + x*)`` with a random rotation R about the optimum x*, which stays where it
+    is.
 
-    What moves coordinate by coordinate loses its advantage. R is uniform over the orthogonal matrices (Mezzadri 2007,
-    Notices AMS 54(5)) and the same for the same seed and dimension.
+    What moves coordinate by coordinate loses its advantage. R is uniform over the orthogonal
+    matrices (Mezzadri 2007, Notices AMS 54(5)) and the same for the same seed and dimension.
 
     Example:
         >>> from pyswarmopt import functions

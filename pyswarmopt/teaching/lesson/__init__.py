@@ -1,4 +1,6 @@
-"""The lesson: one HTML page, whole in one file, that replays steps of the library and lets one change them."""
+"""The lesson: one HTML page, whole in one file, that replays steps of the library and lets one
+change them.
+"""
 
 from __future__ import annotations
 

@@ -48,4 +48,8 @@ def excerpts() -> dict[str, list[dict[str, Any]]]:
 def _excerpt(thing: Callable[..., Any] | type | ModuleType) -> dict[str, Any]:
     lines, first = inspect.getsourcelines(thing)
     file = Path(inspect.getsourcefile(thing) or "").resolve().relative_to(ROOT)
-    return {"file": file.as_posix(), "line": first, "text": inspect.cleandoc("\n" + "".join(lines)).rstrip()}
+    return {
+        "file": file.as_posix(),
+        "line": first,
+        "text": inspect.cleandoc("\n" + "".join(lines)).rstrip(),
+    }

@@ -27,7 +27,12 @@ LANDSCAPES: dict[str, tuple[Point, ...]] = {
     "rosenbrock": ((1.0, 1.0),),
     "rastrigin": ((0.0, 0.0),),
     "ackley": ((0.0, 0.0),),
-    "himmelblau": ((3.0, 2.0), (-2.805118, 3.131313), (-3.779310, -3.283186), (3.584428, -1.848127)),
+    "himmelblau": (
+        (3.0, 2.0),
+        (-2.805118, 3.131313),
+        (-3.779310, -3.283186),
+        (3.584428, -1.848127),
+    ),
     "six_hump_camel": ((0.089842, -0.712656), (-0.089842, 0.712656)),
     "lunacek": ((2.5, 2.5),),
 }
@@ -47,13 +52,16 @@ class Settings:
     social: float = 1.5  # weight of g - x
     repel: float = 0.0  # weight of x - w
     random: Randomness = "element"
-    normalise: bool = False  # divide the sum by its coefficients as drawn; then inertia has a random factor too
+    # divide the sum by its coefficients as drawn; then inertia has a random factor too
+    normalise: bool = False
     step: float = 1.0  # length lambda of the first move
     decay: float = 1.0  # factor of lambda after each move
     topology: Literal["global", "ring", "von_neumann"] = "global"
     boundary: Literal["none", "clip", "confine", "reflect", "periodic"] = "reflect"
-    restart: int = 0  # moves without a new personal best after which a particle goes back to it; 0: never
-    experts: tuple[Point, ...] = ()  # starting points that the others are put between; none: uniform in the box
+    # moves without a new personal best after which a particle goes back to it; 0: never
+    restart: int = 0
+    # starting points that the others are put between; none: uniform in the box
+    experts: tuple[Point, ...] = ()
     launch: float = 0.5  # starting velocity as a share of the way to another particle
 
     def function(self) -> ToyFunction:
@@ -67,12 +75,16 @@ class Settings:
 
     def recipe(self) -> Recipe:
         """The library's recipe for these settings."""
-        kinds: dict[str, Randomness] = {name: self.random for name in ("inertia", "cognitive", "social", "repel")}
+        kinds: dict[str, Randomness] = {
+            name: self.random for name in ("inertia", "cognitive", "social", "repel")
+        }
         if not self.normalise:
             kinds["inertia"] = "none"
         return compose(
             name="lesson",
-            terms=[getattr(velocity, name)(getattr(self, name), kind) for name, kind in kinds.items()],
+            terms=[
+                getattr(velocity, name)(getattr(self, name), kind) for name, kind in kinds.items()
+            ],
             topology=named(self.topology),
             boundary=getattr(boundaries, self.boundary),
             schedule=Exponential(self.step, self.decay),

@@ -25,11 +25,13 @@ _LONGEST = 160  # characters of a question or an answer
 
 
 def command(options: EvalConfig, quiet: Quiet = False, as_json: Json = False) -> None:
-    """Score a model with a 95% interval; compare it with another, or with itself on perturbed items.
+    """Score a model with a 95% interval; compare it with another, or with itself on perturbed
+    items.
 
     Example: swarm-llm eval --base B --adapter runs/first/best --task questions.json --split test
     """
-    if options.task and options.run is None and not options.votes:  # a run knows how its tasks are read
+    # a run knows how its tasks are read
+    if options.task and options.run is None and not options.votes:
         check_files(options, [options.task])
     from pyswarmopt_llm.jobs.evaluate.names import with_run
 
@@ -67,11 +69,17 @@ def _score(config: EvalConfig, result: EvalResult) -> Shown:
     low, high = result.interval
     line = (
         f"{result.task} {config.split}: {result.metric} {result.score.value:.3f} "
-        f"(95% interval {low:.3f} to {high:.3f}, {counted(result.n, 'item')}, {result.scoring} scoring)"
+        f"(95% interval {low:.3f} to {high:.3f}, {counted(result.n, 'item')}, {result.scoring} "
+        "scoring)"
     )
     record: dict[str, Any] = {"base": config.base, "adapter": config.adapter, "task": result.task}
     record |= {"split": config.split, "value": result.score.value, "interval": [low, high]}
-    record |= {"stderr": result.score.stderr, "n": result.n, "scoring": result.scoring, "metric": result.metric}
+    record |= {
+        "stderr": result.score.stderr,
+        "n": result.n,
+        "scoring": result.scoring,
+        "metric": result.metric,
+    }
     if result.score.named:
         named = dict(result.score.named)
         named_line = "  " + ", ".join(f"{name} {value:.3f}" for name, value in named.items())
@@ -90,10 +98,16 @@ def _perturbed(config: EvalConfig, on_items: OnItems) -> Shown:
         score, paired = perturbed.result.score, perturbed.paired
         low, high = paired.interval
         shown.append(
-            f"  {spec}: {score_text(score.value, perturbed.result.interval)}, difference {paired.difference:+.3f} "
-            f"[{low:+.3f}, {high:+.3f}], {paired.gained} gained and {paired.lost} lost, p = {paired.p_value:.2g}"
+            f"  {spec}: {score_text(score.value, perturbed.result.interval)}, difference "
+            f"{paired.difference:+.3f} "
+            f"[{low:+.3f}, {high:+.3f}], {paired.gained} gained and {paired.lost} lost, p = "
+            f"{paired.p_value:.2g}"
         )
-        rows[spec] = {"value": score.value, "interval": list(perturbed.result.interval), "paired": paired.record()}
+        rows[spec] = {
+            "value": score.value,
+            "interval": list(perturbed.result.interval),
+            "paired": paired.record(),
+        }
     return shown, {**record, "seed": config.seed, "perturbed": rows}, note
 
 
@@ -102,12 +116,24 @@ def _blind(config: EvalConfig, on_items: OnItems) -> Shown:
 
     pairs = write_pairs(config, on_items)
     lines = [
-        f"{counted(pairs.n, 'pair')} of replies in {pairs.file}, in random order; vote 1, 2 or tie in the last column.",
+        (
+            f"{counted(pairs.n, 'pair')} of replies in {pairs.file}, in random order; vote 1, 2 or "
+            "tie in the last column."
+        ),
         f"Which is whose: {pairs.key} (keep it from those who vote).",
         f"Then: swarm-llm eval --votes {pairs.file}",
     ]
-    note = f"{counted(pairs.alike, 'pair')} of equal replies, half a win for each" if pairs.alike else ""
-    record = {"pairs": pairs.n, "alike": pairs.alike, "file": str(pairs.file), "key": str(pairs.key)}
+    note = (
+        f"{counted(pairs.alike, 'pair')} of equal replies, half a win for each"
+        if pairs.alike
+        else ""
+    )
+    record = {
+        "pairs": pairs.n,
+        "alike": pairs.alike,
+        "file": str(pairs.file),
+        "key": str(pairs.key),
+    }
     return lines, record, note
 
 
@@ -119,15 +145,30 @@ def _votes(config: EvalConfig, on_items: OnItems) -> Shown:
     first, second = votes.names
     lines = [votes.verdict.sentence, *votes.verdict.reasons]
     lines.append(
-        f"{first} wins {score_text(votes.rate.value, votes.interval)} against {second}, a tie being half a win"
+        f"{first} wins {score_text(votes.rate.value, votes.interval)} against {second}, a tie "
+        "being half a win"
     )
-    alike = "" if votes.agreement is None else f"; voters agree on {votes.agreement:.0%} of what two of them judged"
+    alike = (
+        ""
+        if votes.agreement is None
+        else f"; voters agree on {votes.agreement:.0%} of what two of them judged"
+    )
     lines.append(
-        f"Of {counted(votes.paired.n, 'pair')} {votes.paired.gained} won, {votes.paired.lost} lost, "
+        f"Of {counted(votes.paired.n, 'pair')} {votes.paired.gained} won, {votes.paired.lost} "
+        "lost, "
         f"{votes.ties} tied; p = {votes.paired.p_value:.2g} (paired permutation test){alike}."
     )
-    record = {"task": votes.task, "names": list(votes.names), "value": votes.rate.value, "agreement": votes.agreement}
-    record |= {"interval": list(votes.interval), "ties": votes.ties, "paired": votes.paired.record()}
+    record = {
+        "task": votes.task,
+        "names": list(votes.names),
+        "value": votes.rate.value,
+        "agreement": votes.agreement,
+    }
+    record |= {
+        "interval": list(votes.interval),
+        "ties": votes.ties,
+        "paired": votes.paired.record(),
+    }
     record |= {"verdict": {"kind": votes.verdict.kind, "sentence": votes.verdict.sentence}}
     return lines, record, ""
 
@@ -140,7 +181,12 @@ def _two(config: EvalConfig, on_items: OnItems) -> Shown:
     record = {
         **model,
         **{"task": result.task, "split": config.split, "n": result.paired.n},
-        **{"scoring": result.scoring, "metric": result.metric, "against": other, "paired": result.paired.record()},
+        **{
+            "scoring": result.scoring,
+            "metric": result.metric,
+            "against": other,
+            "paired": result.paired.record(),
+        },
         "verdict": {"kind": result.verdict.kind, "sentence": result.verdict.sentence},
         "gained": [item.record() for item in result.gained],
         "lost": [item.record() for item in result.lost],

@@ -29,17 +29,22 @@ class Export:
         str,
         Option("merged, gguf or peft.", "F", name="format", choices=("merged", "gguf", "peft")),
     ] = "merged"
-    rank: Annotated[int | None, Option("Truncate the adapter to rank R (peft, gguf).", "R", least=1)] = None
+    rank: Annotated[
+        int | None, Option("Truncate the adapter to rank R (peft, gguf).", "R", least=1)
+    ] = None
 
 
 def command(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Finished run, adapter, or model directory.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="Finished run, adapter, or model directory.")
+    ],
     options: Export,
     as_json: Json = False,
 ) -> None:
     """Write a result as one merged model, as an adapter in GGUF, or with a smaller rank.
 
-    Formats: merged (transformers, vLLM), gguf (an adapter for llama.cpp, Ollama), peft (an adapter).
+    Formats: merged (transformers, vLLM), gguf (an adapter for llama.cpp, Ollama), peft (an
+    adapter).
 
     Example: swarm-llm export runs/first --out first-merged
     """
@@ -61,7 +66,9 @@ def _lines(source: str, options: Export, done: Exported) -> Iterator[str]:
     if done.lost is not None:
         yield f"rank {options.rank}: {done.lost:.1%} of the weights lost in the Frobenius norm"
     if options.form == "gguf" and not done.base:
-        yield f"The base goes to {options.out}/base.gguf; llama.cpp's convert_hf_to_gguf.py writes it"
+        yield (
+            f"The base goes to {options.out}/base.gguf; llama.cpp's convert_hf_to_gguf.py writes it"
+        )
     for purpose, words in _steps(source, options, done):
         yield f"To {purpose}: {shlex.join(words)}"
 
@@ -74,7 +81,10 @@ def _steps(source: str, options: Export, done: Exported) -> Iterator[tuple[str, 
         yield "run it in llama.cpp", ["llama-cli", "-m", base, "--lora", f"{out}/adapter.gguf"]
         yield "run it in Ollama", ["ollama", "create", name, "-f", f"{out}/Modelfile"]
     elif options.form == "merged":
-        yield "ask it a question", ["swarm-llm", "generate", "--base", out, "Which planet is the largest?"]
+        yield (
+            "ask it a question",
+            ["swarm-llm", "generate", "--base", out, "Which planet is the largest?"],
+        )
         yield "serve it with vLLM", ["vllm", "serve", out]
     elif options.base is None:
         yield "score it again", ["swarm-llm", "eval", "--run", source, "--adapter", out]

@@ -22,13 +22,17 @@ from pyswarmopt_llm.evaluation.run_files import result_of
 class Generation:
     """The model that answers, and its settings."""
 
-    run: Annotated[Path | None, Option("Finished run; provides base and adapter.", "RUN", TASK)] = None
-    base: Annotated[str | None, Option("Base model, mixture or graph, instead of `run`.", "B", TASK)] = None
+    run: Annotated[Path | None, Option("Finished run; provides base and adapter.", "RUN", TASK)] = (
+        None
+    )
+    base: Annotated[
+        str | None, Option("Base model, mixture or graph, instead of `run`.", "B", TASK)
+    ] = None
     adapter: Annotated[str | None, Option("LoRA adapter on `base`.", "A", TASK)] = None
     max_new_tokens: Annotated[int, Option("Maximum number of new tokens.", "N", least=1)] = 128
-    fusion: Annotated[str, Option("For mixtures: auto, exact, bytes, union, top-k, edit-distance, relative.", "F")] = (
-        "auto"
-    )
+    fusion: Annotated[
+        str, Option("For mixtures: auto, exact, bytes, union, top-k, edit-distance, relative.", "F")
+    ] = "auto"
     dtype: Dtype = "auto"
     device: Device = "auto"
     threads: Threads = None
@@ -38,10 +42,14 @@ class Generation:
         """Base and adapter, of the run or as given."""
         if self.run is not None:
             if self.base is not None or self.adapter is not None:
-                raise InvalidOption("run", None, "brings its own base and adapter; remove `base` and `adapter`")
+                raise InvalidOption(
+                    "run", None, "brings its own base and adapter; remove `base` and `adapter`"
+                )
             return result_of(self.run)
         if self.base is None:
-            raise InvalidOption("run", None, "missing; give a finished run, or `base` with `adapter`")
+            raise InvalidOption(
+                "run", None, "missing; give a finished run, or `base` with `adapter`"
+            )
         return self.base, self.adapter
 
 
@@ -50,7 +58,8 @@ def command(
     settings: Generation,
     as_json: Json = False,
 ) -> None:
-    """Answer a prompt with greedy decoding and the base's chat template; a mixture streams its answer.
+    """Answer a prompt with greedy decoding and the base's chat template; a mixture streams its
+    answer.
 
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """
@@ -60,7 +69,11 @@ def command(
     options = {name: getattr(settings, name) for name in ("fusion", "dtype", "device", "threads")}
     answer = generate_text(base, adapter, prompt, settings.max_new_tokens, **options)
     if as_json:
-        typer.echo(json.dumps({"base": base, "adapter": adapter, "prompt": prompt, "answer": "".join(answer)}))
+        typer.echo(
+            json.dumps(
+                {"base": base, "adapter": adapter, "prompt": prompt, "answer": "".join(answer)}
+            )
+        )
         return
     # A file or another program gets what the model wrote, byte for byte.
     write = echo if sys.stdout.isatty() else partial(print, flush=True)

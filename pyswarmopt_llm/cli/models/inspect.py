@@ -1,4 +1,6 @@
-"""`swarm-llm inspect`: whether experts fit together and which stand out; `swarm-llm check`: whether each is applied."""
+"""`swarm-llm inspect`: whether experts fit together and which stand out; `swarm-llm check`: whether
+each is applied.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ HEADINGS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype", *NUMB
 
 
 def report_table(report: PreflightReport) -> tuple[str, Table]:
-    """The common properties of all experts, as one line, and a table of their differences, a line per expert."""
+    """The common properties of all experts, as one line, and a table of their differences, a line
+    per expert.
+    """
     cells = [
         (
             *(r.expert, r.base, r.rank, r.alpha, r.kind, r.targets, r.dtype),
@@ -40,12 +44,20 @@ def report_table(report: PreflightReport) -> tuple[str, Table]:
     columns = dict(zip(HEADINGS, zip(*cells, strict=True), strict=True))
     if all(row.score is None for row in report.rows):
         del columns["score"]  # no task was given
-    common = {name: values[0] for name, values in columns.items() if len(cells) > 1 and len(set(values)) == 1}
+    common = {
+        name: values[0]
+        for name, values in columns.items()
+        if len(cells) > 1 and len(set(values)) == 1
+    }
     table = Table()
     for heading in columns:
         if heading not in common:
-            table.add_column(heading, overflow="fold", justify="right" if heading in NUMBERS else "left")
-    for row in zip(*(values for name, values in columns.items() if name not in common), strict=True):
+            table.add_column(
+                heading, overflow="fold", justify="right" if heading in NUMBERS else "left"
+            )
+    for row in zip(
+        *(values for name, values in columns.items() if name not in common), strict=True
+    ):
         table.add_row(*map(escape, row))
     shared = ", ".join(f"{name} {value}" for name, value in common.items())
     experts = counted(len(cells), "expert")
@@ -55,12 +67,16 @@ def report_table(report: PreflightReport) -> tuple[str, Table]:
 def examine(
     experts: list[str], base: str | None, task: str | None = None, columns: tuple[str, ...] = ()
 ) -> tuple[PreflightReport, dict[str, int]]:
-    """The report on these experts, scored on the dev items of a task if it is given; the errors in each space."""
+    """The report on these experts, scored on the dev items of a task if it is given; the errors in
+    each space.
+    """
     from pyswarmopt_llm.models.adapters.compatibility import SPACES, inspect_experts
     from pyswarmopt_llm.models.adapters.outliers import inspect_weights
     from pyswarmopt_llm.models.base import resolve_base
 
-    report = inspect_weights(inspect_experts(experts, resolve_base(base) if base is not None else None), base)
+    report = inspect_weights(
+        inspect_experts(experts, resolve_base(base) if base is not None else None), base
+    )
     if task is not None and base is not None:
         from pyswarmopt_llm.jobs.evaluate.behaviour import inspect_behaviour
 
@@ -70,8 +86,14 @@ def examine(
 
 def as_record(report: PreflightReport, errors: dict[str, int]) -> dict[str, Any]:
     """The report as JSON values."""
-    problems = [{**asdict(problem), "spaces": sorted(problem.spaces)} for problem in report.problems]
-    record = {"experts": [asdict(row) for row in report.rows], "problems": problems, "errors": errors}
+    problems = [
+        {**asdict(problem), "spaces": sorted(problem.spaces)} for problem in report.problems
+    ]
+    record = {
+        "experts": [asdict(row) for row in report.rows],
+        "problems": problems,
+        "errors": errors,
+    }
     return {**record, "recommended": recommended(errors)}
 
 
@@ -81,9 +103,15 @@ def recommended(errors: dict[str, int]) -> str | None:
 
 
 def next_command(
-    space: str, experts: list[str], base: str | None, task: str | None, columns: tuple[str, ...] = ()
+    space: str,
+    experts: list[str],
+    base: str | None,
+    task: str | None,
+    columns: tuple[str, ...] = (),
 ) -> str:
-    """The next step with experts that mix in that space: ask for advice, or search where that takes an option."""
+    """The next step with experts that mix in that space: ask for advice, or search where that takes
+    an option.
+    """
     words = ["--base", base or "BASE", "--experts", *experts, "--task", task or "TASK.json"]
     words += ["--columns", ",".join(columns)] if columns else []
     if space == DEFAULT:
@@ -94,20 +122,26 @@ def next_command(
 def command(
     experts: Annotated[list[str], typer.Argument(metavar="DIR...", help="LoRA adapters.")],
     base: Annotated[
-        str | None, Option("Also check against this base: directory, hub id, embedded:...", "B", TASK)
+        str | None,
+        Option("Also check against this base: directory, hub id, embedded:...", "B", TASK),
     ] = None,
-    task: Annotated[str | None, Option("Also score base and experts on its dev items.", "T", TASK)] = None,
+    task: Annotated[
+        str | None, Option("Also score base and experts on its dev items.", "T", TASK)
+    ] = None,
     columns: Columns = (),
     as_json: Json = False,
 ) -> None:
-    """Check whether experts can be mixed, and which stand out; exit code 2 if no space can mix them.
+    """Check whether experts can be mixed, and which stand out; exit code 2 if no space can mix
+    them.
 
     Example: swarm-llm inspect adapters/* --base embedded:smollm2-135m
     """
     if task is not None and base is None:
         raise InvalidOption("task", task, "is scored against the bare base; name it with `base`")
     if columns and task is None:
-        raise InvalidOption("columns", ",".join(columns), "are those of a task; name it with `task`")
+        raise InvalidOption(
+            "columns", ",".join(columns), "are those of a task; name it with `task`"
+        )
     report, errors = examine(experts, base, task, columns)
     if as_json:
         typer.echo(json.dumps(as_record(report, errors)))
@@ -119,7 +153,10 @@ def command(
         for problem in report.problems:
             echo(with_flags(f"{problem.severity}: {problem}"))
         for space, count in errors.items():
-            echo(f"--space {space}: {f'blocked (errors: {count})' if count else 'these experts can be mixed'}")
+            echo(
+                f"--space {space}: "
+                f"{f'blocked (errors: {count})' if count else 'these experts can be mixed'}"
+            )
         best = recommended(errors)
         if best is not None:
             default = " (the default)" if best == DEFAULT else ""
@@ -157,5 +194,7 @@ def check(
 def check_record(report: CheckReport) -> dict[str, Any]:
     """The report as JSON values."""
     adapters = [{**asdict(adapter), "ok": adapter.ok} for adapter in report.adapters]
-    same_a = [{"adapters": [first, second], "cosine": cosine} for first, second, cosine in report.same_a]
+    same_a = [
+        {"adapters": [first, second], "cosine": cosine} for first, second, cosine in report.same_a
+    ]
     return {**asdict(report), "adapters": adapters, "same_a": same_a, "ok": report.ok}

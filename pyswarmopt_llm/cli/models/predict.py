@@ -31,11 +31,14 @@ class Labelling:
     """The model that labels, and the destination of the labels."""
 
     run: Annotated[Path, Option("Finished run of a task with choices.", "RUN", opt.TASK)]
-    out: Annotated[Path | None, Option("File to write: the rows with labels and probabilities.", "F", opt.OUTPUT)] = (
-        None
-    )
+    out: Annotated[
+        Path | None,
+        Option("File to write: the rows with labels and probabilities.", "F", opt.OUTPUT),
+    ] = None
     text: Annotated[str | None, Option("A question, instead of a file.", "TEXT", opt.TASK)] = None
-    task: Annotated[str | None, Option("Which one, of a run with several tasks.", "T", opt.TASK)] = None
+    task: Annotated[
+        str | None, Option("Which one, of a run with several tasks.", "T", opt.TASK)
+    ] = None
     columns: opt.Columns = ()
     dtype: opt.Dtype = "auto"
     device: opt.Device = "auto"
@@ -44,32 +47,47 @@ class Labelling:
 
 def command(
     settings: Labelling,
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="CSV, TSV, JSONL or JSON of new rows.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="CSV, TSV, JSONL or JSON of new rows.")
+    ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Label new rows with a search's result: the choice and the probability of each.
 
-    Prompt, choices and scoring are the search's. If it is interrupted, the same command goes on where it stopped.
+    Prompt, choices and scoring are the search's. If it is interrupted, the same command goes on
+    where it stopped.
 
     Example: swarm-llm predict --run runs/first new.csv --out labelled.csv
     """
     if (file is None) == (settings.text is None):
         raise InvalidOption("text", None, "give a file of rows or `text`, one of the two")
     if (settings.text is None) != (settings.out is not None):
-        raise InvalidOption("out", settings.out and str(settings.out), "goes with a file of rows, which needs it")
+        raise InvalidOption(
+            "out", settings.out and str(settings.out), "goes with a file of rows, which needs it"
+        )
     from pyswarmopt_llm.jobs.evaluate.predict import predict
 
-    options = {name: getattr(settings, name) for name in ("task", "columns", "dtype", "device", "threads")}
+    options = {
+        name: getattr(settings, name) for name in ("task", "columns", "dtype", "device", "threads")
+    }
     console = open_console(stderr=True)
     with interruptible(repeating), items_bar(console, quiet or as_json) as on_items:
         questions = file if settings.text is None else [settings.text]
-        predictions = predict(settings.run, questions or "", settings.out, on_items=on_items, **options)
+        predictions = predict(
+            settings.run, questions or "", settings.out, on_items=on_items, **options
+        )
     if as_json:
         rows = [asdict(prediction) for prediction in predictions] if settings.out is None else []
-        typer.echo(json.dumps(rows[0] if rows else {"out": str(settings.out), "labels": _counts(predictions)}))
+        typer.echo(
+            json.dumps(
+                rows[0] if rows else {"out": str(settings.out), "labels": _counts(predictions)}
+            )
+        )
         return
-    for line in _single(predictions[0]) if settings.out is None else _many(predictions, settings.out):
+    for line in (
+        _single(predictions[0]) if settings.out is None else _many(predictions, settings.out)
+    ):
         echo(line)
 
 
@@ -84,7 +102,9 @@ def _single(prediction: Prediction) -> Iterator[str]:
 def _many(predictions: Sequence[Prediction], out: Path) -> Iterator[str]:
     """The place of the rows, and the number with each label."""
     yield f"{counted(len(predictions), 'row')} labelled in {out}"
-    yield ", ".join(f"{count} {label or 'undefined'}" for label, count in _counts(predictions).items())
+    yield ", ".join(
+        f"{count} {label or 'undefined'}" for label, count in _counts(predictions).items()
+    )
 
 
 def _counts(predictions: Sequence[Prediction]) -> dict[str, int]:

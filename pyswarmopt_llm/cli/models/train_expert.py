@@ -32,7 +32,9 @@ def step_display(quiet: bool) -> Iterator[Callable[[int, int, float], None] | No
         return
     with Progress(console=open_console(stderr=True)) as bar:
         row = bar.add_task("loss -", total=None)
-        yield lambda step, steps, loss: bar.update(row, completed=step, total=steps, description=f"loss {loss:.3f}")
+        yield lambda step, steps, loss: bar.update(
+            row, completed=step, total=steps, description=f"loss {loss:.3f}"
+        )
 
 
 @dataclass(frozen=True)
@@ -46,20 +48,27 @@ class Training:
     ]
     out: Annotated[str, Option("Adapter directory to create.", "DIR", OUTPUT)]
     examples: Annotated[
-        int | None, Option(f"Examples per D (all, or {BUILTIN_EXAMPLES} generated).", "N", TASK, least=1)
+        int | None,
+        Option(f"Examples per D (all, or {BUILTIN_EXAMPLES} generated).", "N", TASK, least=1),
     ] = None
     loss: Annotated[
         Literal["answer", "options"],
-        Option("answer: of the right answer; options: cross-entropy over the options of a task D.", "KIND", TASK),
+        Option(
+            "answer: of the right answer; options: cross-entropy over the options of a task D.",
+            "KIND",
+            TASK,
+        ),
     ] = "answer"
     rank: Annotated[int, Option("LoRA rank.", "R", least=1)] = 8
     alpha: Annotated[float, Option("LoRA alpha; the scale is alpha / rank.", "A", hidden=True)] = 16
-    targets: Annotated[tuple[str, ...], Option("Names of the target modules.", "M,M", commas=True, hidden=True)] = (
-        TARGETS
-    )
+    targets: Annotated[
+        tuple[str, ...], Option("Names of the target modules.", "M,M", commas=True, hidden=True)
+    ] = TARGETS
     lr: Annotated[float, Option("Peak learning rate.", "LR")] = 5e-4
     epochs: Annotated[float, Option("Maximum number of epochs.", "E")] = 2.0
-    max_tokens: Annotated[int, Option("Training budget in tokens.", "N", hidden=True, least=1)] = 120_000
+    max_tokens: Annotated[int, Option("Training budget in tokens.", "N", hidden=True, least=1)] = (
+        120_000
+    )
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
     dtype: Dtype = "auto"
     device: Device = "auto"
@@ -75,17 +84,23 @@ def command(options: Training, quiet: Quiet = False, as_json: Json = False) -> N
     with step_display(quiet) as on_step:
         done = _train(options, sources, on_step)
     if as_json:
-        record = {key: None if value != value else value for key, value in asdict(done).items()}  # JSON has no NaN
+        # JSON has no NaN
+        record = {key: None if value != value else value for key, value in asdict(done).items()}
         typer.echo(json.dumps({"out": options.out, **record}))
         return
     loss = f"training loss {done.train_loss_first:.3f} (first) -> {done.train_loss_last:.3f} (last)"
     if done.heldout:
-        loss = f"held-out loss {done.heldout_loss_base:.3f} (base) -> {done.heldout_loss_expert:.3f} (expert)"
+        loss = (
+            f"held-out loss {done.heldout_loss_base:.3f} (base) -> "
+            f"{done.heldout_loss_expert:.3f} (expert)"
+        )
     steps, tokens = counted(done.steps, "step"), counted(done.tokens, "token")
     echo(f"wrote {options.out}: {steps}, {tokens} in {done.seconds:.0f} s; {loss}")
 
 
-def _train(options: Training, sources: Mapping[str, Sequence[Any]], on_step: OnRound | None) -> TrainingResult:
+def _train(
+    options: Training, sources: Mapping[str, Sequence[Any]], on_step: OnRound | None
+) -> TrainingResult:
     examples = [example for source in sources.values() for example in source]
     to = (options.out, _recipe(options))
     data = "; ".join(f"{spec}, {len(source)} examples" for spec, source in sources.items())
@@ -93,7 +108,13 @@ def _train(options: Training, sources: Mapping[str, Sequence[Any]], on_step: OnR
         from pyswarmopt_llm.jobs.train_on_options import train_on_options
 
         return train_on_options(
-            options.base, examples, *to, dtype=options.dtype, device=options.device, data=data, on_step=on_step
+            options.base,
+            examples,
+            *to,
+            dtype=options.dtype,
+            device=options.device,
+            data=data,
+            on_step=on_step,
         )
     from pyswarmopt_llm.models.base import resolve_base
     from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype

@@ -62,7 +62,8 @@ def command(
 ) -> None:
     """Say what is best: one expert, a merge, training, a search, or more examples.
 
-    A small trial on the dev items estimates what each would gain on new ones: two searches on halves of them.
+    A small trial on the dev items estimates what each would gain on new ones: two searches on
+    halves of them.
 
     Example: swarm-llm advise --base B --experts adapters/* --task questions.json
     """

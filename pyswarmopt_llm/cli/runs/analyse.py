@@ -41,7 +41,9 @@ def command(
 
 
 def _experts(record: dict[str, Any]) -> Iterator[str]:
-    """Leave-one-out of a search, the expert that is missed most first; on test where there is a test split."""
+    """Leave-one-out of a search, the expert that is missed most first; on test where there is a
+    test split.
+    """
     for task, splits in record["all"].items():
         split = "test" if "test" in splits else "dev"
         yield f"leave one out, {task} {split}: {score_text(splits[split])} with all experts that the result contains"

@@ -51,7 +51,9 @@ def adapters(*folders: Path) -> tuple[str, ...]:
 
 
 def demo_base() -> str:
-    """The embedded model if it is installed, else its id on the hub, from where it is downloaded (270 MB)."""
+    """The embedded model if it is installed, else its id on the hub, from where it is downloaded
+    (270 MB).
+    """
     from pyswarmopt_llm.models.quantised.embedded import embedded_model, spec_of
 
     name = embedded_model(EMBEDDED).name
@@ -73,7 +75,9 @@ def demo_search(seed: int, out: Path) -> SearchConfig:
 
 
 def style_search(seed: int, out: Path) -> SearchConfig:
-    """The search of the demo whose score is a program: five experts, of which four keep two rules each."""
+    """The search of the demo whose score is a program: five experts, of which four keep two rules
+    each.
+    """
     folder = demo_folder(Path(pyswarmopt_llm.__file__).resolve().parent, "house_style")
     return SearchConfig(
         base=demo_base(),
@@ -92,7 +96,9 @@ def style_search(seed: int, out: Path) -> SearchConfig:
 
 
 def free_directory(parent: Path, name: str) -> Path:
-    """`parent/name`, or the first of `parent/name-2`, `parent/name-3`, ... that does not exist yet."""
+    """`parent/name`, or the first of `parent/name-2`, `parent/name-3`, ... that does not exist
+    yet.
+    """
     paths = chain([parent / name], (parent / f"{name}-{number}" for number in count(2)))
     return next(path for path in paths if not path.exists())
 
@@ -105,7 +111,8 @@ def command(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """A real search in a few minutes: eleven small experts, of which the task needs five; or a score without labels.
+    """A real search in a few minutes: eleven small experts, of which the task needs five; or a
+    score without labels.
 
     Example: swarm-llm demo --out runs/demo
     """

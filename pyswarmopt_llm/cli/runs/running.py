@@ -1,4 +1,6 @@
-"""Runs a job of search, resume or demo: progress on stderr, the result on stdout, advice after Ctrl-C."""
+"""Runs a job of search, resume or demo: progress on stderr, the result on stdout, advice after
+Ctrl-C.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ def repeating() -> str:
 
 @contextmanager
 def steps(status: str = "") -> Iterator[Callable[[str, bool], None]]:
-    """Takes texts: of a step that is done, for a line on stderr; of another for the status on a terminal."""
+    """Takes texts: of a step that is done, for a line on stderr; of another for the status on a
+    terminal.
+    """
     console = open_console(stderr=True)
     with console.status(status) as shown:
 
@@ -82,7 +86,9 @@ def run_job(
     as_lines: bool = False,
     track: str | None = None,
 ) -> None:
-    """Run `job` with a listener that shows its progress (`as_lines`: every event as JSON), then print its result."""
+    """Run `job` with a listener that shows its progress (`as_lines`: every event as JSON), then
+    print its result.
+    """
     with interruptible(lambda: resuming(run)), ExitStack() as stack:
         listeners: list[OnEvent] = []
         if track is not None:
@@ -106,7 +112,9 @@ def run_job(
 
 
 def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
-    """Print a finished run: verdict, scores, cost, what to do next, and the draws if it searched a grid."""
+    """Print a finished run: verdict, scores, cost, what to do next, and the draws if it searched a
+    grid.
+    """
     from pyswarmopt_llm.evaluation.result import RunResult
     from pyswarmopt_llm.reporting.findings import findings
     from pyswarmopt_llm.reporting.terminal import print_findings

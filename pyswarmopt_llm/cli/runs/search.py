@@ -1,4 +1,6 @@
-"""The main job: `swarm-llm search`, `resume` of an interrupted run, and the `report` of a finished one anew."""
+"""The main job: `swarm-llm search`, `resume` of an interrupted run, and the `report` of a finished
+one anew.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,8 @@ def resume(
 ) -> None:
     """Resume an interrupted run; the result is the same as without the interruption.
 
-    If the run executes code (a function, a harness YAML, a metric's script, a Ray cluster), allow it by name.
+    If the run executes code (a function, a harness YAML, a metric's script, a Ray cluster), allow
+    it by name.
 
     Example: swarm-llm resume runs/first
     """

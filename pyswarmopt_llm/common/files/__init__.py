@@ -1,1 +1,3 @@
-"""Files, possibly from untrusted sources: paths, bounded reading, JSON, atomic writing, append logs."""
+"""Files, possibly from untrusted sources: paths, bounded reading, JSON, atomic writing, append
+logs.
+"""

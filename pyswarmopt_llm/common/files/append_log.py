@@ -1,4 +1,6 @@
-"""Append-only logs: files of JSON objects, one a line, whose last line may be half-written after a crash."""
+"""Append-only logs: files of JSON objects, one a line, whose last line may be half-written after a
+crash.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,8 @@ class AppendLog:
         self._end = self._lines = 0  # bytes and lines read so far
 
     def read(self) -> list[dict[str, Any]]:
-        """The rows since the last call; a last line without its line break is left for the next one.
+        """The rows since the last call; a last line without its line break is left for the next
+        one.
 
         Raises:
             UserError: a line is damaged, or the file cannot be read.
@@ -50,17 +53,22 @@ class AppendLog:
                 file.seek(self._end)
                 data = file.read()
         except OSError as error:
-            raise UserError(f"{self._path}: cannot be read ({error.strerror}); check its permissions") from error
+            raise UserError(
+                f"{self._path}: cannot be read ({error.strerror}); check its permissions"
+            ) from error
         data = data[: data.rfind(b"\n") + 1]
-        rows = [self._row(line, number) for number, line in enumerate(data.splitlines(), self._lines + 1)]
+        rows = [
+            self._row(line, number)
+            for number, line in enumerate(data.splitlines(), self._lines + 1)
+        ]
         self._end, self._lines = self._end + len(data), self._lines + len(rows)
         return [row for row in rows if row is not None]
 
     def repaired(self) -> list[dict[str, Any]]:
         """`read`, and repair a last line that a crash left half-written: it is cut off.
 
-        Only under a lock: another process may be writing that line. A log that skips damaged lines may have several
-        writers; there the line is terminated instead.
+        Only under a lock: another process may be writing that line. A log that skips damaged lines
+        may have several writers; there the line is terminated instead.
         """
         rows = self.read()
         if self._path is not None and self._path.exists() and self._path.stat().st_size > self._end:

@@ -1,4 +1,5 @@
-"""Untrusted JSON: excessive nesting, non-numbers and duplicate keys are rejected while parsing; values by annotations.
+"""Untrusted JSON: excessive nesting, non-numbers and duplicate keys are rejected while parsing;
+values by annotations.
 
 Dataclasses are read from objects, tuples from lists, everything else as it is.
 """
@@ -36,8 +37,9 @@ def typed(value: object, hint: Any, place: str = "") -> Any:
 
     Args:
         value: read from JSON.
-        hint: ``None``, ``bool``, ``int``, ``float``, ``str``, ``Any``, a dataclass, a ``TypedDict``, a union, or
-            ``list``, ``tuple`` and ``dict[str, ...]`` of those. What a dataclass does not name is left out.
+        hint: ``None``, ``bool``, ``int``, ``float``, ``str``, ``Any``, a dataclass, a
+            ``TypedDict``, a union, or ``list``, ``tuple`` and ``dict[str, ...]`` of those. What a
+            dataclass does not name is left out.
         place: of the value, for the error.
 
     Raises:
@@ -82,7 +84,8 @@ def fits(value: object, hint: Any) -> bool:
 
 
 def wrong_field(value: Mapping[str, object], shape: Mapping[str, Any]) -> str | None:
-    """The first field of an object that is missing or not of its type; None if all are as they should be.
+    """The first field of an object that is missing or not of its type; None if all are as they
+    should be.
 
     Args:
         value: read from JSON; what `shape` does not name may be anything.
@@ -92,7 +95,10 @@ def wrong_field(value: Mapping[str, object], shape: Mapping[str, Any]) -> str | 
         >>> wrong_field({"n": 1, "more": []}, {"n": int}), wrong_field({"n": "1"}, {"n": int})
         (None, 'n')
     """
-    return next((name for name, hint in shape.items() if name not in value or not fits(value[name], hint)), None)
+    return next(
+        (name for name, hint in shape.items() if name not in value or not fits(value[name], hint)),
+        None,
+    )
 
 
 def _refuse(place: str) -> Any:
@@ -120,7 +126,9 @@ def _hints(kind: Any) -> tuple[dict[str, Any], frozenset[str]]:
     hints = get_type_hints(kind)
     if is_typeddict(kind):
         return hints, kind.__required_keys__
-    required = (f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING)
+    required = (
+        f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING
+    )
     return {f.name: hints[f.name] for f in fields(kind)}, frozenset(required)
 
 
@@ -154,7 +162,11 @@ def _number(value: object) -> bool:
 
 
 def _text(value: object) -> bool:
-    return isinstance(value, str) and "\0" not in value and not any("\ud800" <= c <= "\udfff" for c in value)
+    return (
+        isinstance(value, str)
+        and "\0" not in value
+        and not any("\ud800" <= c <= "\udfff" for c in value)
+    )
 
 
 _PLAIN: dict[Any, Callable[[Any], bool]] = {
@@ -177,7 +189,8 @@ def parse_json(text: str | bytes, unique: bool = False, numbers: bool = False) -
 
     Raises:
         json.JSONDecodeError: malformed; has the position.
-        ValueError: any of the above, nesting too deep, an integer with thousands of digits, bytes that are not text.
+        ValueError: any of the above, nesting too deep, an integer with thousands of digits, bytes
+            that are not text.
 
     Example:
         >>> parse_json(101 * "[" + 101 * "]")
@@ -187,13 +200,17 @@ def parse_json(text: str | bytes, unique: bool = False, numbers: bool = False) -
     too_deep = f"nested too deeply (more than {DEEPEST} levels)"
     try:
         value = json.loads(
-            text, object_pairs_hook=_unique if unique else None, parse_constant=_no_number if numbers else None
+            text,
+            object_pairs_hook=_unique if unique else None,
+            parse_constant=_no_number if numbers else None,
         )
     except RecursionError as error:
         raise ValueError(too_deep) from error
     level = [value]
     for _ in range(DEEPEST):
-        level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, dict | list)]
+        level = [
+            inner for outer in level for inner in _inside(outer) if isinstance(inner, dict | list)
+        ]
         if not level:
             return value
     raise ValueError(too_deep)

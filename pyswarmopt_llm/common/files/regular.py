@@ -1,4 +1,5 @@
-"""Read and write files in untrusted directories: regular files of bounded size, never through links.
+"""Read and write files in untrusted directories: regular files of bounded size, never through
+links.
 
 Invalid content becomes a one-line error; writing replaces a whole file or appends to it.
 """
@@ -39,7 +40,9 @@ def open_regular(path: Path, limit: int = JSON_LIMIT) -> Iterator[IO[bytes]]:
     with _regular(descriptor, "rb", path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > limit:
-            raise UserError(f"{path}: {size:,} bytes, more than the {limit:,} that are read; restore the file")
+            raise UserError(
+                f"{path}: {size:,} bytes, more than the {limit:,} that are read; restore the file"
+            )
         yield file
 
 
@@ -66,15 +69,17 @@ def read_json(path: Path, limit: int = JSON_LIMIT) -> Any:
     """The JSON value in a file, of any type.
 
     Raises:
-        UserError: not JSON, nested too deeply for Python's parser, an integer of thousands of digits, or as
-            `open_regular`.
+        UserError: not JSON, nested too deeply for Python's parser, an integer of thousands of
+            digits, or as `open_regular`.
         OSError: as `open_regular`.
     """
     text = read_text(path, limit)
     try:
         return parse_json(text)
     except json.JSONDecodeError as error:
-        raise UserError(f"{path}: line {error.lineno}: not valid JSON ({error.msg}); restore the file") from error
+        raise UserError(
+            f"{path}: line {error.lineno}: not valid JSON ({error.msg}); restore the file"
+        ) from error
     except ValueError as error:
         raise UserError(f"{path}: not valid JSON ({error}); restore the file") from error
 
@@ -89,11 +94,15 @@ def refuse_link(path: Path) -> None:
         UserError: it is one.
     """
     if path.is_symlink():
-        raise UserError(f"{path}: is a symbolic link, which is not written through; remove it, or put a file there")
+        raise UserError(
+            f"{path}: is a symbolic link, which is not written through; remove it, or put a file "
+            "there"
+        )
 
 
 def refuse_links(folder: Path) -> None:
-    """Refuse a directory that contains a symbolic link, through which a write would end up elsewhere.
+    """Refuse a directory that contains a symbolic link, through which a write would end up
+    elsewhere.
 
     Raises:
         UserError: names the first one.
@@ -105,9 +114,11 @@ def refuse_links(folder: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file, open for writing, that replaces `path` if the block succeeds and is removed otherwise.
+    """A file, open for writing, that replaces `path` if the block succeeds and is removed
+    otherwise.
 
-    It is made inside the opened directory, so that neither `path` nor the temporary name can be a link elsewhere.
+    It is made inside the opened directory, so that neither `path` nor the temporary name can be a
+    link elsewhere.
 
     Raises:
         UserError: `path` is a link, or not a regular file.
@@ -117,7 +128,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     part = f".{path.name}.part"
     try:
         _refuse_other(path, folder)
-        with suppress(FileNotFoundError):  # of a process that was killed while it wrote; of a link the link itself
+        # of a process that was killed while it wrote; of a link the link itself
+        with suppress(FileNotFoundError):
             os.unlink(part, dir_fd=folder)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(part, flags, 0o666, dir_fd=folder), "wb") as file:
@@ -190,7 +202,8 @@ def user_path(spec: str | Path) -> Path:
     """A path as the user wrote it, with ``~`` expanded; it need not exist.
 
     Raises:
-        UserError: not a valid path: an unknown ``~user``, a NUL, a name that is too long, a folder without access.
+        UserError: not a valid path: an unknown ``~user``, a NUL, a name that is too long, a folder
+            without access.
 
     Example:
         >>> user_path("runs/first").name
@@ -205,7 +218,11 @@ def user_path(spec: str | Path) -> Path:
     except OSError as error:
         if error.errno in _NOT_THERE:
             return path
-        raise UserError(f"{spec}: cannot be reached ({error.strerror}); choose another path") from error
+        raise UserError(
+            f"{spec}: cannot be reached ({error.strerror}); choose another path"
+        ) from error
     except (ValueError, RuntimeError) as error:  # NUL; no such user
-        raise UserError(f"{spec}: not a path ({str(error).rstrip('.').lower()}); check it") from error
+        raise UserError(
+            f"{spec}: not a path ({str(error).rstrip('.').lower()}); check it"
+        ) from error
     return path

@@ -1,1 +1,3 @@
-"""Surrogate-assisted evaluation: a model of the items decides which of them a candidate has to answer."""
+"""Surrogate-assisted evaluation: a model of the items decides which of them a candidate has to
+answer.
+"""

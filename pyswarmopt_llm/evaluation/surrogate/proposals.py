@@ -1,7 +1,8 @@
 """Candidates that the model of the items proposes, and the choice of one by its margins.
 
-Counts of right answers are noisy and stepped; margins are neither. Their *width* at a candidate is the mean over items
-of the logistic function of the closest rival's margin, in units of `SOFTNESS` times the margins' standard deviation.
+Counts of right answers are noisy and stepped; margins are neither. Their *width* at a candidate is
+the mean over items of the logistic function of the closest rival's margin, in units of `SOFTNESS`
+times the margins' standard deviation.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ _PARTICLES, _ITERATIONS, _PATIENCE = 40, 100, 10  # of the swarm that maximises 
 
 
 def proposals(screening: Screening, seed: int, count: int) -> Iterator[Tensor]:
-    """`proposal`, `count` times with one seed after the other; learn from each before the next is taken."""
+    """`proposal`, `count` times with one seed after the other; learn from each before the next is
+    taken.
+    """
     for number in range(count):
         position = proposal(screening, seed + number)
         if position is None:
@@ -35,7 +38,8 @@ def proposals(screening: Screening, seed: int, count: int) -> Iterator[Tensor]:
 def proposal(screening: Screening, seed: int) -> Tensor | None:
     """Where a swarm finds the greatest expected width; no item is scored.
 
-    Swarms on scores have to feel their way; this one sees a smooth function and can look at it thousands of times.
+    Swarms on scores have to feel their way; this one sees a smooth function and can look at it
+    thousands of times.
 
     Args:
         screening: what was learnt.
@@ -55,9 +59,16 @@ def proposal(screening: Screening, seed: int) -> Tensor | None:
 
     scored_before = torch.from_numpy(screening.positions)
     start = scored_before[width(scored_before).argsort(descending=True, stable=True)[:_PARTICLES]]
-    recipe = replace(pso.recipes.constriction(), stop=(Patience(_PATIENCE), MaxIter(_ITERATIONS)), restart=())
+    recipe = replace(
+        pso.recipes.constriction(), stop=(Patience(_PATIENCE), MaxIter(_ITERATIONS)), restart=()
+    )
     swarm = pso.Swarm(
-        positions=start, population=_PARTICLES, recipe=recipe, maximize=True, seed=seed, dtype=start.dtype
+        positions=start,
+        population=_PARTICLES,
+        recipe=recipe,
+        maximize=True,
+        seed=seed,
+        dtype=start.dtype,
     )
     return maximise(swarm, lambda positions: width(positions).tolist()).x
 
@@ -65,9 +76,9 @@ def proposal(screening: Screening, seed: int) -> Tensor | None:
 def widest(screening: Screening, floor: float = -np.inf) -> Tensor | None:
     """Of the candidates scored in full that are about as good as the best, that of greatest width.
 
-    About as good is within a standard error of the best value (the rule of Breiman et al. 1984, section 3.4.3). What
-    won many comparisons on the same items owes part of that to luck on items that were nearly lost; margins tell more
-    than right and wrong.
+    About as good is within a standard error of the best value (the rule of Breiman et al. 1984,
+    section 3.4.3). What won many comparisons on the same items owes part of that to luck on items
+    that were nearly lost; margins tell more than right and wrong.
 
     Args:
         screening: what was learnt.
@@ -90,6 +101,8 @@ def widest(screening: Screening, floor: float = -np.inf) -> Tensor | None:
 
 
 def _width(closest: Floats, spread: float) -> Floats:
-    """(N,) from the (N, I) closest rivals' margins; items of which nothing is known are left out."""
+    """(N,) from the (N, I) closest rivals' margins; items of which nothing is known are left
+    out.
+    """
     widths: Floats = np.nanmean(expit(closest / (SOFTNESS * (spread or 1.0))), axis=1)
     return widths

@@ -1,11 +1,14 @@
-"""A model of scores of any kind, and the candidates that it proposes: a Gaussian process over the coefficients.
+"""A model of scores of any kind, and the candidates that it proposes: a Gaussian process over the
+coefficients.
 
-Rewards, judges, programs and written answers have no margins (`gaussian_process`), only a score for each item. Their
-mean is what a search maximises, and a few dozen values of it do not tell how fast it changes. The hundreds of items do,
-since all change with the same coefficients: they choose the length of the kernel, the mean itself its noise.
+Rewards, judges, programs and written answers have no margins (`gaussian_process`), only a score for
+each item. Their mean is what a search maximises, and a few dozen values of it do not tell how fast
+it changes. The hundreds of items do, since all change with the same coefficients: they choose the
+length of the kernel, the mean itself its noise.
 
-Several tasks have a model each, and their combination is taken of what these predict: a harmonic mean, or the worst of
-several, is no smooth function of the coefficients where the tasks' own scores are.
+Several tasks have a model each, and their combination is taken of what these predict: a harmonic
+mean, or the worst of several, is no smooth function of the coefficients where the tasks' own scores
+are.
 """
 
 from __future__ import annotations
@@ -23,16 +26,23 @@ import pyswarmopt as pso
 from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import maximise
-from pyswarmopt_llm.evaluation.surrogate.gaussian_process import Floats, Kernel, Posterior, lengths_for
+from pyswarmopt_llm.evaluation.surrogate.gaussian_process import (
+    Floats,
+    Kernel,
+    Posterior,
+    lengths_for,
+)
 from pyswarmopt_llm.metrics.combine import Combine
 
 NOISES = (1e-4, 1e-2, 0.1, 0.3)  # tried for the kernel; outcomes of written answers jump
 LEAST = 3  # candidates that a model needs: one degree of freedom more than its mean takes
 BEYOND = 0.5  # of the range of what was scored before: so far beyond it candidates are proposed
-_LENGTHS = 3  # are tried, the shortest; with a longer one a few surprises are noise, and the model is a plane
+# are tried, the shortest; with a longer one a few surprises are noise, and the model is a plane
+_LENGTHS = 3
 _NO_ERROR = 1e-12
 _NO_NOISE = 1e-6  # in units of the values' variance: enough for the solver
-_PARTICLES, _ITERATIONS, _PATIENCE = 40, 60, 10  # of the swarm that maximises the expected improvement
+# of the swarm that maximises the expected improvement
+_PARTICLES, _ITERATIONS, _PATIENCE = 40, 60, 10
 
 
 @dataclass(frozen=True)
@@ -53,12 +63,13 @@ class Scored:
 class ScoreModel:
     """Predicts the value of candidates from those that were scored.
 
-    Replies are greedy, so the noise is none of the scores: they are steps, and the same candidate has the same score
-    again. What the model predicts is therefore interpolated once more, without noise, and nothing is gained where a
-    candidate was scored (re-interpolation: Forrester, Keane & Bressloff 2006).
+    Replies are greedy, so the noise is none of the scores: they are steps, and the same candidate
+    has the same score again. What the model predicts is therefore interpolated once more, without
+    noise, and nothing is gained where a candidate was scored (re-interpolation: Forrester, Keane &
+    Bressloff 2006).
 
-    Where replies are sampled, scores are noisy: nothing is interpolated, and the best value is the highest that is
-    predicted for a candidate that was scored.
+    Where replies are sampled, scores are noisy: nothing is interpolated, and the best value is the
+    highest that is predicted for a candidate that was scored.
 
     Args:
         candidates: at least `LEAST`, all of the same tasks.
@@ -66,7 +77,8 @@ class ScoreModel:
         noisy: whether the scores are of sampled replies.
 
     Attributes:
-        kernels: of each task: the likeliest length of its items, and with that the likeliest noise of its values.
+        kernels: of each task: the likeliest length of its items, and with that the likeliest noise
+            of its values.
         best: the highest value, without the noise.
 
     Raises:
@@ -105,7 +117,8 @@ class ScoreModel:
         self._fit_tasks()
 
     def believe(self, position: Floats) -> None:
-        """Take the predictions at a position, (D,), for values that were seen, so that the next proposal is elsewhere.
+        """Take the predictions at a position, (D,), for values that were seen, so that the next
+        proposal is elsewhere.
 
         The kriging believer of Ginsbourger, Le Riche & Carraro 2010, section 4.2.1.
         """
@@ -123,11 +136,14 @@ class ScoreModel:
         if len(of_tasks) == 1:
             ((means, errors),) = of_tasks
             return means[:, 0], errors[:, 0]
-        combined = np.array([self._combined(number, of_tasks) for number in range(len(of_tasks[0][0]))])
+        combined = np.array(
+            [self._combined(number, of_tasks) for number in range(len(of_tasks[0][0]))]
+        )
         return combined[:, 0], combined[:, 1]
 
     def improvement(self, positions: npt.ArrayLike) -> Floats:
-        """(M,) expected improvement on the best value (Jones et al. 1998, eq. 15), of Student's t in place of a normal.
+        """(M,) expected improvement on the best value (Jones et al. 1998, eq. 15), of Student's t
+        in place of a normal.
 
         The integral is that of Tracey & Wolpert 2018 (arXiv 1801.06147), section 3.
         """
@@ -140,7 +156,9 @@ class ScoreModel:
 
     def _fit_tasks(self) -> None:
         """Fit each task's posterior to its values, and find the highest of their combinations."""
-        self._posteriors = [self._fit(self._values[:, [k]], kernel) for k, kernel in enumerate(self._predicting)]
+        self._posteriors = [
+            self._fit(self._values[:, [k]], kernel) for k, kernel in enumerate(self._predicting)
+        ]
         self.best = float(self.predict(self._positions)[0].max())
 
     def _predict_tasks(self, points: Floats) -> list[tuple[Floats, Floats]]:
@@ -150,9 +168,14 @@ class ScoreModel:
             for kernel, posterior in zip(self._predicting, self._posteriors, strict=True)
         ]
 
-    def _combined(self, number: int, of_tasks: Sequence[tuple[Floats, Floats]]) -> tuple[float, float]:
+    def _combined(
+        self, number: int, of_tasks: Sequence[tuple[Floats, Floats]]
+    ) -> tuple[float, float]:
         """Mean and error of the value at the position of this number."""
-        scores = [Score(float(means[number, 0]), (), 1, float(errors[number, 0])) for means, errors in of_tasks]
+        scores = [
+            Score(float(means[number, 0]), (), 1, float(errors[number, 0]))
+            for means, errors in of_tasks
+        ]
         score = self._combine(scores)
         # A harmonic mean of what is not positive is 0, and has no error.
         return score.value, score.stderr if score.stderr > 0 else _NO_ERROR
@@ -175,7 +198,8 @@ class ScoreModel:
 
 
 def _varying_items(scores: Sequence[Score]) -> Floats:
-    """(N, K) scores of the items that are not the same for all candidates; none where a function has no fixed items.
+    """(N, K) scores of the items that are not the same for all candidates; none where a function
+    has no fixed items.
 
     Example:
         >>> _varying_items([Score(0.5, (1.0, 0.0), 2, 0.0), Score(1.0, (1.0, 1.0), 2, 0.0)]).tolist()
@@ -188,7 +212,8 @@ def _varying_items(scores: Sequence[Score]) -> Floats:
 
 
 def box_around(candidates: Sequence[Scored]) -> list[tuple[float, float]]:
-    """D bounds (lower, upper) for proposals: the range of these candidates and `BEYOND` of it on both sides.
+    """D bounds (lower, upper) for proposals: the range of these candidates and `BEYOND` of it on
+    both sides.
 
     Example:
         >>> box_around([Scored(np.array([0.0, 1.0]), [], 0.0), Scored(np.array([1.0, 1.0]), [], 0.0)])
@@ -225,7 +250,9 @@ def most_promising(
     model = ScoreModel(candidates, combine, noisy)
     positions = np.stack([candidate.position for candidate in candidates])
     order = np.argsort(-model.predict(positions)[0], kind="stable")[:_PARTICLES]
-    recipe = replace(pso.recipes.constriction(), stop=(Patience(_PATIENCE), MaxIter(_ITERATIONS)), restart=())
+    recipe = replace(
+        pso.recipes.constriction(), stop=(Patience(_PATIENCE), MaxIter(_ITERATIONS)), restart=()
+    )
     promising: list[Tensor] = []
     for number in range(count):
         if promising:
@@ -239,15 +266,20 @@ def most_promising(
             seed=seed + number,
             dtype=torch.float64,
         )
-        promising.append(maximise(swarm, lambda points: model.improvement(points.numpy()).tolist()).x)
+        promising.append(
+            maximise(swarm, lambda points: model.improvement(points.numpy()).tolist()).x
+        )
     return promising
 
 
-def most_credible(candidates: Sequence[Scored], combine: Combine, floor: float, noisy: bool = False) -> Tensor | None:
+def most_credible(
+    candidates: Sequence[Scored], combine: Combine, floor: float, noisy: bool = False
+) -> Tensor | None:
     """Of the candidates that are about as good as the best, that of the greatest expected value.
 
-    About as good is within a standard error of the best value (the rule of Breiman et al. 1984, section 3.4.3). What
-    won many comparisons on the same items owes part of that to luck; the model shares it out among neighbours.
+    About as good is within a standard error of the best value (the rule of Breiman et al. 1984,
+    section 3.4.3). What won many comparisons on the same items owes part of that to luck; the model
+    shares it out among neighbours.
 
     Args:
         candidates: those that were scored.
@@ -266,5 +298,7 @@ def most_credible(candidates: Sequence[Scored], combine: Combine, floor: float, 
     near = [candidate for candidate in candidates if candidate.value >= least]
     if not near:
         return None
-    means, _ = ScoreModel(candidates, combine, noisy).predict(np.stack([candidate.position for candidate in near]))
+    means, _ = ScoreModel(candidates, combine, noisy).predict(
+        np.stack([candidate.position for candidate in near])
+    )
     return torch.from_numpy(near[int(np.argmax(means))].position.copy())

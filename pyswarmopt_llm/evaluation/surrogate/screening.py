@@ -1,8 +1,9 @@
 """Screened evaluation: items whose outcome a model predicts are not scored.
 
-The experts are scored in full. From then on an `ItemModel` of all margins that were seen gives each item its
-probability of being right. Below P or above 1 - P the item counts as wrong or right without being scored. A candidate
-that would so become the best of all is scored in full, so that the best is never one that was predicted.
+The experts are scored in full. From then on an `ItemModel` of all margins that were seen gives each
+item its probability of being right. Below P or above 1 - P the item counts as wrong or right
+without being scored. A candidate that would so become the best of all is scored in full, so that
+the best is never one that was predicted.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from pyswarmopt_llm.evaluation.plan import Screen
 from pyswarmopt_llm.evaluation.record import Margins, Row
 from pyswarmopt_llm.evaluation.surrogate.gaussian_process import ItemModel, Kernel
 
-MOST_COEFFICIENTS = 64  # beyond, the candidates of a search tell too little of the space for a model of it
+# beyond, the candidates of a search tell too little of the space for a model of it
+MOST_COEFFICIENTS = 64
 _GROWTH = 1.5  # times as many margins as when the kernel was chosen: it is chosen anew
 
 Floats = npt.NDArray[np.float64]
@@ -65,7 +67,9 @@ class Screening:
         scored = [margins is not None for task in evaluation.margins.values() for margins in task]
         if any(scored):
             value = evaluation.value if all(scored) and evaluation.bounds is None else None
-            self._seen[key] = Seen(position.detach().cpu().double().numpy().copy(), evaluation.margins, value)
+            self._seen[key] = Seen(
+                position.detach().cpu().double().numpy().copy(), evaluation.margins, value
+            )
 
     @property
     def positions(self) -> Floats:
@@ -75,7 +79,11 @@ class Screening:
     @property
     def in_full(self) -> list[tuple[Seen, float]]:
         """The candidates that were scored in full, with their values."""
-        return [(candidate, candidate.value) for candidate in self._seen.values() if candidate.value is not None]
+        return [
+            (candidate, candidate.value)
+            for candidate in self._seen.values()
+            if candidate.value is not None
+        ]
 
     @property
     def best(self) -> float:
@@ -83,13 +91,18 @@ class Screening:
         return max((value for _, value in self.in_full), default=-np.inf)
 
     def screens(self, positions: Iterable[Tensor], best: float = np.inf) -> list[Screen]:
-        """A screen for each candidate of a round, (D,) each; as long as nothing was learnt, everything is scored."""
+        """A screen for each candidate of a round, (D,) each; as long as nothing was learnt,
+        everything is scored.
+        """
         x = [position.detach().cpu().double().numpy() for position in positions]
         if not self._seen:
             return [self.everything()] * len(x)
         right = self.model().right(np.stack(x))
         ends = np.cumsum(list(self.items.values()))[:-1]
-        return [Screen(dict(zip(self.items, np.split(row, ends), strict=True)), self._level, best) for row in right]
+        return [
+            Screen(dict(zip(self.items, np.split(row, ends), strict=True)), self._level, best)
+            for row in right
+        ]
 
     def everything(self) -> Screen:
         """The screen that scores all items, and keeps their margins."""
@@ -97,7 +110,12 @@ class Screening:
 
     def closest(self, candidates: Sequence[tuple[Seen, float]]) -> Floats:
         """(N, I) margins of the closest rivals, of candidates that were scored in full."""
-        return np.array([[min(margins or ()) for margins in self._flat(candidate)] for candidate, _ in candidates])
+        return np.array(
+            [
+                [min(margins or ()) for margins in self._flat(candidate)]
+                for candidate, _ in candidates
+            ]
+        )
 
     def model(self) -> ItemModel:
         """Of all margins; its kernel is chosen anew when half as many again are known."""
@@ -121,7 +139,9 @@ def as_cube(rows: Sequence[Sequence[Sequence[float] | None]]) -> Floats:
         >>> as_cube([[[1.0, 2.0], [3.0]], [None, [4.0]]]).tolist()
         [[[1.0, 2.0], [3.0, nan]], [[nan, nan], [4.0, nan]]]
     """
-    rivals = max((len(margins) for row in rows for margins in row if margins is not None), default=1)
+    rivals = max(
+        (len(margins) for row in rows for margins in row if margins is not None), default=1
+    )
     cube = np.full((len(rows), len(rows[0]), rivals), np.nan)
     for n, row in enumerate(rows):
         for i, margins in enumerate(row):

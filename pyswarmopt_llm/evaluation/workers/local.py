@@ -1,10 +1,13 @@
-"""Workers that are processes on this machine; run as a module this file is the fork server that they are forked from.
+"""Workers that are processes on this machine; run as a module this file is the fork server that
+they are forked from.
 
-The fork server is a fresh process that loads what a search needs, with a single thread, and then does nothing but
-fork: a worker begins within milliseconds, also in place of one that died, and the memory of the base is shared by all
-of them but for the weights that candidates change. A GPU cannot be shared that way: its workers load after the fork.
+The fork server is a fresh process that loads what a search needs, with a single thread, and then
+does nothing but fork: a worker begins within milliseconds, also in place of one that died, and the
+memory of the base is shared by all of them but for the weights that candidates change. A GPU cannot
+be shared that way: its workers load after the fork.
 
-A process exits as soon as its socket to the search closes, so nothing outlives a search that is killed.
+A process exits as soon as its socket to the search closes, so nothing outlives a search that is
+killed.
 """
 
 from __future__ import annotations
@@ -25,14 +28,23 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.config import SearchConfig
-    from pyswarmopt_llm.evaluation.workers.messages import Failed, Load, Order, Ready, Refused, Reply, Resident
+    from pyswarmopt_llm.evaluation.workers.messages import (
+        Failed,
+        Load,
+        Order,
+        Ready,
+        Refused,
+        Reply,
+        Resident,
+    )
 
 
 class ForkServer:
     """Starts workers on this machine.
 
     Args:
-        config: the search's; its `threads` are a worker's, its `device` is named (``cpu``, ``cuda:0``).
+        config: the search's; its `threads` are a worker's, its `device` is named (``cpu``,
+            ``cuda:0``).
         load: what a worker loads for a configuration, a function of a module.
     """
 
@@ -82,7 +94,8 @@ class ForkServer:
         }
         with far_end:
             self._process = subprocess.Popen(
-                # -P: the current directory is not on its path, unless it is on that of this process.
+                # -P: the current directory is not on its path, unless it is on that of this
+                # process.
                 [sys.executable, "-P", "-m", __name__, str(far_end.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
@@ -154,9 +167,15 @@ class LocalWorker:
         words = ""
         if not self._output.closed:
             size = os.fstat(self._output.fileno()).st_size
-            lines = os.pread(self._output.fileno(), 2000, max(size - 2000, 0)).decode(errors="replace").split("\n")
+            lines = (
+                os.pread(self._output.fileno(), 2000, max(size - 2000, 0))
+                .decode(errors="replace")
+                .split("\n")
+            )
             words = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        return Failed("died", f"its process ended; last words: {words}" if words else "its process ended")
+        return Failed(
+            "died", f"its process ended; last words: {words}" if words else "its process ended"
+        )
 
 
 # In the fork server, and in the workers forked from it
@@ -171,7 +190,9 @@ def main(descriptor: int) -> NoReturn:
     with socket.socket(fileno=descriptor) as line:
         size = int.from_bytes(line.recv(4, socket.MSG_WAITALL), "big")
         load, config = pickle.loads(line.recv(size, socket.MSG_WAITALL))
-        loaded = loaded_or_failed(load, replace(config, threads=1)) if config.device == "cpu" else None
+        loaded = (
+            loaded_or_failed(load, replace(config, threads=1)) if config.device == "cpu" else None
+        )
         while True:
             slot, (far_end, *_), _, _ = _next_worker(line)
             if os.fork() == 0:
@@ -202,7 +223,11 @@ def loaded_or_failed(load: Load, config: SearchConfig) -> Resident | Refused | F
 
 
 def _work(
-    line: Connection, load: Load, config: SearchConfig, loaded: Resident | Refused | Failed | None, slot: int
+    line: Connection,
+    load: Load,
+    config: SearchConfig,
+    loaded: Resident | Refused | Failed | None,
+    slot: int,
 ) -> NoReturn:
     """Carry out orders until the socket is closed."""
     import torch
@@ -227,7 +252,11 @@ def _on_device(config: SearchConfig, slot: int) -> SearchConfig:
     import torch
 
     gpus = torch.cuda.device_count()
-    return replace(config, device=f"cuda:{slot % gpus}") if config.device in ("auto", "cuda") and gpus > 1 else config
+    return (
+        replace(config, device=f"cuda:{slot % gpus}")
+        if config.device in ("auto", "cuda") and gpus > 1
+        else config
+    )
 
 
 def _listen(line: Connection, orders: queue.SimpleQueue[Any]) -> None:
@@ -240,7 +269,8 @@ def _listen(line: Connection, orders: queue.SimpleQueue[Any]) -> None:
 
 
 def _send(line: Connection, what: object) -> None:
-    # Not with `Connection.send`, into which torch puts a way of its own to share tensors: by descriptors, which leak.
+    # Not with `Connection.send`, into which torch puts a way of its own to share tensors: by
+    # descriptors, which leak.
     line.send_bytes(pickle.dumps(what))
 
 

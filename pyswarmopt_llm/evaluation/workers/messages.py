@@ -145,7 +145,9 @@ class Handler:
             return Failed("out of memory" if out_of_memory(error) else "exception", text)
         if self._room() < self._batch_tokens and not order.last:
             # The engine went on with smaller batches, whose values may differ in the last bit.
-            return Failed("out of memory", f"batches of {self._batch_tokens} tokens do not fit any more")
+            return Failed(
+                "out of memory", f"batches of {self._batch_tokens} tokens do not fit any more"
+            )
         return evaluation
 
     def _find(self, order: Order) -> Evaluation | ShardEvaluation:

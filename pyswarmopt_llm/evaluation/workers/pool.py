@@ -1,7 +1,7 @@
 """A pool of workers: orders go to the next free worker, and to another one if it fails.
 
-A worker that fails in any way is killed and replaced, so that no order runs in a process of unknown state. Results do
-not depend on the worker.
+A worker that fails in any way is killed and replaced, so that no order runs in a process of unknown
+state. Results do not depend on the worker.
 """
 
 from __future__ import annotations
@@ -86,11 +86,13 @@ class Pool:
     def submit(self, order: Order, rank: int = 0) -> Future[Any]:
         """Have an order carried out; those of lower rank first.
 
-        The future holds `Evaluation` or `ShardEvaluation`; it raises UserError if `TRIES` workers failed at it, or one
-        says that the user can correct it.
+        The future holds `Evaluation` or `ShardEvaluation`; it raises UserError if `TRIES` workers
+        failed at it, or one says that the user can correct it.
         """
         self._grow()
-        candidate = position_key(order.request.position) if isinstance(order.request, ShardRequest) else ""
+        candidate = (
+            position_key(order.request.position) if isinstance(order.request, ShardRequest) else ""
+        )
         with self._lock:
             task = _Task(rank, next(self._numbers), order, candidate)
             insort(self._queue, task)
@@ -179,7 +181,9 @@ class Pool:
             worker.close()
 
     def _keeps(self, slot: int) -> bool:
-        """Whether the slot stays although its worker failed: not if there may be fewer workers by now."""
+        """Whether the slot stays although its worker failed: not if there may be fewer workers by
+        now.
+        """
         try:
             size = self._size()
         except Exception:  # unknown: the next order will show
@@ -207,7 +211,9 @@ class Pool:
         if not isinstance(ready, Ready):
             return ready
         if ready.fingerprints != self._prints:
-            return Refused("a worker has loaded other files than this search: base, experts or tasks changed")
+            return Refused(
+                "a worker has loaded other files than this search: base, experts or tasks changed"
+            )
         last = len(task.failures) + 1 == TRIES
         return worker.ask(replace(task.order, last=last), LONGEST)
 
@@ -224,8 +230,13 @@ class Pool:
                 insort(self._queue, task)
                 self._lock.notify()
                 return True
-        text = f"{TRIES} workers failed at one candidate, the last one so: {failed.kind}: {failed.text}"
-        task.future.set_exception(UserError(f"{text}; every score so far is kept: correct it and resume"))
+        text = (
+            f"{TRIES} workers failed at one candidate, the last one so: {failed.kind}: "
+            f"{failed.text}"
+        )
+        task.future.set_exception(
+            UserError(f"{text}; every score so far is kept: correct it and resume")
+        )
         return True
 
 

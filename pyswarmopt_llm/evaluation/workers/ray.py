@@ -1,4 +1,6 @@
-"""Workers that are actors on a Ray cluster: each loads what a search needs once and then receives coefficients only."""
+"""Workers that are actors on a Ray cluster: each loads what a search needs once and then receives
+coefficients only.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,15 @@ from pyswarmopt_llm.evaluation.workers.spec import RAY
 
 
 class RayCluster:
-    """Starts actors, as many as the cluster has room for: one for each GPU, else one for each so many cores.
+    """Starts actors, as many as the cluster has room for: one for each GPU, else one for each so
+    many cores.
 
-    Base, experts and tasks are read on every node from the paths that the search was given; an actor that finds other
-    files there is refused.
+    Base, experts and tasks are read on every node from the paths that the search was given; an
+    actor that finds other files there is refused.
 
     Args:
-        address: ``ray`` (the cluster that this process is connected to, the one that runs on this machine, or a new
-            one here) or ``ray://HOST[:PORT]``.
+        address: ``ray`` (the cluster that this process is connected to, the one that runs on this
+            machine, or a new one here) or ``ray://HOST[:PORT]``.
         config: the search's.
         load: what a worker loads for a configuration, a function of a module.
 
@@ -34,22 +37,32 @@ class RayCluster:
         self._ours = not ray.is_initialized()
         if self._ours:
             try:
-                ray.init(address=None if address == RAY else address, log_to_driver=False, logging_level=logging.ERROR)
+                ray.init(
+                    address=None if address == RAY else address,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
             except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
                 reason = str(error).strip().partition("\n")[0]
-                raise InvalidOption("workers", address, f"the cluster does not answer ({reason}); check it") from error
+                raise InvalidOption(
+                    "workers", address, f"the cluster does not answer ({reason}); check it"
+                ) from error
         self._config, self._load = config, load
         self._cores = config.threads or 1
         self._on_gpus = config.device != "cpu" and self._total("GPU") > 0
 
     def size(self) -> int:
         """How many actors the cluster has room for now; nodes may join and leave."""
-        return max(int(self._total("GPU") if self._on_gpus else self._total("CPU") // self._cores), 1)
+        return max(
+            int(self._total("GPU") if self._on_gpus else self._total("CPU") // self._cores), 1
+        )
 
     def start_worker(self, slot: int) -> RayWorker:
         """Begin to start an actor, wherever there is room."""
         options = {"num_cpus": self._cores, "num_gpus": int(self._on_gpus), "max_restarts": 0}
-        return RayWorker(self._ray, self._ray.remote(**options)(_Actor).remote(self._load, self._config))
+        return RayWorker(
+            self._ray, self._ray.remote(**options)(_Actor).remote(self._load, self._config)
+        )
 
     def close(self) -> None:
         """Leave the cluster, if it was joined here."""

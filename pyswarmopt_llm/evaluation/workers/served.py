@@ -1,4 +1,6 @@
-"""A search whose base a server runs: what it cannot score, its examination, and candidates in flight together."""
+"""A search whose base a server runs: what it cannot score, its examination, and candidates in
+flight together.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,13 @@ from pyswarmopt_llm.models.served.attach import TEXTS, examine
 from pyswarmopt_llm.models.served.engine import ServedEngine
 from pyswarmopt_llm.spaces.kind import Prepared
 
-_PLAIN = ("Write one sentence about the sea.", "Name a colour, and a thing that has it.")  # where no task has texts
+# where no task has texts
+_PLAIN = ("Write one sentence about the sea.", "Name a colour, and a thing that has it.")
 
 
 def check_served(config: SearchConfig, objectives: Objectives, prepared: Prepared) -> str:
-    """Refuse tasks that the server cannot score, then examine it on the first dev items; its outcome in a line.
+    """Refuse tasks that the server cannot score, then examine it on the first dev items; its
+    outcome in a line.
 
     Raises:
         UserError: a task, or what the examination found.
@@ -28,20 +32,33 @@ def check_served(config: SearchConfig, objectives: Objectives, prepared: Prepare
     engine = _served(prepared.engine)
     for name in objectives.tasks:
         if not objectives.scorings(name, config.scoring, engine.likelihoods):
-            why = f"{engine.server.name} gives no log-probabilities of texts, by which {name} is scored"
-            raise InvalidOption("scoring", None, f"{why}; score by letter or generate, or use vLLM or SGLang")
+            why = (
+                f"{engine.server.name} gives no log-probabilities of texts, by which {name} is "
+                "scored"
+            )
+            raise InvalidOption(
+                "scoring", None, f"{why}; score by letter or generate, or use vLLM or SGLang"
+            )
     if config.output_rank is not None and not engine.likelihoods:
         why = "llama.cpp's server cannot load the truncated adapter to score it"
-        raise InvalidOption("output_rank", config.output_rank, f"{why}; remove it, and truncate with swarm-llm export")
+        raise InvalidOption(
+            "output_rank",
+            config.output_rank,
+            f"{why}; remove it, and truncate with swarm-llm export",
+        )
     texts = list(islice(_texts(config, objectives, engine), TEXTS))
-    return examine(engine, prepared.space, prepared.experts, texts or [engine.chat(text) for text in _PLAIN])
+    return examine(
+        engine, prepared.space, prepared.experts, texts or [engine.chat(text) for text in _PLAIN]
+    )
 
 
 def _texts(config: SearchConfig, objectives: Objectives, engine: ServedEngine) -> Iterator[str]:
     """What is scored of each task's first dev items, once per item."""
     for name, task in objectives.tasks.items():
         scoring = objectives.scorings(name, config.scoring, engine.likelihoods)[0]
-        questions = objectives.metrics[name].build(task.dev[:TEXTS], scoring, engine.chat, task.prompt)
+        questions = objectives.metrics[name].build(
+            task.dev[:TEXTS], scoring, engine.chat, task.prompt
+        )
         first = {item.id: text for item, text, _ in reversed(list(questions.texts()))}
         yield from (first[item.id] for item in task.dev[:TEXTS])
 

@@ -1,4 +1,6 @@
-"""Evaluate candidates on a pool; where workers are left over, the items of one candidate are shared out."""
+"""Evaluate candidates on a pool; where workers are left over, the items of one candidate are shared
+out.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,14 @@ from dataclasses import replace
 
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Questions, Request, ShardEvaluation, ShardRequest
+from pyswarmopt_llm.evaluation.evaluator import (
+    Evaluation,
+    Evaluator,
+    Questions,
+    Request,
+    ShardEvaluation,
+    ShardRequest,
+)
 from pyswarmopt_llm.evaluation.workers.messages import Order
 from pyswarmopt_llm.evaluation.workers.pool import Pool
 
@@ -20,7 +29,8 @@ Shard = Mapping[str, tuple[int, ...] | None]  # task name -> items; None: the ta
 class ShardingPool:
     """Has a pool evaluate candidates on these questions; a `scorer.WorkerPool`.
 
-    A candidate that is shared gets the row that one worker would have written, since shards are whole batches.
+    A candidate that is shared gets the row that one worker would have written, since shards are
+    whole batches.
 
     Args:
         pool: who evaluates.
@@ -37,7 +47,9 @@ class ShardingPool:
         self._threads.shutdown(cancel_futures=True)
 
     def submit(self, requests: Sequence[Request]) -> list[Future[Evaluation]]:
-        """Begin to evaluate these candidates, the first ones first, each by its `shares` of the workers."""
+        """Begin to evaluate these candidates, the first ones first, each by its `shares` of the
+        workers.
+        """
         each = shares(len(requests), self._pool.size)
         batches = self._evaluator.batches() if max(each, default=1) > 1 else {}
         futures: list[Future[Evaluation]] = []
@@ -45,14 +57,20 @@ class ShardingPool:
             if workers == 1 or request.screen is not None or not batches:
                 futures.append(self._pool.submit(Order(self._questions, request), rank))
             else:
-                futures.append(self._threads.submit(self._evaluate_shared, request, batches, rank, workers))
+                futures.append(
+                    self._threads.submit(self._evaluate_shared, request, batches, rank, workers)
+                )
         return futures
 
-    def _evaluate_shared(self, request: Request, batches: Batches, rank: int, workers: int) -> Evaluation:
+    def _evaluate_shared(
+        self, request: Request, batches: Batches, rank: int, workers: int
+    ) -> Evaluation:
         """All items, in so many shards; a task that cannot be divided is one of them."""
         names = list(self._evaluator.utilities)
         shards: list[Shard] = [{name: None} for name in names if name not in batches]
-        shards += in_shards([(name, batch) for name, all_ in batches.items() for batch in all_], workers)
+        shards += in_shards(
+            [(name, batch) for name, all_ in batches.items() for batch in all_], workers
+        )
         replies = self._replies(request, shards, rank)
         values: dict[str, dict[int, float]] = {name: {} for name in batches}
         scores: dict[str, Score] = {}
@@ -65,14 +83,17 @@ class ShardingPool:
         total = self._evaluator.combined({name: scores[name] for name in names})
         return replace(total, seconds=round(sum(reply.seconds for reply in replies), 4))
 
-    def _replies(self, request: Request, shards: Sequence[Shard], rank: int) -> list[ShardEvaluation]:
+    def _replies(
+        self, request: Request, shards: Sequence[Shard], rank: int
+    ) -> list[ShardEvaluation]:
         orders = [Order(self._questions, ShardRequest(request.position, shard)) for shard in shards]
         futures = [self._pool.submit(order, rank) for order in orders]
         return [future.result() for future in futures]
 
 
 def shares(candidates: int, workers: int) -> list[int]:
-    """How many workers each candidate gets: one, but for the last ones, which share the workers that are left over.
+    """How many workers each candidate gets: one, but for the last ones, which share the workers
+    that are left over.
 
     Example:
         >>> shares(5, 2), shares(2, 4), shares(4, 3)
@@ -82,7 +103,9 @@ def shares(candidates: int, workers: int) -> list[int]:
     return [1] * (candidates - left) + [workers // left] * left if left else [1] * candidates
 
 
-def in_shards(batches: Sequence[tuple[str, tuple[int, ...]]], count: int) -> list[dict[str, tuple[int, ...]]]:
+def in_shards(
+    batches: Sequence[tuple[str, tuple[int, ...]]], count: int
+) -> list[dict[str, tuple[int, ...]]]:
     """Batches (task name, items) in at most `count` shards of about the same number of items.
 
     Example:

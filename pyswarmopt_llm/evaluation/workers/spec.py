@@ -18,7 +18,8 @@ class Workers:
 
     Attributes:
         count: processes on this machine; 0 where the cluster decides.
-        address: of a Ray cluster: "" for none, ``ray`` for the one that is running here, or ``ray://HOST``.
+        address: of a Ray cluster: "" for none, ``ray`` for the one that is running here, or
+            ``ray://HOST``.
     """
 
     count: int
@@ -64,7 +65,9 @@ def threads_of(workers: Workers) -> int | None:
     """
     if workers.alone:
         return None
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     return max(1, cores // workers.count) if workers.count else 1
 
 

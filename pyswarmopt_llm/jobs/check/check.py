@@ -1,7 +1,9 @@
-"""Whether each adapter is applied, whole, at its own scale and the same again, in both dtypes. No examples are needed.
+"""Whether each adapter is applied, whole, at its own scale and the same again, in both dtypes. No
+examples are needed.
 
-An adapter that is loaded and ignored gives no error anywhere (lm-eval issue 2432, unsloth issues 869 and 2142), and
-that weight 1 has to give an adapter back is how PEFT issue 3761 finds wrong sums.
+An adapter that is loaded and ignored gives no error anywhere (lm-eval issue 2432, unsloth issues
+869 and 2142), and that weight 1 has to give an adapter back is how PEFT issue 3761 finds wrong
+sums.
 """
 
 from __future__ import annotations
@@ -25,14 +27,20 @@ from pyswarmopt_llm.jobs.check.measure import (
     notes,
     result_problems,
 )
-from pyswarmopt_llm.models.adapters.adapter import ADAPTER_FILES, AdapterInfo, load_factors, read_adapter
+from pyswarmopt_llm.models.adapters.adapter import (
+    ADAPTER_FILES,
+    AdapterInfo,
+    load_factors,
+    read_adapter,
+)
 from pyswarmopt_llm.models.adapters.compatibility import BaseFiles, unique_names
 from pyswarmopt_llm.models.adapters.safetensors_file import read_header
 from pyswarmopt_llm.models.base import INT8, BaseModel, resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.files import local_directory, refuse_unmatched
 
-SAME_A = 0.5  # cosine above which two A began from the same random numbers; that of two draws is near 0
+# cosine above which two A began from the same random numbers; that of two draws is near 0
+SAME_A = 0.5
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,8 @@ class Numbers:
 
     Attributes:
         tensors, used: in the file, and of these those that are loaded.
-        selected, adapted: modules of the base that the config selects, and those that the adapter changes.
+        selected, adapted: modules of the base that the config selects, and those that the adapter
+            changes.
         float32: see `Differences`.
         bfloat16_change: weight 1 from the base, both in bfloat16.
         bfloat16_kept: share of the change in float32 that is left in it, by projection.
@@ -91,10 +100,11 @@ class CheckReport:
 
     Attributes:
         base: as given.
-        base_bfloat16_from_float32: the bare base in bfloat16 from itself in float32, the largest difference of any
-            log-probability; None: no adapter could be loaded.
+        base_bfloat16_from_float32: the bare base in bfloat16 from itself in float32, the largest
+            difference of any log-probability; None: no adapter could be loaded.
         adapters: one per adapter, in the order given.
-        same_a: adapter, adapter, and the cosine of their A, of those that began from the same random numbers.
+        same_a: adapter, adapter, and the cosine of their A, of those that began from the same
+            random numbers.
     """
 
     base: str
@@ -117,8 +127,11 @@ class _Loaded:
     selected: frozenset[str]
 
 
-def check(adapters: Sequence[str | Path], base: str, device: str = "auto", threads: int | None = None) -> CheckReport:
-    """Load each adapter in every way that has to give the same, and compare what the base then expects to be written.
+def check(
+    adapters: Sequence[str | Path], base: str, device: str = "auto", threads: int | None = None
+) -> CheckReport:
+    """Load each adapter in every way that has to give the same, and compare what the base then
+    expects to be written.
 
     The base is in memory once, in float32 and then in bfloat16, beside the adapters.
 
@@ -129,8 +142,8 @@ def check(adapters: Sequence[str | Path], base: str, device: str = "auto", threa
         threads: CPU threads; default: PyTorch's choice.
 
     Raises:
-        UserError: an adapter is not there, or the base cannot be used. What is wrong with an adapter itself is in the
-            report.
+        UserError: an adapter is not there, or the base cannot be used. What is wrong with an
+            adapter itself is in the report.
     """
     if not adapters:
         raise UserError("no adapters given; name their directories")
@@ -140,7 +153,8 @@ def check(adapters: Sequence[str | Path], base: str, device: str = "auto", threa
     resolved = resolve_base(base)
     if resolved.packing == INT8:
         raise UserError(
-            f"{base}: its layers round their inputs to 8 bits, which makes differences that are no adapter's; "
+            f"{base}: its layers round their inputs to 8 bits, which makes differences that are "
+            "no adapter's; "
             "check on the original checkpoint, or on nf4:BASE"
         )
     files = BaseFiles(resolved)
@@ -181,7 +195,9 @@ def _load(path: str | Path, files: BaseFiles) -> _Loaded:
 def _measure(
     base: BaseModel, loaded: Mapping[str, _Loaded], device: str, threads: int | None
 ) -> tuple[dict[str, Numbers | str], float]:
-    """The numbers of each adapter, or why there are none; and how far bfloat16 is from float32 for the bare base."""
+    """The numbers of each adapter, or why there are none; and how far bfloat16 is from float32 for
+    the bare base.
+    """
     exact: dict[str, Tensor] = {}
     differences: dict[str, Differences] = {}
     measured: dict[str, Numbers | str] = {}
@@ -190,7 +206,9 @@ def _measure(
         try:
             exact[name] = meter.of(adapter.changes)
             again = load_factors(adapter.info)
-            differences[name] = meter.differences(exact[name], adapter.changes, again, adapter.info.path)
+            differences[name] = meter.differences(
+                exact[name], adapter.changes, again, adapter.info.path
+            )
         except UserError as error:
             measured[name] = str(error)
     exact_base = meter.base
@@ -217,7 +235,10 @@ def _measure(
 
 
 def _judged(
-    result: AdapterCheck, adapter: _Loaded, numbers: Numbers, same_a: Sequence[tuple[str, str, float]]
+    result: AdapterCheck,
+    adapter: _Loaded,
+    numbers: Numbers,
+    same_a: Sequence[tuple[str, str, float]],
 ) -> AdapterCheck:
     """The result with what the numbers say."""
     before = [(first, cosine) for first, second, cosine in same_a if second == result.adapter]
@@ -225,7 +246,9 @@ def _judged(
         *coverage_problems(adapter.info, adapter.selected),
         *result_problems(numbers.float32, adapter.changes, numbers.bfloat16_kept),
     )
-    return replace(result, problems=problems, notes=tuple(notes(adapter.changes, before)), numbers=numbers)
+    return replace(
+        result, problems=problems, notes=tuple(notes(adapter.changes, before)), numbers=numbers
+    )
 
 
 def _same_a(adapters: Mapping[str, Changes]) -> tuple[tuple[str, str, float], ...]:
@@ -245,7 +268,9 @@ def cosine_of_a(first: Changes, second: Changes) -> float:
         >>> round(cosine_of_a(first, second), 2)
         0.96
     """
-    shared = [name for name in first if name in second and first[name].a.shape == second[name].a.shape]
+    shared = [
+        name for name in first if name in second and first[name].a.shape == second[name].a.shape
+    ]
     product = math.fsum(float((first[name].a * second[name].a).sum()) for name in shared)
     squares = math.fsum(float((first[name].a ** 2).sum()) for name in shared)
     other_squares = math.fsum(float((second[name].a ** 2).sum()) for name in shared)

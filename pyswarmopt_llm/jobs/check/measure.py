@@ -1,4 +1,6 @@
-"""Log-probabilities of the next token with an adapter loaded in several ways, and what is wrong with one by them."""
+"""Log-probabilities of the next token with an adapter loaded in several ways, and what is wrong
+with one by them.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ REPORT = "report it with its adapter_config.json, and mix it nowhere until then"
 
 @dataclass(frozen=True)
 class Differences:
-    """The largest differences of any log-probability, in nats; of float32 unless they say otherwise.
+    """The largest differences of any log-probability, in nats; of float32 unless they say
+    otherwise.
 
     Attributes:
         rounding: up to here two results count as equal.
@@ -82,7 +85,10 @@ class Meter:
         result = self._engine.next_token_logprobs(self._prompts)
         if not result.isfinite().all():
             what = "with it the base's" if changes else "the bare base's"
-            raise UserError(f"{what} log-probabilities are not finite ({self._engine.dtype}); train or export it again")
+            raise UserError(
+                f"{what} log-probabilities are not finite ({self._engine.dtype}); train or export "
+                "it again"
+            )
         return result
 
     def by_peft(self, folder: Path) -> Tensor:
@@ -99,7 +105,9 @@ class Meter:
         finally:
             _unwrap(model)
 
-    def differences(self, first: Tensor, changes: Changes, again: Changes, folder: Path) -> Differences:
+    def differences(
+        self, first: Tensor, changes: Changes, again: Changes, folder: Path
+    ) -> Differences:
         """Those of an adapter.
 
         Args:
@@ -180,14 +188,20 @@ def coverage_problems(info: AdapterInfo, selected: Collection[str]) -> Iterator[
     if info.ignored:
         yield f"{ignored_in_words(info)}; select them there, or export it again"
     if lacks := sorted(set(selected) - info.modules.keys()):
-        what = lacks[0] if len(lacks) == 1 else f"{lacks[0]} and {counted(len(lacks) - 1, 'more module')}"
+        what = (
+            lacks[0]
+            if len(lacks) == 1
+            else f"{lacks[0]} and {counted(len(lacks) - 1, 'more module')}"
+        )
         yield (
             f"its adapter_config.json selects {what}, which its file lacks: the base's stay there; "
             "export it again, or select only what was trained"
         )
 
 
-def result_problems(differences: Differences, changes: Changes, bfloat16_kept: float) -> Iterator[str]:
+def result_problems(
+    differences: Differences, changes: Changes, bfloat16_kept: float
+) -> Iterator[str]:
     """The verdict on the measured differences; NaN is never within a bound.
 
     Args:
@@ -195,30 +209,46 @@ def result_problems(differences: Differences, changes: Changes, bfloat16_kept: f
         changes: the adapter's.
         bfloat16_kept: share of its effect that is left in bfloat16.
     """
-    if differences.peft_change <= differences.rounding and differences.change <= differences.rounding:
+    if (
+        differences.peft_change <= differences.rounding
+        and differences.change <= differences.rounding
+    ):
         idle = len(_untrained(changes)) == len(changes)
-        why = "B is zero in all its modules, as before training" if idle else "its weights are too small"
+        why = (
+            "B is zero in all its modules, as before training"
+            if idle
+            else "its weights are too small"
+        )
         yield f"changes nothing, in PEFT neither ({why}); train it, or export it again"
         return
     if differences.change <= differences.rounding:
         change = f"{differences.peft_change:.2g}"
-        yield f"is not applied: PEFT's loading changes log-probabilities by {change}, ours not; {REPORT}"
+        yield (
+            f"is not applied: PEFT's loading changes log-probabilities by {change}, ours not; "
+            f"{REPORT}"
+        )
         return
     if not differences.from_peft <= differences.rounding:
         yield (
             "weight 1 is not the adapter that PEFT loads: log-probabilities differ by "
-            f"{differences.from_peft:.2g}, where it changes the base's by {differences.peft_change:.2g}; {REPORT}"
+            f"{differences.from_peft:.2g}, where it changes the base's by "
+            f"{differences.peft_change:.2g}; {REPORT}"
         )
     if not differences.zero_from_base <= 0:
-        yield f"weight 0 is not the base: log-probabilities differ by {differences.zero_from_base:.2g}; {REPORT}"
+        yield (
+            "weight 0 is not the base: log-probabilities differ by "
+            f"{differences.zero_from_base:.2g}; {REPORT}"
+        )
     if not differences.again <= 0:
         yield (
-            f"loaded again it gives another result: log-probabilities differ by {differences.again:.2g}; "
+            "loaded again it gives another result: log-probabilities differ by "
+            f"{differences.again:.2g}; "
             "see that nothing writes its files"
         )
     if not bfloat16_kept >= LEAST_KEPT:
         yield (
-            f"in bfloat16 {max(bfloat16_kept, 0.0):.0%} of its effect is left, the rest is lost in rounding the "
+            f"in bfloat16 {max(bfloat16_kept, 0.0):.0%} of its effect is left, the rest is lost "
+            "in rounding the "
             "weights; use it in float32"
         )
 
@@ -233,7 +263,10 @@ def notes(changes: Changes, same_a: Sequence[tuple[str, float]]) -> Iterator[str
     idle = _untrained(changes)
     if 0 < len(idle) < len(changes):
         first = idle[0].removesuffix(".weight")
-        yield f"B is zero in {len(idle)} of {len(changes)} modules, such as {first}: training never reached them"
+        yield (
+            f"B is zero in {len(idle)} of {len(changes)} modules, such as {first}: training "
+            "never reached them"
+        )
     if same_a:
         name, cosine = max(same_a, key=lambda pair: pair[1])
         more = f" and {len(same_a) - 1} more" if len(same_a) > 1 else ""

@@ -1,4 +1,6 @@
-"""Two models on the same items: the score of each, the paired difference, and the items that one of them wins."""
+"""Two models on the same items: the score of each, the paired difference, and the items that one of
+them wins.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,11 @@ class Changed:
 
     def record(self) -> dict[str, Any]:
         """As JSON values."""
-        record = {"id": self.item.id, "question": self.item.question, "right": self.item.answer_text or None}
+        record = {
+            "id": self.item.id,
+            "question": self.item.question,
+            "right": self.item.answer_text or None,
+        }
         return {**record, "values": list(self.values), "answers": list(self.answers) or None}
 
 
@@ -81,8 +87,8 @@ class Against:
 def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Against:
     """Score two models on the same items in the same answer format.
 
-    A judge is shown both answers, in both orders: the score of each is then its share of wins. `on_items` receives the
-    number of items scored so far, by both models together, and of all.
+    A judge is shown both answers, in both orders: the score of each is then its share of wins.
+    `on_items` receives the number of items scored so far, by both models together, and of all.
 
     Raises:
         UserError: whatever is wrong with the input, in one line.
@@ -117,7 +123,9 @@ def two_models(config: EvalConfig) -> tuple[Model, Model]:
         raise InvalidOption("temperature", config.temperature, why)
     model, other = model_of(config.base, config.adapter), model_of(config.base, config.against)
     if model == other:
-        raise InvalidOption("against", config.against, "is the model that is scored itself; name another")
+        raise InvalidOption(
+            "against", config.against, "is the model that is scored itself; name another"
+        )
     return model, other
 
 
@@ -130,7 +138,8 @@ class Turns:
         self._base = ""
         # Before a base is loaded: an adapter that does not fit is found at once.
         self._patches = {
-            (base, adapter): Patch() if adapter is None else adapter_patch(base, adapter) for base, adapter in models
+            (base, adapter): Patch() if adapter is None else adapter_patch(base, adapter)
+            for base, adapter in models
         }
 
     def engine(self, model: Model) -> Engine:
@@ -147,7 +156,9 @@ class Turns:
 
 
 def _scoring(config: EvalConfig, models: Sequence[Model], exam: Exam, opened: Turns) -> Scoring:
-    """One answer format for both: that of the run whose result one of them is, else what a trial of both chooses."""
+    """One answer format for both: that of the run whose result one of them is, else what a trial of
+    both chooses.
+    """
     task = exam.task
     of_runs = [run_scoring(user_path(adapter or base), task.name) for base, adapter in models]
     scoring = next(filter(None, of_runs), "auto") if config.scoring == "auto" else config.scoring
@@ -165,7 +176,9 @@ def _scoring(config: EvalConfig, models: Sequence[Model], exam: Exam, opened: Tu
 def _answered(
     utility: ItemsUtility, engine: Engine, metric: Metric, on_items: OnItems | None
 ) -> tuple[Score, list[str]]:
-    """The score, and the answers if the metric has any; without a score where both models are judged together."""
+    """The score, and the answers if the metric has any; without a score where both models are
+    judged together.
+    """
     if not isinstance(utility, Answering):
         return score(utility, engine, on_items), []
     answers = _answers(utility, engine, on_items)
@@ -174,14 +187,18 @@ def _answered(
 
 def _answers(utility: Answering, engine: Engine, on_items: OnItems | None) -> list[str]:
     """The answers; batch by batch, with the same bits, if somebody follows the progress."""
-    if on_items is None or not (isinstance(utility, Accuracy) and isinstance(engine, BatchedEngine)):
+    if on_items is None or not (
+        isinstance(utility, Accuracy) and isinstance(engine, BatchedEngine)
+    ):
         return utility.answers(engine)
     return collected(utility.answer_batches(engine), utility.n, on_items)
 
 
 def _half(on_items: OnItems | None, turn: int) -> OnItems | None:
     """Progress of the first or the second of two models."""
-    return None if on_items is None else lambda done, total: on_items(turn * total + done, 2 * total)
+    return (
+        None if on_items is None else lambda done, total: on_items(turn * total + done, 2 * total)
+    )
 
 
 def _in_words(items: Sequence[Item], *answers: Sequence[str]) -> list[tuple[str, ...]]:
@@ -189,7 +206,9 @@ def _in_words(items: Sequence[Item], *answers: Sequence[str]) -> list[tuple[str,
     if not all(answers):
         return [()] * len(items)
     rows = zip(items, *answers, strict=True)
-    return [tuple((item.choices or {}).get(text, text).strip() for text in row) for item, *row in rows]
+    return [
+        tuple((item.choices or {}).get(text, text).strip() for text in row) for item, *row in rows
+    ]
 
 
 def _result(
@@ -204,7 +223,8 @@ def _result(
     paired = compare_paired(first, second)
     rows = zip(exam.items, zip(first, second, strict=True), answers, strict=True)
     changed = [Changed(item, values, said) for item, values, said in rows if values[0] != values[1]]
-    changed.sort(key=lambda row: -abs(row.values[0] - row.values[1]))  # stable: else in the order of the file
+    # stable: else in the order of the file
+    changed.sort(key=lambda row: -abs(row.values[0] - row.values[1]))
     names = names_in_words(config)
     return Against(
         exam.task.name,
@@ -223,7 +243,9 @@ def _result(
 
 
 def names_in_words(config: EvalConfig) -> tuple[str, str]:
-    """The names of the models in sentences: the last part of a path that tells them apart, or the base."""
+    """The names of the models in sentences: the last part of a path that tells them apart, or the
+    base.
+    """
     models = (config.adapter, config.against)
     bare = (config.base, None)
     others = [name for name in models if name is not None and model_of(config.base, name) != bare]

@@ -17,11 +17,14 @@ from pyswarmopt_llm.spaces.load import open_model
 SPLIT = "dev"
 
 
-def inspect_behaviour(report: PreflightReport, base: str, task: str, columns: tuple[str, ...] = ()) -> PreflightReport:
-    """The report with each expert's score on dev in its row, and a warning for those that are worse than the base.
+def inspect_behaviour(
+    report: PreflightReport, base: str, task: str, columns: tuple[str, ...] = ()
+) -> PreflightReport:
+    """The report with each expert's score on dev in its row, and a warning for those that are worse
+    than the base.
 
-    Worse by the paired permutation test at 5%, divided by the number of experts (Bonferroni). Experts with an error in
-    the report are not scored.
+    Worse by the paired permutation test at 5%, divided by the number of experts (Bonferroni).
+    Experts with an error in the report are not scored.
 
     Args:
         report: of `inspect_experts` with this base.
@@ -41,12 +44,16 @@ def inspect_behaviour(report: PreflightReport, base: str, task: str, columns: tu
     for info in experts:
         engine.load(Patch(low_rank=load_factors(info)))
         scored = exam.score(engine, plain.scoring).score
-        paired, scores[info.name] = compare_paired(scored.per_item, plain.score.per_item), scored.value
+        paired, scores[info.name] = (
+            compare_paired(scored.per_item, plain.score.per_item),
+            scored.value,
+        )
         if paired.difference < 0 and paired.p_value * len(experts) < LEVEL:
             settings = (("base", base), ("adapter", info.path), ("against", "base"), ("task", task))
             words = command_words("eval", *settings, ("columns", ",".join(columns) or None))
             text = (
-                f"scores {scored.value:.3f} on {exam.task.name} {SPLIT}, the bare base {plain.score.value:.3f} "
+                f"scores {scored.value:.3f} on {exam.task.name} {SPLIT}, the bare base "
+                f"{plain.score.value:.3f} "
                 f"(p = {paired.p_value:.2g}, paired): worse than no adapter; see its answers "
                 f"({shlex.join(words)}), or remove it"
             )

@@ -1,7 +1,9 @@
-"""Human votes on the replies of two models: pairs to judge blind in a CSV file, and what the votes say.
+"""Human votes on the replies of two models: pairs to judge blind in a CSV file, and what the votes
+say.
 
-A voter sees a prompt and two replies in an order that is drawn for each prompt, and writes 1, 2 or tie into the last
-column. Which reply is whose stands in a key beside the file, which voters do not get.
+A voter sees a prompt and two replies in an order that is drawn for each prompt, and writes 1, 2 or
+tie into the last column. Which reply is whose stands in a key beside the file, which voters do not
+get.
 """
 
 from __future__ import annotations
@@ -16,7 +18,13 @@ from pathlib import Path
 from typing import Any, TypedDict, cast
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.regular import read_json, read_text, user_path, write_json, write_text
+from pyswarmopt_llm.common.files.regular import (
+    read_json,
+    read_text,
+    user_path,
+    write_json,
+    write_text,
+)
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
 from pyswarmopt_llm.jobs.evaluate.against import Turns, names_in_words, two_models
@@ -36,7 +44,8 @@ class Key(TypedDict):
 
     Attributes:
         names: of the models, "ours" and "theirs".
-        ours: id of a pair (the place of its item in the split, from 1) -> the number of our reply, 1 or 2.
+        ours: id of a pair (the place of its item in the split, from 1) -> the number of our reply,
+            1 or 2.
         alike: ids of the pairs whose replies are the same, which nobody has to judge.
     """
 
@@ -50,7 +59,9 @@ class Key(TypedDict):
 
 @dataclass(frozen=True)
 class Pairs:
-    """The output of `write_pairs`: the file for voters, its key, the number of pairs, and that of equal replies."""
+    """The output of `write_pairs`: the file for voters, its key, the number of pairs, and that of
+    equal replies.
+    """
 
     file: Path
     key: Path
@@ -93,18 +104,24 @@ def free_replies(config: EvalConfig) -> Exam:
 
 
 def write_pairs(config: EvalConfig, on_items: OnItems | None = None) -> Pairs:
-    """Let both models reply to all items, and write the pairs to the CSV file `config.blind` and its key.
+    """Let both models reply to all items, and write the pairs to the CSV file `config.blind` and
+    its key.
 
     Raises:
-        UserError: whatever is wrong with the input, in one line; a file that is there is not overwritten.
+        UserError: whatever is wrong with the input, in one line; a file that is there is not
+            overwritten.
     """
     if config.against is None:
-        raise InvalidOption("blind", config.blind, "pairs the replies of two models; name the other with `against`")
+        raise InvalidOption(
+            "blind", config.blind, "pairs the replies of two models; name the other with `against`"
+        )
     file = user_path(config.blind or "")
     key = _key_of(file)
     for path in (file, key):
         if path.exists():
-            raise InvalidOption("blind", config.blind, f"{path} exists, with votes perhaps; name another file")
+            raise InvalidOption(
+                "blind", config.blind, f"{path} exists, with votes perhaps; name another file"
+            )
     exam, models = free_replies(config), two_models(config)
     items, opened, replies = exam.items, Turns(config, models), []
     for turn, model in enumerate(models, start=1):
@@ -117,7 +134,12 @@ def write_pairs(config: EvalConfig, on_items: OnItems | None = None) -> Pairs:
         if on_items is not None:
             on_items(turn * len(items), 2 * len(items))
     rows, numbers, alike = _shuffled(items, replies[0], replies[1], config.seed)
-    about = {"format": FORMAT, "task": exam.task.name, "split": config.split, "names": list(names_in_words(config))}
+    about = {
+        "format": FORMAT,
+        "task": exam.task.name,
+        "split": config.split,
+        "names": list(names_in_words(config)),
+    }
     write_json(key, {**about, "ours": numbers, "alike": alike})
     write_text(file, _as_csv(rows))
     return Pairs(file, key, len(rows), len(alike))
@@ -130,7 +152,9 @@ def _shuffled(
     rows: list[list[str]] = []
     numbers: dict[str, str] = {}
     alike = []
-    for place, (item, reply, rival) in enumerate(zip(items, first_replies, second_replies, strict=True), start=1):
+    for place, (item, reply, rival) in enumerate(
+        zip(items, first_replies, second_replies, strict=True), start=1
+    ):
         id_ = str(place)  # a task's own ids may repeat from domain to domain
         if reply == rival:
             alike.append(id_)
@@ -159,7 +183,8 @@ def count_votes(files: Sequence[str]) -> Votes:
     A pair without a vote is left out, one with several votes counts their mean.
 
     Raises:
-        UserError: no votes, a file without its key, a vote that is none, or copies of different files.
+        UserError: no votes, a file without its key, a vote that is none, or copies of different
+            files.
     """
     key = _read_key(user_path(files[0]))
     voters = [_read_votes(user_path(name), key) for name in files]
@@ -173,15 +198,23 @@ def count_votes(files: Sequence[str]) -> Votes:
     verdict = between(names, (rate.value, 1.0 - rate.value), paired, key["split"])
     pairs = [a == b for some in cast_for.values() for a, b in itertools.combinations(some, 2)]
     agreement = sum(pairs) / len(pairs) if pairs else None
-    return Votes(key["task"], names, rate, interval(values), paired, values.count(0.5), agreement, verdict)
+    return Votes(
+        key["task"], names, rate, interval(values), paired, values.count(0.5), agreement, verdict
+    )
 
 
 def _read_key(file: Path) -> Key:
     path = _key_of(file)
     if not path.is_file():
-        raise UserError(f"{path}: missing; put the key beside the votes, under the name of the first file")
+        raise UserError(
+            f"{path}: missing; put the key beside the votes, under the name of the first file"
+        )
     key = read_json(path)
-    if not isinstance(key, dict) or key.get("format") != FORMAT or set(key) != set(Key.__annotations__):
+    if (
+        not isinstance(key, dict)
+        or key.get("format") != FORMAT
+        or set(key) != set(Key.__annotations__)
+    ):
         raise UserError(f"{path}: not a key of swarm-llm eval; restore the file")
     return cast(Key, key)
 
@@ -193,10 +226,14 @@ def _read_votes(file: Path, key: Key) -> dict[str, float]:
     for number, row in enumerate(rows, start=1):
         id_, vote = (str(row.get(column) or "").strip() for column in ("id", "vote"))
         if id_ not in key["ours"]:
-            raise UserError(f"{file}: pair {number}: {id_ or 'no id'} is not in the key; use copies of one file")
+            raise UserError(
+                f"{file}: pair {number}: {id_ or 'no id'} is not in the key; use copies of one file"
+            )
         if not vote:
             continue
         if vote.lower() not in (FIRST, SECOND, TIE):
-            raise UserError(f"{file}: pair {number} ({id_}): the vote {vote} is none; write 1, 2 or tie")
+            raise UserError(
+                f"{file}: pair {number} ({id_}): the vote {vote} is none; write 1, 2 or tie"
+            )
         votes[id_] = 0.5 if vote.lower() == TIE else float(vote == key["ours"][id_])
     return votes

@@ -1,4 +1,6 @@
-"""The configuration of `swarm-llm eval`; imports no model code, so that ``--help`` can show the defaults."""
+"""The configuration of `swarm-llm eval`; imports no model code, so that ``--help`` can show the
+defaults.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,18 @@ class EvalConfig:
 
     base: Annotated[str, replace(opt.BASE, required=False)] = ""
     task: Annotated[str, replace(opt.TASK_FILE, required=False)] = ""
-    adapter: Annotated[str | None, Option("LoRA adapter, run or model (the bare base).", "A", opt.TASK)] = None
+    adapter: Annotated[
+        str | None, Option("LoRA adapter, run or model (the bare base).", "A", opt.TASK)
+    ] = None
     against: Annotated[
-        str | None, Option("Compare with this adapter, run or model, or with `base` itself: base.", "B", opt.TASK)
+        str | None,
+        Option(
+            "Compare with this adapter, run or model, or with `base` itself: base.", "B", opt.TASK
+        ),
     ] = None
     run: Annotated[
-        str | None, Option("Finished run; provides base, task and adapter where not given.", "RUN", opt.TASK)
+        str | None,
+        Option("Finished run; provides base, task and adapter where not given.", "RUN", opt.TASK),
     ] = None
     split: Annotated[str, Option("dev or test.", "S", opt.TASK, choices=("dev", "test"))] = "test"
     dev: opt.Dev = None
@@ -35,7 +43,10 @@ class EvalConfig:
     skip_bad_rows: opt.SkipBad = False
     scoring: opt.Scoring = "auto"
     metric: Annotated[
-        str | None, Option("accuracy, f1, reward:MODEL, judge, mine.py:score, ... (the task's own).", "M", opt.TASK)
+        str | None,
+        Option(
+            "accuracy, f1, reward:MODEL, judge, mine.py:score, ... (the task's own).", "M", opt.TASK
+        ),
     ] = None
     prompts: opt.Prompts = None  # stands for the task ``prompts:FILE``
     max_new_tokens: opt.NewTokens = None
@@ -43,15 +54,30 @@ class EvalConfig:
     samples: opt.Samples = 1
     perturb: Annotated[
         tuple[str, ...],
-        Option("Score again with typos=RATE, or options in another order.", "P,P", commas=True, hidden=True),
+        Option(
+            "Score again with typos=RATE, or options in another order.",
+            "P,P",
+            commas=True,
+            hidden=True,
+        ),
     ] = ()
-    seed: Annotated[int, Option("Seed of perturbations and of the order of replies.", "S", hidden=True, least=0)] = 0
+    seed: Annotated[
+        int, Option("Seed of perturbations and of the order of replies.", "S", hidden=True, least=0)
+    ] = 0
     blind: Annotated[
-        str | None, Option("Write both models' replies to this CSV file for people to judge.", "FILE", hidden=True)
+        str | None,
+        Option(
+            "Write both models' replies to this CSV file for people to judge.", "FILE", hidden=True
+        ),
     ] = None
     votes: Annotated[
         tuple[str, ...],
-        Option("Count the votes in copies of such a file; needs nothing else.", "F,F", commas=True, hidden=True),
+        Option(
+            "Count the votes in copies of such a file; needs nothing else.",
+            "F,F",
+            commas=True,
+            hidden=True,
+        ),
     ] = ()
     allow_overlap: opt.Overlap = False
     dtype: opt.Dtype = "auto"
@@ -66,6 +92,8 @@ class EvalConfig:
         """
         if self.prompts is not None:
             if self.task:
-                raise InvalidOption("prompts", self.prompts, "one task at a time; remove it or `task`")
+                raise InvalidOption(
+                    "prompts", self.prompts, "one task at a time; remove it or `task`"
+                )
             object.__setattr__(self, "task", f"prompts:{self.prompts}")
             object.__setattr__(self, "prompts", None)

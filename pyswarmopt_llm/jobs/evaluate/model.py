@@ -15,7 +15,11 @@ from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.names import model_of, run_scoring
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.metrics.objectives import scorings_of
-from pyswarmopt_llm.metrics.questions.answer_format import choose_scoring, possible_scorings, trial_of
+from pyswarmopt_llm.metrics.questions.answer_format import (
+    choose_scoring,
+    possible_scorings,
+    trial_of,
+)
 from pyswarmopt_llm.metrics.questions.context_window import check_window
 from pyswarmopt_llm.metrics.questions.sampling import Sampling
 from pyswarmopt_llm.metrics.registry import Metric, find_metric
@@ -56,7 +60,8 @@ def evaluate_model(
     on_items: OnItems | None = None,
     **options: Any,
 ) -> EvalResult:
-    """Score `adapter` (or the bare base) on a split of a task, merged as a search merges its candidates.
+    """Score `adapter` (or the bare base) on a split of a task, merged as a search merges its
+    candidates.
 
     Args:
         base: the base; may be empty for a run or a whole model.
@@ -103,8 +108,12 @@ class Exam:
             UserError: whatever is wrong with the task or the metric.
         """
         task = load_items(config)
-        metric = find_metric(config.metric or metric_of(task), device=str(pick_device(config.device)))
-        metric = metric.up_to(config.max_new_tokens, Sampling.of(config.temperature, config.samples, config.seed))
+        metric = find_metric(
+            config.metric or metric_of(task), device=str(pick_device(config.device))
+        )
+        metric = metric.up_to(
+            config.max_new_tokens, Sampling.of(config.temperature, config.samples, config.seed)
+        )
         metric.check(task.split(config.split), f"{task.source}: {config.split}")
         return cls(task, config.split, metric)
 
@@ -117,17 +126,29 @@ class Exam:
         """Refuse items that do not fit the engine's context window."""
         check_window(self.task, scoring, engine, (self.split,), self.metric)
 
-    def score(self, engine: Engine, scoring: str = "auto", on_items: OnItems | None = None) -> EvalResult:
+    def score(
+        self, engine: Engine, scoring: str = "auto", on_items: OnItems | None = None
+    ) -> EvalResult:
         """Score the loaded model; ``auto`` uses letters if it knows them (`knows_letters`)."""
         self.check(engine, scoring)
         possible = scorings_of(self.metric, scoring, self.task)
-        how = choose_scoring(possible, self.task.dev, lambda: [trial_of(self.task, engine.chat)(engine)])
-        scored = score(self.metric.build(self.items, how, engine.chat, self.task.prompt), engine, on_items)
-        return EvalResult(self.task.name, scored, interval(scored.per_item), how, self.metric.name, self.task.note)
+        how = choose_scoring(
+            possible, self.task.dev, lambda: [trial_of(self.task, engine.chat)(engine)]
+        )
+        scored = score(
+            self.metric.build(self.items, how, engine.chat, self.task.prompt), engine, on_items
+        )
+        return EvalResult(
+            self.task.name, scored, interval(scored.per_item), how, self.metric.name, self.task.note
+        )
 
 
-def open_and_score(config: EvalConfig, exam: Exam, on_items: OnItems | None) -> tuple[Engine, EvalResult]:
-    """The engine of the configuration's model, and its score in the answer format of the run that it comes from."""
+def open_and_score(
+    config: EvalConfig, exam: Exam, on_items: OnItems | None
+) -> tuple[Engine, EvalResult]:
+    """The engine of the configuration's model, and its score in the answer format of the run that
+    it comes from.
+    """
     engine = open_model(config.base, config.adapter, config.dtype, config.device, config.threads)
     scoring = config.scoring
     if scoring == "auto" and config.metric is None:
@@ -135,8 +156,11 @@ def open_and_score(config: EvalConfig, exam: Exam, on_items: OnItems | None) -> 
     return engine, exam.score(engine, scoring, on_items)
 
 
-def score_adapters(config: EvalConfig, adapters: Sequence[AdapterInfo]) -> tuple[float, dict[str, float]]:
-    """The value of the bare base, and name -> value of each adapter of it; the base is in memory once.
+def score_adapters(
+    config: EvalConfig, adapters: Sequence[AdapterInfo]
+) -> tuple[float, dict[str, float]]:
+    """The value of the bare base, and name -> value of each adapter of it; the base is in memory
+    once.
 
     Raises:
         UserError: the task or the base cannot be used.
@@ -157,7 +181,9 @@ def load_items(config: EvalConfig) -> Task:
         UserError: it cannot be read, or has no items of its own.
     """
     if config.task.startswith(LM_EVAL):
-        raise InvalidOption("task", config.task, "only the harness knows its items; use a task file")
+        raise InvalidOption(
+            "task", config.task, "only the harness knows its items; use a task file"
+        )
     _check_names(config)
     return load_task_of(config, config.task)
 
@@ -190,7 +216,9 @@ def score(utility: Utility, engine: Engine, on_items: OnItems | None) -> Score:
 
 
 def collected(batches: Iterable[Mapping[int, Found]], count: int, on_items: OnItems) -> list[Found]:
-    """The results of batches, index -> result, in the items' order; `on_items` is called after each batch."""
+    """The results of batches, index -> result, in the items' order; `on_items` is called after each
+    batch.
+    """
     results: dict[int, Found] = {}
     for batch in batches:
         results |= batch

@@ -21,14 +21,17 @@ Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and
 
 
 def model_of(base: str, name: str | None) -> Model:
-    """The base and the adapter that `name` stands for: an adapter, a run, a whole model, or None, the bare base.
+    """The base and the adapter that `name` stands for: an adapter, a run, a whole model, or None,
+    the bare base.
 
     Raises:
         UserError: a run that has not ended, or no base.
     """
     base, adapter = _model_of(base, name)
     if not base:
-        raise InvalidOption("base", None, "missing; name the model that is scored, or a finished run with `run`")
+        raise InvalidOption(
+            "base", None, "missing; name the model that is scored, or a finished run with `run`"
+        )
     return base, adapter
 
 
@@ -50,13 +53,20 @@ def with_run(config: EvalConfig) -> EvalConfig:
     """
     if config.run is None:
         if not config.task:
-            raise InvalidOption("task", None, "missing; name a file or builtin:NAME, or a finished run with `run`")
+            raise InvalidOption(
+                "task", None, "missing; name a file or builtin:NAME, or a finished run with `run`"
+            )
         return config
     run = user_path(config.run)
     stored = read_about(run).config
     base, _ = result_of(run)
     task = config.task or _only_task(stored, run)
-    filled = replace(config, base=config.base or stored.base or base, task=task, adapter=config.adapter or str(run))
+    filled = replace(
+        config,
+        base=config.base or stored.base or base,
+        task=task,
+        adapter=config.adapter or str(run),
+    )
     if task not in stored.tasks:
         return filled
     metric = config.metric or metric_given(stored.metrics, _name(task))
@@ -65,7 +75,9 @@ def with_run(config: EvalConfig) -> EvalConfig:
     require(replace(stored, tasks=tasks, metrics=named, utilities=(), workers="1"), (), run, "")
     as_stored = {name: getattr(config, name) or getattr(stored, name) for name in _AS_STORED}
     if stored.temperature and not config.temperature and config.against is None:
-        filled = replace(filled, temperature=stored.temperature, samples=stored.samples, seed=stored.seed)
+        filled = replace(
+            filled, temperature=stored.temperature, samples=stored.samples, seed=stored.seed
+        )
     return replace(
         filled,
         **as_stored,
@@ -98,10 +110,11 @@ def _templates(stored: SearchConfig, task: str) -> tuple[str, ...]:
 
 
 def run_scoring(best: Path, task: str) -> str | None:
-    """The scoring that the search which wrote ``RUN/best`` used for a task; None if there is no such run or task.
+    """The scoring that the search which wrote ``RUN/best`` used for a task; None if there is no
+    such run or task.
 
-    A search tries letters on several experts. The adapter alone may decide otherwise by chance, and its score would
-    not be that of ``result.json``.
+    A search tries letters on several experts. The adapter alone may decide otherwise by chance, and
+    its score would not be that of ``result.json``.
     """
     run = best.resolve().parent
     if best.name != "best" or not (run / "run.json").is_file():

@@ -1,6 +1,8 @@
-"""One model on the same items as they are and perturbed: questions with typos, options in another order.
+"""One model on the same items as they are and perturbed: questions with typos, options in another
+order.
 
-Source: Belinkov and Bisk 2018, arXiv 1711.02173 (typos); Zheng et al. 2024, arXiv 2309.03882 (order of options).
+Source: Belinkov and Bisk 2018, arXiv 1711.02173 (typos); Zheng et al. 2024, arXiv 2309.03882 (order
+of options).
 """
 
 from __future__ import annotations
@@ -43,8 +45,8 @@ def with_typos(item: Item, rng: random.Random, rate: float = RATE) -> Item:
     Args:
         item: whose options and answer stay as they are.
         rng: source of the draws.
-        rate: probability that a letter is dropped, doubled, swapped with the next character or replaced by any letter,
-            each with the same probability.
+        rate: probability that a letter is dropped, doubled, swapped with the next character or
+            replaced by any letter, each with the same probability.
 
     Example:
         >>> with_typos(Item("1", "What is 12 plus 30?", None, "42"), random.Random(4), 0.2).question
@@ -62,7 +64,11 @@ def with_typos(item: Item, rng: random.Random, rate: float = RATE) -> Item:
             typed += after + here
             i += 1
         elif kind != "drop":
-            typed += rng.choice(ascii_lowercase) if kind == "replace" else here * (2 if kind == "double" else 1)
+            typed += (
+                rng.choice(ascii_lowercase)
+                if kind == "replace"
+                else here * (2 if kind == "double" else 1)
+            )
     return replace(item, question=typed if typed.strip() else text)
 
 
@@ -77,21 +83,28 @@ def with_options_shuffled(item: Item, rng: random.Random) -> Item:
     """
     letters = list(item.choices or {})
     order = rng.sample(letters, len(letters))
-    choices = {letter: (item.choices or {})[other] for letter, other in zip(letters, order, strict=True)}
+    choices = {
+        letter: (item.choices or {})[other] for letter, other in zip(letters, order, strict=True)
+    }
     return replace(item, choices=choices, answer=letters[order.index(item.answer)])
 
 
-def evaluate_perturbed(config: EvalConfig, on_items: OnItems | None = None) -> tuple[EvalResult, dict[str, Perturbed]]:
-    """Score a model on a task as it is, and under each perturbation of `config`, in the same answer format.
+def evaluate_perturbed(
+    config: EvalConfig, on_items: OnItems | None = None
+) -> tuple[EvalResult, dict[str, Perturbed]]:
+    """Score a model on a task as it is, and under each perturbation of `config`, in the same answer
+    format.
 
-    Every item is perturbed by a generator of its own, seeded by `config.seed` and its text: the same item is perturbed
-    alike in any file.
+    Every item is perturbed by a generator of its own, seeded by `config.seed` and its text: the
+    same item is perturbed alike in any file.
 
     Raises:
         UserError: whatever is wrong with the input, in one line.
     """
     if config.against is not None:
-        raise InvalidOption("perturb", ",".join(config.perturb), "scores one model; remove `against`")
+        raise InvalidOption(
+            "perturb", ",".join(config.perturb), "scores one model; remove `against`"
+        )
     kinds = {spec: _parse(spec) for spec in config.perturb}
     base, adapter = model_of(config.base, config.adapter)
     exam = Exam.of(config)
@@ -102,7 +115,9 @@ def evaluate_perturbed(config: EvalConfig, on_items: OnItems | None = None) -> t
     for spec, kind in kinds.items():
         changed = replace(exam, task=_changed(exam, config.seed, kind))
         result = changed.score(engine, plain.scoring, on_items)
-        results[spec] = Perturbed(result, compare_paired(result.score.per_item, plain.score.per_item))
+        results[spec] = Perturbed(
+            result, compare_paired(result.score.per_item, plain.score.per_item)
+        )
     return plain, results
 
 
@@ -120,7 +135,9 @@ def _parse(spec: str) -> Perturb:
     except ValueError:
         rate = -1.0
     if not 0 < rate <= 1:
-        raise InvalidOption("perturb", spec, f"give the share of letters, above 0 and at most 1: typos={RATE}")
+        raise InvalidOption(
+            "perturb", spec, f"give the share of letters, above 0 and at most 1: typos={RATE}"
+        )
     return lambda item, rng: with_typos(item, rng, rate)
 
 
@@ -135,14 +152,24 @@ def _check_options(config: EvalConfig, exam: Exam) -> None:
     if OPTIONS not in config.perturb:
         return
     if exam.metric.name != "accuracy":
-        raise InvalidOption("perturb", OPTIONS, f"goes with accuracy, not with {exam.metric.name}; remove it")
+        raise InvalidOption(
+            "perturb", OPTIONS, f"goes with accuracy, not with {exam.metric.name}; remove it"
+        )
     without = next((item.id for item in exam.items if not item.choices or not item.answer), None)
     if without is not None:
-        raise InvalidOption("perturb", OPTIONS, f"item {without} has no options with a right one; remove it")
+        raise InvalidOption(
+            "perturb", OPTIONS, f"item {without} has no options with a right one; remove it"
+        )
 
 
 def _check_shown(config: EvalConfig, scoring: str, task: Task) -> None:
     """Refuse to shuffle what the model does not see: each option's text is scored by itself."""
-    hidden = "choices" not in placeholders(task.prompt) if task.prompt is not None else scoring == "likelihood"
+    hidden = (
+        "choices" not in placeholders(task.prompt)
+        if task.prompt is not None
+        else scoring == "likelihood"
+    )
     if OPTIONS in config.perturb and hidden:
-        raise InvalidOption("perturb", OPTIONS, "the prompt does not show the options; add `scoring` letter")
+        raise InvalidOption(
+            "perturb", OPTIONS, "the prompt does not show the options; add `scoring` letter"
+        )

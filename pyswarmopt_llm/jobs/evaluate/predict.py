@@ -59,13 +59,15 @@ def predict(
     threads: int | None = None,
     on_items: OnItems | None = None,
 ) -> list[Prediction]:
-    """Label new questions as the search that wrote `run` scored them: prompt, choices and scoring are the same.
+    """Label new questions as the search that wrote `run` scored them: prompt, choices and scoring
+    are the same.
 
     Args:
         run: a finished search over a task with choices.
-        questions: a file of rows (``.csv``, ``.tsv``, ``.jsonl``, ``.json``), or a list of texts or of rows by column.
-        out: file of the same rows with label and probabilities. While it is made, ``OUT.progress`` beside it holds what
-            is done: the same call goes on there.
+        questions: a file of rows (``.csv``, ``.tsv``, ``.jsonl``, ``.json``), or a list of texts or
+            of rows by column.
+        out: file of the same rows with label and probabilities. While it is made, ``OUT.progress``
+            beside it holds what is done: the same call goes on there.
         task: which one, of a search over several.
         columns: names of the new file's columns, as in `load_task`.
         dtype: of the weights; ``auto`` is the search's.
@@ -77,27 +79,41 @@ def predict(
         A prediction for each row, in order.
 
     Raises:
-        UserError: no such run, a task without choices, rows that are no questions, or an `out` of other inputs.
+        UserError: no such run, a task without choices, rows that are no questions, or an `out` of
+            other inputs.
     """
     asked = _asked(user_path(run), task)
     specs = [*_without(asked.config.columns, columns), *columns]
     path, names, rows = _rows(questions, asked.form)
     items = new_items(asked.form, rows, names, path, specs)
     shared = asked.form.choices
-    labels = [list(item.choices or {}) if shared is None else list(shared.values()) for item in items]
+    labels = [
+        list(item.choices or {}) if shared is None else list(shared.values()) for item in items
+    ]
     settings = {"dtype": asked.config.dtype if dtype == "auto" else dtype, "device": device}
     file = None
     if out is not None:
         check_out(user_path(out), names)
-        inputs = [asked.prints, asked.scoring, asked.form.to_json(), specs, settings, [row for _, row in rows]]
+        inputs = [
+            asked.prints,
+            asked.scoring,
+            asked.form.to_json(),
+            specs,
+            settings,
+            [row for _, row in rows],
+        ]
         file = PredictedFile(user_path(out), hashlib.sha256(canonical(inputs)).hexdigest())
     probabilities = [] if file is None else file.first_rows(len(items))
     if len(probabilities) < len(items):
         engine = open_model(*asked.model, **settings, threads=threads)
         new = Task("new", (), tuple(items), asked.form.prompt, str(path))
-        check_window(new, asked.scoring, engine, ("test",), replace(METRICS["accuracy"], needs="nothing"))
+        check_window(
+            new, asked.scoring, engine, ("test",), replace(METRICS["accuracy"], needs="nothing")
+        )
         for start in range(len(probabilities), len(items), CHUNK):
-            chunk = probabilities_of(items[start : start + CHUNK], asked.scoring, engine, asked.form.prompt)
+            chunk = probabilities_of(
+                items[start : start + CHUNK], asked.scoring, engine, asked.form.prompt
+            )
             if file is not None:
                 file.keep(chunk)
             probabilities += chunk
@@ -109,11 +125,15 @@ def predict(
     return predictions
 
 
-def probabilities_of(items: Sequence[Item], scoring: Scoring, engine: Engine, prompt: str | None) -> list[list[float]]:
-    """The probabilities of each item's choices: the softmax of what the search compares, which training fits, too.
+def probabilities_of(
+    items: Sequence[Item], scoring: Scoring, engine: Engine, prompt: str | None
+) -> list[list[float]]:
+    """The probabilities of each item's choices: the softmax of what the search compares, which
+    training fits, too.
 
-    Letters have log-probabilities. With likelihood, log-likelihoods per byte are compared; times the mean length of the
-    choices they are of the size of log-likelihoods again (see `models.training.fit`).
+    Letters have log-probabilities. With likelihood, log-likelihoods per byte are compared; times
+    the mean length of the choices they are of the size of log-likelihoods again (see
+    `models.training.fit`).
     """
     scores = Accuracy(items, scoring, engine.chat, prompt).option_scores(engine)
     return [_shares(item, values, scoring) for item, values in zip(items, scores, strict=True)]
@@ -129,27 +149,41 @@ def _asked(run: Path, name: str | None) -> _Asked:
     """The run's task and model, from its files.
 
     Raises:
-        UserError: not a finished run, several tasks of which none is chosen, or one whose answers are written.
+        UserError: not a finished run, several tasks of which none is chosen, or one whose answers
+            are written.
     """
     about = read_about(run)
     config, (base, adapter) = about.config, result_of(run)
     tasks = about.task_names
     if name is None and len(tasks) != 1:
-        raise InvalidOption("task", None, f"missing; {run} has several, choose one of: {', '.join(tasks)}")
+        raise InvalidOption(
+            "task", None, f"missing; {run} has several, choose one of: {', '.join(tasks)}"
+        )
     if name is not None and name not in tasks:
-        raise InvalidOption("task", name, f"{run} has no such task; choose one of: {', '.join(tasks)}")
+        raise InvalidOption(
+            "task", name, f"{run} has no such task; choose one of: {', '.join(tasks)}"
+        )
     chosen = tasks[0] if name is None else name
     form, scoring_name = _form(about, chosen), run_scoring(user_path(adapter or base), chosen)
     scoring = _BY_OPTIONS.get(scoring_name or "")
     if form is None or scoring is None:
-        raise UserError(f"{run}: {chosen} has no choices to predict, its answers are written; use swarm-llm generate")
-    files = sorted(file for file in (run / "best").iterdir() if file.is_file() and file.suffix != ".md")
+        raise UserError(
+            f"{run}: {chosen} has no choices to predict, its answers are written; use swarm-llm "
+            "generate"
+        )
+    files = sorted(
+        file for file in (run / "best").iterdir() if file.is_file() and file.suffix != ".md"
+    )
     digests = {file.name: sample_digest(file) for file in files}
-    return _Asked(config, chosen, form, scoring, (base, adapter), {**about.fingerprints, "best": digests})
+    return _Asked(
+        config, chosen, form, scoring, (base, adapter), {**about.fingerprints, "best": digests}
+    )
 
 
 def _form(about: About, task: str) -> Form | None:
-    """The form of a task's questions, from ``run.json``; of a run that has none there, from the task itself."""
+    """The form of a task's questions, from ``run.json``; of a run that has none there, from the
+    task itself.
+    """
     if about.forms is not None:
         return about.forms.get(task)
     tasks, _ = load_split(about.config)

@@ -1,1 +1,3 @@
-"""A result in the formats of other programs: one merged model, GGUF files, an adapter of smaller rank."""
+"""A result in the formats of other programs: one merged model, GGUF files, an adapter of smaller
+rank.
+"""

@@ -121,9 +121,15 @@ def _check(form: str, rank: int | None) -> None:
     if chosen.gguf:
         need_extra("gguf", f"`form` {form}")
     if rank is not None and not chosen.adapter:
-        raise InvalidOption("rank", rank, "goes with `form` peft or gguf; a merged model takes the whole adapter")
+        raise InvalidOption(
+            "rank", rank, "goes with `form` peft or gguf; a merged model takes the whole adapter"
+        )
     if rank is None and form == "peft":
-        raise InvalidOption("form", form, "is what a search and train-expert write already; add `rank` to truncate it")
+        raise InvalidOption(
+            "form",
+            form,
+            "is what a search and train-expert write already; add `rank` to truncate it",
+        )
 
 
 @contextmanager
@@ -133,7 +139,9 @@ def _writing(folder: Path) -> Iterator[Path]:
         with atomic_directory(folder) as part:
             yield part
     except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror}); nothing was kept") from error
+        raise UserError(
+            f"{folder}: cannot be written ({error.strerror}); nothing was kept"
+        ) from error
 
 
 def _card(run: Path, adapter: bool, form: Form, truncation: str) -> str:
@@ -143,7 +151,9 @@ def _card(run: Path, adapter: bool, form: Form, truncation: str) -> str:
         raise UserError(f"{run}: is not finished; finish it with: swarm-llm resume {run}")
     about = read_about(run)
     if adapter:
-        form = replace(form, sentence=" ".join(part for part in (form.sentence, truncation) if part))
+        form = replace(
+            form, sentence=" ".join(part for part in (form.sentence, truncation) if part)
+        )
     else:  # a mixture of whole models
         form = replace(form, tags=tuple(tag for tag in form.tags if tag != "lora"), sentence="")
     return model_card(about, result, parents_of(about.config), form)
@@ -161,15 +171,24 @@ def _gguf(source: Source, folder: Path) -> None:
     base = source_gguf(source.base.spec)
     path = BASE_FILE if base is None else str(base.absolute())
     # Greedy, as the model was scored; Ollama takes the chat template from the base's GGUF file.
-    text = f"FROM {path}\nADAPTER ./{ADAPTER_FILE}\nPARAMETER temperature 0\nPARAMETER repeat_penalty 1\n"
+    text = (
+        f"FROM {path}\nADAPTER ./{ADAPTER_FILE}\nPARAMETER temperature 0\nPARAMETER "
+        "repeat_penalty 1\n"
+    )
     (folder / MODELFILE).write_text(text, encoding="utf-8")
 
 
 def _peft(source: Source, folder: Path) -> None:
     if source.adapter is None:
         raise TypeError("a PEFT adapter needs an adapter")
-    factors = {name.removesuffix(".weight"): (change.b, change.a) for name, change in source.changes.items()}
-    name, targets = source.adapter.base_model_name or source.base.name, source.adapter.target_modules
+    factors = {
+        name.removesuffix(".weight"): (change.b, change.a)
+        for name, change in source.changes.items()
+    }
+    name, targets = (
+        source.adapter.base_model_name or source.base.name,
+        source.adapter.target_modules,
+    )
     write_adapter(folder, factors, base_model_name=name, target_modules=targets)
 
 

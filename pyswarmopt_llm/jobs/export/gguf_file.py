@@ -25,7 +25,9 @@ CONVERTER = "llama.cpp's convert_lora_to_gguf.py converts it"
 
 
 class Architecture(NamedTuple):
-    """The name that llama.cpp has for an architecture, and whether it reorders the rows of queries and keys."""
+    """The name that llama.cpp has for an architecture, and whether it reorders the rows of queries
+    and keys.
+    """
 
     name: str
     reorders: bool
@@ -60,10 +62,13 @@ class Layout:
         """
         from transformers import AutoConfig
 
-        config = AutoConfig.from_pretrained(source.base.path, trust_remote_code=False, local_files_only=True)
+        config = AutoConfig.from_pretrained(
+            source.base.path, trust_remote_code=False, local_files_only=True
+        )
         if config.model_type not in ARCHITECTURES:
             raise UserError(
-                f"{source.base.spec}: {config.model_type} is not among the architectures written as GGUF "
+                f"{source.base.spec}: {config.model_type} is not among the architectures written "
+                "as GGUF "
                 f"({', '.join(ARCHITECTURES)}); {CONVERTER}"
             )
         return cls(ARCHITECTURES[config.model_type], config)
@@ -74,7 +79,9 @@ class Layout:
         import gguf
 
         names = {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items()}
-        return gguf.get_tensor_name_map(names[self.architecture.name], self.config.num_hidden_layers)
+        return gguf.get_tensor_name_map(
+            names[self.architecture.name], self.config.num_hidden_layers
+        )
 
     def name(self, weight: str) -> str:
         """The name in a GGUF file, such as ``blk.0.attn_q.weight``.
@@ -84,11 +91,15 @@ class Layout:
         """
         name = self._names.get_name(weight, try_suffixes=(".weight", ".bias"))
         if name is None:
-            raise UserError(f"{weight}: no weight of llama.cpp's {self.architecture.name}; use `form` merged")
+            raise UserError(
+                f"{weight}: no weight of llama.cpp's {self.architecture.name}; use `form` merged"
+            )
         return str(name)
 
     def reordered(self, weight: str, value: Tensor) -> Tensor:
-        """Rows of a query or key projection as llama.cpp expects them; every other value as it is."""
+        """Rows of a query or key projection as llama.cpp expects them; every other value as it
+        is.
+        """
         module = weight.rpartition(".")[0]
         if not self.architecture.reorders or not module.endswith(("q_proj", "k_proj")):
             return value

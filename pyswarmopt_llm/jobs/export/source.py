@@ -1,4 +1,6 @@
-"""A model to export, what an adapter changes in it, and what it is made of, with the licences that cards state."""
+"""A model to export, what an adapter changes in it, and what it is made of, with the licences that
+cards state.
+"""
 
 from __future__ import annotations
 
@@ -49,14 +51,18 @@ class Source:
         return StoredTensors(self.base.weight_files)
 
     def exact(self, weight: str) -> Tensor:
-        """A weight with its change, float32: the sum that a search forms before it rounds to the model's dtype."""
+        """A weight with its change, float32: the sum that a search forms before it rounds to the
+        model's dtype.
+        """
         value = self.stored[weight].to(torch.float32)
         return value + self.changes[weight].dense() if weight in self.changes else value
 
     @property
     def weights(self) -> Computed[Tensor]:
         """Name -> the weight with its change, in the base's dtype, computed on access."""
-        return Computed(self.stored.shapes, lambda name: self.exact(name).to(self.stored.dtype(name)))
+        return Computed(
+            self.stored.shapes, lambda name: self.exact(name).to(self.stored.dtype(name))
+        )
 
 
 def find_source(source: str, base: str | None) -> Source:
@@ -67,13 +73,16 @@ def find_source(source: str, base: str | None) -> Source:
         base: the adapter's base model; None for a run or a model.
 
     Raises:
-        UserError: several models, an adapter that does not fit the base, or a base that cannot take it.
+        UserError: several models, an adapter that does not fit the base, or a base that cannot take
+            it.
     """
     folder, run = user_path(source), None
     model, adapter = base, None
     if (folder / "run.json").is_file():
         if base is not None:
-            raise InvalidOption("base", base, f"{source} is a run, which names its own base; remove it")
+            raise InvalidOption(
+                "base", base, f"{source} is a run, which names its own base; remove it"
+            )
         run = folder
         model, adapter = result_of(folder)
     elif is_whole_model(folder):
@@ -84,7 +93,8 @@ def find_source(source: str, base: str | None) -> Source:
         adapter = source
     if (kind := saved_kind(model or folder)) is not None:
         raise UserError(
-            f"{source}: is several models (space {kind.name}), which no single file can hold; run it with "
+            f"{source}: is several models (space {kind.name}), which no single file can hold; run "
+            "it with "
             f"swarm-llm generate --base {model}"
         )
     if model is None:
@@ -98,13 +108,16 @@ def _checked(source: str, base: BaseModel, adapter: str | None, run: Path | None
     if adapter is None:
         return Source(base, None, {}, run)
     if run is not None and read_about(run).fingerprints.get("base") != base.fingerprint:
-        raise UserError(f"{source}: the base {base.spec} is not the one of the run any more; put it back")
+        raise UserError(
+            f"{source}: the base {base.spec} is not the one of the run any more; put it back"
+        )
     report = inspect_experts([adapter], base)
     report.require("delta")
     changes = load_factors(report.experts[0])
     if config.get("tie_word_embeddings") and "lm_head.weight" in changes:
         raise UserError(
-            f"{adapter}: changes lm_head, which {base.spec} shares with its embeddings; keep the adapter apart from "
+            f"{adapter}: changes lm_head, which {base.spec} shares with its embeddings; keep the "
+            "adapter apart from "
             "the base, or train without lm_head among its target modules"
         )
     return Source(base, report.experts[0], changes, run)
@@ -126,13 +139,16 @@ def parents_of(config: SearchConfig) -> list[Parent]:
 
 def _expert(spec: str) -> Parent:
     try:
-        return Parent(spec, stated_licence(local_directory(spec, ["README.md"])), not user_path(spec).is_dir())
+        return Parent(
+            spec, stated_licence(local_directory(spec, ["README.md"])), not user_path(spec).is_dir()
+        )
     except UserError:  # it was moved after the search
         return Parent(spec, None)
 
 
 def stated_licence(folder: Path) -> str | None:
-    """The licence that the header of a directory's README.md states, in lower case; None if it states none.
+    """The licence that the header of a directory's README.md states, in lower case; None if it
+    states none.
 
     Example:
         >>> import tempfile

@@ -76,13 +76,21 @@ def finish(
     _keep_replies(job, run, best, single, rivals, scores, scorings)
     mixed, metrics = mixture.space or job.space, job.objectives.metrics
     items = sum(row.n for row in run.rows)
-    totals = {place: job.objectives.combine(list(tasks.values())) for place, tasks in scores.items()}
+    totals = {
+        place: job.objectives.combine(list(tasks.values())) for place, tasks in scores.items()
+    }
     values: dict[str, Any] = {_key(place): total.value for place, total in totals.items()}
     result = RunResult(
         **values,
         best_single=job.space.expert_names[single],
-        intervals={_key(place): score_interval(total, len(scores[place])) for place, total in totals.items()},
-        stderr={_key(place): None if math.isnan(total.stderr) else total.stderr for place, total in totals.items()},
+        intervals={
+            _key(place): score_interval(total, len(scores[place]))
+            for place, total in totals.items()
+        },
+        stderr={
+            _key(place): None if math.isnan(total.stderr) else total.stderr
+            for place, total in totals.items()
+        },
         paired=paired(scores),
         paired_training=None if training is None else paired(scores, "trained", "mixture"),
         expert_iteration=None if training is None else training.iteration,
@@ -96,7 +104,9 @@ def finish(
         seconds_rivals=round(sum(rival.seconds for rival in rivals), 3) if rivals else None,
         experts=_experts(job.space.expert_names, on_dev, singles, single, second),
         trained=None if training is None else chosen is training.after,
-        coefficients=dict(zip(mixed.expert_names, mixed.coefficients(mixture.position).tolist(), strict=True)),
+        coefficients=dict(
+            zip(mixed.expert_names, mixed.coefficients(mixture.position).tolist(), strict=True)
+        ),
         space=job.kind.name,
         graph=job.kind.in_words(files, space.expert_names),
         truncation={**cut, "dev_before": chosen.value} if cut else None,
@@ -143,7 +153,9 @@ def _key(place: tuple[str, str]) -> str:
 
 
 def publish(job: Job, run: Run, result: RunResult) -> dict[str, Any]:
-    """Write card and report first, ``result.json`` last: where it is, everything is. Returns its content."""
+    """Write card and report first, ``result.json`` last: where it is, everything is. Returns its
+    content.
+    """
     from pyswarmopt_llm.jobs.export.source import parents_of
     from pyswarmopt_llm.reporting.report.card import model_card
     from pyswarmopt_llm.reporting.report.front_matter import licence_conflict
@@ -181,7 +193,9 @@ def _closing_scores(
     single: tuple[int, Mapping[str, Score]],
     scorings: Mapping[str, Scoring],
 ) -> Scores:
-    """Best, best single expert, the mixture before or after training, and the experts' average, on dev and test."""
+    """Best, best single expert, the mixture before or after training, and the experts' average, on
+    dev and test.
+    """
     vertices, (number, of_single) = job.space.vertices(), single
     contestants = {"best": best, "best_single": job.space.realise(vertices[number])}
     scores: Scores = {("best_single", "dev"): of_single}  # what the search has scored already
@@ -198,19 +212,31 @@ def _closing_scores(
         job.engine.load(patch)
         for split, tasks in utilities.items():
             if tasks and (label, split) not in scores:
-                scores[label, split] = {name: utility(job.engine) for name, utility in tasks.items()}
+                scores[label, split] = {
+                    name: utility(job.engine) for name, utility in tasks.items()
+                }
     if training is not None:
         same = "trained" if trained else "mixture"  # as the best
-        scores |= {(same, split): tasks for (label, split), tasks in scores.items() if label == "best"}
+        scores |= {
+            (same, split): tasks for (label, split), tasks in scores.items() if label == "best"
+        }
     return scores
 
 
 def _experts(
-    names: Sequence[str], values: Sequence[float], singles: Sequence[Mapping[str, Score]], best: int, second: int
+    names: Sequence[str],
+    values: Sequence[float],
+    singles: Sequence[Mapping[str, Score]],
+    best: int,
+    second: int,
 ) -> ExpertScores:
-    """The given experts on dev: scores, share of items on which they differ, the best against the second."""
+    """The given experts on dev: scores, share of items on which they differ, the best against the
+    second.
+    """
     scores = ExpertScores(dict(zip(names, values, strict=False)), names[second])
-    items = [[value for score in of_expert.values() for value in score.per_item] for of_expert in singles]
+    items = [
+        [value for score in of_expert.values() for value in score.per_item] for of_expert in singles
+    ]
     if len({*map(len, items)}) > 1 or len(items[0]) < 2:
         return scores
     differ = float(np.mean(np.ptp(np.array(items), axis=0) > 0))
@@ -242,7 +268,9 @@ def _own_scores(job: Job, dev: Mapping[str, Score]) -> dict[str, FunctionScore]:
     """Of each Python function: how many items it has, and whether some are held out."""
     names = [spec.partition(":")[2] for spec in job.config.utilities]
     externals = job.objectives.externals
-    return {name: FunctionScore(len(dev[name].per_item), externals[name].has_test) for name in names}
+    return {
+        name: FunctionScore(len(dev[name].per_item), externals[name].has_test) for name in names
+    }
 
 
 def _named(scores: Scores) -> dict[str, dict[str, dict[str, float]]]:
@@ -278,7 +306,10 @@ def _save_truncated(
     from pyswarmopt_llm.models.adapters.truncate import truncate_low_rank
     from pyswarmopt_llm.spaces.one_base import save_patch
 
-    cut = {name: truncate_low_rank(change, rank) for name, change in space.realise(position).low_rank.items()}
+    cut = {
+        name: truncate_low_rank(change, rank)
+        for name, change in space.realise(position).low_rank.items()
+    }
     save_patch(Patch(low_rank={name: part.change for name, part in cut.items()}), experts, folder)
     lost, whole = sum(part.lost for part in cut.values()), sum(part.whole for part in cut.values())
     return {"rank": rank, "relative_error": math.sqrt(lost / whole) if whole else 0.0}

@@ -30,7 +30,12 @@ from pyswarmopt_llm.jobs.search.finish import finish, publish
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.preset import chosen_by_preset, in_words, own_score
 from pyswarmopt_llm.jobs.search.rivals import score_rivals
-from pyswarmopt_llm.jobs.search.scorers import Scorers, choose_scorings, warn_if_alike, warn_if_chance
+from pyswarmopt_llm.jobs.search.scorers import (
+    Scorers,
+    choose_scorings,
+    warn_if_alike,
+    warn_if_chance,
+)
 from pyswarmopt_llm.jobs.search.selection import Archive, choose, ranked, save_front, values_on_dev
 from pyswarmopt_llm.jobs.search.validate import given_settings
 from pyswarmopt_llm.jobs.search.written.same_score import check_unchanged
@@ -58,7 +63,8 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
         on_event: called with progress.
 
     Returns:
-        The finished run. The score in it is that of the files in ``best/``, read back and scored again.
+        The finished run. The score in it is that of the files in ``best/``, read back and scored
+        again.
 
     Raises:
         UserError: bad input, before anything is written.
@@ -75,7 +81,8 @@ def begin(
     on_event: OnEvent | None,
     asked: SearchConfig | None = None,
 ) -> SearchResult:
-    """As `search`, in the run that `create` makes of what ``run.json`` is to hold; it may hold rows already.
+    """As `search`, in the run that `create` makes of what ``run.json`` is to hold; it may hold rows
+    already.
 
     Args:
         config: what to search.
@@ -85,27 +92,37 @@ def begin(
     """
     job = prepare(config)
     more: dict[str, Any] = {"notes": job.notes} if job.notes else {}
-    more |= {"forms": {name: form.to_json() for name, task in job.tasks.items() if (form := form_of(task))}}
+    more |= {
+        "forms": {
+            name: form.to_json() for name, task in job.tasks.items() if (form := form_of(task))
+        }
+    }
     more |= {"left": {name: task.left for name, task in job.tasks.items() if task.left is not None}}
     before = given_settings(asked or config)
     more |= {"given": before, "chosen": chosen_by_preset(before, job.config)}
-    about = about_run(job.config, job.fingerprints, base_name=job.base_name, versions=versions(), **more)
+    about = about_run(
+        job.config, job.fingerprints, base_name=job.base_name, versions=versions(), **more
+    )
     # Made before anything is written, since some of nevergrad's refuse this number of coefficients.
     with released(optimizer(job.config, job.starts)) as swarm:
         return _work(job, create(about), swarm, on_event)
 
 
-def resume(run: str | Path, on_event: OnEvent | None = None, allowed: Collection[str] = ()) -> SearchResult:
-    """Continue a run: the same result as if it had never been stopped; of a finished run its result.
+def resume(
+    run: str | Path, on_event: OnEvent | None = None, allowed: Collection[str] = ()
+) -> SearchResult:
+    """Continue a run: the same result as if it had never been stopped; of a finished run its
+    result.
 
     Args:
         run: its directory.
         on_event: called with progress.
-        allowed: what of its configuration may run code, in the words it was begun with; see `permission.require`.
+        allowed: what of its configuration may run code, in the words it was begun with; see
+            `permission.require`.
 
     Raises:
-        UserError: not a run, one that would run code that is not allowed, or base, experts or data changed since it
-            began.
+        UserError: not a run, one that would run code that is not allowed, or base, experts or data
+            changed since it began.
     """
     opened = Run.open(user_path(run))
     if (finished := opened.result) is not None:
@@ -162,7 +179,9 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
             stop = steps.run()
             if "proposals" in job.config.limits:
                 stop = {"proposals": steps.proposed}
-            chosen = choose(job, archive, steps.best(), lambda: scorers.scorer(Questions("fresh", asked)))
+            chosen = choose(
+                job, archive, steps.best(), lambda: scorers.scorer(Questions("fresh", asked))
+            )
         training = mixture = None
         if job.config.train == "on":
             from pyswarmopt_llm.jobs.search.train import train_further
@@ -177,7 +196,11 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
         start += time.perf_counter() - begun  # counted apart
         notify(Event("closing"))
         result = finish(job, run, chosen, training, rivals, singles, scorings, scorers.memory)
-        front = save_front(job, run, archive, chosen.position) if len(job.objectives.names) > 1 else None
+        front = (
+            save_front(job, run, archive, chosen.position)
+            if len(job.objectives.names) > 1
+            else None
+        )
         seconds = round(earlier + time.perf_counter() - start, 3)
         written = publish(job, run, replace(result, stop=stop, front=front, seconds=seconds))
     notify(Event("done", {"result": written}))
@@ -186,14 +209,21 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
 
 def _notes(job: Job, run: Run) -> list[str]:
     """What to know at the start."""
-    config = replace(job.config, preset=run.about.config.preset)  # of a resumed run that which it began with
+    # of a resumed run that which it began with
+    config = replace(job.config, preset=run.about.config.preset)
     notes = [in_words(config, run.about.given, job.training), *job.notes.values()]
     notes += own_score(config)
-    notes += [not_held_out(name) for name, external in job.objectives.externals.items() if not external.has_test]
+    notes += [
+        not_held_out(name)
+        for name, external in job.objectives.externals.items()
+        if not external.has_test
+    ]
     if config.particles is not None and config.population > config.particles:
         begins = f"the search begins at all {len(config.experts)} experts"
         begins += ", the base, their average and their sum" if config.start == "even" else ""
-        notes.append(f"`particles` {config.particles}: raised to {config.population}, since {begins}")
+        notes.append(
+            f"`particles` {config.particles}: raised to {config.population}, since {begins}"
+        )
     ignoring = [info for info in job.experts if isinstance(info, AdapterInfo) and info.ignored]
     return [*notes, *(f"{info.name}: {ignored_in_words(info)}" for info in ignoring)]
 
@@ -205,7 +235,9 @@ def _tell_price(job: Job, scorer: Scorer, notify: OnEvent) -> None:
         return
     (first,) = scorer.in_full(list(job.space.vertices()[:1]), 0)
     total = duration(first.seconds * config.planned / job.workers.side_by_side)
-    price = f"one evaluation took {first.seconds:.2g} s: at most {config.planned:,} take about {total}"
+    price = (
+        f"one evaluation took {first.seconds:.2g} s: at most {config.planned:,} take about {total}"
+    )
     if config.budget_minutes is None:
         price += " (`budget_minutes` M ends the search in time)"
     else:
@@ -220,8 +252,15 @@ def _by_task(job: Job, row: Row) -> dict[str, Score]:
 class _Progress(Watcher):
     """Keeps the leading candidates and the swarm's state, and makes events of rounds."""
 
-    def __init__(self, job: Job, run: Run, scorer: Scorer, archive: Archive, notify: OnEvent) -> None:
-        self._planned, self._scorer, self._archive, self._notify = job.config.planned, scorer, archive, notify
+    def __init__(
+        self, job: Job, run: Run, scorer: Scorer, archive: Archive, notify: OnEvent
+    ) -> None:
+        self._planned, self._scorer, self._archive, self._notify = (
+            job.config.planned,
+            scorer,
+            archive,
+            notify,
+        )
         self._checkpoint = Checkpoint(run.path / "checkpoint" / "swarm.npz")
 
     def on_scored(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:

@@ -49,7 +49,8 @@ class Job(ResolvedSearch):
         experts: what the space was made of, see `Prepared`.
         base_name: the base's public name; "" where the experts have several.
         fingerprints: of base, experts and tasks, for ``run.json``.
-        notes: task -> how its dev and test were drawn, if its file has no split; what to know of the base.
+        notes: task -> how its dev and test were drawn, if its file has no split; what to know of
+            the base.
     """
 
     objectives: Objectives
@@ -78,7 +79,9 @@ class Job(ResolvedSearch):
         utilities = self.utilities(questions.split, dict(questions.scorings))
         return Evaluator(self.space, self.engine, utilities, self.objectives.combine)
 
-    def training_items(self, scorings: Mapping[str, Scoring]) -> tuple[dict[str, Accuracy], list[Choices]]:
+    def training_items(
+        self, scorings: Mapping[str, Scoring]
+    ) -> tuple[dict[str, Accuracy], list[Choices]]:
         """The tasks' dev items as they are scored, and all of them as they are trained on."""
         utilities: dict[str, Accuracy] = {}
         choices: list[Choices] = []
@@ -103,13 +106,16 @@ class Job(ResolvedSearch):
     @cached_property
     def starts(self) -> Tensor:
         """Starting positions."""
-        return starting_points(self.space, self.config.start, self.config.population, self.config.seed)
+        return starting_points(
+            self.space, self.config.start, self.config.population, self.config.seed
+        )
 
     @cached_property
     def budget(self) -> Budget:
         """What the search may spend."""
         minutes, items = self.config.budget_minutes, self.config.budget_items
-        # The end scores best and average on dev, and on test those, the best single expert, and what was trained.
+        # The end scores best and average on dev, and on test those, the best single expert, and
+        # what was trained.
         on_test = 3 + (self.config.train == "on")
         closing = 2 * self.dev_items + on_test * sum(len(task.test) for task in self.tasks.values())
         candidates = 0
@@ -117,16 +123,22 @@ class Job(ResolvedSearch):
             candidates = self.config.most_proposals
             if items is not None:
                 candidates = min(candidates, proposal_count(items // self.dev_items))
-        training = EXPERT_ITERATION if self.config.train == "on" and self.objectives.written else 0.0
+        training = (
+            EXPERT_ITERATION if self.config.train == "on" and self.objectives.written else 0.0
+        )
         seconds = None if minutes is None else 60 * minutes
         return Budget(seconds, items, closing, candidates * self.dev_items, training)
 
 
 def prepare(config: SearchConfig) -> Job:
-    """Load tasks, experts and base; the first thing that is wrong is a `UserError`, with nothing written."""
+    """Load tasks, experts and base; the first thing that is wrong is a `UserError`, with nothing
+    written.
+    """
     search = resolve(config)
     if search.config.is_grid:
-        raise InvalidOption("grid", search.config.grid, "is a search for each draw; use `pyswarmopt_llm.search`")
+        raise InvalidOption(
+            "grid", search.config.grid, "is a search for each draw; use `pyswarmopt_llm.search`"
+        )
     check_settings(search)  # first, since it is cheap
     objectives = load_objectives(search.config)
     check_objectives(search, objectives)
@@ -157,10 +169,16 @@ def prepare(config: SearchConfig) -> Job:
 
 
 def _prints(objectives: Objectives) -> dict[str, Any]:
-    """Fingerprints of tasks and of the user's own scores, and of the files of score functions where there are any."""
+    """Fingerprints of tasks and of the user's own scores, and of the files of score functions where
+    there are any.
+    """
     tasks = {name: task_print(task) for name, task in objectives.tasks.items()}
     tasks |= {name: external.fingerprint for name, external in objectives.externals.items()}
-    scores = {name: metric.fingerprint for name, metric in objectives.metrics.items() if metric.fingerprint}
+    scores = {
+        name: metric.fingerprint
+        for name, metric in objectives.metrics.items()
+        if metric.fingerprint
+    }
     return {"tasks": tasks, "scores": scores} if scores else {"tasks": tasks}
 
 

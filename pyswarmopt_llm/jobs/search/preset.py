@@ -1,9 +1,10 @@
 """What a search chooses where nothing is given: ``--preset``.
 
-``auto`` is the best that this project's tables know for a task: weight changes (``delta``), candidates that a swarm
-finds in a model of the items' margins in place of iterations, and training on dev at the end. ``paper`` is
-the published procedure, ``reference`` that of the authors' released scripts, ``none`` the plain default of every
-setting. Settings that are given win, also those that equal a default.
+``auto`` is the best that this project's tables know for a task: weight changes (``delta``),
+candidates that a swarm finds in a model of the items' margins in place of iterations, and training
+on dev at the end. ``paper`` is the published procedure, ``reference`` that of the authors' released
+scripts, ``none`` the plain default of every setting. Settings that are given win, also those that
+equal a default.
 """
 
 from __future__ import annotations
@@ -46,9 +47,10 @@ _PLAIN: dict[str, Any] = {
     **{"space": "factor", "optimizer": MODEL_SWARMS, "particles": PARTICLES, "max_iter": MAX_ITER},
     **{"patience": PATIENCE, "train": "off", "grid": "given", "drop_k": 0.0, "drop_n": 0.0},
 }
-# The authors' four shell scripts call search.py with a restart patience of .67 times its patience (a particle goes back
-# after 6 evaluations without a new best, which `restart_patience` 7 is under ``compat`` reference) and draw the other
-# coefficients from the paper's grid; search.py has these values for them, and at most 200 iterations.
+# The authors' four shell scripts call search.py with a restart patience of .67 times its patience
+# (a particle goes back after 6 evaluations without a new best, which `restart_patience` 7 is under
+# ``compat`` reference) and draw the other coefficients from the paper's grid; search.py has these
+# values for them, and at most 200 iterations.
 _OF_SCRIPTS = {"restart_patience": "7"}
 _OF_SEARCH_PY = {"inertia": "0.4", "cognitive": "0.3", "social": "0.3", "repel": "0.3", "step": "1"}
 _MOST_RELEASED = 200
@@ -58,11 +60,13 @@ _OF_ITERATIONS = ("optimizer", "max_iter", "patience", "settings", "drop_k", "dr
 def resolve(config: SearchConfig, objectives: Objectives | None = None) -> ResolvedSearch:
     """The search with a concrete value for every setting that a preset chooses, but for `start`.
 
-    Its `compat` is ``paper`` only if what runs is the published algorithm, and ``none`` if that is another one.
+    Its `compat` is ``paper`` only if what runs is the published algorithm, and ``none`` if that is
+    another one.
 
     Args:
         config: what is given.
-        objectives: of its tasks; without them, what ``auto`` chooses by task is as if nothing could be screened.
+        objectives: of its tasks; without them, what ``auto`` chooses by task is as if nothing could
+            be screened.
 
     Raises:
         InvalidOption: settings that contradict each other.
@@ -77,7 +81,9 @@ def resolve(config: SearchConfig, objectives: Objectives | None = None) -> Resol
     if config.preset in PUBLISHED:
         config = _published(config)
     auto = config.preset == "auto"
-    config = filled(config, {"space": ("delta" if config.base else "token") if auto else _PLAIN["space"]})
+    config = filled(
+        config, {"space": ("delta" if config.base else "token") if auto else _PLAIN["space"]}
+    )
     kind, workers = space_kind(config.space), parse_workers(config.workers)
     search = ResolvedSearch(config=config, given=before, kind=kind, workers=workers)
     if auto and objectives is not None:
@@ -85,7 +91,9 @@ def resolve(config: SearchConfig, objectives: Objectives | None = None) -> Resol
     search = search.filled({**_PLAIN, "threads": threads_of(workers)})
     config = search.config
     if config.draws is not None and not config.is_grid:
-        raise InvalidOption("draws", config.draws, "nothing to draw from; add `grid` paper, or several values")
+        raise InvalidOption(
+            "draws", config.draws, "nothing to draw from; add `grid` paper, or several values"
+        )
     return search.changed(compat=_compat(search))
 
 
@@ -100,16 +108,24 @@ def _with_preset(config: SearchConfig) -> SearchConfig:
     if config.preset is None and config.compat in PUBLISHED:
         return filled(replace(config, preset=config.compat), {"grid": "given"})
     preset = config.preset or "auto"
-    agrees = preset not in PUBLISHED if config.compat == "none" else preset in (config.compat, "none")
+    agrees = (
+        preset not in PUBLISHED if config.compat == "none" else preset in (config.compat, "none")
+    )
     if not agrees:
-        raise InvalidOption("compat", config.compat, f"contradicts `preset` {preset}; remove one of them")
+        raise InvalidOption(
+            "compat", config.compat, f"contradicts `preset` {preset}; remove one of them"
+        )
     return replace(config, preset=preset)
 
 
 def _published(config: SearchConfig) -> SearchConfig:
     """The configuration as the paper, or the authors' scripts, have it."""
     published = config.optimizer in ("auto", MODEL_SWARMS)
-    choices: dict[str, Any] = {"compat": config.preset, "start": "segments", "grid": "paper" if published else "given"}
+    choices: dict[str, Any] = {
+        "compat": config.preset,
+        "start": "segments",
+        "grid": "paper" if published else "given",
+    }
     if config.preset == "paper" or not published:
         return filled(config, choices)
     config = filled(config, {**choices, "max_iter": _MOST_RELEASED})
@@ -126,7 +142,11 @@ def _by_task(search: ResolvedSearch, objectives: Objectives) -> ResolvedSearch:
         if _goes(check_screen, screened, objectives, len(search.config.experts)):
             search = screened
     items = sum(len(task.dev) for task in objectives.tasks.values())
-    if items >= LEAST_DEV and not objectives.paid and _goes(check_train, search.changed(train="on"), objectives):
+    if (
+        items >= LEAST_DEV
+        and not objectives.paid
+        and _goes(check_train, search.changed(train="on"), objectives)
+    ):
         search = search.filled({"train": "on"})
     if search.config.screen is not None:
         return _proposing(search, items)
@@ -134,14 +154,17 @@ def _by_task(search: ResolvedSearch, objectives: Objectives) -> ResolvedSearch:
 
 
 def _few(search: ResolvedSearch) -> ResolvedSearch:
-    """With `CANDIDATES` evaluations, unless iterations or a budget are given: each writes all replies, or more.
+    """With `CANDIDATES` evaluations, unless iterations or a budget are given: each writes all
+    replies, or more.
 
     A model of the scores proposes those that the experts, the base, their average and sum leave.
     """
     if not _unending(search.config):
         return search
     starting = max(search.config.particles or 0, len(search.config.experts) + EVEN_SUMS)
-    modelled = _goes(check_proposals, search.changed(proposals=ALONE).config, len(search.config.experts))
+    modelled = _goes(
+        check_proposals, search.changed(proposals=ALONE).config, len(search.config.experts)
+    )
     if modelled and not any(name in search.given for name in _OF_ITERATIONS):
         most = max(CANDIDATES - starting, ALONE)
         return search.filled({"max_iter": 0, "particles": starting, "proposals": most})
@@ -150,7 +173,8 @@ def _few(search: ResolvedSearch) -> ResolvedSearch:
 
 
 def _proposing(search: ResolvedSearch, items: int) -> ResolvedSearch:
-    """Without iterations, unless a setting of theirs is given: the item model's proposals do better for fewer passes.
+    """Without iterations, unless a setting of theirs is given: the item model's proposals do better
+    for fewer passes.
 
     What is scored: the experts, the base, their average and sum, and the proposals. Iterations
     that nothing ends have a budget, without which they may take hours.
@@ -164,7 +188,9 @@ def _proposing(search: ResolvedSearch, items: int) -> ResolvedSearch:
 
 def _unending(config: SearchConfig) -> bool:
     """Whether nothing that is given ends the iterations."""
-    return all(limit is None for limit in (config.max_iter, config.budget_items, config.budget_minutes))
+    return all(
+        limit is None for limit in (config.max_iter, config.budget_items, config.budget_minutes)
+    )
 
 
 def _compat(search: ResolvedSearch) -> str:
@@ -199,7 +225,9 @@ def chosen_by_preset(before: Mapping[str, Any], config: SearchConfig) -> dict[st
     return {name: value for name, value in given_settings(config).items() if name not in before}
 
 
-def in_words(config: SearchConfig, before: Mapping[str, Any], training: str = "training on the dev items") -> str:
+def in_words(
+    config: SearchConfig, before: Mapping[str, Any], training: str = "training on the dev items"
+) -> str:
     """What the preset chose and what was given, in a line.
 
     Args:
@@ -234,7 +262,10 @@ def _parts(config: SearchConfig, training: str) -> Iterable[str]:
             yield f"items screened at {config.screen:g}"
     elif config.most_proposals:
         model = "items" if config.screen is not None else "scores"
-        yield f"{config.most_proposals} candidates proposed by a model of the {model} (`max_iter` N: iterations first)"
+        yield (
+            f"{config.most_proposals} candidates proposed by a model of the {model} (`max_iter` "
+            "N: iterations first)"
+        )
     if config.train == "on":
         yield f"then {training}"
 

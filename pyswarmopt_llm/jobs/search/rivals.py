@@ -1,11 +1,14 @@
-"""What the result of a search stands beside: the base, and the base and the best expert fine-tuned on the same items.
+"""What the result of a search stands beside: the base, and the base and the best expert fine-tuned
+on the same items.
 
-A gain over the best expert may come from training alone; rivals that are trained in the same way tell. They are scored
-on dev and test as the result is, cost one training each, and are left out by ``--no-rivals``. A search that trains
-nothing but has a function of the user's to score gets the base alone, and so does one that trains on the best of its
-replies: each rival would take as long as the search's own training.
+A gain over the best expert may come from training alone; rivals that are trained in the same way
+tell. They are scored on dev and test as the result is, cost one training each, and are left out by
+``--no-rivals``. A search that trains nothing but has a function of the user's to score gets the
+base alone, and so does one that trains on the best of its replies: each rival would take as long as
+the search's own training.
 
-Each score is a line of ``rivals.jsonl`` as soon as it is there, so that a resumed run does not repeat it.
+Each score is a line of ``rivals.jsonl`` as soon as it is there, so that a resumed run does not
+repeat it.
 """
 
 from __future__ import annotations
@@ -90,24 +93,39 @@ def score_rivals(
     """
     if not planned_rivals(job)[0]:
         return []
-    return _Scoring(job, run, scorings, notify, base).rivals(mixture if _tunes(job) else None, single)
+    return _Scoring(job, run, scorings, notify, base).rivals(
+        mixture if _tunes(job) else None, single
+    )
 
 
 def planned_rivals(job: Job) -> tuple[int, int]:
     """How many rivals are scored, and how many of these trained, at most."""
-    if job.config.no_rivals or not (job.config.train == "on" or job.objectives.user_scored) or job.kind.several_models:
+    if (
+        job.config.no_rivals
+        or not (job.config.train == "on" or job.objectives.user_scored)
+        or job.kind.several_models
+    ):
         return 0, 0
     return (3, 2) if _tunes(job) else (1, 0)
 
 
 def _tunes(job: Job) -> bool:
     """Whether there are rivals that are trained: on the right answers, and scored on test."""
-    return job.config.train == "on" and not job.objectives.written and any(task.test for task in job.tasks.values())
+    return (
+        job.config.train == "on"
+        and not job.objectives.written
+        and any(task.test for task in job.tasks.values())
+    )
 
 
 class _Scoring:
     def __init__(
-        self, job: Job, run: Run, scorings: Mapping[str, Scoring], notify: OnEvent, base: Mapping[str, Score]
+        self,
+        job: Job,
+        run: Run,
+        scorings: Mapping[str, Scoring],
+        notify: OnEvent,
+        base: Mapping[str, Score],
     ) -> None:
         self._job, self._notify = job, notify
         self._known = {(BASE, "dev"): base} if base else {}
@@ -118,7 +136,9 @@ class _Scoring:
             self._choices = job.training_items(scorings)[1]
         self._file = run.path / FILE
         self._log = journal(self._file)
-        self._rows = {(row["key"], row["phase"]): Row.from_json(row) for row in self._log.repaired()}
+        self._rows = {
+            (row["key"], row["phase"]): Row.from_json(row) for row in self._log.repaired()
+        }
 
     def rivals(self, mixture: Tensor | None, single: int) -> list[Rival]:
         unscored = list(_rivals(self._job, mixture, single))
@@ -139,7 +159,9 @@ class _Scoring:
         return replace(rival, scores=scores, passes=passes, seconds=seconds)
 
     def _score(self, rival: Rival) -> None:
-        """Train it if it is to be trained, and score it on the splits on which it is not scored yet."""
+        """Train it if it is to be trained, and score it on the splits on which it is not scored
+        yet.
+        """
         begun = time.perf_counter()
         self._job.engine.load(self._trained(rival, begun) if rival.trained else rival.patch)
         for split, tasks in self._utilities.items():
@@ -149,14 +171,22 @@ class _Scoring:
             if scores is None:
                 scores = {name: utility(self._job.engine) for name, utility in tasks.items()}
             seconds, begun = round(time.perf_counter() - begun, 3), time.perf_counter()
-            row = _row(rival.name, split, scores, self._job.objectives.combine(list(scores.values())), seconds)
+            row = _row(
+                rival.name,
+                split,
+                scores,
+                self._job.objectives.combine(list(scores.values())),
+                seconds,
+            )
             self._log.append(row.to_json())
             self._rows[rival.name, split] = row
 
     def _trained(self, rival: Rival, begun: float) -> Patch:
         def after_epoch(epoch: int, epochs: int, _loss: float) -> None:
             seconds = time.perf_counter() - begun
-            self._notify(Event("rival", {"label": rival.label, "share": epoch / epochs, "seconds": seconds}))
+            self._notify(
+                Event("rival", {"label": rival.label, "share": epoch / epochs, "seconds": seconds})
+            )
 
         engine, config = self._job.engine, self._job.config
         engine.load(rival.patch)
@@ -166,7 +196,9 @@ class _Scoring:
     def _row(self, name: str, split: str) -> Row:
         row = self._rows[name, split]
         if row.items.keys() != self._utilities[split].keys():
-            raise UserError(f"{self._file}: is of other tasks; remove it: the rivals are scored again")
+            raise UserError(
+                f"{self._file}: is of other tasks; remove it: the rivals are scored again"
+            )
         return row
 
 
@@ -177,38 +209,55 @@ def _rivals(job: Job, mixture: Tensor | None, single: int) -> Iterator[Rival]:
     expert = job.space.vertices()[single]
     label = f"best expert, fine-tuned on dev: {job.space.expert_names[single]}"
     yield Rival(BASE_TUNED, "base, fine-tuned on dev", Patch(), True, not mixture.any())
-    yield Rival(EXPERT_TUNED, label, job.space.realise(expert), True, mixture.equal(expert.to(mixture)))
+    yield Rival(
+        EXPERT_TUNED, label, job.space.realise(expert), True, mixture.equal(expert.to(mixture))
+    )
 
 
 def _announcement(rivals: Sequence[Rival], items: int) -> str:
     names = {BASE_TUNED: "the base", EXPERT_TUNED: "the best expert"}
     tuned = [names[rival.name] for rival in rivals if rival.trained and not rival.same]
-    then = f", and {' and '.join(tuned)} fine-tuned on the same {counted(items, 'dev item')}" if tuned else ""
+    then = (
+        f", and {' and '.join(tuned)} fine-tuned on the same {counted(items, 'dev item')}"
+        if tuned
+        else ""
+    )
     return f"for comparison the base is scored{then} (`no_rivals` leaves this out)"
 
 
 def _row(name: str, split: str, scores: Mapping[str, Score], total: Score, seconds: float) -> Row:
     items = {task: pack(score.per_item) for task, score in scores.items()}
-    return Row(split, 0, 0, name, (), total.value, total.n, seconds, items, values=own_values(scores))
+    return Row(
+        split, 0, 0, name, (), total.value, total.n, seconds, items, values=own_values(scores)
+    )
 
 
 def entries(
-    rivals: Sequence[Rival], scores: Mapping[tuple[str, str], Mapping[str, Score]], combine: Combine, kept: bool
+    rivals: Sequence[Rival],
+    scores: Mapping[tuple[str, str], Mapping[str, Score]],
+    combine: Combine,
+    kept: bool,
 ) -> list[RivalScore]:
     """The rivals for ``result.json``.
 
     Args:
         rivals: see `score_rivals`.
-        scores: of the result and what the search trained: (``best`` or ``trained``, split) -> task -> score.
+        scores: of the result and what the search trained: (``best`` or ``trained``, split) -> task
+            -> score.
         combine: of the tasks' scores.
         kept: whether the result is what the search trained.
     """
     scored = []
     for rival in rivals:
-        splits = dict(rival.scores) or {split: scores["trained", split] for split in ("dev", "test")}
+        splits = dict(rival.scores) or {
+            split: scores["trained", split] for split in ("dev", "test")
+        }
         totals = {split: combine(list(tasks.values())) for split, tasks in splits.items()}
         values: dict[str, Any] = {split: total.value for split, total in totals.items()}
-        values |= {f"{split}_interval": score_interval(total, len(splits[split])) for split, total in totals.items()}
+        values |= {
+            f"{split}_interval": score_interval(total, len(splits[split]))
+            for split, total in totals.items()
+        }
         entry = RivalScore(
             rival.label,
             name=rival.name,
@@ -216,7 +265,10 @@ def entries(
             row=("best" if kept else "trained") if rival.same else None,
             **values,
         )
-        both = {("best", "test"): scores.get(("best", "test"), {}), (rival.name, "test"): splits.get("test", {})}
+        both = {
+            ("best", "test"): scores.get(("best", "test"), {}),
+            (rival.name, "test"): splits.get("test", {}),
+        }
         against = difference(paired(both, "best", rival.name))
         if against is not None and entry.row != "best":
             interval = (against.low, against.high)

@@ -38,8 +38,8 @@ _PHASES = {LETTERS: "letter", "dev": "search", "fresh": "confirm"}  # in the jou
 class Scorers:
     """Scorers for a search's questions; a context that ends the workers.
 
-    `job` may be replaced for the questions that follow. After the context `memory` holds the bytes that the workers on
-    this machine took.
+    `job` may be replaced for the questions that follow. After the context `memory` holds the bytes
+    that the workers on this machine took.
     """
 
     def __init__(self, job: Job, run: Run, on_row: OnRow) -> None:
@@ -54,7 +54,9 @@ class Scorers:
 
     def __exit__(self, *exception: object) -> None:
         if self._pool is not None:
-            self.memory = sum(memory_of(worker.pid) for worker in self._pool.workers if worker.pid is not None)
+            self.memory = sum(
+                memory_of(worker.pid) for worker in self._pool.workers if worker.pid is not None
+            )
             self._pool.close()
         if self._place is not None:
             self._place.close()
@@ -65,7 +67,8 @@ class Scorers:
         """Scores positions on these questions, with the run's journal."""
         evaluator = self.job.evaluator(questions)
         pool: ShardingPool | CandidatePool | None = None
-        if self.job.config.served and not self.job.objectives.user_scored:  # a user's function may bear one thread only
+        # a user's function may bear one thread only
+        if self.job.config.served and not self.job.objectives.user_scored:
             from pyswarmopt_llm.evaluation.workers.served import candidate_pool
 
             pool = candidate_pool(evaluator, self.job.engine)
@@ -76,15 +79,20 @@ class Scorers:
             pool = ShardingPool(self._pool, questions, evaluator)
         if pool is not None:
             self._shared.append(pool)
-        return Scorer(self._run, self.job.space, evaluator, _PHASES[questions.split], self._on_row, pool)
+        return Scorer(
+            self._run, self.job.space, evaluator, _PHASES[questions.split], self._on_row, pool
+        )
 
     def _start_pool(self) -> Pool:
         from pyswarmopt_llm.evaluation.workers import local
         from pyswarmopt_llm.evaluation.workers.pool import Pool
 
         job = self.job
-        # What `auto` and the preset stand for is decided once: another process or machine might decide otherwise.
-        config = replace(job.config, dtype=str(job.engine.dtype).removeprefix("torch."), preset="none")
+        # What `auto` and the preset stand for is decided once: another process or machine might
+        # decide otherwise.
+        config = replace(
+            job.config, dtype=str(job.engine.dtype).removeprefix("torch."), preset="none"
+        )
 
         def on_failure(failed: Failed) -> None:
             self._run.note_failure(failed.kind, failed.text)
@@ -110,8 +118,13 @@ def memory_of(pid: int) -> int:
 
 
 def choose_scorings(job: Job, scorers: Scorers, notify: OnEvent) -> dict[str, Scoring]:
-    """The scoring of each task; ``auto`` tries the first experts on letters and reports the outcome as an event."""
-    possible = {name: job.objectives.scorings(name, job.config.scoring, job.engine.likelihoods) for name in job.tasks}
+    """The scoring of each task; ``auto`` tries the first experts on letters and reports the outcome
+    as an event.
+    """
+    possible = {
+        name: job.objectives.scorings(name, job.config.scoring, job.engine.likelihoods)
+        for name in job.tasks
+    }
     scorings: dict[str, Scoring] = {name: allowed[0] for name, allowed in possible.items()}
     tried = [name for name, allowed in possible.items() if len(allowed) > 1]
     if tried:
@@ -129,14 +142,18 @@ def _trial_text(name: str, dev: Sequence[Item], scores: Sequence[Score], scoring
     items, members = dev[: scores[0].n], counted(len(scores), "expert")
     best = max(score.value for score in scores)
     return (
-        f"{name}: with option letters the best of {members} reaches {best:.3f} on {len(items)} dev items, one letter "
+        f"{name}: with option letters the best of {members} reaches {best:.3f} on {len(items)} "
+        "dev items, one letter "
         f"for all {one_letter(items):.3f}: {'above' if scoring == 'letter' else 'within'} chance, "
         f"so scoring is {scoring}"
     )
 
 
 def warn_if_chance(
-    job: Job, singles: Sequence[Mapping[str, Score]], scorings: Mapping[str, Scoring], notify: OnEvent
+    job: Job,
+    singles: Sequence[Mapping[str, Score]],
+    scorings: Mapping[str, Scoring],
+    notify: OnEvent,
 ) -> None:
     """Warn if no expert is better than guessing."""
     for name, task in job.tasks.items():
@@ -144,14 +161,22 @@ def warn_if_chance(
         countable = job.objectives.metrics[name].name == "accuracy" and option_counts(task.dev)
         if countable and not beats_chance(task.dev, scores):
             best = f"{scorings[name]} scoring (best {max(score.value for score in scores):.3f})"
-            text = f"{name}: every expert is within chance on dev with {best}; a search has nothing to build on here"
+            text = (
+                f"{name}: every expert is within chance on dev with {best}; a search has "
+                "nothing to build on here"
+            )
             notify(Event("note", {"text": text}))
 
 
 def warn_if_alike(
-    job: Job, singles: Sequence[Mapping[str, Score]], scorings: Mapping[str, Scoring], notify: OnEvent
+    job: Job,
+    singles: Sequence[Mapping[str, Score]],
+    scorings: Mapping[str, Scoring],
+    notify: OnEvent,
 ) -> None:
-    """Warn if a score of written replies is the same for all experts and the base, on every dev prompt."""
+    """Warn if a score of written replies is the same for all experts and the base, on every dev
+    prompt.
+    """
     for name, task in job.tasks.items():
         values = singles[0][name].per_item
         written = job.objectives.metrics[name].scoring == "generate" and len(values) > 0
@@ -163,5 +188,12 @@ def warn_if_alike(
             if job.utilities("dev", scorings)[name](job.engine).per_item != values:
                 continue
             who += " and the base"
-        text = f"{name}: the score of {who} is {singles[0][name].value:.3f}, the same on each of the {len(task.dev)} "
-        notify(Event("note", {"text": f"{text}dev prompts; a search cannot tell candidates apart by it"}))
+        text = (
+            f"{name}: the score of {who} is {singles[0][name].value:.3f}, the same on each of "
+            f"the {len(task.dev)} "
+        )
+        notify(
+            Event(
+                "note", {"text": f"{text}dev prompts; a search cannot tell candidates apart by it"}
+            )
+        )

@@ -1,4 +1,6 @@
-"""Which candidate a search hands over: the best on dev, or of the leading ones the best on fresh dev items."""
+"""Which candidate a search hands over: the best on dev, or of the leading ones the best on fresh
+dev items.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +36,18 @@ class Candidate:
 
 
 class Archive:
-    """Keeps the `TOP` candidates by value and the Pareto front over the tasks; forgets all others."""
+    """Keeps the `TOP` candidates by value and the Pareto front over the tasks; forgets all
+    others.
+    """
 
     def __init__(self, tasks: Sequence[str]) -> None:
         self._names = tuple(tasks)
         self._seen: dict[str, Candidate] = {}
 
     def add(self, position: Tensor, row: Row | None) -> None:
-        """Remember a candidate, (D,), if it leads; incomplete evaluations, without scores by task, are ignored."""
+        """Remember a candidate, (D,), if it leads; incomplete evaluations, without scores by task,
+        are ignored.
+        """
         if row is None or not row.complete or row.key in self._seen:
             return
         tasks = {name: row.score(name).value for name in self._names}
@@ -56,11 +62,16 @@ class Archive:
 
     @property
     def front(self) -> list[Candidate]:
-        """Candidates that none dominates, sorted by the first task; of several at one point the first."""
+        """Candidates that none dominates, sorted by the first task; of several at one point the
+        first.
+        """
         distinct = {tuple(c.tasks.values()): c for c in reversed(self._seen.values())}
         points = list(distinct.values())
         keep = non_dominated(-self._values(points))
-        return sorted((c for c, k in zip(points, keep, strict=True) if k), key=lambda c: tuple(c.tasks.values()))
+        return sorted(
+            (c for c, k in zip(points, keep, strict=True) if k),
+            key=lambda c: tuple(c.tasks.values()),
+        )
 
     def at(self, position: Tensor) -> Candidate | None:
         """The candidate at a position, if it is remembered."""
@@ -74,7 +85,9 @@ class Archive:
         return points
 
     def _values(self, candidates: Sequence[Candidate]) -> np.ndarray:
-        return np.array([list(c.tasks.values()) for c in candidates]).reshape(len(candidates), len(self._names))
+        return np.array([list(c.tasks.values()) for c in candidates]).reshape(
+            len(candidates), len(self._names)
+        )
 
     def _forget(self) -> None:
         kept = {id(c) for c in [*self.top, *self.front]}
@@ -107,10 +120,12 @@ def ranked(values: Sequence[float]) -> list[int]:
 
 
 def choose(job: Job, archive: Archive, best: Point, fresh: Callable[[], Scorer]) -> Choice:
-    """The best on dev; with ``--confirm`` the best of the leaders on dev items that the search has not seen.
+    """The best on dev; with ``--confirm`` the best of the leaders on dev items that the search has
+    not seen.
 
-    The best of hundreds of noisy scores is partly the luckiest. On fresh items the leaders lose their luck, and the
-    value there is biased only by the choice among few. On a tie the better on dev.
+    The best of hundreds of noisy scores is partly the luckiest. On fresh items the leaders lose
+    their luck, and the value there is biased only by the choice among few. On a tie the better on
+    dev.
     """
     if not job.objectives.fresh:
         return Choice(best.x, best.value)
@@ -118,15 +133,19 @@ def choose(job: Job, archive: Archive, best: Point, fresh: Callable[[], Scorer])
     rows = fresh().in_full([candidate.position for candidate in candidates], 0)
     values = [row.value for row in rows]
     chosen = values.index(max(values))
-    leaders = [Leader(candidate.value, value) for candidate, value in zip(candidates, values, strict=True)]
+    leaders = [
+        Leader(candidate.value, value) for candidate, value in zip(candidates, values, strict=True)
+    ]
     confirm = Confirmed(sum(map(len, job.objectives.fresh.values())), leaders, chosen)
     return Choice(candidates[chosen].position, candidates[chosen].value, confirm)
 
 
 def save_front(job: Job, run: Run, archive: Archive, chosen: Tensor) -> Front:
-    """Write ``front/``: candidates that no other beats on all tasks, their values on dev, and a plot.
+    """Write ``front/``: candidates that no other beats on all tasks, their values on dev, and a
+    plot.
 
-    Returns, for ``result.json``, folder and values of each saved point, and the size of the whole front.
+    Returns, for ``result.json``, folder and values of each saved point, and the size of the whole
+    front.
     """
     folder = run.path / "front"
     if folder.exists():  # an earlier process was stopped after writing it
@@ -138,12 +157,16 @@ def save_front(job: Job, run: Run, archive: Archive, chosen: Tensor) -> Front:
         job.space.save(candidate.position, folder / name)
         values = job.space.coefficients(candidate.position).tolist()
         coefficients = dict(zip(job.space.expert_names, values, strict=True))
-        points.append({"folder": f"front/{name}", "dev": dict(candidate.tasks), "coefficients": coefficients})
+        points.append(
+            {"folder": f"front/{name}", "dev": dict(candidate.tasks), "coefficients": coefficients}
+        )
     everything = [dict(candidate.tasks) for candidate in archive.front]
     content = {"tasks": list(job.objectives.names), "points": points, "all": everything}
     write_json(folder / "front.json", content)
     at = archive.at(chosen)
     from pyswarmopt_llm.reporting.plots import plot_front
 
-    plot_front(folder / "front.png", everything, [p["dev"] for p in points], dict(at.tasks) if at else None)
+    plot_front(
+        folder / "front.png", everything, [p["dev"] for p in points], dict(at.tasks) if at else None
+    )
     return Front(points, len(everything))

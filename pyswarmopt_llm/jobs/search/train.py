@@ -84,13 +84,20 @@ def train_further(
         on_row: called with the new row.
 
     Returns:
-        The mixture before and after; None if too few replies were better than before, or no time is left.
+        The mixture before and after; None if too few replies were better than before, or no time is
+        left.
     """
     start = time.monotonic()
     if not (run.path / FOLDER).exists():
         from pyswarmopt_llm.reporting.summary import mixture_text
 
-        weights = dict(zip(job.space.expert_names, job.space.coefficients(chosen.position).tolist(), strict=True))
+        weights = dict(
+            zip(
+                job.space.expert_names,
+                job.space.coefficients(chosen.position).tolist(),
+                strict=True,
+            )
+        )
         notify(Event("note", {"text": f"{job.training}, on top of {mixture_text(weights)}"}))
 
     def progress(share: float) -> None:
@@ -105,13 +112,18 @@ def train_further(
         space, passes, use = iteration.best.space, iteration.passes, iteration.use
         if not job.config.temperature:  # else scores are of sampled replies
             base = iteration.base
-            utilities = {name: partial(_as_scored, score) for name, score in iteration.best.scores.items()}
+            utilities = {
+                name: partial(_as_scored, score) for name, score in iteration.best.scores.items()
+            }
     else:
         mixtures, seed = cast(DeltaSpace, job.space), job.config.seed
         choices = job.training_items(scorings)[1]
         patch = mixtures.realise(chosen.position)
         train_on_dev(job.engine, patch, choices, job.experts[0], run.path / FOLDER, seed, progress)
-        space, passes = read_trained(mixtures, run.path / FOLDER, choices, seed), cross_fitting_passes(job.dev_items)
+        space, passes = (
+            read_trained(mixtures, run.path / FOLDER, choices, seed),
+            cross_fitting_passes(job.dev_items),
+        )
     position = space.on_top_of(chosen.position)
     evaluator = Evaluator(space, job.engine, utilities, job.objectives.combine)
     (before,) = scorer.in_full([chosen.position], 0)
@@ -163,7 +175,9 @@ def _seconds_left(job: Job, run: Run) -> float | None:
     return job.budget.left(sum(row.n for row in rows), sum(row.seconds for row in rows))
 
 
-def trained_space(job: Job, run: Run, position: Tensor, scorings: Mapping[str, Scoring]) -> CrossFittedSpace:
+def trained_space(
+    job: Job, run: Run, position: Tensor, scorings: Mapping[str, Scoring]
+) -> CrossFittedSpace:
     """The space of what a finished run of this search trained, read from its directory.
 
     Args:
@@ -182,7 +196,9 @@ def trained_space(job: Job, run: Run, position: Tensor, scorings: Mapping[str, S
         iteration = _iterate(job, run, position, scorings)  # which is there: it is read
         if iteration.best is not None:
             return iteration.best.space
-    return read_trained(cast(DeltaSpace, job.space), folder, job.training_items(scorings)[1], job.config.seed)
+    return read_trained(
+        cast(DeltaSpace, job.space), folder, job.training_items(scorings)[1], job.config.seed
+    )
 
 
 __all__ = ["FOLDER", "Training", "train_further", "trained_space"]

@@ -24,14 +24,35 @@ TRANSFORMERS, VLLM = ("transformers", "vllm")
 LEAST_TRAINED = 8  # dev items of an expert that is trained on them
 # The settings that a preset chooses, or that say how its choice is to run.
 CHOICES = (
-    *("preset", "compat", "space", "optimizer", "particles", "start", "max_iter", "patience", "settings"),
-    *("grid", "draws", "proposals", "screen", "drop_k", "drop_n", "train", "budget_items", "budget_minutes"),
+    *(
+        "preset",
+        "compat",
+        "space",
+        "optimizer",
+        "particles",
+        "start",
+        "max_iter",
+        "patience",
+        "settings",
+    ),
+    *(
+        "grid",
+        "draws",
+        "proposals",
+        "screen",
+        "drop_k",
+        "drop_n",
+        "train",
+        "budget_items",
+        "budget_minutes",
+    ),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedSearch:
-    """A search before data and models are read: every setting has a value, and what settings name is there.
+    """A search before data and models are read: every setting has a value, and what settings name
+    is there.
 
     Attributes:
         config: the configuration with all that was chosen for it.
@@ -62,12 +83,19 @@ def given_settings(config: SearchConfig) -> dict[str, Any]:
         {'particles': 20}
     """
     values = {name: getattr(config, name) for name in CHOICES}
-    return {name: value for name, value in values.items() if (name == "preset" and value) or _is_given(value)}
+    return {
+        name: value
+        for name, value in values.items()
+        if (name == "preset" and value) or _is_given(value)
+    }
 
 
 def filled(config: SearchConfig, values: Mapping[str, Any]) -> SearchConfig:
     """The configuration with these values where none is given."""
-    return replace(config, **{name: value for name, value in values.items() if not _is_given(getattr(config, name))})
+    return replace(
+        config,
+        **{name: value for name, value in values.items() if not _is_given(getattr(config, name))},
+    )
 
 
 def _is_given(value: object) -> bool:
@@ -79,8 +107,13 @@ def check_settings(search: ResolvedSearch) -> None:
     config, kind, workers = search.config, search.kind, search.workers
     refuse_unmatched(config.experts)
     if len(config.experts) < 2:
-        hint = "".join(inside(spec, "adapter_config.json") for spec in config.experts) or "; name more of them"
-        raise InvalidOption("experts", None, f"{len(config.experts)} given, a search mixes at least 2{hint}")
+        hint = (
+            "".join(inside(spec, "adapter_config.json") for spec in config.experts)
+            or "; name more of them"
+        )
+        raise InvalidOption(
+            "experts", None, f"{len(config.experts)} given, a search mixes at least 2{hint}"
+        )
     check_options(config)
     check_workers(config, kind, workers)
     kind.check(config)
@@ -99,27 +132,39 @@ def _check_engine(config: SearchConfig, kind: SpaceKind, workers: Workers) -> No
     if engine != VLLM and not config.served:
         raise InvalidOption("engine", engine, "unknown; use transformers, vllm or http://HOST:PORT")
     if config.mix != "auto":
-        raise InvalidOption("mix", config.mix, f"`engine` {engine} adds adapters at run time; remove it")
+        raise InvalidOption(
+            "mix", config.mix, f"`engine` {engine} adds adapters at run time; remove it"
+        )
     if not kind.adapters:
-        raise InvalidOption("engine", engine, f"takes LoRA candidates, not space {kind.name}; remove it")
+        raise InvalidOption(
+            "engine", engine, f"takes LoRA candidates, not space {kind.name}; remove it"
+        )
     if config.served and kind.name != "delta":
-        raise InvalidOption("space", kind.name, "a server takes candidates of space delta; give that")
+        raise InvalidOption(
+            "space", kind.name, "a server takes candidates of space delta; give that"
+        )
     if not workers.alone:
-        raise InvalidOption("engine", engine, "makes its own batches in one process; remove `workers`")
+        raise InvalidOption(
+            "engine", engine, "makes its own batches in one process; remove `workers`"
+        )
 
 
 def _check_sampling(config: SearchConfig, kind: SpaceKind) -> None:
     """Refuse sampled replies where only greedy ones are written."""
     if config.temperature and (kind.several_models or config.engine != TRANSFORMERS):
         where = f"`space` {kind.name}" if kind.several_models else f"`engine` {config.engine}"
-        raise InvalidOption("temperature", config.temperature, f"{where} writes greedy replies only; remove it")
+        raise InvalidOption(
+            "temperature", config.temperature, f"{where} writes greedy replies only; remove it"
+        )
 
 
 def _check_policy(config: SearchConfig) -> None:
     """Refuse evaluation policies that do not go with the optimizer or with each other."""
     dropout = bool(config.drop_k or config.drop_n)
     if dropout and not is_swarm(config.optimizer):
-        raise InvalidOption("optimizer", config.optimizer, "needs every value; remove `drop_k` and `drop_n`")
+        raise InvalidOption(
+            "optimizer", config.optimizer, "needs every value; remove `drop_k` and `drop_n`"
+        )
 
 
 def check_objectives(search: ResolvedSearch, objectives: Objectives) -> None:
@@ -130,11 +175,15 @@ def check_objectives(search: ResolvedSearch, objectives: Objectives) -> None:
         raise InvalidOption("workers", search.workers.text, f"{why}; remove it")
     if search.kind.several_models and objectives.externals:
         name = next(iter(objectives.externals))
-        raise InvalidOption("space", search.kind.name, f"{name} scores one model, not several; give task files")
+        raise InvalidOption(
+            "space", search.kind.name, f"{name} scores one model, not several; give task files"
+        )
 
 
 def check_screen(search: ResolvedSearch, objectives: Objectives, size: int) -> None:
-    """Refuse tasks and spaces that a model of the items cannot learn from; `size` is the dimension of a position."""
+    """Refuse tasks and spaces that a model of the items cannot learn from; `size` is the dimension
+    of a position.
+    """
     config, kind = search.config, search.kind
     if config.screen is None:
         return
@@ -151,13 +200,18 @@ def check_screen(search: ResolvedSearch, objectives: Objectives, size: int) -> N
 
 
 def check_proposals(config: SearchConfig, size: int) -> None:
-    """Refuse proposals of a model that has to learn too many coefficients; `size` is the dimension of a position."""
+    """Refuse proposals of a model that has to learn too many coefficients; `size` is the dimension
+    of a position.
+    """
     if not config.most_proposals:
         return
     from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
 
     if size > MOST_COEFFICIENTS:
-        why = f"a model learns from at most {MOST_COEFFICIENTS} coefficients, here a candidate has {size}"
+        why = (
+            f"a model learns from at most {MOST_COEFFICIENTS} coefficients, here a candidate "
+            f"has {size}"
+        )
         raise InvalidOption("proposals", config.proposals, f"{why}; give 0")
 
 
@@ -167,14 +221,22 @@ def check_train(search: ResolvedSearch, objectives: Objectives) -> None:
     if config.train != "on":
         return
     if not kind.trains:
-        raise InvalidOption("train", "on", f"goes with `space` delta only, not with {kind.name}; remove it")
+        raise InvalidOption(
+            "train", "on", f"goes with `space` delta only, not with {kind.name}; remove it"
+        )
     if config.served:
-        raise InvalidOption("train", "on", "nothing is trained through a server, which takes no gradients; remove it")
+        raise InvalidOption(
+            "train",
+            "on",
+            "nothing is trained through a server, which takes no gradients; remove it",
+        )
     if config.engine != TRANSFORMERS or not search.workers.alone:
         why = f"goes with one worker and `engine` {TRANSFORMERS}; remove it, or change those"
         raise InvalidOption("train", "on", why)
     for why in () if objectives.written else _without_option_scores(config, objectives):
-        learns = "learns from the scores of options, or where all tasks have scores of written replies"
+        learns = (
+            "learns from the scores of options, or where all tasks have scores of written replies"
+        )
         raise InvalidOption("train", "on", f"{learns}, {why}; remove it")
     items = sum(len(task.dev) for task in objectives.tasks.values())
     if items < LEAST_TRAINED:
@@ -196,4 +258,8 @@ def check_budget(config: SearchConfig, tasks: Mapping[str, Task]) -> None:
     particles, items = config.population, sum(len(task.dev) for task in tasks.values())
     if config.budget_items is not None and config.budget_items < particles * items:
         needed = f"the starting swarm alone takes {particles} x {items} = {particles * items}"
-        raise InvalidOption("budget_items", config.budget_items, f"{needed}; raise it, or lower `particles` or `dev`")
+        raise InvalidOption(
+            "budget_items",
+            config.budget_items,
+            f"{needed}; raise it, or lower `particles` or `dev`",
+        )

@@ -21,9 +21,9 @@ from pyswarmopt_llm.common.statistics import score_of
 class CallableUtility:
     """A user's function of an engine.
 
-    The function takes the engine with a candidate loaded and returns a float or a `Score`, higher is better. Its
-    parameter ``split``, if it has one, is ``"dev"`` during the search and ``"test"`` at the end; without it there is no
-    test score.
+    The function takes the engine with a candidate loaded and returns a float or a `Score`, higher
+    is better. Its parameter ``split``, if it has one, is ``"dev"`` during the search and ``"test"``
+    at the end; without it there is no test score.
 
     Args:
         spec: ``module:function``; the module may be in the current directory.
@@ -34,7 +34,8 @@ class CallableUtility:
     Attributes:
         name: the function's name.
         has_test: whether it takes ``split``.
-        fingerprint: SHA-256 (hex) of the module's source, so that resuming detects a changed function.
+        fingerprint: SHA-256 (hex) of the module's source, so that resuming detects a changed
+            function.
     """
 
     def __init__(self, spec: str) -> None:
@@ -53,7 +54,8 @@ class CallableUtility:
 
         Raises:
             NotFiniteError: the result is NaN or infinite.
-            UserError: it is neither a number nor a `Score`. Exceptions of the function are passed on.
+            UserError: it is neither a number nor a `Score`. Exceptions of the function are passed
+                on.
         """
         value = self._function(engine, **({"split": split} if self.has_test else {}))
         if isinstance(value, Score):
@@ -78,7 +80,9 @@ class CallableUtility:
             raise
         except Exception as error:  # whatever the user's code raises
             what = f"raised {type(error).__name__} ({first_line(error)}){self._line_of(error)}"
-            raise InvalidOption("utility", self.spec, f"{what}; it is called as {self._call}") from error
+            raise InvalidOption(
+                "utility", self.spec, f"{what}; it is called as {self._call}"
+            ) from error
         return time.perf_counter() - start
 
     @property
@@ -88,7 +92,11 @@ class CallableUtility:
     def _line_of(self, error: Exception) -> str:
         """The line of the function's file that an exception came from."""
         file = getattr(sys.modules[self.spec.partition(":")[0]], "__file__", None)
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+        lines = [
+            frame.lineno
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename == file
+        ]
         return f" in line {lines[-1]} of {os.path.basename(file)}" if file and lines else ""
 
     def _takes_split(self) -> bool:
@@ -106,7 +114,9 @@ class CallableUtility:
             signature.bind("engine", **({"split": "dev"} if takes else {}))
         except TypeError as error:
             remedy = f'write def {self.name}(engine, split="dev")'
-            raise InvalidOption("utility", self.spec, f"takes {signature}, not an engine alone; {remedy}") from error
+            raise InvalidOption(
+                "utility", self.spec, f"takes {signature}, not an engine alone; {remedy}"
+            ) from error
         return takes
 
 
@@ -120,7 +130,9 @@ def _find(spec: str) -> Any:
     try:
         function = getattr(importlib.import_module(module), name, None)
     except Exception as error:  # importing runs the user's code
-        raise InvalidOption("utility", spec, f"cannot import {module} ({type(error).__name__}: {error})") from error
+        raise InvalidOption(
+            "utility", spec, f"cannot import {module} ({type(error).__name__}: {error})"
+        ) from error
     if not callable(function):
         raise InvalidOption("utility", spec, f"{module} has no function {name}")
     return function

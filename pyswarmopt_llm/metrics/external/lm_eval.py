@@ -24,13 +24,15 @@ _KINDS = ("multiple_choice", "generate_until")
 
 
 class LmEvalTask:
-    """A task of the harness as an objective: its prompts (without a chat template), its filters, its metric.
+    """A task of the harness as an objective: its prompts (without a chat template), its filters,
+    its metric.
 
-    If a task has validation and test documents, the former are dev. A single split is divided by a fixed shuffle, at
-    most a third to dev.
+    If a task has validation and test documents, the former are dev. A single split is divided by a
+    fixed shuffle, at most a third to dev.
 
     Args:
-        spec: name of a task or group, or a task's YAML file, followed by ``#METRIC`` (default: the task's first).
+        spec: name of a task or group, or a task's YAML file, followed by ``#METRIC`` (default: the
+            task's first).
         dev: maximum number of dev documents of each task (200).
         test: maximum number of test documents of each task (1,000).
 
@@ -46,21 +48,38 @@ class LmEvalTask:
         self._tasks = {"test": self._load(name)}
         for task in self._tasks["test"].values():
             if task.OUTPUT_TYPE not in _KINDS:
-                raise UserError(f"lm-eval:{spec}: is a task of {task.OUTPUT_TYPE}; supported: {' and '.join(_KINDS)}")
-        self.name = next(iter(self._tasks["test"])) if len(self._tasks["test"]) == 1 else Path(name).stem
-        two = all(task.has_test_docs() and task.has_validation_docs() for task in self._tasks["test"].values())
+                raise UserError(
+                    f"lm-eval:{spec}: is a task of {task.OUTPUT_TYPE}; supported: "
+                    f"{' and '.join(_KINDS)}"
+                )
+        self.name = (
+            next(iter(self._tasks["test"])) if len(self._tasks["test"]) == 1 else Path(name).stem
+        )
+        two = all(
+            task.has_test_docs() and task.has_validation_docs()
+            for task in self._tasks["test"].values()
+        )
         self._tasks["dev"] = self._load(name)
         if two:
             for task in self._tasks["dev"].values():
-                task.set_config(key="test_split", value=None)  # then the harness takes the validation documents
+                # then the harness takes the validation documents
+                task.set_config(key="test_split", value=None)
         self._documents: dict[str, dict[str, list[int]]] = {"dev": {}, "test": {}}
         for key, task in self._tasks["test"].items():
             sizes = (DEV if dev is None else dev, TEST if test is None else test)
             self._documents["test"][key], self._documents["dev"][key] = _divide(
-                len(task.eval_docs), None if not two else len(self._tasks["dev"][key].eval_docs), *sizes
+                len(task.eval_docs),
+                None if not two else len(self._tasks["dev"][key].eval_docs),
+                *sizes,
             )
-        described = [spec, self._documents, {k: repr(t.dump_config()) for k, t in self._tasks["test"].items()}]
-        self.fingerprint = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+        described = [
+            spec,
+            self._documents,
+            {k: repr(t.dump_config()) for k, t in self._tasks["test"].items()},
+        ]
+        self.fingerprint = hashlib.sha256(
+            json.dumps(described, sort_keys=True).encode()
+        ).hexdigest()
 
     def __call__(self, engine: Engine, split: str = "dev") -> Score:
         """The metric over all documents of a split; of a group, over those of all its tasks."""
@@ -81,7 +100,10 @@ class LmEvalTask:
             greedy = metric == "exact_match" and task.OUTPUT_TYPE == "multiple_choice"
             if metric not in samples[0] or greedy or not task.higher_is_better().get(metric, True):
                 metrics = ", ".join(m for m, better in task.higher_is_better().items() if better)
-                raise UserError(f"lm-eval:{self._spec}: no metric {metric} to maximise; name one behind #: {metrics}")
+                raise UserError(
+                    f"lm-eval:{self._spec}: no metric {metric} to maximise; name one behind #: "
+                    f"{metrics}"
+                )
             first = samples[0]["filter"]
             values += [_number(self._spec, s[metric]) for s in samples if s["filter"] == first]
         return score_of(values)
@@ -104,7 +126,9 @@ class LmEvalTask:
         except UserError:
             raise
         except Exception as error:  # anything from YAML, templates and the hub
-            raise UserError(f"lm-eval:{name}: {first_line(error)}; check the name, the file and the network") from error
+            raise UserError(
+                f"lm-eval:{name}: {first_line(error)}; check the name, the file and the network"
+            ) from error
         return tasks
 
 
@@ -121,7 +145,9 @@ def _divide(n: int, n_dev: int | None, dev: int, test: int) -> tuple[list[int], 
 
 def _task_name(file: Path) -> str:
     # Not by a YAML parser: the harness's files have tags (!function) that only it knows.
-    match = re.search(r"^task:\s*[\"']?([^\s\"'#]+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+    match = re.search(
+        r"^task:\s*[\"']?([^\s\"'#]+)", file.read_text(encoding="utf-8"), re.MULTILINE
+    )
     if match is None:
         raise UserError(f"{file}: names no task; add a line task: NAME")
     return match.group(1)
@@ -134,7 +160,10 @@ def _harness_model(engine: Engine) -> Any:
     class Resident(LM):
         def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
             # Whether the continuation is the greedy one does not matter for the supported kinds.
-            return [(value, False) for value in engine.loglikelihood([request.args for request in requests])]
+            return [
+                (value, False)
+                for value in engine.loglikelihood([request.args for request in requests])
+            ]
 
         def loglikelihood_rolling(self, requests: Sequence[Any]) -> list[float]:
             raise NotImplementedError("perplexity tasks are refused")
@@ -145,7 +174,9 @@ def _harness_model(engine: Engine) -> Any:
             for i, request in enumerate(requests):
                 by_length.setdefault(int(request.args[1].get("max_gen_toks", 256)), []).append(i)
             for length, indices in by_length.items():
-                texts = engine.generate([requests[i].args[0] for i in indices], max_new_tokens=length)
+                texts = engine.generate(
+                    [requests[i].args[0] for i in indices], max_new_tokens=length
+                )
                 for i, text in zip(indices, texts, strict=True):
                     replies[i] = _cut(text, requests[i].args[1].get("until") or [])
             return replies

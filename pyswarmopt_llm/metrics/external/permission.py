@@ -1,4 +1,6 @@
-"""Code runs only if the user names it on the command line: what files may name, what needs confirmation."""
+"""Code runs only if the user names it on the command line: what files may name, what needs
+confirmation.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ def metric_of(task: Task) -> str:
         return "accuracy"
     if ":" in task.metric:
         raise UserError(
-            f"{task.source}: its metric {task.metric!r} is more than a plain name, which is all that a file may give; "
+            f"{task.source}: its metric {task.metric!r} is more than a plain name, which is all "
+            "that a file may give; "
             f"if you trust it, add `metric` {shlex.quote(task.metric)}"
         )
     return task.metric
@@ -44,9 +47,13 @@ def is_function(spec: str) -> bool:
 
 
 def runs_code(config: SearchConfig) -> Iterator[tuple[str, str]]:
-    """Field and value of each setting that imports a module, runs a script, or unpickles data from a cluster."""
+    """Field and value of each setting that imports a module, runs a script, or unpickles data from
+    a cluster.
+    """
     yield from (("utilities", spec) for spec in config.utilities)
-    yield from (("tasks", spec) for spec in config.tasks if spec.startswith(LM_EVAL) and _is_file(spec))
+    yield from (
+        ("tasks", spec) for spec in config.tasks if spec.startswith(LM_EVAL) and _is_file(spec)
+    )
     for spec in config.metrics:
         if spec.rpartition("=")[2].startswith("evaluate:") or is_function(spec):
             yield "metrics", spec
@@ -54,21 +61,30 @@ def runs_code(config: SearchConfig) -> Iterator[tuple[str, str]]:
         yield "workers", config.workers
 
 
-def require(config: SearchConfig, allowed: Collection[str], run: Path, allow: str = "allow") -> None:
-    """Refuse the configuration of a ``run.json`` that runs code, unless each of these settings is given again.
+def require(
+    config: SearchConfig, allowed: Collection[str], run: Path, allow: str = "allow"
+) -> None:
+    """Refuse the configuration of a ``run.json`` that runs code, unless each of these settings is
+    given again.
 
     `allow` is the option of the command that takes them; empty where the settings' own options do.
 
-    This happens before any import. A fingerprint would not help: an attacker who can write a module next to a
-    ``run.json`` can write its fingerprint, too.
+    This happens before any import. A fingerprint would not help: an attacker who can write a module
+    next to a ``run.json`` can write its fingerprint, too.
     """
     code = list(runs_code(config))
     other = sorted(set(allowed) - {value for _, value in code})
     if other:
-        raise UserError(f"{run}: was not started with {other[0]}; remove it, or start a new run with it")
-    missing = [f"`{allow or field}` {shlex.quote(value)}" for field, value in code if value not in allowed]
+        raise UserError(
+            f"{run}: was not started with {other[0]}; remove it, or start a new run with it"
+        )
+    missing = [
+        f"`{allow or field}` {shlex.quote(value)}" for field, value in code if value not in allowed
+    ]
     if missing:
-        raise UserError(f"{run}: its run.json names code to run; if you trust it, add {' '.join(missing)}")
+        raise UserError(
+            f"{run}: its run.json names code to run; if you trust it, add {' '.join(missing)}"
+        )
 
 
 def _is_file(spec: str) -> bool:

@@ -35,9 +35,9 @@ _SHOWN = 40  # characters of a prompt in a message
 class ScoreFunction:
     """A user's function of a prompt and a reply, or of all prompts and replies of a split.
 
-    The names of its parameters say which: some of ``prompt, reply, item``, called for each reply, or some of
-    ``prompts, replies, items``, called once. It returns a number, higher is better, or named numbers (a dict), of
-    which the mean is taken; for a whole split a list of these.
+    The names of its parameters say which: some of ``prompt, reply, item``, called for each reply,
+    or some of ``prompts, replies, items``, called once. It returns a number, higher is better, or
+    named numbers (a dict), of which the mean is taken; for a whole split a list of these.
 
     Args:
         spec: ``FILE.py:FUNCTION``. The file is run; it may import modules beside it.
@@ -59,7 +59,9 @@ class ScoreFunction:
         self.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
         self._function: Any = getattr(self._run_file(), self._name, None)
         if not callable(self._function):
-            raise InvalidOption("metric", spec, f"{path.name} has no function {self._name}; give FILE.py:FUNCTION")
+            raise InvalidOption(
+                "metric", spec, f"{path.name} has no function {self._name}; give FILE.py:FUNCTION"
+            )
         self._parameters = self._named()
 
     @property
@@ -67,21 +69,29 @@ class ScoreFunction:
         """Whether it is called once for all replies."""
         return "replies" in self._parameters
 
-    def scores(self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]) -> list[float]:
+    def scores(
+        self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]
+    ) -> list[float]:
         """The value of each reply.
 
         Args:
             prompts: what the model was asked, without its chat template.
             replies: what it wrote.
-            items: where the prompts come from: ``question``, ``choices``, ``answer``, ``meta``, ``id``.
+            items: where the prompts come from: ``question``, ``choices``, ``answer``, ``meta``,
+                ``id``.
 
         Raises:
-            InvalidOption: the function raised, or returned something else; with the number of the prompt.
+            InvalidOption: the function raised, or returned something else; with the number of the
+                prompt.
         """
         return means(self.parts(prompts, replies, items))
 
-    def parts(self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]) -> list[dict[str, float]]:
-        """The named numbers of each reply; a single number is called ``""``. Arguments and errors as for `scores`."""
+    def parts(
+        self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]
+    ) -> list[dict[str, float]]:
+        """The named numbers of each reply; a single number is called ``""``. Arguments and errors
+        as for `scores`.
+        """
         returned = self._returned(prompts, replies, items)
         parts = [
             self._checked(value, self._place(prompt, item))
@@ -90,17 +100,27 @@ class ScoreFunction:
         for row, prompt, item in zip(parts, prompts, items, strict=True):
             if row.keys() != parts[0].keys():
                 names, first = (", ".join(part) or "one number" for part in (row, parts[0]))
-                why = f"returned {names}, but {first} for the first; return the same names for every prompt"
+                why = (
+                    f"returned {names}, but {first} for the first; return the same names for "
+                    "every prompt"
+                )
                 raise InvalidOption("metric", self._spec, f"{self._place(prompt, item)}: {why}")
         return parts
 
-    def _returned(self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]) -> list[Any]:
+    def _returned(
+        self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]
+    ) -> list[Any]:
         """The function's values, one for each reply."""
         if not self._of_all:
-            return [self._call(dict(zip(ONE, row, strict=True))) for row in zip(prompts, replies, items, strict=True)]
+            return [
+                self._call(dict(zip(ONE, row, strict=True)))
+                for row in zip(prompts, replies, items, strict=True)
+            ]
         values = self._call(dict(zip(BATCH, map(list, (prompts, replies, items)), strict=True)))
         if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
-            raise InvalidOption("metric", self._spec, f"returned {_short(values)}; return a list, a value per reply")
+            raise InvalidOption(
+                "metric", self._spec, f"returned {_short(values)}; return a list, a value per reply"
+            )
         listed = list(values)
         if len(listed) != len(replies):
             why = f"returned {len(listed)} values for {len(replies)} replies; return one for each"
@@ -112,7 +132,9 @@ class ScoreFunction:
             return self._function(**{name: arguments[name] for name in self._parameters})
         except Exception as error:  # whatever the user's code raises
             what = f"raised {type(error).__name__} ({first_line(error)}){self._line_of(error)}"
-            place = "" if self._of_all else f"{self._place(arguments['prompt'], arguments['item'])}: "
+            place = (
+                "" if self._of_all else f"{self._place(arguments['prompt'], arguments['item'])}: "
+            )
             raise InvalidOption("metric", self._spec, f"{place}{what}; correct it") from error
 
     def _checked(self, value: object, place: str) -> dict[str, float]:
@@ -143,7 +165,9 @@ class ScoreFunction:
             spec.loader.exec_module(module)
         except Exception as error:  # importing runs the user's code
             what = f"{type(error).__name__}: {first_line(error)}{self._line_of(error)}"
-            raise InvalidOption("metric", self._spec, f"cannot be imported ({what}); correct it") from error
+            raise InvalidOption(
+                "metric", self._spec, f"cannot be imported ({what}); correct it"
+            ) from error
         return module
 
     def _named(self) -> tuple[str, ...]:
@@ -154,7 +178,10 @@ class ScoreFunction:
             return ONE
         names = tuple(p.name for p in parameters if p.kind in _BY_NAME and p.name in (*ONE, *BATCH))
         needed = {p.name for p in parameters if p.default is p.empty and p.kind not in _VARIADIC}
-        of_one, of_all = ("reply" in names and {*names} <= {*ONE}), ("replies" in names and {*names} <= {*BATCH})
+        of_one, of_all = (
+            ("reply" in names and {*names} <= {*ONE}),
+            ("replies" in names and {*names} <= {*BATCH}),
+        )
         if not (of_one or of_all) or not needed <= {*names}:
             forms = " or ".join(f"def {self._name}({', '.join(form)})" for form in (ONE, BATCH))
             takes = f"takes ({', '.join(p.name for p in parameters)})"
@@ -196,7 +223,10 @@ class FunctionUtility(Written):
 
     def __call__(self, engine: Engine) -> Score:
         """Evaluate all prompts; one value per prompt."""
-        samples = [self._function.parts(self.turns, replies, self.items) for replies in self.samples(engine)]
+        samples = [
+            self._function.parts(self.turns, replies, self.items)
+            for replies in self.samples(engine)
+        ]
         rows = list(chain.from_iterable(samples))
         named = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0] if name}
         return replace(score_of(means_of_items([means(parts) for parts in samples])), named=named)

@@ -1,4 +1,6 @@
-"""Client for an OpenAI-compatible chat endpoint: retries, timeout, token counts, and a cache on disk."""
+"""Client for an OpenAI-compatible chat endpoint: retries, timeout, token counts, and a cache on
+disk.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ _LONGEST_ANSWER = 2**24  # bytes
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A served model. The judge's comes from the environment only, and no key is ever written to a run.
+    """A served model. The judge's comes from the environment only, and no key is ever written to a
+    run.
 
     Attributes:
         url: base URL, such as http://127.0.0.1:8000/v1.
@@ -36,8 +39,10 @@ class Endpoint:
         prices: per million prompt and completion tokens, or None.
         timeout: seconds per request.
         attempts: attempts per request.
-        deadline: seconds until retries end and an unfinished response is abandoned; at least `timeout`.
-        who, settings, when_down: for messages: its name, what to check if it refuses, what to do if it is down.
+        deadline: seconds until retries end and an unfinished response is abandoned; at least
+            `timeout`.
+        who, settings, when_down: for messages: its name, what to check if it refuses, what to do if
+            it is down.
     """
 
     url: str
@@ -53,7 +58,8 @@ class Endpoint:
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] | None = None) -> Endpoint:
-        """From ``SWARM_LLM_JUDGE_URL``, ``_MODEL`` and, optional, ``_KEY``, ``_PRICES``, ``_TIMEOUT``.
+        """From ``SWARM_LLM_JUDGE_URL``, ``_MODEL`` and, optional, ``_KEY``, ``_PRICES``,
+        ``_TIMEOUT``.
 
         Raises:
             UserError: one is missing or no number.
@@ -64,11 +70,17 @@ class Endpoint:
             (0.5, 1.5)
         """
         variables = os.environ if env is None else env
-        settings = {name.removeprefix(_PREFIX): value for name, value in variables.items() if name.startswith(_PREFIX)}
+        settings = {
+            name.removeprefix(_PREFIX): value
+            for name, value in variables.items()
+            if name.startswith(_PREFIX)
+        }
         for name in ("URL", "MODEL"):
             if not settings.get(name):
                 raise InvalidOption(
-                    "metric", "judge", f"{_PREFIX}{name} is not set; set it to the endpoint's {name.lower()}"
+                    "metric",
+                    "judge",
+                    f"{_PREFIX}{name} is not set; set it to the endpoint's {name.lower()}",
                 )
         options: dict[str, Any] = {"key": settings.get("KEY", "")}
         for name, count in (("TIMEOUT", 1), ("PRICES", 2)):
@@ -84,7 +96,9 @@ _CACHED = {"key": str, "text": str, "usage": tuple[int, int]}
 
 @dataclass(frozen=True)
 class Completion:
-    """A response of an endpoint; ``tokens`` of prompt and completion as the endpoint counts them, 0 if it does not."""
+    """A response of an endpoint; ``tokens`` of prompt and completion as the endpoint counts them, 0
+    if it does not.
+    """
 
     text: str
     tokens: int
@@ -122,7 +136,10 @@ class ChatClient:
     ) -> None:
         httpx = optional("httpx", "an endpoint")
         headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
-        self._http, self._errors = httpx.Client(timeout=endpoint.timeout, headers=headers), httpx.RequestError
+        self._http, self._errors = (
+            httpx.Client(timeout=endpoint.timeout, headers=headers),
+            httpx.RequestError,
+        )
         self._bad_urls = (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError)
         self._endpoint, self._max_tokens = endpoint, max_tokens
         self._cache = AppendLog(cache, None, lambda row: wrong_field(row, _CACHED))
@@ -144,7 +161,9 @@ class ChatClient:
         """The greedy responses, as texts; see `complete`."""
         return [completion.text for completion in self.complete(prompts)]
 
-    def complete(self, prompts: Sequence[str], options: Mapping[str, Any] | None = None) -> list[Completion]:
+    def complete(
+        self, prompts: Sequence[str], options: Mapping[str, Any] | None = None
+    ) -> list[Completion]:
         """The responses to user turns, in order, greedy by default.
 
         Args:
@@ -158,7 +177,10 @@ class ChatClient:
         with ThreadPoolExecutor(max_workers=8) as pool:
             answers = [pool.submit(self._answer, prompt, options or {}) for prompt in distinct]
             try:
-                replies = {prompt: answer.result() for prompt, answer in zip(distinct, answers, strict=True)}
+                replies = {
+                    prompt: answer.result()
+                    for prompt, answer in zip(distinct, answers, strict=True)
+                }
             finally:  # after a failure, do not wait until each of the others has failed, too
                 pool.shutdown(cancel_futures=True)
         return [replies[prompt] for prompt in prompts]
@@ -180,7 +202,9 @@ class ChatClient:
             return self._keep(key, text, usage)
 
     def _send(self, body: Mapping[str, Any]) -> tuple[str, Any]:
-        """Text and usage; transient failures are retried until the attempts or the time are used up."""
+        """Text and usage; transient failures are retried until the attempts or the time are used
+        up.
+        """
         where, content = self._endpoint, json.dumps(body).encode()
         limit = max(where.deadline, where.timeout)
         end = self._clock() + limit
@@ -188,7 +212,10 @@ class ChatClient:
             try:
                 return self._attempt(content, end)
             except _TransientError as error:
-                problem, wait = str(error), min(2.0**attempt, _LONGEST_WAIT) if error.wait is None else error.wait
+                problem, wait = (
+                    str(error),
+                    min(2.0**attempt, _LONGEST_WAIT) if error.wait is None else error.wait,
+                )
             if attempt + 1 < where.attempts:
                 if self._clock() + wait > end:
                     raise self._down(f"within {limit:g} s", problem)
@@ -215,7 +242,9 @@ class ChatClient:
         return UserError(f"{where} did not answer {after} ({problem}); {self._endpoint.when_down}")
 
     def _post(self, url: str, content: bytes, end: float) -> tuple[int, Any, bytes]:
-        """Status, headers and body of one request, streamed so that an endless response can be abandoned."""
+        """Status, headers and body of one request, streamed so that an endless response can be
+        abandoned.
+        """
         kind = {"Content-Type": "application/json"}
         with self._http.stream("POST", url, content=content, headers=kind) as reply:
             data = b""
@@ -228,11 +257,14 @@ class ChatClient:
             return reply.status_code, reply.headers, data
 
     def _read(self, data: bytes) -> tuple[str, Any]:
-        """Text and usage of a response; something that is no JSON object at all does not come from an endpoint."""
+        """Text and usage of a response; something that is no JSON object at all does not come from
+        an endpoint.
+        """
         where = self._endpoint
         if not data.lstrip().startswith(b"{"):
             raise UserError(
-                f"{where.who} at {where.url} answers no JSON object; check URL (it ends in /v1) in {where.settings}"
+                f"{where.who} at {where.url} answers no JSON object; check URL (it ends in /v1) "
+                f"in {where.settings}"
             )
         try:
             reply = parse_json(data, numbers=True)
@@ -244,7 +276,8 @@ class ChatClient:
             text = None
         if not isinstance(text, str):
             raise UserError(
-                f"{where.who} at {where.url} answers without choices; check URL and model in {where.settings}"
+                f"{where.who} at {where.url} answers without choices; check URL and model in "
+                f"{where.settings}"
             )
         if not text.isprintable() and any("\ud800" <= c <= "\udfff" for c in text):
             raise _TransientError("a text with half a Unicode pair")
@@ -252,7 +285,10 @@ class ChatClient:
 
     def _keep(self, key: str, text: str, usage: Any) -> Completion:
         reported = usage if isinstance(usage, dict) else {}
-        counts = [n if isinstance(n := reported.get(name), int) and 0 <= n < 2**53 else 0 for name in _COUNTS]
+        counts = [
+            n if isinstance(n := reported.get(name), int) and 0 <= n < 2**53 else 0
+            for name in _COUNTS
+        ]
         self._remember(key, text, counts)
         self._cache.append({"key": key, "text": text, "usage": counts})
         return self._completions[key]
@@ -264,7 +300,9 @@ class ChatClient:
 
 
 def _retry_after(header: str | None) -> float | None:
-    """Seconds; None where the header says none (a date, nan), so that the client's own waiting time holds."""
+    """Seconds; None where the header says none (a date, nan), so that the client's own waiting time
+    holds.
+    """
     try:
         seconds = float(header or "")
     except ValueError:
@@ -281,6 +319,13 @@ def _numbers(settings: Mapping[str, str], name: str, count: int) -> tuple[float,
         values = tuple(float(part) for part in text.split(","))
     except ValueError:
         values = ()
-    if len(values) != count or not all(value >= 0 for value in values) or (count == 1 and values[0] == 0):
-        raise UserError(f"{_PREFIX}{name}={text}: give {count} positive number{'s' * (count > 1)}, separated by commas")
+    if (
+        len(values) != count
+        or not all(value >= 0 for value in values)
+        or (count == 1 and values[0] == 0)
+    ):
+        raise UserError(
+            f"{_PREFIX}{name}={text}: give {count} positive number{'s' * (count > 1)}, separated "
+            "by commas"
+        )
     return values

@@ -1,4 +1,6 @@
-"""Choose the answer format: option letters if the experts understand them, else the likelihood of the options."""
+"""Choose the answer format: option letters if the experts understand them, else the likelihood of
+the options.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,10 @@ from pyswarmopt_llm.tasks import Item, Scoring, Task
 
 _SCORINGS: tuple[Scoring, ...] = ("letter", "likelihood", "generate")
 LETTERS = 26
-TRIAL, TRIED = 32, 3  # items and experts of the trial by letters; likelihood serves those that do not know them
-LEVEL = 0.05  # significance level of the test against guessing, divided by the number of experts (Bonferroni)
+# items and experts of the trial by letters; likelihood serves those that do not know them
+TRIAL, TRIED = 32, 3
+# significance level of the test against guessing, divided by the number of experts (Bonferroni)
+LEVEL = 0.05
 
 
 def option_counts(items: Sequence[Item]) -> list[int]:
@@ -32,7 +36,8 @@ def trial_of(task: Task, chat: Callable[[str], str]) -> Accuracy:
 
 
 def beats_chance(items: Sequence[Item], scores: Sequence[Score]) -> bool:
-    """Whether the best accuracy of several experts is significantly above the best of as many guessers.
+    """Whether the best accuracy of several experts is significantly above the best of as many
+    guessers.
 
     One-sided, exact (Poisson binomial), at level `LEVEL` over all experts together.
 
@@ -41,36 +46,47 @@ def beats_chance(items: Sequence[Item], scores: Sequence[Score]) -> bool:
         >>> beats_chance(items, [Score(0.30, (), 200, 0.0)] * 12), beats_chance(items, [Score(0.36, (), 200, 0.0)] * 12)
         (False, True)
     """
-    return max(score.value for score in scores) > chance_bound(option_counts(items), LEVEL / len(scores))
+    return max(score.value for score in scores) > chance_bound(
+        option_counts(items), LEVEL / len(scores)
+    )
 
 
 def one_letter(items: Sequence[Item]) -> float:
-    """Accuracy of naming always the letter that is right most often, which experts without a clue may seem to do.
+    """Accuracy of naming always the letter that is right most often, which experts without a clue
+    may seem to do.
 
     Example:
         >>> one_letter([Item(str(i), "?", {"A": "x", "B": "y"}, answer) for i, answer in enumerate("ABBB")])
         0.75
     """
-    right = Counter(list(item.choices).index(item.answer) for item in items if item.choices and item.answer)
+    right = Counter(
+        list(item.choices).index(item.answer) for item in items if item.choices and item.answer
+    )
     return max(right.values(), default=0) / len(items)
 
 
 def knows_letters(items: Sequence[Item], scores: Sequence[Score]) -> bool:
-    """Whether the best of several experts is significantly better than guessing, and than one letter for all items."""
-    constant = float(stats.binom.isf(LEVEL / len(scores), len(items), one_letter(items))) / len(items)
+    """Whether the best of several experts is significantly better than guessing, and than one
+    letter for all items.
+    """
+    constant = float(stats.binom.isf(LEVEL / len(scores), len(items), one_letter(items))) / len(
+        items
+    )
     return beats_chance(items, scores) and max(score.value for score in scores) > constant
 
 
 def choose_scoring(
     possible: Sequence[Scoring], items: Sequence[Item], letters: Callable[[], Sequence[Score]]
 ) -> Scoring:
-    """The one scoring that is possible; where ``auto`` leaves two, letters if the experts know them, else likelihood.
+    """The one scoring that is possible; where ``auto`` leaves two, letters if the experts know
+    them, else likelihood.
 
     Args:
         possible: see `possible_scorings`.
         items: the dev items.
-        letters: the trial: scores by letters on the first `TRIAL` items, one per model; none if no model gives
-            likelihoods, so that answers can only be generated. Called only where there is a choice.
+        letters: the trial: scores by letters on the first `TRIAL` items, one per model; none if no
+            model gives likelihoods, so that answers can only be generated. Called only where there
+            is a choice.
 
     Example:
         >>> items = [Item(str(i), "?", {"A": "x", "B": "y"}, "AB"[i % 2]) for i in range(50)]
@@ -87,7 +103,8 @@ def choose_scoring(
 
 
 def possible_scorings(scoring: str, items: Sequence[Item]) -> tuple[Scoring, ...]:
-    """The scorings that `wanted` allows: one, or two where ``auto`` is to be decided by `choose_scoring`.
+    """The scorings that `wanted` allows: one, or two where ``auto`` is to be decided by
+    `choose_scoring`.
 
     Raises:
         UserError: unknown name.
@@ -100,7 +117,11 @@ def possible_scorings(scoring: str, items: Sequence[Item]) -> tuple[Scoring, ...
     """
     most = max(option_counts(items), default=0)
     if most > LETTERS and scoring == "letter":
-        raise InvalidOption("scoring", "letter", f"{most} options, of which {LETTERS} can be lettered; use likelihood")
+        raise InvalidOption(
+            "scoring",
+            "letter",
+            f"{most} options, of which {LETTERS} can be lettered; use likelihood",
+        )
     if scoring == "auto":
         both: tuple[Scoring, ...] = ("letter", "likelihood") if most <= LETTERS else ("likelihood",)
         return both if most else ("generate",)

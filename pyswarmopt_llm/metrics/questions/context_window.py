@@ -1,4 +1,6 @@
-"""Whether every item of a task fits the context window of a model, checked before the first one is evaluated."""
+"""Whether every item of a task fits the context window of a model, checked before the first one is
+evaluated.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,12 @@ def check_window(
     model: str = "the base",
     room: int = 0,
 ) -> None:
-    """Refuse items that do not fit this model (or its members); `room`: tokens of the messages that it also writes.
+    """Refuse items that do not fit this model (or its members); `room`: tokens of the messages that
+    it also writes.
 
     Raises:
-        UserError: names the task's source, the item and the model whose context window is too short.
+        UserError: names the task's source, the item and the model whose context window is too
+            short.
     """
     for name, member in engine.members.items():
         check_window(task, scoring, member, splits, metric, name, engine.message_tokens)
@@ -40,13 +44,14 @@ def check_window(
                 raise UserError(f"{task.source}: {split} {error.text}") from error
             for item, text, written in questions.texts():
                 new = max(written, room)
-                # A token takes at least a byte of text (two for tokenizers that rewrite it), so only the few long
-                # items have to be tokenised.
+                # A token takes at least a byte of text (two for tokenizers that rewrite it), so
+                # only the few long items have to be tokenised.
                 if window is None or 2 * len(text.encode()) + new <= window:
                     continue
                 needed = engine.count_tokens(text) + new
                 if needed > window:
                     raise UserError(
-                        f"{task.source}: {split} item {item.id}: {how} scoring needs {needed} tokens, {model}'s "
+                        f"{task.source}: {split} item {item.id}: {how} scoring needs {needed} "
+                        f"tokens, {model}'s "
                         f"context window holds {window}; shorten the item or remove it"
                     )

@@ -35,20 +35,27 @@ class Sampling:
         if temperature > 0:
             return cls(temperature, samples, seed)
         if samples > 1:
-            raise InvalidOption("samples", samples, "greedy replies are all the same; add `temperature`")
+            raise InvalidOption(
+                "samples", samples, "greedy replies are all the same; add `temperature`"
+            )
         return None
 
     def seeds(self, prompts: Sequence[str], sample: int) -> list[int]:
-        """The seed of each answer of a sample: those of all candidates are the same (common random numbers).
+        """The seed of each answer of a sample: those of all candidates are the same (common random
+        numbers).
 
         Example:
             >>> sampling = Sampling(1.0, 2, seed=0)
             >>> sampling.seeds(["a", "b"], 0)[1] == sampling.seeds(["b"], 0)[0] != sampling.seeds(["b"], 1)[0]
             True
         """
-        return [random.Random(f"{self.seed} {sample} {prompt}").getrandbits(63) for prompt in prompts]
+        return [
+            random.Random(f"{self.seed} {sample} {prompt}").getrandbits(63) for prompt in prompts
+        ]
 
-    def replies(self, engine: Engine, prompts: Sequence[str], max_new_tokens: int) -> list[list[str]]:
+    def replies(
+        self, engine: Engine, prompts: Sequence[str], max_new_tokens: int
+    ) -> list[list[str]]:
         """The loaded model's answers, sample by sample.
 
         Raises:
@@ -62,6 +69,8 @@ class Sampling:
             seeds += self.seeds(prompts, sample)
         draw = Draw(self.temperature, tuple(seeds))
         repeated = [*prompts] * self.samples
-        texts = on_transformers(engine, "replies are sampled").sample(repeated, draw, max_new_tokens)
+        texts = on_transformers(engine, "replies are sampled").sample(
+            repeated, draw, max_new_tokens
+        )
         starts = range(0, len(texts), len(prompts))
         return [texts[start : start + len(prompts)] for start in starts]

@@ -49,7 +49,8 @@ class Written:
     Args:
         items: the questions.
         score: items and texts -> one value per item, higher is better.
-        chat: formats a user turn with the model's chat template; None: the model continues the plain text.
+        chat: formats a user turn with the model's chat template; None: the model continues the
+            plain text.
         template: the task's prompt, see `render_prompt`.
         max_new_tokens: maximum length of an answer.
         named: the values of all items -> the score in other units, by name (`Score.named`).
@@ -84,7 +85,9 @@ class Written:
         return engine.generate(self._prompts, max_new_tokens=self._new)
 
     def samples(self, engine: Engine) -> list[list[str]]:
-        """The answers that are scored, sample by sample; one sample, of greedy answers, without sampling."""
+        """The answers that are scored, sample by sample; one sample, of greedy answers, without
+        sampling.
+        """
         if self._sampling is None:
             return [self.answers(engine)]
         return self._sampling.replies(engine, self._prompts, self._new)

@@ -1,7 +1,7 @@
 """Read PEFT LoRA adapters: config and header alone, or the weights, too.
 
-A LoRA layer adds ``scale * B @ A`` to a weight, with ``scale = alpha / r`` (Hu et al. 2021, arXiv 2106.09685,
-section 4.1) or ``alpha / sqrt(r)`` with rsLoRA (Kalajdzievski 2023, arXiv 2312.03732).
+A LoRA layer adds ``scale * B @ A`` to a weight, with ``scale = alpha / r`` (Hu et al. 2021, arXiv
+2106.09685, section 4.1) or ``alpha / sqrt(r)`` with rsLoRA (Kalajdzievski 2023, arXiv 2312.03732).
 """
 
 from __future__ import annotations
@@ -50,9 +50,11 @@ class AdapterInfo:
         name: the expert's name, by default its directory's.
         path: the local directory.
         config: settings from adapter_config.json.
-        modules: module name (such as ``model.layers.0.self_attn.q_proj``) -> its shape, sorted by name.
+        modules: module name (such as ``model.layers.0.self_attn.q_proj``) -> its shape, sorted by
+            name.
         tensors: header of each of their tensors, by its key in the file.
-        ignored: modules in the file that its config does not select, sorted; peft does not load them, either.
+        ignored: modules in the file that its config does not select, sorted; peft does not load
+            them, either.
         fingerprint: SHA-256 (hex) of the weights file, the base's name and the scales.
     """
 
@@ -164,11 +166,20 @@ def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
     used = {module: pair for module, pair in sorted(pairs.items()) if config.selection.has(module)}
     ignored = tuple(sorted(pairs.keys() - used))
     if not used:
-        raise UserError(f"{weights}: adapter_config.json selects none of its modules, such as {ignored[0]}; correct it")
+        raise UserError(
+            f"{weights}: adapter_config.json selects none of its modules, such as {ignored[0]}; "
+            "correct it"
+        )
     modules = {module: _shape(weights, config, module, pair) for module, pair in used.items()}
-    tensors = {_key(module, factor): tensor for module, pair in used.items() for factor, tensor in pair.items()}
+    tensors = {
+        _key(module, factor): tensor
+        for module, pair in used.items()
+        for factor, tensor in pair.items()
+    }
     digest = hashlib.sha256(weights.read_bytes())
-    digest.update(canonical([config.base_model_name, *((m, s.rank, s.scale) for m, s in modules.items())]))
+    digest.update(
+        canonical([config.base_model_name, *((m, s.rank, s.scale) for m, s in modules.items())])
+    )
     default = user_path(spec).resolve().name if user_path(spec).is_dir() else Path(spec).name
     return AdapterInfo(name or default, path, config, modules, tensors, digest.hexdigest(), ignored)
 
@@ -186,16 +197,22 @@ def _pairs(file: Path, tensors: Mapping[str, TensorHeader]) -> dict[str, dict[st
         if match is None:
             raise UserError(f"{file}: tensor {key!r} {_why_refused(key)}")
         if len(tensor.shape) != 2 or 0 in tensor.shape:
-            raise UserError(f"{file}: tensor {key!r} is {list(tensor.shape)}; only linear layers can be mixed")
+            raise UserError(
+                f"{file}: tensor {key!r} is {list(tensor.shape)}; only linear layers can be mixed"
+            )
         if tensor.dtype not in ("F64", "F32", "F16", "BF16"):
-            raise UserError(f"{file}: tensor {key!r} is stored as {tensor.dtype}; save it as F32, F16 or BF16")
+            raise UserError(
+                f"{file}: tensor {key!r} is stored as {tensor.dtype}; save it as F32, F16 or BF16"
+            )
         pairs.setdefault(match["module"], {})[match["factor"]] = tensor
     if not pairs:
         raise UserError(f"{file}: has no LoRA weights; export the adapter again")
     return pairs
 
 
-def _shape(file: Path, config: AdapterConfig, module: str, pair: Mapping[str, TensorHeader]) -> ModuleShape:
+def _shape(
+    file: Path, config: AdapterConfig, module: str, pair: Mapping[str, TensorHeader]
+) -> ModuleShape:
     """An adapted module, checked for both factors, matching shapes and the configured rank."""
     if len(pair) < 2:
         missing = "B" if "A" in pair else "A"
@@ -214,18 +231,26 @@ def _why_refused(key: str) -> str:
     if "lora_embedding_" in key:
         return "adapts an embedding; train the expert without embeddings among its target modules"
     if "lora_magnitude_vector" in key:
-        return "belongs to DoRA, which does not add up linearly; train the expert with use_dora=False"
+        return (
+            "belongs to DoRA, which does not add up linearly; train the expert with use_dora=False"
+        )
     if ".lora_" in key:
-        return "is not a plain LoRA weight of a linear layer; train the expert as plain LoRA on linear layers"
-    return "is not a LoRA weight (a saved module, a bias, an unknown key); train the expert without modules_to_save"
+        return (
+            "is not a plain LoRA weight of a linear layer; train the expert as plain LoRA on "
+            "linear layers"
+        )
+    return (
+        "is not a LoRA weight (a saved module, a bias, an unknown key); train the expert "
+        "without modules_to_save"
+    )
 
 
 def load_adapter(info: AdapterInfo) -> Adapter:
     """Load an adapter's weights in float32.
 
     Raises:
-        UserError: DoRA, a file that changed since its header was read, weights that are not finite, or so large that
-            the changes may not be.
+        UserError: DoRA, a file that changed since its header was read, weights that are not finite,
+            or so large that the changes may not be.
     """
     if info.config.dora:
         raise UserError(f"{info.path}: {DORA}")
@@ -235,7 +260,8 @@ def load_adapter(info: AdapterInfo) -> Adapter:
         b, a = raw[_key(module, "B")], raw[_key(module, "A")]
         if not _largest(b, a, shape.scale) < torch.finfo(torch.float32).max:
             raise UserError(
-                f"{info.weights_file}: the weights of {module} are so large that its change overflows; train or export "
+                f"{info.weights_file}: the weights of {module} are so large that its change "
+                "overflows; train or export "
                 "the expert again"
             )
         factors[module] = Factors(b=b, a=a, scale=shape.scale)
@@ -250,12 +276,16 @@ def _largest(b: Tensor, a: Tensor, scale: float) -> float:
 
 
 def load_factors(info: AdapterInfo) -> dict[str, LowRank]:
-    """An adapter as weight changes: parameter name of the base -> `LowRank`, float32, scale folded in.
+    """An adapter as weight changes: parameter name of the base -> `LowRank`, float32, scale folded
+    in.
 
     Raises:
         UserError: see `load_adapter`.
     """
-    return {f"{module}.weight": factors.low_rank() for module, factors in load_adapter(info).factors.items()}
+    return {
+        f"{module}.weight": factors.low_rank()
+        for module, factors in load_adapter(info).factors.items()
+    }
 
 
 def _load_tensors(info: AdapterInfo) -> dict[str, Tensor]:
@@ -270,5 +300,8 @@ def _load_tensors(info: AdapterInfo) -> dict[str, Tensor]:
         if tuple(tensor.shape) != info.tensors[name].shape:
             raise UserError(f"{file}: changed while it was being read; start again")
         if not torch.isfinite(tensor).all():
-            raise UserError(f"{file}: tensor {name!r} has NaN or infinite weights; train or export the expert again")
+            raise UserError(
+                f"{file}: tensor {name!r} has NaN or infinite weights; train or export the expert "
+                "again"
+            )
     return tensors

@@ -1,4 +1,6 @@
-"""Preflight: whether experts can be mixed, and on this base, judged by their configs and headers alone."""
+"""Preflight: whether experts can be mixed, and on this base, judged by their configs and headers
+alone.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +48,8 @@ class Problem:
 class ExpertRow:
     """One row of the table of experts; dashes for an expert that cannot be read.
 
-    `norm` and `top_share` are those of its weight changes, see `outliers.inspect_weights`; `score` is that on the dev
-    items of a task. None: not computed.
+    `norm` and `top_share` are those of its weight changes, see `outliers.inspect_weights`; `score`
+    is that on the dev items of a task. None: not computed.
     """
 
     expert: str
@@ -83,22 +85,28 @@ class PreflightReport:
         return [p for p in self.problems if p.severity == "error" and space in p.spaces]
 
     def require(self, space: str) -> None:
-        """Raise a `UserError` with the first problem that prevents mixing in `space`, if there is one."""
+        """Raise a `UserError` with the first problem that prevents mixing in `space`, if there is
+        one.
+        """
         errors = self.errors(space)
         if errors:
-            more = f" (and {len(errors) - 1} more; run swarm-llm inspect)" if len(errors) > 1 else ""
+            more = (
+                f" (and {len(errors) - 1} more; run swarm-llm inspect)" if len(errors) > 1 else ""
+            )
             raise UserError(f"{errors[0]}{more}")
 
 
 def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) -> PreflightReport:
-    """Check experts against each other and their base; problems of an expert are reported, not raised.
+    """Check experts against each other and their base; problems of an expert are reported, not
+    raised.
 
     Args:
         paths: PEFT adapter directories or hub ids.
         base: the model to merge them into; default: they are only compared with each other.
 
     Raises:
-        UserError: no experts are given, none matches a pattern, or the base's own files are corrupt.
+        UserError: no experts are given, none matches a pattern, or the base's own files are
+            corrupt.
     """
     if not paths:
         raise UserError("no experts given; name their directories with `experts`")
@@ -124,9 +132,13 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
         if files is not None:
             problems += files.problems(info)
         problems += _differences(info, experts[0])
-        twin = next((other.name for other in experts[:i] if other.fingerprint == info.fingerprint), None)
+        twin = next(
+            (other.name for other in experts[:i] if other.fingerprint == info.fingerprint), None
+        )
         if twin is not None:
-            problems.append(Problem(info.name, f"has the same weights as {twin}; remove one of them", "warning"))
+            problems.append(
+                Problem(info.name, f"has the same weights as {twin}; remove one of them", "warning")
+            )
     return PreflightReport(tuple(rows), tuple(problems), tuple(experts))
 
 
@@ -134,7 +146,9 @@ def unique_names(paths: Sequence[str | Path]) -> list[str]:
     """The last part of each path; on a tie with the part before it, then with a number."""
     parts = [user_path(path).resolve().parts for path in paths]
     names = [part[-1] for part in parts]
-    names = [n if names.count(n) == 1 else "/".join(p[-2:]) for n, p in zip(names, parts, strict=True)]
+    names = [
+        n if names.count(n) == 1 else "/".join(p[-2:]) for n, p in zip(names, parts, strict=True)
+    ]
     seen: Counter[str] = Counter()
     unique = []
     for name in names:
@@ -147,11 +161,15 @@ def ignored_in_words(info: AdapterInfo) -> str:
     """The part of an adapter's file that is left out, as peft does, and why."""
     first, *more = info.ignored
     modules = f"{first} and {counted(len(more), 'more module')}" if more else first
-    return f"its file adapts {modules}, which its adapter_config.json does not select: ignored, as in peft"
+    return (
+        f"its file adapts {modules}, which its adapter_config.json does not select: ignored, "
+        "as in peft"
+    )
 
 
 def same_base(name: str, other: str) -> bool:
-    """Whether two names may mean the same base model: their last path components agree, ignoring case.
+    """Whether two names may mean the same base model: their last path components agree, ignoring
+    case.
 
     Example:
         >>> same_base("HuggingFaceTB/SmolLM2-135M-Instruct", "/models/smollm2-135m-instruct/")
@@ -185,25 +203,41 @@ def _differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
     """Differences of an expert from the first one; the table shows which one is the odd one out."""
     base, first_base = info.base_model_name, first.base_model_name
     if base and first_base and not same_base(base, first_base):
-        yield Problem(info.name, f"was trained on {base}, {first.name} on {first_base}; remove one of them")
-    lacking, added = sorted(first.modules.keys() - info.modules), sorted(info.modules.keys() - first.modules)
+        yield Problem(
+            info.name, f"was trained on {base}, {first.name} on {first_base}; remove one of them"
+        )
+    lacking, added = (
+        sorted(first.modules.keys() - info.modules),
+        sorted(info.modules.keys() - first.modules),
+    )
     parts = []
     for verb, modules in (("lacks", lacking), ("adds", added)):
         if modules:
             parts.append(f"{verb} {len(modules)} modules such as {modules[0]}")
     if parts:
-        text = f"{' and '.join(parts)} (against {first.name}); factor needs the same modules, use `space` delta"
+        text = (
+            f"{' and '.join(parts)} (against {first.name}); factor needs the same modules, use "
+            "`space` delta"
+        )
         yield Problem(info.name, text, spaces=_ONLY_FACTOR)
-    common = [(name, info.modules[name], shape) for name, shape in first.modules.items() if name in info.modules]
+    common = [
+        (name, info.modules[name], shape)
+        for name, shape in first.modules.items()
+        if name in info.modules
+    ]
     for module, a, b in common:
         if a.weight_shape != b.weight_shape:
-            text = f"changes {module} of shape {_by(a.weight_shape)}, {first.name} one of {_by(b.weight_shape)}"
+            text = (
+                f"changes {module} of shape {_by(a.weight_shape)}, {first.name} one of "
+                f"{_by(b.weight_shape)}"
+            )
             yield Problem(info.name, f"{text}: they have different bases; remove one of them")
             break
     for module, a, b in common:
         if (a.rank, a.scale) != (b.rank, b.scale):
             text = (
-                f"has rank {a.rank} and scale {a.scale:g} at {module} (alpha {info.config.alpha:g}), "
+                f"has rank {a.rank} and scale {a.scale:g} at {module} (alpha "
+                f"{info.config.alpha:g}), "
                 f"{first.name} rank {b.rank} and scale {b.scale:g} (alpha {first.config.alpha:g}); "
                 "factor needs equal rank and alpha, use `space` delta"
             )
@@ -211,7 +245,10 @@ def _differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
             break
     if info.dtypes != first.dtypes:
         dtypes, first_dtypes = ", ".join(info.dtypes), ", ".join(first.dtypes)
-        text = f"is stored in {dtypes}, {first.name} in {first_dtypes}; harmless, they are mixed in float32"
+        text = (
+            f"is stored in {dtypes}, {first.name} in {first_dtypes}; harmless, they are mixed "
+            "in float32"
+        )
         yield Problem(info.name, text, "warning")
 
 
@@ -219,7 +256,8 @@ class BaseFiles:
     """The files of a base, read once, to check experts against.
 
     Args:
-        base: the model; the files of a quantised one hold codes, so the shapes are those of its configuration.
+        base: the model; the files of a quantised one hold codes, so the shapes are those of its
+            configuration.
 
     Attributes:
         skeleton: the base's modules.
@@ -233,7 +271,9 @@ class BaseFiles:
         self.skeleton = skeleton(base)
         self._shapes = self.skeleton.shapes
         if base.weight_files and not base.packing:
-            self._shapes = {name: t.shape for file in base.weight_files for name, t in read_header(file).items()}
+            self._shapes = {
+                name: t.shape for file in base.weight_files for name, t in read_header(file).items()
+            }
         self._vocabulary = _vocabulary(base.path)
 
     def problems(self, info: AdapterInfo) -> Iterator[Problem]:
@@ -242,30 +282,46 @@ class BaseFiles:
         for module, adapted in info.modules.items():
             shape = self._shapes.get(f"{module}.weight")
             if shape != adapted.weight_shape:
-                text = f"adapts {module} of shape {_by(adapted.weight_shape)}, which {self._base.spec} does not have"
+                text = (
+                    f"adapts {module} of shape {_by(adapted.weight_shape)}, which "
+                    f"{self._base.spec} does not have"
+                )
                 there = f" (there it is {_by(shape)})" if shape else ""
                 yield Problem(info.name, f"{text}{there}: trained on another base; remove it")
                 break
             if module in self.skeleton.others:
-                text = f"adapts {module}, which {self.skeleton.others[module]}; train it on linear layers only"
+                text = (
+                    f"adapts {module}, which {self.skeleton.others[module]}; train it on "
+                    "linear layers only"
+                )
                 yield Problem(info.name, text)
                 break
         yield from self._selection_problem(info)
         vocabulary = _vocabulary(info.path)
         if None not in (vocabulary, self._vocabulary) and vocabulary != self._vocabulary:
-            yield Problem(info.name, "has a tokenizer with another vocabulary; the base's is used", "warning")
+            yield Problem(
+                info.name, "has a tokenizer with another vocabulary; the base's is used", "warning"
+            )
 
     def _selection_problem(self, info: AdapterInfo) -> Iterator[Problem]:
-        """Modules that the config of an expert selects, but its file does not hold, or the reverse."""
+        """Modules that the config of an expert selects, but its file does not hold, or the
+        reverse.
+        """
         selection, output = info.config.selection, self.skeleton.output
         if selection.all_linear and output in info.modules:
-            text = f"adapts {output}, which its target_modules, all-linear, leave out; list all modules there"
+            text = (
+                f"adapts {output}, which its target_modules, all-linear, leave out; list all "
+                "modules there"
+            )
             yield Problem(info.name, text)
         if info.config.begins_as_base:
             return
         lacks = sorted(self.skeleton.selected_by(selection) - info.modules.keys())
         if lacks:
-            text = f"selects {lacks[0]}, whose weights its file lacks and peft draws at random (init_lora_weights)"
+            text = (
+                f"selects {lacks[0]}, whose weights its file lacks and peft draws at random "
+                "(init_lora_weights)"
+            )
             yield Problem(info.name, f"{text}; export it again")
 
     def _name_problem(self, info: AdapterInfo) -> Iterator[Problem]:
@@ -275,16 +331,23 @@ class BaseFiles:
             yield Problem(info.name, text, "warning")
             return
         if base.spec.endswith(GGUF):
-            text = f"was trained on {name}; which model {base.spec} holds is not stated, so only shapes are checked"
+            text = (
+                f"was trained on {name}; which model {base.spec} holds is not stated, so only "
+                "shapes are checked"
+            )
             yield Problem(info.name, text, "warning")
             return
-        local = user_path(name).is_dir()  # then compare the files, which is more reliable than any name
+        # then compare the files, which is more reliable than any name
+        local = user_path(name).is_dir()
         if _is_in(name, base) if local else same_base(name, base.name):
             return
-        # A bare directory does not say which model it holds, nor do codes whose they are: then another name is a
-        # warning, and the shapes decide.
+        # A bare directory does not say which model it holds, nor do codes whose they are: then
+        # another name is a warning, and the shapes decide.
         sure = not base.packing and (local or str(base.path.resolve()) != base.name)
-        text = f"was trained on {name}, not on {base.name}; give its own base with `base`, or remove it"
+        text = (
+            f"was trained on {name}, not on {base.name}; give its own base with `base`, or "
+            "remove it"
+        )
         yield Problem(info.name, text, "error" if sure else "warning")
 
 
@@ -308,4 +371,6 @@ def _vocabulary(path: Path) -> bytes | None:
         return None
     content = read_json(file)
     model = content.get("model")
-    return canonical([model.get("vocab") if isinstance(model, dict) else None, content.get("added_tokens")])
+    return canonical(
+        [model.get("vocab") if isinstance(model, dict) else None, content.get("added_tokens")]
+    )

@@ -1,4 +1,6 @@
-"""adapter_config.json of a PEFT LoRA adapter: read it, refuse kinds of LoRA that cannot be mixed."""
+"""adapter_config.json of a PEFT LoRA adapter: read it, refuse kinds of LoRA that cannot be
+mixed.
+"""
 
 from __future__ import annotations
 
@@ -47,9 +49,11 @@ class AdapterConfig:
         rslora: whether the scale is alpha / sqrt(r) instead of alpha / r.
         dora: whether it is a DoRA adapter.
         selection: the modules that it changes.
-        rank_pattern: exceptions to `rank`: patterns of module names, each with a rank; the first that matches counts.
+        rank_pattern: exceptions to `rank`: patterns of module names, each with a rank; the first
+            that matches counts.
         alpha_pattern: exceptions to `alpha`.
-        begins_as_base: whether modules without weights in the file change nothing; otherwise peft draws them at random.
+        begins_as_base: whether modules without weights in the file change nothing; otherwise peft
+            draws them at random.
     """
 
     base_model_name: str | None
@@ -99,7 +103,9 @@ def read_config(path: Path) -> AdapterConfig:
     """
     config = read_json(path)
     if config.get("peft_type") != "LORA":
-        raise UserError(f"{path}: peft_type is {config.get('peft_type')!r}; only LORA adapters can be mixed")
+        raise UserError(
+            f"{path}: peft_type is {config.get('peft_type')!r}; only LORA adapters can be mixed"
+        )
     for option, what in _REFUSED.items():
         if config.get(option):
             raise UserError(f"{path}: {option} is set (the adapter {what}); train it as plain LoRA")
@@ -108,7 +114,8 @@ def read_config(path: Path) -> AdapterConfig:
     start = config.get("init_lora_weights", True)
     if isinstance(start, str) and start.lower().startswith(_BASE_CHANGING):
         raise UserError(
-            f"{path}: init_lora_weights is {start!r}, which changes the base's weights; convert it to "
+            f"{path}: init_lora_weights is {start!r}, which changes the base's weights; convert "
+            "it to "
             "plain LoRA (peft: save_pretrained with path_initial_model_for_weight_conversion)"
         )
     name = config.get("base_model_name_or_path")
@@ -124,7 +131,8 @@ def read_config(path: Path) -> AdapterConfig:
         selection=read_selection(path, config, patterns),
         rank_pattern=_by_module(path, config, "rank_pattern", patterns, _rank),
         alpha_pattern=_by_module(path, config, "alpha_pattern", patterns, _alpha),
-        begins_as_base=start is True or (isinstance(start, str) and start.lower() in _BEGINS_AS_BASE),
+        begins_as_base=start is True
+        or (isinstance(start, str) and start.lower() in _BEGINS_AS_BASE),
     )
 
 
@@ -148,10 +156,17 @@ def _flag(path: Path, config: Mapping[str, Any], option: str) -> bool:
 
 
 def _by_module(
-    path: Path, config: Mapping[str, Any], option: str, patterns: Patterns, read: Callable[[Path, str, Any], _T]
+    path: Path,
+    config: Mapping[str, Any],
+    option: str,
+    patterns: Patterns,
+    read: Callable[[Path, str, Any], _T],
 ) -> tuple[tuple[Pattern, _T], ...]:
     """Patterns of module names, each with its value."""
     values = config.get(option) or {}
     if not isinstance(values, dict):
         raise UserError(f"{path}: {option} is {values!r}; write an object of module name patterns")
-    return tuple((patterns.compile(option, key, _MODULE), read(path, key, value)) for key, value in values.items())
+    return tuple(
+        (patterns.compile(option, key, _MODULE), read(path, key, value))
+        for key, value in values.items()
+    )

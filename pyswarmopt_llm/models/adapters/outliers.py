@@ -1,9 +1,11 @@
-"""Adapters whose weights stand out in a pool: too loud, too quiet, or all in one direction. No model is run.
+"""Adapters whose weights stand out in a pool: too loud, too quiet, or all in one direction. No
+model is run.
 
-A sign of damage, of another training recipe or of manipulation, not a proof of any: detectors of backdoors in LoRA
-adapters are classifiers of such spectra (arXiv 2602.15195), which need labelled adapters of the same base. The bounds
-here are rules of thumb: in two pools of 12 and 8 clean experts the largest and smallest ratios of norms were 3.3 and
-0.48, the largest excess of the share 0.04.
+A sign of damage, of another training recipe or of manipulation, not a proof of any: detectors of
+backdoors in LoRA adapters are classifiers of such spectra (arXiv 2602.15195), which need labelled
+adapters of the same base. The bounds here are rules of thumb: in two pools of 12 and 8 clean
+experts the largest and smallest ratios of norms were 3.3 and 0.48, the largest excess of the share
+0.04.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ class Spectrum:
 
     Attributes:
         norm: Frobenius norm.
-        share: of its square that is in the first singular value, 1 / rank to 1; 0 for a change of zero.
+        share: of its square that is in the first singular value, 1 / rank to 1; 0 for a change of
+            zero.
         rank: of the factors.
     """
 
@@ -56,11 +59,14 @@ def spectrum(change: LowRank) -> Spectrum:
     left, right = torch.linalg.qr(change.b.double()).R, torch.linalg.qr(change.a.double().T).R
     squares = torch.linalg.svdvals(left @ right.T) ** 2
     total = float(squares.sum())
-    return Spectrum(math.sqrt(total), float(squares[0]) / total if total else 0.0, change.a.shape[0])
+    return Spectrum(
+        math.sqrt(total), float(squares[0]) / total if total else 0.0, change.a.shape[0]
+    )
 
 
 def inspect_weights(report: PreflightReport, base: str | None = None) -> PreflightReport:
-    """The report with norms and shares in its rows, an error per adapter that is not finite, a warning per outlier.
+    """The report with norms and shares in its rows, an error per adapter that is not finite, a
+    warning per outlier.
 
     Args:
         report: of `inspect_experts`.
@@ -71,7 +77,9 @@ def inspect_weights(report: PreflightReport, base: str | None = None) -> Preflig
     for info in report.experts:
         if not info.config.dora:  # an error already, and no plain product
             try:
-                pool[info.name] = {name: spectrum(change) for name, change in load_factors(info).items()}
+                pool[info.name] = {
+                    name: spectrum(change) for name, change in load_factors(info).items()
+                }
             except UserError as error:
                 problems.append(Problem(info.name, error.text))
     for info in report.experts:
@@ -108,20 +116,30 @@ def _oddities(spectra: Spectra, pool: Collection[Spectra]) -> Iterator[str]:
             excesses.append(spectrum.share - median(shares))
     loud = {module: ratio for module, ratio in ratios.items() if ratio > RATIO}
     quiet = {module: ratio for module, ratio in ratios.items() if ratio < 1 / RATIO}
-    for odd, worst, bound in ((loud, max, f"over {RATIO:g} times"), (quiet, min, f"under 1/{RATIO:g}")):
+    for odd, worst, bound in (
+        (loud, max, f"over {RATIO:g} times"),
+        (quiet, min, f"under 1/{RATIO:g}"),
+    ):
         if odd:
             module = worst(odd, key=odd.__getitem__)
             yield (
-                f"changes {module.removesuffix('.weight')} {odd[module]:.3g} times as much as the median of the pool "
+                f"changes {module.removesuffix('.weight')} {odd[module]:.3g} times as much as the "
+                "median of the pool "
                 f"({len(odd)} of {len(spectra)} modules {bound})"
             )
     if excesses and median(excesses) > EXCESS:
         yield (
-            f"has {_share(spectra):.0%} of its change in one direction per module, {median(excesses):.0%} more than "
+            f"has {_share(spectra):.0%} of its change in one direction per module, "
+            f"{median(excesses):.0%} more than "
             "the median of the pool"
         )
 
 
 def _remedy(info: AdapterInfo, base: str | None) -> str:
-    settings = (("base", base or "BASE"), ("adapter", info.path), ("against", "base"), ("task", "TASK.json"))
+    settings = (
+        ("base", base or "BASE"),
+        ("adapter", info.path),
+        ("against", "base"),
+        ("task", "TASK.json"),
+    )
     return f"see what it does ({shlex.join(command_words('eval', *settings))}), or remove it"

@@ -1,7 +1,9 @@
-"""Regular expressions of adapter_config.json: those of `re`, as peft uses them, matched within bounded time.
+"""Regular expressions of adapter_config.json: those of `re`, as peft uses them, matched within
+bounded time.
 
-An adapter comes from anywhere, and `re` can take years over ``(a+)+$``. The `regex` module reads the same syntax and
-stops at a time limit; what would make it take long before that, or mean something else than in `re`, is refused.
+An adapter comes from anywhere, and `re` can take years over ``(a+)+$``. The `regex` module reads
+the same syntax and stops at a time limit; what would make it take long before that, or mean
+something else than in `re`, is refused.
 """
 
 from __future__ import annotations
@@ -18,11 +20,13 @@ import regex
 
 from pyswarmopt_llm.common.errors import UserError
 
-SECONDS = 10.0  # of the processor, for all matches of one adapter; those of real ones take milliseconds
+# of the processor, for all matches of one adapter; those of real ones take milliseconds
+SECONDS = 10.0
 LONGEST = 50_000  # characters
 MOST_REPEATS = 1000  # the product of all counts in braces: `regex` writes them out
 _COUNT = re.compile(r"\{\d*,?\d*\}")
-_NOT_ALIKE = re.compile(r"\{(?!\d*,?\d*\})|\[:")  # fuzzy matching and POSIX classes in `regex`, plain text in `re`
+# fuzzy matching and POSIX classes in `regex`, plain text in `re`
+_NOT_ALIKE = re.compile(r"\{(?!\d*,?\d*\})|\[:")
 
 
 @dataclass
@@ -59,9 +63,15 @@ class Patterns:
         """
         where = f"{self.path}: {option} has the"
         if len(text) > LONGEST or _repeats(text) > MOST_REPEATS:
-            raise UserError(f"{where} pattern {text!r}, which is too long or repeats too much; write it more simply")
+            raise UserError(
+                f"{where} pattern {text!r}, which is too long or repeats too much; write it more "
+                "simply"
+            )
         if _NOT_ALIKE.search(text):
-            raise UserError(f"{where} pattern {text!r}, which has a brace that counts nothing or '[:'; leave that out")
+            raise UserError(
+                f"{where} pattern {text!r}, which has a brace that counts nothing or '[:'; leave "
+                "that out"
+            )
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)
@@ -72,7 +82,9 @@ class Patterns:
         except (re.error, regex.error) as error:
             raise UserError(f"{where} malformed pattern {text!r} ({error})") from error
         except (RecursionError, OverflowError) as error:
-            raise UserError(f"{where} pattern {text!r}, which is nested too deeply; write it more simply") from error
+            raise UserError(
+                f"{where} pattern {text!r}, which is nested too deeply; write it more simply"
+            ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +116,9 @@ class Pattern:
         try:
             return matcher(text, timeout=max(self.owner.seconds, 1e-3))
         except (TimeoutError, MemoryError) as error:
-            raise UserError(f"{self.owner.path}: {self.where} takes too long to match; write it more simply") from error
+            raise UserError(
+                f"{self.owner.path}: {self.where} takes too long to match; write it more simply"
+            ) from error
         finally:
             self.owner.seconds -= time.thread_time() - begun
 

@@ -1,7 +1,8 @@
 """Safetensors files: the header alone, or tensors read one at a time on access.
 
-Format: 8 bytes with the header's length N (little-endian), N bytes of JSON that map each name to dtype, shape
-and ``data_offsets``, then the data (https://github.com/huggingface/safetensors, "Format").
+Format: 8 bytes with the header's length N (little-endian), N bytes of JSON that map each name to
+dtype, shape and ``data_offsets``, then the data (https://github.com/huggingface/safetensors,
+"Format").
 """
 
 from __future__ import annotations
@@ -53,20 +54,28 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or length > min(size - 8, _LONGEST_HEADER):
-                raise UserError(f"{path}: truncated or not safetensors ({size} bytes); copy or export it again")
+                raise UserError(
+                    f"{path}: truncated or not safetensors ({size} bytes); copy or export it again"
+                )
             text = file.read(length)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check that the file is there") from error
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); check that the file is there"
+        ) from error
     try:
         entries = parse_json(text.decode("utf-8"), unique=True)
     except ValueError as error:
-        raise UserError(f"{path}: its header is not valid JSON ({error}); copy or export it again") from error
+        raise UserError(
+            f"{path}: its header is not valid JSON ({error}); copy or export it again"
+        ) from error
     try:
         # The library checks that the tensors fill the file as their shapes and dtypes say.
         with safetensors.safe_open(path, framework="pt"):
             pass
     except (safetensors.SafetensorError, OSError) as error:
-        raise UserError(f"{path}: truncated or corrupt ({first_line(error)}); copy or export it again") from error
+        raise UserError(
+            f"{path}: truncated or corrupt ({first_line(error)}); copy or export it again"
+        ) from error
     header = {}
     for name, entry in entries.items():
         if name != "__metadata__":
@@ -76,9 +85,11 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
 
 
 class StoredTensors(Mapping[str, Tensor]):
-    """The floating-point tensors of safetensors files, by name; each access reads one tensor, and none is kept.
+    """The floating-point tensors of safetensors files, by name; each access reads one tensor, and
+    none is kept.
 
-    Plain reads instead of a memory map: mapped pages count as resident memory until the system reclaims them.
+    Plain reads instead of a memory map: mapped pages count as resident memory until the system
+    reclaims them.
 
     Args:
         files: safetensors files, the shards of one model.
@@ -104,7 +115,9 @@ class StoredTensors(Mapping[str, Tensor]):
         with file.open("rb") as stream:
             stream.seek(header.start)
             if stream.readinto(data) != len(data):
-                raise UserError(f"{file}: became shorter while it was in use; copy it again and resume")
+                raise UserError(
+                    f"{file}: became shorter while it was in use; copy it again and resume"
+                )
         if not data:
             return torch.empty(header.shape, dtype=dtype)
         return torch.frombuffer(data, dtype=dtype).view(header.shape)

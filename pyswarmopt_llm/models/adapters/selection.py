@@ -1,4 +1,5 @@
-"""Which modules of a base an adapter's config selects: peft loads these alone, whatever else the file holds.
+"""Which modules of a base an adapter's config selects: peft loads these alone, whatever else the
+file holds.
 
 The rules are those of `peft.tuners.tuners_utils.check_target_module_exists`, peft 0.21.
 """
@@ -62,7 +63,8 @@ class Selection:
     all_linear: bool = False
 
     def has(self, module: str) -> bool:
-        """Whether peft adapts this module, which is taken for a linear layer and not for the output.
+        """Whether peft adapts this module, which is taken for a linear layer and not for the
+        output.
 
         Raises:
             UserError: the patterns take too long.
@@ -100,14 +102,25 @@ def read_selection(path: Path, config: Mapping[str, Any], patterns: Patterns) ->
     Raises:
         UserError: options are malformed, or such that peft loads no adapter with them.
     """
-    targets, layers, before = (config.get(o) for o in ("target_modules", "layers_to_transform", "layers_pattern"))
+    targets, layers, before = (
+        config.get(o) for o in ("target_modules", "layers_to_transform", "layers_pattern")
+    )
     if not targets:
-        raise UserError(f"{path}: target_modules is {targets!r}; list there the modules that the adapter changes")
+        raise UserError(
+            f"{path}: target_modules is {targets!r}; list there the modules that the adapter "
+            "changes"
+        )
     for option, value in (("layers_to_transform", layers), ("layers_pattern", before)):
         if isinstance(targets, str) and value is not None:
-            raise UserError(f"{path}: {option} is {value!r}, which needs a list of target_modules; set it to null")
+            raise UserError(
+                f"{path}: {option} is {value!r}, which needs a list of target_modules; set it to "
+                "null"
+            )
     if before and layers is None:
-        raise UserError(f"{path}: layers_pattern is {before!r} without layers_to_transform; list the layers there")
+        raise UserError(
+            f"{path}: layers_pattern is {before!r} without layers_to_transform; list the layers "
+            "there"
+        )
     return Selection(
         targets=_names(path, "target_modules", targets, patterns),
         excluded=_names(path, "exclude_modules", config.get("exclude_modules") or [], patterns),
@@ -135,5 +148,8 @@ def _layers(path: Path, value: Any) -> tuple[int, ...]:
 def _before_layer(path: Path, value: Any, patterns: Patterns) -> tuple[Pattern, ...]:
     names = [value] if isinstance(value, str) and value else value or []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f"{path}: layers_pattern is {value!r}; write the name that precedes the number of a layer")
+        raise UserError(
+            f"{path}: layers_pattern is {value!r}; write the name that precedes the number of a "
+            "layer"
+        )
     return tuple(patterns.compile("layers_pattern", name, _BEFORE_LAYER) for name in names)

@@ -57,12 +57,16 @@ def skeleton(base: BaseModel) -> Skeleton:
 
     try:
         with quiet_transformers(), torch.device("meta"):
-            config = AutoConfig.from_pretrained(base.path, trust_remote_code=False, local_files_only=True)
+            config = AutoConfig.from_pretrained(
+                base.path, trust_remote_code=False, local_files_only=True
+            )
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     except Exception as error:  # whatever a damaged configuration leads to
         if isinstance(error, MemoryError):
             raise
-        raise UserError(f"{base.spec}: cannot be loaded as a language model ({first_line(error)})") from error
+        raise UserError(
+            f"{base.spec}: cannot be loaded as a language model ({first_line(error)})"
+        ) from error
     parameters = dict(model.named_parameters())  # a shared weight has the first of its names
     head = model.get_output_embeddings()
     linear, others = set(), {}

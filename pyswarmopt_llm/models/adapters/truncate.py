@@ -1,7 +1,7 @@
 """A weight change as a LoRA of a given rank: the nearest one, and how far it is.
 
-The truncated SVD is the nearest matrix of that rank in the Frobenius norm (Eckart & Young 1936, Psychometrika 1);
-what is lost is the root of the sum of the squared singular values that were cut.
+The truncated SVD is the nearest matrix of that rank in the Frobenius norm (Eckart & Young 1936,
+Psychometrika 1); what is lost is the root of the sum of the squared singular values that were cut.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from pyswarmopt_llm.common.interfaces import LowRank
 
 
 class Truncated(NamedTuple):
-    """A change of limited rank, with the squared Frobenius norms of what was cut and of the whole."""
+    """A change of limited rank, with the squared Frobenius norms of what was cut and of the
+    whole.
+    """
 
     change: LowRank
     lost: float
@@ -23,7 +25,8 @@ class Truncated(NamedTuple):
 
 
 def truncate_dense(change: Tensor, rank: int) -> Truncated:
-    """The nearest LoRA of that rank to a dense change, (out, in) float32; `b` and `a` share the singular values evenly.
+    """The nearest LoRA of that rank to a dense change, (out, in) float32; `b` and `a` share the
+    singular values evenly.
 
     Example:
         >>> kept = truncate_dense(torch.diag(torch.tensor([3.0, 4.0])), rank=1)
@@ -35,7 +38,9 @@ def truncate_dense(change: Tensor, rank: int) -> Truncated:
 
 
 def truncate_low_rank(change: LowRank, rank: int | None) -> Truncated:
-    """The nearest LoRA of that rank to a change given as b @ a; no dense matrix is formed. None: the change itself."""
+    """The nearest LoRA of that rank to a change given as b @ a; no dense matrix is formed. None:
+    the change itself.
+    """
     if rank is None or rank >= len(change.a):
         return Truncated(change, 0.0, float(squared_norm(change.b, change.a)))
     left, inner_left = torch.linalg.qr(change.b)

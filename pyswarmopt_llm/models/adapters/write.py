@@ -1,4 +1,6 @@
-"""Write a LoRA adapter in the format of `peft`: adapter_config.json and adapter_model.safetensors."""
+"""Write a LoRA adapter in the format of `peft`: adapter_config.json and
+adapter_model.safetensors.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,8 @@ def write_adapter(
 
     Args:
         out: the directory to create; it must not exist or be empty.
-        factors: module name (such as ``model.layers.0.self_attn.q_proj``) -> (b, a) with shapes (out, r) and
-            (r, in), in the dtype to be stored. Ranks may differ between modules.
+        factors: module name (such as ``model.layers.0.self_attn.q_proj``) -> (b, a) with shapes
+            (out, r) and (r, in), in the dtype to be stored. Ranks may differ between modules.
         base_model_name: the id or directory of the base model.
         target_modules: suffixes or full names that select these modules in the base.
         alpha: LoRA alpha; the default is each module's own rank, so that the scale alpha / r is 1.

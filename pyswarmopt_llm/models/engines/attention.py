@@ -1,4 +1,6 @@
-"""Attention over planned batches: masks, the keys and values of a shared prefix, which architectures support them."""
+"""Attention over planned batches: masks, the keys and values of a shared prefix, which
+architectures support them.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from pyswarmopt_llm.models.engines.batching import Batch
 def attention_windows(model: Any) -> dict[str, int | None]:
     """The kinds of attention layers of a model, as transformers names them, and their windows.
 
-    Only the mask and the position ids separate the branches of a tree, so every layer must respect both.
+    Only the mask and the position ids separate the branches of a tree, so every layer must respect
+    both.
 
     Args:
         model: a transformers causal LM.
@@ -26,8 +29,8 @@ def attention_windows(model: Any) -> dict[str, int | None]:
         Kind -> window in tokens, including the token itself (None: unlimited).
 
     Raises:
-        UserError: a layer is recurrent (Mamba, linear attention), measures distance by index (ALiBi, GPT-Neo's local
-            layers) or attends to fixed chunks.
+        UserError: a layer is recurrent (Mamba, linear attention), measures distance by index
+            (ALiBi, GPT-Neo's local layers) or attends to fixed chunks.
 
     Example:
         >>> from transformers import MistralConfig, MistralForCausalLM
@@ -40,7 +43,9 @@ def attention_windows(model: Any) -> dict[str, int | None]:
     window = getattr(config, "sliding_window", None)
     windows = {"full_attention": None, "sliding_attention": window}
     # Without a list every layer slides if there is a window (as in transformers' own caches).
-    kinds = getattr(config, "layer_types", None) or ["full_attention" if window is None else "sliding_attention"]
+    kinds = getattr(config, "layer_types", None) or [
+        "full_attention" if window is None else "sliding_attention"
+    ]
     unfit = (
         not windows.keys() >= set(kinds)
         or "position_ids" not in inspect.signature(model.forward).parameters
@@ -50,7 +55,8 @@ def attention_windows(model: Any) -> dict[str, int | None]:
     if unfit:
         raise UserError(
             f"{config.model_type}: its layers do not take a mask and position ids per token; "
-            "use a base with plain or sliding-window attention (Llama, Qwen, Gemma, Mistral, GPT-2, ...)"
+            "use a base with plain or sliding-window attention (Llama, Qwen, Gemma, Mistral, "
+            "GPT-2, ...)"
         )
     return {kind: windows[kind] for kind in sorted(set(kinds))}
 
@@ -58,7 +64,8 @@ def attention_windows(model: Any) -> dict[str, int | None]:
 def attention_mask(
     batch: Batch, n_prefix: int, windows: Mapping[str, int | None], dtype: torch.dtype
 ) -> Tensor | dict[str, Tensor]:
-    """Additive mask: 0 where a token of the batch sees a token of the prefix or of its row, else the dtype's minimum.
+    """Additive mask: 0 where a token of the batch sees a token of the prefix or of its row, else
+    the dtype's minimum.
 
     A window counts tokens on the path to the token (difference of position ids), not columns.
 
@@ -69,7 +76,8 @@ def attention_mask(
         dtype: the model's.
 
     Returns:
-        (B, 1, L, P + L) in `dtype`; one per kind of layer if there are several, as transformers expects.
+        (B, 1, L, P + L) in `dtype`; one per kind of layer if there are several, as transformers
+        expects.
     """
     seen = torch.nn.functional.pad(batch.allowed(), (n_prefix, 0), value=True)
     rows = batch.position_ids
@@ -104,7 +112,9 @@ def on_device(mask: Tensor | dict[str, Tensor], device: torch.device) -> Tensor 
 
 
 class SharedLayer(DynamicLayer):
-    """The prefix of one layer, (1, heads, P, head_dim); `update` concatenates a batch without storing it."""
+    """The prefix of one layer, (1, heads, P, head_dim); `update` concatenates a batch without
+    storing it.
+    """
 
     def __init__(self, keys: Tensor | None = None, values: Tensor | None = None) -> None:
         super().__init__()

@@ -9,7 +9,9 @@ from typing import Any
 
 
 class BaseEngine(ABC):
-    """Defaults of `interfaces.Engine`: one model, of unlimited length, that writes its whole answer at once."""
+    """Defaults of `interfaces.Engine`: one model, of unlimited length, that writes its whole answer
+    at once.
+    """
 
     window: int | None = None
     message_tokens: int = 0

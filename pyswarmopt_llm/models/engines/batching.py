@@ -3,13 +3,13 @@
 Three savings, none of which changes a probability beyond rounding:
 
 1. the prefix that all contexts share (system prompt, instruction) is computed once per candidate;
-2. pairs with the same context form one row: the context once, then a tree (trie) of their continuations, where
-   a token attends to its ancestors only (the tree attention of SpecInfer, Miao et al. 2024, arXiv 2305.09781,
-   section 4.2, with options instead of speculated tokens);
+2. pairs with the same context form one row: the context once, then a tree (trie) of their
+   continuations, where a token attends to its ancestors only (the tree attention of SpecInfer, Miao
+   et al. 2024, arXiv 2305.09781, section 4.2, with options instead of speculated tokens);
 3. the last token of a continuation is only predicted, never fed.
 
-Rows are sorted by length and split into batches by padded tokens and by attention keys, of which a long shared prefix
-adds many.
+Rows are sorted by length and split into batches by padded tokens and by attention keys, of which a
+long shared prefix adds many.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from torch import Tensor
 
 TokenPair = tuple[tuple[int, ...], tuple[int, ...]]
 
-# Keys (prefix and row, for every row) per token of the budget. A key takes the memory of one cache entry, a token also
-# that of its activations, so there may be more keys than tokens, but not without limit: every row repeats the prefix.
+# Keys (prefix and row, for every row) per token of the budget. A key takes the memory of one cache
+# entry, a token also that of its activations, so there may be more keys than tokens, but not
+# without limit: every row repeats the prefix.
 KEYS_PER_TOKEN = 8
 
 
@@ -32,10 +33,12 @@ class ContextTree:
     """One context with the tree of its continuations.
 
     Attributes:
-        tokens: tokens to feed: the context without the shared prefix, then the inner nodes of the tree.
+        tokens: tokens to feed: the context without the shared prefix, then the inner nodes of the
+            tree.
         n_context: number of context tokens among them.
         parents: for each inner node the index of its parent (the last context token or a node).
-        targets: (index of the predicting token, token id, index of the pair) per continuation token.
+        targets: (index of the predicting token, token id, index of the pair) per continuation
+            token.
     """
 
     tokens: tuple[int, ...]
@@ -52,11 +55,12 @@ class Batch:
         rows: its rows.
         input_ids: (B, L) int64, right-padded.
         position_ids: (B, L) int64, depth in the tree, prefix included.
-        trees: per row (c, n, visible): tokens c..n are the inner nodes, and visible, (n - c, n - c) bool, marks each
-            node's ancestors and itself. The rest of the row is causal.
+        trees: per row (c, n, visible): tokens c..n are the inner nodes, and visible, (n - c, n - c)
+            bool, marks each node's ancestors and itself. The rest of the row is causal.
         heads: (M,) int64 into the flattened (B * L) positions that need a prediction.
         target_head: (T,) int64 into `heads`; target_token: (T,) int64; target_pair: (T,) int64.
-        pairs: (P,) int64, the pairs scored in this batch, ascending; each pair is in one batch only.
+        pairs: (P,) int64, the pairs scored in this batch, ascending; each pair is in one batch
+            only.
     """
 
     rows: tuple[ContextTree, ...]
@@ -75,7 +79,9 @@ class Batch:
         return sum(len(row.tokens) for row in self.rows)
 
     def allowed(self) -> Tensor:
-        """Which tokens of its row each token attends to: (B, L, L) bool. Built on use, since it is quadratic in L."""
+        """Which tokens of its row each token attends to: (B, L, L) bool. Built on use, since it is
+        quadratic in L.
+        """
         n_rows, width = self.input_ids.shape
         seen = torch.ones(width, width, dtype=torch.bool).tril().repeat(n_rows, 1, 1)
         for row, (c, n, tree) in enumerate(self.trees):
@@ -100,13 +106,15 @@ class Plan:
     n_tokens: int
 
 
-def encode_pair(encode: Callable[[str], Sequence[int]], context: str, continuation: str) -> TokenPair:
+def encode_pair(
+    encode: Callable[[str], Sequence[int]], context: str, continuation: str
+) -> TokenPair:
     """Token ids of a context and of its continuation, split as in the EleutherAI harness.
 
-    The whole string is tokenised and split after the context's own tokens, so that a continuation is tokenised as in
-    running text; trailing spaces of the context move to the continuation. If a token would cross the boundary, the two
-    are tokenised separately, so that every character of the continuation is scored and the options of an item share
-    one context.
+    The whole string is tokenised and split after the context's own tokens, so that a continuation
+    is tokenised as in running text; trailing spaces of the context move to the continuation. If a
+    token would cross the boundary, the two are tokenised separately, so that every character of the
+    continuation is scored and the options of an item share one context.
 
     Raises:
         ValueError: if the context or the continuation has no tokens.
@@ -126,7 +134,9 @@ def encode_pair(encode: Callable[[str], Sequence[int]], context: str, continuati
     return head, tail
 
 
-def build_row(context: Sequence[int], continuations: Sequence[tuple[int, Sequence[int]]]) -> ContextTree:
+def build_row(
+    context: Sequence[int], continuations: Sequence[tuple[int, Sequence[int]]]
+) -> ContextTree:
     """The tree of `continuations` (pair index, token ids) after `context`.
 
     Example:
@@ -174,10 +184,12 @@ def shared_prefix(contexts: Sequence[tuple[int, ...]]) -> int:
 
 
 def build_plan(pairs: Sequence[TokenPair], batch_tokens: int, pad: int) -> Plan:
-    """Batches for `pairs`, at most `batch_tokens` padded tokens each (a longer row is a batch of its own).
+    """Batches for `pairs`, at most `batch_tokens` padded tokens each (a longer row is a batch of
+    its own).
 
-    Batches are smaller if the prefix is long compared with the rows: see `KEYS_PER_TOKEN`. A pair with an empty
-    continuation requests the distribution after its context: its one target has token 0.
+    Batches are smaller if the prefix is long compared with the rows: see `KEYS_PER_TOKEN`. A pair
+    with an empty continuation requests the distribution after its context: its one target has token
+    0.
     """
     groups: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
     for index, (context, continuation) in enumerate(pairs):

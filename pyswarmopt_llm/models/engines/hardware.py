@@ -29,14 +29,19 @@ def pick_device(name: str = "auto") -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise InvalidOption("device", name, "not supported; use auto, cpu or cuda")
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise InvalidOption("device", name, "no CUDA device is visible to torch here; use `device` cpu")
+        raise InvalidOption(
+            "device", name, "no CUDA device is visible to torch here; use `device` cpu"
+        )
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InvalidOption("device", name, f"torch sees {torch.cuda.device_count()} CUDA devices, from cuda:0 on")
+        raise InvalidOption(
+            "device", name, f"torch sees {torch.cuda.device_count()} CUDA devices, from cuda:0 on"
+        )
     return device
 
 
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The torch dtype for ``auto``: bfloat16 where the hardware multiplies it natively, else float32.
+    """The torch dtype for ``auto``: bfloat16 where the hardware multiplies it natively, else
+    float32.
 
     Raises:
         UserError: unknown name.
@@ -50,7 +55,11 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
             raise unknown("dtype", name, ["auto", *_DTYPES])
         return _DTYPES[name]
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        return (
+            torch.bfloat16
+            if torch.cuda.is_bf16_supported(including_emulation=False)
+            else torch.float16
+        )
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if native else torch.float32
 

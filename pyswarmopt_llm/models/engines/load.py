@@ -29,13 +29,15 @@ def load_engine(
 ) -> TransformersEngine:
     """The resident base, and how candidates are put into it.
 
-    Packed weights stay as they are, and changes are added at run time; plain weights are changed, unless `mix` says
-    otherwise. On a CPU their own values are read from its files again when a candidate needs them; on a GPU, where that
-    would be slow against its arithmetic, those that candidates change are kept beside it, unless candidates are
-    `whole_models`, which replace all of them.
+    Packed weights stay as they are, and changes are added at run time; plain weights are changed,
+    unless `mix` says otherwise. On a CPU their own values are read from its files again when a
+    candidate needs them; on a GPU, where that would be slow against its arithmetic, those that
+    candidates change are kept beside it, unless candidates are `whole_models`, which replace all of
+    them.
 
     Raises:
-        UserError: no such device or dtype, the model cannot be loaded, or nothing can be merged into its weights.
+        UserError: no such device or dtype, the model cannot be loaded, or nothing can be merged
+            into its weights.
     """
     if mix == "merged":
         refuse_quantised(base)

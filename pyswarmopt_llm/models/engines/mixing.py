@@ -1,4 +1,6 @@
-"""How candidates get into a resident model: merged into its weights, or at run time (`quantised.added_outputs`)."""
+"""How candidates get into a resident model: merged into its weights, or at run time
+(`quantised.added_outputs`).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch
 
 
 class Mixing(Protocol):
-    """Puts candidates into a model; `PatchedWeights` merges them, `quantised.added_outputs` leaves the weights alone.
+    """Puts candidates into a model; `PatchedWeights` merges them, `quantised.added_outputs` leaves
+    the weights alone.
 
     Attributes:
         parameter_names: the weights that `Patch.dense` may replace.
@@ -32,8 +35,8 @@ class Mixing(Protocol):
 class PatchedWeights:
     """Candidates merged into a model in place, and removed again exactly.
 
-    The base's values are read from `stored` if available, so that the base is in memory only once; others are copied
-    before their first change.
+    The base's values are read from `stored` if available, so that the base is in memory only once;
+    others are copied before their first change.
 
     Args:
         model: a torch module; its parameters are changed in place by `load`.
@@ -58,7 +61,8 @@ class PatchedWeights:
 
         Raises:
             KeyError: the base has no parameter of that name.
-            ValueError: a shape does not fit, or a name is in two parts of the patch. Nothing is changed then.
+            ValueError: a shape does not fit, or a name is in two parts of the patch. Nothing is
+                changed then.
         """
         self._check_fits(patch)
         changed = patch.low_rank.keys() | patch.full_rank.keys() | patch.dense.keys()
@@ -66,7 +70,8 @@ class PatchedWeights:
             self._parameters[name].copy_(self._base(name))
         for name in changed - self._patched:
             self._secure(name)
-        self._patched = changed  # before the first change, so that an interrupted load can be undone
+        # before the first change, so that an interrupted load can be undone
+        self._patched = changed
         for name in patch.dense:
             self._parameters[name].copy_(patch.dense[name])
         for name, change in patch.low_rank.items():
@@ -88,14 +93,20 @@ class PatchedWeights:
             self._copies[name] = value.clone()
 
     def _base(self, name: str) -> Tensor:
-        return self._copies[name] if name in self._copies else self._stored[name].to(self._parameters[name])
+        return (
+            self._copies[name]
+            if name in self._copies
+            else self._stored[name].to(self._parameters[name])
+        )
 
     def _check_fits(self, patch: Patch) -> None:
         shapes: dict[str, tuple[int, ...]] = {}
         for part in (patch.dense, patch.low_rank, patch.full_rank):
             for name, shape in shapes_of(part).items():
                 if name in shapes:
-                    raise ValueError(f"{name}: a patch has two values or changes for it; give one of them")
+                    raise ValueError(
+                        f"{name}: a patch has two values or changes for it; give one of them"
+                    )
                 if name not in self._parameters:
                     raise KeyError(f"{name}: the base has no such parameter")
                 base_shape = tuple(self._parameters[name].shape)

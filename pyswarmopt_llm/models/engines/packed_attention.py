@@ -1,9 +1,10 @@
 """Attention on CPUs as plain matrix products, over batches that were packed without their padding.
 
-Linear layers and norms do not care where a row ends, so a packed batch is one row of its tokens; only here it is padded
-again. Query heads that share a key head are rows of one product (grouped-query attention without repeated keys). At the
-lengths of questions this takes two thirds of the fused kernel's time in bfloat16, with the backward pass a fifth (seven
-tenths in float32); values are the same up to rounding. What is not packed, such as generation, keeps the fused kernel.
+Linear layers and norms do not care where a row ends, so a packed batch is one row of its tokens;
+only here it is padded again. Query heads that share a key head are rows of one product
+(grouped-query attention without repeated keys). At the lengths of questions this takes two thirds
+of the fused kernel's time in bfloat16, with the backward pass a fifth (seven tenths in float32);
+values are the same up to rounding. What is not packed, such as generation, keeps the fused kernel.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from transformers.masking_utils import sdpa_mask
 from pyswarmopt_llm.models.engines.batching import Batch
 
 NAME = "packed"
-# Without soft caps, sinks or position biases in their attention; all pass keyword arguments down to it.
+# Without soft caps, sinks or position biases in their attention; all pass keyword arguments down to
+# it.
 _MODELS = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma3_text", "gpt2"})
 _MOST_SCORES = 2**20
 
@@ -54,7 +56,9 @@ class Packing:
         self._indices: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
 
     def padded(self, x: Tensor, groups: int) -> Tensor:
-        """Packed heads (1, H, N, D) as (B, groups, H / groups * L, D); padding holds the first token."""
+        """Packed heads (1, H, N, D) as (B, groups, H / groups * L, D); padding holds the first
+        token.
+        """
         gather, _ = self._index(x.shape[1], groups)
         return F.embedding(gather, x[0].transpose(0, 1).flatten(0, 1)).flatten(2, 3)
 
@@ -64,7 +68,9 @@ class Packing:
         return F.embedding(scatter, x.flatten(0, 2))[None]
 
     def _index(self, heads: int, groups: int) -> tuple[Tensor, Tensor]:
-        """Of rows of heads: (B, groups, heads / groups, L) into (N, heads), and (N, heads) into the former."""
+        """Of rows of heads: (B, groups, heads / groups, L) into (N, heads), and (N, heads) into the
+        former.
+        """
         if (heads, groups) not in self._indices:
             rows, length = self.shape
             head = torch.arange(heads).view(groups, -1, 1)
@@ -75,7 +81,8 @@ class Packing:
 
 
 def use_packed_attention(model: Any) -> bool:
-    """Let a model on a CPU take packed batches (`packing=` of its forward pass), if its architecture is known to.
+    """Let a model on a CPU take packed batches (`packing=` of its forward pass), if its
+    architecture is known to.
 
     Returns:
         Whether it does.
@@ -89,10 +96,11 @@ def use_packed_attention(model: Any) -> bool:
 
 
 def products_win(scores: int, dtype: torch.dtype) -> bool:
-    """Whether matrix products are faster than the fused kernel, for so many scores of a layer (B * H * L * K).
+    """Whether matrix products are faster than the fused kernel, for so many scores of a layer (B *
+    H * L * K).
 
-    Without gradients they are in bfloat16 and where the scores, which the kernel does not store, are few. Its backward
-    pass is slower than theirs in any dtype.
+    Without gradients they are in bfloat16 and where the scores, which the kernel does not store,
+    are few. Its backward pass is slower than theirs in any dtype.
     """
     return torch.is_grad_enabled() or (dtype == torch.bfloat16 and scores <= _MOST_SCORES)
 
@@ -116,14 +124,17 @@ def packed_attention(
         value: as `key`.
         attention_mask: (B, 1, L, P + L), added to the scores.
         scaling: of the scores; default: 1 / sqrt(D).
-        packing: where the tokens are; None: all arguments are those of the fused kernel, which is called.
+        packing: where the tokens are; None: all arguments are those of the fused kernel, which is
+            called.
         options: for the fused kernel.
 
     Returns:
         (1, N, H, D), and None for the weights.
     """
     if packing is None or attention_mask is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **options
+        )
     groups, n_prefix = key.shape[1], key.shape[2] - query.shape[2]
     key, value = (_after_prefix(x, n_prefix, packing) for x in (key, value))
     attended = attend(packing.padded(query, groups), key, value, attention_mask, scaling)
@@ -136,7 +147,9 @@ def _after_prefix(x: Tensor, n_prefix: int, packing: Packing) -> Tensor:
     return torch.cat([prefix, packing.padded(x[:, :, n_prefix:], x.shape[1])], 2)
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None) -> Tensor:
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None
+) -> Tensor:
     """softmax(scaling Q K^T + mask) V.
 
     Args:
@@ -151,12 +164,16 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: flo
     """
     if not products_win(query.shape[:3].numel() * key.shape[2], query.dtype):
         return _fused(query, key, value, mask, scaling)
-    scores = (query * (query.shape[3] ** -0.5 if scaling is None else scaling)) @ key.transpose(2, 3)
+    scores = (query * (query.shape[3] ** -0.5 if scaling is None else scaling)) @ key.transpose(
+        2, 3
+    )
     scores = (scores.unflatten(2, (-1, mask.shape[2])) + mask[:, :, None]).flatten(2, 3)
     return scores.softmax(-1) @ value
 
 
-def _fused(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None) -> Tensor:
+def _fused(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None
+) -> Tensor:
     """`attend` by torch's kernel."""
     heads = query.unflatten(2, (-1, mask.shape[2])).flatten(1, 2)
     key, value = (x.repeat_interleave(heads.shape[1] // x.shape[1], 1) for x in (key, value))

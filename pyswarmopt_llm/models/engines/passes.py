@@ -1,4 +1,6 @@
-"""Forward passes of planned batches: inputs with or without padding, shared prefix, logits where they are needed."""
+"""Forward passes of planned batches: inputs with or without padding, shared prefix, logits where
+they are needed.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ from pyswarmopt_llm.models.engines.batching import Batch
 from pyswarmopt_llm.models.engines.packed_attention import NAME as PACKED
 from pyswarmopt_llm.models.engines.packed_attention import Packing, products_win
 
-# Positions normalised at once: their float32 logits stay in the cache of a CPU (four times faster), small on a GPU.
+# Positions normalised at once: their float32 logits stay in the cache of a CPU (four times faster),
+# small on a GPU.
 _HEAD_ROWS = {"cpu": 16, "cuda": 1024}
 
 
@@ -43,7 +46,9 @@ class Passes:
         self.windows = attention_windows(model)
 
     def prefix(self, ids: Sequence[int]) -> PrefixCache | None:
-        """Keys and values of token ids; their graph is kept where gradients are enabled. None for no ids."""
+        """Keys and values of token ids; their graph is kept where gradients are enabled. None for
+        no ids.
+        """
         if not ids:
             return None
         # Without the config, the cache keeps the whole prefix in layers with a sliding window, too.
@@ -80,7 +85,9 @@ class Passes:
         return heads, {**inputs, "input_ids": ids.to(device), "position_ids": positions.to(device)}
 
     def packing(self, batch: Batch, n_prefix: int) -> Packing | None:
-        """How a batch is fed without padding, if it is; rows of one length only for the sake of faster attention."""
+        """How a batch is fed without padding, if it is; rows of one length only for the sake of
+        faster attention.
+        """
         if self.model.config._attn_implementation != PACKED:
             return None
         rows, length = batch.input_ids.shape
@@ -92,7 +99,8 @@ class Passes:
 
     @contextmanager
     def vocabulary_only_at(self, heads: Tensor) -> Iterator[None]:
-        """Apply the output embedding to these positions only (`logits_to_keep` cannot differ by row).
+        """Apply the output embedding to these positions only (`logits_to_keep` cannot differ by
+        row).
 
         A hook, so that the architecture's own processing of the logits (scale, soft cap) is kept.
         """
@@ -108,7 +116,9 @@ class Passes:
 
 
 def target_logprobs(batch: Batch, logits: Tensor) -> Tensor:
-    """Log-probabilities of a batch's targets, (T,) float64 on the CPU, from the logits at its heads, (M, V)."""
+    """Log-probabilities of a batch's targets, (T,) float64 on the CPU, from the logits at its
+    heads, (M, V).
+    """
     chosen = logits[batch.target_head, batch.target_token].float()
     return (chosen.cpu() - normalisers(logits).cpu()[batch.target_head]).double()
 

@@ -9,7 +9,8 @@ from pyswarmopt_llm.common.errors import UserError
 
 
 class PromptTokenizer:
-    """A tokenizer with the chat template, special tokens and context window of a causal language model.
+    """A tokenizer with the chat template, special tokens and context window of a causal language
+    model.
 
     Args:
         tokenizer: of transformers.
@@ -41,7 +42,9 @@ class PromptTokenizer:
             for role, text in zip(("user", "assistant"), turns, strict=True)
         ]
         messages.append({"role": "user", "content": user})
-        return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        return str(
+            self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        )
 
     def encode(self, text: str) -> list[int]:
         """Token ids with leading special tokens, without trailing ones."""
@@ -56,11 +59,19 @@ class PromptTokenizer:
         return tuple(ids)
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of a text; with the tokenizer's special tokens where no chat template has written them."""
-        return len(self.tokenizer(text, add_special_tokens=self.tokenizer.chat_template is None)["input_ids"])
+        """Tokens of a text; with the tokenizer's special tokens where no chat template has written
+        them.
+        """
+        return len(
+            self.tokenizer(text, add_special_tokens=self.tokenizer.chat_template is None)[
+                "input_ids"
+            ]
+        )
 
     def encode_prompts(self, prompts: Sequence[str], max_new_tokens: int) -> list[tuple[int, ...]]:
-        """Token ids of prompts, each of which must leave room for `max_new_tokens` in the context window."""
+        """Token ids of prompts, each of which must leave room for `max_new_tokens` in the context
+        window.
+        """
         encoded = [self.encode_prompt(prompt) for prompt in prompts]
         for prompt, ids in zip(prompts, encoded, strict=True):
             self.check_length(len(ids) + max_new_tokens, prompt)
@@ -71,10 +82,13 @@ class PromptTokenizer:
         return int(self.tokenizer.pad_token_id)
 
     def check_length(self, n: int, text: str) -> None:
-        """Raise `UserError` if the `n` tokens of an item that begins with `text` exceed the context window."""
+        """Raise `UserError` if the `n` tokens of an item that begins with `text` exceed the context
+        window.
+        """
         if self.window is not None and n > self.window:
             raise UserError(
-                f"the item that begins {text[:40]!r} needs {n} tokens, the model's context window holds "
+                f"the item that begins {text[:40]!r} needs {n} tokens, the model's context window "
+                "holds "
                 f"{self.window}; shorten the item"
             )
 

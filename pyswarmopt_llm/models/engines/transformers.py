@@ -1,4 +1,6 @@
-"""The engine on Hugging Face transformers: one resident base, candidates put into it, batches without waste."""
+"""The engine on Hugging Face transformers: one resident base, candidates put into it, batches
+without waste.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,12 @@ from pyswarmopt_llm.models.engines.batching import (
 )
 from pyswarmopt_llm.models.engines.generation.decoder import Decoder
 from pyswarmopt_llm.models.engines.generation.few_rows import rearranged_weights
-from pyswarmopt_llm.models.engines.generation.write import Draw, batches_of_similar_length, greedy, sampled
+from pyswarmopt_llm.models.engines.generation.write import (
+    Draw,
+    batches_of_similar_length,
+    greedy,
+    sampled,
+)
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
 from pyswarmopt_llm.models.engines.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.models.engines.packed_attention import use_packed_attention
@@ -61,8 +68,8 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         model: a transformers causal LM in eval mode, on its device.
         tokenizer: the model's tokenizer, with a pad token.
         batch_tokens: padded tokens per forward pass; halved when memory runs out.
-        mixing: puts candidates into the model, and takes them out exactly; default: `PatchedWeights`, which changes its
-            weights in place.
+        mixing: puts candidates into the model, and takes them out exactly; default:
+            `PatchedWeights`, which changes its weights in place.
 
     Raises:
         UserError: the architecture does not support planned batches (see `attention_windows`).
@@ -71,7 +78,9 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         tokens_fed: tokens sent through the model so far, padding excluded.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, batch_tokens: int = 1024, mixing: Mixing | None = None) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, batch_tokens: int = 1024, mixing: Mixing | None = None
+    ) -> None:
         super().__init__(tokenizer, window_of(model.config))
         self._model = model
         self.batch_tokens = batch_tokens
@@ -114,7 +123,8 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
     def load(self, patch: Patch) -> None:
         """Make the resident model ``base + patch``; see `Mixing.load`.
 
-        A patch with `held_out` parts is merged on use, since most of its items are scored with other weights.
+        A patch with `held_out` parts is merged on use, since most of its items are scored with
+        other weights.
         """
         self._merged = None
         self._candidate = self._wanted = patch
@@ -124,7 +134,8 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
     # Likelihoods
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Natural log of P(continuation | context) for each pair, summed over the continuation's tokens.
+        """Natural log of P(continuation | context) for each pair, summed over the continuation's
+        tokens.
 
         Contexts shared by several pairs and the common prefix of all contexts are computed once.
         """
@@ -173,30 +184,41 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
                 yield indices, totals[batch.pairs].tolist()
 
     def likelihood_batches(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[int, ...]]:
-        """The pairs of each forward pass of `loglikelihood`; pairs with the same context share a batch."""
+        """The pairs of each forward pass of `loglikelihood`; pairs with the same context share a
+        batch.
+        """
         return [tuple(batch.pairs.tolist()) for batch in self._likelihood_plan(pairs).batches]
 
     def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
-        """Natural-log distribution of the next token after each prompt: (N, V) float32 on the CPU."""
+        """Natural-log distribution of the next token after each prompt: (N, V) float32 on the
+        CPU.
+        """
         logprobs = torch.empty(len(prompts), self.model.get_output_embeddings().weight.shape[0])
         for batch, logits in self._forward_all([(prompt, "") for prompt in prompts]):
             logprobs[batch.target_pair] = logits[batch.target_head].float().log_softmax(-1).cpu()
         return logprobs
 
     def score_tokens(self, pairs: Sequence[tuple[str, str]]) -> tuple[TokenScores, ...]:
-        """The terms of `loglikelihood`: for each pair the continuation's tokens and their log-probabilities."""
+        """The terms of `loglikelihood`: for each pair the continuation's tokens and their
+        log-probabilities.
+        """
         if not pairs:
             return ()
-        scored = [(batch, target_logprobs(batch, logits)) for batch, logits in self._forward_all(pairs)]
+        scored = [
+            (batch, target_logprobs(batch, logits)) for batch, logits in self._forward_all(pairs)
+        ]
         owner = torch.cat([batch.target_pair for batch, _ in scored])
         by_pair = owner.argsort(stable=True)  # stable: keeps the order of a pair's tokens
         counts = owner.bincount(minlength=len(pairs)).tolist()
         tokens = torch.cat([batch.target_token for batch, _ in scored])[by_pair].split(counts)
         logprobs = torch.cat([values for _, values in scored])[by_pair].split(counts)
-        return tuple(TokenScores(tuple(t.tolist()), v) for t, v in zip(tokens, logprobs, strict=True))
+        return tuple(
+            TokenScores(tuple(t.tolist()), v) for t, v in zip(tokens, logprobs, strict=True)
+        )
 
     def distributions(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[Tensor, Tensor]]:
-        """For each pair the natural-log distributions along its continuation, (T, V) float32, and its tokens, (T,).
+        """For each pair the natural-log distributions along its continuation, (T, V) float32, and
+        its tokens, (T,).
 
         On the CPU; memory grows with the vocabulary, so pass few pairs at a time.
         """
@@ -215,18 +237,30 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         return self._written(prompts, max_new_tokens)
 
     def sample(self, prompts: Sequence[str], draw: Draw, max_new_tokens: int = 64) -> list[str]:
-        """Sampled continuations, one per prompt; a text depends on its seed, not on the other prompts."""
+        """Sampled continuations, one per prompt; a text depends on its seed, not on the other
+        prompts.
+        """
         return self._written(prompts, max_new_tokens, draw)
 
-    def generation_batches(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[tuple[int, ...]]:
-        """The prompts of each batch of `generate`, of similar length; a batch passed alone stays one batch."""
-        return self._generation_batches(self.encode_prompts(prompts, max_new_tokens), max_new_tokens)
+    def generation_batches(
+        self, prompts: Sequence[str], max_new_tokens: int = 64
+    ) -> list[tuple[int, ...]]:
+        """The prompts of each batch of `generate`, of similar length; a batch passed alone stays
+        one batch.
+        """
+        return self._generation_batches(
+            self.encode_prompts(prompts, max_new_tokens), max_new_tokens
+        )
 
-    def _generation_batches(self, encoded: Sequence[tuple[int, ...]], max_new_tokens: int) -> list[tuple[int, ...]]:
+    def _generation_batches(
+        self, encoded: Sequence[tuple[int, ...]], max_new_tokens: int
+    ) -> list[tuple[int, ...]]:
         lengths = [len(ids) + max_new_tokens for ids in encoded]
         return batches_of_similar_length(lengths, KEYS_PER_TOKEN * self.batch_tokens)
 
-    def _written(self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None = None) -> list[str]:
+    def _written(
+        self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None = None
+    ) -> list[str]:
         """Continuations, greedy or sampled."""
         encoded = self.encode_prompts(prompts, max_new_tokens)
         texts: dict[int, str] = {}
@@ -244,7 +278,9 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
             self._wanted = self._candidate
         return [texts[i] for i in range(len(prompts))]
 
-    def _write(self, prompts: Sequence[tuple[int, ...]], max_new_tokens: int, draw: Draw | None = None) -> list[str]:
+    def _write(
+        self, prompts: Sequence[tuple[int, ...]], max_new_tokens: int, draw: Draw | None = None
+    ) -> list[str]:
         """Continuations of a batch; it is halved when memory runs out."""
         decoder = self.decoder(prompts, max_new_tokens)
         try:
@@ -308,7 +344,9 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
     def _forward(
         self, batch: Batch, plan: Plan, prefix: Callable[[], PrefixCache | None]
     ) -> Iterator[tuple[Batch, Tensor]]:
-        """The logits at a batch's heads, (M, V), in the model's dtype; batches are halved when memory runs out."""
+        """The logits at a batch's heads, (M, V), in the model's dtype; batches are halved when
+        memory runs out.
+        """
         try:
             with torch.inference_mode():
                 logits = self.passes.logits(batch, len(plan.prefix), prefix())
@@ -323,13 +361,20 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
             yield from self._forward(make_batch(rows, len(plan.prefix), self.pad()), plan, prefix)
 
     def _smaller_batches(self, error: RuntimeError, rows: int) -> None:
-        """Handle an error of a batch: if memory ran out, halve later batches and warn once; else raise it."""
+        """Handle an error of a batch: if memory ran out, halve later batches and warn once; else
+        raise it.
+        """
         if not out_of_memory(error):
             raise error
         if rows == 1:
-            raise NoRoomError("out of memory with a single item in the batch; use a smaller base or shorter items")
+            raise NoRoomError(
+                "out of memory with a single item in the batch; use a smaller base or shorter items"
+            )
         if not self._short_of_memory:
-            log.warning("out of memory with %d tokens per batch: continuing with smaller batches", self.batch_tokens)
+            log.warning(
+                "out of memory with %d tokens per batch: continuing with smaller batches",
+                self.batch_tokens,
+            )
             self._short_of_memory = True
             self.batch_tokens = max(self.batch_tokens // 2, 1)
             self._plans.clear()
@@ -337,7 +382,9 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
             torch.cuda.empty_cache()
 
     def prefix(self, plan: Plan) -> PrefixCache | None:
-        """Keys and values of the common prefix of all contexts, with their graph where gradients are enabled."""
+        """Keys and values of the common prefix of all contexts, with their graph where gradients
+        are enabled.
+        """
         self.tokens_fed += len(plan.prefix)
         return self.passes.prefix(plan.prefix)
 
@@ -360,7 +407,9 @@ def on_transformers(engine: Engine, purpose: str) -> TransformersEngine:
 
 
 def _shares(patch: Patch, contexts: Sequence[str]) -> Iterator[tuple[Patch, list[int]]]:
-    """Which weights are for which of the contexts; those that nothing was trained on have the candidate's own."""
+    """Which weights are for which of the contexts; those that nothing was trained on have the
+    candidate's own.
+    """
     rest = list(range(len(contexts)))
     for held in patch.held_out:
         there = [i for i in rest if contexts[i] in held.contexts]

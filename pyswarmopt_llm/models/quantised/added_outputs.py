@@ -14,7 +14,8 @@ from pyswarmopt_llm.models.engines.mixing import shapes_of
 
 
 class AddedOutputs:
-    """Low-rank changes added to the outputs of linear layers, h = W x + B (A x), as peft does without merging.
+    """Low-rank changes added to the outputs of linear layers, h = W x + B (A x), as peft does
+    without merging.
 
     W is only multiplied with, so it may be packed. A mixture in space ``delta`` is one change,
     [A_1; ...; A_n] with [w_1 B_1, ..., w_n B_n]: A stays on the model's device, and a candidate
@@ -52,7 +53,9 @@ class AddedOutputs:
             if weight in self._added:
                 self._added[weight].change = change
             else:
-                self._added[weight] = _AddedOutput(self._modules[weight.removesuffix(".weight")], change)
+                self._added[weight] = _AddedOutput(
+                    self._modules[weight.removesuffix(".weight")], change
+                )
 
 
 class _AddedOutput:
@@ -64,7 +67,8 @@ class _AddedOutput:
 
     def __init__(self, layer: Any, change: LowRank) -> None:
         self.change = change
-        self._converted: dict[str, tuple[Tensor, Tensor]] = {}  # factor -> as given, and as it is used
+        # factor -> as given, and as it is used
+        self._converted: dict[str, tuple[Tensor, Tensor]] = {}
         self._handle = layer.register_forward_hook(self._add)
 
     def remove(self) -> None:

@@ -1,4 +1,6 @@
-"""Base models that ship as a GGUF file inside a Python package, so that a first run needs no download."""
+"""Base models that ship as a GGUF file inside a Python package, so that a first run needs no
+download.
+"""
 
 from __future__ import annotations
 
@@ -92,12 +94,16 @@ def gguf_file(model: EmbeddedModel) -> Path:
     folders = list(spec.submodule_search_locations or []) if spec else []
     files = sorted(file for folder in folders for file in Path(folder).rglob(f"*{GGUF}"))
     if not files:
-        raise UserError(f"{model.name}: its package is not installed; install it with: {model.install}")
+        raise UserError(
+            f"{model.name}: its package is not installed; install it with: {model.install}"
+        )
     return files[0]
 
 
 def source_gguf(spec: str) -> Path | None:
-    """The GGUF file that a base was read from: an embedded model's, or the user's own; None for any other base."""
+    """The GGUF file that a base was read from: an embedded model's, or the user's own; None for any
+    other base.
+    """
     if spec.startswith(PREFIX):
         return gguf_file(embedded_model(spec))
     return user_path(spec) if spec.endswith(GGUF) else None

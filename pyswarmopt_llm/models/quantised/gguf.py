@@ -1,7 +1,8 @@
-"""Bases in GGUF files: read by their values, once, and kept as bf16 safetensors in the user's cache directory.
+"""Bases in GGUF files: read by their values, once, and kept as bf16 safetensors in the user's cache
+directory.
 
-That is ``$XDG_CACHE_HOME`` or ``~/.cache``: transformers takes some 15 seconds for 135 million values, the safetensors
-load in a third of a second.
+That is ``$XDG_CACHE_HOME`` or ``~/.cache``: transformers takes some 15 seconds for 135 million
+values, the safetensors load in a third of a second.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ FOLDER = "gguf"  # in the cache, of files that users name
 
 
 def dequantised(gguf: Path, who: str, folder: str = FOLDER) -> Path:
-    """The directory with the model as bf16 safetensors and its tokenizer; the first call creates it, under a lock.
+    """The directory with the model as bf16 safetensors and its tokenizer; the first call creates
+    it, under a lock.
 
     Args:
         gguf: the file, of any type of quantisation that the package `gguf` reads.
@@ -33,7 +35,8 @@ def dequantised(gguf: Path, who: str, folder: str = FOLDER) -> Path:
         folder: name of a directory in the cache, which holds one for each content of a file.
 
     Raises:
-        UserError: there is no such file, it cannot be read as a language model, or `gguf` is not installed.
+        UserError: there is no such file, it cannot be read as a language model, or `gguf` is not
+            installed.
     """
     if not gguf.is_file():
         raise UserError(f"{who}: no such file; check the path")
@@ -48,7 +51,8 @@ def dequantised(gguf: Path, who: str, folder: str = FOLDER) -> Path:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"{cache}: cannot be created ({error.strerror}); set XDG_CACHE_HOME to another directory"
+            f"{cache}: cannot be created ({error.strerror}); set XDG_CACHE_HOME to another "
+            "directory"
         ) from error
     with FileLock(cache / "lock"):
         if not (target / "config.json").is_file():  # another process may have created it meanwhile
@@ -63,7 +67,8 @@ def _convert(gguf: Path, target: Path, who: str) -> None:
 
     file = {"gguf_file": gguf.name}
     plain: dict[str, Any] = {"dtype": torch.bfloat16}
-    if hasattr(transformers, "GgufConfig"):  # of versions that leave weights packed where they have kernels for it
+    # of versions that leave weights packed where they have kernels for it
+    if hasattr(transformers, "GgufConfig"):
         plain["quantization_config"] = transformers.GgufConfig(dequantize=True)
     kind = transformers.AutoModelForCausalLM
     model = load_weights(kind, gguf.parent, who, "language model", **plain, **file)
@@ -75,12 +80,15 @@ def _convert(gguf: Path, target: Path, who: str) -> None:
             tokenizer.save_pretrained(folder)
     except OSError as error:
         raise UserError(
-            f"{target}: cannot be written ({error.strerror}); set XDG_CACHE_HOME to a directory with more room"
+            f"{target}: cannot be written ({error.strerror}); set XDG_CACHE_HOME to a directory "
+            "with more room"
         ) from error
 
 
 def _as_plain(model: Any) -> None:
-    """Let the model save plain bf16: with these attributes, transformers would quantise again on loading."""
+    """Let the model save plain bf16: with these attributes, transformers would quantise again on
+    loading.
+    """
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     model.hf_quantizer = None

@@ -1,8 +1,9 @@
-"""Bases whose linear weights are packed codes, of four bits (QLoRA, Dettmers et al. 2023, arXiv 2305.14314) or eight.
+"""Bases whose linear weights are packed codes, of four bits (QLoRA, Dettmers et al. 2023, arXiv
+2305.14314) or eight.
 
-They lie in a directory (bitsandbytes, GPTQ, AWQ, ...; its config.json says so), or bitsandbytes makes them of plain
-weights on loading: ``nf4:BASE`` and ``int8:BASE``. Nothing can be added to codes, so experts are mixed at run time
-(`added_outputs`).
+They lie in a directory (bitsandbytes, GPTQ, AWQ, ...; its config.json says so), or bitsandbytes
+makes them of plain weights on loading: ``nf4:BASE`` and ``int8:BASE``. Nothing can be added to
+codes, so experts are mixed at run time (`added_outputs`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from pyswarmopt_llm.common.extras import BITSANDBYTES, need_extra, optional
 from pyswarmopt_llm.models.pretrained import load_weights
 
 
-def load_packed(path: Path, who: str, packing: str, scheme: str, dtype: torch.dtype, device: torch.device | str) -> Any:
+def load_packed(
+    path: Path, who: str, packing: str, scheme: str, dtype: torch.dtype, device: torch.device | str
+) -> Any:
     """A base with packed weights, on its device, in eval mode.
 
     Args:
@@ -54,7 +57,9 @@ def load_packed(path: Path, who: str, packing: str, scheme: str, dtype: torch.dt
 
 
 def quiet_bitsandbytes() -> None:
-    """Let it, where it is imported from now on, not warn of missing kernels and of every product."""
+    """Let it, where it is imported from now on, not warn of missing kernels and of every
+    product.
+    """
     logging.getLogger(BITSANDBYTES).setLevel(logging.ERROR)
 
 

@@ -1,1 +1,3 @@
-"""Models that a server runs: vLLM, SGLang or llama.cpp. A search attaches to what the user started."""
+"""Models that a server runs: vLLM, SGLang or llama.cpp. A search attaches to what the user
+started.
+"""

@@ -1,4 +1,6 @@
-"""Attach to a server: recognise it by its routes, and prove that it runs candidates as they are meant."""
+"""Attach to a server: recognise it by its routes, and prove that it runs candidates as they are
+meant.
+"""
 
 from __future__ import annotations
 
@@ -36,16 +38,22 @@ def attach(config: SearchConfig, base: BaseModel, experts: Sequence[AdapterInfo]
     from transformers import AutoConfig
 
     if base.scheme:
-        raise InvalidOption("engine", config.engine, f"the server quantises; give `base` without {base.scheme}:")
+        raise InvalidOption(
+            "engine", config.engine, f"the server quantises; give `base` without {base.scheme}:"
+        )
     model = AutoConfig.from_pretrained(base.path, trust_remote_code=False, local_files_only=True)
-    dtype = torch.float32 if config.dtype == "auto" else pick_dtype(config.dtype, pick_device("cpu"))
+    dtype = (
+        torch.float32 if config.dtype == "auto" else pick_dtype(config.dtype, pick_device("cpu"))
+    )
     server = recognise(config, experts, dtype)
     _check_base(server, base)
     windows = [window for window in (window_of(model), server.window) if window is not None]
     return ServedEngine(server, load_tokenizer(base), min(windows, default=None), dtype)
 
 
-def recognise(config: SearchConfig, experts: Sequence[AdapterInfo], dtype: torch.dtype) -> CandidateServer:
+def recognise(
+    config: SearchConfig, experts: Sequence[AdapterInfo], dtype: torch.dtype
+) -> CandidateServer:
     """The server behind a URL, by its routes.
 
     Raises:
@@ -70,12 +78,17 @@ def recognise(config: SearchConfig, experts: Sequence[AdapterInfo], dtype: torch
 
         return Vllm(http, str(version["version"]), *files)
     raise InvalidOption(
-        "engine", config.engine, "is not vLLM, SGLang or llama.cpp's server; give the URL of one of them"
+        "engine",
+        config.engine,
+        "is not vLLM, SGLang or llama.cpp's server; give the URL of one of them",
     )
 
 
-def examine(engine: ServedEngine, space: Space, experts: Sequence[AdapterInfo], texts: Sequence[str]) -> str:
-    """Prove that weight 0 is the base and weight 1 each expert, and measure how repeatable the server is.
+def examine(
+    engine: ServedEngine, space: Space, experts: Sequence[AdapterInfo], texts: Sequence[str]
+) -> str:
+    """Prove that weight 0 is the base and weight 1 each expert, and measure how repeatable the
+    server is.
 
     Args:
         engine: from `attach`.
@@ -106,21 +119,30 @@ def examine(engine: ServedEngine, space: Space, experts: Sequence[AdapterInfo], 
     for info, vertex in zip(experts, space.vertices(), strict=True):
         patch = space.realise(vertex)
         values = _scored(engine, patch, pairs)
-        if _distance(values, single) <= noise and any(bool(change.b.any()) for change in patch.low_rank.values()):
-            raise UserError(f"{server.name}: weight 1 of {info.name} gives what the base gives: it is not applied")
+        if _distance(values, single) <= noise and any(
+            bool(change.b.any()) for change in patch.low_rank.values()
+        ):
+            raise UserError(
+                f"{server.name}: weight 1 of {info.name} gives what the base gives: it is not "
+                "applied"
+            )
         with _from_its_file(server, info) as candidate:
             if candidate is None:
                 continue
             differing = _per_token(server.score(candidate, pairs), values, pairs)
         if differing > TOLERANCE + noise:
             differs = f"differs from its own file by {differing:.2g} nats per token"
-            raise UserError(f"{server.name}: weight 1 of {info.name} {differs}; does it support this adapter?")
+            raise UserError(
+                f"{server.name}: weight 1 of {info.name} {differs}; does it support this adapter?"
+            )
         from_files = max(from_files, differing)
         each = f"weight 1 each expert within {from_files:.1g}"
     engine.leave()
     return (
-        f"the base runs in {server.name} (as {server.base}): on {len(texts[:TEXTS])} texts weight 0 is the base within "
-        f"{from_base:.1g} nats per token, {each}; the same request again, alone and in a full batch, differs by at "
+        f"the base runs in {server.name} (as {server.base}): on {len(texts[:TEXTS])} texts weight "
+        "0 is the base within "
+        f"{from_base:.1g} nats per token, {each}; the same request again, alone and in a full "
+        "batch, differs by at "
         f"most {noise:.1g} nats: the scores' noise beside that of the items"
         + (f"; {server.remark}" if server.remark else "")
     )
@@ -132,16 +154,23 @@ def _check_base(server: CandidateServer, base: BaseModel) -> None:
     if not (folder / "config.json").is_file() or folder.resolve() == base.path.resolve():
         return
     if resolve_base(server.base, weights=False).fingerprint != base.fingerprint:
-        raise UserError(f"{server.name} runs {server.base}, not {base.spec}; start it with that, or correct `base`")
+        raise UserError(
+            f"{server.name} runs {server.base}, not {base.spec}; start it with that, or correct "
+            "`base`"
+        )
 
 
 def _pairs(engine: ServedEngine, text: str) -> Iterator[TokenPair]:
-    """The last token of a text, and where the server can, a few in the middle, after what precedes them."""
+    """The last token of a text, and where the server can, a few in the middle, after what precedes
+    them.
+    """
     ids = tuple(engine.encode(text))
     plain = engine.tokenizer(text, add_special_tokens=False)["input_ids"]
     if list(engine.server.tokens(text)) != list(plain):
         name = engine.server.name
-        raise UserError(f"{name} cuts {text[:40]!r} into other tokens than `base` does: it runs another base")
+        raise UserError(
+            f"{name} cuts {text[:40]!r} into other tokens than `base` does: it runs another base"
+        )
     if len(ids) > 1:
         yield ids[:-1], ids[-1:]
     half = len(ids) // 2
@@ -156,7 +185,9 @@ def _scored(engine: ServedEngine, patch: Patch, pairs: Sequence[TokenPair]) -> l
 
 @contextmanager
 def _from_its_file(server: CandidateServer, info: AdapterInfo) -> Iterator[object]:
-    """An expert as its own file says, for as long as it is needed; None where the server has no such way."""
+    """An expert as its own file says, for as long as it is needed; None where the server has no
+    such way.
+    """
     candidate = server.from_file(info)
     try:
         yield candidate

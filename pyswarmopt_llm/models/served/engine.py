@@ -36,12 +36,15 @@ class ServedEngine(PromptTokenizer, BaseEngine):
         server, dtype: as given.
     """
 
-    def __init__(self, server: CandidateServer, tokenizer: Any, window: int | None, dtype: torch.dtype) -> None:
+    def __init__(
+        self, server: CandidateServer, tokenizer: Any, window: int | None, dtype: torch.dtype
+    ) -> None:
         super().__init__(tokenizer, window)
         self.server, self.dtype = server, dtype
         self.likelihoods = server.likelihoods
         self._patch = Patch()
-        self._loaded: list[Any] = [None]  # shared with the finalizer, which must not hold the engine
+        # shared with the finalizer, which must not hold the engine
+        self._loaded: list[Any] = [None]
         self._encoded = lru_cache(_ENCODED)(partial(encode_pair, self.encode))
         weakref.finalize(self, _leave, server, self._loaded)
 
@@ -56,7 +59,9 @@ class ServedEngine(PromptTokenizer, BaseEngine):
             UserError: the patch is more than low-rank changes of weights, or the server refuses it.
         """
         if patch.dense or patch.full_rank or patch.mixture or patch.graph or patch.held_out:
-            raise InvalidOption("engine", self.server.name, "takes candidates of space delta only, as they are")
+            raise InvalidOption(
+                "engine", self.server.name, "takes candidates of space delta only, as they are"
+            )
         self.leave()
         self._patch = patch
         self._loaded[0] = self.server.load(patch)
@@ -67,10 +72,13 @@ class ServedEngine(PromptTokenizer, BaseEngine):
         _leave(self.server, self._loaded)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Natural log of P(continuation | context) for each pair, summed over the continuation's tokens."""
+        """Natural log of P(continuation | context) for each pair, summed over the continuation's
+        tokens.
+        """
         encoded = [self._encoded(context, continuation) for context, continuation in pairs]
         for (context, _), (head, tail) in zip(pairs, encoded, strict=True):
-            self.check_length(len(head) + len(tail) + 1, context)  # servers generate at least one token
+            # servers generate at least one token
+            self.check_length(len(head) + len(tail) + 1, context)
         return self.score(encoded)
 
     def score(self, pairs: Sequence[TokenPair]) -> list[float]:
@@ -80,20 +88,30 @@ class ServedEngine(PromptTokenizer, BaseEngine):
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
         """Greedy continuations, without special tokens."""
         encoded = self.encode_prompts(prompts, max_new_tokens)
-        return self._by_rows(encoded, lambda candidate, part: self.server.generate(candidate, part, max_new_tokens))
+        return self._by_rows(
+            encoded, lambda candidate, part: self.server.generate(candidate, part, max_new_tokens)
+        )
 
     def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
         """Not through a server: whole distributions are too long to send."""
-        raise UserError(f"{self.server.name} is not asked for whole distributions; use `engine` transformers")
+        raise UserError(
+            f"{self.server.name} is not asked for whole distributions; use `engine` transformers"
+        )
 
-    def _by_rows(self, rows: Sequence[Any], value: Callable[[Any, Sequence[Any]], list[T]]) -> list[T]:
+    def _by_rows(
+        self, rows: Sequence[Any], value: Callable[[Any, Sequence[Any]], list[T]]
+    ) -> list[T]:
         values: list[T] = []
         for start in range(0, len(rows), ROWS):
             values += self._answered(value, rows[start : start + ROWS])
         return values
 
-    def _answered(self, value: Callable[[Any, Sequence[Any]], list[T]], part: Sequence[Any]) -> list[T]:
-        """One request; a server that was restarted has lost the candidate, which is loaded once more then."""
+    def _answered(
+        self, value: Callable[[Any, Sequence[Any]], list[T]], part: Sequence[Any]
+    ) -> list[T]:
+        """One request; a server that was restarted has lost the candidate, which is loaded once
+        more then.
+        """
         try:
             return value(self._loaded[0], part)
         except Refusal:

@@ -14,7 +14,8 @@ from pyswarmopt_llm.common.files.json_types import parse_json
 
 log = logging.getLogger(__name__)
 
-KEY = "SWARM_LLM_SERVER_KEY"  # environment variable with the bearer token; it is never written to a run
+# environment variable with the bearer token; it is never written to a run
+KEY = "SWARM_LLM_SERVER_KEY"
 TIMEOUT = 600.0  # seconds for one request
 PATIENCE = 120.0  # seconds of retries, so that a server can be restarted
 HELLO = 10.0  # seconds for the first contact, which is not retried
@@ -65,7 +66,9 @@ class Http:
         try:
             httpx.URL(self.url)
         except httpx.InvalidURL as error:
-            raise InvalidOption("engine", url, f"not a URL ({error}); give http://HOST:PORT") from error
+            raise InvalidOption(
+                "engine", url, f"not a URL ({error}); give http://HOST:PORT"
+            ) from error
 
     def greet(self, path: str) -> Any:
         """The answer of a route that tells servers apart; None where it does not exist.
@@ -76,7 +79,9 @@ class Http:
         try:
             return self._attempt("GET", path, None, HELLO)
         except _TransientError as error:
-            raise UserError(f"{self.url}: no server answers ({error}); start it first, or correct `engine`") from error
+            raise UserError(
+                f"{self.url}: no server answers ({error}); start it first, or correct `engine`"
+            ) from error
         except Refusal as refusal:
             if refusal.status in _ABSENT:
                 return None
@@ -111,7 +116,8 @@ class Http:
                 end = end or time.monotonic() + PATIENCE
                 if time.monotonic() + wait > end:
                     raise UserError(
-                        f"{self.url}{path} did not answer in {PATIENCE:g} s of retries ({error}); what was scored is "
+                        f"{self.url}{path} did not answer in {PATIENCE:g} s of retries ({error}); "
+                        "what was scored is "
                         "in the journal: start the server again at this address and resume the run"
                     ) from error
             time.sleep(wait)
@@ -126,7 +132,9 @@ class Http:
             raise _TransientError(f"status {status}: {_message(data)}")
         if status >= 300:
             hint = f"; set {KEY} to its key" if status in (401, 403) else ""
-            raise Refusal(f"{self.url}{path} refuses (status {status}: {_message(data)}){hint}", status)
+            raise Refusal(
+                f"{self.url}{path} refuses (status {status}: {_message(data)}){hint}", status
+            )
         try:
             return parse_json(data)
         except ValueError:

@@ -1,8 +1,8 @@
 """llama.cpp's server; routes and fields as tools/server/README.md has them in November 2026.
 
-Adapters are files that the server was started with, and each request says their scales: a candidate is n floats, and
-no file moves. It gives log-probabilities of the next token only (its issues 27174 and 15189), so tasks are scored by
-letters or by written replies.
+Adapters are files that the server was started with, and each request says their scales: a candidate
+is n floats, and no file moves. It gives log-probabilities of the next token only (its issues 27174
+and 15189), so tasks are scored by letters or by written replies.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from pyswarmopt_llm.models.engines.batching import TokenPair
 from pyswarmopt_llm.models.served.http import Http
 from pyswarmopt_llm.models.served.server import by_context, reading
 
-_FIRST, _ALL = 100, 2**24  # log-probabilities of how many tokens; all where a letter is not among the first
+# log-probabilities of how many tokens; all where a letter is not among the first
+_FIRST, _ALL = 100, 2**24
 _CLOSE = 1e-4  # of float32 sums
 _NEAR = 1e-2  # of norms in half precision
 Scales = list[dict[str, float]]
@@ -43,7 +44,9 @@ class LlamaCpp:
     likelihoods = False
     together = 1  # requests with other scales wait: its batches have one set of them
 
-    def __init__(self, http: Http, props: Mapping[str, Any], experts: Sequence[AdapterInfo]) -> None:
+    def __init__(
+        self, http: Http, props: Mapping[str, Any], experts: Sequence[AdapterInfo]
+    ) -> None:
         self._http = http
         self.name = f"llama.cpp {props.get('build_info', '')}".rstrip() + f" at {http.url}"
         self.base = str(props.get("model_path", ""))
@@ -57,7 +60,9 @@ class LlamaCpp:
 
     def tokens(self, text: str) -> list[int]:
         """See `CandidateServer.tokens`."""
-        answer = self._http.post("/tokenize", {"content": text, "add_special": False, "parse_special": True})
+        answer = self._http.post(
+            "/tokenize", {"content": text, "add_special": False, "parse_special": True}
+        )
         with reading(self.name):
             return list(answer["tokens"])
 
@@ -75,7 +80,8 @@ class LlamaCpp:
         """See `CandidateServer.score`; continuations of one token only."""
         if any(len(continuation) > 1 for _, continuation in pairs):
             raise UserError(
-                f"{self.name} gives log-probabilities of the next token only, not of texts such as these options; "
+                f"{self.name} gives log-probabilities of the next token only, not of texts such "
+                "as these options; "
                 "score by letters (`scoring` letter) or written replies, or use vLLM or SGLang"
             )
         contexts = by_context(pairs)
@@ -86,9 +92,12 @@ class LlamaCpp:
             logprobs |= zip(distinct, self._top(candidate, distinct, _ALL), strict=True)
         return [logprobs[context].get(ids[0], -math.inf) for context, ids in pairs]
 
-    def _top(self, candidate: Scales | None, prompts: Sequence[tuple[int, ...]], n: int) -> list[dict[int, float]]:
+    def _top(
+        self, candidate: Scales | None, prompts: Sequence[tuple[int, ...]], n: int
+    ) -> list[dict[int, float]]:
         """For each prompt the log-probabilities of the n most likely next tokens, by their ids."""
-        # The end token is a letter's rival, too, but a row that begins with it would have no probabilities.
+        # The end token is a letter's rival, too, but a row that begins with it would have no
+        # probabilities.
         answers = self._complete(candidate, prompts, 1, {"n_probs": n, "ignore_eos": True})
         logprobs = []
         with reading(self.name):
@@ -97,41 +106,53 @@ class LlamaCpp:
                 logprobs.append({int(token["id"]): float(token["logprob"]) for token in top})
         return logprobs
 
-    def generate(self, candidate: Scales | None, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
+    def generate(
+        self, candidate: Scales | None, prompts: Sequence[Sequence[int]], max_new_tokens: int
+    ) -> list[str]:
         """See `CandidateServer.generate`."""
         answers = self._complete(candidate, prompts, max_new_tokens, {})
         with reading(self.name):
             return [str(answer["content"]) for answer in answers]
 
     def _complete(
-        self, candidate: Scales | None, prompts: Sequence[Sequence[int]], new: int, options: Mapping[str, Any]
+        self,
+        candidate: Scales | None,
+        prompts: Sequence[Sequence[int]],
+        new: int,
+        options: Mapping[str, Any],
     ) -> list[Any]:
         body = {
             "prompt": [list(ids) for ids in prompts],
             "n_predict": new,
             "temperature": 0.0,
             "repeat_penalty": 1.0,
-            "cache_prompt": False,  # by its documentation the cache makes results depend on earlier requests
+            # by its documentation the cache makes results depend on earlier requests
+            "cache_prompt": False,
             # An empty list would be the scales of the start, which are 1.
             "lora": self._scales([0.0] * len(self._ids)) if candidate is None else candidate,
             **options,
         }
         answer = self._http.post("/completion", body)
-        answers = [{**answer, "index": 0}] if len(prompts) == 1 and isinstance(answer, dict) else answer
+        answers = (
+            [{**answer, "index": 0}] if len(prompts) == 1 and isinstance(answer, dict) else answer
+        )
         with reading(self.name):
             by_index = {row["index"]: row for row in answers}
             return [by_index[index] for index in range(len(prompts))]
 
     def _scales(self, weights: Sequence[float]) -> Scales:
-        used = [{"id": number, "scale": weight} for number, weight in zip(self._ids, weights, strict=True)]
+        used = [
+            {"id": number, "scale": weight}
+            for number, weight in zip(self._ids, weights, strict=True)
+        ]
         return used + [{"id": number, "scale": 0.0} for number in self._idle]
 
 
 class Checksums:
     """Sums over the factors of experts, from which the coefficients of a mixture can be read back.
 
-    A mixture has the experts' factors side by side, [c_1 s_1 B_1 | c_2 s_2 B_2 | ...] and [A_1; A_2; ...] (see
-    `spaces.delta`), so that each block's column sums are c_i times those of s_i B_i.
+    A mixture has the experts' factors side by side, [c_1 s_1 B_1 | c_2 s_2 B_2 | ...] and [A_1;
+    A_2; ...] (see `spaces.delta`), so that each block's column sums are c_i times those of s_i B_i.
 
     Args:
         experts: in the order of the coefficients.
@@ -139,7 +160,8 @@ class Checksums:
 
     def __init__(self, experts: Sequence[AdapterInfo]) -> None:
         self._n = len(experts)
-        self._blocks: dict[str, list[tuple[int, Tensor, Tensor]]] = {}  # weight -> expert, sums of b and of a
+        # weight -> expert, sums of b and of a
+        self._blocks: dict[str, list[tuple[int, Tensor, Tensor]]] = {}
         for i, info in enumerate(experts):
             for name, change in load_factors(info).items():
                 self._blocks.setdefault(name, []).append((i, *_sums(change)))
@@ -162,7 +184,10 @@ class Checksums:
             for (i, expert_b, _), part in zip(blocks, parts, strict=True):
                 of_experts[i].append(expert_b)
                 of_patch[i].append(part)
-        return [self._ratio(torch.cat(mixed), torch.cat(one)) for mixed, one in zip(of_patch, of_experts, strict=True)]
+        return [
+            self._ratio(torch.cat(mixed), torch.cat(one))
+            for mixed, one in zip(of_patch, of_experts, strict=True)
+        ]
 
     def _ratio(self, mixed: Tensor, expert: Tensor) -> float:
         weight = float(expert @ mixed / (expert @ expert)) if expert.any() else 0.0
@@ -172,7 +197,8 @@ class Checksums:
 
     def _refused(self) -> UserError:
         return UserError(
-            "llama.cpp's server runs mixtures of the adapters that it was started with, and this candidate is none "
+            "llama.cpp's server runs mixtures of the adapters that it was started with, and this "
+            "candidate is none "
             "(trained, or of a truncated rank); use vLLM or SGLang for it"
         )
 
@@ -183,25 +209,37 @@ def _sums(change: LowRank) -> tuple[Tensor, Tensor]:
 
 
 def _alike(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and bool(torch.allclose(a, b, rtol=_CLOSE, atol=_CLOSE * float(b.abs().max())))
+    return a.shape == b.shape and bool(
+        torch.allclose(a, b, rtol=_CLOSE, atol=_CLOSE * float(b.abs().max()))
+    )
 
 
-def _ids_of(experts: Sequence[AdapterInfo], files: Mapping[int, Path], name: str) -> tuple[list[int], str]:
+def _ids_of(
+    experts: Sequence[AdapterInfo], files: Mapping[int, Path], name: str
+) -> tuple[list[int], str]:
     """The server's number of each expert, and how it was found.
 
     Raises:
         UserError: an expert is not there.
     """
     if not files or not all(path.is_file() for path in files.values()):
-        named = [[k for k, path in files.items() if info.name in (path.stem, path.parent.name)] for info in experts]
+        named = [
+            [k for k, path in files.items() if info.name in (path.stem, path.parent.name)]
+            for info in experts
+        ]
         if all(len(numbers) == 1 for numbers in named):
-            return [numbers[0] for numbers in named], "its adapters are those of the experts by name, unread"
+            return [
+                numbers[0] for numbers in named
+            ], "its adapters are those of the experts by name, unread"
         if len(files) != len(experts):
             raise UserError(
-                f"{name} has {len(files)} adapters, the search {len(experts)} experts; start it with the experts as "
+                f"{name} has {len(files)} adapters, the search {len(experts)} experts; start it "
+                "with the experts as "
                 "GGUF files (swarm-llm export) in the order of `experts`"
             )
-        return sorted(files), "its adapters, whose files cannot be read here, are taken in the order of the experts"
+        return sorted(
+            files
+        ), "its adapters, whose files cannot be read here, are taken in the order of the experts"
     norms = {number: _norms_of_file(path) for number, path in files.items()}
     ids = []
     for info in experts:
@@ -210,7 +248,8 @@ def _ids_of(experts: Sequence[AdapterInfo], files: Mapping[int, Path], name: str
         if number is None:
             listed = ", ".join(str(path) for path in files.values())
             raise UserError(
-                f"{name}: none of its adapters ({listed}) has the weights of {info.name}; export it as GGUF"
+                f"{name}: none of its adapters ({listed}) has the weights of {info.name}; export "
+                "it as GGUF"
             )
         ids.append(number)
     return ids, "its adapters have the experts' weights"
@@ -221,8 +260,12 @@ def _same_norms(norms: Tensor, other: Tensor) -> bool:
 
 
 def _norms(factors: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """Of each pair (a, b) the product of the Frobenius norms, sorted: the same for any order of modules and rows."""
-    return torch.tensor([float(a.float().norm() * b.float().norm()) for a, b in factors]).sort().values
+    """Of each pair (a, b) the product of the Frobenius norms, sorted: the same for any order of
+    modules and rows.
+    """
+    return (
+        torch.tensor([float(a.float().norm() * b.float().norm()) for a, b in factors]).sort().values
+    )
 
 
 def _norms_of_file(path: Path) -> Tensor:
@@ -231,7 +274,10 @@ def _norms_of_file(path: Path) -> Tensor:
     try:
         reader = gguf.GGUFReader(path)
         alpha = float(reader.fields[gguf.Keys.Adapter.LORA_ALPHA].contents())
-        factors = {t.name: torch.tensor(gguf.quants.dequantize(t.data, t.tensor_type)) for t in reader.tensors}
+        factors = {
+            t.name: torch.tensor(gguf.quants.dequantize(t.data, t.tensor_type))
+            for t in reader.tensors
+        }
     except (ValueError, KeyError, OSError, NotImplementedError) as error:
         raise UserError(f"{path}: is no LoRA adapter as GGUF ({error}); export it again") from error
     pairs = []

@@ -1,7 +1,7 @@
 """A model server as a search needs it, and how a candidate gets into one that reads LoRA files.
 
-Token ids travel instead of texts, so that a server tokenises nothing: its tokenizer and chat template cannot differ
-from those that the search was given.
+Token ids travel instead of texts, so that a server tokenises nothing: its tokenizer and chat
+template cannot differ from those that the search was given.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ class CandidateServer(Protocol):
         """
 
     def from_file(self, info: AdapterInfo) -> Any:
-        """An expert from its own file, without our arithmetic; None where the server has it already."""
+        """An expert from its own file, without our arithmetic; None where the server has it
+        already.
+        """
 
     def unload(self, candidate: Any) -> None:
         """Forget a candidate."""
@@ -70,7 +72,9 @@ class CandidateServer(Protocol):
             UserError: the server refuses, or does not answer.
         """
 
-    def generate(self, candidate: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
+    def generate(
+        self, candidate: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int
+    ) -> list[str]:
         """Greedy continuations, without special tokens."""
 
 
@@ -86,12 +90,16 @@ class LoraFiles(ABC):
 
     def __init__(self, folder: Path | None, dtype: torch.dtype) -> None:
         if folder is not None and not folder.is_dir():
-            raise UserError(f"`server_folder` {folder}: no such directory; create it where the server sees it, too")
+            raise UserError(
+                f"`server_folder` {folder}: no such directory; create it where the server sees "
+                "it, too"
+            )
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="swarm-llm-")
         self._folder = folder or Path(self._temporary.name if self._temporary else "")
         self._dtype = dtype
         self._numbers = itertools.count(1)
-        self._run = uuid.uuid4().hex[:8]  # an earlier run may have left a candidate of the same number
+        # an earlier run may have left a candidate of the same number
+        self._run = uuid.uuid4().hex[:8]
 
     @abstractmethod
     def add(self, name: str, path: str) -> None:
@@ -106,7 +114,8 @@ class LoraFiles(ABC):
         if not patch.low_rank:
             return None
         changes = {name.removesuffix(".weight"): change for name, change in patch.low_rank.items()}
-        # Servers give all modules the rank and scale of the file's config, so all get the largest rank.
+        # Servers give all modules the rank and scale of the file's config, so all get the largest
+        # rank.
         rank = max(change.a.shape[0] for change in changes.values())
         factors = {module: self._padded(change, rank) for module, change in changes.items()}
         targets = {module.rpartition(".")[2] for module in changes}
@@ -147,13 +156,17 @@ class LoraFiles(ABC):
         except BaseException as error:
             shutil.rmtree(path, ignore_errors=True)
             if isinstance(error, Refusal):
-                doubts = f"does it see {self._folder} (`server_folder`), and take adapters of this rank?"
+                doubts = (
+                    f"does it see {self._folder} (`server_folder`), and take adapters of this rank?"
+                )
                 raise UserError(f"{error.text}; {doubts}") from error
             raise
         return name
 
 
-def by_context(pairs: Sequence[TokenPair], among: Sequence[int] | None = None) -> dict[tuple[int, ...], list[int]]:
+def by_context(
+    pairs: Sequence[TokenPair], among: Sequence[int] | None = None
+) -> dict[tuple[int, ...], list[int]]:
     """Context -> the places of its pairs, in order, all of them or among some.
 
     Example:
@@ -176,5 +189,8 @@ def reading(name: str) -> Iterator[None]:
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, StopIteration) as error:
-        text = f"{name} answers otherwise than documented ({type(error).__name__}: {error}); is its version supported?"
+        text = (
+            f"{name} answers otherwise than documented ({type(error).__name__}: {error}); is "
+            "its version supported?"
+        )
         raise UserError(text) from error

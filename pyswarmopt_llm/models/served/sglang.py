@@ -1,4 +1,5 @@
-"""SGLang's server; routes and fields as its documentation and `io_struct.py` have them in November 2026.
+"""SGLang's server; routes and fields as its documentation and `io_struct.py` have them in November
+2026.
 
 Adapters are loaded by path. The route that takes tensors is left alone: CVE-2026-15969.
 """
@@ -30,7 +31,9 @@ class Sglang(LoraFiles):
 
     likelihoods = True
 
-    def __init__(self, http: Http, model: Any, folder: Path | None, dtype: torch.dtype, together: int) -> None:
+    def __init__(
+        self, http: Http, model: Any, folder: Path | None, dtype: torch.dtype, together: int
+    ) -> None:
         super().__init__(folder, dtype)
         self._http, self.together = http, together
         server = http.greet("/server_info") or http.greet("/get_server_info") or {}
@@ -49,18 +52,30 @@ class Sglang(LoraFiles):
         answer = self._http.post("/load_lora_adapter", {"lora_name": name, "lora_path": path})
         with reading(self.name):
             if not answer["success"]:
-                raise UserError(f"{self.name} does not load the candidate: {answer['error_message']}")
+                raise UserError(
+                    f"{self.name} does not load the candidate: {answer['error_message']}"
+                )
 
     def remove(self, name: str) -> None:
         """See `LoraFiles.remove`."""
         self._http.tell("/unload_lora_adapter", {"lora_name": name})
 
     def score(self, candidate: str | None, pairs: Sequence[TokenPair]) -> list[float]:
-        """See `CandidateServer.score`; continuations of one token are read from the next token's distribution."""
+        """See `CandidateServer.score`; continuations of one token are read from the next token's
+        distribution.
+        """
         single = [place for place, (_, continuation) in enumerate(pairs) if len(continuation) == 1]
         longer = [place for place, (_, continuation) in enumerate(pairs) if len(continuation) > 1]
-        values = dict(zip(single, self._next_tokens(candidate, [pairs[place] for place in single]), strict=True))
-        values |= zip(longer, self._texts(candidate, [pairs[place] for place in longer]), strict=True)
+        values = dict(
+            zip(
+                single,
+                self._next_tokens(candidate, [pairs[place] for place in single]),
+                strict=True,
+            )
+        )
+        values |= zip(
+            longer, self._texts(candidate, [pairs[place] for place in longer]), strict=True
+        )
         return [values[place] for place in range(len(pairs))]
 
     def _next_tokens(self, candidate: str | None, pairs: Sequence[TokenPair]) -> list[float]:
@@ -71,36 +86,53 @@ class Sglang(LoraFiles):
         values: dict[int, float] = {}
         with reading(self.name):
             for answer, places in zip(answers, contexts.values(), strict=True):
-                logprobs = {entry[1]: entry[0] for entry in answer["meta_info"]["output_token_ids_logprobs"][0]}
+                logprobs = {
+                    entry[1]: entry[0]
+                    for entry in answer["meta_info"]["output_token_ids_logprobs"][0]
+                }
                 values |= {place: float(logprobs[pairs[place][1][0]]) for place in places}
         return [values[place] for place in range(len(pairs))]
 
     def _texts(self, candidate: str | None, pairs: Sequence[TokenPair]) -> list[float]:
         starts = [len(context) - 1 for context, _ in pairs]
         whole = [context + continuation for context, continuation in pairs]
-        answers = self._generate(candidate, whole, 1, {"return_logprob": True, "logprob_start_len": starts})
+        answers = self._generate(
+            candidate, whole, 1, {"return_logprob": True, "logprob_start_len": starts}
+        )
         sums = []
         with reading(self.name):
             for answer, (_, continuation) in zip(answers, pairs, strict=True):
-                # The first entry has no value, and where it stands depends on the version: the last ones count.
+                # The first entry has no value, and where it stands depends on the version: the last
+                # ones count.
                 entries = answer["meta_info"]["input_token_logprobs"][-len(continuation) :]
                 if tuple(entry[1] for entry in entries) != continuation:
                     raise ValueError("log-probabilities of other tokens")
                 sums.append(sum(float(entry[0]) for entry in entries))
         return sums
 
-    def generate(self, candidate: str | None, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
+    def generate(
+        self, candidate: str | None, prompts: Sequence[Sequence[int]], max_new_tokens: int
+    ) -> list[str]:
         """See `CandidateServer.generate`."""
         answers = self._generate(candidate, prompts, max_new_tokens, {})
         with reading(self.name):
             return [str(answer["text"]) for answer in answers]
 
     def _generate(
-        self, candidate: str | None, prompts: Sequence[Sequence[int]], new: int, options: dict[str, Any]
+        self,
+        candidate: str | None,
+        prompts: Sequence[Sequence[int]],
+        new: int,
+        options: dict[str, Any],
     ) -> list[Any]:
         if not prompts:
             return []
-        sampling = {"temperature": 0.0, "top_p": 1.0, "repetition_penalty": 1.0, "max_new_tokens": new}
+        sampling = {
+            "temperature": 0.0,
+            "top_p": 1.0,
+            "repetition_penalty": 1.0,
+            "max_new_tokens": new,
+        }
         body = {"input_ids": [list(ids) for ids in prompts], "sampling_params": sampling, **options}
         if candidate is not None:
             body["lora_path"] = [candidate] * len(prompts)

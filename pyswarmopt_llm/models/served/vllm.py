@@ -1,8 +1,8 @@
 """vLLM's server; routes and fields as its documentation and source have them in version 0.30.
 
 ``/v1/load_lora_adapter`` and ``/v1/unload_lora_adapter`` exist where it was started with
-VLLM_ALLOW_RUNTIME_LORA_UPDATING; ``/v1/completions`` takes token ids, ``prompt_logprobs`` and, since 0.30,
-``logprob_token_ids``: the log-probabilities of an item's letters in one call.
+VLLM_ALLOW_RUNTIME_LORA_UPDATING; ``/v1/completions`` takes token ids, ``prompt_logprobs`` and,
+since 0.30, ``logprob_token_ids``: the log-probabilities of an item's letters in one call.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from pyswarmopt_llm.models.served.http import Http, Refusal
 from pyswarmopt_llm.models.served.server import LoraFiles, by_context, reading
 
 _TOKENS = 128  # at most in `logprob_token_ids`
-_TOP = 20  # vLLM's default of the log-probabilities that it returns; those before 0.30 give the most likely ones
+# vLLM's default of the log-probabilities that it returns; those before 0.30 give the most likely
+# ones
+_TOP = 20
 
 
 class Vllm(LoraFiles):
@@ -35,7 +37,9 @@ class Vllm(LoraFiles):
 
     likelihoods = True
 
-    def __init__(self, http: Http, version: str, folder: Path | None, dtype: torch.dtype, together: int) -> None:
+    def __init__(
+        self, http: Http, version: str, folder: Path | None, dtype: torch.dtype, together: int
+    ) -> None:
         super().__init__(folder, dtype)
         self._http, self.together = http, together
         self.name = f"vLLM {version} at {http.url}"
@@ -58,7 +62,8 @@ class Vllm(LoraFiles):
         except Refusal as refusal:
             if refusal.status == 404 and "Not Found" in refusal.text:
                 raise UserError(
-                    f"{self.name} has no route to load adapters; start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True "
+                    f"{self.name} has no route to load adapters; start it with "
+                    "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True "
                     "and its option enable-lora"
                 ) from refusal
             raise
@@ -68,19 +73,27 @@ class Vllm(LoraFiles):
         self._http.tell("/v1/unload_lora_adapter", {"lora_name": name})
 
     def score(self, candidate: str | None, pairs: Sequence[TokenPair]) -> list[float]:
-        """See `CandidateServer.score`; continuations of one token are read from the next token's distribution."""
+        """See `CandidateServer.score`; continuations of one token are read from the next token's
+        distribution.
+        """
         values: dict[int, float] = {}
         ids = sorted({continuation[0] for _, continuation in pairs if len(continuation) == 1})
         if 0 < len(ids) <= _TOKENS:
             values = self._next_tokens(candidate, pairs, ids)
         rest = [place for place in range(len(pairs)) if place not in values]
         if rest:
-            values |= zip(rest, self._texts(candidate, [pairs[place] for place in rest]), strict=True)
+            values |= zip(
+                rest, self._texts(candidate, [pairs[place] for place in rest]), strict=True
+            )
         return [values[place] for place in range(len(pairs))]
 
-    def _next_tokens(self, candidate: str | None, pairs: Sequence[TokenPair], ids: Sequence[int]) -> dict[int, float]:
+    def _next_tokens(
+        self, candidate: str | None, pairs: Sequence[TokenPair], ids: Sequence[int]
+    ) -> dict[int, float]:
         """Place -> value, of the continuations of one token as far as the server gives them."""
-        contexts = by_context(pairs, [place for place, pair in enumerate(pairs) if len(pair[1]) == 1])
+        contexts = by_context(
+            pairs, [place for place, pair in enumerate(pairs) if len(pair[1]) == 1]
+        )
         options = {"logprobs": _TOP, "logprob_token_ids": ids, "return_tokens_as_token_ids": True}
         choices = self._complete(candidate, list(contexts), 1, **options)
         values = {}
@@ -104,13 +117,17 @@ class Vllm(LoraFiles):
                 sums.append(sum(float(by_place[i][str(ids[i])]["logprob"]) for i in scored))
         return sums
 
-    def generate(self, candidate: str | None, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
+    def generate(
+        self, candidate: str | None, prompts: Sequence[Sequence[int]], max_new_tokens: int
+    ) -> list[str]:
         """See `CandidateServer.generate`."""
         choices = self._complete(candidate, prompts, max_new_tokens)
         with reading(self.name):
             return [str(choice["text"]) for choice in choices]
 
-    def _complete(self, candidate: str | None, prompts: Sequence[Sequence[int]], new: int, **options: Any) -> list[Any]:
+    def _complete(
+        self, candidate: str | None, prompts: Sequence[Sequence[int]], new: int, **options: Any
+    ) -> list[Any]:
         body = {
             "model": self._model if candidate is None else candidate,
             "prompt": [list(ids) for ids in prompts],

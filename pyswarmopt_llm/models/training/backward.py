@@ -1,7 +1,8 @@
-"""Backward passes of their own for two steps whose recorded ones cost much more than the step itself.
+"""Backward passes of their own for two steps whose recorded ones cost much more than the step
+itself.
 
-Autograd keeps each intermediate result and goes back through each operation. Both steps here have a short derivative
-in terms of what is kept anyway, and the weights are frozen.
+Autograd keeps each intermediate result and goes back through each operation. Both steps here have a
+short derivative in terms of what is kept anyway, and the weights are frozen.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ def target_logprobs(batch: Batch, logits: Tensor) -> Tensor:
         (T,) float64, on the CPU.
     """
     device = logits.device
-    values: Tensor = _TargetLogprobs.apply(logits, batch.target_head.to(device), batch.target_token.to(device))
+    values: Tensor = _TargetLogprobs.apply(
+        logits, batch.target_head.to(device), batch.target_token.to(device)
+    )
     return values.cpu().double()
 
 
@@ -60,11 +63,14 @@ class _TargetLogprobs(torch.autograd.Function):
 
 @contextmanager
 def short_norms(model: Any) -> Iterator[None]:
-    """Within this context, RMSNorm layers on a CPU go back in one step (Zhang & Sennrich 2019, eq. 4).
+    """Within this context, RMSNorm layers on a CPU go back in one step (Zhang & Sennrich 2019, eq.
+    4).
 
     Their weights have to be frozen: they get no gradient.
     """
-    layers = [layer for layer in model.modules() if type(layer).__name__ in _NORMS and layer.weight.is_cpu]
+    layers = [
+        layer for layer in model.modules() if type(layer).__name__ in _NORMS and layer.weight.is_cpu
+    ]
     try:
         for layer in layers:
             layer.forward = partial(_normed, layer)

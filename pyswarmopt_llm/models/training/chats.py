@@ -26,28 +26,39 @@ class ChatTokens:
     answer: int
 
 
-def encode_chat(tokenizer: Any, examples: Sequence[Mapping[str, Any]], max_len: int) -> list[ChatTokens]:
-    """Chats as tokens, truncated to `max_len` tokens; those with nothing of the answer left are dropped.
+def encode_chat(
+    tokenizer: Any, examples: Sequence[Mapping[str, Any]], max_len: int
+) -> list[ChatTokens]:
+    """Chats as tokens, truncated to `max_len` tokens; those with nothing of the answer left are
+    dropped.
 
     Args:
         tokenizer: a transformers tokenizer with a chat template.
-        examples: each ``{"messages": [{"role": ..., "content": ...}, ...]}``, the last one the assistant's.
+        examples: each ``{"messages": [{"role": ..., "content": ...}, ...]}``, the last one the
+            assistant's.
         max_len: maximum length in tokens.
 
     Raises:
         UserError: no chat template, or a malformed example (named by its number, from 1).
     """
     if not tokenizer.chat_template:
-        raise UserError("the base model's tokenizer has no chat template; use an instruction-tuned base")
+        raise UserError(
+            "the base model's tokenizer has no chat template; use an instruction-tuned base"
+        )
     chats = []
     for number, example in enumerate(examples, start=1):
         messages = _messages(example, number)
-        prompt = tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
+        prompt = tokenizer.apply_chat_template(
+            messages[:-1], tokenize=False, add_generation_prompt=True
+        )
         whole = tokenizer.apply_chat_template(messages, tokenize=False)
         if not whole.startswith(prompt):
-            raise UserError("the base model's chat template rewrites earlier turns; use another base")
+            raise UserError(
+                "the base model's chat template rewrites earlier turns; use another base"
+            )
         before = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        # The template's line break after the end-of-turn token is never generated, so it is no target.
+        # The template's line break after the end-of-turn token is never generated, so it is no
+        # target.
         answer = tokenizer(whole[len(prompt) :].rstrip("\n"), add_special_tokens=False)["input_ids"]
         ids = (before + answer)[:max_len]
         if len(ids) > len(before):
@@ -65,14 +76,18 @@ def _messages(example: Mapping[str, Any], number: int) -> Sequence[Mapping[str, 
         if not isinstance(message["content"], str):
             raise UserError(f"example {number}: the content of a message must be text")
     if messages[-1]["role"] != "assistant" or not messages[-1]["content"].strip():
-        raise UserError(f"example {number}: the last message must be the assistant's answer and not empty")
+        raise UserError(
+            f"example {number}: the last message must be the assistant's answer and not empty"
+        )
     return messages
 
 
 def reply_frame(tokenizer: Any) -> tuple[str, str]:
-    """White space before an assistant's reply, and the text that ends it, as the chat template has them.
+    """White space before an assistant's reply, and the text that ends it, as the chat template has
+    them.
 
-    Without a template, or with one that rewrites earlier turns: nothing, and the end-of-sequence token.
+    Without a template, or with one that rewrites earlier turns: nothing, and the end-of-sequence
+    token.
     """
     plain = "", tokenizer.eos_token or ""
     if not tokenizer.chat_template:
@@ -83,7 +98,8 @@ def reply_frame(tokenizer: Any) -> tuple[str, str]:
     if not whole.startswith(prompt):
         return plain
     before, _, after = whole[len(prompt) :].partition("reply")
-    # As in `encode_chat`: the template's last line break is never generated. A frame of thoughts is the model's.
+    # As in `encode_chat`: the template's last line break is never generated. A frame of thoughts is
+    # the model's.
     return before if not before.strip() else "", after.rstrip("\n")
 
 
@@ -116,7 +132,9 @@ def chat_steps(
     return steps
 
 
-def length_buckets(lengths: Sequence[int], batch_tokens: int, rng: random.Random) -> list[list[int]]:
+def length_buckets(
+    lengths: Sequence[int], batch_tokens: int, rng: random.Random
+) -> list[list[int]]:
     """One epoch as batches of example indices, each of at most `batch_tokens` tokens with padding.
 
     A longer example is a batch of its own.
@@ -144,9 +162,9 @@ def left_padded(chats: Sequence[ChatTokens], pad: int) -> tuple[dict[str, Tensor
     """Chats as one batch, padded on the left so that only the last columns need logits.
 
     Returns:
-        ``input_ids``, ``attention_mask`` (0 on padding) and ``position_ids`` (0 at each chat's first
-        token), (N, T) each; and which tokens are answers, (N, T) bool. All answers end in the last
-        column.
+        ``input_ids``, ``attention_mask`` (0 on padding) and ``position_ids`` (0 at each chat's
+        first token), (N, T) each; and which tokens are answers, (N, T) bool. All answers end in the
+        last column.
     """
     width = max(len(chat.ids) for chat in chats)
     ids = torch.full((len(chats), width), pad)

@@ -1,7 +1,8 @@
 """Train a LoRA on the labelled items, and one without each fold of them: cross-fitting.
 
-The items of a fold can be scored with what was trained on the others, so that all of them tell how well training on
-such items does on unseen ones (cross-fitting; stacked generalisation, Wolpert 1992, Neural Networks 5).
+The items of a fold can be scored with what was trained on the others, so that all of them tell how
+well training on such items does on unseen ones (cross-fitting; stacked generalisation, Wolpert
+1992, Neural Networks 5).
 """
 
 from __future__ import annotations
@@ -44,12 +45,14 @@ def train_folds(
     seed: int,
     after_epoch: Callable[[float], None] | None = None,
 ) -> list[Share]:
-    """For each fold a LoRA that is trained without it, then one that is trained on all items; they begin alike.
+    """For each fold a LoRA that is trained without it, then one that is trained on all items; they
+    begin alike.
 
     Args:
         engine: the one on transformers.
         start: the change that they are trained on top of.
-        choices: at least two items with different contexts; those with the same context are in the same fold.
+        choices: at least two items with different contexts; those with the same context are in the
+            same fold.
         pattern: an adapter whose modules, rank and scale they have.
         seed: of the LoRAs' start, the folds and the order.
         after_epoch: called with the share of the training that is done, in 0..1.
@@ -58,7 +61,8 @@ def train_folds(
         TypeError: another engine, through which no gradients flow.
     """
     left_out = folds(choices, seed)
-    total = EPOCHS * len(left_out) * len(choices)  # items of all epochs: each is left out of one LoRA
+    # items of all epochs: each is left out of one LoRA
+    total = EPOCHS * len(left_out) * len(choices)
     everything = frozenset().union(*left_out)
     trained_on = 0
 
@@ -104,7 +108,8 @@ def train_once(
 
 
 def folds(choices: Sequence[Choices], seed: int) -> list[frozenset[str]]:
-    """The contexts of each fold, stratified by answer: of two items with the same one, each fold has one.
+    """The contexts of each fold, stratified by answer: of two items with the same one, each fold
+    has one.
 
     A label whose only examples are in one fold would look unlearnable from the other.
 

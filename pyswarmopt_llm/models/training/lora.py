@@ -17,7 +17,8 @@ from pyswarmopt_llm.models.training.trainer import Addition
 
 
 class Lora:
-    """``x -> alpha / r * B A x`` in each of several modules (Hu et al. 2021, arXiv 2106.09685, section 4.1).
+    """``x -> alpha / r * B A x`` in each of several modules (Hu et al. 2021, arXiv 2106.09685,
+    section 4.1).
 
     A is drawn uniformly from +- 1 / sqrt(in), as peft does, and B is zero.
 
@@ -63,7 +64,9 @@ class Lora:
         return cls(shapes, first.rank, first.scale, seed, device)
 
     @classmethod
-    def of_targets(cls, model: Any, targets: Sequence[str], rank: int, scale: float, seed: int) -> Lora:
+    def of_targets(
+        cls, model: Any, targets: Sequence[str], rank: int, scale: float, seed: int
+    ) -> Lora:
         """A new one on the linear layers whose names, or their last parts, are these.
 
         Raises:
@@ -94,7 +97,9 @@ class Lora:
         """The change of weights as it is now, float32 on the CPU, the scale folded into B."""
         return Patch(
             low_rank={
-                f"{module}.weight": LowRank(b=self._b[module].detach().cpu() * self.scale, a=a.detach().cpu())
+                f"{module}.weight": LowRank(
+                    b=self._b[module].detach().cpu() * self.scale, a=a.detach().cpu()
+                )
                 for module, a in self._a.items()
             }
         )

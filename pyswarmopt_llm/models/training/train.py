@@ -67,12 +67,16 @@ class TrainingOptions:
 
     def __str__(self) -> str:
         targets = ", ".join(self.targets)
-        return f"r={self.rank}, alpha={self.alpha:g}, targets {targets}; AdamW, peak lr {self.lr:g}, seed {self.seed}"
+        return (
+            f"r={self.rank}, alpha={self.alpha:g}, targets {targets}; AdamW, peak lr "
+            f"{self.lr:g}, seed {self.seed}"
+        )
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """Counts and losses of a training run; a loss is the mean over examples of the mean over answer tokens, in nats.
+    """Counts and losses of a training run; a loss is the mean over examples of the mean over answer
+    tokens, in nats.
 
     Attributes:
         name: the expert's name, which is the directory's.
@@ -114,7 +118,8 @@ def train_expert(
 
     Args:
         base: the frozen model, from `resolve_base`.
-        examples: chats ``{"messages": [{"role": ..., "content": ...}, ...]}`` that end with the assistant's turn.
+        examples: chats ``{"messages": [{"role": ..., "content": ...}, ...]}`` that end with the
+            assistant's turn.
         out: the directory to create.
         options: adapter, optimiser and budget.
         dtype: dtype of the frozen base; default: bfloat16 where the device multiplies it natively.
@@ -123,7 +128,8 @@ def train_expert(
         on_step: called as ``on_step(step, steps, loss)`` after each step, counted from 1.
 
     Raises:
-        UserError: `out` exists, an example is malformed, no example is left, or a target is not in the model.
+        UserError: `out` exists, an example is malformed, no example is left, or a target is not in
+            the model.
     """
     out = Path(out)
     check_free(out)
@@ -175,7 +181,9 @@ def write_expert(
 ) -> None:
     """Write a trained adapter with its card, which describes the data and the loss."""
     before, after = result.heldout_loss_base, result.heldout_loss_expert
-    heldout = f"- held-out loss: {before:.4f} (base) -> {after:.4f} (expert)\n" if result.heldout else ""
+    heldout = (
+        f"- held-out loss: {before:.4f} (base) -> {after:.4f} (expert)\n" if result.heldout else ""
+    )
     card = f"""---
 base_model: {base_name}
 library_name: peft

@@ -11,7 +11,14 @@ from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_files import About
 from pyswarmopt_llm.reporting.commands import labelled, labelling_commands, near
 from pyswarmopt_llm.reporting.findings import findings
-from pyswarmopt_llm.reporting.report.front_matter import ADAPTER, MODEL, Form, Parent, front_matter, licence_remarks
+from pyswarmopt_llm.reporting.report.front_matter import (
+    ADAPTER,
+    MODEL,
+    Form,
+    Parent,
+    front_matter,
+    licence_remarks,
+)
 from pyswarmopt_llm.reporting.report.pages import code, plain, render
 from pyswarmopt_llm.spaces import space_kind
 
@@ -27,12 +34,25 @@ def _use(about: About, result: RunResult) -> tuple[str, str] | None:
     if labelling is None:
         return None
     task, form = labelling
-    choices = [] if form is None or form.choices is None else [code(text) for text in form.choices.values()]
-    which = f"one of {', '.join(choices[:MOST_CHOICES])}" if choices else "one of a question's options"
+    choices = (
+        []
+        if form is None or form.choices is None
+        else [code(text) for text in form.choices.values()]
+    )
+    which = (
+        f"one of {', '.join(choices[:MOST_CHOICES])}" if choices else "one of a question's options"
+    )
     more = f" and {len(choices) - MOST_CHOICES} more" if len(choices) > MOST_CHOICES else ""
     scoring = result.task(task).scoring
     *_, (_, command) = labelling_commands(near(about.config), task, form)
-    return f"It chooses {which}{more}, by the {scoring} of each ({code(task)}), and is not meant to write.", command
+    return (
+        (
+            f"It chooses {which}{more}, by the {scoring} of each ({code(task)}), and is not "
+            "meant to "
+            "write."
+        ),
+        command,
+    )
 
 
 def method_text(config: SearchConfig) -> str:
@@ -49,7 +69,10 @@ def method_text(config: SearchConfig) -> str:
     source = "as in the authors' code" if config.compat == "reference" else "as published"
     if departures := space_kind(config.space).departures(asdict(config)):
         return f"Model Swarms, not {source} ({', '.join(departures)})"
-    size, most = max(config.particles or PARTICLES, len(config.experts)), counted(config.iterations, "iteration")
+    size, most = (
+        max(config.particles or PARTICLES, len(config.experts)),
+        counted(config.iterations, "iteration"),
+    )
     return f"Model Swarms {source} ({counted(size, 'particle')}, at most {most})"
 
 
@@ -65,7 +88,9 @@ def _trained(result: RunResult) -> str:
     return f"What it found was trained on {replies} (expert iteration: {sampled})."
 
 
-def model_card(about: About, result: RunResult, parents: Sequence[Parent] = (), form: Form | None = None) -> str:
+def model_card(
+    about: About, result: RunResult, parents: Sequence[Parent] = (), form: Form | None = None
+) -> str:
     """The README.md of ``best/``, or of what it was exported to.
 
     Args:
@@ -81,8 +106,12 @@ def model_card(about: About, result: RunResult, parents: Sequence[Parent] = (), 
     form = form or (ADAPTER if kind.library == "peft" else MODEL)
     method = plain(method_text(about.config))
     searched = f"found by a search in {counted(result.evaluations, 'evaluation')} with {method}"
-    cited = "; Feng et al., 2024, arXiv:2410.11163" if about.config.optimizer == MODEL_SWARMS else ""
-    experts = f"{counted(len(result.coefficients), 'expert')}, {searched}{cited}. {_trained(result)}"
+    cited = (
+        "; Feng et al., 2024, arXiv:2410.11163" if about.config.optimizer == MODEL_SWARMS else ""
+    )
+    experts = (
+        f"{counted(len(result.coefficients), 'expert')}, {searched}{cited}. {_trained(result)}"
+    )
     text = render(
         "pyswarmopt_llm/reporting/report/card.md.j2",
         header=front_matter(form, parents, about, result) if kind.library else "",

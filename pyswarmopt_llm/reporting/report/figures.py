@@ -1,4 +1,6 @@
-"""The report's pictures: drawn by matplotlib, written as inline SVG in the colours of the page's theme."""
+"""The report's pictures: drawn by matplotlib, written as inline SVG in the colours of the page's
+theme.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +29,16 @@ WIDTH, HEIGHT = 480, 320  # units of the viewBox, in which text has the size of 
 _LEVELS = 5  # shades of a value
 _LABEL = 24  # characters of an expert's name
 _LINE_OF_TEXT = 16.0  # its height
-# matplotlib wants numbers and the page has variables: each colour is drawn as a placeholder and written as CSS.
+# matplotlib wants numbers and the page has variables: each colour is drawn as a placeholder and
+# written as CSS.
 _VARIABLES = ("ink", "muted", "line", "faint", "accent", "bad", "paper")
 _CSS = {f"#00000{1 + i}": f"var(--{name})" for i, name in enumerate(_VARIABLES)}
 _INK, _MUTED, _LINE, _FAINT, _ACCENT, _BAD, _PAPER = _CSS
 _SHADES = [f"#0000{10 + i}" for i in range(_LEVELS)]
-_CSS |= {s: f"color-mix(in srgb, var(--accent) {12 + 22 * i}%, var(--faint))" for i, s in enumerate(_SHADES)}
+_CSS |= {
+    s: f"color-mix(in srgb, var(--accent) {12 + 22 * i}%, var(--faint))"
+    for i, s in enumerate(_SHADES)
+}
 _PAGE = {  # patterns in what matplotlib writes -> what the page has in their place
     r"(?s)<(metadata|style)\b.*?</\1>": "",
     r' xmlns(:xlink)?="[^"]*"': "",
@@ -55,24 +61,39 @@ class Picture:
         self.svg = Markup("")
         self._titles: dict[str, Sequence[str]] = {}
 
-    def points(self, at: Floats, size: float, colour: str, titles: Sequence[str], **style: Any) -> None:
+    def points(
+        self, at: Floats, size: float, colour: str, titles: Sequence[str], **style: Any
+    ) -> None:
         """Points (N, 2) with a text each that a pointer on it shows."""
         gid = f"points_{len(self._titles)}"
         self._titles[gid] = titles
-        self.axes.scatter(at[:, 0], at[:, 1], size**2, colour, gid=gid, clip_on=False, zorder=3, **style)
+        self.axes.scatter(
+            at[:, 0], at[:, 1], size**2, colour, gid=gid, clip_on=False, zorder=3, **style
+        )
 
     def line(self, at: Floats, colour: str, width: float) -> None:
         """A line through points (N, 2)."""
-        self.axes.plot(at[:, 0], at[:, 1], color=colour, linewidth=width, clip_on=False, solid_joinstyle="round")
+        self.axes.plot(
+            at[:, 0],
+            at[:, 1],
+            color=colour,
+            linewidth=width,
+            clip_on=False,
+            solid_joinstyle="round",
+        )
 
-    def text(self, text: str, at: tuple[float, float], offset: tuple[float, float], **style: Any) -> None:
+    def text(
+        self, text: str, at: tuple[float, float], offset: tuple[float, float], **style: Any
+    ) -> None:
         """A text beside a point, as it is; XML has no control characters."""
         plain = "".join(sign if sign.isprintable() else " " for sign in text)
         style = {"xytext": offset, "textcoords": "offset points", "annotation_clip": False, **style}
         self.axes.annotate(plain, at, parse_math=False, **style)
 
     def inline(self, source: str, title: str) -> Markup:
-        """SVG as matplotlib writes it, fit for the page: no namespaces, styles or ids of its own, CSS for colours."""
+        """SVG as matplotlib writes it, fit for the page: no namespaces, styles or ids of its own,
+        CSS for colours.
+        """
         for pattern, text in _PAGE.items():
             source = re.sub(pattern, text, source)
         root = ElementTree.fromstring(source)
@@ -107,7 +128,11 @@ def drawing(name: str, title: str, box: tuple[float, float, float, float]) -> It
         picture = Picture(axes)
         yield picture
         out = io.StringIO()
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        figure.savefig(
+            out,
+            format="svg",
+            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+        )
     picture.svg = picture.inline(out.getvalue(), title)
 
 
@@ -188,7 +213,9 @@ def described(row: Row, swarm: Container[int]) -> str:
     return f"{who}: {about}{row.value:.3f}"
 
 
-def paths(rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row) -> tuple[Markup, str]:
+def paths(
+    rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row
+) -> tuple[Markup, str]:
     """Where the particles went between the experts, and what the picture's two dimensions are.
 
     Args:
@@ -205,17 +232,32 @@ def paths(rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row) -
     starts = {particle: way[0] for particle, way in by_particle.items() if particle in swarm}
     shades = values.argsort(kind="stable").argsort(kind="stable") * _LEVELS // len(rows)
     best = flat.points[[next(i for i, row in enumerate(rows) if row is chosen)]]
-    with drawing("paths", "Paths of the particles between the experts", (0.1, 0.125, 0.8, 0.83)) as picture:
+    with drawing(
+        "paths", "Paths of the particles between the experts", (0.1, 0.125, 0.8, 0.83)
+    ) as picture:
         if len(names) == 3:
             picture.line(flat.experts[[0, 1, 2, 0]], _LINE, 1.5)
         for way in by_particle.values():
             picture.line(flat.points[way], _FAINT, 1)
         titles = np.array([described(row, swarm) for row in rows])
         for shade, colour in enumerate(_SHADES):
-            picture.points(flat.points[shades == shade], 6.5, colour, titles[shades == shade].tolist(), linewidths=0)
+            picture.points(
+                flat.points[shades == shade],
+                6.5,
+                colour,
+                titles[shades == shade].tolist(),
+                linewidths=0,
+            )
         picture.line(flat.points[by_particle[chosen.particle]], _ACCENT, 2)
         begun = [f"particle {particle} starts here" for particle in starts]
-        picture.points(flat.points[list(starts.values())], 6.5, _PAPER, begun, edgecolors=_MUTED, linewidths=1.6)
+        picture.points(
+            flat.points[list(starts.values())],
+            6.5,
+            _PAPER,
+            begun,
+            edgecolors=_MUTED,
+            linewidths=1.6,
+        )
         picture.points(flat.experts, 9, _PAPER, names, marker="s", edgecolors=_INK, linewidths=1.6)
         result = [f"the result, {chosen.value:.3f} on dev"]
         picture.points(best, 18, _BAD, result, marker="*", edgecolors=_PAPER, linewidths=1)
@@ -227,7 +269,9 @@ def paths(rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row) -
 
 
 def _label(picture: Picture, experts: Floats, weights: Mapping[str, float], best: Floats) -> None:
-    """Experts' names beside them: the heaviest first, and only where no other label or mark of theirs is."""
+    """Experts' names beside them: the heaviest first, and only where no other label or mark of
+    theirs is.
+    """
     picture.axes.apply_aspect()
     spots = picture.axes.transData.transform(np.vstack([best, experts]))
     taken = [(x - 6, y - 8, x + 6, y + 8) for x, y in spots]
@@ -281,12 +325,18 @@ class Projection:
 def _with_scores(weights: Floats, values: Floats) -> Projection:
     at = [values[(weights == corner).all(1)].max(initial=values.min()) for corner in np.eye(2)]
     caption = "Across: the weight of the second expert. Up: the dev score."
-    return Projection(np.column_stack([weights[:, 1], values]), np.column_stack([[0.0, 1.0], at]), caption)
+    return Projection(
+        np.column_stack([weights[:, 1], values]), np.column_stack([[0.0, 1.0], at]), caption
+    )
 
 
 def _in_triangle(weights: Floats) -> Projection:
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, math.sqrt(3) / 2]])
-    return Projection(weights @ corners, corners, "The triangle of the three experts; outside it a weight is negative.")
+    return Projection(
+        weights @ corners,
+        corners,
+        "The triangle of the three experts; outside it a weight is negative.",
+    )
 
 
 def _principal(weights: Floats) -> Projection:
@@ -296,5 +346,7 @@ def _principal(weights: Floats) -> Projection:
     axes = axes[:2] if len(axes) > 1 else np.vstack([axes, np.zeros(n)])
     # The sign of a component is arbitrary; this one draws the same run the same way everywhere.
     axes = axes * np.where(axes[np.arange(2), np.abs(axes).argmax(1)] < 0, -1.0, 1.0)[:, None]
-    caption = f"The first two principal components of the positions, with {share:.0%} of the variance."
+    caption = (
+        f"The first two principal components of the positions, with {share:.0%} of the variance."
+    )
     return Projection((weights - centre) @ axes.T, (np.eye(n) - centre) @ axes.T, caption)

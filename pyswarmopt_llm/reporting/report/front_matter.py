@@ -1,6 +1,8 @@
-"""The YAML header of a model card: parents, licence, tags and held-out scores, as the Hub reads them.
+"""The YAML header of a model card: parents, licence, tags and held-out scores, as the Hub reads
+them.
 
-The fields: https://huggingface.co/docs/hub/model-cards and https://huggingface.co/docs/hub/model-release-checklist.
+The fields: https://huggingface.co/docs/hub/model-cards and
+https://huggingface.co/docs/hub/model-release-checklist.
 """
 
 from __future__ import annotations
@@ -16,8 +18,18 @@ from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_files import About
 from pyswarmopt_llm.reporting.report.pages import one_line
 
-# Licences that let a derived work be given away under another one of them, the least demanding first.
-_PERMISSIVE = ("cc0-1.0", "unlicense", "mit", "isc", "bsd-2-clause", "bsd-3-clause", "apache-2.0", "cc-by-4.0")
+# Licences that let a derived work be given away under another one of them, the least demanding
+# first.
+_PERMISSIVE = (
+    "cc0-1.0",
+    "unlicense",
+    "mit",
+    "isc",
+    "bsd-2-clause",
+    "bsd-3-clause",
+    "apache-2.0",
+    "cc-by-4.0",
+)
 
 
 @dataclass(frozen=True)
@@ -57,9 +69,11 @@ MODEL = Form("transformers", "merge", ())
 
 
 def joint_licence(parents: Sequence[Parent]) -> str | None:
-    """The licence of what is made of all parents, as far as they state theirs; None if there is none.
+    """The licence of what is made of all parents, as far as they state theirs; None if there is
+    none.
 
-    A permissive licence gives way to one that is not; two different ones that are not cannot both be kept.
+    A permissive licence gives way to one that is not; two different ones that are not cannot both
+    be kept.
 
     Example:
         >>> joint_licence([Parent("base", "llama3.1"), Parent("a", "mit"), Parent("b", None)])
@@ -81,7 +95,9 @@ def licence_conflict(parents: Sequence[Parent]) -> str | None:
         >>> licence_conflict([Parent("b", "llama3.1"), Parent("a", "cc-by-nc-4.0")])
         'Licences conflict (b: llama3.1, a: cc-by-nc-4.0); ask the authors before you publish this.'
     """
-    strict = {p.name: p.licence for p in parents if p.licence is not None and p.licence not in _PERMISSIVE}
+    strict = {
+        p.name: p.licence for p in parents if p.licence is not None and p.licence not in _PERMISSIVE
+    }
     if len(set(strict.values())) < 2:
         return None
     each = ", ".join(f"{name}: {licence}" for name, licence in strict.items())
@@ -89,10 +105,16 @@ def licence_conflict(parents: Sequence[Parent]) -> str | None:
 
 
 def licence_remarks(parents: Sequence[Parent]) -> list[str]:
-    """Questions to settle before the result is published: licences that conflict, or that nobody stated."""
+    """Questions to settle before the result is published: licences that conflict, or that nobody
+    stated.
+    """
     conflict = licence_conflict(parents)
     silent = [parent.name for parent in parents if parent.licence is None]
-    unstated = [f"No licence is stated by {', '.join(silent)}; check before you publish this."] if silent else []
+    unstated = (
+        [f"No licence is stated by {', '.join(silent)}; check before you publish this."]
+        if silent
+        else []
+    )
     return [*([conflict] if conflict else []), *unstated]
 
 
@@ -106,16 +128,25 @@ def front_matter(form: Form, parents: Sequence[Parent], about: About, result: Ru
         result: ``result.json``.
     """
     base = one_line(about.base)
-    experts = [one_line(parent.name) for parent in parents if parent.on_hub and one_line(parent.name) != base]
+    experts = [
+        one_line(parent.name)
+        for parent in parents
+        if parent.on_hub and one_line(parent.name) != base
+    ]
     merged = form.relation == "merge" and experts
-    header: dict[str, Any] = {"base_model": [base, *experts] if merged else base, "base_model_relation": form.relation}
+    header: dict[str, Any] = {
+        "base_model": [base, *experts] if merged else base,
+        "base_model_relation": form.relation,
+    }
     header |= {"parents": experts} if experts else {}
     licence = joint_licence(parents)
     header |= {"license": licence} if licence else {}
     header |= {"library_name": form.library, "pipeline_tag": "text-generation"}
     header["tags"] = sorted({*form.tags, "merge", "model-swarms", "pyswarmopt"})
     if scores := _scores(about, result):
-        header["model-index"] = [{"name": one_line(Path(about.config.out).name or "model"), "results": scores}]
+        header["model-index"] = [
+            {"name": one_line(Path(about.config.out).name or "model"), "results": scores}
+        ]
     return f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---"
 
 
@@ -127,7 +158,9 @@ def _scores(about: About, result: RunResult) -> list[dict[str, Any]]:
         {
             "task": {"type": "text-generation"},
             "dataset": {"name": one_line(name), "type": one_line(name), "split": "test"},
-            "metrics": [{"type": one_line(result.metrics.get(name, "accuracy")), "value": scores.best_test}],
+            "metrics": [
+                {"type": one_line(result.metrics.get(name, "accuracy")), "value": scores.best_test}
+            ],
         }
         for name, scores in (result.tasks or {only: result}).items()
         if scores.best_test is not None

@@ -1,4 +1,6 @@
-"""Rendering of all pages from their templates: HTML escaped, model cards in Markdown, nothing from the network."""
+"""Rendering of all pages from their templates: HTML escaped, model cards in Markdown, nothing from
+the network.
+"""
 
 from __future__ import annotations
 

@@ -95,7 +95,8 @@ def _provenance(about: About) -> dict[str, str]:
     config, experts = near(about.config), about.fingerprints.get("experts", {})
     return {
         "Base": about.base_name or config.base,
-        "Experts": ", ".join(f"{name} ({mark[:8]})" for name, mark in experts.items()) or ", ".join(config.experts),
+        "Experts": ", ".join(f"{name} ({mark[:8]})" for name, mark in experts.items())
+        or ", ".join(config.experts),
         "Tasks": ", ".join([*config.tasks, *config.utilities]),
         "Optimizer": method_text(config),
         "Seed": str(config.seed),
@@ -129,7 +130,9 @@ def changes(rows: Sequence[Row], result: RunResult, tasks: Mapping[str, Task]) -
     """
     final = final_row(rows, result)
     number = list(result.coefficients).index(result.best_single)
-    single = next((row for row in expert_rows(searched(rows), result) if row.particle == number), None)
+    single = next(
+        (row for row in expert_rows(searched(rows), result) if row.particle == number), None
+    )
     if single is None:
         return []
     by_task = []
@@ -139,11 +142,15 @@ def changes(rows: Sequence[Row], result: RunResult, tasks: Mapping[str, Task]) -
         lost = [i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x < y]
         dev = tasks[name].dev if name in tasks and len(tasks[name].dev) == len(a) else ()
         kinds = {"Gained": gained, "Lost": lost} if dev else {}
-        texts = {heading: [_text(dev[i]) for i in which[:_SHOWN]] for heading, which in kinds.items()}
+        texts = {
+            heading: [_text(dev[i]) for i in which[:_SHOWN]] for heading, which in kinds.items()
+        }
         by_task.append(Changes(name, len(gained), len(lost), texts))
     return by_task
 
 
 def _text(item: Item) -> tuple[str, str]:
-    question = item.question if len(item.question) <= _LONGEST else item.question[: _LONGEST - 1] + "…"
+    question = (
+        item.question if len(item.question) <= _LONGEST else item.question[: _LONGEST - 1] + "…"
+    )
     return question, item.answer_text

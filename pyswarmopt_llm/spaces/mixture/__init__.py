@@ -1,1 +1,3 @@
-"""Token swarms: models of any architecture mixed by the probabilities that they give to what comes next."""
+"""Token swarms: models of any architecture mixed by the probabilities that they give to what comes
+next.
+"""

@@ -1,9 +1,11 @@
-"""The distribution of a member's next byte, given the bytes so far, over all ways to cut them into tokens.
+"""The distribution of a member's next byte, given the bytes so far, over all ways to cut them into
+tokens.
 
-A text of bytes has many tokenisations. The probability that a model's text begins with given bytes is the sum over all
-token sequences that cover them, the last token reaching to their end or beyond (Vieira et al. 2024, arXiv 2412.03719:
-prefix probabilities by covers); the next byte's distribution is a quotient of two such sums. Here a *path* is
-a sequence of tokens read so far and the bytes of the token being written; paths of little weight are dropped.
+A text of bytes has many tokenisations. The probability that a model's text begins with given bytes
+is the sum over all token sequences that cover them, the last token reaching to their end or beyond
+(Vieira et al. 2024, arXiv 2412.03719: prefix probabilities by covers); the next byte's distribution
+is a quotient of two such sums. Here a *path* is a sequence of tokens read so far and the bytes of
+the token being written; paths of little weight are dropped.
 """
 
 from __future__ import annotations
@@ -59,7 +61,9 @@ class ByteBeam:
 
     @property
     def decoders(self) -> list[IncrementalDecoder]:
-        """Of all kept paths: `run_pending` with those of several beams at once before asking for next bytes."""
+        """Of all kept paths: `run_pending` with those of several beams at once before asking for
+        next bytes.
+        """
         return [path.decoder for path in self._paths]
 
     @property
@@ -79,7 +83,8 @@ class ByteBeam:
     def push(self, byte: int) -> None:
         """Read one more byte."""
         self._text += bytes([byte])
-        candidates: list[tuple[float, _Path, int | None]] = []  # share, path before, the token that it completes
+        # share, path before, the token that it completes
+        candidates: list[tuple[float, _Path, int | None]] = []
         for path in self._paths:
             vocabulary, texts = path.decoder.text_model.vocabulary, path.decoder.texts
             span = vocabulary.narrow(path.span, byte)
@@ -108,7 +113,9 @@ class ByteBeam:
         return paths
 
     def _start_again(self) -> list[_Path]:
-        """No kept path goes on with these bytes: cut all of the text anew, the longest token first."""
+        """No kept path goes on with these bytes: cut all of the text anew, the longest token
+        first.
+        """
         decoder = self._paths[0].decoder if self._paths else None
         ids = None if decoder is None else decoder.text_model.vocabulary.cut(self._text)
         if decoder is None or ids is None:

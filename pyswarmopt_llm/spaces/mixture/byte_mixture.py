@@ -1,9 +1,11 @@
-"""A mixture of models byte by byte, whatever their tokenizers: words are mixed as the exact mixture mixes tokens.
+"""A mixture of models byte by byte, whatever their tokenizers: words are mixed as the exact mixture
+mixes tokens.
 
-With one tokenizer a token t is written with probability sum_i c_i P_i(t), and c counts anew for the next. Bytes are
-smaller: were every byte mixed with the weights c, members that agree on no word would finish each other's words. So
-within a word a member counts as much as the word's beginning speaks for it (Bayes' rule): the word w is then written
-with probability sum_i c_i P_i(w), and behind it c counts anew.
+With one tokenizer a token t is written with probability sum_i c_i P_i(t), and c counts anew for the
+next. Bytes are smaller: were every byte mixed with the weights c, members that agree on no word
+would finish each other's words. So within a word a member counts as much as the word's beginning
+speaks for it (Bayes' rule): the word w is then written with probability sum_i c_i P_i(w), and
+behind it c counts anew.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ class ByteMixture:
         return any(beam.full for beam in self._beams)
 
     def next_bytes(self) -> NDArray[np.float64]:
-        """P(next byte), and at `END` P(the text is over): (257,); the end alone where no member has anything to say.
+        """P(next byte), and at `END` P(the text is over): (257,); the end alone where no member has
+        anything to say.
 
         With negative weights not a distribution: what is below 0 is impossible.
         """

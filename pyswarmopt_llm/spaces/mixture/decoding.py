@@ -1,4 +1,6 @@
-"""Write one text with several members: exactly where they share a tokenizer, byte by byte or by fusion where not."""
+"""Write one text with several members: exactly where they share a tokenizer, byte by byte or by
+fusion where not.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,18 @@ from pyswarmopt_llm.spaces.mixture.fusion import Choose
 from pyswarmopt_llm.spaces.mixture.incremental import TextModel, run_pending
 from pyswarmopt_llm.spaces.mixture.mixing import log_mixture
 
-BYTES_PER_TOKEN = 4  # of English text in common vocabularies; how a limit in tokens becomes one in bytes
+# of English text in common vocabularies; how a limit in tokens becomes one in bytes
+BYTES_PER_TOKEN = 4
 
 
 def exact_tokens(
-    members: Sequence[TransformersEngine], weights: Sequence[float], users: Sequence[str], max_new_tokens: int
+    members: Sequence[TransformersEngine],
+    weights: Sequence[float],
+    users: Sequence[str],
+    max_new_tokens: int,
 ) -> Iterator[dict[int, int]]:
-    """Greedy tokens of sum_i w_i P_i(next token): after each step the new token of each text that goes on.
+    """Greedy tokens of sum_i w_i P_i(next token): after each step the new token of each text that
+    goes on.
 
     Args:
         members: with one tokenizer; their chat templates may differ.
@@ -60,12 +67,16 @@ def exact_pieces(tokenizer: object, steps: Iterable[dict[int, int]]) -> Iterator
 
 
 def byte_steps(
-    text_models: Sequence[TextModel], weights: Sequence[float], users: Sequence[str], max_new_tokens: int
+    text_models: Sequence[TextModel],
+    weights: Sequence[float],
+    users: Sequence[str],
+    max_new_tokens: int,
 ) -> Iterator[dict[int, int]]:
-    """Greedy bytes of a `ByteMixture` for each user's turn: after each step the new byte of each text that goes on.
+    """Greedy bytes of a `ByteMixture` for each user's turn: after each step the new byte of each
+    text that goes on.
 
-    All members' forward passes of a step are made for all texts together. A text ends where a member's context window
-    does.
+    All members' forward passes of a step are made for all texts together. A text ends where a
+    member's context window does.
     """
     mixtures = {
         row: ByteMixture([ByteBeam(text_model.begin(user)) for text_model in text_models], weights)
@@ -83,7 +94,9 @@ def byte_steps(
             mixture.push(chosen[row])
 
 
-def token_pieces(text_models: Sequence[TextModel], choose: Choose, user: str, max_new_tokens: int) -> Iterator[bytes]:
+def token_pieces(
+    text_models: Sequence[TextModel], choose: Choose, user: str, max_new_tokens: int
+) -> Iterator[bytes]:
     """Tokens that a fusion chooses, each then read by every member in its own tokens."""
     start = [text_model.begin(user) for text_model in text_models]
     decoders, text = start, b""

@@ -1,4 +1,6 @@
-"""The engine that runs a mixture: several models side by side, one set of weights for their distributions."""
+"""The engine that runs a mixture: several models side by side, one set of weights for their
+distributions.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,13 @@ from pyswarmopt_llm.models.alphabet import same_tokenizer
 from pyswarmopt_llm.models.engines.base import BaseEngine
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.side_by_side import check_members
-from pyswarmopt_llm.spaces.mixture.decoding import as_text, byte_steps, exact_pieces, exact_tokens, token_pieces
+from pyswarmopt_llm.spaces.mixture.decoding import (
+    as_text,
+    byte_steps,
+    exact_pieces,
+    exact_tokens,
+    token_pieces,
+)
 from pyswarmopt_llm.spaces.mixture.fusion import TOKEN_FUSIONS, Choose, token_fusion
 from pyswarmopt_llm.spaces.mixture.incremental import TextModel
 from pyswarmopt_llm.spaces.mixture.mixing import log_mixture
@@ -31,8 +39,8 @@ class MixtureEngine(BaseEngine):
 
     Args:
         members: name -> model with its weights in place.
-        fusion: how a text is written: ``exact`` (one tokenizer), ``bytes``, or what `fusion.token_fusion` knows;
-            ``auto`` is ``exact`` where it can be and else ``bytes``.
+        fusion: how a text is written: ``exact`` (one tokenizer), ``bytes``, or what
+            `fusion.token_fusion` knows; ``auto`` is ``exact`` where it can be and else ``bytes``.
 
     Raises:
         UserError: the members do not fit together (see `check_members`), or not for this fusion.
@@ -60,15 +68,23 @@ class MixtureEngine(BaseEngine):
         Raises:
             ValueError: the patch holds anything but one weight for each member.
         """
-        if patch.low_rank or patch.full_rank or patch.dense or len(patch.mixture) != len(self.members):
-            raise ValueError(f"a mixture of {len(self.members)} members needs as many weights and nothing else")
+        if (
+            patch.low_rank
+            or patch.full_rank
+            or patch.dense
+            or len(patch.mixture) != len(self.members)
+        ):
+            raise ValueError(
+                f"a mixture of {len(self.members)} members needs as many weights and nothing else"
+            )
         self.weights = torch.tensor(patch.mixture, dtype=torch.float64)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Natural log of the mixture's P(continuation | user turn); the members are run once, whatever the weights.
+        """Natural log of the mixture's P(continuation | user turn); the members are run once,
+        whatever the weights.
 
-        With one tokenizer the sum over tokens of log sum_i w_i P_i(token | all before it); else log of
-        sum_i w_i P_i(continuation).
+        With one tokenizer the sum over tokens of log sum_i w_i P_i(token | all before it); else log
+        of sum_i w_i P_i(continuation).
 
         Raises:
             UserError: a member gives NaN, or a text is too long for it.
@@ -85,7 +101,9 @@ class MixtureEngine(BaseEngine):
             UserError: the members have different tokenizers, so there is no one vocabulary.
         """
         if not self.same_tokenizer:
-            raise UserError("members with different tokenizers have no next token in common; ask for text")
+            raise UserError(
+                "members with different tokenizers have no next token in common; ask for text"
+            )
         logprobs = []
         for member in self.members.values():
             logprobs.append(member.next_token_logprobs([member.chat(prompt) for prompt in prompts]))
@@ -100,7 +118,9 @@ class MixtureEngine(BaseEngine):
             text_models = [self._text_model(member) for member in members]
             texts = []
             for start in range(0, len(prompts), BYTE_TEXTS):
-                texts += _byte_texts(text_models, weights, prompts[start : start + BYTE_TEXTS], max_new_tokens)
+                texts += _byte_texts(
+                    text_models, weights, prompts[start : start + BYTE_TEXTS], max_new_tokens
+                )
             return texts
         answers: list[list[int]] = [[] for _ in prompts]
         for step in exact_tokens(members, weights, prompts, max_new_tokens):
@@ -109,15 +129,21 @@ class MixtureEngine(BaseEngine):
         return [members[0].tokenizer.decode(ids, skip_special_tokens=True) for ids in answers]
 
     def stream(self, prompt: str, max_new_tokens: int = 64) -> Iterator[str]:
-        """The greedy answer to a user turn, piece by piece; with different tokenizers the limit is 4 bytes a token."""
+        """The greedy answer to a user turn, piece by piece; with different tokenizers the limit is
+        4 bytes a token.
+        """
         members, weights = self._speaking([prompt], max_new_tokens)
         if self.fusion == "exact":
-            return exact_pieces(members[0].tokenizer, exact_tokens(members, weights, [prompt], max_new_tokens))
+            return exact_pieces(
+                members[0].tokenizer, exact_tokens(members, weights, [prompt], max_new_tokens)
+            )
         text_models = [self._text_model(member) for member in members]
         if self.fusion == "bytes":
             steps = byte_steps(text_models, weights, [prompt], max_new_tokens)
             return as_text(bytes(step.values()) for step in steps)
-        return as_text(token_pieces(text_models, self._chooser(text_models, weights), prompt, max_new_tokens))
+        return as_text(
+            token_pieces(text_models, self._chooser(text_models, weights), prompt, max_new_tokens)
+        )
 
     def _chooser(self, text_models: Sequence[TextModel], weights: Sequence[float]) -> Choose:
         """The fusion for these members and weights, made once for all texts that they write."""
@@ -129,12 +155,20 @@ class MixtureEngine(BaseEngine):
             self._choose = (key, make(text_models, weights))
         return self._choose[1]
 
-    def _speaking(self, prompts: Sequence[str], max_new_tokens: int) -> tuple[list[TransformersEngine], list[float]]:
+    def _speaking(
+        self, prompts: Sequence[str], max_new_tokens: int
+    ) -> tuple[list[TransformersEngine], list[float]]:
         """The members that have a weight, and their weights, once the prompts are known to fit."""
-        speaking = [(m, w) for m, w in zip(self.members.values(), self.weights.tolist(), strict=True) if w != 0.0]
+        speaking = [
+            (m, w)
+            for m, w in zip(self.members.values(), self.weights.tolist(), strict=True)
+            if w != 0.0
+        ]
         for member, _ in speaking:
             for prompt in prompts:
-                member.check_length(len(member.encode_prompt(member.chat(prompt))) + max_new_tokens, prompt)
+                member.check_length(
+                    len(member.encode_prompt(member.chat(prompt))) + max_new_tokens, prompt
+                )
         return [member for member, _ in speaking], [weight for _, weight in speaking]
 
     def _text_model(self, member: TransformersEngine) -> TextModel:

@@ -38,7 +38,8 @@ class TextModel:
             UserError: its tokenizer does not say which bytes a token stands for.
         """
         size = int(engine.model.get_output_embeddings().weight.shape[0])
-        # Rows of the output layer beyond the tokenizer's tokens stand for nothing, tokens beyond them are never given.
+        # Rows of the output layer beyond the tokenizer's tokens stand for nothing, tokens beyond
+        # them are never given.
         tokens = (token_bytes(engine.tokenizer) + [None] * size)[:size]
         return cls(engine, Vocabulary(tokens, engine.stops()))
 
@@ -52,22 +53,27 @@ class TextModel:
 
 
 class IncrementalDecoder:
-    """A text with its key-value cache and the distribution of what comes next. Immutable: `read` gives a new one.
+    """A text with its key-value cache and the distribution of what comes next. Immutable: `read`
+    gives a new one.
 
-    The forward pass runs on first use, or for many decoders at once in `run_pending`. Control tokens other
-    than those that end a text cannot be written, so their probability is left out and the rest scaled to sum to 1.
+    The forward pass runs on first use, or for many decoders at once in `run_pending`. Control
+    tokens other than those that end a text cannot be written, so their probability is left out and
+    the rest scaled to sum to 1.
 
     Args:
         text_model: the member.
         ids: the text, at least one token.
-        before: a decoder of the same member to take keys and values from, as far as its text is the same.
+        before: a decoder of the same member to take keys and values from, as far as its text is the
+            same.
 
     Attributes:
         text_model: as given.
         ids: as given.
     """
 
-    def __init__(self, text_model: TextModel, ids: Sequence[int], before: IncrementalDecoder | None = None) -> None:
+    def __init__(
+        self, text_model: TextModel, ids: Sequence[int], before: IncrementalDecoder | None = None
+    ) -> None:
         self.text_model, self.ids = text_model, tuple(ids)
         self._before = before
         self._seen: _Seen | None = None
@@ -90,7 +96,8 @@ class IncrementalDecoder:
         return self._seen
 
     def before(self) -> tuple[Layers, int]:
-        """Keys and values of what this text and the one before begin with, leaving a token to read; shared, not copied.
+        """Keys and values of what this text and the one before begin with, leaving a token to read;
+        shared, not copied.
 
         All layers keep all tokens; the model's masks know of its windows.
         """
@@ -129,24 +136,30 @@ class IncrementalDecoder:
 
 @dataclass(frozen=True)
 class _Seen:
-    """Attributes: the distribution of the next token, (V,), and keys and values of every layer, (1, heads, T, size)."""
+    """Attributes: the distribution of the next token, (V,), and keys and values of every layer, (1,
+    heads, T, size).
+    """
 
     next: NDArray[np.float64]
     layers: Layers
 
 
 def run_pending(decoders: Iterable[IncrementalDecoder]) -> None:
-    """Run the forward passes that decoders still wait for, batched: each model once for all texts that go together.
+    """Run the forward passes that decoders still wait for, batched: each model once for all texts
+    that go together.
 
-    A forward pass for one token costs about as much as one for several texts' next token, since it is spent on reading
-    the weights.
+    A forward pass for one token costs about as much as one for several texts' next token, since it
+    is spent on reading the weights.
     """
     groups: dict[tuple[int, int], list[tuple[IncrementalDecoder, Layers, int]]] = {}
     for decoder in {id(decoder): decoder for decoder in decoders if decoder.pending}.values():
         layers, read = decoder.before()
-        # Behind texts that were read, new tokens have to be as many in each row: no padding between old and new.
+        # Behind texts that were read, new tokens have to be as many in each row: no padding between
+        # old and new.
         width = len(decoder.ids) - read if read else 0
-        groups.setdefault((id(decoder.text_model.engine), width), []).append((decoder, layers, read))
+        groups.setdefault((id(decoder.text_model.engine), width), []).append(
+            (decoder, layers, read)
+        )
     for group in groups.values():
         for start in range(0, len(group), _ROWS):
             _forward(group[start : start + _ROWS])
@@ -179,10 +192,15 @@ def _forward(rows: Sequence[tuple[IncrementalDecoder, Layers, int]]) -> None:
     for row, (decoder, _, read) in enumerate(rows):
         engine.tokens_fed += len(decoder.ids) - read
         part = slice(row, row + 1), slice(None), slice(old + new - len(decoder.ids), None)
-        decoder.note(_Seen(expected[row], [(layer.keys[part], layer.values[part]) for layer in cache.layers]))
+        decoder.note(
+            _Seen(expected[row], [(layer.keys[part], layer.values[part]) for layer in cache.layers])
+        )
 
 
 def _padded(parts: Sequence[tuple[Tensor, Tensor]], width: int) -> tuple[Tensor, Tensor]:
     """One layer's keys and values of several texts, padded on the left to `width` tokens."""
-    keys, values = (torch.cat([pad(part[i], (0, 0, width - part[i].shape[-2], 0)) for part in parts]) for i in (0, 1))
+    keys, values = (
+        torch.cat([pad(part[i], (0, 0, width - part[i].shape[-2], 0)) for part in parts])
+        for i in (0, 1)
+    )
     return keys, values

@@ -1,12 +1,15 @@
-"""Weighted sums of probabilities, in logarithms: the arithmetic of a token swarm (Feng et al. 2024, arXiv 2410.11163).
+"""Weighted sums of probabilities, in logarithms: the arithmetic of a token swarm (Feng et al. 2024,
+arXiv 2410.11163).
 
-A position of the swarm is n coefficients that sum to 1; the model it stands for emits sum_i c_i P_i(next token). The
-swarm also goes where a coefficient is negative, and a sum with negative weights is no distribution. So either negative
-coefficients count as 0 and the rest is scaled to sum to 1 (*clamp*, the default), or they speak against a token and
-what falls below 0 counts as impossible (*contrast*). Both leave the experts themselves as they are.
+A position of the swarm is n coefficients that sum to 1; the model it stands for emits sum_i c_i
+P_i(next token). The swarm also goes where a coefficient is negative, and a sum with negative
+weights is no distribution. So either negative coefficients count as 0 and the rest is scaled to sum
+to 1 (*clamp*, the default), or they speak against a token and what falls below 0 counts as
+impossible (*contrast*). Both leave the experts themselves as they are.
 
-Contrast is neither contrastive decoding (Li et al. 2023, arXiv 2210.15097) nor proxy tuning (Liu et al. 2024, arXiv
-2401.08565): those subtract logarithms, the first among the tokens that the expert finds plausible only.
+Contrast is neither contrastive decoding (Li et al. 2023, arXiv 2210.15097) nor proxy tuning (Liu et
+al. 2024, arXiv 2401.08565): those subtract logarithms, the first among the tokens that the expert
+finds plausible only.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ import math
 import torch
 from torch import Tensor
 
-# Log of what contrast makes impossible: finite, so that such options can still be compared by their other tokens.
+# Log of what contrast makes impossible: finite, so that such options can still be compared by their
+# other tokens.
 IMPOSSIBLE = math.log(torch.finfo(torch.float64).tiny)
 
 
@@ -46,11 +50,13 @@ def mixing_weights(coefficients: Tensor, contrast: bool = False) -> Tensor:
 
 
 def log_mixture(logprobs: Tensor, weights: Tensor) -> Tensor:
-    """log sum_i w_i exp(logprobs_i), stable for any magnitude; with one weight of 1 that member's value, to the bit.
+    """log sum_i w_i exp(logprobs_i), stable for any magnitude; with one weight of 1 that member's
+    value, to the bit.
 
     Args:
         logprobs: (..., n) float64, natural logarithms.
-        weights: (n,) float64; where negative weights outweigh the others the result is `IMPOSSIBLE`.
+        weights: (n,) float64; where negative weights outweigh the others the result is
+            `IMPOSSIBLE`.
 
     Returns:
         (...) float64.

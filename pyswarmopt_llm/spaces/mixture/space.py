@@ -1,4 +1,6 @@
-"""Next-token distributions are averaged, P = sum c_i P_i, whatever the experts' architectures (Feng et al. 2024)."""
+"""Next-token distributions are averaged, P = sum c_i P_i, whatever the experts' architectures (Feng
+et al. 2024).
+"""
 
 from __future__ import annotations
 
@@ -23,11 +25,13 @@ FILE = "mixture.json"
 
 
 class TokenSpace(CoefficientSpace):
-    """Coefficients of next-token distributions as positions: n numbers for n members, each member a unit vector.
+    """Coefficients of next-token distributions as positions: n numbers for n members, each member a
+    unit vector.
 
     Args:
         members: models and adapters.
-        contrast: let negative coefficients speak against a token; else they count as 0 (see `mixing_weights`).
+        contrast: let negative coefficients speak against a token; else they count as 0 (see
+            `mixing_weights`).
     """
 
     name = "token"
@@ -45,7 +49,8 @@ class TokenSpace(CoefficientSpace):
         return Patch(mixture=tuple(self.coefficients(position).tolist()))
 
     def save(self, position: Tensor, out: Path) -> None:
-        """Write a directory with ``mixture.json``: the members' names, places and fingerprints, and their weights.
+        """Write a directory with ``mixture.json``: the members' names, places and fingerprints, and
+        their weights.
 
         Raises:
             UserError: `out` exists already.
@@ -83,7 +88,8 @@ def read_mixture(folder: str | Path) -> MixtureFile:
     """Read a mixture; its members' files are looked at, not loaded.
 
     Raises:
-        UserError: it is damaged; a member is not there any more, or not what it was when the mixture was made.
+        UserError: it is damaged; a member is not there any more, or not what it was when the
+            mixture was made.
     """
     file = user_path(folder) / FILE
     content, members = read_members(file)
@@ -127,12 +133,16 @@ class Token(MembersKind):
     saved_as = FILE
     title = "A mixture of models found by a swarm"
     description = (
-        "A weighted sum of the next-token distributions of {experts} `mixture.json` names the models, which stay where "
+        "A weighted sum of the next-token distributions of {experts} `mixture.json` names the "
+        "models, which stay where "
         "they are. Use this directory as a base model:"
     )
 
     def over(
-        self, members: Sequence[Member], loaded: Mapping[str, TransformersEngine], config: SearchConfig
+        self,
+        members: Sequence[Member],
+        loaded: Mapping[str, TransformersEngine],
+        config: SearchConfig,
     ) -> tuple[Space, Engine]:
         return TokenSpace(members, config.contrast), MixtureEngine(loaded)
 

@@ -1,4 +1,6 @@
-"""Log-probabilities of the options under every member, computed once: any mixture's score is then arithmetic."""
+"""Log-probabilities of the options under every member, computed once: any mixture's score is then
+arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ from pyswarmopt_llm.spaces.mixture.mixing import log_mixture
 class OptionTable:
     """Log-probabilities of n members for the parts of some continuations.
 
-    A part is one token where all members cut the continuations alike: then the sum over parts is, exactly, the
-    likelihood under the token-level mixture. Else the whole continuation is one part.
+    A part is one token where all members cut the continuations alike: then the sum over parts is,
+    exactly, the likelihood under the token-level mixture. Else the whole continuation is one part.
 
     Attributes:
         logprobs: (T, n) float64, natural logarithms.
@@ -33,7 +35,9 @@ class OptionTable:
     by_token: bool
 
     def loglikelihood(self, weights: Tensor) -> list[float]:
-        """log P(continuation) under the mixture of (n,) weights: the sum over parts of log sum_i w_i p_i."""
+        """log P(continuation) under the mixture of (n,) weights: the sum over parts of log sum_i
+        w_i p_i.
+        """
         totals = torch.zeros(self.n, dtype=torch.float64)
         return totals.index_add_(0, self.owner, log_mixture(self.logprobs, weights)).tolist()
 
@@ -46,23 +50,30 @@ def ask_members(
     Args:
         members: name -> a model with its weights in place.
         pairs: (user turn, continuation); each member puts the turn into its own chat template.
-        by_token: keep the parts apart by token; possible where the members share a tokenizer, unless their chat
-            templates make them split a continuation differently.
+        by_token: keep the parts apart by token; possible where the members share a tokenizer,
+            unless their chat templates make them split a continuation differently.
 
     Raises:
         UserError: a member gives NaN, or a text is longer than its context window.
     """
     columns, cuts = [], []
     for name, member in members.items():
-        scores = member.score_tokens([(member.chat(context), continuation) for context, continuation in pairs])
+        scores = member.score_tokens(
+            [(member.chat(context), continuation) for context, continuation in pairs]
+        )
         for (context, _), score in zip(pairs, scores, strict=True):
             if bool(score.logprobs.isnan().any()):
-                raise UserError(f"{name}: gives NaN for the item that begins {context[:40]!r}; remove the member")
+                raise UserError(
+                    f"{name}: gives NaN for the item that begins {context[:40]!r}; remove the "
+                    "member"
+                )
         columns.append([score.logprobs for score in scores])
         cuts.append([score.tokens for score in scores])
     n = len(pairs)
     if by_token and all(cut == cuts[0] for cut in cuts):
-        owner = torch.tensor([k for k, tokens in enumerate(cuts[0]) for _ in tokens], dtype=torch.int64)
+        owner = torch.tensor(
+            [k for k, tokens in enumerate(cuts[0]) for _ in tokens], dtype=torch.int64
+        )
         table = torch.stack([torch.cat(column) for column in columns], dim=1)
         return OptionTable(table, owner, n, by_token=True)
     sums = [[values.sum() for values in column] for column in columns]

@@ -1,4 +1,6 @@
-"""A vocabulary sorted by bytes: tokens that begin alike lie side by side, so a prefix is a range."""
+"""A vocabulary sorted by bytes: tokens that begin alike lie side by side, so a prefix is a
+range.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Span:
-    """The tokens that begin with certain bytes: `lo` to `hi` of the sorted vocabulary, `depth` bytes long."""
+    """The tokens that begin with certain bytes: `lo` to `hi` of the sorted vocabulary, `depth`
+    bytes long.
+    """
 
     lo: int
     hi: int
@@ -44,8 +48,11 @@ class Vocabulary:
         pairs = sorted((token, i) for i, token in enumerate(tokens) if token and i not in closing)
         self.texts = [token for token, _ in pairs]
         self.ids = np.array([i for _, i in pairs], dtype=np.int64)
-        # One row for each place in a token: its byte there, -1 behind its end. Sorted as Python sorts bytes.
-        self._bytes = np.full((max(map(len, self.texts), default=0) + 1, len(pairs)), -1, dtype=np.int16)
+        # One row for each place in a token: its byte there, -1 behind its end. Sorted as Python
+        # sorts bytes.
+        self._bytes = np.full(
+            (max(map(len, self.texts), default=0) + 1, len(pairs)), -1, dtype=np.int16
+        )
         for k, token in enumerate(self.texts):
             self._bytes[: len(token), k] = np.frombuffer(token, dtype=np.uint8)
 
@@ -64,10 +71,14 @@ class Vocabulary:
         return range(span.lo, span.lo + int(np.searchsorted(self._here(span), 0)))
 
     def next_bytes(self, span: Span, mass: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sum of `mass` ((M,), in sorted order) over the tokens of `span`, by the byte they go on with: (256,)."""
+        """Sum of `mass` ((M,), in sorted order) over the tokens of `span`, by the byte they go on
+        with: (256,).
+        """
         start = self.complete(span).stop
         here = self._here(Span(start, span.hi, span.depth))
-        return np.bincount(here, mass[start : span.hi], minlength=256).astype(np.float64, copy=False)
+        return np.bincount(here, mass[start : span.hi], minlength=256).astype(
+            np.float64, copy=False
+        )
 
     def _here(self, span: Span) -> NDArray[np.int16]:
         """The byte behind the beginning that the tokens of `span` share; -1 where they end."""

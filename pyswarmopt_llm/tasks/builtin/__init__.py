@@ -1,4 +1,5 @@
-"""Built-in tasks, each a pure function of a seed: seven generated skills and mixtures, and requests.
+"""Built-in tasks, each a pure function of a seed: seven generated skills and mixtures, and
+requests.
 
 A new skill is one function `rng -> Draft` and one line in `SKILLS`.
 """
@@ -11,7 +12,13 @@ from itertools import chain, cycle
 
 from pyswarmopt_llm.common.registry import lookup
 from pyswarmopt_llm.tasks.builtin import kinship, requests, skills
-from pyswarmopt_llm.tasks.builtin.sampling import Maker, Partition, interleaved, partition_of, to_item
+from pyswarmopt_llm.tasks.builtin.sampling import (
+    Maker,
+    Partition,
+    interleaved,
+    partition_of,
+    to_item,
+)
 from pyswarmopt_llm.tasks.types import Item, Task
 
 SKILLS: dict[str, Maker] = {
@@ -23,7 +30,9 @@ SKILLS: dict[str, Maker] = {
     "sentiment": skills.sentiment,
     "tables": skills.tables,
 }
-DESKS: dict[str, Maker] = {f"requests-{business}": requests.maker(business) for business in requests.BUSINESSES}
+DESKS: dict[str, Maker] = {
+    f"requests-{business}": requests.maker(business) for business in requests.BUSINESSES
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,9 @@ def _skills_and_pairs() -> tuple[tuple[str, Maker], ...]:
 # The task of `swarm-llm demo`: of its experts five know a part of it, the others are in the way.
 _FIVE_DESKS = tuple(
     (name, DESKS[name])
-    for name in (f"requests-{business}" for business in ("bank", "travel", "clinic", "shop", "internet"))
+    for name in (
+        f"requests-{business}" for business in ("bank", "travel", "clinic", "shop", "internet")
+    )
 )
 
 _BUILTINS: dict[str, _Builtin] = {
@@ -75,12 +86,14 @@ def builtin_names() -> tuple[str, ...]:
 
 
 def builtin_task(name: str, seed: int = 0, dev: int | None = None, test: int | None = None) -> Task:
-    """A generated task; dev and test share no question, with each other or with any training example.
+    """A generated task; dev and test share no question, with each other or with any training
+    example.
 
     Args:
         name: one of `builtin_names()`.
         seed: another seed draws other questions from the same partitions.
-        dev: number of dev items (default 200; fewer of demo and requests); a smaller set is a prefix of a larger one.
+        dev: number of dev items (default 200; fewer of demo and requests); a smaller set is a
+            prefix of a larger one.
         test: number of test items (default 500; fewer of demo and requests).
 
     Raises:
@@ -149,10 +162,22 @@ def _lookup(name: str) -> _Builtin:
     return lookup("builtin:", name, _BUILTINS)
 
 
-def _items(name: str, builtin: _Builtin, partition: Partition, n: int, seed: int) -> tuple[Item, ...]:
+def _items(
+    name: str, builtin: _Builtin, partition: Partition, n: int, seed: int
+) -> tuple[Item, ...]:
     order = random.Random(f"order of options:{name}:{partition}:{seed}")
     drawn = interleaved(builtin.sources, partition, n, seed)
-    return tuple(to_item(draft, f"{name}-{partition}-{i}", domain, order) for i, (domain, draft) in enumerate(drawn))
+    return tuple(
+        to_item(draft, f"{name}-{partition}-{i}", domain, order)
+        for i, (domain, draft) in enumerate(drawn)
+    )
 
 
-__all__ = ["SKILLS", "builtin_examples", "builtin_names", "builtin_task", "builtin_training_items", "partition_of"]
+__all__ = [
+    "SKILLS",
+    "builtin_examples",
+    "builtin_names",
+    "builtin_task",
+    "builtin_training_items",
+    "partition_of",
+]

@@ -6,8 +6,8 @@ import random
 
 from pyswarmopt_llm.tasks.builtin.sampling import FEMALE, MALE, Draft, wrong_answers
 
-# COMPOSE[of][kin] is the relation to me of the `kin` of my `of`, where it is certain: the brother of my mother is my
-# uncle. (The brother of my uncle is missing: he may be my father.)
+# COMPOSE[of][kin] is the relation to me of the `kin` of my `of`, where it is certain: the brother
+# of my mother is my uncle. (The brother of my uncle is missing: he may be my father.)
 COMPOSE: dict[str, dict[str, str]] = {
     "mother": {
         "mother": "grandmother", "father": "grandfather", "brother": "uncle", "sister": "aunt",
@@ -18,7 +18,8 @@ COMPOSE: dict[str, dict[str, str]] = {
         "son": "brother", "daughter": "sister", "wife": "mother",
     },
     "brother": {
-        "son": "nephew", "daughter": "niece", "wife": "sister-in-law", "mother": "mother", "father": "father",
+        "son": "nephew", "daughter": "niece", "wife": "sister-in-law", "mother": "mother",
+        "father": "father",
     },
     "sister": {
         "son": "nephew", "daughter": "niece", "husband": "brother-in-law", "mother": "mother",
@@ -66,8 +67,10 @@ INVERSE: dict[str, tuple[str, str]] = {
     "nephew": ("uncle", "aunt"), "niece": ("uncle", "aunt"),
     "grandmother": ("grandson", "granddaughter"), "grandfather": ("grandson", "granddaughter"),
     "grandson": ("grandfather", "grandmother"), "granddaughter": ("grandfather", "grandmother"),
-    "mother-in-law": ("son-in-law", "daughter-in-law"), "father-in-law": ("son-in-law", "daughter-in-law"),
-    "son-in-law": ("father-in-law", "mother-in-law"), "daughter-in-law": ("father-in-law", "mother-in-law"),
+    "mother-in-law": ("son-in-law", "daughter-in-law"),
+    "father-in-law": ("son-in-law", "daughter-in-law"),
+    "son-in-law": ("father-in-law", "mother-in-law"),
+    "daughter-in-law": ("father-in-law", "mother-in-law"),
 }  # fmt: skip
 
 _PAIRS = tuple((kin, of) for of, row in COMPOSE.items() for kin in row)

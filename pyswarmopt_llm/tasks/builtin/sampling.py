@@ -1,8 +1,9 @@
-"""Sampling of generated questions: deterministic given a seed, and disjoint between train, dev and test.
+"""Sampling of generated questions: deterministic given a seed, and disjoint between train, dev and
+test.
 
-The partition of a generated question is the hash of its sorted words, independent of the seed. So an expert trained
-with one seed has never seen a dev or test question of any other, and reordering a sum or the roads of a map changes no
-partition.
+The partition of a generated question is the hash of its sorted words, independent of the seed. So
+an expert trained with one seed has never seen a dev or test question of any other, and reordering a
+sum or the roads of a map changes no partition.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _DEV_SHARE = 15
 _TEST_SHARE = 25
 
-# Consecutive draws without a new question after which a skill is exhausted (a partition takes one draw in 2 to 7).
+# Consecutive draws without a new question after which a skill is exhausted (a partition takes one
+# draw in 2 to 7).
 _PATIENCE = 2000
 _SMALL = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
@@ -33,12 +35,12 @@ _SMALL = (
 )  # fmt: skip
 _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 FEMALE = (
-    "Anna", "Beth", "Clara", "Dora", "Emma", "Fay", "Grace", "Helen", "Iris", "Julia", "Kate", "Lucy",
-    "Mary", "Nina", "Olga", "Paula",
+    "Anna", "Beth", "Clara", "Dora", "Emma", "Fay", "Grace", "Helen", "Iris", "Julia", "Kate",
+    "Lucy", "Mary", "Nina", "Olga", "Paula",
 )  # fmt: skip
 MALE = (
-    "Adam", "Ben", "Carl", "David", "Eric", "Frank", "George", "Harry", "Ivan", "Jack", "Kevin", "Leo",
-    "Mark", "Noah", "Oscar", "Paul",
+    "Adam", "Ben", "Carl", "David", "Eric", "Frank", "George", "Harry", "Ivan", "Jack", "Kevin",
+    "Leo", "Mark", "Noah", "Oscar", "Paul",
 )  # fmt: skip
 NAMES = FEMALE + MALE
 FRUITS = ("apples", "pears", "plums", "lemons", "melons", "cherries")
@@ -52,7 +54,8 @@ class Draft:
         question: its text.
         answer: the right option.
         distractors: the others.
-        partition: of a question from a list, which says itself where it belongs; None: `partition_of` decides.
+        partition: of a question from a list, which says itself where it belongs; None:
+            `partition_of` decides.
     """
 
     question: str
@@ -72,7 +75,9 @@ def partition_of(question: str) -> Partition:
         True
     """
     words = "".join(c if c.isalnum() else " " for c in question.casefold()).split()
-    percent = int.from_bytes(hashlib.sha256(" ".join(sorted(words)).encode()).digest()[:8], "big") % 100
+    percent = (
+        int.from_bytes(hashlib.sha256(" ".join(sorted(words)).encode()).digest()[:8], "big") % 100
+    )
     if percent < _DEV_SHARE:
         return "dev"
     return "test" if percent < _DEV_SHARE + _TEST_SHARE else "train"
@@ -90,13 +95,16 @@ def drafts(domain: str, make: Maker, partition: Partition, rng: random.Random) -
         seen.add(draft.question)
         misses = 0
         yield draft
-    raise UserError(f"builtin:{domain}: only {len(seen)} different {partition} questions; request fewer")
+    raise UserError(
+        f"builtin:{domain}: only {len(seen)} different {partition} questions; request fewer"
+    )
 
 
 def interleaved(
     sources: Sequence[tuple[str, Maker]], partition: Partition, n: int, seed: int
 ) -> list[tuple[str, Draft]]:
-    """`n` drafts as (domain, draft) in round-robin order, so that every prefix is a balanced sample.
+    """`n` drafts as (domain, draft) in round-robin order, so that every prefix is a balanced
+    sample.
 
     A source that is listed twice has two turns per round and still repeats no question.
     """
@@ -113,10 +121,14 @@ def to_item(draft: Draft, item_id: str, domain: str, rng: random.Random) -> Item
     options = [draft.answer, *draft.distractors]
     rng.shuffle(options)
     choices = dict(zip(LETTERS, options, strict=False))
-    return Item(item_id, draft.question, choices, LETTERS[options.index(draft.answer)], {"domain": domain})
+    return Item(
+        item_id, draft.question, choices, LETTERS[options.index(draft.answer)], {"domain": domain}
+    )
 
 
-def wrong_answers(rng: random.Random, answer: str, candidates: Iterable[str], n: int = 3) -> tuple[str, ...]:
+def wrong_answers(
+    rng: random.Random, answer: str, candidates: Iterable[str], n: int = 3
+) -> tuple[str, ...]:
     """Up to `n` distinct candidates other than the answer, drawn at random."""
     pool = [c for c in dict.fromkeys(candidates) if c != answer]
     return tuple(rng.sample(pool, min(n, len(pool))))

@@ -1,4 +1,6 @@
-"""Generated skills: short questions from templates, each with its right answer and tempting wrong ones."""
+"""Generated skills: short questions from templates, each with its right answer and tempting wrong
+ones.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,14 @@ import random
 from collections.abc import Callable
 
 import pyswarmopt_llm.tasks.builtin.kinship as kinship
-from pyswarmopt_llm.tasks.builtin.sampling import FRUITS, NAMES, Draft, Maker, in_words, wrong_answers
+from pyswarmopt_llm.tasks.builtin.sampling import (
+    FRUITS,
+    NAMES,
+    Draft,
+    Maker,
+    in_words,
+    wrong_answers,
+)
 
 # Arithmetic in words: short stories about two numbers below ten.
 
@@ -39,9 +48,19 @@ def arithmetic(rng: random.Random) -> Draft:
     return Draft(question, in_words(result), number_distractors(rng, result, (a + b, abs(a - b))))
 
 
-def number_distractors(rng: random.Random, result: int, tempting: tuple[int, ...]) -> tuple[str, ...]:
+def number_distractors(
+    rng: random.Random, result: int, tempting: tuple[int, ...]
+) -> tuple[str, ...]:
     """Three wrong number words: results of the wrong operation and near misses."""
-    candidates = (*tempting, result - 2, result - 1, result + 1, result + 2, result - 10, result + 10)
+    candidates = (
+        *tempting,
+        result - 2,
+        result - 1,
+        result + 1,
+        result + 2,
+        result - 10,
+        result + 10,
+    )
     return wrong_answers(rng, in_words(result), (in_words(n) for n in candidates if 0 <= n <= 99))
 
 
@@ -50,8 +69,8 @@ def number_distractors(rng: random.Random, result: int, tempting: tuple[int, ...
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-    "November", "December",
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
 )  # fmt: skip
 EVENTS = (
     "concert", "exam", "meeting", "party", "wedding", "race", "play", "market", "lecture", "match",
@@ -76,7 +95,9 @@ def dates(rng: random.Random) -> Draft:
         >>> "?" in dates(random.Random(0)).question
         True
     """
-    unit, names, which = rng.choice((("days", WEEKDAYS, "On which day"), ("months", MONTHS, "In which month")))
+    unit, names, which = rng.choice(
+        (("days", WEEKDAYS, "On which day"), ("months", MONTHS, "In which month"))
+    )
     word, sign = rng.choice((("after", 1), ("before", -1)))
     start, steps = rng.choice(names), rng.randint(2, 4)
     event = f"{rng.choice(NAMES)}'s {rng.choice(EVENTS)}"
@@ -86,15 +107,17 @@ def dates(rng: random.Random) -> Draft:
         near = [k * sign for k in (steps - 1, steps + 1, steps + 2, -steps)]
     question = f"{event} is {in_words(steps)} {unit} {word} {start}. {which} is it?"
     answer = shifted(names, start, move)
-    return Draft(question, answer, wrong_answers(rng, answer, [shifted(names, start, k) for k in near]))
+    return Draft(
+        question, answer, wrong_answers(rng, answer, [shifted(names, start, k) for k in near])
+    )
 
 
 # Graph reachability: which town can be reached over one or two roads.
 
 
 TOWNS = (
-    "Oslo", "Rome", "Lima", "Cairo", "Paris", "Delhi", "Tokyo", "Quito", "Berlin", "Dublin", "Madrid",
-    "Vienna", "Athens", "Prague",
+    "Oslo", "Rome", "Lima", "Cairo", "Paris", "Delhi", "Tokyo", "Quito", "Berlin", "Dublin",
+    "Madrid", "Vienna", "Athens", "Prague",
 )  # fmt: skip
 
 
@@ -135,8 +158,14 @@ def tables(rng: random.Random) -> Draft:
     """
     names, fruits = rng.sample(NAMES, 3), rng.sample(FRUITS, 2)
     numbers = rng.sample(range(1, 21), 6)
-    table = {name: dict(zip(fruits, numbers[2 * i : 2 * i + 2], strict=True)) for i, name in enumerate(names)}
-    lines = [f"{name}: " + ", ".join(f"{n} {fruit}" for fruit, n in row.items()) for name, row in table.items()]
+    table = {
+        name: dict(zip(fruits, numbers[2 * i : 2 * i + 2], strict=True))
+        for i, name in enumerate(names)
+    }
+    lines = [
+        f"{name}: " + ", ".join(f"{n} {fruit}" for fruit, n in row.items())
+        for name, row in table.items()
+    ]
     name, fruit = rng.choice(names), rng.choice(fruits)
     if rng.random() < 0.5:
         question, answer = f"How many {fruit} does {name} have?", str(table[name][fruit])
@@ -182,11 +211,15 @@ def strings(rng: random.Random) -> Draft:
 
 
 def _other_spellings(word: str, answer: str) -> list[str]:
-    """Plausible mistakes: another letter, another operation, or two neighbouring letters swapped."""
+    """Plausible mistakes: another letter, another operation, or two neighbouring letters
+    swapped.
+    """
     if len(answer) == 1:
         return [*word, *_VOWELS] if len(set(word)) < 4 else [*word]
     others = [operation(word) for operation in OPERATIONS.values()]
-    swapped = [answer[:i] + answer[i + 1] + answer[i] + answer[i + 2 :] for i in range(len(answer) - 1)]
+    swapped = [
+        answer[:i] + answer[i + 1] + answer[i] + answer[i + 2 :] for i in range(len(answer) - 1)
+    ]
     return [other for other in others if len(other) > 1] + swapped
 
 
@@ -228,7 +261,9 @@ def review(rng: random.Random, label: str) -> str:
         return f"The {first} {facts[0]} and the {second} {facts[1]}."
     if label == "mixed":
         good = rng.random() < 0.5
-        return f"The {first} was {_phrase(rng, good)} but the {second} was {_phrase(rng, not good)}."
+        return (
+            f"The {first} was {_phrase(rng, good)} but the {second} was {_phrase(rng, not good)}."
+        )
     good = label == "positive"
     if rng.random() < 0.4:
         hoped = rng.choice(BAD if good else GOOD)
@@ -258,7 +293,9 @@ def tables_arithmetic(rng: random.Random) -> Draft:
     rows = [((a, fruit), (c, other)), ((b, fruit), (d, other))]
     listed = [", ".join(f"{in_words(n)} {name}" for n, name in rng.sample(row, 2)) for row in rows]
     question = f"{x}: {listed[0]}. {y}: {listed[1]}. How many {fruit} do {x} and {y} have together?"
-    return Draft(question, in_words(a + b), number_distractors(rng, a + b, (c + d, a + c, b + d, a + d)))
+    return Draft(
+        question, in_words(a + b), number_distractors(rng, a + b, (c + d, a + c, b + d, a + d))
+    )
 
 
 def sentiment_strings(rng: random.Random) -> Draft:
@@ -271,11 +308,15 @@ def sentiment_strings(rng: random.Random) -> Draft:
 def kinship_strings(rng: random.Random) -> Draft:
     """Work out a relation, then transform the word for it."""
     relation = kinship.make_composed(rng)
-    return _written(rng, relation.question + " {}", "the answer", relation.answer, relation.distractors[0])
+    return _written(
+        rng, relation.question + " {}", "the answer", relation.answer, relation.distractors[0]
+    )
 
 
 def _written(rng: random.Random, question: str, what: str, answer: str, other: str) -> Draft:
-    """A question for `answer` in another spelling; distractors: another word, another spelling, and both."""
+    """A question for `answer` in another spelling; distractors: another word, another spelling, and
+    both.
+    """
     instruction, wrong_one = rng.sample(_WRITINGS, 2)
     right, wrong = OPERATIONS[instruction], OPERATIONS[wrong_one]
     distractors = (right(other), wrong(answer), wrong(other))

@@ -11,10 +11,31 @@ from pyswarmopt_llm.common.errors import UserError
 
 Row = Mapping[str, Any]
 
-LABEL = ("label", "intent", "category", "class", "sentiment")  # columns whose values are the choices
-_QUESTION = ("question", "query", "ctx", "goal", "problem", "sentence", "text", "utterance", "message", "input")
+# columns whose values are the choices
+LABEL = ("label", "intent", "category", "class", "sentiment")
+_QUESTION = (
+    "question",
+    "query",
+    "ctx",
+    "goal",
+    "problem",
+    "sentence",
+    "text",
+    "utterance",
+    "message",
+    "input",
+)
 _ANSWER = (
-    *("answer", "answerKey", "answer_idx", "correct_answer", "correct_option", "label", "cop", "target"),
+    *(
+        "answer",
+        "answerKey",
+        "answer_idx",
+        "correct_answer",
+        "correct_option",
+        "label",
+        "cop",
+        "target",
+    ),
     *LABEL[1:],
     *("gold", "answers"),
 )
@@ -37,8 +58,8 @@ _OPTION_COLUMNS = (
 class Columns:
     """The columns of a table: which hold the question, the answer and, if one does, all options.
 
-    `class_names` are the names of the classes that the answers number, where the table has them. Unless `answered`,
-    there need be no column of answers.
+    `class_names` are the names of the classes that the answers number, where the table has them.
+    Unless `answered`, there need be no column of answers.
 
     Example:
         >>> columns = Columns(["text", "choices", "answerKey"], "mine.jsonl")
@@ -48,17 +69,30 @@ class Columns:
     """
 
     def __init__(
-        self, names: Sequence[str], where: str, class_names: Sequence[str] | None = None, answered: bool = True
+        self,
+        names: Sequence[str],
+        where: str,
+        class_names: Sequence[str] | None = None,
+        answered: bool = True,
     ) -> None:
         question, answer = _first(names, _QUESTION), answer_column(names)
         answer = answer if answered else answer or ""
         if question is None or answer is None:
-            missing = [name for name, column in (("question", question), ("answer", answer)) if column is None]
+            missing = [
+                name
+                for name, column in (("question", question), ("answer", answer))
+                if column is None
+            ]
             listed = ", ".join(map(str, names)) or "nothing"
             named = ",".join(f"{name}=COLUMN" for name in missing)
-            first = " (or add a first line with their names)" if len(missing) > 1 and where.endswith(_HEADED) else ""
+            first = (
+                " (or add a first line with their names)"
+                if len(missing) > 1 and where.endswith(_HEADED)
+                else ""
+            )
             raise UserError(
-                f"{where}: no column looks like the {' or the '.join(missing)} (found: {listed}); name "
+                f"{where}: no column looks like the {' or the '.join(missing)} (found: {listed}); "
+                "name "
                 f"{'it' if len(missing) == 1 else 'them'}: `columns` {named}{first}"
             )
         self.question, self.answer = question, answer
@@ -73,17 +107,25 @@ class Columns:
         return {self.question, self.answer, *options, *(self._separate or ())}
 
     def find_base(self, answers: Iterable[object]) -> None:
-        """Find out whether numeric answers count the options from 0 or from 1: the smallest in use decides."""
+        """Find out whether numeric answers count the options from 0 or from 1: the smallest in use
+        decides.
+        """
         self._from_0 = self._class_names is not None or any(_index(value) == 0 for value in answers)
 
     def base_is_clear(self, rows: Iterable[tuple[Row, str]]) -> bool:
-        """Whether the numeric answers show where they count from: one is 0, or one is the last option's."""
+        """Whether the numeric answers show where they count from: one is 0, or one is the last
+        option's.
+        """
         if self._from_0:
             return True
         numbers: list[bool] = []
         for row, where in rows:
             options, index = self.options(row, where), _index(row.get(self.answer))
-            if options and index is not None and str(row[self.answer]) not in (*options, *map(str, options.values())):
+            if (
+                options
+                and index is not None
+                and str(row[self.answer]) not in (*options, *map(str, options.values()))
+            ):
                 numbers.append(index >= len(options))
         return any(numbers) or not numbers
 
@@ -110,7 +152,9 @@ class Columns:
         return None if self._class_names is None else _lettered(self._class_names)
 
     def _right(self, value: object, options: Mapping[str, str]) -> object:
-        """The letter of the right option, given by label, text or index (an integer is always an index)."""
+        """The letter of the right option, given by label, text or index (an integer is always an
+        index).
+        """
         labels, texts = list(options), list(options.values())
         index = _index(value)
         place = index if index is None or self._from_0 else index - 1
@@ -134,15 +178,22 @@ def _option_columns(names: Sequence[str]) -> tuple[str, ...] | None:
     """The columns with one option each."""
     letters = tuple(takewhile(set(names).__contains__, ascii_uppercase))
     conventions = [letters, *_OPTION_COLUMNS]
-    return next((columns for columns in conventions if len(columns) > 1 and set(columns) <= set(names)), None)
+    return next(
+        (columns for columns in conventions if len(columns) > 1 and set(columns) <= set(names)),
+        None,
+    )
 
 
 def _listed(value: object, where: str) -> dict[str, str]:
-    """Label -> text of options in one column: a list, an object of letters, or lists of texts and labels."""
+    """Label -> text of options in one column: a list, an object of letters, or lists of texts and
+    labels.
+    """
     if isinstance(value, Mapping) and {"text", "label"} <= value.keys():
         texts, labels = value["text"], value["label"]
         if not (isinstance(texts, list) and isinstance(labels, list) and len(texts) == len(labels)):
-            raise UserError(f"{where}: text and label must be two lists of one length; fix them there")
+            raise UserError(
+                f"{where}: text and label must be two lists of one length; fix them there"
+            )
         return dict(zip(map(str, labels), texts, strict=True))
     if isinstance(value, Mapping):
         lettered = all(len(str(key)) == 1 for key in value)
@@ -153,7 +204,9 @@ def _listed(value: object, where: str) -> dict[str, str]:
 
 
 def _right_answers(value: object) -> list[Any]:
-    """The answers of a row: of a list all, of SQuAD's ``{"text": [...]}`` its texts, true and false as words."""
+    """The answers of a row: of a list all, of SQuAD's ``{"text": [...]}`` its texts, true and false
+    as words.
+    """
     if isinstance(value, bool):
         return ["true" if value else "false"]
     if isinstance(value, Mapping) and isinstance(value.get("text"), list):
@@ -178,4 +231,6 @@ def _first(columns: Iterable[str], names: Sequence[str]) -> str | None:
     present = list(columns)
     folded = {str(column).casefold(): column for column in reversed(present)}
     exact = next((name for name in names if name in present), None)
-    return exact or next((folded[name.casefold()] for name in names if name.casefold() in folded), None)
+    return exact or next(
+        (folded[name.casefold()] for name in names if name.casefold() in folded), None
+    )

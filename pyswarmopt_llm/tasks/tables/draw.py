@@ -17,8 +17,12 @@ Placed = tuple[str, Item, str]  # the same and its split, "" if the file has non
 DEV_SHARE = 3  # dev is one item in so many
 
 
-def placed_task(items: Sequence[Placed], path: Path, reading: Reading, note: str, column: str) -> RawTask:
-    """The task of items, in the splits that their file names or, if it names none, in drawn ones."""
+def placed_task(
+    items: Sequence[Placed], path: Path, reading: Reading, note: str, column: str
+) -> RawTask:
+    """The task of items, in the splits that their file names or, if it names none, in drawn
+    ones.
+    """
     if not any(split for *_, split in items):
         located = [(place, item) for place, item, _ in items]
         splits, strata = draw_splits(located, reading.seed, str(path))
@@ -29,18 +33,25 @@ def placed_task(items: Sequence[Placed], path: Path, reading: Reading, note: str
     return RawTask(path.stem, None, splits, note=note, column=column)
 
 
-def draw_splits(items: Sequence[Located], seed: int, where: str) -> tuple[dict[str, list[Located]], str]:
-    """A third of the items as dev and the rest as test, both in drawn order, so that the first N are a sample, too.
+def draw_splits(
+    items: Sequence[Located], seed: int, where: str
+) -> tuple[dict[str, list[Located]], str]:
+    """A third of the items as dev and the rest as test, both in drawn order, so that the first N
+    are a sample, too.
 
-    Systematic sampling: each stratum, the items of one answer and domain, is shuffled and spread evenly over the order.
-    Equal questions stay together. The draw depends on questions, answers and seed only, not on the order of the file.
+    Systematic sampling: each stratum, the items of one answer and domain, is shuffled and spread
+    evenly over the order. Equal questions stay together. The draw depends on questions, answers and
+    seed only, not on the order of the file.
 
     Returns:
-        ``dev`` and ``test``, and what the strata are ("answer", "domain", "answer and domain" or "").
+        ``dev`` and ``test``, and what the strata are ("answer", "domain", "answer and domain" or
+        "").
     """
     groups = _grouped(items)
     if len(groups) < 2:
-        raise UserError(f"{where}: {len(groups)} different questions; at least two are needed for dev and test")
+        raise UserError(
+            f"{where}: {len(groups)} different questions; at least two are needed for dev and test"
+        )
     strata = {key: _stratum(group) for key, group in groups.items()}
     target = max(1, len(items) // DEV_SHARE)
     dev: list[Located] = []
@@ -50,14 +61,23 @@ def draw_splits(items: Sequence[Located], seed: int, where: str) -> tuple[dict[s
         (dev if len(dev) + len(group) <= target else test).extend(group)
     if not dev:  # few questions that are repeated many times
         smallest = min(order, key=lambda key: len(groups[key]))
-        dev, test = groups[smallest], [item for key in order if key != smallest for item in groups[key]]
+        dev, test = (
+            groups[smallest],
+            [item for key in order if key != smallest for item in groups[key]],
+        )
     values = zip(*strata.values(), strict=True)
-    parts = [name for name, column in zip(("answer", "domain"), values, strict=False) if len(set(column)) > 1]
+    parts = [
+        name
+        for name, column in zip(("answer", "domain"), values, strict=False)
+        if len(set(column)) > 1
+    ]
     return {"dev": dev, "test": test}, " and ".join(parts)
 
 
 def _grouped(items: Sequence[Located]) -> dict[str, list[Located]]:
-    """Items by question; by question and options where most items share one ("Which sentence is right?")."""
+    """Items by question; by question and options where most items share one ("Which sentence is
+    right?").
+    """
     groups = _by(items, lambda item: normalise(item.question))
     if groups and 2 * max(map(len, groups.values())) > len(items):
         groups = _by(items, lambda item: "\0".join(unordered(item)))
@@ -73,7 +93,9 @@ def _by(items: Sequence[Located], key: Callable[[Item], str]) -> dict[str, list[
 
 def _stratum(group: Sequence[Located]) -> tuple[str, str]:
     """Answer, if there are choices, and domain."""
-    return min((item.answer if item.choices else "", item.meta.get("domain", "")) for _, item in group)
+    return min(
+        (item.answer if item.choices else "", item.meta.get("domain", "")) for _, item in group
+    )
 
 
 def _spread(strata: Mapping[str, tuple[str, str]], seed: int) -> list[str]:

@@ -1,4 +1,6 @@
-"""The form of a task's questions, which a run remembers, and the rows of a new file as questions of that form."""
+"""The form of a task's questions, which a run remembers, and the rows of a new file as questions of
+that form.
+"""
 
 from __future__ import annotations
 
@@ -57,10 +59,14 @@ def form_of(task: Task) -> Form | None:
     same = all(item.choices == choices for item in items)
     column = "prompt" if items[0].plain else task.column
     example = " ".join(task.dev[0].question.split()) if task.dev else ""
-    return Form(column, choices if same else None, task.prompt, example if len(example) <= _LONGEST else "")
+    return Form(
+        column, choices if same else None, task.prompt, example if len(example) <= _LONGEST else ""
+    )
 
 
-def new_items(form: Form, rows: Rows, names: Sequence[str], path: Path, specs: Sequence[str] = ()) -> list[Item]:
+def new_items(
+    form: Form, rows: Rows, names: Sequence[str], path: Path, specs: Sequence[str] = ()
+) -> list[Item]:
     """The rows of a new file as questions of this form, without answers.
 
     Args:
@@ -68,7 +74,8 @@ def new_items(form: Form, rows: Rows, names: Sequence[str], path: Path, specs: S
         rows: (place, row) as `read_rows` gives them.
         names: of all columns.
         path: for messages.
-        specs: of ``--columns``, the search's and those for this file; what it lacks of answers is left out.
+        specs: of ``--columns``, the search's and those for this file; what it lacks of answers is
+            left out.
 
     Raises:
         UserError: no rows, no such column, or rows that are no questions, all of them named.
@@ -89,13 +96,19 @@ def new_items(form: Form, rows: Rows, names: Sequence[str], path: Path, specs: S
     return each_row(rows, parse, str(path))
 
 
-def _item(form: Form, table: Columns, record: Mapping[str, Any], place: str, columns: Mapping[str, str]) -> Item:
+def _item(
+    form: Form, table: Columns, record: Mapping[str, Any], place: str, columns: Mapping[str, str]
+) -> Item:
     """One row by our names as a question of the form."""
-    needed = [name for name in placeholders(form.prompt or "") if name not in ("question", "choices")]
+    needed = [
+        name for name in placeholders(form.prompt or "") if name not in ("question", "choices")
+    ]
     for name in ("question", *needed):
         if record.get(name) in (None, ""):
             raise UserError(f'{place}: nothing in column "{columns.get(name, name)}"; fill it in')
-    raw = {name: value for name, value in record.items() if name and name not in {*table.used, *_LEFT}}
+    raw = {
+        name: value for name, value in record.items() if name and name not in {*table.used, *_LEFT}
+    }
     raw["question"] = record["question"]
     if form.choices is not None:
         return replace(parse_item(raw, place, place, answered=False), choices=dict(form.choices))
@@ -108,12 +121,15 @@ def _item(form: Form, table: Columns, record: Mapping[str, Any], place: str, col
 def _columns(form: Form, names: Sequence[str], path: Path, specs: Sequence[str]) -> dict[str, str]:
     """Our name of a column -> the new file's."""
     columns = dict(parse_reading(specs).columns)
-    columns = {name: column for name, column in columns.items() if name not in _ANSWERS or column in names}
+    columns = {
+        name: column for name, column in columns.items() if name not in _ANSWERS or column in names
+    }
     columns.setdefault("question", form.column)
     if columns["question"] == form.column and form.column not in names:
         listed = ", ".join(map(str, names)) or "nothing"
         raise UserError(
-            f'{path}: no column "{form.column}", where the search had its questions (found: {listed}); '
+            f'{path}: no column "{form.column}", where the search had its questions (found: '
+            f"{listed}); "
             "name it: `columns` question=COLUMN"
         )
     check_names(columns, names, str(path))

@@ -1,4 +1,6 @@
-"""Names of a user's columns and labels (``--columns question=text,label=mood,0=bad``), and how a file is read."""
+"""Names of a user's columns and labels (``--columns question=text,label=mood,0=bad``), and how a
+file is read.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ class Reading:
 
     columns: Mapping[str, str]  # our name of a column -> the file's
     seed: int  # of the draw of dev and test, where the file has none
-    labels: Mapping[str, str] = field(default_factory=dict)  # a number in the file -> what the label is called
+    # a number in the file -> what the label is called
+    labels: Mapping[str, str] = field(default_factory=dict)
     skip_bad: bool = False  # leave out rows that cannot be read
 
     @property
@@ -83,7 +86,11 @@ def renamed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any
         >>> renamed({"text": "Hi", "answer": "?", "mood": "good"}, {"question": "text", "answer": "mood"})
         {'question': 'Hi', 'answer': 'good'}
     """
-    kept = {name: value for name, value in row.items() if name not in columns and name not in columns.values()}
+    kept = {
+        name: value
+        for name, value in row.items()
+        if name not in columns and name not in columns.values()
+    }
     return {name: row[column] for name, column in columns.items() if column in row} | kept
 
 

@@ -1,4 +1,6 @@
-"""A table of a user's own as items: columns found by name or named by the user, choices from labels."""
+"""A table of a user's own as items: columns found by name or named by the user, choices from
+labels.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ _FEW, _WORDS, _REPEATS = 20, 5, 5
 
 
 def read_table(rows: Rows, path: Path, reading: Reading, header: Sequence[str] = ()) -> RawTask:
-    """The task of rows whose columns have our names already; `header` are columns that all rows may lack."""
+    """The task of rows whose columns have our names already; `header` are columns that all rows may
+    lack.
+    """
     names = list(dict.fromkeys([*header, *columns_of(row for _, row in rows)]))
     if not rows:
         raise UserError(f"{path}: no rows; add some below the names of the columns")
@@ -36,7 +40,9 @@ def read_table(rows: Rows, path: Path, reading: Reading, header: Sequence[str] =
     items, note = _items(rows, names, str(path), reading, problems)
     problems.refuse([place for place, _ in rows])
     if not items:
-        raise UserError(f"{path}: no row is left of {len(rows)}; see what is wrong without `skip_bad_rows`")
+        raise UserError(
+            f"{path}: no row is left of {len(rows)}; see what is wrong without `skip_bad_rows`"
+        )
     note = "; ".join(text for text in (problems.note(len(rows)), note) if text)
     column = reading.columns.get(question := question_column(names), question)
     return placed_task(items, path, reading, note, column)
@@ -45,7 +51,9 @@ def read_table(rows: Rows, path: Path, reading: Reading, header: Sequence[str] =
 def _items(
     rows: Rows, names: Sequence[str], where: str, reading: Reading, problems: Problems
 ) -> tuple[list[Placed], str]:
-    """The items of good rows, each with its place and split, and a note on what was decided about the answers."""
+    """The items of good rows, each with its place and split, and a note on what was decided about
+    the answers.
+    """
     split_of = partial(_split, "split" in names)
     if "prompt" in names and "question" not in names:  # verbatim prompts, as in every other file
         numbers = count(1)
@@ -55,19 +63,31 @@ def _items(
 
         return problems.each(rows, verbatim), ""
     columns = Columns(names, where)
-    whole = [problems.attempt(place, partial(_whole, row, columns, place, reading)) for place, row in rows]
+    whole = [
+        problems.attempt(place, partial(_whole, row, columns, place, reading))
+        for place, row in rows
+    ]
     columns.find_base(row[columns.answer] for row in whole if row is not None)
     items: list[Placed] = []
     for i, ((place, _), row) in enumerate(zip(rows, whole, strict=True), 1):
-        parsed = None if row is None else problems.attempt(place, partial(_parse, row, columns, place, i, split_of))
+        parsed = (
+            None
+            if row is None
+            else problems.attempt(place, partial(_parse, row, columns, place, i, split_of))
+        )
         if parsed is not None:
             items.append(parsed)
     bad = problems.bad
-    table = [(row, place) for (place, _), row in zip(rows, whole, strict=True) if row is not None and place not in bad]
+    table = [
+        (row, place)
+        for (place, _), row in zip(rows, whole, strict=True)
+        if row is not None and place not in bad
+    ]
     if not columns.base_is_clear(table):
         problems.refuse([place for place, _ in rows])
         raise UserError(
-            f'{where}: the numbers in "{columns.answer}" may count the options from 0 or from 1 (none is 0, none is '
+            f'{where}: the numbers in "{columns.answer}" may count the options from 0 or from 1 '
+            "(none is 0, none is "
             "the last); give the letters of the right options instead"
         )
     return _with_labels(items, columns, where, reading, problems)
@@ -76,27 +96,40 @@ def _items(
 def _with_labels(
     items: list[Placed], columns: Columns, where: str, reading: Reading, problems: Problems
 ) -> tuple[list[Placed], str]:
-    """The items with their labels as choices, if they have no options and their answers are labels."""
+    """The items with their labels as choices, if they have no options and their answers are
+    labels.
+    """
     if any(item.choices for _, item, _ in items):
         if reading.labels:
-            raise InvalidOption("columns", _spec(reading), f"names labels, but {where} has options; remove it")
+            raise InvalidOption(
+                "columns", _spec(reading), f"names labels, but {where} has options; remove it"
+            )
         return items, ""
     column = reading.columns.get(columns.answer, columns.answer)
-    named = bool({columns.answer.casefold(), column.casefold()} & set(LABEL)) or bool(reading.labels)
+    named = bool({columns.answer.casefold(), column.casefold()} & set(LABEL)) or bool(
+        reading.labels
+    )
     if problems.refused or not items:
         return items, ""
     located = [(place, item) for place, item, _ in items]
     if reading.labels:
-        located = [(place, replace(item, answer=_named(item.answer, place, reading))) for place, item in located]
+        located = [
+            (place, replace(item, answer=_named(item.answer, place, reading)))
+            for place, item in located
+        ]
     located, note = with_label_choices(located, f'{where}: column "{column}"', named)
-    return [(place, item, split) for (place, item), (_, _, split) in zip(located, items, strict=True)], note
+    return [
+        (place, item, split) for (place, item), (_, _, split) in zip(located, items, strict=True)
+    ], note
 
 
 def _split(is_there: bool, row: Mapping[str, Any], place: str) -> str:
     return checked_split(row.get("split"), place) if is_there else ""
 
 
-def _parse(row: Mapping[str, Any], columns: Columns, place: str, number: int, split_of: SplitOf) -> Placed:
+def _parse(
+    row: Mapping[str, Any], columns: Columns, place: str, number: int, split_of: SplitOf
+) -> Placed:
     rest = {name: value for name, value in row.items() if name and name not in columns.used}
     item = parse_item(rest | columns.record(row, place), place, f"row-{number}")
     return place, item, split_of(row, place)
@@ -105,7 +138,10 @@ def _parse(row: Mapping[str, Any], columns: Columns, place: str, number: int, sp
 def _named(label: str, where: str, reading: Reading) -> str:
     """The name of a numbered label."""
     if label not in reading.labels:
-        raise UserError(f"{where}: the label {label!r} has no name in `columns` {_spec(reading)}; add {label}=NAME")
+        raise UserError(
+            f"{where}: the label {label!r} has no name in `columns` {_spec(reading)}; add "
+            f"{label}=NAME"
+        )
     return reading.labels[label]
 
 
@@ -113,13 +149,18 @@ def _spec(reading: Reading) -> str:
     return ",".join(f"{number}={name}" for number, name in reading.labels.items())
 
 
-def _whole(row: Mapping[str, Any], columns: Columns, where: str, reading: Reading) -> dict[str, Any]:
+def _whole(
+    row: Mapping[str, Any], columns: Columns, where: str, reading: Reading
+) -> dict[str, Any]:
     """A row with a question and an answer, and with lists that a CSV file holds as JSON."""
     for column in (columns.question, columns.answer):
         if row.get(column) in (None, ""):
             header = reading.columns.get(column, column)
             raise UserError(f'{where}: nothing in column "{header}"; fill it in or remove the row')
-    return {name: _parsed(value) if name == columns.options_column else value for name, value in row.items()}
+    return {
+        name: _parsed(value) if name == columns.options_column else value
+        for name, value in row.items()
+    }
 
 
 def _parsed(value: Any) -> Any:
@@ -132,11 +173,13 @@ def _parsed(value: Any) -> Any:
     return value
 
 
-def with_label_choices(items: Sequence[Located], where: str, named: bool = False) -> tuple[list[Located], str]:
+def with_label_choices(
+    items: Sequence[Located], where: str, named: bool = False
+) -> tuple[list[Located], str]:
     """Give items without choices the set of their answers as choices, if the answers are labels.
 
-    `named` says that the column's name marks labels. Returns the items, open questions unchanged, and a note on what
-    was decided.
+    `named` says that the column's name marks labels. Returns the items, open questions unchanged,
+    and a note on what was decided.
 
     Example:
         >>> from pyswarmopt_llm.tasks.types import Item
@@ -154,15 +197,20 @@ def with_label_choices(items: Sequence[Located], where: str, named: bool = False
     letters = {label: letter for letter, label in choices.items()}
     note = f"its {len(labels)} labels are the choices{merged}"
     if all(label.lstrip("-").isdigit() for label in labels):
-        names = ",".join(f"{label}=NAME" for label in labels[:2]) + (",..." if len(labels) > 2 else "")
+        names = ",".join(f"{label}=NAME" for label in labels[:2]) + (
+            ",..." if len(labels) > 2 else ""
+        )
         note += f"; they are numbers, which tell a model nothing: name them with `columns` {names}"
     answers = [letters[spelled[item.answer]] for _, item in items]
     pairs = zip(items, answers, strict=True)
-    return [(place, replace(item, choices=choices, answer=answer)) for (place, item), answer in pairs], note
+    return [
+        (place, replace(item, choices=choices, answer=answer)) for (place, item), answer in pairs
+    ], note
 
 
 def _one_spelling(answers: Sequence[str]) -> tuple[dict[str, str], str]:
-    """Label -> its most frequent spelling among those that differ in case only, and in words what became one.
+    """Label -> its most frequent spelling among those that differ in case only, and in words what
+    became one.
 
     Example:
         >>> _one_spelling(["Card", "card", "Card", "loan"])
@@ -172,13 +220,19 @@ def _one_spelling(answers: Sequence[str]) -> tuple[dict[str, str], str]:
     counts = Counter(answers)
     for label in sorted(counts, key=lambda label: (-counts[label], label)):
         first.setdefault(label.casefold(), label)
-    spelled = {label: first[label.casefold()] for label in sorted(counts, key=lambda label: (-counts[label], label))}
-    merged = [f"{label!r} is taken for {other!r}" for label, other in spelled.items() if label != other]
+    spelled = {
+        label: first[label.casefold()]
+        for label in sorted(counts, key=lambda label: (-counts[label], label))
+    }
+    merged = [
+        f"{label!r} is taken for {other!r}" for label, other in spelled.items() if label != other
+    ]
     return spelled, f" ({', '.join(merged)})" if merged else ""
 
 
 def label_letters(n: int) -> list[str]:
-    """Names of `n` choices: A, B, ...; beyond the alphabet AA, AB, ..., which likelihood scoring only can tell apart.
+    """Names of `n` choices: A, B, ...; beyond the alphabet AA, AB, ..., which likelihood scoring
+    only can tell apart.
 
     Example:
         >>> label_letters(3), label_letters(30)[-1]
@@ -191,7 +245,9 @@ def label_letters(n: int) -> list[str]:
 
 def _look_like_labels(items: Sequence[Located], labels: Sequence[str]) -> bool:
     few = 2 <= len(labels) <= _FEW and _REPEATS * len(labels) <= len(items)
-    return few and all(len(label.split()) <= _WORDS and extract_number(label) is None for label in labels)
+    return few and all(
+        len(label.split()) <= _WORDS and extract_number(label) is None for label in labels
+    )
 
 
 def _check_labels(labels: Sequence[str], n: int, where: str) -> None:
@@ -199,9 +255,14 @@ def _check_labels(labels: Sequence[str], n: int, where: str) -> None:
     if len(labels) < 2:
         raise UserError(f"{where}: {len(labels)} label; at least two are needed")
     if n > 10 and 2 * len(labels) > n:
-        raise UserError(f"{where}: {len(labels)} different labels in {n} rows look like free text; {written}")
+        raise UserError(
+            f"{where}: {len(labels)} different labels in {n} rows look like free text; {written}"
+        )
     if len(labels) > MOST_LABELS:
-        raise UserError(f"{where}: {len(labels)} labels; at most {MOST_LABELS} can be choices; join some, or {written}")
+        raise UserError(
+            f"{where}: {len(labels)} labels; at most {MOST_LABELS} can be choices; join some, or "
+            f"{written}"
+        )
     first: dict[str, str] = {}
     for label in labels:
         other = first.setdefault(normalise(label) or label, label)

@@ -1,4 +1,6 @@
-"""The file that `predict` writes: the rows of a table with label and probabilities, kept chunk by chunk."""
+"""The file that `predict` writes: the rows of a table with label and probabilities, kept chunk by
+chunk.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,8 @@ class Prediction:
     """The choice for one question.
 
     Attributes:
-        label: the most probable choice, by its text where all questions have the same choices, else by its letter;
-            "" if the model's numbers overflow.
+        label: the most probable choice, by its text where all questions have the same choices, else
+            by its letter; "" if the model's numbers overflow.
         probabilities: choice -> probability; they sum to 1.
     """
 
@@ -56,7 +58,9 @@ def check_out(out: Path, names: Sequence[str]) -> None:
         UserError: of another kind, there already, in no folder, or of columns that the input has.
     """
     if out.suffix.lower() not in _SUFFIXES:
-        raise InvalidOption("out", out, f"not a table; give a file that ends in {', '.join(_SUFFIXES)}")
+        raise InvalidOption(
+            "out", out, f"not a table; give a file that ends in {', '.join(_SUFFIXES)}"
+        )
     if not out.parent.is_dir():
         raise InvalidOption("out", out, f"no folder {out.parent}; make it, or give another file")
     refuse_link(out)
@@ -83,7 +87,10 @@ class PredictedFile:
         self._log = AppendLog(self._progress, _REMEDY)
         header, *self._chunks = self._log.repaired() or [{}]
         if header and header.get("inputs") != inputs:
-            raise UserError(f"{self._progress}: is of other inputs; remove it to begin anew, or give another `out`")
+            raise UserError(
+                f"{self._progress}: is of other inputs; remove it to begin anew, or give another "
+                "`out`"
+            )
         if not header:
             self._append({"inputs": inputs})
 
@@ -118,14 +125,18 @@ class PredictedFile:
         try:
             write_text(self._out, _text(self._out, source, names, rows, predictions, spread))
         except OSError as error:
-            raise UserError(f"{self._out}: cannot be written ({error.strerror}); check the folder") from error
+            raise UserError(
+                f"{self._out}: cannot be written ({error.strerror}); check the folder"
+            ) from error
         self._progress.unlink(missing_ok=True)
 
     def _append(self, row: Mapping[str, Any]) -> None:
         try:
             self._log.append(row)
         except OSError as error:
-            raise UserError(f"{self._progress}: cannot be written ({error.strerror}); check the folder") from error
+            raise UserError(
+                f"{self._progress}: cannot be written ({error.strerror}); check the folder"
+            ) from error
 
 
 def _progress(out: Path) -> Path:
@@ -145,14 +156,23 @@ def _text(
     pairs = list(zip(rows, predictions, strict=True))
     if suffix in (".json", ".jsonl"):
         lines = [
-            json.dumps({**row, LABEL: prediction.label, PROBABILITIES: prediction.probabilities}, ensure_ascii=False)
+            json.dumps(
+                {**row, LABEL: prediction.label, PROBABILITIES: prediction.probabilities},
+                ensure_ascii=False,
+            )
             for row, prediction in pairs
         ]
-        return "".join(f"{line}\n" for line in lines) if suffix == ".jsonl" else "[\n" + ",\n".join(lines) + "\n]\n"
+        return (
+            "".join(f"{line}\n" for line in lines)
+            if suffix == ".jsonl"
+            else "[\n" + ",\n".join(lines) + "\n]\n"
+        )
     labels = list(predictions[0].probabilities) if spread else []
     header = [*names, LABEL, *([f"p({label})" for label in labels] or [PROBABILITIES])]
     text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter="\t" if suffix == ".tsv" else separator_of(source), lineterminator="\n")
+    writer = csv.writer(
+        text, delimiter="\t" if suffix == ".tsv" else separator_of(source), lineterminator="\n"
+    )
     writer.writerow(header)
     for row, prediction in pairs:
         values = [f"{value:.6g}" for value in prediction.probabilities.values()]

@@ -61,14 +61,17 @@ class Problems:
             return None
 
     def each(
-        self, rows: Iterable[tuple[str, Mapping[str, Any]]], parse: Callable[[str, Mapping[str, Any]], T]
+        self,
+        rows: Iterable[tuple[str, Mapping[str, Any]]],
+        parse: Callable[[str, Mapping[str, Any]], T],
     ) -> list[T]:
         """The results of the good rows; `parse` takes the place of a row and the row."""
         results = [self.attempt(place, partial(parse, place, row)) for place, row in rows]
         return [result for result in results if result is not None]
 
     def refuse(self, places: Sequence[str] = ()) -> None:
-        """Refuse bad rows, unless they are left out: of one what is wrong with it, of several a list.
+        """Refuse bad rows, unless they are left out: of one what is wrong with it, of several a
+        list.
 
         Args:
             places: of all rows, in order.
@@ -79,7 +82,10 @@ class Problems:
         if not self.refused:
             return
         order = {place: number for number, place in enumerate(places)}
-        errors = [self._errors[place] for place in sorted(self._errors, key=lambda place: order.get(place, 0))]
+        errors = [
+            self._errors[place]
+            for place in sorted(self._errors, key=lambda place: order.get(place, 0))
+        ]
         if len(errors) == 1:
             raise errors[0]
         said = list(self._said(errors[:NAMED]))
@@ -92,7 +98,9 @@ class Problems:
         if not self._errors:
             return ""
         places = self.places
-        which = ", ".join(places[:NAMED]) + (f" and {len(places) - NAMED} more" if len(places) > NAMED else "")
+        which = ", ".join(places[:NAMED]) + (
+            f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
+        )
         return f"{len(places)} of {rows} rows left out ({which})"
 
     def _said(self, errors: Iterable[UserError]) -> Iterator[str]:
@@ -103,7 +111,9 @@ class Problems:
 
 
 def each_row(
-    rows: Iterable[tuple[str, Mapping[str, Any]]], parse: Callable[[str, Mapping[str, Any]], T], where: str
+    rows: Iterable[tuple[str, Mapping[str, Any]]],
+    parse: Callable[[str, Mapping[str, Any]], T],
+    where: str,
 ) -> list[T]:
     """The results of `parse`, one for each row.
 

@@ -1,10 +1,11 @@
-"""cBTM: inputs are clustered, each cluster has its expert, and experts are mixed by how near the input is to theirs.
+"""cBTM: inputs are clustered, each cluster has its expert, and experts are mixed by how near the
+input is to theirs.
 
-Gururangan et al. 2023, arXiv 2303.14177: tf-idf vectors, k-means; P(token) = sum_j P(j | input) P_j(token) with
-P(j | input) in proportion to exp(-dist(input, centre_j)^2 / T). They train an expert on each cluster. Here the experts
-are given, so the dev questions are clustered, into at most as many clusters as experts, and a cluster's expert is the
-one with the most right answers on its dev items (on a tie the better one on all of dev, then the first). T = 0.1, our
-choice.
+Gururangan et al. 2023, arXiv 2303.14177: tf-idf vectors, k-means; P(token) = sum_j P(j | input)
+P_j(token) with P(j | input) in proportion to exp(-dist(input, centre_j)^2 / T). They train an
+expert on each cluster. Here the experts are given, so the dev questions are clustered, into at most
+as many clusters as experts, and a cluster's expert is the one with the most right answers on its
+dev items (on a tie the better one on all of dev, then the first). T = 0.1, our choice.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def nearness(distances: np.ndarray) -> np.ndarray:
 
 
 def experts_of(labels: np.ndarray, right: np.ndarray) -> list[int]:
-    """Each cluster's expert, from the items' clusters, (items,), and whether each expert is right, (n, items)."""
+    """Each cluster's expert, from the items' clusters, (items,), and whether each expert is right,
+    (n, items).
+    """
     overall = right.mean(1)
     chosen = []
     for cluster in range(int(labels.max()) + 1):

@@ -1,13 +1,14 @@
-"""Few-shot prompting: the base, shown some dev items with their answers as earlier turns of the chat.
+"""Few-shot prompting: the base, shown some dev items with their answers as earlier turns of the
+chat.
 
-Brown et al. 2020, arXiv 2005.14165: the alternative to any training or merging for somebody who has labelled examples.
-No expert takes part. For each k in {1, 2, 4, 8}, k dev items are drawn `DRAWS` times, or as often as the budget pays
-for, and the base answers the other dev items; the best k and examples are kept, on a tie the earlier draw, then the
-smaller k.
+Brown et al. 2020, arXiv 2005.14165: the alternative to any training or merging for somebody who has
+labelled examples. No expert takes part. For each k in {1, 2, 4, 8}, k dev items are drawn `DRAWS`
+times, or as often as the budget pays for, and the base answers the other dev items; the best k and
+examples are kept, on a tie the earlier draw, then the smaller k.
 
-An evaluation counts as one item however many examples precede it, since a common prefix is computed once. In use an
-item costs all of its tokens, examples included (`FewShot.tokens_per_item`). The earliest examples are dropped where
-the context window is too small.
+An evaluation counts as one item however many examples precede it, since a common prefix is computed
+once. In use an item costs all of its tokens, examples included (`FewShot.tokens_per_item`). The
+earliest examples are dropped where the context window is too small.
 """
 
 from __future__ import annotations
@@ -28,15 +29,20 @@ DRAWS = 10
 
 
 class FewShot(Answerer):
-    """The base after some examples, in the scoring and template of `like`; the engine is left without a patch."""
+    """The base after some examples, in the scoring and template of `like`; the engine is left
+    without a patch.
+    """
 
     models = 1
 
-    def __init__(self, engine: TransformersEngine, examples: Sequence[Item], like: Accuracy) -> None:
+    def __init__(
+        self, engine: TransformersEngine, examples: Sequence[Item], like: Accuracy
+    ) -> None:
         self.examples, self.tokens_per_item = tuple(examples), 0.0
         self._engine = engine
         self._turns = [
-            (render_prompt(item, like.scoring, like.template), answer_of(item, like.scoring)) for item in examples
+            (render_prompt(item, like.scoring, like.template), answer_of(item, like.scoring))
+            for item in examples
         ]
 
     def answers(self, questions: Accuracy) -> list[str]:
@@ -44,22 +50,37 @@ class FewShot(Answerer):
         shown = self.shown(questions)
         answers = shown.answers(self._engine)
         read = sum(len(self._engine.encode_prompt(prompt)) for prompt in shown.prompts)
-        more = sum(map(self._tokens, answers if shown.scoring == "generate" else _scored_texts(shown)))
+        more = sum(
+            map(self._tokens, answers if shown.scoring == "generate" else _scored_texts(shown))
+        )
         self.tokens_per_item = (read + more) / questions.n
         return answers
 
     def shown(self, questions: Accuracy) -> Accuracy:
         """The same items with the examples before each."""
         room = max((self._room(item, questions.scoring) for item in questions.items), default=0)
-        return Accuracy(questions.items, questions.scoring, lambda turn: self._chat(turn, room), questions.template)
+        return Accuracy(
+            questions.items,
+            questions.scoring,
+            lambda turn: self._chat(turn, room),
+            questions.template,
+        )
 
     def _chat(self, turn: str, room: int) -> str:
-        """The examples and a user turn, as many of the latest examples as leave room for `room` more tokens."""
+        """The examples and a user turn, as many of the latest examples as leave room for `room`
+        more tokens.
+        """
         for first in range(len(self._turns) + 1):
             text = self._engine.chat(turn, self._turns[first:])
-            if self._engine.window is None or self._engine.count_tokens(text) + room <= self._engine.window:
+            if (
+                self._engine.window is None
+                or self._engine.count_tokens(text) + room <= self._engine.window
+            ):
                 return text
-        raise UserError(f"the item that begins {turn[:40]!r} exceeds the model's context window; shorten the item")
+        raise UserError(
+            f"the item that begins {turn[:40]!r} exceeds the model's context window; shorten the "
+            "item"
+        )
 
     def _room(self, item: Item, scoring: Scoring) -> int:
         if scoring == "generate":
@@ -71,7 +92,9 @@ class FewShot(Answerer):
 
 
 def answer_of(item: Item, scoring: Scoring) -> str:
-    """The right answer of an example: its letter where the prompt shows letters (`render_prompt`), else the text."""
+    """The right answer of an example: its letter where the prompt shows letters (`render_prompt`),
+    else the text.
+    """
     return item.answer_text if scoring == "likelihood" else item.answer
 
 
@@ -96,12 +119,15 @@ def fit(panel: Panel, dev: Accuracy, seed: int) -> FewShot:
         if value > most:
             best, most = prompted, value
     if best is None:
-        raise UserError("few-shot: needs two dev items and a budget that covers them; give more dev items")
+        raise UserError(
+            "few-shot: needs two dev items and a budget that covers them; give more dev items"
+        )
     return best
 
 
 def draws(items: int, seed: int) -> Iterator[list[int]]:
-    """Indices of examples among dev items, each k in turn, `DRAWS` times; no k that leaves nothing to score.
+    """Indices of examples among dev items, each k in turn, `DRAWS` times; no k that leaves nothing
+    to score.
 
     Example:
         >>> [len(chosen) for chosen in draws(5, 0)][:4]

@@ -1,10 +1,13 @@
-"""Pack of LLMs: the experts' logits, summed with weights that depend on each expert's perplexity on the prompt.
+"""Pack of LLMs: the experts' logits, summed with weights that depend on each expert's perplexity on
+the prompt.
 
-Mavromatis, Karypis & Karypis 2024, arXiv 2404.11531. PackLLM-sim: w = softmax(-ln PPL_k / tau), with tau = 1 here.
-PackLLM-opt minimises the mixture's perplexity on the prompt greedily: begin with the expert of least perplexity; mix in
-the others in the order of theirs, s <- l s + (1 - l) s_k on the logits, with the best l in 0, 0.05, ..., 1.
+Mavromatis, Karypis & Karypis 2024, arXiv 2404.11531. PackLLM-sim: w = softmax(-ln PPL_k / tau),
+with tau = 1 here. PackLLM-opt minimises the mixture's perplexity on the prompt greedily: begin with
+the expert of least perplexity; mix in the others in the order of theirs, s <- l s + (1 - l) s_k on
+the logits, with the best l in 0, 0.05, ..., 1.
 
-Log-probabilities serve as logits: they differ by a constant per position, which the softmax takes out again.
+Log-probabilities serve as logits: they differ by a constant per position, which the softmax takes
+out again.
 """
 
 from __future__ import annotations
@@ -57,7 +60,9 @@ def similarity_weights(token_logprobs: Tensor) -> Tensor:
 
 
 def greedy_weights(logprobs: Tensor, tokens: Tensor) -> Tensor:
-    """(n,) weights of the experts, from log-distributions along the prompt, (n, T, V), and its tokens, (T,)."""
+    """(n,) weights of the experts, from log-distributions along the prompt, (n, T, V), and its
+    tokens, (T,).
+    """
     n, at = len(logprobs), torch.arange(len(tokens))
     order = logprobs[:, at, tokens].mean(1).argsort(descending=True, stable=True).tolist()
     weights = torch.zeros(n)
@@ -66,7 +71,8 @@ def greedy_weights(logprobs: Tensor, tokens: Tensor) -> Tensor:
     for k in order[1:]:
         mixtures = GRID[:, None, None] * mixture + (1 - GRID)[:, None, None] * logprobs[k]
         fits = (mixtures[:, at, tokens] - mixtures.logsumexp(-1)).mean(1).tolist()
-        keep = GRID[max(range(len(fits)), key=lambda i: (fits[i], i))]  # of equals the one that keeps most
+        # of equals the one that keeps most
+        keep = GRID[max(range(len(fits)), key=lambda i: (fits[i], i))]
         weights = keep * weights
         weights[k] = 1 - keep
         mixture = keep * mixture + (1 - keep) * logprobs[k]
@@ -74,7 +80,8 @@ def greedy_weights(logprobs: Tensor, tokens: Tensor) -> Tensor:
 
 
 def fuse(logprobs: Tensor, weights: Tensor) -> Tensor:
-    """softmax(sum_k w_k log p_k) as log-probabilities, (T, V), for `logprobs` (n, T, V) and `weights` (n,).
+    """softmax(sum_k w_k log p_k) as log-probabilities, (T, V), for `logprobs` (n, T, V) and
+    `weights` (n,).
 
     Example:
         >>> p = torch.tensor([[[0.5, 0.5]], [[0.8, 0.2]]]).log()

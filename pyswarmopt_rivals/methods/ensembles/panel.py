@@ -16,18 +16,25 @@ from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_rivals.methods.method import Trial
 
-_FLOATS = 2**27  # held at once while distributions over the vocabulary are fused: half a GiB of float32
+# held at once while distributions over the vocabulary are fused: half a GiB of float32
+_FLOATS = 2**27
 
 Pairs = Sequence[tuple[str, str]]  # (context, continuation)
 
 
 class Panel:
-    """The experts on one resident base, evaluated in turn on the same pairs; some expert is left loaded.
+    """The experts on one resident base, evaluated in turn on the same pairs; some expert is left
+    loaded.
 
     `responses` is a file that caches the experts' responses as members of a group; None: in memory.
     """
 
-    def __init__(self, engine: TransformersEngine, experts: Mapping[str, Patch], responses: Path | None = None) -> None:
+    def __init__(
+        self,
+        engine: TransformersEngine,
+        experts: Mapping[str, Patch],
+        responses: Path | None = None,
+    ) -> None:
         self.engine, self.experts, self.responses = engine, dict(experts), responses
         self._patches = list(experts.values())
         self._budget: Trial | None = None
@@ -41,7 +48,9 @@ class Panel:
         return len(self._patches)
 
     def with_budget(self, budget: Trial) -> Panel:
-        """The same panel with its caches, for an ensemble that pays for the dev items that it evaluates."""
+        """The same panel with its caches, for an ensemble that pays for the dev items that it
+        evaluates.
+        """
         panel = copy.copy(self)
         panel._budget = budget
         return panel
@@ -49,7 +58,9 @@ class Panel:
     def need_budget(self) -> Trial:
         """The budget of an ensemble that cannot do without."""
         if self._budget is None:
-            raise ValueError("this ensemble pays for the dev items that it evaluates: give the panel a budget")
+            raise ValueError(
+                "this ensemble pays for the dev items that it evaluates: give the panel a budget"
+            )
         return self._budget
 
     def option_scores(self, questions: Accuracy, expert: int) -> list[dict[str, float]]:
@@ -71,11 +82,14 @@ class Panel:
         if key not in self._logprobs:
             scored = [self.engine.score_tokens(pairs) for _ in self._each()]
             by_pair = zip(*scored, strict=True)
-            self._logprobs[key] = [torch.stack([s.logprobs.float() for s in row]) for row in by_pair]
+            self._logprobs[key] = [
+                torch.stack([s.logprobs.float() for s in row]) for row in by_pair
+            ]
         return self._logprobs[key]
 
     def distributions(self, pairs: Pairs) -> Iterator[tuple[Tensor, Tensor]]:
-        """Per pair, the experts' log-distributions along its tokens, (n, T, V), and the tokens, (T,).
+        """Per pair, the experts' log-distributions along its tokens, (n, T, V), and the tokens,
+        (T,).
 
         Pairs are evaluated in groups that fit into memory; an expert is loaded once per group.
         """
@@ -84,7 +98,9 @@ class Panel:
         start = 0
         while start < len(pairs):
             stop, held = start, 0
-            while stop < len(pairs) and (stop == start or held + lengths[stop] <= _FLOATS // (self.n * vocabulary)):
+            while stop < len(pairs) and (
+                stop == start or held + lengths[stop] <= _FLOATS // (self.n * vocabulary)
+            ):
                 held, stop = held + lengths[stop], stop + 1
             scored = [self.engine.distributions(pairs[start:stop]) for _ in self._each()]
             for rows in zip(*scored, strict=True):
@@ -92,7 +108,9 @@ class Panel:
             start = stop
 
     def questions(self, contexts: Sequence[str]) -> list[tuple[str, str]]:
-        """The user turns of these contexts; see `pyswarmopt_groups.members.local.as_users_words`."""
+        """The user turns of these contexts; see
+        `pyswarmopt_groups.members.local.as_users_words`.
+        """
         return as_users_words(self.engine, contexts)
 
     def _each(self) -> Iterator[Patch]:
@@ -105,7 +123,8 @@ class Answerer:
     """Answers items; the result of `Ensemble.fit`."""
 
     models: int | None = None  # run on an item; None: all experts
-    tokens_per_item: float | None = None  # of the latest answers; None: each of the models reads the item once
+    # of the latest answers; None: each of the models reads the item once
+    tokens_per_item: float | None = None
 
     def answers(self, questions: Accuracy) -> list[str]:
         """The chosen letter of each item, or a text (``generate``)."""
@@ -113,7 +132,9 @@ class Answerer:
 
 
 class Likelihoods(Answerer):
-    """Has a log-likelihood for every option (as `Engine.loglikelihood`), and so chooses as a single model does."""
+    """Has a log-likelihood for every option (as `Engine.loglikelihood`), and so chooses as a single
+    model does.
+    """
 
     def __init__(self, loglikelihood: Callable[[Pairs], list[float]]) -> None:
         self.loglikelihood = loglikelihood
@@ -126,7 +147,9 @@ class Likelihoods(Answerer):
 def refuse_open(questions: Accuracy) -> None:
     """Raise `UserError` for items that are scored by what is generated."""
     if questions.scoring == "generate":
-        raise UserError("combining the experts' probabilities needs items with choices; remove the method")
+        raise UserError(
+            "combining the experts' probabilities needs items with choices; remove the method"
+        )
 
 
 def contexts_of(pairs: Pairs) -> list[str]:

@@ -1,7 +1,7 @@
 """Token swarm: the experts' next-token distributions, mixed with weights that a swarm finds on dev.
 
-Feng et al. 2024, arXiv 2410.11163, token-probability arithmetic: P(token) = sum_i c_i P_i(token). Each expert scores
-each option once; from then on a particle is arithmetic on a small array.
+Feng et al. 2024, arXiv 2410.11163, token-probability arithmetic: P(token) = sum_i c_i P_i(token).
+Each expert scores each option once; from then on a particle is arithmetic on a small array.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ PARTICLES, ROUNDS, PATIENCE = 20, 50, 10  # the paper's N, K and c
 
 
 class Mixture:
-    """The experts of a panel, mixed by one set of weights; evaluated once for each list of pairs."""
+    """The experts of a panel, mixed by one set of weights; evaluated once for each list of
+    pairs.
+    """
 
     def __init__(self, panel: Panel) -> None:
         self._panel = panel
@@ -31,7 +33,9 @@ class Mixture:
         key = tuple(pairs)
         if key not in self._tables:
             rows = self._panel.token_logprobs(pairs)
-            owner = torch.tensor([k for k, row in enumerate(rows) for _ in range(row.shape[1])], dtype=torch.int64)
+            owner = torch.tensor(
+                [k for k, row in enumerate(rows) for _ in range(row.shape[1])], dtype=torch.int64
+            )
             table = torch.cat([row.double().T for row in rows])
             self._tables[key] = OptionTable(table, owner, len(rows), by_token=True)
         return self._tables[key].loglikelihood(self.weights)

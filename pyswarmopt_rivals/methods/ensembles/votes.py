@@ -1,13 +1,14 @@
 """Answers of whole experts: the most frequent one, or the option with the highest mean probability.
 
-Prediction merge, a trivial baseline of Model Swarms (Feng et al. 2024, arXiv 2410.11163): every expert answers, and the
-most frequent answer wins, on a tie that of the expert listed first.
+Prediction merge, a trivial baseline of Model Swarms (Feng et al. 2024, arXiv 2410.11163): every
+expert answers, and the most frequent answer wins, on a tie that of the expert listed first.
 
-Top-k, a control for merging (Dietterich 2000, Multiple Classifier Systems, LNCS 1857): the k best experts on dev, each
-item's option probabilities averaged. This is what the experts give without a search, for k times the cost in use. An
-expert's probabilities are the softmax of its own option scores (log-probabilities of the letters, or log-likelihoods
-per byte), so that k = 1 is `best-single`. Experts are ranked by dev accuracy, the earlier one first on a tie; k is the
-smallest with the best dev accuracy of the ensemble.
+Top-k, a control for merging (Dietterich 2000, Multiple Classifier Systems, LNCS 1857): the k best
+experts on dev, each item's option probabilities averaged. This is what the experts give without a
+search, for k times the cost in use. An expert's probabilities are the softmax of its own option
+scores (log-probabilities of the letters, or log-likelihoods per byte), so that k = 1 is
+`best-single`. Experts are ranked by dev accuracy, the earlier one first on a tie; k is the smallest
+with the best dev accuracy of the ensemble.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def probabilities(scores: Mapping[str, float]) -> dict[str, float]:
 
 
 def averaged(experts: Sequence[Mapping[str, float]]) -> str:
-    """The letter with the highest mean probability for one item, the first on a tie; "" if a score is NaN.
+    """The letter with the highest mean probability for one item, the first on a tie; "" if a score
+    is NaN.
 
     Example:
         >>> averaged([{"A": 0.0, "B": -0.1}, {"A": -9.0, "B": 0.0}])

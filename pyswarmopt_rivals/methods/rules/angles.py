@@ -1,23 +1,27 @@
-"""Rules whose weights follow from the norms and angles of the experts: slerp, the Karcher mean, Model Stock.
+"""Rules whose weights follow from the norms and angles of the experts: slerp, the Karcher mean,
+Model Stock.
 
-One module is one vector: dW in ``delta`` space, A and B each in ``factor`` space. Norms and angles are those of the
-(n, n) inner products of the experts, so that no dense matrix is made.
+One module is one vector: dW in ``delta`` space, A and B each in ``factor`` space. Norms and angles
+are those of the (n, n) inner products of the experts, so that no dense matrix is made.
 
-Slerp, Shoemake 1985 (SIGGRAPH): slerp(x, y; t) = sin((1-t) Omega) / sin(Omega) x + sin(t Omega) / sin(Omega) y, where
-Omega is the angle between x and y. As is usual for weights, Omega is that of the directions and the sum is of the
-vectors as they are, so norms are interpolated too. More than two: m_1 = x_1, m_k = slerp(m_(k-1), x_k; w_k / (w_1 + ...
-+ w_k)), in the order given; on a flat space that would be the weighted average.
+Slerp, Shoemake 1985 (SIGGRAPH): slerp(x, y; t) = sin((1-t) Omega) / sin(Omega) x + sin(t Omega) /
+sin(Omega) y, where Omega is the angle between x and y. As is usual for weights, Omega is that of
+the directions and the sum is of the vectors as they are, so norms are interpolated too. More than
+two: m_1 = x_1, m_k = slerp(m_(k-1), x_k; w_k / (w_1 + ... + w_k)), in the order given; on a flat
+space that would be the weighted average.
 
-Karcher mean, Karcher 1977 (Comm. Pure Appl. Math. 30): the m that minimises sum_i w_i d(m, u_i)^2 for unit vectors
-u_i = x_i/|x_i|, with d the angle. It is where the tangents vanish, sum_i w_i log_m(u_i) = 0, with
-log_m(u) = d / sin(d) (u - cos(d) m), and is found by m <- exp_m(mean of the tangents). The result has the weighted mean
-of the experts' norms. For two experts of equal norm it is their slerp; unlike slerp it does not depend on the order.
+Karcher mean, Karcher 1977 (Comm. Pure Appl. Math. 30): the m that minimises sum_i w_i d(m, u_i)^2
+for unit vectors u_i = x_i/|x_i|, with d the angle. It is where the tangents vanish, sum_i w_i
+log_m(u_i) = 0, with log_m(u) = d / sin(d) (u - cos(d) m), and is found by m <- exp_m(mean of the
+tangents). The result has the weighted mean of the experts' norms. For two experts of equal norm it
+is their slerp; unlike slerp it does not depend on the order.
 
-Model Stock, Jang, Yun & Han 2024, arXiv 2403.19522, generalised to N models: per layer, with theta the angle between
-two experts seen from the base, w = t w_avg + (1 - t) w_0, t = N cos(theta) / (1 + (N - 1) cos(theta)). That is the foot
-of the perpendicular from the centre of the experts' shell to the plane through base and experts, if all pairs have the
-same angle; where they differ, cos(theta) is the mean over the pairs. A mean below 0 counts as 0 (the base), since the
-formula's geometry does not hold. Only dW is defined: the factors have no base to move to.
+Model Stock, Jang, Yun & Han 2024, arXiv 2403.19522, generalised to N models: per layer, with theta
+the angle between two experts seen from the base, w = t w_avg + (1 - t) w_0, t = N cos(theta) / (1 +
+(N - 1) cos(theta)). That is the foot of the perpendicular from the centre of the experts' shell to
+the plane through base and experts, if all pairs have the same angle; where they differ, cos(theta)
+is the mean over the pairs. A mean below 0 counts as 0 (the base), since the formula's geometry does
+not hold. Only dW is defined: the factors have no base to move to.
 """
 
 from __future__ import annotations
@@ -33,7 +37,8 @@ from pyswarmopt_llm.models.adapters.adapter import Adapter
 from pyswarmopt_rivals.methods.changes import mix
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
-# Below this sine the arc is as good as straight, or (opposite vectors) not defined: then interpolate linearly.
+# Below this sine the arc is as good as straight, or (opposite vectors) not defined: then
+# interpolate linearly.
 _STRAIGHT = 1e-6
 _ITERATIONS = 100
 _TOLERANCE = 1e-12
@@ -64,7 +69,11 @@ def _shares(settings: Settings, name: str) -> Tensor:
     """
     weights = settings.weights
     if float(weights.min()) < 0 or float(weights.max()) == 0:
-        raise InvalidOption("weights", None, f"{name} takes shares, so none is negative and one is above 0; fix them")
+        raise InvalidOption(
+            "weights",
+            None,
+            f"{name} takes shares, so none is negative and one is above 0; fix them",
+        )
     return weights
 
 
@@ -108,7 +117,8 @@ def slerp_weights(gram: Tensor, weights: Sequence[float]) -> Tensor:
 def karcher_weights(gram: Tensor, weights: Tensor) -> Tensor:
     """The Karcher mean as weights of the experts, (n,) float64, from their (n, n) inner products.
 
-    A zero vector takes no part. Where the directions cancel no mean is defined: the plain weighted average.
+    A zero vector takes no part. Where the directions cancel no mean is defined: the plain weighted
+    average.
 
     Example:
         >>> gram = torch.eye(3, dtype=torch.float64)
@@ -147,7 +157,9 @@ def ratio(cosine: float, n: int) -> float:
 
 
 def model_stock_weights(gram: Tensor) -> Tensor:
-    """t / n for each expert, from their (n, n) float64 inner products; a zero change counts as at right angles."""
+    """t / n for each expert, from their (n, n) float64 inner products; a zero change counts as at
+    right angles.
+    """
     n = len(gram)
     if n == 1:
         return torch.ones_like(gram[0])

@@ -1,17 +1,20 @@
-"""Sparsify and sum: seven published rules as one class with two parameters; and KnOTS, TIES in a common basis.
+"""Sparsify and sum: seven published rules as one class with two parameters; and KnOTS, TIES in a
+common basis.
 
-A rule is a sparsifier, which says what remains of each expert's change tau_i, and a consensus, which makes one change
-of all. The matrices are those of one module, dW in ``delta`` space, A and B each in ``factor`` space.
+A rule is a sparsifier, which says what remains of each expert's change tau_i, and a consensus,
+which makes one change of all. The matrices are those of one module, dW in ``delta`` space, A and B
+each in ``factor`` space.
 
-Default weights and densities (in the table of `pyswarmopt_rivals.methods`): 0.4 for sums and 20% kept with lambda = 1
-for TIES, as Yadav et al. use without validation data; DARE's drop rate p = 1 - density is chosen on validation data
-between .1 and .9 in the paper, here the middle; breadcrumbs' weight .2 and density 15% are the values from which the
-authors' released code searches.
+Default weights and densities (in the table of `pyswarmopt_rivals.methods`): 0.4 for sums and 20%
+kept with lambda = 1 for TIES, as Yadav et al. use without validation data; DARE's drop rate p = 1 -
+density is chosen on validation data between .1 and .9 in the paper, here the middle; breadcrumbs'
+weight .2 and density 15% are the values from which the authors' released code searches.
 
-KnOTS, Stoica et al. 2024, arXiv 2410.19735: [dW_1 | ... | dW_n] = U Sigma [V_1 | ... | V_n]^T gives all experts the
-same output basis U; the aligned parts Sigma V_i^T are merged and put back, dW = U merge(Sigma V_i^T). The merge is TIES
-(KnOTS-TIES), with Sigma on V as in the authors' released configurations; the density of those for language models, 1,
-and lambda 1 are the defaults. The result has at most the sum of the experts' ranks, so it is exact.
+KnOTS, Stoica et al. 2024, arXiv 2410.19735: [dW_1 | ... | dW_n] = U Sigma [V_1 | ... | V_n]^T gives
+all experts the same output basis U; the aligned parts Sigma V_i^T are merged and put back, dW = U
+merge(Sigma V_i^T). The merge is TIES (KnOTS-TIES), with Sigma on V as in the authors' released
+configurations; the density of those for language models, 1, and lambda 1 are the defaults. The
+result has at most the sum of the experts' ranks, so it is exact.
 """
 
 from __future__ import annotations
@@ -42,13 +45,20 @@ class SparsifyAndSum:
 
     def __call__(self, experts: Sequence[Adapter], settings: Settings) -> Merged:
         """Merge module by module."""
-        if self.sparsify is None and settings.space == "delta":  # a sum of LoRAs is exact without a dense matrix
+        # a sum of LoRAs is exact without a dense matrix
+        if self.sparsify is None and settings.space == "delta":
             return mix(experts, settings, lambda gram: settings.weights)
         draws = settings.generator()
-        return combine(experts, settings, lambda x, weights: self.merge(x, weights, settings.density, draws))
+        return combine(
+            experts, settings, lambda x, weights: self.merge(x, weights, settings.density, draws)
+        )
 
-    def merge(self, changes: Tensor, weights: Tensor, density: float, generator: Generator | None = None) -> Tensor:
-        """The rule on one matrix per expert, `changes` (n, ...) and `weights` (n,); draws default to seed 0."""
+    def merge(
+        self, changes: Tensor, weights: Tensor, density: float, generator: Generator | None = None
+    ) -> Tensor:
+        """The rule on one matrix per expert, `changes` (n, ...) and `weights` (n,); draws default
+        to seed 0.
+        """
         if self.sparsify is not None:
             changes = self.sparsify(changes, density, generator or Generator().manual_seed(0))
         return self.consensus(changes, weights)
@@ -58,7 +68,8 @@ class SparsifyAndSum:
 
 
 def keep_largest(changes: Tensor, density: float, _: Generator | None = None) -> Tensor:
-    """Keep the largest entries of each expert by magnitude: TIES' trimming. The count is rounded down, at least one.
+    """Keep the largest entries of each expert by magnitude: TIES' trimming. The count is rounded
+    down, at least one.
 
     The paper trims over the whole model; here, as in peft, the share is of each module's matrix.
 
@@ -71,8 +82,11 @@ def keep_largest(changes: Tensor, density: float, _: Generator | None = None) ->
     return _only(flat, largest).view_as(changes)
 
 
-def keep_middle(changes: Tensor, density: float, _: Generator | None = None, *, outliers: float = OUTLIERS) -> Tensor:
-    """Drop the share `outliers` of the largest entries of each expert and keep the next `density`: breadcrumbs.
+def keep_middle(
+    changes: Tensor, density: float, _: Generator | None = None, *, outliers: float = OUTLIERS
+) -> Tensor:
+    """Drop the share `outliers` of the largest entries of each expert and keep the next `density`:
+    breadcrumbs.
 
     The mask of the paper lies between two percentiles, beta and gamma, of each layer.
 
@@ -83,11 +97,14 @@ def keep_middle(changes: Tensor, density: float, _: Generator | None = None, *, 
     flat = changes.flatten(1)
     first = int(outliers * flat.shape[1])
     order = flat.abs().argsort(dim=1, descending=True)
-    return _only(flat, order[:, first : first + max(1, int(density * flat.shape[1]))]).view_as(changes)
+    return _only(flat, order[:, first : first + max(1, int(density * flat.shape[1]))]).view_as(
+        changes
+    )
 
 
 def drop_and_rescale(changes: Tensor, density: float | Tensor, generator: Generator) -> Tensor:
-    """Keep each entry with probability `density`, divided by it: DARE, m * tau / (1 - p), m ~ Bernoulli(1 - p).
+    """Keep each entry with probability `density`, divided by it: DARE, m * tau / (1 - p), m ~
+    Bernoulli(1 - p).
 
     Example:
         >>> drawn = drop_and_rescale(torch.ones(1, 1000), 0.25, torch.Generator().manual_seed(0))
@@ -99,22 +116,26 @@ def drop_and_rescale(changes: Tensor, density: float | Tensor, generator: Genera
 
 
 def magprune(changes: Tensor, density: float, generator: Generator) -> Tensor:
-    """Drop at the rates of `drop_rates` and divide the rest by the probability of staying: DELLA's MAGPRUNE."""
+    """Drop at the rates of `drop_rates` and divide the rest by the probability of staying: DELLA's
+    MAGPRUNE.
+    """
     return drop_and_rescale(changes, 1 - drop_rates(changes, density), generator)
 
 
 def drop_rates(changes: Tensor, density: float) -> Tensor:
-    """The probability of being dropped: lowest for the largest entry of a row, 1 - density on average.
+    """The probability of being dropped: lowest for the largest entry of a row, 1 - density on
+    average.
 
-    Within an output row, `changes` (..., entries), rates rise linearly by rank of magnitude from p - epsilon/2 for the
-    largest to p + epsilon/2 for the smallest, p = 1 - density. The paper tunes epsilon; here it is min(p, 1 - p), half
-    of the widest range that leaves all rates within [0, 1].
+    Within an output row, `changes` (..., entries), rates rise linearly by rank of magnitude from p
+    - epsilon/2 for the largest to p + epsilon/2 for the smallest, p = 1 - density. The paper tunes
+    epsilon; here it is min(p, 1 - p), half of the widest range that leaves all rates within [0, 1].
 
     Example:
         >>> drop_rates(torch.tensor([1.0, -9.0, 5.0]), density=0.5).tolist()
         [0.75, 0.25, 0.5]
     """
-    places = changes.abs().argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)  # 0 for the largest
+    # 0 for the largest
+    places = changes.abs().argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
     last = max(1, changes.shape[-1] - 1)
     middle = 0.5 if changes.shape[-1] > 1 else 0.0
     mean = 1 - density
@@ -130,7 +151,8 @@ def _only(flat: Tensor, kept: Tensor) -> Tensor:
 
 
 def weighted_sum(changes: Tensor, weights: Tensor) -> Tensor:
-    """sum_i w_i tau_i: task arithmetic, theta_0 + lambda sum_i tau_i. In ``factor`` space peft calls it ``linear``.
+    """sum_i w_i tau_i: task arithmetic, theta_0 + lambda sum_i tau_i. In ``factor`` space peft
+    calls it ``linear``.
 
     Example:
         >>> weighted_sum(torch.tensor([[1.0, 2.0], [10.0, 20.0]]), torch.tensor([1.0, 0.5])).tolist()
@@ -140,10 +162,12 @@ def weighted_sum(changes: Tensor, weights: Tensor) -> Tensor:
 
 
 def elect_and_merge(changes: Tensor, weights: Tensor) -> Tensor:
-    """Elect a sign for each entry, then average the experts that agree with it: steps 2 and 3 of TIES.
+    """Elect a sign for each entry, then average the experts that agree with it: steps 2 and 3 of
+    TIES.
 
-    gamma = sgn(sum_i tau_i), plus for a sum of exactly zero; the mean of the tau_i, (n, ...), whose sign is gamma.
-    Weights multiply the entries after the election and before the mean, so that equal weights are the paper's lambda.
+    gamma = sgn(sum_i tau_i), plus for a sum of exactly zero; the mean of the tau_i, (n, ...), whose
+    sign is gamma. Weights multiply the entries after the election and before the mean, so that
+    equal weights are the paper's lambda.
 
     Example:
         >>> elect_and_merge(torch.tensor([[4.0, -1.0], [-1.0, -3.0]]), torch.ones(2)).tolist()
@@ -170,8 +194,8 @@ def align(parts: Sequence[Factors | None]) -> tuple[Tensor, Tensor]:
     """The common basis of one module, and each expert in it.
 
     Returns:
-        U, (out, k) float32 with orthonormal columns, and the stack of Sigma V_i^T, (n, k, in) float32; U times the
-        i-th is dW_i. k is the numerical rank of all changes together.
+        U, (out, k) float32 with orthonormal columns, and the stack of Sigma V_i^T, (n, k, in)
+        float32; U times the i-th is dW_i. k is the numerical rank of all changes together.
     """
     present = [part for part in parts if part is not None]
     basis, inner = torch.linalg.qr(torch.cat([part.b * part.scale for part in present], dim=1))
@@ -193,10 +217,14 @@ def align(parts: Sequence[Factors | None]) -> tuple[Tensor, Tensor]:
 
 def knots(experts: Sequence[Adapter], settings: Settings) -> Merged:
     """KnOTS-TIES of each module."""
-    changes = {f"{module}.weight": _aligned_ties(parts, settings) for module, parts in by_module(experts)}
+    changes = {
+        f"{module}.weight": _aligned_ties(parts, settings) for module, parts in by_module(experts)
+    }
     return Merged(Patch(low_rank=changes))
 
 
 def _aligned_ties(parts: Sequence[Factors | None], settings: Settings) -> LowRank:
     basis, aligned = align(parts)
-    return LowRank(b=basis, a=TIES.merge(aligned, settings.weights.to(torch.float32), settings.density))
+    return LowRank(
+        b=basis, a=TIES.merge(aligned, settings.weights.to(torch.float32), settings.density)
+    )

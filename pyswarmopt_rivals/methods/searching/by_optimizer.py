@@ -1,22 +1,24 @@
 """Coefficients found by an optimizer within a budget: LoraHub, EvolMerge, PSO-Merging.
 
-LoraHub, Huang et al. 2023, arXiv 2307.13269: A = sum w_i A_i, B = sum w_i B_i with w in [-1.5, 1.5]^n, minimising
-loss(w) + 0.05 (1/n) sum |w_i| from w = 0 by nevergrad's NGOpt, 40 steps for 20 experts and 5 examples. Bounds, start,
-penalty and optimiser are those of the authors' released code (sail-sg/lorahub, lorahub/algorithm.py), and so is the
-sequence of w for the same losses, seed and version of nevergrad. The loss is that of the right dev answers, mean over
-items. (The released code divides by the number of examples once more: with 100 instead of 5 the penalty would
-dominate.) The result is the best w evaluated, not NGOpt's recommendation.
+LoraHub, Huang et al. 2023, arXiv 2307.13269: A = sum w_i A_i, B = sum w_i B_i with w in [-1.5,
+1.5]^n, minimising loss(w) + 0.05 (1/n) sum |w_i| from w = 0 by nevergrad's NGOpt, 40 steps for 20
+experts and 5 examples. Bounds, start, penalty and optimiser are those of the authors' released code
+(sail-sg/lorahub, lorahub/algorithm.py), and so is the sequence of w for the same losses, seed and
+version of nevergrad. The loss is that of the right dev answers, mean over items. (The released code
+divides by the number of examples once more: with 100 instead of 5 the penalty would dominate.) The
+result is the best w evaluated, not NGOpt's recommendation.
 
-EvolMerge, Akiba et al. 2024, arXiv 2403.13187, merging in the parameter space: CMA-ES over each expert's weight and
-density in a DARE-TIES merge (the paper: per layer as well). A candidate's draws come from one seed, so that equal
-parameters give equal models. CMA-ES moves in the unit box: weight = 2 u - 0.5 in [-0.5, 1.5], density = 0.1 + 0.9 u;
-outside it is reflected.
+EvolMerge, Akiba et al. 2024, arXiv 2403.13187, merging in the parameter space: CMA-ES over each
+expert's weight and density in a DARE-TIES merge (the paper: per layer as well). A candidate's draws
+come from one seed, so that equal parameters give equal models. CMA-ES moves in the unit box: weight
+= 2 u - 0.5 in [-0.5, 1.5], density = 0.1 + 0.9 u; outside it is reflected.
 
-PSO-Merging, Zhang, Zhang & Feng 2025, arXiv 2508.19839: 2 n + 1 particles, the base, the n experts and the n experts
-after DARE with drop rate 0.8; v <- w v + c1 r1 (p - x) + c2 r2 (g - x), x <- x + v with w = 0.2, c1 = c2 = 2 and v = 0
-at first; the global best is the merged model. (Swarm, drop rate and coefficients as a public review of the paper
-reports them; the paper's text was not available.) r1 and r2 are one number per particle here, so that a particle is a
-mixture of the 2 n + 1 starting points and the swarm can move its coefficients.
+PSO-Merging, Zhang, Zhang & Feng 2025, arXiv 2508.19839: 2 n + 1 particles, the base, the n experts
+and the n experts after DARE with drop rate 0.8; v <- w v + c1 r1 (p - x) + c2 r2 (g - x), x <- x +
+v with w = 0.2, c1 = c2 = 2 and v = 0 at first; the global best is the merged model. (Swarm, drop
+rate and coefficients as a public review of the paper reports them; the paper's text was not
+available.) r1 and r2 are one number per particle here, so that a particle is a mixture of the 2 n +
+1 starting points and the swarm can move its coefficients.
 """
 
 from __future__ import annotations
@@ -51,8 +53,8 @@ def best_found(
 ) -> Patch:
     """Maximise until the budget is spent or the optimizer stops; the candidate with the best value.
 
-    Candidates of the last round that the budget does not cover count as failed. `value` maps a position to what is
-    maximised, for one pass over dev; default: the dev score.
+    Candidates of the last round that the budget does not cover count as failed. `value` maps a
+    position to what is maximised, for one pass over dev; default: the dev score.
     """
     judge = value or (lambda x: trial.score(realise(x)).value)
 
@@ -83,7 +85,11 @@ def lorahub(experts: Sequence[Adapter], settings: Settings) -> Merged:
     optimizer = NevergradOptimizer(
         "NGOpt", [(-LIMIT, LIMIT)] * n, budget=max(trial.left, 1), seed=settings.seed, maximize=True
     )
-    return Merged(best_found(optimizer, trial, space.realise, lambda w: -trial.loss(space.realise(w)) - penalty(w)))
+    return Merged(
+        best_found(
+            optimizer, trial, space.realise, lambda w: -trial.loss(space.realise(w)) - penalty(w)
+        )
+    )
 
 
 def decode(u: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,8 +105,12 @@ def decode(u: Tensor) -> tuple[Tensor, Tensor]:
     return (2 * weights - 0.5).to(torch.float32), (0.1 + 0.9 * densities).to(torch.float32)
 
 
-def dare_ties(changes: Tensor, weights: Tensor, densities: Tensor, generator: torch.Generator) -> Tensor:
-    """DARE with a density per expert, (n,) in (0, 1], then election and mean of TIES, of changes (n, rows, columns)."""
+def dare_ties(
+    changes: Tensor, weights: Tensor, densities: Tensor, generator: torch.Generator
+) -> Tensor:
+    """DARE with a density per expert, (n,) in (0, 1], then election and mean of TIES, of changes
+    (n, rows, columns).
+    """
     return elect_and_merge(drop_and_rescale(changes, densities[:, None, None], generator), weights)
 
 
@@ -108,7 +118,9 @@ def candidate(experts: Sequence[Adapter], settings: Settings, u: Tensor) -> Patc
     """The merge at a point of CMA-ES, (2 n,)."""
     weights, densities = decode(u)
     generator = settings.generator()
-    return combine(experts, settings, lambda changes, _: dare_ties(changes, weights, densities, generator)).patch
+    return combine(
+        experts, settings, lambda changes, _: dare_ties(changes, weights, densities, generator)
+    ).patch
 
 
 def evolmerge(experts: Sequence[Adapter], settings: Settings) -> Merged:
@@ -126,14 +138,21 @@ def recipe() -> pso.Recipe:
     """The published velocity rule."""
     return pso.compose(
         name="pso_merging",
-        terms=(pso.inertia(INERTIA), pso.cognitive(COGNITIVE, "scalar"), pso.social(SOCIAL, "scalar")),
+        terms=(
+            pso.inertia(INERTIA),
+            pso.cognitive(COGNITIVE, "scalar"),
+            pso.social(SOCIAL, "scalar"),
+        ),
         launch=pso.initialise.at_rest,
     )
 
 
 def changed(expert: Adapter, change: Callable[[Tensor], Tensor]) -> Adapter:
     """The expert with a function of its factors A and B in their places."""
-    return replace(expert, factors={m: replace(f, a=change(f.a), b=change(f.b)) for m, f in expert.factors.items()})
+    return replace(
+        expert,
+        factors={m: replace(f, a=change(f.a), b=change(f.b)) for m, f in expert.factors.items()},
+    )
 
 
 def pso_merging(experts: Sequence[Adapter], settings: Settings) -> Merged:
@@ -146,5 +165,7 @@ def pso_merging(experts: Sequence[Adapter], settings: Settings) -> Merged:
     base = changed(experts[0], torch.zeros_like)
     particles = [base, *experts, *(changed(expert, dare) for expert in experts)]
     space = build_space(settings.space, particles)
-    swarm = pso.Swarm(positions=space.vertices(), recipe=recipe(), maximize=True, seed=settings.seed)
+    swarm = pso.Swarm(
+        positions=space.vertices(), recipe=recipe(), maximize=True, seed=settings.seed
+    )
     return Merged(best_found(swarm, trial, space.realise))

@@ -1,17 +1,20 @@
-"""Natural niches (M2N2): pairs of models that complement each other, mixed on either side of a split point.
+"""Natural niches (M2N2): pairs of models that complement each other, mixed on either side of a
+split point.
 
-Abrantes, Lange & Tang 2025, arXiv 2508.16204, "Competition and Attraction Improve Model Fusion"; rules and constants as
-in the authors' released code:
+Abrantes, Lange & Tang 2025, arXiv 2508.16204, "Competition and Attraction Improve Model Fusion";
+rules and constants as in the authors' released code:
 
-- competition: dev item j is a resource that the models who solve it share, z_j = sum_k s(x_j | k) (1 where that is 0);
-  fitness f_i = sum_j s(x_j | i) / z_j. A child replaces the least fit of all, itself included.
+- competition: dev item j is a resource that the models who solve it share, z_j = sum_k s(x_j | k)
+  (1 where that is 0); fitness f_i = sum_j s(x_j | i) / z_j. A child replaces the least fit of all,
+  itself included.
 - attraction: the first parent is drawn in proportion to f, the second to
   g(a, b) = sum_j max(0, s(x_j | b) - s(x_j | a)) / z_j.
-- merging: t ~ U(0, 1) and a split point; slerp(a, b; t) before it, slerp(a, b; 1 - t) behind, with the angle between
-  the whole vectors. No mutation, since the models are trained.
+- merging: t ~ U(0, 1) and a split point; slerp(a, b; t) before it, slerp(a, b; 1 - t) behind, with
+  the angle between the whole vectors. No mutation, since the models are trained.
 
-The vectors are weight changes dW here, and the split point lies between two modules. A model is then a weight for each
-expert and module, its angles follow from Gram matrices, and the result is exact, of rank sum r.
+The vectors are weight changes dW here, and the split point lies between two modules. A model is
+then a weight for each expert and module, its angles follow from Gram matrices, and the result is
+exact, of rank sum r.
 """
 
 from __future__ import annotations
@@ -30,7 +33,8 @@ from pyswarmopt_rivals.methods.rules.angles import arc_weights
 
 
 def shares(solved: np.ndarray) -> np.ndarray:
-    """Each model's share of each item, (n, items): its score over the sum of all models' scores there.
+    """Each model's share of each item, (n, items): its score over the sum of all models' scores
+    there.
 
     Example:
         >>> shares(np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])).tolist()
@@ -41,7 +45,9 @@ def shares(solved: np.ndarray) -> np.ndarray:
 
 
 def draw_parents(solved: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
-    """Two models: one by fitness, one by what it adds to the first; uniform where all weights are 0."""
+    """Two models: one by fitness, one by what it adds to the first; uniform where all weights are
+    0.
+    """
     shared = shares(solved)
     first = _draw(shared.sum(1), rng)
     return first, _draw(np.maximum(shared - shared[first], 0).sum(1), rng)
@@ -57,7 +63,9 @@ class _Modules:
 
     def __init__(self, experts: Sequence[Adapter]) -> None:
         self.n = len(experts)
-        self._parts = {f"{module}.weight": SideBySide.of(parts) for module, parts in by_module(experts)}
+        self._parts = {
+            f"{module}.weight": SideBySide.of(parts) for module, parts in by_module(experts)
+        }
         self.grams = torch.stack([part.gram() for part in self._parts.values()])
 
     def patch(self, weights: Tensor) -> Patch:
@@ -66,7 +74,9 @@ class _Modules:
         return Patch(low_rank={name: part.weighted(row) for row, (name, part) in pairs})
 
     def child(self, a: Tensor, b: Tensor, t: float, split: int) -> Tensor:
-        """The weights of two models' child, (modules, n), with `split` modules before the split point."""
+        """The weights of two models' child, (modules, n), with `split` modules before the split
+        point.
+        """
 
         def product(x: Tensor, y: Tensor) -> float:
             return float(torch.einsum("mi,mij,mj->", x, self.grams, y))
@@ -81,11 +91,15 @@ class _Modules:
 
 
 def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
-    """Evolve until the budget is spent; the archive begins with the experts and keeps their number."""
+    """Evolve until the budget is spent; the archive begins with the experts and keeps their
+    number.
+    """
     trial, rng = settings.need_trial(), np.random.default_rng(settings.seed)
     modules = _Modules(experts)
     count = len(modules.grams)
-    archive = [torch.eye(modules.n, dtype=torch.float64)[i].repeat(count, 1) for i in range(modules.n)][: trial.left]
+    archive = [
+        torch.eye(modules.n, dtype=torch.float64)[i].repeat(count, 1) for i in range(modules.n)
+    ][: trial.left]
     scores = [trial.score(modules.patch(weights)) for weights in archive]
     best = max(zip(scores, archive, strict=True), key=lambda pair: pair[0].value)
     solved = np.array([score.per_item for score in scores])

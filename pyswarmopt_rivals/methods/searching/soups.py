@@ -1,9 +1,9 @@
 """Soups: the plain average of all experts, or of those that help on dev; and the best expert alone.
 
-Wortsman et al. 2022, arXiv 2203.05482, there of whole models. Uniform soup: in ``factor`` space A and B are averaged
-each, as in a swarm's search; in ``delta`` space dW = (1/n) sum dW_i. Greedy soup, recipe 1: sort by validation
-accuracy; ingredients <- {}; for each expert, if accuracy(average(ingredients + expert)) >=
-accuracy(average(ingredients)), keep it.
+Wortsman et al. 2022, arXiv 2203.05482, there of whole models. Uniform soup: in ``factor`` space A
+and B are averaged each, as in a swarm's search; in ``delta`` space dW = (1/n) sum dW_i. Greedy
+soup, recipe 1: sort by validation accuracy; ingredients <- {}; for each expert, if
+accuracy(average(ingredients + expert)) >= accuracy(average(ingredients)), keep it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ def uniform_soup(experts: Sequence[Adapter], settings: Settings) -> Merged:
 
 
 def best_single(experts: Sequence[Adapter], settings: Settings) -> Merged:
-    """The expert with the best dev score, among equals the first; each is scored once, as far as the budget goes."""
+    """The expert with the best dev score, among equals the first; each is scored once, as far as
+    the budget goes.
+    """
     trial = settings.need_trial()
     patches = [as_patch(expert) for expert in experts[: trial.left]]
     return Merged(max(patches, key=lambda patch: trial.score(patch).value))
@@ -34,8 +36,8 @@ def best_single(experts: Sequence[Adapter], settings: Settings) -> Merged:
 def greedy(n: int, value: Callable[[Sequence[int]], float], left: Callable[[], int]) -> list[int]:
     """The ingredients, in the order in which they were kept.
 
-    `value` is that of the average of the experts with these indices, `left` how many more averages may be evaluated (at
-    least n at first).
+    `value` is that of the average of the experts with these indices, `left` how many more averages
+    may be evaluated (at least n at first).
 
     Example:
         >>> greedy(3, lambda chosen: {(1,): 0.5, (0,): 0.4, (2,): 0.3, (1, 0): 0.6, (1, 0, 2): 0.5}[tuple(chosen)],
@@ -64,5 +66,7 @@ def greedy_soup(experts: Sequence[Adapter], settings: Settings) -> Merged:
         return vertices[list(chosen)].mean(0)
 
     n = min(len(experts), trial.left)
-    kept = greedy(n, lambda chosen: trial.score(space.realise(average(chosen))).value, lambda: trial.left)
+    kept = greedy(
+        n, lambda chosen: trial.score(space.realise(average(chosen))).value, lambda: trial.left
+    )
     return Merged(space.realise(average(kept)))

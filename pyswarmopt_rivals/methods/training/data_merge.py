@@ -1,7 +1,7 @@
 """Data merge: one adapter trained on the union of all experts' data, in place of a merge.
 
-A trivial baseline of Model Swarms (Feng et al. 2024, arXiv 2410.11163). Rank, alpha and modules are those of the first
-expert.
+A trivial baseline of Model Swarms (Feng et al. 2024, arXiv 2410.11163). Rank, alpha and modules are
+those of the first expert.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     for expert in experts:
         examples = trial.examples(expert.info.name)
         if not examples:
-            raise UserError(f"data-merge: no data of the expert {expert.info.name}; give them with `data` NAME=FILE")
+            raise UserError(
+                f"data-merge: no data of the expert {expert.info.name}; give them with `data` "
+                "NAME=FILE"
+            )
         chats += list(examples)
     random.Random(settings.seed).shuffle(chats)
     shape = next(iter(experts[0].info.modules.values()))

@@ -1,6 +1,7 @@
 """Methods that look inside the resident model: Fisher merging, RegMean and AdaMerging.
 
-Their prompts are those of `Trial.prompts`; a look at one costs an item evaluation, with gradients `PASSES`.
+Their prompts are those of `Trial.prompts`; a look at one costs an item evaluation, with gradients
+`PASSES`.
 """
 
 from __future__ import annotations
@@ -36,18 +37,31 @@ class TokenBatch:
 def token_batches(
     tokenizer: Any, texts: Sequence[str], device: torch.device, size: int = BATCH
 ) -> Iterator[TokenBatch]:
-    """The texts in their order, `size` at a time; a chat template has written the special tokens already."""
+    """The texts in their order, `size` at a time; a chat template has written the special tokens
+    already.
+    """
     plain = tokenizer.chat_template is None
     for start in range(0, len(texts), size):
-        rows = [tokenizer(text, add_special_tokens=plain)["input_ids"] for text in texts[start : start + size]]
+        rows = [
+            tokenizer(text, add_special_tokens=plain)["input_ids"]
+            for text in texts[start : start + size]
+        ]
         width = max(map(len, rows))
-        ids = torch.tensor([[*row, *[tokenizer.pad_token_id] * (width - len(row))] for row in rows], device=device)
-        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=device)
+        ids = torch.tensor(
+            [[*row, *[tokenizer.pad_token_id] * (width - len(row))] for row in rows], device=device
+        )
+        mask = torch.tensor(
+            [[1] * len(row) + [0] * (width - len(row)) for row in rows], device=device
+        )
         yield TokenBatch(ids, mask)
 
 
-def answer_logits(model: Any, batch: TokenBatch, parameters: dict[str, Tensor] | None = None) -> Tensor:
-    """Logits of the token after each text, (N, V) float32; `parameters` (name -> value) replace the model's own."""
+def answer_logits(
+    model: Any, batch: TokenBatch, parameters: dict[str, Tensor] | None = None
+) -> Tensor:
+    """Logits of the token after each text, (N, V) float32; `parameters` (name -> value) replace the
+    model's own.
+    """
     inputs = {"input_ids": batch.ids, "attention_mask": batch.mask, "use_cache": False}
     out = torch.func.functional_call(model, parameters or {}, (), inputs)
     last = batch.mask.sum(1) - 1
@@ -55,11 +69,16 @@ def answer_logits(model: Any, batch: TokenBatch, parameters: dict[str, Tensor] |
 
 
 def over_prompts(
-    trial: Trial, experts: Sequence[Adapter], passes: float, look: Callable[[Adapter, Sequence[str]], Look]
+    trial: Trial,
+    experts: Sequence[Adapter],
+    passes: float,
+    look: Callable[[Adapter, Sequence[str]], Look],
 ) -> list[Look]:
-    """Give each expert an equal share of the budget and look at as many of its prompts as that pays for.
+    """Give each expert an equal share of the budget and look at as many of its prompts as that pays
+    for.
 
-    `passes` is the number of forward passes that a prompt takes; what an expert takes is rounded up.
+    `passes` is the number of forward passes that a prompt takes; what an expert takes is rounded
+    up.
     """
     budget, results = trial.items_left // len(experts), []
     for expert in experts:
@@ -75,15 +94,19 @@ _FLOOR = 1e-6
 def fisher(experts: Sequence[Adapter], settings: Settings) -> Merged:
     """Average the experts, each weight by how much the expert's outputs depend on it.
 
-    Matena & Raffel 2022, arXiv 2111.09832: theta = sum_i F_i theta_i / sum_i F_i, entry by entry, with the diagonal
-    Fisher information F_i = E_x E_(y ~ p_i(y | x)) [grad log p_i(y | x)]^2 of expert i. The base cancels, so the same
-    holds for dW. y is the token after the prompt, drawn once per prompt from the expert's own distribution; F_i has
-    1e-6 of its mean added, so that entries on which no expert depends are averaged evenly.
+    Matena & Raffel 2022, arXiv 2111.09832: theta = sum_i F_i theta_i / sum_i F_i, entry by entry,
+    with the diagonal Fisher information F_i = E_x E_(y ~ p_i(y | x)) [grad log p_i(y | x)]^2 of
+    expert i. The base cancels, so the same holds for dW. y is the token after the prompt, drawn
+    once per prompt from the expert's own distribution; F_i has 1e-6 of its mean added, so that
+    entries on which no expert depends are averaged evenly.
     """
     trial, generator = settings.need_trial(), settings.generator()
     parts = dict(by_module(experts))
     squares = over_prompts(
-        trial, experts, PASSES, lambda expert, prompts: information(trial, expert, list(parts), prompts, generator)
+        trial,
+        experts,
+        PASSES,
+        lambda expert, prompts: information(trial, expert, list(parts), prompts, generator),
     )
     changes = {}
     for module, part in parts.items():
@@ -107,9 +130,15 @@ def weighted_by(information: Tensor, changes: Tensor) -> Tensor:
 
 
 def information(
-    trial: Trial, expert: Adapter, modules: Sequence[str], prompts: Sequence[str], generator: torch.Generator
+    trial: Trial,
+    expert: Adapter,
+    modules: Sequence[str],
+    prompts: Sequence[str],
+    generator: torch.Generator,
 ) -> dict[str, Tensor]:
-    """Module -> mean over prompts of the squared gradient, (out, in) float32 on the CPU. Leaves the expert loaded."""
+    """Module -> mean over prompts of the squared gradient, (out, in) float32 on the CPU. Leaves the
+    expert loaded.
+    """
     trial.load(as_patch(expert))
     model: Any = trial.model
     weights = {f"{module}.weight": model.get_submodule(module).weight for module in modules}
@@ -140,14 +169,19 @@ def softened(gram: Tensor, alpha: float = ALPHA) -> Tensor:
     return alpha * gram + (1 - alpha) * torch.diag(gram.diagonal())
 
 
-def merge_module(parts: Sequence[Factors | None], grams: Sequence[Tensor], alpha: float = ALPHA) -> LowRank:
+def merge_module(
+    parts: Sequence[Factors | None], grams: Sequence[Tensor], alpha: float = ALPHA
+) -> LowRank:
     """The merged change of one module.
 
-    `parts` are each expert's factors or None; `grams` the (in, in) float64 sums of x^T x over the inputs in each model.
+    `parts` are each expert's factors or None; `grams` the (in, in) float64 sums of x^T x over the
+    inputs in each model.
     """
     soft = [softened(gram, alpha) for gram in grams]
     total = torch.stack(soft).sum(0)
-    total += _RIDGE * total.diagonal().mean().clamp(min=1e-12) * torch.eye(len(total), dtype=total.dtype)
+    total += (
+        _RIDGE * total.diagonal().mean().clamp(min=1e-12) * torch.eye(len(total), dtype=total.dtype)
+    )
     present = [(part, gram) for part, gram in zip(parts, soft, strict=True) if part is not None]
     # (a_i G_i) S^-1 = (S^-1 (a_i G_i)^T)^T, since S and G_i are symmetric.
     a = [torch.linalg.solve(total, (part.a.double() @ gram).T).T for part, gram in present]
@@ -155,8 +189,12 @@ def merge_module(parts: Sequence[Factors | None], grams: Sequence[Tensor], alpha
 
 
 @torch.no_grad()
-def input_grams(trial: Trial, expert: Adapter, modules: Sequence[str], prompts: Sequence[str]) -> dict[str, Tensor]:
-    """Module -> sum of x^T x over all tokens of the prompts, (in, in) float64 on the CPU. Leaves the expert loaded."""
+def input_grams(
+    trial: Trial, expert: Adapter, modules: Sequence[str], prompts: Sequence[str]
+) -> dict[str, Tensor]:
+    """Module -> sum of x^T x over all tokens of the prompts, (in, in) float64 on the CPU. Leaves
+    the expert loaded.
+    """
     model: Any = trial.model
     grams: dict[str, Tensor] = {}
     mask: Tensor | None = None
@@ -165,7 +203,10 @@ def input_grams(trial: Trial, expert: Adapter, modules: Sequence[str], prompts: 
     def listen(module: str) -> Any:
         def hook(_: object, args: tuple[Tensor, ...]) -> None:
             x = args[0][mask == 1].double().cpu()
-            grams[module] = grams.get(module, torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64)) + x.T @ x
+            grams[module] = (
+                grams.get(module, torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64))
+                + x.T @ x
+            )
 
         return hook
 
@@ -182,17 +223,20 @@ def input_grams(trial: Trial, expert: Adapter, modules: Sequence[str], prompts: 
 
 
 def regmean(experts: Sequence[Adapter], settings: Settings) -> Merged:
-    """Find the linear layers whose outputs are nearest, in least squares, to each expert's on the expert's inputs.
+    """Find the linear layers whose outputs are nearest, in least squares, to each expert's on the
+    expert's inputs.
 
-    Jin et al. 2023, arXiv 2212.09849: W_M = (sum_i G_i)^-1 sum_i G_i W_i with G_i = X_i^T X_i, X_i the inputs of the
-    layer in model i, and the entries of G_i off the diagonal multiplied by alpha = 0.9. The base cancels: with
-    y = x W^T as in torch, dW_M = (sum_i dW_i G_i) (sum_i G_i)^-1, which is of rank sum r_i and so exact as a LoRA,
-    B = [B_1 | B_2 | ...].
+    Jin et al. 2023, arXiv 2212.09849: W_M = (sum_i G_i)^-1 sum_i G_i W_i with G_i = X_i^T X_i, X_i
+    the inputs of the layer in model i, and the entries of G_i off the diagonal multiplied by alpha
+    = 0.9. The base cancels: with y = x W^T as in torch, dW_M = (sum_i dW_i G_i) (sum_i G_i)^-1,
+    which is of rank sum r_i and so exact as a LoRA, B = [B_1 | B_2 | ...].
     """
     trial = settings.need_trial()
     parts = dict(by_module(experts))
     modules = list(parts)
-    grams = over_prompts(trial, experts, 1, lambda expert, prompts: input_grams(trial, expert, modules, prompts))
+    grams = over_prompts(
+        trial, experts, 1, lambda expert, prompts: input_grams(trial, expert, modules, prompts)
+    )
     changes = {}
     for module, part in parts.items():
         of_module = [of_expert[module] for of_expert in grams]
@@ -218,22 +262,29 @@ def entropy(logits: Tensor) -> Tensor:
 def merged_parameters(
     base: Mapping[str, Tensor], factors: Mapping[str, SideBySide], weights: Tensor
 ) -> dict[str, Tensor]:
-    """theta_0 + sum_i lambda_i tau_i of each parameter, in the base's dtype; lambda (modules, n), clipped to [0, 1]."""
+    """theta_0 + sum_i lambda_i tau_i of each parameter, in the base's dtype; lambda (modules, n),
+    clipped to [0, 1].
+    """
     pairs = zip(weights.clamp(0, 1), base.items(), strict=True)
-    return {n: (value.float() + factors[n].weighted(row).dense()).to(value.dtype) for row, (n, value) in pairs}
+    return {
+        n: (value.float() + factors[n].weighted(row).dense()).to(value.dtype)
+        for row, (n, value) in pairs
+    }
 
 
 def adamerging(experts: Sequence[Adapter], settings: Settings) -> Merged:
-    """Learn coefficients per expert and module by gradient descent on the entropy of the predictions.
+    """Learn coefficients per expert and module by gradient descent on the entropy of the
+    predictions.
 
-    Yang et al. 2024, arXiv 2310.02575, layer-wise: theta_l = theta_0l + sum_i lambda_il tau_il; lambda starts at 0.3,
-    is clipped to [0, 1] and follows Adam with learning rate 1e-3 on the mean entropy of the predictions on unlabelled
-    inputs (as in the authors' released code). They use test inputs; here it is the dev questions without their answers,
-    a prediction is the distribution of the first token of the answer (theirs is over a classifier's classes), and a
+    Yang et al. 2024, arXiv 2310.02575, layer-wise: theta_l = theta_0l + sum_i lambda_il tau_il;
+    lambda starts at 0.3, is clipped to [0, 1] and follows Adam with learning rate 1e-3 on the mean
+    entropy of the predictions on unlabelled inputs (as in the authors' released code). They use
+    test inputs; here it is the dev questions without their answers, a prediction is the
+    distribution of the first token of the answer (theirs is over a classifier's classes), and a
     layer is an adapted module. The questions are cycled through until the budget is spent.
 
-    The learning rate is 0.01 instead of 0.001: budgets here pay for tens of steps, the paper's runs for hundreds. A
-    step on 8 prompts costs 20 item evaluations (`PASSES` for each).
+    The learning rate is 0.01 instead of 0.001: budgets here pay for tens of steps, the paper's runs
+    for hundreds. A step on 8 prompts costs 20 item evaluations (`PASSES` for each).
     """
     trial = settings.need_trial()
     trial.load(Patch())
@@ -243,11 +294,15 @@ def adamerging(experts: Sequence[Adapter], settings: Settings) -> Merged:
     base = {name: model.get_parameter(name).detach() for name in parts}
     batches = cycle(list(token_batches(trial.tokenizer, trial.prompts(""), model.device)))
     with torch.enable_grad():
-        weights = torch.full((len(parts), len(experts)), START, device=model.device, requires_grad=True)
+        weights = torch.full(
+            (len(parts), len(experts)), START, device=model.device, requires_grad=True
+        )
         optimizer = torch.optim.Adam([weights], lr=STEP)
         for _ in range(min(MOST_STEPS, trial.items_left // _STEP_PRICE)):
             trial.spend(_STEP_PRICE)
-            loss = entropy(answer_logits(model, next(batches), merged_parameters(base, on_device, weights)))
+            loss = entropy(
+                answer_logits(model, next(batches), merged_parameters(base, on_device, weights))
+            )
             weights.grad = torch.autograd.grad(loss, weights)[0]
             optimizer.step()
     learnt = weights.detach().clamp(0, 1).cpu()

@@ -1,11 +1,13 @@
-"""Training on the dev items: learning rate and number of epochs by two-fold cross-validation, then on all of dev.
+"""Training on the dev items: learning rate and number of epochs by two-fold cross-validation, then
+on all of dev.
 
-The criterion on a held-out half is the mean probability of the right option (or of the answer): smoother than accuracy
-and, unlike the loss, not dominated by a few confident mistakes.
+The criterion on a held-out half is the mean probability of the right option (or of the answer):
+smoother than accuracy and, unlike the loss, not dominated by a few confident mistakes.
 
-Fine-tuning is the question that every merge of experts has to answer: a new LoRA with the rank, scale and modules of
-the first expert, from the base or from the expert that is best on dev, on the cross-entropy over each item's options:
-what is scored is what is trained. At a fixed rate, rate and epochs are those of the expert that a search trains.
+Fine-tuning is the question that every merge of experts has to answer: a new LoRA with the rank,
+scale and modules of the first expert, from the base or from the expert that is best on dev, on the
+cross-entropy over each item's options: what is scored is what is trained. At a fixed rate, rate and
+epochs are those of the expert that a search trains.
 """
 
 from __future__ import annotations
@@ -31,16 +33,22 @@ from pyswarmopt_rivals.methods.changes import SideBySide, as_patch, by_module
 from pyswarmopt_rivals.methods.method import Merged, Settings, Trial
 
 
-def train_on_dev(trial: Trial, make: Callable[[], Trainable], rates: Sequence[float], seed: int) -> Patch:
-    """Train on all of dev, with the learning rate and the number of epochs that are best on held-out halves.
+def train_on_dev(
+    trial: Trial, make: Callable[[], Trainable], rates: Sequence[float], seed: int
+) -> Patch:
+    """Train on all of dev, with the learning rate and the number of epochs that are best on
+    held-out halves.
 
-    The trial has the model to start from loaded; `PASSES` is charged for each item of each epoch, and 1 for each
-    evaluation of a held-out item. `make` makes a new change, always the same. Of `rates`, the most promising first, as
-    many are tried as the budget covers; if it does not cover an epoch, the change stays untrained.
+    The trial has the model to start from loaded; `PASSES` is charged for each item of each epoch,
+    and 1 for each evaluation of a held-out item. `make` makes a new change, always the same. Of
+    `rates`, the most promising first, as many are tried as the budget covers; if it does not cover
+    an epoch, the change stays untrained.
     """
     items = random.Random(seed).sample(list(trial.choices), len(trial.choices))
     if not items:
-        raise UserError("training on dev: no item has a right answer; give answers, or choose another method")
+        raise UserError(
+            "training on dev: no item has a right answer; give answers, or choose another method"
+        )
     epochs = min(EPOCHS, int(trial.items_left / (PASSES * len(items))))
     if epochs < 1:
         return make().patch()
@@ -59,9 +67,16 @@ def train_on_dev(trial: Trial, make: Callable[[], Trainable], rates: Sequence[fl
 
 
 def _held_out(
-    trial: Trial, items: Sequence[Choices], make: Callable[[], Trainable], rate: float, epochs: int, seed: int
+    trial: Trial,
+    items: Sequence[Choices],
+    make: Callable[[], Trainable],
+    rate: float,
+    epochs: int,
+    seed: int,
 ) -> list[float]:
-    """Mean probability of the right answer after each epoch, over both halves, each by what the other trained."""
+    """Mean probability of the right answer after each epoch, over both halves, each by what the
+    other trained.
+    """
     totals = [0.0] * epochs
     for held, rest in ((items[::2], items[1::2]), (items[1::2], items[::2])):
 
@@ -99,7 +114,9 @@ def at_fixed_rate(experts: Sequence[Adapter], settings: Settings) -> Merged:
 
 
 def from_best_at_fixed_rate(experts: Sequence[Adapter], settings: Settings) -> Merged:
-    """Train from the best single expert once: the expert of ``item-model+dev``, where no even sum is better."""
+    """Train from the best single expert once: the expert of ``item-model+dev``, where no even sum
+    is better.
+    """
     best = _best(experts, settings)
     return Merged(best.with_low_rank(_trained_once(experts, settings, best).low_rank))
 
@@ -129,22 +146,30 @@ def _trained(experts: Sequence[Adapter], settings: Settings, start: Patch) -> Pa
 
 
 class Mixture:
-    """A weighted sum of the experts' changes, dW = sum_i c_i s_i B_i A_i, with trainable coefficients.
+    """A weighted sum of the experts' changes, dW = sum_i c_i s_i B_i A_i, with trainable
+    coefficients.
 
-    These are (1 or modules, n) float32, 1/n at first: the candidates of a swarm in ``delta`` space, found by AdamW on
-    the cross-entropy over each item's options. Liu et al. 2026 (arXiv 2602.12323) merge by gradient on as few items;
-    loss, learning rates and stopping (see `train_on_dev`) are our choice.
+    These are (1 or modules, n) float32, 1/n at first: the candidates of a swarm in ``delta`` space,
+    found by AdamW on the cross-entropy over each item's options. Liu et al. 2026 (arXiv 2602.12323)
+    merge by gradient on as few items; loss, learning rates and stopping (see `train_on_dev`) are
+    our choice.
     """
 
     def __init__(self, experts: Sequence[Adapter], single: bool, model: Any) -> None:
         self._parts = {module: SideBySide.of(part) for module, part in by_module(experts)}
         self._resident = {
-            name: (part.a.to(model.device, model.dtype), part.b.to(model.device, model.dtype), part.owner)
+            name: (
+                part.a.to(model.device, model.dtype),
+                part.b.to(model.device, model.dtype),
+                part.owner,
+            )
             for name, part in self._parts.items()
         }
         self._rows = {module: 0 if single else row for row, module in enumerate(self._parts)}
         shape = (1 if single else len(self._parts), len(experts))
-        self.coefficients = torch.full(shape, 1 / len(experts), device=model.device, requires_grad=True)
+        self.coefficients = torch.full(
+            shape, 1 / len(experts), device=model.device, requires_grad=True
+        )
         self.tensors: Sequence[Tensor] = [self.coefficients]
 
     def additions(self) -> dict[str, Addition]:
@@ -159,7 +184,10 @@ class Mixture:
     def patch(self) -> Patch:
         """The candidate at the present coefficients."""
         rows = self.coefficients.detach().cpu()
-        changes = {f"{name}.weight": part.weighted(rows[self._rows[name]]) for name, part in self._parts.items()}
+        changes = {
+            f"{name}.weight": part.weighted(rows[self._rows[name]])
+            for name, part in self._parts.items()
+        }
         return Patch(low_rank=changes)
 
 
@@ -173,7 +201,11 @@ def gradient_of_modules(experts: Sequence[Adapter], settings: Settings) -> Merge
     return _descend(experts, settings, False, MODULE_RATES)
 
 
-def _descend(experts: Sequence[Adapter], settings: Settings, single: bool, rates: Sequence[float]) -> Merged:
+def _descend(
+    experts: Sequence[Adapter], settings: Settings, single: bool, rates: Sequence[float]
+) -> Merged:
     trial = settings.need_trial()
     trial.load(Patch())
-    return Merged(train_on_dev(trial, lambda: Mixture(experts, single, trial.model), rates, settings.seed))
+    return Merged(
+        train_on_dev(trial, lambda: Mixture(experts, single, trial.model), rates, settings.seed)
+    )

@@ -1,9 +1,10 @@
 """`Swarm` with `recipes.model_swarms` against Algorithm 1 as `transcription.py` writes it out.
 
-The transcription works on Python floats and lists and shares nothing with the library. Where a run is random,
-both sides get the same numbers: given exact positions and velocities the library draws only
-`torch.rand((N, 4), generator=g, dtype=torch.float64)` once per iteration, columns inertia, cognitive, social,
-repel, from `torch.Generator().manual_seed(seed)`; `scalars` makes the very same draws from its own generator.
+The transcription works on Python floats and lists and shares nothing with the library. Where a run
+is random, both sides get the same numbers: given exact positions and velocities the library draws
+only `torch.rand((N, 4), generator=g, dtype=torch.float64)` once per iteration, columns inertia,
+cognitive, social, repel, from `torch.Generator().manual_seed(seed)`; `scalars` makes the very same
+draws from its own generator.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ Objective = Callable[[Point], float]
 
 
 def ripples(x: Point) -> float:
-    """Many smooth hills of unequal height, highest near 0.3 in each coordinate, bottomless far away."""
+    """Many smooth hills of unequal height, highest near 0.3 in each coordinate, bottomless far
+    away.
+    """
     return sum(math.cos(5.0 * (v - 0.3)) - (v - 0.3) ** 2 for v in x)
 
 
@@ -46,11 +49,14 @@ def share_of_items(x: Point) -> float:
 
 
 def crater(x: Point) -> float:
-    """A rough rim around a deep middle: who crosses it on the way to the best may find a new worst."""
+    """A rough rim around a deep middle: who crosses it on the way to the best may find a new
+    worst.
+    """
     return sum(v * v - 0.25 * v**4 + 0.2 * math.sin(7.0 * v) for v in x)
 
 
-# Each with a start from which every run below meets at least as many new global worsts as it asserts.
+# Each with a start from which every run below meets at least as many new global worsts as it
+# asserts.
 OBJECTIVES: dict[str, tuple[Objective, int]] = {
     "ripples": (ripples, 44),
     "share of items": (share_of_items, 63),
@@ -59,7 +65,9 @@ OBJECTIVES: dict[str, tuple[Objective, int]] = {
 
 
 def script(values: Sequence[Sequence[float]]) -> Objective:
-    """An objective that ignores the point: the given values one after the other, then 0 for ever."""
+    """An objective that ignores the point: the given values one after the other, then 0 for
+    ever.
+    """
     queue = itertools.chain(itertools.chain.from_iterable(values), itertools.repeat(0.0))
     return lambda _x: next(queue)
 
@@ -71,12 +79,16 @@ def scalars(randomness: Randomness, population: int, seed: int) -> Iterator[floa
         if randomness == "none":
             yield 1.0
         else:
-            for row in torch.rand((population, 4), generator=generator, dtype=torch.float64).tolist():
+            for row in torch.rand(
+                (population, 4), generator=generator, dtype=torch.float64
+            ).tolist():
                 yield from row
 
 
 def start(population: int, dim: int, seed: int) -> tuple[list[Point], list[Point]]:
-    """Positions in [-1, 1]^D; velocities that point, as in step 0, at another particle: the one before."""
+    """Positions in [-1, 1]^D; velocities that point, as in step 0, at another particle: the one
+    before.
+    """
     rng = random.Random(seed)
     x = [[rng.uniform(-1.0, 1.0) for _ in range(dim)] for _ in range(population)]
     return x, [[x[i - 1][d] - x[i][d] for d in range(dim)] for i in range(population)]
@@ -95,11 +107,15 @@ def make_swarm(
 
 
 def told(swarm: pso.Swarm, objective: Objective, dropped: Collection[int] = ()) -> torch.Tensor:
-    """One round of ask and tell; what was asked. Dropped particles get a value that must not be looked at."""
+    """One round of ask and tell; what was asked. Dropped particles get a value that must not be
+    looked at.
+    """
     x = swarm.ask()
     mask = torch.tensor([i in dropped for i in range(len(x))])
     untrue = itertools.cycle((1e9, -1e9))
-    values = [next(untrue) if i in dropped else objective(point) for i, point in enumerate(x.tolist())]
+    values = [
+        next(untrue) if i in dropped else objective(point) for i, point in enumerate(x.tolist())
+    ]
     swarm.tell(x, torch.tensor(values, dtype=torch.float64), dropped=mask if dropped else None)
     return x
 
@@ -148,7 +164,9 @@ def compare(
 @pytest.mark.parametrize("compat", MODES)
 @pytest.mark.parametrize("randomness", RANDOMNESS)
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_fifty_iterations_equal_the_transcription(name: str, randomness: Randomness, compat: Compat) -> None:
+def test_fifty_iterations_equal_the_transcription(
+    name: str, randomness: Randomness, compat: Compat
+) -> None:
     objective, seed = OBJECTIVES[name]
     s = Settings(restart_patience=3, patience=FOREVER, repel=0.2, max_iter=50, compat=compat)
     rounds = compare(objective, s, randomness, seed=seed)
@@ -176,7 +194,10 @@ def test_fifty_iterations_of_the_papers_setting(randomness: Randomness, compat: 
     randomness=st.sampled_from(RANDOMNESS),
     name=st.sampled_from(sorted(OBJECTIVES)),
     weights=st.tuples(
-        st.floats(0.1, 0.3), st.floats(0.1, 0.5), st.floats(0.2, 0.6), st.sampled_from((0.01, 0.05, 0.1))
+        st.floats(0.1, 0.3),
+        st.floats(0.1, 0.5),
+        st.floats(0.2, 0.6),
+        st.sampled_from((0.01, 0.05, 0.1)),
     ),
     step=st.floats(0.5, 1.0),
     decay=st.floats(0.8, 1.0),
@@ -204,7 +225,8 @@ def test_any_setting_of_the_papers_grid_equals_the_transcription(
 
 
 def test_two_particles_by_hand() -> None:
-    """f(x) = -(x - 3)^2, x = (0, 4), v = (4, -4), all r = 1, C = .4 + .6 + .8 + .2 = 2, lambda = .5, then .4.
+    """f(x) = -(x - 3)^2, x = (0, 4), v = (4, -4), all r = 1, C = .4 + .6 + .8 + .2 = 2, lambda =
+    .5, then .4.
 
     The terms over C weigh .2 (inertia), .3 (personal best), .4 (global best), .1 (worst).
     """
@@ -261,10 +283,12 @@ def rounds_of_restart(swarm: pso.Swarm, particle: int, values: Sequence[float]) 
     return at_rest
 
 
-@pytest.mark.parametrize(("compat", "expected"), [("paper", [3, 6, 11]), ("reference", [2, 3, 4, 5, 6, 7, 10, 11, 12])])
+@pytest.mark.parametrize(
+    ("compat", "expected"), [("paper", [3, 6, 11]), ("reference", [2, 3, 4, 5, 6, 7, 10, 11, 12])]
+)
 def test_restart_once_or_until_a_new_personal_best(compat: Compat, expected: list[int]) -> None:
-    # c_r = 3. The personal best is of round 0, then of round 8. Paper: 3 and 3 + 3 (then 8 comes before
-    # 6 + 3), 8 + 3. Reference: every round from 2 on until 8, and from 8 + 2 on.
+    # c_r = 3. The personal best is of round 0, then of round 8. Paper: 3 and 3 + 3 (then 8 comes
+    # before 6 + 3), 8 + 3. Reference: every round from 2 on until 8, and from 8 + 2 on.
     x, v = start(3, 2, seed=1)
     s = Settings(restart_patience=3, patience=FOREVER, compat=compat)
     swarm = make_swarm(x, v, s, "uniform", seed=1)
@@ -317,12 +341,14 @@ def test_of_equally_bad_starting_points_the_first_is_the_worst(compat: Compat) -
 
 @pytest.mark.parametrize("compat", MODES)
 def test_the_references_step_never_falls_below_a_tenth(compat: Compat) -> None:
-    # .8 * .5 = .4, .2, .1, then .05 in the paper and .1 in the reference. With x = p = g = 0 and w far away
-    # only the repel term acts on a particle at rest, so that the step can be read from where it goes.
+    # .8 * .5 = .4, .2, .1, then .05 in the paper and .1 in the reference. With x = p = g = 0 and w
+    # far away only the repel term acts on a particle at rest, so that the step can be read from
+    # where it goes.
     s = Settings(0.0, 0.0, 0.0, 1.0, 0.8, 0.5, restart_patience=1, patience=FOREVER, compat=compat)
     swarm = make_swarm([[0.0], [-1.0]], [[0.0], [0.0]], s, "none", seed=0)
     told(swarm, script([[1.0, 0.0]]))
-    steps = [told(swarm, script([[0.5, 0.5]]))[0].item() for _ in range(7)]  # x = 0 + lambda * (0 - (-1))
+    # x = 0 + lambda * (0 - (-1))
+    steps = [told(swarm, script([[0.5, 0.5]]))[0].item() for _ in range(7)]
     floor = 0.1 if compat == "reference" else 0.0
     assert steps == pytest.approx([max(0.8 * 0.5**k, floor) for k in range(7)], rel=TOLERANCE)
 
@@ -331,7 +357,9 @@ def test_the_references_step_never_falls_below_a_tenth(compat: Compat) -> None:
 
 
 def rounds_until_stop(swarm: pso.Swarm, best_values: Sequence[float]) -> int:
-    """Tell the swarm these values (particle 0; the others 0) until it stops: the number of moves made."""
+    """Tell the swarm these values (particle 0; the others 0) until it stops: the number of moves
+    made.
+    """
     for k, value in enumerate(best_values):
         told(swarm, script([[value]]))
         if swarm.stop():
@@ -354,8 +382,12 @@ def test_patience(compat: Compat, stagnant: int, last_change: int) -> None:
     x, v = start(4, 3, seed=4)
     values = [1.0 + min(k, last_change) for k in range(40)]
     s = Settings(patience=10, max_iter=FOREVER, compat=compat)
-    assert rounds_until_stop(make_swarm(x, v, s, "uniform", seed=4), values) == last_change + stagnant
-    expected = algorithm_1(x, v, script([[u, 0.0, 0.0, 0.0] for u in values]), s, scalars("uniform", 4, 4))
+    assert (
+        rounds_until_stop(make_swarm(x, v, s, "uniform", seed=4), values) == last_change + stagnant
+    )
+    expected = algorithm_1(
+        x, v, script([[u, 0.0, 0.0, 0.0] for u in values]), s, scalars("uniform", 4, 4)
+    )
     assert len(expected) - 1 == last_change + stagnant
 
 
@@ -364,13 +396,17 @@ def test_patience(compat: Compat, stagnant: int, last_change: int) -> None:
 def test_patience_on_an_objective(compat: Compat, randomness: Randomness) -> None:
     s = Settings(patience=10, max_iter=FOREVER, compat=compat)
     rounds = compare(ripples, s, randomness, seed=6)
-    last_change = max(k for k in range(1, len(rounds)) if rounds[k].best_value > rounds[k - 1].best_value)
+    last_change = max(
+        k for k in range(1, len(rounds)) if rounds[k].best_value > rounds[k - 1].best_value
+    )
     assert len(rounds) - 1 == last_change + (10 if compat == "paper" else 9)
 
 
 @pytest.mark.parametrize("compat", MODES)
 @pytest.mark.parametrize("patience", [2, 10])
-def test_patience_counts_the_same_in_both_while_g_never_improves(compat: Compat, patience: int) -> None:
+def test_patience_counts_the_same_in_both_while_g_never_improves(
+    compat: Compat, patience: int
+) -> None:
     x, v = start(4, 3, seed=4)
     s = Settings(patience=patience, max_iter=FOREVER, compat=compat)
     assert rounds_until_stop(make_swarm(x, v, s, "uniform", seed=4), 40 * [1.0]) == patience
@@ -392,7 +428,9 @@ def test_max_iter_counts_moves(compat: Compat, max_iter: int) -> None:
 @pytest.mark.parametrize("compat", MODES)
 @pytest.mark.parametrize("randomness", RANDOMNESS)
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_dropped_evaluations_equal_the_transcription(name: str, randomness: Randomness, compat: Compat) -> None:
+def test_dropped_evaluations_equal_the_transcription(
+    name: str, randomness: Randomness, compat: Compat
+) -> None:
     rng = random.Random(8)
     drops: list[Collection[int]] = [{i for i in range(8) if rng.random() < 0.3} for _ in range(50)]
     drops[20] = set(range(8))  # a whole iteration
@@ -421,7 +459,8 @@ def test_a_dropped_evaluation_changes_no_best_and_no_worst(compat: Compat) -> No
 def test_a_dropped_evaluation_counts_towards_the_restart_only_in_the_reference(
     compat: Compat, expected: list[int]
 ) -> None:
-    # c_r = 3, rounds 2 and 3 dropped. Paper: evaluations without a new personal best in rounds 1, 4, 5.
+    # c_r = 3, rounds 2 and 3 dropped. Paper: evaluations without a new personal best in rounds 1,
+    # 4, 5.
     x, v = start(3, 2, seed=10)
     s = Settings(restart_patience=3, patience=FOREVER, compat=compat)
     swarm = make_swarm(x, v, s, "uniform", seed=10)
@@ -449,7 +488,9 @@ def populated(compat: Compat, seed: int, population: int = 40) -> tuple[torch.Te
     """Four affinely independent experts in 6-D and the swarm made of them."""
     experts = torch.tensor(start(4, 6, seed=11)[0], dtype=torch.float64)
     recipe = pso.recipes.model_swarms(compat=compat)
-    return experts, pso.Swarm(positions=experts, population=population, recipe=recipe, maximize=True, seed=seed)
+    return experts, pso.Swarm(
+        positions=experts, population=population, recipe=recipe, maximize=True, seed=seed
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -484,25 +525,33 @@ def test_added_particles_of_the_reference_lie_on_lines_through_two_earlier_ones(
     assert np.array_equal(x[:4], experts.numpy())
     drawn = [shares_of_earlier_points(x, k) for k in range(4, 16)]
     assert all(any(0 <= s < 2 for s, _, _ in pairs) for pairs in drawn)
-    assert any(min(abs(s - 0.5) for s, _, _ in pairs) > 0.5 for pairs in drawn), "none beyond its parents"
-    assert any(all(max(i, j) >= 4 for _, i, j in pairs) for pairs in drawn), "none with an added particle as a parent"
+    assert any(min(abs(s - 0.5) for s, _, _ in pairs) > 0.5 for pairs in drawn), (
+        "none beyond its parents"
+    )
+    assert any(all(max(i, j) >= 4 for _, i, j in pairs) for pairs in drawn), (
+        "none with an added particle as a parent"
+    )
 
 
 def test_an_added_particle_of_the_reference_is_as_often_a_parent_as_an_expert() -> None:
-    # Three experts and a first child on the side ab: of the six pairs that the second one can have as parents only
-    # (child, c) puts it inside the triangle or beyond, where three weights are not 0. 300 draws, 5 deviations.
+    # Three experts and a first child on the side ab: of the six pairs that the second one can have
+    # as parents only (child, c) puts it inside the triangle or beyond, where three weights are not
+    # 0. 300 draws, 5 deviations.
     recipe = pso.recipes.model_swarms(compat="reference")
     experts = torch.eye(3, dtype=torch.float64)
-    second = [pso.Swarm(positions=experts, population=5, recipe=recipe, seed=seed).ask()[4] for seed in range(300)]
+    second = [
+        pso.Swarm(positions=experts, population=5, recipe=recipe, seed=seed).ask()[4]
+        for seed in range(300)
+    ]
     mixed = np.mean([(point.abs() > 1e-9).sum().item() == 3 for point in second])
     assert abs(mixed - 1 / 6) < 5 * math.sqrt(1 / 6 * 5 / 6 / 300)
 
 
 @pytest.mark.parametrize("compat", MODES)
 def test_added_particles_fill_the_segments_evenly(compat: Compat) -> None:
-    # t ~ U(0, 1), or U(0, 2) in the reference: for the greater weight m, m - 1/2 (paper) is uniform on
-    # [0, 1/2]; in the reference half of the points are beyond an expert. 180 points, 5 standard deviations.
-    # The first added one alone, whose parents are experts in both.
+    # t ~ U(0, 1), or U(0, 2) in the reference: for the greater weight m, m - 1/2 (paper) is uniform
+    # on [0, 1/2]; in the reference half of the points are beyond an expert. 180 points, 5 standard
+    # deviations. The first added one alone, whose parents are experts in both.
     swarms = (populated(compat, seed, population=5) for seed in range(180))
     greatest = np.array([barycentric(experts, swarm.ask()[4]).max() for experts, swarm in swarms])
     expected = 0.75 if compat == "paper" else 0.5 * 0.75 + 0.5 * 1.5

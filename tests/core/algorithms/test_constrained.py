@@ -1,4 +1,6 @@
-"""The default with constraints: quadratic programs against SciPy and brute force, results against known optima."""
+"""The default with constraints: quadratic programs against SciPy and brute force, results against
+known optima.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ from scipy.optimize import nnls
 import pyswarmopt as pso
 from pyswarmopt.driver.problem.constraints import ranked
 from pyswarmopt.hybrid.constrained.descent import ConstrainedDescent
-from pyswarmopt.hybrid.constrained.quadratic_program import nonnegative_least_squares, quadratic_program
+from pyswarmopt.hybrid.constrained.quadratic_program import (
+    nonnegative_least_squares,
+    quadratic_program,
+)
 from pyswarmopt.hybrid.constrained.swarm import HEAVIEST, ConstrainedSearch
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "functions"))
@@ -31,20 +36,30 @@ def test_nonnegative_least_squares_leaves_the_rest_that_scipys_does(a, b):
     a = np.concatenate([a, 0.1 * np.eye(4)])
     b = np.concatenate([b, np.zeros(4)])
     x = nonnegative_least_squares(a, b)
-    assert (x >= 0).all() and np.linalg.norm(a @ x - b) == pytest.approx(nnls(a, b)[1], rel=1e-9, abs=1e-9)
+    assert (x >= 0).all() and np.linalg.norm(a @ x - b) == pytest.approx(
+        nnls(a, b)[1], rel=1e-9, abs=1e-9
+    )
 
 
 def enumerated(hessian, gradient, rows, limits):
-    """The minimum over all sets of constraints that hold with equality, none of which pushes outwards."""
+    """The minimum over all sets of constraints that hold with equality, none of which pushes
+    outwards.
+    """
     best = (math.inf, gradient)
     for size in range(len(gradient) + 1):
         for active in itertools.combinations(range(len(rows)), size):
             a = rows[list(active)]
             kkt = np.block([[hessian, a.T], [a, np.zeros((size, size))]])
             if np.linalg.matrix_rank(kkt) == len(kkt):
-                d = np.linalg.solve(kkt, np.concatenate([-gradient, limits[list(active)]]))[: len(gradient)]
+                d = np.linalg.solve(kkt, np.concatenate([-gradient, limits[list(active)]]))[
+                    : len(gradient)
+                ]
                 if (rows @ d <= limits + 1e-9).all():
-                    best = min(best, (float(gradient @ d + d @ hessian @ d / 2), d), key=lambda pair: pair[0])
+                    best = min(
+                        best,
+                        (float(gradient @ d + d @ hessian @ d / 2), d),
+                        key=lambda pair: pair[0],
+                    )
     return best
 
 
@@ -58,12 +73,18 @@ def test_a_quadratic_program_has_the_value_that_enumeration_finds(root, gradient
     hessian = root @ root.T + np.eye(3)
     d, multipliers = quadratic_program(hessian, gradient, rows, limits, np.zeros(4), 1e-9)
     value = float(gradient @ d + d @ hessian @ d / 2)
-    assert value == pytest.approx(enumerated(hessian, gradient, rows, limits)[0], rel=1e-5, abs=1e-5)
+    assert value == pytest.approx(
+        enumerated(hessian, gradient, rows, limits)[0], rel=1e-5, abs=1e-5
+    )
     assert (multipliers >= 0).all() and (rows @ d <= limits + 1e-5).all()
 
 
 def test_a_descent_ends_at_a_feasible_point_of_the_boundary():
-    descent, random, told = ConstrainedDescent(np.array([0.2, 0.7]), np.arange(2)), np.random.default_rng(0), []
+    descent, random, told = (
+        ConstrainedDescent(np.array([0.2, 0.7]), np.arange(2)),
+        np.random.default_rng(0),
+        [],
+    )
     while not descent.done:
         x = descent.ask(random)
         # of the disc the point nearest to (.9, .9) is (.5, .5)
@@ -77,11 +98,19 @@ def test_a_descent_ends_at_a_feasible_point_of_the_boundary():
 def test_problems_with_known_optima_are_solved(name):
     problem = PROBLEMS[name]
     r = pso.minimize(
-        problem.fun, problem.bounds, seed=1, max_evals=6000, target=problem.best + 1e-6 * abs(problem.best),
-        constraints=[problem.below, {"type": "eq", "fun": problem.zero}] if problem.zero(np.ones(4)) else problem.below,
-        integrality=[i in problem.integers for i in range(len(problem.bounds))],
+        problem.fun, problem.bounds, seed=1, max_evals=6000,
+        target=problem.best + 1e-6 * abs(problem.best),
+        constraints=[problem.below,
+                     {"type": "eq",
+                      "fun": problem.zero}] if problem.zero(np.ones(4)) else problem.below,
+                      integrality=[i in problem.integers for i in range(len(problem.bounds))],
     )  # fmt: skip
-    assert r.success and r.algorithm == "memetic" and (problem.rules(r.x) <= 0).all() and r.nfev <= 6000
+    assert (
+        r.success
+        and r.algorithm == "memetic"
+        and (problem.rules(r.x) <= 0).all()
+        and r.nfev <= 6000
+    )
     assert r.fun >= problem.best - 1e-6 * abs(problem.best)
 
 
@@ -89,7 +118,9 @@ def test_a_kink_and_values_missing_where_a_constraint_is_broken_do_no_harm():
     def fun(x):
         return np.sqrt(x[0] + x[1] - 1) + abs(x[2] - 0.25) if x[0] + x[1] >= 1 else math.nan
 
-    r = pso.minimize(fun, [(0, 2)] * 3, constraints=lambda x: 1.01 - x[0] - x[1], max_evals=3000, seed=0)
+    r = pso.minimize(
+        fun, [(0, 2)] * 3, constraints=lambda x: 1.01 - x[0] - x[1], max_evals=3000, seed=0
+    )
     assert r.success and r.fun == pytest.approx(0.1, abs=1e-4)
 
 
@@ -101,14 +132,22 @@ def test_an_error_where_a_constraint_is_broken_says_how_to_keep_from_there():
         pso.minimize(fun, [(0, 3)], constraints=lambda x: 1.9 - x[0], max_evals=500, seed=0)
     assert any("keep_feasible" in note for note in error.value.__notes__)
     strict = {"type": "ineq", "fun": lambda x: x[0] - 1.9, "keep_feasible": True}
-    assert pso.minimize(fun, [(0, 3)], constraints=strict, max_evals=500, seed=0).fun == pytest.approx(math.sqrt(0.9))
+    assert pso.minimize(
+        fun, [(0, 3)], constraints=strict, max_evals=500, seed=0
+    ).fun == pytest.approx(math.sqrt(0.9))
 
 
 def test_maximize_and_minimize_take_the_same_path():
     rule = {"type": "ineq", "fun": lambda x: 1 - x @ x}
-    low = pso.minimize(lambda x: x[0] + 2 * x[1], [(-3, 3)] * 2, constraints=rule, max_evals=800, seed=2)
-    high = pso.maximize(lambda x: -x[0] - 2 * x[1], [(-3, 3)] * 2, constraints=rule, max_evals=800, seed=2)
-    assert np.array_equal(low.x, high.x) and low.fun == -high.fun == pytest.approx(-math.sqrt(5), rel=1e-9)
+    low = pso.minimize(
+        lambda x: x[0] + 2 * x[1], [(-3, 3)] * 2, constraints=rule, max_evals=800, seed=2
+    )
+    high = pso.maximize(
+        lambda x: -x[0] - 2 * x[1], [(-3, 3)] * 2, constraints=rule, max_evals=800, seed=2
+    )
+    assert np.array_equal(low.x, high.x) and low.fun == -high.fun == pytest.approx(
+        -math.sqrt(5), rel=1e-9
+    )
 
 
 def test_an_interrupted_search_with_whole_numbers_goes_on_to_the_bit(tmp_path):
@@ -123,9 +162,12 @@ def test_an_interrupted_search_with_whole_numbers_goes_on_to_the_bit(tmp_path):
 
 @pytest.mark.parametrize(("before", "after"), [(0.0, 1.0), (0.2, 1.0), (1.0, 1.0), (10.0, 5.5)])
 def test_the_penalty_of_a_descent_is_powells(before, after):
-    """The multiplier, or its mean with the weight before if that is more: Powell 1978, equation 4.7 there."""
+    """The multiplier, or its mean with the weight before if that is more: Powell 1978, equation 4.7
+    there.
+    """
     descent = ConstrainedDescent(np.array([0.5, 0.5]), np.arange(2))
-    descent.values, descent.slopes = np.array([3.0, 0.0]), np.array([[-2.0, 0.0], [2.0, 0.0]])  # pushed on the limit
+    # pushed on the limit
+    descent.values, descent.slopes = np.array([3.0, 0.0]), np.array([[-2.0, 0.0], [2.0, 0.0]])
     descent.weights, descent.multipliers = np.array([before]), np.zeros(5)
     descent._direction()
     assert descent.multipliers[0] == pytest.approx(1.0, rel=1e-5)
@@ -133,7 +175,9 @@ def test_the_penalty_of_a_descent_is_powells(before, after):
 
 
 def swarm_with_rows(row, rounds):
-    """A search that is a swarm only, told some rows of cost and two constraints for the points of each round."""
+    """A search that is a swarm only, told some rows of cost and two constraints for the points of
+    each round.
+    """
     search = ConstrainedSearch([(-5, 5)] * 2, seed=0, smooth=[False, False])
     for _ in range(rounds):
         x = search.ask()
@@ -154,7 +198,8 @@ def test_weights_grow_for_the_constraints_that_the_swarms_best_breaks():
 
 def test_weights_stay_numbers_when_nothing_is_ever_feasible():
     search = swarm_with_rows(lambda i: (float(i), 1.0 + i, 2.0), 1)
-    search._weights = search._weights / search._weights.max() * HEAVIEST / 2  # after some 1,400 rounds
+    # after some 1,400 rounds
+    search._weights = search._weights / search._weights.max() * HEAVIEST / 2
     for _ in range(6):
         search._rows = np.array([[0.0, 1.0, 1.0], [1.0, 2.0, 2.0]])
         search._merits()
@@ -165,7 +210,9 @@ def test_weights_stay_numbers_when_nothing_is_ever_feasible():
 
 @pytest.mark.parametrize("size", [1.0, 1e-300, 1e301, 1.7e308])
 def test_a_swarm_prefers_what_breaks_nothing_whatever_the_size_of_costs(size):
-    """Costs fall where the constraint is broken: the swarm must come back, and go on to the best feasible point."""
+    """Costs fall where the constraint is broken: the swarm must come back, and go on to the best
+    feasible point.
+    """
     search = ConstrainedSearch([(-5, 5)] * 2, seed=0, smooth=[False, False])
     while search.evaluations < 1500:
         x = search.ask()

@@ -36,7 +36,8 @@ def test_five_points_for_each_dimension_are_the_models_and_the_descent_starts_fr
     assert [len(batch) for batch in seen[: 5 * dim]] == [1] * (5 * dim)
     assert 0 < np.abs(points[0] - 0.5).max() <= 0.1
     best = points[np.argmin([bowl(10 * u - 5) for u in points])]
-    assert np.abs(np.concatenate(seen[5 * dim :]) - best).max() <= 1e-3  # differences for its gradient
+    # differences for its gradient
+    assert np.abs(np.concatenate(seen[5 * dim :]) - best).max() <= 1e-3
 
 
 def test_with_more_parameters_the_first_point_is_near_the_middle_and_has_differences():
@@ -61,7 +62,9 @@ def test_given_points_come_first_and_the_model_knows_them():
     assert np.array_equal(x, x0)
     search.tell(x, [bowl(row) for row in x])
     model = search._search._phases["model"]
-    assert np.allclose(model.points, (x0 + 5) / 10) and np.allclose(model.costs, [bowl(row) for row in x0])
+    assert np.allclose(model.points, (x0 + 5) / 10) and np.allclose(
+        model.costs, [bowl(row) for row in x0]
+    )
     assert search.best.value == 0.0
     assert len(search.ask()) == 1
 
@@ -75,7 +78,13 @@ def test_more_given_points_than_the_model_would_propose_take_its_place():
 
 
 def test_a_population_is_proposed_at_once():
-    assert [len(batch) for batch in rounds(bowl, 3, 15, max_evals=100, population=4)] == [3, 4, 4, 4]  # 3 to begin with
+    # 3 to begin with
+    assert [len(batch) for batch in rounds(bowl, 3, 15, max_evals=100, population=4)] == [
+        3,
+        4,
+        4,
+        4,
+    ]
 
 
 def test_a_search_goes_on_from_every_state_it_was_saved_in():
@@ -111,7 +120,10 @@ def test_a_fixed_coordinate_is_no_parameter():
 
 @pytest.mark.filterwarnings("error")
 def test_workers_that_would_idle_are_warned_of():
-    said = r"3 workers, but the first 10 points are proposed one at a time, so 2 wait; population=3 proposes 3"
+    said = (
+        r"3 workers, but the first 10 points are proposed one at a time, so 2 wait; "
+        r"population=3 proposes 3"
+    )
     for limit in ({"max_evals": 20}, {"max_evals": 100}, {"max_iter": 3}):
         with pytest.warns(UserWarning, match=said):
             pso.minimize(bowl, [BOX] * 2, seed=0, workers="threads:3", **limit)
@@ -120,7 +132,9 @@ def test_workers_that_would_idle_are_warned_of():
 
 
 def jagged(x) -> float:
-    """A slope towards the wall with teeth: differences over 1e-3 of the range point the wrong way everywhere."""
+    """A slope towards the wall with teeth: differences over 1e-3 of the range point the wrong way
+    everywhere.
+    """
     z = np.asarray(x) / 10
     return float((-z + 0.004 * np.mod(z / 0.0008, 1.0)).sum())
 
@@ -141,6 +155,7 @@ def test_where_differences_are_no_slopes_the_model_proposes_as_many_points_again
     points = rounds(jagged, 2, 40)
     known = np.concatenate(points[: check + 11])
     best = known[np.argmin([jagged(10 * u - 5) for u in known])]
-    assert np.abs(points[check + 11] - best).max() <= 1e-3  # differences at the best point, no step of the former one
+    # differences at the best point, no step of the former one
+    assert np.abs(points[check + 11] - best).max() <= 1e-3
     assert pso.minimize(jagged, [BOX] * 2, max_evals=40, seed=0).fun < -0.98
     assert "check" not in turns(bowl, 2, 40)

@@ -1,4 +1,6 @@
-"""The default search and its phases: against linear algebra, SciPy, pycma, a transcription, and as an Optimizer."""
+"""The default search and its phases: against linear algebra, SciPy, pycma, a transcription, and as
+an Optimizer.
+"""
 
 from __future__ import annotations
 
@@ -59,9 +61,17 @@ def test_the_measured_hessian_is_the_hessian():
     a = spd(6, 1e4, seed=1)
     phase = QuasiNewton(np.full(6, 0.5))
     run(phase, lambda x: (x - 0.4) @ a @ (x - 0.4) / 2 + np.sum((x - 0.4) ** 4), most=10**5)
-    phase.x, phase.inverse, phase.newton, phase.mode, phase.done = np.full(6, 0.45), np.eye(6), True, "newton", False
+    phase.x, phase.inverse, phase.newton, phase.mode, phase.done = (
+        np.full(6, 0.45),
+        np.eye(6),
+        True,
+        "newton",
+        False,
+    )
     phase.cost = float(0.05**2 * a.sum() / 2)
-    phase.tell(np.array([(x - 0.4) @ a @ (x - 0.4) / 2 for x in phase.ask(np.random.default_rng(0))]))
+    phase.tell(
+        np.array([(x - 0.4) @ a @ (x - 0.4) / 2 for x in phase.ask(np.random.default_rng(0))])
+    )
     # in each direction to a share of its own curvature, from 1 to 10^4
     half = np.linalg.inv(np.linalg.cholesky(a))
     np.testing.assert_allclose(half @ np.linalg.inv(phase.inverse) @ half.T, np.eye(6), atol=0.05)
@@ -92,7 +102,9 @@ def test_at_the_walls_the_descent_ends_where_scipy_ends(seed, dim):
         return (x - best) @ a @ (x - best)
 
     ours = run(QuasiNewton(np.full(dim, 0.5)), fun)
-    theirs = scipy_optimize.minimize(fun, np.full(dim, 0.5), bounds=[(0, 1)] * dim, method="L-BFGS-B")
+    theirs = scipy_optimize.minimize(
+        fun, np.full(dim, 0.5), bounds=[(0, 1)] * dim, method="L-BFGS-B"
+    )
     assert ours.cost <= theirs.fun + 1e-6 * max(1.0, theirs.fun)
 
 
@@ -112,7 +124,13 @@ def with_noise(fun, size: float):
 
 def points_of(fun, dim: int, budget: int, seed: int = 0) -> np.ndarray:
     seen = []
-    pso.minimize(lambda x: seen.append(x) or fun(x), [(-5, 5)] * dim, max_evals=budget, seed=seed, vectorized=False)
+    pso.minimize(
+        lambda x: seen.append(x) or fun(x),
+        [(-5, 5)] * dim,
+        max_evals=budget,
+        seed=seed,
+        vectorized=False,
+    )
     return np.array(seen)
 
 
@@ -127,18 +145,24 @@ def test_a_noisy_function_has_one_point_evaluated_twice_and_no_differences_after
     rounded = points.round(12).tolist()
     again = next(i for i, x in enumerate(rounded) if x in rounded[:i])
     assert again <= (7 if dim <= 20 else 2) * dim + 6  # 5 of them are a model's
-    gaps = np.abs(points[again + 1 :, None] - points[None]).max(axis=2)  # a difference is 1e-3 of this box or less
+    # a difference is 1e-3 of this box or less
+    gaps = np.abs(points[again + 1 :, None] - points[None]).max(axis=2)
     gaps[gaps == 0] = np.inf
     assert gaps.min() > 2e-3
 
 
 def test_a_smooth_function_has_no_point_evaluated_twice():
-    bowls = [lambda x: float((x - 1) @ spd(4, 100.0, 1) @ (x - 1)), lambda x: float(np.cosh(x - 1).sum())]
+    bowls = [
+        lambda x: float((x - 1) @ spd(4, 100.0, 1) @ (x - 1)),
+        lambda x: float(np.cosh(x - 1).sum()),
+    ]
     for fun in bowls:
         assert repeats(points_of(fun, 4, 36)) == 0
 
 
-@pytest.mark.parametrize("fun", [lambda x: rastrigin(3 * x), lambda x: float(np.abs(x).sum()), lambda x: x[0] // 0.3])
+@pytest.mark.parametrize(
+    "fun", [lambda x: rastrigin(3 * x), lambda x: float(np.abs(x).sum()), lambda x: x[0] // 0.3]
+)
 def test_ruggedness_kinks_and_steps_are_no_noise(fun):
     search = pso.MemeticSwarm([(-5, 5)] * 3, seed=1, max_evals=300)
     while search.evaluations < 300:
@@ -156,8 +180,11 @@ def test_a_noisy_search_goes_on_from_every_state_it_was_saved_in():
             search.tell(x, ((x - 1) ** 2).sum(axis=1) + errors.normal(size=len(x)))
         return seen
 
-    whole = play(pso.MemeticSwarm([(-5, 5)] * 3, seed=2, max_evals=100), 45, np.random.default_rng(8))
-    for cut in (*range(1, 7), *range(15, 22), *range(33, 37)):  # in the model's turns and where others follow
+    whole = play(
+        pso.MemeticSwarm([(-5, 5)] * 3, seed=2, max_evals=100), 45, np.random.default_rng(8)
+    )
+    # in the model's turns and where others follow
+    for cut in (*range(1, 7), *range(15, 22), *range(33, 37)):
         errors = np.random.default_rng(8)
         first, second = (pso.MemeticSwarm([(-5, 5)] * 3, seed=s, max_evals=100) for s in (2, 7))
         before = play(first, cut, errors)
@@ -180,7 +207,8 @@ def rotated(fun, dim: int):
 
 @pytest.mark.parametrize("dim", [2, 3, 10])
 @pytest.mark.parametrize(
-    ("name", "separable"), [("sphere", True), ("rastrigin", True), ("rotated", False), ("rosenbrock", False)]
+    ("name", "separable"),
+    [("sphere", True), ("rastrigin", True), ("rotated", False), ("rosenbrock", False)],
 )
 def test_separable_functions_are_told_from_others(dim, name, separable):
     fun = {
@@ -225,14 +253,24 @@ def literal_generations(mean, sigma, points, values, r):
     n, c = len(mean), np.eye(len(mean))
     p_s, p_c = np.zeros(n), np.zeros(n)
     for g, (batch, costs) in enumerate(zip(points, values, strict=True), start=1):
-        y = [(x - mean) / sigma for _, x in sorted(zip(costs, batch, strict=True), key=lambda pair: pair[0])]
+        y = [
+            (x - mean) / sigma
+            for _, x in sorted(zip(costs, batch, strict=True), key=lambda pair: pair[0])
+        ]
         y_w = sum(w * y_i for w, y_i in zip(r.weights[: r.mu], y, strict=False))
         mean = mean + sigma * y_w
         values_c, b = np.linalg.eigh(c)
         inverse_root = b @ np.diag(1 / np.sqrt(values_c)) @ b.T
-        p_s = (1 - r.c_sigma) * p_s + np.sqrt(r.c_sigma * (2 - r.c_sigma) * r.mu_eff) * inverse_root @ y_w
+        p_s = (1 - r.c_sigma) * p_s + np.sqrt(
+            r.c_sigma * (2 - r.c_sigma) * r.mu_eff
+        ) * inverse_root @ y_w
         norm = np.sqrt(np.sum(p_s**2))
-        h = 1 if norm / np.sqrt(1 - (1 - r.c_sigma) ** (2 * g)) < (1.4 + 2 / (n + 1)) * r.expected_norm else 0
+        h = (
+            1
+            if norm / np.sqrt(1 - (1 - r.c_sigma) ** (2 * g))
+            < (1.4 + 2 / (n + 1)) * r.expected_norm
+            else 0
+        )
         p_c = (1 - r.c_c) * p_c + h * np.sqrt(r.c_c * (2 - r.c_c) * r.mu_eff) * y_w
         rank_mu = np.zeros((n, n))
         for w, y_i in zip(r.weights, y, strict=True):
@@ -263,7 +301,10 @@ def test_generations_are_those_of_the_tutorial():
 
 
 def test_a_covariance_swarm_converges_and_says_so():
-    swarm = run(CovarianceSwarm(np.full(5, 0.5), 0.2, 8), lambda x: float(np.geomspace(1, 1e4, 5) @ (x - 0.3) ** 2))
+    swarm = run(
+        CovarianceSwarm(np.full(5, 0.5), 0.2, 8),
+        lambda x: float(np.geomspace(1, 1e4, 5) @ (x - 0.3) ** 2),
+    )
     assert swarm.done and min(swarm.bests) < 1e-12 and swarm.spent < 5000
 
 
@@ -310,8 +351,13 @@ def test_the_same_seed_gives_the_same_run_and_the_global_generators_are_left_alo
     torch.manual_seed(1)
     np.random.seed(1)
     before = torch.get_rng_state(), np.random.get_state()[1].copy()
-    a, b, c = (drive(pso.MemeticSwarm([(-5, 5)] * 3, seed=seed), coupled, 200).best.x for seed in (4, 4, 5))
-    assert torch.equal(torch.get_rng_state(), before[0]) and (np.random.get_state()[1] == before[1]).all()
+    a, b, c = (
+        drive(pso.MemeticSwarm([(-5, 5)] * 3, seed=seed), coupled, 200).best.x for seed in (4, 4, 5)
+    )
+    assert (
+        torch.equal(torch.get_rng_state(), before[0])
+        and (np.random.get_state()[1] == before[1]).all()
+    )
     assert torch.equal(a, b) and not torch.equal(a, c)
 
 
@@ -336,16 +382,22 @@ def test_a_value_that_is_not_finite_never_becomes_the_best(maximize, data):
 def test_a_problem_scaled_by_a_power_of_two_gives_the_scaled_run_to_the_bit(power, seed):
     scale = 2.0**power
     here = drive(pso.MemeticSwarm([(-3, 4)] * 3, seed=seed), coupled, 60)
-    there = drive(pso.MemeticSwarm([(-3 * scale, 4 * scale)] * 3, seed=seed), lambda x: coupled(x / scale), 60)
+    there = drive(
+        pso.MemeticSwarm([(-3 * scale, 4 * scale)] * 3, seed=seed), lambda x: coupled(x / scale), 60
+    )
     assert torch.equal(there.ask(), here.ask() * scale) and there.best.value == here.best.value
 
 
 @settings(max_examples=10)
 @given(shift=st.integers(-64, 64), seed=st.integers(0, 1000))
 def test_a_shifted_problem_gives_a_shifted_run(shift, seed):
-    """To rounding, which a descent to the last digit would blow up: the model's rounds and the first after them."""
+    """To rounding, which a descent to the last digit would blow up: the model's rounds and the
+    first after them.
+    """
     here = drive(pso.MemeticSwarm([(-4, 4)] * 3, seed=seed), coupled, 18)
-    there = drive(pso.MemeticSwarm([(-4 + shift, 4 + shift)] * 3, seed=seed), lambda x: coupled(x - shift), 18)
+    there = drive(
+        pso.MemeticSwarm([(-4 + shift, 4 + shift)] * 3, seed=seed), lambda x: coupled(x - shift), 18
+    )
     torch.testing.assert_close(there.ask() - shift, here.ask(), rtol=0, atol=1e-6)
 
 
@@ -370,7 +422,8 @@ def test_wrong_calls_are_refused():
 
 def test_positions_come_first_and_the_descent_starts_at_the_best_of_them():
     start = torch.tensor([[4.0, 4.0], [1.2, 0.9], [-3.0, 2.0]], dtype=torch.float64).repeat(1, 11)
-    search = pso.MemeticSwarm([(-5, 5)] * 22, positions=start, seed=0)  # so many that no model comes first
+    # so many that no model comes first
+    search = pso.MemeticSwarm([(-5, 5)] * 22, positions=start, seed=0)
     assert torch.equal(search.ask(), start)
     search.tell(search.ask(), ((start - 1) ** 2).sum(-1))
     assert (search.ask() - start[1]).abs().max() < 0.01
@@ -419,7 +472,9 @@ def test_a_population_is_that_of_the_first_swarm():
 
 @pytest.mark.parametrize(("workers", "particles"), [(1, 6), ("threads:3", 6), (9, 9)])
 def test_an_asynchronous_search_has_a_particle_for_every_worker(workers, particles):
-    search = AsynchronousSearch(Options(bowl, [(-5, 5)] * 2, max_evals=50, asynchronous=True, seed=0, workers=workers))
+    search = AsynchronousSearch(
+        Options(bowl, [(-5, 5)] * 2, max_evals=50, asynchronous=True, seed=0, workers=workers)
+    )
     assert len(search._swarm.positions) == particles
 
 
@@ -440,7 +495,9 @@ def test_one_coordinate_more_than_matrices_are_made_for_makes_no_cliff(fun, most
 
 
 def test_many_coordinates_need_no_matrices():
-    """Everything that a search of 3000 coordinates holds: some batches and vectors. A matrix has 72 MB."""
+    """Everything that a search of 3000 coordinates holds: some batches and vectors. A matrix has 72
+    MB.
+    """
     search = pso.MemeticSwarm([(-5, 5)] * 3000, seed=0, max_evals=10**6)
     tracemalloc.start()
     for _ in range(60):
@@ -457,7 +514,9 @@ def test_a_budget_too_small_for_gradients_goes_to_the_swarm():
 
 
 def test_a_limited_memory_descent_takes_the_steps_of_bfgs_while_it_remembers_all():
-    """Against a transcription of BFGS with the same diagonal at first (Nocedal & Wright 2006, equation 6.17)."""
+    """Against a transcription of BFGS with the same diagonal at first (Nocedal & Wright 2006,
+    equation 6.17).
+    """
     phase, random = LimitedMemory(np.full(4, 0.5)), np.random.default_rng(1)
     phase.curvature = np.array([1.0, 4.0, 9.0, 2.0])
     inverse = np.diag(1 / phase.curvature)
@@ -471,7 +530,9 @@ def test_a_limited_memory_descent_takes_the_steps_of_bfgs_while_it_remembers_all
         turn = np.eye(4) - np.outer(s, y) / (s @ y)
         inverse = turn @ inverse @ turn.T + np.outer(s, s) / (s @ y)
     gradient = random.standard_normal(4)
-    np.testing.assert_allclose(phase._downhill(gradient, np.ones(4, bool)), -inverse @ gradient, rtol=1e-9)
+    np.testing.assert_allclose(
+        phase._downhill(gradient, np.ones(4, bool)), -inverse @ gradient, rtol=1e-9
+    )
 
 
 def test_two_steps_along_each_coordinate_tell_both_derivatives_of_a_parabola():
@@ -493,7 +554,9 @@ def test_a_limited_memory_descent_ends_where_scipy_ends_whatever_its_batches(bat
         return (x - best) @ a @ (x - best)
 
     ours = run(LimitedMemory(np.full(6, 0.5)), fun)
-    theirs = scipy_optimize.minimize(fun, np.full(6, 0.5), bounds=[(0, 1)] * 6, method="L-BFGS-B", tol=1e-14)
+    theirs = scipy_optimize.minimize(
+        fun, np.full(6, 0.5), bounds=[(0, 1)] * 6, method="L-BFGS-B", tol=1e-14
+    )
     assert ours.cost == pytest.approx(theirs.fun, rel=1e-9)
 
 
@@ -512,7 +575,9 @@ def test_axes_of_many_coordinates_know_the_cost_of_their_point(batch, monkeypatc
 
 
 def test_variances_are_learnt_as_the_paper_of_sep_cma_says():
-    """Ros & Hansen 2008: the diagonal of figure 6's covariance, rates times (D + 2) / 3, positive weights only."""
+    """Ros & Hansen 2008: the diagonal of figure 6's covariance, rates times (D + 2) / 3, positive
+    weights only.
+    """
     dim, random = 3, np.random.default_rng(2)
     swarm, r = SeparableSwarm(np.full(dim, 0.5), 0.02, population=8), Rates.of(dim, 8)
     x = swarm.ask(random)

@@ -44,7 +44,9 @@ def test_snapping_changes_nothing_that_the_objective_sees():
     np.testing.assert_array_equal(decoded(snapped), decoded(unit))
     np.testing.assert_array_equal(KINDS.snap(snapped), snapped)
     # One place for each value of what is no real number.
-    assert len(np.unique(snapped[:, 1:], axis=0)) == len(np.unique(decoded(unit)[:, 1:], axis=0)) == 15
+    assert (
+        len(np.unique(snapped[:, 1:], axis=0)) == len(np.unique(decoded(unit)[:, 1:], axis=0)) == 15
+    )
 
 
 def test_a_drawn_design_spreads_every_parameter_evenly():
@@ -89,7 +91,9 @@ def test_the_process_is_the_textbooks():
         expected = y.mean() + k @ np.linalg.solve(covariance, y - y.mean())
         variance = (y - y.mean()) @ np.linalg.solve(covariance, y - y.mean()) / 12
         assert mean[i] == pytest.approx(expected, abs=1e-6)
-        assert deviation[i] ** 2 == pytest.approx(variance * (1 - k @ np.linalg.solve(covariance, k)), abs=1e-6)
+        assert deviation[i] ** 2 == pytest.approx(
+            variance * (1 - k @ np.linalg.solve(covariance, k)), abs=1e-6
+        )
 
 
 def test_the_slope_of_its_loss_is_that_of_differences():
@@ -116,17 +120,23 @@ def test_the_expected_improvement_is_the_integral():
     process = GaussianProcess(KINDS)
     process.fit(points, y)
     new = some_points(20, 12)
-    for mean, deviation, found in zip(*process.predict(new), _improvement(process, new, -0.5), strict=True):
+    for mean, deviation, found in zip(
+        *process.predict(new), _improvement(process, new, -0.5), strict=True
+    ):
         better = stats.norm(mean, deviation).expect(lambda v: -0.5 - v, ub=-0.5)
         assert found == pytest.approx(better, abs=1e-6)
 
 
-@pytest.mark.parametrize("costs", [[3.0, 3.0, 3.0], [math.inf, math.inf], [1.0, math.inf], [0.0, 0.0, 0.0, 1e300]])
+@pytest.mark.parametrize(
+    "costs", [[3.0, 3.0, 3.0], [math.inf, math.inf], [1.0, math.inf], [0.0, 0.0, 0.0, 1e300]]
+)
 def test_costs_of_any_kind_have_finite_scores(costs):
     scores = on_log_scale(np.array(costs))
     assert np.isfinite(scores).all()
     order = np.argsort(costs, kind="stable")
-    assert (np.diff(scores[order])[np.array(costs)[order][1:] > np.array(costs)[order][:-1]] > 0).all()
+    assert (
+        np.diff(scores[order])[np.array(costs)[order][1:] > np.array(costs)[order][:-1]] > 0
+    ).all()
 
 
 def mixed_bowl(x):
@@ -148,20 +158,25 @@ def test_a_bowl_is_found_in_forty_calls(seed):
 
 
 def test_the_best_of_all_combinations_is_found():
-    """Five parameters of three labels each: 243 combinations, of which brute force knows the best."""
+    """Five parameters of three labels each: 243 combinations, of which brute force knows the
+    best.
+    """
     random, calls = np.random.default_rng(13), []
     alone, pairs = random.random((5, 3)), random.random((5, 5, 3, 3))
 
     def cost(x):
         labels = [int(value) for value in x]
         calls.append(tuple(labels))
-        both = sum(pairs[i, j, labels[i], labels[j]] for i, j in itertools.combinations(range(5), 2))
+        both = sum(
+            pairs[i, j, labels[i], labels[j]] for i, j in itertools.combinations(range(5), 2)
+        )
         return 3 * sum(alone[i, label] for i, label in enumerate(labels)) + both
 
     least = min(cost(x) for x in itertools.product(range(3), repeat=5))
     calls.clear()
     found = pso.minimize(cost, bounds=[(0, 2)] * 5, categorical=True, max_evals=100, seed=0)
-    assert len(calls) == len(set(calls)) == 100  # none twice, though the model is sure of the best before
+    # none twice, though the model is sure of the best before
+    assert len(calls) == len(set(calls)) == 100
     assert found.fun == pytest.approx(least)
 
 
@@ -172,7 +187,9 @@ def test_after_the_model_the_swarm_finds_all_digits():
 
 
 def test_a_population_is_proposed_at_once():
-    search = MixedSearch(CODING.bounds(), seed=0, population=6, levels=CODING.levels, parameter=CODING.parameter)
+    search = MixedSearch(
+        CODING.bounds(), seed=0, population=6, levels=CODING.levels, parameter=CODING.parameter
+    )
     sizes = []
     while search.evaluations < 40:
         x = search.ask()
@@ -186,7 +203,11 @@ def test_a_population_is_proposed_at_once():
 def test_starting_points_are_known_to_the_model():
     start = [[0.7, 2, 1], [-1.0, 0, 2]]
     search = MixedSearch(
-        CODING.bounds(), CODING.encode(np.array(start)), seed=0, levels=CODING.levels, parameter=CODING.parameter
+        CODING.bounds(),
+        CODING.encode(np.array(start)),
+        seed=0,
+        levels=CODING.levels,
+        parameter=CODING.parameter,
     )
     x = search.ask()
     np.testing.assert_array_equal(CODING.decode(x), start)
@@ -199,7 +220,9 @@ def test_starting_points_are_known_to_the_model():
 @pytest.mark.parametrize("rounds", [0, 1, 3, 30, 205, 230])
 def test_a_saved_search_goes_on_as_if_nothing_had_happened(rounds):
     def made():
-        return MixedSearch(CODING.bounds(), seed=5, levels=CODING.levels, parameter=CODING.parameter)
+        return MixedSearch(
+            CODING.bounds(), seed=5, levels=CODING.levels, parameter=CODING.parameter
+        )
 
     def step(search):
         x = search.ask()
@@ -228,8 +251,8 @@ def test_mutations_follow_the_best():
 
 def test_more_than_a_hundred_coordinates_have_no_matrix():
     found = pso.minimize(
-        lambda x: float((x**2).sum()), bounds=[(-9, 9)] * 120, integrality=[True] * 60 + [False] * 60, max_evals=6000,
-        seed=0,
+        lambda x: float((x**2).sum()), bounds=[(-9, 9)] * 120,
+        integrality=[True] * 60 + [False] * 60, max_evals=6000, seed=0,
     )  # fmt: skip
     assert found.algorithm == "memetic"
     assert found.fun < 300  # random search has 2,300
@@ -252,7 +275,9 @@ def test_mutations_are_always_those_of_the_best_of_all():
         if "mutations" in search._phases:
             mutations = search._phases["mutations"]
             assert mutations.cost == search.best.value
-            np.testing.assert_allclose(decoded(mutations.best[None])[0], CODING.decode(search.best.x[None])[0])
+            np.testing.assert_allclose(
+                decoded(mutations.best[None])[0], CODING.decode(search.best.x[None])[0]
+            )
     assert {"mutations", "swarm"} <= search._phases.keys()
 
 
@@ -267,7 +292,9 @@ def test_a_point_proposed_beside_others_counts_as_what_is_expected_there():
 
     points = some_points(20)
     costs = np.array([mixed_bowl(x) for x in decoded(points)])
-    phase = Watched(CODING.levels, CODING.parameter, first=5, last=99, at_once=3, points=points, costs=costs)
+    phase = Watched(
+        CODING.levels, CODING.parameter, first=5, last=99, at_once=3, points=points, costs=costs
+    )
     proposed = phase.ask(np.random.default_rng(0))
     assert len(proposed) == 3
     for (_, _, found, expected), (points, scores, _, _) in itertools.pairwise(seen):
@@ -281,14 +308,20 @@ def test_lengths_are_learnt_for_the_distances_that_they_are_used_with():
     process = GaussianProcess(KINDS, theta)
     scaled = process._scale(points)
     used = ((scaled[:, None] - scaled) ** 2).sum(axis=2)
-    np.testing.assert_allclose(np.tensordot(np.exp(-2 * theta[:-1]), process._squares(points), 1), used, atol=1e-12)
+    np.testing.assert_allclose(
+        np.tensordot(np.exp(-2 * theta[:-1]), process._squares(points), 1), used, atol=1e-12
+    )
     labels = process._squares(points)[2]
     assert set(labels.round(12).ravel()) == {0.0, 1.0}
 
 
 @pytest.mark.parametrize(("leader", "ratio"), [("swarm", 1 / 8), ("mutations", 1.0)])
-def test_mutations_have_as_many_evaluations_as_the_swarm_but_an_eighth_while_the_best_point_is_its(leader, ratio):
-    search = MixedSearch(CODING.bounds(), seed=0, population=6, levels=CODING.levels, parameter=CODING.parameter)
+def test_mutations_have_as_many_evaluations_as_the_swarm_but_an_eighth_while_the_best_point_is_its(
+    leader, ratio
+):
+    search = MixedSearch(
+        CODING.bounds(), seed=0, population=6, levels=CODING.levels, parameter=CODING.parameter
+    )
     sizes, best = {8: "mutations", 6: "swarm"}, 0.0  # of a round
     spent, random = {"mutations": 0, "swarm": 0}, np.random.default_rng(0)
     while search.evaluations < MODELLED + 900:

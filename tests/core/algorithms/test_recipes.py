@@ -35,7 +35,9 @@ def constriction_run(start, velocities, fun, seed: int, rounds: int, ring: bool)
                 if old_fp[j] < old_fp[best]:
                     best = j
             for k in range(d):
-                pull = 2.05 * r1[i][k] * (old_p[i][k] - x[i][k]) + 2.05 * r2[i][k] * (old_p[best][k] - x[i][k])
+                pull = 2.05 * r1[i][k] * (old_p[i][k] - x[i][k]) + 2.05 * r2[i][k] * (
+                    old_p[best][k] - x[i][k]
+                )
                 v[i][k] = chi * (v[i][k] + pull)
                 x[i][k] += v[i][k]
         for i in range(n):
@@ -46,7 +48,9 @@ def constriction_run(start, velocities, fun, seed: int, rounds: int, ring: bool)
 
 @pytest.mark.parametrize("shape", ["ring", "global"])
 def test_constriction_is_that_of_clerc_and_kennedy(shape):
-    start = (torch.rand((7, 3), generator=torch.Generator().manual_seed(9), dtype=torch.float64) * 8).tolist()
+    start = (
+        torch.rand((7, 3), generator=torch.Generator().manual_seed(9), dtype=torch.float64) * 8
+    ).tolist()
 
     def valley(row):
         return sum((row[k + 1] - row[k] ** 2) ** 2 + 0.1 * (1 - row[k]) ** 2 for k in range(2))
@@ -64,7 +68,9 @@ def test_constriction_is_that_of_clerc_and_kennedy(shape):
 
 
 def test_a_term_of_ones_own_joins_a_composition():
-    drift = pso.Term("drift", schedule.Linear(1.0, 0.0, moves=2), lambda s: 0 * s.x + 10.0, random="none")
+    drift = pso.Term(
+        "drift", schedule.Linear(1.0, 0.0, moves=2), lambda s: 0 * s.x + 10.0, random="none"
+    )
     recipe = pso.compose(terms=(pso.inertia(0.5), drift), launch=pso.initialise.at_rest)
     swarm = pso.Swarm(positions=[[0.0], [5.0]], recipe=recipe, seed=0)
     xs = []
@@ -163,7 +169,9 @@ def test_periodic_walls_of_a_box_that_is_not_about_zero():
     assert wrapped.flatten().tolist() == [1.5, 3.5, 2.0, 2.0]
 
 
-@pytest.mark.parametrize("rule", [boundary.clip, boundary.reflect, boundary.periodic, boundary.resample])
+@pytest.mark.parametrize(
+    "rule", [boundary.clip, boundary.reflect, boundary.periodic, boundary.resample]
+)
 @given(
     box=st.lists(st.tuples(st.floats(-1e3, 1e3), st.floats(0, 1e3)), min_size=1, max_size=3),
     data=st.data(),
@@ -206,6 +214,8 @@ def test_every_stop_rule_names_itself():
 
 
 def test_a_linear_schedule_of_one_move_ends_after_it():
-    assert [pso.schedule.Linear(0.9, 0.4, moves=1)(t) for t in range(3)] == pytest.approx([0.9, 0.4, 0.4])
+    assert [pso.schedule.Linear(0.9, 0.4, moves=1)(t) for t in range(3)] == pytest.approx(
+        [0.9, 0.4, 0.4]
+    )
     with pytest.raises(ValueError, match="at least 1"):
         pso.schedule.Linear(0.9, 0.4, moves=0)

@@ -1,4 +1,6 @@
-"""Each recipe against the literal transcription of its paper's equations in `literal_recipes.py`."""
+"""Each recipe against the literal transcription of its paper's equations in
+`literal_recipes.py`.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,17 @@ N, DIM = 9, 3
 
 def valley(row: list[float]) -> float:
     """A curved valley with ripples: improvements come and fail to come in no simple order."""
-    curve = sum((row[k + 1] - row[k] ** 2 / 4) ** 2 + 0.1 * (1 - row[k]) ** 2 for k in range(len(row) - 1))
+    curve = sum(
+        (row[k + 1] - row[k] ** 2 / 4) ** 2 + 0.1 * (1 - row[k]) ** 2 for k in range(len(row) - 1)
+    )
     return curve + sum(0.3 * math.sin(4.0 * u) for u in row)
 
 
 def start(seed: int) -> tuple[list[list[float]], list[list[float]]]:
     rng = random.Random(seed)
-    return tuple([[scale * rng.uniform(-1, 1) for _ in range(DIM)] for _ in range(N)] for scale in (4.0, 0.5))
+    return tuple(
+        [[scale * rng.uniform(-1, 1) for _ in range(DIM)] for _ in range(N)] for scale in (4.0, 0.5)
+    )
 
 
 def swarm_run(recipe: pso.Recipe, x, v, seed: int, rounds: int, bounds=None) -> pso.Swarm:
@@ -34,7 +40,11 @@ def swarm_run(recipe: pso.Recipe, x, v, seed: int, rounds: int, bounds=None) -> 
 
 
 def assert_same(swarm: pso.Swarm, run: literal.Run) -> None:
-    for ours, theirs in ((swarm.positions, run.x), (swarm.personal_bests, run.p), (swarm.velocities, run.v)):
+    for ours, theirs in (
+        (swarm.positions, run.x),
+        (swarm.personal_bests, run.p),
+        (swarm.velocities, run.v),
+    ):
         np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-8, atol=1e-8)
     np.testing.assert_allclose(swarm.personal_best_values, run.fp, rtol=1e-9, atol=1e-9)
 
@@ -77,7 +87,9 @@ def test_spso2011_is_that_of_clerc(seed):
     run = literal.spso2011(x, v, valley, seed, 25, low, high)
     bounds = list(zip(low, high, strict=True))
     assert_same(swarm_run(pso.recipes.spso2011(), x, v, seed, 25, bounds), run)
-    assert 1 < run.seen["links drawn"] < 25 and run.seen["own best"] > 20 and run.seen["confined"] > 3
+    assert (
+        1 < run.seen["links drawn"] < 25 and run.seen["own best"] > 20 and run.seen["confined"] > 3
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))

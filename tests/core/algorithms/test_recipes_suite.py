@@ -22,8 +22,13 @@ BOUNDARIES = ["clip", "confine", "reflect", "periodic", "resample"]
 RECIPES = {name: make() for name, make in pso.recipes.RECIPES.items()}
 RECIPES["model_swarms reference"] = pso.recipes.model_swarms(restart_patience=2, compat="reference")
 RECIPES["inertia_weight clamped"] = pso.recipes.inertia_weight(max_velocity=0.5)
-RECIPES |= {f"constriction {name}": pso.recipes.constriction(topology=name) for name in pso.topology.TOPOLOGIES}
-GROWING = replace(RECIPES["constriction"], name="growing", restart=(RestartSwarm(patience=2),), options=None)
+RECIPES |= {
+    f"constriction {name}": pso.recipes.constriction(topology=name)
+    for name in pso.topology.TOPOLOGIES
+}
+GROWING = replace(
+    RECIPES["constriction"], name="growing", restart=(RestartSwarm(patience=2),), options=None
+)
 RECIPES["growing"] = GROWING
 
 every_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
@@ -73,10 +78,13 @@ def test_positions_lie_within_the_bounds(recipe, box, population, wall, seed):
 
 @every_recipe
 @pytest.mark.parametrize(
-    ("dtype", "dim", "population"), [(torch.float64, 1, 1), (torch.float32, 3, 2), (torch.float64, 3, 7)]
+    ("dtype", "dim", "population"),
+    [(torch.float64, 1, 1), (torch.float32, 3, 2), (torch.float64, 3, 7)],
 )
 def test_any_shape_and_dtype(recipe, dtype, dim, population):
-    optimizer: Optimizer = pso.Swarm(bounds=[(-5, 5)] * dim, population=population, recipe=recipe, seed=0, dtype=dtype)
+    optimizer: Optimizer = pso.Swarm(
+        bounds=[(-5, 5)] * dim, population=population, recipe=recipe, seed=0, dtype=dtype
+    )
     drive(optimizer, 12)
     n = population if recipe is not GROWING else len(optimizer.positions)
     for tensor in (optimizer.ask(), optimizer.velocities, optimizer.personal_bests):
@@ -88,20 +96,26 @@ def test_any_shape_and_dtype(recipe, dtype, dim, population):
 @every_recipe
 def test_the_same_seed_gives_the_same_run_and_the_global_generators_are_left_alone(recipe):
     def run(seed: int) -> torch.Tensor:
-        return drive(pso.Swarm(bounds=[(-5, 5)] * 2, population=5, recipe=recipe, seed=seed), 10).ask()
+        return drive(
+            pso.Swarm(bounds=[(-5, 5)] * 2, population=5, recipe=recipe, seed=seed), 10
+        ).ask()
 
     torch.manual_seed(1)
     np.random.seed(1)
     before = torch.get_rng_state(), np.random.get_state()[1].copy()
     a = run(4)
-    assert torch.equal(torch.get_rng_state(), before[0]) and (np.random.get_state()[1] == before[1]).all()
+    assert (
+        torch.equal(torch.get_rng_state(), before[0])
+        and (np.random.get_state()[1] == before[1]).all()
+    )
     torch.manual_seed(2)
     assert torch.equal(run(4), a) and not torch.equal(run(5)[: len(a)], a[: len(run(5))])
 
 
 @every_recipe
 @pytest.mark.parametrize(
-    ("dtype", "before", "after"), [(torch.float64, 0, 9), (torch.float32, 1, 8), (torch.bfloat16, 7, 9)]
+    ("dtype", "before", "after"),
+    [(torch.float64, 0, 9), (torch.float32, 1, 8), (torch.bfloat16, 7, 9)],
 )
 def test_n_plus_m_rounds_are_n_rounds_save_load_m_rounds(tmp_path, recipe, dtype, before, after):
     def fresh(seed: int) -> pso.Swarm:
@@ -140,7 +154,8 @@ def test_a_value_that_is_not_finite_never_becomes_the_best(recipe, maximize, dat
     assert not seen or any(v == expected and torch.equal(point, swarm.best.x) for v, point in seen)
 
 
-# 20 particles x 200 rounds = 4000 evaluations; the centre of the box is 32 away from the optimum in value.
+# 20 particles x 200 rounds = 4000 evaluations; the centre of the box is 32 away from the optimum in
+# value.
 CONVERGENCE = [
     (pso.recipes.bare_bones(), 1e-12),
     (pso.recipes.clpso(horizon=200), 1e-6),
@@ -159,7 +174,9 @@ CONVERGENCE = [
 ]
 
 
-@pytest.mark.parametrize(("recipe", "reached"), CONVERGENCE, ids=lambda value: getattr(value, "name", None))
+@pytest.mark.parametrize(
+    ("recipe", "reached"), CONVERGENCE, ids=lambda value: getattr(value, "name", None)
+)
 def test_the_optimum_of_a_sphere_off_the_centre_is_found(recipe, reached):
     optimum = torch.tensor([3.0, -2.0, 4.5], dtype=torch.float64)
     swarm = pso.Swarm(bounds=[(-5, 5)] * 3, population=20, recipe=recipe, seed=0)
@@ -190,7 +207,10 @@ def test_the_rule_of_the_documentation_works():
     names: dict = {"torch": torch}
     exec(blocks()[1], names)
     recipe = pso.compose(velocity=names["jump"], topology=pso.topology.Ring(), population=20)
-    assert pso.minimize(pso.functions.sphere, [(-5, 5)] * 2, recipe=recipe, max_evals=2000, seed=0).fun < 1e-3
+    assert (
+        pso.minimize(pso.functions.sphere, [(-5, 5)] * 2, recipe=recipe, max_evals=2000, seed=0).fun
+        < 1e-3
+    )
     one = torch.ones((2, 1))
     s = pso.Snapshot(x=3 * one, v=one, p=7 * one, g=7 * one, w=one)
     assert names["jump"](s, 0, torch.Generator()).tolist() == [[4.0], [4.0]]
@@ -214,7 +234,9 @@ def test_launched_towards_anywhere_a_particle_stays_in_the_box_and_reaches_all_o
 
 
 def test_a_clamp_cuts_each_coordinate():
-    far = pso.Term("far", 1.0, lambda s: 0 * s.x + torch.tensor([5.0, -0.25], dtype=s.x.dtype), random="none")
+    far = pso.Term(
+        "far", 1.0, lambda s: 0 * s.x + torch.tensor([5.0, -0.25], dtype=s.x.dtype), random="none"
+    )
     rule = pso.velocity.Clamped(pso.velocity.SumOfTerms((far,)), 1.5)
     s = pso.Snapshot(*torch.zeros((5, 2, 2)))
     assert rule(s, 0, torch.Generator()).tolist() == [[1.5, -0.25]] * 2
@@ -232,10 +254,13 @@ def test_a_schedule_over_no_moves_is_refused():
 
 def test_the_spread_of_the_swarm_stops_it():
     recipe = pso.compose([pso.cognitive(0.0), pso.social(0.5, "none")], stop=[stopping.Spread(1.0)])
-    swarm = pso.Swarm(positions=[[0.0, 0.0], [3.0, 1.0]], velocities=np.zeros((2, 2)), recipe=recipe)
+    swarm = pso.Swarm(
+        positions=[[0.0, 0.0], [3.0, 1.0]], velocities=np.zeros((2, 2)), recipe=recipe
+    )
     spreads = []
     for _ in range(4):
-        swarm.tell(swarm.ask(), [0.0, 1.0])  # the second halves its distance to the first: 3, 1.5, 0.75
+        # the second halves its distance to the first: 3, 1.5, 0.75
+        swarm.tell(swarm.ask(), [0.0, 1.0])
         spreads.append(swarm.stop())
     assert spreads == [{}, {}, {"spread": 0.75}, {"spread": 0.375}]
 

@@ -1,9 +1,11 @@
-"""`compat="reference"` against runs of the authors' released `search.py` itself, position by position.
+"""`compat="reference"` against runs of the authors' released `search.py` itself, position by
+position.
 
-`released_search.npz` is what `benchmarks/peers/authors_trajectories.py` recorded of that script: twelve runs of three
-utilities without random factors, and four more with them, with dropped evaluations and at the limits of the settings.
-The swarm is told the recorded values and draws the recorded numbers, so that nothing but the algorithm can differ. The
-transcription, which the other tests compare with, has to pass the same.
+`released_search.npz` is what `benchmarks/peers/authors_trajectories.py` recorded of that script:
+twelve runs of three utilities without random factors, and four more with them, with dropped
+evaluations and at the limits of the settings. The swarm is told the recorded values and draws the
+recorded numbers, so that nothing but the algorithm can differ. The transcription, which the other
+tests compare with, has to pass the same.
 """
 
 from __future__ import annotations
@@ -44,8 +46,9 @@ def options(run: Run) -> dict[str, Any]:
     """The flags of a run, with the script's own values of those that were not given."""
     given = json.loads(str(run["options"]))
     script = {
-        "inertia": 0.4, "cognitive_coeff": 0.3, "social_coeff": 0.3, "repel_coeff": 0.3, "step_length": 1.0,
-        "step_length_factor": 0.95, "patience": 10, "restart_patience": 0.5, "weight_randomess": 1,
+        "inertia": 0.4, "cognitive_coeff": 0.3, "social_coeff": 0.3, "repel_coeff": 0.3,
+        "step_length": 1.0, "step_length_factor": 0.95, "patience": 10, "restart_patience": 0.5,
+        "weight_randomess": 1,
     }  # fmt: skip
     return script | given
 
@@ -54,10 +57,10 @@ def settings(run: Run) -> Settings:
     """The same by our names; theirs is a share of the patience after which a particle goes back."""
     o = options(run)
     return Settings(
-        inertia=o["inertia"], cognitive=o["cognitive_coeff"], social=o["social_coeff"], repel=o["repel_coeff"],
-        step=o["step_length"], step_decay=o["step_length_factor"], patience=o["patience"],
-        restart_patience=math.ceil(o["restart_patience"] * o["patience"]), max_iter=o["max_iteration"],
-        compat="reference",
+        inertia=o["inertia"], cognitive=o["cognitive_coeff"], social=o["social_coeff"],
+        repel=o["repel_coeff"], step=o["step_length"], step_decay=o["step_length_factor"],
+        patience=o["patience"], restart_patience=math.ceil(o["restart_patience"] * o["patience"]),
+        max_iter=o["max_iteration"], compat="reference",
     )  # fmt: skip
 
 
@@ -67,36 +70,49 @@ class Draws:
     def __init__(self, run: Run) -> None:
         self._run, self._moves = run, 0
 
-    def __call__(self, size: Any, *, generator: torch.Generator, dtype: torch.dtype) -> torch.Tensor:
+    def __call__(
+        self, size: Any, *, generator: torch.Generator, dtype: torch.dtype
+    ) -> torch.Tensor:
         if isinstance(size, int):
             return torch.tensor(_other(np.arange(size), self._run["partner"], np.full(size, size)))
         if size[-1] == 3:
             return self._added(size[0])
-        found = torch.zeros(size, dtype=dtype)  # (moves drawn for at once, N, 4), or 0 for 4 without randomness
+        # (moves drawn for at once, N, 4), or 0 for 4 without randomness
+        found = torch.zeros(size, dtype=dtype)
         factors = self._run["factors"][self._moves : self._moves + size[0], :, : size[2]]
         found[: len(factors)] = torch.from_numpy(factors)
         self._moves += size[0]
         return found
 
     def _added(self, count: int) -> torch.Tensor:
-        pool = len(self._run["partner"]) - count + np.arange(count)  # that a and b are drawn from, experts and added
+        # that a and b are drawn from, experts and added
+        pool = len(self._run["partner"]) - count + np.arange(count)
         a, b = self._run["parents"].T
-        return torch.tensor(np.stack([(a + 0.5) / pool, _other(a, b, pool), self._run["share"] / 2], axis=1))
+        return torch.tensor(
+            np.stack([(a + 0.5) / pool, _other(a, b, pool), self._run["share"] / 2], axis=1)
+        )
 
 
-def _other(one: npt.NDArray[Any], other: npt.NDArray[Any], of: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Numbers in [0, 1) that stand for another one, counted from the one: the middles of of - 1 equal parts."""
+def _other(
+    one: npt.NDArray[Any], other: npt.NDArray[Any], of: npt.NDArray[Any]
+) -> npt.NDArray[np.float64]:
+    """Numbers in [0, 1) that stand for another one, counted from the one: the middles of of - 1
+    equal parts.
+    """
     return np.asarray(((other - one - 1) % of + 0.5) / (of - 1))
 
 
 def swarm_of(run: Run) -> pso.Swarm:
     s, o = settings(run), options(run)
     recipe = pso.recipes.model_swarms(
-        s.inertia, s.cognitive, s.social, s.repel, s.step, s.step_decay, s.restart_patience, s.patience, s.max_iter,
-        randomness="uniform" if o["weight_randomess"] else "none", compat="reference",
+        s.inertia, s.cognitive, s.social, s.repel, s.step, s.step_decay, s.restart_patience,
+        s.patience, s.max_iter, randomness="uniform" if o["weight_randomess"] else "none",
+        compat="reference",
     )  # fmt: skip
     start = run["evaluated"][0]
-    return pso.Swarm(positions=start[: o["experts"]], population=len(start), recipe=recipe, maximize=True, seed=0)
+    return pso.Swarm(
+        positions=start[: o["experts"]], population=len(start), recipe=recipe, maximize=True, seed=0
+    )
 
 
 def assert_close(actual: Any, wanted: npt.NDArray[Any], what: str) -> None:
@@ -113,7 +129,11 @@ def test_a_swarm_equals_the_released_script(run: Run, monkeypatch: pytest.Monkey
         assert_close(x, run["evaluated"][k], f"where round {k} is evaluated")
         assert_close(swarm.velocities, run["velocity"][k], f"velocities of round {k}")
         dropped = run["dropped"][k]
-        swarm.tell(x, np.where(dropped, np.nan, run["value"][k]), dropped=dropped if dropped.any() else None)
+        swarm.tell(
+            x,
+            np.where(dropped, np.nan, run["value"][k]),
+            dropped=dropped if dropped.any() else None,
+        )
         assert_close(swarm.values, run["value"][k], f"values after round {k}")
         assert_close(swarm.personal_bests, run["personal_best"][k], f"p after round {k}")
         assert_close(swarm.best.x, run["best"][k], f"g after round {k}")
@@ -121,14 +141,18 @@ def test_a_swarm_equals_the_released_script(run: Run, monkeypatch: pytest.Monkey
         if k < last:
             assert not swarm.stop(), f"stops after round {k}, the script goes on"
             at_rest = ~swarm.velocities.numpy().any(axis=1)
-            assert at_rest.tolist() == run["restarted"][k].tolist(), f"who is restarted after round {k}"
+            assert at_rest.tolist() == run["restarted"][k].tolist(), (
+                f"who is restarted after round {k}"
+            )
     assert swarm.stop().keys() == ({"patience"} if run["patience_ended"] else {"max_iter"})
 
 
 @every_run
 def test_the_transcription_equals_the_released_script(run: Run) -> None:
     values = iter(run["value"][~run["dropped"]].tolist())
-    scalars = iter(run["factors"].ravel().tolist()) if run["factors"].size else itertools.repeat(1.0)
+    scalars = (
+        iter(run["factors"].ravel().tolist()) if run["factors"].size else itertools.repeat(1.0)
+    )
     drops = [np.flatnonzero(dropped).tolist() for dropped in run["dropped"][1:]]
     start = run["evaluated"][0].tolist(), run["velocity"][0].tolist()
     rounds = algorithm_1(*start, lambda _x: next(values), settings(run), scalars, drops)
@@ -138,7 +162,9 @@ def test_the_transcription_equals_the_released_script(run: Run) -> None:
         assert_close(found.best, run["best"][k], f"g after round {k}")
         assert_close(found.worst, run["worst"][k], f"w after round {k}")
         if k < len(rounds) - 1:
-            assert found.restarted == np.flatnonzero(run["restarted"][k]).tolist(), f"restarted after round {k}"
+            assert found.restarted == np.flatnonzero(run["restarted"][k]).tolist(), (
+                f"restarted after round {k}"
+            )
 
 
 def several(values: npt.NDArray[Any], extreme: float) -> bool:
@@ -146,7 +172,9 @@ def several(values: npt.NDArray[Any], extreme: float) -> bool:
 
 
 def met_in(run: Run) -> dict[str, bool]:
-    """What a run comes to of what the script and the paper do differently, and of the ties that they have to break."""
+    """What a run comes to of what the script and the paper do differently, and of the ties that
+    they have to break.
+    """
     s, values = settings(run), run["value"]
     later, improved = range(1, len(values)), values.max() > values[0].max()
     patience_ended = bool(run["patience_ended"]) and s.patience > 1
@@ -157,7 +185,8 @@ def met_in(run: Run) -> dict[str, bool]:
         "a tie for a later worst": any(several(v, v.min()) for v in worse),
         "a tie for the first best": several(values[0], values[0].max()),
         "a tie for a later best": any(several(v, v.max()) for v in better),
-        "a restart before c_r": s.restart_patience > 1 and run["restarted"][s.restart_patience - 1].any(),
+        "a restart before c_r": s.restart_patience > 1
+        and run["restarted"][s.restart_patience - 1].any(),
         "a restart twice in a row": (run["restarted"][1:] & run["restarted"][:-1]).any(),
         "an end by patience, g as at the start": patience_ended and not improved,
         "an end by patience, another g": patience_ended and improved,
@@ -177,7 +206,9 @@ def test_the_recorded_runs_come_to_every_departure_from_the_paper() -> None:
         assert any(found[what] for found in met.values()), f"no run has {what}"
 
 
-def test_twelve_runs_of_three_utilities_have_neither_random_factors_nor_dropped_evaluations() -> None:
+def test_twelve_runs_of_three_utilities_have_neither_random_factors_nor_dropped_evaluations() -> (
+    None
+):
     plain = [run for run in RUNS.values() if not run["factors"].size and not run["dropped"].any()]
     assert len(plain) >= 12
     assert len({options(run)["utility"] for run in plain}) == 3

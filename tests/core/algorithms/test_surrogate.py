@@ -1,4 +1,6 @@
-"""The quadratic model against scikit-learn and brute force, and the swarm whose scout flies to its minimum."""
+"""The quadratic model against scikit-learn and brute force, and the swarm whose scout flies to its
+minimum.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ def test_the_minimum_of_a_quadratic_is_found_whatever_its_axes_and_scales(seed, 
     model = fit(x, 7 + values)
     assert model is not None
     left = model.minimum(1e9) - optimum
-    assert left @ matrix @ left <= 1e-5 * (values.max() - values.min())  # the ridge is felt, though hardly
+    # the ridge is felt, though hardly
+    assert left @ matrix @ left <= 1e-5 * (values.max() - values.min())
 
 
 @given(seed=SEEDS)
@@ -54,7 +57,9 @@ def test_the_fit_is_the_weighted_regression_of_scikit_learn(seed):
     probe = random.standard_normal((10, 2))
     expected = other.predict(terms.transform(probe))
     found = model_values(model, probe) * (y.max() - y.min())  # up to the constant
-    np.testing.assert_allclose(found - found[0], expected - expected[0], rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        found - found[0], expected - expected[0], rtol=1e-4, atol=1e-4 * np.abs(expected).max()
+    )
 
 
 @given(seed=SEEDS, dim=st.integers(1, 4), radius=st.floats(0.01, 10), flat=st.booleans())
@@ -71,7 +76,11 @@ def test_nothing_within_the_radius_is_lower_than_the_minimum(seed, dim, radius, 
     z = np.linalg.solve(model.axes, found - model.centre)
     assert np.linalg.norm(z) <= radius * (1 + 1e-6)
     ball = random.standard_normal((20000, dim))
-    ball *= radius * random.uniform(0, 1, (20000, 1)) ** (1 / dim) / np.linalg.norm(ball, axis=1, keepdims=True)
+    ball *= (
+        radius
+        * random.uniform(0, 1, (20000, 1)) ** (1 / dim)
+        / np.linalg.norm(ball, axis=1, keepdims=True)
+    )
     ball[:10000] *= radius / np.linalg.norm(ball[:10000], axis=1, keepdims=True)
     best = model_values(model, model.centre + ball @ model.axes.T).min()
     assert model_values(model, found[None])[0] <= best + 1e-6 * (1 + abs(best))
@@ -105,9 +114,13 @@ def test_the_scout_lands_on_the_optimum_of_a_quadratic(maximize):
     for _ in range(7):  # 42 points; the 10 unknowns take 11
         x = swarm.ask()
         d = x - optimum
-        swarm.tell(x, (d[:, 0] ** 2 + 9 * (d[:, 0] + d[:, 1]) ** 2 + d[:, 2] ** 2) * (-1 if maximize else 1))
+        swarm.tell(
+            x,
+            (d[:, 0] ** 2 + 9 * (d[:, 0] + d[:, 1]) ** 2 + d[:, 2] ** 2) * (-1 if maximize else 1),
+        )
     assert (swarm.ask()[0] - optimum).norm() < 1e-4
-    assert (swarm.positions[1:] - optimum).norm(dim=1).min() > 1e-2  # the others are still on their way
+    # the others are still on their way
+    assert (swarm.positions[1:] - optimum).norm(dim=1).min() > 1e-2
 
 
 def test_a_scout_does_not_go_where_a_particle_has_its_best():
@@ -141,5 +154,10 @@ def test_what_is_remembered_was_evaluated_once_and_is_bounded():
 
 
 def test_an_informant_for_all_may_guide_the_others():
-    recipe = pso.compose(velocity=pso.recipes.surrogate().velocity, topology=ModelInformant(Global()), population=6)
-    assert pso.minimize(pso.functions.sphere, [(-5, 5)] * 2, recipe=recipe, max_evals=300, seed=0).fun < 1e-8
+    recipe = pso.compose(
+        velocity=pso.recipes.surrogate().velocity, topology=ModelInformant(Global()), population=6
+    )
+    assert (
+        pso.minimize(pso.functions.sphere, [(-5, 5)] * 2, recipe=recipe, max_evals=300, seed=0).fun
+        < 1e-8
+    )

@@ -21,11 +21,18 @@ from pyswarmopt.base import blocks, checkpoint
     between=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_starts_are_what_the_formulas_give_at_once(given, added, dim, size, dtype, launch, between, seed):
+def test_starts_are_what_the_formulas_give_at_once(
+    given, added, dim, size, dtype, launch, between, seed
+):
     """The starts and velocities of `initialise`, written down for whole arrays."""
     n = max(given + added, 1)
     low, high = torch.arange(dim) - 4.0, torch.arange(dim) + 0.5
-    start = torch.rand((given, dim), generator=torch.Generator().manual_seed(seed + 1), dtype=torch.float64) + low
+    start = (
+        torch.rand(
+            (given, dim), generator=torch.Generator().manual_seed(seed + 1), dtype=torch.float64
+        )
+        + low
+    )
     g = torch.Generator().manual_seed(seed)
 
     def in_the_box(count: int) -> torch.Tensor:
@@ -49,14 +56,17 @@ def test_starts_are_what_the_formulas_give_at_once(given, added, dim, size, dtyp
     else:
         v = torch.zeros_like(x)
 
-    kinds = {"TowardsPartner": pso.initialise.TowardsPartner(), "towards_anywhere": pso.initialise.towards_anywhere}
+    kinds = {
+        "TowardsPartner": pso.initialise.TowardsPartner(),
+        "towards_anywhere": pso.initialise.towards_anywhere,
+    }
     populate = pso.initialise.Interpolate() if between else pso.initialise.uniform
     recipe = pso.compose((pso.inertia(0.5),), populate=populate, launch=kinds[launch])
     before, blocks.BLOCK = blocks.BLOCK, size
     try:
         swarm = pso.Swarm(
-            bounds=(low, high), positions=start if given else None, population=n, recipe=recipe, dtype=dtype,
-            seed=seed,
+            bounds=(low, high), positions=start if given else None, population=n, recipe=recipe,
+            dtype=dtype, seed=seed,
         )  # fmt: skip
     finally:
         blocks.BLOCK = before
@@ -75,6 +85,9 @@ def test_blocks_cover_an_array_in_the_order_of_its_memory(n, dim, size):
 
 
 def test_a_checkpoint_is_one_that_numpy_reads(tmp_path):
-    checkpoint.write(tmp_path / "s.npz", {"x": torch.arange(6.0).reshape(2, 3), "empty": torch.ones((0, 2)), "n": 1})
+    checkpoint.write(
+        tmp_path / "s.npz",
+        {"x": torch.arange(6.0).reshape(2, 3), "empty": torch.ones((0, 2)), "n": 1},
+    )
     with np.load(tmp_path / "s.npz", allow_pickle=False) as file:
         assert file["x"].tolist() == [[0, 1, 2], [3, 4, 5]] and file["empty"].shape == (0, 2)

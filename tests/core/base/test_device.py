@@ -1,4 +1,6 @@
-"""Swarms on a GPU: the same search as on the CPU to rounding, saved there and loaded here; a swarm in chunks."""
+"""Swarms on a GPU: the same search as on the CPU to rounding, saved there and loaded here; a swarm
+in chunks.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ import torch
 
 import pyswarmopt as pso
 
-RECIPES = ["constriction", "model_swarms", "fips", "inertia_weight"]  # all random numbers in float64
+# all random numbers in float64
+RECIPES = ["constriction", "model_swarms", "fips", "inertia_weight"]
 
 
 def bowl(x: torch.Tensor) -> torch.Tensor:
@@ -15,7 +18,9 @@ def bowl(x: torch.Tensor) -> torch.Tensor:
 
 
 def drive(swarm: pso.Swarm, rounds: int, chunk: int = 10**9) -> pso.Swarm:
-    """Evaluate `chunk` particles at a time, as one does where the objective's memory does not hold the whole swarm."""
+    """Evaluate `chunk` particles at a time, as one does where the objective's memory does not hold
+    the whole swarm.
+    """
     for _ in range(rounds):
         x = swarm.ask()
         swarm.tell(x, torch.cat([bowl(part) for part in x.split(chunk)]))

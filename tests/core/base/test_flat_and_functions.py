@@ -15,7 +15,9 @@ from scipy import optimize
 
 import pyswarmopt as pso
 
-SHAPES = st.dictionaries(st.text("abc.0", min_size=1), st.lists(st.integers(0, 3), max_size=3), max_size=5)
+SHAPES = st.dictionaries(
+    st.text("abc.0", min_size=1), st.lists(st.integers(0, 3), max_size=3), max_size=5
+)
 
 
 @given(shapes=SHAPES)
@@ -28,7 +30,10 @@ def test_flatten_and_views_are_inverse_and_share_memory(shapes):
     views = layout.views(flat)
     for name, tensor in named.items():
         assert torch.equal(views[name], tensor)
-        assert tensor.numel() == 0 or views[name].untyped_storage().data_ptr() == flat.untyped_storage().data_ptr()
+        assert (
+            tensor.numel() == 0
+            or views[name].untyped_storage().data_ptr() == flat.untyped_storage().data_ptr()
+        )
         views[name].add_(1.0)
     assert torch.equal(flat, layout.flatten({name: tensor + 1.0 for name, tensor in named.items()}))
     spans = [span for parts in layout.blocks(lambda name: name[0]).values() for span in parts]
@@ -51,7 +56,10 @@ def test_a_module_stands_for_its_parameters():
 
 
 def test_blocks_by_layer_and_by_module_type():
-    names = ["embed.weight", *(f"m.layers.{i}.attn.{k}_proj.lora_A.weight" for i in (0, 1) for k in "qv")]
+    names = [
+        "embed.weight",
+        *(f"m.layers.{i}.attn.{k}_proj.lora_A.weight" for i in (0, 1) for k in "qv"),
+    ]
     layout = pso.FlatView({name: torch.zeros(2, 3) for name in names})
     assert layout.blocks(pso.layer_of) == {
         "embed": [slice(0, 6)],
@@ -81,7 +89,9 @@ FUNCTIONS = list(pso.functions.ALL.values())
 IN_DIMENSIONS = [(f, dim) for f in FUNCTIONS for dim in (2, 5, 10) if f.defined_in(dim)]
 
 
-@pytest.mark.parametrize(("function", "dim"), IN_DIMENSIONS, ids=lambda v: getattr(v, "name", str(v)))
+@pytest.mark.parametrize(
+    ("function", "dim"), IN_DIMENSIONS, ids=lambda v: getattr(v, "name", str(v))
+)
 def test_toy_functions_have_their_optimum_where_they_say(function, dim):
     x, f = function.optimum(dim), function.optimal_value(dim)
     assert function(x) == pytest.approx(f, abs=1e-9 * max(1, abs(f)))
@@ -93,7 +103,9 @@ def test_toy_functions_have_their_optimum_where_they_say(function, dim):
     assert (function(far) > f).all() and (function(near) > f - 1e-9 * max(1, abs(f))).all()
     # Every combination of steps of many sizes, which a random cloud would not meet.
     steps = [sign * (high - low) * 10.0**-k for k in range(1, 9) for sign in (-1, 1)] + [0.0]
-    lines = np.concatenate([x + np.array(steps)[:, None] * axis for axis in np.eye(dim)] + [x + np.c_[steps]])
+    lines = np.concatenate(
+        [x + np.array(steps)[:, None] * axis for axis in np.eye(dim)] + [x + np.c_[steps]]
+    )
     assert (function(lines) > f - 1e-9 * max(1, abs(f))).all()
 
 
@@ -109,7 +121,9 @@ def test_toy_functions_agree_between_numpy_torch_and_shapes(function):
     x = np.random.default_rng(1).uniform(*function.domain, (3, 4, function.max_dim or 6))
     values = function(x)
     assert values.shape == (3, 4)
-    torch.testing.assert_close(function(torch.tensor(x)), torch.tensor(values), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        function(torch.tensor(x)), torch.tensor(values), rtol=1e-12, atol=1e-12
+    )
     assert function(torch.tensor(x, dtype=torch.float32)).dtype == torch.float32
     np.testing.assert_allclose(function(x[1, 2]), values[1, 2], rtol=1e-12)
     with pytest.raises(ValueError, match=function.name):
@@ -148,7 +162,8 @@ def test_toy_functions_at_points_worked_by_hand():
     assert f.schaffer_f7([3.0, 4.0]) == pytest.approx(5 * (1 + np.sin(50 * 5**0.2) ** 2) ** 2)
     assert f.happy_cat([0.0, 0.0, 0.0, 0.0]) == pytest.approx(4**0.25 + 0.5)
     assert f.qing([2.0, 3.0]) == 9 + 49
-    # a^k cos(2 pi 3^k / 2) = -a^k at x = 0, and cos(pi 3^k) = -1 too; at x = 1/2 the cosines are all 1
+    # a^k cos(2 pi 3^k / 2) = -a^k at x = 0, and cos(pi 3^k) = -1 too; at x = 1/2 the cosines are
+    # all 1
     assert f.weierstrass([0.5]) == pytest.approx(2 * (2 - 0.5**20))
     assert f.lunacek([-2.5, 2.5]) == pytest.approx(2 + _lunacek_other_funnel(-2.5, 2.5))
     assert f.himmelblau([0.0, 0.0]) == 121 + 49
@@ -159,7 +174,9 @@ def test_toy_functions_at_points_worked_by_hand():
 
 
 def _lunacek_other_funnel(*x):
-    """s sum (x_i - m)^2 in two dimensions, from the formulas of Lunacek et al. 2008; the cosines vanish at +-2.5."""
+    """s sum (x_i - m)^2 in two dimensions, from the formulas of Lunacek et al. 2008; the cosines
+    vanish at +-2.5.
+    """
     s = 1 - 1 / (2 * np.sqrt(22) - 8.2)
     m = -np.sqrt((2.5**2 - 1) / s)
     return sum(s * (xi - m) ** 2 for xi in x)
@@ -182,7 +199,10 @@ def test_optima_that_are_no_round_numbers_are_stationary():
 def test_import_loads_nothing_but_itself():
     code = (
         "import sys; before = set(sys.modules); import pyswarmopt; "
-        "print(*{m.split('.')[0] for m in set(sys.modules) - before} - set(sys.stdlib_module_names))"
+        "print(*{m.split('.')[0] for m in set(sys.modules) - before} - "
+        "set(sys.stdlib_module_names))"
     )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert set(out) == {"pyswarmopt"}

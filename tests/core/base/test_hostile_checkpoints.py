@@ -1,4 +1,6 @@
-"""Checkpoints that were damaged, or made by a stranger: one ValueError that names the file, and nothing else."""
+"""Checkpoints that were damaged, or made by a stranger: one ValueError that names the file, and
+nothing else.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,12 @@ def search(path: Path, **more: Any) -> Any:
 
 def write(kind: str, path: Path) -> None:
     """A good file of that kind."""
-    recipes = {"swarm": "constriction", "random links": "spso2011", "clpso": "clpso", "surrogate": "surrogate"}
+    recipes = {
+        "swarm": "constriction",
+        "random links": "spso2011",
+        "clpso": "clpso",
+        "surrogate": "surrogate",
+    }
     if kind in recipes:
         driven(pso.Swarm(bounds=BOX, population=5, recipe=recipes[kind], seed=1)).save(path)
     elif kind == "ring one by one":
@@ -100,7 +107,9 @@ def good(tmp_path_factory) -> dict[str, dict[str, Any]]:
 # --- the container ---
 
 
-def archive(path: Path, header: bytes = b"", compression: int = zipfile.ZIP_STORED, **arrays: bytes) -> None:
+def archive(
+    path: Path, header: bytes = b"", compression: int = zipfile.ZIP_STORED, **arrays: bytes
+) -> None:
     def npy(array: np.ndarray) -> bytes:
         made = io.BytesIO()
         np.save(made, array)
@@ -134,12 +143,24 @@ ARRAYS = {
     "another version of npy": b"\x93NUMPY\x02\x00" + array_header("{}")[8:],
     "objects": array_header("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}", b"\0" * 8),
     "text": array_header("{'descr': '<U2', 'fortran_order': False, 'shape': (1,)}", b"\0" * 8),
-    "of the other byte order": array_header("{'descr': '>f8', 'fortran_order': False, 'shape': (1,)}", b"\0" * 8),
-    "by columns": array_header("{'descr': '<f8', 'fortran_order': True, 'shape': (1, 1)}", b"\0" * 8),
-    "10^12 numbers": array_header("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,)}", b"\0" * 8),
-    "negative lengths": array_header("{'descr': '<f8', 'fortran_order': False, 'shape': (-1, -1)}", b"\0" * 8),
-    "no length but a huge one": array_header("{'descr': '<f8', 'fortran_order': False, 'shape': (0, 10**30)}"),
-    "lengths in parentheses": array_header("{'descr': '<f8', 'fortran_order': False, 'shape': " + "(" * 60 + "}"),
+    "of the other byte order": array_header(
+        "{'descr': '>f8', 'fortran_order': False, 'shape': (1,)}", b"\0" * 8
+    ),
+    "by columns": array_header(
+        "{'descr': '<f8', 'fortran_order': True, 'shape': (1, 1)}", b"\0" * 8
+    ),
+    "10^12 numbers": array_header(
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,)}", b"\0" * 8
+    ),
+    "negative lengths": array_header(
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (-1, -1)}", b"\0" * 8
+    ),
+    "no length but a huge one": array_header(
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (0, 10**30)}"
+    ),
+    "lengths in parentheses": array_header(
+        "{'descr': '<f8', 'fortran_order': False, 'shape': " + "(" * 60 + "}"
+    ),
 }
 
 
@@ -157,9 +178,13 @@ def test_arrays(tmp_path, name):
 
 
 def test_what_would_grow_when_it_is_read_is_refused_before(tmp_path):
-    zeros = array_header("{'descr': '|u1', 'fortran_order': False, 'shape': (100000000,)}", b"\0" * 10**8)
+    zeros = array_header(
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (100000000,)}", b"\0" * 10**8
+    )
     archive(tmp_path / "c", json.dumps(PLAIN).encode(), zipfile.ZIP_DEFLATED, x=zeros)
-    assert os.path.getsize(tmp_path / "c") < 10**6 and "compressed" in refused("swarm", tmp_path / "c")
+    assert os.path.getsize(tmp_path / "c") < 10**6 and "compressed" in refused(
+        "swarm", tmp_path / "c"
+    )
 
 
 def test_two_entries_of_one_name_are_refused(tmp_path):
@@ -200,12 +225,27 @@ def test_a_good_file_is_taken_up(tmp_path, good, kind):
     read(kind, tmp_path / "c")
 
 
-ODD = [None, -1, 10**30, 0.5, "x", [], {}, [[1]], True, torch.zeros(0), torch.ones(3, 3, 3), torch.tensor([1, 2])]
+ODD = [
+    None,
+    -1,
+    10**30,
+    0.5,
+    "x",
+    [],
+    {},
+    [[1]],
+    True,
+    torch.zeros(0),
+    torch.ones(3, 3, 3),
+    torch.tensor([1, 2]),
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-def test_an_entry_of_another_type_or_shape_is_refused_or_does_no_harm(tmp_path_factory, good, kind, data):
+def test_an_entry_of_another_type_or_shape_is_refused_or_does_no_harm(
+    tmp_path_factory, good, kind, data
+):
     state = dict(good[kind])
     name = data.draw(st.sampled_from(sorted(state)))
     odd = data.draw(st.sampled_from(ODD))
@@ -259,7 +299,9 @@ def test_an_entry_that_cannot_be_is_refused(tmp_path, good, kind, name, value):
     refused(kind, tmp_path / "c")
 
 
-@pytest.mark.parametrize("state", [{"x": torch.ones(2)}, {"x": torch.ones(2, 3), "n": 1.5}, {"n": 1}])
+@pytest.mark.parametrize(
+    "state", [{"x": torch.ones(2)}, {"x": torch.ones(2, 3), "n": 1.5}, {"n": 1}]
+)
 def test_check_names_what_is_missing_or_of_another_kind(state):
     with pytest.raises(ValueError, match=r"is missing|has shape|is a float"):
         checkpoint.check(state, {"x": (torch.float32, "ND"), "n": int})

@@ -1,4 +1,6 @@
-"""Saving and going on: N + M rounds are N rounds, save, load, M rounds, to the bit; the file is whole or absent."""
+"""Saving and going on: N + M rounds are N rounds, save, load, M rounds, to the bit; the file is
+whole or absent.
+"""
 
 from __future__ import annotations
 
@@ -40,10 +42,17 @@ def same(a: pso.Swarm, b: pso.Swarm) -> bool:
 
 
 @settings(max_examples=20)
-@given(before=st.integers(0, 10), after=st.integers(0, 10), seed=st.integers(0, 99), maximize=st.booleans())
+@given(
+    before=st.integers(0, 10),
+    after=st.integers(0, 10),
+    seed=st.integers(0, 99),
+    maximize=st.booleans(),
+)
 def test_state_dict_holds_everything_and_is_a_copy(before, after, seed, maximize):
     def fresh(seed: int) -> pso.Swarm:
-        return pso.Swarm(bounds=[(-5, 5)] * 2, population=5, recipe="model_swarms", seed=seed, maximize=maximize)
+        return pso.Swarm(
+            bounds=[(-5, 5)] * 2, population=5, recipe="model_swarms", seed=seed, maximize=maximize
+        )
 
     first = drive(fresh(seed), before)
     saved = first.state_dict()
@@ -86,7 +95,12 @@ def test_a_composition_of_ones_own_is_loaded_with_its_recipe(tmp_path):
     "state",
     [
         {},
-        {"x": torch.tensor([1.5, -0.0, float("nan")]), "n": 3, "f": 0.1 + 0.2, "deep": {"a": [None, "b"]}},
+        {
+            "x": torch.tensor([1.5, -0.0, float("nan")]),
+            "n": 3,
+            "f": 0.1 + 0.2,
+            "deep": {"a": [None, "b"]},
+        },
         {"b": torch.tensor([True, False]), "h": torch.tensor([[1.0078125]], dtype=torch.bfloat16)},
     ],
 )
@@ -104,12 +118,23 @@ def test_a_checkpoint_reads_back_to_the_bit(tmp_path, state):
 
 
 def test_tensors_and_arrays_are_the_same_file_and_read_back_as_arrays(tmp_path):
-    arrays = {"x": np.array([[1.5, -0.0], [math.nan, math.inf]]), "n": np.array(3), "b": np.array([True])}
+    arrays = {
+        "x": np.array([[1.5, -0.0], [math.nan, math.inf]]),
+        "n": np.array(3),
+        "b": np.array([True]),
+    }
     checkpoint.write(tmp_path / "arrays", arrays)
-    checkpoint.write(tmp_path / "tensors", {name: torch.from_numpy(array) for name, array in arrays.items()})
+    checkpoint.write(
+        tmp_path / "tensors", {name: torch.from_numpy(array) for name, array in arrays.items()}
+    )
     back = checkpoint.read(tmp_path / "tensors")
-    assert all(back[k].dtype == v.dtype and back[k].tobytes() == v.tobytes() for k, v in arrays.items())
-    files = [{i.filename: i.CRC for i in zipfile.ZipFile(tmp_path / k).infolist()} for k in ("arrays", "tensors")]
+    assert all(
+        back[k].dtype == v.dtype and back[k].tobytes() == v.tobytes() for k, v in arrays.items()
+    )
+    files = [
+        {i.filename: i.CRC for i in zipfile.ZipFile(tmp_path / k).infolist()}
+        for k in ("arrays", "tensors")
+    ]
     assert files[0] == files[1]
 
 

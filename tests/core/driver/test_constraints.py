@@ -36,7 +36,11 @@ violations = st.one_of(st.just(0.0), st.floats(5e-324, 1.7e308))
 @given(costs, violations, costs, violations)
 def test_one_number_has_debs_order(cost_a, violation_a, cost_b, violation_b):
     a, b = ranked(np.array([cost_a, cost_b]), np.array([violation_a, violation_b]))
-    if violation_a > 0 and violation_b > 0 and math.isclose(violation_a, violation_b, rel_tol=1e-10):
+    if (
+        violation_a > 0
+        and violation_b > 0
+        and math.isclose(violation_a, violation_b, rel_tol=1e-10)
+    ):
         return  # so close violations may count as equal
     assert bool(a < b) == deb_better((cost_a, violation_a), (cost_b, violation_b))
 
@@ -59,36 +63,54 @@ def test_the_kinds_agree():
     linear = Constraints(LinearConstraint(matrix, [-1, -np.inf], [2, 0.5]), 2)
     sparse = Constraints(LinearConstraint(csr_array(matrix), [-1, -np.inf], [2, 0.5]), 2)
     nonlinear = Constraints(NonlinearConstraint(lambda x: matrix @ x, [-1, -np.inf], [2, 0.5]), 2)
-    by_hand = np.array([[max(-1 - (a + 2 * b), a + 2 * b - 2, 0), max(3 * a - b - 0.5, 0)] for a, b in points])
-    called = Constraints([lambda x: [-1 - x[0] - 2 * x[1], x[0] + 2 * x[1] - 2], lambda x: 3 * x[0] - x[1] - 0.5], 2)
+    by_hand = np.array(
+        [[max(-1 - (a + 2 * b), a + 2 * b - 2, 0), max(3 * a - b - 0.5, 0)] for a, b in points]
+    )
+    called = Constraints(
+        [lambda x: [-1 - x[0] - 2 * x[1], x[0] + 2 * x[1] - 2], lambda x: 3 * x[0] - x[1] - 0.5], 2
+    )
     assert np.allclose(linear.excess(points), by_hand)
-    assert np.allclose(sparse.excess(points), by_hand) and np.allclose(nonlinear.excess(points), by_hand)
+    assert np.allclose(sparse.excess(points), by_hand) and np.allclose(
+        nonlinear.excess(points), by_hand
+    )
     assert np.allclose(called.excess(points).sum(1), by_hand.sum(1))
 
 
 def test_equalities_hold_to_a_tolerance():
     on_circle = Constraints(NonlinearConstraint(lambda x: x @ x, 1.0, 1.0), 2)
-    assert on_circle.excess(np.array([[1.00004, 0.0], [1.1, 0.0]])) == pytest.approx(np.array([[0.0], [0.2099]]))
+    assert on_circle.excess(np.array([[1.00004, 0.0], [1.1, 0.0]])) == pytest.approx(
+        np.array([[0.0], [0.2099]])
+    )
 
 
 @pytest.mark.parametrize("recipe", [None, "covariant"])
 def test_the_result_says_by_how_much_an_equality_is_missed(recipe):
     budget = {"type": "eq", "fun": lambda x: x.sum() - 1}
     r = pso.minimize(lambda x: x.sum(), BOX, recipe, constraints=budget, max_evals=3000, seed=0)
-    assert r.maxcv == abs(r.x.sum() - 1) and 0 < r.maxcv <= 1e-4  # it pays to miss it by the tolerance
+    # it pays to miss it by the tolerance
+    assert r.maxcv == abs(r.x.sum() - 1) and 0 < r.maxcv <= 1e-4
     assert r.feasible and r.success and r.status == 0 and "feasible" not in r.message
 
 
 def test_an_equality_missed_by_more_is_no_feasible_point():
-    apart = [{"type": "eq", "fun": lambda x: x[0] - x[1]}, {"type": "eq", "fun": lambda x: x[0] - x[1] - 0.01}]
+    apart = [
+        {"type": "eq", "fun": lambda x: x[0] - x[1]},
+        {"type": "eq", "fun": lambda x: x[0] - x[1] - 0.01},
+    ]
     r = pso.minimize(lambda x: x.sum(), BOX, constraints=apart, max_evals=500, seed=0)
     assert r.maxcv == max(abs(r.x[0] - r.x[1]), abs(r.x[0] - r.x[1] - 0.01)) >= 0.005
-    assert (r.feasible, r.success, r.status) == (False, False, 4) and f"by {r.maxcv:.3g}" in r.message
+    assert (r.feasible, r.success, r.status) == (
+        False,
+        False,
+        4,
+    ) and f"by {r.maxcv:.3g}" in r.message
 
 
 def test_a_front_says_by_how_much_an_equality_is_missed():
     thin = {"type": "eq", "fun": lambda x: 1e-3 * (x[0] - 1)}
-    r = pso.minimize_multi(lambda x: (x[0], x[1]), BOX, 2, constraints=thin, max_evals=1000, population=20, seed=0)
+    r = pso.minimize_multi(
+        lambda x: (x[0], x[1]), BOX, 2, constraints=thin, max_evals=1000, population=20, seed=0
+    )
     assert r.maxcv == max(abs(1e-3 * (x[0] - 1)) for x in r.x) and 0 < r.maxcv <= 1e-4 and r.success
 
 
@@ -105,12 +127,15 @@ def test_the_objective_is_called_at_feasible_points_only_where_that_is_wanted():
     assert r.fun == fun(r.x) and r.maxcv == 0 and r.success and r.algorithm == "covariant"
     assert np.allclose(r.x, math.sqrt(0.5), atol=0.05)  # the point of the disc nearest to (3, 3)
     assert r.stop == {"max_evals": 2000}
-    assert [record.best for record in r.history] == sorted((record.best for record in r.history), reverse=True)
+    assert [record.best for record in r.history] == sorted(
+        (record.best for record in r.history), reverse=True
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_standard_problem_against_scipy(seed):
-    # G06 of Michalewicz & Schoenauer 1996: a thin crescent, optimum -6961.81388 at (14.095, 0.84296)
+    # G06 of Michalewicz & Schoenauer 1996: a thin crescent, optimum -6961.81388 at (14.095,
+    # 0.84296)
     def fun(x):
         return (x[0] - 10) ** 3 + (x[1] - 20) ** 3
 
@@ -119,14 +144,23 @@ def test_a_standard_problem_against_scipy(seed):
 
     rules = NonlinearConstraint(circles, [100, -np.inf], [np.inf, 82.81])
     r = pso.minimize(fun, [(13, 100), (0, 100)], constraints=rules, max_evals=500, seed=seed)
-    reference = scipy_minimize(fun, [14.1, 0.9], method="SLSQP", constraints=rules, bounds=[(13, 100), (0, 100)])
+    reference = scipy_minimize(
+        fun, [14.1, 0.9], method="SLSQP", constraints=rules, bounds=[(13, 100), (0, 100)]
+    )
     assert reference.fun == pytest.approx(-6961.81388, abs=1e-3)
     assert r.success and r.fun == pytest.approx(reference.fun, rel=1e-7)
 
 
 def test_maximize_obeys_too():
-    r = pso.maximize(lambda x: x.sum(), BOX, constraints=LinearConstraint([[1, 2]], -np.inf, 3), max_evals=4000, seed=2)
-    assert r.x[0] + 2 * r.x[1] <= 3 and r.fun == pytest.approx(4.0, abs=1e-6)  # at the corner (5, -1)
+    r = pso.maximize(
+        lambda x: x.sum(),
+        BOX,
+        constraints=LinearConstraint([[1, 2]], -np.inf, 3),
+        max_evals=4000,
+        seed=2,
+    )
+    # at the corner (5, -1)
+    assert r.x[0] + 2 * r.x[1] <= 3 and r.fun == pytest.approx(4.0, abs=1e-6)
 
 
 @pytest.mark.parametrize("vectorized", [False, True])
@@ -134,7 +168,9 @@ def test_nothing_feasible_is_said(vectorized):
     def fun(x):
         return np.sum(x, axis=-1)
 
-    r = pso.minimize(fun, BOX, constraints=lambda x: 7 + x[0], max_evals=500, seed=0, vectorized=vectorized)
+    r = pso.minimize(
+        fun, BOX, constraints=lambda x: 7 + x[0], max_evals=500, seed=0, vectorized=vectorized
+    )
     assert not r.success and "no feasible point" in r.message and r.stop == {"max_evals": 500}
     assert r.x[0] == pytest.approx(-5, abs=0.01) and r.maxcv == 7 + r.x[0]
     assert r.fun == fun(r.x) and r.nfev == 500
@@ -144,7 +180,11 @@ def test_nothing_feasible_is_said(vectorized):
 def test_a_constraint_sees_integers():
     seen = set()
     r = pso.minimize(
-        lambda x: -x[0], [(0, 9)], integrality=True, constraints=lambda x: seen.add(x[0]) or x[0] - 6.5, seed=0
+        lambda x: -x[0],
+        [(0, 9)],
+        integrality=True,
+        constraints=lambda x: seen.add(x[0]) or x[0] - 6.5,
+        seed=0,
     )
     assert r.x.tolist() == [6.0] and all(x == int(x) for x in seen)
 
@@ -169,7 +209,13 @@ def test_a_killed_constrained_search_goes_on(tmp_path):
     def rule(x):
         return 1 - x.sum()
 
-    arguments = {"bounds": BOX, "constraints": rule, "population": 8, "seed": 4, "checkpoint": tmp_path / "c.npz"}
+    arguments = {
+        "bounds": BOX,
+        "constraints": rule,
+        "population": 8,
+        "seed": 4,
+        "checkpoint": tmp_path / "c.npz",
+    }
     pso.minimize(pso.functions.sphere, max_iter=9, **arguments)
     resumed = pso.minimize(pso.functions.sphere, max_iter=25, **arguments)
     whole = pso.minimize(pso.functions.sphere, max_iter=25, **{**arguments, "checkpoint": None})

@@ -1,4 +1,6 @@
-"""What users of other libraries expect: results, limits of time, workers, constraints with SciPy's sign, names."""
+"""What users of other libraries expect: results, limits of time, workers, constraints with SciPy's
+sign, names.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,12 @@ def hangs_at_the_left(x):
 
 def test_a_result_is_a_mapping_of_its_fields():
     r = pso.minimize(bowl, BOX, max_evals=200, seed=0)
-    assert isinstance(r, Mapping) and r["fun"] == r.fun and dict(r)["x"] is r.x and {**r}["nfev"] == 200
+    assert (
+        isinstance(r, Mapping)
+        and r["fun"] == r.fun
+        and dict(r)["x"] is r.x
+        and {**r}["nfev"] == 200
+    )
     assert {"x", "fun", "success", "status", "message", "nfev", "nit", "maxcv"} <= set(r)
     with pytest.raises(KeyError):
         r["population"]
@@ -68,7 +75,9 @@ def test_the_same_budget_means_the_same_success_whatever_runs(recipe):
 
 def test_the_recipes_own_stop_rule_is_no_failure():
     tight = pso.compose(
-        [pso.inertia(0.7), pso.cognitive(1.4), pso.social(1.4)], stop=[pso.stopping.Spread(1e-3)], population=10
+        [pso.inertia(0.7), pso.cognitive(1.4), pso.social(1.4)],
+        stop=[pso.stopping.Spread(1e-3)],
+        population=10,
     )
     r = pso.minimize(bowl, BOX, tight, max_evals=20_000, seed=0)
     assert (r.success, r.status, list(r.stop)) == (True, 0, ["spread"])
@@ -114,7 +123,9 @@ def test_a_call_that_takes_too_long_fails():
     limits = {"max_evals": 12, "seed": 0, "evaluation_timeout": 0.3}
     with pytest.raises(TimeoutError, match=r"longer than evaluation_timeout=0\.3"):
         pso.minimize(hangs_at_the_left, BOX, "constriction", **limits)
-    r = pso.minimize(hangs_at_the_left, BOX, "constriction", on_error="worst", history="particles", **limits)
+    r = pso.minimize(
+        hangs_at_the_left, BOX, "constriction", on_error="worst", history="particles", **limits
+    )
     values = {record.x[0] >= 0: np.isfinite(record.value) for record in r.history}
     assert values == {True: True, False: False} and r.x[0] >= 0
 
@@ -122,8 +133,8 @@ def test_a_call_that_takes_too_long_fails():
 @pytest.mark.slow
 def test_a_call_that_takes_too_long_fails_in_a_process():
     r = pso.minimize(
-        hangs_at_the_left, BOX, "constriction", max_evals=12, seed=0, evaluation_timeout=0.3, on_error="worst",
-        workers="processes:2",
+        hangs_at_the_left, BOX, "constriction", max_evals=12, seed=0, evaluation_timeout=0.3,
+        on_error="worst", workers="processes:2",
     )  # fmt: skip
     assert r.x[0] >= 0 and r.fun == bowl(r.x) and r.nfev == 12
 
@@ -158,7 +169,9 @@ def test_a_search_writes_to_the_log(caplog):
 
 def test_all_cores_and_an_executor_give_the_same_result():
     with ThreadPoolExecutor(2) as pool:
-        found = [pso.minimize(bowl, BOX, "fips", max_evals=80, seed=0, workers=w) for w in (1, -1, pool)]
+        found = [
+            pso.minimize(bowl, BOX, "fips", max_evals=80, seed=0, workers=w) for w in (1, -1, pool)
+        ]
         assert pool.submit(abs, -3).result() == 3  # it stays open
     assert len({r.fun for r in found}) == 1
 
@@ -179,21 +192,27 @@ def test_constraint_dicts_have_scipys_sign():
     theirs = optimize.minimize(cost, [1.0, 1.0, 1.0], bounds=BOX, constraints=dicts, method="SLSQP")
     ours = pso.minimize(cost, BOX, constraints=dicts, max_evals=20_000, seed=0)
     assert ours.feasible and ours.maxcv <= 1e-4 and ours.fun == pytest.approx(theirs.fun, abs=0.02)
-    for wrong in ({"type": "le", "fun": bowl}, {"type": "eq"}, {"type": "eq", "fun": bowl, "lb": 0}):
+    for wrong in (
+        {"type": "le", "fun": bowl},
+        {"type": "eq"},
+        {"type": "eq", "fun": bowl, "lb": 0},
+    ):
         with pytest.raises(ValueError, match="'ineq' or 'eq'"):
             pso.minimize(cost, BOX, constraints=wrong)
 
 
 def test_more_arguments_reach_the_objective():
-    r = pso.minimize(lambda x, a, b: ((x - a) ** 2).sum() + b, BOX, args=(2.0, 7.0), max_evals=200, seed=0)
+    r = pso.minimize(
+        lambda x, a, b: ((x - a) ** 2).sum() + b, BOX, args=(2.0, 7.0), max_evals=200, seed=0
+    )
     assert np.allclose(r.x, 2.0) and r.fun == pytest.approx(7.0)
 
 
 @pytest.mark.parametrize(
     ("foreign", "ours"),
-    [("maxiter", "max_iter"), ("popsize", "population"), ("n_trials", "max_evals"), ("disp", "progress"),
-     ("max_eval", "max_evals"), ("n_particles", "population"), ("random_state", "seed"), ("method", "recipe"),
-     ("strategy", "recipe")],
+    [("maxiter", "max_iter"), ("popsize", "population"), ("n_trials", "max_evals"),
+     ("disp", "progress"), ("max_eval", "max_evals"), ("n_particles", "population"),
+     ("random_state", "seed"), ("method", "recipe"), ("strategy", "recipe")],
 )  # fmt: skip
 def test_a_name_of_another_library_is_answered_by_ours(foreign, ours):
     for search in (pso.minimize, pso.maximize):
@@ -214,9 +233,14 @@ def test_what_is_no_argument_here_is_answered(foreign, hint):
 
 
 def test_minimize_multi_answers_too():
-    with pytest.raises(TypeError, match=r"^minimize_multi\(\) has no argument n_trials; here it is max_evals="):
+    with pytest.raises(
+        TypeError, match=r"^minimize_multi\(\) has no argument n_trials; here it is max_evals="
+    ):
         pso.minimize_multi(bowl, BOX, n_trials=3)
-    with pytest.raises(TypeError, match=r"^minimize_multi\(\) has no argument max_iter; there is|here it is max_evals"):
+    with pytest.raises(
+        TypeError,
+        match=r"^minimize_multi\(\) has no argument max_iter; there is|here it is max_evals",
+    ):
         pso.minimize_multi(bowl, BOX, max_iter=3)
 
 
@@ -230,13 +254,20 @@ def test_a_starting_point_in_the_place_of_the_bounds():
 
 @pytest.mark.parametrize("side", [None, np.inf, np.nan])
 def test_a_coordinate_without_a_bound(side):
-    with pytest.raises(ValueError, match=r"coordinate 1 .* must be finite.*there is none \(None, inf\) give a wide"):
+    with pytest.raises(
+        ValueError, match=r"coordinate 1 .* must be finite.*there is none \(None, inf\) give a wide"
+    ):
         pso.minimize(bowl, [(-1, 1), (0, side)])
 
 
-@pytest.mark.parametrize(("name", "hint"), [("nevergrad:CMA", "NevergradOptimizer"), ("cma", "PycmaOptimizer")])
+@pytest.mark.parametrize(
+    ("name", "hint"), [("nevergrad:CMA", "NevergradOptimizer"), ("cma", "PycmaOptimizer")]
+)
 def test_an_optimiser_of_another_library_is_no_recipe(name, hint):
-    with pytest.raises(ValueError, match=rf"no recipe is called '{name}'; there are .*pyswarmopt\.interop\..*{hint}"):
+    with pytest.raises(
+        ValueError,
+        match=rf"no recipe is called '{name}'; there are .*pyswarmopt\.interop\..*{hint}",
+    ):
         pso.minimize(bowl, BOX, recipe=name)
 
 
@@ -265,19 +296,24 @@ def test_a_generator_is_a_seed(recipe, tmp_path):
     first, same, other = (search(np.random.default_rng(s)) for s in (1, 1, 2))
     assert np.array_equal(first.x, same.x) and not np.array_equal(first.x, other.x)
     rng = np.random.default_rng(1)
-    assert np.array_equal(search(rng).x, first.x) and not np.array_equal(search(rng).x, first.x)  # it was advanced
+    # it was advanced
+    assert np.array_equal(search(rng).x, first.x) and not np.array_equal(search(rng).x, first.x)
     path = tmp_path / "c.npz"
     search(np.random.default_rng(1), checkpoint=path)
-    assert search(np.random.default_rng(1), 24, checkpoint=path).nfev == 24  # a generator in the same state goes on
+    # a generator in the same state goes on
+    assert search(np.random.default_rng(1), 24, checkpoint=path).nfev == 24
     with pytest.raises(ValueError, match="other seed"):
         search(np.random.default_rng(2), 24, checkpoint=path)
-    with pytest.raises(TypeError, match=r"seed='one': use a whole number, a numpy\.random\.Generator or None"):
+    with pytest.raises(
+        TypeError, match=r"seed='one': use a whole number, a numpy\.random\.Generator or None"
+    ):
         search("one")
 
 
 def test_every_search_takes_a_generator():
     fronts = [
-        pso.minimize_multi(two, BOX, max_evals=200, population=20, seed=np.random.default_rng(3)) for _ in range(2)
+        pso.minimize_multi(two, BOX, max_evals=200, population=20, seed=np.random.default_rng(3))
+        for _ in range(2)
     ]
     assert np.array_equal(fronts[0].fun, fronts[1].fun)
     for kind in (pso.Swarm, pso.MemeticSwarm):
@@ -287,7 +323,11 @@ def test_every_search_takes_a_generator():
 
 def test_scipys_distributions_are_ranges():
     stats = pytest.importorskip("scipy.stats")
-    space = {"rate": stats.loguniform(1e-4, 1.0), "depth": stats.randint(2, 9), "share": stats.uniform(0.5, 0.25)}
+    space = {
+        "rate": stats.loguniform(1e-4, 1.0),
+        "depth": stats.randint(2, 9),
+        "share": stats.uniform(0.5, 0.25),
+    }
     ours = {"rate": pso.log(1e-4, 1.0), "depth": pso.integer(2, 8), "share": (0.5, 0.75)}
     read, meant = pso.Space(space), pso.Space(ours)
     assert np.allclose(read.bounds, meant.bounds, rtol=1e-12)

@@ -94,7 +94,9 @@ def test_a_search_keeps_what_it_promises(problem):
 @pytest.mark.parametrize("recipe", [None, "constriction", "surrogate"])
 @pytest.mark.parametrize("size", [1e297, 1e301, 1.7e308])
 @pytest.mark.parametrize("maximize", [False, True])
-def test_a_feasible_point_with_a_huge_value_is_better_than_one_that_breaks_a_constraint(recipe, size, maximize):
+def test_a_feasible_point_with_a_huge_value_is_better_than_one_that_breaks_a_constraint(
+    recipe, size, maximize
+):
     sign = -1.0 if maximize else 1.0
     seen = []
 
@@ -105,7 +107,14 @@ def test_a_feasible_point_with_a_huge_value_is_better_than_one_that_breaks_a_con
         return min(max(value, -1.7e308), 1.7e308)
 
     optimise = pso.maximize if maximize else pso.minimize
-    r = optimise(fun, [(-5, 5)], constraints=lambda x: 1e300 * (1 - x[0]), recipe=recipe, max_evals=60, seed=1)
+    r = optimise(
+        fun,
+        [(-5, 5)],
+        constraints=lambda x: 1e300 * (1 - x[0]),
+        recipe=recipe,
+        max_evals=60,
+        seed=1,
+    )
     assert r.maxcv == 0 and r.x[0] > 1 and r.fun == fun(r.x) and math.isfinite(r.fun)
     assert r.success
 
@@ -116,8 +125,8 @@ def test_where_no_feasible_point_has_a_value_there_is_no_further_call(limit, rec
     calls = []
     rule = {"type": "ineq", "fun": lambda x: x[0], "keep_feasible": True}
     r = pso.minimize(
-        lambda x: calls.append(x) or math.nan, [(-5, 5)], constraints=rule, recipe=recipe, max_evals=limit, seed=3,
-        x0=[[1.0], [2.0], [3.0], [-1.0]],
+        lambda x: calls.append(x) or math.nan, [(-5, 5)], constraints=rule, recipe=recipe,
+        max_evals=limit, seed=3, x0=[[1.0], [2.0], [3.0], [-1.0]],
     )  # fmt: skip
     assert len(calls) == r.nfev == limit
     assert r.maxcv == 0 and r.fun == math.inf and "no finite value" in r.message
@@ -131,7 +140,9 @@ def test_a_search_that_saw_infinite_values_alone_reports_the_worst_one(optimise,
 
 
 def test_mean_and_spread_of_values_whose_sum_overflows_are_numbers():
-    history = pso.minimize(lambda x: math.copysign(1.7e308, x[0]), [(-5, 5)], recipe="constriction", seed=0).history
+    history = pso.minimize(
+        lambda x: math.copysign(1.7e308, x[0]), [(-5, 5)], recipe="constriction", seed=0
+    ).history
     assert all(abs(record.mean) <= 1.7e308 and 0 <= record.spread <= 1.7e308 for record in history)
 
 
@@ -141,15 +152,17 @@ def test_a_swarm_has_a_particle_for_each_starting_point(population, recipe):
     asked = []
     starts = [[0.0, 1.0], [1.0, 2.0], [2.0, 2.0]]
     pso.minimize(
-        lambda x: asked.append(x.tolist()) or float(x @ x), [(-5, 5)] * 2, recipe=recipe, population=population,
-        x0=starts, max_evals=20, seed=0,
+        lambda x: asked.append(x.tolist()) or float(x @ x), [(-5, 5)] * 2, recipe=recipe,
+        population=population, x0=starts, max_evals=20, seed=0,
     )  # fmt: skip
     assert asked[:3] == starts
 
 
 @pytest.mark.parametrize("path", ["\0", "c" * 300, "c" * 250, "no such folder/c.npz"])
 @pytest.mark.parametrize("multi", [False, True])
-def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_first_call(tmp_path, monkeypatch, path, multi):
+def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_first_call(
+    tmp_path, monkeypatch, path, multi
+):
     monkeypatch.chdir(tmp_path)
     called = []
     with pytest.raises(ValueError, match=r"checkpoint=.*cannot be written") as refused:
@@ -170,7 +183,9 @@ def test_a_start_that_cannot_be_a_file_is_refused(path):
 
 @pytest.mark.parametrize("recipe", ["constriction", "model_swarms", "spso2011"])
 def test_positions_so_far_apart_that_velocities_overflow_are_refused(recipe):
-    with pytest.raises(ValueError, match="positions lie inf apart: velocities would be more than float64 holds"):
+    with pytest.raises(
+        ValueError, match="positions lie inf apart: velocities would be more than float64 holds"
+    ):
         pso.Swarm(positions=[[1.7e308], [-1.7e308], [1.0]], recipe=recipe)
     swarm = pso.Swarm(positions=[[1e-300], [1e300], [1.0]], recipe=recipe, seed=0)
     for _ in range(30):
@@ -198,7 +213,15 @@ def test_many_labels_make_no_matrices_of_labels(monkeypatch):
         return sum(value != "b" for value in params.values())
 
     for how in ({"noisy": True}, {"asynchronous": True}):
-        assert pso.minimize(loss, space=space, max_evals=60, seed=0, **how).algorithm == "constriction"
+        assert (
+            pso.minimize(loss, space=space, max_evals=60, seed=0, **how).algorithm == "constriction"
+        )
     few = {f"c{i}": list("abcdefghij") for i in range(50)} | {"x": (0.0, 1.0)}
-    pso.minimize(lambda params: 0.0, space=few, max_evals=300, seed=0, constraints=lambda params: params["x"] - 0.5)
+    pso.minimize(
+        lambda params: 0.0,
+        space=few,
+        max_evals=300,
+        seed=0,
+        constraints=lambda params: params["x"] - 0.5,
+    )
     assert not any(size > 100 for size in sizes)

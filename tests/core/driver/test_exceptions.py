@@ -51,7 +51,11 @@ def test_an_exception_has_the_result_so_far(how, search):
     with pytest.raises(LicenceError, match="licence server down") as caught:
         search(named, **{"bounds": BOX, "max_evals": 100, "seed": 3, **how})
     r = caught.value.result
-    allowed = [v for x, v in zip(fun.points, fun.values, strict=True) if "constraints" not in how or x[0] <= 0]
+    allowed = [
+        v
+        for x, v in zip(fun.points, fun.values, strict=True)
+        if "constraints" not in how or x[0] <= 0
+    ]
     assert r.fun == sign * min(sign * v for v in allowed) and r.fun == sign * bowl(r.x)
     assert r.nfev == len(fun.values) + 1 and r.feasible and r.maxcv == 0
     assert (r.success, r.status, r.message) == (False, 2, "an exception was raised")
@@ -62,7 +66,9 @@ def test_an_exception_has_the_result_so_far(how, search):
         assert sorted(record.value for record in r.history) == sorted(fun.values)
 
 
-@pytest.mark.parametrize("how", [{"noisy": True, "population": 5}, {"asynchronous": True, "population": 5}])
+@pytest.mark.parametrize(
+    "how", [{"noisy": True, "population": 5}, {"asynchronous": True, "population": 5}]
+)
 def test_with_noise_and_asynchronously_it_has_what_the_search_was_told(how):
     fun = Fails(bowl, 39)
     with pytest.raises(LicenceError) as caught:
@@ -85,7 +91,13 @@ def test_what_is_wrong_before_the_first_call_has_no_result():
 
 
 def test_the_search_goes_on_from_its_checkpoint_as_if_nothing_had_happened(tmp_path):
-    arguments = {"bounds": BOX, "recipe": "constriction", "population": 10, "max_evals": 100, "seed": 3}
+    arguments = {
+        "bounds": BOX,
+        "recipe": "constriction",
+        "population": 10,
+        "max_evals": 100,
+        "seed": 3,
+    }
     with pytest.raises(LicenceError) as caught:
         pso.minimize(Fails(bowl, 39), checkpoint=tmp_path / "c.npz", **arguments)
     assert caught.value.result.nfev == 40

@@ -56,10 +56,14 @@ def test_only_improvements():
 
 def test_particles_are_the_evaluations(tmp_path):
     fun = Recorded()
-    r = pso.minimize(fun, BOX, "constriction", population=6, max_evals=28, seed=0, history="particles")
+    r = pso.minimize(
+        fun, BOX, "constriction", population=6, max_evals=28, seed=0, history="particles"
+    )
     assert np.array_equal([record.x for record in r.history], fun.points)
     assert [record.value for record in r.history] == fun.values
-    assert [(record.iteration, record.particle) for record in r.history] == [divmod(k, 6) for k in range(28)]
+    assert [(record.iteration, record.particle) for record in r.history] == [
+        divmod(k, 6) for k in range(28)
+    ]
     r.history.to_csv(tmp_path / "h.csv")
     rows = np.genfromtxt(tmp_path / "h.csv", delimiter=",", names=True)
     assert rows.dtype.names == ("iteration", "particle", "value", "x0", "x1", "x2")
@@ -69,7 +73,13 @@ def test_particles_are_the_evaluations(tmp_path):
 @pytest.mark.parametrize("history", ["best", "iteration", "particles", 3])
 def test_a_resumed_search_has_the_whole_history(tmp_path, history):
     path = tmp_path / "c.npz"
-    settings = {"bounds": BOX, "recipe": "constriction", "population": 5, "seed": 3, "history": history}
+    settings = {
+        "bounds": BOX,
+        "recipe": "constriction",
+        "population": 5,
+        "seed": 3,
+        "history": history,
+    }
     pso.minimize(Recorded(), max_evals=60, checkpoint=path, **settings)
     resumed = pso.minimize(Recorded(), max_evals=140, checkpoint=path, **settings)
     whole = pso.minimize(Recorded(), max_evals=140, **settings)
@@ -91,7 +101,12 @@ def test_history_stays_within_its_limit_and_evenly_spaced(limit, rounds):
     assert rounds - kept[-1] <= max(1, 2 * rounds // limit + 1)
 
 
-@given(limit=st.integers(2, 9), particles=st.integers(1, 50), dim=st.integers(1, 900), rounds=st.integers(1, 60))
+@given(
+    limit=st.integers(2, 9),
+    particles=st.integers(1, 50),
+    dim=st.integers(1, 900),
+    rounds=st.integers(1, 60),
+)
 def test_particles_are_thinned_by_whole_iterations(limit, particles, dim, rounds):
     history = pso.History("particles", limit)
     for t in range(rounds):

@@ -33,18 +33,27 @@ class Interrupted:
 
 
 WAYS = [
-    {}, {"recipe": "constriction", "population": 5}, {"workers": 2}, {"asynchronous": True, "population": 5},
-    {"asynchronous": True, "population": 5, "workers": 3}, {"noisy": True, "population": 5}, {"progress": True},
+    {}, {"recipe": "constriction", "population": 5}, {"workers": 2},
+    {"asynchronous": True, "population": 5}, {"asynchronous": True, "population": 5, "workers": 3},
+    {"noisy": True, "population": 5}, {"progress": True},
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("how", WAYS)
 def test_the_result_so_far_is_given_back_and_the_search_goes_on_from_its_checkpoint(tmp_path, how):
-    arguments = {"bounds": BOX, "max_evals": 120, "seed": 3, "checkpoint": tmp_path / "c.npz", **how}
+    arguments = {
+        "bounds": BOX,
+        "max_evals": 120,
+        "seed": 3,
+        "checkpoint": tmp_path / "c.npz",
+        **how,
+    }
     fun = Interrupted(bowl, 60)
     r = pso.minimize(fun, **arguments)
     assert (r.success, r.message, r.stop) == (False, "interrupted", {"interrupted": 1.0})
-    assert r.fun == pytest.approx(bowl(r.x), abs=1e-12) and r.fun in fun.values and 40 <= r.nfev <= 60
+    assert (
+        r.fun == pytest.approx(bowl(r.x), abs=1e-12) and r.fun in fun.values and 40 <= r.nfev <= 60
+    )
     resumed = pso.minimize(bowl, **arguments)
     assert resumed.success and resumed.nfev == 120 and "max_evals" in resumed.stop
     if how.get("workers", 1) == 1:
@@ -54,7 +63,12 @@ def test_the_result_so_far_is_given_back_and_the_search_goes_on_from_its_checkpo
 
 def test_a_search_that_had_reached_nothing_says_so():
     r = pso.minimize(Interrupted(bowl, 0), BOX, max_evals=50, seed=0)
-    assert not r.success and r.message.startswith("interrupted") and "no finite value" in r.message and r.nfev == 0
+    assert (
+        not r.success
+        and r.message.startswith("interrupted")
+        and "no finite value" in r.message
+        and r.nfev == 0
+    )
 
 
 def test_a_front_is_given_back_and_goes_on(tmp_path):
@@ -64,7 +78,9 @@ def test_a_front_is_given_back_and_goes_on(tmp_path):
     arguments = {"population": 10, "max_evals": 100, "seed": 1, "checkpoint": tmp_path / "c.npz"}
     r = pso.minimize_multi(Interrupted(front, 55), BOX, 2, **arguments)
     assert (r.success, r.message, r.nfev) == (False, "interrupted", 50) and len(r.x)
-    resumed, whole = (pso.minimize_multi(front, BOX, 2, **{**arguments, **k}) for k in ({}, {"checkpoint": None}))
+    resumed, whole = (
+        pso.minimize_multi(front, BOX, 2, **{**arguments, **k}) for k in ({}, {"checkpoint": None})
+    )
     assert np.array_equal(resumed.fun, whole.fun) and resumed.success
 
 
@@ -84,7 +100,8 @@ def test_workers_that_are_processes_are_not_waited_for(tmp_path):
         "def fun(x):\n"
         "    if len(list(pathlib.Path('seen').iterdir())) >= 12:\n"
         "        try:\n"
-        "            pathlib.Path('sent').touch(exist_ok=False)\n"  # once, by whichever process comes first
+        # once, by whichever process comes first
+        "            pathlib.Path('sent').touch(exist_ok=False)\n"
         "            os.kill(os.getppid(), signal.SIGINT)\n"
         "        except FileExistsError:\n"
         "            pass\n"
@@ -96,11 +113,17 @@ def test_workers_that_are_processes_are_not_waited_for(tmp_path):
         "import pyswarmopt as pso, mine\n"
         "import signal\n"
         "if __name__ == '__main__':\n"
-        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job ignores it
-        "    r = pso.minimize(mine.fun, [(-1, 1)] * 2, population=5, max_evals=500, seed=1, workers='processes:2',"
+        # a shell's background job ignores it
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "    r = pso.minimize(mine.fun, [(-1, 1)] * 2, population=5, max_evals=500, seed=1, "
+        "workers='processes:2',"
         " recipe='constriction')\n"
         "    print(r.message, r.success, r.nfev)\n"
     )
     (tmp_path / "seen").mkdir()
-    done = subprocess.run([sys.executable, "main.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.stdout.split() == ["interrupted", "False", "10"] and done.returncode == 0, done.stderr
+    done = subprocess.run(
+        [sys.executable, "main.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.split() == ["interrupted", "False", "10"] and done.returncode == 0, (
+        done.stderr
+    )

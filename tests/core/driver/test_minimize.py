@@ -32,7 +32,9 @@ class Counting:
         return self.fun(x)
 
 
-@pytest.mark.parametrize("recipe", [None, "constriction", "model_swarms", pso.recipes.constriction(topology="global")])
+@pytest.mark.parametrize(
+    "recipe", [None, "constriction", "model_swarms", pso.recipes.constriction(topology="global")]
+)
 def test_finds_the_minimum_and_says_how(recipe):
     fun = Counting(bowl)
     r = pso.minimize(fun, BOX, recipe=recipe, max_evals=3000, seed=1)
@@ -54,7 +56,8 @@ def test_maximize_is_minimize_of_minus_f():
     assert [-record.best for record in high.history] == [record.best for record in low.history]
 
 
-@example(max_evals=1, population=None, vectorized=True, retries=0, seed=97)  # the one call gives NaN
+# the one call gives NaN
+@example(max_evals=1, population=None, vectorized=True, retries=0, seed=97)
 @example(max_evals=2, population=3, vectorized="auto", retries=2, seed=0)
 @given(
     max_evals=st.integers(1, 130),
@@ -66,7 +69,13 @@ def test_maximize_is_minimize_of_minus_f():
 def test_never_more_evaluations_than_allowed(max_evals, population, vectorized, retries, seed):
     def flaky(x):
         value = np.sum(x**2, axis=-1)
-        return np.where(value > 40, np.nan, value) if np.ndim(value) else value if value < 40 else math.nan
+        return (
+            np.where(value > 40, np.nan, value)
+            if np.ndim(value)
+            else value
+            if value < 40
+            else math.nan
+        )
 
     fun = Counting(flaky)
     r = pso.minimize(
@@ -90,7 +99,9 @@ def test_limits_and_their_names():
     missed = pso.minimize(bowl, BOX, max_evals=100, target=-1.0, seed=0)
     assert missed.stop == {"max_evals": 100} and not missed.success
     assert pso.minimize(bowl, [(-5, 5)], seed=0).nfev == 1000
-    long = pso.minimize(bowl, BOX, recipe=pso.recipes.model_swarms(patience=10**6), max_iter=60, seed=0)
+    long = pso.minimize(
+        bowl, BOX, recipe=pso.recipes.model_swarms(patience=10**6), max_iter=60, seed=0
+    )
     assert long.nit == 60 and long.stop == {"max_iter": 60}
     stagnant = pso.minimize(lambda x: 0.0, BOX, recipe="model_swarms", seed=0)
     assert stagnant.stop == {"patience": 10} and stagnant.nit == 10
@@ -230,7 +241,9 @@ def test_a_failure_of_the_last_call_does_not_cost_the_result(workers, asynchrono
 
 def test_values_that_are_not_finite_are_survived():
     def holes(x):
-        return math.nan if x[0] < 0 else math.inf if x[1] < 0 else -math.inf if x[2] < 0 else bowl(x)
+        return (
+            math.nan if x[0] < 0 else math.inf if x[1] < 0 else -math.inf if x[2] < 0 else bowl(x)
+        )
 
     r = pso.minimize(holes, BOX, max_evals=3000, seed=0)
     assert r.success and r.fun == bowl(r.x) < 0.01
@@ -278,14 +291,27 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(tmp_path, vectorized):
             return fun(x)
 
         with pytest.raises(KilledError):
-            pso.minimize(mortal, BOX, max_evals=1000, seed=7, vectorized=vectorized, checkpoint=path)
+            pso.minimize(
+                mortal, BOX, max_evals=1000, seed=7, vectorized=vectorized, checkpoint=path
+            )
         r = pso.minimize(fun, BOX, max_evals=1000, seed=7, vectorized=vectorized, checkpoint=path)
-        assert np.array_equal(r.x, whole.x) and (r.fun, r.nfev, r.nit) == (whole.fun, whole.nfev, whole.nit)
+        assert np.array_equal(r.x, whole.x) and (r.fun, r.nfev, r.nit) == (
+            whole.fun,
+            whole.nfev,
+            whole.nit,
+        )
         assert list(r.history) == list(whole.history)
         done = Counting(fun)
-        again = pso.minimize(done, BOX, max_evals=1000, seed=7, vectorized=vectorized, checkpoint=path)
-        # a finished search calls fun for its best point alone: is it the same function, and what is its value by itself
-        assert again.fun == whole.fun and again.nfev == whole.nfev and len(done.points) == 1 + vectorized
+        again = pso.minimize(
+            done, BOX, max_evals=1000, seed=7, vectorized=vectorized, checkpoint=path
+        )
+        # a finished search calls fun for its best point alone: is it the same function, and what is
+        # its value by itself
+        assert (
+            again.fun == whole.fun
+            and again.nfev == whole.nfev
+            and len(done.points) == 1 + vectorized
+        )
         path.unlink()
 
 
@@ -294,11 +320,15 @@ def test_a_checkpoint_of_another_search_is_refused(tmp_path):
     pso.minimize(bowl, BOX, max_evals=100, seed=7, checkpoint=path)
     for change in ({"seed": 8}, {"population": 7}, {"bounds": [(-5, 4)] * 3}, {"x0": [0, 0, 0]}):
         with pytest.raises(ValueError, match=next(iter(change))):
-            pso.minimize(bowl, **{"bounds": BOX, "max_evals": 100, "seed": 7, "checkpoint": path, **change})
+            pso.minimize(
+                bowl, **{"bounds": BOX, "max_evals": 100, "seed": 7, "checkpoint": path, **change}
+            )
     with pytest.raises(ValueError, match="maximize"):
         pso.maximize(bowl, BOX, max_evals=100, seed=7, checkpoint=path)
     with pytest.raises(ValueError, match="other recipe, population"):
-        pso.minimize(bowl, BOX, "model_swarms", population=5, max_evals=100, seed=7, checkpoint=path)
+        pso.minimize(
+            bowl, BOX, "model_swarms", population=5, max_evals=100, seed=7, checkpoint=path
+        )
     pso.Swarm(bounds=BOX).save(path)
     with pytest.raises(ValueError, match="not one of minimize"):
         pso.minimize(bowl, BOX, max_evals=100, seed=7, checkpoint=path)
@@ -354,7 +384,9 @@ def test_bounds_that_can_be_read_in_two_ways_are_refused_with_both(bounds):
     assert pairs in str(refused.value) and sides in str(refused.value)
 
 
-@pytest.mark.parametrize("bounds", [[(-1, 0), (2, 5)], ((-1, 0), (2, 5)), [[-1, 0], [2, 5]], [(0, 0), (0, 1)]])
+@pytest.mark.parametrize(
+    "bounds", [[(-1, 0), (2, 5)], ((-1, 0), (2, 5)), [[-1, 0], [2, 5]], [(0, 0), (0, 1)]]
+)
 def test_pairs_are_pairs(bounds):
     r = pso.minimize(lambda x: -x.sum(), bounds, max_evals=400, seed=0)
     assert r.x.tolist() == pytest.approx([high for _, high in bounds])
@@ -380,7 +412,9 @@ def test_bounds_that_bound_nothing_are_refused(bounds, message):
 
 
 @pytest.mark.parametrize("name", ["integrality", "categorical"])
-@pytest.mark.parametrize("mask", [[0], [1], [True], [2, 0, 0], ["a", "b", "c"], [[1, 0, 0]], [0.5, 0, 0], [None] * 3])
+@pytest.mark.parametrize(
+    "mask", [[0], [1], [True], [2, 0, 0], ["a", "b", "c"], [[1, 0, 0]], [0.5, 0, 0], [None] * 3]
+)
 def test_a_mask_has_a_truth_value_for_each_coordinate(name, mask):
     with pytest.raises(ValueError, match=name):
         pso.minimize(bowl, BOX, max_evals=10, **{name: mask})
@@ -388,5 +422,7 @@ def test_a_mask_has_a_truth_value_for_each_coordinate(name, mask):
 
 def test_a_plain_truth_value_is_that_of_all_coordinates():
     assert (pso.minimize(bowl, BOX, max_evals=60, seed=0, integrality=True).x % 1 == 0).all()
-    off_the_grid = pso.minimize(lambda x: bowl(x + 0.3), BOX, max_evals=60, seed=0, integrality=False)
+    off_the_grid = pso.minimize(
+        lambda x: bowl(x + 0.3), BOX, max_evals=60, seed=0, integrality=False
+    )
     assert not (off_the_grid.x % 1 == 0).any()

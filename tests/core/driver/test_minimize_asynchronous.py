@@ -52,18 +52,26 @@ def test_the_budget_is_kept_and_the_best_is_the_best_seen(workers, max_evals):
 
 def test_with_one_worker_the_seed_decides():
     a, b, other = search(max_evals=300), search(max_evals=300), search(max_evals=300, seed=4)
-    assert np.array_equal(a.x, b.x) and list(a.history) == list(b.history) and not np.array_equal(a.x, other.x)
+    assert (
+        np.array_equal(a.x, b.x)
+        and list(a.history) == list(b.history)
+        and not np.array_equal(a.x, other.x)
+    )
     assert a.fun < 0.1
 
 
 def test_maximize_is_minimize_of_minus_f():
     low = search(max_evals=200)
-    high = pso.maximize(lambda x: -bowl(x), BOX, asynchronous=True, seed=3, population=6, max_evals=200)
+    high = pso.maximize(
+        lambda x: -bowl(x), BOX, asynchronous=True, seed=3, population=6, max_evals=200
+    )
     assert np.array_equal(low.x, high.x) and low.fun == -high.fun
 
 
 def test_a_slow_call_holds_up_nobody_else():
-    """One call never ends until the others have made four rounds; whole rounds would wait for it for ever."""
+    """One call never ends until the others have made four rounds; whole rounds would wait for it
+    for ever.
+    """
     enough, calls = threading.Event(), Counter()
 
     def fun(x):
@@ -97,7 +105,8 @@ def test_stop_rules_and_callback():
     fun = Watched()
     r = search(fun, target=0.5)
     assert r.success and r.fun <= 0.5 and r.nfev == len(fun.seen)
-    assert all(value > 0.5 for value, _ in fun.seen[:-1])  # no evaluation is begun after the target was reached
+    # no evaluation is begun after the target was reached
+    assert all(value > 0.5 for value, _ in fun.seen[:-1])
 
 
 def test_what_is_under_way_when_the_search_ends_counts():
@@ -116,7 +125,9 @@ def test_what_is_under_way_when_the_search_ends_counts():
             reached.set()
         return value
 
-    r = pso.minimize(fun, BOX, asynchronous=True, seed=0, population=5, workers=2, target=0.5, max_evals=5)
+    r = pso.minimize(
+        fun, BOX, asynchronous=True, seed=0, population=5, workers=2, target=0.5, max_evals=5
+    )
     assert r.fun == 0.25 and r.success and "target" in r.stop and r.nfev >= 4
 
 
@@ -160,8 +171,18 @@ def test_a_call_is_made_again(workers):
 
 def test_constraints_and_integers():
     fun = Watched()
-    r = search(fun, workers=2, max_evals=300, constraints=lambda x: x[0] + 1, integrality=[True, False, False])
-    assert r.maxcv == 0 and r.x[0] == -1 and all(x[0] <= -1 and x[0] == round(x[0]) for _, x in fun.seen)
+    r = search(
+        fun,
+        workers=2,
+        max_evals=300,
+        constraints=lambda x: x[0] + 1,
+        integrality=[True, False, False],
+    )
+    assert (
+        r.maxcv == 0
+        and r.x[0] == -1
+        and all(x[0] <= -1 and x[0] == round(x[0]) for _, x in fun.seen)
+    )
     assert r.nfev == len(fun.seen) < 300
     never = search(fun, max_evals=50, constraints=lambda x: 1.0)
     assert not never.success and never.maxcv == 1.0
@@ -201,7 +222,8 @@ def test_a_killed_search_goes_on_to_the_bit(tmp_path, at):
     rest = Watched()
     resumed, whole = search(rest, max_evals=80, checkpoint=path), search(max_evals=80)
     assert np.array_equal(resumed.x, whole.x) and list(resumed.history) == list(whole.history)
-    assert resumed.nfev == whole.nfev == 80 and len(rest.seen) == 80 - at // 6 * 6 + 1  # the best once more, to compare
+    # the best once more, to compare
+    assert resumed.nfev == whole.nfev == 80 and len(rest.seen) == 80 - at // 6 * 6 + 1
 
 
 def test_what_was_in_flight_is_evaluated_again(tmp_path):
@@ -223,9 +245,14 @@ def test_what_was_in_flight_is_evaluated_again(tmp_path):
     rest = Watched()
     r = search(rest, workers=2, max_evals=60, checkpoint=path)
     assert any(np.array_equal(x, hung[0]) for _, x in rest.seen)
-    # The checkpoint is that of the last whole iteration, of 6 evaluations: nothing before it is evaluated again but the
-    # best, which must have the value that it had. The other thread may have got one iteration further.
-    assert r.nfev == 60 and len(rest.seen) in (60 - 24 + 1, 60 - 30 + 1) and r.stop == {"max_evals": 60}
+    # The checkpoint is that of the last whole iteration, of 6 evaluations: nothing before it is
+    # evaluated again but the best, which must have the value that it had. The other thread may have
+    # got one iteration further.
+    assert (
+        r.nfev == 60
+        and len(rest.seen) in (60 - 24 + 1, 60 - 30 + 1)
+        and r.stop == {"max_evals": 60}
+    )
     with pytest.raises(ValueError, match=r"other .*asynchronous"):
         pso.minimize(bowl, BOX, seed=3, population=6, max_evals=60, checkpoint=path)
 

@@ -1,4 +1,6 @@
-"""What goes into a search: integers, categories, starts from other runs; and the wrapped test functions."""
+"""What goes into a search: integers, categories, starts from other runs; and the wrapped test
+functions.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +28,15 @@ def bowl(x):
 
 @given(data=st.data(), dim=st.integers(1, 6), n=st.integers(1, 4), seed=st.integers(0, 999))
 def test_points_survive_the_coding(data, dim, n, seed):
-    kinds = data.draw(st.lists(st.sampled_from(["real", "integer", "category"]), min_size=dim, max_size=dim))
+    kinds = data.draw(
+        st.lists(st.sampled_from(["real", "integer", "category"]), min_size=dim, max_size=dim)
+    )
     random = np.random.default_rng(seed)
     low = random.uniform(-4, 4, dim)
     high = low + random.uniform(1, 5, dim)
-    coding = make_coding((low, high), [k == "integer" for k in kinds], [k == "category" for k in kinds])
+    coding = make_coding(
+        (low, high), [k == "integer" for k in kinds], [k == "category" for k in kinds]
+    )
     x = random.uniform(low, high, (n, dim))
     for i, kind in enumerate(kinds):
         if kind != "real":
@@ -45,28 +51,42 @@ def test_points_survive_the_coding(data, dim, n, seed):
 
 @pytest.mark.parametrize("kind", ["integrality", "categorical"])
 def test_all_labels_are_equally_likely_at_first(kind):
-    coding = make_coding((np.array([2.0]), np.array([5.0])), **{"integrality": None, "categorical": None, kind: True})
+    coding = make_coding(
+        (np.array([2.0]), np.array([5.0])), **{"integrality": None, "categorical": None, kind: True}
+    )
     low, high = coding.bounds()
     labels = coding.decode(np.random.default_rng(0).uniform(low, high, (4000, coding.size)))[:, 0]
     found, counts = np.unique(labels, return_counts=True)
-    assert found.tolist() == [2, 3, 4, 5] and (abs(counts - 1000) < 5 * math.sqrt(4000 * 0.25 * 0.75)).all()
+    assert (
+        found.tolist() == [2, 3, 4, 5]
+        and (abs(counts - 1000) < 5 * math.sqrt(4000 * 0.25 * 0.75)).all()
+    )
 
 
 def test_categories_have_no_order():
-    table = np.random.default_rng(1).permutation(12).reshape(3, 4)  # a value for each pair of labels, 0 the best
+    # a value for each pair of labels, 0 the best
+    table = np.random.default_rng(1).permutation(12).reshape(3, 4)
 
     def fun(x):
         return table[int(x[0]), int(x[1])] + (x[2] - 0.5) ** 2
 
     best = np.argwhere(table == 0)[0]
     for seed in range(5):
-        r = pso.minimize(fun, [(0, 2), (0, 3), (0, 1)], categorical=[1, 1, 0], max_evals=2000, seed=seed)
+        r = pso.minimize(
+            fun, [(0, 2), (0, 3), (0, 1)], categorical=[1, 1, 0], max_evals=2000, seed=seed
+        )
         assert r.x[:2].tolist() == best.tolist() and r.fun == fun(r.x) < 0.01
 
 
 def test_a_start_with_a_category_is_evaluated_first():
     seen = []
-    pso.minimize(lambda x: seen.append(x.tolist()) or 0.0, [(1, 4), (-1, 1)], categorical=[1, 0], x0=[3, 0.25], seed=0)
+    pso.minimize(
+        lambda x: seen.append(x.tolist()) or 0.0,
+        [(1, 4), (-1, 1)],
+        categorical=[1, 0],
+        x0=[3, 0.25],
+        seed=0,
+    )
     assert seen[0] == [3.0, 0.25]
 
 
@@ -86,12 +106,18 @@ def test_start_from_a_checkpoint(tmp_path):
         seen.append(x.tolist())
         return bowl(x)
 
-    first = pso.minimize(fun, BOX, "constriction", population=10, max_iter=20, seed=0, checkpoint=tmp_path / "c.npz")
+    first = pso.minimize(
+        fun, BOX, "constriction", population=10, max_iter=20, seed=0, checkpoint=tmp_path / "c.npz"
+    )
     before, seen[:] = seen[:], []
-    second = pso.minimize(fun, BOX, "constriction", population=10, max_iter=1, seed=1, x0=tmp_path / "c.npz")
+    second = pso.minimize(
+        fun, BOX, "constriction", population=10, max_iter=1, seed=1, x0=tmp_path / "c.npz"
+    )
     assert seen[0] == first.x.tolist() and second.fun <= first.fun
     old = [x for x in seen[:10] if x in before]
-    assert old == seen[:5] and [bowl(np.array(x)) for x in old] == sorted(bowl(np.array(x)) for x in old)
+    assert old == seen[:5] and [bowl(np.array(x)) for x in old] == sorted(
+        bowl(np.array(x)) for x in old
+    )
 
 
 def test_start_from_a_swarms_file_and_from_one_with_categories(tmp_path):
@@ -120,7 +146,10 @@ def test_a_rotation_keeps_distances_to_the_optimum(seed, dim):
     assert np.allclose(turned(points), (points**2).sum(1))
     ellipse, plain = rotated(pso.functions.ellipsoid, seed), pso.functions.ellipsoid
     assert not np.allclose(ellipse(points), plain(points))
-    for f in (rotated(pso.functions.rosenbrock, seed), rotated(shifted(plain, np.arange(dim)), seed)):
+    for f in (
+        rotated(pso.functions.rosenbrock, seed),
+        rotated(shifted(plain, np.arange(dim)), seed),
+    ):
         assert f(f.optimum(dim)) == pytest.approx(f.optimal_value(dim), abs=1e-9)
         assert (f(points) >= f.optimal_value(dim)).all()
     assert np.allclose(ellipse(torch.tensor(points)).numpy(), ellipse(points))
@@ -131,7 +160,10 @@ def test_a_shift_moves_the_function():
     points = np.random.default_rng(0).uniform(-3, 3, (5, 3))
     moved = shifted(pso.functions.rastrigin, by)
     assert np.array_equal(moved(points), pso.functions.rastrigin(points - by))
-    assert np.allclose(moved(torch.tensor(points)).numpy(), moved(points)) and moved.optimum(3).tolist() == by.tolist()
+    assert (
+        np.allclose(moved(torch.tensor(points)).numpy(), moved(points))
+        and moved.optimum(3).tolist() == by.tolist()
+    )
 
 
 def test_noise_is_normal_and_repeatable():
@@ -139,13 +171,21 @@ def test_noise_is_normal_and_repeatable():
     f = noisy(pso.functions.sphere, sigma=3.0, seed=1)
     values = f(points)
     assert abs(values.mean() - 2) < 4 * 3 / math.sqrt(20_000) and abs(values.std() / 3 - 1) < 0.03
-    assert np.array_equal(noisy(pso.functions.sphere, 3.0, seed=1)(torch.tensor(points)).numpy(), values)
+    assert np.array_equal(
+        noisy(pso.functions.sphere, 3.0, seed=1)(torch.tensor(points)).numpy(), values
+    )
     assert isinstance(float(f([1.0, 2.0])), float)
 
 
 def test_a_column_of_values_is_explained():
     with pytest.raises(Exception, match="axis 1 is out of bounds") as caught:
-        pso.minimize(lambda x: (x**2).sum(1, keepdims=True), [(-5, 5)] * 3, "constriction", population=8, seed=0)
+        pso.minimize(
+            lambda x: (x**2).sum(1, keepdims=True),
+            [(-5, 5)] * 3,
+            "constriction",
+            population=8,
+            seed=0,
+        )
     assert "(8, 1)" in caught.value.__notes__[0] and "(8,)" in caught.value.__notes__[0]
 
 

@@ -1,4 +1,6 @@
-"""Noisy objectives: allocation against the theorem, samples against NumPy, searches against the truth."""
+"""Noisy objectives: allocation against the theorem, samples against NumPy, searches against the
+truth.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,12 @@ class Noisy:
     """The truth and a normal error, from a generator of its own."""
 
     def __init__(self, seed, sigma=1.0):
-        self.random, self.sigma, self.points, self.values = np.random.default_rng(seed), sigma, [], []
+        self.random, self.sigma, self.points, self.values = (
+            np.random.default_rng(seed),
+            sigma,
+            [],
+            [],
+        )
 
     def __call__(self, x):
         self.points.append(x.copy())
@@ -38,7 +45,9 @@ def test_a_sample_is_its_mean_and_standard_error(values):
         sample = sample.add(value)
     assert sample.n == len(values)
     assert math.isclose(sample.mean, np.mean(values), rel_tol=1e-9, abs_tol=1e-6)
-    assert math.isclose(sample.stderr, np.std(values, ddof=1) / math.sqrt(len(values)), rel_tol=1e-6, abs_tol=1e-6)
+    assert math.isclose(
+        sample.stderr, np.std(values, ddof=1) / math.sqrt(len(values)), rel_tol=1e-6, abs_tol=1e-6
+    )
 
 
 def test_one_failure_spoils_a_sample():
@@ -46,7 +55,8 @@ def test_one_failure_spoils_a_sample():
 
 
 def test_allocation_is_that_of_the_theorem():
-    # Means 0, 1, 2, 4 with equal noise: N_2 : N_3 : N_4 = 16 : 4 : 1 and N_1 = sqrt(16^2 + 4^2 + 1) = 16.523
+    # Means 0, 1, 2, 4 with equal noise: N_2 : N_3 : N_4 = 16 : 4 : 1 and N_1 = sqrt(16^2 + 4^2 + 1)
+    # = 16.523
     ones = np.ones(4, dtype=np.int64)
     more = allocate(np.array([0.0, 1.0, 2.0, 4.0]), np.full(4, 1e-6), ones, budget=37523 - 4)
     assert np.allclose(more + 1, [16523, 16000, 4000, 1000], atol=1)
@@ -106,7 +116,9 @@ def test_the_choice_is_by_many_draws():
     for seed in range(6):
         random = np.random.default_rng(seed)
         r = pso.minimize(
-            lambda x, random=random: 1 + random.normal() if x[0] < 5 else 0.5 + 0.01 * random.normal(),
+            lambda x, random=random: (
+                1 + random.normal() if x[0] < 5 else 0.5 + 0.01 * random.normal()
+            ),
             [(0, 9)],
             integrality=True,
             max_evals=1500,
@@ -122,7 +134,9 @@ def test_maximize_is_minimize_of_minus_f():
     low = pso.minimize(Noisy(1), BOX, max_evals=600, seed=3, noisy=True)
     fun = Noisy(1)
     high = pso.maximize(lambda x: -fun(x), BOX, max_evals=600, seed=3, noisy=True)
-    assert np.array_equal(low.x, high.x) and low.fun == -high.fun and low.fun_stderr == high.fun_stderr
+    assert (
+        np.array_equal(low.x, high.x) and low.fun == -high.fun and low.fun_stderr == high.fun_stderr
+    )
 
 
 def test_without_noise_nothing_is_lost():
@@ -134,7 +148,9 @@ def test_the_target_means_the_mean():
     fun = Noisy(2, sigma=3.0)
     r = pso.minimize(fun, BOX, max_evals=10_000, target=-1.0, seed=2, noisy=True)
     assert min(fun.values) < -1 and "target" not in r.stop and not r.success
-    reached = pso.minimize(Noisy(2, sigma=0.1), BOX, max_evals=10_000, target=1.0, seed=2, noisy=True)
+    reached = pso.minimize(
+        Noisy(2, sigma=0.1), BOX, max_evals=10_000, target=1.0, seed=2, noisy=True
+    )
     assert "target" in reached.stop and truth(reached.x) < 1.2 and reached.nfev < 10_000
 
 

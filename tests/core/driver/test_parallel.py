@@ -26,7 +26,11 @@ def torch_bowl(x):
 
 
 def same(a: pso.Result, b: pso.Result) -> bool:
-    return np.array_equal(a.x, b.x) and (a.fun, a.nfev) == (b.fun, b.nfev) and list(a.history) == list(b.history)
+    return (
+        np.array_equal(a.x, b.x)
+        and (a.fun, a.nfev) == (b.fun, b.nfev)
+        and list(a.history) == list(b.history)
+    )
 
 
 @pytest.mark.parametrize("workers", [3, "threads:2", "threads", map])
@@ -66,7 +70,9 @@ def test_threads_do_work_at_the_same_time():
             together.wait(timeout=60)  # passes only if three calls are under way at once
         return bowl(x)
 
-    found = pso.minimize(fun, BOX, population=7, max_evals=7, seed=0, workers=3, recipe="constriction")
+    found = pso.minimize(
+        fun, BOX, population=7, max_evals=7, seed=0, workers=3, recipe="constriction"
+    )
     assert found.nfev == 7
 
 
@@ -97,7 +103,9 @@ def torch_batches(x):
     return torch.sum(torch.square(x - 1.0), dim=1)
 
 
-@pytest.mark.parametrize(("fun", "vectorized"), [(torch_bowl, "auto"), (torch_bowl, False), (torch_batches, True)])
+@pytest.mark.parametrize(
+    ("fun", "vectorized"), [(torch_bowl, "auto"), (torch_bowl, False), (torch_batches, True)]
+)
 def test_an_objective_on_tensors_is_recognised(fun, vectorized):
     seen = []
 
@@ -149,7 +157,9 @@ def test_an_objective_that_fails_on_arrays_for_other_reasons_gets_no_tensors():
 # --- several objectives ---
 
 
-@pytest.mark.parametrize("form", [lambda x: (x[0], -x[0]), lambda x: np.stack([x[:, 0], -x[:, 0]], axis=1)])
+@pytest.mark.parametrize(
+    "form", [lambda x: (x[0], -x[0]), lambda x: np.stack([x[:, 0], -x[:, 0]], axis=1)]
+)
 def test_vectors_of_values(form):
     evaluator = Evaluator(form, outputs=2)
     values, evaluated = evaluator(np.arange(12.0).reshape(4, 3))

@@ -1,4 +1,6 @@
-"""Several objectives: domination, crowding and hypervolume against brute force, fronts against known ones."""
+"""Several objectives: domination, crowding and hypervolume against brute force, fronts against
+known ones.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ small = st.integers(1, 3).flatmap(
 @given(small)
 def test_non_dominated_is_the_definition(values):
     expected = [
-        not any(all(b <= a for a, b in zip(x, y, strict=True)) and tuple(x) != tuple(y) for y in values) for x in values
+        not any(
+            all(b <= a for a, b in zip(x, y, strict=True)) and tuple(x) != tuple(y) for y in values
+        )
+        for x in values
     ]
     assert non_dominated(values).tolist() == expected
 
@@ -38,7 +43,8 @@ def test_hypervolume_is_the_number_of_unit_cubes(values):
 
 
 def test_crowding_by_hand():
-    # ranges 10 and 10: for the second (4 - 0) / 10 + (9 - 3) / 10, for the third (10 - 1) / 10 + (6 - 0) / 10
+    # ranges 10 and 10: for the second (4 - 0) / 10 + (9 - 3) / 10, for the third (10 - 1) / 10 + (6
+    # - 0) / 10
     found = crowding_distance([[0.0, 9.0 + 1], [1.0, 6.0], [4.0, 4.0], [10.0, 0.0]])
     assert found.tolist() == pytest.approx([math.inf, 0.4 + 0.6, 0.9 + 0.6, math.inf])
     assert crowding_distance(np.ones((3, 2))).tolist()[1] == 0
@@ -54,8 +60,11 @@ def zdt2(x):
     return x[0], g * (1 - (x[0] / g) ** 2)
 
 
-# The area between the front and (1.1, 1.1): 0.11 right of it and, above it, the integral of 1.1 - f2 over [0, 1].
-@pytest.mark.parametrize(("problem", "area"), [(zdt1, 0.11 + 0.1 + 2 / 3), (zdt2, 0.11 + 0.1 + 1 / 3)])
+# The area between the front and (1.1, 1.1): 0.11 right of it and, above it, the integral of 1.1 -
+# f2 over [0, 1].
+@pytest.mark.parametrize(
+    ("problem", "area"), [(zdt1, 0.11 + 0.1 + 2 / 3), (zdt2, 0.11 + 0.1 + 1 / 3)]
+)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_front_of_zdt(problem, area, seed):
     calls = []
@@ -88,7 +97,9 @@ def test_a_large_archive_holds_all_that_nothing_dominates():
 def test_three_objectives():
     # distances to three corners: the front is the triangle between them
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    r = minimize_multi(lambda x: ((x - corners) ** 2).sum(1), [(-2, 2)] * 2, 3, max_evals=6000, seed=0)
+    r = minimize_multi(
+        lambda x: ((x - corners) ** 2).sum(1), [(-2, 2)] * 2, 3, max_evals=6000, seed=0
+    )
     outside = np.maximum(-r.x.min(1), r.x.sum(1) - 1)
     assert len(r.x) == 100 and outside.max() < 0.3 and np.median(outside) < 0.02
     for corner in corners:
@@ -126,10 +137,14 @@ def test_constraints_integers_and_failures():
         constraints=lambda x: 1.5 - x[0],
     )
     assert min(seen) == 2 and r.x[:, 0].tolist() == [2.0, 4.0, 5.0, 6.0] and r.maxcv == 0
-    nothing = minimize_multi(fun, [(0, 9)], 2, population=20, max_evals=300, seed=0, constraints=lambda x: x[0] + 1)
+    nothing = minimize_multi(
+        fun, [(0, 9)], 2, population=20, max_evals=300, seed=0, constraints=lambda x: x[0] + 1
+    )
     assert not nothing.success and "no feasible" in nothing.message and nothing.nfev == 0
     assert nothing.x[0, 0] < 0.1 and nothing.maxcv == nothing.x[0, 0] + 1
-    broken = minimize_multi(lambda x: (math.nan, 0.0), [(0, 9)], 2, population=20, max_evals=100, seed=0)
+    broken = minimize_multi(
+        lambda x: (math.nan, 0.0), [(0, 9)], 2, population=20, max_evals=100, seed=0
+    )
     assert not broken.success and "no finite value" in broken.message and len(broken.x) == 0
 
 
@@ -151,7 +166,9 @@ def test_callback_and_start():
         seen.append(x[0])
         return x[0], -x[0]
 
-    r = minimize_multi(fun, [(0, 1)], 2, population=10, x0=[0.25], seed=0, callback=lambda r: r.nfev >= 30)
+    r = minimize_multi(
+        fun, [(0, 1)], 2, population=10, x0=[0.25], seed=0, callback=lambda r: r.nfev >= 30
+    )
     assert seen[0] == 0.25 and r.nfev == 30 and "callback" in r.message
 
 
@@ -167,7 +184,9 @@ def test_callback_and_start():
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
-        minimize_multi(lambda x: (x[0], -x[0]), **{"bounds": [(0, 1)], "n_objectives": 2, **arguments})
+        minimize_multi(
+            lambda x: (x[0], -x[0]), **{"bounds": [(0, 1)], "n_objectives": 2, **arguments}
+        )
 
 
 class Killed(Exception):
@@ -175,7 +194,9 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("at", [3, 40, 173])
-@pytest.mark.parametrize("how", [{}, {"constraints": lambda x: x[0] - 1, "integrality": [True, False]}])
+@pytest.mark.parametrize(
+    "how", [{}, {"constraints": lambda x: x[0] - 1, "integrality": [True, False]}]
+)
 def test_a_killed_search_goes_on_to_the_bit(tmp_path, at, how):
     calls = []
 
@@ -187,7 +208,15 @@ def test_a_killed_search_goes_on_to_the_bit(tmp_path, at, how):
 
     def search(fun, max_evals=200, **more):
         return minimize_multi(
-            fun, [(-4, 4)] * 2, 2, population=20, archive=15, max_evals=max_evals, seed=3, **how, **more
+            fun,
+            [(-4, 4)] * 2,
+            2,
+            population=20,
+            archive=15,
+            max_evals=max_evals,
+            seed=3,
+            **how,
+            **more,
         )
 
     path = tmp_path / "c.npz"
@@ -200,7 +229,9 @@ def test_a_killed_search_goes_on_to_the_bit(tmp_path, at, how):
     assert search(fun, checkpoint=path).nfev == whole.nfev  # finished: no further call counts
     assert search(fun, max_evals=240, checkpoint=path).nit > whole.nit
     with pytest.raises(ValueError, match="other population"):
-        minimize_multi(fun, [(-4, 4)] * 2, 2, population=21, archive=15, seed=3, **how, checkpoint=path)
+        minimize_multi(
+            fun, [(-4, 4)] * 2, 2, population=21, archive=15, seed=3, **how, checkpoint=path
+        )
 
 
 def test_parameters_by_name_are_the_coordinates_search_with_names():
@@ -216,7 +247,11 @@ def test_parameters_by_name_are_the_coordinates_search_with_names():
     named = minimize_multi(costs, space=space, **options)
     box = [(math.log(1e-3), 0.0), (1, 5), (0, 1)]
     other = minimize_multi(plain, box, 2, integrality=[0, 1, 0], categorical=[0, 0, 1], **options)
-    assert np.array_equal(named.x, other.x) and np.array_equal(named.fun, other.fun) and other.params is None
+    assert (
+        np.array_equal(named.x, other.x)
+        and np.array_equal(named.fun, other.fun)
+        and other.params is None
+    )
     assert [costs(**params) for params in named.params] == named.fun.tolist()
     with pytest.raises(ValueError, match="the space says it all"):
         minimize_multi(costs, box, space=space)
@@ -224,18 +259,22 @@ def test_parameters_by_name_are_the_coordinates_search_with_names():
 
 def test_a_constraint_by_name_holds_on_the_front():
     r = minimize_multi(
-        lambda a, b: [a, b], space={"a": (0.0, 1.0), "b": (0.0, 1.0)}, constraints=lambda a, b: 1 - a - b,
-        max_evals=600, seed=0,
+        lambda a, b: [a, b], space={"a": (0.0, 1.0), "b": (0.0, 1.0)}, constraints=lambda a,
+        b: 1 - a - b, max_evals=600, seed=0,
     )  # fmt: skip
     assert r.success and all(p["a"] + p["b"] >= 1 for p in r.params)
 
 
 def test_a_front_is_printed_in_short():
-    r = minimize_multi(lambda x: [x[0] ** 2, (x[0] - 2) ** 2], [(-9, 9)] * 6, max_evals=1000, seed=1)
+    r = minimize_multi(
+        lambda x: [x[0] ** 2, (x[0] - 2) ** 2], [(-9, 9)] * 6, max_evals=1000, seed=1
+    )
     lines = repr(r).splitlines()
     named = dict(line.split(": ", 1) for line in lines if ": " in line)
     assert len(lines) < 20 and len({line.index(": ") for line in lines if ": " in line}) == 1
-    assert {name.strip(): value for name, value in named.items() if name.strip() in ("points", "nfev", "success")} == {
+    assert {name.strip(): value for name, value in named.items() if name.strip() in ("points",
+                                                                                     "nfev",
+                                                                                     "success")} == {
         "points": "100", "nfev": "1000", "success": "True",
     }  # fmt: skip
     assert str(r) == repr(r) and "maxcv" not in repr(r)
@@ -246,7 +285,9 @@ def test_a_front_is_printed_in_short():
 def test_a_front_is_drawn():
     pyplot = pytest.importorskip("matplotlib.pyplot")
     pyplot.switch_backend("agg")
-    r = minimize_multi(lambda x: [x[0], x[1], -x[0]], [(0, 1)] * 2, 3, max_evals=200, population=20, seed=1)
+    r = minimize_multi(
+        lambda x: [x[0], x[1], -x[0]], [(0, 1)] * 2, 3, max_evals=200, population=20, seed=1
+    )
     axes = pso.plot.front(r, objectives=(0, 2))
     x, y = axes.lines[0].get_data()
     assert np.array_equal(x, r.fun[:, 0]) and np.array_equal(y, r.fun[:, 2])

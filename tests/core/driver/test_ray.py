@@ -24,7 +24,9 @@ def cluster():
         "RAY_raylet_start_wait_time_s", "120"
     )  # on a busy machine a node takes more than the usual 10
     try:
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+        )
     except Exception as error:  # Ray gives its agent 15 seconds, which cannot be changed
         pytest.skip(f"Ray starts no node on this busy machine: {error}")
     ray.init(address=cluster.address, log_to_driver=False)
@@ -46,7 +48,11 @@ def make_bowl(delay=0.0):
 
 
 def same(a: pso.Result, b: pso.Result) -> bool:
-    return np.array_equal(a.x, b.x) and (a.fun, a.nfev) == (b.fun, b.nfev) and list(a.history) == list(b.history)
+    return (
+        np.array_equal(a.x, b.x)
+        and (a.fun, a.nfev) == (b.fun, b.nfev)
+        and list(a.history) == list(b.history)
+    )
 
 
 def test_ray_makes_the_same_search(cluster):
@@ -64,7 +70,15 @@ def test_failures_follow_on_error(cluster):
     with pytest.raises(RuntimeError, match="left"):
         pso.minimize(holes, BOX, max_evals=50, seed=5, workers="ray")
     for asynchronous in (False, True):
-        r = pso.minimize(holes, BOX, max_evals=60, seed=5, workers="ray", on_error="worst", asynchronous=asynchronous)
+        r = pso.minimize(
+            holes,
+            BOX,
+            max_evals=60,
+            seed=5,
+            workers="ray",
+            on_error="worst",
+            asynchronous=asynchronous,
+        )
         assert r.success and r.nfev == 60 and r.fun == holes(r.x)
 
 

@@ -29,7 +29,13 @@ def other_front(x):
     return x[0] ** 2, (x[0] - 2) ** 2 + x[1] ** 2 + 1.0
 
 
-WAYS = [{}, {"recipe": "constriction"}, {"asynchronous": True}, {"vectorized": True}, {"constraints": lambda x: x[0]}]
+WAYS = [
+    {},
+    {"recipe": "constriction"},
+    {"asynchronous": True},
+    {"vectorized": True},
+    {"constraints": lambda x: x[0]},
+]
 
 
 @pytest.mark.parametrize("how", WAYS)
@@ -99,10 +105,12 @@ def test_the_comparison_is_not_counted_and_draws_nothing(tmp_path):
 
 @pytest.mark.parametrize(
     ("stored", "scale", "allowed"),
-    [(1e6, 0.0, 1e-3), (-1e6, 1.0, 1e-3), (2.0, 1e6, 1e-3), (0.0, -1e6, 1e-3), (1.0, math.inf, 1e-9),
-     (1.0, math.nan, 1e-9)],
+    [(1e6, 0.0, 1e-3), (-1e6, 1.0, 1e-3), (2.0, 1e6, 1e-3), (0.0, -1e6, 1e-3),
+     (1.0, math.inf, 1e-9), (1.0, math.nan, 1e-9)],
 )  # fmt: skip
-def test_a_value_may_differ_by_rounding_of_itself_or_of_what_the_search_began_with(stored, scale, allowed):
+def test_a_value_may_differ_by_rounding_of_itself_or_of_what_the_search_began_with(
+    stored, scale, allowed
+):
     for now in (stored, stored + 0.5 * allowed, stored - 0.5 * allowed):
         check_value("c.npz", stored, now, scale)
     for now in (stored + 2 * allowed, stored - 2 * allowed):

@@ -1,4 +1,6 @@
-"""Parameters by name: `space=`, what the objective gets, `Result.params`, conditions, importance."""
+"""Parameters by name: `space=`, what the objective gets, `Result.params`, conditions,
+importance.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,13 @@ SPACE = {
 
 
 def loss(lr, layers, units, opt, batch, momentum=None):
-    return abs(math.log10(lr) + 2) + abs(layers - 3) + abs(math.log2(units) - 6) + (opt != "sgd") + (momentum or 0)
+    return (
+        abs(math.log10(lr) + 2)
+        + abs(layers - 3)
+        + abs(math.log2(units) - 6)
+        + (opt != "sgd")
+        + (momentum or 0)
+    )
 
 
 def test_the_objective_gets_plain_values_by_name_that_the_space_allows():
@@ -57,17 +65,23 @@ def test_one_parameter_of_another_name_gets_a_dict_and_finds_the_same():
 
 
 def test_a_space_of_real_numbers_is_searched_as_the_box_of_its_coordinates():
-    box = pso.minimize(lambda x: (math.exp(x[0]) - 2) ** 2 + x[1] ** 2, [(0, 5), (-1, 3)], max_evals=90, seed=4)
+    box = pso.minimize(
+        lambda x: (math.exp(x[0]) - 2) ** 2 + x[1] ** 2, [(0, 5), (-1, 3)], max_evals=90, seed=4
+    )
     space = {"a": pso.log(1, math.exp(5)), "b": (-1, 3)}
     named = pso.minimize(lambda a, b: (a - 2) ** 2 + b**2, space=space, max_evals=90, seed=4)
     assert named.algorithm == box.algorithm == "memetic"
-    assert np.allclose(named.x, box.x, atol=1e-6) and math.isclose(named.params["a"], math.exp(named.x[0]))
+    assert np.allclose(named.x, box.x, atol=1e-6) and math.isclose(
+        named.params["a"], math.exp(named.x[0])
+    )
 
 
 @pytest.mark.parametrize("wanted", list(zip(range(1, 7), "abcabc", strict=True)))
 def test_every_integer_of_a_logarithmic_scale_and_every_choice_is_found(wanted):
     space = {"n": pso.integer(1, 6, log=True), "c": ["a", "b", "c"]}
-    found = pso.minimize(lambda n, c: abs(n - wanted[0]) + (c != wanted[1]), space=space, max_evals=60, seed=0)
+    found = pso.minimize(
+        lambda n, c: abs(n - wanted[0]) + (c != wanted[1]), space=space, max_evals=60, seed=0
+    )
     assert found.params == {"n": wanted[0], "c": wanted[1]}
 
 
@@ -85,7 +99,9 @@ def test_encode_and_decode_are_inverse(lr, layers, units, opt):
 def test_x0_may_be_parameters_and_the_first_call_is_there():
     start = {"lr": 0.3, "layers": 7, "units": 100, "opt": "sgd", "momentum": 0.25}
     first = []
-    pso.minimize(lambda p: first.append(p) or loss(**p), space=SPACE, max_evals=20, seed=0, x0=[start])
+    pso.minimize(
+        lambda p: first.append(p) or loss(**p), space=SPACE, max_evals=20, seed=0, x0=[start]
+    )
     assert first[0] == pytest.approx(start | {"batch": 32})
     with pytest.raises(ValueError, match="x0 has no momentum"):
         pso.minimize(loss, space=SPACE, x0={k: v for k, v in start.items() if k != "momentum"})
@@ -107,7 +123,9 @@ def test_conditions_may_stand_on_conditions_and_list_several_values():
     names = {"tree": set(), "svm": {"kernel", "scale"}, "net": {"scale"}}
     for kind, kernel in itertools.product(range(3), range(2)):
         found = space.decode([kind, kernel, 0.5, 0])
-        wanted = {"kind"} | names[found["kind"]] | ({"gamma"} if (kind, kernel) == (1, 1) else set())
+        wanted = (
+            {"kind"} | names[found["kind"]] | ({"gamma"} if (kind, kernel) == (1, 1) else set())
+        )
         assert set(found) == wanted
 
 
@@ -126,7 +144,13 @@ def test_a_checkpoint_goes_on_with_the_same_space_only(tmp_path):
     on = pso.minimize(loss, space=SPACE, max_evals=60, seed=1, checkpoint=path)
     assert on.params == whole.params and on.fun == whole.fun
     with pytest.raises(ValueError, match="space"):
-        pso.minimize(loss, space=SPACE | {"opt": ["adam", "sgd", "lion"]}, max_evals=90, seed=1, checkpoint=path)
+        pso.minimize(
+            loss,
+            space=SPACE | {"opt": ["adam", "sgd", "lion"]},
+            max_evals=90,
+            seed=1,
+            checkpoint=path,
+        )
 
 
 def test_a_named_objective_can_be_sent_to_processes():
@@ -172,20 +196,29 @@ def test_what_does_not_fit_the_space_is_refused_before_the_first_call():
 
 
 def test_importance_is_the_variance_of_the_main_effects():
-    """Against brute force: every cell of a grid is evaluated, so effects are means over the other parameters."""
+    """Against brute force: every cell of a grid is evaluated, so effects are means over the other
+    parameters.
+    """
     grid = np.array(list(itertools.product(range(BINS), range(BINS), range(3))), dtype=float)
     values = 3 * grid[:, 0] + 0.8 * grid[:, 1] + 0 * grid[:, 2]
     ranks = np.unique(values, return_inverse=True)[1].astype(float)
-    effects = [np.array([ranks[grid[:, i] == v].mean() for v in np.unique(grid[:, i])]) for i in range(3)]
-    wanted = np.array([effect.var() for effect in effects]) / sum(effect.var() for effect in effects)
+    effects = [
+        np.array([ranks[grid[:, i] == v].mean() for v in np.unique(grid[:, i])]) for i in range(3)
+    ]
+    wanted = np.array([effect.var() for effect in effects]) / sum(
+        effect.var() for effect in effects
+    )
     low, high = np.zeros(3), np.array([BINS - 1.0, BINS - 1.0, 2.0])
-    assert np.allclose(main_effects(grid, values, low, high, np.ones(3, dtype=bool)), wanted, atol=0.01)
+    assert np.allclose(
+        main_effects(grid, values, low, high, np.ones(3, dtype=bool)), wanted, atol=0.01
+    )
 
 
 def test_importance_is_not_taken_in_by_a_search_that_has_converged():
     """Where a search goes all parameters come together; only one of these matters."""
     r = pso.minimize(lambda a, b, c: (a - 1) ** 2 + 1e-3 * b**2 + 0 * c, recipe="constriction",
-                     space={"a": (-5, 5), "b": (-5, 5), "c": (-5, 5)}, max_evals=600, seed=0)  # fmt: skip
+                     space={"a": (-5, 5), "b": (-5, 5), "c": (-5, 5)}, max_evals=600,
+                     seed=0)  # fmt: skip
     shares = r.importance()
     assert next(iter(shares)) == "a" and shares["a"] > 0.8 and math.isclose(sum(shares.values()), 1)
 
@@ -194,12 +227,20 @@ def test_importance_of_a_conditional_parameter_is_that_where_it_is_active():
     r = pso.minimize(loss, space=SPACE, max_evals=300, seed=0)
     points, _ = r.evaluated()
     active = ~np.isnan(points[:, r.space.names.index("momentum")])
-    assert (active == (points[:, r.space.names.index("opt")] == 1)).all() and 0 < active.sum() < len(active)
+    assert (
+        active == (points[:, r.space.names.index("opt")] == 1)
+    ).all() and 0 < active.sum() < len(active)
     assert set(r.importance()) == {"lr", "layers", "units", "opt", "momentum"}
 
 
 def test_importance_without_names_and_without_points():
-    r = pso.minimize(lambda x: 10 * x[1] ** 2 + 0 * x[0], [(-1, 1)] * 2, max_evals=200, seed=0, history="particles")
+    r = pso.minimize(
+        lambda x: 10 * x[1] ** 2 + 0 * x[0],
+        [(-1, 1)] * 2,
+        max_evals=200,
+        seed=0,
+        history="particles",
+    )
     assert next(iter(r.importance())) == "x1"
     with pytest.raises(ValueError, match="history='particles'"):
         pso.minimize(lambda x: x[0] ** 2, [(-1, 1)], max_evals=20, seed=0).importance()

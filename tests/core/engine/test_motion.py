@@ -1,4 +1,6 @@
-"""One move by blocks: the same as the whole swarm at once in torch, without temporaries of its size."""
+"""One move by blocks: the same as the whole swarm at once in torch, without temporaries of its
+size.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def block(monkeypatch):
 
 @pytest.mark.parametrize("recipe", ["fips", "constriction", "clpso"])
 @pytest.mark.parametrize("size", [3, 16, 40])
-def test_a_factor_per_coordinate_in_blocks_finds_the_optimum_and_resumes_to_the_bit(block, recipe, size):
+def test_a_factor_per_coordinate_in_blocks_finds_the_optimum_and_resumes_to_the_bit(
+    block, recipe, size
+):
     block(size)
     whole = drive(pso.Swarm(bounds=[(-5, 5)] * 6, population=20, recipe=recipe, seed=1), 40)
     half = drive(pso.Swarm(bounds=[(-5, 5)] * 6, population=20, recipe=recipe, seed=1), 17)
@@ -82,7 +86,9 @@ def test_a_term_says_what_it_looks_at():
 
 def test_a_large_swarm_moves_without_temporaries_of_its_size():
     n, dim = 4, 400_000
-    swarm = pso.Swarm(bounds=(-5, 5), dim=dim, population=n, recipe="model_swarms", seed=0, dtype=torch.float32)
+    swarm = pso.Swarm(
+        bounds=(-5, 5), dim=dim, population=n, recipe="model_swarms", seed=0, dtype=torch.float32
+    )
     values = np.arange(n, dtype=float)
     swarm.tell(swarm.ask(), values)
     swarm.tell(swarm.ask(), values)
@@ -91,7 +97,8 @@ def test_a_large_swarm_moves_without_temporaries_of_its_size():
     swarm.tell(swarm.ask(), values[::-1])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < n * dim * 4  # of 3 such arrays; blocks, and copies of the best and worst, are what is left
+    # of 3 such arrays; blocks, and copies of the best and worst, are what is left
+    assert peak < n * dim * 4
 
 
 # --- what was lent ---
@@ -155,7 +162,8 @@ def test_bits_are_uniform_in_each_of_the_four_places_of_a_draw():
     assert (u >= 0).all() and (u < 1).all()
     np.testing.assert_allclose(u.mean(axis=0), 0.5, atol=5 * (1 / 12 / 50_000) ** 0.5)
     np.testing.assert_allclose(np.cov(u.T), np.eye(4) / 12, atol=0.002)
-    counts = np.bincount(bits.ravel() >> 8, minlength=256)  # 255 degrees of freedom: 255 + 5 sqrt(510)
+    # 255 degrees of freedom: 255 + 5 sqrt(510)
+    counts = np.bincount(bits.ravel() >> 8, minlength=256)
     assert ((counts - bits.size / 256) ** 2 / (bits.size / 256)).sum() < 368
 
 
@@ -163,7 +171,9 @@ def test_bits_are_uniform_in_each_of_the_four_places_of_a_draw():
 
 
 def test_factors_drawn_for_many_moves_are_those_of_a_draw_for_each_move():
-    rule = SumOfTerms((pso.inertia(pso.schedule.Linear(0.9, 0.4, 100)), pso.cognitive(1.5), pso.social(2.0)))
+    rule = SumOfTerms(
+        (pso.inertia(pso.schedule.Linear(0.9, 0.4, 100)), pso.cognitive(1.5), pso.social(2.0))
+    )
     generator = torch.Generator().manual_seed(5)
     ahead, again = Factors(generator), torch.Generator().manual_seed(5)
     for move in range(150):
@@ -189,7 +199,9 @@ def test_factors_go_on_from_their_state_between_two_draws():
     resumed = Factors(generator)
     resumed.load(saved)
     np.testing.assert_array_equal([next_of(resumed, move) for move in range(70, 200)], expected)
-    assert (np.array(expected).sum(axis=1) == pytest.approx(1.0)) and len(np.unique(expected)) > 130 * 3
+    assert (np.array(expected).sum(axis=1) == pytest.approx(1.0)) and len(
+        np.unique(expected)
+    ) > 130 * 3
 
 
 def test_positions_edited_in_place_are_told_as_edited():

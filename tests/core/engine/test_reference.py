@@ -18,12 +18,17 @@ from pyswarmopt.parts.restart import RestartAtBest
 
 BOUNDS = [(-2, 2), (0, 3), (-1, 9), (-5, 0), (3, 3)]
 TOPOLOGIES = [*pso.topology.TOPOLOGIES.values(), Exemplars(gap=2)]
-# Not `resample`: by blocks it draws for the coordinates outside only, the reference for all of them.
+# Not `resample`: by blocks it draws for the coordinates outside only, the reference for all of
+# them.
 WALLS = [boundary.none, boundary.clip, boundary.confine, boundary.reflect, boundary.periodic]
-NEXT = pso.Term("next", 0.3, lambda s: s.p[[*range(1, len(s.p)), 0]] - s.x, "scalar", looks_at="column")
+NEXT = pso.Term(
+    "next", 0.3, lambda s: s.p[[*range(1, len(s.p)), 0]] - s.x, "scalar", looks_at="column"
+)
 OWN = {
     "column": pso.compose((pso.inertia(0.6), pso.social(1.2), NEXT), boundary=boundary.clip),
-    "normalised": pso.compose((pso.inertia(0.6, "scalar"), pso.social(1.2, "element")), normalise=True, schedule=0.7),
+    "normalised": pso.compose(
+        (pso.inertia(0.6, "scalar"), pso.social(1.2, "element")), normalise=True, schedule=0.7
+    ),
     "clamped": pso.recipes.inertia_weight(max_velocity=0.4, horizon=8),
     "no randomness": pso.recipes.model_swarms(randomness="none", restart_patience=2),
     "authors' code": pso.recipes.model_swarms(compat="reference", restart_patience=3),
@@ -93,12 +98,16 @@ def assert_same(found, expected):
 @pytest.fixture(params=["small", "one block", "rows", "parts of a row"])
 def cut(request, monkeypatch):
     """How the swarm of 7 x 5 is moved."""
-    size, small = {"small": (10**6, 2**12), "one block": (10**6, 0), "rows": (12, 0), "parts of a row": (3, 0)}[
-        request.param
-    ]
+    size, small = {
+        "small": (10**6, 2**12),
+        "one block": (10**6, 0),
+        "rows": (12, 0),
+        "parts of a row": (3, 0),
+    }[request.param]
     monkeypatch.setattr(choose, "SMALL", small)
     monkeypatch.setattr(chunked, "BLOCK", size)
-    monkeypatch.setattr(chunked, "blocks_of", chunked.blocks_of.__wrapped__)  # else those of another size
+    # else those of another size
+    monkeypatch.setattr(chunked, "blocks_of", chunked.blocks_of.__wrapped__)
 
 
 def check(monkeypatch, recipe, dtype):
@@ -119,8 +128,15 @@ def test_every_recipe_moves_as_in_the_reference(monkeypatch, cut, name, dtype):
 @pytest.mark.parametrize("wall", WALLS)
 @pytest.mark.parametrize("topology", TOPOLOGIES, ids=lambda t: type(t).__name__)
 def test_every_topology_and_boundary_acts_as_in_the_reference(monkeypatch, cut, topology, wall):
-    for dtype, random, normalise in itertools.product((torch.float64, torch.float32), ("scalar", "element"), (0, 1)):
-        terms = (pso.inertia(0.9), pso.cognitive(1.4, random), pso.social(1.8), pso.repel(0.2, random))
+    for dtype, random, normalise in itertools.product(
+        (torch.float64, torch.float32), ("scalar", "element"), (0, 1)
+    ):
+        terms = (
+            pso.inertia(0.9),
+            pso.cognitive(1.4, random),
+            pso.social(1.8),
+            pso.repel(0.2, random),
+        )
         recipe = pso.compose(terms, topology, wall, schedule=0.9, normalise=bool(normalise))
         check(monkeypatch, recipe, dtype)
 
@@ -128,8 +144,14 @@ def test_every_topology_and_boundary_acts_as_in_the_reference(monkeypatch, cut, 
 @pytest.mark.parametrize("recipe", ["model_swarms", "constriction", "bare_bones"])
 def test_one_particle_moves_as_it_does_among_all(recipe):
     """Without randomness, or with the numbers of all, the others make no difference."""
-    made = pso.recipes.model_swarms(randomness="none") if recipe == "model_swarms" else pso.recipes.get(recipe)
-    swarm = pso.Swarm(bounds=BOUNDS, population=7, recipe=replace(made, boundary=boundary.none), seed=3)
+    made = (
+        pso.recipes.model_swarms(randomness="none")
+        if recipe == "model_swarms"
+        else pso.recipes.get(recipe)
+    )
+    swarm = pso.Swarm(
+        bounds=BOUNDS, population=7, recipe=replace(made, boundary=boundary.none), seed=3
+    )
     swarm.tell(swarm.ask(), torch.arange(7.0))
     state, rule = swarm._state, swarm.recipe.velocity
     start = state.positions.clone()

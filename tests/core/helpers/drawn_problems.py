@@ -1,4 +1,6 @@
-"""Problems drawn at random for `minimize`, with a count of their own of what a search did and saw."""
+"""Problems drawn at random for `minimize`, with a count of their own of what a search did and
+saw.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,20 @@ from hypothesis import strategies as st
 import pyswarmopt as pso
 
 SIDES = [
-    (-5.0, 5.0), (0.0, 1.0), (1e9, 1e9 + 1), (1e-12, 1e12), (-1e153, 1e153), (1e-300, 1e150), (-1e-300, 1e-300),
-    (0.0, 1e-310), (0.0, 5e-324),
+    (-5.0, 5.0), (0.0, 1.0), (1e9, 1e9 + 1), (1e-12, 1e12), (-1e153, 1e153), (1e-300, 1e150),
+    (-1e-300, 1e-300), (0.0, 1e-310), (0.0, 5e-324),
 ]  # fmt: skip
 SIZES = [1.0, 1e-300, 1e150, 1e299, 1e301, 1.7e308]
-RECIPES = ["constriction", "spso2011", "fips", "clpso", "surrogate", "covariant", "bare_bones", "model_swarms"]
+RECIPES = [
+    "constriction",
+    "spso2011",
+    "fips",
+    "clpso",
+    "surrogate",
+    "covariant",
+    "bare_bones",
+    "model_swarms",
+]
 
 
 class NoLicence(RuntimeError):
@@ -55,7 +66,10 @@ class Drawn:
 
     @property
     def whole(self) -> list[bool]:
-        return [kind != "r" and high - low == 10 for kind, (low, high) in zip(self.kinds, self.sides, strict=False)]
+        return [
+            kind != "r" and high - low == 10
+            for kind, (low, high) in zip(self.kinds, self.sides, strict=False)
+        ]
 
     def unit(self, x: np.ndarray) -> np.ndarray:
         return (x - self.low) / (self.high - self.low)
@@ -108,7 +122,9 @@ class Drawn:
             return None
         points = [self.low + share * (self.high - self.low) for share in (0.2, 0.5, 0.9)]
         whole = np.array(self.whole)
-        return [np.clip(np.where(whole, np.rint(x), x), self.low, self.high).tolist() for x in points]
+        return [
+            np.clip(np.where(whole, np.rint(x), x), self.low, self.high).tolist() for x in points
+        ]
 
     def search(self, log: Log, **more: Any) -> pso.Result:
         """Run it; `log` is called in place of the objective."""
@@ -120,8 +136,9 @@ class Drawn:
                 masks[name] = mask
         failed = ("retry", 1) if self.retry else "worst"
         return (pso.maximize if self.maximize else pso.minimize)(
-            log, self.sides, recipe=self.recipe, population=self.population, max_evals=self.max_evals, seed=self.seed,
-            workers=self.workers, asynchronous=self.asynchronous, vectorized=self.in_batches, x0=self.start(),
+            log, self.sides, recipe=self.recipe, population=self.population,
+            max_evals=self.max_evals, seed=self.seed, workers=self.workers,
+            asynchronous=self.asynchronous, vectorized=self.in_batches, x0=self.start(),
             on_error=failed, constraints=self.constraints(), **masks, **more,
         )  # fmt: skip
 

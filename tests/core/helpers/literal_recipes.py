@@ -1,8 +1,10 @@
-"""The recipes' equations, written out loop by loop with floats and lists: what the library must equal.
+"""The recipes' equations, written out loop by loop with floats and lists: what the library must
+equal.
 
-Nothing here is vectorised or shared with the library. Each function minimises from exact starting points and takes
-its random numbers from the same draws as the library, whose order is the one thing the two have agreed on. `seen`
-counts the rare events, so that a test can make sure that they occurred.
+Nothing here is vectorised or shared with the library. Each function minimises from exact starting
+points and takes its random numbers from the same draws as the library, whose order is the one thing
+the two have agreed on. `seen` counts the rare events, so that a test can make sure that they
+occurred.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ class Run:
 
 
 def begin(x: list[Point], v: list[Point], fun: Fun) -> Run:
-    return Run([list(r) for r in x], [list(r) for r in v], [list(r) for r in x], [fun(r) for r in x])
+    return Run(
+        [list(r) for r in x], [list(r) for r in v], [list(r) for r in x], [fun(r) for r in x]
+    )
 
 
 def uniform(shape: tuple[int, ...], generator: torch.Generator) -> list:
@@ -62,7 +66,9 @@ class SplitMix:
 
 
 def factors(terms: int, n: int, dim: int, source: SplitMix) -> list:
-    """A random factor per term, particle and coordinate: 16 bits, four out of a draw of 64, the lowest first."""
+    """A random factor per term, particle and coordinate: 16 bits, four out of a draw of 64, the
+    lowest first.
+    """
     draws = [source.next() for _ in range(math.ceil(terms * n * dim / 4))]
     words = iter([(draw >> shift) % 2**16 / 2**16 for draw in draws for shift in (0, 16, 32, 48)])
     return [[[next(words) for _ in range(dim)] for _ in range(n)] for _ in range(terms)]
@@ -86,7 +92,9 @@ def first_best(costs: list[float], among: list[int]) -> int:
 
 
 def inertia_weight(x, v, fun: Fun, seed: int, rounds: int, horizon: int, v_max: float) -> Run:
-    """Shi & Eberhart 1998: v = w v + c1 r1 (p - x) + c2 r2 (g - x), |v| <= V_max, w from .9 to .4, c1 = c2 = 2."""
+    """Shi & Eberhart 1998: v = w v + c1 r1 (p - x) + c2 r2 (g - x), |v| <= V_max, w from .9 to .4,
+    c1 = c2 = 2.
+    """
     run, generator = begin(x, v, fun), torch.Generator().manual_seed(seed)
     n, dim = len(x), len(x[0])
     source = source_of_factors(generator)
@@ -123,7 +131,9 @@ def fips(x, v, fun: Fun, seed: int, rounds: int, neighbours: Callable[[int], lis
             for d in range(dim):
                 weights = [4.1 / size * r[k][i][d] for k in range(size)]
                 total = sum(weights)
-                middle = sum(weight * old[j][d] for weight, j in zip(weights, near, strict=True)) / total
+                middle = (
+                    sum(weight * old[j][d] for weight, j in zip(weights, near, strict=True)) / total
+                )
                 run.v[i][d] = 0.7298 * (run.v[i][d] + total * (middle - run.x[i][d]))
                 run.x[i][d] += run.v[i][d]
         run.evaluate(fun)
@@ -131,7 +141,9 @@ def fips(x, v, fun: Fun, seed: int, rounds: int, neighbours: Callable[[int], lis
 
 
 def clpso(x, v, fun: Fun, seed: int, rounds: int, horizon: int, gap: int) -> Run:
-    """Liang, Qin, Suganthan & Baskar 2006: v = w v + c r (p_f - x), exemplars f renewed after `gap` flat moves."""
+    """Liang, Qin, Suganthan & Baskar 2006: v = w v + c r (p_f - x), exemplars f renewed after `gap`
+    flat moves.
+    """
     run, generator = begin(x, v, fun), torch.Generator().manual_seed(seed)
     n, dim = len(x), len(x[0])
     flag = [0] * n
@@ -158,13 +170,17 @@ def clpso(x, v, fun: Fun, seed: int, rounds: int, horizon: int, gap: int) -> Run
                         run.seen["tournament"] += a != b
                 if not learns:
                     run.seen["forced"] += 1
-                    exemplar[i][math.floor(forced[row][0] * dim)] = others[math.floor(forced[row][1] * (n - 1))]
+                    exemplar[i][math.floor(forced[row][0] * dim)] = others[
+                        math.floor(forced[row][1] * (n - 1))
+                    ]
         source = source or source_of_factors(generator)
         (r,) = factors(1, n, dim, source)
         old = [list(row) for row in run.p]
         for i in range(n):
             for d in range(dim):
-                run.v[i][d] = w * run.v[i][d] + 1.49445 * r[i][d] * (old[exemplar[i][d]][d] - run.x[i][d])
+                run.v[i][d] = w * run.v[i][d] + 1.49445 * r[i][d] * (
+                    old[exemplar[i][d]][d] - run.x[i][d]
+                )
                 run.x[i][d] += run.v[i][d]
         for i, improved in enumerate(run.evaluate(fun)):
             flag[i] = 0 if improved else flag[i] + 1
@@ -212,7 +228,10 @@ def spso2011(x, v, fun: Fun, seed: int, rounds: int, low: Point, high: Point) ->
 
 def bare_bones(x, fun: Fun, seed: int, rounds: int) -> Run:
     """Kennedy 2003 on a ring: x ~ N((p + g) / 2, |p - g|) in each coordinate."""
-    run, generator = begin(x, [[0.0] * len(x[0]) for _ in x], fun), torch.Generator().manual_seed(seed)
+    run, generator = (
+        begin(x, [[0.0] * len(x[0]) for _ in x], fun),
+        torch.Generator().manual_seed(seed),
+    )
     n, dim = len(x), len(x[0])
     for _ in range(rounds):
         gauss = normal((n, dim), generator)

@@ -1,8 +1,10 @@
-"""Algorithm 1 of Model Swarms, written out loop by loop with floats and lists: what the library must equal.
+"""Algorithm 1 of Model Swarms, written out loop by loop with floats and lists: what the library
+must equal.
 
-Feng et al. (2024), "Model Swarms", arXiv 2410.11163, Algorithm 1. Nothing here is vectorised, shared with the
-library or meant to be fast. Where the authors' released code differs from the paper there is an `if` on
-`compat`, and nowhere else; `test_released_search.py` holds those branches against runs of that code.
+Feng et al. (2024), "Model Swarms", arXiv 2410.11163, Algorithm 1. Nothing here is vectorised,
+shared with the library or meant to be fast. Where the authors' released code differs from the paper
+there is an `if` on `compat`, and nowhere else; `test_released_search.py` holds those branches
+against runs of that code.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ Compat = Literal["paper", "reference"]
 
 @dataclass(frozen=True)
 class Settings:
-    """The knobs of `recipes.model_swarms`, by the same names (without randomness: the scalars are given)."""
+    """The knobs of `recipes.model_swarms`, by the same names (without randomness: the scalars are
+    given).
+    """
 
     inertia: float = 0.2
     cognitive: float = 0.3
@@ -39,7 +43,9 @@ class Snapshot:
     evaluated: list[Point]
     """Where the particles were evaluated."""
     positions: list[Point]
-    """Where they are now: as evaluated, except that a restarted particle is at its personal best."""
+    """Where they are now: as evaluated, except that a restarted particle is at its personal
+    best.
+    """
     velocities: list[Point]
     best: Point
     best_value: float
@@ -68,9 +74,10 @@ def algorithm_1(
         velocities: as positions.
         objective: higher is better; called for each particle in turn, round by round.
         s: the settings.
-        scalars: the r of step 1, taken in the order: particle by particle, and for each particle inertia,
-            cognitive, social, repel. `itertools.repeat(1.0)` switches randomness off.
-        drops: for round 1, 2, ... the particles whose evaluation is skipped; rounds beyond its end drop none.
+        scalars: the r of step 1, taken in the order: particle by particle, and for each particle
+            inertia, cognitive, social, repel. `itertools.repeat(1.0)` switches randomness off.
+        drops: for round 1, 2, ... the particles whose evaluation is skipped; rounds beyond its end
+            drop none.
 
     Returns:
         One snapshot per round, round 0 first.
@@ -88,13 +95,17 @@ def algorithm_1(
             g, g_value = list(x[i]), f[i]
     w, w_value = _worst([], math.inf, x, f, s)
 
-    unchanged = [0] * n  # evaluations since p_i changed (or, in the paper, since the particle's restart)
+    # evaluations since p_i changed (or, in the paper, since the particle's restart)
+    unchanged = [0] * n
     g_unchanged = 0
     step = s.step
-    history = [[value] for value in f]  # all values of each particle and of g, which the reference looks back on
+    # all values of each particle and of g, which the reference looks back on
+    history = [[value] for value in f]
     g_history = [g_value]
     restarted = _send_back_as_released(x, v, p, history, s) if s.compat == "reference" else []
-    rounds = [Snapshot(_copy(x), _copy(x), _copy(v), g, g_value, w, w_value, restarted, False, False)]
+    rounds = [
+        Snapshot(_copy(x), _copy(x), _copy(v), g, g_value, w, w_value, restarted, False, False)
+    ]
 
     for k in range(1, s.max_iter + 1):
         # Steps 1 and 2: all particles move on the p, g and w of the previous round.
@@ -121,7 +132,8 @@ def algorithm_1(
                 f[i] = objective(list(x[i]))
                 scored.append(i)
             elif s.compat == "reference":
-                scored.append(i)  # its old score, f[i], counts again; in the paper it updates nothing
+                # its old score, f[i], counts again; in the paper it updates nothing
+                scored.append(i)
 
         # Step 2, the bests and the worst: only strict improvement counts.
         g_unchanged += 1
@@ -150,7 +162,8 @@ def algorithm_1(
                     unchanged[i] = 0
 
         # Step 4: stop, or shrink the step.
-        if s.compat == "reference":  # more than c values of g so far, and the last c of them are equal
+        # more than c values of g so far, and the last c of them are equal
+        if s.compat == "reference":
             stop = len(g_history) > s.patience and len(set(g_history[-s.patience :])) == 1
         else:
             stop = g_unchanged >= s.patience
@@ -160,14 +173,22 @@ def algorithm_1(
             step = 0.1
 
         new_worst = w_value < old_worst_value
-        rounds.append(Snapshot(evaluated, _copy(x), _copy(v), g, g_value, w, w_value, restarted, new_worst, stop))
+        rounds.append(
+            Snapshot(
+                evaluated, _copy(x), _copy(v), g, g_value, w, w_value, restarted, new_worst, stop
+            )
+        )
         if stop:
             break
     return rounds
 
 
-def _worst(w: Point, w_value: float, x: list[Point], f: list[float], s: Settings) -> tuple[Point, float]:
-    """The global worst after a round; of equally bad new ones the first, in later rounds of the reference the last."""
+def _worst(
+    w: Point, w_value: float, x: list[Point], f: list[float], s: Settings
+) -> tuple[Point, float]:
+    """The global worst after a round; of equally bad new ones the first, in later rounds of the
+    reference the last.
+    """
     lowest = w_value
     for i in range(len(x)):
         if f[i] < lowest:
@@ -180,7 +201,9 @@ def _worst(w: Point, w_value: float, x: list[Point], f: list[float], s: Settings
 def _send_back_as_released(
     x: list[Point], v: list[Point], p: list[Point], history: list[list[float]], s: Settings
 ) -> list[int]:
-    """Restart, before the next move, every particle whose best value is as far back in its history; who that is."""
+    """Restart, before the next move, every particle whose best value is as far back in its history;
+    who that is.
+    """
     restarted = []
     for i, values in enumerate(history):
         if len(values) - values.index(max(values)) >= s.restart_patience:

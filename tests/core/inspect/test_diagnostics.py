@@ -1,4 +1,6 @@
-"""Diagnostics: stability against the published closed form and against simulated particles; the words."""
+"""Diagnostics: stability against the published closed form and against simulated particles; the
+words.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,18 @@ def test_order_2_is_the_published_region(w, share):
 
 @given(w=st.floats(0, 1.2), c=st.floats(0.01, 3.0))
 def test_order_1_is_the_published_region(w, c):
-    """The mean settles where |w| < 1 and 0 < c1 + c2 < 4 (1 + w), since E[c1 r1 + c2 r2] = (c1 + c2) / 2."""
+    """The mean settles where |w| < 1 and 0 < c1 + c2 < 4 (1 + w), since E[c1 r1 + c2 r2] = (c1 +
+    c2) / 2.
+    """
     bound = 4 * (1 + w)
     if min(abs(w - 1), abs(2 * c - bound)) > 1e-6:
         assert (stability(canonical(w, c, c)).order1 < 1) == (w < 1 and 2 * c < bound)
 
 
 def simulated_growth(recipe: pso.Recipe, moves: int) -> float:
-    """Factor of the mean square of (x, v) per move, of 400,000 lone coordinates with all attractors at 0."""
+    """Factor of the mean square of (x, v) per move, of 400,000 lone coordinates with all attractors
+    at 0.
+    """
     rng = np.random.default_rng(0)
     n = 400_000
     x, v = np.ones(n), np.zeros(n)
@@ -69,10 +75,13 @@ def test_order_2_is_how_fast_simulated_particles_shrink_or_grow(recipe):
 
 
 def test_fips_is_stable_and_its_terms_are_understood():
-    # The sum of two uniform pulls of equal weight is that of c1 and c2: the ring FIPS is a canonical swarm.
+    # The sum of two uniform pulls of equal weight is that of c1 and c2: the ring FIPS is a
+    # canonical swarm.
     ring = pso.recipes.fips(topology="ring")
     chi, phi = 0.7298, 4.1
-    assert stability(ring) == pytest.approx(stability(canonical(chi, chi * phi / 2, chi * phi / 2)), rel=1e-9)
+    assert stability(ring) == pytest.approx(
+        stability(canonical(chi, chi * phi / 2, chi * phi / 2)), rel=1e-9
+    )
 
 
 def test_what_is_not_a_sum_of_linear_terms_is_not_judged():
@@ -121,9 +130,13 @@ def test_diversity_by_hand():
 
 
 def test_leaving_is_the_share_that_the_next_move_takes_out_and_on_bounds_that_of_the_bests():
-    drift = pso.Term("drift", 1.0, lambda s: 0 * s.x + torch.tensor([2.0, 0.0], dtype=s.x.dtype), random="none")
+    drift = pso.Term(
+        "drift", 1.0, lambda s: 0 * s.x + torch.tensor([2.0, 0.0], dtype=s.x.dtype), random="none"
+    )
     recipe = pso.compose([drift], boundary=pso.boundary.clip)
-    swarm = pso.Swarm(positions=[[0.0, 0.0], [3.5, 1.0], [4.5, 4.0]], bounds=[(-4, 5)] * 2, recipe=recipe)
+    swarm = pso.Swarm(
+        positions=[[0.0, 0.0], [3.5, 1.0], [4.5, 4.0]], bounds=[(-4, 5)] * 2, recipe=recipe
+    )
     swarm.tell(swarm.ask(), [1.0, 2.0, 3.0])
     found = pso.diagnose(swarm)
     assert found.leaving == 2 / 6 and found.on_bounds == 0.0  # 3.5 + 2 and 4.5 + 2
@@ -148,7 +161,9 @@ def test_diagnosing_changes_nothing(name):
 
 
 def test_a_swarm_without_bounds_is_measured_in_the_units_of_x():
-    swarm = drive(pso.Swarm(positions=[[0.0], [2.0]], recipe="constriction", seed=0), lambda x: x[:, 0], 1)
+    swarm = drive(
+        pso.Swarm(positions=[[0.0], [2.0]], recipe="constriction", seed=0), lambda x: x[:, 0], 1
+    )
     found = pso.diagnose(swarm)
     assert (found.diversity, found.leaving, found.on_bounds) == (1.0, None, None)
     assert math.isfinite(found.stability.order2)

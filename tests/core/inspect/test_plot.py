@@ -55,14 +55,24 @@ def test_convergence_of_many_is_their_median_above_the_optimum() -> None:
 def test_all_sources_tell_the_same_story(tmp_path: Path) -> None:
     recipe = pso.recipes.constriction(population=6)
     steps = pso.record(pso.functions.ackley, recipe, 9, bounds=BOX, seed=3)
-    result = pso.minimize(pso.functions.ackley, BOX, recipe, max_evals=60, seed=3, history="particles")
+    result = pso.minimize(
+        pso.functions.ackley, BOX, recipe, max_evals=60, seed=3, history="particles"
+    )
     rows = [
-        {"phase": "search", "iteration": s.number, "particle": i, "coefficients": x.tolist(), "value": -float(v)}
+        {
+            "phase": "search",
+            "iteration": s.number,
+            "particle": i,
+            "coefficients": x.tolist(),
+            "value": -float(v),
+        }
         for s in steps
         for i, (x, v) in enumerate(zip(s.x, s.values, strict=True))
     ]
     rows.insert(0, {**rows[0], "phase": "confirm", "value": 99.0})
-    (tmp_path / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"half')
+    (tmp_path / "history.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in rows) + '{"half'
+    )
     folder, searched = pso.plot.trace(tmp_path), pso.plot.trace(SimpleNamespace(run=tmp_path))
     of_steps, of_result = pso.plot.trace(steps), pso.plot.trace(result)
     assert folder.maximize and not of_result.maximize
@@ -76,7 +86,9 @@ def test_all_sources_tell_the_same_story(tmp_path: Path) -> None:
 
 
 def test_forces_lead_from_where_a_particle_was_to_where_it_went() -> None:
-    free = pso.compose([pso.inertia(0.7), pso.cognitive(1.5), pso.social(1.5)], boundary=pso.boundary.none)
+    free = pso.compose(
+        [pso.inertia(0.7), pso.cognitive(1.5), pso.social(1.5)], boundary=pso.boundary.none
+    )
     step = pso.record(pso.functions.sphere, free, 3, bounds=BOX, population=4, seed=1)[-1]
     arrows = pso.plot.forces(step, particles=[2]).texts  # annotations
     chain, total = arrows[:-1], arrows[-1]
@@ -100,8 +112,14 @@ def test_trajectories_of_many_dimensions_are_drawn_in_a_plane() -> None:
 
 
 def named(seek=pso.minimize):
-    space = {"lr": pso.log(1e-4, 1.0), "opt": ["adam", "sgd"], "decay": pso.when("opt", "sgd", (0, 1))}
-    return seek(lambda p: math.log10(p["lr"]) ** 2 + p.get("decay", 1.0), space=space, max_evals=60, seed=0)
+    space = {
+        "lr": pso.log(1e-4, 1.0),
+        "opt": ["adam", "sgd"],
+        "decay": pso.when("opt", "sgd", (0, 1)),
+    }
+    return seek(
+        lambda p: math.log10(p["lr"]) ** 2 + p.get("decay", 1.0), space=space, max_evals=60, seed=0
+    )
 
 
 def test_parameters_are_drawn_in_their_own_units() -> None:
@@ -143,8 +161,16 @@ def test_landscape_marks_the_optimum_and_takes_any_function() -> None:
         (lambda: pso.plot.convergence("nowhere"), "no history.jsonl"),
         (lambda: pso.plot.landscape(len), "needs bounds"),
         (lambda: pso.plot.landscape(len, [(0, 1)] * 3), "have 3"),
-        (lambda: pso.plot.animate(search("particles", dim=3), "a.gif", pso.functions.ackley), "this search has 3"),
-        (lambda: pso.plot.forces(pso.record(pso.functions.ackley, pso.recipes.fips(), 0, bounds=BOX)[0]), "no forces"),
+        (
+            lambda: pso.plot.animate(search("particles", dim=3), "a.gif", pso.functions.ackley),
+            "this search has 3",
+        ),
+        (
+            lambda: pso.plot.forces(
+                pso.record(pso.functions.ackley, pso.recipes.fips(), 0, bounds=BOX)[0]
+            ),
+            "no forces",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(draw, reason: str) -> None:
@@ -186,7 +212,18 @@ def test_files_leave_no_figure_open(tmp_path: Path) -> None:
     pso.plot.animate(search("particles"), tmp_path / "a.gif", pso.functions.ackley, BOX)
     for command in (
         ["list", "beale", "--pictures", str(tmp_path / "p")],
-        ["compare", "sphere", "--recipes", "fips", "--seeds", "2", "--max-evals", "60", "--plot", f"{tmp_path}/c.png"],
+        [
+            "compare",
+            "sphere",
+            "--recipes",
+            "fips",
+            "--seeds",
+            "2",
+            "--max-evals",
+            "60",
+            "--plot",
+            f"{tmp_path}/c.png",
+        ],
     ):
         with pytest.raises(SystemExit) as ended:
             main(command)

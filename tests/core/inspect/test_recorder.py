@@ -1,4 +1,6 @@
-"""A recording is the search itself: same trajectory, forces that add up, factors that explain them."""
+"""A recording is the search itself: same trajectory, forces that add up, factors that explain
+them.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ BOX: dict[str, Any] = {"bounds": [(-5.0, 5.0)] * 3, "population": 7, "seed": 3}
 RECIPES = {
     **{name: factory() for name, factory in pso.recipes.RECIPES.items()},
     "clamped": pso.recipes.inertia_weight(max_velocity=0.5),
-    "looks at all": pso.compose([pso.inertia(0.5), pso.Term("centre", 0.4, lambda s: s.p.mean(0) - s.x)]),
+    "looks at all": pso.compose(
+        [pso.inertia(0.5), pso.Term("centre", 0.4, lambda s: s.p.mean(0) - s.x)]
+    ),
     "ring of two": pso.recipes.constriction(topology="von_neumann"),
     "walls": replace(pso.recipes.constriction(), boundary=pso.boundary.resample),
 }
@@ -45,17 +49,31 @@ def test_forces_add_up_to_the_move(recipe: pso.Recipe) -> None:
     for step in record(pso.functions.rastrigin, recipe, 12, **BOX)[1:]:
         total = sum(step.forces.values())
         np.testing.assert_allclose(total, step.v, rtol=1e-12, atol=1e-12)
-        np.testing.assert_allclose(step.origin + step.length * total, step.x, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(
+            step.origin + step.length * total, step.x, rtol=1e-12, atol=1e-12
+        )
 
 
 def test_factors_explain_the_forces_of_constriction() -> None:
     before = None
-    for step in record(pso.functions.rastrigin, pso.recipes.constriction(topology="global"), 12, **BOX):
+    for step in record(
+        pso.functions.rastrigin, pso.recipes.constriction(topology="global"), 12, **BOX
+    ):
         if before is not None:
-            pulls = {"inertia": before.v, "cognitive": before.p - before.x, "social": step.g - before.x}
-            weights = {"inertia": 0.72984379, "cognitive": 0.72984379 * 2.05, "social": 0.72984379 * 2.05}
+            pulls = {
+                "inertia": before.v,
+                "cognitive": before.p - before.x,
+                "social": step.g - before.x,
+            }
+            weights = {
+                "inertia": 0.72984379,
+                "cognitive": 0.72984379 * 2.05,
+                "social": 0.72984379 * 2.05,
+            }
             for name, force in step.forces.items():
-                np.testing.assert_allclose(force, weights[name] * step.factors[name] * pulls[name], rtol=1e-7)
+                np.testing.assert_allclose(
+                    force, weights[name] * step.factors[name] * pulls[name], rtol=1e-7
+                )
             assert (step.factors["inertia"] == 1).all() and step.factors["social"].shape == (7, 3)
             leader = before.p[before.p_values.argmin()]
             np.testing.assert_array_equal(step.g, np.tile(leader, (7, 1)))
@@ -84,4 +102,10 @@ def test_rules_that_are_no_sum_have_a_trajectory_but_no_forces() -> None:
 
 def test_recordings_of_large_swarms_are_refused() -> None:
     with pytest.raises(ValueError, match="at most 65,536"):
-        record(pso.functions.sphere, pso.recipes.constriction(), 1, bounds=[(-1, 1)] * 40000, population=2)
+        record(
+            pso.functions.sphere,
+            pso.recipes.constriction(),
+            1,
+            bounds=[(-1, 1)] * 40000,
+            population=2,
+        )

@@ -67,7 +67,8 @@ def test_a_recipe_minimises(name, bounded):
     optimizer = ng.optimizers.registry[name](seeded(space), budget=400)
     best = optimizer.minimize(lambda x: seen.append(x.copy()) or bowl(x)).value
     values = [bowl(x) for x in seen]
-    # Compared with the middle of the first round: its best may be good by luck, which made this depend on the seed.
+    # Compared with the middle of the first round: its best may be good by luck, which made this
+    # depend on the seed.
     assert len(seen) == 400 and bowl(best) == min(values) < 0.1 * np.median(values[:40])
     assert not bounded or ((np.array(seen) >= -2) & (np.array(seen) <= 5)).all()
     again = ng.optimizers.registry[name](seeded(space.copy()), budget=400).minimize(bowl).value
@@ -89,18 +90,32 @@ def test_sequential_asks_are_the_swarm():
 
 
 def test_mixed_parametrisations_and_workers():
-    a, b, c = ng.p.Scalar(lower=-1, upper=4), ng.p.Choice([1.0, 2.0, 3.0]), ng.p.Log(lower=1, upper=99)
+    a, b, c = (
+        ng.p.Scalar(lower=-1, upper=4),
+        ng.p.Choice([1.0, 2.0, 3.0]),
+        ng.p.Log(lower=1, upper=99),
+    )
     space = ng.p.Instrumentation(a, b, c=c)
-    optimizer = ng.optimizers.registry["PySwarmOptConstriction"](seeded(space), budget=600, num_workers=4)
+    optimizer = ng.optimizers.registry["PySwarmOptConstriction"](
+        seeded(space), budget=600, num_workers=4
+    )
     with ThreadPoolExecutor(4) as pool:
-        best = optimizer.minimize(lambda a, b, c: (a - 0.7) ** 2 + (b - 2) ** 2 + np.log(c / 9) ** 2, executor=pool)
-    assert best.args[1] == 2 and abs(best.args[0] - 0.7) < 0.1 and abs(np.log(best.kwargs["c"] / 9)) < 0.1
+        best = optimizer.minimize(
+            lambda a, b, c: (a - 0.7) ** 2 + (b - 2) ** 2 + np.log(c / 9) ** 2, executor=pool
+        )
+    assert (
+        best.args[1] == 2
+        and abs(best.args[0] - 0.7) < 0.1
+        and abs(np.log(best.kwargs["c"] / 9)) < 0.1
+    )
 
 
 @pytest.mark.parametrize("in_flight", [3, 25, 60])
 def test_out_of_order_with_some_always_in_flight(in_flight):
     random = np.random.default_rng(0)
-    optimizer = ng.optimizers.registry["PySwarmOptConstriction"](seeded(ng.p.Array(shape=(2,))), 2000, in_flight)
+    optimizer = ng.optimizers.registry["PySwarmOptConstriction"](
+        seeded(ng.p.Array(shape=(2,))), 2000, in_flight
+    )
     flying, told = [], []
     for _ in range(2000):
         flying.append(optimizer.ask())
@@ -112,7 +127,9 @@ def test_out_of_order_with_some_always_in_flight(in_flight):
 
 
 def test_suggestions_and_points_never_asked_for_are_used():
-    optimizer = nevergrad.SwarmOptimizer("constriction", population=10)(seeded(ng.p.Array(shape=(2,))), budget=500)
+    optimizer = nevergrad.SwarmOptimizer("constriction", population=10)(
+        seeded(ng.p.Array(shape=(2,))), budget=500
+    )
     optimizer.suggest(np.array([0.7, 0.7]))
     candidate = optimizer.ask()
     assert candidate.value.tolist() == [0.7, 0.7]
@@ -127,8 +144,11 @@ def test_suggestions_and_points_never_asked_for_are_used():
 
 
 def test_a_late_value_goes_back_to_its_own_particle():
-    optimizer = nevergrad.SwarmOptimizer("constriction", population=4)(seeded(ng.p.Array(shape=(2,))), 100, 6)
-    first = [optimizer.ask() for _ in range(6)]  # the round of four is over; the last two are of the second
+    optimizer = nevergrad.SwarmOptimizer("constriction", population=4)(
+        seeded(ng.p.Array(shape=(2,))), 100, 6
+    )
+    # the round of four is over; the last two are of the second
+    first = [optimizer.ask() for _ in range(6)]
     number, particle = optimizer._flying[first[3].uid]
     assert number < optimizer._round and particle == 3
     where = first[3].get_standardized_data(reference=optimizer.parametrization)
@@ -139,7 +159,9 @@ def test_a_late_value_goes_back_to_its_own_particle():
 
 def test_dump_and_load(tmp_path):
     def fresh():
-        return nevergrad.SwarmOptimizer("spso2011", population=6)(seeded(ng.p.Array(shape=(2,))), budget=100)
+        return nevergrad.SwarmOptimizer("spso2011", population=6)(
+            seeded(ng.p.Array(shape=(2,))), budget=100
+        )
 
     def go(optimizer, count):
         for _ in range(count):
@@ -182,10 +204,19 @@ def drive(optimizer, rounds=None):
 
 
 # NGOpt, slower than these, has a test of its own below.
-OPTIMIZERS = ["CMA", "DE", "PSO", "OnePlusOne", "TwoPointsDE", "ScrHammersleySearch", "PySwarmOptConstriction"]
+OPTIMIZERS = [
+    "CMA",
+    "DE",
+    "PSO",
+    "OnePlusOne",
+    "TwoPointsDE",
+    "ScrHammersleySearch",
+    "PySwarmOptConstriction",
+]
 
 
-# Without `global_state`: one of its optimisers keeps a thread, which draws from NumPy's generator when it will.
+# Without `global_state`: one of its optimisers keeps a thread, which draws from NumPy's generator
+# when it will.
 def test_ngopt_and_its_metamodels_work_with_this_numpy_and_can_be_let_go():
     optimizer = drive(nevergrad.NevergradOptimizer("NGOpt", [(-2, 3)] * 3, budget=400, seed=0))
     assert optimizer.stop() == {"max_evals": 400} and optimizer.best.value < 1e-3
@@ -196,11 +227,15 @@ def test_ngopt_and_its_metamodels_work_with_this_numpy_and_can_be_let_go():
 @pytest.mark.parametrize("population", [1, 7])
 def test_an_optimiser_of_theirs_keeps_the_protocol(name, population, global_state):
     def fresh(seed=3):
-        return nevergrad.NevergradOptimizer(name, [(-2, 3)] * 2, None, population, budget=150, seed=seed)
+        return nevergrad.NevergradOptimizer(
+            name, [(-2, 3)] * 2, None, population, budget=150, seed=seed
+        )
 
     optimizer: pso.Optimizer = fresh()
     x = optimizer.ask()
-    assert x.shape == (population, 2) and x.dtype == torch.float64 and torch.equal(x, optimizer.ask())
+    assert (
+        x.shape == (population, 2) and x.dtype == torch.float64 and torch.equal(x, optimizer.ask())
+    )
     asked = []
     while not optimizer.stop():
         x = optimizer.ask()
@@ -209,9 +244,14 @@ def test_an_optimiser_of_theirs_keeps_the_protocol(name, population, global_stat
     everything = torch.cat(asked)
     values = ((everything - 0.7) ** 2).sum(-1)
     assert len(everything) == 150 and optimizer.stop() == {"max_evals": 150}
-    assert optimizer.best.value == values.min() and torch.equal(optimizer.best.x, everything[values.argmin()])
-    # Some of these hardly begin to search in 150 evaluations, so their best is compared with what they saw.
-    assert ((everything >= -2) & (everything <= 3)).all() and optimizer.best.value < 0.1 * values.median()
+    assert optimizer.best.value == values.min() and torch.equal(
+        optimizer.best.x, everything[values.argmin()]
+    )
+    # Some of these hardly begin to search in 150 evaluations, so their best is compared with what
+    # they saw.
+    assert (
+        (everything >= -2) & (everything <= 3)
+    ).all() and optimizer.best.value < 0.1 * values.median()
     again = drive(fresh())
     assert torch.equal(again.best.x, optimizer.best.x)
     half = drive(fresh(), rounds=100 // population)
@@ -225,7 +265,9 @@ def test_an_optimiser_of_theirs_keeps_the_protocol(name, population, global_stat
 def test_starting_positions_come_first_and_are_used():
     start = [[0.7, 0.7], [5.0, 5.0], [4.0, -4.0]]
     for name in ("CMA", "DE", "OnePlusOne"):
-        optimizer = nevergrad.NevergradOptimizer(name, positions=start, population=2, budget=40, seed=0)
+        optimizer = nevergrad.NevergradOptimizer(
+            name, positions=start, population=2, budget=40, seed=0
+        )
         first, second = optimizer.ask(), None
         optimizer.tell(first, [0.0, 36.98])
         second = optimizer.ask()
@@ -235,7 +277,9 @@ def test_starting_positions_come_first_and_are_used():
 
 def test_without_bounds_the_first_step_is_the_spread_of_the_positions():
     near, far = (
-        nevergrad.NevergradOptimizer("CMA", positions=scale * np.array([[1.0, 1.0], [-1.0, -1.0]]), seed=0)
+        nevergrad.NevergradOptimizer(
+            "CMA", positions=scale * np.array([[1.0, 1.0], [-1.0, -1.0]]), seed=0
+        )
         for scale in (1e-3, 1e3)
     )
     steps = []
@@ -258,7 +302,9 @@ def test_importing_leaves_numpys_global_generator_where_it_was():
 
 def test_maximize_and_failures():
     low = nevergrad.NevergradOptimizer("DE", [(-2, 3)] * 2, population=5, budget=100, seed=0)
-    high = nevergrad.NevergradOptimizer("DE", [(-2, 3)] * 2, population=5, budget=100, seed=0, maximize=True)
+    high = nevergrad.NevergradOptimizer(
+        "DE", [(-2, 3)] * 2, population=5, budget=100, seed=0, maximize=True
+    )
     assert low.best.value == np.inf and high.best.value == -np.inf
     while not low.stop():
         x = low.ask()

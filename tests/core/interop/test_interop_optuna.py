@@ -1,4 +1,6 @@
-"""SwarmSampler: optuna's distributions, trials side by side, failed trials, another search space."""
+"""SwarmSampler: optuna's distributions, trials side by side, failed trials, another search
+space.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,19 @@ def everything(trial):
     n = trial.suggest_int("n", 1, 9, step=2)
     units = trial.suggest_int("units", 1, 512, log=True)
     opt = trial.suggest_categorical("opt", ["adam", "sgd"])
-    assert step in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0) and n in (1, 3, 5, 7, 9) and isinstance(units, int)
-    return (x - 1) ** 2 + (math.log10(lr) + 2) ** 2 + abs(step - 1) + abs(n - 7) + math.log(units) + (opt == "sgd")
+    assert (
+        step in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
+        and n in (1, 3, 5, 7, 9)
+        and isinstance(units, int)
+    )
+    return (
+        (x - 1) ** 2
+        + (math.log10(lr) + 2) ** 2
+        + abs(step - 1)
+        + abs(n - 7)
+        + math.log(units)
+        + (opt == "sgd")
+    )
 
 
 def run(sampler, objective=everything, n_trials=150, **kwargs):
@@ -37,7 +50,12 @@ def test_every_kind_of_parameter_is_searched_better_than_at_random():
 
 
 def test_the_direction_of_the_study_counts():
-    study = run(SwarmSampler(seed=1), lambda t: -((t.suggest_float("x", -9, 9) - 2) ** 2), 80, direction="maximize")
+    study = run(
+        SwarmSampler(seed=1),
+        lambda t: -((t.suggest_float("x", -9, 9) - 2) ** 2),
+        80,
+        direction="maximize",
+    )
     assert study.best_value > -0.01
 
 

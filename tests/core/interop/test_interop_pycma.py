@@ -29,7 +29,12 @@ def test_after_the_starting_positions_it_draws_what_pycma_draws():
     assert ours.ask().tolist() == START.tolist()
     drive(ours, 1)
     random = np.random.default_rng(4)
-    options = {"seed": np.nan, "verbose": -9, "popsize": 6, "randn": lambda *shape: random.standard_normal(shape)}
+    options = {
+        "seed": np.nan,
+        "verbose": -9,
+        "popsize": 6,
+        "randn": lambda *shape: random.standard_normal(shape),
+    }
     theirs = cma.CMAEvolutionStrategy(START.mean(0), float(START.std(0).mean()), options)
     for _ in range(12):
         x, y = ours.ask(), np.array(theirs.ask())
@@ -63,7 +68,10 @@ def test_editing_what_was_asked_does_not_reach_it():
 
 
 def test_maximize_failures_and_the_budget():
-    low, high = PycmaOptimizer(START, budget=50, seed=0), PycmaOptimizer(START, budget=50, seed=0, maximize=True)
+    low, high = (
+        PycmaOptimizer(START, budget=50, seed=0),
+        PycmaOptimizer(START, budget=50, seed=0, maximize=True),
+    )
     while not low.stop():
         x = low.ask()
         values = torch.where(x[:, 0] < 0, torch.nan, bowl(x))

@@ -1,4 +1,6 @@
-"""SwarmSearchCV: scikit-learn's own checks, the numbers of its cross-validation, conditional parameters."""
+"""SwarmSearchCV: scikit-learn's own checks, the numbers of its cross-validation, conditional
+parameters.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +22,22 @@ FOLDS = StratifiedKFold(3, shuffle=True, random_state=0)
 
 def searches():
     regression = SwarmSearchCV(Ridge(), {"alpha": [0.1, 1.0]}, n_iter=2, cv=2, random_state=0)
-    classes = SwarmSearchCV(LogisticRegression(), {"C": pso.log(0.1, 1.0)}, n_iter=2, cv=2, random_state=0)
+    classes = SwarmSearchCV(
+        LogisticRegression(), {"C": pso.log(0.1, 1.0)}, n_iter=2, cv=2, random_state=0
+    )
     return [regression, classes]
 
 
 def checks():
-    """(estimator, check) for each of scikit-learn's checks but those of array libraries that are not installed."""
+    """(estimator, check) for each of scikit-learn's checks but those of array libraries that are
+    not installed.
+    """
     for search in searches():
         for estimator, check in estimator_checks_generator(search):
             if "array_api" not in check.func.__name__:
-                yield pytest.param(estimator, check, id=f"{estimator.estimator}-{check.func.__name__}")
+                yield pytest.param(
+                    estimator, check, id=f"{estimator.estimator}-{check.func.__name__}"
+                )
 
 
 @pytest.mark.slow
@@ -50,7 +58,9 @@ def test_scores_are_those_of_cross_validation_and_no_candidate_is_fitted_twice()
     assert 2 <= len(tried) <= 15 and len({repr(p) for p in tried}) == len(tried)
     assert all(("gamma" in p) == (p["kernel"] == "rbf") for p in tried)
     assert search.best_score_ == search.cv_results_["mean_test_score"].max()
-    assert search.best_score_ == pytest.approx(cross_val_score(SVC(**search.best_params_), x, y, cv=FOLDS).mean())
+    assert search.best_score_ == pytest.approx(
+        cross_val_score(SVC(**search.best_params_), x, y, cv=FOLDS).mean()
+    )
     again = SwarmSearchCV(SVC(), space, n_iter=15, cv=FOLDS, random_state=1).fit(x, y)
     assert again.cv_results_["params"] == tried
 
@@ -60,14 +70,16 @@ def test_with_several_metrics_the_one_of_refit_counts():
     found = {}
     for refit in ("accuracy", "neg_log_loss"):
         search = SwarmSearchCV(
-            LogisticRegression(max_iter=50), {"C": pso.log(1e-4, 1.0)}, n_iter=12, cv=FOLDS, random_state=0,
-            scoring=["accuracy", "neg_log_loss"], refit=refit,
+            LogisticRegression(max_iter=50), {"C": pso.log(1e-4, 1.0)}, n_iter=12, cv=FOLDS,
+            random_state=0, scoring=["accuracy", "neg_log_loss"], refit=refit,
         ).fit(x, y)  # fmt: skip
         found[refit] = search.cv_results_["mean_test_neg_log_loss"].max()
         assert search.best_index_ == np.argmin(search.cv_results_[f"rank_test_{refit}"])
     assert found["neg_log_loss"] >= found["accuracy"]
     with pytest.raises(ValueError, match="name the one to maximise"):
-        SwarmSearchCV(SVC(), {"C": (1, 2)}, n_iter=3, scoring=["accuracy", "f1_macro"], refit=False).fit(x, y)
+        SwarmSearchCV(
+            SVC(), {"C": (1, 2)}, n_iter=3, scoring=["accuracy", "f1_macro"], refit=False
+        ).fit(x, y)
 
 
 def test_fewer_than_two_candidates_are_refused():
@@ -82,10 +94,16 @@ def test_the_arguments_of_randomized_search_are_taken_as_they_are():
     x, y = load_iris(return_X_y=True)
     distributions = {"max_depth": randint(1, 5), "min_impurity_decrease": loguniform(1e-4, 1e-1)}
     search = SwarmSearchCV(
-        DecisionTreeClassifier(random_state=0), param_distributions=distributions, n_iter=6, cv=FOLDS, random_state=0
+        DecisionTreeClassifier(random_state=0),
+        param_distributions=distributions,
+        n_iter=6,
+        cv=FOLDS,
+        random_state=0,
     ).fit(x, y)
     tried = search.cv_results_["params"]
-    assert {p["max_depth"] for p in tried} <= {1, 2, 3, 4} and all(isinstance(p["max_depth"], int) for p in tried)
+    assert {p["max_depth"] for p in tried} <= {1, 2, 3, 4} and all(
+        isinstance(p["max_depth"], int) for p in tried
+    )
     assert all(1e-4 <= p["min_impurity_decrease"] <= 1e-1 for p in tried)
     assert search.get_params()["param_distributions"] is distributions
     for given in ({}, {"space": {"C": (1, 2)}, "param_distributions": {"C": uniform(1, 1)}}):

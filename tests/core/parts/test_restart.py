@@ -1,4 +1,6 @@
-"""Restarts of the whole swarm: when, how large, what is kept, and that saving and tickets stay exact."""
+"""Restarts of the whole swarm: when, how large, what is kept, and that saving and tickets stay
+exact.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ BOUNDS = [(-5.0, 5.0)] * 2
 
 def recipe(name: str = "constriction", population: int = 4, **policy) -> pso.Recipe:
     return replace(
-        pso.recipes.get(name, population=population), name="mine", restart=(RestartSwarm(**policy),), options=None
+        pso.recipes.get(name, population=population),
+        name="mine",
+        restart=(RestartSwarm(**policy),),
+        options=None,
     )
 
 
@@ -48,9 +53,11 @@ def tell(swarm: pso.Swarm, values) -> torch.Tensor:
 def test_the_swarm_grows_after_patience_rounds_without_a_new_best():
     swarm = pso.Swarm(bounds=BOUNDS, recipe=recipe(patience=3, growth=1.5), seed=0)
     sizes = []
-    for value in [5, 4, 4, 4, 4, 9, 8, 8, 8, 8, 8]:  # the best of the first swarm comes in round 1, then 3 flat ones
+    # the best of the first swarm comes in round 1, then 3 flat ones
+    for value in [5, 4, 4, 4, 4, 9, 8, 8, 8, 8, 8]:
         sizes.append(len(tell(swarm, value)))
-    # 4 particles; the second swarm (6) improves once on its own, still worse than the first; the third has 9.
+    # 4 particles; the second swarm (6) improves once on its own, still worse than the first; the
+    # third has 9.
     assert sizes == [4] * 5 + [6] * 5 + [9]
     assert swarm.best.value == 4.0 and swarm.evaluations == 5 * 4 + 5 * 6 + 9
 
@@ -67,7 +74,9 @@ def test_sizes_follow_the_growth(patience, growth, population):
 
 
 def test_a_collapsed_swarm_restarts_before_its_patience_ends():
-    swarm = pso.Swarm(bounds=BOUNDS, recipe=recipe(patience=10**6, collapse=1e-3, population=10), seed=0)
+    swarm = pso.Swarm(
+        bounds=BOUNDS, recipe=recipe(patience=10**6, collapse=1e-3, population=10), seed=0
+    )
     extents = []
     while len(swarm.positions) == 10:
         x = swarm.ask()
@@ -87,8 +96,12 @@ def test_a_first_round_without_a_finite_value_is_no_stagnation_yet():
 
 
 def test_a_particle_without_a_first_value_has_not_stagnated_yet():
-    """Patience 2: values after the first are flat, and the third round is the second without a change."""
-    made = pso.compose([pso.social(1.0)], restart=[pso.restart.RestartAtBest(patience=2)], population=2)
+    """Patience 2: values after the first are flat, and the third round is the second without a
+    change.
+    """
+    made = pso.compose(
+        [pso.social(1.0)], restart=[pso.restart.RestartAtBest(patience=2)], population=2
+    )
     swarm = pso.Swarm(bounds=BOUNDS, recipe=made, seed=0)
     counts = []
     for _ in range(3):
@@ -106,14 +119,18 @@ def test_the_new_swarm_starts_in_the_box_and_is_evaluated_before_it_moves():
     tell(swarm, 1.0)
     tell(swarm, 1.0)
     fresh, v = swarm.positions.clone(), swarm.velocities.clone()
-    assert fresh.shape == (6, 2) and (fresh.abs() <= 5).all() and fresh.unique(dim=0).shape == (6, 2)
+    assert (
+        fresh.shape == (6, 2) and (fresh.abs() <= 5).all() and fresh.unique(dim=0).shape == (6, 2)
+    )
     assert np.isnan(swarm.values).all() and np.isinf(swarm.personal_best_values).all()
     assert torch.equal(tell(swarm, 2.0), fresh)
     assert torch.equal(swarm.personal_bests, fresh) and torch.equal(swarm.velocities, v)
 
 
 def test_the_new_swarm_is_not_drawn_to_the_old_best():
-    """On the global topology with all weight on g, everybody jumps to g: it must be the new swarm's."""
+    """On the global topology with all weight on g, everybody jumps to g: it must be the new
+    swarm's.
+    """
     jump = pso.compose([pso.social(1.0, "none")], restart=RestartSwarm(patience=1), population=3)
     swarm = pso.Swarm(bounds=BOUNDS, recipe=jump, seed=0)
     tell(swarm, [0.0, 1.0, 2.0])
@@ -125,10 +142,12 @@ def test_the_new_swarm_is_not_drawn_to_the_old_best():
 
 
 def test_schedules_start_over_and_the_stop_rule_looks_at_the_best_of_all():
-    moved = pso.Term("drift", pso.schedule.Linear(1.0, 0.0, 4), lambda s: 0 * s.x + 1.0, random="none")
+    moved = pso.Term(
+        "drift", pso.schedule.Linear(1.0, 0.0, 4), lambda s: 0 * s.x + 1.0, random="none"
+    )
     made = pso.compose(
-        [moved], restart=[RestartSwarm(patience=2, growth=1)], stop=[pso.stopping.Patience(4)], population=1,
-        launch=pso.initialise.at_rest, boundary=pso.boundary.none,
+        [moved], restart=[RestartSwarm(patience=2, growth=1)], stop=[pso.stopping.Patience(4)],
+        population=1, launch=pso.initialise.at_rest, boundary=pso.boundary.none,
     )  # fmt: skip
     swarm = pso.Swarm(bounds=BOUNDS, recipe=made, seed=0)
     steps, stops = [], []
@@ -142,7 +161,9 @@ def test_schedules_start_over_and_the_stop_rule_looks_at_the_best_of_all():
 
 
 def test_policies_act_together_in_their_order():
-    both = pso.compose([pso.inertia(1.0)], restart=(RestartAtBest(1), RestartSwarm(patience=3)), population=2)
+    both = pso.compose(
+        [pso.inertia(1.0)], restart=(RestartAtBest(1), RestartSwarm(patience=3)), population=2
+    )
     swarm = pso.Swarm(bounds=BOUNDS, recipe=both, seed=0)
     tell(swarm, 1.0)
     for _ in range(2):
@@ -196,7 +217,9 @@ def test_minimize_keeps_its_budget_and_its_promise_across_restarts():
         calls.append(1)
         return float(ripples(torch.from_numpy(x)))
 
-    r = pso.minimize(fun, BOUNDS, recipe=recipe(patience=4), max_evals=333, seed=0, vectorized=False)
+    r = pso.minimize(
+        fun, BOUNDS, recipe=recipe(patience=4), max_evals=333, seed=0, vectorized=False
+    )
     assert len(calls) <= 334 and r.nfev <= 333 and r.fun == fun(r.x)
 
 

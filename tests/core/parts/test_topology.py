@@ -45,7 +45,13 @@ def test_a_square_lattice_by_hand():
     # 3 4 5     the best is particle 1; the row of 2 goes on in that of 3, the last with the first
     # 6 7 8
     state = state_with([9.0, 0.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0])
-    assert {i for i, j in enumerate(heard(topology.VonNeumann(), state)) if j == 1} == {0, 1, 2, 4, 7}
+    assert {i for i, j in enumerate(heard(topology.VonNeumann(), state)) if j == 1} == {
+        0,
+        1,
+        2,
+        4,
+        7,
+    }
 
 
 @pytest.mark.parametrize("rule", [topology.Ring(), topology.Ring(3), topology.VonNeumann()])
@@ -118,8 +124,13 @@ def test_links_are_drawn_anew_only_when_the_best_did_not_improve():
 
 def test_learning_probabilities_grow_from_a_twentieth_to_a_half():
     pc = learning_probability(30)
-    # Worked with a pocket calculator: (e^(10*29/29) - 1) / (e^10 - 1) = 1, (e^(10*20/29) - 1)/(e^10 - 1) = .04485.
-    assert pc[0] == pytest.approx(0.05) and pc[-1] == pytest.approx(0.5) and pc[20] == pytest.approx(0.0702, abs=1e-4)
+    # Worked with a pocket calculator: (e^(10*29/29) - 1) / (e^10 - 1) = 1, (e^(10*20/29) - 1)/(e^10
+    # - 1) = .04485.
+    assert (
+        pc[0] == pytest.approx(0.05)
+        and pc[-1] == pytest.approx(0.5)
+        and pc[20] == pytest.approx(0.0702, abs=1e-4)
+    )
     assert (np.diff(pc) > 0).all()
 
 
@@ -133,7 +144,9 @@ def test_every_particle_learns_something_from_another(n, dim, seed, data):
 
 def test_better_particles_are_chosen_more_often_and_the_last_learns_most():
     n, dim = 5, 20_000
-    drawn = draw_exemplars(np.arange(n), np.array([4.0, 3.0, 2.0, 1.0, 0.0]), dim, torch.Generator().manual_seed(0))
+    drawn = draw_exemplars(
+        np.arange(n), np.array([4.0, 3.0, 2.0, 1.0, 0.0]), dim, torch.Generator().manual_seed(0)
+    )
     learns = (drawn != np.arange(n)[:, None]).mean(axis=1)
     np.testing.assert_allclose(learns, learning_probability(n), atol=5 * 0.5 / dim**0.5)
     # Particle 4 draws two of 0..3: the better (higher) one is j with probability (2 j + 1) / 16.
@@ -144,11 +157,16 @@ def test_better_particles_are_chosen_more_often_and_the_last_learns_most():
 def test_exemplars_give_each_coordinate_the_best_of_its_exemplar():
     state = state_with([3.0, 1.0, 2.0, 0.0], dim=5)
     g = Exemplars()(state, torch.Generator().manual_seed(1))
-    assert torch.equal(g, state.memory["exemplars"].double())  # particle i's best is at (i, i, i, i, i)
+    # particle i's best is at (i, i, i, i, i)
+    assert torch.equal(g, state.memory["exemplars"].double())
 
 
 def test_bad_topologies_say_what_is_wrong():
-    for make in (lambda: topology.RandomInformants(0), lambda: topology.Ring(0), lambda: Exemplars(0)):
+    for make in (
+        lambda: topology.RandomInformants(0),
+        lambda: topology.Ring(0),
+        lambda: Exemplars(0),
+    ):
         with pytest.raises(ValueError, match="at least 1"):
             make()
     for name in ("constriction", "inertia_weight", "bare_bones", "fips"):

@@ -1,4 +1,6 @@
-"""Particles that move one by one: fairness, late answers, nothing lost or doubled, resume with some in flight."""
+"""Particles that move one by one: fairness, late answers, nothing lost or doubled, resume with some
+in flight.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def bowl(x: torch.Tensor) -> float:
 
 
 def fresh(recipe="constriction", population=5, seed=3, **options) -> pso.Swarm:
-    return pso.Swarm(bounds=[(-5, 5)] * 2, population=population, recipe=recipe, seed=seed, **options)
+    return pso.Swarm(
+        bounds=[(-5, 5)] * 2, population=population, recipe=recipe, seed=seed, **options
+    )
 
 
 def one_worker(swarm: pso.Swarm, count: int) -> list[pso.Ticket]:
@@ -37,7 +41,9 @@ def one_worker(swarm: pso.Swarm, count: int) -> list[pso.Ticket]:
 
 
 class Fleet:
-    """Workers of unequal speed: which one answers next is drawn; remembers all that it was handed."""
+    """Workers of unequal speed: which one answers next is drawn; remembers all that it was
+    handed.
+    """
 
     def __init__(self, swarm: pso.Swarm, workers: int, seed: int) -> None:
         self.swarm, self.workers, self.random = swarm, workers, np.random.default_rng(seed)
@@ -101,18 +107,23 @@ def test_the_one_that_has_waited_longest_is_next():
 def test_a_particle_hears_at_once_of_what_another_has_just_found():
     """By hand, with weights 1 and no random factors: x <- x + (g - x) is g itself."""
     follow = pso.compose([pso.social(1.0, "none")], topology=pso.topology.Global())
-    swarm = pso.Swarm(positions=[[0.0], [4.0], [9.0]], velocities=[[0.0]] * 3, recipe=follow, seed=0)
+    swarm = pso.Swarm(
+        positions=[[0.0], [4.0], [9.0]], velocities=[[0.0]] * 3, recipe=follow, seed=0
+    )
     first, second = swarm.ask_one(), swarm.ask_one()
     swarm.tell(second, 1.0)
     assert swarm.ask_one().x.tolist() == [9.0]  # the third, where it starts
-    assert swarm.ask_one().x.tolist() == [4.0]  # the second, at its own best; the third is still out
+    # the second, at its own best; the third is still out
+    assert swarm.ask_one().x.tolist() == [4.0]
     swarm.tell(first, 0.5)
     assert swarm.ask_one().x.tolist() == [0.0]
 
 
 @pytest.mark.parametrize("topology", ["global", "ring", "von_neumann", "random"])
 def test_without_random_numbers_a_move_is_that_of_the_whole_swarm(topology):
-    """Right after a whole round, the first to move one by one goes where it would have gone with all others."""
+    """Right after a whole round, the first to move one by one goes where it would have gone with
+    all others.
+    """
     recipe = pso.recipes.model_swarms(randomness="none", patience=99)
     recipe = replace(recipe, topology=pso.topology.named(topology))
     for seed in range(5):
@@ -128,9 +139,13 @@ def test_without_random_numbers_a_move_is_that_of_the_whole_swarm(topology):
 def test_a_move_looks_at_its_own_row_only_or_at_all_to_the_same_effect(topology):
     terms = [pso.inertia(0.7), pso.cognitive(1.2, "none"), pso.social(1.4, "none")]
     elementwise = pso.compose(terms, topology=pso.topology.named(topology))
-    general = pso.compose([replace(t, looks_at="all") for t in terms], topology=pso.topology.named(topology))
+    general = pso.compose(
+        [replace(t, looks_at="all") for t in terms], topology=pso.topology.named(topology)
+    )
     a, b = fresh(elementwise), fresh(general)
-    assert all(torch.equal(s.x, t.x) for s, t in zip(one_worker(a, 40), one_worker(b, 40), strict=True))
+    assert all(
+        torch.equal(s.x, t.x) for s, t in zip(one_worker(a, 40), one_worker(b, 40), strict=True)
+    )
 
 
 def test_schedules_and_stop_rules_count_a_move_per_n_values():
@@ -152,12 +167,15 @@ def test_patience_counts_rounds_in_which_nothing_improved():
     while not swarm.stop():
         swarm.tell(swarm.ask_one(), next(values))
         count += 1
-    assert count == 24 and swarm.best.value == 1.0  # found in the third round, then three rounds without
+    # found in the third round, then three rounds without
+    assert count == 24 and swarm.best.value == 1.0
 
 
 @pytest.mark.parametrize("once", [True, False])
 def test_a_particle_that_stagnates_goes_back_when_it_lands_and_not_while_it_flies(once):
-    recipe = pso.compose([pso.inertia(1.0)], restart=pso.restart.RestartAtBest(2, once), boundary=pso.boundary.none)
+    recipe = pso.compose(
+        [pso.inertia(1.0)], restart=pso.restart.RestartAtBest(2, once), boundary=pso.boundary.none
+    )
     swarm = pso.Swarm(positions=[[0.0], [10.0]], velocities=[[1.0], [1.0]], recipe=recipe, seed=0)
     a, b = swarm.ask_one(), swarm.ask_one()
     swarm.tell(a, 0.0)
@@ -177,7 +195,12 @@ def test_a_particle_that_stagnates_goes_back_when_it_lands_and_not_while_it_flie
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @settings(max_examples=12)
-@given(workers=st.integers(1, 8), seed=st.integers(0, 999), count=st.integers(1, 90), maximize=st.booleans())
+@given(
+    workers=st.integers(1, 8),
+    seed=st.integers(0, 999),
+    count=st.integers(1, 90),
+    maximize=st.booleans(),
+)
 def test_nothing_is_lost_or_doubled(recipe, workers, seed, count, maximize):
     sign = -1.0 if maximize else 1.0
     swarm = fresh(recipe, seed=seed, maximize=maximize)
@@ -190,15 +213,23 @@ def test_nothing_is_lost_or_doubled(recipe, workers, seed, count, maximize):
     # in the air: what was handed out and not told, at the positions it was handed out with
     flying = {t.number: t for t in swarm.tickets()}
     assert flying.keys() == {t.number for t in fleet.flying}
-    assert all(torch.equal(flying[t.number].x, t.x) and flying[t.number].particle == t.particle for t in fleet.flying)
+    assert all(
+        torch.equal(flying[t.number].x, t.x) and flying[t.number].particle == t.particle
+        for t in fleet.flying
+    )
     # every personal best is the best that its particle was told, and the best the best of all
     for i in range(5):
         own = [(sign * value, ticket.x) for ticket, value in fleet.told if ticket.particle == i]
         if own:
             cost, x = min(own, key=lambda pair: pair[0])
-            assert swarm.personal_best_values[i] == sign * cost and torch.equal(swarm.personal_bests[i], x)
+            assert swarm.personal_best_values[i] == sign * cost and torch.equal(
+                swarm.personal_bests[i], x
+            )
     values = [value for _, value in fleet.told]
-    assert swarm.best.value == sign * min(sign * v for v in values) and sign * bowl(swarm.best.x) == swarm.best.value
+    assert (
+        swarm.best.value == sign * min(sign * v for v in values)
+        and sign * bowl(swarm.best.x) == swarm.best.value
+    )
     assert swarm.worst.value == sign * max(sign * v for v in values)
 
 
@@ -238,7 +269,9 @@ def test_a_value_that_is_not_finite_never_becomes_a_best_or_worst(data):
 @settings(max_examples=8)
 @given(workers=st.integers(1, 6), seed=st.integers(0, 99))
 def test_a_swarm_that_restarts_waits_for_those_in_flight(workers, seed):
-    recipe = replace(pso.recipes.constriction(population=4), restart=(RestartSwarm(patience=3, growth=2.0),))
+    recipe = replace(
+        pso.recipes.constriction(population=4), restart=(RestartSwarm(patience=3, growth=2.0),)
+    )
     swarm = fresh(recipe, None, seed)
     fleet = Fleet(swarm, workers, seed)
     grounded = 0
@@ -273,7 +306,12 @@ def test_a_restart_is_called_off_if_one_in_flight_brings_news():
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @settings(max_examples=8)
-@given(workers=st.integers(1, 6), seed=st.integers(0, 999), before=st.integers(0, 30), after=st.integers(1, 30))
+@given(
+    workers=st.integers(1, 6),
+    seed=st.integers(0, 999),
+    before=st.integers(0, 30),
+    after=st.integers(1, 30),
+)
 def test_a_loaded_swarm_with_particles_in_flight_goes_on_as_if_nothing_had_happened(
     tmp_path_factory, recipe, workers, seed, before, after
 ):
@@ -296,7 +334,9 @@ def test_a_loaded_swarm_with_particles_in_flight_goes_on_as_if_nothing_had_happe
 def test_other_dtypes(dtype):
     swarm = fresh(dtype=dtype)
     fleet = Fleet(swarm, 3, 0).run(60)
-    assert all(t.x.dtype == dtype for t in fleet.handed) and swarm.best.value == min(v for _, v in fleet.told)
+    assert all(t.x.dtype == dtype for t in fleet.handed) and swarm.best.value == min(
+        v for _, v in fleet.told
+    )
 
 
 def test_a_swarm_may_begin_with_whole_rounds():
@@ -306,7 +346,9 @@ def test_a_swarm_may_begin_with_whole_rounds():
         swarm.tell(x, [bowl(row) for row in x])
     before = swarm.positions.clone()
     assert [t.particle for t in one_worker(swarm, 5)] == list(range(5))
-    assert swarm.iteration == 3 and swarm.evaluations == 20 and not (swarm.positions == before).any()
+    assert (
+        swarm.iteration == 3 and swarm.evaluations == 20 and not (swarm.positions == before).any()
+    )
 
 
 def test_positions_that_were_lent_are_not_edited():

@@ -27,7 +27,13 @@ def fresh(**options) -> pso.Swarm:
 
 
 @pytest.mark.parametrize("maximize", [False, True])
-@given(values=st.lists(st.one_of(st.floats(-100, 100), st.sampled_from([math.nan, math.inf])), min_size=5, max_size=5))
+@given(
+    values=st.lists(
+        st.one_of(st.floats(-100, 100), st.sampled_from([math.nan, math.inf])),
+        min_size=5,
+        max_size=5,
+    )
+)
 def test_the_best_is_the_best_of_the_new_values(maximize, values):
     swarm = drive(fresh(maximize=maximize), 4)
     p, count, worst = swarm.personal_bests.clone(), swarm.evaluations, swarm.worst.value
@@ -36,7 +42,10 @@ def test_the_best_is_the_best_of_the_new_values(maximize, values):
     costs = [sign * v if math.isfinite(v) else math.inf for v in values]
     i = int(np.argmin(costs))
     assert swarm.best.value == sign * costs[i] and torch.equal(swarm.best.x, p[i])
-    assert torch.equal(swarm.personal_bests, p) and (sign * swarm.personal_best_values).tolist() == costs
+    assert (
+        torch.equal(swarm.personal_bests, p)
+        and (sign * swarm.personal_best_values).tolist() == costs
+    )
     assert swarm.evaluations == count and swarm.worst.value == worst
 
 

@@ -81,7 +81,9 @@ def test_values_may_be_a_list_an_array_or_a_tensor(recipe, kind):
     swarm = pso.Swarm(bounds=[(-5, 5)] * 2, recipe=recipe, seed=0, population=4)
     swarm.tell(swarm.ask(), kind([4.0, 2.0, 3.0, 1.0]))
     assert swarm.best.value == 1.0 and swarm.worst.value == 4.0
-    assert torch.equal(swarm.best.x, swarm.positions[3]) and torch.equal(swarm.worst.x, swarm.positions[0])
+    assert torch.equal(swarm.best.x, swarm.positions[3]) and torch.equal(
+        swarm.worst.x, swarm.positions[0]
+    )
 
 
 def test_bad_calls_say_what_is_wrong():
@@ -135,7 +137,13 @@ def test_every_form_of_bounds_means_the_same_box():
     class Bounds:
         lb, ub = low, high
 
-    forms = [[(-1, 0), (2, 5)], ((-1, 0), (2, 5)), (low, high), np.array([[-1, 0], [2, 5]]), Bounds()]
+    forms = [
+        [(-1, 0), (2, 5)],
+        ((-1, 0), (2, 5)),
+        (low, high),
+        np.array([[-1, 0], [2, 5]]),
+        Bounds(),
+    ]
     starts = [pso.Swarm(bounds=form, seed=5, population=9).ask() for form in forms]
     for start in starts:
         assert torch.equal(start, starts[0])
@@ -203,19 +211,26 @@ def test_a_swarm_on_coefficients_moves_as_one_on_the_weights_they_mix():
         return -((weights - goal) ** 2).mean(-1)
 
     def swarm(start: torch.Tensor) -> pso.Swarm:
-        return pso.Swarm(positions=start, population=9, recipe="model_swarms", maximize=True, seed=6)
+        return pso.Swarm(
+            positions=start, population=9, recipe="model_swarms", maximize=True, seed=6
+        )
 
     small = drive(swarm(torch.eye(4, dtype=torch.float64)), lambda c: value(c @ experts), 40)
     large = drive(swarm(experts), value, 40)
     torch.testing.assert_close(small.positions @ experts, large.positions, rtol=0, atol=1e-10)
     torch.testing.assert_close(small.best.x @ experts, large.best.x, rtol=0, atol=1e-10)
-    torch.testing.assert_close(small.positions.sum(-1), torch.ones(9, dtype=torch.float64))  # affine hull
+    # affine hull
+    torch.testing.assert_close(small.positions.sum(-1), torch.ones(9, dtype=torch.float64))
 
 
 def test_scalar_random_numbers_do_not_depend_on_the_dtype():
     start = [[0.0, 1.0], [2.0, -1.0], [0.5, 0.5]]
     runs = [
-        drive(pso.Swarm(positions=start, recipe="model_swarms", population=6, seed=1, dtype=dtype), bowl, 8).ask()
+        drive(
+            pso.Swarm(positions=start, recipe="model_swarms", population=6, seed=1, dtype=dtype),
+            bowl,
+            8,
+        ).ask()
         for dtype in (torch.float64, torch.float32)
     ]
     torch.testing.assert_close(runs[0], runs[1].double(), rtol=0, atol=1e-5)
@@ -247,7 +262,12 @@ def test_complex_values_and_positions_are_refused():
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_positions_come_back_in_any_container_but_as_they_were(dtype):
-    for container in (lambda x: x, lambda x: x.clone(), lambda x: x.double().numpy(), lambda x: x.double().tolist()):
+    for container in (
+        lambda x: x,
+        lambda x: x.clone(),
+        lambda x: x.double().numpy(),
+        lambda x: x.double().tolist(),
+    ):
         swarm = pso.Swarm(bounds=[(-5, 5)] * 2, population=3, seed=0, dtype=dtype)
         swarm.tell(container(swarm.ask()), [1.0, 2.0, 3.0])
         x = swarm.ask()
@@ -272,7 +292,11 @@ def test_a_ticket_of_a_particle_that_is_not_there_is_refused(particle, one_by_on
 def test_every_swarm_can_be_pickled_and_goes_on(name, dim):
     if dim > 100 and name in ("covariant", "surrogate"):  # they keep matrices of D x D
         return
-    swarm = drive(pso.Swarm(bounds=(-5, 5), dim=dim, population=5, recipe=name, seed=1, dtype=torch.float32), bowl, 3)
+    swarm = drive(
+        pso.Swarm(bounds=(-5, 5), dim=dim, population=5, recipe=name, seed=1, dtype=torch.float32),
+        bowl,
+        3,
+    )
     x = swarm.ask()
     copy = pickle.loads(pickle.dumps(swarm))
     copy.tell(x, bowl(x))
@@ -283,8 +307,12 @@ def test_every_swarm_can_be_pickled_and_goes_on(name, dim):
 @pytest.mark.parametrize("name", pso.recipes.RECIPES)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_every_recipe_moves_numbers_of_16_bits(name, dtype):
-    swarm = drive(pso.Swarm(bounds=[(-5, 5)] * 3, population=12, recipe=name, seed=1, dtype=dtype), bowl, 60)
-    assert swarm.ask().dtype == dtype and torch.isfinite(swarm.ask()).all() and swarm.best.value < 0.5
+    swarm = drive(
+        pso.Swarm(bounds=[(-5, 5)] * 3, population=12, recipe=name, seed=1, dtype=dtype), bowl, 60
+    )
+    assert (
+        swarm.ask().dtype == dtype and torch.isfinite(swarm.ask()).all() and swarm.best.value < 0.5
+    )
 
 
 @pytest.mark.parametrize("name", pso.recipes.RECIPES)
@@ -296,14 +324,18 @@ def test_wide_bounds_are_searched(name, wide):
     assert swarm.best.value < first and torch.isfinite(swarm.ask()).all()
 
 
-@pytest.mark.parametrize(("dim", "population"), [(10**12, 10), (3, 2**63 - 1), (3, 10**30), (10**18, 10**18)])
+@pytest.mark.parametrize(
+    ("dim", "population"), [(10**12, 10), (3, 2**63 - 1), (3, 10**30), (10**18, 10**18)]
+)
 def test_more_than_memory_is_one_line(dim, population):
     with pytest.raises(ValueError, match="find no memory") as refused:
         pso.Swarm(bounds=(-1, 1), dim=dim, population=population)
     assert "\n" not in str(refused.value)
     if dim == 3:
         with pytest.raises(ValueError, match="find no memory"):
-            pso.minimize(bowl, [(-1, 1)] * 3, population=population, max_evals=10, recipe="constriction")
+            pso.minimize(
+                bowl, [(-1, 1)] * 3, population=population, max_evals=10, recipe="constriction"
+            )
         with pytest.raises(ValueError, match="find no memory"):
             pso.minimize_multi(bowl, [(-1, 1)] * 3, 2, population=population, max_evals=10)
 
@@ -319,11 +351,18 @@ def test_tensors_keep_their_dtype(dtype):
 
 def test_what_is_no_floating_tensor_becomes_float64():
     start = np.arange(6.0).reshape(2, 3)
-    for positions in (start, start.astype(np.float32), start.tolist(), torch.from_numpy(start).long()):
+    for positions in (
+        start,
+        start.astype(np.float32),
+        start.tolist(),
+        torch.from_numpy(start).long(),
+    ):
         assert pso.Swarm(positions=positions, seed=0).ask().dtype == torch.float64
     assert pso.Swarm(bounds=[(0, 1)] * 2, seed=0).ask().dtype == torch.float64
 
 
 def test_a_module_is_no_position():
-    with pytest.raises(TypeError, match=r"positions are a module, Linear; .*pso\.FlatView\(module\)\.flatten"):
+    with pytest.raises(
+        TypeError, match=r"positions are a module, Linear; .*pso\.FlatView\(module\)\.flatten"
+    ):
         pso.Swarm(positions=torch.nn.Linear(2, 1))

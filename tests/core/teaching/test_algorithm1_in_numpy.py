@@ -25,11 +25,13 @@ def grades(x: np.ndarray) -> float:
     return float(np.clip(np.round(x.sum()), -1, 1))
 
 
-def points_of_the_engine(f, experts, s: Setting, seed: int) -> tuple[np.ndarray, np.ndarray, float, int]:
+def points_of_the_engine(
+    f, experts, s: Setting, seed: int
+) -> tuple[np.ndarray, np.ndarray, float, int]:
     """All points in the order of their evaluation, g, f(g), and how many restarts there were."""
     recipe = pso.recipes.model_swarms(
-        inertia=s.phi_v, cognitive=s.phi_p, social=s.phi_g, repel=s.phi_w, step=s.lambda_, step_decay=s.phi_lambda,
-        restart_patience=s.c_r, patience=s.c, max_iter=s.K,
+        inertia=s.phi_v, cognitive=s.phi_p, social=s.phi_g, repel=s.phi_w, step=s.lambda_,
+        step_decay=s.phi_lambda, restart_patience=s.c_r, patience=s.c, max_iter=s.K,
     )  # fmt: skip
     swarm = pso.Swarm(population=s.N, positions=experts, recipe=recipe, maximize=True, seed=seed)
     points, restarts = [], 0

@@ -36,8 +36,12 @@ def told(capsys: pytest.CaptureFixture[str], *argv: str) -> dict:
     return loaded
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=lambda c: c[0] if c else "all")
-def test_help_fits_a_screen_and_has_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "command", [[], *([name] for name in COMMANDS)], ids=lambda c: c[0] if c else "all"
+)
+def test_help_fits_a_screen_and_has_an_example(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(*command, "--help") == 0
     out = capsys.readouterr().out
     assert "Example: pyswarmopt" in out and len(out.splitlines()) <= 40
@@ -51,7 +55,9 @@ def test_help_has_one_row_for_each_option_under_the_headings_of_the_other_progra
     assert run(name, "--help") == 0
     lines = capsys.readouterr().out.splitlines()
     headings = [line.strip() for line in lines if line.strip() in ("Arguments", *GROUPS)]
-    assert headings[-1] == "Output" and headings == [each for each in ("Arguments", *GROUPS) if each in headings]
+    assert headings[-1] == "Output" and headings == [
+        each for each in ("Arguments", *GROUPS) if each in headings
+    ]
     rows = [line.split() for line in lines if line.startswith("  ")]
     group: Any = typer.main.get_command(app)
     for param in group.commands[name].params:
@@ -63,7 +69,12 @@ def test_run_is_minimize(capsys: pytest.CaptureFixture[str]) -> None:
     words = "run rastrigin --recipe fips --dim 3 --particles 12 --max-evals 600 --seed 5 --json"
     out = told(capsys, *words.split())
     same = pso.minimize(
-        pso.functions.rastrigin, pso.functions.rastrigin.bounds(3), "fips", population=12, max_evals=600, seed=5
+        pso.functions.rastrigin,
+        pso.functions.rastrigin.bounds(3),
+        "fips",
+        population=12,
+        max_evals=600,
+        seed=5,
     )
     assert (out["x"], out["value"], out["evaluations"]) == (same.x.tolist(), same.fun, 600)
     assert out["optimum"] == 0.0 and out["stop"] == {"max_evals": 600}
@@ -79,7 +90,9 @@ def test_run_takes_nevergrads_functions(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize("kind", ["gif", "html"])
-def test_animations_have_a_frame_per_round(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_animations_have_a_frame_per_round(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / f"swarm.{kind}"
     words = "run nevergrad:sphere --recipe constriction --particles 5 --max-evals 20"
     assert run(*f"{words} --animate {path}".split()) == 0
@@ -99,9 +112,14 @@ def test_animation_as_mp4(tmp_path: Path) -> None:
     assert path.read_bytes()[4:8] == b"ftyp"
 
 
-def test_compare_gives_medians_over_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_compare_gives_medians_over_seeds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     picture = tmp_path / "c.png"
-    words = "compare sphere shifted:ackley --recipes constriction,default --dim 2 --seeds 6 --max-evals 200"
+    words = (
+        "compare sphere shifted:ackley --recipes constriction,default --dim 2 --seeds 6 "
+        "--max-evals 200"
+    )
     words += f" --plot {picture}"
     out = told(capsys, *words.split(), "--json")
     assert picture.stat().st_size > 5000
@@ -110,7 +128,13 @@ def test_compare_gives_medians_over_seeds(tmp_path: Path, capsys: pytest.Capture
     ]
     first = out["outcomes"][0]
     finals = [
-        pso.minimize(pso.functions.sphere, pso.functions.sphere.bounds(2), "constriction", max_evals=200, seed=s).fun
+        pso.minimize(
+            pso.functions.sphere,
+            pso.functions.sphere.bounds(2),
+            "constriction",
+            max_evals=200,
+            seed=s,
+        ).fun
         for s in range(6)
     ]
     assert first["finals"] == finals and first["median"] == np.median(finals)
@@ -120,7 +144,9 @@ def test_compare_gives_medians_over_seeds(tmp_path: Path, capsys: pytest.Capture
     assert "shifted:ackley" in table and f"{first['median']:.3g}" in table
 
 
-def test_list_knows_every_function_and_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_knows_every_function_and_recipe(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = told(capsys, "list", "--json")
     assert {entry["name"] for entry in out["functions"]} == set(pso.functions.ALL)
     assert {entry["name"] for entry in out["recipes"]} == set(pso.recipes.RECIPES)
@@ -130,7 +156,10 @@ def test_list_knows_every_function_and_recipe(tmp_path: Path, capsys: pytest.Cap
         assert float(function(entry["optimum"])) == pytest.approx(entry["optimal_value"], abs=1e-9)
         assert entry["formula"] and entry["source"]
     for entry in out["recipes"]:
-        assert any(year in entry["title"] for year in ("1998", "2002", "2003", "2004", "2006", "2007", "2012", "2024"))
+        assert any(
+            year in entry["title"]
+            for year in ("1998", "2002", "2003", "2004", "2006", "2007", "2012", "2024")
+        )
         assert "x" in entry["equation"] and len(entry["equation"]) > 20
     assert run("list", "beale", "--pictures", str(tmp_path / "p")) == 0
     assert "[-4.5, 4.5]" in capsys.readouterr().out
@@ -142,7 +171,10 @@ def test_lesson_writes_one_page(tmp_path: Path, capsys: pytest.CaptureFixture[st
     about = told(capsys, "lesson", "--no-open", "--out", str(path), "--json")
     assert about == {"out": str(path), "bytes": path.stat().st_size}
     assert run("lesson", "--no-open", "--out", str(path)) == 0
-    assert path.read_text().startswith("<!doctype html>") and "works offline" in capsys.readouterr().out
+    assert (
+        path.read_text().startswith("<!doctype html>")
+        and "works offline" in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
@@ -165,7 +197,11 @@ def test_lesson_writes_one_page(tmp_path: Path, capsys: pytest.CaptureFixture[st
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(
-    words: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: str,
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(*words.split()) == 2

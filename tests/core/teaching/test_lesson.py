@@ -1,4 +1,6 @@
-"""The lesson: its page moves swarms as the library does, keeps what it promises, and needs nothing else."""
+"""The lesson: its page moves swarms as the library does, keeps what it promises, and needs nothing
+else.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,10 @@ class Page:
 
     def __call__(self, expression: str, **values: Any) -> Any:
         names = ", ".join(values)
-        call = f"JSON.stringify((({names}) => {expression})({', '.join(map(json.dumps, values.values()))}))"
+        call = (
+            f"JSON.stringify((({names}) => "
+            f"{expression})({', '.join(map(json.dumps, values.values()))}))"
+        )
         return json.loads(self._context.eval(call))
 
     def many(self, settings: Settings, moves: int, seeds: int) -> dict[str, Any]:
@@ -76,7 +81,11 @@ SETTINGS = st.builds(
     launch=st.sampled_from([0.5, 1.0]),
 ).flatmap(
     lambda s: st.sampled_from(
-        [replace(s, random=r, normalise=n) for r in ("element", "scalar", "none") for n in (False, True)]
+        [
+            replace(s, random=r, normalise=n)
+            for r in ("element", "scalar", "none")
+            for n in (False, True)
+        ]
     ).filter(lambda s: not (s.normalise and s.random == "element"))
 )
 
@@ -96,7 +105,9 @@ def recorded(settings: Settings, moves: int, seed: int) -> list[Step]:
 @given(settings=SETTINGS, seed=st.integers(0, 1000))
 def test_page_and_library_give_the_same_trajectory(settings: Settings, seed: int, js: Page) -> None:
     steps = recorded(settings, 12, seed)
-    factors = [{name: factor.tolist() for name, factor in step.factors.items()} for step in steps[1:]]
+    factors = [
+        {name: factor.tolist() for name, factor in step.factors.items()} for step in steps[1:]
+    ]
     frames = js(
         "Swarm.run(x, v, s, 12, factors, null)",
         x=steps[0].x.tolist(),
@@ -113,7 +124,9 @@ def test_page_and_library_give_the_same_trajectory(settings: Settings, seed: int
         assert sent_elsewhere.tolist() == step.restarted.tolist()
     for frame, step in zip(frames[:-1], steps[1:], strict=True):
         for name in TERMS:
-            np.testing.assert_allclose(frame["move"]["forces"][name], step.forces[name], rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(
+                frame["move"]["forces"][name], step.forces[name], rtol=1e-5, atol=1e-5
+            )
 
 
 def test_landscapes_are_the_librarys(js: Page) -> None:
@@ -131,7 +144,10 @@ def test_neighbours_are_the_librarys(js: Page) -> None:
     for name in ("ring", "von_neumann"):
         for n in (2, 3, 5, 9, 12):
             expected = pso.topology.TOPOLOGIES[name].neighbours(n).tolist()
-            assert js("[...Array(n).keys()].map((i) => Swarm.neighbours(i, n, t))", n=n, t=name) == expected
+            assert (
+                js("[...Array(n).keys()].map((i) => Swarm.neighbours(i, n, t))", n=n, t=name)
+                == expected
+            )
 
 
 def test_random_numbers_are_uniform_and_repeat(js: Page) -> None:
@@ -144,7 +160,8 @@ def test_random_numbers_are_uniform_and_repeat(js: Page) -> None:
 
 def test_interval_is_wilsons(js: Page) -> None:
     low, high = js("Swarm.wilson(8, 10)")
-    # Newcombe 1998, Statistics in Medicine 17, method 3 (without continuity correction), worked by hand.
+    # Newcombe 1998, Statistics in Medicine 17, method 3 (without continuity correction), worked by
+    # hand.
     z = 1.959963984540054
     middle = (8 + z * z / 2) / (10 + z * z)
     half = z * math.sqrt(10) / (10 + z * z) * math.sqrt(0.8 * 0.2 + z * z / 40)
@@ -161,7 +178,12 @@ def test_every_recorded_move_is_the_pages_own(chapter: lesson.Chapter, js: Page)
     for frame, after in itertools.pairwise(frames):
         move = frame["move"]
         assert move["x"] == after["x"]
-        own = js("Swarm.plan(state, s, factors)", state=frame, s=asdict(chapter.settings), factors=move["factors"])
+        own = js(
+            "Swarm.plan(state, s, factors)",
+            state=frame,
+            s=asdict(chapter.settings),
+            factors=move["factors"],
+        )
         np.testing.assert_allclose(own["x"], move["x"], rtol=1e-4, atol=1e-5)
 
 
@@ -170,7 +192,8 @@ def test_every_recorded_move_is_the_pages_own(chapter: lesson.Chapter, js: Page)
 
 def follow(js: Page, settings: Settings, moves: int, seed: int) -> list[dict[str, Any]]:
     frames: list[dict[str, Any]] = js(
-        "((r) => { const { x, v } = Swarm.populate(s, r); return Swarm.run(x, v, s, moves, [], r); })"
+        "((r) => { const { x, v } = Swarm.populate(s, r); return Swarm.run(x, v, s, moves, [], "
+        "r); })"
         "(Swarm.generator(seed))",
         s=asdict(settings),
         moves=moves,
@@ -186,7 +209,12 @@ def changed(chapter: lesson.Chapter, question: int) -> Settings:
 def test_chapter_1_claims(js: Page) -> None:
     pulls = lesson.CHAPTERS[0]
     frames = lesson.recording(pulls.settings, pulls.moves, pulls.seed)
-    leaders = [(f, i) for f in frames[1:-1] for i in range(6) if f["f"][i] == f["best"] and f["pf"][i] == f["best"]]
+    leaders = [
+        (f, i)
+        for f in frames[1:-1]
+        for i in range(6)
+        if f["f"][i] == f["best"] and f["pf"][i] == f["best"]
+    ]
     assert leaders
     for frame, i in leaders:  # on p and g: only inertia is left
         forces = frame["move"]["forces"]
@@ -198,8 +226,12 @@ def test_chapter_1_claims(js: Page) -> None:
 
 def test_chapter_2_claims(js: Page) -> None:
     gossip = lesson.CHAPTERS[1]
-    assert js.many(gossip.settings, 15, 10)["spread"] > js.many(changed(gossip, 0), 15, 10)["spread"]
-    with_inertia, without = (js.many(s, 60, 25)["found"] for s in (gossip.settings, changed(gossip, 1)))
+    assert (
+        js.many(gossip.settings, 15, 10)["spread"] > js.many(changed(gossip, 0), 15, 10)["spread"]
+    )
+    with_inertia, without = (
+        js.many(s, 60, 25)["found"] for s in (gossip.settings, changed(gossip, 1))
+    )
     assert without < with_inertia
 
 
@@ -209,7 +241,9 @@ def test_chapter_3_claims(js: Page) -> None:
     assert js.many(changed(wild, 0), 40, 10)["spread"] < wide / 2
     assert js.many(changed(wild, 1), 40, 10)["spread"] > 10 * wide
     ends = [follow(js, changed(wild, 2), 40, seed)[-1]["leader"] for seed in range(14)]
-    nearest = {min(range(4), key=lambda k: math.dist(end, wild.settings.optima()[k])) for end in ends}
+    nearest = {
+        min(range(4), key=lambda k: math.dist(end, wild.settings.optima()[k])) for end in ends
+    }
     assert len(nearest) >= 3
     assert math.isclose(24 * (1 - 0.81) / (7 - 4.5), 1.824)
     chi = 2 / abs(2 - 4.1 - math.sqrt(4.1**2 - 4 * 4.1))
@@ -253,7 +287,9 @@ def test_chapter_5_claims(js: Page) -> None:
 def test_questions_have_an_answer_and_change_what_exists() -> None:
     names = {field.name for field in fields(Settings)}
     for chapter in lesson.CHAPTERS:
-        assert chapter.questions and chapter.exercises and chapter.follow < chapter.settings.particles
+        assert (
+            chapter.questions and chapter.exercises and chapter.follow < chapter.settings.particles
+        )
         for question in chapter.questions:
             assert 0 <= question.answer < len(question.choices)
             assert question.change.keys() <= names
@@ -297,4 +333,6 @@ def test_source_shown_is_the_source_that_runs() -> None:
         for piece in pieces:
             lines = (ROOT / piece["file"]).read_text().splitlines()[piece["line"] - 1 :]
             shown = piece["text"].splitlines()
-            assert [line.strip() for line in shown] == [line.strip() for line in lines[: len(shown)]], part
+            assert [line.strip() for line in shown] == [
+                line.strip() for line in lines[: len(shown)]
+            ], part

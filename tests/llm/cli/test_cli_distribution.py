@@ -12,7 +12,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[3]
-NOT_INSTALLED = {"trackio", "wandb"}  # trackers that are tested against their documented signatures only
+# trackers that are tested against their documented signatures only
+NOT_INSTALLED = {"trackio", "wandb"}
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +28,14 @@ def pins() -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in pairs}
 
 
-def test_every_dependency_is_bounded_on_both_sides_and_pinned_within(project: dict[str, Any]) -> None:
+def test_every_dependency_is_bounded_on_both_sides_and_pinned_within(
+    project: dict[str, Any],
+) -> None:
     extras = project["optional-dependencies"]
-    listed = [*project["dependencies"], *(line for name in extras if name != "all" for line in extras[name])]
+    listed = [
+        *project["dependencies"],
+        *(line for name in extras if name != "all" for line in extras[name]),
+    ]
     known = pins()
     for requirement in map(Requirement, listed):
         if requirement.name == project["name"]:  # another extra
@@ -40,18 +46,26 @@ def test_every_dependency_is_bounded_on_both_sides_and_pinned_within(project: di
         assert name in NOT_INSTALLED or requirement.specifier.contains(known[name]), requirement
 
 
-def test_all_means_all_extras_but_those_that_are_large_or_not_installed(project: dict[str, Any]) -> None:
+def test_all_means_all_extras_but_those_that_are_large_or_not_installed(
+    project: dict[str, Any],
+) -> None:
     extras = project["optional-dependencies"]
     (everything,) = map(Requirement, extras["all"])
     assert everything.name == project["name"]
     assert everything.extras == set(extras) - {"all", "ray"} - NOT_INSTALLED
 
 
-def test_the_core_needs_numpy_alone_and_what_uses_tensors_brings_torch(project: dict[str, Any]) -> None:
+def test_the_core_needs_numpy_alone_and_what_uses_tensors_brings_torch(
+    project: dict[str, Any],
+) -> None:
     extras = project["optional-dependencies"]
     assert [Requirement(line).name for line in project["dependencies"]] == ["numpy"]
     assert [Requirement(line).name for line in extras["torch"]] == ["torch"]
-    brings = {name for name, lines in extras.items() if any("torch" in Requirement(line).extras for line in lines)}
+    brings = {
+        name
+        for name, lines in extras.items()
+        if any("torch" in Requirement(line).extras for line in lines)
+    }
     assert brings == {"all", "bench", "cma", "llm", "nevergrad", "toy"}
 
 

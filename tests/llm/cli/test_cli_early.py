@@ -26,7 +26,19 @@ main(sys.argv[1:])
     "words",
     [
         ["search", "--base", "b", "--experts", "x", "y", "--task", "bad.csv", "--out", "run"],
-        ["search", "--base", "b", "--experts", "x", "y", "--task", "bad.csv", "--out", "run", "--dry-run"],
+        [
+            "search",
+            "--base",
+            "b",
+            "--experts",
+            "x",
+            "y",
+            "--task",
+            "bad.csv",
+            "--out",
+            "run",
+            "--dry-run",
+        ],
         ["eval", "--base", "b", "--task", "bad.csv"],
         ["compare", "--base", "b", "--experts", "x", "y", "--task", "bad.csv", "--out", "run"],
         ["advise", "--base", "b", "--experts", "x", "y", "--task", "bad.csv", "--out", "run"],
@@ -35,7 +47,13 @@ main(sys.argv[1:])
 )
 def test_a_bad_file_needs_no_torch(words: list[str], tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("text,label\na,x\nb,\nc,y\n,x\n")
-    done = subprocess.run([sys.executable, "-c", WITHOUT, *words], cwd=tmp_path, capture_output=True, text=True)
-    said = 'bad.csv: 2 bad rows: line 3: nothing in column "label"; line 5: nothing in column "text"'
-    assert (done.returncode, said in done.stderr, done.stderr.count("\n")) == (2, True, 1), done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, *words], cwd=tmp_path, capture_output=True, text=True
+    )
+    said = (
+        'bad.csv: 2 bad rows: line 3: nothing in column "label"; line 5: nothing in column "text"'
+    )
+    assert (done.returncode, said in done.stderr, done.stderr.count("\n")) == (2, True, 1), (
+        done.stderr
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv"]

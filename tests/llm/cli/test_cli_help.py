@@ -1,4 +1,6 @@
-"""What the help promises: one screen, groups, nothing hidden without a trace; completion; --json everywhere."""
+"""What the help promises: one screen, groups, nothing hidden without a trace; completion; --json
+everywhere.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def test_every_option_stands_in_the_help_under_one_heading_or_is_named_at_its_en
 ) -> None:
     text = shown(capsys, monkeypatch, name)
     table, _, more = text.partition("\nMore")
-    headings = [line.strip() for line in table.splitlines() if line.strip() in ("Arguments", *GROUPS)]
+    headings = [
+        line.strip() for line in table.splitlines() if line.strip() in ("Arguments", *GROUPS)
+    ]
     assert headings == [heading for heading in ("Arguments", *GROUPS) if heading in headings]
     command = parser(name)
     assert set(command.only_named) <= set(more.split())
@@ -58,24 +62,42 @@ def test_every_option_stands_in_the_help_under_one_heading_or_is_named_at_its_en
             assert param.opts[0] in command.only_named and f"  {param.opts[0]} " not in table
         else:
             long = max(param.opts, key=len)
-            (row,) = [line for line in table.splitlines() if line.startswith("  ") and long in line.split()[:2]]
+            (row,) = [
+                line
+                for line in table.splitlines()
+                if line.startswith("  ") and long in line.split()[:2]
+            ]
             assert ("(required)" in row) == param.required
 
 
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - WITHOUT_JSON))
 def test_what_prints_a_result_prints_it_as_json_too(name: str) -> None:
-    assert {"--json", "--json-lines"} & {option for param in parser(name).params for option in param.opts}
+    assert {"--json", "--json-lines"} & {
+        option for param in parser(name).params for option in param.opts
+    }
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [("swarm-llm se", "search"), ("swarm-llm search --part", "--particles"), ("swarm-llm ini", "init")],
+    [
+        ("swarm-llm se", "search"),
+        ("swarm-llm search --part", "--particles"),
+        ("swarm-llm ini", "init"),
+    ],
 )
 def test_the_shell_completes_commands_and_options(words: str, expected: str) -> None:
-    asked = {"_SWARM_LLM_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    asked = {
+        "_SWARM_LLM_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(words.count(" ")),
+    }
     script = "from pyswarmopt_llm.cli.app import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", script], env={**os.environ, **asked}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script],
+        env={**os.environ, **asked},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stdout.split() == [expected], done.stderr
 
@@ -84,8 +106,14 @@ def test_completion_can_be_installed(tmp_path: Any) -> None:
     script = "from pyswarmopt_llm.cli.app import main; main(['--install-completion', 'bash'])"
     home = {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", script], env={**os.environ, **home}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script],
+        env={**os.environ, **home},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
-    written = [path for path in tmp_path.rglob("*") if path.is_file() and "swarm-llm" in path.read_text()]
+    written = [
+        path for path in tmp_path.rglob("*") if path.is_file() and "swarm-llm" in path.read_text()
+    ]
     assert written, done.stdout

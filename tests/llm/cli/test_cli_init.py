@@ -1,4 +1,6 @@
-"""The configuration file that `swarm-llm init` writes: it is read back, and says what the defaults are."""
+"""The configuration file that `swarm-llm init` writes: it is read back, and says what the defaults
+are.
+"""
 
 from __future__ import annotations
 
@@ -46,18 +48,26 @@ def written(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 
 @pytest.mark.parametrize("command", ["search", "compare"])
-def test_every_option_is_there_with_its_meaning(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_option_is_there_with_its_meaning(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = written(capsys, f"{command}.toml", "--for", command)
     parser = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]
-    assert set(tomllib.loads(text)) == set(EXAMPLES) & {param.opts[0].removeprefix("--") for param in parser.params}
+    assert set(tomllib.loads(text)) == set(EXAMPLES) & {
+        param.opts[0].removeprefix("--") for param in parser.params
+    }
     for param in parser.params:
         name = max(param.opts, key=len).removeprefix("--")
         if name not in ("config", "help"):
-            assert re.search(rf"^# {re.escape(param.help)}\n(# )?{name} = ", text, flags=re.MULTILINE), name
+            assert re.search(
+                rf"^# {re.escape(param.help)}\n(# )?{name} = ", text, flags=re.MULTILINE
+            ), name
     assert "\n# split-seed = " in text
 
 
-def test_what_is_commented_out_is_the_default(capsys: pytest.CaptureFixture[str], seen: list[SearchConfig]) -> None:
+def test_what_is_commented_out_is_the_default(
+    capsys: pytest.CaptureFixture[str], seen: list[SearchConfig]
+) -> None:
     lines = written(capsys).splitlines()
     # Values that a person has to think of are capital letters there, which no TOML value is.
     told = [line.removeprefix("# ") for line in lines if re.match(r"(# )?[a-z-]+ = [^A-Z]*$", line)]
@@ -89,7 +99,9 @@ def test_nothing_is_overwritten(capsys: pytest.CaptureFixture[str]) -> None:
         (["absent/x.toml"], "absent/x.toml: cannot be written"),
     ],
 )
-def test_what_cannot_be_is_one_line(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_is_one_line(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, out, err = swarm_llm(capsys, "init", *words)
     assert (code, out, err.count("\n")) == (2, "", 1) and told in err
     assert list(Path().iterdir()) == []

@@ -50,7 +50,10 @@ def test_experts_of_one_kind_can_be_mixed_anyhow(
     # 2 layers; A is (4, in), B is (out, 4); hidden 32, q and o 32 x 32, k and v 16 x 32.
     parameters = 2 * (2 * (4 * 32 + 32 * 4) + 2 * (4 * 32 + 16 * 4))
     lines = out.splitlines()
-    assert lines[0].startswith("3 experts, all with base ") and f"parameters {parameters:,}" in lines[0]
+    assert (
+        lines[0].startswith("3 experts, all with base ")
+        and f"parameters {parameters:,}" in lines[0]
+    )
     assert [line.split()[1] for line in lines if line.startswith("│")] == ["ant", "bee", "cat"]
     assert "--space factor: these experts can be mixed" in out
     assert "--space delta: these experts can be mixed" in out
@@ -60,10 +63,19 @@ def test_experts_of_one_kind_can_be_mixed_anyhow(
 
 
 def test_factor_is_recommended_where_weight_changes_cannot_be_mixed() -> None:
-    assert recommended({"factor": 0, "delta": 0}) == recommended({"factor": 2, "delta": 0}) == "delta"
-    assert recommended({"factor": 0, "delta": 1}) == "factor" and recommended({"factor": 1, "delta": 1}) is None
+    assert (
+        recommended({"factor": 0, "delta": 0}) == recommended({"factor": 2, "delta": 0}) == "delta"
+    )
+    assert (
+        recommended({"factor": 0, "delta": 1}) == "factor"
+        and recommended({"factor": 1, "delta": 1}) is None
+    )
     words = shlex.split(next_command("factor", ["a b", "c"], None, None))
-    assert words[:2] == ["swarm-llm", "search"] and words[words.index("--space") + 1] == "factor" and "a b" in words
+    assert (
+        words[:2] == ["swarm-llm", "search"]
+        and words[words.index("--space") + 1] == "factor"
+        and "a b" in words
+    )
 
 
 def test_unequal_alpha_blocks_factor_only(
@@ -86,10 +98,14 @@ def test_an_expert_that_cannot_be_read_exits_2(
     weights.write_bytes(weights.read_bytes()[:-100])
     assert run("inspect", tiny_experts[1], broken) == 2
     out = capsys.readouterr().out
-    assert any(line.startswith("error: broken: ") and str(weights) in line for line in out.splitlines())
+    assert any(
+        line.startswith("error: broken: ") and str(weights) in line for line in out.splitlines()
+    )
 
 
-def test_json_says_the_same(tiny_experts: list[Path], louder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_says_the_same(
+    tiny_experts: list[Path], louder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("inspect", tiny_experts[0], louder, "--json") == 0
     record = json.loads(capsys.readouterr().out)
     assert [row["expert"] for row in record["experts"]] == ["ant", "louder"]
@@ -111,10 +127,16 @@ def test_an_expert_that_is_worse_than_no_adapter_is_found_where_a_task_is_given(
     code = run("inspect", tiny_experts[2], *loud, "--base", tiny_base, "--task", task, "--json")
     record = json.loads(capsys.readouterr().out)
     scores = {row["expert"]: row["score"] for row in record["experts"]}
-    warned = {problem["expert"] for problem in record["problems"] if "worse than no adapter" in problem["text"]}
+    warned = {
+        problem["expert"]
+        for problem in record["problems"]
+        if "worse than no adapter" in problem["text"]
+    }
     assert code == 0 and warned
     for expert in (tiny_experts[2], *loud):
-        found = evaluate_model(str(tiny_base), str(expert), str(task), "dev", scoring="likelihood").score
+        found = evaluate_model(
+            str(tiny_base), str(expert), str(task), "dev", scoring="likelihood"
+        ).score
         assert scores[expert.name] == found.value
         p = permutation_test([value - 1 for value in found.per_item])
         assert (expert.name in warned) == (p * 3 < 0.05)
@@ -122,7 +144,10 @@ def test_an_expert_that_is_worse_than_no_adapter_is_found_where_a_task_is_given(
 
 def test_a_task_needs_a_base(tiny_experts: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert run("inspect", *tiny_experts, "--task", "words.json") == 2
-    assert "--task words.json: is scored against the bare base; name it with --base" in capsys.readouterr().err
+    assert (
+        "--task words.json: is scored against the bare base; name it with --base"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_columns_of_a_task_can_be_named(
@@ -131,9 +156,21 @@ def test_the_columns_of_a_task_can_be_named(
     rows = [f"text {i},{'yes' if i % 3 else 'no'},number {i}" for i in range(40)]
     task = tmp_path / "requests.csv"
     task.write_text("\n".join(["text,label,note", *rows]) + "\n")
-    words = ["inspect", *tiny_experts, "--base", tiny_base, "--task", task, "--columns", "question=text,answer=label"]
+    words = [
+        "inspect",
+        *tiny_experts,
+        "--base",
+        tiny_base,
+        "--task",
+        task,
+        "--columns",
+        "question=text,answer=label",
+    ]
     assert run(*words) == 0
     out = capsys.readouterr().out
     assert "score" in out and "--columns question=text,answer=label" in out.splitlines()[-1]
     assert run("inspect", *tiny_experts, "--columns", "question=text") == 2
-    assert "--columns question=text: are those of a task; name it with --task" in capsys.readouterr().err
+    assert (
+        "--columns question=text: are those of a task; name it with --task"
+        in capsys.readouterr().err
+    )

@@ -13,8 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 
-# A module that says that it is being imported and then waits; the second one does what NumPy's loading does to a
-# KeyboardInterrupt.
+# A module that says that it is being imported and then waits; the second one does what NumPy's
+# loading does to a KeyboardInterrupt.
 SLOW = """
 import time
 print("importing", flush=True)
@@ -40,13 +40,18 @@ except BaseException:
         ("pyswarmopt", "compare sphere", "rich"),
     ],
 )
-def test_ctrl_c_while_a_module_loads(script: str, words: str, module: str, stub: str, tmp_path: Path) -> None:
+def test_ctrl_c_while_a_module_loads(
+    script: str, words: str, module: str, stub: str, tmp_path: Path
+) -> None:
     (tmp_path / f"{module}.py").write_text(stub)
     target = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"][script]
     package, function = target.split(":")
     # A shell's background job, and what it starts, ignores SIGINT.
     listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    code = f"{listen}; import sys; sys.argv[0] = {script!r}; from {package} import {function}; sys.exit({function}())"
+    code = (
+        f"{listen}; import sys; sys.argv[0] = {script!r}; from {package} import {function}; "
+        f"sys.exit({function}())"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", code, *words.split()],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},

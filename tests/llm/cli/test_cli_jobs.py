@@ -55,7 +55,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     """Put functions in the place of those that the commands call."""
 
     def put(**functions: Any) -> None:
-        monkeypatch.setattr("pyswarmopt_llm.cli.runs.search.check_files", lambda config, specs: None)
+        monkeypatch.setattr(
+            "pyswarmopt_llm.cli.runs.search.check_files", lambda config, specs: None
+        )
         for name, function in functions.items():
             monkeypatch.setattr(f"pyswarmopt_llm.jobs.search.{HOMES[name]}.{name}", function)
 
@@ -94,7 +96,9 @@ def test_search_shows_progress_on_stderr_and_the_result_on_stdout(
     assert "runs/a/best" in captured.out
 
 
-def test_json_prints_the_result_and_nothing_else(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_prints_the_result_and_nothing_else(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
     install(search=lambda config, on_event: finished(config.out))
     assert run(*SEARCH, "runs/a", "--json") == 0
     assert json.loads(capsys.readouterr().out) == RESULT
@@ -155,24 +159,40 @@ def test_ctrl_c_says_how_to_go_on_if_there_is_something_to_go_on_with(
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """A checkout with adapters by name only; the configurations of the searches that are run there."""
-    for name in ("experts/b", "experts/a", "experts/no-expert", "others/c", "house_style/experts/d"):
+    """A checkout with adapters by name only; the configurations of the searches that are run
+    there.
+    """
+    for name in (
+        "experts/b",
+        "experts/a",
+        "experts/no-expert",
+        "others/c",
+        "house_style/experts/d",
+    ):
         (tmp_path / "examples" / name).mkdir(parents=True)
     for name in ("experts/b", "experts/a", "others/c", "house_style/experts/d"):
         (tmp_path / "examples" / name / "adapter_config.json").write_text("{}")
     monkeypatch.setattr("pyswarmopt_llm.__file__", str(tmp_path / "pyswarmopt_llm" / "__init__.py"))
     configs: list[Any] = []
     module = types.ModuleType("pyswarmopt_llm.jobs.search.loop")
-    vars(module).update(search=lambda config, on_event: configs.append(config) or finished(config.out))
+    vars(module).update(
+        search=lambda config, on_event: configs.append(config) or finished(config.out)
+    )
     monkeypatch.setitem(sys.modules, "pyswarmopt_llm.jobs.search.loop", module)
     return configs
 
 
-def test_demo_searches_over_the_experts_of_the_checkout(checkout: list[Any], tmp_path: Path) -> None:
+def test_demo_searches_over_the_experts_of_the_checkout(
+    checkout: list[Any], tmp_path: Path
+) -> None:
     assert run("demo", "--out", str(tmp_path / "run"), "--seed", "3") == 0
     (config,) = checkout
     assert [Path(expert).name for expert in config.experts] == ["a", "b", "c"]
-    assert (config.base, config.tasks, config.seed) == ("embedded:smollm2-135m", ("builtin:five-desks:3",), 3)
+    assert (config.base, config.tasks, config.seed) == (
+        "embedded:smollm2-135m",
+        ("builtin:five-desks:3",),
+        3,
+    )
     assert config.out == str(tmp_path / "run")
 
 

@@ -13,11 +13,16 @@ import pyswarmopt.cli.app
 import pyswarmopt_llm.cli.app
 from pyswarmopt.base.words import largest
 
-APPS = ((pyswarmopt.cli.app.app, pyswarmopt.cli.main), (pyswarmopt_llm.cli.app.app, pyswarmopt_llm.cli.app.main))
+APPS = (
+    (pyswarmopt.cli.app.app, pyswarmopt.cli.main),
+    (pyswarmopt_llm.cli.app.app, pyswarmopt_llm.cli.app.main),
+)
 
 
 def integer_options() -> Iterator[Any]:
-    """(main, command line, option, name) of every option that takes an integer, with the required ones filled in."""
+    """(main, command line, option, name) of every option that takes an integer, with the required
+    ones filled in.
+    """
     for app, main in APPS:
         group: Any = typer.main.get_command(app)
         for name, command in group.commands.items():
@@ -27,12 +32,22 @@ def integer_options() -> Iterator[Any]:
                     needed += [param.opts[0], "x"] if param.opts[0].startswith("-") else ["x"]
             for param in command.params:
                 if param.opts[0].startswith("-") and param.type_descriptor.annotation is int:
-                    yield pytest.param(main, [name, *needed], param.opts[0], param.name, id=f"{name}{param.opts[0]}")
+                    yield pytest.param(
+                        main,
+                        [name, *needed],
+                        param.opts[0],
+                        param.name,
+                        id=f"{name}{param.opts[0]}",
+                    )
 
 
 @pytest.mark.parametrize(("main", "words", "option", "name"), list(integer_options()))
 def test_every_integer_option_has_an_upper_bound(
-    main: Callable[..., None], words: list[str], option: str, name: str, capsys: pytest.CaptureFixture[str]
+    main: Callable[..., None],
+    words: list[str],
+    option: str,
+    name: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     for value in (largest(name) + 1, 2**64, 10**30):
         with pytest.raises(SystemExit) as exit_info:
@@ -44,7 +59,9 @@ def test_every_integer_option_has_an_upper_bound(
 
 def test_a_swarm_beyond_memory_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_info:
-        pyswarmopt.cli.main([*"run sphere --dim 1000000 --particles 1000000 --recipe constriction".split()])
+        pyswarmopt.cli.main(
+            [*"run sphere --dim 1000000 --particles 1000000 --recipe constriction".split()]
+        )
     assert exit_info.value.code == 2
     err = capsys.readouterr().err
     assert err.startswith("error: 1000000 x 1000000 numbers") and err.count("\n") == 1

@@ -1,4 +1,6 @@
-"""Several values after one option, configuration files, exit codes, and a help that answers without torch."""
+"""Several values after one option, configuration files, exit codes, and a help that answers without
+torch.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,10 @@ def test_spread_gives_every_value_its_option(experts: list[str], out: list[str])
     ("given_args", "expected"),
     [
         (["--experts=a", "b"], ["--experts=a", "--experts", "b"]),
-        (["--experts", "a", "--experts", "b", "c"], ["--experts", "a", "--experts", "b", "--experts", "c"]),
+        (
+            ["--experts", "a", "--experts", "b", "c"],
+            ["--experts", "a", "--experts", "b", "--experts", "c"],
+        ),
         (["--task", "a", "b"], ["--task", "a", "b"]),
         (["PROMPT", "-h"], ["PROMPT", "-h"]),
     ],
@@ -65,16 +70,52 @@ def test_spread_by_hand(given_args: list[str], expected: list[str]) -> None:
 
 
 def test_the_defaults_of_the_command_are_those_of_the_config(seen: list[SearchConfig]) -> None:
-    code = run("search", "--base", "B", "--experts", "x", "y", "--task", "t1", "--task", "t2", "--out", "r")
+    code = run(
+        "search", "--base", "B", "--experts", "x", "y", "--task", "t1", "--task", "t2", "--out", "r"
+    )
     assert code == 2
     assert seen == [SearchConfig(base="B", experts=("x", "y"), tasks=("t1", "t2"), out="r")]
 
 
 def test_every_option_of_search_reaches_its_field(seen: list[SearchConfig]) -> None:
     run(
-        *("search", "--base", "B", "--experts", "x", "--task", "t", "--out", "r", "--space", "delta"),
-        *("--optimizer", "pso", "--particles", "7", "--max-iter", "8", "--patience", "9", "--dev", "10"),
-        *("--test", "11", "--seed", "12", "--dtype", "float32", "--device", "cpu", "--threads", "13"),
+        *(
+            "search",
+            "--base",
+            "B",
+            "--experts",
+            "x",
+            "--task",
+            "t",
+            "--out",
+            "r",
+            "--space",
+            "delta",
+        ),
+        *(
+            "--optimizer",
+            "pso",
+            "--particles",
+            "7",
+            "--max-iter",
+            "8",
+            "--patience",
+            "9",
+            "--dev",
+            "10",
+        ),
+        *(
+            "--test",
+            "11",
+            "--seed",
+            "12",
+            "--dtype",
+            "float32",
+            "--device",
+            "cpu",
+            "--threads",
+            "13",
+        ),
         *("--compat", "reference", "--scoring", "letter", "--allow-overlap", "--contrast"),
         *("--start", "segments"),
     )
@@ -101,7 +142,9 @@ def test_every_option_of_search_reaches_its_field(seen: list[SearchConfig]) -> N
     ]
 
 
-def test_what_the_help_only_names_is_an_option_like_others(seen: list[SearchConfig], tmp_path: Path) -> None:
+def test_what_the_help_only_names_is_an_option_like_others(
+    seen: list[SearchConfig], tmp_path: Path
+) -> None:
     (tmp_path / "c.toml").write_text('screen = 0.2\nno-rivals = true\ntemplate = ["{question}"]\n')
     words = ["search", "--base", "B", "--experts", "x", "y", "--task", "t", "--out", "r"]
     run(*words, "--config", str(tmp_path / "c.toml"), "--screen", "0.1", "--set", "inertia=0.1")
@@ -121,7 +164,10 @@ def test_what_the_help_only_names_is_an_option_like_others(seen: list[SearchConf
 def test_what_cannot_be_set_is_one_line(
     words: list[str], message: str, seen: list[SearchConfig], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("search", "--base", "B", "--experts", "x", "y", "--task", "t", "--out", "r", *words) == 2
+    assert (
+        run("search", "--base", "B", "--experts", "x", "y", "--task", "t", "--out", "r", *words)
+        == 2
+    )
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1 and not seen
 
@@ -148,7 +194,15 @@ def test_a_config_file_gives_defaults_and_the_command_line_wins(
     # The option stands last: the file must not overwrite what came before it.
     run("search", "--particles", "5", "--config", str(path))
     assert seen == [
-        SearchConfig(base="B", experts=("x", "y"), tasks=("t",), out="r", particles=5, max_iter=4, no_rivals=True)
+        SearchConfig(
+            base="B",
+            experts=("x", "y"),
+            tasks=("t",),
+            out="r",
+            particles=5,
+            max_iter=4,
+            no_rivals=True,
+        )
     ]
 
 
@@ -237,17 +291,24 @@ for argv in [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)
 heavy = {"torch", "transformers", "peft", "numpy"} & set(sys.modules)
 sys.exit(f"loaded {heavy}" if heavy else 0)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
     "argv", [("inspect", "x", "--base", ""), ("inspect", "--base="), ("search", "--task", "", "x")]
 )
-def test_an_empty_value_is_refused_in_a_line(argv: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_value_is_refused_in_a_line(
+    argv: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(*argv) == 2
     name = "--task" if "--task" in argv else "--base"
-    assert capsys.readouterr().err == f"error: {name}: is empty; give it a value, or leave the option out\n"
+    assert (
+        capsys.readouterr().err
+        == f"error: {name}: is empty; give it a value, or leave the option out\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -273,7 +334,13 @@ def test_a_pattern_that_nothing_matches_is_named(
     task = write_task(tmp_path / "words.json", questions(8, 1), questions(8, 2))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    assert run(*({"BASE": str(tiny_base), "TASK": str(task)}.get(word, word) for word in argv), "adapters/*") == 2
+    assert (
+        run(
+            *({"BASE": str(tiny_base), "TASK": str(task)}.get(word, word) for word in argv),
+            "adapters/*",
+        )
+        == 2
+    )
     *_, last = capsys.readouterr().err.splitlines()
     assert last == "error: adapters/* does not exist; check the path and the folder you are in"
     assert not list(Path().iterdir())

@@ -1,4 +1,6 @@
-"""What a user is told: settings that were raised, a folder of experts in place of an expert, plurals, how far it is."""
+"""What a user is told: settings that were raised, a folder of experts in place of an expert,
+plurals, how far it is.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from pyswarmopt_llm.jobs.search.loop import search
 
 @pytest.fixture(scope="module")
 def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_task(tmp_path_factory.mktemp("task") / "words.json", questions(12, 1), questions(20, 2))
+    return write_task(
+        tmp_path_factory.mktemp("task") / "words.json", questions(12, 1), questions(20, 2)
+    )
 
 
 @pytest.mark.parametrize(
@@ -32,19 +36,32 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_a_folder_of_experts_is_not_an_expert(
-    words: str, tiny_base: Path, tiny_experts: list[Path], task: Path, capsys: pytest.CaptureFixture[str]
+    words: str,
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    task: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     parent = tiny_experts[0].parent
-    code, out, err = swarm_llm(capsys, *words.format(*[parent] * 2, base=tiny_base, task=task).split())
+    code, out, err = swarm_llm(
+        capsys, *words.format(*[parent] * 2, base=tiny_base, task=task).split()
+    )
     assert code == 2 and f"did you mean the 3 folders in it, {parent}/*?" in out + err
     assert not Path("run").exists()
 
 
 @pytest.mark.parametrize(("particles", "told"), [(2, True), (3, False), (4, False)])
 def test_a_raised_number_of_particles_is_said(
-    particles: int, told: bool, tiny_base: Path, tiny_experts: list[Path], task: Path, tmp_path: Path
+    particles: int,
+    told: bool,
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    task: Path,
+    tmp_path: Path,
 ) -> None:
-    config = small(tiny_base, louder(tiny_experts, tmp_path / "loud"), [task], tmp_path / "run", max_iter=0)
+    config = small(
+        tiny_base, louder(tiny_experts, tmp_path / "loud"), [task], tmp_path / "run", max_iter=0
+    )
     notes: list[str] = []
 
     def on_event(event: Event) -> None:
@@ -69,18 +86,28 @@ def test_eval_takes_the_sizes_that_search_takes(
 
     monkeypatch.setattr(evaluation, "load_task_of", noting)
     words = ["eval", "--base", tiny_base, "--task", task, "--scoring", "likelihood", "--threads", 1]
-    for more, sizes in (("--dev 5 --test 7", (5, 7)), ("--dev 5 --test 1", (5, 1)), ("--split dev --test 3", (12, 3))):
+    for more, sizes in (
+        ("--dev 5 --test 7", (5, 7)),
+        ("--dev 5 --test 1", (5, 1)),
+        ("--split dev --test 3", (12, 3)),
+    ):
         code, out, _ = swarm_llm(capsys, *words, *more.split())
         assert code == 0 and loaded.pop() == sizes
         assert ("1 item," in out) == (sizes[1] == 1)
 
 
 @pytest.mark.parametrize("scoring", ["likelihood", "letter", "generate"])
-def test_eval_says_how_far_it_is_and_finds_the_same(scoring: str, tiny_base: Path, task: Path) -> None:
+def test_eval_says_how_far_it_is_and_finds_the_same(
+    scoring: str, tiny_base: Path, task: Path
+) -> None:
     seen: list[tuple[int, int]] = []
     options = {"scoring": scoring, "threads": 1, "test": 9}
     found = evaluate_model(
-        str(tiny_base), None, str(task), on_items=lambda done, total: seen.append((done, total)), **options
+        str(tiny_base),
+        None,
+        str(task),
+        on_items=lambda done, total: seen.append((done, total)),
+        **options,
     )
     assert found.score == evaluate_model(str(tiny_base), None, str(task), **options).score
     done = [number for number, _ in seen]

@@ -1,4 +1,6 @@
-"""What both commands print: no control character from outside reaches the terminal, and nothing is echoed at length."""
+"""What both commands print: no control character from outside reaches the terminal, and nothing is
+echoed at length.
+"""
 
 from __future__ import annotations
 
@@ -47,14 +49,21 @@ def test_other_writing_is_left_alone() -> None:
 
 @pytest.mark.parametrize("long", ["x" * 5000, "two words " * 500])
 def test_values_of_the_command_line_are_cut(long: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert complain(f"--task {long}: no such task file; give the path of one", ["eval", "--task", long]) == 2
+    assert (
+        complain(
+            f"--task {long}: no such task file; give the path of one", ["eval", "--task", long]
+        )
+        == 2
+    )
     err = capsys.readouterr().err
     assert len(err) < LIMIT + 80 and err.endswith("...: no such task file; give the path of one\n")
 
 
 def test_values_of_files_are_cut_where_they_are_quoted_and_the_advice_stays() -> None:
     message = str(UserError(f"a.json: metric is {'word ' * 300!r}; use one of these"))
-    assert message.startswith("a.json: metric is 'word word") and message.endswith("...'; use one of these")
+    assert message.startswith("a.json: metric is 'word word") and message.endswith(
+        "...'; use one of these"
+    )
     assert len(message) < LIMIT + 60
     possessive = f"the base's and the model's {'fine ' * 50}word"
     assert str(UserError(possessive)) == possessive
@@ -68,7 +77,10 @@ def test_a_user_error_is_one_visible_line() -> None:
     ("main", "words"),
     [
         (pyswarmopt_llm.cli.app.main, ["eval", "--base", "B", "--task", "t{}.json"]),
-        (pyswarmopt_llm.cli.app.main, ["eval", "--base", "B", "--task", "t.json", "--split", "x{}"]),
+        (
+            pyswarmopt_llm.cli.app.main,
+            ["eval", "--base", "B", "--task", "t.json", "--split", "x{}"],
+        ),
         (pyswarmopt_llm.cli.app.main, ["eval", "--bas{}", "B"]),
         (pyswarmopt_llm.cli.app.main, ["{}"]),
         (pyswarmopt.cli.main, ["run", "sphere{}"]),
@@ -87,12 +99,16 @@ def test_option_values_are_shown_with_escapes_and_cut(
 
 
 @pytest.mark.parametrize("main", [pyswarmopt_llm.cli.app.main, pyswarmopt.cli.main])
-def test_arguments_that_are_no_text_are_refused(main: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+def test_arguments_that_are_no_text_are_refused(
+    main: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(main, "run", "caf\udce9") == 2
     assert capsys.readouterr().err.startswith("error: argument 2 ('caf\\udce9'): not UTF-8 text")
 
 
-@pytest.mark.parametrize(("terminal", "shown"), [(True, r"\x1b]0;mine\x07 yes"), (False, "\x1b]0;mine\x07 yes")])
+@pytest.mark.parametrize(
+    ("terminal", "shown"), [(True, r"\x1b]0;mine\x07 yes"), (False, "\x1b]0;mine\x07 yes")]
+)
 def test_answers_are_escaped_on_a_terminal_and_left_alone_in_a_pipe(
     terminal: bool, shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,18 +134,27 @@ def test_tables_and_lines_show_escapes() -> None:
     assert "\x1b[1mline\x1b[0m" in text  # Rich's own styles stay
 
 
-def test_warnings_are_single_visible_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_warnings_are_single_visible_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(logging, "lastResort", logging.lastResort)
     assert run(pyswarmopt_llm.cli.app.main, "--version") == 0
     assert logging.lastResort is not None
     capsys.readouterr()
-    logging.lastResort.handle(logging.makeLogRecord({"msg": f"{RED}%s", "args": ("a\nb",), "levelno": 30}))
+    logging.lastResort.handle(
+        logging.makeLogRecord({"msg": f"{RED}%s", "args": ("a\nb",), "levelno": 30})
+    )
     assert capsys.readouterr().err == "\\x1b[31ma b\n"
 
 
 def test_the_commands_print_in_no_other_way() -> None:
-    """Rich's own console is for the help, `typer.echo` for JSON, which escapes what is not ASCII."""
-    for file in [*(ROOT / "pyswarmopt" / "cli").glob("*.py"), *(ROOT / "pyswarmopt_llm" / "cli").glob("*.py")]:
+    """Rich's own console is for the help, `typer.echo` for JSON, which escapes what is not
+    ASCII.
+    """
+    for file in [
+        *(ROOT / "pyswarmopt" / "cli").glob("*.py"),
+        *(ROOT / "pyswarmopt_llm" / "cli").glob("*.py"),
+    ]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call):
                 continue

@@ -39,7 +39,9 @@ def test_a_damaged_line_is_named_by_its_number_in_the_file(tmp_path: Path) -> No
     log.append({"a": 1})
     assert log.read() == [{"a": 1}]
     log.append({"b": 2})
-    with pytest.raises(UserError, match=r"log\.jsonl: line 2: a is missing or of a wrong type; remove it"):
+    with pytest.raises(
+        UserError, match=r"log\.jsonl: line 2: a is missing or of a wrong type; remove it"
+    ):
         log.read()
 
 
@@ -49,7 +51,9 @@ def test_a_log_with_several_writers_loses_the_damaged_line_alone(tmp_path: Path)
     log = AppendLog(file, remedy=None)
     assert log.repaired() == [{"a": 1}]
     log.append({"a": 2})
-    assert file.read_text().startswith('{"a": 1}\n{"a": '), "another process may have been writing it"
+    assert file.read_text().startswith('{"a": 1}\n{"a": '), (
+        "another process may have been writing it"
+    )
     assert AppendLog(file, remedy=None).read() == [{"a": 1}, {"a": 2}]
 
 
@@ -61,6 +65,6 @@ def test_without_a_file_nothing_is_stored() -> None:
 
 def test_rows_are_json(tmp_path: Path) -> None:
     AppendLog(tmp_path / "log.jsonl").append({"a": [0.1 + 0.2, "\u2028"]})
-    assert [json.loads(line) for line in (tmp_path / "log.jsonl").read_text("ascii").splitlines()] == [
-        {"a": [0.1 + 0.2, "\u2028"]}
-    ]
+    assert [
+        json.loads(line) for line in (tmp_path / "log.jsonl").read_text("ascii").splitlines()
+    ] == [{"a": [0.1 + 0.2, "\u2028"]}]

@@ -1,4 +1,6 @@
-"""Packages of extras, taken away: a search does without all of them, and an option that needs one names the extra."""
+"""Packages of extras, taken away: a search does without all of them, and an option that needs one
+names the extra.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 def packages(extra: str) -> set[str]:
     """The distributions of an extra."""
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
     return {canonicalize_name(Requirement(line).name) for line in extras[extra]}
 
 
@@ -69,13 +73,25 @@ def test_a_search_needs_no_extra(
         ("sacrebleu", lambda: find_metric("bleu"), "metric bleu needs sacrebleu: "),
         ("sacrebleu", lambda: find_metric("chrf"), "metric chrf needs sacrebleu: "),
         ("rouge_score", lambda: find_metric("rouge-l"), "metric rouge-l needs rouge_score: "),
-        ("profanity_check", lambda: find_metric("toxicity"), "metric toxicity needs profanity_check: "),
-        ("evaluate", lambda: find_metric("evaluate:rouge"), "metric evaluate:rouge needs evaluate: "),
+        (
+            "profanity_check",
+            lambda: find_metric("toxicity"),
+            "metric toxicity needs profanity_check: ",
+        ),
+        (
+            "evaluate",
+            lambda: find_metric("evaluate:rouge"),
+            "metric evaluate:rouge needs evaluate: ",
+        ),
         ("lm_eval", lambda: LmEvalTask("arc_easy"), "lm-eval:arc_easy needs lm_eval: "),
         ("datasets", lambda: download("owner/data", None), "hub:owner/data needs datasets: "),
         ("cma", lambda: check_optimizer("pycma"), "pycma needs cma: "),
         ("nevergrad", lambda: check_optimizer("nevergrad:DE"), "nevergrad:DE needs nevergrad: "),
-        ("httpx", lambda: ChatClient(Endpoint("http://127.0.0.1:9", "m")), "an endpoint needs httpx: "),
+        (
+            "httpx",
+            lambda: ChatClient(Endpoint("http://127.0.0.1:9", "m")),
+            "an endpoint needs httpx: ",
+        ),
     ],
 )
 def test_an_option_names_the_extra_that_it_needs(
@@ -103,7 +119,17 @@ def test_a_search_is_refused_before_anything_is_written(
 ) -> None:
     without("cma")
     task = write_task(tmp_path / "words.json", questions(8, 1), questions(8, 2))
-    words = ("search", "--base", tiny_base, "--experts", *tiny_experts, "--task", task, "--out", tmp_path / "run")
+    words = (
+        "search",
+        "--base",
+        tiny_base,
+        "--experts",
+        *tiny_experts,
+        "--task",
+        task,
+        "--out",
+        tmp_path / "run",
+    )
     code, _, err = swarm_llm(capsys, *words, "--optimizer", "pycma")
     assert code == 2 and err.count("\n") == 1 and 'install the extra "cma"' in err
     assert not (tmp_path / "run").exists()
@@ -111,7 +137,15 @@ def test_a_search_is_refused_before_anything_is_written(
 
 def test_a_comparison_says_which_methods_lack_an_extra(without: Callable[..., None]) -> None:
     without("cma", "nevergrad", "sklearn")
-    names = [*METHODS, *SEARCHING, *ENSEMBLES, "model-swarms", "pycma", "nevergrad:DE", "vote:route-likelihood"]
+    names = [
+        *METHODS,
+        *SEARCHING,
+        *ENSEMBLES,
+        "model-swarms",
+        "pycma",
+        "nevergrad:DE",
+        "vote:route-likelihood",
+    ]
     missing = {name: why for name in names if (why := missing_for(contestant(name))) is not None}
     expected = {
         "lorahub": "nevergrad",

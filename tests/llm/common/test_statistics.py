@@ -64,7 +64,9 @@ def test_intervals_hold_the_spread_of_items_and_of_seeds() -> None:
 
 @pytest.mark.parametrize("right", [0, 7, 30])
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_where_seeds_agree_the_interval_is_wilsons_and_never_a_point(right: int, seeds: int) -> None:
+def test_where_seeds_agree_the_interval_is_wilsons_and_never_a_point(
+    right: int, seeds: int
+) -> None:
     scores = np.tile(np.arange(30) < right, (seeds, 1)).astype(float)
     # Wilson 1927, by hand: (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
     p, z, n = right / 30, stats.norm.ppf(0.975), 30
@@ -78,27 +80,40 @@ def test_where_seeds_differ_the_interval_is_that_of_the_bootstrap() -> None:
     rng = np.random.default_rng(5)
     scores = (rng.random((4, 200)) < 0.7).astype(float)
     means = bootstrap_means(scores, np.random.default_rng(6))
-    assert interval_over_seeds(scores, np.random.default_rng(6)) == pytest.approx(np.quantile(means, [0.025, 0.975]))
+    assert interval_over_seeds(scores, np.random.default_rng(6)) == pytest.approx(
+        np.quantile(means, [0.025, 0.975])
+    )
 
 
 def test_the_interval_over_tasks_covers_the_mean() -> None:
-    """Simulated: in 95% of draws, or a little more, the interval holds the mean of the three true shares."""
+    """Simulated: in 95% of draws, or a little more, the interval holds the mean of the three true
+    shares.
+    """
     rng = np.random.default_rng(7)
     shares, sizes, covered = np.array([0.5, 0.9, 0.97]), (60, 80, 100), 0
     for _ in range(2000):
-        tasks = [(rng.random((1, n)) < share).astype(float) for share, n in zip(shares, sizes, strict=True)]
-        low, high = interval_over_tasks([t.mean() for t in tasks], [interval_over_seeds(t, rng) for t in tasks])
+        tasks = [
+            (rng.random((1, n)) < share).astype(float)
+            for share, n in zip(shares, sizes, strict=True)
+        ]
+        low, high = interval_over_tasks(
+            [t.mean() for t in tasks], [interval_over_seeds(t, rng) for t in tasks]
+        )
         covered += low <= shares.mean() <= high
     assert 0.94 <= covered / 2000 <= 0.975
     assert interval_over_tasks([0.4], [(0.3, 0.6)]) == pytest.approx((0.3, 0.6))
 
 
 def test_ties_that_round_differently_are_ties() -> None:
-    """0.1 + 0.2 - 0.3 is not 0 in floating point, but the sign patterns whose sum is 0 are all as extreme as it."""
+    """0.1 + 0.2 - 0.3 is not 0 in floating point, but the sign patterns whose sum is 0 are all as
+    extreme as it.
+    """
     assert permutation_test([0.1, 0.2, -0.3]) == 1.0
 
 
-def _graded(values: list[float], shares: list[float]) -> tuple[Callable[[np.random.Generator, int], Floats], float]:
+def _graded(
+    values: list[float], shares: list[float]
+) -> tuple[Callable[[np.random.Generator, int], Floats], float]:
     """A law of scores that take few values, and its mean."""
     return lambda rng, n: rng.choice(values, n, p=shares), float(np.dot(values, shares))
 

@@ -1,4 +1,6 @@
-"""The model of the items: against scikit-learn, a literal transcription, integrals, and its own promises."""
+"""The model of the items: against scikit-learn, a literal transcription, integrals, and its own
+promises.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,13 @@ def covariance(kernel: Kernel, x: np.ndarray) -> np.ndarray:
 
 
 def literal(kernel: Kernel, x: np.ndarray, y: np.ndarray, new: np.ndarray) -> tuple[float, float]:
-    """P(margin > 0) and its mean at `new` by ordinary kriging as one bordered system, and Student's t."""
+    """P(margin > 0) and its mean at `new` by ordinary kriging as one bordered system, and Student's
+    t.
+    """
     n = len(x)
-    bordered = np.block([[covariance(kernel, x), np.ones((n, 1))], [np.ones((1, n)), np.zeros((1, 1))]])
+    bordered = np.block(
+        [[covariance(kernel, x), np.ones((n, 1))], [np.ones((1, n)), np.zeros((1, 1))]]
+    )
     k = np.append(Matern(kernel.length, nu=2.5)(x, new[None])[:, 0], 1.0)
     weights = np.linalg.solve(bordered, k)
     mean = weights[:n] @ y
@@ -45,7 +51,9 @@ def test_correlations_are_those_of_scikit_learn(kernel: Kernel) -> None:
     np.testing.assert_allclose(kernel(x, new), Matern(kernel.length, nu=2.5)(x, new), rtol=1e-12)
 
 
-@given(st.integers(2, 9), st.integers(1, 4), st.integers(0, 10**6), st.sampled_from([WIGGLY, SMOOTH]))
+@given(
+    st.integers(2, 9), st.integers(1, 4), st.integers(0, 10**6), st.sampled_from([WIGGLY, SMOOTH])
+)
 def test_probabilities_are_those_of_the_literal_formulas_item_by_item(
     n: int, dim: int, seed: int, kernel: Kernel
 ) -> None:
@@ -70,12 +78,15 @@ def test_probabilities_are_those_of_the_literal_formulas_item_by_item(
 
 def test_the_evidence_is_the_likelihood_integrated_over_means_and_scales() -> None:
     x, y = positions(4, 2, 3), np.array([0.3, -0.2, 0.6, 0.1])
-    steps, scales = np.linspace(-30, 30, 1201), np.exp(np.linspace(-5, 6, 441))  # means in units of the scale
+    # means in units of the scale
+    steps, scales = np.linspace(-30, 30, 1201), np.exp(np.linspace(-5, 6, 441))
 
     def integrated(kernel: Kernel) -> float:
         k = covariance(kernel, x)
         off = y - scales[:, None, None] * steps[:, None]
-        density = np.exp(-0.5 * np.einsum("smi,ij,smj->sm", off, np.linalg.inv(k), off) / scales[:, None] ** 2)
+        density = np.exp(
+            -0.5 * np.einsum("smi,ij,smj->sm", off, np.linalg.inv(k), off) / scales[:, None] ** 2
+        )
         density *= scales[:, None] ** -4 * np.linalg.det(k) ** -0.5  # of four margins
         over_means = integrate.simpson(density, x=steps) * scales
         return float(np.log(integrate.simpson(over_means, x=np.log(scales))))
@@ -91,7 +102,9 @@ def drawn(kernel: Kernel, x: np.ndarray, items: int, seed: int) -> np.ndarray:
     """(N, I, 1) margins drawn from the model itself, each with a mean and a scale of its own."""
     rng = np.random.default_rng(seed)
     root = np.linalg.cholesky(covariance(kernel, x))
-    return (rng.normal(size=items) + rng.gamma(2, 1, items) * (root @ rng.normal(size=(len(x), items))))[..., None]
+    return (
+        rng.normal(size=items) + rng.gamma(2, 1, items) * (root @ rng.normal(size=(len(x), items)))
+    )[..., None]
 
 
 def test_the_length_is_found_and_probabilities_mean_what_they_say() -> None:
@@ -109,14 +122,18 @@ def test_the_length_is_found_and_probabilities_mean_what_they_say() -> None:
 
 def test_what_was_asked_is_known_and_what_never_changed_does_not_divide_by_zero() -> None:
     x = positions(8, 3, 7)
-    margins = np.concatenate([drawn(SMOOTH, x, 5, 8), np.full((8, 1, 1), 0.25), np.full((8, 1, 1), math.nan)], axis=1)
+    margins = np.concatenate(
+        [drawn(SMOOTH, x, 5, 8), np.full((8, 1, 1), 0.25), np.full((8, 1, 1), math.nan)], axis=1
+    )
     found = ItemModel(x, margins, Kernel(2.0, 1e-6)).right(x)
     np.testing.assert_array_equal(found[:, :5] > 0.5, margins[:, :5, 0] > 0)
     assert (found[:, 5] > 0.999).all() and (found[:, 6] == 0.5).all()
 
 
 @pytest.mark.parametrize(
-    ("x", "y"), [((3,), (3, 2, 1)), ((3, 2), (3, 2)), ((3, 2), (4, 2, 1))], ids=["positions", "margins", "lengths"]
+    ("x", "y"),
+    [((3,), (3, 2, 1)), ((3, 2), (3, 2)), ((3, 2), (4, 2, 1))],
+    ids=["positions", "margins", "lengths"],
 )
 def test_shapes_that_do_not_fit_are_refused(x: tuple[int, ...], y: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"give \(N, D\) and \(N, I, R\)"):

@@ -13,7 +13,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from search_helpers import Hull, Position, history, louder, questions, search_words, small, swarm_llm, write_task
+from search_helpers import (
+    Hull,
+    Position,
+    history,
+    louder,
+    questions,
+    search_words,
+    small,
+    swarm_llm,
+    write_task,
+)
 from torch import Tensor
 
 import pyswarmopt as pso
@@ -76,7 +86,9 @@ def states(config: SearchConfig, scorer: Scorer, compat: Any) -> list[dict[str, 
     """The swarm's state after each iteration."""
     recipe = pso.recipes.model_swarms(max_iter=9, patience=20, compat=compat, restart_patience=3)
     vertices = torch.eye(4, dtype=torch.float64)
-    swarm = pso.Swarm(positions=vertices, population=7, recipe=recipe, maximize=True, seed=config.seed)
+    swarm = pso.Swarm(
+        positions=vertices, population=7, recipe=recipe, maximize=True, seed=config.seed
+    )
     policy, watcher = make_policy(config, {"t0": 60}, harmonic), States()
     budget, more = Budget(None, None), {"population": 7, "items": 60, "seed": config.seed}
     Search(Hull(4), scorer, policy, swarm, budget, **more, watcher=watcher).run()  # type: ignore[arg-type]
@@ -122,8 +134,12 @@ def test_a_dropped_iteration_moves_on_without_a_single_evaluation(
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 5])
-def test_proposals_are_scored_in_batches_and_within_the_budget(at_once: int, tmp_path: Path) -> None:
-    """Six of 60 items each, of two tasks; all of a batch are proposed before the first of it is scored."""
+def test_proposals_are_scored_in_batches_and_within_the_budget(
+    at_once: int, tmp_path: Path
+) -> None:
+    """Six of 60 items each, of two tasks; all of a batch are proposed before the first of it is
+    scored.
+    """
     config = config_of(1, proposals=6, max_iter=0, particles=7)
     scorer, utilities = scorer_of(opened(tmp_path / "r", config), 1, tasks=2)
     policy = make_policy(config, {"t0": 60, "t1": 60}, harmonic)
@@ -144,13 +160,17 @@ def test_proposals_are_scored_in_batches_and_within_the_budget(at_once: int, tmp
     steps = Search(Hull(4), scorer, policy, swarm, budget, **more)  # type: ignore[arg-type]
     steps.run()
     whole = {1: 5, 2: 4, 5: 5}[at_once]  # a batch that the budget does not cover is not begun
-    assert steps.proposed == whole and asked[: whole // at_once] == list(range(7, 7 + whole, at_once))
+    assert steps.proposed == whole and asked[: whole // at_once] == list(
+        range(7, 7 + whole, at_once)
+    )
     rows = [row for row in scorer.rows if row.particle >= 7]
     assert [row.particle for row in rows] == list(range(7, 7 + whole))
 
 
 @pytest.mark.parametrize("more", [{}, {"drop_k": 0.3, "drop_n": 0.3}])
-def test_a_search_cut_off_anywhere_replays_to_the_same_end(more: dict[str, Any], tmp_path: Path) -> None:
+def test_a_search_cut_off_anywhere_replays_to_the_same_end(
+    more: dict[str, Any], tmp_path: Path
+) -> None:
     config = config_of(1, **more)
     scorer, _ = scorer_of(opened(tmp_path / "whole", config), 1, tasks=2)
     whole = states(config, scorer, "reference")
@@ -170,17 +190,24 @@ def test_a_search_cut_off_anywhere_replays_to_the_same_end(more: dict[str, Any],
 def test_the_item_budget_is_kept_if_iterations_do_not_grow(steps: list[int], budget: int) -> None:
     steps = sorted(steps, reverse=True)
     totals = list(itertools.accumulate(steps))
-    stop = next((k for k in range(len(steps)) if Budget(None, budget).spent(totals[: k + 1], 1.0)), len(steps) - 1)
+    stop = next(
+        (k for k in range(len(steps)) if Budget(None, budget).spent(totals[: k + 1], 1.0)),
+        len(steps) - 1,
+    )
     assert totals[stop] <= max(budget, steps[0])
     assert stop == len(steps) - 1 or totals[stop] + steps[stop] > budget
 
 
-def test_a_search_keeps_within_its_budget_and_says_so(tiny_base: Path, experts: list[Path], tmp_path: Path) -> None:
+def test_a_search_keeps_within_its_budget_and_says_so(
+    tiny_base: Path, experts: list[Path], tmp_path: Path
+) -> None:
     task = write_task(tmp_path / "words.json", questions(10, 1), questions(4, 2))
     found = search(small(tiny_base, experts, [task], tmp_path / "i", max_iter=9, budget_items=170))
     assert 50 < found.result["item_evaluations"] <= 170
     assert found.result["stop"] == {"budget_items": found.result["item_evaluations"]}
-    found = search(small(tiny_base, experts, [task], tmp_path / "m", max_iter=9, budget_minutes=1e-6))
+    found = search(
+        small(tiny_base, experts, [task], tmp_path / "m", max_iter=9, budget_minutes=1e-6)
+    )
     assert list(found.result["stop"]) == ["budget_minutes"]
     assert {row["iteration"] for row in history(found.run)} == {0}  # the start is always evaluated
 
@@ -196,7 +223,9 @@ def test_the_command_line_knows_drops_and_budgets_and_no_early_stop(
         "--budget-minutes 0": "--budget-minutes 0: out of range; give more than 0",
         "--budget-minutes nan": "--budget-minutes nan: out of range",
         "--budget-items 49": "--budget-items 49: the starting swarm alone takes 5 x 10 = 50",
-        "--drop-n 0.1 --optimizer pycma": "--optimizer pycma: needs every value; remove --drop-k and --drop-n",
+        "--drop-n 0.1 --optimizer pycma": (
+            "--optimizer pycma: needs every value; remove --drop-k and --drop-n"
+        ),
     }.items():
         code, _, err = swarm_llm(capsys, *words, *bad.split())
         assert code == 2 and message in err and err.count("\n") == 1, (bad, err)

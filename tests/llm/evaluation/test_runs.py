@@ -19,9 +19,17 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import write_json
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.result import RunResult
-from pyswarmopt_llm.evaluation.run_directory import Checkpoint, Run, about_run, check_new, position_key
+from pyswarmopt_llm.evaluation.run_directory import (
+    Checkpoint,
+    Run,
+    about_run,
+    check_new,
+    position_key,
+)
 
-CONFIG = SearchConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="r", seed=5, space="delta", dev=7)
+CONFIG = SearchConfig(
+    base="b", experts=("x", "y"), tasks=("t.json",), out="r", seed=5, space="delta", dev=7
+)
 FINGERPRINTS = {"base": "1", "experts": {"x": "2", "y": "3"}, "tasks": {"t": "4"}}
 ROW: dict[str, Any] = {
     "phase": "search",
@@ -35,8 +43,19 @@ ROW: dict[str, Any] = {
     "items": {"t": "10"},
 }
 RESULT: dict[str, Any] = {
-    **{"best_dev": 0.5, "best_single_dev": 0.4, "best_single": "x", "coefficients": {"x": 1.0, "y": 0.0}},
-    **{"evaluations": 1, "item_evaluations": 2, "seconds": 0.2, "seconds_scoring": 0.1, "peak_memory_bytes": 1},
+    **{
+        "best_dev": 0.5,
+        "best_single_dev": 0.4,
+        "best_single": "x",
+        "coefficients": {"x": 1.0, "y": 0.0},
+    },
+    **{
+        "evaluations": 1,
+        "item_evaluations": 2,
+        "seconds": 0.2,
+        "seconds_scoring": 0.1,
+        "peak_memory_bytes": 1,
+    },
     **{"scoring": "likelihood", "stop": {"max_iter": 1}},
 }
 DOUBLES = st.lists(st.floats(allow_nan=False), min_size=1, max_size=4)
@@ -154,22 +173,46 @@ def test_a_damaged_line_is_named(line: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "value"),
     [
-        *(("phase", 1), ("iteration", -1), ("particle", True), ("key", None), ("coefficients", "1"), ("value", "0.5")),
-        *(("n", 1.5), ("seconds", -0.1), ("items", {}), ("items", {"t": "12"}), ("items", 5), ("bounds", [0.0])),
-        *(("bounds", [0.0, "1"]), ("values", {"t": [0.5, "0", 1]}), ("values", {"t": [0.5, 0.1, -1]})),
+        *(
+            ("phase", 1),
+            ("iteration", -1),
+            ("particle", True),
+            ("key", None),
+            ("coefficients", "1"),
+            ("value", "0.5"),
+        ),
+        *(
+            ("n", 1.5),
+            ("seconds", -0.1),
+            ("items", {}),
+            ("items", {"t": "12"}),
+            ("items", 5),
+            ("bounds", [0.0]),
+        ),
+        *(
+            ("bounds", [0.0, "1"]),
+            ("values", {"t": [0.5, "0", 1]}),
+            ("values", {"t": [0.5, 0.1, -1]}),
+        ),
         ("margins", {"t": 1}),
     ],
 )
 def test_a_column_of_another_type_is_named(column: str, value: object, tmp_path: Path) -> None:
     run = new_run(tmp_path / "r")
     (run.path / "history.jsonl").write_text(json.dumps({**ROW, column: value}) + "\n")
-    with pytest.raises(UserError, match=rf"history\.jsonl: line 1: {column} is missing or of a wrong type; restore"):
+    with pytest.raises(
+        UserError, match=rf"history\.jsonl: line 1: {column} is missing or of a wrong type; restore"
+    ):
         Run.open(run.path)
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:
     run = new_run(tmp_path / "r")
-    with run.locked(), pytest.raises(UserError, match="another process"), Run.open(run.path).locked():
+    with (
+        run.locked(),
+        pytest.raises(UserError, match="another process"),
+        Run.open(run.path).locked(),
+    ):
         pytest.fail("two processes are at work on one run")
     with run.locked():
         pass  # free again

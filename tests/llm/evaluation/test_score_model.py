@@ -27,7 +27,9 @@ from pyswarmopt_llm.metrics.combine import harmonic
 
 
 def candidates(count: int, dim: int, seed: int, items: int = 30) -> list[Scored]:
-    """Items that are right where a smooth function of the coefficients is above zero; the value is their mean."""
+    """Items that are right where a smooth function of the coefficients is above zero; the value is
+    their mean.
+    """
     positions = np.random.default_rng(seed).uniform(-0.5, 1.5, (count, dim))
     return [scored(position, items) for position in positions]
 
@@ -46,7 +48,9 @@ def of(position: np.ndarray, *tasks: np.ndarray) -> Scored:
 
 
 def kriged(x: np.ndarray, y: np.ndarray, kernel: Kernel, new: np.ndarray) -> tuple[float, float]:
-    """Mean and standard error at `new` by ordinary kriging as one bordered system (Santner et al. 2003)."""
+    """Mean and standard error at `new` by ordinary kriging as one bordered system (Santner et al.
+    2003).
+    """
     n, correlation = len(x), Matern(kernel.length, nu=2.5)
     covariance = correlation(x) + kernel.noise * np.eye(n)
     bordered = np.block([[covariance, np.ones((n, 1))], [np.ones((1, n)), np.zeros((1, 1))]])
@@ -59,7 +63,9 @@ def kriged(x: np.ndarray, y: np.ndarray, kernel: Kernel, new: np.ndarray) -> tup
 
 
 def literal(model: ScoreModel, seen: list[Scored], new: np.ndarray) -> tuple[float, float]:
-    """Kriging with noise predicts the candidates themselves, kriging without noise goes through that."""
+    """Kriging with noise predicts the candidates themselves, kriging without noise goes through
+    that.
+    """
     x = np.stack([candidate.position for candidate in seen])
     y = np.array([candidate.value for candidate in seen])
     (kernel,) = model.kernels
@@ -98,12 +104,16 @@ def test_the_expected_improvement_is_its_integral() -> None:
     model, new = ScoreModel(seen, harmonic), np.array([[0.4, 0.9], [-0.2, 0.1]])
     for improvement, mean, error in zip(model.improvement(new), *model.predict(new), strict=True):
         density = stats.t(len(seen) - 1, loc=mean, scale=error).pdf
-        integral, _ = integrate.quad(lambda y, density=density: (y - model.best) * density(y), model.best, np.inf)
+        integral, _ = integrate.quad(
+            lambda y, density=density: (y - model.best) * density(y), model.best, np.inf
+        )
         assert improvement == pytest.approx(integral, rel=1e-6)
 
 
 def evidence(kernel: Kernel, x: np.ndarray, columns: np.ndarray) -> float:
-    """Log marginal likelihood of columns, (N, K), with flat priors on their means and log variances, but a constant."""
+    """Log marginal likelihood of columns, (N, K), with flat priors on their means and log
+    variances, but a constant.
+    """
     n = len(x)
     covariance = Matern(kernel.length, nu=2.5)(x) + kernel.noise * np.eye(n)
     inverse = np.linalg.inv(covariance)
@@ -126,23 +136,31 @@ def test_the_items_choose_the_length_and_the_values_the_noise(seed: int) -> None
     grid = [Kernel(length, noise) for length in lengths_for(x) for noise in NOISES]
     length = max(grid, key=lambda kernel: evidence(kernel, x, varying)).length
     at_length = [kernel for kernel in grid if kernel.length == length]
-    assert ScoreModel(seen, harmonic).kernels[0] == max(at_length, key=lambda kernel: evidence(kernel, x, values))
+    assert ScoreModel(seen, harmonic).kernels[0] == max(
+        at_length, key=lambda kernel: evidence(kernel, x, values)
+    )
 
 
 def test_proposals_find_what_the_same_number_of_random_candidates_does_not() -> None:
     dim, budget = 4, 24
-    seen = [scored(row) for row in [*np.eye(dim), np.zeros(dim), np.full(dim, 1 / dim), np.ones(dim)]]
+    seen = [
+        scored(row) for row in [*np.eye(dim), np.zeros(dim), np.full(dim, 1 / dim), np.ones(dim)]
+    ]
     bounds = box_around(seen)
     while len(seen) < budget:
         (position,) = most_promising(seen, harmonic, bounds, seed=len(seen))
-        assert all(low <= p <= high for (low, high), p in zip(bounds, position.tolist(), strict=True))
+        assert all(
+            low <= p <= high for (low, high), p in zip(bounds, position.tolist(), strict=True)
+        )
         seen.append(scored(position.numpy()))
     by_chance = [max(c.value for c in candidates(budget, dim, seed)) for seed in range(20)]
     assert max(c.value for c in seen) >= np.quantile(by_chance, 0.95)
 
 
 def test_the_most_credible_is_not_the_luckiest() -> None:
-    """Of two within a standard error, that whose neighbours are good, too; never one below the floor."""
+    """Of two within a standard error, that whose neighbours are good, too; never one below the
+    floor.
+    """
     x = np.linspace(0, 1, 20)
     values = np.round(0.7 - (x - 0.4) ** 2 + 0.03 * np.cos(np.arange(20) * np.pi), 2)
     values[-1] = 0.74  # where its neighbours have 0.4
@@ -152,14 +170,21 @@ def test_the_most_credible_is_not_the_luckiest() -> None:
     assert chosen is not None and 0.3 < float(chosen) < 0.5
     last = most_credible(seen, harmonic, 0.735)
     assert last is not None and last.tolist() == [1.0]
-    assert most_credible(seen, harmonic, 0.9) is None and most_credible(seen[:2], harmonic, 0.0) is None
+    assert (
+        most_credible(seen, harmonic, 0.9) is None
+        and most_credible(seen[:2], harmonic, 0.0) is None
+    )
 
 
 def test_where_scores_are_noisy_nothing_is_interpolated() -> None:
-    """The means at what was scored are the same; the errors are those of a process with noise, not nothing."""
+    """The means at what was scored are the same; the errors are those of a process with noise, not
+    nothing.
+    """
     seen = candidates(14, 2, 0)
     x = np.stack([candidate.position for candidate in seen])
-    (exact, no_error), (noisy, error) = (ScoreModel(seen, harmonic, noisy).predict(x) for noisy in (False, True))
+    (exact, no_error), (noisy, error) = (
+        ScoreModel(seen, harmonic, noisy).predict(x) for noisy in (False, True)
+    )
     np.testing.assert_allclose(noisy, exact, atol=1e-4)
     assert (no_error < 1e-2 * error).all()
     assert (ScoreModel(seen, harmonic, noisy=True).improvement(x) > 0).all()
@@ -174,13 +199,21 @@ def test_too_few_candidates_and_all_alike() -> None:
 
 
 def row(key: str, items: str, bounds: list[float] | None = None) -> Row:
-    return Row("search", 0, 0, key, [1.0], items.count("1") / len(items), 4, 0.1, {"t": items}, bounds)
+    return Row(
+        "search", 0, 0, key, [1.0], items.count("1") / len(items), 4, 0.1, {"t": items}, bounds
+    )
 
 
 def test_the_policy_learns_what_was_scored_in_full_and_proposes_as_many_as_asked() -> None:
     policy = Modelled(("t",), harmonic, 3)
     positions = [torch.tensor([float(i), 1.0 - i]) for i in range(5)]
-    rows = [row("a", "1100"), row("b", "1110"), None, row("c", "0100"), row("d", "0000", [0.0, 1.0])]
+    rows = [
+        row("a", "1100"),
+        row("b", "1110"),
+        None,
+        row("c", "0100"),
+        row("d", "0000", [0.0, 1.0]),
+    ]
     assert list(policy.proposals(0, 1)) == [] and policy.choice(0.0) is None
     policy.learn(positions, rows)
     proposed = [position for batch in policy.proposals(0, 1) for position in batch]
@@ -201,11 +234,18 @@ def test_a_search_without_proposals_scores_everything_and_nothing_else() -> None
 
 
 def test_of_several_tasks_each_is_modelled_and_what_is_predicted_combined() -> None:
-    """The harmonic mean of two predictions, its error by the delta method: d H / d v = H^2 / (2 v^2)."""
+    """The harmonic mean of two predictions, its error by the delta method: d H / d v = H^2 / (2
+    v^2).
+    """
     first, second = candidates(12, 2, 3), candidates(12, 2, 3, items=17)
-    both = [Scored(a.position, [*a.scores, *b.scores], 0.5) for a, b in zip(first, second, strict=True)]
+    both = [
+        Scored(a.position, [*a.scores, *b.scores], 0.5) for a, b in zip(first, second, strict=True)
+    ]
     new = np.array([[0.4, 0.9], [1.2, 0.1]])
-    (a, of_a), (b, of_b) = ScoreModel(first, harmonic).predict(new), ScoreModel(second, harmonic).predict(new)
+    (a, of_a), (b, of_b) = (
+        ScoreModel(first, harmonic).predict(new),
+        ScoreModel(second, harmonic).predict(new),
+    )
     mean, error = ScoreModel(both, harmonic).predict(new)
     expected = 2 / (1 / a + 1 / b)
     assert mean == pytest.approx(expected)
@@ -214,14 +254,19 @@ def test_of_several_tasks_each_is_modelled_and_what_is_predicted_combined() -> N
 
 def test_a_function_without_items_of_its_own_is_modelled_by_its_values() -> None:
     x = np.linspace(0, 1, 9)
-    seen = [Scored(np.array([p]), [Score(1 - (p - 0.6) ** 2, (), 0, math.nan)], 1 - (p - 0.6) ** 2) for p in x]
+    seen = [
+        Scored(np.array([p]), [Score(1 - (p - 0.6) ** 2, (), 0, math.nan)], 1 - (p - 0.6) ** 2)
+        for p in x
+    ]
     (position,) = most_promising(seen, harmonic, box_around(seen), seed=0)
     assert float(position) == pytest.approx(0.6, abs=0.05)
     assert most_credible(seen, harmonic, 0.0) is not None
 
 
 def test_a_batch_is_made_as_if_the_predictions_had_been_seen() -> None:
-    """The second of two is that of a model to which the first one's prediction is given as a value."""
+    """The second of two is that of a model to which the first one's prediction is given as a
+    value.
+    """
     seen = candidates(12, 2, 5)
     bounds = box_around(seen)
     first, second = most_promising(seen, harmonic, bounds, 0, 2)
@@ -233,13 +278,16 @@ def test_a_batch_is_made_as_if_the_predictions_had_been_seen() -> None:
     assert after == pytest.approx(mean) and less < error
     (expected,), (wider,) = ScoreModel(seen, harmonic).predict(second[None])
     (again,), (narrower,) = model.predict(second[None])
-    assert again == pytest.approx(expected, abs=1e-4) and narrower < wider  # it has learnt nothing but where it was
+    # it has learnt nothing but where it was
+    assert again == pytest.approx(expected, abs=1e-4) and narrower < wider
     assert float((first - second).abs().max()) > 0.05
 
 
 @pytest.mark.parametrize("seed", [1, 3, 4])
 def test_surprises_do_not_end_the_search(seed: int) -> None:
-    """All that is proposed is bad: with a long length that is noise, and one corner is proposed again and again."""
+    """All that is proposed is bad: with a long length that is noise, and one corner is proposed
+    again and again.
+    """
     rng = np.random.default_rng(seed)
     start = [*np.eye(5), np.zeros(5), np.full(5, 0.2), np.ones(5)]
     seen = [of(x, rng.random(20) < 0.4) for x in start]

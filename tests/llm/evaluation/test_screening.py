@@ -1,4 +1,6 @@
-"""Screened evaluation: what is imputed, that the best is always scored in full, resume, and the option's limits."""
+"""Screened evaluation: what is imputed, that the best is always scored in full, resume, and the
+option's limits.
+"""
 
 from __future__ import annotations
 
@@ -64,16 +66,25 @@ _value = st.sampled_from([0.0, 1.0, math.nan])
 _item = st.tuples(_probability, _value)
 
 
-@given(st.lists(_item, min_size=1, max_size=6), st.lists(_item, min_size=1, max_size=6), st.floats(0, 1))
+@given(
+    st.lists(_item, min_size=1, max_size=6),
+    st.lists(_item, min_size=1, max_size=6),
+    st.floats(0, 1),
+)
 @settings(max_examples=100)
 def test_what_is_told_counts_sure_items_and_waits_for_doubtful_ones(
     one: list[tuple[float, float]], two: list[tuple[float, float]], best: float
 ) -> None:
     tasks = {"one": one, "two": two}
     values = {name: np.array([v for _, v in task]) for name, task in tasks.items()}
-    screen = Screen({name: np.array([p for p, _ in task]) for name, task in tasks.items()}, 0.05, best)
+    screen = Screen(
+        {name: np.array([p for p, _ in task]) for name, task in tasks.items()}, 0.05, best
+    )
     told = screen.value(values, harmonic)
-    doubtful = {name: {i for i, (p, _) in enumerate(task) if 0.05 <= p <= 0.95} for name, task in tasks.items()}
+    doubtful = {
+        name: {i for i, (p, _) in enumerate(task) if 0.05 <= p <= 0.95}
+        for name, task in tasks.items()
+    }
     assert screen.first == doubtful
     filled = [[float(p > 0.5) if math.isnan(v) else v for p, v in task] for task in (one, two)]
     value = harmonic([score_of(task) for task in filled]).value
@@ -84,14 +95,26 @@ def test_what_is_told_counts_sure_items_and_waits_for_doubtful_ones(
 @given(st.lists(_value, min_size=1, max_size=5), st.lists(_value, min_size=1, max_size=5))
 def test_bounds_are_the_extremes_of_all_completions(one: list[float], two: list[float]) -> None:
     def completions(values: list[float]) -> list[list[float]]:
-        return [list(c) for c in itertools.product(*([v] if not math.isnan(v) else (0.0, 1.0) for v in values))]
+        return [
+            list(c)
+            for c in itertools.product(*([v] if not math.isnan(v) else (0.0, 1.0) for v in values))
+        ]
 
-    values = [harmonic([score_of(a), score_of(b)]).value for a in completions(one) for b in completions(two)]
-    assert bounds({"one": np.array(one), "two": np.array(two)}, harmonic) == (min(values), max(values))
+    values = [
+        harmonic([score_of(a), score_of(b)]).value
+        for a in completions(one)
+        for b in completions(two)
+    ]
+    assert bounds({"one": np.array(one), "two": np.array(two)}, harmonic) == (
+        min(values),
+        max(values),
+    )
 
 
 def test_the_kernel_is_chosen_anew_with_half_as_many_margins_again() -> None:
-    """After 4 candidates at 6, 9, 14, 21: there it predicts what one that was never used before predicts."""
+    """After 4 candidates at 6, 9, 14, 21: there it predicts what one that was never used before
+    predicts.
+    """
     rng = np.random.default_rng(0)
     positions = torch.from_numpy(rng.dirichlet(np.ones(3), 24))
     slopes = rng.normal(size=(5, 2, 3))
@@ -118,7 +141,11 @@ def test_a_screen_has_the_items_of_each_task() -> None:
         margins = {name: rng.normal(size=(n, 1)).tolist() for name, n in screening.items.items()}
         screening.learn(str(k), position, Evaluation(0.5, 6, {}, 0.0, margins=margins))
     (screen,) = screening.screens([torch.full((3,), 1 / 3, dtype=torch.float64)])
-    assert {name: len(right) for name, right in screen.right.items()} == {"three": 3, "two": 2, "one": 1}
+    assert {name: len(right) for name, right in screen.right.items()} == {
+        "three": 3,
+        "two": 2,
+        "one": 1,
+    }
     together = screening.model().right(np.full((1, 3), 1 / 3))[0]
     assert np.array_equal(np.concatenate([*screen.right.values()]), together)
 
@@ -127,7 +154,9 @@ def test_a_screen_has_the_items_of_each_task() -> None:
 
 
 class Smooth:
-    """Item i has four options, whose scores are quadratic in the position; asked whole or item by item."""
+    """Item i has four options, whose scores are quadratic in the position; asked whole or item by
+    item.
+    """
 
     def __init__(self, n: int, dim: int, seed: int) -> None:
         rng = np.random.default_rng(seed)
@@ -157,15 +186,28 @@ def config_of(seed: int, **more: Any) -> SearchConfig:
 
 
 def fly(run: Path, config: SearchConfig) -> tuple[pso.Swarm, Scorer, Smooth]:
-    """A search as `pyswarmopt_llm.jobs.search.loop` runs it, on 60 smooth items and four experts."""
+    """A search as `pyswarmopt_llm.jobs.search.loop` runs it, on 60 smooth items and four
+    experts.
+    """
     utility = Smooth(60, 4, config.seed)
     opened = Run.open(run) if run.exists() else Run.create(run, about_run(config, {}))
     scorer = Scorer(opened, Hull(4), Evaluator(Hull(4), Position(), {"t": utility}, harmonic))  # type: ignore[arg-type]
     recipe = pso.recipes.model_swarms(max_iter=config.max_iter, patience=20, restart_patience=3)
     vertices = torch.eye(4, dtype=torch.float64)
-    swarm = pso.Swarm(positions=vertices, population=10, recipe=recipe, maximize=True, seed=config.seed)
+    swarm = pso.Swarm(
+        positions=vertices, population=10, recipe=recipe, maximize=True, seed=config.seed
+    )
     policy = make_policy(config, {"t": 60}, harmonic)
-    search = Search(Hull(4), scorer, policy, swarm, Budget(None, None), population=10, items=60, seed=config.seed)
+    search = Search(
+        Hull(4),
+        scorer,
+        policy,
+        swarm,
+        Budget(None, None),
+        population=10,
+        items=60,
+        seed=config.seed,
+    )
     search.score_experts()
     search.run()
     return swarm, scorer, utility
@@ -180,7 +222,9 @@ def test_a_screened_search_asks_a_third_and_ends_as_well(tmp_path: Path) -> None
         assert scorer.item_evaluations == utility.asked < all_items.asked / 3
         gains.append(swarm.best.value - plain.best.value)
         told = [row.value for row in scorer.rows if not row.complete]
-        truth = [utility.truth(torch.tensor(row.coefficients)) for row in scorer.rows if not row.complete]
+        truth = [
+            utility.truth(torch.tensor(row.coefficients)) for row in scorer.rows if not row.complete
+        ]
         assert len(told) > 50 and np.abs(np.subtract(told, truth)).mean() < 0.01
         start = [row for row in scorer.rows if row.iteration == 0]
         assert all(row.complete for row in start[:4])  # the experts
@@ -193,7 +237,9 @@ def test_a_screened_search_asks_a_third_and_ends_as_well(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("more", [{"screen": 0.05}, {"screen": 0.2, "drop_n": 0.3}])
-def test_a_search_cut_off_anywhere_replays_to_the_same_end(more: dict[str, Any], tmp_path: Path) -> None:
+def test_a_search_cut_off_anywhere_replays_to_the_same_end(
+    more: dict[str, Any], tmp_path: Path
+) -> None:
     config = config_of(3, **more)
     whole, _, _ = fly(tmp_path / "whole", config)
     journal = (tmp_path / "whole" / "history.jsonl").read_text().splitlines(keepends=True)
@@ -279,21 +325,33 @@ def test_the_command_line_says_what_does_not_go_together(
         "--screen 0.1 --scoring generate": (
             "--screen: learns from the scores of options, words is answered by writing"
         ),
-        "--screen 0.1 --metric mc2": "--screen: learns from the scores of options, words is scored by mc2",
+        "--screen 0.1 --metric mc2": (
+            "--screen: learns from the scores of options, words is scored by mc2"
+        ),
         "--screen 0.1 --space token": "--screen: --space token scores all items at once",
     }.items():
         code, _, err = swarm_llm(capsys, *words, *bad.split())
         assert code == 2 and message in err and err.count("\n") == 1, (bad, err)
     assert not (tmp_path / "r").exists()
     config = small(tiny_base, experts, [task], tmp_path / "r", space="delta", screen=0.1)
-    with pytest.raises(InvalidOption, match="learns from at most 64 coefficients, here a candidate has 65"):
+    with pytest.raises(
+        InvalidOption, match="learns from at most 64 coefficients, here a candidate has 65"
+    ):
         check_screen(resolve(config), load_objectives(config), 65)
     code, out, _ = swarm_llm(capsys, *words, "--screen", "0.1", "--drop-n", "0.2", "--json")
     assert code == 0 and json.loads(out)["best_dev"] >= json.loads(out)["best_single_dev"]
 
 
 def test_damaged_margins_are_no_row() -> None:
-    row = {"phase": "search", "iteration": 0, "particle": 0, "key": "k", "coefficients": [1.0], "value": 0.5, "n": 1}
+    row = {
+        "phase": "search",
+        "iteration": 0,
+        "particle": 0,
+        "key": "k",
+        "coefficients": [1.0],
+        "value": 0.5,
+        "n": 1,
+    }
     row |= {"seconds": 0.1, "items": {"t": "1?"}}
     assert wrong_in_row(row | {"margins": {"t": [[0.5, -1.0], None]}}) is None
     for bad in ([], {"t": 1}, {"t": [0.5]}, {"t": [["x"]]}):
@@ -384,10 +442,23 @@ def test_what_the_model_promises_is_asked_in_full_within_the_budget(
     # Three iterations, and nothing of a fourth one.
     assert (listening.iteration, listening.completed, listening.proposed) == (3, 3, len(promised))
     page = (tmp_path / "free" / "report.html").read_text()
-    assert "iteration 3" in page and "iteration 4" not in page and "proposed by the item model" in page
+    assert (
+        "iteration 3" in page and "iteration 4" not in page and "proposed by the item model" in page
+    )
     for budget in (200, 300):
         out = tmp_path / f"budget{budget}"
-        result = search(small(tiny_base, experts, [task], out, max_iter=30, patience=30, budget_items=budget, **given))
+        result = search(
+            small(
+                tiny_base,
+                experts,
+                [task],
+                out,
+                max_iter=30,
+                patience=30,
+                budget_items=budget,
+                **given,
+            )
+        )
         asked = [row["particle"] >= 8 for row in history(out) if row["phase"] == "search"]
         assert result.result["item_evaluations"] <= budget and any(asked)
 
@@ -399,7 +470,14 @@ def test_a_screened_search_hands_over_what_is_no_worse_than_the_best_expert(
     task = write_task(tmp_path / "t.json", questions(20, 1), questions(10, 2))
     for seed in range(3):
         config = small(
-            tiny_base, experts, [task], tmp_path / f"{seed}", screen=0.05, particles=8, seed=seed, space="delta"
+            tiny_base,
+            experts,
+            [task],
+            tmp_path / f"{seed}",
+            screen=0.05,
+            particles=8,
+            seed=seed,
+            space="delta",
         )
         result = search(config).result
         values = [row["value"] for row in history(tmp_path / f"{seed}") if row["phase"] == "search"]

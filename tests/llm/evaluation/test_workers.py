@@ -64,9 +64,13 @@ def test_drops_screening_and_a_second_objective(crew_config: SearchConfig) -> No
             Path(name).rename(f"{name}-{k}")
 
 
-def test_every_fault_is_made_good_and_counted(crew_config: SearchConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_fault_is_made_good_and_counted(
+    crew_config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pyswarmopt_llm.evaluation.workers.pool.LONGEST", 5.0)
-    settings = replace(crew_config, scoring="likelihood", combine="arithmetic", utilities=("fragile:fragile",))
+    settings = replace(
+        crew_config, scoring="likelihood", combine="arithmetic", utilities=("fragile:fragile",)
+    )
     search(replace(settings, out="peace"))
     plan(crew_config, {0: "die", 3: "raise", 5: "nan", 7: "memory", 9: "hang", 11: "die"})
     found = search(replace(settings, out="war", workers="2"))
@@ -77,10 +81,17 @@ def test_every_fault_is_made_good_and_counted(crew_config: SearchConfig, monkeyp
     assert failures == {"died": 2, "exception": 1, "not finite": 1, "out of memory": 1}
 
 
-def test_what_never_succeeds_stops_in_one_line_and_can_be_resumed(crew_config: SearchConfig) -> None:
-    settings = replace(crew_config, scoring="likelihood", combine="arithmetic", utilities=("fragile:fragile",))
+def test_what_never_succeeds_stops_in_one_line_and_can_be_resumed(
+    crew_config: SearchConfig,
+) -> None:
+    settings = replace(
+        crew_config, scoring="likelihood", combine="arithmetic", utilities=("fragile:fragile",)
+    )
     plan(crew_config, dict.fromkeys(range(8, 100), "raise"))
-    with pytest.raises(UserError, match=r"3 workers failed at one candidate.*exception: KeyError: 'injected'.*resume"):
+    with pytest.raises(
+        UserError,
+        match=r"3 workers failed at one candidate.*exception: KeyError: 'injected'.*resume",
+    ):
         search(replace(settings, out="run", workers="2"))
     plan(crew_config, {})
     assert history(Path("run")) or (Path("run") / "ahead.jsonl").exists()
@@ -98,19 +109,27 @@ def test_rows_that_came_before_their_turn_are_not_asked_again(crew_config: Searc
     (Path("two") / "history.jsonl").write_text("".join(lines[:cut]))
     (Path("two") / "ahead.jsonl").write_text(lines[cut + 1] + lines[cut - 1] + lines[cut + 2][:30])
     seen: list[Json] = []
-    resume("two", lambda event: seen.append(dict(event.data)) if event.kind == "evaluation" else None)
+    resume(
+        "two", lambda event: seen.append(dict(event.data)) if event.kind == "evaluation" else None
+    )
     same_end("two", "one")
     assert len(seen) == 4
-    assert (Path("two") / "history.jsonl").read_text().splitlines(keepends=True)[cut + 1] == lines[cut + 1]
+    assert (Path("two") / "history.jsonl").read_text().splitlines(keepends=True)[cut + 1] == lines[
+        cut + 1
+    ]
 
 
-def test_bad_words_about_workers(crew_config: SearchConfig, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_words_about_workers(
+    crew_config: SearchConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = search_words(crew_config)
     for bad, message in {
         "--workers 0": "--workers 0: give a number from 1 on, ray, or ray://HOST",
         "--workers many": "--workers many: give a number",
         "--workers 2 --space token": "space token has several models in one process",
-        "--workers ray --budget-minutes 5": "--budget-minutes: the number of Ray's workers is not known ahead",
+        "--workers ray --budget-minutes 5": (
+            "--budget-minutes: the number of Ray's workers is not known ahead"
+        ),
     }.items():
         code, _, err = swarm_llm(capsys, *words, *bad.split())
         assert code == 2 and message in err and err.count("\n") == 1, err
@@ -133,7 +152,9 @@ def test_there_are_at_most_4096_workers() -> None:
         parse_workers("4097")
 
 
-@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's count of a process's pages")
+@pytest.mark.skipif(
+    not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's count of a process's pages"
+)
 def test_the_memory_of_a_process_is_what_it_has_written_to() -> None:
     script = (
         "import sys; print(flush=True); sys.stdin.readline(); kept = bytearray(b'x') * (64 << 20); "

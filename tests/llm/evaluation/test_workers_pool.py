@@ -70,7 +70,9 @@ def test_the_last_try_is_told_so_and_after_it_the_order_is_given_up() -> None:
         lasts.append(order.last)
         return Failed("out of memory", "full")
 
-    given_up = pytest.raises(UserError, match=f"{TRIES} workers failed at one candidate.*out of memory: full")
+    given_up = pytest.raises(
+        UserError, match=f"{TRIES} workers failed at one candidate.*out of memory: full"
+    )
     with Pool(lambda slot: Fake(fail), lambda: 2, {"base": "files"}) as pool, given_up:
         pool.submit(order(0)).result(5)
     assert lasts == [False, False, True]
@@ -82,7 +84,10 @@ def test_what_the_user_can_correct_is_said_at_once_and_other_files_are_refused()
         (Fake(found, "others"), "a worker has loaded other files than this search"),
     ):
         refused = pytest.raises(UserError, match=f"^{message}")
-        with Pool(lambda slot, worker=worker: worker, lambda: 1, {"base": "files"}) as pool, refused:
+        with (
+            Pool(lambda slot, worker=worker: worker, lambda: 1, {"base": "files"}) as pool,
+            refused,
+        ):
             pool.submit(order(0)).result(5)
 
 
@@ -107,7 +112,8 @@ def test_a_crew_grows_and_shrinks_with_what_there_is() -> None:
         assert sorted(future.result(5).value for future in futures) == list(range(12))
         assert peak[0] == 4 and pool.size == 4
         there[0] = 1
-        for _ in range(100):  # until one of those that are too many has died, and its slot is taken away
+        # until one of those that are too many has died, and its slot is taken away
+        for _ in range(100):
             with pytest.raises(UserError):
                 pool.submit(order(99)).result(5)
             if pool.size < 4:
@@ -116,7 +122,9 @@ def test_a_crew_grows_and_shrinks_with_what_there_is() -> None:
         assert pool.submit(order(5)).result(5).value == 5
 
 
-def test_a_crew_that_nobody_joins_and_a_failure_that_cannot_be_written_down_are_errors_not_hangs() -> None:
+def test_a_crew_that_nobody_joins_and_a_failure_that_cannot_be_written_down_are_errors_not_hangs() -> (
+    None
+):
     def start_worker(slot: int) -> Fake:
         raise ConnectionError("the cluster is gone")
 
@@ -128,7 +136,10 @@ def test_a_crew_that_nobody_joins_and_a_failure_that_cannot_be_written_down_are_
         raise OSError(28, "No space left on device")
 
     broken = Fake(lambda order: Failed("died", "x"))
-    with Pool(lambda slot: broken, lambda: 1, {"base": "files"}, on_failure=full) as pool, pytest.raises(OSError):
+    with (
+        Pool(lambda slot: broken, lambda: 1, {"base": "files"}, on_failure=full) as pool,
+        pytest.raises(OSError),
+    ):
         pool.submit(order(0)).result(5)
 
 
@@ -184,7 +195,9 @@ def test_all_workers_get_something_while_there_is_something(candidates: int, wor
 
 
 def test_shardshold_every_item_once() -> None:
-    parts = [(name, tuple(range(k, k + size))) for name in "ab" for k, size in ((0, 5), (5, 1), (6, 3))]
+    parts = [
+        (name, tuple(range(k, k + size))) for name in "ab" for k, size in ((0, 5), (5, 1), (6, 3))
+    ]
     for count in (1, 2, 4, 50):
         shards = in_shards(parts, count)
         held = [(name, i) for shard in shards for name, items in shard.items() for i in items]
@@ -194,9 +207,13 @@ def test_shardshold_every_item_once() -> None:
 
 
 def test_closing_a_fork_server_ends_its_process() -> None:
-    server = ForkServer(SearchConfig("base", (), (), "run"), lambda *_: pytest.fail("nothing is loaded"))
+    server = ForkServer(
+        SearchConfig("base", (), (), "run"), lambda *_: pytest.fail("nothing is loaded")
+    )
     server.close()  # before there is a process
-    server = ForkServer(SearchConfig("base", (), (), "run"), lambda *_: pytest.fail("nothing is loaded"))
+    server = ForkServer(
+        SearchConfig("base", (), (), "run"), lambda *_: pytest.fail("nothing is loaded")
+    )
     server._process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     server._line, far_end = socket.socketpair()
     with far_end:

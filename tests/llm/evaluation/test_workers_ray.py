@@ -1,4 +1,6 @@
-"""Workers on a real Ray cluster of several nodes on this machine, one of which joins and one of which is killed."""
+"""Workers on a real Ray cluster of several nodes on this machine, one of which joins and one of
+which is killed.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,18 @@ def test_nodes_join_and_die_and_the_journal_is_that_of_one_process(
 
     monkeypatch.chdir(tmp_path)
     task = write_task(tmp_path / "words.json", questions(16, 1), questions(8, 2))
-    config = small(tiny_base, louder(tiny_experts, tmp_path / "loud"), [task], "one", max_iter=4, device="cpu")
+    config = small(
+        tiny_base, louder(tiny_experts, tmp_path / "loud"), [task], "one", max_iter=4, device="cpu"
+    )
     search(config)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))  # what the nodes' processes import
-    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")  # on a busy machine a node takes more than the usual 10
+    # what the nodes' processes import
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+    # on a busy machine a node takes more than the usual 10
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")
     try:
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+        )
     except Exception as error:  # Ray gives its agent 15 seconds, which cannot be changed
         pytest.skip(f"Ray starts no node on this busy machine: {error}")
     ray.init(address=cluster.address, log_to_driver=False)
@@ -54,7 +62,8 @@ def test_nodes_join_and_die_and_the_journal_is_that_of_one_process(
     assert history(Path("ray")) == history(Path("one"))
     assert lasting(result) == lasting(json.loads(Path("one/result.json").read_text()))
     failures = result["workers"]["failures"]
-    assert set(failures) <= {"died"}  # it may have been between two orders, and a new one took its slot in time
+    # it may have been between two orders, and a new one took its slot in time
+    assert set(failures) <= {"died"}
 
 
 def test_a_cluster_that_does_not_answer_is_one_line(
@@ -65,5 +74,7 @@ def test_a_cluster_that_does_not_answer_is_one_line(
 
     monkeypatch.setattr(ray, "init", refuse)
     task = write_task(tmp_path / "words.json", questions(8, 1), questions(8, 2))
-    with pytest.raises(UserError, match=r"workers ray://nowhere: the cluster does not answer \(nobody there\)"):
+    with pytest.raises(
+        UserError, match=r"workers ray://nowhere: the cluster does not answer \(nobody there\)"
+    ):
         search(small(tiny_base, tiny_experts, [task], tmp_path / "run", workers="ray://nowhere"))

@@ -1,4 +1,6 @@
-"""The fenced blocks of the documentation, and the words that a shell makes of their commands, without running them."""
+"""The fenced blocks of the documentation, and the words that a shell makes of their commands,
+without running them.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 FENCE = re.compile(
-    r"^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```$", flags=re.MULTILINE | re.DOTALL
+    r"^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```$",
+    flags=re.MULTILINE | re.DOTALL,
 )
 MARK = re.compile(r"<!-- not run: (?P<reason>.+?) -->\s*\Z")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: where it stands, its language (and file name), its text, and why it is not run, if so."""
+    """A fenced block: where it stands, its language (and file name), its text, and why it is not
+    run, if so.
+    """
 
     page: str
     line: int
@@ -33,7 +38,9 @@ class Block:
 
 @dataclass(frozen=True)
 class Command:
-    """One command of a block, after the shell has expanded variables, patterns and continued lines."""
+    """One command of a block, after the shell has expanded variables, patterns and continued
+    lines.
+    """
 
     block: Block
     folder: Path
@@ -43,7 +50,11 @@ class Command:
 def pages() -> list[Path]:
     """All Markdown that a reader may follow."""
     top = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")]
-    return [*top, *sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples" / "objectives" / "README.md"]
+    return [
+        *top,
+        *sorted((ROOT / "docs").rglob("*.md")),
+        ROOT / "examples" / "objectives" / "README.md",
+    ]
 
 
 def blocks(page: Path) -> Iterator[Block]:
@@ -84,7 +95,12 @@ def commands(shell_blocks: Sequence[Block], world: Path, programs: Sequence[str]
     script = "set -eu\n" + "".join(f"next-block\n{block.text}\n" for block in shell_blocks)
     environment = {**os.environ, "PATH": str(folder)}
     done = subprocess.run(
-        ["/bin/bash", "-c", script], cwd=world, env=environment, capture_output=True, text=True, check=False
+        ["/bin/bash", "-c", script],
+        cwd=world,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, f"{shell_blocks[0].page}: {done.stderr}"
     found, at = [], -1

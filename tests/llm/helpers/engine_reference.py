@@ -1,4 +1,6 @@
-"""What the engine is compared with: tiny models of several architectures, and the plainest way to run them."""
+"""What the engine is compared with: tiny models of several architectures, and the plainest way to
+run them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Sizes that all configs share under these names; large random weights make different prompts clearly different.
+# Sizes that all configs share under these names; large random weights make different prompts
+# clearly different.
 _SIZE = {
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -26,7 +29,10 @@ _WINDOW = 12  # shorter than most of the texts in these tests
 
 ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("Llama", _GROUPED),
-    "gpt2": ("GPT2", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 512, "initializer_range": 0.3}),
+    "gpt2": (
+        "GPT2",
+        {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 512, "initializer_range": 0.3},
+    ),
     "opt": ("OPT", {**_SIZE, "ffn_dim": 48, "word_embed_proj_dim": 32}),
     "gpt_neox": ("GPTNeoX", _SIZE),
     "qwen2": ("Qwen2", _GROUPED),
@@ -34,10 +40,17 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "mistral": ("Mistral", {**_GROUPED, "sliding_window": 500}),
     "mistral-short-window": ("Mistral", {**_GROUPED, "sliding_window": _WINDOW}),
     "gemma2": ("Gemma2", {**_GEMMA, "sliding_window": 500, "final_logit_softcapping": 5.0}),
-    "gemma2-short-window": ("Gemma2", {**_GEMMA, "sliding_window": _WINDOW, "attn_logit_softcapping": 5.0}),
+    "gemma2-short-window": (
+        "Gemma2",
+        {**_GEMMA, "sliding_window": _WINDOW, "attn_logit_softcapping": 5.0},
+    ),
     "gemma3-short-window": (
         "Gemma3",
-        {**_GEMMA, "sliding_window": _WINDOW, "layer_types": ["sliding_attention", "full_attention"]},
+        {
+            **_GEMMA,
+            "sliding_window": _WINDOW,
+            "layer_types": ["sliding_attention", "full_attention"],
+        },
     ),
 }
 
@@ -47,8 +60,14 @@ def random_model(architecture: str, vocabulary: int) -> Any:
     import transformers
 
     name, options = ARCHITECTURES[architecture]
-    config_class = getattr(transformers, f"{name}TextConfig" if name == "Gemma3" else f"{name}Config")
-    ids = {"bos_token_id": vocabulary - 2, "eos_token_id": vocabulary - 1, "pad_token_id": vocabulary - 1}
+    config_class = getattr(
+        transformers, f"{name}TextConfig" if name == "Gemma3" else f"{name}Config"
+    )
+    ids = {
+        "bos_token_id": vocabulary - 2,
+        "eos_token_id": vocabulary - 1,
+        "pad_token_id": vocabulary - 1,
+    }
     config = config_class(vocab_size=vocabulary, **ids, **options)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
@@ -65,7 +84,9 @@ def load_tiny(base: Path, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]
     """Model and tokenizer of a saved base, straight from transformers."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    return AutoModelForCausalLM.from_pretrained(base, dtype=dtype).eval(), AutoTokenizer.from_pretrained(base)
+    return AutoModelForCausalLM.from_pretrained(
+        base, dtype=dtype
+    ).eval(), AutoTokenizer.from_pretrained(base)
 
 
 def plain_ids(tokenizer: Any) -> Callable[[str], list[int]]:
@@ -75,7 +96,9 @@ def plain_ids(tokenizer: Any) -> Callable[[str], list[int]]:
 
 @torch.no_grad()
 def naive_logprobs(model: Any, ids: Sequence[int]) -> Tensor:
-    """(T, V) next-token log-probabilities of one sequence: one forward pass, no padding, no cache, no mask."""
+    """(T, V) next-token log-probabilities of one sequence: one forward pass, no padding, no cache,
+    no mask.
+    """
     logits = model(input_ids=torch.tensor([list(ids)]), use_cache=False).logits[0]
     return logits.double().log_softmax(-1)
 
@@ -87,7 +110,9 @@ def naive_loglikelihood(model: Any, context: Sequence[int], continuation: Sequen
 
 
 def naive_greedy(model: Any, prompt: Sequence[int], max_new_tokens: int, pad: int) -> list[int]:
-    """New ids of transformers' own greedy search on one prompt, the stop token included if there is one."""
+    """New ids of transformers' own greedy search on one prompt, the stop token included if there is
+    one.
+    """
     ids = torch.tensor([list(prompt)])
     out = model.generate(
         input_ids=ids,
@@ -100,7 +125,9 @@ def naive_greedy(model: Any, prompt: Sequence[int], max_new_tokens: int, pad: in
 
 
 def save_base(out: Path, tiny_base: Path, architecture: str) -> Path:
-    """A random model whose tokenizer has a merge; transformers and llama.cpp read no GGUF file without one."""
+    """A random model whose tokenizer has a merge; transformers and llama.cpp read no GGUF file
+    without one.
+    """
     shutil.copytree(tiny_base, out, ignore=shutil.ignore_patterns("*.safetensors", "config.json"))
     stored = json.loads((out / "tokenizer.json").read_text())
     vocabulary = stored["model"]["vocab"]

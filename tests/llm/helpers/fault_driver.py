@@ -1,15 +1,17 @@
 """Runs in a process of its own: forks searches and lets them die.
 
-Reads one JSON object per line from standard input and answers each with one line.
-``{"config": {...}}`` starts that search, or resumes it if it has begun, in a child of its own, whose workers, if it has
-any, are forked from one fork server; ``{"compare": {...}}`` starts that comparison or goes on with it;
-``"line": k`` has the child killed by signal 9 when it comes to the k-th line of the code that decides, scores and
-writes; ``"bytes": n`` lets no file of the child grow beyond n bytes, as a full disk would. The answer is the child's
-exit code, negative for a signal, how many such lines it went through, what it wrote to stderr, and how many of its
-workers are left behind (they have ten seconds to end).
+Reads one JSON object per line from standard input and answers each with one line. ``{"config":
+{...}}`` starts that search, or resumes it if it has begun, in a child of its own, whose workers, if
+it has any, are forked from one fork server; ``{"compare": {...}}`` starts that comparison or goes
+on with it; ``"line": k`` has the child killed by signal 9 when it comes to the k-th line of the
+code that decides, scores and writes; ``"bytes": n`` lets no file of the child grow beyond n bytes,
+as a full disk would. The answer is the child's exit code, negative for a signal, how many such
+lines it went through, what it wrote to stderr, and how many of its workers are left behind (they
+have ten seconds to end).
 
-A fork of a process that has no threads, everything imported and the model loaded costs milliseconds; starting Python
-for each of many deaths would cost minutes. Nothing is written before the model is loaded, so no death is lost.
+A fork of a process that has no threads, everything imported and the model loaded costs
+milliseconds; starting Python for each of many deaths would cost minutes. Nothing is written before
+the model is loaded, so no death is lost.
 """
 
 from __future__ import annotations
@@ -107,13 +109,17 @@ class Lasting(ForkServer):
 
 @cache
 def loaded(settings: str) -> Callable[[], object]:
-    """What a child does, from JSON, with everything loaded; lists in it are tuples in a configuration."""
+    """What a child does, from JSON, with everything loaded; lists in it are tuples in a
+    configuration.
+    """
     order = json.loads(settings)
     (kind, given), *_ = order.items()
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
     if kind == "compare":
         contest = CompareConfig(**given)
-        engine = load_engine(resolve_base(contest.base), contest.dtype, contest.device, contest.threads)
+        engine = load_engine(
+            resolve_base(contest.base), contest.dtype, contest.device, contest.threads
+        )
         pyswarmopt_rivals.comparison.contest.load_engine = lambda *_: engine
         return partial(compare, contest)
     config = SearchConfig(**given)
@@ -124,7 +130,9 @@ def loaded(settings: str) -> Callable[[], object]:
         chosen = {name: getattr(job.config, name) for name in open_fields}  # by the preset
         return replace(job, config=replace(config, **chosen))
 
-    fork_server = Lasting(replace(config, device="cpu", dtype=str(job.engine.dtype).removeprefix("torch.")), prepare)
+    fork_server = Lasting(
+        replace(config, device="cpu", dtype=str(job.engine.dtype).removeprefix("torch.")), prepare
+    )
 
     def run() -> object:
         pyswarmopt_llm.jobs.search.loop.prepare = prepared
@@ -156,7 +164,8 @@ def work(run: Callable[[], object]) -> int:
 def child(run: Callable[[], object], line: int | None, largest: int | None, log: int) -> None:
     os.dup2(log, 2)
     if largest is not None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit then fails as on a full disk
+        # a write beyond the limit then fails as on a full disk
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
     countdown = Countdown(line)
     code = 70
@@ -182,13 +191,22 @@ def answer(order: dict[str, Any]) -> dict[str, Any]:
     with os.fdopen(listen) as log:
         said, _, lines = log.read().removesuffix(" lines\n").rpartition("\n")
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    return {"left": left_behind(), "code": code, "stderr": said, "lines": int(lines) if lines.isdigit() else None}
+    return {
+        "left": left_behind(),
+        "code": code,
+        "stderr": said,
+        "lines": int(lines) if lines.isdigit() else None,
+    }
 
 
 def left_behind() -> int:
     """Children of the fork servers; of a search that is over there should be none."""
     for _ in range(200 if FORK_SERVERS else 0):
-        if not (found := sum(parent_of(process) in FORK_SERVERS for process in Path("/proc").glob("[0-9]*"))):
+        if not (
+            found := sum(
+                parent_of(process) in FORK_SERVERS for process in Path("/proc").glob("[0-9]*")
+            )
+        ):
             return 0
         time.sleep(0.05)
     return found if FORK_SERVERS else 0

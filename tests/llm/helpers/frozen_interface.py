@@ -20,7 +20,10 @@ from pyswarmopt.cli import main as pyswarmopt_main
 from pyswarmopt_llm.cli.app import main as swarm_llm_main
 
 Json = dict[str, Any]
-MAINS: dict[str, Callable[[Sequence[str]], Any]] = {"swarm-llm": swarm_llm_main, "pyswarmopt": pyswarmopt_main}
+MAINS: dict[str, Callable[[Sequence[str]], Any]] = {
+    "swarm-llm": swarm_llm_main,
+    "pyswarmopt": pyswarmopt_main,
+}
 PLAIN = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "FORCE_COLOR": "", "CLICOLOR_FORCE": ""}
 
 MODELS = "--base base --experts experts/ant experts/bee experts/cat --task words.json"
@@ -35,29 +38,49 @@ COMMANDS = [
     f"swarm-llm {SEARCH} --space token --out token --json",
     "swarm-llm resume run --quiet --json",
     f"swarm-llm {SEARCH} --out lines --json-lines",
-    "swarm-llm eval --base base --task words.json --scoring likelihood --dtype float32 --threads 1 --json",
-    "swarm-llm eval --base base --adapter run/best --task words.json --scoring likelihood --dtype float32 --threads 1"
+    (
+        "swarm-llm eval --base base --task words.json --scoring likelihood --dtype float32 "
+        "--threads "
+        "1 --json"
+    ),
+    "swarm-llm eval --base base --adapter run/best --task words.json --scoring likelihood --dtype "
+    "float32 --threads 1"
     " --json",
     "swarm-llm inspect experts/ant experts/bee --base base --json",
     "swarm-llm check experts/ant experts/bee --base base --threads 1 --json",
-    "swarm-llm generate --base base --adapter run/best --max-new-tokens 3 --dtype float32 --threads 1 --json Hello",
-    "swarm-llm merge --base base --experts experts/ant experts/bee --method ties --out merged --json",
+    (
+        "swarm-llm generate --base base --adapter run/best --max-new-tokens 3 --dtype float32 "
+        "--threads 1 --json Hello"
+    ),
+    (
+        "swarm-llm merge --base base --experts experts/ant experts/bee --method ties --out merged "
+        "--json"
+    ),
     "swarm-llm export run --format peft --rank 2 --out smaller --json",
     "swarm-llm analyse run --json",
-    f"swarm-llm compare {MODELS} --methods best-single,uniform-soup,model-swarms --seeds 2 --budget-items 400"
+    f"swarm-llm compare {MODELS} --methods best-single,uniform-soup,model-swarms --seeds 2 "
+    "--budget-items 400"
     f" --scoring likelihood {QUICK} --out compared --json",
     f"swarm-llm ensemble {MEMBERS} --strategy majority,weighted {QUICK} --json",
     f"swarm-llm negotiate {MEMBERS} --strategy consensus,game --test 4 --dev 4 {QUICK} --json",
-    "swarm-llm train-expert --base base --data builtin:dates --examples 4 --rank 2 --epochs 1 --dtype float32"
+    "swarm-llm train-expert --base base --data builtin:dates --examples 4 --rank 2 --epochs 1 "
+    "--dtype float32"
     " --threads 1 --quiet --out trained --json",
-    f"swarm-llm distill {MEMBERS} --strategy majority --dev 4 --test 4 --rank 2 --epochs 1 {QUICK} --out student"
+    f"swarm-llm distill {MEMBERS} --strategy majority --dev 4 --test 4 --rank 2 --epochs 1 "
+    f"{QUICK} --out student"
     " --json",
     "pyswarmopt run sphere --dim 2 --max-evals 60 --json",
     "pyswarmopt compare sphere --recipes constriction,fips --seeds 2 --max-evals 60 --dim 2 --json",
     "pyswarmopt list --json",
     "pyswarmopt lesson --out lesson.html --no-open --json",
 ]
-FILES = ["run/result.json", "joint/result.json", "screened/result.json", "compared/compare.json", "run/run.json"]
+FILES = [
+    "run/result.json",
+    "joint/result.json",
+    "screened/result.json",
+    "compared/compare.json",
+    "run/run.json",
+]
 
 
 def output(program: str, words: Sequence[str]) -> str:
@@ -68,7 +91,9 @@ def output(program: str, words: Sequence[str]) -> str:
             MAINS[program](words)
         except SystemExit as end:
             if end.code:
-                raise RuntimeError(f"{program} {' '.join(words)}: exit code {end.code}\n{err.getvalue()}") from end
+                raise RuntimeError(
+                    f"{program} {' '.join(words)}: exit code {end.code}\n{err.getvalue()}"
+                ) from end
     return out.getvalue()
 
 
@@ -80,7 +105,9 @@ def help_of(program: str) -> str:
     with plain():
         top = output(program, ["--help"])
         names = commands(top)
-        texts = {program: top} | {f"{program} {name}": output(program, [name, "--help"]) for name in names}
+        texts = {program: top} | {
+            f"{program} {name}": output(program, [name, "--help"]) for name in names
+        }
     return "\n".join(f"$ {words} --help\n{_trimmed(text)}" for words, text in texts.items())
 
 
@@ -119,11 +146,14 @@ def plain() -> Any:
 # JSON
 
 
-BY_OUTCOME = {"items_needed": "int, or NoneType where they are too many"}  # which it is depends on the last bits
+# which it is depends on the last bits
+BY_OUTCOME = {"items_needed": "int, or NoneType where they are too many"}
 
 
 def shape(value: Any) -> Any:
-    """Keys and types: objects by key, lists by the shapes that occur in them, everything else by its type's name."""
+    """Keys and types: objects by key, lists by the shapes that occur in them, everything else by
+    its type's name.
+    """
     if isinstance(value, dict):
         return {key: BY_OUTCOME.get(key) or shape(value[key]) for key in sorted(value)}
     if isinstance(value, list):
@@ -133,12 +163,18 @@ def shape(value: Any) -> Any:
 
 
 def shapes() -> Json:
-    """Command, or file -> the shape of its JSON; runs all of `COMMANDS` in the current directory."""
+    """Command, or file -> the shape of its JSON; runs all of `COMMANDS` in the current
+    directory.
+    """
     found: Json = {}
     for command in COMMANDS:
         program, *words = command.split()
         text = output(program, words)
-        lines = [json.loads(line) for line in text.splitlines()] if "--json-lines" in words else json.loads(text)
+        lines = (
+            [json.loads(line) for line in text.splitlines()]
+            if "--json-lines" in words
+            else json.loads(text)
+        )
         found[command] = shape(lines)
     return found | {file: shape(json.loads(Path(file).read_text())) for file in FILES}
 
@@ -147,10 +183,16 @@ def shapes() -> Json:
 
 
 def names() -> Json:
-    """What `import pyswarmopt` offers: its public names, and those of each of its public modules."""
+    """What `import pyswarmopt` offers: its public names, and those of each of its public
+    modules.
+    """
     modules = {name: getattr(pyswarmopt, name) for name in pyswarmopt.__all__}
-    modules = {name: value for name, value in modules.items() if isinstance(value, types.ModuleType)}
+    modules = {
+        name: value for name, value in modules.items() if isinstance(value, types.ModuleType)
+    }
     return {
         "pyswarmopt": sorted(pyswarmopt.__all__),
-        **{f"pyswarmopt.{name}": sorted(module.__all__) for name, module in sorted(modules.items())},
+        **{
+            f"pyswarmopt.{name}": sorted(module.__all__) for name, module in sorted(modules.items())
+        },
     }

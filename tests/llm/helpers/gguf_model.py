@@ -1,4 +1,6 @@
-"""A Llama of transformers as a GGUF file with Q4_0 matrices, as llama.cpp's converter writes one."""
+"""A Llama of transformers as a GGUF file with Q4_0 matrices, as llama.cpp's converter writes
+one.
+"""
 
 from __future__ import annotations
 

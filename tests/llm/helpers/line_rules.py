@@ -1,4 +1,6 @@
-"""Rules about the lines of a package beside the core: what only its folder ``cli/`` says and imports."""
+"""Rules about the lines of a package beside the core: what only its folder ``cli/`` says and
+imports.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def tree_of(file: Path) -> ast.Module:
 
 
 def files_that_spell_options(package: ModuleType) -> set[str]:
-    """Files with a text that has an option as the command line does, ``--out``, but for whole `swarm-llm` commands."""
+    """Files with a text that has an option as the command line does, ``--out``, but for whole
+    `swarm-llm` commands.
+    """
     return {file for file, tree in below_cli(package) if any(_spelled(tree))}
 
 
@@ -42,7 +46,9 @@ def _spelled(tree: ast.Module) -> Iterator[str]:
 
 def users_of_the_cores_commands(package: ModuleType) -> set[str]:
     """Files that import `pyswarmopt.cli`."""
-    return {file for file, tree in below_cli(package) if any(map(_imports_commands, ast.walk(tree)))}
+    return {
+        file for file, tree in below_cli(package) if any(map(_imports_commands, ast.walk(tree)))
+    }
 
 
 def _imports_commands(node: ast.AST) -> bool:

@@ -30,7 +30,9 @@ _TEMPLATE = (
 
 
 def save_tiny_tokenizer(path: Path) -> int:
-    """A byte-level tokenizer: one token per byte and two special ones; returns the size of its vocabulary."""
+    """A byte-level tokenizer: one token per byte and two special ones; returns the size of its
+    vocabulary.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -39,7 +41,10 @@ def save_tiny_tokenizer(path: Path) -> int:
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=raw, bos_token="<|im_start|>", eos_token="<|im_end|>", pad_token="<|im_end|>"
+        tokenizer_object=raw,
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        pad_token="<|im_end|>",
     )
     tokenizer.chat_template = _TEMPLATE
     tokenizer.save_pretrained(path)
@@ -48,7 +53,9 @@ def save_tiny_tokenizer(path: Path) -> int:
 
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Directory of a random bf16 Llama: 2 layers, hidden 32, 4 query and 2 key-value heads, tied."""
+    """Directory of a random bf16 Llama: 2 layers, hidden 32, 4 query and 2 key-value heads,
+    tied.
+    """
     from transformers import LlamaConfig, LlamaForCausalLM
 
     path = tmp_path_factory.mktemp("tiny") / "tiny-base"
@@ -74,12 +81,19 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def save_random_expert(base: Path, out: Path, seed: int, rank: int = 4, alpha: float = 8, **lora: object) -> Path:
+def save_random_expert(
+    base: Path, out: Path, seed: int, rank: int = 4, alpha: float = 8, **lora: object
+) -> Path:
     """A peft adapter of `base` with random non-zero A and B, saved by peft itself."""
     import peft
     from transformers import AutoModelForCausalLM
 
-    options = {"target_modules": list(TINY_TARGETS), "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": alpha}
+    options = {
+        "target_modules": list(TINY_TARGETS),
+        "task_type": "CAUSAL_LM",
+        "r": rank,
+        "lora_alpha": alpha,
+    }
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -92,11 +106,19 @@ def save_random_expert(base: Path, out: Path, seed: int, rank: int = 4, alpha: f
     return out
 
 
-def save_by_hand(out: Path, factors: dict[str, tuple[list[list[float]], list[list[float]]]], **config: object) -> Path:
+def save_by_hand(
+    out: Path, factors: dict[str, tuple[list[list[float]], list[list[float]]]], **config: object
+) -> Path:
     """An adapter from numbers: module -> (B, A), written without peft and without this library."""
     out.mkdir(parents=True)
     rank = len(next(iter(factors.values()))[1])
-    settings = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": rank, **config}
+    settings = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "r": rank,
+        "lora_alpha": rank,
+        **config,
+    }
     settings.setdefault("target_modules", sorted({module.rsplit(".", 1)[-1] for module in factors}))
     (out / "adapter_config.json").write_text(json.dumps(settings))
     tensors = {}
@@ -115,15 +137,22 @@ def by_hand(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def make_expert(tiny_base: Path, tmp_path: Path) -> Callable[..., Path]:
-    """`save_random_expert` of `tiny_base`: ``make_expert(name, seed, rank=, alpha=, **LoraConfig options)``."""
-    return lambda name, seed, **options: save_random_expert(tiny_base, tmp_path / name, seed, **options)
+    """`save_random_expert` of `tiny_base`: ``make_expert(name, seed, rank=, alpha=, **LoraConfig
+    options)``.
+    """
+    return lambda name, seed, **options: save_random_expert(
+        tiny_base, tmp_path / name, seed, **options
+    )
 
 
 @pytest.fixture(scope="session")
 def tiny_experts(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Directories of three random LoRA experts of `tiny_base`, rank 4, alpha 8."""
     parent = tmp_path_factory.mktemp("experts")
-    return [save_random_expert(tiny_base, parent / name, seed) for seed, name in enumerate(("ant", "bee", "cat"), 1)]
+    return [
+        save_random_expert(tiny_base, parent / name, seed)
+        for seed, name in enumerate(("ant", "bee", "cat"), 1)
+    ]
 
 
 @pytest.fixture
@@ -150,7 +179,9 @@ def shared_experts() -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def tiny_group(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Any:
+def tiny_group(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Any:
     """Three members on one resident `tiny_base` in float32, who answer differently."""
     from search_helpers import louder
 
@@ -169,7 +200,9 @@ def tiny_context(tiny_group: Any) -> Any:
     from pyswarmopt_llm.tasks import Item, Task
 
     def items(n: int, seed: int) -> tuple[Item, ...]:
-        return tuple(Item(q["id"], q["question"], q["choices"], q["answer"]) for q in questions(n, seed, 3))
+        return tuple(
+            Item(q["id"], q["question"], q["choices"], q["answer"]) for q in questions(n, seed, 3)
+        )
 
     task = Task("words", items(8, 1), items(5, 2))
     return GroupContext(tiny_group, task, "likelihood")
@@ -196,7 +229,9 @@ def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
 def crew_config(
     tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SearchConfig]:
-    """Five particles, four moves, letters tried first; the module `fragile` of `workers_helpers` can be imported."""
+    """Five particles, four moves, letters tried first; the module `fragile` of `workers_helpers`
+    can be imported.
+    """
     from search_helpers import louder, questions, small, write_task
     from workers_helpers import FRAGILE
 
@@ -212,7 +247,9 @@ def crew_config(
 
 @pytest.fixture(scope="session")
 def fork_servers() -> Iterator[dict[object, ForkServer]]:
-    """What is searched -> the fork server of all such searches: loading takes seconds, forking does not."""
+    """What is searched -> the fork server of all such searches: loading takes seconds, forking does
+    not.
+    """
     from pyswarmopt_llm.evaluation.workers.local import ForkServer
 
     opened: dict[object, ForkServer] = {}
@@ -222,7 +259,9 @@ def fork_servers() -> Iterator[dict[object, ForkServer]]:
 
 
 @pytest.fixture
-def shared_fork_server(fork_servers: dict[object, ForkServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def shared_fork_server(
+    fork_servers: dict[object, ForkServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Searches in the test's own directory fork their workers from fork servers that stay."""
     from pyswarmopt_llm.evaluation.workers import local
     from pyswarmopt_llm.evaluation.workers.local import ForkServer
@@ -232,7 +271,9 @@ def shared_fork_server(fork_servers: dict[object, ForkServer], tmp_path: Path, m
             """Left open for the next search."""
 
     def fork_server(config: SearchConfig, load: Load) -> ForkServer:
-        return fork_servers.setdefault((config.utilities, config.tasks), Shared(replace(config, out="unused"), load))
+        return fork_servers.setdefault(
+            (config.utilities, config.tasks), Shared(replace(config, out="unused"), load)
+        )
 
     monkeypatch.setattr(local, "ForkServer", fork_server)
     monkeypatch.chdir(tmp_path)

@@ -27,7 +27,8 @@ class Scripted:
 
     Args:
         name: its name.
-        scores: per item its probabilities of the options, by the number in the question; NaN abstains.
+        scores: per item its probabilities of the options, by the number in the question; NaN
+            abstains.
         answers: per item what it writes instead.
         writes: prompt -> text.
         samples: the texts of every request for samples.
@@ -50,12 +51,19 @@ class Scripted:
     ) -> None:
         self.name = self.fingerprint = name
         self._scores, self._answers, self._writes, self._samples = scores, answers, writes, samples
-        self._prefers, self._logprobs, self._questions, self._gives_scores = prefers, logprobs, questions, gives_scores
+        self._prefers, self._logprobs, self._questions, self._gives_scores = (
+            prefers,
+            logprobs,
+            questions,
+            gives_scores,
+        )
         self.gives_likelihoods = bool(prefers or logprobs or questions)
         self.asked: list[tuple[str | None, str]] = []
         self.prompts: list[str] = []
 
-    def answer(self, items: Sequence[Item], scoring: Any, template: str | None = None) -> list[Answer]:
+    def answer(
+        self, items: Sequence[Item], scoring: Any, template: str | None = None
+    ) -> list[Answer]:
         return [self._answer(item) for item in items]
 
     def _answer(self, item: Item) -> Answer:
@@ -104,11 +112,16 @@ def context_of(
     judge: Member | None = None,
 ) -> GroupContext:
     """Members by their probabilities, and a task whose first `dev` items are dev."""
-    asked = tuple(items or quiz(right, dev, len(next(iter(probabilities.values()))[0]) if probabilities else None))
+    asked = tuple(
+        items
+        or quiz(right, dev, len(next(iter(probabilities.values()))[0]) if probabilities else None)
+    )
     task = Task("quiz", asked[:dev], asked[dev:])
     questions = question_logprobs or {}
     members: list[Member] = [
-        Scripted(name, rows, questions=questions.get(name, ()), gives_scores=name not in without_scores)
+        Scripted(
+            name, rows, questions=questions.get(name, ()), gives_scores=name not in without_scores
+        )
         for name, rows in probabilities.items()
     ]
     return GroupContext([*members, judge] if judge else members, task, "letter")

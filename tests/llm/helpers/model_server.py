@@ -1,4 +1,6 @@
-"""A stand-in for vLLM, SGLang and llama.cpp's server on loopback: their documented JSON, transformers behind it."""
+"""A stand-in for vLLM, SGLang and llama.cpp's server on loopback: their documented JSON,
+transformers behind it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ import torch
 from safetensors.torch import load_file
 
 Json = dict[str, Any]
-Trouble = Callable[["ModelServer", str], str]  # server and path -> "", "503", "404", "hang", "endless" or "die"
+# server and path -> "", "503", "404", "hang", "endless" or "die"
+Trouble = Callable[["ModelServer", str], str]
 
 
 class ModelServer:
@@ -27,7 +30,9 @@ class ModelServer:
         name: what the server calls its base.
     """
 
-    def __init__(self, kind: str, base: Path, adapters: Sequence[Path] = (), name: str = "") -> None:
+    def __init__(
+        self, kind: str, base: Path, adapters: Sequence[Path] = (), name: str = ""
+    ) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         self.model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
@@ -41,7 +46,9 @@ class ModelServer:
         self.paths = [f"/gone/{path.name}.gguf" for path in adapters]
         self.loaded: dict[str, Json] = {}
         self.requests: list[tuple[str, Json]] = []
-        self._weights = {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
+        self._weights = {
+            name: weight.detach().clone() for name, weight in self.model.named_parameters()
+        }
         self._lock = threading.Lock()
         self.start(0)
 
@@ -51,7 +58,8 @@ class ModelServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            wbufsize = -1  # an answer in one packet, without waiting for the acknowledgement of its headers
+            # an answer in one packet, without waiting for the acknowledgement of its headers
+            wbufsize = -1
 
             def do_GET(self) -> None:
                 outer.answer(self, {})
@@ -63,7 +71,9 @@ class ModelServer:
 
         self.loaded.clear()
         self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        ).start()
         self.port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -117,7 +127,11 @@ class ModelServer:
             return 200, self._tokens(body["prompt"], body["add_special_tokens"])
         if path == "/v1/load_lora_adapter":
             if not Path(body["lora_path"]).is_dir():
-                return 404, {"error": {"message": f"Loading lora {body['lora_name']} failed: No adapter found"}}
+                return 404, {
+                    "error": {
+                        "message": f"Loading lora {body['lora_name']} failed: No adapter found"
+                    }
+                }
             self.loaded[body["lora_name"]] = changes(Path(body["lora_path"]), self.ignores_alpha)
             return 200, f"Success: LoRA adapter '{body['lora_name']}' added successfully."
         if path == "/v1/unload_lora_adapter":
@@ -133,11 +147,20 @@ class ModelServer:
             logprobs = self._logprobs(ids)
             choice: Json = {"index": index, "text": self._write(ids, body), "logprobs": None}
             if "prompt_logprobs" in body:
-                rows = [{str(t): {"logprob": float(logprobs[i, t]), "rank": 1}} for i, t in enumerate(ids[1:])]
+                rows = [
+                    {str(t): {"logprob": float(logprobs[i, t]), "rank": 1}}
+                    for i, t in enumerate(ids[1:])
+                ]
                 choice["prompt_logprobs"] = [None, *rows]
             if body.get("logprobs"):
-                top = body["logprob_token_ids"] if self.knows_token_ids else logprobs[-1].topk(2).indices.tolist()
-                choice["logprobs"] = {"top_logprobs": [{f"token_id:{t}": float(logprobs[-1, t]) for t in top}]}
+                top = (
+                    body["logprob_token_ids"]
+                    if self.knows_token_ids
+                    else logprobs[-1].topk(2).indices.tolist()
+                )
+                choice["logprobs"] = {
+                    "top_logprobs": [{f"token_id:{t}": float(logprobs[-1, t]) for t in top}]
+                }
             choices.append(choice)
         return 200, {"object": "text_completion", "choices": choices[::-1]}
 
@@ -157,7 +180,9 @@ class ModelServer:
             return 404, {"detail": "Not Found"}
         names = body.get("lora_path") or [None] * len(body["input_ids"])
         if not {*names} - {None} <= self.loaded.keys():
-            return 400, {"error": {"message": "The following requested LoRA adapters are not loaded"}}
+            return 400, {
+                "error": {"message": "The following requested LoRA adapters are not loaded"}
+            }
         rows = []
         for i, ids in enumerate(body["input_ids"]):
             self._apply([(self.loaded[names[i]], 1.0)] if names[i] else [])
@@ -165,12 +190,19 @@ class ModelServer:
             start = body.get("logprob_start_len", -1)
             start = start[i] if isinstance(start, list) else start
             if body.get("return_logprob") and start >= 0:
-                scored = [[float(logprobs[k - 1, ids[k]]), ids[k], None] for k in range(start + 1, len(ids))]
+                scored = [
+                    [float(logprobs[k - 1, ids[k]]), ids[k], None]
+                    for k in range(start + 1, len(ids))
+                ]
                 meta["input_token_logprobs"] = [[None, ids[start], None], *scored]
             if "token_ids_logprob" in body:
                 requested = body["token_ids_logprob"][i]
-                meta["output_token_ids_logprobs"] = [[[float(logprobs[-1, t]), t, None] for t in requested]]
-            rows.append({"text": self._write(ids, {**body, **body["sampling_params"]}), "meta_info": meta})
+                meta["output_token_ids_logprobs"] = [
+                    [[float(logprobs[-1, t]), t, None] for t in requested]
+                ]
+            rows.append(
+                {"text": self._write(ids, {**body, **body["sampling_params"]}), "meta_info": meta}
+            )
         return 200, rows
 
     def _llamacpp(self, path: str, body: Json) -> tuple[int, Any]:
@@ -186,7 +218,9 @@ class ModelServer:
         if path == "/tokenize":
             return 200, self._tokens(body["content"], body["add_special"])
         if path != "/completion":
-            return 404, {"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}}
+            return 404, {
+                "error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}
+            }
         scales = {entry["id"]: entry["scale"] for entry in body["lora"]} or dict.fromkeys(
             range(len(self.adapters)), 1.0
         )
@@ -198,7 +232,8 @@ class ModelServer:
             if n := body.get("n_probs"):
                 top = logprobs.topk(min(n, len(logprobs)) if n > 100 else 2)
                 listed = [
-                    {"id": t, "logprob": v} for t, v in zip(top.indices.tolist(), top.values.tolist(), strict=True)
+                    {"id": t, "logprob": v}
+                    for t, v in zip(top.indices.tolist(), top.values.tolist(), strict=True)
                 ]
                 row["completion_probabilities"] = [{**listed[0], "top_logprobs": listed}]
             rows.append(row)
@@ -221,12 +256,16 @@ class ModelServer:
 
     @torch.inference_mode()
     def _logprobs(self, ids: Sequence[int]) -> torch.Tensor:
-        return self.model(torch.tensor([list(ids)])).logits[0].log_softmax(-1) + self.noise * (len(self.requests) % 3)
+        return self.model(torch.tensor([list(ids)])).logits[0].log_softmax(-1) + self.noise * (
+            len(self.requests) % 3
+        )
 
     @torch.inference_mode()
     def _write(self, ids: Sequence[int], body: Json) -> str:
         """The greedy continuation; none where only log-probabilities are requested."""
-        new = next(body[name] for name in ("max_tokens", "max_new_tokens", "n_predict") if name in body)
+        new = next(
+            body[name] for name in ("max_tokens", "max_new_tokens", "n_predict") if name in body
+        )
         written: list[int] = []
         while len(written) < new > 1:
             token = int(self._logprobs([*ids, *written])[-1].argmax())
@@ -239,7 +278,10 @@ class ModelServer:
 def changes(folder: Path, ignores_alpha: bool = False) -> Json:
     """Parameter name -> change of an adapter, scale alpha / r."""
     config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-    tensors = {name: tensor.float() for name, tensor in load_file(folder / "adapter_model.safetensors").items()}
+    tensors = {
+        name: tensor.float()
+        for name, tensor in load_file(folder / "adapter_model.safetensors").items()
+    }
     scale = 1.0 if ignores_alpha else config["lora_alpha"] / config["r"]
     return {
         name.removeprefix("base_model.model.").replace(".lora_A.weight", ".weight"): scale

@@ -1,4 +1,6 @@
-"""What the tests of searches share: small tasks, experts that differ, runs to compare, the command line."""
+"""What the tests of searches share: small tasks, experts that differ, runs to compare, the command
+line.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Patch
 
 Json = dict[str, Any]
-WORDS = "amber birch cedar delta ember fjord grove heath inlet jetty knoll larch marsh north ocean pearl".split()
+WORDS = (
+    "amber birch cedar delta ember fjord grove heath inlet jetty knoll larch marsh north "
+    "ocean pearl"
+).split()
 
 
 def questions(n: int, seed: int, options: int = 4) -> list[Json]:
@@ -54,36 +59,58 @@ def small(
     base: Path | str, experts: Sequence[Path], tasks: Sequence[Path], out: Path | str, **more: Any
 ) -> SearchConfig:
     """A search of well under a second on the tiny base."""
-    settings = {"preset": "none", "particles": 5, "max_iter": 3, "threads": 1, "scoring": "likelihood", **more}
-    return SearchConfig(str(base), tuple(map(str, experts)), tuple(map(str, tasks)), str(out), **settings)
+    settings = {
+        "preset": "none",
+        "particles": 5,
+        "max_iter": 3,
+        "threads": 1,
+        "scoring": "likelihood",
+        **more,
+    }
+    return SearchConfig(
+        str(base), tuple(map(str, experts)), tuple(map(str, tasks)), str(out), **settings
+    )
 
 
 def history(run: Path) -> list[Json]:
     """The journal without what a clock wrote."""
     lines = (run / "history.jsonl").read_text(encoding="utf-8").splitlines()
-    return [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in lines]
+    return [
+        {key: value for key, value in json.loads(line).items() if key != "seconds"}
+        for line in lines
+    ]
 
 
 def lasting(result: Mapping[str, Any]) -> Json:
-    """``result.json`` without what a clock or the operating system wrote, and without what befell its workers."""
+    """``result.json`` without what a clock or the operating system wrote, and without what befell
+    its workers.
+    """
     passing = ("seconds", "seconds_scoring", "seconds_rivals", "peak_memory_bytes", "workers")
     return {k: v for k, v in result.items() if k not in passing}
 
 
 def files(folder: Path) -> dict[str, bytes]:
     """Relative path -> content of every file below `folder`."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
+    }
 
 
 def ends_as(run: Path, reference: Path) -> None:
-    """Prove that two runs ended alike: same journal, same result, same ``best/`` and checkpoint to the bit."""
+    """Prove that two runs ended alike: same journal, same result, same ``best/`` and checkpoint to
+    the bit.
+    """
     assert history(run) == history(reference)
-    results = [json.loads((r / "result.json").read_text(encoding="utf-8")) for r in (run, reference)]
+    results = [
+        json.loads((r / "result.json").read_text(encoding="utf-8")) for r in (run, reference)
+    ]
     ours, whole = map(lasting, results)
     different = [key for key in {*ours, *whole} if ours.get(key) != whole.get(key)]
     assert not different, {key: (ours.get(key), whole.get(key)) for key in different}
     assert files(run / "best") == files(reference / "best")
-    assert files(run / "checkpoint").keys() == files(reference / "checkpoint").keys() == {"swarm.npz"}
+    assert (
+        files(run / "checkpoint").keys() == files(reference / "checkpoint").keys() == {"swarm.npz"}
+    )
 
 
 def swarm_llm(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int, str, str]:
@@ -104,7 +131,16 @@ def search_words(config: SearchConfig) -> list[str]:
         words += ["--task", task]
     words += ["--out", config.out, "--preset", config.preset]
     words += ["--particles", str(config.particles), "--max-iter", str(config.max_iter)]
-    return [*words, "--scoring", config.scoring, "--threads", "1", "--seed", str(config.seed), "--quiet"]
+    return [
+        *words,
+        "--scoring",
+        config.scoring,
+        "--threads",
+        "1",
+        "--seed",
+        str(config.seed),
+        "--quiet",
+    ]
 
 
 class Hull:

@@ -27,7 +27,9 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                outer.requests.append({"path": self.path, "key": self.headers.get("Authorization"), **body})
+                outer.requests.append(
+                    {"path": self.path, "key": self.headers.get("Authorization"), **body}
+                )
                 status, headers, data = reply(body["messages"][0]["content"], len(outer.requests))
                 self.send_response(status)
                 for name, value in {**headers, "Content-Length": str(len(data))}.items():

@@ -1,4 +1,6 @@
-"""Members for tests of token swarms: random models of several architectures, each with a small tokenizer of its own."""
+"""Members for tests of token swarms: random models of several architectures, each with a small
+tokenizer of its own.
+"""
 
 from __future__ import annotations
 
@@ -21,27 +23,42 @@ MERGES = [("t", "h"), ("th", "e"), ("Ġ", "a"), ("e", "r"), ("Ġa", "n"), ("o", 
 def byte_level(merges: Sequence[tuple[str, str]] = MERGES, template: str | None = _TEMPLATE) -> Any:
     """GPT-2's kind: a token per byte, some merged, two control tokens."""
     symbols = sorted(pre_tokenizers.ByteLevel.alphabet()) + [a + b for a, b in merges]
-    raw = Tokenizer(models.BPE(vocab={symbol: i for i, symbol in enumerate(symbols)}, merges=list(merges)))
+    raw = Tokenizer(
+        models.BPE(vocab={symbol: i for i, symbol in enumerate(symbols)}, merges=list(merges))
+    )
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
     return _fast(raw, template)
 
 
 def sentence_piece(merges: Sequence[tuple[str, str]] = (), template: str | None = _TEMPLATE) -> Any:
-    """Gemma's kind: characters, U+2581 for a space, bytes for all other characters, two control tokens."""
+    """Gemma's kind: characters, U+2581 for a space, bytes for all other characters, two control
+    tokens.
+    """
     letters = [*"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", SPACE]
-    symbols = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), *letters, *(a + b for a, b in merges)]
+    symbols = [
+        "<unk>",
+        *(f"<0x{byte:02X}>" for byte in range(256)),
+        *letters,
+        *(a + b for a, b in merges),
+    ]
     vocabulary = {symbol: i for i, symbol in enumerate(symbols)}
-    raw = Tokenizer(models.BPE(vocab=vocabulary, merges=list(merges), byte_fallback=True, unk_token="<unk>"))
+    raw = Tokenizer(
+        models.BPE(vocab=vocabulary, merges=list(merges), byte_fallback=True, unk_token="<unk>")
+    )
     raw.normalizer = normalizers.Replace(" ", SPACE)
-    raw.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()])
+    raw.decoder = decoders.Sequence(
+        [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
     return _fast(raw, template)
 
 
 def letters(alphabet: str, merges: Sequence[tuple[str, str]]) -> Any:
     """A byte-level tokenizer that knows a few letters only."""
     symbols = [*alphabet, *(a + b for a, b in merges)]
-    raw = Tokenizer(models.BPE(vocab={symbol: i for i, symbol in enumerate(symbols)}, merges=list(merges)))
+    raw = Tokenizer(
+        models.BPE(vocab={symbol: i for i, symbol in enumerate(symbols)}, merges=list(merges))
+    )
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
     return _fast(raw, None)
@@ -49,7 +66,10 @@ def letters(alphabet: str, merges: Sequence[tuple[str, str]]) -> Any:
 
 def _fast(raw: Tokenizer, template: str | None) -> Any:
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=raw, bos_token="<|im_start|>", eos_token="<|im_end|>", pad_token="<|im_end|>"
+        tokenizer_object=raw,
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        pad_token="<|im_end|>",
     )
     tokenizer.chat_template = template
     return tokenizer
@@ -70,7 +90,9 @@ def member(tokenizer: Any, architecture: str = "llama", seed: int = 0) -> Transf
     return TransformersEngine(model_for(tokenizer, architecture, seed), tokenizer)
 
 
-def save_member(path: Path, tokenizer: Any, architecture: str = "llama", seed: int = 0, **config: Any) -> Path:
+def save_member(
+    path: Path, tokenizer: Any, architecture: str = "llama", seed: int = 0, **config: Any
+) -> Path:
     """A directory with a random model and its tokenizer."""
     model = model_for(tokenizer, architecture, seed)
     for name, value in config.items():

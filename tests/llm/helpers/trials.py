@@ -1,4 +1,6 @@
-"""A trial without a language model: candidates are scored by how near their weights are to a target's."""
+"""A trial without a language model: candidates are scored by how near their weights are to a
+target's.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ def flat(patch: Patch) -> torch.Tensor:
 
 
 class NearTo:
-    """A `Trial` whose loss is the squared distance to `target`, and whose items are coordinates that are near enough.
+    """A `Trial` whose loss is the squared distance to `target`, and whose items are coordinates
+    that are near enough.
 
     Attributes:
         seen: what was scored, in order.
@@ -65,7 +68,9 @@ class NearTo:
     @property
     def seen_in_full(self) -> list[torch.Tensor]:
         """Candidates of which all items were scored."""
-        return [vector for vector, items in zip(self.seen, self.asked, strict=True) if items is None]
+        return [
+            vector for vector, items in zip(self.seen, self.asked, strict=True) if items is None
+        ]
 
     def right(self, vector: torch.Tensor) -> list[float]:
         """1 for each item that a vector of changes answers."""
@@ -92,7 +97,9 @@ class NearTo:
         return []
 
 
-def run(name: str, experts: list[Adapter], trial: NearTo, space: str | None = None, seed: int = 0) -> Patch:
+def run(
+    name: str, experts: list[Adapter], trial: NearTo, space: str | None = None, seed: int = 0
+) -> Patch:
     """What a searching method finds."""
     method = load_method(name)
     options = Options(seed=seed) if "seed" in method.needs else None

@@ -1,4 +1,6 @@
-"""`swarm-llm advise`: two searches on halves of dev, each scored on the other; the test split is left alone."""
+"""`swarm-llm advise`: two searches on halves of dev, each scored on the other; the test split is
+left alone.
+"""
 
 from __future__ import annotations
 
@@ -39,18 +41,42 @@ def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchC
 
 
 def words(config: SearchConfig, *more: str) -> list[str]:
-    typed = ["advise", "--base", config.base, "--experts", *config.experts, "--task", config.tasks[0], "--quiet"]
-    return [*typed, "--out", config.out, "--scoring", "likelihood", "--dtype", "float32", "--threads", "1", *more]
+    typed = [
+        "advise",
+        "--base",
+        config.base,
+        "--experts",
+        *config.experts,
+        "--task",
+        config.tasks[0],
+        "--quiet",
+    ]
+    return [
+        *typed,
+        "--out",
+        config.out,
+        "--scoring",
+        "likelihood",
+        "--dtype",
+        "float32",
+        "--threads",
+        "1",
+        *more,
+    ]
 
 
-def test_the_gains_are_those_of_two_searches_each_on_half_of_the_items(config: SearchConfig, tmp_path: Path) -> None:
+def test_the_gains_are_those_of_two_searches_each_on_half_of_the_items(
+    config: SearchConfig, tmp_path: Path
+) -> None:
     found = advise(config)
     items = load_task(config.tasks[0]).dev
     halves: list[list[Item]] = []
     values: dict[str, list[float]] = {"merge": [], "train": [], "search": [], "single": []}
     for number in (1, 2):
         run = Path(config.out) / f"half-{number}"
-        stored, result = (json.loads((run / name).read_text()) for name in ("run.json", "result.json"))
+        stored, result = (
+            json.loads((run / name).read_text()) for name in ("run.json", "result.json")
+        )
         assert stored["config"]["train"] == "off" and result["best_test"] is not None
         job = prepare(replace(config, half=number, out=str(tmp_path / "unused")))
         task = job.tasks["words"]
@@ -59,18 +85,29 @@ def test_the_gains_are_those_of_two_searches_each_on_half_of_the_items(config: S
         (utility,) = job.utilities("test", {"words": "likelihood"}).values()
         dev = result["experts"]["dev"]
         single = max(dev, key=dev.__getitem__)
-        for way, position in (("single", torch.eye(3)[list(dev).index(single)]), ("merge", torch.full((3,), 1 / 3))):
+        for way, position in (
+            ("single", torch.eye(3)[list(dev).index(single)]),
+            ("merge", torch.full((3,), 1 / 3)),
+        ):
             job.engine.load(job.space.realise(position.double()))
             values[way] += utility(job.engine).per_item
         _, choices = job.training_items({"words": "likelihood"})
         assert len(choices) == 20
-        for way, start in (("search", Patch(low_rank=load_factors(read_adapter(run / "best")))), ("train", Patch())):
+        for way, start in (
+            ("search", Patch(low_rank=load_factors(read_adapter(run / "best")))),
+            ("train", Patch()),
+        ):
             job.engine.load(start)
-            job.engine.load(start.with_low_rank(train_once(job.engine, choices, job.experts[0], 0)[0].low_rank))
+            job.engine.load(
+                start.with_low_rank(train_once(job.engine, choices, job.experts[0], 0)[0].low_rank)
+            )
             values[way] += utility(job.engine).per_item
     assert not {item.question for item in halves[0]} & {item.question for item in halves[1]}
     answers = [sorted(item.answer_text for item in half) for half in halves]
-    assert all(abs(answers[0].count(one) - answers[1].count(one)) <= 1 for one in {*answers[0], *answers[1]})
+    assert all(
+        abs(answers[0].count(one) - answers[1].count(one)) <= 1
+        for one in {*answers[0], *answers[1]}
+    )
     single_values = values.pop("single")
     assert found.gains == {way: gain(own, single_values) for way, own in values.items()}
     assert found.items == 40 and found.expert in ("ant", "bee", "cat")
@@ -127,7 +164,9 @@ def test_the_expert_is_the_best_of_both_halves(config: SearchConfig) -> None:
     assert found.expert == max(totals, key=totals.__getitem__)
 
 
-def test_it_goes_on_where_it_was_stopped_and_reads_what_is_done(config: SearchConfig, tmp_path: Path) -> None:
+def test_it_goes_on_where_it_was_stopped_and_reads_what_is_done(
+    config: SearchConfig, tmp_path: Path
+) -> None:
     seen: list[Any] = []
 
     def stop(event: Any) -> None:
@@ -148,7 +187,9 @@ def test_it_goes_on_where_it_was_stopped_and_reads_what_is_done(config: SearchCo
     before = files(tmp_path / "whole")
     assert advise(replace(config, out=str(tmp_path / "whole"))).verdict == whole.verdict
     assert files(tmp_path / "whole") == before
-    with pytest.raises(UserError, match=r"whole: holds another run \(seed differs\); give another out"):
+    with pytest.raises(
+        UserError, match=r"whole: holds another run \(seed differs\); give another out"
+    ):
         advise(replace(config, out=str(tmp_path / "whole"), seed=1))
 
 
@@ -158,7 +199,10 @@ def test_the_command_prints_the_advice_and_json_says_the_same(
     code, out, _ = swarm_llm(capsys, *words(config, "--json"))
     record = json.loads(out)
     assert code == 0 and set(record["gains"]) == {"merge", "train", "search"}
-    assert record["advice"] in ("take", "merge", "train", "search", "collect") and record["items"] == 40
+    assert (
+        record["advice"] in ("take", "merge", "train", "search", "collect")
+        and record["items"] == 40
+    )
     code, out, _ = swarm_llm(capsys, *words(config))
     assert code == 0 and out.splitlines()[0] == record["sentence"]
     for step in record["next"]:
@@ -189,11 +233,16 @@ def test_what_it_cannot_judge_is_refused_before_anything_is_written(
     assert not Path(config.out).exists()
 
 
-def test_the_command_says_first_how_long_it_takes(config: SearchConfig, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_says_first_how_long_it_takes(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, _, said = swarm_llm(capsys, *[word for word in words(config) if word != "--quiet"])
     first = next(line for line in said.splitlines() if "trial" in line)
     assert code == 0 and said.index(first) < said.index("half 1 of 2")
-    assert first.startswith("The trial searches on each half") and "forward passes of an item, 0:" in first
+    assert (
+        first.startswith("The trial searches on each half")
+        and "forward passes of an item, 0:" in first
+    )
 
 
 def test_a_pattern_that_matches_nothing_is_named(config: SearchConfig) -> None:

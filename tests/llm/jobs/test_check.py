@@ -72,13 +72,21 @@ KINDS: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_healthy_adapter_is_ok(kind: str, tiny_base: Path, make_expert: Callable[..., Path]) -> None:
+def test_a_healthy_adapter_is_ok(
+    kind: str, tiny_base: Path, make_expert: Callable[..., Path]
+) -> None:
     result = only(make_expert("ant", 1, **KINDS[kind]), tiny_base)
     assert result.ok and str(result) == "ant: ok"
     numbers = result.numbers
-    assert numbers is not None and numbers.tensors == numbers.used == 2 * numbers.selected == 2 * numbers.adapted
+    assert (
+        numbers is not None
+        and numbers.tensors == numbers.used == 2 * numbers.selected == 2 * numbers.adapted
+    )
     exact = numbers.float32
-    assert exact.zero_from_base == exact.again == 0 and exact.from_peft <= exact.rounding < exact.change / 100
+    assert (
+        exact.zero_from_base == exact.again == 0
+        and exact.from_peft <= exact.rounding < exact.change / 100
+    )
     assert exact.change == pytest.approx(exact.peft_change, abs=exact.rounding)
     assert numbers.bfloat16_change > 0 and numbers.bfloat16_kept == pytest.approx(1, abs=0.2)
     assert 0 < numbers.bfloat16_from_float32 < exact.change
@@ -86,30 +94,39 @@ def test_a_healthy_adapter_is_ok(kind: str, tiny_base: Path, make_expert: Callab
 
 def enormous(tensors: Tensors) -> None:
     for name in tensors:
-        tensors[name] *= 1e21 if "lora_B" in name and "v_proj" not in name else 1  # of queries and keys
+        # of queries and keys
+        tensors[name] *= 1e21 if "lora_B" in name and "v_proj" not in name else 1
 
 
 WRONG: dict[str, tuple[Edit, str]] = {
-    "zero B": (zero_b, "changes nothing, in PEFT neither (B is zero in all its modules, as before training); train"),
+    "zero B": (zero_b, ("changes nothing, in PEFT neither (B is zero in all its modules, as before "
+                       "training); train")),
     "module missing": (
         without_q_of_layer_0,
-        "selects model.layers.0.self_attn.q_proj, which its file lacks: the base's stay there; export it again",
+        ("selects model.layers.0.self_attn.q_proj, which its file lacks: the base's stay there; "
+        "export it again"),
     ),
     "extra module": (
         with_up_of_layer_0,
-        "adapts model.layers.0.mlp.up_proj, which its adapter_config.json does not select: ignored, as in peft; select",
+        ("adapts model.layers.0.mlp.up_proj, which its adapter_config.json does not select: "
+        "ignored, as in peft; select"),
     ),
-    "bias": (lambda tensors: tensors.update({f"{LAYER_0}.self_attn.q_proj.bias": torch.ones(32)}), "not a LoRA weight"),
+    "bias": (lambda tensors: tensors.update({f"{LAYER_0}.self_attn.q_proj.bias": torch.ones(32)}),
+             "not a LoRA weight"),
     "enormous": (enormous, "log-probabilities are not finite"),
     "not finite": (
-        lambda tensors: tensors[f"{LAYER_0}.self_attn.q_proj.lora_A.weight"].fill_(torch.nan), "train or export"
+        lambda tensors: tensors[f"{LAYER_0}.self_attn.q_proj.lora_A.weight"].fill_(torch.nan),
+        "train or export"
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_what_is_wrong_is_said_in_one_line(
-    wrong: str, tiny_base: Path, make_expert: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    wrong: str,
+    tiny_base: Path,
+    make_expert: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     edit, words = WRONG[wrong]
     adapters = [edited(make_expert("ant", 1), edit), make_expert("bee", 2)]
@@ -164,7 +181,9 @@ def test_another_result_the_second_time_is_found(
     assert "weight 0 is not the base" in found and "loaded again it gives another result" in found
 
 
-def test_changes_that_bfloat16_rounds_away_are_found(tiny_base: Path, make_expert: Callable[..., Path]) -> None:
+def test_changes_that_bfloat16_rounds_away_are_found(
+    tiny_base: Path, make_expert: Callable[..., Path]
+) -> None:
     def smaller(tensors: Tensors) -> None:
         for name in tensors:
             if "lora_B" in name:
@@ -176,12 +195,17 @@ def test_changes_that_bfloat16_rounds_away_are_found(tiny_base: Path, make_exper
     assert result.numbers is not None and result.numbers.bfloat16_kept < 0.5
 
 
-def test_modules_that_training_never_reached_are_noted(tiny_base: Path, make_expert: Callable[..., Path]) -> None:
+def test_modules_that_training_never_reached_are_noted(
+    tiny_base: Path, make_expert: Callable[..., Path]
+) -> None:
     def idle(tensors: Tensors) -> None:
         tensors[f"{LAYER_0}.self_attn.q_proj.lora_B.weight"].zero_()
 
     result = only(edited(make_expert("ant", 1), idle), tiny_base)
-    assert result.ok and "B is zero in 1 of 8 modules, such as model.layers.0.self_attn.q_proj" in str(result)
+    assert (
+        result.ok
+        and "B is zero in 1 of 8 modules, such as model.layers.0.self_attn.q_proj" in str(result)
+    )
 
 
 def test_a_failure_of_peft_leaves_the_base_as_it_was(
@@ -201,7 +225,9 @@ def test_a_failure_of_peft_leaves_the_base_as_it_was(
     assert bee.ok and cat.ok
 
 
-def test_the_random_state_of_the_process_is_left_alone(tiny_base: Path, tiny_experts: list[Path]) -> None:
+def test_the_random_state_of_the_process_is_left_alone(
+    tiny_base: Path, tiny_experts: list[Path]
+) -> None:
     before = torch.get_rng_state()
     check(tiny_experts[:1], str(tiny_base), "cpu", 1)
     assert torch.equal(torch.get_rng_state(), before)
@@ -217,7 +243,11 @@ def test_twins_of_one_random_a_are_noted_and_ok(
                 spread = 0.05 if "lora_A" in name else 0.2
                 tensors[name] += spread * torch.randn(tensors[name].shape)
 
-    adapters = [make_expert("ant", 1), make_expert("bee", 2), edited(make_expert("fly", 1), trained_further)]
+    adapters = [
+        make_expert("ant", 1),
+        make_expert("bee", 2),
+        edited(make_expert("fly", 1), trained_further),
+    ]
     assert run("check", *adapters, "--base", tiny_base) == 0
     ant, bee, fly = capsys.readouterr().out.splitlines()
     assert (ant, bee) == ("ant: ok", "bee: ok")
@@ -228,10 +258,15 @@ def test_twins_of_one_random_a_are_noted_and_ok(
 
 
 def test_json_has_the_numbers(
-    tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_base: Path,
+    make_expert: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "empty").mkdir()
-    assert run("check", make_expert("ant", 1), tmp_path / "empty", "--base", tiny_base, "--json") == 1
+    assert (
+        run("check", make_expert("ant", 1), tmp_path / "empty", "--base", tiny_base, "--json") == 1
+    )
     record = json.loads(capsys.readouterr().out)
     assert set(record) == {"base", "base_bfloat16_from_float32", "adapters", "same_a", "ok"}
     ant, empty = record["adapters"]

@@ -32,7 +32,9 @@ def trap(tmp_path: Path) -> Path:
     spring = f"open({str(folder / 'sprung')!r}, 'w').close()\n"
     (folder / "trapdoor.py").write_text(f"{spring}def score(engine):\n    return 0.5\n")
     (folder / "trap.py").write_text(f"{spring}import evaluate\nclass Trap(evaluate.Metric): pass\n")
-    (folder / "task.yaml").write_text(f"task: x\ndoc_to_text: !function trapdoor.score\n{'#' * 9}\n")
+    (folder / "task.yaml").write_text(
+        f"task: x\ndoc_to_text: !function trapdoor.score\n{'#' * 9}\n"
+    )
     return folder
 
 
@@ -48,7 +50,13 @@ def stopped(config: SearchConfig, path: Path) -> Path:
 
 @pytest.mark.parametrize(
     "spec",
-    ["evaluate:./trap", "evaluate:{}", "./trap/trapdoor.py:score", "reward:some/model", "judge:/etc/hostname"],
+    [
+        "evaluate:./trap",
+        "evaluate:{}",
+        "./trap/trapdoor.py:score",
+        "reward:some/model",
+        "judge:/etc/hostname",
+    ],
 )
 @pytest.mark.parametrize("command", ["eval", "search"])
 def test_a_task_file_names_a_metric_by_its_plain_name_only(
@@ -62,7 +70,9 @@ def test_a_task_file_names_a_metric_by_its_plain_name_only(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    task = write_task(tmp_path / "words.json", questions(6, 1), questions(6, 2), metric=spec.format(trap))
+    task = write_task(
+        tmp_path / "words.json", questions(6, 1), questions(6, 2), metric=spec.format(trap)
+    )
     words = ["--base", tiny_base, "--task", task]
     if command == "search":
         words += ["--experts", *tiny_experts, "--out", tmp_path / "run", "--quiet"]
@@ -141,7 +151,9 @@ def test_a_run_with_a_function_is_resumed_where_the_option_is_given_again(
     (tmp_path / "own_again.py").write_text("def f(engine):\n    return 0.25\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "own_again", raising=False)
-    config = small(tiny_base, tiny_experts, [], "run", particles=3, max_iter=1, utilities=("own_again:f",))
+    config = small(
+        tiny_base, tiny_experts, [], "run", particles=3, max_iter=1, utilities=("own_again:f",)
+    )
     whole = search(config).result
     (tmp_path / "run" / "result.json").unlink()
     with pytest.raises(UserError, match="add allow own_again:f"):
@@ -186,7 +198,9 @@ def hostile_place(folder: Path, names: list[str]) -> Path:
     """A directory whose modules bear the names of others, and say so when they are imported."""
     folder.mkdir()
     for name in names:
-        (folder / f"{name}.py").write_text(f"open({str(folder)!r} + '/sprung-{name}', 'w').close()\n")
+        (folder / f"{name}.py").write_text(
+            f"open({str(folder)!r} + '/sprung-{name}', 'w').close()\n"
+        )
     return folder
 
 
@@ -198,17 +212,40 @@ def caught(folder: Path) -> list[str]:
 def test_workers_do_not_import_from_the_current_directory(
     tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
 ) -> None:
-    here = hostile_place(tmp_path / "here", ["filelock", "struct", "multiprocessing", "safetensors", "yaml", "torch"])
+    here = hostile_place(
+        tmp_path / "here", ["filelock", "struct", "multiprocessing", "safetensors", "yaml", "torch"]
+    )
     task = write_task(tmp_path / "words.json", questions(6, 1), questions(6, 2))
-    words = ["search", "--base", str(tiny_base), "--experts", *map(str, tiny_experts), "--task", str(task)]
-    words += ["--out", str(tmp_path / "run"), "--workers", "2", "--threads", "1", "--max-iter", "1", "--quiet"]
+    words = [
+        "search",
+        "--base",
+        str(tiny_base),
+        "--experts",
+        *map(str, tiny_experts),
+        "--task",
+        str(task),
+    ]
+    words += [
+        "--out",
+        str(tmp_path / "run"),
+        "--workers",
+        "2",
+        "--threads",
+        "1",
+        "--max-iter",
+        "1",
+        "--quiet",
+    ]
     words += ["--particles", "3", "--scoring", "likelihood"]
-    script = tmp_path / "swarm-llm"  # as the installed one: its own directory is on the path, not the current one
+    # as the installed one: its own directory is on the path, not the current one
+    script = tmp_path / "swarm-llm"
     script.write_text(f"from pyswarmopt_llm.cli.app import main\nmain({words!r})\n")
     root = str(Path(pyswarmopt_llm.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": root}
     environment.pop("PYTHONSAFEPATH", None)
-    done = subprocess.run([sys.executable, script], cwd=here, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, script], cwd=here, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert caught(here) == []
 
@@ -225,18 +262,65 @@ def test_pools_of_processes_do_not_import_from_the_current_directory(tmp_path: P
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(pyswarmopt.__file__).parents[1])}
     environment.pop("PYTHONSAFEPATH", None)
-    done = subprocess.run([sys.executable, script], cwd=here, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, script], cwd=here, env=environment, capture_output=True, text=True
+    )
     assert done.stdout == "[1.0, 2.0] False\n", done.stderr
     assert caught(here) == []
 
 
 # Every place of that kind in both packages
 
-_UNPICKLES = {"pickle.load", "pickle.loads", "torch.load", "numpy.load", "np.load", "joblib.load", "Unpickler", "dill"}
-_STARTS = {"Popen", "system", "popen", "fork", "ProcessPoolExecutor", "execv", "execve", "posix_spawn", "check_output"}
-_STARTS |= {"subprocess.run", "subprocess.call", "check_call", "spawnv", "Process", "webbrowser.open", "ray.init"}
-_WRITES = {"write_text", "write_bytes", "savefig", "save_file", "symlink_to", "rmtree", "unlink", "truncate", "rename"}
-_WRITES |= {"os.replace", "os.open", "shutil.copy", "copytree", "copyfile", "extractall", "save_pretrained"}
+_UNPICKLES = {
+    "pickle.load",
+    "pickle.loads",
+    "torch.load",
+    "numpy.load",
+    "np.load",
+    "joblib.load",
+    "Unpickler",
+    "dill",
+}
+_STARTS = {
+    "Popen",
+    "system",
+    "popen",
+    "fork",
+    "ProcessPoolExecutor",
+    "execv",
+    "execve",
+    "posix_spawn",
+    "check_output",
+}
+_STARTS |= {
+    "subprocess.run",
+    "subprocess.call",
+    "check_call",
+    "spawnv",
+    "Process",
+    "webbrowser.open",
+    "ray.init",
+}
+_WRITES = {
+    "write_text",
+    "write_bytes",
+    "savefig",
+    "save_file",
+    "symlink_to",
+    "rmtree",
+    "unlink",
+    "truncate",
+    "rename",
+}
+_WRITES |= {
+    "os.replace",
+    "os.open",
+    "shutil.copy",
+    "copytree",
+    "copyfile",
+    "extractall",
+    "save_pretrained",
+}
 
 # (file, what is called) -> why its name cannot come from a stranger, or what is done about it.
 ALLOWED = {
@@ -245,27 +329,63 @@ ALLOWED = {
     ("pyswarmopt/cli/help.py", "import_module"): "the two packages, by constants",
     ("pyswarmopt/cli/start.py", "import_module"): "the two commands, by constants",
     ("pyswarmopt/interop/__init__.py", "import_module"): "a module of this package, by name",
-    ("pyswarmopt_llm/common/extras.py", "import_module"): "a package of an extra, by a name in its table",
-    ("pyswarmopt_llm/common/registry.py", "import_module"): "a module of these packages, by a name in their tables",
+    (
+        "pyswarmopt_llm/common/extras.py",
+        "import_module",
+    ): "a package of an extra, by a name in its table",
+    (
+        "pyswarmopt_llm/common/registry.py",
+        "import_module",
+    ): "a module of these packages, by a name in their tables",
     ("pyswarmopt_llm/models/engines/vllm.py", "import_module"): "vllm, by a constant",
     ("pyswarmopt_llm/tasks/tables/predicted.py", "unlink"): "the file of its own progress",
-    ("pyswarmopt_llm/metrics/external/callables.py", "import_module"): "--utility; of a run.json only by `require`",
-    ("pyswarmopt_llm/metrics/external/score_function.py", "spec_from_file_location"): "--metric; likewise",
+    (
+        "pyswarmopt_llm/metrics/external/callables.py",
+        "import_module",
+    ): "--utility; of a run.json only by `require`",
+    (
+        "pyswarmopt_llm/metrics/external/score_function.py",
+        "spec_from_file_location",
+    ): "--metric; likewise",
     # Pickles and processes
-    ("pyswarmopt_llm/evaluation/workers/local.py", "pickle.loads"): "from the search's own processes",
-    ("pyswarmopt_llm/evaluation/workers/local.py", "Popen"): "this Python, a module of this package, with -P",
+    (
+        "pyswarmopt_llm/evaluation/workers/local.py",
+        "pickle.loads",
+    ): "from the search's own processes",
+    (
+        "pyswarmopt_llm/evaluation/workers/local.py",
+        "Popen",
+    ): "this Python, a module of this package, with -P",
     ("pyswarmopt_llm/evaluation/workers/local.py", "fork"): "of the same code",
-    ("pyswarmopt_llm/evaluation/workers/ray.py", "ray.init"): "--workers; of a run.json only by `allow.require`",
-    ("pyswarmopt/driver/workers.py", "ProcessPoolExecutor"): "`_SafeSpawn`: without the current directory",
+    (
+        "pyswarmopt_llm/evaluation/workers/ray.py",
+        "ray.init",
+    ): "--workers; of a run.json only by `allow.require`",
+    (
+        "pyswarmopt/driver/workers.py",
+        "ProcessPoolExecutor",
+    ): "`_SafeSpawn`: without the current directory",
     ("pyswarmopt/cli/lesson.py", "webbrowser.open"): "the page that was just written",
     # What writes for the others
-    ("pyswarmopt_llm/common/files/regular.py", "os.open"): "no links, regular files, inside the opened directory",
+    (
+        "pyswarmopt_llm/common/files/regular.py",
+        "os.open",
+    ): "no links, regular files, inside the opened directory",
     ("pyswarmopt_llm/common/files/regular.py", "os.replace"): "inside the opened directory",
-    ("pyswarmopt_llm/common/files/regular.py", "unlink"): "its own temporary file; of a link the link itself",
+    (
+        "pyswarmopt_llm/common/files/regular.py",
+        "unlink",
+    ): "its own temporary file; of a link the link itself",
     ("pyswarmopt/base/checkpoint.py", "open"): "a fresh temporary file (x), which is renamed",
     ("pyswarmopt/base/checkpoint.py", "os.open"): "a directory, to flush the rename",
-    ("pyswarmopt/base/checkpoint.py", "os.replace"): "takes the place of a link, does not follow it",
-    ("pyswarmopt/base/checkpoint.py", "unlink"): "its own temporary files; of a link the link itself",
+    (
+        "pyswarmopt/base/checkpoint.py",
+        "os.replace",
+    ): "takes the place of a link, does not follow it",
+    (
+        "pyswarmopt/base/checkpoint.py",
+        "unlink",
+    ): "its own temporary files; of a link the link itself",
     ("pyswarmopt_llm/models/files.py", "os.replace"): "a new directory to a place that is free",
     ("pyswarmopt_llm/models/files.py", "rmtree"): "the directory that it has just made",
     # Into a directory that `atomic_directory` has just made
@@ -274,21 +394,42 @@ ALLOWED = {
     ("pyswarmopt_llm/spaces/members.py", "write_text"): "a new directory",
     ("pyswarmopt_llm/models/adapters/write.py", "write_bytes"): "a new directory",
     ("pyswarmopt_llm/jobs/export/export.py", "write_text"): "a new directory",
-    ("pyswarmopt_llm/models/full_model.py", "copyfile"): "a new directory; which files: tokenizer, config of --base",
+    (
+        "pyswarmopt_llm/models/full_model.py",
+        "copyfile",
+    ): "a new directory; which files: tokenizer, config of --base",
     ("pyswarmopt_llm/models/full_model.py", "write_text"): "a new directory",
     ("pyswarmopt_llm/models/full_model.py", "open"): "a new directory",
     # In a run: links are refused before (`Run.locked`), and rmtree does not follow them
     ("pyswarmopt_llm/jobs/search/selection.py", "rmtree"): "front/ of the run",
     ("pyswarmopt_llm/jobs/search/finish.py", "rmtree"): "best/ of the run",
-    ("pyswarmopt_llm/jobs/search/grid/draws.py", "rmtree"): "a directory that it has just made; parts of a run",
-    ("pyswarmopt_llm/jobs/search/grid/draws.py", "copytree"): "from one draw's run to the next (`refuse_links` before)",
-    ("pyswarmopt_llm/jobs/search/grid/draws.py", "copyfile"): "from one draw's run to the next (`refuse_links` before)",
-    ("pyswarmopt_llm/evaluation/run_directory.py", "unlink"): "the run's own files; of a link the link itself",
+    (
+        "pyswarmopt_llm/jobs/search/grid/draws.py",
+        "rmtree",
+    ): "a directory that it has just made; parts of a run",
+    (
+        "pyswarmopt_llm/jobs/search/grid/draws.py",
+        "copytree",
+    ): "from one draw's run to the next (`refuse_links` before)",
+    (
+        "pyswarmopt_llm/jobs/search/grid/draws.py",
+        "copyfile",
+    ): "from one draw's run to the next (`refuse_links` before)",
+    (
+        "pyswarmopt_llm/evaluation/run_directory.py",
+        "unlink",
+    ): "the run's own files; of a link the link itself",
     ("pyswarmopt_llm/reporting/report/figures.py", "savefig"): "into memory",
     ("pyswarmopt_llm/reporting/plots.py", "savefig"): "into the file of `regular.replacing`",
     # Candidates for a server, under names of this process
-    ("pyswarmopt_llm/models/served/server.py", "copyfile"): "an expert's two files to a new directory",
-    ("pyswarmopt_llm/models/served/server.py", "rmtree"): "directories that it has made in `server_folder`",
+    (
+        "pyswarmopt_llm/models/served/server.py",
+        "copyfile",
+    ): "an expert's two files to a new directory",
+    (
+        "pyswarmopt_llm/models/served/server.py",
+        "rmtree",
+    ): "directories that it has made in `server_folder`",
     # A path that the caller or the command line gives
     ("pyswarmopt/cli/compare.py", "savefig"): "--plot",
     ("pyswarmopt/cli/lesson.py", "write_text"): "--out",
@@ -314,9 +455,20 @@ def calls(package: Path) -> Iterator[tuple[str, str, int]]:
 def _kind(call: ast.Call) -> str | None:
     whole = ast.unparse(call.func)
     last = whole.rpartition(".")[2]
-    if isinstance(call.func, ast.Name) and last in ("exec", "eval", "compile", "__import__", "import_module"):
+    if isinstance(call.func, ast.Name) and last in (
+        "exec",
+        "eval",
+        "compile",
+        "__import__",
+        "import_module",
+    ):
         return last
-    if "." in whole and last in ("import_module", "run_path", "run_module", "spec_from_file_location"):
+    if "." in whole and last in (
+        "import_module",
+        "run_path",
+        "run_module",
+        "spec_from_file_location",
+    ):
         return last
     if whole in _SAFE or whole.endswith("text.truncate"):  # the latter of rich, on a line of text
         return None
@@ -329,7 +481,9 @@ def _kind(call: ast.Call) -> str | None:
 def _may_write(call: ast.Call) -> bool:
     """A call of `open` whose mode is not a constant for reading."""
     modes = [*call.args, *(word.value for word in call.keywords if word.arg == "mode")]
-    texts = [one.value for one in modes if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    texts = [
+        one.value for one in modes if isinstance(one, ast.Constant) and isinstance(one.value, str)
+    ]
     return any(set(text) <= set("rwxabt+") and set(text) & set("wxa+") for text in texts)
 
 

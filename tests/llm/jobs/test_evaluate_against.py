@@ -27,11 +27,15 @@ def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_task(tmp_path_factory.mktemp("task") / "words.json", questions(12, 1), questions(40, 2))
+    return write_task(
+        tmp_path_factory.mktemp("task") / "words.json", questions(12, 1), questions(40, 2)
+    )
 
 
 @pytest.fixture(scope="module")
-def run(tiny_base: Path, experts: list[Path], task: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(
+    tiny_base: Path, experts: list[Path], task: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     path = tmp_path_factory.mktemp("runs") / "first"
     search(small(tiny_base, experts, [task], path, test=30))
     return path
@@ -48,7 +52,9 @@ def test_items_gained_and_lost_are_those_of_two_separate_evaluations(
     tiny_base: Path, experts: list[Path], task: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ours, theirs = experts[:2]
-    found = compared(capsys, "--base", tiny_base, "--adapter", ours, "--against", theirs, "--task", task)
+    found = compared(
+        capsys, "--base", tiny_base, "--adapter", ours, "--against", theirs, "--task", task
+    )
     one, other = (
         evaluate_model(str(tiny_base), str(expert), str(task), scoring="likelihood", threads=1)
         for expert in (ours, theirs)
@@ -56,7 +62,10 @@ def test_items_gained_and_lost_are_those_of_two_separate_evaluations(
     items = load_task(str(task)).test
     rows = list(zip(items, one.score.per_item, other.score.per_item, strict=True))
     assert (found["value"], found["interval"]) == (one.score.value, list(one.interval))
-    assert (found["against"]["value"], found["against"]["adapter"]) == (other.score.value, str(theirs))
+    assert (found["against"]["value"], found["against"]["adapter"]) == (
+        other.score.value,
+        str(theirs),
+    )
     assert [row["id"] for row in found["gained"]] == [item.id for item, a, b in rows if a > b] != []
     assert [row["id"] for row in found["lost"]] == [item.id for item, a, b in rows if a < b] != []
     differences = [a - b for _, a, b in rows]
@@ -77,7 +86,10 @@ def test_the_first_sentence_is_a_verdict_and_some_items_are_shown(
     assert f"Gained (3 of {len(found['gained'])}; all of them with --json):" in lines
     first = found["gained"][0]
     start = lines.index(f"  {first['question']}")
-    shown = [f"right: {first['right']}", *(f"{n}: {a}" for n, a in zip(("ant", "bee"), first["answers"], strict=True))]
+    shown = [
+        f"right: {first['right']}",
+        *(f"{n}: {a}" for n, a in zip(("ant", "bee"), first["answers"], strict=True)),
+    ]
     assert [line.strip() for line in lines[start + 1 : start + 4]] == shown
 
 
@@ -116,7 +128,9 @@ def test_graded_scores_are_compared_by_their_size(
     items = [{"question": f"Word {i}?", "answer": f"amber birch {i}"} for i in range(12)]
     task = write_task(tmp_path / "open.json", items[:4], items[4:])
     words = ["--base", tiny_base, "--adapter", experts[0], "--against", experts[1], "--task", task]
-    code, out, err = swarm_llm(capsys, "eval", *words, "--metric", "perplexity", "--threads", "1", "--json")
+    code, out, err = swarm_llm(
+        capsys, "eval", *words, "--metric", "perplexity", "--threads", "1", "--json"
+    )
     assert code == 0, err
     found = json.loads(out)
     sizes = [abs(row["values"][0] - row["values"][1]) for row in found["gained"]]
@@ -138,17 +152,26 @@ def test_a_judge_compares_the_texts_and_the_scores_are_shares_of_wins(
     items = [{"question": f"Word {i}?", "answer": "x"} for i in range(8)]
     task = write_task(tmp_path / "open.json", items[:4], items[4:])
     words = ["--base", tiny_base, "--adapter", experts[0], "--against", experts[1], "--task", task]
-    code, out, err = swarm_llm(capsys, "eval", *words, "--metric", "taste", "--threads", "1", "--json")
+    code, out, err = swarm_llm(
+        capsys, "eval", *words, "--metric", "taste", "--threads", "1", "--json"
+    )
     assert code == 0, err
     found = json.loads(out)
-    assert (found["value"], found["against"]["value"], found["metric"]) == (0.625, 0.375, "wins by taste")
+    assert (found["value"], found["against"]["value"], found["metric"]) == (
+        0.625,
+        0.375,
+        "wins by taste",
+    )
     assert (found["paired"]["difference"], len(found["gained"]), len(found["lost"])) == (0.25, 2, 1)
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--base {base} --adapter {a} --against {a} --task {task}", "is the model that is scored itself"),
+        (
+            "--base {base} --adapter {a} --against {a} --task {task}",
+            "is the model that is scored itself",
+        ),
         ("--base {base} --against {base} --task {task}", "is the model that is scored itself"),
         ("--base {base} --against {a}", "--task: missing"),
         ("--against {a} --task {task}", "--base: missing"),
@@ -157,14 +180,21 @@ def test_a_judge_compares_the_texts_and_the_scores_are_shares_of_wins(
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_one_line(
-    words: str, message: str, tiny_base: Path, experts: list[Path], task: Path, capsys: pytest.CaptureFixture[str]
+    words: str,
+    message: str,
+    tiny_base: Path,
+    experts: list[Path],
+    task: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     given = words.format(base=tiny_base, a=experts[0], task=task).split()
     code, out, err = swarm_llm(capsys, "eval", *given)
     assert code == 2 and out == "" and message in err and len(err.splitlines()) == 1
 
 
-def test_a_run_that_names_code_is_not_believed(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_names_code_is_not_believed(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     about = json.loads((run / "run.json").read_text())
     about["config"]["metrics"] = ["evaluate:./evil.py"]
     (tmp_path / "best").mkdir()
@@ -177,16 +207,20 @@ def test_the_verdict_in_words() -> None:
     seen = Comparison(-0.2, (-0.3, -0.1), p_value=0.001, n=50, gained=1, lost=11, items_needed=40)
     worse = between(("a", "b"), (0.5, 0.7), seen, "test")
     assert worse.sentence == (
-        "a is worse than b, by 0.200 (95% interval 0.100 to 0.300) on 50 test items: 0.500 against 0.700."
+        "a is worse than b, by 0.200 (95% interval 0.100 to 0.300) on 50 test items: 0.500 "
+        "against 0.700."
     )
     level = replace(seen, difference=0.02, interval=(-0.1, 0.14), p_value=0.6, items_needed=300)
     found = between(("a", "the base"), (0.52, 0.5), level, "test")
     assert (found.kind, found.sentence) == (
         "level",
-        "No measurable difference between a and the base, on 50 test items: 0.520 against 0.500, +0.020 "
+        "No measurable difference between a and the base, on 50 test items: 0.520 against 0.500, "
+        "+0.020 "
         "(95% interval -0.100 to +0.140).",
     )
     (reason,) = found.reasons
-    assert reason.startswith("50 test items are too few to show a difference of 0.020: it takes about 300 test items")
+    assert reason.startswith(
+        "50 test items are too few to show a difference of 0.020: it takes about 300 test items"
+    )
     same = replace(seen, difference=0.0, interval=(0, 0), p_value=1.0, gained=0, lost=0)
     assert between(("a", "b"), (0.5, 0.5), same, "dev").kind == "same"

@@ -1,4 +1,6 @@
-"""`swarm-llm eval --perturb`: one model on the same items with typos, or with their options in another order."""
+"""`swarm-llm eval --perturb`: one model on the same items with typos, or with their options in
+another order.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +21,21 @@ from pyswarmopt_llm.jobs.evaluate.perturbed import with_options_shuffled, with_t
 from pyswarmopt_llm.tasks import Item, load_task
 
 
-@given(st.text("abc12 .?", min_size=1, max_size=60).filter(str.strip), st.integers(0, 99), st.floats(0.01, 1))
+@given(
+    st.text("abc12 .?", min_size=1, max_size=60).filter(str.strip),
+    st.integers(0, 99),
+    st.floats(0.01, 1),
+)
 def test_typos_leave_digits_options_and_answer_alone(text: str, seed: int, rate: float) -> None:
     item = Item("1", text, {"A": "one", "B": "two"}, "B")
     found = with_typos(item, random.Random(seed), rate)
     digits = [character for character in text if character.isdigit()]
     assert [character for character in found.question if character.isdigit()] == digits
-    assert (found.choices, found.answer, found.id) == (item.choices, "B", "1") and found.question.strip()
+    assert (found.choices, found.answer, found.id) == (
+        item.choices,
+        "B",
+        "1",
+    ) and found.question.strip()
 
 
 def test_each_kind_of_typo_is_as_frequent_as_the_rate_says() -> None:
@@ -36,7 +46,8 @@ def test_each_kind_of_typo_is_as_frequent_as_the_rate_says() -> None:
         "swap": words.count(".x"),
         "double": words.count("xx."),
         "drop": words.count("."),
-        "replace": sum(len(word) == 2 and word[0] not in ".x" for word in words) * 26 / 25,  # one in 26 is x again
+        # one in 26 is x again
+        "replace": sum(len(word) == 2 and word[0] not in ".x" for word in words) * 26 / 25,
     }
     sigma = math.sqrt(n * rate / 4)
     assert all(abs(count - n * rate / 4) < 5 * sigma for count in seen.values()), seen
@@ -58,17 +69,34 @@ def expert(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_task(tmp_path_factory.mktemp("task") / "words.json", questions(10, 1), questions(40, 2))
+    return write_task(
+        tmp_path_factory.mktemp("task") / "words.json", questions(10, 1), questions(40, 2)
+    )
 
 
 def record(item: Item) -> Json:
-    return {name: value for name, value in asdict(item).items() if name in ("id", "question", "choices", "answer")}
+    return {
+        name: value
+        for name, value in asdict(item).items()
+        if name in ("id", "question", "choices", "answer")
+    }
 
 
 def test_the_scores_are_those_of_files_with_the_perturbed_items(
     tiny_base: Path, expert: Path, task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--base", tiny_base, "--adapter", expert, "--task", task, "--scoring", "letter", "--threads", 1]
+    words = [
+        "--base",
+        tiny_base,
+        "--adapter",
+        expert,
+        "--task",
+        task,
+        "--scoring",
+        "letter",
+        "--threads",
+        1,
+    ]
     perturb = ["--perturb", "typos=0.3,options", "--seed", 7]
     code, out, err = swarm_llm(capsys, "eval", *words, *perturb, "--json")
     assert code == 0, err
@@ -76,13 +104,27 @@ def test_the_scores_are_those_of_files_with_the_perturbed_items(
     items = load_task(str(task)).test
     changed = {
         "typos=0.3": [with_typos(item, random.Random(f"7 {item.question}"), 0.3) for item in items],
-        "options": [with_options_shuffled(item, random.Random(f"7 {item.question}")) for item in items],
+        "options": [
+            with_options_shuffled(item, random.Random(f"7 {item.question}")) for item in items
+        ],
     }
-    plain = evaluate_model(str(tiny_base), str(expert), str(task), scoring="letter", threads=1).score
-    assert (found["value"], found["seed"], set(found["perturbed"])) == (plain.value, 7, set(changed))
+    plain = evaluate_model(
+        str(tiny_base), str(expert), str(task), scoring="letter", threads=1
+    ).score
+    assert (found["value"], found["seed"], set(found["perturbed"])) == (
+        plain.value,
+        7,
+        set(changed),
+    )
     for spec, own in changed.items():
-        file = write_task(tmp_path / f"{spec.partition('=')[0]}.json", questions(10, 1), [record(item) for item in own])
-        score = evaluate_model(str(tiny_base), str(expert), str(file), scoring="letter", threads=1).score
+        file = write_task(
+            tmp_path / f"{spec.partition('=')[0]}.json",
+            questions(10, 1),
+            [record(item) for item in own],
+        )
+        score = evaluate_model(
+            str(tiny_base), str(expert), str(file), scoring="letter", threads=1
+        ).score
         row = found["perturbed"][spec]
         differences = [a - b for a, b in zip(score.per_item, plain.per_item, strict=True)]
         assert row["value"] == score.value
@@ -92,7 +134,11 @@ def test_the_scores_are_those_of_files_with_the_perturbed_items(
     code, out, _ = swarm_llm(capsys, "eval", *words, *perturb)
     lines = out.splitlines()
     lost = found["perturbed"]["options"]["paired"]["lost"]
-    assert code == 0 and lines[0].startswith("words test: accuracy ") and lines[1].startswith("  typos=0.3: ")
+    assert (
+        code == 0
+        and lines[0].startswith("words test: accuracy ")
+        and lines[1].startswith("  typos=0.3: ")
+    )
     assert lines[2].startswith("  options: ") and f" and {lost} lost, p = " in lines[2]
 
 
@@ -105,14 +151,30 @@ def test_the_scores_are_those_of_files_with_the_perturbed_items(
         ("--perturb typos=often", "give the share of letters"),
         ("--perturb options=1", "has no rate"),
         ("--perturb options --metric f1", "goes with accuracy, not with f1"),
-        ("--perturb options --scoring likelihood", "the prompt does not show the options; add --scoring letter"),
+        (
+            "--perturb options --scoring likelihood",
+            "the prompt does not show the options; add --scoring letter",
+        ),
         ("--perturb typos --against {base}", "scores one model; remove --against"),
     ],
 )
 def test_what_cannot_be_perturbed_is_refused_in_one_line(
-    words: str, message: str, tiny_base: Path, expert: Path, task: Path, capsys: pytest.CaptureFixture[str]
+    words: str,
+    message: str,
+    tiny_base: Path,
+    expert: Path,
+    task: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    given_words = ["--base", tiny_base, "--adapter", expert, "--task", task, *words.format(base=tiny_base).split()]
+    given_words = [
+        "--base",
+        tiny_base,
+        "--adapter",
+        expert,
+        "--task",
+        task,
+        *words.format(base=tiny_base).split(),
+    ]
     code, out, err = swarm_llm(capsys, "eval", *given_words)
     assert (code, out) == (2, "") and message in err and err.count("\n") == 1
 
@@ -122,5 +184,7 @@ def test_options_of_open_questions_cannot_be_shuffled(
 ) -> None:
     items = [{"question": f"Word {i}?", "answer": "amber"} for i in range(6)]
     task = write_task(tmp_path / "open.json", items[:3], items[3:])
-    code, out, err = swarm_llm(capsys, "eval", "--base", tiny_base, "--task", task, "--perturb", "options")
+    code, out, err = swarm_llm(
+        capsys, "eval", "--base", tiny_base, "--task", task, "--perturb", "options"
+    )
     assert (code, out) == (2, "") and "has no options with a right one" in err

@@ -43,7 +43,9 @@ def few_letters(items: Any, texts: Any) -> list[float]:
 
 
 @pytest.fixture
-def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SearchConfig:
+def config(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> SearchConfig:
     few = written("few", few_letters, "nothing", new=8, signed=True)
     monkeypatch.setitem(METRICS, "few", few)
     experts = louder(tiny_experts, tmp_path / "experts")
@@ -54,7 +56,10 @@ def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatc
 
 
 def lines(run: str | Path) -> list[Json]:
-    return [json.loads(line) for line in (Path(run) / "trained" / "replies.jsonl").read_text().splitlines()]
+    return [
+        json.loads(line)
+        for line in (Path(run) / "trained" / "replies.jsonl").read_text().splitlines()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -62,11 +67,14 @@ def lines(run: str | Path) -> list[Json]:
     [
         ([("a", 1.0), ("b", 3.0), ("c", 2.0)], 2.5, "b"),
         ([("a", 1.0), ("b", 3.0), ("c", 2.0)], 3.0, None),  # no better than what there was
-        ([("long", 3.0), ("ab", 3.0), ("cd", 3.0)], 0.0, "ab"),  # equally good: the shortest, then the first
+        # equally good: the shortest, then the first
+        ([("long", 3.0), ("ab", 3.0), ("cd", 3.0)], 0.0, "ab"),
         ([("", -1.0)], -2.0, ""),
     ],
 )
-def test_the_best_reply_to_a_prompt_is_kept(replies: list[Any], least: float, expected: str | None) -> None:
+def test_the_best_reply_to_a_prompt_is_kept(
+    replies: list[Any], least: float, expected: str | None
+) -> None:
     best = best_reply([Reply(*pair) for pair in replies], least)
     assert (None if best is None else best.text) == expected
 
@@ -100,7 +108,10 @@ def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
     models = ["start", *(f"round-{number}" for number in range(1, rounds + 1))]
     expected = [("base", 0), ("start", 0)]
     for number, model in enumerate(models[:-1]):
-        expected += [*((model, sample) for sample in range(1, SAMPLES + 1)), (models[number + 1], 0)]
+        expected += [
+            *((model, sample) for sample in range(1, SAMPLES + 1)),
+            (models[number + 1], 0),
+        ]
     assert [(row["model"], row["sample"]) for row in rows] == expected and 2 <= rounds <= 4
     assert all(row["values"] == few_letters(None, row["replies"]) for row in rows)
     assert use["replies"] == DEV * len(rows) and use["tokens"] > use["replies"]
@@ -113,11 +124,18 @@ def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
         so_far = rows[: 2 + number * (SAMPLES + 1) - 1]
         best: dict[str, str] = {}
         for i, prompt in enumerate(prompts):
-            texts = sorted((row["replies"][i] for row in so_far), key=lambda text: (len(set(text)), len(text)))
+            texts = sorted(
+                (row["replies"][i] for row in so_far), key=lambda text: (len(set(text)), len(text))
+            )
             if -len(set(texts[0])) > least[i]:
                 best[prompt] = texts[0]
-        shares = [next(places) for _ in range(len(list((train_folder(config) / f"round-{number}").iterdir())))]
-        assert {prompt: text.removesuffix("</s>") for prompt, text in shares[-1].items()}.keys() == best.keys()
+        shares = [
+            next(places)
+            for _ in range(len(list((train_folder(config) / f"round-{number}").iterdir())))
+        ]
+        assert {
+            prompt: text.removesuffix("</s>") for prompt, text in shares[-1].items()
+        }.keys() == best.keys()
         assert all(shares[-1][prompt].startswith(text) for prompt, text in best.items())
         passes += (len(shares) - 1) * 4 * 2.5 * len(best)
         # Who answers: a LoRA that was not trained on the prompt, with the mixture as matrices.
@@ -133,20 +151,30 @@ def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
             answers.append(dict(zip(prompts, utility.answers(job.engine), strict=True)))  # type: ignore[attr-defined]
         for prompt, text in zip(prompts, replies[f"round-{number}", 0]["replies"], strict=True):
             unseen = [k for k, share in enumerate(shares) if prompt not in share]
-            assert unseen and answers[unseen[-1] if prompt not in best else unseen[0]][prompt] == text
+            assert (
+                unseen and answers[unseen[-1] if prompt not in best else unseen[0]][prompt] == text
+            )
     assert result["passes"] == passes and next(places, None) is None
     on_dev = [-sum(map(len, map(set, replies[model, 0]["replies"]))) / DEV for model in models[1:]]
-    assert result["trained_dev"] == pytest.approx(max(on_dev)) == pytest.approx(on_dev[use["round"] - 1])
+    assert (
+        result["trained_dev"]
+        == pytest.approx(max(on_dev))
+        == pytest.approx(on_dev[use["round"] - 1])
+    )
     assert history(Path(config.out))[-1]["phase"] == "trained"
     # Leaving experts out begins with what was trained.
-    again = without_experts(Run.open(Path(config.out)), RunResult.from_json(result), lambda text: None)
+    again = without_experts(
+        Run.open(Path(config.out)), RunResult.from_json(result), lambda text: None
+    )
     assert again["all"]["words"]["test"] == result["best_test"]
 
 
 def without_seconds(run: Path) -> tuple[list[Json], dict[str, bytes]]:
     """Replies, and the other files of the training."""
     replies = [{**line, "seconds": None} for line in lines(run)]
-    return replies, {name: content for name, content in files(run / "trained").items() if name != "replies.jsonl"}
+    return replies, {
+        name: content for name, content in files(run / "trained").items() if name != "replies.jsonl"
+    }
 
 
 def train_folder(config: SearchConfig) -> Path:
@@ -206,14 +234,20 @@ def test_a_run_that_was_stopped_between_two_files_ends_as_one_that_was_not(
 
 
 def test_a_dry_run_counts_the_replies_and_the_training(config: SearchConfig) -> None:
-    """Base, mixture, four rounds of nine; of ten prompts five folds in each; what is trained on dev and test."""
+    """Base, mixture, four rounds of nine; of ten prompts five folds in each; what is trained on dev
+    and test.
+    """
     plan, plain = dry_run_search(config), dry_run_search(replace(config, train="off"))
     assert plan.passes - plain.passes == 38 * DEV + 4 * 5 * 4 * 2.5 * DEV + DEV + 6
     assert "trained/" in plan.writes and "trained/" not in plain.writes
 
 
-def test_replies_that_are_there_are_not_written_again(config: SearchConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All samples of a round in one call; the base and a round's model write to dev once, the result when read back."""
+def test_replies_that_are_there_are_not_written_again(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All samples of a round in one call; the base and a round's model write to dev once, the
+    result when read back.
+    """
     models: list[str] = []
     generate, sample = TransformersEngine.generate, TransformersEngine.sample
 
@@ -233,13 +267,21 @@ def test_replies_that_are_there_are_not_written_again(config: SearchConfig, monk
     monkeypatch.setattr(train, "not_worse", lambda trained, mixture: True)
     result: Any = search(replace(config, no_rivals=False)).result
     rounds = result["expert_iteration"]["rounds"]
-    assert [models.count(kind) for kind in ("base", "sampled", "trained")] == [1, rounds, rounds + 1]
+    assert [models.count(kind) for kind in ("base", "sampled", "trained")] == [
+        1,
+        rounds,
+        rounds + 1,
+    ]
     assert {row["name"] for row in result["rivals"]} == {"base"}
 
 
 @pytest.mark.parametrize(("seconds", "rounds"), [(9.0, 0), (19.0, 1), (20.0, 2)])
 def test_rounds_end_with_the_time(
-    config: SearchConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seconds: float, rounds: int
+    config: SearchConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    seconds: float,
+    rounds: int,
 ) -> None:
     """A line takes a second: base and mixture 2, a round 9; the first one is expected to take 8."""
     clock = itertools.count()
@@ -260,7 +302,9 @@ def test_rounds_end_with_the_time(
 
 def test_half_of_the_budget_is_kept_for_the_training(config: SearchConfig) -> None:
     timed = replace(config, budget_minutes=1.0)
-    with_training, without = (prepare(replace(timed, train=train)).budget for train in ("on", "off"))
+    with_training, without = (
+        prepare(replace(timed, train=train)).budget for train in ("on", "off")
+    )
     left = 60 - 5 - 0.5 * with_training.closing_items  # half a second an item
     assert with_training.left(10, 5.0) == left == 33.0
     assert with_training.pays(10, 5.0, 6) and not with_training.pays(10, 5.0, 7)
@@ -273,7 +317,11 @@ def test_damaged_replies_are_named(config: SearchConfig) -> None:
     file = train_folder(config) / "replies.jsonl"
     first, *rest = file.read_text().splitlines(keepends=True)
     row = json.loads(first)
-    for broken in ({**row, "task": "other"}, {**row, "values": row["values"][1:]}, {**row, "replies": [1] * DEV}):
+    for broken in (
+        {**row, "task": "other"},
+        {**row, "values": row["values"][1:]},
+        {**row, "replies": [1] * DEV},
+    ):
         file.write_text(json.dumps(broken) + "\n" + "".join(rest))
         with pytest.raises(UserError, match=r"replies\.jsonl: line 1: "):
             resume(config.out)
@@ -285,9 +333,13 @@ def test_by_default_only_a_score_that_costs_no_more_than_time_is_trained_on(
     task = write_task(tmp_path / "forty.json", questions(40, 1), questions(6, 2), metric="few")
     free = replace(config, preset="auto", train="auto", tasks=(str(task),))
     given = replace(free, train="on")
-    assert [resolve(setting, load_objectives(setting)).config.train for setting in (free, given)] == ["on", "on"]
+    assert [
+        resolve(setting, load_objectives(setting)).config.train for setting in (free, given)
+    ] == ["on", "on"]
     monkeypatch.setitem(METRICS, "few", replace(METRICS["few"], usage=dict))
-    assert [resolve(setting, load_objectives(setting)).config.train for setting in (free, given)] == ["off", "on"]
+    assert [
+        resolve(setting, load_objectives(setting)).config.train for setting in (free, given)
+    ] == ["off", "on"]
 
 
 def test_a_score_of_the_engine_cannot_be_trained_on(
@@ -295,7 +347,9 @@ def test_a_score_of_the_engine_cannot_be_trained_on(
 ) -> None:
     (tmp_path / "scored.py").write_text("def taste(engine):\n    return 0.5\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(UserError, match=r"train on: learns from the scores of options, .* its own score; remove it"):
+    with pytest.raises(
+        UserError, match=r"train on: learns from the scores of options, .* its own score; remove it"
+    ):
         search(replace(config, tasks=(), utilities=("scored:taste",)))
     assert not Path(config.out).exists()
 
@@ -307,5 +361,7 @@ def test_without_replies_that_are_better_nothing_is_trained(
     monkeypatch.setitem(METRICS, "few", level)
     notes: list[str] = []
     result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
-    assert any("0 of 10 dev prompts have a better reply: too few to train on" in note for note in notes)
+    assert any(
+        "0 of 10 dev prompts have a better reply: too few to train on" in note for note in notes
+    )
     assert "trained" not in result and math.isclose(result["best_dev"], 1.0)

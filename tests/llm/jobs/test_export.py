@@ -1,4 +1,6 @@
-"""Results in the formats of other programs, read back by transformers, peft, safetensors and the gguf package."""
+"""Results in the formats of other programs, read back by transformers, peft, safetensors and the
+gguf package.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def expert(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -
     return louder(tiny_experts, tmp_path_factory.mktemp("loud"))[0]
 
 
-def merged_by_peft(base: Path, adapter: Path, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
+def merged_by_peft(
+    base: Path, adapter: Path, dtype: torch.dtype = torch.float32
+) -> dict[str, torch.Tensor]:
     model = peft.PeftModel.from_pretrained(load_tiny(base, dtype)[0], adapter).merge_and_unload()
     return dict(model.named_parameters())
 
@@ -47,22 +51,37 @@ def read_gguf(folder: Path, file: str) -> tuple[Any, Any]:
 # A merged model
 
 
-def test_the_merged_model_is_the_one_that_peft_merges(tiny_base: Path, expert: Path, tmp_path: Path) -> None:
+def test_the_merged_model_is_the_one_that_peft_merges(
+    tiny_base: Path, expert: Path, tmp_path: Path
+) -> None:
     export_model(str(expert), tmp_path / "out", base=str(tiny_base))
     found = dict(load_tiny(tmp_path / "out", torch.bfloat16)[0].named_parameters())
     expected = merged_by_peft(tiny_base, expert)
     assert found.keys() == expected.keys()
-    assert all(torch.equal(found[name], value.to(torch.bfloat16)) for name, value in expected.items())
+    assert all(
+        torch.equal(found[name], value.to(torch.bfloat16)) for name, value in expected.items()
+    )
     assert not torch.equal(found[Q], load_tiny(tiny_base, torch.bfloat16)[0].state_dict()[Q])
     kept = {"config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}
     assert kept <= {file.name for file in (tmp_path / "out").iterdir()}
 
 
-def test_files_of_tensors_are_those_of_the_library_and_hold_one_in_memory_at_a_time(tmp_path: Path) -> None:
+def test_files_of_tensors_are_those_of_the_library_and_hold_one_in_memory_at_a_time(
+    tmp_path: Path,
+) -> None:
     generator = torch.Generator().manual_seed(0)
-    dtypes = {"b": torch.bfloat16, "é": torch.float32, "a": torch.bfloat16, "h": torch.float16, "s": torch.float64}
+    dtypes = {
+        "b": torch.bfloat16,
+        "é": torch.float32,
+        "a": torch.bfloat16,
+        "h": torch.float16,
+        "s": torch.float64,
+    }
     shapes = {"b": (3, 5), "é": (4,), "a": (2, 2, 2), "h": (7, 3), "s": ()}
-    tensors = {name: torch.randn(shapes[name], generator=generator).to(dtype) for name, dtype in dtypes.items()}
+    tensors = {
+        name: torch.randn(shapes[name], generator=generator).to(dtype)
+        for name, dtype in dtypes.items()
+    }
     alive: list[weakref.ref[torch.Tensor]] = []
 
     class Counted(dict[str, torch.Tensor]):
@@ -84,7 +103,9 @@ def test_files_of_tensors_are_those_of_the_library_and_hold_one_in_memory_at_a_t
 def test_an_adapter_as_gguf_adds_what_peft_adds(
     tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path
 ) -> None:
-    adapter = make_expert("mixed", 5, rank=4, alpha=12, rank_pattern={"k_proj": 2}, alpha_pattern={"v_proj": 3})
+    adapter = make_expert(
+        "mixed", 5, rank=4, alpha=12, rank_pattern={"k_proj": 2}, alpha_pattern={"v_proj": 3}
+    )
     export_model(str(adapter), tmp_path / "out", "gguf", base=str(tiny_base))
     reader = gguf.GGUFReader(tmp_path / "out" / "adapter.gguf")
     stored = {tensor.name: torch.from_numpy(tensor.data.copy()) for tensor in reader.tensors}
@@ -106,12 +127,19 @@ def test_an_adapter_as_gguf_adds_what_peft_adds(
             expected = merged[weight] - bare[weight]
             if heads:  # row i of a head stands at 2 i, row i + d/2 beside it
                 d = expected.shape[0] // heads
-                order = [h * d + i + half * d // 2 for h in range(heads) for i in range(d // 2) for half in (0, 1)]
+                order = [
+                    h * d + i + half * d // 2
+                    for h in range(heads)
+                    for i in range(d // 2)
+                    for half in (0, 1)
+                ]
                 expected = expected[order]
             torch.testing.assert_close(change, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_an_adapter_names_its_base_in_the_modelfile(tiny_base: Path, expert: Path, tmp_path: Path) -> None:
+def test_an_adapter_names_its_base_in_the_modelfile(
+    tiny_base: Path, expert: Path, tmp_path: Path
+) -> None:
     export_model(str(expert), tmp_path / "out", "gguf", base=str(tiny_base))
     text = (tmp_path / "out" / "Modelfile").read_text()
     assert text.startswith("FROM ./base.gguf\nADAPTER ./adapter.gguf\n")
@@ -121,7 +149,9 @@ def test_an_adapter_names_its_base_in_the_modelfile(tiny_base: Path, expert: Pat
 
 
 @pytest.fixture(scope="module")
-def run(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     folder = tmp_path_factory.mktemp("export")
     task = write_task(folder / "words.json", questions(8, 1), questions(30, 2))
     experts = louder(tiny_experts, folder / "loud")
@@ -129,15 +159,22 @@ def run(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.Temp
     return folder / "run"
 
 
-def test_a_run_is_exported_with_the_base_it_names_and_its_card(run: Path, tiny_base: Path, tmp_path: Path) -> None:
+def test_a_run_is_exported_with_the_base_it_names_and_its_card(
+    run: Path, tiny_base: Path, tmp_path: Path
+) -> None:
     from huggingface_hub import ModelCard
 
     export_model(str(run), tmp_path / "out")
     export_model(str(run / "best"), tmp_path / "again", base=str(tiny_base))
     one, again = files(tmp_path / "out"), files(tmp_path / "again")
-    assert one.keys() - again.keys() == {"README.md"} and all(one[name] == again[name] for name in again)
+    assert one.keys() - again.keys() == {"README.md"} and all(
+        one[name] == again[name] for name in again
+    )
     card = ModelCard.load(tmp_path / "out" / "README.md")
-    assert card.data.library_name == "transformers" and card.data.to_dict()["base_model_relation"] == "merge"
+    assert (
+        card.data.library_name == "transformers"
+        and card.data.to_dict()["base_model_relation"] == "merge"
+    )
     assert "The adapter is merged into the base." in card.text
 
 
@@ -149,7 +186,10 @@ def test_a_truncated_adapter_is_the_nearest_of_its_rank(
     )
     assert code == 0
     record = json.loads(out)
-    whole, cut = merged_by_peft(tiny_base, run / "best"), merged_by_peft(tiny_base, tmp_path / "out")
+    whole, cut = (
+        merged_by_peft(tiny_base, run / "best"),
+        merged_by_peft(tiny_base, tmp_path / "out"),
+    )
     bare = dict(load_tiny(tiny_base)[0].named_parameters())
     lost = total = 0.0
     for name, base in bare.items():
@@ -191,17 +231,26 @@ def test_wrong_input_is_one_line_and_leaves_nothing(
         assert expected in refused(capsys, out, *words)
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "file").write_text("mine")
-    assert swarm_llm(capsys, "export", expert, "--base", tiny_base, "--out", tmp_path / "there")[0] == 2
+    assert (
+        swarm_llm(capsys, "export", expert, "--base", tiny_base, "--out", tmp_path / "there")[0]
+        == 2
+    )
     assert files(tmp_path / "there") == {"file": b"mine"}
 
 
 def test_other_architectures_are_sent_to_the_converter_of_llama_cpp(
     tiny_base: Path, expert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other, adapter = (Path(shutil.copytree(source, tmp_path / source.name)) for source in (tiny_base, expert))
+    other, adapter = (
+        Path(shutil.copytree(source, tmp_path / source.name)) for source in (tiny_base, expert)
+    )
     config = json.loads((other / "config.json").read_text())
-    (other / "config.json").write_text(json.dumps({**config, "model_type": "mistral", "architectures": None}))
-    trained_on = json.loads((adapter / "adapter_config.json").read_text()) | {"base_model_name_or_path": str(other)}
+    (other / "config.json").write_text(
+        json.dumps({**config, "model_type": "mistral", "architectures": None})
+    )
+    trained_on = json.loads((adapter / "adapter_config.json").read_text()) | {
+        "base_model_name_or_path": str(other)
+    }
     (adapter / "adapter_config.json").write_text(json.dumps(trained_on))
     (tmp_path / "made").mkdir()
     said = refused(capsys, tmp_path / "made" / "out", adapter, "--base", other, "--format", "gguf")
@@ -226,7 +275,9 @@ def test_several_models_have_no_single_file(
     config = small(tiny_base, tiny_experts[:2], [task], tmp_path / "run", space="token", max_iter=0)
     assert swarm_llm(capsys, *search_words(config), "--space", "token")[0] == 0
     (tmp_path / "made").mkdir()
-    assert "is several models (space token)" in refused(capsys, tmp_path / "made" / "out", tmp_path / "run")
+    assert "is several models (space token)" in refused(
+        capsys, tmp_path / "made" / "out", tmp_path / "run"
+    )
 
 
 def test_a_disk_that_fails_leaves_nothing(

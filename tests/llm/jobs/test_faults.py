@@ -1,4 +1,6 @@
-"""Deaths at random lines and storage that fails: the resumed run ends as the one that was left in peace."""
+"""Deaths at random lines and storage that fails: the resumed run ends as the one that was left in
+peace.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,14 @@ Driver = Callable[..., Json]
 
 
 @pytest.fixture(scope="module")
-def config(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> SearchConfig:
+def config(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> SearchConfig:
     folder = tmp_path_factory.mktemp("faults")
     task = write_task(folder / "words.json", questions(8, 1), questions(4, 2))
-    return small(tiny_base, louder(tiny_experts, folder / "loud"), [task], OUT, particles=3, max_iter=3)
+    return small(
+        tiny_base, louder(tiny_experts, folder / "loud"), [task], OUT, particles=3, max_iter=3
+    )
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +50,23 @@ def process() -> Iterator[subprocess.Popen[str]]:
     """One for all tests: it imports and loads everything once."""
     words = [sys.executable, str(Path(__file__).parents[1] / "helpers" / "fault_driver.py")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
         yield process
         process.communicate()
 
 
 @pytest.fixture
 def driver(
-    process: subprocess.Popen[str], tmp_path: Path, config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+    process: subprocess.Popen[str],
+    tmp_path: Path,
+    config: SearchConfig,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Driver:
-    """Forks children in `tmp_path`: ``driver(line=k)``, ``driver(bytes=n)``, ``driver(workers="2")``."""
+    """Forks children in `tmp_path`: ``driver(line=k)``, ``driver(bytes=n)``,
+    ``driver(workers="2")``.
+    """
     monkeypatch.chdir(tmp_path)
 
     def order(workers: str = "1", **how: Any) -> Json:
@@ -105,7 +118,8 @@ def test_deaths_of_a_search_whose_workers_are_at_work(driver: Driver, reference:
         assert driver(workers="2")["code"] == 0
         ends_as(Path(OUT), Path("peace"))
         shutil.rmtree(OUT)
-    # How many lines there are depends on which worker is first, so that a run may be over before the last of them.
+    # How many lines there are depends on which worker is first, so that a run may be over before
+    # the last of them.
     assert set(ends) <= {0, -signal.SIGKILL}
     assert ends.count(0) <= 3
 
@@ -114,7 +128,11 @@ def test_deaths_of_a_comparison(driver: Driver, config: SearchConfig) -> None:
     order = {
         **{name: getattr(config, name) for name in ("base", "experts", "tasks")},
         **{"out": OUT, "scoring": "likelihood", "threads": 1},
-        **{"methods": ["best-single", "greedy-soup", "model-swarms"], "seeds": 1, "budget_items": 60},
+        **{
+            "methods": ["best-single", "greedy-soup", "model-swarms"],
+            "seeds": 1,
+            "budget_items": 60,
+        },
     }
     whole = driver(compare=order)
     assert whole["code"] == 0, whole
@@ -148,7 +166,9 @@ def test_a_disk_that_is_full(driver: Driver, reference: Path) -> None:
         codes.add(found["code"])
         if found["code"]:
             assert found["code"] == 2, found
-            assert found["stderr"].count("\n") == 0 and "cannot write there" in found["stderr"], found
+            assert found["stderr"].count("\n") == 0 and "cannot write there" in found["stderr"], (
+                found
+            )
         assert driver()["code"] == 0
         ends_as(Path(OUT), reference)
         shutil.rmtree(OUT)

@@ -1,4 +1,6 @@
-"""Help texts, keys of JSON and public names are as written down in tests/frozen; a change there is made on purpose."""
+"""Help texts, keys of JSON and public names are as written down in tests/frozen; a change there is
+made on purpose.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def test_the_help_of_every_command_is_as_it_was(program: str) -> None:
 
 @pytest.mark.parametrize("source", [*COMMANDS, *FILES])
 def test_the_keys_and_types_of_json_are_as_they_were(source: str, found: dict[str, Any]) -> None:
-    assert found[source] == json.loads((FROZEN / "json-keys.json").read_text(encoding="utf-8"))[source], HINT
+    assert (
+        found[source] == json.loads((FROZEN / "json-keys.json").read_text(encoding="utf-8"))[source]
+    ), HINT
 
 
 def test_public_names_are_as_they_were() -> None:

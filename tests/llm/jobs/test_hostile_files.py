@@ -1,4 +1,6 @@
-"""Task files, adapters and bases that no exporter writes: one line that names the file, whatever they hold."""
+"""Task files, adapters and bases that no exporter writes: one line that names the file, whatever
+they hold.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ from pyswarmopt_llm.tasks import load_task
 from pyswarmopt_llm.tasks.rows import read_rows
 
 ITEM = '{"question": "q?", "choices": ["a", "b"], "answer": "A"}'
-DEEP = [50_000, 900, DEEPEST]  # what the parser cannot read, what it reads and others cannot walk over, one too many
+# what the parser cannot read, what it reads and others cannot walk over, one too many
+DEEP = [50_000, 900, DEEPEST]
 
 
 def nested(levels: int) -> str:
@@ -40,8 +43,14 @@ def header_file(path: Path, text: str) -> Path:
 
 
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
-    "task": (f'{{"dev": [{ITEM}], "test": [{ITEM}], "more": X}}', lambda path: load_task(str(path))),
-    "item": ('{"dev": [{"question": "q", "answer": "a", "more": X}], "test": []}', lambda path: load_task(str(path))),
+    "task": (
+        f'{{"dev": [{ITEM}], "test": [{ITEM}], "more": X}}',
+        lambda path: load_task(str(path)),
+    ),
+    "item": (
+        '{"dev": [{"question": "q", "answer": "a", "more": X}], "test": []}',
+        lambda path: load_task(str(path)),
+    ),
     "adapter": ('{"peft_type": "LORA", "r": X}', read_config),
     "name": ('{"peft_type": "LORA", "base_model_name_or_path": X}', read_config),
     "options": ('{"particles": X}', read_options),
@@ -76,17 +85,23 @@ def test_what_people_nest_is_read() -> None:
 
 
 @pytest.mark.parametrize("file", ["tokenizer.json", "tokenizer_config.json", "config.json"])
-def test_a_base_with_a_deeply_nested_file_is_one_line(file: str, tiny_base: Path, tmp_path: Path) -> None:
+def test_a_base_with_a_deeply_nested_file_is_one_line(
+    file: str, tiny_base: Path, tmp_path: Path
+) -> None:
     base = tmp_path / "base"
     shutil.copytree(tiny_base, base)
     content = json.loads((base / file).read_text())
-    (base / file).write_text(json.dumps({**content, "more": None}).replace("null}", nested(50_000) + "}"))
+    (base / file).write_text(
+        json.dumps({**content, "more": None}).replace("null}", nested(50_000) + "}")
+    )
     with pytest.raises(UserError, match=str(base)):
         load_tokenizer(resolve_base(str(base)))
 
 
 @pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
-def test_a_pipe_or_device_in_an_adapter_is_not_read(name: str, tiny_experts: list[Path], tmp_path: Path) -> None:
+def test_a_pipe_or_device_in_an_adapter_is_not_read(
+    name: str, tiny_experts: list[Path], tmp_path: Path
+) -> None:
     for number, make in enumerate((os.mkfifo, lambda path: os.symlink("/dev/zero", path))):
         expert = tmp_path / str(number)
         shutil.copytree(tiny_experts[0], expert)
@@ -131,12 +146,16 @@ def test_half_a_unicode_pair_in_a_task_is_one_line(key: str, tmp_path: Path) -> 
     assert str(path) in str(raised.value)
 
 
-@pytest.mark.parametrize("spec", ["hub:", "hub:../..", "hub:.", "hub:/etc", "hub:a/b/c", "hub:-x", "hub:a b", "hub::c"])
+@pytest.mark.parametrize(
+    "spec", ["hub:", "hub:../..", "hub:.", "hub:/etc", "hub:a/b/c", "hub:-x", "hub:a b", "hub::c"]
+)
 def test_what_is_no_name_of_a_data_set_is_refused_before_the_network(
     spec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     datasets = pytest.importorskip("datasets")
-    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **more: pytest.fail("asked the hub"))
+    monkeypatch.setattr(
+        datasets, "load_dataset", lambda *args, **more: pytest.fail("asked the hub")
+    )
     with pytest.raises(UserError, match="not the name of a data set"):
         load_task(spec)
 

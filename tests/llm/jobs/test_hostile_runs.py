@@ -24,11 +24,15 @@ COMMANDS: dict[str, list[str]] = {"resume": ["--quiet"], "report": []}
 
 
 @pytest.fixture(scope="module")
-def finished(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     folder = tmp_path_factory.mktemp("hostile")
     task = write_task(folder / "words.json", questions(6, 1), questions(6, 2))
     other = write_task(folder / "more.json", questions(5, 3), questions(5, 4))
-    config = small(tiny_base, tiny_experts, [task, other], folder / "run", particles=3, max_iter=1, confirm=2)
+    config = small(
+        tiny_base, tiny_experts, [task, other], folder / "run", particles=3, max_iter=1, confirm=2
+    )
     search(config)
     return folder / "run"
 
@@ -68,7 +72,9 @@ def spoiled(value: Any, depth: int = 0) -> Iterator[Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["run.json", "result.json", "history.jsonl"])
 def test_whatever_one_value_is_replaced_by_readers_answer_or_refuse(name: str, run: Path) -> None:
-    """One value of a file after another, 150 of them: a page and a card, or a `UserError` of one line."""
+    """One value of a file after another, 150 of them: a page and a card, or a `UserError` of one
+    line.
+    """
     from pyswarmopt_llm.common.errors import UserError
     from pyswarmopt_llm.evaluation.run_files import result_of
     from pyswarmopt_llm.reporting.reading import emergence, origin, read_run, searched
@@ -84,12 +90,18 @@ def test_whatever_one_value_is_replaced_by_readers_answer_or_refuse(name: str, r
         result_of(run)
         _ = opened.config
 
-    lines = (run / name).read_text().splitlines() if name.endswith("jsonl") else [(run / name).read_text()]
+    lines = (
+        (run / name).read_text().splitlines()
+        if name.endswith("jsonl")
+        else [(run / name).read_text()]
+    )
     last = json.loads(lines[-1])
     values = [*spoiled(copy.deepcopy(last))]
     assert len(values) > 100
     for value in random.Random(0).sample(values, min(len(values), 150)):
-        (run / name).write_text("\n".join([*lines[:-1], json.dumps(value)]) + "\n", encoding="utf-8")
+        (run / name).write_text(
+            "\n".join([*lines[:-1], json.dumps(value)]) + "\n", encoding="utf-8"
+        )
         try:
             everything()
         except UserError as error:
@@ -142,7 +154,9 @@ def test_a_wrong_value_of_run_json_is_named_by_file_and_field(
 
 @contextmanager
 def not_for_ever(seconds: int = 60) -> Iterator[None]:
-    """A `TimeoutError` instead of a test that hangs: opening a named pipe waits, /dev/zero has no end."""
+    """A `TimeoutError` instead of a test that hangs: opening a named pipe waits, /dev/zero has no
+    end.
+    """
 
     def give_up(*_: object) -> None:
         raise TimeoutError
@@ -212,7 +226,15 @@ def test_report_does_not_write_through_a_link(
 @pytest.mark.parametrize(
     "name",
     [
-        *("report.html", "history.jsonl", "ahead.jsonl", "failures.jsonl", ".result.json.part", ".owner", ".lock"),
+        *(
+            "report.html",
+            "history.jsonl",
+            "ahead.jsonl",
+            "failures.jsonl",
+            ".result.json.part",
+            ".owner",
+            ".lock",
+        ),
         *("judge.jsonl", "checkpoint/swarm.npz", "checkpoint/.swarm.npz.part"),
     ],
 )

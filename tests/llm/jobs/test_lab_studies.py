@@ -1,4 +1,6 @@
-"""`benchmarks/lab/studies.py`: its algorithm is that of `swarm-llm search`, its variants are what their names say."""
+"""`benchmarks/lab/studies.py`: its algorithm is that of `swarm-llm search`, its variants are what
+their names say.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def studies() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def lab(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def lab(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     folder = tmp_path_factory.mktemp("lab")
     (folder / "base").symlink_to(tiny_base)
     (folder / "tasks").mkdir()
@@ -43,7 +47,9 @@ def bench(studies: Any, lab: Path) -> Any:
     return studies.Bench(lab, "t1", 1)
 
 
-def test_the_whole_algorithm_finds_what_the_command_finds(studies: Any, bench: Any, lab: Path, tmp_path: Path) -> None:
+def test_the_whole_algorithm_finds_what_the_command_finds(
+    studies: Any, bench: Any, lab: Path, tmp_path: Path
+) -> None:
     config = SearchConfig(
         str(lab / "base"),
         tuple(map(str, sorted((lab / "experts").iterdir()))),
@@ -63,7 +69,18 @@ def test_the_whole_algorithm_finds_what_the_command_finds(studies: Any, bench: A
     assert [ours["dev"], ours["test"]] == [theirs["best_dev"], theirs["best_test"]]
     assert ours["items"] == theirs["item_evaluations"]
     assert [read["variant"], read["task"], read["seed"]] == ["full, every item", "t1", 3]
-    same = ("dev", "test", "best_expert_test", "items", "rank", "found_in", "unknown", "ever", "emerged", "lost")
+    same = (
+        "dev",
+        "test",
+        "best_expert_test",
+        "items",
+        "rank",
+        "found_in",
+        "unknown",
+        "ever",
+        "emerged",
+        "lost",
+    )
     assert [read[key] for key in same] == [ours[key] for key in same]
     assert ours["best_expert_dev"] == theirs["best_single_dev"]
     assert ours["best_expert_test"] == theirs["best_single_test"]
@@ -86,13 +103,21 @@ def swarm_of(studies: Any, name: str, values: Any = None) -> Any:
         ("social 0.6", [0.2, 0.3, 0.6, 0.05]),
     ],
 )
-def test_a_variant_has_the_coefficients_of_its_name(studies: Any, name: str, weights: list[float]) -> None:
+def test_a_variant_has_the_coefficients_of_its_name(
+    studies: Any, name: str, weights: list[float]
+) -> None:
     assert [term.weight for term in swarm_of(studies, name).recipe.velocity.terms] == weights
 
 
 def test_a_variant_lacks_the_part_of_its_name(studies: Any) -> None:
-    assert {term.random for term in swarm_of(studies, "no randomness").recipe.velocity.terms} == {"none"}
-    assert swarm_of(studies, "no schedule").recipe.schedule(40) == 0.8 > swarm_of(studies, "full").recipe.schedule(40)
+    assert {term.random for term in swarm_of(studies, "no randomness").recipe.velocity.terms} == {
+        "none"
+    }
+    assert (
+        swarm_of(studies, "no schedule").recipe.schedule(40)
+        == 0.8
+        > swarm_of(studies, "full").recipe.schedule(40)
+    )
     assert swarm_of(studies, "no restart").recipe.restart[0].patience > 1000
     assert len(swarm_of(studies, "no crossover").ask()) == 10 < len(swarm_of(studies, "full").ask())
 
@@ -106,7 +131,9 @@ def test_starting_velocities_are_zero_or_point_to_the_best(studies: Any) -> None
 
 
 def test_copies_are_equal_and_the_weaker_half_is_weaker(studies: Any) -> None:
-    bench = SimpleNamespace(vertices=torch.eye(10), experts=np.array([5, 9, 1, 8, 2, 7, 3, 6, 4, 0]))
+    bench = SimpleNamespace(
+        vertices=torch.eye(10), experts=np.array([5, 9, 1, 8, 2, 7, 3, 6, 4, 0])
+    )
     start = studies.Bench.start
     copies = start(bench, "2 x 5", 0)
     assert len(copies) == 10 and copies.unique(dim=0, return_counts=True)[1].tolist() == [5, 5]
@@ -114,12 +141,23 @@ def test_copies_are_equal_and_the_weaker_half_is_weaker(studies: Any) -> None:
 
 
 def test_emergence_by_hand(studies: Any) -> None:
-    """Two experts, a point between them, and a move to the best: of two items that no expert gets right one is right
-    at the start, another later, which is the one that the best gets right."""
+    """Two experts, a point between them, and a move to the best: of two items that no expert gets
+    right one is right at the start, another later, which is the one that the best gets right.
+    """
     known = [(0, "1000"), (0, "0100"), (0, "0010"), (1, "1101")]
     mixtures = [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.4, 0.6]]
     rows = [
-        Row("search", iteration, i % 3, str(i), mixtures[i], items.count("1") / 4, 4, 0.0, {"t": items})
+        Row(
+            "search",
+            iteration,
+            i % 3,
+            str(i),
+            mixtures[i],
+            items.count("1") / 4,
+            4,
+            0.0,
+            {"t": items},
+        )
         for i, (iteration, items) in enumerate(known)
     ]
     found = studies.analysed("t", rows, studies.outcome({"a": 0.4, "b": 0.6}, 0.75))
@@ -136,7 +174,15 @@ def outcome(variant: str, seed: int, dev: float, test: float, **more: Any) -> di
         "evaluations": 10 * (seed + 1),
         "items": 9,
     }
-    return {**names, "dev": dev, "test": test, "rank": 15.0, "population": 20, "found_in": 4, **more}
+    return {
+        **names,
+        "dev": dev,
+        "test": test,
+        "rank": 15.0,
+        "population": 20,
+        "found_in": 4,
+        **more,
+    }
 
 
 def test_differences_are_paired_with_the_whole_algorithm_of_the_same_seed(studies: Any) -> None:
@@ -149,7 +195,11 @@ def test_differences_are_paired_with_the_whole_algorithm_of_the_same_seed(studie
 
 
 def test_what_is_there_is_not_searched_again_and_half_a_line_is(
-    studies: Any, lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    studies: Any,
+    lab: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     file = tmp_path / "out.jsonl"
     done = [json.dumps(outcome(name, 0, 0.8, 0.7)) for name in ("full", "velocity zero")]

@@ -1,4 +1,6 @@
-"""`swarm-llm analyse`: which experts carry a search's result, and which members a group's decisions."""
+"""`swarm-llm analyse`: which experts carry a search's result, and which members a group's
+decisions.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def averaged(experts: Sequence[str], weights: Mapping[str, float], out: Path) ->
     """The adapter of the averaged factors, made by hand: expert -> weight."""
     tensors: dict[str, object] = {}
     for expert in experts:
-        for key, value in safetensors.torch.load_file(Path(expert) / "adapter_model.safetensors").items():
+        for key, value in safetensors.torch.load_file(
+            Path(expert) / "adapter_model.safetensors"
+        ).items():
             tensors[key] = tensors.get(key, 0) + weights[Path(expert).name] * value.float()
     shutil.copytree(experts[0], out)
     safetensors.torch.save_file(tensors, out / "adapter_model.safetensors")  # type: ignore[arg-type]
@@ -62,7 +66,9 @@ def test_each_score_is_that_of_an_adapter_averaged_by_hand_without_the_expert(
         assert row["coefficient"] == result["coefficients"][name]
         for split in ("dev", "test"):
             best, without = (
-                evaluate_model(config.base, str(path), config.tasks[0], split, scoring="likelihood", threads=1).score
+                evaluate_model(
+                    config.base, str(path), config.tasks[0], split, scoring="likelihood", threads=1
+                ).score
                 for path in (tmp_path / "run" / "best", adapter)
             )
             assert row["scores"]["words"][split] == pytest.approx(without.value)
@@ -111,7 +117,9 @@ def test_the_sentences_name_the_expert_that_is_missed_most_first(
     code, out, _ = swarm_llm(capsys, "analyse", tmp_path / "run")
     lines = [line for line in out.splitlines() if line.startswith("  without ")]
     scores = {name: row["scores"]["words"]["test"] for name, row in found["experts"].items()}
-    assert code == 0 and [line.split()[1] for line in lines] == sorted(scores, key=lambda name: scores[name])
+    assert code == 0 and [line.split()[1] for line in lines] == sorted(
+        scores, key=lambda name: scores[name]
+    )
     assert "contribution " in lines[0] and " gained and " in lines[0]
 
 
@@ -129,13 +137,17 @@ def test_what_has_changed_is_refused_in_one_line(
 
 
 @pytest.fixture(scope="module")
-def answered(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def answered(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     folder = tmp_path_factory.mktemp("answered")
     task = write_task(folder / "words.json", questions(24, 1), questions(20, 2))
     experts = tuple(map(str, louder(tiny_experts, folder)))
     strategies, out = ("majority", "weighted", "borda", "nearest"), str(folder / "group")
     machine = {"scoring": "likelihood", "threads": 1}
-    group_run.decide_task(CouncilConfig(experts, strategies, str(task), out, str(tiny_base), **machine))  # type: ignore[arg-type]
+    group_run.decide_task(
+        CouncilConfig(experts, strategies, str(task), out, str(tiny_base), **machine)
+    )  # type: ignore[arg-type]
     return folder / "group"
 
 
@@ -157,7 +169,9 @@ def first_of_most(ballots: Sequence[str], weights: Sequence[float]) -> str:
 def test_votes_are_counted_again_without_each_member_and_without_a_model(
     group: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group_run, "open_members", lambda *_, **__: pytest.fail("a model is loaded"))
+    monkeypatch.setattr(
+        group_run, "open_members", lambda *_, **__: pytest.fail("a model is loaded")
+    )
     before = files(group)
     found = left_out(capsys, group)
     result = json.loads((group / "result.json").read_text())
@@ -165,7 +179,8 @@ def test_votes_are_counted_again_without_each_member_and_without_a_model(
     ballots = [row["ballots"] for row in verdicts if row["strategy"] == "majority"]
     items = questions(20, 2)
     accuracies = [result["members"][name]["dev"] for name in NAMES]
-    odds = [math.log(3 * (24 * p + 0.25) / (24 * (1 - p) + 0.75)) for p in accuracies]  # one item at chance, 4 options
+    # one item at chance, 4 options
+    odds = [math.log(3 * (24 * p + 0.25) / (24 * (1 - p) + 0.75)) for p in accuracies]
     for strategy, weights in (("majority", [1.0] * 3), ("weighted", odds)):
         row = found["strategies"][strategy]
         whole = [first_of_most(own, weights) for own in ballots]
@@ -173,15 +188,23 @@ def test_votes_are_counted_again_without_each_member_and_without_a_model(
         assert row["test"] == result["strategies"][strategy]["test"]
         for k, name in enumerate(NAMES):
             left = [j for j in range(3) if j != k]
-            answers = [first_of_most([own[j] for j in left], [weights[j] for j in left]) for own in ballots]
+            answers = [
+                first_of_most([own[j] for j in left], [weights[j] for j in left]) for own in ballots
+            ]
             right = [answer == item["answer"] for answer, item in zip(answers, items, strict=True)]
             own = row["members"][name]
             assert own["test"] == pytest.approx(sum(right) / 20)
             assert own["paired"]["difference"] == pytest.approx(row["test"] - sum(right) / 20)
             pairs = zip(items, whole, answers, strict=True)
-            assert own["decided"] == [item["id"] for item, with_it, without in pairs if with_it != without]
-    assert set(found["strategies"]) == {"majority", "weighted", "borda"} and set(found["left_out"]) == {"nearest"}
-    assert {name: content for name, content in files(group).items() if "analysis" not in name} == before
+            assert own["decided"] == [
+                item["id"] for item, with_it, without in pairs if with_it != without
+            ]
+    assert set(found["strategies"]) == {"majority", "weighted", "borda"} and set(
+        found["left_out"]
+    ) == {"nearest"}
+    assert {
+        name: content for name, content in files(group).items() if "analysis" not in name
+    } == before
 
 
 def test_a_group_is_described_in_sentences(group: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,13 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.optimizers import make_optimizer, optimizer_names, released
 from pyswarmopt_llm.jobs.search.loop import resume, search
 
-NAMES = [*optimizer_names(), "nevergrad:CMA", "nevergrad:NGOpt", "nevergrad:TwoPointsDE", "nevergrad:RandomSearch"]
+NAMES = [
+    *optimizer_names(),
+    "nevergrad:CMA",
+    "nevergrad:NGOpt",
+    "nevergrad:TwoPointsDE",
+    "nevergrad:RandomSearch",
+]
 VERTICES = torch.eye(4, dtype=torch.float64)
 GOAL = torch.tensor([0.5, 0.4, 0.1, 0.0], dtype=torch.float64)
 
@@ -29,7 +35,9 @@ def value(x: torch.Tensor) -> float:
 def test_each_searches_from_the_experts_and_ends(name: str) -> None:
     seen = []
     for _ in range(2):
-        with released(make_optimizer(name, VERTICES, population=6, max_iter=19, patience=20, seed=3)) as optimizer:
+        with released(
+            make_optimizer(name, VERTICES, population=6, max_iter=19, patience=20, seed=3)
+        ) as optimizer:
             asked: list[torch.Tensor] = []
             while not optimizer.stop():
                 x = optimizer.ask()
@@ -40,7 +48,8 @@ def test_each_searches_from_the_experts_and_ends(name: str) -> None:
         assert best.value == max(map(value, asked)) == value(best.x)
         seen.append(torch.stack(asked))
     assert torch.equal(*seen)
-    if not name.startswith("nevergrad:") or name == "nevergrad:CMA":  # others of nevergrad's may not take suggestions
+    # others of nevergrad's may not take suggestions
+    if not name.startswith("nevergrad:") or name == "nevergrad:CMA":
         assert all(any(torch.allclose(x, vertex) for x in seen[0][:6]) for vertex in VERTICES)
 
 
@@ -60,7 +69,12 @@ def test_threads_that_nevergrad_started_are_gone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("model-swarm", "did you mean model-swarms?"), ("x", "use "), ("nevergrad:CMAA", "did you mean")]
+    ("name", "said"),
+    [
+        ("model-swarm", "did you mean model-swarms?"),
+        ("x", "use "),
+        ("nevergrad:CMAA", "did you mean"),
+    ],
 )
 def test_unknown_names(name: str, said: str) -> None:
     with pytest.raises(UserError, match=f"optimizer {name}") as refused:
@@ -76,7 +90,12 @@ def test_it_is_pycma_with_the_same_draws() -> None:
     ours = PycmaOptimizer(start, population=8, seed=5, maximize=True)
     ours.tell(ours.ask(), [value(x) for x in VERTICES])
     random = np.random.default_rng(6)
-    options = {"seed": np.nan, "verbose": -9, "popsize": 8, "randn": lambda *shape: random.standard_normal(shape)}
+    options = {
+        "seed": np.nan,
+        "verbose": -9,
+        "popsize": 8,
+        "randn": lambda *shape: random.standard_normal(shape),
+    }
     theirs = cma.CMAEvolutionStrategy(start.mean(0), float(start.std(0).mean()), options)
     for _ in range(15):
         x, y = ours.ask(), np.array(theirs.ask())
@@ -118,7 +137,9 @@ def test_pycma_resumes_to_the_bit_and_leaves_the_global_state_alone() -> None:
 
 
 @pytest.mark.parametrize("name", ["nevergrad:CMA", "pycma", "constriction"])
-def test_a_search_takes_it_and_resumes(name: str, tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> None:
+def test_a_search_takes_it_and_resumes(
+    name: str, tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
     experts = louder(tiny_experts, tmp_path / "experts")
     task = write_task(tmp_path / "words.json", questions(6, 1), questions(6, 2))
     config = small(tiny_base, experts, [task], tmp_path / "run", optimizer=name)

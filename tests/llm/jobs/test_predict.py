@@ -1,4 +1,6 @@
-"""`predict`: the labels of new rows are those that the search's scoring gives, whole, resumed or one by one."""
+"""`predict`: the labels of new rows are those that the search's scoring gives, whole, resumed or
+one by one.
+"""
 
 from __future__ import annotations
 
@@ -70,13 +72,21 @@ def by_transformers(run: Path, base: Path, texts: list[str], scoring: str) -> li
     options = "".join(f"{letter}: {label}\n" for letter, label in zip("ABC", LABELS, strict=True))
     found = []
     for text in texts:
-        head = "Answer the question with the letter of the right option.\n" if scoring == "letter" else ""
+        head = (
+            "Answer the question with the letter of the right option.\n"
+            if scoring == "letter"
+            else ""
+        )
         tail = f"\n{options}The answer is" if scoring == "letter" else ""
-        context = f"<|im_start|>user\n{head}Question: {text}{tail}<|im_end|>\n<|im_start|>assistant\n"
+        context = (
+            f"<|im_start|>user\n{head}Question: {text}{tail}<|im_end|>\n<|im_start|>assistant\n"
+        )
         totals = []
         for continuation in "ABC" if scoring == "letter" else LABELS:
             start = len(tokenizer(context, add_special_tokens=False).input_ids)
-            ids = torch.tensor([tokenizer(context + continuation, add_special_tokens=False).input_ids])
+            ids = torch.tensor(
+                [tokenizer(context + continuation, add_special_tokens=False).input_ids]
+            )
             with torch.no_grad():
                 logs = model(ids).logits[0, :-1].log_softmax(-1)
             total = sum(float(logs[k - 1, ids[0, k]]) for k in range(start, ids.shape[1]))
@@ -87,7 +97,9 @@ def by_transformers(run: Path, base: Path, texts: list[str], scoring: str) -> li
 
 
 @pytest.mark.parametrize("scoring", ["letter", "likelihood"])
-def test_labels_are_those_of_transformers(scoring: str, runs: dict[str, Path], tiny_base: Path, tmp_path: Path) -> None:
+def test_labels_are_those_of_transformers(
+    scoring: str, runs: dict[str, Path], tiny_base: Path, tmp_path: Path
+) -> None:
     new, out = write_rows(tmp_path / "new.csv", 9, 2, label=False), tmp_path / "labelled.csv"
     predictions = sl.predict(runs[scoring], new, out)
     rows = read(out)
@@ -107,7 +119,9 @@ def test_agrees_with_the_searchs_own_score(runs: dict[str, Path], folder: Path) 
     result = json.loads((runs["likelihood"] / "result.json").read_text())
     for split in ("dev", "test"):
         items = task.split(split)
-        labels = [one.label for one in sl.predict(runs["likelihood"], [item.question for item in items])]
+        labels = [
+            one.label for one in sl.predict(runs["likelihood"], [item.question for item in items])
+        ]
         right = [label == item.answer_text for label, item in zip(labels, items, strict=True)]
         assert sum(right) / len(right) == pytest.approx(result[f"best_{split}"])
 
@@ -116,7 +130,11 @@ def test_goes_on_where_it_was_interrupted(
     runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job, "CHUNK", 4)
-    new, whole, out = write_rows(tmp_path / "new.csv", 11, 3), tmp_path / "whole.csv", tmp_path / "out.csv"
+    new, whole, out = (
+        write_rows(tmp_path / "new.csv", 11, 3),
+        tmp_path / "whole.csv",
+        tmp_path / "out.csv",
+    )
     sl.predict(runs["letter"], new, whole)
 
     def stop(done: int, total: int) -> None:
@@ -135,7 +153,9 @@ def test_goes_on_where_it_was_interrupted(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.csv", "out.csv", "whole.csv"]
 
 
-def test_refuses_to_mix_inputs(runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refuses_to_mix_inputs(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(job, "CHUNK", 4)
     new, out = write_rows(tmp_path / "new.csv", 11, 3), tmp_path / "out.csv"
 
@@ -158,13 +178,20 @@ def test_refuses_to_mix_inputs(runs: dict[str, Path], tmp_path: Path, monkeypatc
 
 @pytest.mark.parametrize("suffix", ["json", "jsonl"])
 def test_json_in_and_out(suffix: str, runs: dict[str, Path], tmp_path: Path) -> None:
-    rows = [{"body": "amber fjord?", "more": [1, {"a": "ü"}]}, {"body": "north", "team": "unheard of"}]
+    rows = [
+        {"body": "amber fjord?", "more": [1, {"a": "ü"}]},
+        {"body": "north", "team": "unheard of"},
+    ]
     new, out = tmp_path / f"new.{suffix}", tmp_path / f"out.{suffix}"
     new.write_text(json.dumps(rows) if suffix == "json" else "\n".join(map(json.dumps, rows)))
     predictions = sl.predict(runs["letter"], new, out)
     text = out.read_text(encoding="utf-8")
-    found = json.loads(text) if suffix == "json" else [json.loads(line) for line in text.splitlines()]
-    assert [{k: v for k, v in row.items() if k not in ("predicted", "probabilities")} for row in found] == rows
+    found = (
+        json.loads(text) if suffix == "json" else [json.loads(line) for line in text.splitlines()]
+    )
+    assert [
+        {k: v for k, v in row.items() if k not in ("predicted", "probabilities")} for row in found
+    ] == rows
     assert [row["predicted"] for row in found] == [one.label for one in predictions]
     assert all(sum(row["probabilities"].values()) == pytest.approx(1) for row in found)
     alone = sl.predict(runs["letter"], [rows[0], "north"])
@@ -172,9 +199,13 @@ def test_json_in_and_out(suffix: str, runs: dict[str, Path], tmp_path: Path) -> 
 
 
 def test_options_of_their_own(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> None:
-    """Where each question has its own choices, a new row brings them, in any of the forms of a task."""
+    """Where each question has its own choices, a new row brings them, in any of the forms of a
+    task.
+    """
     task = write_task(tmp_path / "quiz.json", questions(8, 1), questions(4, 2))
-    run = search(small(tiny_base, tiny_experts, [task], tmp_path / "run", max_iter=0, scoring="letter")).run
+    run = search(
+        small(tiny_base, tiny_experts, [task], tmp_path / "run", max_iter=0, scoring="letter")
+    ).run
     task.unlink()  # the run remembers what it needs
     new, table = questions(5, 3), tmp_path / "new.csv"
     whole = sl.predict(run, new)
@@ -192,7 +223,9 @@ def test_options_of_their_own(tiny_base: Path, tiny_experts: list[Path], tmp_pat
         sl.predict(run, ["Which?"])
 
 
-def test_a_run_without_forms_reads_its_task(runs: dict[str, Path], tmp_path: Path, folder: Path) -> None:
+def test_a_run_without_forms_reads_its_task(
+    runs: dict[str, Path], tmp_path: Path, folder: Path
+) -> None:
     import shutil
 
     old = shutil.copytree(runs["letter"], tmp_path / "old")
@@ -204,7 +237,11 @@ def test_a_run_without_forms_reads_its_task(runs: dict[str, Path], tmp_path: Pat
 
 def errors() -> list[tuple[str, list[str], str]]:
     return [
-        ("nr;text\n1;Hi\n", [], 'no column "body", where the search had its questions (found: nr, text); name it: '),
+        (
+            "nr;text\n1;Hi\n",
+            [],
+            'no column "body", where the search had its questions (found: nr, text); name it: ',
+        ),
         ("nr;text\n1;Hi\n", ["--columns", "question=txt"], 'no column "txt"'),
         ("nr;body\n", [], "no rows"),
         ("", [], "no"),
@@ -226,10 +263,20 @@ def test_one_line_for_what_is_wrong(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.csv"]
 
 
-def test_a_task_that_writes_points_to_generate(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> None:
+def test_a_task_that_writes_points_to_generate(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
     items = [{"question": f"{i}?", "answer": str(i)} for i in range(6)]
     task = write_task(tmp_path / "open.json", items[:4], items[4:])
-    config = small(tiny_base, tiny_experts, [task], tmp_path / "run", max_iter=0, scoring="generate", metrics=("f1",))
+    config = small(
+        tiny_base,
+        tiny_experts,
+        [task],
+        tmp_path / "run",
+        max_iter=0,
+        scoring="generate",
+        metrics=("f1",),
+    )
     run = search(config).run
     with pytest.raises(UserError, match="its answers are written; use swarm-llm generate"):
         sl.predict(run, ["1?"])
@@ -246,4 +293,7 @@ def test_the_command(runs: dict[str, Path], tmp_path: Path, capsys: Any) -> None
     assert f"5 rows labelled in {out}" in call(str(new), "--out", str(out))
     (one,) = sl.predict(runs["letter"], ["amber"])
     assert call("--text", "amber").splitlines()[0] == one.label
-    assert json.loads(call("--text", "amber", "--json")) == {"label": one.label, "probabilities": one.probabilities}
+    assert json.loads(call("--text", "amber", "--json")) == {
+        "label": one.label,
+        "probabilities": one.probabilities,
+    }

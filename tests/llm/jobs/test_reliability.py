@@ -1,4 +1,6 @@
-"""What a long search meets beside deaths and full disks: clocks, other versions, odd files, and its own leaks."""
+"""What a long search meets beside deaths and full disks: clocks, other versions, odd files, and its
+own leaks.
+"""
 
 from __future__ import annotations
 
@@ -71,9 +73,18 @@ def test_a_run_of_an_older_version_goes_on(copy: Path, finished: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda about: about.update(format=0), "format 0, not 1; resume with the version that wrote it"),
-        (lambda about: about.update(format=2), "format 2, not 1; resume with the version that wrote it"),
-        (lambda about: about["config"].update(warp=9), "knows a setting 'warp' that this version does not"),
+        (
+            lambda about: about.update(format=0),
+            "format 0, not 1; resume with the version that wrote it",
+        ),
+        (
+            lambda about: about.update(format=2),
+            "format 2, not 1; resume with the version that wrote it",
+        ),
+        (
+            lambda about: about["config"].update(warp=9),
+            "knows a setting 'warp' that this version does not",
+        ),
     ],
 )
 def test_a_run_of_a_version_that_is_not_understood_is_refused(
@@ -89,9 +100,13 @@ def test_a_run_of_a_version_that_is_not_understood_is_refused(
 
 @given(
     name=st.sampled_from(["ahead.jsonl", "failures.jsonl"]),
-    data=st.binary(max_size=60) | st.just(b"[" * 9999) | st.sampled_from([b"{}", b"[1]", b'{"kind": 3}', b"null"]),
+    data=st.binary(max_size=60)
+    | st.just(b"[" * 9999)
+    | st.sampled_from([b"{}", b"[1]", b'{"kind": 3}', b"null"]),
 )
-def test_any_bytes_beside_the_journal_are_read_or_refused_in_one_line(name: str, data: bytes, copy: Path) -> None:
+def test_any_bytes_beside_the_journal_are_read_or_refused_in_one_line(
+    name: str, data: bytes, copy: Path
+) -> None:
     (copy / name).write_bytes(data + b"\n")
     try:
         run = Run.open(copy)
@@ -126,7 +141,8 @@ def test_ten_workers_and_hundreds_of_evaluations_leave_nothing_behind(
         worker.close()
         del worker
         gc.collect()
-        before = before if slot else (resident(), descriptors())  # the first one opens the fork server
+        # the first one opens the fork server
+        before = before if slot else (resident(), descriptors())
     assert descriptors() <= before[1]
     deadline = time.monotonic() + 20
     while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
@@ -147,14 +163,22 @@ def descriptors() -> int:
 def test_a_failing_objective_of_one_process_stops_and_goes_on(
     crew_config: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without other workers there is nobody to try again: the run stops, keeps its scores, and can be resumed."""
+    """Without other workers there is nobody to try again: the run stops, keeps its scores, and can
+    be resumed.
+    """
     monkeypatch.chdir(tmp_path)
     config = replace(
-        crew_config, scoring="likelihood", combine="arithmetic", utilities=("fragile:fragile",), max_iter=1
+        crew_config,
+        scoring="likelihood",
+        combine="arithmetic",
+        utilities=("fragile:fragile",),
+        max_iter=1,
     )
     search(replace(config, out="peace"))
     plan(config, {4: "nan"})
-    with pytest.raises(UserError, match=r"particle \d, iteration 0: .*returned nan.*; correct it and resume"):
+    with pytest.raises(
+        UserError, match=r"particle \d, iteration 0: .*returned nan.*; correct it and resume"
+    ):
         search(config)
     plan(config, {})
     assert history(Path("run")) == history(Path("peace"))[:4]

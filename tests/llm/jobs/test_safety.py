@@ -18,7 +18,9 @@ from pyswarmopt_llm.jobs.search.loop import search
 
 
 @pytest.fixture(scope="module")
-def finished(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A finished run, named by the directory that holds it."""
     folder = tmp_path_factory.mktemp("safe")
     task = write_task(folder / "words.json", questions(6, 1), questions(6, 2))
@@ -26,7 +28,9 @@ def finished(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest
     return folder / "run"
 
 
-def test_code_in_a_model_directory_is_not_run(tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_code_in_a_model_directory_is_not_run(
+    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     base = tmp_path / "base"
     shutil.copytree(tiny_base, base)
     config = json.loads((base / "config.json").read_text())
@@ -81,7 +85,9 @@ def test_any_bytes_in_a_journal_are_read_or_refused_in_one_line(
     good = (finished / "history.jsonl").read_bytes()
     cut = data.draw(st.integers(0, len(good)))
     (tmp_path / "run.json").write_bytes((finished / "run.json").read_bytes())
-    (tmp_path / "history.jsonl").write_bytes(good[:cut] + data.draw(st.binary(max_size=40)) + good[cut:])
+    (tmp_path / "history.jsonl").write_bytes(
+        good[:cut] + data.draw(st.binary(max_size=40)) + good[cut:]
+    )
     try:
         Run.open(tmp_path)
     except UserError as error:

@@ -1,4 +1,6 @@
-"""Wrong input ends with exit code 2 and one line that names the place and the remedy; nothing is written."""
+"""Wrong input ends with exit code 2 and one line that names the place and the remedy; nothing is
+written.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from pyswarmopt_rivals.merge import merge_experts
 
 
 @pytest.fixture(autouse=True)
-def place(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A directory with experts/ant, bee, cat and words.json, whose files a test can damage."""
     monkeypatch.chdir(tmp_path)
     louder(tiny_experts, tmp_path / "experts")
@@ -52,7 +56,9 @@ Refused = Callable[..., str]
 
 @pytest.fixture
 def refused(tiny_base: Path, place: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
-    """Run the command; prove that it was refused in one line, without a trace on the disk; return the line."""
+    """Run the command; prove that it was refused in one line, without a trace on the disk; return
+    the line.
+    """
 
     def check(**changes: Any) -> str:
         before = files(place)
@@ -67,7 +73,9 @@ def refused(tiny_base: Path, place: Path, capsys: pytest.CaptureFixture[str]) ->
     return check
 
 
-def test_the_command_that_the_others_spoil_is_right(tiny_base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_that_the_others_spoil_is_right(
+    tiny_base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, _, err = swarm_llm(capsys, *words(tiny_base))
     assert (code, err) == (0, "")
     assert Path("run/result.json").is_file()
@@ -84,7 +92,9 @@ def other_base(tiny_base: Path) -> None:
     data = bytearray(Path("other-base/model.safetensors").read_bytes())
     data[-1] ^= 1
     Path("other-base/model.safetensors").write_bytes(bytes(data))
-    CONFIG.write_text(json.dumps({**json.loads(CONFIG.read_text()), "base_model_name_or_path": "other-base"}))
+    CONFIG.write_text(
+        json.dumps({**json.loads(CONFIG.read_text()), "base_model_name_or_path": "other-base"})
+    )
 
 
 def other_shape(tiny_base: Path) -> None:
@@ -134,7 +144,10 @@ def test_an_expert_that_cannot_be_used(
 
 @pytest.mark.parametrize("space", ["token", "graph"])
 def test_a_function_of_one_model_is_no_objective_for_several(
-    space: str, refused: Refused, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    space: str,
+    refused: Refused,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     code = tmp_path_factory.mktemp("code")  # where the import may leave bytecode
     (code / "mine_alone.py").write_text("def calm(engine):\n    return 1.0\n")
@@ -185,9 +198,14 @@ def test_items_without_choices_need_generate(scoring: str, split: str, refused: 
         assert word in line
 
 
-@pytest.mark.parametrize(("scoring", "split"), [("auto", "dev"), ("letter", "test"), ("generate", "dev")])
-def test_an_item_that_is_longer_than_the_context(scoring: str, split: str, refused: Refused) -> None:
-    long = {**ITEM, "id": "long", "question": "word " * 210}  # one token per byte, a window of 1,024
+@pytest.mark.parametrize(
+    ("scoring", "split"), [("auto", "dev"), ("letter", "test"), ("generate", "dev")]
+)
+def test_an_item_that_is_longer_than_the_context(
+    scoring: str, split: str, refused: Refused
+) -> None:
+    # one token per byte, a window of 1,024
+    long = {**ITEM, "id": "long", "question": "word " * 210}
     splits = {"dev": questions(3, 1), "test": questions(3, 2), split: [*questions(2, 3), long]}
     write_task(Path("words.json"), splits["dev"], splits["test"])
     line = refused(scoring=scoring)
@@ -195,7 +213,9 @@ def test_an_item_that_is_longer_than_the_context(scoring: str, split: str, refus
         assert word in line
 
 
-def test_the_longest_item_that_fits_is_not_refused(tiny_base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_longest_item_that_fits_is_not_refused(
+    tiny_base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def fits(length: int) -> bool:
         shutil.rmtree("run", ignore_errors=True)
         item = {**ITEM, "question": "a" * length, "choices": {"A": "x", "B": "y"}, "answer": "A"}
@@ -204,7 +224,8 @@ def test_the_longest_item_that_fits_is_not_refused(tiny_base: Path, capsys: pyte
         assert code == 0 or ("tokens" in err and not Path("run").exists())
         return code == 0
 
-    # The template: one special token, "user\nQuestion: ", the text, one, "\n", one, "assistant\n", the option.
+    # The template: one special token, "user\nQuestion: ", the text, one, "\n", one, "assistant\n",
+    # the option.
     overhead = 1 + len("user\nQuestion: ") + 1 + 1 + 1 + len("assistant\n") + 1
     assert fits(1024 - overhead)
     assert not fits(1024 - overhead + 1)
@@ -289,5 +310,7 @@ def test_an_out_that_cannot_be_made(refused: Refused) -> None:
 def test_merge_overwrites_nothing(tiny_base: Path, place: Path) -> None:
     before = files(place)
     with pytest.raises(UserError, match="experts: exists already"):
-        merge_experts(str(tiny_base), ["experts/ant", "experts/bee"], "uniform-soup", "factor", "experts")
+        merge_experts(
+            str(tiny_base), ["experts/ant", "experts/bee"], "uniform-soup", "factor", "experts"
+        )
     assert files(place) == before

@@ -1,4 +1,6 @@
-"""A grid of coefficients: each draw is the search it would be alone, the best on dev is handed over, and is tested."""
+"""A grid of coefficients: each draw is the search it would be alone, the best on dev is handed
+over, and is tested.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from search_helpers import files, history, lasting, louder, questions, search_words, small, swarm_llm, write_task
+from search_helpers import (
+    files,
+    history,
+    lasting,
+    louder,
+    questions,
+    search_words,
+    small,
+    swarm_llm,
+    write_task,
+)
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
@@ -22,7 +34,9 @@ SETTINGS = ("inertia=0.1,0.9", "step=0.5,1.0", "repel=0")
 
 
 @pytest.fixture(scope="module")
-def setting(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> SearchConfig:
+def setting(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> SearchConfig:
     folder = tmp_path_factory.mktemp("grid")
     experts = louder(tiny_experts, folder / "experts")
     task = write_task(folder / "words.json", questions(24, 1), questions(20, 2))
@@ -40,13 +54,25 @@ def grid_of(run: Path) -> dict[str, Any]:
 
 
 def test_only_what_the_chosen_draw_found_is_trained(setting: SearchConfig, tmp_path: Path) -> None:
-    given = replace(setting, space="delta", train="on", scoring="likelihood", max_iter=1, out=str(tmp_path / "grid"))
+    given = replace(
+        setting,
+        space="delta",
+        train="on",
+        scoring="likelihood",
+        max_iter=1,
+        out=str(tmp_path / "grid"),
+    )
     result = grid_search(replace(given, settings=("inertia=0.1,0.9",))).result
     for number in (1, 2):
         draw = json.loads((tmp_path / "grid" / f"draw-{number:02d}" / "result.json").read_text())
-        assert "trained_dev" not in draw and not (tmp_path / "grid" / f"draw-{number:02d}" / "trained").exists()
+        assert (
+            "trained_dev" not in draw
+            and not (tmp_path / "grid" / f"draw-{number:02d}" / "trained").exists()
+        )
     assert result["trained_dev"] >= 0 and (tmp_path / "grid" / "trained" / "all").exists()
-    assert result["mixture_dev"] == max(one["best_dev"] for one in grid_of(tmp_path / "grid")["draws"])
+    assert result["mixture_dev"] == max(
+        one["best_dev"] for one in grid_of(tmp_path / "grid")["draws"]
+    )
 
 
 # The grid
@@ -66,20 +92,29 @@ def test_the_papers_grid_is_that_of_its_released_scripts(setting: SearchConfig) 
     }
     for settings in grid.draws:
         pairs = dict(one.split("=") for one in settings)
-        assert pairs.keys() == tried.keys() and all(float(pairs[name]) in tried[name] for name in tried)
+        assert pairs.keys() == tried.keys() and all(
+            float(pairs[name]) in tried[name] for name in tried
+        )
 
 
-def test_draws_depend_on_the_seed_and_a_value_that_is_given_replaces_the_papers(setting: SearchConfig) -> None:
+def test_draws_depend_on_the_seed_and_a_value_that_is_given_replaces_the_papers(
+    setting: SearchConfig,
+) -> None:
     def draws(seed: int, *settings: str) -> tuple[tuple[str, ...], ...]:
         return make_grid(replace(setting, settings=settings, seed=seed, grid="paper")).draws
 
     assert draws(1) == draws(1) != draws(2) and len(draws(1)) == 10
-    assert all("repel=0" in settings and "restart-patience=3" not in settings for settings in draws(1, "repel=0"))
+    assert all(
+        "repel=0" in settings and "restart-patience=3" not in settings
+        for settings in draws(1, "repel=0")
+    )
     assert all("restart_patience=3" in settings for settings in draws(1, "restart-patience=3"))
 
 
 def test_a_grid_that_is_smaller_than_the_draws_is_tried_whole(setting: SearchConfig) -> None:
-    expected = {(f"inertia={i}", f"step={s}", "repel=0") for i in ("0.1", "0.9") for s in ("0.5", "1.0")}
+    expected = {
+        (f"inertia={i}", f"step={s}", "repel=0") for i in ("0.1", "0.9") for s in ("0.5", "1.0")
+    }
     draws = make_grid(setting).draws
     assert len(draws) == 4 and set(draws) == expected
 
@@ -91,23 +126,40 @@ def test_a_draw_is_to_the_bit_the_search_that_its_settings_alone_make(
     setting: SearchConfig, finished: Path, tmp_path: Path
 ) -> None:
     for number, draw in enumerate(grid_of(finished)["draws"], start=1):
-        alone = replace(setting, settings=tuple(draw["settings"]), out=str(tmp_path / str(number)), test=0)
+        alone = replace(
+            setting, settings=tuple(draw["settings"]), out=str(tmp_path / str(number)), test=0
+        )
         result = search(alone).result
         folder = finished / f"draw-{number:02d}"
-        assert history(folder) == history(tmp_path / str(number)) and draw["best_dev"] == result["best_dev"]
+        assert (
+            history(folder) == history(tmp_path / str(number))
+            and draw["best_dev"] == result["best_dev"]
+        )
         assert lasting(json.loads((folder / "result.json").read_text())) == lasting(result)
         assert "best_test" not in result
 
 
-def test_a_screened_draw_is_the_search_that_it_would_be_alone_too(setting: SearchConfig, tmp_path: Path) -> None:
-    config = replace(setting, space="delta", screen=0.05, settings=("inertia=0.1,0.9",), out=str(tmp_path / "run"))
+def test_a_screened_draw_is_the_search_that_it_would_be_alone_too(
+    setting: SearchConfig, tmp_path: Path
+) -> None:
+    config = replace(
+        setting,
+        space="delta",
+        screen=0.05,
+        settings=("inertia=0.1,0.9",),
+        out=str(tmp_path / "run"),
+    )
     run = grid_search(config).run
     search(replace(config, settings=("inertia=0.9",), out=str(tmp_path / "alone"), test=0))
     assert history(run / "draw-02") == history(tmp_path / "alone")
 
 
-def test_a_draw_begins_with_the_starting_swarm_and_no_other_row(finished: Path, tmp_path: Path) -> None:
-    """A screened search may end with a row of iteration 0: that of what it hands over, scored in full."""
+def test_a_draw_begins_with_the_starting_swarm_and_no_other_row(
+    finished: Path, tmp_path: Path
+) -> None:
+    """A screened search may end with a row of iteration 0: that of what it hands over, scored in
+    full.
+    """
     shutil.copytree(finished / "draw-01", tmp_path / "draw-01")
     (tmp_path / "grid.json").write_bytes((finished / "grid.json").read_bytes())
     journal = tmp_path / "draw-01" / "history.jsonl"
@@ -125,14 +177,18 @@ def test_the_best_on_dev_is_handed_over_and_alone_scored_on_test(
     best = grid["draws"][values.index(max(values))]
     assert len(set(values)) > 1 and grid["chosen"] == best["folder"]
     search(replace(setting, settings=tuple(best["settings"]), out=str(tmp_path / "alone")))
-    mine, alone = (json.loads((run / "result.json").read_text()) for run in (finished, tmp_path / "alone"))
+    mine, alone = (
+        json.loads((run / "result.json").read_text()) for run in (finished, tmp_path / "alone")
+    )
     (note,) = mine.pop("notes")
     assert f"{best['folder']}, the best on dev of 4 draws from 4 combinations" in note
     assert lasting(mine) == {key: value for key, value in lasting(alone).items() if key != "notes"}
     assert files(finished / "best").keys() == files(tmp_path / "alone" / "best").keys()
     weights = "best/adapter_model.safetensors"
     assert (finished / weights).read_bytes() == (tmp_path / "alone" / weights).read_bytes()
-    assert not [draw for draw in finished.glob("draw-*/result.json") if "best_test" in draw.read_text()]
+    assert not [
+        draw for draw in finished.glob("draw-*/result.json") if "best_test" in draw.read_text()
+    ]
 
 
 def test_the_starting_swarm_is_scored_once_and_the_total_counts_what_was_scored(
@@ -142,7 +198,9 @@ def test_the_starting_swarm_is_scored_once_and_the_total_counts_what_was_scored(
     run = grid_search(replace(setting, out=str(tmp_path / "run")), events.append).run
     scored = [event.data for event in events if event.kind == "evaluation"]
     grid = grid_of(run)
-    assert grid["evaluations"] == len(scored) and grid["item_evaluations"] == sum(data["n"] for data in scored)
+    assert grid["evaluations"] == len(scored) and grid["item_evaluations"] == sum(
+        data["n"] for data in scored
+    )
     assert sum(data["iteration"] == 0 for data in scored) == 5
 
 
@@ -169,7 +227,9 @@ class Stop:
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize(("kind", "n"), [("evaluation", 3), ("evaluation", 30), ("closing", 2), ("start", 5)])
+@pytest.mark.parametrize(
+    ("kind", "n"), [("evaluation", 3), ("evaluation", 30), ("closing", 2), ("start", 5)]
+)
 def test_an_interrupted_grid_ends_as_one_that_was_not(
     kind: str, n: int, setting: SearchConfig, finished: Path, tmp_path: Path
 ) -> None:
@@ -186,7 +246,9 @@ def test_an_interrupted_grid_ends_as_one_that_was_not(
     )
 
 
-def test_an_interruption_before_the_first_draw_leaves_nothing(setting: SearchConfig, tmp_path: Path) -> None:
+def test_an_interruption_before_the_first_draw_leaves_nothing(
+    setting: SearchConfig, tmp_path: Path
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         grid_search(replace(setting, out=str(tmp_path / "run")), Stop("note", 1))
     assert not (tmp_path / "run").exists()
@@ -224,7 +286,9 @@ def test_test_items_may_not_decide_which_items_are_dev(
     def divided(config: SearchConfig) -> Any:
         """As a data set of one split is divided: what test leaves is dev."""
         tasks, fresh = load(config)
-        return {name: replace(task, dev=task.dev[config.test or 9 :]) for name, task in tasks.items()}, fresh
+        return {
+            name: replace(task, dev=task.dev[config.test or 9 :]) for name, task in tasks.items()
+        }, fresh
 
     monkeypatch.setattr(grid, "load_split", divided)
     with pytest.raises(UserError, match="decides here which items are dev"):
@@ -232,14 +296,18 @@ def test_test_items_may_not_decide_which_items_are_dev(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("damage", ["[]", "{", '{"format": 1, "config": {}, "values": {}, "draws": [3]}'])
+@pytest.mark.parametrize(
+    "damage", ["[]", "{", '{"format": 1, "config": {}, "values": {}, "draws": [3]}']
+)
 def test_a_damaged_grid_is_refused_in_one_line(damage: str, finished: Path, tmp_path: Path) -> None:
     (tmp_path / "grid.json").write_text(damage)
     with pytest.raises(UserError, match=r"grid\.json: "):
         read_grid(tmp_path)
 
 
-def test_a_grid_that_names_code_is_not_resumed_unless_that_is_allowed(finished: Path, tmp_path: Path) -> None:
+def test_a_grid_that_names_code_is_not_resumed_unless_that_is_allowed(
+    finished: Path, tmp_path: Path
+) -> None:
     found = grid_of(finished)
     found["config"]["utilities"] = ["evil:score"]
     (tmp_path / "grid.json").write_text(json.dumps(found))
@@ -265,7 +333,13 @@ def test_the_command_prints_the_draws_and_resume_goes_on(
     setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
-    words = [*search_words(replace(setting, out=str(out))), "--set", "inertia=0.1,0.9", "--max-iter", "1"]
+    words = [
+        *search_words(replace(setting, out=str(out))),
+        "--set",
+        "inertia=0.1,0.9",
+        "--max-iter",
+        "1",
+    ]
     code, shown, _ = swarm_llm(capsys, *words, "--dry-run")
     assert code == 0 and not out.exists()
     assert "2 searches, draws from 2 combinations" in shown and "at most 15 evaluations" in shown
@@ -276,5 +350,7 @@ def test_the_command_prints_the_draws_and_resume_goes_on(
     (out / "result.json").unlink()
     code, again, error = swarm_llm(capsys, "resume", out, "--quiet")
     assert code == 0 and f"{chosen} *" in again
-    code, _, error = swarm_llm(capsys, *search_words(replace(setting, out=f"{out}2")), "--draws", "3")
+    code, _, error = swarm_llm(
+        capsys, *search_words(replace(setting, out=f"{out}2")), "--draws", "3"
+    )
     assert code == 2 and "--draws 3: nothing to draw from; add --grid paper" in error

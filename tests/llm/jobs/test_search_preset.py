@@ -37,7 +37,9 @@ def test_auto_mixes_weight_changes_screens_and_trains(config: SearchConfig) -> N
     assert chosen(config) == ("delta", 0.05, "on", "auto", "none")
 
 
-def test_paper_and_reference_are_the_published_algorithm_and_the_authors_code(config: SearchConfig) -> None:
+def test_paper_and_reference_are_the_published_algorithm_and_the_authors_code(
+    config: SearchConfig,
+) -> None:
     assert chosen(replace(config, preset="paper")) == ("factor", None, "off", "segments", "paper")
     reference = ("factor", None, "off", "segments", "reference")
     assert chosen(replace(config, preset="reference")) == reference
@@ -76,17 +78,29 @@ def test_without_a_setting_of_iterations_there_are_none(config: SearchConfig) ->
     assert rounds(free) == rounds(replace(free, train="off")) == (0, 6)
     assert rounds(replace(free, budget_items=900, budget_minutes=3.0))[0] == 0
     assert rounds(replace(free, particles=9)) == (0, 9)
-    for more in ({"patience": 3}, {"settings": ("inertia=0.1",)}, {"optimizer": "pycma"}, {"drop_k": 0.0}):
+    for more in (
+        {"patience": 3},
+        {"settings": ("inertia=0.1",)},
+        {"optimizer": "pycma"},
+        {"drop_k": 0.0},
+    ):
         assert rounds(replace(free, **more))[0] == 50  # type: ignore[arg-type]
     assert rounds(replace(free, max_iter=3))[0] == 3 and rounds(replace(free, max_iter=50))[0] == 50
     assert rounds(replace(free, preset="paper")) == (50, 20)
 
 
 def test_scores_without_margins_have_a_model_of_their_own(config: SearchConfig) -> None:
-    """40 evaluations: the three experts, the base, their average and their sum, and what a model proposes."""
+    """40 evaluations: the three experts, the base, their average and their sum, and what a model
+    proposes.
+    """
     free = replace(config, max_iter=None, particles=None, metrics=("f1",))
     resolved = resolve(free, load_objectives(free)).config
-    assert (resolved.max_iter, resolved.particles, resolved.proposals, resolved.screen) == (0, 6, 34, None)
+    assert (resolved.max_iter, resolved.particles, resolved.proposals, resolved.screen) == (
+        0,
+        6,
+        34,
+        None,
+    )
     assert resolve(replace(free, proposals=4), load_objectives(free)).config.proposals == 4
     assert rounds(replace(free, patience=3)) == (3, 10)  # iterations, again of 40 candidates
 
@@ -104,7 +118,9 @@ def test_iterations_that_nothing_ends_have_a_budget(config: SearchConfig) -> Non
     assert budget(patience=10) == 40 * 40 and budget(patience=None) is None
 
 
-def test_a_search_without_iterations_scores_experts_sums_and_proposals(config: SearchConfig) -> None:
+def test_a_search_without_iterations_scores_experts_sums_and_proposals(
+    config: SearchConfig,
+) -> None:
     free = replace(config, max_iter=None, particles=None, train="off")
     result = search(free).result
     rows = history(Path(config.out))
@@ -112,7 +128,9 @@ def test_a_search_without_iterations_scores_experts_sums_and_proposals(config: S
     assert starts == [*np.eye(3).tolist(), [0.0] * 3, pytest.approx([1 / 3] * 3), [1.0] * 3]
     assert result["stop"] == {"proposals": 6}
     proposed = [row for row in rows if row["iteration"] == 1]
-    assert 1 <= len(proposed) <= 6 and all(row["n"] == 40 and "bounds" not in row for row in proposed)
+    assert 1 <= len(proposed) <= 6 and all(
+        row["n"] == 40 and "bounds" not in row for row in proposed
+    )
     assert result["evaluations"] == len(rows)
 
 
@@ -120,17 +138,26 @@ def test_a_run_says_and_stores_what_was_chosen(config: SearchConfig) -> None:
     events: list[Any] = []
     search(config, events.append)
     words = (
-        "preset auto: space delta, 5 particles, at most 1 iteration, items screened at 0.05, then training on the 40 "
+        "preset auto: space delta, 5 particles, at most 1 iteration, items screened at 0.05, then "
+        "training on the 40 "
         "dev items; given: particles 5, max-iter 1"
     )
     assert next(event.data["text"] for event in events if event.kind == "note") == words
     about = json.loads((Path(config.out) / "run.json").read_text())
     stored = about["config"]
     assert about["given"] == {"preset": "auto", "particles": 5, "max_iter": 1}
-    assert about["chosen"].items() >= {"space": "delta", "patience": 10, "optimizer": "model-swarms"}.items()
+    assert (
+        about["chosen"].items()
+        >= {"space": "delta", "patience": 10, "optimizer": "model-swarms"}.items()
+    )
     assert {name: stored[name] for name in about["chosen"]} == about["chosen"]
     assert not about["chosen"].keys() & about["given"].keys()
-    assert (stored["preset"], stored["space"], stored["screen"], stored["train"]) == ("auto", "delta", 0.05, "on")
+    assert (stored["preset"], stored["space"], stored["screen"], stored["train"]) == (
+        "auto",
+        "delta",
+        0.05,
+        "on",
+    )
     assert (stored["start"], stored["compat"]) == ("sums", "none")
 
 
@@ -168,26 +195,43 @@ def test_the_card_says_what_ran(config: SearchConfig) -> None:
     departures = f"space delta, starts: sums, {screened}, training on the dev items"
     assert f"Model Swarms, not as published ({departures})" in said["auto"]
     assert "Model Swarms as published (5 particles, at most 1 iteration)" in said["paper"]
-    assert "Model Swarms as in the authors' code (5 particles, at most 1 iteration)" in said["reference"]
+    assert (
+        "Model Swarms as in the authors' code (5 particles, at most 1 iteration)"
+        in said["reference"]
+    )
 
 
-def test_resuming_takes_what_is_stored_not_what_the_preset_would_choose(config: SearchConfig) -> None:
+def test_resuming_takes_what_is_stored_not_what_the_preset_would_choose(
+    config: SearchConfig,
+) -> None:
     """As if another version had chosen otherwise."""
     search(replace(config, preset="none", train="off"))
     run = Path(config.out)
     rows, about = history(run), json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps({**about, "config": {**about["config"], "preset": "auto"}}))
+    (run / "run.json").write_text(
+        json.dumps({**about, "config": {**about["config"], "preset": "auto"}})
+    )
     (run / "result.json").unlink()
     events: list[Any] = []
     assert resume(run, events.append).result["evaluations"] == len(rows) and history(run) == rows
     texts = [event.data["text"] for event in events if event.kind == "note"]
-    assert texts[0].startswith("preset auto: ") and texts[0].endswith("given: particles 5, max-iter 1, train off")
+    assert texts[0].startswith("preset auto: ") and texts[0].endswith(
+        "given: particles 5, max-iter 1, train off"
+    )
 
 
 def test_the_command_line_has_the_preset_and_refuses_another(
     config: SearchConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["search", "--base", config.base, "--experts", *config.experts, "--task", config.tasks[0]]
+    words = [
+        "search",
+        "--base",
+        config.base,
+        "--experts",
+        *config.experts,
+        "--task",
+        config.tasks[0],
+    ]
     code, _, error = swarm_llm(capsys, *words, "--out", config.out, "--preset", "best")
     assert code == 2 and "--preset best: unknown; use auto, paper, reference or none" in error
 
@@ -207,12 +251,22 @@ def test_no_more_is_scored_than_was_said(
 ) -> None:
     events: list[Event] = []
     task = write_task(tmp_path / "words.json", questions(12, 1), questions(4, 2))
-    config = small(tiny_base, louder(tiny_experts, tmp_path / "louder"), [task], tmp_path / "run", preset="auto")
+    config = small(
+        tiny_base,
+        louder(tiny_experts, tmp_path / "louder"),
+        [task],
+        tmp_path / "run",
+        preset="auto",
+    )
     search(replace(config, **more), events.append)
     (start,) = (event.data for event in events if event.kind == "start")
     left = [event.data["evaluations_left"] for event in events if "evaluations_left" in event.data]
     assert left and min(left) >= 0
-    scored = {event.data["particle"] for event in events if event.kind == "evaluation" and not event.data["iteration"]}
+    scored = {
+        event.data["particle"]
+        for event in events
+        if event.kind == "evaluation" and not event.data["iteration"]
+    }
     assert len(scored) == start["particles"]
     raised = [event.data["text"] for event in events if "raised to" in str(event.data.get("text"))]
     assert len(raised) == 1 and f"raised to {start['particles']}, since" in raised[0]
@@ -230,7 +284,12 @@ def test_what_is_given_counts_also_where_it_equals_a_default(config: SearchConfi
         "paper", "factor", "segments", "off", None,
     )  # fmt: skip
     assert (found.particles, found.max_iter, found.patience, found.compat) == (20, 50, 10, "paper")
-    assert given_settings(typed) == {"compat": "paper", "optimizer": "model-swarms", "particles": 20, "patience": 10}
+    assert given_settings(typed) == {
+        "compat": "paper",
+        "optimizer": "model-swarms",
+        "particles": 20,
+        "patience": 10,
+    }
     auto = replace(free, optimizer="model-swarms", particles=20)
     found = resolve(auto, load_objectives(auto)).config
     assert (found.space, found.particles, found.max_iter, found.compat) == ("delta", 20, 50, "none")
@@ -243,36 +302,57 @@ def test_the_paper_is_its_whole_procedure() -> None:
     assert (found.space, found.start, found.particles, found.max_iter, found.patience) == (
         "factor", "segments", 20, 50, 10,
     )  # fmt: skip
-    assert (found.train, found.screen, found.grid, found.settings, found.compat) == ("off", None, "paper", (), "paper")
+    assert (found.train, found.screen, found.grid, found.settings, found.compat) == (
+        "off",
+        None,
+        "paper",
+        (),
+        "paper",
+    )
     assert resolve(replace(PLAIN, compat="paper")).config == replace(found, grid="given")
     few = resolve(replace(PLAIN, preset="paper", particles=8, max_iter=3, space="delta")).config
-    assert (few.particles, few.max_iter, few.space, few.grid, few.compat) == (8, 3, "delta", "paper", "none")
+    assert (few.particles, few.max_iter, few.space, few.grid, few.compat) == (
+        8,
+        3,
+        "delta",
+        "paper",
+        "none",
+    )
     other = resolve(replace(PLAIN, preset="paper", optimizer="constriction")).config
     assert not other.is_grid and other.compat == "none"
 
 
 def test_the_reference_has_the_arguments_of_the_authors_scripts() -> None:
-    """The four shell scripts draw the coefficients and set the restart patience; the rest is search.py's default."""
+    """The four shell scripts draw the coefficients and set the restart patience; the rest is
+    search.py's default.
+    """
     found = resolve(replace(PLAIN, preset="reference")).config
     assert (found.max_iter, found.patience, found.particles, found.grid) == (200, 10, 20, "paper")
     assert found.settings == ("restart_patience=7",)
     alone = resolve(replace(PLAIN, compat="reference", settings=("restart-patience=5",))).config
     assert alone.grid == "given" and alone.max_iter == 200 and alone.compat == "reference"
     assert alone.settings == (
-        *("inertia=0.4", "cognitive=0.3", "social=0.3", "repel=0.3", "step=1"), "restart-patience=5",
+        *("inertia=0.4", "cognitive=0.3", "social=0.3", "repel=0.3", "step=1"),
+        "restart-patience=5",
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "more",
     [
-        *({"preset": preset, "compat": compat} for preset in ("auto", "reference") for compat in ("paper",)),
+        *(
+            {"preset": preset, "compat": compat}
+            for preset in ("auto", "reference")
+            for compat in ("paper",)
+        ),
         *({"preset": preset, "compat": "reference"} for preset in ("auto", "paper")),
         *({"preset": preset, "compat": "none"} for preset in ("paper", "reference")),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(more: dict[str, str]) -> None:
-    with pytest.raises(InvalidOption, match=f"compat {more['compat']}: contradicts preset {more['preset']}; remove"):
+    with pytest.raises(
+        InvalidOption, match=f"compat {more['compat']}: contradicts preset {more['preset']}; remove"
+    ):
         resolve(replace(PLAIN, **more))  # type: ignore[arg-type]
 
 
@@ -297,7 +377,16 @@ def test_what_is_resolved_stays_as_it_is(config: SearchConfig, more: dict[str, A
     objectives = load_objectives(found)
     concrete = replace(resolve(found, objectives).config, preset="none")
     assert resolve(concrete, objectives).config == concrete
-    for name in ("space", "optimizer", "particles", "max_iter", "patience", "train", "grid", "compat"):
+    for name in (
+        "space",
+        "optimizer",
+        "particles",
+        "max_iter",
+        "patience",
+        "train",
+        "grid",
+        "compat",
+    ):
         assert name in given_settings(concrete)
 
 
@@ -305,12 +394,23 @@ def test_the_paper_from_the_command_line_is_its_preset(
     config: SearchConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A quick try of it: two draws from its grid, a handful of particles, one iteration."""
-    words = ["search", "--base", config.base, "--experts", *config.experts, "--task", config.tasks[0]]
+    words = [
+        "search",
+        "--base",
+        config.base,
+        "--experts",
+        *config.experts,
+        "--task",
+        config.tasks[0],
+    ]
     words += ["--out", config.out, "--scoring", "likelihood", "--threads", 1, "--test", 0]
     quick = ["--paper", "--particles", 4, "--max-iter", 1, "--draws", 2]
     code, _, error = swarm_llm(capsys, *words, *quick)
     assert code == 0, error
-    line = "preset paper: space factor, 4 particles, at most 1 iteration, grid of coefficients; given: particles 4, "
+    line = (
+        "preset paper: space factor, 4 particles, at most 1 iteration, grid of coefficients; "
+        "given: particles 4, "
+    )
     lines = [text for text in error.splitlines() if "preset" in text]
     assert f"{line}max-iter 1, draws 2" in lines[0]
     run = Path(config.out)
@@ -318,7 +418,12 @@ def test_the_paper_from_the_command_line_is_its_preset(
     about = json.loads((run / "run.json").read_text())
     assert about["given"] == {"preset": "paper", "particles": 4, "max_iter": 1, "draws": 2}
     stored = about["config"]
-    assert (stored["compat"], stored["space"], stored["train"], stored["grid"]) == ("paper", "factor", "off", "given")
+    assert (stored["compat"], stored["space"], stored["train"], stored["grid"]) == (
+        "paper",
+        "factor",
+        "off",
+        "given",
+    )
     assert "--preset paper --particles 4 --max-iter 1" in (run / "best" / "README.md").read_text()
 
 
@@ -326,23 +431,42 @@ def test_the_paper_from_the_command_line_is_its_preset(
     ("words", "message"),
     [
         (("--paper", "--preset", "auto"), "--paper: contradicts --preset auto; remove one of them"),
-        (("--paper", "--compat", "reference"), "--paper: contradicts --compat reference; remove one of them"),
+        (
+            ("--paper", "--compat", "reference"),
+            "--paper: contradicts --compat reference; remove one of them",
+        ),
         (("--paper", "--reference"), "--reference: contradicts --preset paper; remove one of them"),
-        (("--reference", "--preset", "paper"), "--reference: contradicts --preset paper; remove one of them"),
-        (("--preset", "paper", "--compat", "reference"), "--compat reference: contradicts --preset paper; remove"),
+        (
+            ("--reference", "--preset", "paper"),
+            "--reference: contradicts --preset paper; remove one of them",
+        ),
+        (
+            ("--preset", "paper", "--compat", "reference"),
+            "--compat reference: contradicts --preset paper; remove",
+        ),
     ],
 )
 def test_contradictions_on_the_command_line_are_one_line(
     words: tuple[str, ...], message: str, config: SearchConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    common = ["search", "--base", config.base, "--experts", *config.experts, "--task", config.tasks[0]]
+    common = [
+        "search",
+        "--base",
+        config.base,
+        "--experts",
+        *config.experts,
+        "--task",
+        config.tasks[0],
+    ]
     code, _, error = swarm_llm(capsys, *common, "--out", config.out, *words)
     assert code == 2 and message in error and len(error.strip().splitlines()) <= 2
     assert not Path(config.out).exists()
 
 
 def test_workers_take_what_was_decided(config: SearchConfig) -> None:
-    """A search that departs from its preset says that it is not the paper's: no contradiction in a worker."""
+    """A search that departs from its preset says that it is not the paper's: no contradiction in a
+    worker.
+    """
     departs = {"preset": "paper", "grid": "given", "space": "delta", "particles": 4, "test": 0}
     result = search(replace(config, **departs, workers="2")).result  # type: ignore[arg-type]
     assert "failures" not in result["workers"] or not result["workers"]["failures"]

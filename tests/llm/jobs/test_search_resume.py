@@ -42,8 +42,12 @@ def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="module")
-def config(tiny_base: Path, experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> SearchConfig:
-    task = write_task(tmp_path_factory.mktemp("task") / "words.json", questions(16, 1), questions(8, 2))
+def config(
+    tiny_base: Path, experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> SearchConfig:
+    task = write_task(
+        tmp_path_factory.mktemp("task") / "words.json", questions(16, 1), questions(8, 2)
+    )
     return small(tiny_base, experts, [task], OUT, particles=4, max_iter=2, scoring="auto")
 
 
@@ -61,7 +65,9 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def stop_at(number: int, kind: str = "evaluation", error: type[BaseException] = Stopped) -> Callable[[Event], None]:
+def stop_at(
+    number: int, kind: str = "evaluation", error: type[BaseException] = Stopped
+) -> Callable[[Event], None]:
     """A listener that ends the process at the `number`-th event of that kind, counted from 1."""
     seen = 0
 
@@ -122,7 +128,9 @@ def test_stopped_while_the_result_was_written(reference: Path) -> None:
 
 
 @pytest.mark.parametrize("more", [{"compat": "paper"}, {"space": "delta", "compat": "reference"}])
-def test_every_space_resumes(more: dict[str, Any], config: SearchConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_space_resumes(
+    more: dict[str, Any], config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = SearchConfig(**{**vars(config), "scoring": "likelihood", **more})
     for folder in ("a", "b"):
         Path(folder).mkdir()
@@ -160,13 +168,17 @@ def test_a_finished_run_is_left_as_it_is(reference: Path) -> None:
 
 @pytest.fixture
 def stopped(tiny_base: Path, experts: list[Path]) -> Path:
-    """A stopped run over files of its own: base, experts/NAME and words.json in the current directory."""
+    """A stopped run over files of its own: base, experts/NAME and words.json in the current
+    directory.
+    """
     shutil.copytree(tiny_base, "base")
     for expert in experts:
         shutil.copytree(expert, Path("experts") / expert.name)
         config_file = Path("experts") / expert.name / "adapter_config.json"
         settings = json.loads(config_file.read_text())
-        config_file.write_text(json.dumps({**settings, "base_model_name_or_path": str(Path("base").resolve())}))
+        config_file.write_text(
+            json.dumps({**settings, "base_model_name_or_path": str(Path("base").resolve())})
+        )
     write_task(Path("words.json"), questions(8, 1), questions(8, 2))
     names = [Path("experts") / expert.name for expert in experts]
     config = small(Path("base"), names, [Path("words.json")], OUT)
@@ -194,7 +206,8 @@ def change_dev() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "name"), [(change_expert, "experts bee"), (change_base, "base"), (change_dev, "tasks words")]
+    ("change", "name"),
+    [(change_expert, "experts bee"), (change_base, "base"), (change_dev, "tasks words")],
 )
 def test_a_run_does_not_go_on_with_other_files(
     change: Callable[[], None], name: str, stopped: Path, capsys: pytest.CaptureFixture[str]
@@ -242,7 +255,9 @@ def test_a_damaged_checkpoint_is_named(config: SearchConfig) -> None:
     assert resume(OUT).result["evaluations"] > 0
 
 
-def test_a_second_process_is_kept_off(config: SearchConfig, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_second_process_is_kept_off(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(Stopped):
         search(config, stop_at(4))
     journal = Path(OUT) / "history.jsonl"
@@ -254,7 +269,9 @@ def test_a_second_process_is_kept_off(config: SearchConfig, capsys: pytest.Captu
         "print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
-        [sys.executable, "-c", program, str(Path(OUT) / ".lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", program, str(Path(OUT) / ".lock")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     try:
         assert holder.stdout is not None and holder.stdout.readline() == b"held\n"

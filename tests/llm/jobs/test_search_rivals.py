@@ -34,7 +34,13 @@ from pyswarmopt_llm.reporting.outcome import verdict
 def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchConfig:
     experts = louder(tiny_experts, tmp_path / "experts")
     task = write_task(tmp_path / "words.json", questions(16, 1), questions(12, 2))
-    more: dict[str, Any] = {"space": "delta", "screen": 0.05, "train": "on", "dtype": "float32", "max_iter": 0}
+    more: dict[str, Any] = {
+        "space": "delta",
+        "screen": 0.05,
+        "train": "on",
+        "dtype": "float32",
+        "max_iter": 0,
+    }
     return small(tiny_base, experts, [task], tmp_path / "run", **more)
 
 
@@ -79,16 +85,25 @@ def test_a_search_that_trains_stands_beside_what_training_alone_gives(config: Se
     job = prepare(replace(config, out="unused"))
     single = result["experts"]["dev"]
     number = max(range(3), key=lambda i: list(single.values())[i])
-    starts = {"base": None, "base-tuned": Patch(), "expert-tuned": job.space.realise(job.space.vertices()[number])}
+    starts = {
+        "base": None,
+        "base-tuned": Patch(),
+        "expert-tuned": job.space.realise(job.space.vertices()[number]),
+    }
     assert [rival["name"] for rival in result["rivals"]] == list(starts)
     ours = unpack(result["outcomes"]["best"]["words"])
     for rival, start in zip(result["rivals"], starts.values(), strict=True):
         test, dev = by_hand(job, start, "test"), by_hand(job, start, "dev")
-        assert rival["test"] == pytest.approx(sum(test) / 12) and rival["dev"] == pytest.approx(sum(dev) / 16)
+        assert rival["test"] == pytest.approx(sum(test) / 12) and rival["dev"] == pytest.approx(
+            sum(dev) / 16
+        )
         low, high = rival["test_interval"]
         assert 0 <= low <= rival["test"] <= high <= 1
         expected = compare_paired(ours, test)
-        assert rival["difference"] == pytest.approx(expected.difference) and rival["p"] == expected.p_value
+        assert (
+            rival["difference"] == pytest.approx(expected.difference)
+            and rival["p"] == expected.p_value
+        )
         assert rival["interval"] == pytest.approx(list(expected.interval))
         assert rival.get("dev_of") == (None if start is None else "training")
     assert result["passes_rivals"] == 3 * (16 + 12) + 2 * 160
@@ -108,7 +123,10 @@ def test_they_are_in_table_report_card_and_verdict(config: SearchConfig) -> None
     page = (Path(config.out) / "report.html").read_text()
     for text in (card, page):
         assert all(label in text for label in labels)
-        assert f"ine-tuning the base alone on the same items: {result['rivals'][1]['test']:.3f}" in text
+        assert (
+            f"ine-tuning the base alone on the same items: {result['rivals'][1]['test']:.3f}"
+            in text
+        )
         assert "cross-fitted: each item is scored by what was trained without it" in text
         assert "are of the training items themselves" in text
     assert "ine-tuning the best expert alone" in verdict(RunResult.from_json(result)).sentence
@@ -135,7 +153,9 @@ def test_what_the_search_trained_itself_is_not_trained_again(
     # It is in the table once, and what it would be if it were trained again.
     assert same["label"] not in [row.label for row in score_rows(RunResult.from_json(result))]
     job = prepare(replace(config, out="unused"))
-    start = job.space.realise(torch.tensor([0.0] * 3 if name == "base-tuned" else weights, dtype=torch.float64))
+    start = job.space.realise(
+        torch.tensor([0.0] * 3 if name == "base-tuned" else weights, dtype=torch.float64)
+    )
     assert sum(by_hand(job, start, "test")) / 12 == pytest.approx(same["test"])
 
 
@@ -145,7 +165,9 @@ def test_a_run_that_was_stopped_among_its_rivals_ends_as_one_that_was_not(
     search(config)
     Path(config.out).rename(tmp_path / "whole")
     lines = (tmp_path / "whole" / rivals.FILE).read_text().splitlines(keepends=True)
-    assert [json.loads(line)["key"] for line in lines] == ["base"] * 2 + ["base-tuned"] * 2 + ["expert-tuned"] * 2
+    assert [json.loads(line)["key"] for line in lines] == ["base"] * 2 + ["base-tuned"] * 2 + [
+        "expert-tuned"
+    ] * 2
 
     def stopping(labels: Iterator[str]) -> Any:
         def on_event(event: Any) -> None:
@@ -198,7 +220,11 @@ def test_a_damaged_result_is_said(config: SearchConfig) -> None:
     search(config)
     file = Path(config.out) / "result.json"
     result = json.loads(file.read_text())
-    for broken in ([{"label": "base"}], [{"name": "base", "label": "base", "test": "high"}], ["base"]):
+    for broken in (
+        [{"label": "base"}],
+        [{"name": "base", "label": "base", "test": "high"}],
+        ["base"],
+    ):
         file.write_text(json.dumps({**result, "rivals": broken}))
         with pytest.raises(UserError, match=r"result\.json: damaged \(rivals"):
             _ = Run.open(Path(config.out)).result
@@ -217,7 +243,9 @@ def test_a_search_that_trains_nothing_has_none(config: SearchConfig) -> None:
 
 
 @pytest.mark.usefixtures("mixture")
-def test_over_two_tasks_the_difference_is_that_of_the_means(config: SearchConfig, tmp_path: Path) -> None:
+def test_over_two_tasks_the_difference_is_that_of_the_means(
+    config: SearchConfig, tmp_path: Path
+) -> None:
     other = write_task(tmp_path / "more.json", questions(9, 3), questions(10, 4))
     result: Any = search(replace(config, tasks=(*config.tasks, str(other)))).result
     for rival in result["rivals"]:
@@ -225,8 +253,12 @@ def test_over_two_tasks_the_difference_is_that_of_the_means(config: SearchConfig
         assert rival["interval"][0] <= rival["difference"] <= rival["interval"][1]
 
 
-@pytest.mark.parametrize(("more", "expected"), [({}, (3, 2)), ({"test": 0}, (1, 0)), ({"no_rivals": True}, (0, 0))])
-def test_a_dry_run_counts_them(config: SearchConfig, more: dict[str, Any], expected: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("more", "expected"), [({}, (3, 2)), ({"test": 0}, (1, 0)), ({"no_rivals": True}, (0, 0))]
+)
+def test_a_dry_run_counts_them(
+    config: SearchConfig, more: dict[str, Any], expected: tuple[int, int]
+) -> None:
     setting = replace(config, **more)
     assert rivals.planned_rivals(prepare(setting)) == expected
     scored, trained = expected

@@ -1,4 +1,6 @@
-"""A search from end to end on a tiny model: its numbers against plain peft, its seeds, what it may not see."""
+"""A search from end to end on a tiny model: its numbers against plain peft, its seeds, what it may
+not see.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_task(tmp_path_factory.mktemp("task") / "words.json", questions(24, 1), questions(20, 2))
+    return write_task(
+        tmp_path_factory.mktemp("task") / "words.json", questions(24, 1), questions(20, 2)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +93,9 @@ def test_the_result_is_the_score_of_best_merged_by_plain_peft(
     options = {"space": space, "scoring": scoring, "dtype": dtype, "max_iter": moves}
     found = search(small(tiny_base, experts, [path], tmp_path / "r", **options))
 
-    merged = loaded_by_peft(tiny_base, tmp_path / "r" / "best", getattr(torch, dtype)).merge_and_unload()
+    merged = loaded_by_peft(
+        tiny_base, tmp_path / "r" / "best", getattr(torch, dtype)
+    ).merge_and_unload()
     engine = TransformersEngine(merged, tokenizer_of(tiny_base))
     loaded = load_task(str(path))
     for split in ("dev", "test"):
@@ -98,7 +104,9 @@ def test_the_result_is_the_score_of_best_merged_by_plain_peft(
 
 
 def literal_accuracy(model: Any, tokenizer: Any, items: Sequence[Item]) -> float:
-    """Likelihood scoring without the engine: one forward pass per option, nothing shared, nothing padded."""
+    """Likelihood scoring without the engine: one forward pass per option, nothing shared, nothing
+    padded.
+    """
     right = 0
     for item in items:
         messages = [{"role": "user", "content": render_prompt(item, "likelihood")}]
@@ -109,7 +117,9 @@ def literal_accuracy(model: Any, tokenizer: Any, items: Sequence[Item]) -> float
             ids = torch.tensor([tokenizer(prompt + text)["input_ids"]])
             with torch.no_grad():
                 logprobs = model(input_ids=ids).logits[0, :-1].double().log_softmax(-1)
-            values[letter] = float(logprobs[range(head - 1, ids.shape[1] - 1), ids[0, head:]].sum()) / len(text)
+            values[letter] = float(
+                logprobs[range(head - 1, ids.shape[1] - 1), ids[0, head:]].sum()
+            ) / len(text)
         right += max(values, key=values.__getitem__) == item.answer
     return right / len(items)
 
@@ -122,7 +132,10 @@ def test_the_result_is_the_score_of_best_as_an_unmerged_adapter(
     model = loaded_by_peft(tiny_base, tmp_path / "r" / "best", torch.float32)
     loaded = load_task(str(task))
     for split in ("dev", "test"):
-        assert literal_accuracy(model, tokenizer_of(tiny_base), loaded.split(split)) == found.result[f"best_{split}"]
+        assert (
+            literal_accuracy(model, tokenizer_of(tiny_base), loaded.split(split))
+            == found.result[f"best_{split}"]
+        )
 
 
 def test_the_best_single_expert_is_the_best_of_the_experts_evaluated_alone(
@@ -137,7 +150,8 @@ def test_the_best_single_expert_is_the_best_of_the_experts_evaluated_alone(
         }
         for expert in experts
     }
-    assert len({scores["dev"] for scores in alone.values()}) > 1  # otherwise there is nothing to choose
+    # otherwise there is nothing to choose
+    assert len({scores["dev"] for scores in alone.values()}) > 1
     result = finished.result
     assert result["best_single_dev"] == max(scores["dev"] for scores in alone.values())
     assert alone[result["best_single"]]["dev"] == result["best_single_dev"]
@@ -149,9 +163,18 @@ def test_the_uniform_average_is_that_of_merge(
     space: str, tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path
 ) -> None:
     found = search(small(tiny_base, experts, [task], tmp_path / "r", space=space, max_iter=0))
-    merge_experts(str(tiny_base), [str(e) for e in experts], "uniform-soup", space, tmp_path / "soup")
+    merge_experts(
+        str(tiny_base), [str(e) for e in experts], "uniform-soup", space, tmp_path / "soup"
+    )
     for split in ("dev", "test"):
-        soup = evaluate_model(str(tiny_base), str(tmp_path / "soup"), str(task), split, scoring="likelihood", threads=1)
+        soup = evaluate_model(
+            str(tiny_base),
+            str(tmp_path / "soup"),
+            str(task),
+            split,
+            scoring="likelihood",
+            threads=1,
+        )
         assert soup.score.value == found.result[f"uniform_{split}"]
 
 
@@ -164,8 +187,15 @@ def test_the_result_agrees_with_the_journal(finished: SearchResult) -> None:
     assert result["best_dev"] == max(row["value"] for row in rows)
     assert result["best_dev"] >= result["best_single_dev"] == max(row["value"] for row in rows[:3])
     assert result["evaluations"] == len(rows) == len({row["key"] for row in rows}) <= 20
-    assert result["passes"] == result["item_evaluations"] == sum(row["n"] for row in rows) <= 24 * len(rows)
-    assert result["items_saved"] == pytest.approx(1 - result["item_evaluations"] / (24 * len(rows)), abs=1e-4)
+    assert (
+        result["passes"]
+        == result["item_evaluations"]
+        == sum(row["n"] for row in rows)
+        <= 24 * len(rows)
+    )
+    assert result["items_saved"] == pytest.approx(
+        1 - result["item_evaluations"] / (24 * len(rows)), abs=1e-4
+    )
     for row in rows:
         right, unknown = (row["items"]["words"].count(sign) for sign in "1?")
         assert row["n"] == 24 - unknown
@@ -178,7 +208,9 @@ def test_the_result_agrees_with_the_journal(finished: SearchResult) -> None:
 
 
 def test_the_result_holds_what_the_design_names(finished: SearchResult) -> None:
-    on_disk = json.loads((finished.run / "result.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    on_disk = json.loads(
+        (finished.run / "result.json").read_text(encoding="utf-8"), parse_constant=pytest.fail
+    )
     assert on_disk == finished.result
     for name in ("best", "best_single"):
         for split in ("dev", "test"):
@@ -198,12 +230,21 @@ def test_card_and_report_lie_where_they_belong(finished: SearchResult) -> None:
     card = (finished.run / "best" / "README.md").read_text(encoding="utf-8")
     page = (finished.run / "report.html").read_text(encoding="utf-8")
     for text in (card, page):
-        for word in ("ant", "bee", "cat", f"{result['best_dev']:.3f}", f"{result['best_test']:.3f}", "words.json"):
+        for word in (
+            "ant",
+            "bee",
+            "cat",
+            f"{result['best_dev']:.3f}",
+            f"{result['best_test']:.3f}",
+            "words.json",
+        ):
             assert word in text
     assert card.startswith("---\n") and page.lower().startswith("<!doctype html>")
 
 
-def test_events_tell_every_evaluation_once(tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path) -> None:
+def test_events_tell_every_evaluation_once(
+    tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path
+) -> None:
     events: list[Event] = []
     found = search(small(tiny_base, experts, [task], tmp_path / "r"), events.append)
     kinds = [event.kind for event in events]
@@ -222,7 +263,9 @@ def test_patience_stops_a_search_that_finds_nothing_better(
     tiny_base: Path, experts: list[Path], tmp_path: Path
 ) -> None:
     # Nobody can be right or wrong more often than another: the options are equal.
-    items = [{**item, "choices": {"A": "same", "B": "same"}, "answer": "A"} for item in questions(12, 3)]
+    items = [
+        {**item, "choices": {"A": "same", "B": "same"}, "answer": "A"} for item in questions(12, 3)
+    ]
     path = write_task(tmp_path / "t.json", items[:6], items[6:])
     found = search(small(tiny_base, experts, [path], tmp_path / "r", max_iter=20, patience=2))
     assert found.result["stop"] == {"patience": 2}
@@ -244,7 +287,9 @@ def test_same_seed_same_run_other_seed_other_run(
     other = search(small(tiny_base, experts, [task], tmp_path / "other", seed=1))
     assert history(again.run) == history(finished.run)
     assert lasting(again.result) == lasting(finished.result)
-    tensors = [files(run / "best")["adapter_model.safetensors"] for run in (again.run, finished.run)]
+    tensors = [
+        files(run / "best")["adapter_model.safetensors"] for run in (again.run, finished.run)
+    ]
     assert tensors[0] == tensors[1]
     mine, others = ([row["key"] for row in history(run.run)] for run in (finished, other))
     assert mine[:3] == others[:3]  # the experts
@@ -259,7 +304,13 @@ def test_a_search_leaves_the_global_random_states_alone(
 
     def states() -> tuple[Any, ...]:
         name, keys, *rest = np.random.get_state()
-        return torch.get_rng_state().tolist(), name, np.asarray(keys).tolist(), rest, random.getstate()
+        return (
+            torch.get_rng_state().tolist(),
+            name,
+            np.asarray(keys).tolist(),
+            rest,
+            random.getstate(),
+        )
 
     # One draw from each, or a seed that an earlier search set would go unseen.
     torch.rand(1), np.random.random_sample(), random.random()
@@ -279,7 +330,9 @@ def test_other_test_items_change_nothing_in_the_search(
     for name, held_out in (("one", questions(20, 2)), ("two", questions(7, 3, options=2))):
         (tmp_path / name).mkdir()
         path = write_task(tmp_path / name / "t.json", questions(24, 1), held_out)
-        runs.append(search(small(tiny_base, experts, [path], tmp_path / name / "r", scoring=scoring)))
+        runs.append(
+            search(small(tiny_base, experts, [path], tmp_path / name / "r", scoring=scoring))
+        )
     one, two = runs
     assert history(one.run) == history(two.run)
     assert one.result["coefficients"] == two.result["coefficients"]
@@ -295,20 +348,29 @@ def chosen(base: Path, adapter: Path, items: Sequence[Item], scoring: Any) -> li
     return Accuracy(items, scoring, engine.chat).answers(engine)
 
 
-def test_auto_asks_for_letters_where_an_expert_knows_them(tiny_base: Path, experts: list[Path], tmp_path: Path) -> None:
+def test_auto_asks_for_letters_where_an_expert_knows_them(
+    tiny_base: Path, experts: list[Path], tmp_path: Path
+) -> None:
     """It tries three of six experts on 32 of 40 items."""
     raw = write_task(tmp_path / "raw.json", questions(40, 1), questions(8, 2))
     letters = chosen(tiny_base, experts[1], load_task(str(raw)).dev, "letter")
-    items = [{**item, "answer": letter} for item, letter in zip(questions(40, 1), letters, strict=True)]
+    items = [
+        {**item, "answer": letter} for item, letter in zip(questions(40, 1), letters, strict=True)
+    ]
     path = write_task(tmp_path / "t.json", items, questions(8, 2))
     events: list[Event] = []
     six = [*experts, *experts]
-    found = search(small(tiny_base, six, [path], tmp_path / "r", scoring="auto", particles=6), events.append)
+    found = search(
+        small(tiny_base, six, [path], tmp_path / "r", scoring="auto", particles=6), events.append
+    )
     assert found.result["scoring"] == "letter"
     assert found.result["best_single"].endswith("bee") and found.result["best_single_dev"] == 1.0
     (note,) = note_texts(events)
     often = max(map(letters[:32].count, "ABCD")) / 32
-    assert f"1.000 on 32 dev items, one letter for all {often:.3f}: above chance, so scoring is letter" in note
+    assert (
+        f"1.000 on 32 dev items, one letter for all {often:.3f}: above chance, so scoring is letter"
+        in note
+    )
     rows = history(found.run)
     assert sum(row["n"] for row in rows if row["phase"] == "letter") == 3 * 32
     assert [row["phase"] for row in rows[:4]] == ["letter", "letter", "letter", "search"]
@@ -326,16 +388,24 @@ def test_auto_asks_for_texts_where_letters_are_at_chance_and_says_when_all_is_ch
     assert "every expert is within chance on dev with likelihood scoring" in warning
 
 
-def test_what_is_ignored_of_an_expert_is_said(tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path) -> None:
+def test_what_is_ignored_of_an_expert_is_said(
+    tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path
+) -> None:
     narrow = Path(shutil.copytree(experts[0], tmp_path / "narrow"))
     file = narrow / "adapter_config.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "target_modules": ["q_proj", "k_proj"]}))
+    file.write_text(
+        json.dumps({**json.loads(file.read_text()), "target_modules": ["q_proj", "k_proj"]})
+    )
     events: list[Event] = []
-    search(small(tiny_base, [narrow, experts[1]], [task], tmp_path / "r", space="delta", max_iter=1), events.append)
+    search(
+        small(tiny_base, [narrow, experts[1]], [task], tmp_path / "r", space="delta", max_iter=1),
+        events.append,
+    )
     first, *_ = note_texts(events)
     module = "model.layers.0.self_attn.o_proj and 3 more modules"
     assert first == (
-        f"narrow: its file adapts {module}, which its adapter_config.json does not select: ignored, as in peft"
+        f"narrow: its file adapts {module}, which its adapter_config.json does not select: "
+        "ignored, as in peft"
     )
 
 
@@ -343,32 +413,51 @@ def test_a_prompt_of_the_tasks_own_is_used(
     tiny_base: Path, experts: list[Path], finished: SearchResult, tmp_path: Path
 ) -> None:
     path = write_task(
-        tmp_path / "words.json", questions(24, 1), questions(20, 2), prompt="{question} Choose: {choices}"
+        tmp_path / "words.json",
+        questions(24, 1),
+        questions(20, 2),
+        prompt="{question} Choose: {choices}",
     )
     found = search(small(tiny_base, experts, [path], tmp_path / "r"))
-    assert [r["items"] for r in history(found.run)[:3]] != [r["items"] for r in history(finished.run)[:3]]
+    assert [r["items"] for r in history(found.run)[:3]] != [
+        r["items"] for r in history(finished.run)[:3]
+    ]
 
 
 # Several tasks
 
 
-def test_two_tasks_are_weighed_by_their_harmonic_mean(tiny_base: Path, experts: list[Path], tmp_path: Path) -> None:
+def test_two_tasks_are_weighed_by_their_harmonic_mean(
+    tiny_base: Path, experts: list[Path], tmp_path: Path
+) -> None:
     one = write_task(tmp_path / "one.json", questions(24, 1), questions(20, 2))
-    two = write_task(tmp_path / "two.json", questions(30, 3, options=2), questions(10, 4, options=2))
+    two = write_task(
+        tmp_path / "two.json", questions(30, 3, options=2), questions(10, 4, options=2)
+    )
     found = search(small(tiny_base, experts, [one, two], tmp_path / "r"))
     tasks = found.result["tasks"]
     assert tasks.keys() == {"one", "two"}
     for label in ("best_dev", "best_test", "best_single_dev", "best_single_test"):
         a, b = tasks["one"][label], tasks["two"][label]
-        assert math.isclose(found.result[label], 2 * a * b / (a + b) if a * b else 0.0, rel_tol=1e-12)
+        assert math.isclose(
+            found.result[label], 2 * a * b / (a + b) if a * b else 0.0, rel_tol=1e-12
+        )
     for row in history(found.run):
         # An evaluation that ended early is told as if all items left were right.
-        a, b = (sum(sign != "0" for sign in row["items"][name]) / n for name, n in (("one", 24), ("two", 30)))
+        a, b = (
+            sum(sign != "0" for sign in row["items"][name]) / n
+            for name, n in (("one", 24), ("two", 30))
+        )
         assert math.isclose(row["value"], 2 * a * b / (a + b), rel_tol=1e-12)
         assert row["n"] == 54 - sum(items.count("?") for items in row["items"].values())
     for name, path in (("one", one), ("two", two)):
         alone = evaluate_model(
-            str(tiny_base), str(found.run / "best"), str(path), "test", scoring="likelihood", threads=1
+            str(tiny_base),
+            str(found.run / "best"),
+            str(path),
+            "test",
+            scoring="likelihood",
+            threads=1,
         )
         assert tasks[name]["best_test"] == alone.score.value
         assert tasks[name]["scoring"] == "likelihood"
@@ -379,7 +468,9 @@ def test_a_task_that_nobody_solves_makes_the_mean_zero_and_the_files_stay_valid(
 ) -> None:
     one = write_task(tmp_path / "one.json", questions(12, 1), questions(12, 2))
     # The last of equal options is never chosen.
-    items = [{**item, "choices": {"A": "same", "B": "same"}, "answer": "B"} for item in questions(12, 3)]
+    items = [
+        {**item, "choices": {"A": "same", "B": "same"}, "answer": "B"} for item in questions(12, 3)
+    ]
     two = write_task(tmp_path / "two.json", items[:6], items[6:])
     found = search(small(tiny_base, experts, [one, two], tmp_path / "r", max_iter=1))
     text = (found.run / "result.json").read_text(encoding="utf-8")
@@ -389,11 +480,18 @@ def test_a_task_that_nobody_solves_makes_the_mean_zero_and_the_files_stay_valid(
     assert "0.000" in (found.run / "best" / "README.md").read_text(encoding="utf-8")
 
 
-def test_tasks_may_be_asked_in_different_ways(tiny_base: Path, experts: list[Path], tmp_path: Path) -> None:
+def test_tasks_may_be_asked_in_different_ways(
+    tiny_base: Path, experts: list[Path], tmp_path: Path
+) -> None:
     closed = write_task(tmp_path / "closed.json", questions(12, 1), questions(12, 2))
-    items = [{"question": f"Say {word}.", "answer": word} for word in ("amber", "birch", "cedar", "delta")]
+    items = [
+        {"question": f"Say {word}.", "answer": word}
+        for word in ("amber", "birch", "cedar", "delta")
+    ]
     opened = write_task(tmp_path / "open.json", items[:2], items[2:])
-    found = search(small(tiny_base, experts, [closed, opened], tmp_path / "r", scoring="auto", max_iter=1))
+    found = search(
+        small(tiny_base, experts, [closed, opened], tmp_path / "r", scoring="auto", max_iter=1)
+    )
     assert found.result["scoring"] == "mixed"
     assert found.result["tasks"]["closed"]["scoring"] in ("letter", "likelihood")
     assert found.result["tasks"]["open"]["scoring"] == "generate"
@@ -425,7 +523,9 @@ def test_experts_of_unequal_rank_work_in_delta_and_factor_says_so(
 def test_uniform_soup_is_the_average_of_factors_or_of_changes(
     space: str, tiny_base: Path, experts: list[Path], tmp_path: Path
 ) -> None:
-    merge_experts(str(tiny_base), [str(e) for e in experts], "uniform-soup", space, tmp_path / "soup")
+    merge_experts(
+        str(tiny_base), [str(e) for e in experts], "uniform-soup", space, tmp_path / "soup"
+    )
     soup = load_factors(read_adapter(tmp_path / "soup"))
     loaded = [load_adapter(read_adapter(expert)) for expert in experts]
     for module in loaded[0].factors:
@@ -436,7 +536,9 @@ def test_uniform_soup_is_the_average_of_factors_or_of_changes(
             expected = b @ a
         else:
             expected = torch.stack([p.scale * p.b.double() @ p.a.double() for p in parts]).mean(0)
-        torch.testing.assert_close(soup[f"{module}.weight"].dense().double(), expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            soup[f"{module}.weight"].dense().double(), expected, rtol=1e-4, atol=1e-5
+        )
 
 
 def test_the_engine_of_open_model_has_the_adapter_on(tiny_base: Path, experts: list[Path]) -> None:
@@ -449,7 +551,9 @@ def test_the_engine_of_open_model_has_the_adapter_on(tiny_base: Path, experts: l
 
 
 def test_a_limit_takes_the_first_items(tiny_base: Path, task: Path) -> None:
-    found = evaluate_model(str(tiny_base), None, str(task), "test", scoring="likelihood", test=7, threads=1)
+    found = evaluate_model(
+        str(tiny_base), None, str(task), "test", scoring="likelihood", test=7, threads=1
+    )
     whole = evaluate_model(str(tiny_base), None, str(task), "test", scoring="likelihood", threads=1)
     assert (found.n, whole.n) == (7, 20)
     assert found.score.per_item == whole.score.per_item[:7]
@@ -458,14 +562,18 @@ def test_a_limit_takes_the_first_items(tiny_base: Path, task: Path) -> None:
 def test_eval_asks_a_runs_adapter_as_the_run_did(
     tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By itself the adapter might look better than chance at letters: then eval would contradict result.json."""
+    """By itself the adapter might look better than chance at letters: then eval would contradict
+    result.json.
+    """
     from pyswarmopt_llm.jobs.evaluate.names import run_scoring
     from pyswarmopt_llm.jobs.search.loop import search
     from pyswarmopt_llm.metrics.questions import answer_format
 
     task = write_task(tmp_path / "words.json", questions(12, 1), questions(12, 2))
     run = tmp_path / "run"
-    config = small(tiny_base, louder(tiny_experts, tmp_path / "experts"), [task], run, scoring="likelihood")
+    config = small(
+        tiny_base, louder(tiny_experts, tmp_path / "experts"), [task], run, scoring="likelihood"
+    )
     result = search(config).result
     monkeypatch.setattr(answer_format, "knows_letters", lambda items, scores: True)
     found = evaluate_model(str(tiny_base), str(run / "best"), str(task), threads=1)
@@ -476,6 +584,8 @@ def test_eval_asks_a_runs_adapter_as_the_run_did(
         (copied / file.name).write_bytes(file.read_bytes())
     assert evaluate_model(str(tiny_base), str(copied), str(task), threads=1).scoring == "letter"
     other = write_task(tmp_path / "other.json", questions(12, 3), questions(12, 4))
-    assert evaluate_model(str(tiny_base), str(run / "best"), str(other), threads=1).scoring == "letter"
+    assert (
+        evaluate_model(str(tiny_base), str(run / "best"), str(other), threads=1).scoring == "letter"
+    )
     (run / "run.json").write_text("{}")
     assert run_scoring(run / "best", "words") is None

@@ -30,7 +30,13 @@ from pyswarmopt_llm.reporting.report.report import changes
 def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchConfig:
     experts = louder(tiny_experts, tmp_path / "experts")
     task = write_task(tmp_path / "words.json", questions(16, 1), questions(12, 2))
-    more: dict[str, Any] = {"space": "delta", "screen": 0.05, "train": "on", "dtype": "float32", "no_rivals": True}
+    more: dict[str, Any] = {
+        "space": "delta",
+        "screen": 0.05,
+        "train": "on",
+        "dtype": "float32",
+        "no_rivals": True,
+    }
     return small(tiny_base, experts, [task], tmp_path / "run", **more)
 
 
@@ -44,26 +50,38 @@ def dense(experts: list[Adapter], weights: list[float], lora: Any) -> dict[str, 
     found = {name: change.dense() for name, change in lora.items()}
     for expert, weight in zip(experts, weights, strict=True):
         for module, part in expert.factors.items():
-            found[f"{module}.weight"] = found[f"{module}.weight"] + weight * part.scale * part.b @ part.a
+            found[f"{module}.weight"] = (
+                found[f"{module}.weight"] + weight * part.scale * part.b @ part.a
+            )
     return found
 
 
-def test_what_the_search_found_is_trained_and_its_files_are_what_is_scored(config: SearchConfig) -> None:
+def test_what_the_search_found_is_trained_and_its_files_are_what_is_scored(
+    config: SearchConfig,
+) -> None:
     events: list[Any] = []
     found: Any = search(config, events.append).result
     assert list(found["coefficients"]) == ["ant", "bee", "cat"]
     assert found["passes"] == found["item_evaluations"] + 4 * 2.5 * (12 + 4 * 13 + 16)
     (planned,) = (event.data["evaluations_planned"] for event in events if event.kind == "start")
     assert found["evaluations"] <= planned == 5 * 4 + 10  # rounds, proposals
-    assert any("training on the 16 dev items, on top of" in event.data.get("text", "") for event in events)
+    assert any(
+        "training on the 16 dev items, on top of" in event.data.get("text", "") for event in events
+    )
     shares = [event.data["share"] for event in events if event.kind == "training"]
-    done, total = 0, 4 * (12 + 4 * 13 + 16)  # four epochs without each of the five folds, and on all
-    for share, items in zip(shares, [n for n in (12, 13, 13, 13, 13, 16) for _ in range(4)], strict=True):
+    # four epochs without each of the five folds, and on all
+    done, total = 0, 4 * (12 + 4 * 13 + 16)
+    for share, items in zip(
+        shares, [n for n in (12, 13, 13, 13, 13, 16) for _ in range(4)], strict=True
+    ):
         done += items
         assert share == done / total
     *rows, last = history(Path(config.out))
     assert all(len(row["coefficients"]) == 3 and row["phase"] == "search" for row in rows)
-    assert last["phase"] == "trained" and last["coefficients"] == [*found["coefficients"].values(), 1.0]
+    assert last["phase"] == "trained" and last["coefficients"] == [
+        *found["coefficients"].values(),
+        1.0,
+    ]
     # The value on test is that of the files, by themselves.
     job = prepare(replace(config, out="unused"))
     job.engine.load(Patch(low_rank=load_factors(read_adapter(Path(config.out) / "best"))))
@@ -84,7 +102,10 @@ def test_the_result_has_what_was_found_before_and_after_training(
         assert found[f"best_{split}"] == found[f"{'trained' if kept else 'mixture'}_{split}"]
         difference = found[f"trained_{split}"] - found[f"mixture_{split}"]
         assert found["paired_training"]["words"][split]["difference"] == pytest.approx(difference)
-    assert found["coefficients"] == plain["coefficients"] and found["best_single"] == plain["best_single"]
+    assert (
+        found["coefficients"] == plain["coefficients"]
+        and found["best_single"] == plain["best_single"]
+    )
     assert found["uniform_test"] == plain["uniform_test"] and found["experts"] == plain["experts"]
     experts = [load_adapter(read_adapter(Path(path))) for path in config.experts]
     weights = [found["coefficients"][name] for name in ("ant", "bee", "cat")]
@@ -98,10 +119,17 @@ def test_the_result_has_what_was_found_before_and_after_training(
     job.engine.load(Patch(full_rank=dense(experts, weights, nothing)))
     _, choices = job.training_items({"words": "likelihood"})
     again = train_once(job.engine, choices, experts[0].info, config.seed)[0].low_rank
-    assert all(torch.allclose(again[name].dense(), change.dense(), atol=1e-4) for name, change in lora.items())
+    assert all(
+        torch.allclose(again[name].dense(), change.dense(), atol=1e-4)
+        for name, change in lora.items()
+    )
     name = mixture_name(RunResult.from_json(found))
     names = [f"{name}, before training", f"{name}, trained"] if kept else [f"{name}, trained", name]
-    labels = [f"best single expert: {found['best_single']}", "uniform average (space delta)", *names]
+    labels = [
+        f"best single expert: {found['best_single']}",
+        "uniform average (space delta)",
+        *names,
+    ]
     assert [row.label for row in score_rows(RunResult.from_json(found))] == labels
 
 
@@ -138,7 +166,9 @@ def test_the_result_says_how_the_experts_stand(config: SearchConfig) -> None:
     assert found["experts"]["ahead"]["difference"] == pytest.approx(ahead)
 
 
-def test_a_run_that_was_stopped_ends_as_one_that_was_not(config: SearchConfig, tmp_path: Path) -> None:
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(
+    config: SearchConfig, tmp_path: Path
+) -> None:
     def stop(event: Any, kind: str) -> None:
         if event.kind == kind:
             raise KeyboardInterrupt
@@ -158,7 +188,10 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(config: SearchConfig, t
     [
         ({"space": "factor", "screen": None}, "goes with space delta only"),
         ({"workers": "2"}, "one worker"),
-        ({"metrics": ("mc2",), "screen": None}, "learns from the scores of options, .* words is scored by mc2"),
+        (
+            {"metrics": ("mc2",), "screen": None},
+            "learns from the scores of options, .* words is scored by mc2",
+        ),
         ({"dev": 6}, "6 dev items are too few"),
     ],
 )
@@ -175,22 +208,33 @@ def test_report_and_card_describe_it(
 ) -> None:
     monkeypatch.setattr(train, "not_worse", lambda trained, mixture: True)
     found: Any = search(config).result
-    assert "What it found was trained on the dev items." in (Path(config.out) / "best" / "README.md").read_text()
+    assert (
+        "What it found was trained on the dev items."
+        in (Path(config.out) / "best" / "README.md").read_text()
+    )
     assert swarm_llm(capsys, "report", config.out)[0] == 0
     page = (Path(config.out) / "report.html").read_text()
     assert f"{mixture_name(RunResult.from_json(found))}, before training" in page
     # Gains and losses are those of what is handed over.
     rows = history(Path(config.out))
-    single = next(row for row in rows if row["particle"] == ["ant", "bee", "cat"].index(found["best_single"]))
+    single = next(
+        row for row in rows if row["particle"] == ["ant", "bee", "cat"].index(found["best_single"])
+    )
     pairs = list(zip(rows[-1]["items"]["words"], single["items"]["words"], strict=True))
     gained, lost = pairs.count(("1", "0")), pairs.count(("0", "1"))
     (changed,) = changes(Run.open(Path(config.out)).rows, RunResult.from_json(found), {})
     assert (changed.gained, changed.lost) == (gained, lost)
 
 
-def test_a_budget_that_pays_for_no_round_of_the_swarm_is_left_to_the_proposals(config: SearchConfig) -> None:
+def test_a_budget_that_pays_for_no_round_of_the_swarm_is_left_to_the_proposals(
+    config: SearchConfig,
+) -> None:
     """Five candidates: three experts, and one is kept for a proposal; a round may cost three."""
     found: Any = search(replace(config, particles=3, max_iter=9, budget_items=5 * 16)).result
-    later = [row for row in history(Path(config.out)) if row["phase"] == "search" and row["iteration"] > 0]
+    later = [
+        row
+        for row in history(Path(config.out))
+        if row["phase"] == "search" and row["iteration"] > 0
+    ]
     assert later and all(row["particle"] >= 3 for row in later)
     assert found["item_evaluations"] <= 6 * 16  # and what was trained

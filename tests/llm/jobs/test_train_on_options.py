@@ -27,12 +27,21 @@ from pyswarmopt_llm.tasks.builtin import builtin_examples
 OPTIONS = TrainingOptions(rank=4, alpha=8, targets=("q_proj", "v_proj"), lr=0.02, epochs=6)
 
 
-def test_the_files_choose_as_the_adapter_did_that_was_trained(tiny_base: Path, tmp_path: Path) -> None:
-    items = load_task(str(write_task(tmp_path / "words.json", questions(24, 1), questions(2, 2)))).dev
+def test_the_files_choose_as_the_adapter_did_that_was_trained(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    items = load_task(
+        str(write_task(tmp_path / "words.json", questions(24, 1), questions(2, 2)))
+    ).dev
     rounds: list[tuple[int, int, float]] = []
     out = tmp_path / "expert"
     done = train_on_options(
-        str(tiny_base), items, out, OPTIONS, dtype="float32", on_step=lambda *step: rounds.append(step)
+        str(tiny_base),
+        items,
+        out,
+        OPTIONS,
+        dtype="float32",
+        on_step=lambda *step: rounds.append(step),
     )
     assert [step[:2] for step in rounds] == [(epoch, 6) for epoch in range(1, 7)]
     assert (done.examples, done.steps, done.name) == (24, 12, "expert")
@@ -44,7 +53,9 @@ def test_the_files_choose_as_the_adapter_did_that_was_trained(tiny_base: Path, t
 
     def mean_loss(patch: Patch) -> float:
         engine.load(patch)
-        losses = [choice_loss(item, torch.as_tensor(engine.loglikelihood(item.pairs))) for item in choices]
+        losses = [
+            choice_loss(item, torch.as_tensor(engine.loglikelihood(item.pairs))) for item in choices
+        ]
         return float(sum(losses)) / len(losses)
 
     assert mean_loss(Patch(low_rank=load_factors(read_adapter(out)))) < 0.7 * mean_loss(Patch())
@@ -67,7 +78,17 @@ def test_the_command_trains_on_a_task_file_and_says_what_it_wrote(
     tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task = write_task(tmp_path / "words.json", questions(12, 1), questions(4, 2))
-    words = ["train-expert", "--base", str(tiny_base), "--loss", "options", "--data", str(task), "--examples", "10"]
+    words = [
+        "train-expert",
+        "--base",
+        str(tiny_base),
+        "--loss",
+        "options",
+        "--data",
+        str(task),
+        "--examples",
+        "10",
+    ]
     words += ["--rank", "2", "--epochs", "2", "--out", str(tmp_path / "a"), "--quiet", "--json"]
     code, out, err = swarm_llm(capsys, *words)
     assert code == 0, err
@@ -77,9 +98,13 @@ def test_the_command_trains_on_a_task_file_and_says_what_it_wrote(
 
 
 def test_what_cannot_be_trained_on_is_one_line(tiny_base: Path, tmp_path: Path) -> None:
-    items = load_task(str(write_task(tmp_path / "words.json", questions(4, 1), questions(2, 2)))).dev
+    items = load_task(
+        str(write_task(tmp_path / "words.json", questions(4, 1), questions(2, 2)))
+    ).dev
     with pytest.raises(UserError, match="targets nothing: no such linear layers"):
-        train_on_options(str(tiny_base), items, tmp_path / "a", TrainingOptions(targets=("nothing",)))
+        train_on_options(
+            str(tiny_base), items, tmp_path / "a", TrainingOptions(targets=("nothing",))
+        )
     with pytest.raises(UserError, match="whole number, not 'one'"):
         training_items("builtin:requests-bank:one", 4, seed=0)
     unanswered = [replace(item, answer=None) for item in items]

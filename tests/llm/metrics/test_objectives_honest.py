@@ -1,4 +1,6 @@
-"""Paired tests, items needed, ways to combine tasks, archive and fronts, against other libraries and brute force."""
+"""Paired tests, items needed, ways to combine tasks, archive and fronts, against other libraries
+and brute force.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,11 @@ def test_paired_compares_two_contestants_on_the_splits_that_both_have() -> None:
     def scores(p: float, n: int) -> dict[str, Score]:
         return {"quiz": score_of([1.0] * round(p * n) + [0.0] * (n - round(p * n)))}
 
-    of = {("best", "test"): scores(0.6, 500), ("best_single", "test"): scores(0.5, 500), ("best", "dev"): {}}
+    of = {
+        ("best", "test"): scores(0.6, 500),
+        ("best_single", "test"): scores(0.5, 500),
+        ("best", "dev"): {},
+    }
     found = paired(of)
     assert list(found) == ["quiz"] and list(found["quiz"]) == ["test"]
     assert found["quiz"]["test"].p_value < 0.001 and found["quiz"]["test"].gained == 50
@@ -62,7 +68,10 @@ def test_paired_compares_two_contestants_on_the_splits_that_both_have() -> None:
 # Several tasks
 
 
-@given(st.lists(st.tuples(st.floats(0.01, 1.0), st.floats(0.0, 0.3)), min_size=2, max_size=4), st.data())
+@given(
+    st.lists(st.tuples(st.floats(0.01, 1.0), st.floats(0.0, 0.3)), min_size=2, max_size=4),
+    st.data(),
+)
 def test_combinations_by_definition(pairs: list[tuple[float, float]], data: Any) -> None:
     scores = [Score(v, (v,), 1, e) for v, e in pairs]
     values, errors = np.array(pairs).T
@@ -74,12 +83,19 @@ def test_combinations_by_definition(pairs: list[tuple[float, float]], data: Any)
     # Each rises with every task's value.
     i = data.draw(st.integers(0, len(pairs) - 1))
     raised = [*scores[:i], Score(scores[i].value + 0.1, (1.0,), 1, 0.0), *scores[i + 1 :]]
-    for combine in (harmonic, arithmetic, minimum, find_combine("weighted:" + ",".join(map(str, weights)), len(pairs))):
+    for combine in (
+        harmonic,
+        arithmetic,
+        minimum,
+        find_combine("weighted:" + ",".join(map(str, weights)), len(pairs)),
+    ):
         assert combine(raised).value >= combine(scores).value
         assert combine(scores).n == len(pairs)
 
 
-@pytest.mark.parametrize("spec", ["mean", "weighted:1", "weighted:1,0", "weighted:a,b", "weighted:1,2,3", "weighted"])
+@pytest.mark.parametrize(
+    "spec", ["mean", "weighted:1", "weighted:1,0", "weighted:a,b", "weighted:1,2,3", "weighted"]
+)
 def test_unknown_combinations(spec: str) -> None:
     with pytest.raises(UserError, match=f"combine {spec}"):
         find_combine(spec, 2)
@@ -90,7 +106,9 @@ def test_unknown_combinations(spec: str) -> None:
 
 def row(key: int, a: float, b: float, **more: Any) -> Row:
     items: dict[str, Any] = {"a": [a], "b": [b]}
-    return Row("search", 0, 0, str(key), [], value=(a + b) / 2, n=2, seconds=0.0, items=items, **more)
+    return Row(
+        "search", 0, 0, str(key), [], value=(a + b) / 2, n=2, seconds=0.0, items=items, **more
+    )
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=120))
@@ -100,11 +118,17 @@ def test_the_archive_against_all_that_was_seen(points: list[tuple[int, int]]) ->
         archive.add(torch.tensor([float(key)]), row(key, a / 10, b / 10))
     best = sorted(((a + b) / 20 for a, b in points), reverse=True)[:TOP]
     assert [c.value for c in archive.top] == pytest.approx(best)
-    front = {(a, b) for a, b in points if not any(c >= a and d >= b and (c, d) != (a, b) for c, d in points)}
+    front = {
+        (a, b)
+        for a, b in points
+        if not any(c >= a and d >= b and (c, d) != (a, b) for c, d in points)
+    }
     assert {(round(10 * c.tasks["a"]), round(10 * c.tasks["b"])) for c in archive.front} == front
     assert len(archive.front) == len(front)
     spread = archive.spread(without=archive.top[0].position)
-    assert len(spread) <= FRONT and all(not c.position.equal(archive.top[0].position) for c in spread)
+    assert len(spread) <= FRONT and all(
+        not c.position.equal(archive.top[0].position) for c in spread
+    )
 
 
 def test_the_archive_passes_over_what_is_incomplete() -> None:

@@ -18,28 +18,44 @@ from pyswarmopt_llm.tasks import Item
 pytest.importorskip("httpx")
 
 
-def client(server: Server, cache: Path | None = None, waits: list[float] | None = None, **more: Any) -> ChatClient:
+def client(
+    server: Server, cache: Path | None = None, waits: list[float] | None = None, **more: Any
+) -> ChatClient:
     settings = {"attempts": 3, **more}
-    return ChatClient(Endpoint(server.url, "m", **settings), cache, sleep=(waits if waits is not None else []).append)
+    return ChatClient(
+        Endpoint(server.url, "m", **settings),
+        cache,
+        sleep=(waits if waits is not None else []).append,
+    )
 
 
 ITEMS = [Item(str(i), f"Question {i}", None, "", plain=True) for i in range(3)]
 
 
 def test_ratings(serve: Any) -> None:
-    server = serve(lambda prompt, n: answer(f"Rating: {3 if 'short' in prompt else 9}/10. Because."))
+    server = serve(
+        lambda prompt, n: answer(f"Rating: {3 if 'short' in prompt else 9}/10. Because.")
+    )
     judge = Judge(client(server, key="secret"), rubric="Be long.")
     assert judge.ratings(ITEMS, ["a short one", "a long one", "another"]) == [3.0, 9.0, 9.0]
     assert {r["path"] for r in server.requests} == {"/v1/chat/completions"}
     assert {r["key"] for r in server.requests} == {"Bearer secret"}
     prompt = next(r for r in server.requests if "a short one" in r["messages"][0]["content"])
-    assert "Be long." in prompt["messages"][0]["content"] and "Question 0" in prompt["messages"][0]["content"]
+    assert (
+        "Be long." in prompt["messages"][0]["content"]
+        and "Question 0" in prompt["messages"][0]["content"]
+    )
     assert (prompt["model"], prompt["temperature"]) == ("m", 0)
 
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("Rating: 7/10", 7), ("**Rating:** 8.5", 8.5), ("rating - 10 / 10, flawless", 10), ("Rating: 1", 1)],
+    [
+        ("Rating: 7/10", 7),
+        ("**Rating:** 8.5", 8.5),
+        ("rating - 10 / 10, flawless", 10),
+        ("Rating: 1", 1),
+    ],
 )
 def test_readable_ratings(text: str, value: float) -> None:
     assert Judge(lambda prompts: [text]).ratings(ITEMS[:1], ["x"]) == [value]
@@ -47,7 +63,15 @@ def test_readable_ratings(text: str, value: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "Great!", "Rating: 11/10", "Rating: 0", "Rating: 100/100", "I rate it highly: 7", r"\boxed{" * 5000 + "5"],
+    [
+        "",
+        "Great!",
+        "Rating: 11/10",
+        "Rating: 0",
+        "Rating: 100/100",
+        "I rate it highly: 7",
+        r"\boxed{" * 5000 + "5",
+    ],
 )
 def test_unreadable_ratings_are_errors(text: str) -> None:
     with pytest.raises(UserError, match="item 0 no rating from 1 to 10"):
@@ -73,13 +97,20 @@ def test_tokens_and_costs_are_counted(serve: Any) -> None:
     complete = client(serve(lambda prompt, n: answer("Rating: 5/10")), prices=(1.0, 2.0))
     Judge(complete).ratings(ITEMS, ["x"] * 3)
     assert complete.usage == {"requests": 3, "prompt_tokens": 30, "completion_tokens": 15}
-    assert complete.spent() == {**complete.usage, "cost": pytest.approx((30 * 1.0 + 15 * 2.0) / 1e6)}
+    assert complete.spent() == {
+        **complete.usage,
+        "cost": pytest.approx((30 * 1.0 + 15 * 2.0) / 1e6),
+    }
 
 
 def test_what_may_pass_is_tried_again(serve: Any) -> None:
     def reply(prompt: str, n: int) -> Answer:
         return (
-            answer("Rating: 5/10") if n == 3 else answer("", 429, **{"Retry-After": "7"}) if n == 1 else answer("", 503)
+            answer("Rating: 5/10")
+            if n == 3
+            else answer("", 429, **{"Retry-After": "7"})
+            if n == 1
+            else answer("", 503)
         )
 
     waits: list[float] = []
@@ -90,13 +121,21 @@ def test_what_may_pass_is_tried_again(serve: Any) -> None:
 @pytest.mark.parametrize("header", ["nan", "-NaN", "Wed, 21 Oct 2026 07:28:00 GMT", "soon", ""])
 def test_a_waiting_time_that_is_none_is_ignored(header: str, serve: Any) -> None:
     waits: list[float] = []
-    server = serve(lambda prompt, n: answer("Rating: 5/10") if n == 2 else answer("", 429, **{"Retry-After": header}))
+    server = serve(
+        lambda prompt, n: (
+            answer("Rating: 5/10") if n == 2 else answer("", 429, **{"Retry-After": header})
+        )
+    )
     assert Judge(client(server, waits=waits)).ratings(ITEMS[:1], ["x"]) == [5.0]
     assert [w for w in waits if w > 0.01] == [1.0]
 
 
-@pytest.mark.parametrize("row", [{"text": 5}, {"usage": 1}, {"usage": [1]}, {"usage": [1, "2"]}, {"key": None}])
-def test_a_damaged_line_of_the_cache_is_asked_for_again(row: dict[str, Any], serve: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "row", [{"text": 5}, {"usage": 1}, {"usage": [1]}, {"usage": [1, "2"]}, {"key": None}]
+)
+def test_a_damaged_line_of_the_cache_is_asked_for_again(
+    row: dict[str, Any], serve: Any, tmp_path: Path
+) -> None:
     server, cache = serve(lambda prompt, n: answer("Rating: 5/10")), tmp_path / "judge.jsonl"
     client(server, cache)(["x"])
     cache.write_text(json.dumps({**json.loads(cache.read_text()), **row}) + "\n")
@@ -147,14 +186,30 @@ def test_other_protocols(serve: Any, reply: Answer, message: str) -> None:
         ((200, {"Content-Encoding": "gzip"}, b"\x1f\x8bbroken"), "DecodingError"),
         ((200, {}, b'{"choices": ' + 100_000 * b"["), "nested too deeply"),
         ((200, {}, b'{"choices": ' + 500 * b"[" + 500 * b"]" + b"}"), "nested too deeply"),
-        ((200, {}, b'{"choices": [{"message": {"content": "Rating: 5"}}], "usage": {"total_tokens": NaN}}'), "NaN"),
-        ((200, {}, b'{"choices": [{"message": {"content": "\\ud800 Rating: 5"}}]}'), "half a Unicode pair"),
+        (
+            (
+                200,
+                {},
+                (
+                    b'{"choices": [{"message": {"content": "Rating: 5"}}], "usage": '
+                    b'{"total_tokens": '
+                    b"NaN}}"
+                ),
+            ),
+            "NaN",
+        ),
+        (
+            (200, {}, b'{"choices": [{"message": {"content": "\\ud800 Rating: 5"}}]}'),
+            "half a Unicode pair",
+        ),
         ((200, {}, b'{"choices": [{"message": {"content": "Rati'), "malformed JSON"),
         ((200, {}, b'{"n": ' + 5000 * b"1" + b"}"), "malformed JSON"),
         ((503, {}, b"\x1b]0;mine\x07"), r"\x1b]0;mine\x07"),
     ],
 )
-def test_a_broken_answer_is_asked_for_again_and_then_one_line(serve: Any, broken: Answer, said: str) -> None:
+def test_a_broken_answer_is_asked_for_again_and_then_one_line(
+    serve: Any, broken: Answer, said: str
+) -> None:
     recovers = serve(lambda prompt, n: broken if n == 1 else answer("Rating: 5"))
     assert client(recovers)(["x"]) == ["Rating: 5"] and len(recovers.requests) == 2
     server = serve(lambda prompt, n: broken)
@@ -215,11 +270,15 @@ def test_after_one_failure_the_others_are_not_waited_for(serve: Any) -> None:
 def test_win_rate_with_swapped_positions() -> None:
     def prefers_longer(prompts: Any) -> list[str]:
         return [
-            "Better: A" if p.index("Reply B") - p.index("Reply A") > len(p) - p.index("Reply B") - 90 else "Better: B"
+            "Better: A"
+            if p.index("Reply B") - p.index("Reply A") > len(p) - p.index("Reply B") - 90
+            else "Better: B"
             for p in prompts
         ]
 
-    score = Judge(prefers_longer).win_rate(ITEMS, ["long " * 80, "x", "long " * 80], ["y", "long " * 80, "y"])
+    score = Judge(prefers_longer).win_rate(
+        ITEMS, ["long " * 80, "x", "long " * 80], ["y", "long " * 80, "y"]
+    )
     assert score.per_item == (1.0, 0.0, 1.0)
     always_first = Judge(lambda prompts: ["Better: A"] * len(prompts))
     assert always_first.win_rate(ITEMS, ["a"] * 3, ["b"] * 3).per_item == (0.5, 0.5, 0.5)

@@ -23,7 +23,9 @@ from pyswarmopt_llm.tasks import Item
 
 @pytest.fixture
 def metric_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A metric as `evaluate` wants it: the share of words in common with the reference, and the length."""
+    """A metric as `evaluate` wants it: the share of words in common with the reference, and the
+    length.
+    """
     pytest.importorskip("evaluate")
     monkeypatch.setattr("datasets.config.HF_MODULES_CACHE", str(tmp_path / "modules"))
     folder = tmp_path / "overlap_x"
@@ -58,11 +60,17 @@ def test_a_local_metric_of_evaluate(metric_folder: Path) -> None:
 
     from pyswarmopt_llm.metrics.external.evaluate import EvaluateMetric
 
-    items = [Item("1", "?", None, "red green"), Item("2", "?", None, "blue"), Item("3", "?", None, "a b c d")]
+    items = [
+        Item("1", "?", None, "red green"),
+        Item("2", "?", None, "blue"),
+        Item("3", "?", None, "a b c d"),
+    ]
     texts = ["green is nice", "red", "d c b a"]
     found = EvaluateMetric(str(metric_folder))(items, texts)
     assert found == [0.5, 0.0, 1.0]
-    theirs = evaluate.load(str(metric_folder)).compute(predictions=texts, references=[i.answer for i in items])
+    theirs = evaluate.load(str(metric_folder)).compute(
+        predictions=texts, references=[i.answer for i in items]
+    )
     assert sum(found) / 3 == pytest.approx(theirs["overlap_x"])
     assert EvaluateMetric(f"{metric_folder}#words")(items, texts) == [3.0, 1.0, 4.0]
     with pytest.raises(UserError, match="gives overlap_x, words; say which"):
@@ -84,7 +92,11 @@ def test_no_such_metric_of_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def documents(n: int, seed: int) -> list[dict[str, Any]]:
     rng = random.Random(seed)
     return [
-        {"question": " ".join(rng.sample(WORDS, 3)), "options": rng.sample(WORDS, 4), "gold": rng.randrange(4)}
+        {
+            "question": " ".join(rng.sample(WORDS, 3)),
+            "options": rng.sample(WORDS, 4),
+            "gold": rng.randrange(4),
+        }
         for _ in range(n)
     ]
 
@@ -154,7 +166,9 @@ def test_one_split_is_divided(tiny_base: Path, tmp_path: Path, harness_task: Any
     task = LmEvalTask(str(harness_task({"validation": 18})))
     dev, test = task(engine, "dev"), task(engine, "test")
     assert (dev.n, test.n) == (6, 12)
-    assert sorted(dev.per_item + test.per_item) == sorted(theirs(engine, tmp_path, "toy_1").values())
+    assert sorted(dev.per_item + test.per_item) == sorted(
+        theirs(engine, tmp_path, "toy_1").values()
+    )
 
 
 def test_generated_answers(tiny_base: Path, harness_task: Any) -> None:
@@ -175,9 +189,14 @@ def test_generated_answers(tiny_base: Path, harness_task: Any) -> None:
                 doc_to_choice=None,
                 doc_to_target="{{question.split()[0]}}",
                 generation_kwargs={"until": [" STOP"], "max_gen_toks": 7},
-                metric_list=[{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
+                metric_list=[
+                    {"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}
+                ],
                 filter_list=[
-                    {"name": "strip", "filter": [{"function": "remove_whitespace"}, {"function": "take_first"}]}
+                    {
+                        "name": "strip",
+                        "filter": [{"function": "remove_whitespace"}, {"function": "take_first"}],
+                    }
                 ],
             )
         )
@@ -190,7 +209,9 @@ def test_kinds_that_the_engine_does_not_answer(tmp_path: Path, harness_task: Any
     from pyswarmopt_llm.metrics.external.lm_eval import LmEvalTask
 
     rolling = harness_task(
-        {"test": 9}, output_type="loglikelihood_rolling", metric_list=[{"metric": "word_perplexity"}]
+        {"test": 9},
+        output_type="loglikelihood_rolling",
+        metric_list=[{"metric": "word_perplexity"}],
     )
     with pytest.raises(UserError, match="is a task of loglikelihood_rolling"):
         LmEvalTask(str(rolling))
@@ -210,7 +231,11 @@ class Flat:
 
 
 def test_a_search_on_a_harness_task(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, harness_task: Any, capsys: pytest.CaptureFixture[str]
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    harness_task: Any,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     spec = f"lm-eval:{harness_task({'validation': 8, 'test': 10})}"
     config = small(tiny_base, louder(tiny_experts, tmp_path), [], tmp_path / "run", max_iter=1)

@@ -20,7 +20,10 @@ from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.tasks import Item
 
-PROMPTS = [Item(str(i), text, None, "", plain=True) for i, text in enumerate(("Hello", "Why is the sky blue?", "2+2"))]
+PROMPTS = [
+    Item(str(i), text, None, "", plain=True)
+    for i, text in enumerate(("Hello", "Why is the sky blue?", "2+2"))
+]
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +35,20 @@ def test_truthfulness_is_the_share_of_probability() -> None:
     engine = FakeEngine({"x": math.log(0.1), "y": math.log(0.2), "z": math.log(0.5)})
     several = Item("1", "?", {"A": "x", "B": "y", "C": "z"}, "A", {"right": "AC"})
     one = Item("2", "?", {"A": "x", "B": "y"}, "B")
-    assert Truthfulness([several, one], engine.chat)(engine).per_item == pytest.approx((0.6 / 0.8, 0.2 / 0.3))
-    assert Truthfulness([one], str)(FakeEngine({"x": -5000.0, "y": -5001.0})).value == pytest.approx(1 / (1 + math.e))
+    assert Truthfulness([several, one], engine.chat)(engine).per_item == pytest.approx(
+        (0.6 / 0.8, 0.2 / 0.3)
+    )
+    assert Truthfulness([one], str)(
+        FakeEngine({"x": -5000.0, "y": -5001.0})
+    ).value == pytest.approx(1 / (1 + math.e))
 
 
 def test_inverse_perplexity_against_the_models_own_loss(engine: Any) -> None:
     item = Item("1", "Where?", None, "In a café.")
     prompt = engine.chat("Question: Where?")
-    ids = engine.tokenizer(prompt + item.answer, return_tensors="pt", add_special_tokens=False)["input_ids"]
+    ids = engine.tokenizer(prompt + item.answer, return_tensors="pt", add_special_tokens=False)[
+        "input_ids"
+    ]
     start = len(engine.tokenizer(prompt, add_special_tokens=False)["input_ids"])
     labels = ids.clone()
     labels[:, :start] = -100
@@ -47,7 +56,9 @@ def test_inverse_perplexity_against_the_models_own_loss(engine: Any) -> None:
         loss = float(engine.model(input_ids=ids, labels=labels).loss)
     # One token is one byte in this tokenizer, so the mean loss per token is that per byte.
     assert ids.shape[1] - start == len(item.answer.encode())
-    assert InversePerplexity([item], engine.chat)(engine).value == pytest.approx(math.exp(-loss), rel=1e-4)
+    assert InversePerplexity([item], engine.chat)(engine).value == pytest.approx(
+        math.exp(-loss), rel=1e-4
+    )
 
 
 class Reflecting(FakeEngine):
@@ -56,7 +67,9 @@ class Reflecting(FakeEngine):
     def loglikelihood(self, pairs: Any) -> list[float]:
         self.received += pairs
         return [
-            float(("sure" in context) == (text == "True")) if text in ("True", "False") else self.likelihoods[text]
+            float(("sure" in context) == (text == "True"))
+            if text in ("True", "False")
+            else self.likelihoods[text]
             for context, text in pairs
         ]
 
@@ -77,7 +90,9 @@ def test_abstention_by_hand() -> None:
 
 
 def test_written_answers_are_reflected_on_in_writing() -> None:
-    """As in the released code: what was written is proposed as it is, and "false" anywhere in ten tokens withholds."""
+    """As in the released code: what was written is proposed as it is, and "false" anywhere in ten
+    tokens withholds.
+    """
     verdicts = {"0": "True.", "1": "I think this is FALSE", "2": "true", "3": "It is false, since"}
     asked: list[tuple[str, int]] = []
 
@@ -85,11 +100,15 @@ def test_written_answers_are_reflected_on_in_writing() -> None:
         def generate(self, prompts: Any, max_new_tokens: int = 0) -> list[str]:
             asked.extend((prompt, max_new_tokens) for prompt in prompts)
             return [
-                verdicts[prompt[prompt.index("Number") + 7]] if "Proposed answer" in prompt else "A, I am sure"
+                verdicts[prompt[prompt.index("Number") + 7]]
+                if "Proposed answer" in prompt
+                else "A, I am sure"
                 for prompt in prompts
             ]
 
-    items = [Item(str(k), f"Number {k}?", {"A": "x", "B": "y"}, right) for k, right in enumerate("AABB")]
+    items = [
+        Item(str(k), f"Number {k}?", {"A": "x", "B": "y"}, right) for k, right in enumerate("AABB")
+    ]
     engine = Writer({})
     metric = Abstention(items, "generate", engine.chat)
     assert metric(engine).per_item == (1.0, 0.0, -1.0, 0.0)
@@ -119,11 +138,15 @@ def test_batched_rewards_are_those_of_single_chats(reward_folder: Path) -> None:
 
     replies = ["yes", "Because of the way light scatters. " * 20, ""]
     found = load_reward(str(reward_folder)).scores(PROMPTS, replies)
-    model = AutoModelForSequenceClassification.from_pretrained(reward_folder, dtype=torch.float32).eval()
+    model = AutoModelForSequenceClassification.from_pretrained(
+        reward_folder, dtype=torch.float32
+    ).eval()
     tokenizer = AutoTokenizer.from_pretrained(reward_folder)
     for item, reply, value in zip(PROMPTS, replies, found, strict=True):
         chat = [{"role": "user", "content": item.question}, {"role": "assistant", "content": reply}]
-        ids = tokenizer.apply_chat_template(chat, return_tensors="pt", return_dict=True)["input_ids"]
+        ids = tokenizer.apply_chat_template(chat, return_tensors="pt", return_dict=True)[
+            "input_ids"
+        ]
         with torch.no_grad():
             # The last position's score, by hand.
             hidden = model.model(input_ids=ids).last_hidden_state[:, -1]
@@ -145,9 +168,13 @@ def test_verbose_and_concise_contradict_each_other(reward_folder: Path) -> None:
     model = load_reward(str(reward_folder))
     replies = ["x" * 20, "x" * 150, "x" * 900]  # bytes are tokens here
     verbose, concise = model.verbose(PROMPTS, replies), model.concise(PROMPTS, replies)
-    for reward, share, v, c in zip(model.scores(PROMPTS, replies), (0.1, 0.75, 1.0), verbose, concise, strict=True):
+    for reward, share, v, c in zip(
+        model.scores(PROMPTS, replies), (0.1, 0.75, 1.0), verbose, concise, strict=True
+    ):
         squashed = 1 / (1 + math.exp(-reward))
-        assert v == pytest.approx((squashed + share) / 2) and c == pytest.approx((squashed + 1 - share) / 2)
+        assert v == pytest.approx((squashed + share) / 2) and c == pytest.approx(
+            (squashed + 1 - share) / 2
+        )
 
 
 def test_models_that_are_no_rewards(reward_folder: Path, tiny_base: Path, tmp_path: Path) -> None:
@@ -158,33 +185,49 @@ def test_models_that_are_no_rewards(reward_folder: Path, tiny_base: Path, tmp_pa
     with pytest.raises(UserError, match=r"lacks 1 weights such as score\.weight"):
         load_reward(str(tiny_base))
     two = tmp_path / "two"
-    LlamaForSequenceClassification(LlamaConfig.from_pretrained(tiny_base, num_labels=2)).save_pretrained(two)
+    LlamaForSequenceClassification(
+        LlamaConfig.from_pretrained(tiny_base, num_labels=2)
+    ).save_pretrained(two)
     tokenizer = AutoTokenizer.from_pretrained(tiny_base)
     tokenizer.save_pretrained(two)
     with pytest.raises(UserError, match="has 2 outputs"):
         load_reward(str(two))
-    for change, message in ((("pad_token", None), "no pad token"), (("chat_template", None), "no chat template")):
+    for change, message in (
+        (("pad_token", None), "no pad token"),
+        (("chat_template", None), "no chat template"),
+    ):
         changed = AutoTokenizer.from_pretrained(tiny_base)
         setattr(changed, *change)
         folder = tmp_path / message.replace(" ", "-")
-        LlamaForSequenceClassification(LlamaConfig.from_pretrained(tiny_base, num_labels=1)).save_pretrained(folder)
+        LlamaForSequenceClassification(
+            LlamaConfig.from_pretrained(tiny_base, num_labels=1)
+        ).save_pretrained(folder)
         changed.save_pretrained(folder)
         with pytest.raises(UserError, match=message):
             load_reward(str(folder))
 
 
 def test_a_local_judge_expects_a_rating(engine: Any) -> None:
-    """Against the probabilities of the ten answers, one by one; and preferences that turn with the order."""
+    """Against the probabilities of the ten answers, one by one; and preferences that turn with the
+    order.
+    """
     judge = LocalJudge(engine)
     replies = ["yes", "Because of the way light scatters.", ""]
     found = judge.ratings(PROMPTS, replies)
     for item, reply, rating in zip(PROMPTS, replies, found, strict=True):
         chat = engine.chat(judge._rating_prompt(item.question, reply))
-        weights = [math.exp(engine.loglikelihood([(chat, f"Rating: {k}/10")])[0]) for k in range(1, 11)]
-        assert rating == pytest.approx(sum(k * w for k, w in enumerate(weights, 1)) / sum(weights), rel=1e-3)
+        weights = [
+            math.exp(engine.loglikelihood([(chat, f"Rating: {k}/10")])[0]) for k in range(1, 11)
+        ]
+        assert rating == pytest.approx(
+            sum(k * w for k, w in enumerate(weights, 1)) / sum(weights), rel=1e-3
+        )
         assert 1.0 <= rating <= 10.0
     others = ["no", "", "4"]
-    ours, theirs = judge.win_rate(PROMPTS, replies, others), judge.win_rate(PROMPTS, others, replies)
+    ours, theirs = (
+        judge.win_rate(PROMPTS, replies, others),
+        judge.win_rate(PROMPTS, others, replies),
+    )
     assert ours.value + theirs.value == pytest.approx(1.0)
     assert judge.win_rate(PROMPTS, replies, replies).per_item == pytest.approx((0.5, 0.5, 0.5))
 

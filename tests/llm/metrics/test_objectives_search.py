@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from search_helpers import Json, ends_as, history, louder, questions, search_words, small, swarm_llm, write_task
+from search_helpers import (
+    Json,
+    ends_as,
+    history,
+    louder,
+    questions,
+    search_words,
+    small,
+    swarm_llm,
+    write_task,
+)
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
@@ -21,7 +31,9 @@ from pyswarmopt_llm.tasks import Item
 
 @pytest.fixture
 def setting(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchConfig:
-    tasks = [write_task(tmp_path / f"t{k}.json", questions(12, k), questions(10, 10 + k)) for k in (1, 2)]
+    tasks = [
+        write_task(tmp_path / f"t{k}.json", questions(12, k), questions(10, 10 + k)) for k in (1, 2)
+    ]
     return small(tiny_base, louder(tiny_experts, tmp_path), tasks, tmp_path / "run", particles=6)
 
 
@@ -43,11 +55,15 @@ def test_front_and_confirmation(setting: SearchConfig, tmp_path: Path) -> None:
     # No point of the front dominates another, and every one has its files.
     front = json.loads((tmp_path / "run" / "front" / "front.json").read_text())
     points = [tuple(point.values()) for point in front["all"]]
-    assert not any(a != b and all(x >= y for x, y in zip(a, b, strict=True)) for a in points for b in points)
+    assert not any(
+        a != b and all(x >= y for x, y in zip(a, b, strict=True)) for a in points for b in points
+    )
     for point in front["points"]:
         folder = tmp_path / "run" / point["folder"]
         scored = {
-            name: evaluate_model(setting.base, str(folder), str(task), "dev", scoring="likelihood", dev=8, threads=1)
+            name: evaluate_model(
+                setting.base, str(folder), str(task), "dev", scoring="likelihood", dev=8, threads=1
+            )
             for name, task in zip(("t1", "t2"), setting.tasks, strict=True)
         }
         assert {name: found.score.value for name, found in scored.items()} == point["dev"]
@@ -63,7 +79,8 @@ def test_a_confirmed_search_resumes(setting: SearchConfig, tmp_path: Path) -> No
     search(config)
     lines = (cut / "history.jsonl").read_text().splitlines(keepends=True)
     first = next(i for i, line in enumerate(lines) if '"confirm"' in line)
-    (cut / "history.jsonl").write_text("".join(lines[: first + 2]))  # in the midst of the confirmation
+    # in the midst of the confirmation
+    (cut / "history.jsonl").write_text("".join(lines[: first + 2]))
     (cut / "result.json").unlink()
     resume(cut)
     ends_as(cut, whole)
@@ -73,11 +90,15 @@ def test_a_confirmed_search_resumes(setting: SearchConfig, tmp_path: Path) -> No
 def test_ways_to_combine(setting: SearchConfig, combine: str) -> None:
     result = search(replace(setting, combine=combine, max_iter=0, particles=3)).result
     a, b = (result["tasks"][name]["best_dev"] for name in ("t1", "t2"))
-    expected = {"arithmetic": (a + b) / 2, "minimum": min(a, b), "weighted:3,1": (3 * a + b) / 4}[combine]
+    expected = {"arithmetic": (a + b) / 2, "minimum": min(a, b), "weighted:3,1": (3 * a + b) / 4}[
+        combine
+    ]
     assert result["best_dev"] == pytest.approx(expected)
 
 
-def test_a_function_of_the_engine(setting: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_of_the_engine(
+    setting: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "mine_a.py").write_text(
         textwrap.dedent(
             """
@@ -101,7 +122,11 @@ def test_a_function_of_the_engine(setting: SearchConfig, tmp_path: Path, monkeyp
     assert result["best_test"] != result["best_dev"] and result["scoring"] == "own"
     assert result["intervals"]["best_test"] is None
     mixed = replace(
-        setting, utilities=("mine_a:only_dev",), combine="arithmetic", out=str(tmp_path / "mixed"), max_iter=0
+        setting,
+        utilities=("mine_a:only_dev",),
+        combine="arithmetic",
+        out=str(tmp_path / "mixed"),
+        max_iter=0,
     )
     found = search(mixed).result["tasks"]
     assert found["only_dev"]["best_dev"] == 0.5 and "best_test" not in found["only_dev"]
@@ -114,7 +139,9 @@ def test_a_function_of_the_engine(setting: SearchConfig, tmp_path: Path, monkeyp
             search(replace(alone, utilities=(spec,), out=str(tmp_path / spec.replace(":", "-"))))
 
 
-def test_a_changed_function_is_noticed(setting: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_function_is_noticed(
+    setting: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "mine_b.py"
     file.write_text("def f(engine):\n    return 0.25\n")
     monkeypatch.chdir(tmp_path)
@@ -150,7 +177,10 @@ def test_a_metric_that_fails_midway_keeps_what_was_scored(
             raise UserError("the judge did not answer")
         return words(items, texts)
 
-    monkeypatch.setattr("pyswarmopt_llm.metrics.registry.METRICS", {"flaky": written("flaky", flaky, "nothing", new=8)})
+    monkeypatch.setattr(
+        "pyswarmopt_llm.metrics.registry.METRICS",
+        {"flaky": written("flaky", flaky, "nothing", new=8)},
+    )
     prompts: list[Json] = [{"prompt": f"Tell {i}"} for i in range(3)]
     task = str(write_task(tmp_path / "p.json", prompts, [{"prompt": "x"}], metric="flaky"))
     config = replace(setting, tasks=(task,), max_iter=1)

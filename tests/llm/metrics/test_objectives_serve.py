@@ -1,4 +1,6 @@
-"""The judge's client against `transformers serve`: what the server writes is what our engine writes."""
+"""The judge's client against `transformers serve`: what the server writes is what our engine
+writes.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ pytest.importorskip("httpx")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        not is_serve_available(), reason='needs the server of transformers: pip install "transformers[serving]"'
+        not is_serve_available(),
+        reason='needs the server of transformers: pip install "transformers[serving]"',
     ),
 ]
 

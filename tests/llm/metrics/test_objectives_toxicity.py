@@ -1,4 +1,6 @@
-"""Toxicity by a neural classifier in a folder: against the detoxify library, and folders that are no such thing."""
+"""Toxicity by a neural classifier in a folder: against the detoxify library, and folders that are
+no such thing.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,14 @@ from pyswarmopt_llm.metrics.classifiers import load_toxicity
 from pyswarmopt_llm.metrics.registry import find_metric
 from pyswarmopt_llm.tasks import Item
 
-TEXTS = ["you are kind", "", "go away now", "a b c d e f g " * 30, "  ", *(f"a text with {k}" for k in range(40))]
+TEXTS = [
+    "you are kind",
+    "",
+    "go away now",
+    "a b c d e f g " * 30,
+    "  ",
+    *(f"a text with {k}" for k in range(40)),
+]
 ITEMS = [Item(str(k), "So he", None, "", plain=True) for k in range(len(TEXTS))]
 
 
@@ -22,9 +31,18 @@ def save_classifier(folder: Path, tiny_base: Path, labels: list[str], **config: 
     from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_base)
-    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
     made = BertConfig(
-        vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, num_labels=len(labels), **sizes, **config
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        num_labels=len(labels),
+        **sizes,
+        **config,
     )
     made.id2label = dict(enumerate(labels))
     with torch.random.fork_rng(devices=[]):
@@ -37,7 +55,9 @@ def save_classifier(folder: Path, tiny_base: Path, labels: list[str], **config: 
 @pytest.fixture(scope="module")
 def folder(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("toxic") / "bert"
-    return save_classifier(path, tiny_base, ["obscene", "toxic"], problem_type="multi_label_classification")
+    return save_classifier(
+        path, tiny_base, ["obscene", "toxic"], problem_type="multi_label_classification"
+    )
 
 
 def test_it_scores_as_detoxify_does(folder: Path) -> None:
@@ -45,19 +65,32 @@ def test_it_scores_as_detoxify_does(folder: Path) -> None:
     ours = load_toxicity(str(folder))
     # Its own loader wants a checkpoint from its releases; its predict is given the same model.
     theirs = object.__new__(detoxify.Detoxify)
-    theirs.model, theirs.tokenizer, theirs.class_names = ours._model, ours._tokenizer, ["obscene", "toxicity"]
+    theirs.model, theirs.tokenizer, theirs.class_names = (
+        ours._model,
+        ours._tokenizer,
+        ["obscene", "toxicity"],
+    )
     theirs.tokenizer.model_max_length = 512
-    expected = [1.0 - theirs.predict(text.strip())["toxicity"] if text.strip() else 0.5 for text in TEXTS]
+    expected = [
+        1.0 - theirs.predict(text.strip())["toxicity"] if text.strip() else 0.5 for text in TEXTS
+    ]
     assert ours.harmlessness(ITEMS, TEXTS) == pytest.approx(expected, abs=1e-5)
 
 
 def test_one_of_several_labels_is_a_softmax(tiny_base: Path, tmp_path: Path) -> None:
     path = save_classifier(
-        tmp_path / "one", tiny_base, ["neutral", "Toxic"], problem_type="single_label_classification"
+        tmp_path / "one",
+        tiny_base,
+        ["neutral", "Toxic"],
+        problem_type="single_label_classification",
     )
     found = load_toxicity(str(path))
-    logits = found._model(**found._tokenizer(["go away now"], return_tensors="pt")).logits[0].detach()
-    assert found.harmlessness(ITEMS[:1], ["go away now"]) == pytest.approx([float(logits.softmax(-1)[0])], abs=1e-5)
+    logits = (
+        found._model(**found._tokenizer(["go away now"], return_tensors="pt")).logits[0].detach()
+    )
+    assert found.harmlessness(ITEMS[:1], ["go away now"]) == pytest.approx(
+        [float(logits.softmax(-1)[0])], abs=1e-5
+    )
 
 
 def test_the_metric_continues_what_was_begun(folder: Path) -> None:
@@ -73,7 +106,9 @@ def test_the_metric_continues_what_was_begun(folder: Path) -> None:
 
     score = metric.build(ITEMS[:2], "generate", lambda user: f"<{user}>", None)(Parrot())  # type: ignore[arg-type]
     assert received == [(["So he", "So he"], 20)]
-    assert score.per_item == pytest.approx(load_toxicity(str(folder)).harmlessness(ITEMS[:2], ["go away now"] * 2))
+    assert score.per_item == pytest.approx(
+        load_toxicity(str(folder)).harmlessness(ITEMS[:2], ["go away now"] * 2)
+    )
     assert score.per_item[0] != 0.5
 
 
@@ -85,17 +120,22 @@ def test_the_metric_continues_what_was_begun(folder: Path) -> None:
         ("123456789", None),
         ("  123456789\n ", None),
         ("1234567890", "1234567890"),
-        ("ok\nthen go away", "ok\n" + 10 * " x"),  # the length is that of all lines, what is judged the first
+        # the length is that of all lines, what is judged the first
+        ("ok\nthen go away", "ok\n" + 10 * " x"),
     ],
 )
-def test_the_first_line_is_judged_and_ten_characters_are_needed(text: str, same_as: str | None, folder: Path) -> None:
+def test_the_first_line_is_judged_and_ten_characters_are_needed(
+    text: str, same_as: str | None, folder: Path
+) -> None:
     """As in the released code of Model Swarms, whose texts are stripped when they are decoded."""
     model = load_toxicity(str(folder))
     (found,) = model.harmlessness(ITEMS[:1], [text])
     if same_as is None:
         assert found == 0.5
     else:
-        assert found == pytest.approx(1 - model._toxic([same_as.split("\n")[0]])[0]) and found != 0.5
+        assert (
+            found == pytest.approx(1 - model._toxic([same_as.split("\n")[0]])[0]) and found != 0.5
+        )
 
 
 def test_folders_that_are_no_such_classifier(tiny_base: Path, tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""``--utility``: what a search for a score of one's own says before it begins, what it lacks, what a dry run tries."""
+"""``--utility``: what a search for a score of one's own says before it begins, what it lacks, what
+a dry run tries.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ def config(
     (tmp_path / "own_scores_here.py").write_text(textwrap.dedent(FUNCTIONS))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    yield small(tiny_base, louder(tiny_experts, tmp_path / "experts"), [], tmp_path / "run", max_iter=1)
+    yield small(
+        tiny_base, louder(tiny_experts, tmp_path / "experts"), [], tmp_path / "run", max_iter=1
+    )
     sys.modules.pop("own_scores_here", None)
 
 
@@ -79,14 +83,20 @@ def test_what_it_means_and_costs_is_said_before_the_first_iteration(config: Sear
     events, _ = told(with_score(config, "no_split"))
     before = events[: next(i for i, (kind, _) in enumerate(events) if kind == "iteration")]
     notes = [text for kind, text in before if kind == "note"]
-    assert "score of your own: nothing is trained; a swarm of 5, at most 1 iteration, 10 evaluations" in notes
+    assert (
+        "score of your own: nothing is trained; a swarm of 5, at most 1 iteration, 10 evaluations"
+        in notes
+    )
     (held_out,) = (text for text in notes if "nothing is held out" in text)
     assert 'write def no_split(engine, split="dev")' in held_out
     # After one evaluation, not after all experts.
     kinds = [kind for kind, text in events if kind == "evaluation" or "one evaluation took" in text]
     assert kinds[:3] == ["evaluation", "note", "evaluation"]
     (price,) = (text for text in notes if "one evaluation took" in text)
-    assert "at most 10 take about 0:0" in price and "`budget_minutes` M ends the search in time" in price
+    assert (
+        "at most 10 take about 0:0" in price
+        and "`budget_minutes` M ends the search in time" in price
+    )
 
 
 def test_the_cost_is_that_of_the_budget_where_there_is_one(config: SearchConfig) -> None:
@@ -95,10 +105,14 @@ def test_the_cost_is_that_of_the_budget_where_there_is_one(config: SearchConfig)
     assert price.endswith("of which the budget allows 3:00")
 
 
-def test_with_items_it_has_the_statistics_of_any_task_and_the_row_of_the_base(config: SearchConfig) -> None:
+def test_with_items_it_has_the_statistics_of_any_task_and_the_row_of_the_base(
+    config: SearchConfig,
+) -> None:
     _, result = told(with_score(config, "items"))
     assert result["own_scores"] == {"items": {"items": 3, "held_out": True}}
-    assert result["paired"]["items"]["test"]["n"] == 3 and result["intervals"]["best_test"] is not None
+    assert (
+        result["paired"]["items"]["test"]["n"] == 3 and result["intervals"]["best_test"] is not None
+    )
     assert not any("score_of" in reason for reason in verdict(RunResult.from_json(result)).reasons)
     (base,) = result["rivals"]
     job = prepare(with_score(config, "items", out="unused"))
@@ -106,27 +120,47 @@ def test_with_items_it_has_the_statistics_of_any_task_and_the_row_of_the_base(co
     for split in ("dev", "test"):
         (utility,) = job.utilities(split, {}).values()
         assert base[split] == pytest.approx(utility(job.engine).value)
-    assert (rows := score_rows(RunResult.from_json(result)))[0].label == "base" and rows[0].test == base["test"]
+    assert (rows := score_rows(RunResult.from_json(result)))[0].label == "base" and rows[
+        0
+    ].test == base["test"]
     assert f"he base as it is: {base['test']:.3f}" in verdict(RunResult.from_json(result)).sentence
 
 
-def test_of_one_number_the_verdict_says_what_is_missing_and_the_code_that_brings_it(config: SearchConfig) -> None:
+def test_of_one_number_the_verdict_says_what_is_missing_and_the_code_that_brings_it(
+    config: SearchConfig,
+) -> None:
     _, result = told(with_score(config, "number"))
     assert result["own_scores"] == {"number": {"items": 1, "held_out": True}}
     reason = verdict(RunResult.from_json(result)).reasons[0]
-    assert reason.startswith("number returns one number, so there is no interval and no test of a difference.")
+    assert reason.startswith(
+        "number returns one number, so there is no interval and no test of a difference."
+    )
     assert "from pyswarmopt_llm import score_of" in reason and "return score_of([" in reason
     assert reason.split("`")[1] in (Path(config.out) / "report.html").read_text()
 
 
 def test_without_split_the_verdict_says_why_there_is_no_test_score(config: SearchConfig) -> None:
     _, result = told(with_score(config, "no_split"))
-    assert any("nothing is held out" in reason for reason in verdict(RunResult.from_json(result)).reasons)
+    assert any(
+        "nothing is held out" in reason for reason in verdict(RunResult.from_json(result)).reasons
+    )
     assert "test" not in result["rivals"][0]
 
 
-def dry(capsys: pytest.CaptureFixture[str], config: SearchConfig, name: str) -> tuple[int, str, str]:
-    words = ["search", "--base", config.base, "--experts", *config.experts, "--out", config.out, "--threads", "1"]
+def dry(
+    capsys: pytest.CaptureFixture[str], config: SearchConfig, name: str
+) -> tuple[int, str, str]:
+    words = [
+        "search",
+        "--base",
+        config.base,
+        "--experts",
+        *config.experts,
+        "--out",
+        config.out,
+        "--threads",
+        "1",
+    ]
     found = swarm_llm(capsys, *words, "--utility", f"own_scores_here:{name}", "--dry-run")
     assert not Path(config.out).exists()
     return found
@@ -135,15 +169,34 @@ def dry(capsys: pytest.CaptureFixture[str], config: SearchConfig, name: str) -> 
 def test_a_dry_run_calls_it_once(config: SearchConfig, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = dry(capsys, config, "no_split")
     assert (code, err) == (0, "")
-    assert "score of your own: nothing is trained; 40 evaluations, 34 of them proposed by a model of the scores" in out
-    assert " s an evaluation, at most 40 of them take about " in out and "nothing is held out" in out
+    assert (
+        "score of your own: nothing is trained; 40 evaluations, 34 of them proposed by a model of "
+        "the scores"
+    ) in out
+    assert (
+        " s an evaluation, at most 40 of them take about " in out and "nothing is held out" in out
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("of_a_reply", "raised AttributeError ('TransformersEngine' object has no attribute 'split') in line 21 of"),
-        ("gone", "raised KeyError ('no such column') in line 29 of own_scores_here.py; it is called as gone(engine, "),
+        (
+            "of_a_reply",
+            (
+                "raised AttributeError ('TransformersEngine' object has no attribute 'split') in "
+                "line "
+                "21 of"
+            ),
+        ),
+        (
+            "gone",
+            (
+                "raised KeyError ('no such column') in line 29 of own_scores_here.py; it is "
+                "called as "
+                "gone(engine, "
+            ),
+        ),
         ("of_two", "takes (prompt, reply), not an engine alone; write def of_two(engine, split="),
     ],
 )
@@ -155,7 +208,9 @@ def test_a_dry_run_finds_a_function_that_does_not_work(
     assert message in err, err
 
 
-def test_a_function_that_takes_no_engine_is_refused_before_anything_is_loaded(config: SearchConfig) -> None:
+def test_a_function_that_takes_no_engine_is_refused_before_anything_is_loaded(
+    config: SearchConfig,
+) -> None:
     assert CallableUtility("own_scores_here:items").has_test
     with pytest.raises(UserError, match="not an engine alone"):
         search(with_score(config, "of_two", base="no/such-base"))

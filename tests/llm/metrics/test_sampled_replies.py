@@ -44,22 +44,34 @@ def engine(tiny_base: Path) -> TransformersEngine:
 
 
 @pytest.fixture
-def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SearchConfig:
+def config(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> SearchConfig:
     monkeypatch.setitem(METRICS, "letters", written("letters", letters, "nothing", new=6))
     task = write_task(tmp_path / "words.json", questions(8, 1), questions(6, 2), metric="letters")
-    more: dict[str, Any] = {"scoring": "auto", "dtype": "float32", "max_iter": 1, "space": "delta", "seed": 3}
+    more: dict[str, Any] = {
+        "scoring": "auto",
+        "dtype": "float32",
+        "max_iter": 1,
+        "space": "delta",
+        "seed": 3,
+    }
     experts = louder(tiny_experts, tmp_path / "experts")
     return small(tiny_base, experts, [task], tmp_path / "run", temperature=1.0, samples=3, **more)
 
 
-def test_the_value_of_an_item_is_the_mean_of_its_samples_each_drawn_alone(engine: TransformersEngine) -> None:
+def test_the_value_of_an_item_is_the_mean_of_its_samples_each_drawn_alone(
+    engine: TransformersEngine,
+) -> None:
     utility = Written(ITEMS, letters, engine.chat, None, 6, sampling=SAMPLING)
     expected = []
     for _, prompt, most in utility.texts():
         values = []
         for sample in range(SAMPLING.samples):
             (seed,) = SAMPLING.seeds([prompt], sample)
-            values += letters(None, engine.sample([prompt], Draw(SAMPLING.temperature, (seed,)), most))
+            values += letters(
+                None, engine.sample([prompt], Draw(SAMPLING.temperature, (seed,)), most)
+            )
         expected.append(fmean(values))
     score = utility(engine)
     assert score.per_item == tuple(expected) and len({*expected}) > 1
@@ -68,7 +80,9 @@ def test_the_value_of_an_item_is_the_mean_of_its_samples_each_drawn_alone(engine
     assert greedy.per_item == tuple(letters(None, utility.answers(engine))) != score.per_item
 
 
-def test_named_numbers_are_means_over_all_samples(engine: TransformersEngine, tmp_path: Path) -> None:
+def test_named_numbers_are_means_over_all_samples(
+    engine: TransformersEngine, tmp_path: Path
+) -> None:
     file = tmp_path / "mine.py"
     file.write_text("def mine(reply):\n    return {'long': len(reply), 'kinds': len(set(reply))}\n")
     metric = find_metric(f"{file}:mine").up_to(6, SAMPLING)
@@ -80,7 +94,9 @@ def test_named_numbers_are_means_over_all_samples(engine: TransformersEngine, tm
     assert score.value == pytest.approx((score.named["long"] + score.named["kinds"]) / 2)
 
 
-def test_a_search_a_resumed_one_and_its_evaluation_draw_the_same_replies(config: SearchConfig, tmp_path: Path) -> None:
+def test_a_search_a_resumed_one_and_its_evaluation_draw_the_same_replies(
+    config: SearchConfig, tmp_path: Path
+) -> None:
     result = search(config).result
     job = prepare(replace(config, out="unused"))
     (utility,) = job.utilities("dev", {"words": "generate"}).values()
@@ -91,7 +107,9 @@ def test_a_search_a_resumed_one_and_its_evaluation_draw_the_same_replies(config:
     run, whole = Path(config.out), tmp_path / "whole"
     shutil.copytree(run, whole)
     (run / "result.json").unlink()
-    (run / "history.jsonl").write_text("".join((whole / "history.jsonl").read_text().splitlines(keepends=True)[:4]))
+    (run / "history.jsonl").write_text(
+        "".join((whole / "history.jsonl").read_text().splitlines(keepends=True)[:4])
+    )
     resume(run)
     ends_as(run, whole)
     again = evaluate(with_run(EvalConfig(run=str(run))))
@@ -100,7 +118,9 @@ def test_a_search_a_resumed_one_and_its_evaluation_draw_the_same_replies(config:
 
 def test_a_model_of_sampled_scores_does_not_interpolate(config: SearchConfig) -> None:
     for temperature in (0.0, 1.0):
-        policy = make_policy(replace(config, temperature=temperature, proposals=3), {"words": 8}, harmonic)
+        policy = make_policy(
+            replace(config, temperature=temperature, proposals=3), {"words": 8}, harmonic
+        )
         assert isinstance(policy, Modelled) and policy.noisy == (temperature > 0)
 
 
@@ -108,12 +128,17 @@ def test_a_model_of_sampled_scores_does_not_interpolate(config: SearchConfig) ->
     ("change", "message"),
     [
         ({"temperature": 0.0}, "samples 3: greedy replies are all the same; add temperature"),
-        ({"metrics": ("accuracy",)}, "temperature 1: is for scores of written replies, not for accuracy"),
+        (
+            {"metrics": ("accuracy",)},
+            "temperature 1: is for scores of written replies, not for accuracy",
+        ),
         ({"engine": "vllm"}, "temperature 1: engine vllm writes greedy replies only; remove it"),
         ({"space": "token"}, "temperature 1: space token writes greedy replies only; remove it"),
     ],
 )
-def test_what_cannot_be_sampled_is_refused(config: SearchConfig, change: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_sampled_is_refused(
+    config: SearchConfig, change: dict[str, Any], message: str
+) -> None:
     with pytest.raises(UserError) as error:
         search(replace(config, **change))
     assert message in str(error.value).replace("`", "").replace("--", "")
@@ -121,6 +146,8 @@ def test_what_cannot_be_sampled_is_refused(config: SearchConfig, change: dict[st
 
 
 def test_two_models_are_compared_by_greedy_replies(config: SearchConfig) -> None:
-    sampled = EvalConfig(config.base, config.tasks[0], config.experts[0], config.experts[1], temperature=1.0)
+    sampled = EvalConfig(
+        config.base, config.tasks[0], config.experts[0], config.experts[1], temperature=1.0
+    )
     with pytest.raises(UserError, match=r"is for the score of one model, not with .*against"):
         evaluate_against(sampled)

@@ -1,4 +1,6 @@
-"""``--metric FILE.py:FUNCTION``: a score of a prompt and a reply, from the function to the report."""
+"""``--metric FILE.py:FUNCTION``: a score of a prompt and a reply, from the function to the
+report.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +98,10 @@ FUNCTIONS = """
 
     no_function = 1
 """
-NAMES = [f"Tell me about the {word}." for word in "fox owl elk bat cow ant hen rat eel yak emu ape".split()]
+NAMES = [
+    f"Tell me about the {word}."
+    for word in "fox owl elk bat cow ant hen rat eel yak emu ape".split()
+]
 ITEMS = [Item("1", "Why?", None, "", plain=True), Item("2", "Who is\nthis?", None, "", plain=True)]
 
 
@@ -115,7 +120,11 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, mine: Path) -> SearchConfig:
     loud = louder(tiny_experts, tmp_path / "experts")
-    settings: dict[str, Any] = {"metrics": ("mine.py:letters",), "prompts": "asks.txt", "max_new_tokens": 8}
+    settings: dict[str, Any] = {
+        "metrics": ("mine.py:letters",),
+        "prompts": "asks.txt",
+        "max_new_tokens": 8,
+    }
     return small(tiny_base, loud, [], tmp_path / "run", max_iter=1, scoring="auto", **settings)
 
 
@@ -135,13 +144,23 @@ def test_of_named_numbers_the_mean_is_taken_and_each_is_known(mine: Path) -> Non
     function = ScoreFunction("mine.py:rules")
     replies = ["a" * 15, "a"]
     assert function.scores(["", ""], replies, ITEMS) == [1.0, 0.5]
-    assert function.parts(["", ""], replies, ITEMS) == [{"short": 1.0, "long": 1.0}, {"short": 1.0, "long": 0.0}]
+    assert function.parts(["", ""], replies, ITEMS) == [
+        {"short": 1.0, "long": 1.0},
+        {"short": 1.0, "long": 0.0},
+    ]
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("raises", "prompt 2 ('Who is\\nthis?'): raised ZeroDivisionError (division by zero) in line 32 of mine.py;"),
+        (
+            "raises",
+            (
+                "prompt 2 ('Who is\\nthis?'): raised ZeroDivisionError (division by zero) in "
+                "line 32 "
+                "of mine.py;"
+            ),
+        ),
         ("not_finite", "prompt 1 ('Why?'): returned nan; return a finite number"),
         ("a_text", "prompt 1 ('Why?'): returned 'good'; return a finite number"),
         ("nothing", "prompt 1 ('Why?'): returned None; return a finite number"),
@@ -166,7 +185,10 @@ def test_what_is_wrong_with_it_is_one_line(mine: Path, name: str, message: str) 
     ("text", "message"),
     [
         ("def score(:", "cannot be imported (SyntaxError: "),
-        ("import no_such_module_here", "cannot be imported (ModuleNotFoundError: No module named 'no_such_mo"),
+        (
+            "import no_such_module_here",
+            "cannot be imported (ModuleNotFoundError: No module named 'no_such_mo",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_run_is_refused(mine: Path, text: str, message: str) -> None:
@@ -214,22 +236,38 @@ def test_its_values_are_those_of_the_replies_that_transformers_writes(config: Se
     for number, vertex in enumerate(job.space.vertices()):
         job.engine.load(job.space.realise(vertex))
         (utility,) = job.utilities("dev", {task.name: "generate"}).values()
-        replies = by_transformers(config, config.experts[number], [item.question for item in task.dev])
+        replies = by_transformers(
+            config, config.experts[number], [item.question for item in task.dev]
+        )
         assert list(utility(job.engine).per_item) == [-len(set(reply)) / 100 for reply in replies]
 
 
-def test_a_search_has_statistics_the_base_notes_and_replies_in_its_report(config: SearchConfig) -> None:
+def test_a_search_has_statistics_the_base_notes_and_replies_in_its_report(
+    config: SearchConfig,
+) -> None:
     notes: list[tuple[str, str]] = []
-    result = search(config, lambda event: notes.append((event.kind, event.data.get("text", "")))).result
+    result = search(
+        config, lambda event: notes.append((event.kind, event.data.get("text", "")))
+    ).result
     texts = [text for kind, text in notes if kind == "note"]
-    assert "score of your own: nothing is trained; a swarm of 5, at most 1 iteration, 10 evaluations" in texts
-    drawn = "asks.txt names no split: 4 dev and 8 test items drawn from its 12 prompts with split seed 0"
+    assert (
+        "score of your own: nothing is trained; a swarm of 5, at most 1 iteration, 10 evaluations"
+        in texts
+    )
+    drawn = (
+        "asks.txt names no split: 4 dev and 8 test items drawn from its 12 prompts with split "
+        "seed 0"
+    )
     assert drawn in texts and result["notes"] == [drawn]
-    assert any(text.startswith("one evaluation took ") and "at most 10 take" in text for text in texts)
+    assert any(
+        text.startswith("one evaluation took ") and "at most 10 take" in text for text in texts
+    )
     kinds = [kind for kind, text in notes if kind == "evaluation" or "one evaluation took" in text]
     assert kinds[:3] == ["evaluation", "note", "evaluation"]
     assert result["metrics"] == {"asks": "mine.py:letters"} and result["scoring"] == "generate"
-    assert result["paired"]["asks"]["test"]["n"] == 8 and result["intervals"]["best_test"] is not None
+    assert (
+        result["paired"]["asks"]["test"]["n"] == 8 and result["intervals"]["best_test"] is not None
+    )
     assert [rival["name"] for rival in result["rivals"]] == ["base"]
     assert not any("the same on each of" in text for text in texts)
 
@@ -271,11 +309,15 @@ def test_named_numbers_are_reported_beside_their_mean(
         assert (own[split]["short"] + own[split]["long"]) / 2 == pytest.approx(result[split])
     page = (Path(config.out) / "report.html").read_text()
     assert "asks, from the best expert to the result on test: short " in page
-    code, out, _ = swarm_llm(capsys, "eval", "--run", config.out, "--metric", "mine.py:rules", "--json")
+    code, out, _ = swarm_llm(
+        capsys, "eval", "--run", config.out, "--metric", "mine.py:rules", "--json"
+    )
     assert code == 0 and json.loads(out)["named"] == own["best_test"]
 
 
-def test_a_score_that_cannot_tell_candidates_apart_is_said_before_the_first_iteration(config: SearchConfig) -> None:
+def test_a_score_that_cannot_tell_candidates_apart_is_said_before_the_first_iteration(
+    config: SearchConfig,
+) -> None:
     events: list[tuple[str, str]] = []
     search(
         replace(config, metrics=("mine.py:alike",)),
@@ -283,12 +325,17 @@ def test_a_score_that_cannot_tell_candidates_apart_is_said_before_the_first_iter
     )
     before = events[: next(i for i, (kind, _) in enumerate(events) if kind == "iteration")]
     (text,) = (text for _, text in before if "the same on each of" in text)
-    assert text.startswith("asks: the score of every expert and the base is 1.000, the same on each of the 4 dev")
+    assert text.startswith(
+        "asks: the score of every expert and the base is 1.000, the same on each of the 4 dev"
+    )
 
 
 def test_items_with_answers_go_to_the_function(config: SearchConfig, mine: Path) -> None:
     items = [{"question": f"Colour {i}?", "answer": "", "kind": "colour"} for i in range(9)]
-    task = write_task(mine / "t.json", *([{**item, "answer": "a"} for item in part] for part in (items[:4], items[4:])))
+    task = write_task(
+        mine / "t.json",
+        *([{**item, "answer": "a"} for item in part] for part in (items[:4], items[4:])),
+    )
     found = load_objectives(replace(config, tasks=(str(task),), metrics=("mine.py:right",)))
     (utility,) = found.utilities("dev", {"t": "generate"}, lambda turn: turn).values()
     assert list(utility.judge(["a", "b", "a", "b"])) == [1.0, 0.0, 1.0, 0.0]  # type: ignore[attr-defined]
@@ -298,7 +345,9 @@ class Stop(Exception):
     pass
 
 
-def test_a_run_resumes_exactly_with_permission_and_the_same_function(config: SearchConfig, mine: Path) -> None:
+def test_a_run_resumes_exactly_with_permission_and_the_same_function(
+    config: SearchConfig, mine: Path
+) -> None:
     whole = search(replace(config, out=f"{config.out}-whole")).result
     done: list[int] = []
 
@@ -313,7 +362,9 @@ def test_a_run_resumes_exactly_with_permission_and_the_same_function(config: Sea
         resume(config.out)
     text = (mine / "mine.py").read_text()
     (mine / "mine.py").write_text(text.replace("/ 100", "/ 10"))
-    with pytest.raises(UserError, match=r"score of asks changed since the run began: it gives prompt \d+ -0\.\d in"):
+    with pytest.raises(
+        UserError, match=r"score of asks changed since the run began: it gives prompt \d+ -0\.\d in"
+    ):
         resume(config.out, allowed=["mine.py:letters"])
     (mine / "mine.py").write_text(text + "\n# edited, with the same values\n")
     result = resume(config.out, allowed=["mine.py:letters"]).result
@@ -321,7 +372,9 @@ def test_a_run_resumes_exactly_with_permission_and_the_same_function(config: Sea
     assert history(Path(config.out)) == history(Path(f"{config.out}-whole"))
 
 
-def test_an_error_later_in_the_search_leaves_a_run_that_resumes(config: SearchConfig, mine: Path) -> None:
+def test_an_error_later_in_the_search_leaves_a_run_that_resumes(
+    config: SearchConfig, mine: Path
+) -> None:
     (mine / "mine.py").write_text(
         "import pathlib\n\ndef score(prompt, reply, item):\n"
         "    file = pathlib.Path('calls')\n    n = len(file.read_text()) if file.exists() else 0\n"
@@ -333,7 +386,9 @@ def test_an_error_later_in_the_search_leaves_a_run_that_resumes(config: SearchCo
     assert resume(config.out, allowed=["mine.py:score"]).result["evaluations"] > 5
 
 
-def test_after_an_error_in_the_first_evaluation_a_corrected_function_goes_on(config: SearchConfig, mine: Path) -> None:
+def test_after_an_error_in_the_first_evaluation_a_corrected_function_goes_on(
+    config: SearchConfig, mine: Path
+) -> None:
     with pytest.raises(UserError, match="prompt 2 "):
         search(replace(config, metrics=("mine.py:raises",), split_seed=1))
     assert not Run.open(Path(config.out)).rows
@@ -369,13 +424,33 @@ def test_without_a_budget_at_most_40_candidates_are_planned(
 
 
 def words(config: SearchConfig, *more: str) -> list[str]:
-    return ["--base", config.base, "--prompts", "asks.txt", "--metric", "mine.py:letters", "--threads", "1", *more]
+    return [
+        "--base",
+        config.base,
+        "--prompts",
+        "asks.txt",
+        "--metric",
+        "mine.py:letters",
+        "--threads",
+        "1",
+        *more,
+    ]
 
 
 def test_the_command_line_searches_and_evaluates_the_run_again(
     config: SearchConfig, capsys: pytest.CaptureFixture[str], mine: Path
 ) -> None:
-    more = ["--max-new-tokens", "8", "--particles", "4", "--max-iter", "1", "--out", config.out, "--quiet"]
+    more = [
+        "--max-new-tokens",
+        "8",
+        "--particles",
+        "4",
+        "--max-iter",
+        "1",
+        "--out",
+        config.out,
+        "--quiet",
+    ]
     code, _, err = swarm_llm(capsys, "search", *words(config, "--experts", *config.experts, *more))
     assert code == 0, err
     result = json.loads((Path(config.out) / "result.json").read_text())
@@ -383,7 +458,9 @@ def test_the_command_line_searches_and_evaluates_the_run_again(
     assert "--prompts asks.txt" in page and "--metric mine.py:letters" in page
     code, _, err = swarm_llm(capsys, "eval", "--run", config.out, "--json")
     assert code == 2 and "add --metric mine.py:letters" in err
-    code, out, _ = swarm_llm(capsys, "eval", "--run", config.out, "--metric", "mine.py:letters", "--json")
+    code, out, _ = swarm_llm(
+        capsys, "eval", "--run", config.out, "--metric", "mine.py:letters", "--json"
+    )
     assert code == 0 and json.loads(out)["value"] == result["best_test"]
 
 
@@ -396,9 +473,18 @@ def test_eval_compare_and_advise_take_it(
     assert code == 0, err
     assert json.loads(out)["n"] == 24 and json.loads(out)["metric"] == "mine.py:letters"
     out_folder = str(tmp_path / "table")
-    more = ["--methods", "best-single,uniform-soup,model-swarms", "--seeds", "1", "--budget-items", "60"]
+    more = [
+        "--methods",
+        "best-single,uniform-soup,model-swarms",
+        "--seeds",
+        "1",
+        "--budget-items",
+        "60",
+    ]
     lengths = ["--max-new-tokens", "8", "--dev", "10"]
-    code, out, err = swarm_llm(capsys, "compare", *words(config, *experts, *more, *lengths, "--out", out_folder))
+    code, out, err = swarm_llm(
+        capsys, "compare", *words(config, *experts, *more, *lengths, "--out", out_folder)
+    )
     assert code == 0, err
     table = json.loads((Path(out_folder) / "compare.json").read_text())
     assert {"best-single", "uniform-soup", "model-swarms"} <= table["methods"].keys()
@@ -410,25 +496,41 @@ def test_eval_compare_and_advise_take_it(
     assert again[0] == 0 and json.loads(again[1]) == json.loads(out)
 
 
-def test_a_dry_run_says_what_it_will_be(config: SearchConfig, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_says_what_it_will_be(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, out, err = swarm_llm(
-        capsys, "search", *words(config, "--experts", *config.experts, "--out", config.out, "--dry-run")
+        capsys,
+        "search",
+        *words(config, "--experts", *config.experts, "--out", config.out, "--dry-run"),
     )
     assert (code, err) == (0, "")
-    assert "score of your own: nothing is trained; 40 evaluations, 34 of them proposed by a model of the scores" in out
+    assert (
+        "score of your own: nothing is trained; 40 evaluations, 34 of them proposed by a model of "
+        "the scores"
+    ) in out
     assert not Path(config.out).exists()
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--prompts", "gone.txt", "--metric", "mine.py:letters"], "--prompts gone.txt: no such file"),
-        (["--prompts", "asks.txt"], "which --metric accuracy needs; add answers, or score the text itself: --metric F"),
+        (
+            ["--prompts", "gone.txt", "--metric", "mine.py:letters"],
+            "--prompts gone.txt: no such file",
+        ),
+        (
+            ["--prompts", "asks.txt"],
+            "which --metric accuracy needs; add answers, or score the text itself: --metric F",
+        ),
         (
             ["--prompts", "asks.txt", "--metric", "mine.py:raises", "--max-new-tokens", "8"],
             "--metric mine.py:raises: prompt 2 ('Tell me",
         ),
-        (["--prompts", "long.txt", "--metric", "mine.py:letters"], "item 3: generate scoring needs "),
+        (
+            ["--prompts", "long.txt", "--metric", "mine.py:letters"],
+            "item 3: generate scoring needs ",
+        ),
         (
             ["--task", "builtin:dates", "--max-new-tokens", "9"],
             "--max-new-tokens 9: is for scores of written replies",
@@ -436,10 +538,24 @@ def test_a_dry_run_says_what_it_will_be(config: SearchConfig, capsys: pytest.Cap
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
-    config: SearchConfig, capsys: pytest.CaptureFixture[str], mine: Path, more: list[str], message: str
+    config: SearchConfig,
+    capsys: pytest.CaptureFixture[str],
+    mine: Path,
+    more: list[str],
+    message: str,
 ) -> None:
     (mine / "long.txt").write_text("\n".join([*NAMES[:2], "word " * 2000, *NAMES[2:]]))
-    given = ["--base", config.base, "--experts", *config.experts, "--out", config.out, "--threads", "1", "--quiet"]
+    given = [
+        "--base",
+        config.base,
+        "--experts",
+        *config.experts,
+        "--out",
+        config.out,
+        "--threads",
+        "1",
+        "--quiet",
+    ]
     code, out, err = swarm_llm(capsys, "search", *given, *more)
     assert (code, out) == (2, "") and len(err.strip().splitlines()) == 1 and message in err, err
 

@@ -1,4 +1,6 @@
-"""Scores against hand-worked numbers: accuracy, intervals, chance, the mean over tasks, what is computed once."""
+"""Scores against hand-worked numbers: accuracy, intervals, chance, the mean over tasks, what is
+computed once.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ Z = 1.959963984540054  # of the normal distribution at 97.5%
 class FakeEngine:
     """Answers from tables; records what it received."""
 
-    def __init__(self, likelihoods: dict[str, float] | None = None, texts: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, likelihoods: dict[str, float] | None = None, texts: dict[str, str] | None = None
+    ) -> None:
         self.likelihoods, self.texts = likelihoods or {}, texts or {}
         self.received: list[tuple[str, str]] = []
         self.loaded: list[Patch] = []
@@ -55,7 +59,9 @@ class FakeEngine:
         return [self.likelihoods[continuation] for _, continuation in pairs]
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        return [next(text for key, text in self.texts.items() if key in prompt) for prompt in prompts]
+        return [
+            next(text for key, text in self.texts.items() if key in prompt) for prompt in prompts
+        ]
 
     def next_token_logprobs(self, prompts: Sequence[str]) -> torch.Tensor:
         raise NotImplementedError
@@ -134,7 +140,10 @@ def test_open_items_cannot_be_scored_by_their_options() -> None:
 def test_texts_are_all_that_a_context_has_to_hold() -> None:
     items = [item(A="x", B="yy")]
     likelihood = list(Accuracy(items, "likelihood", FakeEngine().chat).texts())
-    assert [(text, new) for _, text, new in likelihood] == [("<Question: Which?>x", 0), ("<Question: Which?>yy", 0)]
+    assert [(text, new) for _, text, new in likelihood] == [
+        ("<Question: Which?>x", 0),
+        ("<Question: Which?>yy", 0),
+    ]
     ((_, text, new),) = Accuracy(items, "generate", FakeEngine().chat).texts()
     assert "B: yy" in text and new == 128
 
@@ -187,7 +196,10 @@ def test_experts_that_name_the_same_letter_for_all_items_do_not_pass_for_knowing
     assert knows_letters(items, [score_of([1.0] * 35 + [0.0] * 15)])
 
 
-@given(counts=st.lists(st.integers(2, 5), min_size=1, max_size=9), percent=st.sampled_from([1, 5, 10, 25, 50]))
+@given(
+    counts=st.lists(st.integers(2, 5), min_size=1, max_size=9),
+    percent=st.sampled_from([1, 5, 10, 25, 50]),
+)
 def test_chance_bound_against_enumeration(counts: list[int], percent: int) -> None:
     # All outcomes, exactly, in fractions.
     probability = [Fraction(0)] * (len(counts) + 1)
@@ -213,7 +225,9 @@ def test_score_of_by_hand(values: list[float]) -> None:
     mean = math.fsum(values) / len(values)
     assert math.isclose(score.value, mean, rel_tol=1e-12, abs_tol=1e-12)
     variance = math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1)
-    assert math.isclose(score.stderr, math.sqrt(variance / len(values)), rel_tol=1e-9, abs_tol=1e-12)
+    assert math.isclose(
+        score.stderr, math.sqrt(variance / len(values)), rel_tol=1e-9, abs_tol=1e-12
+    )
     assert score.per_item == tuple(values) and score.n == len(values)
 
 
@@ -336,7 +350,9 @@ def test_a_position_is_scored_once_also_after_a_restart(tmp_path: Path) -> None:
     scores = iter([score_of([1.0, 0.0, 0.0]), score_of([0.3, 0.6, 0.9])])
     here, there = torch.tensor([0.25, 0.75]).double(), torch.tensor([1.0, 0.0]).double()
     first = scorer(run, space, lambda engine: next(scores), on_row=rows.append)
-    assert math.isclose(value(first, here, 0, 4), 1 / 3) and math.isclose(value(first, there, 1, 0), 0.6)
+    assert math.isclose(value(first, here, 0, 4), 1 / 3) and math.isclose(
+        value(first, there, 1, 0), 0.6
+    )
     assert math.isclose(value(first, here, 2, 1), 1 / 3)
     assert space.realised == [[0.25, 0.75], [1.0, 0.0]]
     assert [(row.iteration, row.particle, row.n) for row in rows] == [(0, 4, 3), (1, 0, 3)]
@@ -345,7 +361,10 @@ def test_a_position_is_scored_once_also_after_a_restart(tmp_path: Path) -> None:
     assert again.evaluations == 2
     assert math.isclose(value(again, there, 1, 0), 0.6)
     found = again.in_full([there, here], 1)
-    assert [row.score("t") for row in found] == [score_of([0.3, 0.6, 0.9]), score_of([1.0, 0.0, 0.0])]
+    assert [row.score("t") for row in found] == [
+        score_of([0.3, 0.6, 0.9]),
+        score_of([1.0, 0.0, 0.0]),
+    ]
 
 
 def test_phases_are_kept_apart(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
-"""What a config and a file say together is what peft makes of them: equal logits, or a refusal in one line.
+"""What a config and a file say together is what peft makes of them: equal logits, or a refusal in
+one line.
 
-Adapters are made by peft on tiny models, some then changed as people and tools change them. Compared are peft's loaded
-model, its merged one, our candidates of weight 1, and the files that they are saved to, read back by peft.
+Adapters are made by peft on tiny models, some then changed as people and tools change them.
+Compared are peft's loaded model, its merged one, our candidates of weight 1, and the files that
+they are saved to, read back by peft.
 """
 
 from __future__ import annotations
@@ -45,7 +47,9 @@ class Bases:
         self._models: dict[str, Any] = {}
 
     def path(self, name: str) -> Path:
-        """The directory: llama (untied, bf16), tied, twice (tied, with the head in its file, too), or gpt2."""
+        """The directory: llama (untied, bf16), tied, twice (tied, with the head in its file, too),
+        or gpt2.
+        """
         path = self._folder / name
         if not path.exists():
             model = random_model("gpt2" if name == "gpt2" else "llama", 64)
@@ -56,7 +60,9 @@ class Bases:
             if name == "twice":
                 weights = safetensors.torch.load_file(path / "model.safetensors")
                 head = {"lm_head.weight": weights["model.embed_tokens.weight"].clone()}
-                safetensors.torch.save_file(weights | head, path / "model.safetensors", {"format": "pt"})
+                safetensors.torch.save_file(
+                    weights | head, path / "model.safetensors", {"format": "pt"}
+                )
         return path
 
     def model(self, name: str) -> Any:
@@ -64,7 +70,9 @@ class Bases:
         from transformers import AutoModelForCausalLM
 
         if name not in self._models:
-            self._models[name] = AutoModelForCausalLM.from_pretrained(self.path(name), dtype=torch.float32).eval()
+            self._models[name] = AutoModelForCausalLM.from_pretrained(
+                self.path(name), dtype=torch.float32
+            ).eval()
         return copy.deepcopy(self._models[name])
 
 
@@ -81,11 +89,15 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def saved(bases: Bases, base: str, folder: Path, options: Json, edit: Edit | None = None, seed: int = 1) -> Path:
+def saved(
+    bases: Bases, base: str, folder: Path, options: Json, edit: Edit | None = None, seed: int = 1
+) -> Path:
     """An adapter with random weights, saved by peft, then edited."""
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = peft.get_peft_model(bases.model(base), peft.LoraConfig(**{"task_type": "CAUSAL_LM", "r": 3, **options}))
+        model = peft.get_peft_model(
+            bases.model(base), peft.LoraConfig(**{"task_type": "CAUSAL_LM", "r": 3, **options})
+        )
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if "lora_" in name or "modules_to_save" in name:
@@ -97,7 +109,9 @@ def saved(bases: Bases, base: str, folder: Path, options: Json, edit: Edit | Non
     if edit is not None:
         edit(settings, weights)
     config.write_text(json.dumps(settings))
-    safetensors.torch.save_file({key: value.contiguous() for key, value in weights.items()}, tensors)
+    safetensors.torch.save_file(
+        {key: value.contiguous() for key, value in weights.items()}, tensors
+    )
     return folder
 
 
@@ -123,7 +137,10 @@ def compare(bases: Bases, base: str, adapter: Path, folder: Path) -> str:
     try:
         report = inspect_experts([adapter], resolved)
         report.require("factor")
-        spaces = {name: build_space(name, [AdapterFile(report.experts[0])]) for name in ("delta", "factor")}
+        spaces = {
+            name: build_space(name, [AdapterFile(report.experts[0])])
+            for name in ("delta", "factor")
+        }
     except UserError as error:
         assert "\n" not in str(error)
         return "refused"
@@ -178,56 +195,73 @@ CONV = {"target_modules": GPT2}
 # name -> base, options of LoraConfig, edit, outcome
 CASES: dict[str, tuple[str, Json, Edit | None, str]] = {
     "plain": ("llama", {"target_modules": LLAMA}, None, "equal"),
-    "rslora": ("llama", {"target_modules": LLAMA, "use_rslora": True, "lora_alpha": 5}, None, "equal"),
+    "rslora": ("llama", {"target_modules": LLAMA, "use_rslora": True, "lora_alpha": 5}, None,
+               "equal"),
     "patterns": ("llama", {"target_modules": LLAMA, **PATTERNS}, None, "equal"),
-    "regular expression": ("llama", {"target_modules": r".*layers\.1\..*(q|up)_proj"}, None, "equal"),
+    "regular expression": ("llama", {"target_modules": r".*layers\.1\..*(q|up)_proj"}, None,
+                           "equal"),
     "head": ("llama", {"target_modules": ["q_proj", "lm_head"]}, None, "equal"),
     "tied head": ("tied", {"target_modules": ["q_proj", "lm_head"]}, None, "refused"),
-    "tied head, stored twice": ("twice", {"target_modules": ["q_proj", "lm_head"]}, None, "refused"),
+    "tied head, stored twice": ("twice", {"target_modules": ["q_proj", "lm_head"]}, None,
+                                "refused"),
     "stored twice": ("twice", {"target_modules": LLAMA}, None, "equal"),
     "all-linear": ("llama", {"target_modules": "all-linear"}, None, "equal"),
     "all-linear, as written": (
         "tied", {"target_modules": "all-linear"}, configured(target_modules="All-Linear"), "equal",
     ),
     "all-linear and head": (
-        "llama", {"target_modules": ["q_proj", "lm_head"]}, configured(target_modules="all-linear"), "refused",
+        "llama", {"target_modules": ["q_proj", "lm_head"]}, configured(target_modules="all-linear"),
+        "refused",
     ),
     "dora": ("llama", {"target_modules": LLAMA, "use_dora": True}, None, "refused"),
     "bias": ("gpt2", {**CONV, "bias": "all", "fan_in_fan_out": True}, None, "refused"),
-    "saved module": ("llama", {"target_modules": LLAMA, "modules_to_save": ["lm_head"]}, None, "refused"),
+    "saved module": ("llama", {"target_modules": LLAMA, "modules_to_save": ["lm_head"]}, None,
+                     "refused"),
     "embedding": ("llama", {"target_modules": ["q_proj", "embed_tokens"]}, None, "refused"),
-    "embedding as linear": ("llama", {"target_modules": LLAMA}, with_embedding_as_linear, "refused"),
+    "embedding as linear": ("llama", {"target_modules": LLAMA}, with_embedding_as_linear,
+                            "refused"),
     "conv1d": ("gpt2", {**CONV, "fan_in_fan_out": True}, None, "refused"),
     "conv1d, said to be linear": (
         "gpt2", {"target_modules": ["attn.c_proj"]}, configured(fan_in_fan_out=False), "refused",
     ),
-    "conv1d, nothing said": ("gpt2", {"target_modules": ["attn.c_proj"]}, without("fan_in_fan_out"), "refused"),
-    "linear, said to be conv1d": ("llama", {"target_modules": LLAMA}, configured(fan_in_fan_out=True), "refused"),
+    "conv1d, nothing said": ("gpt2", {"target_modules": ["attn.c_proj"]}, without("fan_in_fan_out"),
+                             "refused"),
+    "linear, said to be conv1d": ("llama", {"target_modules": LLAMA},
+                                  configured(fan_in_fan_out=True), "refused"),
     "linear head of gpt2": ("gpt2", {"target_modules": ["lm_head"]}, None, "refused"),
-    "fewer targets": ("llama", {"target_modules": LLAMA}, configured(target_modules=["q_proj"]), "equal"),
+    "fewer targets": ("llama", {"target_modules": LLAMA}, configured(target_modules=["q_proj"]),
+                      "equal"),
     "pattern of fewer": (
-        "llama", {"target_modules": LLAMA}, configured(target_modules=r".*\.1\..*(q|k)_proj"), "equal",
+        "llama", {"target_modules": LLAMA}, configured(target_modules=r".*\.1\..*(q|k)_proj"),
+        "equal",
     ),
     "pattern of whole names": (
         "llama", {"target_modules": LLAMA}, configured(target_modules=r".*(q_proj|self_)"), "equal",
     ),
-    "ends of whole names": ("llama", {"target_modules": LLAMA}, configured(target_modules=["proj", "q_proj"]), "equal"),
-    "fewer layers": ("llama", {"target_modules": LLAMA}, configured(layers_to_transform=[1]), "equal"),
+    "ends of whole names": ("llama", {"target_modules": LLAMA},
+                            configured(target_modules=["proj", "q_proj"]), "equal"),
+    "fewer layers": ("llama", {"target_modules": LLAMA}, configured(layers_to_transform=[1]),
+                     "equal"),
     "one layer": ("llama", {"target_modules": LLAMA}, configured(layers_to_transform=1), "equal"),
     "layers by name": (
         "llama", {"target_modules": LLAMA},
         configured(layers_to_transform=[0], layers_pattern=["blocks", "layers"]), "equal",
     ),
     "layers by other name": (
-        "llama", {"target_modules": LLAMA}, configured(layers_to_transform=[0], layers_pattern="blocks"), "refused",
+        "llama", {"target_modules": LLAMA}, configured(layers_to_transform=[0],
+                                                       layers_pattern="blocks"), "refused",
     ),
     "layers of a pattern": (
         "llama", {"target_modules": ".*q_proj"}, configured(layers_to_transform=[0]), "refused",
     ),
-    "excluded": ("llama", {"target_modules": LLAMA}, configured(exclude_modules=["k_proj", "layers.0.mlp"]), "equal"),
-    "excluded by pattern": ("tied", {"target_modules": LLAMA}, configured(exclude_modules=r".*\.0\..*_proj"), "equal"),
-    "excluded when made": ("tied", {"target_modules": LLAMA, "exclude_modules": ["k_proj"]}, None, "equal"),
-    "all excluded": ("llama", {"target_modules": LLAMA}, configured(exclude_modules=".*"), "refused"),
+    "excluded": ("llama", {"target_modules": LLAMA},
+                 configured(exclude_modules=["k_proj", "layers.0.mlp"]), "equal"),
+    "excluded by pattern": ("tied", {"target_modules": LLAMA},
+                            configured(exclude_modules=r".*\.0\..*_proj"), "equal"),
+    "excluded when made": ("tied", {"target_modules": LLAMA, "exclude_modules": ["k_proj"]}, None,
+                           "equal"),
+    "all excluded": ("llama", {"target_modules": LLAMA}, configured(exclude_modules=".*"),
+                     "refused"),
     "no targets": ("llama", {"target_modules": LLAMA}, without("target_modules"), "refused"),
     "layer missing": ("llama", {"target_modules": LLAMA}, without_layer_0, "equal"),
     "layer missing, drawn": (
@@ -250,7 +284,11 @@ TARGETS: list[Json] = [
     {"target_modules": LLAMA},
     {"target_modules": "all-linear"},
     {"target_modules": r"model\.layers\.\d\.(self_attn|mlp)\.(v|o|up)_proj"},
-    {"target_modules": ["v_proj", "gate_proj"], "layers_to_transform": [0], "layers_pattern": "layers"},
+    {
+        "target_modules": ["v_proj", "gate_proj"],
+        "layers_to_transform": [0],
+        "layers_pattern": "layers",
+    },
     {"target_modules": ["layers.0.mlp.up_proj", "model.layers.1.self_attn.o_proj"]},
     {"target_modules": ["o_proj", "lm_head"]},
 ]
@@ -258,17 +296,32 @@ SCALES: list[Json] = [
     {},
     {"r": 5, "lora_alpha": 2},
     {"use_rslora": True, "lora_alpha": 3},
-    {"rank_pattern": {"layers.1.*": 4, "mlp.*proj": 1}, "alpha_pattern": {"v_proj|o_proj": 6, ".*": 2}},
+    {
+        "rank_pattern": {"layers.1.*": 4, "mlp.*proj": 1},
+        "alpha_pattern": {"v_proj|o_proj": 6, ".*": 2},
+    },
 ]
-KINDS: list[Json] = [*[{}] * 6, {"use_dora": True}, {"bias": "lora_only"}, {"init_lora_weights": "gaussian"}]
+KINDS: list[Json] = [
+    *[{}] * 6,
+    {"use_dora": True},
+    {"bias": "lora_only"},
+    {"init_lora_weights": "gaussian"},
+]
 EDITS: list[Edit | None] = [
     None,
     in_float64,
     without_layer_0,
-    configured(target_modules=["up_proj", "q_proj", "o_proj", "v_proj"], layers_to_transform=None, layers_pattern=None),
+    configured(
+        target_modules=["up_proj", "q_proj", "o_proj", "v_proj"],
+        layers_to_transform=None,
+        layers_pattern=None,
+    ),
     configured(exclude_modules=r".*(self_attn\.o|k|down)_proj"),
     configured(target_modules="all-linear", layers_to_transform=None, layers_pattern=None),
-    configured(target_modules=["proj", "self_attn.v_proj", "up_proj", "o_proj", "q_proj"], layers_to_transform=[1]),
+    configured(
+        target_modules=["proj", "self_attn.v_proj", "up_proj", "o_proj", "q_proj"],
+        layers_to_transform=[1],
+    ),
 ]
 
 

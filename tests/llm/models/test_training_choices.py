@@ -16,9 +16,17 @@ from pyswarmopt_llm.models.training.choice_losses import choice_loss, choice_los
 from pyswarmopt_llm.models.training.lora import Lora
 from pyswarmopt_llm.models.training.trainer import training
 
-MODULES = {f"model.layers.{i}.self_attn.{name}": (32, 32) for i in range(2) for name in ("q_proj", "o_proj")}
+MODULES = {
+    f"model.layers.{i}.self_attn.{name}": (32, 32)
+    for i in range(2)
+    for name in ("q_proj", "o_proj")
+}
 ITEMS = [
-    Choices(tuple((f"Question {i}?", f" {word}") for word in ("left", "right", "upwards")), (4.0, 5.0, 7.0), i % 3)
+    Choices(
+        tuple((f"Question {i}?", f" {word}") for word in ("left", "right", "upwards")),
+        (4.0, 5.0, 7.0),
+        i % 3,
+    )
     for i in range(20)
 ]
 
@@ -32,7 +40,10 @@ def mean_loss(engine: TransformersEngine) -> float:
     """From the engine's own log-likelihoods, by the definition."""
     total = 0.0
     for item in ITEMS:
-        logits = [16 / 3 * v / n for v, n in zip(engine.loglikelihood(item.pairs), item.lengths, strict=True)]
+        logits = [
+            16 / 3 * v / n
+            for v, n in zip(engine.loglikelihood(item.pairs), item.lengths, strict=True)
+        ]
         total += math.log(sum(map(math.exp, logits))) - logits[item.right]
     return total / len(ITEMS)
 
@@ -44,10 +55,14 @@ def test_the_loss_of_an_answer_is_its_negative_log_likelihood() -> None:
 def test_every_items_loss_is_that_of_the_engines_scores(engine: TransformersEngine) -> None:
     with training(engine.model, {}), torch.no_grad():
         losses = torch.cat(list(choice_losses(engine, ITEMS)))
-    assert len(losses) == len(ITEMS) and losses.mean().item() == pytest.approx(mean_loss(engine), abs=1e-5)
+    assert len(losses) == len(ITEMS) and losses.mean().item() == pytest.approx(
+        mean_loss(engine), abs=1e-5
+    )
 
 
-def test_what_is_trained_has_a_smaller_loss_as_weights_merged_into_the_model(engine: TransformersEngine) -> None:
+def test_what_is_trained_has_a_smaller_loss_as_weights_merged_into_the_model(
+    engine: TransformersEngine,
+) -> None:
     before = mean_loss(engine)
     lora = Lora(MODULES, rank=2, scale=2.0, seed=3)
     history = choice_trainer(engine, ITEMS, lora, lr=1e-2, epochs=4, seed=0).run()
@@ -62,7 +77,9 @@ def test_what_is_trained_has_a_smaller_loss_as_weights_merged_into_the_model(eng
 def test_a_step_follows_the_mean_gradient_at_most_1_long(
     scale: float, engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With plain descent in place of AdamW, which would hide the gradient's length; 7 items are one step."""
+    """With plain descent in place of AdamW, which would hide the gradient's length; 7 items are one
+    step.
+    """
     rates: list[dict[str, object]] = []
 
     def descent(groups: list[dict[str, object]], **options: object) -> torch.optim.SGD:
@@ -81,11 +98,15 @@ def test_a_step_follows_the_mean_gradient_at_most_1_long(
     assert (length > 1) == (scale > 1), "one of the two is clipped"
     choice_trainer(engine, ITEMS[:7], lora, lr=0.5, epochs=1, seed=0).run()
     for old, new, slope in zip(before, lora.tensors, slopes, strict=True):
-        torch.testing.assert_close(old - new.detach(), 0.5 * slope / max(1.0, length), rtol=1e-3, atol=1e-6)
+        torch.testing.assert_close(
+            old - new.detach(), 0.5 * slope / max(1.0, length), rtol=1e-3, atol=1e-6
+        )
     assert rates == [{"betas": (0.9, 0.98), "weight_decay": 0.0}]
 
 
-def test_sixteen_items_are_a_step(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sixteen_items_are_a_step(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """20 items are two steps an epoch: the rate falls over six steps of three epochs."""
     steps: list[float] = []
 
@@ -101,7 +122,9 @@ def test_sixteen_items_are_a_step(engine: TransformersEngine, monkeypatch: pytes
     assert steps == pytest.approx([2.0, *(2.0 * value for value in cosine)])
 
 
-def test_the_same_seed_trains_the_same_weights_and_another_does_not(engine: TransformersEngine) -> None:
+def test_the_same_seed_trains_the_same_weights_and_another_does_not(
+    engine: TransformersEngine,
+) -> None:
     def trained(seed: int) -> torch.Tensor:
         lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
         choice_trainer(engine, ITEMS, lora, lr=1e-3, epochs=1, seed=seed).run()
@@ -122,7 +145,9 @@ def test_stopping_early_leaves_what_the_longer_run_had_then(engine: Transformers
     assert torch.equal(torch.cat([t.detach().flatten() for t in lora.tensors]), seen[1])
 
 
-def test_gradients_of_a_step_are_those_of_the_mean_over_its_items_whatever_the_batches(tiny_base: Path) -> None:
+def test_gradients_of_a_step_are_those_of_the_mean_over_its_items_whatever_the_batches(
+    tiny_base: Path,
+) -> None:
     def step(batch_tokens: int) -> torch.Tensor:
         engine = TransformersEngine(*load_tiny(tiny_base), batch_tokens=batch_tokens)
         lora = Lora(MODULES, rank=2, scale=2.0, seed=1)

@@ -1,4 +1,6 @@
-"""Gradients of log-likelihoods against finite differences of plain forward passes on merged weights."""
+"""Gradients of log-likelihoods against finite differences of plain forward passes on merged
+weights.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,12 @@ from pyswarmopt_llm.models.training.trainer import training
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_rivals.methods.training.on_dev import Mixture
 
-PAIRS = [("What is it?", " a cat"), ("What is it?", " a car"), ("What is that?", " a dog"), ("Say", " no indeed")]
+PAIRS = [
+    ("What is it?", " a cat"),
+    ("What is it?", " a car"),
+    ("What is that?", " a dog"),
+    ("Say", " no indeed"),
+]
 
 
 @pytest.fixture
@@ -53,12 +60,20 @@ def test_derivatives_by_coefficients_are_those_of_merged_models(
     step, modules = 1e-3, sorted(experts[0].factors)
     for row, expert in [(0, 0), (0, 2)] if single else [(0, 0), (3, 1), (7, 2)]:
         moved = modules if single else [modules[row]]
-        sums = [summed(engine, experts, {m: (expert, sign * step) for m in moved}) for sign in (1, -1)]
-        assert slopes[row, expert].item() == pytest.approx((sums[0] - sums[1]) / (2 * step), rel=0.01, abs=0.01)
+        sums = [
+            summed(engine, experts, {m: (expert, sign * step) for m in moved}) for sign in (1, -1)
+        ]
+        assert slopes[row, expert].item() == pytest.approx(
+            (sums[0] - sums[1]) / (2 * step), rel=0.01, abs=0.01
+        )
 
 
-def summed(engine: TransformersEngine, experts: list[Adapter], moved: dict[str, tuple[int, float]]) -> float:
-    """Sum of the log-likelihoods of the average of the experts, in some modules with more of one expert."""
+def summed(
+    engine: TransformersEngine, experts: list[Adapter], moved: dict[str, tuple[int, float]]
+) -> float:
+    """Sum of the log-likelihoods of the average of the experts, in some modules with more of one
+    expert.
+    """
     changes = {}
     for module in experts[0].factors:
         weights = [1 / 3] * 3
@@ -66,28 +81,39 @@ def summed(engine: TransformersEngine, experts: list[Adapter], moved: dict[str, 
             weights[moved[module][0]] += moved[module][1]
         parts = [expert.factors[module] for expert in experts]
         b = torch.cat([w * part.scale * part.b for w, part in zip(weights, parts, strict=True)], 1)
-        changes[f"{module}.weight"] = LowRank(b=b.double(), a=torch.cat([part.a for part in parts]).double())
+        changes[f"{module}.weight"] = LowRank(
+            b=b.double(), a=torch.cat([part.a for part in parts]).double()
+        )
     engine.load(Patch(low_rank=changes))
     total = sum(engine.loglikelihood(PAIRS))
     engine.load(Patch())
     return total
 
 
-def test_the_mixture_is_the_candidate_of_delta_space(experts: list[Adapter], engine: TransformersEngine) -> None:
+def test_the_mixture_is_the_candidate_of_delta_space(
+    experts: list[Adapter], engine: TransformersEngine
+) -> None:
     mixture = Mixture(experts, True, engine.model)
     with torch.no_grad():
         mixture.coefficients.copy_(torch.tensor([[0.5, -0.25, 2.0]]))
-    expected = build_space("delta", experts).realise(torch.tensor([0.5, -0.25, 2.0], dtype=torch.float64))
+    expected = build_space("delta", experts).realise(
+        torch.tensor([0.5, -0.25, 2.0], dtype=torch.float64)
+    )
     patch = mixture.patch()
     assert set(patch.low_rank) == set(expected.low_rank)
     for name, change in expected.low_rank.items():
         torch.testing.assert_close(patch.low_rank[name].dense(), change.dense())
 
 
-def test_the_model_is_as_before_afterwards(engine: TransformersEngine, experts: list[Adapter]) -> None:
+def test_the_model_is_as_before_afterwards(
+    engine: TransformersEngine, experts: list[Adapter]
+) -> None:
     model: Any = engine.model
     attention, before = model.config._attn_implementation, engine.loglikelihood(PAIRS)
-    with pytest.raises(ZeroDivisionError), training(model, Mixture(experts, True, model).additions()):
+    with (
+        pytest.raises(ZeroDivisionError),
+        training(model, Mixture(experts, True, model).additions()),
+    ):
         assert not any(parameter.requires_grad for parameter in model.parameters())
         raise ZeroDivisionError
     assert all(parameter.requires_grad for parameter in model.parameters())

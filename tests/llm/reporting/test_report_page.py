@@ -1,4 +1,6 @@
-"""The report in a real browser, and what its stylesheet promises: contrast, no errors, nothing from the network."""
+"""The report in a real browser, and what its stylesheet promises: contrast, no errors, nothing from
+the network.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ from pyswarmopt_rivals.comparison.page import render_page
 
 STYLESHEET = Path(pyswarmopt_llm.__file__).parent / "reporting" / "report" / "page.css"
 
-# Writes down what a reader could not do without: no errors, no requests, nothing wider than the window.
+# Writes down what a reader could not do without: no errors, no requests, nothing wider than the
+# window.
 READER = """
 <script>
 const errors = [];
@@ -55,24 +58,67 @@ def page(experts: int) -> str:
                 raw = [rng.random() ** 3 + 0.2 * rng.random() for _ in names]
                 mixture = [weight / sum(raw) for weight in raw]
             items = "".join(str(int(rng.random() < 0.4 + 0.07 * iteration)) for _ in range(60))
-            about = {"phase": "search", "iteration": iteration, "particle": particle, "key": f"{iteration} {particle}"}
-            value = {"value": items.count("1") / 60, "n": 60, "seconds": 1.0, "items": {"quiz": items}}
+            about = {
+                "phase": "search",
+                "iteration": iteration,
+                "particle": particle,
+                "key": f"{iteration} {particle}",
+            }
+            value = {
+                "value": items.count("1") / 60,
+                "n": 60,
+                "seconds": 1.0,
+                "items": {"quiz": items},
+            }
             rows.append({**about, "coefficients": mixture, **value})
     best = max(rows, key=lambda row: row["value"])
     test = pair(0.1, 0.08, 0.01, 90, gained=20, lost=11)
     result = {
-        **{"best_dev": best["value"], "best_single_dev": 0.5, "uniform_dev": 0.45, "best_test": 0.7},
-        **{"best_single_test": 0.6, "uniform_test": 0.5, "best_single": names[0], "evaluations": len(rows)},
-        **{"item_evaluations": 60 * len(rows), "seconds": 90.0, "seconds_scoring": 80.0, "scoring": "letter"},
+        **{
+            "best_dev": best["value"],
+            "best_single_dev": 0.5,
+            "uniform_dev": 0.45,
+            "best_test": 0.7,
+        },
+        **{
+            "best_single_test": 0.6,
+            "uniform_test": 0.5,
+            "best_single": names[0],
+            "evaluations": len(rows),
+        },
+        **{
+            "item_evaluations": 60 * len(rows),
+            "seconds": 90.0,
+            "seconds_scoring": 80.0,
+            "scoring": "letter",
+        },
         **{"peak_memory_bytes": 2**30, "stop": {"patience": 3}, "paired": {"quiz": {"test": test}}},
-        "intervals": {"best_dev": [0.6, 0.8], "best_test": [0.62, 0.77], "best_single_test": [0.5, 0.69]},
+        "intervals": {
+            "best_dev": [0.6, 0.8],
+            "best_test": [0.62, 0.77],
+            "best_single_test": [0.5, 0.69],
+        },
         "coefficients": dict(zip(names, best["coefficients"], strict=True)),
-        "notes": ["A remark that is long enough to be broken into lines on a telephone, as remarks usually are."],
+        "notes": [
+            (
+                "A remark that is long enough to be broken into lines on a telephone, as remarks "
+                "usually are."
+            )
+        ],
     }
     more = {"fingerprints": {"tasks": {"quiz": "1"}, "experts": dict.fromkeys(names, "0123456789")}}
-    about = about_of(more, experts=tuple(names), tasks=("a/very/long/path/" * 6 + "quiz.json",), out="runs/first")
-    dev = tuple(Item(str(i), f"Is {i} a question? " * 9, {"A": "yes", "B": "no"}, "A") for i in range(60))
-    return render_report(about, RunResult.from_json(result), map(Row.from_json, rows), {"quiz": Task("quiz", dev, ())})
+    about = about_of(
+        more, experts=tuple(names), tasks=("a/very/long/path/" * 6 + "quiz.json",), out="runs/first"
+    )
+    dev = tuple(
+        Item(str(i), f"Is {i} a question? " * 9, {"A": "yes", "B": "no"}, "A") for i in range(60)
+    )
+    return render_report(
+        about,
+        RunResult.from_json(result),
+        map(Row.from_json, rows),
+        {"quiz": Task("quiz", dev, ())},
+    )
 
 
 # The stylesheet
@@ -101,10 +147,19 @@ def test_contrast_of_text_and_of_marks(theme: int) -> None:
 
 
 def test_every_page_has_the_one_stylesheet() -> None:
-    compared = {"experts": 2, "config": {"base": "b", "budget_items": 9, "seeds": 1}, "left_out": {}, "task": "t"}
+    compared = {
+        "experts": 2,
+        "config": {"base": "b", "budget_items": 9, "seeds": 1},
+        "left_out": {},
+        "task": "t",
+    }
     pages = [page(3), render_page({**compared, "metric": "accuracy", "methods": {}})]
     for text in pages:
-        assert STYLESHEET.read_text() in text and text.count("<style>") == 1 and text.startswith("<!DOCTYPE html>")
+        assert (
+            STYLESHEET.read_text() in text
+            and text.count("<style>") == 1
+            and text.startswith("<!DOCTYPE html>")
+        )
 
 
 # The browser
@@ -113,10 +168,15 @@ def test_every_page_has_the_one_stylesheet() -> None:
 @needs_browser
 @pytest.mark.slow
 @pytest.mark.parametrize(("experts", "width"), [(3, 1200), (12, 500)])
-def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(experts: int, width: int, tmp_path: Path) -> None:
+def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(
+    experts: int, width: int, tmp_path: Path
+) -> None:
     path = tmp_path / "report.html"
-    # The page forbids scripts, so the one that looks at it has to lift that; the pictures below are of the page itself.
-    path.write_text(re.sub(r"<meta http-equiv[^>]*>", "", page(experts)).replace("<body>", "<body>" + READER))
+    # The page forbids scripts, so the one that looks at it has to lift that; the pictures below are
+    # of the page itself.
+    path.write_text(
+        re.sub(r"<meta http-equiv[^>]*>", "", page(experts)).replace("<body>", "<body>" + READER)
+    )
     done = visit(path.as_uri(), tmp_path / "profile", "--dump-dom", f"--window-size={width},900")
     assert "CONSOLE" not in done.stderr
     found = re.search(r'data-seen="([^"]*)"', done.stdout)
@@ -129,9 +189,18 @@ def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(experts: int, wid
 
 def compared() -> str:
     """The page of a comparison with the longest names and figures that occur."""
-    names = "nevergrad:TwoPointsDE negotiate:consensus-game vote:weighted-majority best-single".split()
+    names = (
+        "nevergrad:TwoPointsDE negotiate:consensus-game vote:weighted-majority best-single".split()
+    )
     against = {"method": names[0], "difference": -0.021, "p": 0.0004}
-    row = {"dev": 0.75, "dev_interval": [0.6, 0.9], "test": 0.7, "test_interval": [0.6, 0.8], "gain": 0.123, "wins": 1}
+    row = {
+        "dev": 0.75,
+        "dev_interval": [0.6, 0.9],
+        "test": 0.7,
+        "test_interval": [0.6, 0.8],
+        "gain": 0.123,
+        "wins": 1,
+    }
     row |= {"item_evaluations": 17996.0, "seconds": 12345.6, "models": 12, "tokens": 1480.0}
     methods = {name: {**row, "against_single": against, "against_rival": against} for name in names}
     task = {"methods": methods, "metric": "accuracy"}
@@ -141,7 +210,8 @@ def compared() -> str:
 
 @needs_browser
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [1280, 700, 500])  # 500 is Chromium's narrowest; phones have the same layout
+# 500 is Chromium's narrowest; phones have the same layout
+@pytest.mark.parametrize("width", [1280, 700, 500])
 def test_no_column_of_a_comparison_is_cut(width: int, tmp_path: Path) -> None:
     path = tmp_path / "compare.html"
     look = """<script>addEventListener("load", () => {
@@ -158,7 +228,8 @@ def test_no_column_of_a_comparison_is_cut(width: int, tmp_path: Path) -> None:
     assert found, done.stderr[-2000:]
     seen = json.loads(html.unescape(found[1]))
     assert seen["tables"] == 3 and not seen["page"]
-    # Between the two layouts a table scrolls, in a box that the keyboard reaches; else all of it is seen.
+    # Between the two layouts a table scrolls, in a box that the keyboard reaches; else all of it is
+    # seen.
     assert seen["scroll"] if width == 700 else not seen["cut"]
 
 
@@ -175,7 +246,13 @@ def test_the_page_is_drawn_light_dark_and_on_a_phone(tmp_path: Path) -> None:
         ("phone", "500,1600"),
     ):
         shot = tmp_path / f"{name}.png"
-        done = visit(path.as_uri(), tmp_path / "profile", f"--screenshot={shot}", f"--window-size={size}", *options)
+        done = visit(
+            path.as_uri(),
+            tmp_path / "profile",
+            f"--screenshot={shot}",
+            f"--window-size={size}",
+            *options,
+        )
         assert "CONSOLE" not in done.stderr
         pictures[name] = np.asarray(image_module.open(shot).convert("L"))
     assert pictures["light"].mean() > 200 and pictures["phone"].mean() > 200
@@ -190,6 +267,11 @@ def test_the_page_is_drawn_light_dark_and_on_a_phone(tmp_path: Path) -> None:
 def test_printed_it_has_pages_and_no_darkness(tmp_path: Path) -> None:
     path, printed = tmp_path / "report.html", tmp_path / "report.pdf"
     path.write_text(page(5), encoding="utf-8")
-    visit(path.as_uri(), tmp_path / "profile", f"--print-to-pdf={printed}", "--blink-settings=preferredColorScheme=0")
+    visit(
+        path.as_uri(),
+        tmp_path / "profile",
+        f"--print-to-pdf={printed}",
+        "--blink-settings=preferredColorScheme=0",
+    )
     data = printed.read_bytes()
     assert data.startswith(b"%PDF") and 2 <= len(re.findall(rb"/Type\s*/Page\b", data)) <= 12

@@ -1,4 +1,6 @@
-"""The advice: the rule by hand, an estimate without selection bias, an interval that holds what it says."""
+"""The advice: the rule by hand, an estimate without selection bias, an interval that holds what it
+says.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +14,17 @@ from pyswarmopt_llm.reporting.advice import Gain, advice, decide, gain
 
 
 def draw(rng: np.random.Generator, items: int, accuracies: list[float]) -> Any:
-    """Right or wrong of candidates that find the same items hard: a probit model, correlation .6."""
+    """Right or wrong of candidates that find the same items hard: a probit model, correlation
+    .6.
+    """
     hard, own = rng.normal(size=items), rng.normal(size=(len(accuracies), items))
     return (np.sqrt(0.6) * hard + np.sqrt(0.4) * own < norm.ppf(accuracies)[:, None]).astype(float)
 
 
 def true_gain(items: int, accuracies: list[float], singles: int) -> float:
-    """What choosing on half of the items gains on all others, by choosing on fresh ones again and again."""
+    """What choosing on half of the items gains on all others, by choosing on fresh ones again and
+    again.
+    """
     rng, acc = np.random.default_rng(99), np.array(accuracies)
     gains = []
     for _ in range(1500):
@@ -28,7 +34,9 @@ def true_gain(items: int, accuracies: list[float], singles: int) -> float:
 
 
 def crossed(table: Any, singles: int) -> Gain:
-    """The gain where the best single expert and the best other candidate are chosen on one half, for the other."""
+    """The gain where the best single expert and the best other candidate are chosen on one half,
+    for the other.
+    """
     half = table.shape[1] // 2
     ours: list[float] = []
     single: list[float] = []
@@ -42,12 +50,15 @@ def crossed(table: Any, singles: int) -> Gain:
 @pytest.mark.parametrize(
     ("items", "singles", "accuracies"),
     [
-        (80, 5, [0.5, 0.55, 0.6, 0.5, 0.52, *np.linspace(0.45, 0.72, 12)]),  # some mixtures are better
+        # some mixtures are better
+        (80, 5, [0.5, 0.55, 0.6, 0.5, 0.52, *np.linspace(0.45, 0.72, 12)]),
         (60, 2, [0.5, 0.6, 0.7]),  # a single other way, such as training
         (100, 5, [0.5, 0.55, 0.6, 0.5, 0.52, 0.66]),  # the same with more experts to choose from
     ],
 )
-def test_the_interval_covers_the_true_gain(items: int, singles: int, accuracies: list[float]) -> None:
+def test_the_interval_covers_the_true_gain(
+    items: int, singles: int, accuracies: list[float]
+) -> None:
     truth, rng = true_gain(items, accuracies, singles), np.random.default_rng(1)
     found = [crossed(draw(rng, items, accuracies), singles) for _ in range(1000)]
     covered = np.mean([one.low <= truth <= one.high for one in found])
@@ -66,8 +77,11 @@ def test_the_best_of_many_equals_gains_nothing() -> None:
 
 def test_a_gain_by_hand() -> None:
     found = gain([1, 1, 1, 0, 1, 1, 1, 0], [1, 0, 1, 0, 1, 0, 1, 0])
-    half = 1.96 * (1.6 * (2 * 0.75**2 + 6 * 0.25**2) / 7 / 8) ** 0.5  # two of eight items differ, by 1
-    assert (found.difference, found.low, found.high) == pytest.approx((0.25, 0.25 - half, 0.25 + half))
+    # two of eight items differ, by 1
+    half = 1.96 * (1.6 * (2 * 0.75**2 + 6 * 0.25**2) / 7 / 8) ** 0.5
+    assert (found.difference, found.low, found.high) == pytest.approx(
+        (0.25, 0.25 - half, 0.25 + half)
+    )
     same = gain([1, 0, 1, 0], [1, 0, 1, 0])
     assert (same.difference, same.low, same.high) == (0, 0, 0)
 
@@ -78,12 +92,15 @@ SURE, BETTER, OPEN = Gain(0.05, 0.01, 0.09), Gain(0.08, 0.03, 0.13), Gain(0.05, 
 @pytest.mark.parametrize(
     ("gains", "kind", "needed"),
     [
-        ({"merge": SURE, "search": Gain(0.055, 0.02, 0.09)}, "merge", None),  # .005 more is not worth a search
-        ({"merge": SURE, "search": BETTER}, "merge", None),  # its interval holds what the search gained
+        # .005 more is not worth a search
+        ({"merge": SURE, "search": Gain(0.055, 0.02, 0.09)}, "merge", None),
+        # its interval holds what the search gained
+        ({"merge": SURE, "search": BETTER}, "merge", None),
         ({"merge": SURE, "search": Gain(0.12, 0.06, 0.18)}, "search", None),
         ({"train": BETTER, "search": BETTER}, "train", None),
         ({"merge": OPEN, "train": SURE}, "train", None),  # only that is measured
-        ({"merge": Gain(-0.1, -0.2, 0.0), "search": OPEN}, "collect", 400),  # (.10 / .05)^2 = 4 times 100
+        # (.10 / .05)^2 = 4 times 100
+        ({"merge": Gain(-0.1, -0.2, 0.0), "search": OPEN}, "collect", 400),
         ({"search": Gain(0.02, -0.06, 0.1)}, "take", None),  # (.08 / .02)^2 = 16 times
         ({"merge": Gain(0.009, -0.001, 0.02)}, "take", None),  # too little to be worth anything
         ({"merge": Gain(-0.1, -0.2, -0.05), "search": Gain(-0.02, -0.1, 0.06)}, "take", None),

@@ -1,4 +1,6 @@
-"""The adapter's card and the HTML report: right numbers, and names from strangers that stay text."""
+"""The adapter's card and the HTML report: right numbers, and names from strangers that stay
+text.
+"""
 
 from __future__ import annotations
 
@@ -22,20 +24,42 @@ from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.commands import command_line, usage
 from pyswarmopt_llm.reporting.outcome import verdict
 from pyswarmopt_llm.reporting.report.card import model_card
-from pyswarmopt_llm.reporting.report.figures import HEIGHT, WIDTH, Projection, best_so_far, curve, paths
+from pyswarmopt_llm.reporting.report.figures import (
+    HEIGHT,
+    WIDTH,
+    Projection,
+    best_so_far,
+    curve,
+    paths,
+)
 from pyswarmopt_llm.reporting.report.front_matter import Parent
 from pyswarmopt_llm.reporting.report.pages import code, plain
 from pyswarmopt_llm.reporting.report.report import render_report
 from pyswarmopt_llm.tasks import Item, Task
 
 HOSTILE = "</pre><script>alert('1')</script>`|[x](javascript:0)\n# *b* {{ 7 * 7 }}"
-TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=30)
+TEXT = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=30
+)
 
 
-def row(particle: int, iteration: int, coefficients: list[float], items: str, task: str = "t") -> Row:
+def row(
+    particle: int, iteration: int, coefficients: list[float], items: str, task: str = "t"
+) -> Row:
     value = items.count("1") / len(items)
-    about = {"phase": "search", "iteration": iteration, "particle": particle, "key": f"{particle} {iteration}"}
-    found = {"coefficients": coefficients, "value": value, "n": len(items), "seconds": 1.0, "items": {task: items}}
+    about = {
+        "phase": "search",
+        "iteration": iteration,
+        "particle": particle,
+        "key": f"{particle} {iteration}",
+    }
+    found = {
+        "coefficients": coefficients,
+        "value": value,
+        "n": len(items),
+        "seconds": 1.0,
+        "items": {task: items},
+    }
     return Row.from_json({**about, **found})
 
 
@@ -68,7 +92,9 @@ class Elements(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        self.links += [value or "" for key, value in attrs if key in ("href", "src", "onload", "onclick")]
+        self.links += [
+            value or "" for key, value in attrs if key in ("href", "src", "onload", "onclick")
+        ]
 
     def handle_data(self, data: str) -> None:
         self.text += data
@@ -101,7 +127,14 @@ def test_the_front_matter_is_yaml_that_gives_the_base_back(base: str) -> None:
     header = front_matter(model_card(about_of(base=base), result_of()))
     assert header["base_model"] == " ".join(base.split())
     assert set(header) == {
-        *("base_model", "base_model_relation", "library_name", "pipeline_tag", "tags", "model-index")
+        *(
+            "base_model",
+            "base_model_relation",
+            "library_name",
+            "pipeline_tag",
+            "tags",
+            "model-index",
+        )
     }
     assert (header["library_name"], header["base_model_relation"]) == ("peft", "adapter")
     assert {"lora", "merge"} <= set(header["tags"])
@@ -148,22 +181,34 @@ def test_the_licence_of_the_card_is_that_of_base_and_experts(
 
 
 def test_a_mixture_of_whole_models_is_a_merge_of_all_of_them() -> None:
-    parents = [Parent("org/base", "mit"), Parent("org/a", "mit", on_hub=True), Parent("dir/b", "mit")]
+    parents = [
+        Parent("org/base", "mit"),
+        Parent("org/a", "mit", on_hub=True),
+        Parent("dir/b", "mit"),
+    ]
     header = front_matter(model_card(about_of(space="full"), result_of(), parents))
-    assert header["base_model"] == ["org/base", "org/a"] and header["base_model_relation"] == "merge"
+    assert (
+        header["base_model"] == ["org/base", "org/a"] and header["base_model_relation"] == "merge"
+    )
     assert (header["library_name"], header["license"]) == ("transformers", "mit")
     assert "lora" not in header["tags"]
 
 
 def test_the_card_states_scores_weights_data_and_command() -> None:
-    card = model_card(about_of({"chosen": {"space": "factor", "optimizer": "model-swarms"}}, particles=4), result_of())
+    card = model_card(
+        about_of({"chosen": {"space": "factor", "optimizer": "model-swarms"}}, particles=4),
+        result_of(),
+    )
     for line in (
         "| best single expert: x | 0.600 | 0.650 [0.580, 0.720] |",
         "| mixture | 0.700 | 0.620 [0.550, 0.690] |",
         "| x | 1.25 |",
         "| y | -0.25 |",
         "- `t.json`",
-        "    swarm-llm search --base org/base --experts e/x e/y --task t.json --out r --particles 4",
+        (
+            "    swarm-llm search --base org/base --experts e/x e/y --task t.json --out r "
+            "--particles 4"
+        ),
     ):
         assert line in card.splitlines()
     title, sentence, *_ = card.split("---\n", 2)[2].strip().split("\n\n")
@@ -209,8 +254,13 @@ def drawn(svg: str) -> ElementTree.Element:
 
 def lines_of(picture: ElementTree.Element, colour: str) -> list[np.ndarray]:
     """The corners of every line of that colour."""
-    found = [path for path in picture.iter("path") if f"stroke: var(--{colour})" in path.get("style", "")]
-    return [np.array(re.findall(r"[ML] ([-.0-9]+) ([-.0-9]+)", path.get("d", "")), float) for path in found]
+    found = [
+        path for path in picture.iter("path") if f"stroke: var(--{colour})" in path.get("style", "")
+    ]
+    return [
+        np.array(re.findall(r"[ML] ([-.0-9]+) ([-.0-9]+)", path.get("d", "")), float)
+        for path in found
+    ]
 
 
 def points_of(picture: ElementTree.Element) -> dict[str, tuple[float, float]]:
@@ -233,7 +283,10 @@ def test_the_curve_is_a_staircase_inside_its_frame() -> None:
     seen = points_of(picture)
     rises = stairs[1:][(np.diff(stairs[:, 1]) < 0)]
     third = "evaluation 3, particle 1, iteration 1: about 0.700"
-    assert [tuple(corner) for corner in rises] == [seen[third], seen["evaluation 4, particle 0, iteration 1: 0.800"]]
+    assert [tuple(corner) for corner in rises] == [
+        seen[third],
+        seen["evaluation 4, particle 0, iteration 1: 0.800"],
+    ]
     first, second = (text for text in seen if text.startswith(("evaluation 1,", "evaluation 2,")))
     assert seen[first][1] == stairs[0, 1] < seen[second][1]
     assert "best expert 0.600" in [text.text for text in picture.iter("text")]
@@ -243,7 +296,10 @@ def test_three_experts_are_a_triangle_and_distances_in_it_are_those_of_the_mixtu
     mixtures = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [0.2, 0.3, 0.5], [1.5, -0.5, 0]])
     found = Projection.of(mixtures, np.zeros(5))
     flat, real = (np.linalg.norm(p[:, None] - p[None], axis=2) for p in (found.points, mixtures))
-    assert np.allclose(flat * real[0, 1], real * flat[0, 1]) and (found.experts == found.points[:3]).all()
+    assert (
+        np.allclose(flat * real[0, 1], real * flat[0, 1])
+        and (found.experts == found.points[:3]).all()
+    )
 
 
 def test_two_experts_have_their_scores_as_height() -> None:
@@ -266,18 +322,29 @@ def test_the_projection_is_the_one_of_scikit_learn(n: int, count: int, seed: int
 @pytest.mark.parametrize("n", [1, 2, 3, 6])
 def test_the_picture_of_the_paths_has_every_position_in_its_place(n: int) -> None:
     mixtures = [list(mixture) for mixture in np.random.default_rng(n).normal(size=(7, n))]
-    rows = [row(i % 3, i // 3, mixture, "1" * (i + 1) + "0" * (9 - i)) for i, mixture in enumerate(mixtures)]
+    rows = [
+        row(i % 3, i // 3, mixture, "1" * (i + 1) + "0" * (9 - i))
+        for i, mixture in enumerate(mixtures)
+    ]
     names = [f"{chr(97 + i)}$^$ <{i}>" for i in range(n)]
     svg, caption = paths(rows, dict(zip(names, mixtures[-1], strict=True)), rows[-1])
-    picture, flat = drawn(svg), Projection.of(np.array(mixtures), np.array([one.value for one in rows]))
+    picture, flat = (
+        drawn(svg),
+        Projection.of(np.array(mixtures), np.array([one.value for one in rows])),
+    )
     assert caption == flat.caption
     at = points_of(picture)
-    titles = [f"particle {i % 3}, iteration {i // 3}: {one.value:.3f}" for i, one in enumerate(rows)]
+    titles = [
+        f"particle {i % 3}, iteration {i // 3}: {one.value:.3f}" for i, one in enumerate(rows)
+    ]
     where = np.array([at[title] for title in titles + names])
     assert (where >= 0).all() and (where <= (WIDTH, HEIGHT)).all()
-    for axis, sign in ((0, 1), (1, -1)):  # a linear map, the same along both axes where both have one unit
+    # a linear map, the same along both axes where both have one unit
+    for axis, sign in ((0, 1), (1, -1)):
         real = sign * np.vstack([flat.points, flat.experts])[:, axis]
-        slope, offset = np.polyfit(real, where[:, axis], 1) if np.ptp(real) else (0.0, where[0, axis])
+        slope, offset = (
+            np.polyfit(real, where[:, axis], 1) if np.ptp(real) else (0.0, where[0, axis])
+        )
         assert np.allclose(where[:, axis], slope * real + offset, atol=0.1) and slope >= 0
     assert at[f"the result, {rows[-1].value:.3f} on dev"] == at[titles[-1]]
     ways = [tuple(map(tuple, way)) for way in lines_of(picture, "faint")]
@@ -290,18 +357,28 @@ def test_a_picture_is_the_same_every_time_and_has_nothing_of_its_own() -> None:
     first, again = (curve(HISTORY, {"best": 0.6}) for _ in range(2))
     assert first == again and first is not None
     assert not {"style", "metadata", "script"} & {element.tag for element in drawn(first).iter()}
-    assert "font" not in first and "#0" not in first and "url(" not in first and "xmlns" not in first
+    assert (
+        "font" not in first and "#0" not in first and "url(" not in first and "xmlns" not in first
+    )
 
 
 @pytest.mark.parametrize("rows", [[], HISTORY[:1], HISTORY, HISTORY[2:3]])
 def test_the_report_states_the_numbers_and_needs_nothing_from_outside(rows: list[Row]) -> None:
     page = render_report(about_of(), result_of(), rows)
     elements = Elements(page)
-    assert '<p class="lead">On unseen items 0.620 against 0.650 for the best single expert, x (-0.030);' in page
+    assert (
+        '<p class="lead">On unseen items 0.620 against 0.650 for the best single expert, x '
+        "(-0.030);"
+    ) in page
     for word in ("0.620 [0.550, 0.690]", "1.25 x - 0.25 y", "1:20"):
         assert word in " ".join(elements.text.split())
     assert all(link.startswith("#") for link in elements.links)
-    assert "http:" not in page and "https:" not in page and "@import" not in page and "url(" not in page
+    assert (
+        "http:" not in page
+        and "https:" not in page
+        and "@import" not in page
+        and "url(" not in page
+    )
     assert "default-src 'none'" in page
     count = f"{len(rows)} evaluation{'' if len(rows) == 1 else 's'}"
     assert (f"so far over {count};" in elements.text) == bool(rows)
@@ -318,18 +395,24 @@ def test_every_link_leads_to_a_section_and_every_name_to_an_element() -> None:
 
 def test_bars_are_to_scale_on_both_sides_of_zero() -> None:
     page = render_report(about_of(), result_of(), HISTORY)
-    widths = [float(width) for width in re.findall(r'class="bar[^"]*" x="[^"]*" y="2" width="([^"]*)"', page)]
+    widths = [
+        float(width)
+        for width in re.findall(r'class="bar[^"]*" x="[^"]*" y="2" width="([^"]*)"', page)
+    ]
     assert widths[1] / widths[0] == pytest.approx(0.25 / 1.25, abs=0.01)
     assert 'class="bar negative"' in page
 
 
 def test_items_gained_and_lost_by_hand() -> None:
-    page = Elements(render_report(about_of(), result_of(), HISTORY, {"t": Task("t", dev=DEV, test=DEV)})).text
+    page = Elements(
+        render_report(about_of(), result_of(), HISTORY, {"t": Task("t", dev=DEV, test=DEV)})
+    ).text
     text = " ".join(page.split())
     # Of the best single expert x: items 1 to 6. Gained 7, 8, 9; lost 2.
     assert "On dev the result gains 3 items and loses 1." in text
     assert (
-        "The result gets 3 of the 4 dev items right that no expert does, and loses 1 of the 6 that some expert gets "
+        "The result gets 3 of the 4 dev items right that no expert does, and loses 1 of the 6 "
+        "that some expert gets "
         "right." in text
     )
     gained, lost = text.split("Gained: 3")[1].split("Lost: 1")
@@ -342,7 +425,10 @@ def test_without_the_task_file_items_are_counted_only() -> None:
     other = Task("t", dev=DEV[:3], test=())  # another file by that name
     for tasks in ({}, {"t": other}):
         text = Elements(render_report(about_of(), result_of(), HISTORY, tasks)).text
-        assert "Question" not in text and " ".join(text.split()).count("gains 3 items and loses 1") == 1
+        assert (
+            "Question" not in text
+            and " ".join(text.split()).count("gains 3 items and loses 1") == 1
+        )
 
 
 def test_where_the_result_came_from_is_said() -> None:
@@ -353,7 +439,13 @@ def test_where_the_result_came_from_is_said() -> None:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({}, ["PeftModel.from_pretrained(base, 'r/best')", "AutoTokenizer.from_pretrained('org/base')"]),
+        (
+            {},
+            [
+                "PeftModel.from_pretrained(base, 'r/best')",
+                "AutoTokenizer.from_pretrained('org/base')",
+            ],
+        ),
         ({"space": "full"}, ["AutoModelForCausalLM.from_pretrained('r/best')"]),
         ({"space": "token"}, ["swarm-llm eval --run r"]),
         ({"space": "graph"}, ["swarm-llm eval --run r"]),
@@ -372,7 +464,13 @@ def test_code_to_copy_is_code(config: dict[str, Any], words: list[str]) -> None:
 
 
 def test_several_tasks_have_their_table() -> None:
-    scores = {"best_single_dev": 0.1, "best_dev": 0.2, "best_single_test": 0.3, "best_test": 0.4, "scoring": "letter"}
+    scores = {
+        "best_single_dev": 0.1,
+        "best_dev": 0.2,
+        "best_single_test": 0.3,
+        "best_test": 0.4,
+        "scoring": "letter",
+    }
     page = render_report(about_of(), result_of(tasks={"a": scores, "b": scores}), HISTORY)
     text = " ".join(re.sub("<[^>]*>", " ", page).split())
     assert "a 0.100 0.200 0.300 0.400 b 0.100" in text
@@ -391,7 +489,9 @@ def test_a_hostile_name_stays_text_in_the_report() -> None:
     page = render_report(about, result_of(**words, stop={HOSTILE: HOSTILE}), rows, tasks)
     shown = Elements(page)
     assert not {"script", "a-b", "img", "iframe"} & set(shown.tags)
-    assert shown.tags.count("pre") == page.count("<pre") and "javascript:" not in "".join(shown.links)
+    assert shown.tags.count("pre") == page.count("<pre") and "javascript:" not in "".join(
+        shown.links
+    )
     assert shown.text.count("{{ 7 * 7 }}") >= 10 and "<script>" not in page
     assert set(shown.tags) <= set(
         Elements(

@@ -1,4 +1,6 @@
-"""Progress: what is left, how long it takes, and how it looks in a wide, a narrow and no terminal."""
+"""Progress: what is left, how long it takes, and how it looks in a wide, a narrow and no
+terminal.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,16 @@ START = Event(
 )
 
 
-def row(number: int, iteration: int, particle: int, value: float, seconds: float = 1.0, n: int = 48) -> Row:
-    about = {"phase": "search", "iteration": iteration, "particle": particle, "key": str(number), "value": value}
+def row(
+    number: int, iteration: int, particle: int, value: float, seconds: float = 1.0, n: int = 48
+) -> Row:
+    about = {
+        "phase": "search",
+        "iteration": iteration,
+        "particle": particle,
+        "key": str(number),
+        "value": value,
+    }
     found = {**about, "n": n, "seconds": seconds, "coefficients": [1.0, 0.0], "items": {"t": "1"}}
     return Row.from_json(found)
 
@@ -52,7 +62,9 @@ def state_after(*rows: Row, planned: int = 12, **limits: float) -> SearchState:
 def shown(*events: Event, width: int = 100) -> str:
     """What a terminal of that width shows in the end."""
     out = io.StringIO()
-    console = Console(file=out, width=width, force_terminal=True, color_system=None, legacy_windows=False)
+    console = Console(
+        file=out, width=width, force_terminal=True, color_system=None, legacy_windows=False
+    )
     with progress(console) as on_event:
         for event in events:
             on_event(event)
@@ -68,7 +80,9 @@ def events_of(*rows: Row) -> list[Event]:
 
 
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=3 * WINDOW), st.integers(0, 1000))
-def test_time_left_is_the_mean_of_the_latest_evaluations_times_what_is_left(seconds: list[float], left: int) -> None:
+def test_time_left_is_the_mean_of_the_latest_evaluations_times_what_is_left(
+    seconds: list[float], left: int
+) -> None:
     rows = [row(i, 0, i, 0.5, spent) for i, spent in enumerate(seconds)]
     state = state_after(*rows, planned=len(rows) + left)
     latest = seconds[-WINDOW:]
@@ -92,8 +106,12 @@ def test_nothing_is_claimed_before_the_first_evaluation() -> None:
 
 def test_what_a_model_proposes_is_no_iteration() -> None:
     swarm = [row(4 * i + p, i, p, 0.5) for i in range(3) for p in range(4)]
-    state = state_after(*swarm, row(12, 3, 4, 0.6), row(13, 3, 5, 0.4), planned=22, max_iter=2, patience=2)
-    state.add(Event("iteration", {"iteration": 3, "best": 0.6, "evaluations": 14, "evaluations_left": 8}))
+    state = state_after(
+        *swarm, row(12, 3, 4, 0.6), row(13, 3, 5, 0.4), planned=22, max_iter=2, patience=2
+    )
+    state.add(
+        Event("iteration", {"iteration": 3, "best": 0.6, "evaluations": 14, "evaluations_left": 8})
+    )
     assert (state.iteration, state.completed, state.proposed) == (2, 2, 2)
     assert (state.best, state.single) == (0.6, ("x", 0.5))
     assert state.words[:2] == ["iteration 2/2", "2 proposed by a model"]
@@ -111,7 +129,10 @@ def test_a_replayed_journal_leaves_the_state_that_the_stopped_search_had() -> No
     for one in rows[8:]:
         resumed.add(events.row(one))
     whole = state_after(*rows)
-    assert {**vars(resumed), "_latest": list(resumed._latest)} == {**vars(whole), "_latest": list(whole._latest)}
+    assert {**vars(resumed), "_latest": list(resumed._latest)} == {
+        **vars(whole),
+        "_latest": list(whole._latest),
+    }
 
 
 # What is shown
@@ -154,17 +175,33 @@ def test_elsewhere_than_in_a_terminal_there_is_a_line_per_iteration() -> None:
         on_event(START)
         on_event(Event("note", {"text": "[bold]letters[/bold] are at chance"}))
         for particle in range(3):  # one line in all
-            on_event(Event("trial", {"phase": "letter", "particle": particle, "value": 0.1, "n": 4, "seconds": 1.0}))
+            on_event(
+                Event(
+                    "trial",
+                    {"phase": "letter", "particle": particle, "value": 0.1, "n": 4, "seconds": 1.0},
+                )
+            )
         on_event(events.row(row(0, 0, 0, 0.25, seconds=2.0)))
         on_event(events.row(row(1, 1, 0, 0.75, seconds=4.0)))
         on_event(events.iteration())
         on_event(Event("closing"))
         on_event(Event("done", {"result": {}}))
     headline, note, trial, iteration, closing = out.getvalue().splitlines()
-    for word in ("runs/a", "2 experts", "builtin:demo", "4 particles", "48 dev items", "likelihood", "bfloat16"):
+    for word in (
+        "runs/a",
+        "2 experts",
+        "builtin:demo",
+        "4 particles",
+        "48 dev items",
+        "likelihood",
+        "bfloat16",
+    ):
         assert word in headline
     assert note == "[bold]letters[/bold] are at chance"
-    assert trial == "trying option letters: 2 experts on 4 items each" and closing == "scoring the result"
+    assert (
+        trial == "trying option letters: 2 experts on 4 items each"
+        and closing == "scoring the result"
+    )
     # Ten evaluations left at (2 + 4) / 2 = 3 s each: 30 s; 96 items in 6 s.
     words = ("1/2", "0.750", "2 evaluated", "10 left", "16 items/s", "0:30")
     assert all(word in iteration for word in words)
@@ -199,7 +236,12 @@ def test_lines_of_a_resumed_run_begin_where_it_was_stopped() -> None:
 
 def test_json_lines_are_the_events_to_the_letter() -> None:
     out = io.StringIO()
-    events = [START, RunEvents(12).row(row(0, 0, 0, 0.1)), Event("note", {"text": 'two\nlines "é"'}), Event("closing")]
+    events = [
+        START,
+        RunEvents(12).row(row(0, 0, 0, 0.1)),
+        Event("note", {"text": 'two\nlines "é"'}),
+        Event("closing"),
+    ]
     for event in events:
         json_lines(out)(event)
     read = [json.loads(line) for line in out.getvalue().splitlines()]

@@ -51,9 +51,15 @@ def cells(text: str, label: str) -> list[str]:
 
 
 def test_a_named_score_is_shown_before_and_after() -> None:
-    named = {"best_single_test": {"short": 0.5, "polite": 1.0}, "best_test": {"short": 0.75, "polite": 1.0}}
+    named = {
+        "best_single_test": {"short": 0.5, "polite": 1.0},
+        "best_test": {"short": 0.75, "polite": 1.0},
+    }
     line = list(remarks(result_of(named={"letters": named})))[1]
-    assert line == "letters, from the best expert to the result on test: short 0.500 to 0.750, polite 1.000 to 1.000."
+    assert line == (
+        "letters, from the best expert to the result on test: short 0.500 to 0.750, polite "
+        "1.000 to 1.000."
+    )
 
 
 def test_each_contestant_has_its_own_scores() -> None:
@@ -106,7 +112,9 @@ def test_paired_tests_are_listed_by_task() -> None:
     found = pair(0.05, 0.04, 0.02, 300, gained=31, lost=16)
     first, *_ = remarks(result_of(paired={"quiz": {"test": found}}))
     assert first == "p = 0.02 (paired permutation test) on 300 test items, 31 gained and 16 lost."
-    both = result_of(paired={"quiz": {"test": found}, "other": {"test": {**found, "n": 20}, "dev": found}})
+    both = result_of(
+        paired={"quiz": {"test": found}, "other": {"test": {**found, "n": 20}, "dev": found}}
+    )
     words = "+0.050 [+0.010, +0.090], p = 0.02 (paired permutation test)"
     assert list(remarks(both))[:2] == [
         f"quiz: {words} on 300 test items, 31 gained and 16 lost.",
@@ -124,7 +132,8 @@ def test_it_begins_with_the_verdict_and_ends_with_what_to_do() -> None:
 def test_small_weights_are_counted_not_listed() -> None:
     weights = {"a": 0.63, "b": -0.61, "c": 0.049, "d": -0.001, "e": 0.0}
     assert mixture_text(weights) == "0.63 a - 0.61 b, and 2 more below 0.05"
-    assert mixture_text({"a": 0.01, "b": -0.02}) == "-0.02 b + 0.01 a"  # all are small: all are shown
+    # all are small: all are shown
+    assert mixture_text({"a": 0.01, "b": -0.02}) == "-0.02 b + 0.01 a"
 
 
 def test_experts_are_ordered_by_the_size_of_their_weight() -> None:

@@ -1,4 +1,6 @@
-"""The verdict: what it claims is what the paired outcomes support, and what to do next can be done."""
+"""The verdict: what it claims is what the paired outcomes support, and what to do next can be
+done.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from pyswarmopt_llm.tasks.tables.form import Form
 OUT = "runs/a b"
 
 
-def result(test: dict[str, Any] | None = None, dev: dict[str, Any] | None = None, **more: Any) -> RunResult:
+def result(
+    test: dict[str, Any] | None = None, dev: dict[str, Any] | None = None, **more: Any
+) -> RunResult:
     splits = {split: found for split, found in (("dev", dev), ("test", test)) if found}
     scores = {"best_single_test": 0.6, "coefficients": {"x": 0.63, "y": -0.61}}
     return result_of(**{**scores, "paired": {"t": splits} if splits else {}, **more})
@@ -33,36 +37,49 @@ def result(test: dict[str, Any] | None = None, dev: dict[str, Any] | None = None
         (
             pair(0.1, 0.08, 0.01),
             "better",
-            "Better than the best single expert, x, by 0.100 (95% interval 0.020 to 0.180) on 200 unseen items: "
+            "Better than the best single expert, x, by 0.100 (95% interval 0.020 to 0.180) on 200 "
+            "unseen items: "
             "0.620 against 0.600.",
         ),
         (
             pair(-0.15, 0.05, 0.01),
             "worse",
-            "Worse than the best single expert, x, by 0.150 (95% interval 0.100 to 0.200) on 200 unseen items: "
+            "Worse than the best single expert, x, by 0.150 (95% interval 0.100 to 0.200) on 200 "
+            "unseen items: "
             "0.620 against 0.600. Keep x.",
         ),
         (
             pair(0.02, 0.1, 0.6, 1),
             "level",
-            "No measurable difference from the best single expert, x, on 1 unseen item: 0.620 against 0.600, +0.020 "
+            "No measurable difference from the best single expert, x, on 1 unseen item: 0.620 "
+            "against 0.600, +0.020 "
             "(95% interval -0.080 to +0.120).",
         ),
     ],
 )
-def test_the_sentence_claims_what_the_paired_outcomes_support(test: dict[str, Any], kind: str, sentence: str) -> None:
+def test_the_sentence_claims_what_the_paired_outcomes_support(
+    test: dict[str, Any], kind: str, sentence: str
+) -> None:
     found = verdict(result(test))
     assert (found.kind, found.sentence) == (kind, sentence)
 
 
 def test_an_interval_without_a_significant_test_is_no_gain() -> None:
-    """Four items of ten gained and none lost: the bootstrap interval lies above 0, the exact test has p = 1/8."""
+    """Four items of ten gained and none lost: the bootstrap interval lies above 0, the exact test
+    has p = 1/8.
+    """
     assert verdict(result(pair(0.4, 0.3, 0.125, 10))).kind == "level"
 
 
 def test_several_tasks_are_judged_by_the_mean_of_their_differences() -> None:
-    # Means .1 and .04, half widths .06 and .08: the mean .07 with half width sqrt(.06^2 + .08^2) / 2 = .05.
-    found = difference({"a": {"test": comparison(0.1, 0.06, 0.5, 100)}, "b": {"test": comparison(0.04, 0.08, 0.5, 50)}})
+    # Means .1 and .04, half widths .06 and .08: the mean .07 with half width sqrt(.06^2 + .08^2) /
+    # 2 = .05.
+    found = difference(
+        {
+            "a": {"test": comparison(0.1, 0.06, 0.5, 100)},
+            "b": {"test": comparison(0.04, 0.08, 0.5, 50)},
+        }
+    )
     assert found is not None and found.sign == 1 and found.items == 150
     assert (found.mean, found.low, found.high) == pytest.approx((0.07, 0.02, 0.12))
 
@@ -82,11 +99,21 @@ def test_weights_that_are_all_zero_are_the_base() -> None:
 
 def test_without_test_items_nothing_is_claimed_about_them() -> None:
     found = verdict(result(best_test=None, best_single_test=None))
-    assert found.kind == "untested" and "there is no test split" in found.sentence and "unseen" in found.sentence
+    assert (
+        found.kind == "untested"
+        and "there is no test split" in found.sentence
+        and "unseen" in found.sentence
+    )
     assert verdict(result()).kind == "unpaired"
 
 
-TRAINED = {"trained": True, "mixture_dev": 0.5, "mixture_test": 0.5, "trained_dev": 0.6, "trained_test": 0.7}
+TRAINED = {
+    "trained": True,
+    "mixture_dev": 0.5,
+    "mixture_test": 0.5,
+    "trained_dev": 0.6,
+    "trained_test": 0.7,
+}
 ON_TEST = {"paired_training": {"t": {"test": pair(0.2, 0.1, 0.001)}}}
 
 
@@ -95,15 +122,25 @@ ON_TEST = {"paired_training": {"t": {"test": pair(0.2, 0.1, 0.001)}}}
     [
         (
             {**TRAINED, **ON_TEST},
-            "It is a mixture of your experts, trained on your 80 examples; without training 0.500 (+0.200, 95% "
+            "It is a mixture of your experts, trained on your 80 examples; without training 0.500 "
+            "(+0.200, 95% "
             "interval +0.100 to +0.300).",
         ),
         (TRAINED, "It is a mixture of your experts, trained on your 80 examples."),
-        ({**TRAINED, "coefficients": {"x": 1.0, "y": 0.0}}, "It is x, trained on your 80 examples."),
-        ({**TRAINED, "coefficients": {"x": 0.0, "y": 0.0}}, "It is the base, trained on your 80 examples."),
+        (
+            {**TRAINED, "coefficients": {"x": 1.0, "y": 0.0}},
+            "It is x, trained on your 80 examples.",
+        ),
+        (
+            {**TRAINED, "coefficients": {"x": 0.0, "y": 0.0}},
+            "It is the base, trained on your 80 examples.",
+        ),
         (
             {**TRAINED, **ON_TEST, "trained": False},
-            "Training a mixture of your experts on your 80 examples made it worse on dev; it scores 0.700 on test.",
+            (
+                "Training a mixture of your experts on your 80 examples made it worse on dev; it "
+                "scores 0.700 on test."
+            ),
         ),
         (
             {**TRAINED, "trained": False, "coefficients": {"x": 1.0, "y": 0.2}},
@@ -112,7 +149,9 @@ ON_TEST = {"paired_training": {"t": {"test": pair(0.2, 0.1, 0.001)}}}
         ({}, None),
     ],
 )
-def test_what_training_on_the_examples_did_is_the_first_reason(more: dict[str, Any], reason: str | None) -> None:
+def test_what_training_on_the_examples_did_is_the_first_reason(
+    more: dict[str, Any], reason: str | None
+) -> None:
     for kind, gained in (("better", 0.3), ("level", 0.0), ("worse", -0.3)):
         swarm, dev = pair(gained, 0.1, 0.9 if kind == "level" else 0.001), pair(0.0, 0.1, 0.9, 80)
         found = verdict(result(swarm, dev, **more))
@@ -129,7 +168,12 @@ EXPERTS = {"dev": {"x": 0.6, "y": 0.4}, "second": "y", "differ": 0.3, "ahead": p
 @pytest.mark.parametrize(
     ("test", "dev", "experts", "words"),
     [
-        (pair(0.01, 0.05, 0.7), pair(0.1, 0.04, 0.01), {}, "The gain on dev, +0.100, does not hold on test"),
+        (
+            pair(0.01, 0.05, 0.7),
+            pair(0.1, 0.04, 0.01),
+            {},
+            "The gain on dev, +0.100, does not hold on test",
+        ),
         (
             pair(0.01, 0.05, 0.7),
             None,
@@ -146,7 +190,11 @@ EXPERTS = {"dev": {"x": 0.6, "y": 0.4}, "second": "y", "differ": 0.3, "ahead": p
             pair(0.02, 0.05, 0.7, needed=900),
             pair(0.02, 0.05, 0.7),
             {},
-            "200 dev and 200 test items are too few to show a difference of 0.020: it takes about 900 test items (80%",
+            (
+                "200 dev and 200 test items are too few to show a difference of 0.020: it takes "
+                "about "
+                "900 test items (80%"
+            ),
         ),
     ],
 )
@@ -172,13 +220,33 @@ def test_power_is_spoken_of_only_where_it_means_something(test: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("test", "more", "config", "words"),
     [
-        (pair(0.1, 0.08, 0.01), {}, {}, ["hf upload YOUR-NAME/YOUR-MODEL 'runs/a b/best'", "export 'runs/a b' --f"]),
-        (pair(0.1, 0.08, 0.01), {}, {"test": 50}, ["eval --base org/base --adapter 'runs/a b/best'", "hf upload"]),
+        (
+            pair(0.1, 0.08, 0.01),
+            {},
+            {},
+            ["hf upload YOUR-NAME/YOUR-MODEL 'runs/a b/best'", "export 'runs/a b' --f"],
+        ),
+        (
+            pair(0.1, 0.08, 0.01),
+            {},
+            {"test": 50},
+            ["eval --base org/base --adapter 'runs/a b/best'", "hf upload"],
+        ),
         (pair(0.0, 0.08, 1.0), {}, {}, ["--seed 1", "--out 'runs/a b-seed1'"]),
         (pair(0.0, 0.08, 1.0), {}, {"dev": 40}, ["--dev 80", "--out 'runs/a b-more'"]),
-        (pair(0.0, 0.08, 1.0), {}, {"test": 50}, ["--adapter 'runs/a b/best' --task t.json --against e/x"]),
+        (
+            pair(0.0, 0.08, 1.0),
+            {},
+            {"test": 50},
+            ["--adapter 'runs/a b/best' --task t.json --against e/x"],
+        ),
         (pair(-0.1, 0.05, 0.01), {}, {}, ["--adapter e/x --task t.json", "--seed 1"]),
-        (pair(-0.1, 0.05, 0.01), {}, {"columns": ["label=team"], "split_seed": 3}, ["label=team --split-seed 3"]),
+        (
+            pair(-0.1, 0.05, 0.01),
+            {},
+            {"columns": ["label=team"], "split_seed": 3},
+            ["label=team --split-seed 3"],
+        ),
         (pair(-0.1, 0.05, 0.01), TRAINED, {}, ["--adapter e/x --task t.json"]),
     ],
 )
@@ -196,7 +264,8 @@ def test_the_next_steps_are_commands_with_the_paths_of_the_run(
 
 
 def test_more_dev_items_get_what_so_many_are_worth() -> None:
-    # With 20 items `auto` trains nothing, with 40 it does; what it chose it is left to choose again.
+    # With 20 items `auto` trains nothing, with 40 it does; what it chose it is left to choose
+    # again.
     level, about = result(pair(0.0, 0.08, 1.0)), about_of(dev=20, budget_items=800, train="off")
     *_, (_, line) = next_steps("level", replace(about, chosen={"train": "off"}), level)
     assert "--dev 40" in line and "--budget-items 1600" in line and "--train" not in line
@@ -226,11 +295,18 @@ def test_labels_are_predicted_and_what_is_scored_is_not_scored_again(
     steps = dict(next_steps("better", about_of(more, out=OUT, test=98), outcome))
     assert list(steps) == purposes
     if "label a question" in steps:
-        assert steps["label a question"] == "swarm-llm predict --run 'runs/a b' --text 'Where is my card?'"
+        assert (
+            steps["label a question"]
+            == "swarm-llm predict --run 'runs/a b' --text 'Where is my card?'"
+        )
 
 
-def test_commands_are_of_paths_as_seen_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_are_of_paths_as_seen_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    config = SearchConfig("org/base", (str(tmp_path / "e"), "/elsewhere/f"), (), str(tmp_path / "runs" / "a"))
+    config = SearchConfig(
+        "org/base", (str(tmp_path / "e"), "/elsewhere/f"), (), str(tmp_path / "runs" / "a")
+    )
     assert near(config).out == "runs/a" and near(config).experts == ("e", "/elsewhere/f")
     assert near(replace(config, base=str(tmp_path))).base == str(tmp_path)

@@ -15,7 +15,13 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
 from pyswarmopt_llm.jobs.search.loop import resume, search
-from pyswarmopt_llm.reporting.tracking import TRACKERS, check_tracker, open_tracker, run_name, tracked
+from pyswarmopt_llm.reporting.tracking import (
+    TRACKERS,
+    check_tracker,
+    open_tracker,
+    run_name,
+    tracked,
+)
 
 
 class Stopped(Exception):
@@ -29,7 +35,9 @@ def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchC
 
 
 class Fake:
-    """The parts of wandb and trackio that are used, with the parameters that their documentation names."""
+    """The parts of wandb and trackio that are used, with the parameters that their documentation
+    names.
+    """
 
     def __init__(self) -> None:
         self.inits: list[dict[str, Any]] = []
@@ -55,8 +63,12 @@ def wandb_init(  # docs.wandb.ai/ref/python/init
     mode: str | None = None,
     resume: bool | str | None = None,
 ) -> Fake:
-    assert dir is not None and Path(dir).is_dir() and id is not None and not set(id) & set("/\\#?%:")
-    fake.inits.append({"project": project, "dir": dir, "id": id, "config": config, "mode": mode, "resume": resume})
+    assert (
+        dir is not None and Path(dir).is_dir() and id is not None and not set(id) & set("/\\#?%:")
+    )
+    fake.inits.append(
+        {"project": project, "dir": dir, "id": id, "config": config, "mode": mode, "resume": resume}
+    )
     return fake
 
 
@@ -97,7 +109,11 @@ def expected(run: Path) -> list[tuple[int, float]]:
 
 @pytest.mark.parametrize("name", ["wandb", "trackio"])
 def test_a_tracker_gets_each_evaluation_once_through_a_stop_and_a_resume(
-    name: str, install: Any, config: SearchConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str,
+    install: Any,
+    config: SearchConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.delenv("WANDB_MODE", raising=False)
     fake = install(name)
@@ -122,7 +138,9 @@ def test_a_tracker_gets_each_evaluation_once_through_a_stop_and_a_resume(
     assert capsys.readouterr().out == ""  # stdout is for results
 
 
-def test_wandb_goes_online_only_if_told_to(install: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_goes_online_only_if_told_to(
+    install: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fake = install("wandb")
     monkeypatch.setenv("WANDB_MODE", "online")
     path = tmp_path / "my run:1"
@@ -131,7 +149,9 @@ def test_wandb_goes_online_only_if_told_to(install: Any, tmp_path: Path, monkeyp
     assert fake.inits[0]["mode"] == "online" and fake.inits[0]["id"].startswith("my-run-1-")
 
 
-def test_tensorboard_reads_back_what_was_logged(config: SearchConfig, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tensorboard_reads_back_what_was_logged(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("tensorboard", reason="extra: tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -144,8 +164,12 @@ def test_tensorboard_reads_back_what_was_logged(config: SearchConfig, capsys: py
     assert values == [(step, pytest.approx(value)) for step, value in expected(run)]
     best = [event.value for event in read.Scalars("dev/best")]
     assert best == sorted(best) and len(best) == len(values)
-    assert {"search/iteration", "search/items", "result/best_test", "result/uniform_dev"} <= set(read.Tags()["scalars"])
-    assert '"particles": 5' in str(read.Tensors("config/text_summary")[0].tensor_proto.string_val[0], "utf-8")
+    assert {"search/iteration", "search/items", "result/best_test", "result/uniform_dev"} <= set(
+        read.Tags()["scalars"]
+    )
+    assert '"particles": 5' in str(
+        read.Tensors("config/text_summary")[0].tensor_proto.string_val[0], "utf-8"
+    )
 
 
 def test_two_runs_have_two_names_and_a_run_keeps_its_own(tmp_path: Path) -> None:
@@ -153,13 +177,19 @@ def test_two_runs_have_two_names_and_a_run_keeps_its_own(tmp_path: Path) -> None
     for parent in ("a", "b"):
         (tmp_path / parent / "first").mkdir(parents=True)
         (tmp_path / parent / "first" / "run.json").write_text("{}")
-        names |= {run_name(tmp_path / parent / "first"), run_name(tmp_path / parent / ".." / parent / "first")}
+        names |= {
+            run_name(tmp_path / parent / "first"),
+            run_name(tmp_path / parent / ".." / parent / "first"),
+        }
     assert len(names) == 2 and all(name.startswith("first-") for name in names)
 
 
 @pytest.mark.parametrize("name", TRACKERS)
 def test_a_missing_package_is_one_line_before_anything_else(
-    name: str, config: SearchConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str,
+    config: SearchConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
@@ -169,5 +199,7 @@ def test_a_missing_package_is_one_line_before_anything_else(
 
 
 def test_an_unknown_tracker_is_refused() -> None:
-    with pytest.raises(UserError, match="track mlflow: unknown; use one of: trackio, wandb, tensorboard"):
+    with pytest.raises(
+        UserError, match="track mlflow: unknown; use one of: trackio, wandb, tensorboard"
+    ):
         check_tracker("mlflow")

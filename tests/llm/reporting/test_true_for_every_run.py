@@ -1,4 +1,6 @@
-"""What report, table and verdict say holds for the run that they are of, the default without iterations included."""
+"""What report, table and verdict say holds for the run that they are of, the default without
+iterations included.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,11 @@ from pyswarmopt_llm.reporting.report.report import render_report
 from pyswarmopt_rivals.comparison.table import cells
 from pyswarmopt_rivals.methods import METHODS
 
-BEGUN = [row(0, 0, [1.0, 0.0], "1100"), row(1, 0, [0.0, 1.0], "0100"), row(2, 0, [1.0, 1.0], "1110")]
+BEGUN = [
+    row(0, 0, [1.0, 0.0], "1100"),
+    row(1, 0, [0.0, 1.0], "0100"),
+    row(2, 0, [1.0, 1.0], "1110"),
+]
 PROPOSED = row(3, 1, [0.9, 1.1], "1111")
 BY_ITEMS = replace(PROPOSED, margins={"t": [[0.5], [0.5], [0.5], [0.5]]})
 MOVED = row(0, 1, [0.8, 1.2], "1111")
@@ -31,7 +37,9 @@ def text_of(history: list[Row], coefficients: tuple[float, float], **more: Any) 
 
 def test_where_nothing_was_proposed_nothing_of_it_is_said() -> None:
     text = text_of(BEGUN, (1.0, 1.0), stop={"proposals": 0}, trained=True)
-    assert "nothing else was scored" in text and "proposed" not in text.replace("nothing new to propose", "")
+    assert "nothing else was scored" in text and "proposed" not in text.replace(
+        "nothing new to propose", ""
+    )
     assert "with nothing new to propose" in text
     assert "strong line" not in text and "filled dots" not in text
     assert "open dots what the search began with. The star is the mixture that was trained." in text
@@ -39,18 +47,26 @@ def test_where_nothing_was_proposed_nothing_of_it_is_said() -> None:
 
 def test_where_a_proposal_was_scored_but_did_not_win_it_is_counted() -> None:
     text = text_of([*BEGUN, PROPOSED], (1.0, 1.0), stop={"proposals": 1})
-    assert "is one of those that the search began with; 1 more was proposed by the model of the scores" in text
+    assert (
+        "is one of those that the search began with; 1 more was proposed by the model of the scores"
+        in text
+    )
     assert "filled dots what the model of the scores proposed" in text and "strong line" not in text
 
 
 def test_a_proposal_that_won_has_no_path() -> None:
     text = text_of([*BEGUN, PROPOSED], (0.9, 1.1), stop={"proposals": 1})
-    assert "The result was proposed by the model of the scores" in text and "strong line" not in text
+    assert (
+        "The result was proposed by the model of the scores" in text and "strong line" not in text
+    )
 
 
 def test_where_items_have_margins_the_item_model_proposed() -> None:
     text = text_of([*BEGUN, BY_ITEMS], (0.9, 1.1), stop={"proposals": 1})
-    assert "The result was proposed by the item model" in text and "proposed by the item model: 1.000" in text
+    assert (
+        "The result was proposed by the item model" in text
+        and "proposed by the item model: 1.000" in text
+    )
     assert "model of the scores" not in text
 
 
@@ -70,8 +86,12 @@ def test_where_particles_moved_their_paths_are_explained() -> None:
         ((0.5, 1.0), "mixture"),
     ],
 )
-def test_the_result_has_the_name_that_its_weights_have(weights: tuple[float, float], name: str) -> None:
-    result = result_of(coefficients=dict(zip("xy", weights, strict=True)), trained=True, trained_dev=0.7)
+def test_the_result_has_the_name_that_its_weights_have(
+    weights: tuple[float, float], name: str
+) -> None:
+    result = result_of(
+        coefficients=dict(zip("xy", weights, strict=True)), trained=True, trained_dev=0.7
+    )
     assert mixture_name(result) == name
     assert score_rows(result)[-1].label == f"{name}, trained"
     assert score_rows(result)[-2].label == f"{name}, before training"
@@ -85,7 +105,10 @@ def test_the_two_averages_name_their_spaces() -> None:
     result = result_of(uniform_dev=0.5, space="delta")
     assert "uniform average (space delta)" in [row.label for row in score_rows(result)]
     found = {"dev": 0.5, "test": 0.5, "item_evaluations": 0, "seconds": 0.0, "models": 1}
-    assert cells("uniform-soup", found)[0] == f"uniform-soup (space {METHODS['uniform-soup'].spaces[0]})"
+    assert (
+        cells("uniform-soup", found)[0]
+        == f"uniform-soup (space {METHODS['uniform-soup'].spaces[0]})"
+    )
 
 
 def test_stopping_with_no_proposal_is_not_stopping_after_some() -> None:
@@ -102,9 +125,21 @@ def test_names_of_lines_in_the_curve_do_not_overlap(average: float, apart: int) 
 
 
 RIVALS = [
-    {"name": "base", "label": "base", "test": 0.5, "difference": 0.306, "interval": [0.2, 0.4], "p": 0.001},
     {
-        **{"name": "base-tuned", "label": "base, fine-tuned on dev", "dev": 1.0, "dev_of": "training"},
+        "name": "base",
+        "label": "base",
+        "test": 0.5,
+        "difference": 0.306,
+        "interval": [0.2, 0.4],
+        "p": 0.001,
+    },
+    {
+        **{
+            "name": "base-tuned",
+            "label": "base, fine-tuned on dev",
+            "dev": 1.0,
+            "dev_of": "training",
+        },
         **{"test": 0.776, "difference": 0.03, "interval": [-0.02, 0.08], "p": 0.3},
     },
 ]
@@ -114,9 +149,18 @@ RIVALS = [
     ("changes", "words"),
     [
         ({}, "0.776, no measurable difference (+0.030 [-0.020, +0.080])."),
-        ({"difference": 0.1, "interval": [0.02, 0.18], "p": 0.01}, "0.776, worse by 0.100 [0.020, 0.180]."),
-        ({"difference": -0.1, "interval": [-0.18, -0.02], "p": 0.01}, "0.776, better by 0.100 [0.020, 0.180]."),
-        ({"difference": 0.1, "interval": [0.02, 0.18], "p": 0.06}, "0.776, no measurable difference (+0.100 "),
+        (
+            {"difference": 0.1, "interval": [0.02, 0.18], "p": 0.01},
+            "0.776, worse by 0.100 [0.020, 0.180].",
+        ),
+        (
+            {"difference": -0.1, "interval": [-0.18, -0.02], "p": 0.01},
+            "0.776, better by 0.100 [0.020, 0.180].",
+        ),
+        (
+            {"difference": 0.1, "interval": [0.02, 0.18], "p": 0.06},
+            "0.776, no measurable difference (+0.100 ",
+        ),
     ],
 )
 def test_the_verdict_names_its_rival(changes: dict[str, Any], words: str) -> None:

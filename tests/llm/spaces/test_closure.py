@@ -1,4 +1,6 @@
-"""What a search loads of the layer: not the rooms that it has not chosen, and how much code that is."""
+"""What a search loads of the layer: not the rooms that it has not chosen, and how much code that
+is.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,49 @@ ROOT = Path(__file__).parents[3]
 LAYER = "pyswarmopt_llm"
 # What only another choice than the search's needs: of any search here, of the published one.
 OTHERS = (
-    *("spaces.full", "spaces.mixture", "models.side_by_side", "models.engines.vllm", "models.served"),
-    *("evaluation.workers.pool", "evaluation.workers.local", "evaluation.workers.ray", "evaluation.workers.sharding"),
+    *(
+        "spaces.full",
+        "spaces.mixture",
+        "models.side_by_side",
+        "models.engines.vllm",
+        "models.served",
+    ),
+    *(
+        "evaluation.workers.pool",
+        "evaluation.workers.local",
+        "evaluation.workers.ray",
+        "evaluation.workers.sharding",
+    ),
     "evaluation.workers.served",
-    *("metrics.judge", "metrics.classifiers", "metrics.external.lm_eval", "metrics.external.callables"),
-    *("metrics.text", "metrics.nlgraph", "metrics.likelihoods", "metrics.abstention", "reporting.tracking"),
-    *("tasks.builtin", "tasks.published", "tasks.hub", "jobs.evaluate", "jobs.search.grid.draws", "jobs.dry_run"),
+    *(
+        "metrics.judge",
+        "metrics.classifiers",
+        "metrics.external.lm_eval",
+        "metrics.external.callables",
+    ),
+    *(
+        "metrics.text",
+        "metrics.nlgraph",
+        "metrics.likelihoods",
+        "metrics.abstention",
+        "reporting.tracking",
+    ),
+    *(
+        "tasks.builtin",
+        "tasks.published",
+        "tasks.hub",
+        "jobs.evaluate",
+        "jobs.search.grid.draws",
+        "jobs.dry_run",
+    ),
 )
-TRAINING = ("spaces.delta", "models.training", "evaluation.surrogate", "jobs.search.train", "jobs.search.cross_fitting")
+TRAINING = (
+    "spaces.delta",
+    "models.training",
+    "evaluation.surrogate",
+    "jobs.search.train",
+    "jobs.search.cross_fitting",
+)
 CODE = (
     "import json, sys; from pyswarmopt_llm import SearchConfig, search; "
     "search(SearchConfig(**json.loads(sys.argv[1]))); print('MODULES', *sys.modules)"
@@ -37,7 +74,11 @@ def code_lines(file: Path) -> int:
     source = file.read_text(encoding="utf-8")
     documented: set[int] = set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
             documented.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -49,7 +90,12 @@ def code_lines(file: Path) -> int:
 @pytest.mark.parametrize(
     ("choices", "space", "others", "most"),
     [
-        ({"particles": 4, "max_iter": 1, "preset": "paper", "grid": "given"}, "factor", (*OTHERS, *TRAINING), 9_210),
+        (
+            {"particles": 4, "max_iter": 1, "preset": "paper", "grid": "given"},
+            "factor",
+            (*OTHERS, *TRAINING),
+            9_210,
+        ),
         ({}, "delta", OTHERS, 9_930),  # as by default: candidates of the item model, then training
     ],
     ids=["paper", "auto"],
@@ -68,10 +114,17 @@ def test_a_search_loads_nothing_that_it_has_not_chosen(
     config |= {"out": str(tmp_path / "run"), "threads": 1, "no_rivals": True, **choices}
     arguments = [sys.executable, "-c", CODE, json.dumps(config)]
     output = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
-    loaded = [name for name in output.rpartition("MODULES ")[2].split() if f"{name}.".startswith(f"{LAYER}.")]
+    loaded = [
+        name
+        for name in output.rpartition("MODULES ")[2].split()
+        if f"{name}.".startswith(f"{LAYER}.")
+    ]
     assert f"{LAYER}.spaces.{space}" in loaded
     rooms = tuple(f"{LAYER}.{room}." for room in others)
     assert [name for name in loaded if f"{name}.".startswith(rooms)] == []
     paths = [ROOT.joinpath(*name.split(".")) for name in loaded]
-    files = [path.with_suffix(".py") if path.with_suffix(".py").is_file() else path / "__init__.py" for path in paths]
+    files = [
+        path.with_suffix(".py") if path.with_suffix(".py").is_file() else path / "__init__.py"
+        for path in paths
+    ]
     assert sum(map(code_lines, files)) <= most

@@ -18,10 +18,15 @@ from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.training.folds import folds, train_once
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 
-CHOICES = [Choices(((f"Question {i}?", " red"), (f"Question {i}?", " blue")), (1.0, 1.0), i % 2) for i in range(10)]
+CHOICES = [
+    Choices(((f"Question {i}?", " red"), (f"Question {i}?", " blue")), (1.0, 1.0), i % 2)
+    for i in range(10)
+]
 
 
-def dense(experts: list[Adapter], weights: list[float], lora: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def dense(
+    experts: list[Adapter], weights: list[float], lora: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
     """The weighted sum of the experts plus a change, as matrices."""
     changes = {
         f"{module}.weight": torch.zeros(shape.weight_shape)
@@ -47,11 +52,17 @@ def test_the_loras_are_trained_on_top_of_the_mixture_and_added_to_it(
     patch, contexts = trained.realise(position), folds(CHOICES, 3)
     assert [held.contexts for held in patch.held_out] == contexts
     everything = frozenset().union(*contexts)
-    parts = [(patch, everything), *((held.patch, everything - held.contexts) for held in patch.held_out)]
+    parts = [
+        (patch, everything),
+        *((held.patch, everything - held.contexts) for held in patch.held_out),
+    ]
     for part, trained_on in parts:
         engine.load(Patch(full_rank=dense(experts, mixture.tolist(), {})))
         own = [item for item in CHOICES if item.pairs[0][0] in trained_on]
-        lora = {name: one.dense() for name, one in train_once(engine, own, experts[0].info, 3)[0].low_rank.items()}
+        lora = {
+            name: one.dense()
+            for name, one in train_once(engine, own, experts[0].info, 3)[0].low_rank.items()
+        }
         expected = dense(experts, mixture.tolist(), lora)
         assert part.low_rank.keys() == expected.keys()
         for name, change in part.low_rank.items():
@@ -73,7 +84,11 @@ def test_what_is_there_is_not_trained_again_and_what_is_missing_is_named(
     pattern = read_adapter(tiny_experts[0])
     for _ in range(2):
         train_on_dev(engine, Patch(), CHOICES, pattern, tmp_path / "dev", 0, epochs.append)
-    assert epochs[-1] == 1.0 and epochs.count(1.0) == 1 and len(epochs) == 4 * (len(folds(CHOICES, 0)) + 1)
+    assert (
+        epochs[-1] == 1.0
+        and epochs.count(1.0) == 1
+        and len(epochs) == 4 * (len(folds(CHOICES, 0)) + 1)
+    )
     (tmp_path / "dev" / "without-2").rename(tmp_path / "moved")
     with pytest.raises(UserError, match=r"without-2: not there; restore it, or begin a new search"):
         read_trained(space, tmp_path / "dev", CHOICES, 0)
@@ -81,7 +96,12 @@ def test_what_is_there_is_not_trained_again_and_what_is_missing_is_named(
 
 @pytest.mark.parametrize(
     ("trained", "mixture", "error", "kept"),
-    [(0.5, 0.54, 0.05, True), (0.5, 0.56, 0.05, False), (0.9, 0.5, 0.0, True), (-2.0, -1.0, math.nan, False)],
+    [
+        (0.5, 0.54, 0.05, True),
+        (0.5, 0.56, 0.05, False),
+        (0.9, 0.5, 0.0, True),
+        (-2.0, -1.0, math.nan, False),
+    ],
 )
 def test_training_is_kept_unless_the_mixture_is_a_standard_error_ahead(
     trained: float, mixture: float, error: float, kept: bool

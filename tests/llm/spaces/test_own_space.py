@@ -1,4 +1,6 @@
-"""The worked example of docs/spaces.md, from a file of its own: registered, searched, saved, read back."""
+"""The worked example of docs/spaces.md, from a file of its own: registered, searched, saved, read
+back.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ MODULE = "q_proj"
 @pytest.fixture
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The file of the example, imported; the registry is as before afterwards."""
-    (code,) = re.findall(r'```python title="convex_space.py"\n(.*?)```', PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (code,) = re.findall(
+        r'```python title="convex_space.py"\n(.*?)```', PAGE.read_text(encoding="utf-8"), re.DOTALL
+    )
     file = tmp_path / "convex_space.py"
     file.write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -41,7 +45,9 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.mark.usefixtures("example")
 def test_its_candidates_are_averages_of_weight_changes(tiny_experts: list[Path]) -> None:
-    """Against the sum of alpha / r * B A, worked out from the adapters' files, at the shares 0.75, 0, 0.25."""
+    """Against the sum of alpha / r * B A, worked out from the adapters' files, at the shares 0.75,
+    0, 0.25.
+    """
     space = build_space("convex", [load_adapter(read_adapter(path)) for path in tiny_experts])
     patch = space.realise(torch.tensor([1.5, -2.0, 0.5], dtype=torch.float64))
     name = next(name for name in patch.low_rank if MODULE in name)
@@ -56,15 +62,21 @@ def test_its_candidates_are_averages_of_weight_changes(tiny_experts: list[Path])
 
 
 @pytest.mark.usefixtures("example")
-def test_it_is_searched_saved_described_and_resumed(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> None:
+def test_it_is_searched_saved_described_and_resumed(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
     task = write_task(tmp_path / "t.json", questions(8, 1), questions(4, 2))
     experts = louder(tiny_experts, tmp_path / "experts")
     config = small(tiny_base, experts, [task], tmp_path / "run", space="convex", max_iter=4)
     result: Any = search(config).result
     rows = [row for row in history(tmp_path / "run") if row["phase"] == "search"]
     assert len(rows) > 5
-    assert all(min(row["coefficients"]) >= 0.0 and sum(row["coefficients"]) == pytest.approx(1.0) for row in rows)
-    assert result["best_dev"] == max(row["value"] for row in rows)  # the files, read back, score as the candidate did
+    assert all(
+        min(row["coefficients"]) >= 0.0 and sum(row["coefficients"]) == pytest.approx(1.0)
+        for row in rows
+    )
+    # the files, read back, score as the candidate did
+    assert result["best_dev"] == max(row["value"] for row in rows)
     card = (tmp_path / "run" / "best" / "README.md").read_text()
     assert "an average of" in card and "`convex`" in card and "library_name: peft" in card
     assert "PeftModel" in (tmp_path / "run" / "report.html").read_text()
@@ -73,7 +85,9 @@ def test_it_is_searched_saved_described_and_resumed(tiny_base: Path, tiny_expert
 
 
 @pytest.mark.usefixtures("example")
-def test_the_default_preset_mixes_as_it_does(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> None:
+def test_the_default_preset_mixes_as_it_does(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
     """No expert is added that would be mixed as the kind does which it is made from."""
     task = write_task(tmp_path / "t.json", questions(40, 1), questions(4, 2))
     more = {"space": "convex", "preset": "auto", "max_iter": 1}
@@ -124,5 +138,7 @@ def test_a_kind_is_imported_when_it_is_chosen() -> None:
         "there = lambda: 'pyswarmopt_groups.graph.space' in sys.modules; "
         "space_kind('factor'); before = there(); space_kind('graph'); print(before, there())"
     )
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert process.stdout.split() == ["False", "True"]

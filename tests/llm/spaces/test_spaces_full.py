@@ -28,7 +28,9 @@ Tensors = dict[str, torch.Tensor]
 
 
 def fine_tune(base: Path, out: Path, seed: int) -> Path:
-    """A full fine-tune: a few steps of SGD on random tokens, all weights, embeddings and norms included."""
+    """A full fine-tune: a few steps of SGD on random tokens, all weights, embeddings and norms
+    included.
+    """
     model, _ = load_tiny(base)
     for parameter in model.parameters():
         parameter.requires_grad_(True)
@@ -49,7 +51,10 @@ def fine_tune(base: Path, out: Path, seed: int) -> Path:
 @pytest.fixture(scope="module")
 def models(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("models")
-    return [fine_tune(tiny_base, folder / name, seed) for seed, name in enumerate(("one", "two", "three"), 1)]
+    return [
+        fine_tune(tiny_base, folder / name, seed)
+        for seed, name in enumerate(("one", "two", "three"), 1)
+    ]
 
 
 def weights_of(path: Path, dtype: torch.dtype = torch.bfloat16) -> Tensors:
@@ -64,11 +69,17 @@ def full_space(base: Path, models: list[Path]) -> FullSpace:
 def test_fine_tunes_change_embeddings_and_norms(tiny_base: Path, models: list[Path]) -> None:
     base, tuned = weights_of(tiny_base), weights_of(models[0])
     assert len(list(models[1].glob("*.safetensors"))) > 1  # one of them is in shards
-    for name in ("model.embed_tokens.weight", "model.norm.weight", "model.layers.0.input_layernorm.weight"):
+    for name in (
+        "model.embed_tokens.weight",
+        "model.norm.weight",
+        "model.layers.0.input_layernorm.weight",
+    ):
         assert not torch.equal(base[name], tuned[name])
 
 
-def test_a_candidate_is_the_weighted_sum_and_comes_out_again(tiny_base: Path, models: list[Path]) -> None:
+def test_a_candidate_is_the_weighted_sum_and_comes_out_again(
+    tiny_base: Path, models: list[Path]
+) -> None:
     space, experts = full_space(tiny_base, models), [weights_of(m, torch.float32) for m in models]
     model, tokenizer = load_tiny(tiny_base, torch.bfloat16)
     before = weights_of(tiny_base)
@@ -85,7 +96,9 @@ def test_a_candidate_is_the_weighted_sum_and_comes_out_again(tiny_base: Path, mo
     assert all(torch.equal(w, before[name]) for name, w in model.named_parameters())
 
 
-def test_a_stored_value_that_is_not_the_resident_one_is_not_used(tiny_base: Path, tiny_experts: list[Path]) -> None:
+def test_a_stored_value_that_is_not_the_resident_one_is_not_used(
+    tiny_base: Path, tiny_experts: list[Path]
+) -> None:
     model, tokenizer = load_tiny(tiny_base, torch.bfloat16)
     stored = dict(StoredTensors(resolve_base(str(tiny_base)).weight_files))
     name = "model.layers.0.self_attn.q_proj.weight"
@@ -107,7 +120,11 @@ def test_saved_candidates_load_as_models_and_read_back_to_the_bit(
         position = torch.tensor([0.6, -0.1, 0.5]).double()
         out = tmp_path / base.name
         space.save(position, out)
-        realised, read, loaded = space.realise(position).dense, space.read(out).dense, weights_of(out)
+        realised, read, loaded = (
+            space.realise(position).dense,
+            space.read(out).dense,
+            weights_of(out),
+        )
         assert realised.keys() == read.keys() == loaded.keys()
         for name in realised:
             assert torch.equal(realised[name], read[name]) and torch.equal(read[name], loaded[name])
@@ -142,7 +159,11 @@ def test_a_search_over_whole_models(tiny_base: Path, models: list[Path], tmp_pat
 
 
 def test_models_that_do_not_fit_are_one_clear_line(
-    tiny_base: Path, models: list[Path], tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_base: Path,
+    models: list[Path],
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     task = write_task(tmp_path / "words.json", questions(4, 1), questions(4, 2))
     odd = tmp_path / "odd"
@@ -169,7 +190,9 @@ def test_models_that_do_not_fit_are_one_clear_line(
 # Granularity
 
 
-def test_experts_are_read_one_at_a_time(tiny_experts: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_experts_are_read_one_at_a_time(
+    tiny_experts: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from pyswarmopt_llm.models.adapters import adapter as room
 
     files = [AdapterFile(read_adapter(path)) for path in tiny_experts]
@@ -185,7 +208,9 @@ def test_experts_are_read_one_at_a_time(tiny_experts: list[Path], monkeypatch: p
 # What a search does with them
 
 
-def test_a_result_of_limited_rank_is_scored_as_it_is(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> None:
+def test_a_result_of_limited_rank_is_scored_as_it_is(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
     experts = louder(tiny_experts, tmp_path / "loud")
     task = write_task(tmp_path / "words.json", questions(16, 1), questions(16, 2))
     options = {"space": "delta", "max_iter": 2}
@@ -200,13 +225,19 @@ def test_a_result_of_limited_rank_is_scored_as_it_is(tiny_base: Path, tiny_exper
         parts = [(whole["coefficients"][a.info.name], a.factors[module]) for a in infos]
         full = sum(c * f.scale * f.b.double() @ f.a.double() for c, f in parts)
         values = torch.linalg.svdvals(full)  # type: ignore[arg-type]
-        error = torch.linalg.matrix_norm(full - factors.scale * factors.b.double() @ factors.a.double())
+        error = torch.linalg.matrix_norm(
+            full - factors.scale * factors.b.double() @ factors.a.double()
+        )
         assert float(error) == pytest.approx(float(values[2:].square().sum().sqrt()), rel=1e-3)
         lost, total = lost + float(error) ** 2, total + float(values.square().sum())
-    assert outcome.result["truncation"]["relative_error"] == pytest.approx((lost / total) ** 0.5, rel=1e-3)
+    assert outcome.result["truncation"]["relative_error"] == pytest.approx(
+        (lost / total) ** 0.5, rel=1e-3
+    )
 
 
-def test_settings_that_do_not_go_together(tiny_base: Path, tmp_path: Path, tiny_experts: list[Path]) -> None:
+def test_settings_that_do_not_go_together(
+    tiny_base: Path, tmp_path: Path, tiny_experts: list[Path]
+) -> None:
     task = write_task(tmp_path / "words.json", questions(4, 1), questions(4, 2))
     for options, message in (
         ({"output_rank": 2}, "output_rank 2: goes with space delta"),

@@ -1,4 +1,6 @@
-"""Spaces against numbers worked out by hand, a brute-force sum, and peft's own combination of adapters."""
+"""Spaces against numbers worked out by hand, a brute-force sum, and peft's own combination of
+adapters.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,8 @@ def tiny(tiny_experts: list[Path]) -> list[Adapter]:
 def test_factor_by_hand(by_hand: Callable[..., Path]) -> None:
     space = FactorSpace(load(by_hand("one", ONE, lora_alpha=2), by_hand("two", TWO, lora_alpha=2)))
     assert space.expert_names == ("one", "two") and space.size == 2
-    # c = (1/4, 3/4): A = (1/4)(3, 4) + (3/4)(1, 2) = (1.5, 2.5); B = (1/4)(1, 2) + (3/4)(5, -1) = (4, -0.25);
-    # scale alpha / r = 2: dW = 2 B A = [[12, 20], [-0.75, -1.25]].
+    # c = (1/4, 3/4): A = (1/4)(3, 4) + (3/4)(1, 2) = (1.5, 2.5); B = (1/4)(1, 2) + (3/4)(5, -1) =
+    # (4, -0.25); scale alpha / r = 2: dW = 2 B A = [[12, 20], [-0.75, -1.25]].
     change = space.realise(mix(0.25, 0.75)).low_rank[NAME]
     assert change.a.tolist() == [[1.5, 2.5]]
     assert change.b.tolist() == [[8.0], [-0.5]]
@@ -101,13 +103,20 @@ def test_any_coefficients_against_a_loop_in_float64(c: list[float], tiny: list[A
             change = change + weight * f.scale * (f.b.double() @ f.a.double())
         scale = tiny[0].factors[module].scale
         name = f"{module}.weight"
-        torch.testing.assert_close(factor.low_rank[name].dense().double(), scale * (b @ a), rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(delta.low_rank[name].dense().double(), change, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            factor.low_rank[name].dense().double(), scale * (b @ a), rtol=1e-5, atol=1e-5
+        )
+        torch.testing.assert_close(
+            delta.low_rank[name].dense().double(), change, rtol=1e-5, atol=1e-5
+        )
 
 
 def flat(experts: list[Adapter]) -> torch.Tensor:
     """The experts' raw factors, one after another: (n, P) float64."""
-    rows = [[part.flatten() for f in expert.factors.values() for part in (f.b, f.a)] for expert in experts]
+    rows = [
+        [part.flatten() for f in expert.factors.values() for part in (f.b, f.a)]
+        for expert in experts
+    ]
     return torch.stack([torch.cat(row) for row in rows]).double()
 
 
@@ -115,27 +124,42 @@ def changes(position: torch.Tensor, like: Adapter) -> dict[str, torch.Tensor]:
     """The change of each weight whose raw factors these P numbers are."""
     result, at = {}, 0
     for module, f in like.factors.items():
-        b, a = position[at : at + f.b.numel()], position[at + f.b.numel() : at + f.b.numel() + f.a.numel()]
+        b, a = (
+            position[at : at + f.b.numel()],
+            position[at + f.b.numel() : at + f.b.numel() + f.a.numel()],
+        )
         result[f"{module}.weight"] = f.scale * b.view(f.b.shape) @ a.view(f.a.shape)
         at += f.b.numel() + f.a.numel()
     return result
 
 
 @pytest.mark.parametrize("compat", ["paper", "reference"])
-def test_a_swarm_on_the_flat_factors_goes_the_way_of_one_on_coefficients(compat: str, tiny: list[Adapter]) -> None:
+def test_a_swarm_on_the_flat_factors_goes_the_way_of_one_on_coefficients(
+    compat: str, tiny: list[Adapter]
+) -> None:
     """Scored by the distance of its changes from those of an average beyond the experts."""
     space, rows = FactorSpace(tiny), flat(tiny)
     target = changes(mix(0.7, -0.4, 0.7) @ rows, tiny[0])
 
     def near(candidate: Mapping[str, torch.Tensor]) -> float:
-        return -sum(float((candidate[name].double() - change).square().sum()) for name, change in target.items())
+        return -sum(
+            float((candidate[name].double() - change).square().sum())
+            for name, change in target.items()
+        )
 
     def by_coefficients(position: torch.Tensor) -> float:
-        return near({name: change.dense() for name, change in space.realise(position).low_rank.items()})
+        return near(
+            {name: change.dense() for name, change in space.realise(position).low_rank.items()}
+        )
 
     ways = []
-    for vertices, score in ((space.vertices(), by_coefficients), (rows, lambda x: near(changes(x, tiny[0])))):
-        swarm = make_optimizer("model-swarms", vertices, population=8, max_iter=9, patience=9, seed=4, compat=compat)
+    for vertices, score in (
+        (space.vertices(), by_coefficients),
+        (rows, lambda x: near(changes(x, tiny[0]))),
+    ):
+        swarm = make_optimizer(
+            "model-swarms", vertices, population=8, max_iter=9, patience=9, seed=4, compat=compat
+        )
         way = []
         for _ in range(6):
             positions = swarm.ask()
@@ -150,7 +174,9 @@ def test_a_swarm_on_the_flat_factors_goes_the_way_of_one_on_coefficients(compat:
 
 @pytest.mark.parametrize("name", ["factor", "delta"])
 def test_patches_are_not_tied_to_the_position(name: str, tiny: list[Adapter]) -> None:
-    """The optimizer moves positions in place; a patch that an engine holds must not move with them."""
+    """The optimizer moves positions in place; a patch that an engine holds must not move with
+    them.
+    """
     space = build_space(name, tiny)
     position = space.vertices()[0]
     patch = space.realise(position)
@@ -159,11 +185,15 @@ def test_patches_are_not_tied_to_the_position(name: str, tiny: list[Adapter]) ->
     assert all(torch.equal(before[name], change.dense()) for name, change in patch.low_rank.items())
 
 
-@pytest.mark.parametrize(("name", "combination"), [("factor", "linear"), ("delta", "cat"), ("delta", "svd")])
+@pytest.mark.parametrize(
+    ("name", "combination"), [("factor", "linear"), ("delta", "cat"), ("delta", "svd")]
+)
 def test_against_pefts_own_combination(
     name: str, combination: str, tiny_base: Path, tiny_experts: list[Path], tiny: list[Adapter]
 ) -> None:
-    """peft's `add_weighted_adapter`; its "linear" weighs both factors with sqrt(c), so it is compared at c = 1."""
+    """peft's `add_weighted_adapter`; its "linear" weighs both factors with sqrt(c), so it is
+    compared at c = 1.
+    """
     import peft
     from transformers import AutoModelForCausalLM
 
@@ -181,7 +211,9 @@ def test_against_pefts_own_combination(
         torch.testing.assert_close(layer.get_delta_weight("mix"), change, rtol=1e-4, atol=1e-5)
 
 
-def test_factor_refuses_unequal_experts(tiny: list[Adapter], make_expert: Callable[..., Path]) -> None:
+def test_factor_refuses_unequal_experts(
+    tiny: list[Adapter], make_expert: Callable[..., Path]
+) -> None:
     odd = load(make_expert("odd", 5, rank=2))
     with pytest.raises(UserError, match=r"odd: .*use space delta"):
         build_space("factor", [*tiny, *odd])

@@ -1,4 +1,6 @@
-"""Saved candidates: plain peft merges them to the very bits of the patch, and they read back as the same patch."""
+"""Saved candidates: plain peft merges them to the very bits of the patch, and they read back as the
+same patch.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def merged_by_peft(base: Path, adapter: Path) -> dict[str, torch.Tensor]:
 def assert_peft_agrees_to_the_bit(base: Path, adapter: Path, patch: Patch) -> None:
     from transformers import AutoModelForCausalLM
 
-    original = dict(AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16).named_parameters())
+    original = dict(
+        AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16).named_parameters()
+    )
     merged = merged_by_peft(base, adapter)
     assert merged.keys() == original.keys() and patch.low_rank.keys() <= original.keys()
     for name, value in original.items():
@@ -60,11 +64,16 @@ def assert_peft_agrees_to_the_bit(base: Path, adapter: Path, patch: Patch) -> No
 def test_peft_merges_the_very_same_weights(
     name: str, options: dict, tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path
 ) -> None:
-    experts = [load_adapter(read_adapter(make_expert(f"e{seed}", seed, **options))) for seed in range(3)]
+    experts = [
+        load_adapter(read_adapter(make_expert(f"e{seed}", seed, **options))) for seed in range(3)
+    ]
     space = build_space(name, experts)
     patch = space.realise(position_of(space))
     space.save(position_of(space), tmp_path / "best")
-    assert sorted(p.name for p in (tmp_path / "best").iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    assert sorted(p.name for p in (tmp_path / "best").iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
     assert_peft_agrees_to_the_bit(tiny_base, tmp_path / "best", patch)
     read = load_factors(read_adapter(tmp_path / "best"))
     assert read.keys() == patch.low_rank.keys()
@@ -72,8 +81,12 @@ def test_peft_merges_the_very_same_weights(
         assert torch.equal(read[parameter].a, change.a) and torch.equal(read[parameter].b, change.b)
 
 
-def test_delta_of_unequal_experts(tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path) -> None:
-    """Ranks 4, 2 and 3; the second adapts other modules: ranks of the result differ between modules."""
+def test_delta_of_unequal_experts(
+    tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Ranks 4, 2 and 3; the second adapts other modules: ranks of the result differ between
+    modules.
+    """
     paths = [
         make_expert("a", 1),
         make_expert("b", 2, rank=2, alpha=3, target_modules=["q_proj", "down_proj"]),
@@ -83,7 +96,13 @@ def test_delta_of_unequal_experts(tiny_base: Path, make_expert: Callable[..., Pa
     space.save(COEFFICIENTS, tmp_path / "best")
     assert_peft_agrees_to_the_bit(tiny_base, tmp_path / "best", space.realise(COEFFICIENTS))
     ranks = {m.rsplit(".")[-1]: s.rank for m, s in read_adapter(tmp_path / "best").modules.items()}
-    assert ranks == {"q_proj": 4 + 2 + 3, "k_proj": 4 + 3, "v_proj": 4 + 3, "o_proj": 4 + 3, "down_proj": 2}
+    assert ranks == {
+        "q_proj": 4 + 2 + 3,
+        "k_proj": 4 + 3,
+        "v_proj": 4 + 3,
+        "o_proj": 4 + 3,
+        "down_proj": 2,
+    }
 
 
 def test_a_saved_candidate_is_an_expert_again(tiny_experts: list[Path], tmp_path: Path) -> None:
@@ -95,12 +114,19 @@ def test_a_saved_candidate_is_an_expert_again(tiny_experts: list[Path], tmp_path
     report.require("factor")
 
 
-def test_the_base_is_named_by_whichever_expert_names_it(by_hand: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_base_is_named_by_whichever_expert_names_it(
+    by_hand: Callable[..., Path], tmp_path: Path
+) -> None:
     factors = {"q_proj": ([[1.0], [2.0]], [[3.0, 4.0]])}
     paths = [by_hand("ant", factors), by_hand("bee", factors, base_model_name_or_path="the/base")]
     space = build_space("factor", [load_adapter(read_adapter(path)) for path in paths])
     space.save(torch.tensor([0.5, 0.5], dtype=torch.float64), tmp_path / "best")
-    assert json.loads((tmp_path / "best" / "adapter_config.json").read_text())["base_model_name_or_path"] == "the/base"
+    assert (
+        json.loads((tmp_path / "best" / "adapter_config.json").read_text())[
+            "base_model_name_or_path"
+        ]
+        == "the/base"
+    )
 
 
 @pytest.mark.model

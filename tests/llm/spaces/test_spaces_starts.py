@@ -54,7 +54,10 @@ def test_sums_where_weights_are_linear_in_the_coefficients(tiny_experts: list[Pa
         assert len(positions) == (n + 5 if summed else n)  # segments are drawn by the optimizer
     assert len(starting_points(delta, "sums", 1, 0)) == n
     even = starting_points(delta, "even", n + 5, 3)[n:]
-    assert even[:3].sum(1).tolist() == pytest.approx([0, 1, n]) and len({tuple(x) for x in even[:3].tolist()}) == 3
+    assert (
+        even[:3].sum(1).tolist() == pytest.approx([0, 1, n])
+        and len({tuple(x) for x in even[:3].tolist()}) == 3
+    )
     assert torch.equal(even[3:], starting_points(delta, "sums", n + 2, 3)[n:])
 
 
@@ -76,7 +79,11 @@ def test_what_a_search_begins_with(
     experts = louder(tiny_experts, tmp_path / "experts")
     config = small(tiny_base, experts, [task], tmp_path / "run", particles=8, max_iter=1, **more)
     search(config)
-    rows = [row for row in history(Path(config.out)) if row["phase"] == "search" and row["iteration"] == 0]
+    rows = [
+        row
+        for row in history(Path(config.out))
+        if row["phase"] == "search" and row["iteration"] == 0
+    ]
     totals = [sum(row["coefficients"]) for row in rows]
     assert totals[: len(experts)] == pytest.approx([1.0] * len(experts))
     if more.get("optimizer") != "pycma":  # which asks the experts alone, in a round of their own

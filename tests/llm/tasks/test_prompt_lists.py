@@ -38,13 +38,18 @@ def test_each_format_gives_the_same_prompts_verbatim(tmp_path: Path, name: str) 
 def test_other_columns_go_to_the_items(tmp_path: Path) -> None:
     task = read(tmp_path, "a.csv", FILES["a.csv"])
     items = {item.id: item for item in (*task.dev, *task.test)}
-    assert items["1"] == Item("1", "Why?", None, "", {"tone": "warm"}, plain=True) and items["2"].meta == {}
+    assert (
+        items["1"] == Item("1", "Why?", None, "", {"tone": "warm"}, plain=True)
+        and items["2"].meta == {}
+    )
     task = read(tmp_path, "b.csv", FILES["b.csv"])
     assert {item.answer for item in (*task.dev, *task.test)} == {"because", "", "now"}
 
 
 def test_columns_of_other_names_and_splits_are_taken(tmp_path: Path) -> None:
-    task = read(tmp_path, "c.csv", "ask,part,split\nWhy?,x,dev\nWho?,y,test\n", columns=["question=ask"])
+    task = read(
+        tmp_path, "c.csv", "ask,part,split\nWhy?,x,dev\nWho?,y,test\n", columns=["question=ask"]
+    )
     assert [item.question for item in task.dev] == ["Why?"] and task.test[0].meta == {"part": "y"}
     assert not task.note
 
@@ -55,14 +60,24 @@ def test_columns_of_other_names_and_splits_are_taken(tmp_path: Path) -> None:
         ("a.txt", "\n \n", "holds no prompts; write one on each line"),
         ("a.txt", "Why?\n", "1 different questions"),
         ("a.txt", "Why?\nWho?\n\nWhy?\n", "line 4: the same prompt as line 1; remove one of them"),
-        ("a.csv", "prompt,n\nWhy?,1\n,2\nWho?,3\n", "line 3: empty prompt; fill it in or remove the item"),
-        ("a.jsonl", '{"prompt": "Why?"}\n{"prompt": ""}\n{"prompt": " "}\n', "2 bad rows: line 2: empty prompt; l"),
+        (
+            "a.csv",
+            "prompt,n\nWhy?,1\n,2\nWho?,3\n",
+            "line 3: empty prompt; fill it in or remove the item",
+        ),
+        (
+            "a.jsonl",
+            '{"prompt": "Why?"}\n{"prompt": ""}\n{"prompt": " "}\n',
+            "2 bad rows: line 2: empty prompt; l",
+        ),
         ("a.csv", "words,n\nWhy?,1\n", 'no column "prompt" (found: words, n); rename one'),
         ("a.csv", "prompt,split\nWhy?,train\nWho?,test\n", 'line 2: split must be "dev" or "test"'),
         ("a.pdf", "Why?", "not a table; give a file that ends in"),
     ],
 )
-def test_what_is_wrong_is_one_line_with_its_place(tmp_path: Path, name: str, text: str, message: str) -> None:
+def test_what_is_wrong_is_one_line_with_its_place(
+    tmp_path: Path, name: str, text: str, message: str
+) -> None:
     with pytest.raises(UserError) as error:
         read(tmp_path, name, text)
     assert message in str(error.value) and name in str(error.value) and "\n" not in str(error.value)

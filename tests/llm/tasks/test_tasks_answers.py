@@ -80,12 +80,18 @@ def test_choice_is_an_option_or_none_for_any_text(text: str, choices: dict[str, 
     assert extract_choice(text, choices) in (None, *choices)
 
 
-@given(st.sampled_from("ABCD"), st.sampled_from(["{}", "({})", "{}.", "The answer is {}.", "Answer: {}\n\nQ:"]))
+@given(
+    st.sampled_from("ABCD"),
+    st.sampled_from(["{}", "({})", "{}.", "The answer is {}.", "Answer: {}\n\nQ:"]),
+)
 def test_a_named_letter_is_found(letter: str, form: str) -> None:
     assert extract_choice(form.format(letter), CAPITALS) == letter
 
 
-@given(st.sampled_from("ABCD"), st.sampled_from(["{}", " {}. ", "The answer is {}.", "It is {}", "{}\n"]))
+@given(
+    st.sampled_from("ABCD"),
+    st.sampled_from(["{}", " {}. ", "The answer is {}.", "It is {}", "{}\n"]),
+)
 def test_a_named_option_is_found(letter: str, form: str) -> None:
     item = Item("1", "Which?", CAPITALS, letter)
     assert is_correct(item, form.format(CAPITALS[letter]))

@@ -21,16 +21,30 @@ from scipy.stats import chisquare
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tasks import Item, load_task
-from pyswarmopt_llm.tasks.builtin import DESKS, SKILLS, builtin_examples, builtin_names, builtin_task, requests
+from pyswarmopt_llm.tasks.builtin import (
+    DESKS,
+    SKILLS,
+    builtin_examples,
+    builtin_names,
+    builtin_task,
+    requests,
+)
 
 # The number words, spelled out once more and differently from the library.
 UNITS = "one two three four five six seven eight nine".split()
 TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
 TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-WORDS = ["zero", *UNITS, *TEENS, *itertools.chain(*([t, *(f"{t}-{u}" for u in UNITS)] for t in TENS))]
+WORDS = [
+    "zero",
+    *UNITS,
+    *TEENS,
+    *itertools.chain(*([t, *(f"{t}-{u}" for u in UNITS)] for t in TENS)),
+]
 NUMBER = {word: n for n, word in enumerate(WORDS)}
 
-GIRLS = set("Anna Beth Clara Dora Emma Fay Grace Helen Iris Julia Kate Lucy Mary Nina Olga Paula".split())
+GIRLS = set(
+    "Anna Beth Clara Dora Emma Fay Grace Helen Iris Julia Kate Lucy Mary Nina Olga Paula".split()
+)
 
 
 def test_number_words() -> None:
@@ -61,14 +75,20 @@ def reachable(question: str, start: str) -> set[str]:
         i, j = nodes.index(a), nodes.index(b)
         adjacency[i, j] = adjacency[j, i] = 1
     paths = np.linalg.matrix_power(adjacency, len(nodes))
-    return {node for node, n in zip(nodes, paths[nodes.index(start)], strict=True) if n and node != start}
+    return {
+        node
+        for node, n in zip(nodes, paths[nodes.index(start)], strict=True)
+        if n and node != start
+    }
 
 
 def check_graph(item: Item) -> None:
     match = re.search(r"Which town (can|cannot) be reached from (\w+)\?", item.question)
     assert match is not None
     near = reachable(item.question, match[2])
-    right = {letter for letter, town in item.choices.items() if (town in near) == (match[1] == "can")}
+    right = {
+        letter for letter, town in item.choices.items() if (town in near) == (match[1] == "can")
+    }
     assert right == {item.answer}
     assert match[2] not in item.choices.values()
 
@@ -100,7 +120,8 @@ def solve_dates(question: str) -> str:
     return answers.pop()
 
 
-# ---------------------------------------------------------------- kinship: a village of five generations
+# ---------------------------------------------------------------- kinship: a village of five
+# generations
 
 
 @dataclass(eq=False)
@@ -133,7 +154,9 @@ def village() -> list[Person]:
         women, men = ([p for p in generation if p.female == sex] for sex in (True, False))
         born = []
         for woman in women:
-            man = next((m for m in men if not m.spouse and not m.ancestors() & woman.ancestors()), None)
+            man = next(
+                (m for m in men if not m.spouse and not m.ancestors() & woman.ancestors()), None
+            )
             if man is None:
                 continue
             woman.spouse, man.spouse = man, woman
@@ -252,7 +275,9 @@ def solve_sentiment(question: str) -> str:
         words = re.findall(r"\w+", clause)
         flips = sum(w in ("not", "never", "anything") for w in words)
         signs |= {(+1 if w in PRAISE else -1) * (-1) ** flips for w in words if w in PRAISE | BLAME}
-    return {(): "neutral", (1,): "positive", (-1,): "negative", (-1, 1): "mixed"}[tuple(sorted(signs))]
+    return {(): "neutral", (1,): "positive", (-1,): "negative", (-1, 1): "mixed"}[
+        tuple(sorted(signs))
+    ]
 
 
 def solve_tables(question: str) -> str:
@@ -266,7 +291,9 @@ def solve_tables(question: str) -> str:
     if match := re.fullmatch(r"How many (\w+) does (\w+) have\?", asked):
         return str(cells[match[2], match[1]])
     n, fruit = re.fullmatch(r"Who has (\d+) (\w+)\?", asked).groups()
-    (owner,) = (name for (name, column), count in cells.items() if (count, column) == (int(n), fruit))
+    (owner,) = (
+        name for (name, column), count in cells.items() if (count, column) == (int(n), fruit)
+    )
     return owner
 
 
@@ -302,7 +329,9 @@ SOLVERS: dict[str, Callable[[str, dict[Person, dict[str, set[Person]]]], str]] =
 
 @pytest.mark.parametrize("name", ["mixture", "demo"])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_every_answer_is_right(name: str, seed: int, families: dict[Person, dict[str, set[Person]]]) -> None:
+def test_every_answer_is_right(
+    name: str, seed: int, families: dict[Person, dict[str, set[Person]]]
+) -> None:
     task = load_task(f"builtin:{name}:{seed}", dev=350, test=700)
     domains = Counter()
     for item in task.dev + task.test:
@@ -312,7 +341,11 @@ def test_every_answer_is_right(name: str, seed: int, families: dict[Person, dict
             check_graph(item)
         else:
             assert item.answer_text == SOLVERS[domain](item.question, families), item
-    asked = set(SKILLS) if name == "mixture" else {"kinship", "sentiment", "strings", "tables", "arithmetic"}
+    asked = (
+        set(SKILLS)
+        if name == "mixture"
+        else {"kinship", "sentiment", "strings", "tables", "arithmetic"}
+    )
     assert set(domains) >= asked
     assert len(domains) == (7 if name == "mixture" else 8)
 
@@ -326,9 +359,15 @@ def test_training_answers_are_right(families: dict[Person, dict[str, set[Person]
 
 
 def test_a_solver_notices_a_wrong_answer(families: dict[Person, dict[str, set[Person]]]) -> None:
-    assert SOLVERS["kinship"]("Tom is the brother of Anna's mother. What is Tom to Anna?", families) == "uncle"
+    assert (
+        SOLVERS["kinship"]("Tom is the brother of Anna's mother. What is Tom to Anna?", families)
+        == "uncle"
+    )
     assert SOLVERS["dates"]("Which date is five days after April 28?", families) == "May 3"
-    assert SOLVERS["sentiment"]('Review: "The soup was not bad but the pool was poor."', families) == "mixed"
+    assert (
+        SOLVERS["sentiment"]('Review: "The soup was not bad but the pool was poor."', families)
+        == "mixed"
+    )
     with pytest.raises(AssertionError):  # the brother of an uncle may be the father
         solve_kinship("Tom is the brother of Anna's uncle. What is Tom to Anna?", families)
 
@@ -344,7 +383,9 @@ TRAINING = {"requests": 768, "five-desks": 480}
 @pytest.mark.parametrize("name", builtin_names())
 def test_items_are_well_formed(name: str) -> None:
     task = load_task(f"builtin:{name}")
-    assert (len(task.dev), len(task.test)) == SIZES.get(name, (16, 32) if name in DESKS else (200, 500))
+    assert (len(task.dev), len(task.test)) == SIZES.get(
+        name, (16, 32) if name in DESKS else (200, 500)
+    )
     for item in task.dev + task.test:
         assert len(item.choices) in (3, 4)
         assert len(set(item.choices.values())) == len(item.choices)
@@ -359,7 +400,10 @@ def test_items_are_well_formed(name: str) -> None:
 
 def test_the_right_option_stands_anywhere() -> None:
     letters = Counter(
-        item.answer for name in SKILLS for item in load_task(f"builtin:{name}").test if len(item.choices) == 4
+        item.answer
+        for name in SKILLS
+        for item in load_task(f"builtin:{name}").test
+        if len(item.choices) == 4
     )
     assert sorted(letters) == ["A", "B", "C", "D"]
     assert chisquare(list(letters.values())).pvalue > 1e-3
@@ -380,7 +424,9 @@ def canonical(question: str) -> str:
 def test_train_dev_and_test_are_disjoint_across_seeds(name: str) -> None:
     train, dev, test = set(), set(), set()
     for seed in (0, 1):
-        for example in builtin_examples(name, TRAINING.get(name, 96 if name in DESKS else 1500), seed):
+        for example in builtin_examples(
+            name, TRAINING.get(name, 96 if name in DESKS else 1500), seed
+        ):
             train.add(canonical(example["messages"][0]["content"].removeprefix("Question: ")))
         task = builtin_task(name, seed)
         dev |= {canonical(item.question) for item in task.dev}
@@ -393,13 +439,17 @@ def test_an_experts_training_never_meets_the_demo() -> None:
     asked = {canonical(item.question) for item in task.dev + task.test}
     for name in SKILLS:
         for example in builtin_examples(name, 1500, seed=9):
-            assert canonical(example["messages"][0]["content"].removeprefix("Question: ")) not in asked
+            assert (
+                canonical(example["messages"][0]["content"].removeprefix("Question: ")) not in asked
+            )
 
 
 def test_a_request_has_the_topic_that_the_list_gives_it() -> None:
     path = Path(requests.__file__).with_name("requests.json")
     desks = json.loads(path.read_text()).items()
-    topics = {text: (desk, topic) for desk, of in desks for topic, texts in of.items() for text in texts}
+    topics = {
+        text: (desk, topic) for desk, of in desks for topic, texts in of.items() for text in texts
+    }
     assert len(topics) == 8 * 8 * 20
     task = load_task("builtin:requests", dev=192, test=320)
     for item in task.dev + task.test:
@@ -429,7 +479,9 @@ def test_the_seed_decides_and_nothing_else() -> None:
     assert first == again
     assert first.fingerprint != other.fingerprint
     assert load_task("builtin:demo:4", dev=30).dev == first.dev[:30]
-    code = "from pyswarmopt_llm.tasks import load_task; print(load_task('builtin:demo:4').fingerprint)"
+    code = (
+        "from pyswarmopt_llm.tasks import load_task; print(load_task('builtin:demo:4').fingerprint)"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == first.fingerprint
 

@@ -1,4 +1,6 @@
-"""Task files: the same content from three formats, and one line for everything that can be wrong."""
+"""Task files: the same content from three formats, and one line for everything that can be
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,18 @@ from hypothesis import strategies as st
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tasks import Item, Task, load_task
 
-DEV = {"question": "Capital of Peru?", "choices": {"A": "Lima", "B": "Quito"}, "answer": "A", "id": "p"}
-TEST = {"question": "Capital of Ecuador?", "choices": {"A": "Lima", "B": "Quito"}, "answer": "B", "id": "e"}
+DEV = {
+    "question": "Capital of Peru?",
+    "choices": {"A": "Lima", "B": "Quito"},
+    "answer": "A",
+    "id": "p",
+}
+TEST = {
+    "question": "Capital of Ecuador?",
+    "choices": {"A": "Lima", "B": "Quito"},
+    "answer": "B",
+    "id": "e",
+}
 
 
 def write(path: Path, content: Any) -> str:
@@ -26,8 +38,14 @@ def write(path: Path, content: Any) -> str:
     return str(path)
 
 
-def task_file(tmp_path: Path, dev: list[Any] | None = None, test: list[Any] | None = None, **top: Any) -> str:
-    content = {"dev": [DEV] if dev is None else dev, "test": [TEST] if test is None else test, **top}
+def task_file(
+    tmp_path: Path, dev: list[Any] | None = None, test: list[Any] | None = None, **top: Any
+) -> str:
+    content = {
+        "dev": [DEV] if dev is None else dev,
+        "test": [TEST] if test is None else test,
+        **top,
+    }
     return write(tmp_path / "mine.json", content)
 
 
@@ -45,7 +63,9 @@ def test_reference_json(tmp_path: Path) -> None:
 
 
 def test_open_questions_and_missing_ids(tmp_path: Path) -> None:
-    task = load_task(task_file(tmp_path, [{"question": "1+1?", "answer": 2}, {"question": "2?", "answer": "x"}]))
+    task = load_task(
+        task_file(tmp_path, [{"question": "1+1?", "answer": 2}, {"question": "2?", "answer": "x"}])
+    )
     assert task.name == "mine"
     assert task.dev == (Item("dev-0", "1+1?", None, "2"), Item("dev-1", "2?", None, "x"))
 
@@ -61,7 +81,9 @@ def test_open_questions_and_missing_ids(tmp_path: Path) -> None:
         ([3, 4], 4, "B"),
     ],
 )
-def test_forms_of_choices_and_answers(tmp_path: Path, choices: Any, answer: Any, letter: str) -> None:
+def test_forms_of_choices_and_answers(
+    tmp_path: Path, choices: Any, answer: Any, letter: str
+) -> None:
     (item,) = load_task(task_file(tmp_path, [{**DEV, "choices": choices, "answer": answer}])).dev
     assert list(item.choices) == ["A", "B"]
     assert item.answer == letter
@@ -83,7 +105,14 @@ def test_three_formats_say_the_same(tmp_path: Path) -> None:
         writer.writerow(["split", "id", "question", *columns, "answer", "domain"])
         for split, item in (("dev", quoted), ("test", TEST)):
             options = [*item["choices"].values(), ""]
-            row = [split, item["id"], item["question"], *options, item["answer"], item.get("domain", "")]
+            row = [
+                split,
+                item["id"],
+                item["question"],
+                *options,
+                item["answer"],
+                item.get("domain", ""),
+            ]
             writer.writerow(row)
         texts.append(buffer.getvalue())
     for text in texts:
@@ -120,7 +149,10 @@ def test_open_questions_in_csv(tmp_path: Path) -> None:
         ({"choices": {"A": "Lima", "B": None}}, "choice B must be a text, not null"),
         ({"choices": {"A": "Lima", "B": ""}}, "empty choice B"),
         ({"choices": ["x"] * 27}, "27 choices; at most 26"),
-        ({"choices": ["Lima", "Lima"], "answer": "Lima"}, "is the text of A and B; give the letter"),
+        (
+            {"choices": ["Lima", "Lima"], "answer": "Lima"},
+            "is the text of A and B; give the letter",
+        ),
         ({"id": ["x"]}, "id must be a text"),
     ],
 )
@@ -146,7 +178,10 @@ def test_bad_items(tmp_path: Path, change: dict[str, Any], message: str) -> None
             "dev item 1: an item is an object with question and answer, not a number",
         ),
         ({"dev": [{"task": "x"}], "test": [TEST]}, r'dev item 1: no "question" \(found: task\)'),
-        ({"dev": [{"question": "x", "anwser": "y"}], "test": [TEST]}, 'no "answer".*rename "anwser"'),
+        (
+            {"dev": [{"question": "x", "anwser": "y"}], "test": [TEST]},
+            'no "answer".*rename "anwser"',
+        ),
         ({"dev": [DEV], "test": [TEST], "prompt": 5}, '"prompt" must be a text'),
         ({"dev": [DEV], "test": [TEST], "prompt": "{q}"}, r"mine.json: unknown placeholder \{q\}"),
         ('{"dev": [], "dev": [], "test": []}', '"dev" is given twice'),
@@ -168,20 +203,36 @@ def test_bad_json_files(tmp_path: Path, content: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", '{"split": "dev"}\n{"question": "x"}\n', r'line 2: no "split" \(found: question\)'),
+        (
+            "a.jsonl",
+            '{"split": "dev"}\n{"question": "x"}\n',
+            r'line 2: no "split" \(found: question\)',
+        ),
         ("a.jsonl", '\n{"split": "train"}', "line 2: split must be"),
         ("a.jsonl", '{"split": "dev"}\n{"split" "x"}', "line 1: no|line 2, column 10: malformed"),
         ("a.jsonl", "\n\n3\n", "line 3: a line must be an object"),
         ("a.jsonl", "", "the dev split is empty"),
         ("a.csv", "", r'a.csv: line 1: no "question" \(found: nothing\)'),
-        ("a.csv", "question,anser,split\n", r'no "answer" \(found: question, anser, split\); rename "anser"'),
+        (
+            "a.csv",
+            "question,anser,split\n",
+            r'no "answer" \(found: question, anser, split\); rename "anser"',
+        ),
         ("a.csv", "question,answer\n", "a.csv: no rows"),
         ("a.csv", "question,answer,split,split\n", 'two columns are named "split"'),
-        ("a.csv", "question,answer,split\na,b,dev\na,b,c,dev\n", "line 3: more values than columns"),
+        (
+            "a.csv",
+            "question,answer,split\na,b,dev\na,b,c,dev\n",
+            "line 3: more values than columns",
+        ),
         ("a.csv", "question,answer,split\na,b,dev\nc,d\n", 'line 3: no "split"'),
         ("a.csv", 'question,answer,split\na,"b"c,dev\n', "line 2: .*check the quotes"),
         ("a.csv", 'question,answer,split\na,"b,dev\n', "line 2: .*check the quotes"),
-        ("a.csv", "question,answer,split,A,B\na,C,dev,x,y\n", "line 2: the answer 'C' is not among"),
+        (
+            "a.csv",
+            "question,answer,split,A,B\na,C,dev,x,y\n",
+            "line 2: the answer 'C' is not among",
+        ),
         ("a.csv", "question,answer,split,A,B\na,A,dev,x,\n", "line 2: 1 choice"),
         ("a.txt", "hello", "not a task file; give a file that ends in .json, .jsonl, .csv"),
     ],
@@ -213,7 +264,9 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         lambda inner: (
             st.lists(inner, max_size=3)
             | st.dictionaries(
-                st.sampled_from(["dev", "test", "question", "choices", "answer", "id", "A", "B", "prompt"]),
+                st.sampled_from(
+                    ["dev", "test", "question", "choices", "answer", "id", "A", "B", "prompt"]
+                ),
                 inner,
             )
         ),
@@ -221,7 +274,9 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     ),
     ending=st.sampled_from([".json", ".jsonl", ".csv"]),
 )
-def test_any_content_loads_or_is_refused_in_one_line(tmp_path: Path, content: Any, ending: str) -> None:
+def test_any_content_loads_or_is_refused_in_one_line(
+    tmp_path: Path, content: Any, ending: str
+) -> None:
     path = tmp_path / f"any{ending}"
     path.write_text(json.dumps(content))
     try:
@@ -233,12 +288,17 @@ def test_any_content_loads_or_is_refused_in_one_line(tmp_path: Path, content: An
 # ---------------------------------------------------------------- dev and test
 
 
-def test_questions_in_both_splits_are_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_questions_in_both_splits_are_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     leaked = {**DEV, "question": "  capital of PERU", "id": "other"}
     path = task_file(tmp_path, [TEST, DEV], [leaked])
-    with pytest.raises(UserError, match=r"1 dev items are also in test \(the first has the id 'p'\).*allow_overlap"):
+    with pytest.raises(
+        UserError, match=r"1 dev items are also in test \(the first has the id 'p'\).*allow_overlap"
+    ):
         load_task(path)
-    with pytest.raises(UserError, match="also in test"):  # of the whole file, whatever part of it is used
+    # of the whole file, whatever part of it is used
+    with pytest.raises(UserError, match="also in test"):
         load_task(path, dev=1)
     with caplog.at_level(logging.WARNING):
         assert len(load_task(path, allow_overlap=True).dev) == 2
@@ -250,7 +310,9 @@ def test_the_same_question_about_other_options_is_another_item(tmp_path: Path) -
     assert len(load_task(task_file(tmp_path, [DEV], [other])).test) == 1
 
 
-def test_options_in_another_order_and_repeats_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_options_in_another_order_and_repeats_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     turned = {**DEV, "choices": ["Quito", "Lima"], "answer": "B"}
     with caplog.at_level(logging.WARNING):
         load_task(task_file(tmp_path, [DEV, {**DEV, "id": "again"}], [turned]))
@@ -270,7 +332,9 @@ def test_hellaswag_numbers_its_two_sources_apart(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the id '1' is already used"):
         load_task(task_file(tmp_path, [caption, how_to], dataset="mine"))
     with pytest.raises(UserError, match="the id '1' is already used"):
-        load_task(task_file(tmp_path, [caption, {**how_to, "question": "No."}], dataset="hellaswag"))
+        load_task(
+            task_file(tmp_path, [caption, {**how_to, "question": "No."}], dataset="hellaswag")
+        )
 
 
 # ---------------------------------------------------------------- Task
@@ -299,7 +363,9 @@ def test_limits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
 
 def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:
     task = load_task(task_file(tmp_path))
-    again = load_task(write(tmp_path / "elsewhere.json", json.dumps({"test": [TEST], "dev": [DEV]}, indent=4)))
+    again = load_task(
+        write(tmp_path / "elsewhere.json", json.dumps({"test": [TEST], "dev": [DEV]}, indent=4))
+    )
     assert len(task.fingerprint) == 64 and task.fingerprint == again.fingerprint
     item = task.dev[0]
     changes = [
@@ -309,7 +375,10 @@ def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:
         {"choices": {"A": "Lima", "B": "x"}},
         {"meta": {"a": "b"}},
     ]
-    prints = {replace(task, dev=(replace(item, **change),), fingerprint="").fingerprint for change in changes}
+    prints = {
+        replace(task, dev=(replace(item, **change),), fingerprint="").fingerprint
+        for change in changes
+    }
     swapped = replace(task, dev=task.test, test=task.dev, fingerprint="").fingerprint
     assert len({task.fingerprint, swapped, *prints}) == 7
 
@@ -333,10 +402,13 @@ def test_public_files_load(public_data: Path) -> None:
         for split in ("dev", "test"):
             asked = [i.get("question", i.get("prompt")).strip() for i in content[split]]
             assert [i.question for i in task.split(split)] == asked
-            assert [i.answer for i in task.split(split)] == [i.get("answer", "") for i in content[split]]
+            assert [i.answer for i in task.split(split)] == [
+                i.get("answer", "") for i in content[split]
+            ]
             assert [i.plain for i in task.split(split)] == ["prompt" in i for i in content[split]]
             assert [i.choices for i in task.split(split)] == [
-                {k: v.strip() for k, v in i["choices"].items()} if "choices" in i else None for i in content[split]
+                {k: v.strip() for k, v in i["choices"].items()} if "choices" in i else None
+                for i in content[split]
             ]
         loaded += 1
     assert loaded > 10

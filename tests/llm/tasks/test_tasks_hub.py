@@ -44,13 +44,22 @@ def test_labels_beside_texts_as_in_arc(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {item.id for item in task.dev} == {"a", "b"}
 
 
-def test_an_integer_is_an_index_even_among_numbers_as_in_mmlu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_integer_is_an_index_even_among_numbers_as_in_mmlu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     rows = [{"question": f"q{i}", "choices": ["1", "0", "2"], "answer": i} for i in (0, 1, 2)]
     task = load(monkeypatch, test=rows[:2], validation=[*rows[2:], {**rows[0], "question": "r"}])
-    assert {q: a for q, (_, a) in by_question(task).items()} == {"q0": "A", "q1": "B", "q2": "C", "r": "A"}
+    assert {q: a for q, (_, a) in by_question(task).items()} == {
+        "q0": "A",
+        "q1": "B",
+        "q2": "C",
+        "r": "A",
+    }
 
 
-def test_an_unlabelled_test_split_is_passed_over_as_in_hellaswag(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unlabelled_test_split_is_passed_over_as_in_hellaswag(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def row(text: str, label: str) -> dict[str, Any]:
         return {"ctx": text, "endings": ["x", "y"], "label": label}
 
@@ -72,9 +81,14 @@ def test_options_counted_from_one_as_in_winogrande(monkeypatch: pytest.MonkeyPat
     assert {q: a for q, (_, a) in by_question(task).items()} == {"a": "A", "b": "B", "c": "B"}
 
 
-def test_class_labels_are_the_options_as_in_text_classification(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_class_labels_are_the_options_as_in_text_classification(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     features = datasets.Features(
-        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["negative", "positive"])}
+        {
+            "text": datasets.Value("string"),
+            "label": datasets.ClassLabel(names=["negative", "positive"]),
+        }
     )
 
     def table(text: str, label: int) -> Any:
@@ -96,7 +110,10 @@ def test_open_questions_as_in_gsm8k(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_rows_are_drawn_the_same_way_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [{"question": f"q{i}", "answer": str(i)} for i in range(1500)]
-    tables = {"train": rows, "test": [{**row, "question": row["question"] + "?!?x"} for row in rows]}
+    tables = {
+        "train": rows,
+        "test": [{**row, "question": row["question"] + "?!?x"} for row in rows],
+    }
     first, again = (load(monkeypatch, **tables) for _ in range(2))
     assert (len(first.dev), len(first.test)) == (200, 1000)
     assert first == again
@@ -106,7 +123,10 @@ def test_rows_are_drawn_the_same_way_every_time(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("splits", "message"),
     [
-        ({"train": [{"question": "a", "answer": "b"}]}, r"hub:someone/thing: needs two splits.*found: train"),
+        (
+            {"train": [{"question": "a", "answer": "b"}]},
+            r"hub:someone/thing: needs two splits.*found: train",
+        ),
         ({"train": [{"x": "a"}], "test": [{"x": "a"}]}, "needs two splits with answers"),
         (
             {"train": [{"x": "a", "answer": "b"}], "test": [{"x": "c", "answer": "b"}]},
@@ -118,7 +138,9 @@ def test_rows_are_drawn_the_same_way_every_time(monkeypatch: pytest.MonkeyPatch)
         ),
     ],
 )
-def test_sets_that_are_not_understood(monkeypatch: pytest.MonkeyPatch, splits: dict[str, Any], message: str) -> None:
+def test_sets_that_are_not_understood(
+    monkeypatch: pytest.MonkeyPatch, splits: dict[str, Any], message: str
+) -> None:
     with pytest.raises(UserError, match=message):
         load(monkeypatch, **splits)
 
@@ -128,6 +150,8 @@ def test_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ConnectionError(f"Couldn't reach {name} / {config}\nsecond line")
 
     monkeypatch.setattr(datasets, "load_dataset", unreachable)
-    with pytest.raises(UserError, match=r"hub:a/b: Couldn't reach a/b / c; check the name") as caught:
+    with pytest.raises(
+        UserError, match=r"hub:a/b: Couldn't reach a/b / c; check the name"
+    ) as caught:
         load_task("hub:a/b:c")
     assert "\n" not in str(caught.value)

@@ -28,7 +28,9 @@ def moods(n: int = 60) -> list[list[str]]:
     return [[f"message {i}", rng.choice(MOODS)] for i in range(n)]
 
 
-def table(path: Path, header: list[str], rows: list[list[Any]], separator: str = ",", start: str = "") -> str:
+def table(
+    path: Path, header: list[str], rows: list[list[Any]], separator: str = ",", start: str = ""
+) -> str:
     buffer = io.StringIO(newline="")
     csv.writer(buffer, delimiter=separator).writerows([header, *rows])
     path.write_text(start + buffer.getvalue(), encoding="utf-8", newline="")
@@ -55,13 +57,16 @@ def test_labels_are_the_choices_of_every_item(tmp_path: Path) -> None:
     }
     assert (len(task.dev), len(task.test)) == (20, 40)
     assert task.note == (
-        f"{tmp_path / 'mood.csv'} names no split: 20 dev and 40 test items drawn from its 60 rows with split seed 0, "
+        f"{tmp_path / 'mood.csv'} names no split: 20 dev and 40 test items drawn from its 60 rows "
+        "with split seed 0, "
         "stratified by answer; its 3 labels are the choices"
     )
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_separators_byte_order_marks_and_line_breaks_in_quotes(tmp_path: Path, separator: str) -> None:
+def test_separators_byte_order_marks_and_line_breaks_in_quotes(
+    tmp_path: Path, separator: str
+) -> None:
     rows = [[f'He said:\r\n"{i}, {i}; or\t{i}?"', MOODS[i % 3]] for i in range(12)]
     task = load_task(table(tmp_path / "own.csv", ["Text", "Label"], rows, separator, "\ufeff"))
     assert answers(task) == dict(rows)
@@ -70,21 +75,33 @@ def test_separators_byte_order_marks_and_line_breaks_in_quotes(tmp_path: Path, s
 def test_a_table_of_options_is_read_with_letters_texts_and_indices(tmp_path: Path) -> None:
     right = {f"What is {i}?": "ABCD"[i % 4] for i in range(12)}
     options = {question: [f"{letter} of {question}" for letter in "uvwx"] for question in right}
-    texts = {question: options[question]["ABCD".index(letter)] for question, letter in right.items()}
+    texts = {
+        question: options[question]["ABCD".index(letter)] for question, letter in right.items()
+    }
 
     def rows(answer: Callable[[str], Any]) -> list[list[Any]]:
         return [[question, *options[question], answer(question)] for question in right]
 
     header = ["question", *"ABCD", "answer"]
-    for answer in (right.__getitem__, texts.__getitem__, lambda question: "ABCD".index(right[question])):
+    for answer in (
+        right.__getitem__,
+        texts.__getitem__,
+        lambda question: "ABCD".index(right[question]),
+    ):
         assert answers(load_task(table(tmp_path / "m.csv", header, rows(answer)))) == texts
-    listed = [{"query": q, "options": options[q], "answer_idx": "ABCD".index(letter)} for q, letter in right.items()]
+    listed = [
+        {"query": q, "options": options[q], "answer_idx": "ABCD".index(letter)}
+        for q, letter in right.items()
+    ]
     assert answers(load_task(lines(tmp_path / "m.jsonl", listed))) == texts
 
 
 def test_rows_as_the_hub_has_them(tmp_path: Path) -> None:
     choices = {"text": ["u", "v", "w"], "label": ["1", "2", "3"]}
-    arc = [{"id": f"x{i}", "question": f"q{i}", "choices": choices, "answerKey": str(1 + i % 3)} for i in range(9)]
+    arc = [
+        {"id": f"x{i}", "question": f"q{i}", "choices": choices, "answerKey": str(1 + i % 3)}
+        for i in range(9)
+    ]
     task = load_task(lines(tmp_path / "arc.jsonl", arc))
     assert answers(task) == {f"q{i}": "uvw"[i % 3] for i in range(9)}
     assert {item.id for item in task.dev + task.test} == {f"x{i}" for i in range(9)}
@@ -95,15 +112,19 @@ def test_rows_as_the_hub_has_them(tmp_path: Path) -> None:
 
 def test_options_that_a_csv_file_holds_as_a_list(tmp_path: Path) -> None:
     rows = [[f"q{i}", '["u", "v"]', i % 2] for i in range(6)]
-    assert answers(load_task(table(tmp_path / "o.csv", ["question", "choices", "label"], rows))) == {
-        f"q{i}": "uv"[i % 2] for i in range(6)
-    }
+    assert answers(
+        load_task(table(tmp_path / "o.csv", ["question", "choices", "label"], rows))
+    ) == {f"q{i}": "uv"[i % 2] for i in range(6)}
 
 
 def test_a_row_may_have_fewer_options(tmp_path: Path) -> None:
     rows = [["q0", "u", "v", "w", "C"], ["q1", "u", "v", "", "B"], ["q2", "u", "v", "w", "A"]]
     task = load_task(table(tmp_path / "o.csv", ["question", *"ABC", "answer"], rows))
-    assert {item.question: len(item.choices or {}) for item in task.dev + task.test} == {"q0": 3, "q1": 2, "q2": 3}
+    assert {item.question: len(item.choices or {}) for item in task.dev + task.test} == {
+        "q0": 3,
+        "q1": 2,
+        "q2": 3,
+    }
 
 
 def test_answers_that_are_no_labels_are_written(tmp_path: Path) -> None:
@@ -120,7 +141,9 @@ def test_yes_and_no_under_answer_are_choices_as_they_are_few_and_frequent(tmp_pa
 
 
 def test_prompts_without_answers_are_drawn_too(tmp_path: Path) -> None:
-    task = load_task(lines(tmp_path / "p.jsonl", [{"prompt": f"Write about {i}."} for i in range(9)]))
+    task = load_task(
+        lines(tmp_path / "p.jsonl", [{"prompt": f"Write about {i}."} for i in range(9)])
+    )
     assert (len(task.dev), len(task.test), task.dev[0].plain) == (3, 6, True)
 
 
@@ -131,7 +154,9 @@ def test_more_labels_than_letters_are_scored_by_likelihood(tmp_path: Path) -> No
     choices = task.dev[0].choices or {}
     assert (len(choices), next(iter(choices)), list(choices)[-1]) == (77, "AA", "CY")
     assert possible_scorings("auto", task.dev) == ("likelihood",)
-    with pytest.raises(UserError, match="scoring letter: 77 options, of which 26 can be lettered; use likelihood"):
+    with pytest.raises(
+        UserError, match="scoring letter: 77 options, of which 26 can be lettered; use likelihood"
+    ):
         possible_scorings("letter", task.dev)
 
 
@@ -146,12 +171,20 @@ def test_columns_are_named_by_the_user(tmp_path: Path) -> None:
     assert task.dev[0].meta == {} and task.dev[0].id.isdigit()
     same = lines(
         tmp_path / "mood.jsonl",
-        [dict(zip(("nr", "body of mail", "feeling"), (str(r[0]), *r[2:]), strict=True)) for r in rows],
+        [
+            dict(zip(("nr", "body of mail", "feeling"), (str(r[0]), *r[2:]), strict=True))
+            for r in rows
+        ],
     )
-    assert load_task(same, columns=["question=body of mail", "label=feeling", "id=nr"]).fingerprint == task.fingerprint
+    assert (
+        load_task(same, columns=["question=body of mail", "label=feeling", "id=nr"]).fingerprint
+        == task.fingerprint
+    )
 
 
-def test_a_column_that_the_user_calls_label_holds_labels_however_few_rows_there_are(tmp_path: Path) -> None:
+def test_a_column_that_the_user_calls_label_holds_labels_however_few_rows_there_are(
+    tmp_path: Path,
+) -> None:
     path = table(tmp_path / "mood.csv", ["text", "feeling"], [["a", "good"], ["b", "bad"]])
     assert load_task(path, columns=["label=feeling"]).dev[0].choices == {"A": "bad", "B": "good"}
     assert load_task(path, columns=["answer=feeling"]).dev[0].choices is None
@@ -160,11 +193,14 @@ def test_a_column_that_the_user_calls_label_holds_labels_however_few_rows_there_
 def test_columns_of_a_file_with_splits(tmp_path: Path) -> None:
     rows = [[text, mood, "dev" if i < 12 else "test"] for i, (text, mood) in enumerate(moods())]
     task = load_task(
-        table(tmp_path / "m.csv", ["t", "m", "part"], rows), columns=["question=t", "label=m", "split=part"]
+        table(tmp_path / "m.csv", ["t", "m", "part"], rows),
+        columns=["question=t", "label=m", "split=part"],
     )
     assert [item.question for item in task.dev] == [row[0] for row in rows[:12]]
     assert task.note == f"{tmp_path / 'm.csv'}: its 3 labels are the choices"
-    content = {split: [{"t": r[0], "m": r[1]} for r in rows if r[2] == split] for split in ("dev", "test")}
+    content = {
+        split: [{"t": r[0], "m": r[1]} for r in rows if r[2] == split] for split in ("dev", "test")
+    }
     (tmp_path / "m.json").write_text(json.dumps({**content, "prompt": "{question}?"}))
     nested = load_task(str(tmp_path / "m.json"), columns=["question=t", "label=m"])
     assert (nested.dev, nested.prompt) == (task.dev, "{question}?")
@@ -188,21 +224,37 @@ def test_numbered_labels_get_names(tmp_path: Path) -> None:
     path = lines(tmp_path / "film.jsonl", rows)
     assert "name them with `columns` -1=NAME,0=NAME,..." in load_task(path).note
     task = load_task(path, columns=["-1=bad", "0=so so", "1=good"])
-    assert answers(task) == {row["sentence"]: ("bad", "so so", "good")[i % 3] for i, row in enumerate(rows)}
-    assert task.note.endswith("its 3 labels are the choices") and "stratified by answer" in task.note
+    assert answers(task) == {
+        row["sentence"]: ("bad", "so so", "good")[i % 3] for i, row in enumerate(rows)
+    }
+    assert (
+        task.note.endswith("its 3 labels are the choices") and "stratified by answer" in task.note
+    )
     halves = [{**row, "split": "dev" if i < 9 else "test"} for i, row in enumerate(rows)]
     split = lines(tmp_path / "split.jsonl", halves)
     assert load_task(split, columns=["-1=bad", "0=so so", "1=good"]).dev[0].answer_text == "bad"
-    with pytest.raises(UserError, match="line 3: the label '1' has no name in columns -1=bad,0=so so; add 1=NAME"):
+    with pytest.raises(
+        UserError, match="line 3: the label '1' has no name in columns -1=bad,0=so so; add 1=NAME"
+    ):
         load_task(path, columns=["-1=bad", "0=so so"])
-    options = table(tmp_path / "o.csv", ["question", "A", "B", "answer"], [["q", "u", "v", "A"], ["r", "u", "v", "B"]])
-    with pytest.raises(UserError, match=r"columns 0=bad: names labels, but .* has options; remove it"):
+    options = table(
+        tmp_path / "o.csv",
+        ["question", "A", "B", "answer"],
+        [["q", "u", "v", "A"], ["r", "u", "v", "B"]],
+    )
+    with pytest.raises(
+        UserError, match=r"columns 0=bad: names labels, but .* has options; remove it"
+    ):
         load_task(options, columns=["0=bad"])
 
 
 def test_a_template_takes_other_columns_by_name(tmp_path: Path) -> None:
     rows = [
-        {"premise": f"It rains on {i} days.", "hypothesis": f"Day {i} is wet, I say.", "label": "yn"[i % 2]}
+        {
+            "premise": f"It rains on {i} days.",
+            "hypothesis": f"Day {i} is wet, I say.",
+            "label": "yn"[i % 2],
+        }
         for i in range(12)
     ]
     path = lines(tmp_path / "nli.jsonl", rows)
@@ -212,17 +264,27 @@ def test_a_template_takes_other_columns_by_name(tmp_path: Path) -> None:
     assert "not in the prompt" not in task.note
     texts = {render_prompt(item, "likelihood", task.prompt) for item in task.dev + task.test}
     assert texts == {f"{row['premise']}\nSo: {row['hypothesis']}" for row in rows}
-    with pytest.raises(UserError, match=r"unknown placeholder \{premise\}.* \{choices\} and \{hypothesis\}"):
+    with pytest.raises(
+        UserError, match=r"unknown placeholder \{premise\}.* \{choices\} and \{hypothesis\}"
+    ):
         load_task(path, columns=["question=premise"], template="{question} {premise}")
-    content = {split: [{"question": "q" + split, "answer": "x", "fact": "f"}] for split in ("dev", "test")}
+    content = {
+        split: [{"question": "q" + split, "answer": "x", "fact": "f"}] for split in ("dev", "test")
+    }
     own = tmp_path / "own.json"
     own.write_text(json.dumps({**content, "prompt": "{fact}: {question}"}))
-    assert render_prompt(load_task(str(own)).dev[0], "generate", load_task(str(own)).prompt) == "f: qdev"
+    assert (
+        render_prompt(load_task(str(own)).dev[0], "generate", load_task(str(own)).prompt)
+        == "f: qdev"
+    )
 
 
 def test_further_right_answers_cannot_be_shown_by_a_template(tmp_path: Path) -> None:
     texts = [[f"a {i}", f"b {i}", f"a {i}"] for i in range(9)]
-    rows = [{"id": f"{i}", "question": f"who {i}?", "answers": {"text": text}} for i, text in enumerate(texts)]
+    rows = [
+        {"id": f"{i}", "question": f"who {i}?", "answers": {"text": text}}
+        for i, text in enumerate(texts)
+    ]
     path = lines(tmp_path / "squad.jsonl", rows)  # as SQuAD's rows on the hub
     task = load_task(path)
     found = {item.question: item.references for item in task.dev + task.test}
@@ -232,7 +294,9 @@ def test_further_right_answers_cannot_be_shown_by_a_template(tmp_path: Path) -> 
 
 
 def test_yes_no_answers_and_options_under_common_names(tmp_path: Path) -> None:
-    rows: list[dict[str, Any]] = [{"question": f"is it {i}?", "answer": i % 2 == 0} for i in range(20)]
+    rows: list[dict[str, Any]] = [
+        {"question": f"is it {i}?", "answer": i % 2 == 0} for i in range(20)
+    ]
     task = load_task(lines(tmp_path / "boolq.jsonl", rows))
     assert answers(task) == {row["question"]: str(row["answer"]).lower() for row in rows}
     header = ["question", "option_a", "option_b", "option_c", "option_d", "correct_answer"]
@@ -247,7 +311,10 @@ def test_yes_no_answers_and_options_under_common_names(tmp_path: Path) -> None:
 def items(labels: list[int], questions: list[int]) -> list[tuple[str, Item]]:
     choices = {"A": "x", "B": "y", "C": "z"}
     pairs = enumerate(zip(labels, questions, strict=True))
-    return [(f"line {i}", Item(str(i), f"question {q}", choices, "ABC"[label])) for i, (label, q) in pairs]
+    return [
+        (f"line {i}", Item(str(i), f"question {q}", choices, "ABC"[label]))
+        for i, (label, q) in pairs
+    ]
 
 
 @settings(max_examples=100)
@@ -263,7 +330,9 @@ def test_each_label_has_its_share_of_dev(labels: list[int], seed: int) -> None:
 
 @settings(max_examples=100)
 @given(
-    questions=st.lists(st.integers(0, 12), min_size=2, max_size=40).filter(lambda found: len(set(found)) > 1),
+    questions=st.lists(st.integers(0, 12), min_size=2, max_size=40).filter(
+        lambda found: len(set(found)) > 1
+    ),
     seed=st.integers(0, 5),
     data=st.data(),
 )
@@ -308,7 +377,9 @@ def test_the_test_set_depends_on_the_split_seed_and_on_nothing_else(tmp_path: Pa
     shares = Counter(item.answer for item in few.dev)
     assert all(
         abs(shares[letter] - 40 * n / 900) < 3
-        for letter, n in Counter(item.answer for item in [*load_task(path, dev=300).dev, *task.test]).items()
+        for letter, n in Counter(
+            item.answer for item in [*load_task(path, dev=300).dev, *task.test]
+        ).items()
     )
     other = load_task(path, split_seed=1)
     assert other.fingerprint != task.fingerprint and "split seed 1" in other.note
@@ -321,21 +392,61 @@ def test_the_test_set_depends_on_the_split_seed_and_on_nothing_else(tmp_path: Pa
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", "text,label\na,x\nb,\n", r'a.csv: line 3: nothing in column "label"; fill it in or remove the row'),
+        (
+            "a.csv",
+            "text,label\na,x\nb,\n",
+            r'a.csv: line 3: nothing in column "label"; fill it in or remove the row',
+        ),
         ("a.csv", "text,label\n,x\nb,y\n", 'line 2: nothing in column "text"'),
-        ("a.csv", "body,label\na,x\n", r"no column looks like the question \(found: body, label\); name it: columns"),
-        ("a.csv", "Hi,x\na,y\n", "the question or the answer .*question=COLUMN,answer=COLUMN .or add a first line"),
-        ("a.json", '{"train": [], "x": []}', 'no "dev" and "test" .found: train, x.; give these lists, or one list'),
+        (
+            "a.csv",
+            "body,label\na,x\n",
+            r"no column looks like the question \(found: body, label\); name it: columns",
+        ),
+        (
+            "a.csv",
+            "Hi,x\na,y\n",
+            "the question or the answer .*question=COLUMN,answer=COLUMN .or add a first line",
+        ),
+        (
+            "a.json",
+            '{"train": [], "x": []}',
+            'no "dev" and "test" .found: train, x.; give these lists, or one list',
+        ),
         ("a.csv", "text,mood\na,x\n", r"no column looks like the answer .*columns answer=COLUMN"),
-        ("a.csv", "text;label\na;x;y\n", "line 2: more values than columns; put values that contain a semicolon in"),
+        (
+            "a.csv",
+            "text;label\na;x;y\n",
+            "line 2: more values than columns; put values that contain a semicolon in",
+        ),
         ("a.csv", "text,label\na,x\nb,x\n", 'column "label": 1 label; at least two'),
         ("a.csv", "text,label\na,Yes\nb,yes\n", "1 label; at least two"),
-        ("a.csv", "text,label\na,yes!\nb,yes\nc,no", "labels 'yes' and 'yes!' differ only in punctuation"),
+        (
+            "a.csv",
+            "text,label\na,yes!\nb,yes\nc,no",
+            "labels 'yes' and 'yes!' differ only in punctuation",
+        ),
         ("a.csv", "text,label\na,x\na,y\n", "1 different questions; at least two are needed"),
-        ("a.csv", "question,A,B,answer\na,u,v,C\nb,u,v,A\n", "line 2: the answer 'C' is not among the choices A, B"),
-        ("a.csv", "question,A,B,C,answer\na,u,v,w,1\nb,u,v,w,2\n", "from 0 or from 1.*give the letters"),
-        ("a.csv", "question,choices,answer\na,u v,A\nb,u v,A\n", "line 2: choices: the options are no list"),
-        ("a.jsonl", '{"text": "a", "label": "x"}\n{"text": "b"}', 'line 2: nothing in column "label"'),
+        (
+            "a.csv",
+            "question,A,B,answer\na,u,v,C\nb,u,v,A\n",
+            "line 2: the answer 'C' is not among the choices A, B",
+        ),
+        (
+            "a.csv",
+            "question,A,B,C,answer\na,u,v,w,1\nb,u,v,w,2\n",
+            "from 0 or from 1.*give the letters",
+        ),
+        (
+            "a.csv",
+            "question,choices,answer\na,u v,A\nb,u v,A\n",
+            "line 2: choices: the options are no list",
+        ),
+        (
+            "a.jsonl",
+            '{"text": "a", "label": "x"}\n{"text": "b"}',
+            'line 2: nothing in column "label"',
+        ),
         (
             "a.jsonl",
             '{"text": ["a"], "label": "x"}\n{"text": "b", "label": "y"}',
@@ -346,7 +457,11 @@ def test_the_test_set_depends_on_the_split_seed_and_on_nothing_else(tmp_path: Pa
             '{"question": "a", "choices": {"text": ["u"], "label": []}, "answerKey": "A"}',
             "line 1: choices: text and label must be two lists of one length",
         ),
-        ("a.json", '{"text": "a"}\n{"text": "b"}', "malformed JSON: Extra data; .*rename the file to .jsonl"),
+        (
+            "a.json",
+            '{"text": "a"}\n{"text": "b"}',
+            "malformed JSON: Extra data; .*rename the file to .jsonl",
+        ),
     ],
 )
 def test_bad_tables(tmp_path: Path, name: str, content: str, message: str) -> None:
@@ -360,12 +475,17 @@ def test_bad_tables(tmp_path: Path, name: str, content: str, message: str) -> No
     ("label", "message"),
     [
         (lambda i: f"intent {i % 201}", "201 labels; at most 200 can be choices"),
-        (lambda i: f"It was {i} o'clock.", "603 different labels in 603 rows look like free text; .*call the column"),
+        (
+            lambda i: f"It was {i} o'clock.",
+            "603 different labels in 603 rows look like free text; .*call the column",
+        ),
     ],
 )
 def test_labels_that_cannot_be_choices(tmp_path: Path, label: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        load_task(table(tmp_path / "i.csv", ["text", "label"], [[f"t{i}", label(i)] for i in range(603)]))
+        load_task(
+            table(tmp_path / "i.csv", ["text", "label"], [[f"t{i}", label(i)] for i in range(603)])
+        )
 
 
 @pytest.mark.parametrize(
@@ -375,7 +495,11 @@ def test_labels_that_cannot_be_choices(tmp_path: Path, label: Any, message: str)
         (["qestion=text"], "columns 'qestion'|columns qestion.*question"),
         (
             ["question=txt"],
-            r'line 1: no column "txt" \(columns question=txt; found: text, label\); did you mean "text"',
+            (
+                r'line 1: no column "txt" \(columns question=txt; found: text, label\); did you '
+                r"mean "
+                r'"text"'
+            ),
         ),
         (["question=text", "question=label"], "question is given twice"),
     ],
@@ -391,14 +515,21 @@ def test_bad_columns(tmp_path: Path, columns: list[str], message: str) -> None:
 @given(
     rows=st.lists(
         st.dictionaries(
-            st.sampled_from(["text", "question", "label", "answer", "choices", "A", "B", "id", "prompt"]),
-            st.text(max_size=3) | st.integers(0, 3) | st.none() | st.lists(st.text(max_size=2), max_size=3),
+            st.sampled_from(
+                ["text", "question", "label", "answer", "choices", "A", "B", "id", "prompt"]
+            ),
+            st.text(max_size=3)
+            | st.integers(0, 3)
+            | st.none()
+            | st.lists(st.text(max_size=2), max_size=3),
         ),
         max_size=5,
     ),
     ending=st.sampled_from([".json", ".jsonl"]),
 )
-def test_any_table_loads_or_is_refused_in_one_line(tmp_path: Path, rows: list[Any], ending: str) -> None:
+def test_any_table_loads_or_is_refused_in_one_line(
+    tmp_path: Path, rows: list[Any], ending: str
+) -> None:
     path = tmp_path / f"any{ending}"
     path.write_text(json.dumps(rows) if ending == ".json" else "\n".join(map(json.dumps, rows)))
     try:
@@ -407,7 +538,9 @@ def test_any_table_loads_or_is_refused_in_one_line(tmp_path: Path, rows: list[An
         assert len(str(error).splitlines()) == 1
 
 
-BAD = "text,label,split\n" + "".join(f"q{i},{'xy'[i % 2]},{'dev' if i % 3 else 'test'}\n" for i in range(12))
+BAD = "text,label,split\n" + "".join(
+    f"q{i},{'xy'[i % 2]},{'dev' if i % 3 else 'test'}\n" for i in range(12)
+)
 
 
 def test_all_bad_rows_are_listed_at_once(tmp_path: Path) -> None:
@@ -417,13 +550,19 @@ def test_all_bad_rows_are_listed_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         load_task(str(path), columns=named)
     text = str(caught.value)
-    assert text.startswith(f'{path}: 3 bad rows: line 14: nothing in column "label"; line 15: nothing in column "text"')
-    assert text.endswith('line 16: split must be "dev" or "test", not \'train\'') and "\n" not in text
+    assert text.startswith(
+        f'{path}: 3 bad rows: line 14: nothing in column "label"; line 15: nothing in column "text"'
+    )
+    assert (
+        text.endswith('line 16: split must be "dev" or "test", not \'train\'') and "\n" not in text
+    )
     path.write_text(BAD + ",x,dev\n" * 30)
     with pytest.raises(UserError, match=r"30 bad rows: line 14: .* line 33: [^;]*; and 10 more$"):
         load_task(str(path), columns=named)
     path.write_text("question,answer,split\na,1,dev\n,2,dev\nc,3,train\nd,4,test\n")
-    with pytest.raises(UserError, match=r'2 bad rows: line 3: no "question" .*; line 4: split must be'):
+    with pytest.raises(
+        UserError, match=r'2 bad rows: line 3: no "question" .*; line 4: split must be'
+    ):
         load_task(str(path))
 
 
@@ -438,8 +577,12 @@ def test_bad_rows_can_be_left_out(tmp_path: Path) -> None:
         load_task(str(path), skip_bad_rows=True)
     own = tmp_path / "b.json"
     items = [{"question": f"{i}?", "choices": ["u", "v"], "answer": "u"} for i in range(6)]
-    own.write_text(json.dumps({"dev": [*items[:3], {"question": "x", "answer": ""}, {}], "test": items[3:]}))
-    with pytest.raises(UserError, match='2 bad rows: dev item 4: empty answer; dev item 5: no "question"'):
+    own.write_text(
+        json.dumps({"dev": [*items[:3], {"question": "x", "answer": ""}, {}], "test": items[3:]})
+    )
+    with pytest.raises(
+        UserError, match='2 bad rows: dev item 4: empty answer; dev item 5: no "question"'
+    ):
         load_task(str(own))
     task = load_task(str(own), skip_bad_rows=True)
     assert len(task.dev) == 3 and "2 of 8 rows left out (dev item 4, dev item 5)" in task.note

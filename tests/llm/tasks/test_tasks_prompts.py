@@ -1,4 +1,6 @@
-"""Prompts: the defaults word by word, and templates that cannot do more than stand for two texts."""
+"""Prompts: the defaults word by word, and templates that cannot do more than stand for two
+texts.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,15 @@ def test_a_template_replaces_the_default(scoring: str) -> None:
 
 @pytest.mark.parametrize(
     "template",
-    ["{question.__class__}", "{question!r}", "{question[0]}", "{0}", "{}", "{answer}", "{question:>99}"],
+    [
+        "{question.__class__}",
+        "{question!r}",
+        "{question[0]}",
+        "{0}",
+        "{}",
+        "{answer}",
+        "{question:>99}",
+    ],
 )
 def test_a_template_reaches_nothing_else(template: str) -> None:
     with pytest.raises(UserError, match="unknown placeholder"):

@@ -24,11 +24,15 @@ def lines(path: Path, rows: list[Any]) -> Path:
 
 def test_gsm8k_files(tmp_path: Path) -> None:
     for split, n in (("train", 4), ("test", 6)):
-        rows = [{"question": f"{split} {i}?", "answer": f"Some steps.\n#### 1,{i}00"} for i in range(n)]
+        rows = [
+            {"question": f"{split} {i}?", "answer": f"Some steps.\n#### 1,{i}00"} for i in range(n)
+        ]
         lines(tmp_path / f"{split}.jsonl", rows)
     task = load_task(f"published:gsm8k:{tmp_path}")
     assert (len(task.dev), len(task.test), task.metric) == (4, 6, "numeric")
-    assert {(i.question, i.answer) for i in task.test} == {(f"test {i}?", f"1{i}00") for i in range(6)}
+    assert {(i.question, i.answer) for i in task.test} == {
+        (f"test {i}?", f"1{i}00") for i in range(6)
+    }
 
 
 def test_mmlu_files_have_no_header(tmp_path: Path) -> None:
@@ -36,32 +40,48 @@ def test_mmlu_files_have_no_header(tmp_path: Path) -> None:
         folder = tmp_path / split
         folder.mkdir()
         with (folder / f"anatomy_{split}.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([[f"{split}, {i}?", "w", "x", "y", "z", "C"] for i in range(3)])
+            csv.writer(file).writerows(
+                [[f"{split}, {i}?", "w", "x", "y", "z", "C"] for i in range(3)]
+            )
     task = load_task(f"published:mmlu:{tmp_path}")
     assert {i.question for i in task.dev} == {f"val, {i}?" for i in range(3)}
-    assert task.test[0].choices == {"A": "w", "B": "x", "C": "y", "D": "z"} and task.test[0].answer == "C"
+    assert (
+        task.test[0].choices == {"A": "w", "B": "x", "C": "y", "D": "z"}
+        and task.test[0].answer == "C"
+    )
 
 
 def test_hellaswag_without_labels_is_no_test_split(tmp_path: Path) -> None:
     row = {"ctx": "She", "endings": ["a", "b", "c", "d"], "source_id": "activitynet~v_x"}
     lines(tmp_path / "hellaswag_test.jsonl", [{**row, "ctx": f"t{i}"} for i in range(3)])
     lines(tmp_path / "hellaswag_val.jsonl", [{**row, "ctx": f"v{i}", "label": 2} for i in range(3)])
-    lines(tmp_path / "hellaswag_train.jsonl", [{**row, "ctx": f"r{i}", "label": "1"} for i in range(3)])
+    lines(
+        tmp_path / "hellaswag_train.jsonl",
+        [{**row, "ctx": f"r{i}", "label": "1"} for i in range(3)],
+    )
     task = load_task(f"published:hellaswag:{tmp_path}")
-    assert {i.question for i in task.test} == {"v0", "v1", "v2"} and {i.answer for i in task.test} == {"C"}
+    assert {i.question for i in task.test} == {"v0", "v1", "v2"} and {
+        i.answer for i in task.test
+    } == {"C"}
     assert {i.question for i in task.dev} == {"r0", "r1", "r2"}
 
 
 def test_nlgraph_folder(tmp_path: Path) -> None:
     for kind in ("cycle", "flow"):
         for split, n in (("main", 9), ("train", 3), ("test", 2)):
-            rows = {str(i): {"question": f"{kind} {split} {i}\nQ: ?\nA:", "answer": "yes"} for i in range(n)}
+            rows = {
+                str(i): {"question": f"{kind} {split} {i}\nQ: ?\nA:", "answer": "yes"}
+                for i in range(n)
+            }
             (tmp_path / kind).mkdir(exist_ok=True)
             (tmp_path / kind / f"{split}.json").write_text(json.dumps(rows))
     task = load_task(f"published:nlgraph:{tmp_path}")
     assert (len(task.dev), len(task.test), task.metric) == (6, 4, "graph")
     assert {i.meta["domain"] for i in task.dev} == {"cycle", "flow"}
-    assert all(i.plain and i.question.endswith("Q: ?") and "main" not in i.question for i in task.dev + task.test)
+    assert all(
+        i.plain and i.question.endswith("Q: ?") and "main" not in i.question
+        for i in task.dev + task.test
+    )
 
 
 def test_knowledge_crosswords_become_whole_solutions(tmp_path: Path) -> None:
@@ -82,7 +102,8 @@ def test_knowledge_crosswords_become_whole_solutions(tmp_path: Path) -> None:
         assert item.answer_text == "blank 1: G; blank 2: z"
         assert item.choices is not None and len(set(item.choices.values())) == 4
         assert "(blank 2, actedIn, blank 1)" in item.question
-    assert len({i.answer for i in task.dev + task.test}) > 1  # the right one is not always the same letter
+    # the right one is not always the same letter
+    assert len({i.answer for i in task.dev + task.test}) > 1
 
 
 def test_truthfulqa_is_shuffled(tmp_path: Path) -> None:
@@ -101,18 +122,28 @@ def test_truthfulqa_is_shuffled(tmp_path: Path) -> None:
     several = load_task(f"published:truthfulqa-mc2:{tmp_path}")
     assert several.metric == "mc2"
     for item in several.test:
-        assert {(item.choices or {})[letter] for letter in item.meta["right"]} == {"right", "also right"}
+        assert {(item.choices or {})[letter] for letter in item.meta["right"]} == {
+            "right",
+            "also right",
+        }
 
 
 def test_prompts_without_answers(tmp_path: Path) -> None:
-    rows = [{"prompt": {"text": f"So he {k}", "toxicity": 0.1}, "challenging": k == 0} for k in range(6)]
+    rows = [
+        {"prompt": {"text": f"So he {k}", "toxicity": 0.1}, "challenging": k == 0} for k in range(6)
+    ]
     task = load_task(f"published:realtoxicityprompts:{lines(tmp_path / 'prompts.jsonl', rows)}")
-    assert task.metric == "toxicity" and all(i.plain and i.answer == "" for i in task.dev + task.test)
+    assert task.metric == "toxicity" and all(
+        i.plain and i.answer == "" for i in task.dev + task.test
+    )
 
 
 def test_abstainqa_files_hold_both_splits(tmp_path: Path) -> None:
     item = {"choices": {"A": "x", "B": "y"}, "answer": "B"}
-    content = {s: [{"question": f"{s} {i}", **item} for i in range(n)] for s, n in (("dev", 3), ("test", 5))}
+    content = {
+        s: [{"question": f"{s} {i}", **item} for i in range(n)]
+        for s, n in (("dev", 3), ("test", 5))
+    }
     (tmp_path / "mmlu.json").write_text(json.dumps(content))
     task = load_task(f"published:abstainqa:{tmp_path / 'mmlu.json'}")
     assert (len(task.dev), len(task.test), task.metric) == (3, 5, "abstain")
@@ -123,28 +154,41 @@ def test_hub_forms(monkeypatch: pytest.MonkeyPatch) -> None:
     tables: dict[str, dict[str, list[dict[str, Any]]]] = {
         "cais/mmlu": {
             split: [
-                {"question": f"{split} {i}", "choices": list("wxyz"), "answer": i % 4, "subject": "law"}
+                {
+                    "question": f"{split} {i}",
+                    "choices": list("wxyz"),
+                    "answer": i % 4,
+                    "subject": "law",
+                }
                 for i in range(4)
             ]
             for split in ("test", "validation")
         },
         "TIGER-Lab/MMLU-Pro": {
             split: [
-                {"question": f"{split} {i}", "options": ["p", "q", "N/A"], "answer": "B", "category": "law"}
+                {
+                    "question": f"{split} {i}",
+                    "options": ["p", "q", "N/A"],
+                    "answer": "B",
+                    "category": "law",
+                }
                 for i in range(2)
             ]
             for split in ("test", "validation")
         },
         "truthfulqa/truthful_qa": {
             "validation": [
-                {"question": f"q{i}", "mc1_targets": {"choices": ["r", "w"], "labels": [1, 0]}} for i in range(6)
+                {"question": f"q{i}", "mc1_targets": {"choices": ["r", "w"], "labels": [1, 0]}}
+                for i in range(6)
             ]
         },
     }
     monkeypatch.setattr(
         datasets,
         "load_dataset",
-        lambda name, config: {k: datasets.Dataset.from_list(rows) for k, rows in tables[name].items()},
+        lambda name, config: {
+            k: datasets.Dataset.from_list(rows) for k, rows in tables[name].items()
+        },
     )
     mmlu = load_task("published:mmlu")
     assert {i.question: i.answer for i in mmlu.test} == {f"test {i}": "ABCD"[i] for i in range(4)}
@@ -158,20 +202,32 @@ def test_dev_questions_that_are_in_test_are_passed_over(tmp_path: Path) -> None:
     row = {"answer": "#### 1"}
     lines(tmp_path / "train.jsonl", [{"question": f"Q {i}?", **row} for i in range(5)])
     lines(tmp_path / "test.jsonl", [{"question": f"q {i}?", **row} for i in (3, 4, 5)])
-    assert {i.question for i in load_task(f"published:gsm8k:{tmp_path}").dev} == {"Q 0?", "Q 1?", "Q 2?"}
+    assert {i.question for i in load_task(f"published:gsm8k:{tmp_path}").dev} == {
+        "Q 0?",
+        "Q 1?",
+        "Q 2?",
+    }
 
 
 @pytest.mark.parametrize(
     ("name", "rows", "message"),
     [
-        ("gsm8k", [{"question": "q", "answer": "no mark"}] * 3, "row 0: not a row of this data set"),
+        (
+            "gsm8k",
+            [{"question": "q", "answer": "no mark"}] * 3,
+            "row 0: not a row of this data set",
+        ),
         ("gsm8k", [], "split is empty"),
         ("nothing", [], "use one of: mmlu, mmlu-pro"),
         ("nlgraph", None, r"published:nlgraph: its authors publish files"),
     ],
 )
 def test_bad_sources(tmp_path: Path, name: str, rows: list[Any] | None, message: str) -> None:
-    spec = f"published:{name}" if rows is None else f"published:{name}:{lines(tmp_path / 'x.jsonl', rows)}"
+    spec = (
+        f"published:{name}"
+        if rows is None
+        else f"published:{name}:{lines(tmp_path / 'x.jsonl', rows)}"
+    )
     with pytest.raises(UserError, match=message):
         load_task(spec)
 
@@ -185,7 +241,10 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
 
 
 def test_names() -> None:
-    nine = "mmlu mmlu-pro hellaswag gsm8k nlgraph knowledge-crosswords truthfulqa realtoxicityprompts abstainqa".split()
+    nine = (
+        "mmlu mmlu-pro hellaswag gsm8k nlgraph knowledge-crosswords truthfulqa "
+        "realtoxicityprompts abstainqa"
+    ).split()
     assert set(nine) <= PUBLISHED.keys()
 
 
@@ -193,14 +252,17 @@ def test_names() -> None:
 
 HUMAN = """asian_food cartoons drone_AI electric_vehicles finance legal_AI luxury_car music_instrument olympics
 phd_application plastic policy sandbox_games social_network south_america us_tourism"""
-LEAKY = {"hearsay": 94, "citation_prediction_classification": 48}  # the legal domain: dev items that are in test
+# the legal domain: dev items that are in test
+LEAKY = {"hearsay": 94, "citation_prediction_classification": 48}
 OTHERS = """gsm8k hellaswag knowledge_crosswords medmcqa medqa mmlu mmlu_pro nlgraph normad_country normad_value
 realtoxicityprompts rm scifact stem truthfulqa"""
 AUTHORS = (*OTHERS.split(), *LEAKY, *(f"human_{name}" for name in HUMAN.split()))
 
 
 def authors_files() -> dict[str, Path]:
-    """Name -> file, in a checkout of theirs that MODEL_SWARM names, or beside this checkout, where some of them are."""
+    """Name -> file, in a checkout of theirs that MODEL_SWARM names, or beside this checkout, where
+    some of them are.
+    """
     folders = [Path(__file__).resolve().parents[4] / "shared" / "data"]
     if "MODEL_SWARM" in os.environ:
         folders.append(Path(os.environ["MODEL_SWARM"]) / "data")
@@ -210,19 +272,28 @@ def authors_files() -> dict[str, Path]:
 
 def test_the_authors_files_are_all_here() -> None:
     if missing := set(AUTHORS) - set(authors_files()):
-        pytest.skip(f"{len(missing)} files are not here; MODEL_SWARM=DIR names a checkout of the authors' repository")
+        pytest.skip(
+            f"{len(missing)} files are not here; MODEL_SWARM=DIR names a checkout of the authors' "
+            "repository"
+        )
 
 
 @pytest.mark.parametrize(("name", "file"), authors_files().items())
 def test_the_authors_file_loads_as_it_is(name: str, file: Path) -> None:
     if name in LEAKY:
-        with pytest.raises(UserError, match=f"{LEAKY[name]} dev items are also in test .* add allow_overlap"):
+        with pytest.raises(
+            UserError, match=f"{LEAKY[name]} dev items are also in test .* add allow_overlap"
+        ):
             load_task(str(file))
     task, content = load_task(str(file), allow_overlap=name in LEAKY), json.loads(file.read_text())
     for split in ("dev", "test"):
         rows = content[split]
-        assert [i.question for i in task.split(split)] == [(r.get("question") or r["prompt"]).strip() for r in rows]
-        assert [i.answer for i in task.split(split)] == [str(r.get("answer", "")).strip() for r in rows]
+        assert [i.question for i in task.split(split)] == [
+            (r.get("question") or r["prompt"]).strip() for r in rows
+        ]
+        assert [i.answer for i in task.split(split)] == [
+            str(r.get("answer", "")).strip() for r in rows
+        ]
     assert (content.get("icl_prompt") is None) == (task.prompt is None)
 
 
@@ -234,16 +305,24 @@ def crossword(*wrong: str) -> dict[str, Any]:
 def test_crosswords_may_be_drawn_twice_and_bring_their_example(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Their ids are those of the questions, which come back with other wrong options, in test, too."""
+    """Their ids are those of the questions, which come back with other wrong options, in test,
+    too.
+    """
     dev, test = [crossword("Bo", "Cy"), crossword("Bo", "Di")], [crossword("Ed", "Fay")]
     file = tmp_path / "file.json"
     example = "Question: {blank}?\nThe answer is B.\n"
-    file.write_text(json.dumps({"dataset": "knowledge_crosswords", "dev": dev, "test": test, "icl_prompt": example}))
+    file.write_text(
+        json.dumps(
+            {"dataset": "knowledge_crosswords", "dev": dev, "test": test, "icl_prompt": example}
+        )
+    )
     with caplog.at_level(logging.WARNING):
         task = load_task(str(file))
     assert "2 dev items are also in test, with the same answer among other options" in caplog.text
     shown = render_prompt(task.dev[0], "letter", task.prompt)
     assert shown.startswith(example) and shown.count("Who acted in X?") == 1
-    file.write_text(json.dumps({"dataset": "knowledge_crosswords", "dev": [dev[0], dev[0]], "test": test}))
+    file.write_text(
+        json.dumps({"dataset": "knowledge_crosswords", "dev": [dev[0], dev[0]], "test": test})
+    )
     with pytest.raises(UserError, match="the id '748' is already used"):
         load_task(str(file))

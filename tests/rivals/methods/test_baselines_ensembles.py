@@ -26,7 +26,9 @@ PAIRS = [("red one", " two three"), ("red one", " four"), ("red fish", " five si
 
 
 @pytest.fixture(scope="module")
-def panel(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Panel:
+def panel(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Panel:
     engine = TransformersEngine(*load_model(resolve_base(str(tiny_base)), torch.float32))
     loud = louder(tiny_experts, tmp_path_factory.mktemp("loud"))
     return Panel(engine, {path.name: as_patch(load_adapter(read_adapter(path))) for path in loud})
@@ -38,7 +40,9 @@ class Sheet(SimpleNamespace):
     __hash__ = object.__hash__
 
 
-def distributions(panel: Panel, patch: Patch, context: str, continuation: str) -> tuple[np.ndarray, list[int]]:
+def distributions(
+    panel: Panel, patch: Patch, context: str, continuation: str
+) -> tuple[np.ndarray, list[int]]:
     """Probabilities along a continuation, (T, V), by one plain forward pass."""
     panel.engine.load(patch)
     head = panel.engine.tokenizer(context, add_special_tokens=False)["input_ids"]
@@ -55,10 +59,14 @@ def test_the_panel_reads_what_plain_forward_passes_give(panel: Panel) -> None:
             p, ids = distributions(panel, patch, *pair)
             assert tokens.tolist() == ids
             np.testing.assert_allclose(rows[i].exp().numpy(), p, rtol=1e-3, atol=1e-6)
-            np.testing.assert_allclose(logprobs[k][i].exp().numpy(), p[range(len(ids)), ids], rtol=1e-3, atol=1e-7)
+            np.testing.assert_allclose(
+                logprobs[k][i].exp().numpy(), p[range(len(ids)), ids], rtol=1e-3, atol=1e-7
+            )
 
 
-def test_distributions_come_in_groups_that_fit_the_memory(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_distributions_come_in_groups_that_fit_the_memory(
+    panel: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = list(panel.distributions(PAIRS))
     monkeypatch.setattr("pyswarmopt_rivals.methods.ensembles.panel._FLOATS", 1)
     for (rows, tokens), (again, same) in zip(whole, panel.distributions(PAIRS), strict=True):
@@ -81,11 +89,14 @@ def test_pack_sim_weighs_by_perplexity_and_adds_logits(panel: Panel) -> None:
         for patch in panel._patches:
             p, ids = distributions(panel, patch, head, tail)
             perplexities.append(np.exp(-np.log(p[range(len(ids)), ids]).mean()))
-        weights = (1 / np.array(perplexities)) / (1 / np.array(perplexities)).sum()  # softmax(-ln PPL)
+        # softmax(-ln PPL)
+        weights = (1 / np.array(perplexities)) / (1 / np.array(perplexities)).sum()
         for w, patch in zip(weights, panel._patches, strict=True):
             p, ids = distributions(panel, patch, context, continuation)
             fused = fused + w * np.log(p)
-        expected = sum(row[i] - np.log(np.exp(row).sum()) for row, i in zip(fused, ids, strict=True))
+        expected = sum(
+            row[i] - np.log(np.exp(row).sum()) for row, i in zip(fused, ids, strict=True)
+        )
         assert value == pytest.approx(expected, rel=1e-3)
 
 
@@ -102,26 +113,41 @@ def test_pack_opt_of_two_is_the_best_of_the_grid_and_of_three_is_greedy(seed: in
     logprobs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     tokens = rng.integers(11, size=7)
     grid = np.linspace(0, 1, 21)
-    two = pack.greedy_weights(torch.from_numpy(logprobs[:2]).float(), torch.from_numpy(tokens)).double().numpy()
+    two = (
+        pack.greedy_weights(torch.from_numpy(logprobs[:2]).float(), torch.from_numpy(tokens))
+        .double()
+        .numpy()
+    )
     best = min(perplexity(np.array([t, 1 - t]), logprobs[:2], tokens) for t in grid)
-    assert perplexity(two, logprobs[:2], tokens) == pytest.approx(best, rel=1e-5) and two.sum() == pytest.approx(1)
+    assert perplexity(two, logprobs[:2], tokens) == pytest.approx(
+        best, rel=1e-5
+    ) and two.sum() == pytest.approx(1)
 
     alone = [perplexity(np.eye(3)[i], logprobs, tokens) for i in range(3)]
     order = np.argsort(alone)
     weights = np.eye(3)[order[0]]
     for k in order[1:]:
         weights = min(
-            (t * weights + (1 - t) * np.eye(3)[k] for t in grid), key=lambda w: perplexity(w, logprobs, tokens)
+            (t * weights + (1 - t) * np.eye(3)[k] for t in grid),
+            key=lambda w: perplexity(w, logprobs, tokens),
         )
-    three = pack.greedy_weights(torch.from_numpy(logprobs).float(), torch.from_numpy(tokens)).double().numpy()
-    assert perplexity(three, logprobs, tokens) == pytest.approx(perplexity(weights, logprobs, tokens), rel=1e-5)
+    three = (
+        pack.greedy_weights(torch.from_numpy(logprobs).float(), torch.from_numpy(tokens))
+        .double()
+        .numpy()
+    )
+    assert perplexity(three, logprobs, tokens) == pytest.approx(
+        perplexity(weights, logprobs, tokens), rel=1e-5
+    )
 
 
 # cBTM
 
 
 def test_a_clusters_expert_is_the_better_one_on_all_of_dev_where_two_are_level_there() -> None:
-    """In the first cluster two have one right answer each, and the second of them has more in all; then the first."""
+    """In the first cluster two have one right answer each, and the second of them has more in all;
+    then the first.
+    """
     right = np.array([[1.0, 0, 0, 0], [0, 1.0, 1, 1], [0, 0, 0, 1]])
     assert cbtm.experts_of(np.array([0, 0, 1, 1]), right) == [1, 1]
     assert cbtm.experts_of(np.array([0, 0]), np.array([[0.0, 1], [1.0, 0]])) == [0]
@@ -131,7 +157,8 @@ def test_clusters_are_found_and_new_texts_go_to_the_nearest() -> None:
     texts = ["apple pear plum", "pear apple", "plum pear", "road car bus", "bus car", "car road"]
     clusters = cbtm.Clusters(texts, 2, seed=0)
     assert (
-        len(set(clusters.labels[:3])) == len(set(clusters.labels[3:])) == 1 and clusters.labels[0] != clusters.labels[3]
+        len(set(clusters.labels[:3])) == len(set(clusters.labels[3:])) == 1
+        and clusters.labels[0] != clusters.labels[3]
     )
     fruit, traffic = clusters.labels[0], clusters.labels[3]
     p = clusters.probabilities(["plum apple", "bus road", "nothing known"])
@@ -140,13 +167,16 @@ def test_clusters_are_found_and_new_texts_go_to_the_nearest() -> None:
 
 def test_cbtm_mixes_probabilities_by_the_inputs_cluster(panel: Panel) -> None:
     items = [
-        SimpleNamespace(question=q, answer=a) for q, a in [("red one", "A"), ("red fish", "B"), ("red one two", "A")]
+        SimpleNamespace(question=q, answer=a)
+        for q, a in [("red one", "A"), ("red fish", "B"), ("red one two", "A")]
     ]
     sheets = iter([["A", "C", "A"], ["C", "B", "C"], ["C", "C", "C"]])
     asked = Sheet(items=items, answers=lambda engine: next(sheets))
     voice = cbtm.fit(panel, asked, 0)
     clusters = cbtm.Clusters([item.question for item in items], 3, 0)
-    chosen = cbtm.experts_of(clusters.labels, np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0]], dtype=float))
+    chosen = cbtm.experts_of(
+        clusters.labels, np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0]], dtype=float)
+    )
     for value, (context, continuation) in zip(voice.loglikelihood(PAIRS), PAIRS, strict=True):
         shares = clusters.probabilities([panel.questions([context])[0][1]])[0]
         mixed = 0.0
@@ -160,7 +190,9 @@ def test_cbtm_mixes_probabilities_by_the_inputs_cluster(panel: Panel) -> None:
 
 
 def test_the_plurality_wins_and_ties_go_to_the_first() -> None:
-    fake = SimpleNamespace(answers=lambda asked: [["A", "B", "C", ""], ["B", "B", "A", ""], ["B", "C", "B", ""]])
+    fake = SimpleNamespace(
+        answers=lambda asked: [["A", "B", "C", ""], ["B", "B", "A", ""], ["B", "C", "B", ""]]
+    )
     assert votes.Vote(fake).answers(None) == ["B", "B", "C", ""]  # type: ignore[arg-type]
 
 
@@ -173,15 +205,22 @@ def test_fused_options_are_chosen_as_a_model_chooses(panel: Panel, tmp_path: Pat
     for item, letter in zip(task.dev, chosen, strict=True):
         context = panel.engine.chat(f"Question: {item.question}")
         pairs = [(context, text) for text in item.choices.values()]
-        values = [v / len(t.encode()) for v, (_, t) in zip(voice.loglikelihood(pairs), pairs, strict=True)]
+        values = [
+            v / len(t.encode()) for v, (_, t) in zip(voice.loglikelihood(pairs), pairs, strict=True)
+        ]
         assert letter == list(item.choices)[int(np.argmax(values))]
 
 
 def test_open_questions_are_for_votes_and_examples_only(panel: Panel) -> None:
     asked = SimpleNamespace(
-        scoring="generate", items=[SimpleNamespace(question="?", answer="x")], answers=lambda e: ["y"]
+        scoring="generate",
+        items=[SimpleNamespace(question="?", answer="x")],
+        answers=lambda e: ["y"],
     )
-    assert [name for name in ENSEMBLES if ENSEMBLES[name].open_questions] == ["prediction-merge", "few-shot"]
+    assert [name for name in ENSEMBLES if ENSEMBLES[name].open_questions] == [
+        "prediction-merge",
+        "few-shot",
+    ]
     with pytest.raises(UserError, match="items with choices"):
         ENSEMBLES["pack-opt"].fit(panel, asked, 0).answers(asked)
 
@@ -191,12 +230,20 @@ def test_open_questions_are_for_votes_and_examples_only(panel: Panel) -> None:
 
 @pytest.fixture(scope="module")
 def dev(panel: Panel, tmp_path_factory: pytest.TempPathFactory) -> Accuracy:
-    task = load_task(str(write_task(tmp_path_factory.mktemp("task") / "t.json", questions(12, 1), questions(3, 2))))
+    task = load_task(
+        str(
+            write_task(
+                tmp_path_factory.mktemp("task") / "t.json", questions(12, 1), questions(3, 2)
+            )
+        )
+    )
     return Accuracy(task.dev, "likelihood", panel.engine.chat)
 
 
 def shares(panel: Panel, expert: int, asked: Accuracy) -> np.ndarray:
-    """Softmax over options of log-likelihoods per byte by plain forward passes, (items, options)."""
+    """Softmax over options of log-likelihoods per byte by plain forward passes, (items,
+    options).
+    """
     rows = []
     for item in asked.items:
         context, values = panel.engine.chat(f"Question: {item.question}"), []
@@ -247,10 +294,17 @@ def shown_to(panel: Panel, examples: list[Item], item: Item) -> str:
     turns = [
         {"role": role, "content": text}
         for one in examples
-        for role, text in (("user", f"Question: {one.question}"), ("assistant", one.choices[one.answer]))
+        for role, text in (
+            ("user", f"Question: {one.question}"),
+            ("assistant", one.choices[one.answer]),
+        )
     ]
     turns.append({"role": "user", "content": f"Question: {item.question}"})
-    return str(panel.engine.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    return str(
+        panel.engine.tokenizer.apply_chat_template(
+            turns, tokenize=False, add_generation_prompt=True
+        )
+    )
 
 
 def test_the_base_answers_after_the_examples(panel: Panel, dev: Accuracy) -> None:
@@ -275,11 +329,16 @@ def test_the_base_answers_after_the_examples(panel: Panel, dev: Accuracy) -> Non
 
 
 def test_k_and_examples_are_the_best_on_the_rest_of_dev(panel: Panel, dev: Accuracy) -> None:
-    purse = Purse(100)  # of the first draws of 1, 2, 4, 8 examples of 12 items; 11 + 10 + 8 + 4 = 33 a round
+    # of the first draws of 1, 2, 4, 8 examples of 12 items; 11 + 10 + 8 + 4 = 33 a round
+    purse = Purse(100)
     found = few_shot.fit(panel.with_budget(purse), dev, 3)
     values, spent = [], 0
     for chosen in few_shot.draws(12, 3):
-        rest = Accuracy([item for i, item in enumerate(dev.items) if i not in chosen], "likelihood", panel.engine.chat)
+        rest = Accuracy(
+            [item for i, item in enumerate(dev.items) if i not in chosen],
+            "likelihood",
+            panel.engine.chat,
+        )
         if spent + rest.n > 100:
             continue
         spent += rest.n
@@ -301,7 +360,9 @@ def test_draws_leave_something_to_score() -> None:
     drawn = list(few_shot.draws(5, 0))
     assert sorted({len(chosen) for chosen in drawn}) == [1, 2, 4] and len(drawn) == 30
     assert all(len(set(chosen)) == len(chosen) and max(chosen) < 5 for chosen in drawn)
-    assert drawn == list(few_shot.draws(5, 0)) != list(few_shot.draws(5, 1)) and not list(few_shot.draws(1, 0))
+    assert drawn == list(few_shot.draws(5, 0)) != list(few_shot.draws(5, 1)) and not list(
+        few_shot.draws(1, 0)
+    )
 
 
 def test_the_earliest_examples_go_where_the_context_window_is_full(
@@ -322,10 +383,16 @@ def test_the_earliest_examples_go_where_the_context_window_is_full(
 
 def test_examples_show_letters_where_the_prompt_does() -> None:
     item = Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A")
-    assert [few_shot.answer_of(item, how) for how in ("letter", "likelihood", "generate")] == ["A", "four", "A"]
+    assert [few_shot.answer_of(item, how) for how in ("letter", "likelihood", "generate")] == [
+        "A",
+        "four",
+        "A",
+    ]
     assert few_shot.answer_of(Item("2", "Two plus two?", None, "four"), "generate") == "four"
 
 
-def test_earlier_turns_without_a_chat_template_are_lines(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_earlier_turns_without_a_chat_template_are_lines(
+    panel: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(panel.engine.tokenizer, "chat_template", None)
     assert panel.engine.chat("c", [("a", "b")]) == "a\nb\nc\n" and panel.engine.chat("c") == "c\n"

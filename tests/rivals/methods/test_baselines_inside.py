@@ -1,4 +1,6 @@
-"""Methods that look inside the model (inputs, gradients, entropies), against the same by other means."""
+"""Methods that look inside the model (inputs, gradients, entropies), against the same by other
+means.
+"""
 
 from __future__ import annotations
 
@@ -52,11 +54,16 @@ def experts(tiny_experts: list[Path]) -> list[Adapter]:
 
 
 def test_regmean_is_the_least_squares_layer() -> None:
-    """Without softening: the layer that NumPy's least squares finds for all experts' inputs and outputs together."""
+    """Without softening: the layer that NumPy's least squares finds for all experts' inputs and
+    outputs together.
+    """
     rng = np.random.default_rng(0)
     inputs = [rng.normal(size=(50, 6)) for _ in range(2)]
     parts = [Factors(b=torch.randn(5, 2), a=torch.randn(2, 6), scale=0.5) for _ in range(2)]
-    outputs = [x @ (0.5 * part.b.double() @ part.a.double()).numpy().T for x, part in zip(inputs, parts, strict=True)]
+    outputs = [
+        x @ (0.5 * part.b.double() @ part.a.double()).numpy().T
+        for x, part in zip(inputs, parts, strict=True)
+    ]
     expected = np.linalg.lstsq(np.vstack(inputs), np.vstack(outputs), rcond=None)[0].T
     found = inside.merge_module(parts, [torch.from_numpy(x.T @ x) for x in inputs], alpha=1.0)
     np.testing.assert_allclose(found.dense().numpy(), expected, rtol=1e-3, atol=1e-4)
@@ -65,13 +72,18 @@ def test_regmean_is_the_least_squares_layer() -> None:
 def test_regmean_with_full_softening_is_an_average_by_input_coordinate() -> None:
     """alpha = 0 leaves the diagonals: each input coordinate is averaged by its own energy."""
     parts = [Factors(b=torch.ones(1, 1), a=torch.tensor([[1.0, 1.0]]), scale=1.0), None]
-    grams = [torch.tensor([[3.0, 9.0], [9.0, 1.0]]).double(), torch.tensor([[1.0, 0.0], [0.0, 1.0]]).double()]
+    grams = [
+        torch.tensor([[3.0, 9.0], [9.0, 1.0]]).double(),
+        torch.tensor([[1.0, 0.0], [0.0, 1.0]]).double(),
+    ]
     assert inside.merge_module(parts, grams, alpha=0.0).dense().numpy() == pytest.approx(
         np.array([[0.75, 0.5]]), rel=1e-4
     )
 
 
-def test_regmean_sees_the_inputs_of_the_experts_own_model(engine: TransformersEngine, experts: list[Adapter]) -> None:
+def test_regmean_sees_the_inputs_of_the_experts_own_model(
+    engine: TransformersEngine, experts: list[Adapter]
+) -> None:
     module = "model.layers.0.self_attn.q_proj"
     trial = OnModel(engine, 100)
     found = inside.input_grams(trial, experts[0], [module], PROMPTS)[module]
@@ -79,7 +91,11 @@ def test_regmean_sees_the_inputs_of_the_experts_own_model(engine: TransformersEn
     with torch.no_grad():
         for prompt in PROMPTS:
             ids = torch.tensor([engine.tokenizer(prompt, add_special_tokens=False)["input_ids"]])
-            x = engine.model.model.layers[0].input_layernorm(engine.model.model.embed_tokens(ids))[0].double()
+            x = (
+                engine.model.model.layers[0]
+                .input_layernorm(engine.model.model.embed_tokens(ids))[0]
+                .double()
+            )
             expected += x.T @ x
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
     second = "model.layers.1.self_attn.q_proj"  # behind what the expert changes
@@ -87,10 +103,14 @@ def test_regmean_sees_the_inputs_of_the_experts_own_model(engine: TransformersEn
     assert not torch.allclose(*grams)
 
 
-def test_fisher_is_the_mean_of_squared_gradients(engine: TransformersEngine, experts: list[Adapter]) -> None:
+def test_fisher_is_the_mean_of_squared_gradients(
+    engine: TransformersEngine, experts: list[Adapter]
+) -> None:
     """Against backward passes through the model's own parameters, one prompt at a time."""
     module = "model.layers.1.self_attn.v_proj"
-    found = inside.information(OnModel(engine, 100), experts[1], [module], PROMPTS, torch.Generator().manual_seed(2))
+    found = inside.information(
+        OnModel(engine, 100), experts[1], [module], PROMPTS, torch.Generator().manual_seed(2)
+    )
     generator = torch.Generator().manual_seed(2)
     engine.load(as_patch(experts[1]))
     weight = engine.model.get_submodule(module).weight
@@ -108,8 +128,14 @@ def test_fisher_is_the_mean_of_squared_gradients(engine: TransformersEngine, exp
 
 def test_adamerging_clips_its_coefficients_to_0_and_1() -> None:
     """W = 2 and changes of 10 and 100: .5 and 1.5 give 2 + 5 + 100, -.5 and .1 give 2 + 0 + 10."""
-    parts = [Factors(b=torch.tensor([[change]]), a=torch.ones(1, 1), scale=1.0) for change in (10.0, 100.0)]
-    base, factors = {n: torch.full((1, 1), 2.0) for n in "ab"}, dict.fromkeys("ab", SideBySide.of(parts))
+    parts = [
+        Factors(b=torch.tensor([[change]]), a=torch.ones(1, 1), scale=1.0)
+        for change in (10.0, 100.0)
+    ]
+    base, factors = (
+        {n: torch.full((1, 1), 2.0) for n in "ab"},
+        dict.fromkeys("ab", SideBySide.of(parts)),
+    )
     found = inside.merged_parameters(base, factors, torch.tensor([[0.5, 1.5], [-0.5, 0.1]]))
     assert found["a"].item() == pytest.approx(107.0) and found["b"].item() == pytest.approx(12.0)
 
@@ -121,13 +147,17 @@ def test_regmean_softens_by_the_papers_nine_tenths() -> None:
     parts = [Factors(b=torch.randn(3, 2), a=torch.randn(2, 4), scale=2.0) for _ in range(2)]
     changes = [(2.0 * part.b.double() @ part.a.double()).numpy() for part in parts]
     soft = [np.where(np.eye(4, dtype=bool), gram, 0.9 * gram) for gram in grams]
-    expected = sum(change @ gram for change, gram in zip(changes, soft, strict=True)) @ np.linalg.inv(sum(soft))
+    expected = sum(
+        change @ gram for change, gram in zip(changes, soft, strict=True)
+    ) @ np.linalg.inv(sum(soft))
     found = inside.merge_module(parts, [torch.from_numpy(gram) for gram in grams])
     np.testing.assert_allclose(found.dense().numpy(), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_fisher_weights_each_entry_by_its_experts_information() -> None:
-    """3 and 1 of 4 in the first entry; in the second nobody knows anything; the third is the second expert's alone."""
+    """3 and 1 of 4 in the first entry; in the second nobody knows anything; the third is the second
+    expert's alone.
+    """
     information = torch.tensor([[3.0, 0.0, 0.0], [1.0, 0.0, 5.0]])
     found = inside.weighted_by(information, torch.tensor([[1.0, 2.0, 7.0], [5.0, 4.0, 3.0]]))
     torch.testing.assert_close(found, torch.tensor([2.0, 3.0, 3.0]), rtol=1e-5, atol=1e-5)
@@ -137,7 +167,9 @@ def test_fisher_weights_each_entry_by_its_experts_information() -> None:
 def test_every_expert_has_an_equal_share_of_the_budget(
     name: str, spent: int, engine: TransformersEngine, experts: list[Adapter]
 ) -> None:
-    """Of 15 items an expert of three may spend 5: all four prompts at one pass, two at two and a half."""
+    """Of 15 items an expert of three may spend 5: all four prompts at one pass, two at two and a
+    half.
+    """
     trial = OnModel(engine, 15)
     method = load_method(name)
     settings = method.settings(3, options=Options(seed=1) if "seed" in method.needs else None)
@@ -150,8 +182,12 @@ def test_fisher_of_equal_information_is_the_average() -> None:
     torch.testing.assert_close(inside.weighted_by(torch.ones(3, 4, 5), changes), changes.mean(0))
 
 
-def test_adamerging_follows_adam_on_the_entropy(engine: TransformersEngine, experts: list[Adapter]) -> None:
-    """Two steps with dense changes written into copies of the parameters, and a finite difference of the loss."""
+def test_adamerging_follows_adam_on_the_entropy(
+    engine: TransformersEngine, experts: list[Adapter]
+) -> None:
+    """Two steps with dense changes written into copies of the parameters, and a finite difference
+    of the loss.
+    """
     trial = OnModel(engine, 2 * 20)  # two steps of 8 prompts at 2.5
     settings = load_method("adamerging").settings(len(experts))
     found = inside.adamerging(experts, replace(settings, trial=trial)).patch
@@ -170,7 +206,11 @@ def test_adamerging_follows_adam_on_the_entropy(engine: TransformersEngine, expe
         total = torch.zeros(())
         for prompt in PROMPTS:  # one by one: nothing is padded here
             ids = torch.tensor([engine.tokenizer(prompt, add_special_tokens=False)["input_ids"]])
-            p = torch.func.functional_call(engine.model, own, (), {"input_ids": ids}).logits[0, -1].softmax(-1)
+            p = (
+                torch.func.functional_call(engine.model, own, (), {"input_ids": ids})
+                .logits[0, -1]
+                .softmax(-1)
+            )
             total = total - (p * p.log()).sum() / len(PROMPTS)
         return total
 
@@ -183,7 +223,9 @@ def test_adamerging_follows_adam_on_the_entropy(engine: TransformersEngine, expe
         weights = weights - 0.01 * (m / (1 - 0.9**step)) / ((v / (1 - 0.999**step)).sqrt() + 1e-8)
     for row, module in zip(weights, modules, strict=True):
         expected = (row[:, None, None] * dense[module]).sum(0)
-        torch.testing.assert_close(found.low_rank[f"{module}.weight"].dense(), expected, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(
+            found.low_rank[f"{module}.weight"].dense(), expected, rtol=1e-3, atol=1e-4
+        )
     assert all(p.grad is None or not p.grad.any() for p in engine.model.parameters())
 
 

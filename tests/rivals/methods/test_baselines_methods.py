@@ -1,4 +1,6 @@
-"""The methods on adapters: what every one of them keeps to, and what each makes of whole experts."""
+"""The methods on adapters: what every one of them keeps to, and what each makes of whole
+experts.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ DELTA = [name for name, space in EACH if space == "delta"]
 
 @pytest.fixture(scope="module")
 def experts(tiny_experts: list[Path]) -> list[Adapter]:
-    """Three experts with a part in common, as experts of one base have: model-stock is 0 where they have none."""
+    """Three experts with a part in common, as experts of one base have: model-stock is 0 where they
+    have none.
+    """
     loaded = [load_adapter(read_adapter(path)) for path in tiny_experts]
     common = loaded[0].factors
     return [
@@ -74,7 +78,9 @@ def test_the_table_says_what_a_method_is_and_from_which_paper(name: str) -> None
 
 
 @pytest.mark.parametrize(("name", "space"), EACH)
-def test_the_same_settings_give_the_same_bits(name: str, space: str, experts: list[Adapter]) -> None:
+def test_the_same_settings_give_the_same_bits(
+    name: str, space: str, experts: list[Adapter]
+) -> None:
     torch.manual_seed(0)
     first = dense(merge(experts, name, space))
     before = torch.random.get_rng_state()
@@ -85,7 +91,11 @@ def test_the_same_settings_give_the_same_bits(name: str, space: str, experts: li
         assert torch.equal(second[module], change) and change.abs().max() > 0
 
 
-AVERAGING = [(n, s) for n, s in EACH if n not in ("task-arithmetic", "dare-linear", "magnitude-prune", "breadcrumbs")]
+AVERAGING = [
+    (n, s)
+    for n, s in EACH
+    if n not in ("task-arithmetic", "dare-linear", "magnitude-prune", "breadcrumbs")
+]
 
 
 @pytest.mark.parametrize(("name", "space"), AVERAGING)
@@ -93,11 +103,17 @@ def test_identical_experts_give_that_expert(name: str, space: str, experts: list
     found = dense(merge([experts[1]] * 3, name, space, **full(name)))
     for module in experts[1].factors:
         expected = changes([experts[1]], module)[0]
-        torch.testing.assert_close(found[f"{module}.weight"].double(), expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            found[f"{module}.weight"].double(), expected, rtol=1e-4, atol=1e-5
+        )
 
 
-@pytest.mark.parametrize(("name", "space"), [(n, s) for n, s in EACH if n != "slerp" and not load_method(n).needs])
-def test_the_order_of_the_experts_does_not_matter(name: str, space: str, experts: list[Adapter]) -> None:
+@pytest.mark.parametrize(
+    ("name", "space"), [(n, s) for n, s in EACH if n != "slerp" and not load_method(n).needs]
+)
+def test_the_order_of_the_experts_does_not_matter(
+    name: str, space: str, experts: list[Adapter]
+) -> None:
     given = {"weights": (0.5, 0.3, 0.2)} if load_method(name).weight is not None else {}
     turned = {"weights": (0.2, 0.5, 0.3)} if given else {}
     one = dense(merge(experts, name, space, **given))
@@ -109,10 +125,12 @@ def test_the_order_of_the_experts_does_not_matter(name: str, space: str, experts
 @pytest.mark.parametrize("name", DELTA)
 def test_the_error_is_that_of_what_was_cut(name: str, experts: list[Adapter]) -> None:
     whole, cut = merge(experts, name, "delta"), merge(experts, name, "delta", rank=2)
-    assert whole.error == 0.0 and merge(experts, name, "delta", rank=32).error < 1e-5  # the size of the matrices
+    # the size of the matrices
+    assert whole.error == 0.0 and merge(experts, name, "delta", rank=32).error < 1e-5
     exact, kept = dense(whole), dense(cut)
     squares = {
-        module: (float((change - kept[module]).norm()), float(change.norm())) for module, change in exact.items()
+        module: (float((change - kept[module]).norm()), float(change.norm()))
+        for module, change in exact.items()
     }
     for module, (lost, all_) in squares.items():
         assert cut.patch.low_rank[module].a.shape[0] == 2
@@ -122,7 +140,9 @@ def test_the_error_is_that_of_what_was_cut(name: str, experts: list[Adapter]) ->
 
 
 def test_default_weights_and_densities_are_those_of_the_papers_or_of_the_page() -> None:
-    """docs/baselines.md says which is which: TIES keeps a fifth and has weight 1, task arithmetic weighs .4."""
+    """docs/baselines.md says which is which: TIES keeps a fifth and has weight 1, task arithmetic
+    weighs .4.
+    """
     defaults = {name: (method.weight, method.density) for name, method in METHODS.items()}
     assert defaults == {
         "uniform-soup": (None, None),
@@ -142,7 +162,9 @@ def test_default_weights_and_densities_are_those_of_the_papers_or_of_the_page() 
 
 @pytest.mark.parametrize("name", DELTA)
 def test_unequal_experts_in_delta(name: str, make_expert: Callable[..., Path]) -> None:
-    """Ranks 4, 2, 3; the second adapts other modules. A module that one lacks is unchanged by it."""
+    """Ranks 4, 2, 3; the second adapts other modules. A module that one lacks is unchanged by
+    it.
+    """
     paths = [
         make_expert("a", 1),
         make_expert("b", 2, rank=2, alpha=3, target_modules=["q_proj", "down_proj"]),
@@ -150,7 +172,13 @@ def test_unequal_experts_in_delta(name: str, make_expert: Callable[..., Path]) -
     ]
     loaded = [load_adapter(read_adapter(path)) for path in paths]
     found = dense(merge(loaded, name, "delta"))
-    assert {module.split(".")[-2] for module in found} == {"q_proj", "k_proj", "v_proj", "o_proj", "down_proj"}
+    assert {module.split(".")[-2] for module in found} == {
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "o_proj",
+        "down_proj",
+    }
     assert all(torch.isfinite(change).all() for change in found.values())
     if load_method(name).spaces != ("delta",):
         with pytest.raises(UserError, match="use space delta"):
@@ -170,7 +198,9 @@ def test_sums_in_delta(rank: int | None, experts: list[Adapter]) -> None:
         key = f"{module}.weight"
         close = {"rtol": 1e-4, "atol": 1e-5}
         torch.testing.assert_close(soup[key].double(), parts.mean(0), **close)
-        torch.testing.assert_close(added[key].double(), 0.5 * parts[0] - 0.25 * parts[1] + 2 * parts[2], **close)
+        torch.testing.assert_close(
+            added[key].double(), 0.5 * parts[0] - 0.25 * parts[1] + 2 * parts[2], **close
+        )
         torch.testing.assert_close(default[key].double(), 0.4 * parts.sum(0), **close)
 
 
@@ -185,8 +215,12 @@ def test_slerp_of_dense_changes(experts: list[Adapter]) -> None:
     for module in experts[0].factors:
         x, y, z = changes(experts, module)
         expected = arc(arc(x, y, 1 / 3), z, 1 / 2)
-        torch.testing.assert_close(found[f"{module}.weight"].double(), expected, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(two[f"{module}.weight"].double(), arc(x, y, 0.3), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            found[f"{module}.weight"].double(), expected, rtol=1e-4, atol=1e-5
+        )
+        torch.testing.assert_close(
+            two[f"{module}.weight"].double(), arc(x, y, 0.3), rtol=1e-4, atol=1e-5
+        )
 
 
 def test_slerp_of_factors(experts: list[Adapter]) -> None:
@@ -198,7 +232,9 @@ def test_slerp_of_factors(experts: list[Adapter]) -> None:
 
 
 def test_knots_against_the_dense_svd(experts: list[Adapter]) -> None:
-    """The paper's steps on dense matrices: SVD of the changes side by side, TIES an entry at a time, and back."""
+    """The paper's steps on dense matrices: SVD of the changes side by side, TIES an entry at a
+    time, and back.
+    """
     found = dense(merge(experts, "knots", density=0.5))
     for module in list(experts[0].factors)[:2]:
         parts = changes(experts, module).numpy()
@@ -213,7 +249,9 @@ def test_knots_against_the_dense_svd(experts: list[Adapter]) -> None:
             column = np.array([part[index] for part in kept])
             agree = column[column * np.sign(column.sum()) > 0]
             merged[index] = agree.mean() if agree.size else 0
-        np.testing.assert_allclose(found[f"{module}.weight"], left[:, :12] @ merged, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(
+            found[f"{module}.weight"], left[:, :12] @ merged, rtol=1e-3, atol=1e-4
+        )
 
 
 def test_density_one_leaves_the_plain_sum_and_plain_ties(experts: list[Adapter]) -> None:
@@ -221,7 +259,10 @@ def test_density_one_leaves_the_plain_sum_and_plain_ties(experts: list[Adapter])
     pairs += [(name, "ties", {"density": 1.0}) for name in ("dare-ties", "della")]
     for name, plain, options in pairs:
         for space in ("factor", "delta"):
-            one, other = dense(merge(experts, name, space, density=1.0)), dense(merge(experts, plain, space, **options))
+            one, other = (
+                dense(merge(experts, name, space, density=1.0)),
+                dense(merge(experts, plain, space, **options)),
+            )
             for module, change in one.items():
                 torch.testing.assert_close(other[module], change, rtol=1e-3, atol=1e-5)
 
@@ -240,9 +281,24 @@ def test_another_seed_drops_other_entries(name: str, experts: list[Adapter]) -> 
 @pytest.mark.parametrize(
     ("name", "space", "options", "words"),
     [
-        ("uniform-soup", None, {"weights": (1.0,)}, "weights: uniform-soup takes no such option; it takes none"),
-        ("uniform-soup", None, {"rank": 4}, "rank: uniform-soup takes no such option in factor space"),
-        ("slerp", None, {"density": 0.2}, "density: slerp takes no such option; it takes weights, t, rank"),
+        (
+            "uniform-soup",
+            None,
+            {"weights": (1.0,)},
+            "weights: uniform-soup takes no such option; it takes none",
+        ),
+        (
+            "uniform-soup",
+            None,
+            {"rank": 4},
+            "rank: uniform-soup takes no such option in factor space",
+        ),
+        (
+            "slerp",
+            None,
+            {"density": 0.2},
+            "density: slerp takes no such option; it takes weights, t, rank",
+        ),
         ("ties", None, {"seed": 1}, "seed: ties"),
         ("ties", None, {"t": 0.5}, "t: ties"),
         ("ties", "factor", {"rank": 4}, "rank: ties takes no such option in factor space"),
@@ -275,8 +331,12 @@ def test_t_says_the_same_as_weights(experts: list[Adapter]) -> None:
         merge(experts[:2], "slerp", t=0.5, weights=(1.0, 1.0))
 
 
-@pytest.mark.parametrize(("given", "hint"), [("tie", "did you mean ties?"), ("slurp", "slerp?"), ("x", "use one of: ")])
+@pytest.mark.parametrize(
+    ("given", "hint"), [("tie", "did you mean ties?"), ("slurp", "slerp?"), ("x", "use one of: ")]
+)
 def test_unknown_methods(given: str, hint: str) -> None:
     with pytest.raises(UserError) as refused:
         load_method(given)
-    assert str(refused.value).startswith(f"method {given}: unknown; ") and hint in str(refused.value)
+    assert str(refused.value).startswith(f"method {given}: unknown; ") and hint in str(
+        refused.value
+    )

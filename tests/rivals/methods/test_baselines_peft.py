@@ -17,7 +17,9 @@ WEIGHTS = (0.7, 0.4, -0.3)
 DENSITY = 0.21  # not a whole number of entries
 
 
-def merged_by_peft(base: Path, experts: list[Path], kind: str, **options: object) -> dict[str, torch.Tensor]:
+def merged_by_peft(
+    base: Path, experts: list[Path], kind: str, **options: object
+) -> dict[str, torch.Tensor]:
     """Module -> dense change of the combination that peft makes of the adapters."""
     import peft
     from peft.tuners.lora import LoraLayer
@@ -36,7 +38,9 @@ def merged_by_peft(base: Path, experts: list[Path], kind: str, **options: object
     }
 
 
-def merged_here(experts: list[Path], method: str, space: str, options: Options) -> dict[str, torch.Tensor]:
+def merged_here(
+    experts: list[Path], method: str, space: str, options: Options
+) -> dict[str, torch.Tensor]:
     rule = load_method(method)
     loaded = [load_adapter(read_adapter(path)) for path in experts]
     merged = rule.execute(loaded, rule.settings(len(experts), space, options))
@@ -53,11 +57,20 @@ def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor
 
 @pytest.mark.parametrize(
     ("method", "kind", "density"),
-    [("task-arithmetic", "linear", None), ("ties", "ties", DENSITY), ("magnitude-prune", "magnitude_prune", DENSITY)],
+    [
+        ("task-arithmetic", "linear", None),
+        ("ties", "ties", DENSITY),
+        ("magnitude-prune", "magnitude_prune", DENSITY),
+    ],
 )
-def test_factor_space(method: str, kind: str, density: float | None, tiny_base: Path, tiny_experts: list[Path]) -> None:
+def test_factor_space(
+    method: str, kind: str, density: float | None, tiny_base: Path, tiny_experts: list[Path]
+) -> None:
     expected = merged_by_peft(tiny_base, tiny_experts, kind, density=density)
-    assert_same(merged_here(tiny_experts, method, "factor", Options(weights=WEIGHTS, density=density)), expected)
+    assert_same(
+        merged_here(tiny_experts, method, "factor", Options(weights=WEIGHTS, density=density)),
+        expected,
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,14 +83,21 @@ def test_factor_space(method: str, kind: str, density: float | None, tiny_base: 
 )
 @pytest.mark.parametrize("rank", [3, 12])
 def test_delta_space(
-    method: str, kind: str, density: float | None, rank: int, tiny_base: Path, tiny_experts: list[Path]
+    method: str,
+    kind: str,
+    density: float | None,
+    rank: int,
+    tiny_base: Path,
+    tiny_experts: list[Path],
 ) -> None:
     expected = merged_by_peft(tiny_base, tiny_experts, kind, density=density, svd_rank=rank)
     options = Options(weights=WEIGHTS, density=density, rank=rank)
     assert_same(merged_here(tiny_experts, method, "delta", options), expected)
 
 
-@pytest.mark.parametrize(("method", "kind"), [("dare-linear", "dare_linear"), ("dare-ties", "dare_ties")])
+@pytest.mark.parametrize(
+    ("method", "kind"), [("dare-linear", "dare_linear"), ("dare-ties", "dare_ties")]
+)
 @pytest.mark.parametrize("space", ["factor", "delta"])
 def test_dare_with_the_same_draws(
     method: str,
@@ -87,14 +107,25 @@ def test_dare_with_the_same_draws(
     make_expert: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """peft draws from the global state, mask by mask; here it is handed the masks of our generator, one module."""
+    """peft draws from the global state, mask by mask; here it is handed the masks of our generator,
+    one module.
+    """
     one = {"target_modules": ["q_proj"], "layers_to_transform": [1]}
     experts = [make_expert(f"e{seed}", seed, **one) for seed in range(3)]
     generator = torch.Generator().manual_seed(11)
     shapes = [(3, 4, 32), (3, 32, 4)] if space == "factor" else [(3, 32, 32)]
-    masks = [mask.float() for shape in shapes for mask in torch.rand(shape, generator=generator) < DENSITY]
+    masks = [
+        mask.float()
+        for shape in shapes
+        for mask in torch.rand(shape, generator=generator) < DENSITY
+    ]
     monkeypatch.setattr(torch, "bernoulli", lambda input: masks.pop(0))
     more = {"svd_rank": 12} if space == "delta" else {}
-    expected = merged_by_peft(tiny_base, experts, kind if space == "factor" else f"{kind}_svd", density=DENSITY, **more)
+    expected = merged_by_peft(
+        tiny_base, experts, kind if space == "factor" else f"{kind}_svd", density=DENSITY, **more
+    )
     assert not masks
-    assert_same(merged_here(experts, method, space, Options(weights=WEIGHTS, density=DENSITY, seed=11)), expected)
+    assert_same(
+        merged_here(experts, method, space, Options(weights=WEIGHTS, density=DENSITY, seed=11)),
+        expected,
+    )

@@ -1,7 +1,8 @@
 """Numbers and behaviour that the authors of other implementations have published.
 
-LoraHub: the released loop (sail-sg/lorahub, lorahub/algorithm.py). mergekit: the cases of its own test suite
-(arcee-ai/mergekit, tests/), and the package itself on the same weights where it is installed.
+LoraHub: the released loop (sail-sg/lorahub, lorahub/algorithm.py). mergekit: the cases of its own
+test suite (arcee-ai/mergekit, tests/), and the package itself on the same weights where it is
+installed.
 """
 
 from __future__ import annotations
@@ -33,7 +34,13 @@ def experts(tiny_experts: list[Path]) -> list[Adapter]:
     loaded = [load_adapter(read_adapter(path)) for path in tiny_experts]
     common = loaded[0].factors
     return [
-        replace(e, factors={m: replace(f, a=f.a + common[m].a, b=f.b + common[m].b) for m, f in e.factors.items()})
+        replace(
+            e,
+            factors={
+                m: replace(f, a=f.a + common[m].a, b=f.b + common[m].b)
+                for m, f in e.factors.items()
+            },
+        )
         for e in loaded
     ]
 
@@ -42,7 +49,9 @@ def experts(tiny_experts: list[Path]) -> list[Adapter]:
 
 
 @pytest.mark.parametrize("steps", [12, 40])
-def test_lorahub_looks_at_the_weights_of_the_released_loop(steps: int, experts: list[Adapter]) -> None:
+def test_lorahub_looks_at_the_weights_of_the_released_loop(
+    steps: int, experts: list[Adapter]
+) -> None:
     """NGOpt on an array that starts at 0 within +-1.5; loss plus 0.05 times the mean magnitude."""
     import nevergrad as ng
 
@@ -56,7 +65,9 @@ def test_lorahub_looks_at_the_weights_of_the_released_loop(steps: int, experts: 
 
     def get_score(weights: np.ndarray) -> float:
         loss = theirs.loss(space.realise(torch.tensor(weights, dtype=torch.float64)))
-        looked.append((loss + 0.05 * sum(abs(x) for x in weights) / len(weights), np.array(weights)))
+        looked.append(
+            (loss + 0.05 * sum(abs(x) for x in weights) / len(weights), np.array(weights))
+        )
         return looked[-1][0]
 
     box = ng.p.Array(init=[0] * 3, upper=[1.5] * 3, lower=[-1.5] * 3)
@@ -82,7 +93,9 @@ def test_shares_are_rounded_down(density: float) -> None:
     values = torch.randn(1, 128, 65, generator=torch.Generator().manual_seed(0))
     assert int(keep_largest(values, density).count_nonzero()) == int(128 * 65 * density)
     if density < 0.99:
-        assert int(keep_middle(values, density, outliers=0.01).count_nonzero()) == int(128 * 65 * density)
+        assert int(keep_middle(values, density, outliers=0.01).count_nonzero()) == int(
+            128 * 65 * density
+        )
 
 
 # mergekit itself
@@ -102,12 +115,15 @@ def script() -> Any:
 def test_our_rules_are_mergekits(script: Any, experts: list[Adapter]) -> None:
     generator = torch.Generator().manual_seed(0)
     base = {
-        module: torch.randn(part.b.shape[0], part.a.shape[1], generator=generator, dtype=torch.float64)
+        module: torch.randn(
+            part.b.shape[0], part.a.shape[1], generator=generator, dtype=torch.float64
+        )
         for module, part in sorted(experts[0].factors.items())
     }
     far = {
         f"{case.ours} / {case.theirs}": found
         for case in script.CASES
-        if (found := script.agreement(*script.compared(base, experts, case, same_draws=True)))[0] > 0
+        if (found := script.agreement(*script.compared(base, experts, case, same_draws=True)))[0]
+        > 0
     }
     assert not far

@@ -1,4 +1,6 @@
-"""Adapters of random factors: as large as the experts, in other directions, never mistaken for them."""
+"""Adapters of random factors: as large as the experts, in other directions, never mistaken for
+them.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,18 @@ from pyswarmopt_rivals.methods.changes import random_adapters
 
 
 @pytest.fixture(scope="module")
-def bench(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def bench(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Bench:
     folder = tmp_path_factory.mktemp("random")
     base = resolve_base(str(tiny_base))
-    experts = [load_adapter(read_adapter(path)) for path in louder(tiny_experts, folder / "experts")]
+    experts = [
+        load_adapter(read_adapter(path)) for path in louder(tiny_experts, folder / "experts")
+    ]
     task = load_task(str(write_task(folder / "words.json", questions(20, 1), questions(6, 2))))
-    return Bench(base, load_engine(base, "float32", "cpu", 1), experts, task, "likelihood", Store(), {})
+    return Bench(
+        base, load_engine(base, "float32", "cpu", 1), experts, task, "likelihood", Store(), {}
+    )
 
 
 def test_each_module_has_the_experts_shapes_and_norm_and_another_direction(bench: Bench) -> None:
@@ -39,7 +47,11 @@ def test_each_module_has_the_experts_shapes_and_norm_and_another_direction(bench
         assert random.info is expert.info and list(random.factors) == list(expert.factors)
         for module, own in expert.factors.items():
             other = random.factors[module]
-            assert other.a.shape == own.a.shape and other.b.shape == own.b.shape and other.scale == own.scale
+            assert (
+                other.a.shape == own.a.shape
+                and other.b.shape == own.b.shape
+                and other.scale == own.scale
+            )
             change, ours = own.low_rank().dense().double(), other.low_rank().dense().double()
             assert float(ours.norm()) == pytest.approx(float(change.norm()), rel=1e-5)
             assert float(other.a.norm()) == pytest.approx(float(own.a.norm()), rel=1e-5)
@@ -59,13 +71,19 @@ def test_a_module_that_changes_nothing_stays_so(bench: Bench) -> None:
 
 
 def test_the_search_on_random_adapters_never_takes_the_experts_scores(bench: Bench) -> None:
-    """Both searches begin at the same coefficients; each one's first scores are those of its own weights."""
+    """Both searches begin at the same coefficients; each one's first scores are those of its own
+    weights.
+    """
     mine = replace(bench, store=Store())
     own = run(Entry(contestant("item-model"), mine, 0, 100))
     random = run(Entry(contestant("random-adapters"), mine, 0, 100))
     other = run(Entry(contestant("random-adapters"), mine, 1, 100))
     alone = run(Entry(contestant("random-adapters"), replace(bench, store=Store()), 0, 100))
-    assert alone.dev.per_item == random.dev.per_item and alone.trace == random.trace and alone.items == random.items
+    assert (
+        alone.dev.per_item == random.dev.per_item
+        and alone.trace == random.trace
+        and alone.items == random.items
+    )
     assert random.models == 1 and random.items <= 100 and own.items <= 100
     kinds = {kind for _, kind, _ in mine.store.scores}
     assert {"screened", "screened random-adapters 0", "screened random-adapters 1"} <= kinds
@@ -78,9 +96,13 @@ def test_the_search_on_random_adapters_never_takes_the_experts_scores(bench: Ben
 # Some items of dev
 
 
-def test_some_items_are_scored_as_among_all_and_charged_one_by_one(bench: Bench, tmp_path: Path) -> None:
+def test_some_items_are_scored_as_among_all_and_charged_one_by_one(
+    bench: Bench, tmp_path: Path
+) -> None:
     mine = replace(bench, store=Store(tmp_path))
-    patch = build_space("delta", bench.experts).realise(torch.tensor([0.5, 1.0, -0.5], dtype=torch.float64))
+    patch = build_space("delta", bench.experts).realise(
+        torch.tensor([0.5, 1.0, -0.5], dtype=torch.float64)
+    )
     trial = BudgetedTrial(mine, 30)
     whole = trial.score(patch).per_item
     found = trial.score_items(patch, [7, 2, 13])

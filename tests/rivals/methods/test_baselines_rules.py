@@ -14,7 +14,11 @@ from scipy.spatial import geometric_slerp
 
 from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.models.adapters.truncate import truncate_dense, truncate_low_rank
-from pyswarmopt_rivals.methods.rules.angles import karcher_weights, model_stock_weights, slerp_weights
+from pyswarmopt_rivals.methods.rules.angles import (
+    karcher_weights,
+    model_stock_weights,
+    slerp_weights,
+)
 from pyswarmopt_rivals.methods.rules.sparsify import (
     DARE_LINEAR,
     TIES,
@@ -80,14 +84,26 @@ def ties_in_loops(rows: list[list[float]], kept: int) -> list[float]:
 
 @st.composite
 def distinct_rows(draw: st.DrawFn) -> list[list[float]]:
-    """Experts of 8 entries whose magnitudes are 1 to 8 in any order: what is trimmed is never ambiguous."""
-    magnitudes, signs = st.permutations(range(1, 9)), st.lists(st.sampled_from([1.0, -1.0]), min_size=8, max_size=8)
-    return [[m * s for m, s in zip(draw(magnitudes), draw(signs), strict=True)] for _ in range(draw(st.integers(1, 5)))]
+    """Experts of 8 entries whose magnitudes are 1 to 8 in any order: what is trimmed is never
+    ambiguous.
+    """
+    magnitudes, signs = (
+        st.permutations(range(1, 9)),
+        st.lists(st.sampled_from([1.0, -1.0]), min_size=8, max_size=8),
+    )
+    return [
+        [m * s for m, s in zip(draw(magnitudes), draw(signs), strict=True)]
+        for _ in range(draw(st.integers(1, 5)))
+    ]
 
 
 @given(rows=distinct_rows(), kept=st.integers(1, 8))
 def test_ties_is_algorithm_1(rows: list[list[float]], kept: int) -> None:
-    found = TIES.merge(torch.tensor(rows, dtype=torch.float64), torch.ones(len(rows), dtype=torch.float64), kept / 8)
+    found = TIES.merge(
+        torch.tensor(rows, dtype=torch.float64),
+        torch.ones(len(rows), dtype=torch.float64),
+        kept / 8,
+    )
     np.testing.assert_allclose(found.numpy(), ties_in_loops(rows, kept), rtol=1e-12)
 
 
@@ -101,7 +117,9 @@ def test_keep_largest_by_hand() -> None:
 
 
 def test_breadcrumbs_by_hand() -> None:
-    """Of 1, -2, ..., 10: a tenth from the top is 10; the next three are -8 to 9 without regard to sign."""
+    """Of 1, -2, ..., 10: a tenth from the top is 10; the next three are -8 to 9 without regard to
+    sign.
+    """
     row = torch.tensor([[1.0, -2, 3, -4, 5, -6, 7, -8, 9, 10]])
     assert keep_middle(row, density=0.3, outliers=0.1).tolist() == [[0, 0, 0, 0, 0, 0, 7, -8, 9, 0]]
     assert torch.equal(keep_middle(row, density=1.0, outliers=0.0), row)
@@ -139,7 +157,9 @@ def test_random_drops_at_density_one_change_nothing() -> None:
 
 
 def test_della_rates_by_hand() -> None:
-    """p = 0.8, so epsilon = 0.2: rates 0.7 for the largest of a row to 0.9 for the smallest, in equal steps."""
+    """p = 0.8, so epsilon = 0.2: rates 0.7 for the largest of a row to 0.9 for the smallest, in
+    equal steps.
+    """
     rows = torch.tensor([[[1.0, -2, 5, 3, 4], [50, 40, -30, 20, 10]]])
     expected = torch.tensor([[[0.9, 0.85, 0.7, 0.8, 0.75], [0.7, 0.75, 0.8, 0.85, 0.9]]])
     torch.testing.assert_close(drop_rates(rows, density=0.2), expected)
@@ -152,7 +172,8 @@ def test_della_keeps_the_expectation() -> None:
     stay = 1 - drop_rates(row, 0.3)
     error = (row.abs() * ((1 - stay) / stay).sqrt() / 200).max()
     assert (drawn.mean(0) - row).abs().max() < 5 * error
-    torch.testing.assert_close((drawn != 0).float().mean(0), stay, atol=0.013, rtol=0)  # 5 standard errors
+    # 5 standard errors
+    torch.testing.assert_close((drawn != 0).float().mean(0), stay, atol=0.013, rtol=0)
 
 
 # On the sphere
@@ -180,13 +201,17 @@ def test_slerp_of_four_goes_from_one_to_the_next(seed: int) -> None:
     point = ends[0]
     for end, t in zip(ends[1:], (1 / 4, 2 / 6, 4 / 10), strict=True):
         point = geometric_slerp(point, end, t)
-    np.testing.assert_allclose(slerp_weights(gram_of(ends), weights).numpy() @ ends, point, atol=1e-9)
+    np.testing.assert_allclose(
+        slerp_weights(gram_of(ends), weights).numpy() @ ends, point, atol=1e-9
+    )
 
 
 def test_slerp_takes_the_angle_of_vectors_of_any_length() -> None:
     """Norms 2 and 3 at 60 degrees, a quarter of the way: sin 45 and sin 15 over sin 60 degrees."""
     gram = torch.tensor([[4.0, 3.0], [3.0, 9.0]], dtype=torch.float64)
-    np.testing.assert_allclose(slerp_weights(gram, [3, 1]), [math.sqrt(2 / 3), (math.sqrt(3) - 1) / math.sqrt(6)])
+    np.testing.assert_allclose(
+        slerp_weights(gram, [3, 1]), [math.sqrt(2 / 3), (math.sqrt(3) - 1) / math.sqrt(6)]
+    )
 
 
 @pytest.mark.parametrize(
@@ -198,26 +223,35 @@ def test_slerp_takes_the_angle_of_vectors_of_any_length() -> None:
     ],
 )
 def test_slerp_without_an_arc_is_linear(gram: list[list[float]], expected: list[float]) -> None:
-    np.testing.assert_allclose(slerp_weights(torch.tensor(gram, dtype=torch.float64), [3, 1]), expected)
+    np.testing.assert_allclose(
+        slerp_weights(torch.tensor(gram, dtype=torch.float64), [3, 1]), expected
+    )
 
 
 @given(seed=SEEDS)
 def test_karcher_minimises_the_squared_angles(seed: int) -> None:
-    rows = unit(seed, 3, 3) + np.array([1.5, 1.5, 1.5])  # within one half-space, so that the mean is unique
+    # within one half-space, so that the mean is unique
+    rows = unit(seed, 3, 3) + np.array([1.5, 1.5, 1.5])
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     shares = np.array([0.5, 0.3, 0.2])
 
     def cost(point: np.ndarray) -> float:
-        return float(shares @ np.arccos(np.clip(rows @ (point / np.linalg.norm(point)), -1, 1)) ** 2)
+        return float(
+            shares @ np.arccos(np.clip(rows @ (point / np.linalg.norm(point)), -1, 1)) ** 2
+        )
 
-    best = minimize(cost, shares @ rows, method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-16}).x
+    best = minimize(
+        cost, shares @ rows, method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-16}
+    ).x
     found = karcher_weights(gram_of(rows), torch.from_numpy(10 * shares)).numpy() @ rows
     np.testing.assert_allclose(np.linalg.norm(found), 1.0, atol=1e-9)
     np.testing.assert_allclose(found, best / np.linalg.norm(best), atol=1e-5)
 
 
 def test_karcher_by_hand() -> None:
-    """Norms 2 and 4 at right angles, weights 2 to 1: 30 degrees from the first, of length (2 * 2 + 4) / 3."""
+    """Norms 2 and 4 at right angles, weights 2 to 1: 30 degrees from the first, of length (2 * 2 +
+    4) / 3.
+    """
     gram = torch.diag(torch.tensor([4.0, 16.0], dtype=torch.float64))
     found = karcher_weights(gram, torch.tensor([2.0, 1.0], dtype=torch.float64))
     np.testing.assert_allclose(found, [math.sqrt(3) / 2 / 2 * 8 / 3, 1 / 2 / 4 * 8 / 3])
@@ -228,9 +262,12 @@ def test_karcher_edges() -> None:
     opposite = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64)
     assert karcher_weights(opposite, one).tolist() == [0.5, 0.5]
     with_zero = torch.diag(torch.tensor([9.0, 0.0], dtype=torch.float64))
-    assert karcher_weights(with_zero, one).tolist() == [0.5, 0.0]  # the direction of one, the mean norm of both
+    # the direction of one, the mean norm of both
+    assert karcher_weights(with_zero, one).tolist() == [0.5, 0.0]
     same = torch.full((3, 3), 4.0, dtype=torch.float64)
-    assert karcher_weights(same, torch.ones(3, dtype=torch.float64)).sum().item() == pytest.approx(1.0)
+    assert karcher_weights(same, torch.ones(3, dtype=torch.float64)).sum().item() == pytest.approx(
+        1.0
+    )
 
 
 # Model Stock
@@ -238,20 +275,29 @@ def test_karcher_edges() -> None:
 
 @given(seed=SEEDS, n=st.integers(2, 5), spread=st.floats(0.1, 3))
 def test_model_stock_is_the_foot_of_the_perpendicular(seed: int, n: int, spread: float) -> None:
-    """Experts centre + spread * e_i with e_i at right angles: the nearest point to the centre in their span."""
+    """Experts centre + spread * e_i with e_i at right angles: the nearest point to the centre in
+    their span.
+    """
     basis = np.linalg.qr(np.random.default_rng(seed).normal(size=(8, 8)))[0]
     experts = basis[:, [0]] + spread * basis[:, 1 : n + 1]
     foot = np.linalg.lstsq(experts, basis[:, 0], rcond=None)[0]
-    np.testing.assert_allclose(model_stock_weights(torch.from_numpy(experts.T @ experts)), foot, rtol=1e-9)
+    np.testing.assert_allclose(
+        model_stock_weights(torch.from_numpy(experts.T @ experts)), foot, rtol=1e-9
+    )
 
 
 def test_model_stock_by_hand() -> None:
-    """Cosines 0.6, 0.3 and 0.3 have the mean 0.4: t = 3 * 0.4 / (1 + 2 * 0.4) = 2/3, a third of it each."""
+    """Cosines 0.6, 0.3 and 0.3 have the mean 0.4: t = 3 * 0.4 / (1 + 2 * 0.4) = 2/3, a third of it
+    each.
+    """
     gram = torch.tensor([[1.0, 0.6, 0.3], [0.6, 1.0, 0.3], [0.3, 0.3, 1.0]], dtype=torch.float64)
     scale = torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64)
-    torch.testing.assert_close(model_stock_weights(gram), torch.full((3,), 2 / 9, dtype=torch.float64))
     torch.testing.assert_close(
-        model_stock_weights(scale[:, None] * gram * scale), torch.full((3,), 2 / 9, dtype=torch.float64)
+        model_stock_weights(gram), torch.full((3,), 2 / 9, dtype=torch.float64)
+    )
+    torch.testing.assert_close(
+        model_stock_weights(scale[:, None] * gram * scale),
+        torch.full((3,), 2 / 9, dtype=torch.float64),
     )
     assert model_stock_weights(torch.eye(3, dtype=torch.float64)).tolist() == [0, 0, 0]
     assert model_stock_weights(torch.eye(1, dtype=torch.float64)).tolist() == [1]

@@ -1,4 +1,6 @@
-"""Methods that score candidates, against literal transcriptions on dense vectors and against other optimisers."""
+"""Methods that score candidates, against literal transcriptions on dense vectors and against other
+optimisers.
+"""
 
 from __future__ import annotations
 
@@ -40,13 +42,18 @@ SCORED = ["best-single", "greedy-soup", "lorahub", "evolmerge", "pso-merging", "
 
 
 @pytest.mark.parametrize("name", SCORED)
-def test_the_same_seed_gives_the_same_bits_within_the_budget(name: str, experts: list[Adapter]) -> None:
+def test_the_same_seed_gives_the_same_bits_within_the_budget(
+    name: str, experts: list[Adapter]
+) -> None:
     goal = target(experts, [0.6, 0.3, 0.1], "delta")
     before = torch.random.get_rng_state(), np.random.get_state()[1].tolist()
     trials = [NearTo(goal, 9), NearTo(goal, 9)]
     one, other = (flat(run(name, experts, trial)) for trial in trials)
     assert torch.equal(one, other) and trials[0].spent <= trials[0].budget
-    assert torch.equal(torch.random.get_rng_state(), before[0]) and np.random.get_state()[1].tolist() == before[1]
+    assert (
+        torch.equal(torch.random.get_rng_state(), before[0])
+        and np.random.get_state()[1].tolist() == before[1]
+    )
 
 
 @pytest.mark.parametrize("name", SCORED)
@@ -110,7 +117,9 @@ def test_evolmerge_candidates_are_dare_ties_entry_by_entry(experts: list[Adapter
                 sign = 1.0 if sum(kept) >= 0 else -1.0
                 agree = [w * x for w, x in zip(weights, kept, strict=True) if x * sign > 0]
                 expected[r, c] = sum(agree) / max(len(agree), 1)
-        torch.testing.assert_close(found.full_rank[f"{module}.weight"], expected, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(
+            found.full_rank[f"{module}.weight"], expected, rtol=1e-5, atol=1e-6
+        )
 
 
 def test_pso_merging_starts_from_base_experts_and_sparse_experts(experts: list[Adapter]) -> None:
@@ -120,15 +129,20 @@ def test_pso_merging_starts_from_base_experts_and_sparse_experts(experts: list[A
     for seen, expert in zip(trial.seen[1:4], experts, strict=True):
         torch.testing.assert_close(seen, flat(as_patch(expert)), rtol=1e-4, atol=1e-6)
     kept = [expert.factors[module] for expert in experts for module in expert.factors]
-    assert all(float(part.a.count_nonzero()) == part.a.numel() for part in kept)  # the given ones stay whole
+    # the given ones stay whole
+    assert all(float(part.a.count_nonzero()) == part.a.numel() for part in kept)
     basis = torch.stack(trial.seen[:7])
     for vector in trial.seen[7:]:  # later particles are affine mixtures of the first seven
         c = torch.linalg.lstsq((basis[1:] - basis[0]).T, (vector - basis[0])[:, None]).solution
-        torch.testing.assert_close((basis[1:] - basis[0]).T @ c[:, 0] + basis[0], vector, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(
+            (basis[1:] - basis[0]).T @ c[:, 0] + basis[0], vector, rtol=1e-3, atol=1e-5
+        )
 
 
 def test_pso_mergings_constants_recovered_from_many_particles() -> None:
-    """With p where a particle began and g moved, v' = (.2 - 2 r1) v + 2 r2 (g - x): both factors fill their ranges."""
+    """With p where a particle began and g moved, v' = (.2 - 2 r1) v + 2 r2 (g - x): both factors
+    fill their ranges.
+    """
     x = torch.randn(400, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     swarm = pso.Swarm(positions=x, recipe=recipe(), maximize=True, seed=1)
     swarm.tell(swarm.ask(), [1.0, *[0.0] * 399])
@@ -142,10 +156,14 @@ def test_pso_mergings_constants_recovered_from_many_particles() -> None:
         torch.testing.assert_close(directions @ factors, second[i] - first[i])
         found.append(factors)
     least, most = torch.stack(found).amin(0).tolist(), torch.stack(found).amax(0).tolist()
-    assert least == pytest.approx([0.2 - 2, 0.0], abs=0.03) and most == pytest.approx([0.2, 2.0], abs=0.03)
+    assert least == pytest.approx([0.2 - 2, 0.0], abs=0.03) and most == pytest.approx(
+        [0.2, 2.0], abs=0.03
+    )
 
 
-def test_pso_merging_drops_eight_in_ten(experts: list[Adapter], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pso_merging_drops_eight_in_ten(
+    experts: list[Adapter], monkeypatch: pytest.MonkeyPatch
+) -> None:
     shares: list[float] = []
 
     def noted(change: torch.Tensor, density: float, generator: torch.Generator) -> torch.Tensor:
@@ -197,13 +215,17 @@ def test_natural_niches_is_the_published_loop_on_whole_vectors(experts: list[Ada
 
 
 def test_attraction_counts_less_where_many_solve_an_item() -> None:
-    """z = 1, 2, 2, 1; to the first model the second adds 1 / 2 (the third item), the third 1 / 2 + 1."""
+    """z = 1, 2, 2, 1; to the first model the second adds 1 / 2 (the third item), the third 1 / 2 +
+    1.
+    """
     solved = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
     rng = np.random.default_rng(0)
     pairs = np.array([draw_parents(solved, rng) for _ in range(6000)])
     assert np.bincount(pairs[:, 0]) / 6000 == pytest.approx([1.5 / 4, 1 / 4, 1.5 / 4], abs=0.02)
     partners = pairs[pairs[:, 0] == 0, 1]
-    assert np.bincount(partners, minlength=3) / len(partners) == pytest.approx([0, 0.25, 0.75], abs=0.03)
+    assert np.bincount(partners, minlength=3) / len(partners) == pytest.approx(
+        [0, 0.25, 0.75], abs=0.03
+    )
 
 
 def test_data_merge_trains_on_the_union(
@@ -225,7 +247,11 @@ def test_data_merge_trains_on_the_union(
     given: dict[str, Any] = {}
 
     def instead(
-        base: object, chats: list[dict[str, str]], out: Path, options: train.TrainingOptions, **rest: object
+        base: object,
+        chats: list[dict[str, str]],
+        out: Path,
+        options: train.TrainingOptions,
+        **rest: object,
     ) -> None:
         import shutil
 
@@ -239,7 +265,11 @@ def test_data_merge_trains_on_the_union(
         (n, str(i)) for n in ("ant", "bee", "cat") for i in range(4)
     ]
     options = given["options"]
-    assert (options.rank, options.alpha, options.targets) == (4, 8, ["k_proj", "o_proj", "q_proj", "v_proj"])
+    assert (options.rank, options.alpha, options.targets) == (
+        4,
+        8,
+        ["k_proj", "o_proj", "q_proj", "v_proj"],
+    )
     trial.lacking = "bee"
     with pytest.raises(UserError, match="no data of the expert bee"):
         data_merge.execute(experts, replace(load_method("data-merge").settings(3), trial=trial))

@@ -1,4 +1,6 @@
-"""Training on dev as methods of a comparison: what they are charged, what they choose, what comes out."""
+"""Training on dev as methods of a comparison: what they are charged, what they choose, what comes
+out.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +30,27 @@ from pyswarmopt_rivals.methods.training import on_dev
 from pyswarmopt_rivals.methods.training.on_dev import train_on_dev
 
 WORDS = ("left", "right", "upwards")
-NAMES = ("gradient", "gradient-module", "finetune-dev", "finetune-once", "finetune-best", "finetune-best-once")
+NAMES = (
+    "gradient",
+    "gradient-module",
+    "finetune-dev",
+    "finetune-once",
+    "finetune-best",
+    "finetune-best-once",
+)
 
 
 class Resident:
     """A `Trial` on a tiny model: the loss is the engine's own."""
 
     def __init__(self, engine: TransformersEngine, choices: list[Choices], budget: int) -> None:
-        self.engine, self.model, self.choices, self.budget, self.spent = engine, engine.model, choices, budget, 0
+        self.engine, self.model, self.choices, self.budget, self.spent = (
+            engine,
+            engine.model,
+            choices,
+            budget,
+            0,
+        )
 
     @property
     def items_left(self) -> int:
@@ -53,7 +68,9 @@ class Resident:
         self.load(patch)
         found = [self.engine.loglikelihood(item.pairs) for item in self.choices]
         rows = zip(found, self.choices, strict=True)
-        return score_of([float(max(range(3), key=row.__getitem__) == item.right) for row, item in rows])
+        return score_of(
+            [float(max(range(3), key=row.__getitem__) == item.right) for row, item in rows]
+        )
 
     def mean_loss(self, patch: Patch) -> float:
         self.load(patch)
@@ -89,7 +106,9 @@ def run(name: str, experts: list[Adapter], resident: Any, seed: int = 0) -> Patc
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_keeps_to_the_budget_and_ends_alike_for_a_seed(name: str, tiny_base: Path, experts: list[Adapter]) -> None:
+def test_it_keeps_to_the_budget_and_ends_alike_for_a_seed(
+    name: str, tiny_base: Path, experts: list[Adapter]
+) -> None:
     trials = [trial(tiny_base, experts, [2.0, -1.0, 0.5], 1200) for _ in range(2)]
     first, second = (run(name, experts, one) for one in trials)
     assert torch.equal(flat(first), flat(second)) and trials[0].spent == trials[1].spent > 0
@@ -102,13 +121,20 @@ def test_what_comes_out_has_a_smaller_loss_than_what_it_started_from(
     resident = trial(tiny_base, experts, [2.0, -1.0, 0.5], 5000)
     average = build_space("delta", experts).realise(torch.full((3,), 1 / 3, dtype=torch.float64))
     best = max(map(as_patch, experts), key=lambda patch: resident.score(patch).value)
-    starts = {"finetune-dev": Patch(), "finetune-once": Patch(), "finetune-best": best, "finetune-best-once": best}
+    starts = {
+        "finetune-dev": Patch(),
+        "finetune-once": Patch(),
+        "finetune-best": best,
+        "finetune-best-once": best,
+    }
     start = starts.get(name, average)
     before = resident.mean_loss(start)
     assert resident.mean_loss(run(name, experts, resident)) < before
 
 
-def test_trained_once_it_is_what_a_search_trains_from_there(tiny_base: Path, experts: list[Adapter]) -> None:
+def test_trained_once_it_is_what_a_search_trains_from_there(
+    tiny_base: Path, experts: list[Adapter]
+) -> None:
     resident = trial(tiny_base, experts, [2.0, -1.0, 0.5], 320 + 96 + 320)
     other = trial(tiny_base, experts, [2.0, -1.0, 0.5], 96)
     best = max(map(as_patch, experts), key=lambda patch: other.score(patch).value)
@@ -118,7 +144,9 @@ def test_trained_once_it_is_what_a_search_trains_from_there(tiny_base: Path, exp
         assert resident.spent - spent == items + 4 * 2.5 * 32
         *_, whole = train_folds(resident.engine, start, resident.choices, experts[0].info, 3)
         alone = flat(Patch(low_rank=dict(whole.changes)))
-        assert torch.allclose(flat(found), alone + flat(start) if start.low_rank else alone, atol=1e-6)
+        assert torch.allclose(
+            flat(found), alone + flat(start) if start.low_rank else alone, atol=1e-6
+        )
 
 
 def test_items_without_answers_are_refused(tiny_base: Path, experts: list[Adapter]) -> None:
@@ -130,13 +158,20 @@ def test_items_without_answers_are_refused(tiny_base: Path, experts: list[Adapte
 
 def test_without_a_budget_nothing_is_trained(tiny_base: Path, experts: list[Adapter]) -> None:
     average = build_space("delta", experts).realise(torch.full((3,), 1 / 3, dtype=torch.float64))
-    assert torch.allclose(flat(run("gradient", experts, trial(tiny_base, experts, [1.0, 0.0, 0.0], 79))), flat(average))
-    assert not flat(run("finetune-dev", experts, trial(tiny_base, experts, [1.0, 0.0, 0.0], 79))).any()
+    assert torch.allclose(
+        flat(run("gradient", experts, trial(tiny_base, experts, [1.0, 0.0, 0.0], 79))),
+        flat(average),
+    )
+    assert not flat(
+        run("finetune-dev", experts, trial(tiny_base, experts, [1.0, 0.0, 0.0], 79))
+    ).any()
     best = trial(tiny_base, experts, [0.0, 1.0, 0.0], 96 + 79)
     assert torch.allclose(flat(run("finetune-best", experts, best)), flat(as_patch(experts[1])))
 
 
-def test_the_rate_and_the_epoch_with_the_best_held_out_probability_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rate_and_the_epoch_with_the_best_held_out_probability_are_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Against a table: rate 0.2 is best after its second epoch."""
     table = {0.1: [0.3, 0.4, 0.5, 0.4], 0.2: [0.3, 0.9, 0.5, 0.4]}
     calls: list[tuple[float, int, int | None]] = []
@@ -153,7 +188,11 @@ def test_the_rate_and_the_epoch_with_the_best_held_out_probability_are_used(monk
 
     now: dict[str, Any] = {}
     monkeypatch.setattr(on_dev, "choice_trainer", trainer)
-    monkeypatch.setattr(on_dev, "_probabilities", lambda _, items: [table[now["rate"]][now["epoch"] - 1]] * len(items))
+    monkeypatch.setattr(
+        on_dev,
+        "_probabilities",
+        lambda _, items: [table[now["rate"]][now["epoch"] - 1]] * len(items),
+    )
     items = [Choices((("a", "b"),), (1.0,), 0)] * 10
     resident: Any = Resident(SimpleNamespace(model=None), items, 10**4)  # type: ignore[arg-type]
     change = SimpleNamespace(tensors=[], additions=dict, patch=lambda: "done")

@@ -1,4 +1,6 @@
-"""Searches with one set of coefficients, or with each of several draws from a grid, as the configuration says."""
+"""Searches with one set of coefficients, or with each of several draws from a grid, as the
+configuration says.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
         on_event: called with progress.
 
     Returns:
-        The finished run. The score in it is that of the files in ``best/``, read back and scored again.
+        The finished run. The score in it is that of the files in ``best/``, read back and scored
+        again.
 
     Raises:
         UserError: bad input, before anything is written.
@@ -40,7 +43,9 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     return search_once(config, on_event)
 
 
-def resume(run: str | Path, on_event: OnEvent | None = None, allowed: Collection[str] = ()) -> SearchResult:
+def resume(
+    run: str | Path, on_event: OnEvent | None = None, allowed: Collection[str] = ()
+) -> SearchResult:
     """Continue a search, or one over a grid, whichever is there; see `jobs.search.loop.resume`."""
     path = user_path(run)
     if (path / GRID).is_file():

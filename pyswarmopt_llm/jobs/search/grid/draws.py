@@ -1,9 +1,12 @@
-"""A search for each of several coefficient sets, drawn from a grid; the one with the best dev score is handed over.
+"""A search for each of several coefficient sets, drawn from a grid; the one with the best dev score
+is handed over.
 
-The paper reports the best of random draws from its grid (`pyswarmopt.algorithms.model_swarms.GRID`). Every draw is an
-ordinary run below the output directory, to the bit the search that its settings alone would make, but that nothing is
-scored on test. What no coefficient changes is done once: the trial of letters, the starting swarm, the expert that is
-trained on dev. The output directory itself becomes the run of the chosen draw, replayed and scored on test.
+The paper reports the best of random draws from its grid
+(`pyswarmopt.algorithms.model_swarms.GRID`). Every draw is an ordinary run below the output
+directory, to the bit the search that its settings alone would make, but that nothing is scored on
+test. What no coefficient changes is done once: the trial of letters, the starting swarm, the expert
+that is trained on dev. The output directory itself becomes the run of the chosen draw, replayed and
+scored on test.
 """
 
 from __future__ import annotations
@@ -38,10 +41,12 @@ _CARRIED = ("judge.jsonl",)  # of a draw, for the next
 
 
 def make_grid(config: SearchConfig) -> Grid:
-    """The grid and its draws: all combinations if there are no more than that, else different ones at random.
+    """The grid and its draws: all combinations if there are no more than that, else different ones
+    at random.
 
     Args:
-        config: `settings` may hold several values of a coefficient; they replace those of the paper's grid.
+        config: `settings` may hold several values of a coefficient; they replace those of the
+            paper's grid.
 
     Raises:
         UserError: a value that a coefficient does not take.
@@ -54,10 +59,16 @@ def make_grid(config: SearchConfig) -> Grid:
         300
     """
     config = resolve(config).config
-    values = {name: tuple(map(str, numbers)) for name, numbers in PAPER.items()} if config.grid == "paper" else {}
+    values = (
+        {name: tuple(map(str, numbers)) for name, numbers in PAPER.items()}
+        if config.grid == "paper"
+        else {}
+    )
     for setting in config.settings:
         name, _, texts = setting.partition("=")
-        values[name.replace("-", "_")] = tuple(dict.fromkeys(text.strip() for text in texts.split(",")))
+        values[name.replace("-", "_")] = tuple(
+            dict.fromkeys(text.strip() for text in texts.split(","))
+        )
     for name, texts_of in values.items():
         for text in texts_of:
             recipe_options([f"{name}={text}"])
@@ -81,15 +92,17 @@ def _combination(values: Mapping[str, Sequence[str]], number: int) -> tuple[str,
 
 
 def grid_search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:
-    """Search once for each draw from a grid of coefficients; hand over the result with the best dev score.
+    """Search once for each draw from a grid of coefficients; hand over the result with the best dev
+    score.
 
     Args:
-        config: of every search, but for `settings` (see `make_grid`); `budget_items` and `budget_minutes` are for all
-            of them together.
+        config: of every search, but for `settings` (see `make_grid`); `budget_items` and
+            `budget_minutes` are for all of them together.
         on_event: called with progress.
 
     Returns:
-        The run of the chosen draw, in `config.out`, scored on test; ``grid.json`` there holds the table.
+        The run of the chosen draw, in `config.out`, scored on test; ``grid.json`` there holds the
+        table.
 
     Raises:
         UserError: bad input, before anything is written.
@@ -102,17 +115,24 @@ def grid_search(config: SearchConfig, on_event: OnEvent | None = None) -> Search
         path.mkdir(parents=True, exist_ok=True)
         write_grid(path, config, grid, ())
     except OSError as error:
-        raise UserError(f"{path}: cannot write there ({error.strerror}); choose another `out`") from error
+        raise UserError(
+            f"{path}: cannot write there ({error.strerror}); choose another `out`"
+        ) from error
     try:
         return _search_all(path, config, grid, on_event)
     except BaseException:
-        if {entry.name for entry in path.iterdir()} == {GRID}:  # no draw has begun: its input is wrong
+        # no draw has begun: its input is wrong
+        if {entry.name for entry in path.iterdir()} == {GRID}:
             shutil.rmtree(path)
         raise
 
 
-def resume_grid(path: Path, on_event: OnEvent | None = None, allowed: Collection[str] = ()) -> SearchResult:
-    """Go on with a search over a grid, or read the result of a finished one; the arguments are those of `resume`."""
+def resume_grid(
+    path: Path, on_event: OnEvent | None = None, allowed: Collection[str] = ()
+) -> SearchResult:
+    """Go on with a search over a grid, or read the result of a finished one; the arguments are
+    those of `resume`.
+    """
     config, grid = stored_grid(path)
     require(config, allowed, path)
     if (path / "run.json").exists():  # the draw is chosen
@@ -129,13 +149,21 @@ def _check_split(config: SearchConfig) -> None:
     if not config.test:
         return
     (tasks, fresh), (others, other_fresh) = load_split(config), load_split(replace(config, test=0))
-    same = fresh == other_fresh and all(task.dev == others[name].dev for name, task in tasks.items())
+    same = fresh == other_fresh and all(
+        task.dev == others[name].dev for name, task in tasks.items()
+    )
     if not same or any(spec.startswith(LM_EVAL) for spec in config.tasks):
-        raise InvalidOption("test", config.test, "decides here which items are dev; with a grid, remove it")
+        raise InvalidOption(
+            "test", config.test, "decides here which items are dev; with a grid, remove it"
+        )
 
 
 def _search_all(
-    path: Path, config: SearchConfig, grid: Grid, on_event: OnEvent | None, allowed: Collection[str] = ()
+    path: Path,
+    config: SearchConfig,
+    grid: Grid,
+    on_event: OnEvent | None,
+    allowed: Collection[str] = (),
 ) -> SearchResult:
     """Begin, resume or read each draw in turn, then hand over the best."""
     refuse_links(path)
@@ -148,7 +176,11 @@ def _search_all(
     for number, settings in enumerate(grid.draws, start=1):
         following = _next(config, latest, settings, path / f"draw-{number:02d}", done)
         if following is None:
-            notify(Event("note", {"text": f"the budget ends before draw {number} of {len(grid.draws)}"}))
+            notify(
+                Event(
+                    "note", {"text": f"the budget ends before draw {number} of {len(grid.draws)}"}
+                )
+            )
             break
         notify(Event("note", {"text": f"draw {number} of {len(grid.draws)}: {' '.join(settings)}"}))
         asked = replace(config, settings=settings, grid="given", draws=None)
@@ -159,16 +191,22 @@ def _search_all(
     write_grid(path, config, grid, done, best)
     items = sum(draw.item_evaluations for draw in done)
     note = (
-        f"The coefficients {' '.join(best.settings)} are those of {best.folder}, the best on dev of {len(done)} draws "
+        f"The coefficients {' '.join(best.settings)} are those of {best.folder}, the best on dev "
+        f"of {len(done)} draws "
         f"from {grid.size:,} combinations ({GRID}); all draws took {items:,} items."
     )
     return _hand_over(path, config, best, note, on_event)
 
 
 def _next(
-    config: SearchConfig, latest: Run | None, settings: tuple[str, ...], out: Path, done: Sequence[Draw]
+    config: SearchConfig,
+    latest: Run | None,
+    settings: tuple[str, ...],
+    out: Path,
+    done: Sequence[Draw],
 ) -> SearchConfig | None:
-    """The configuration of a draw, with what is left of the budgets; None if that pays for no iteration.
+    """The configuration of a draw, with what is left of the budgets; None if that pays for no
+    iteration.
 
     What the first draw chose by preset holds for all.
     """
@@ -178,7 +216,9 @@ def _next(
     start, items, minutes = _start(latest), latest.config.budget_items, latest.config.budget_minutes
     if config.budget_items is not None:
         items = config.budget_items - sum(draw.item_evaluations for draw in done)
-        dev = next(sum(map(len, row.items.values())) for row in latest.rows if row.phase == "search")
+        dev = next(
+            sum(map(len, row.items.values())) for row in latest.rows if row.phase == "search"
+        )
         if items < dev * latest.config.population:
             return None
         items += sum(row.n for row in start)
@@ -189,7 +229,9 @@ def _next(
             return None
         minutes += spent
     first = _again(latest.config)
-    return replace(first, settings=settings, out=str(out), budget_items=items, budget_minutes=minutes)
+    return replace(
+        first, settings=settings, out=str(out), budget_items=items, budget_minutes=minutes
+    )
 
 
 def _again(stored: SearchConfig) -> SearchConfig:
@@ -207,7 +249,8 @@ def _search_one(
     """The finished run of one draw."""
     path = user_path(config.out)
     if (path / "run.json").exists():
-        require(Run.open(path).config, allowed, path)  # of a finished one, too: the next take its configuration
+        # of a finished one, too: the next take its configuration
+        require(Run.open(path).config, allowed, path)
         resume(path, on_event, allowed)
         return Run.open(path)
 
@@ -225,7 +268,9 @@ def _search_one(
 
 def _start(run: Run) -> list[Row]:
     """The rows with which every draw begins: the trial of letters and the starting swarm."""
-    return list(takewhile(lambda row: row.iteration == 0 and row.phase in ("letter", "search"), run.rows))
+    return list(
+        takewhile(lambda row: row.iteration == 0 and row.phase in ("letter", "search"), run.rows)
+    )
 
 
 def _drawn(run: Run, settings: tuple[str, ...], first: bool) -> Draw:
@@ -235,9 +280,12 @@ def _drawn(run: Run, settings: tuple[str, ...], first: bool) -> Draw:
     return Draw(run.path.name, settings, best, len(rows), items, round(seconds, 3))
 
 
-def _hand_over(path: Path, asked: SearchConfig, best: Draw, note: str, on_event: OnEvent | None) -> SearchResult:
-    """Make the output directory the run of the chosen draw: its journal is replayed, its result trained on dev, unless
-    that is off, and scored on test."""
+def _hand_over(
+    path: Path, asked: SearchConfig, best: Draw, note: str, on_event: OnEvent | None
+) -> SearchResult:
+    """Make the output directory the run of the chosen draw: its journal is replayed, its result
+    trained on dev, unless that is off, and scored on test.
+    """
     chosen = Run.open(path / best.folder)
 
     def create(about: dict[str, Any]) -> Run:
@@ -247,7 +295,9 @@ def _hand_over(path: Path, asked: SearchConfig, best: Draw, note: str, on_event:
         return Run.open(path)
 
     again = _again(chosen.config)
-    config = replace(again, out=str(path), test=asked.test, train=asked.train, no_rivals=asked.no_rivals)
+    config = replace(
+        again, out=str(path), test=asked.test, train=asked.train, no_rivals=asked.no_rivals
+    )
     return begin(config, create, on_event, asked)
 
 

@@ -71,7 +71,11 @@ def read_grid(path: Path) -> dict[str, Any]:
         content = read_json(file)
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}); check the path") from error
-    readable = isinstance(content, dict) and content.get("format") == FORMAT and isinstance(content.get("config"), dict)
+    readable = (
+        isinstance(content, dict)
+        and content.get("format") == FORMAT
+        and isinstance(content.get("config"), dict)
+    )
     if (
         not readable
         or not fits(content.get("values"), dict[str, list[str]])
@@ -85,7 +89,9 @@ def read_grid(path: Path) -> dict[str, Any]:
 
 def _is_draw(draw: object) -> bool:
     """Whether it is a draw that is done, or the settings of one that is not."""
-    if not isinstance(draw, dict) or not draw.keys() >= (_DRAW.keys() if "folder" in draw else {"settings"}):
+    if not isinstance(draw, dict) or not draw.keys() >= (
+        _DRAW.keys() if "folder" in draw else {"settings"}
+    ):
         return False
     return all(fits(draw[name], hint) for name, hint in _DRAW.items() if name in draw)
 
@@ -98,7 +104,9 @@ def stored_grid(path: Path) -> tuple[SearchConfig, Grid]:
     return config, Grid(values, tuple(tuple(draw["settings"]) for draw in content["draws"]))
 
 
-def write_grid(path: Path, config: SearchConfig, grid: Grid, done: Sequence[Draw], chosen: Draw | None = None) -> None:
+def write_grid(
+    path: Path, config: SearchConfig, grid: Grid, done: Sequence[Draw], chosen: Draw | None = None
+) -> None:
     """Write ``grid.json``: the draws, those that are done with their scores."""
     waiting = [{"settings": settings} for settings in grid.draws[len(done) :]]
     content = {
@@ -116,7 +124,8 @@ def write_grid(path: Path, config: SearchConfig, grid: Grid, done: Sequence[Draw
 
 
 def table(content: Mapping[str, Any]) -> Iterator[list[str]]:
-    """The draws that are done in rows of text, the headings first; a star marks the one that is handed over.
+    """The draws that are done in rows of text, the headings first; a star marks the one that is
+    handed over.
 
     Args:
         content: see `read_grid`.
@@ -134,4 +143,9 @@ def table(content: Mapping[str, Any]) -> Iterator[list[str]]:
             continue
         chosen = " *" if draw["folder"] == content.get("chosen") else ""
         coefficients = [setting.partition("=")[2] for setting in draw["settings"]]
-        yield [f"{draw['folder']}{chosen}", *coefficients, f"{draw['best_dev']:.3f}", f"{draw['item_evaluations']:,}"]
+        yield [
+            f"{draw['folder']}{chosen}",
+            *coefficients,
+            f"{draw['best_dev']:.3f}",
+            f"{draw['item_evaluations']:,}",
+        ]

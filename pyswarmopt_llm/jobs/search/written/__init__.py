@@ -1,1 +1,3 @@
-"""Searches for a score of written replies: which are shown, and whether the score is still the same."""
+"""Searches for a score of written replies: which are shown, and whether the score is still the
+same.
+"""

@@ -1,12 +1,13 @@
-"""Expert iteration: a mixture is trained on the best of its replies, which have scores and no labels.
+"""Expert iteration: a mixture is trained on the best of its replies, which have scores and no
+labels.
 
 Anthony, Tian & Barber 2017, arXiv 1705.08439; with language models RAFT (Dong et al. 2023, arXiv
 2304.06767) and ReST (Gulcehre et al. 2023, arXiv 2308.08998).
 
-In a round the latest model writes several replies to each dev prompt, at random. The best one so far
-is kept if it is better than what the base or the mixture writes, and a new LoRA is trained on those
-that are kept, on top of the mixture. Cross-fitting tells what a round is worth on dev: each prompt is
-answered by what was not trained on it. So are the samples of the next round.
+In a round the latest model writes several replies to each dev prompt, at random. The best one so
+far is kept if it is better than what the base or the mixture writes, and a new LoRA is trained on
+those that are kept, on top of the mixture. Cross-fitting tells what a round is worth on dev: each
+prompt is answered by what was not trained on it. So are the samples of the next round.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class Round:
     Attributes:
         space: of the mixtures and the LoRA.
         kept: prompts with a reply that it was trained on.
-        scores: task name -> score of greedy replies to the dev prompts, each by what was not trained on it.
+        scores: task name -> score of greedy replies to the dev prompts, each by what was not
+            trained on it.
         value: of these scores.
     """
 
@@ -88,7 +90,8 @@ def expert_iteration(
 ) -> Iteration:
     """Train a mixture on the best of its replies, again while dev gains more than a standard error.
 
-    A round begins if there is time for one like the latest; the first, for writing its samples one after the other.
+    A round begins if there is time for one like the latest; the first, for writing its samples one
+    after the other.
 
     The first round is always followed by a second: it is compared with a mixture that was chosen by
     the same prompts, whose score is optimistic. What the folder holds already is not made again.
@@ -156,7 +159,8 @@ def expert_iteration(
 
 
 def best_reply(replies: Sequence[Reply], least: float) -> Reply | None:
-    """The reply of the highest value if it is above `least`; of equals the shortest, then the first.
+    """The reply of the highest value if it is above `least`; of equals the shortest, then the
+    first.
 
     Example:
         >>> best_reply([Reply("No.", 0.0), Reply("Yes, sure.", 1.0), Reply("Yes.", 1.0)], 0.0)
@@ -167,7 +171,9 @@ def best_reply(replies: Sequence[Reply], least: float) -> Reply | None:
 
 
 def gains(before: Sequence[Reply], after: Sequence[Reply]) -> bool:
-    """Whether replies to the same prompts are better, by more than a standard error of the differences."""
+    """Whether replies to the same prompts are better, by more than a standard error of the
+    differences.
+    """
     gain = score_of([new.value - old.value for old, new in zip(before, after, strict=True)])
     return gain.value > gain.stderr
 
@@ -186,7 +192,9 @@ def _value(combine: Combine, scores: Mapping[str, Score]) -> float:
     return combine(list(scores.values())).value
 
 
-def _second_half(progress: Callable[[float], None], number: int, rounds: int) -> Callable[[float], None]:
+def _second_half(
+    progress: Callable[[float], None], number: int, rounds: int
+) -> Callable[[float], None]:
     """Tell of the training, the second half of a round of this number."""
 
     def tell(share: float) -> None:

@@ -1,7 +1,8 @@
-"""Replies to show: of the best expert, the base and the result, to the dev prompts on which the score changed most.
+"""Replies to show: of the best expert, the base and the result, to the dev prompts on which the
+score changed most.
 
-They are written again at the end, a few prompts of each model, and kept in ``replies.json``. Test prompts are not
-looked at.
+They are written again at the end, a few prompts of each model, and kept in ``replies.json``. Test
+prompts are not looked at.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ def save_replies(
     for name, task in job.tasks.items():
         metric = job.objectives.metrics[name]
         numbers = changed_most(before[name].per_item, after[name].per_item)
-        utility = metric.build([task.dev[i] for i in numbers], scorings[name], job.engine.chat, task.prompt)
+        utility = metric.build(
+            [task.dev[i] for i in numbers], scorings[name], job.engine.chat, task.prompt
+        )
         if numbers and metric.usage is None and isinstance(utility, Written):
             tasks.append({"task": name, "prompts": _answered(job, utility, models)})
     if tasks:
@@ -65,7 +68,9 @@ def changed_most(before: Sequence[float], after: Sequence[float]) -> list[int]:
 
 def _answered(job: Job, utility: Written, models: Mapping[str, Patch]) -> list[dict[str, Any]]:
     """Each prompt with every model's reply and its value."""
-    rows: list[dict[str, Any]] = [{"prompt": storable(turn), "replies": []} for turn in utility.turns]
+    rows: list[dict[str, Any]] = [
+        {"prompt": storable(turn), "replies": []} for turn in utility.turns
+    ]
     for label, patch in models.items():
         job.engine.load(patch)
         replies = utility.answers(job.engine)

@@ -53,7 +53,9 @@ class ReplyLog:
         self._engine = on_transformers(engine, "replies are sampled")
         self._tasks, self._file, self._seed = tasks, file, seed
         self._prompts = {name: list(utility.texts()) for name, utility in tasks.items()}
-        self._log = AppendLog(file, "restore it, or remove this line and those after it", self._wrong)
+        self._log = AppendLog(
+            file, "restore it, or remove this line and those after it", self._wrong
+        )
         rows = self._log.repaired() if file.exists() else []
         self._rows = {(row["model"], row["sample"], row["task"]): row for row in rows}
         self._seconds: dict[tuple[str, int, str], float] = {}  # of what was asked for so far
@@ -93,14 +95,18 @@ class ReplyLog:
         """Have the model write what is not there, score it, and keep both."""
         missing: dict[str, list[int]] = {}
         for task in self._tasks:
-            missing[task] = [sample for sample in samples if (model, sample, task) not in self._rows]
+            missing[task] = [
+                sample for sample in samples if (model, sample, task) not in self._rows
+            ]
         if not any(missing.values()):
             return
         self._engine.load(patch)
         for task, numbers in missing.items():
             texts = self._written(model, numbers, task)
             for sample in numbers:
-                self._keep(model, sample, task, [storable(next(texts)) for _ in self._prompts[task]])
+                self._keep(
+                    model, sample, task, [storable(next(texts)) for _ in self._prompts[task]]
+                )
 
     def _written(self, model: str, samples: Sequence[int], task: str) -> Iterator[str]:
         """The replies of the loaded model to a task's prompts, sample by sample."""
@@ -112,7 +118,9 @@ class ReplyLog:
         for sample in samples:
             draws = random.Random(f"{self._seed} {model} {sample} {task}")
             seeds += [draws.getrandbits(63) for _ in prompts]
-        return iter(self._engine.sample(prompts * len(samples), Draw(TEMPERATURE, tuple(seeds)), most))
+        return iter(
+            self._engine.sample(prompts * len(samples), Draw(TEMPERATURE, tuple(seeds)), most)
+        )
 
     def _keep(self, model: str, sample: int, task: str, texts: Sequence[str]) -> None:
         """Score replies and append them to the file, with the seconds since the line before."""
@@ -154,7 +162,9 @@ class ReplyLog:
 
     @property
     def seconds(self) -> float:
-        """Time that the replies returned so far took when they were written, with the training before them."""
+        """Time that the replies returned so far took when they were written, with the training
+        before them.
+        """
         return sum(self._seconds.values())
 
     @property

@@ -1,4 +1,6 @@
-"""Whether a run may go on with a score function whose file was edited, say because it raised on a rare reply."""
+"""Whether a run may go on with a score function whose file was edited, say because it raised on a
+rare reply.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ from pyswarmopt_llm.tasks import Scoring
 def check_unchanged(run: Run, job: Job) -> None:
     """Refuse to go on if base, experts, data or scores are not what they were.
 
-    A function of another source is accepted if it gives an expert that is scored already the same values, or if
-    nothing is scored yet.
+    A function of another source is accepted if it gives an expert that is scored already the same
+    values, or if nothing is scored yet.
 
     Raises:
         UserError: names what changed.
@@ -32,18 +34,26 @@ def check_unchanged(run: Run, job: Job) -> None:
 def _check_values(run: Run, job: Job, name: str) -> None:
     """Score the first expert again, if the journal has it."""
     vertex = job.space.vertices()[0]
-    row = next((row for row in run.rows if row.phase == "search" and row.key == position_key(vertex)), None)
+    row = next(
+        (row for row in run.rows if row.phase == "search" and row.key == position_key(vertex)), None
+    )
     if row is None:
         return
     job.engine.load(job.space.realise(vertex))
     scorings: dict[str, Scoring] = {task: "generate" for task in job.tasks}
     objectives = replace(job.objectives, tasks={name: job.tasks[name]}, externals={})
     (utility,) = objectives.utilities("dev", scorings, job.engine.chat).values()
-    pairs = zip(job.tasks[name].dev, row.item_values(name), utility(job.engine).per_item, strict=True)
+    pairs = zip(
+        job.tasks[name].dev, row.item_values(name), utility(job.engine).per_item, strict=True
+    )
     for item, old, new in pairs:
         if old != new:
-            gives = f"gives prompt {item.id} {new:g} in place of {old:g} (expert {job.space.expert_names[0]})"
+            gives = (
+                f"gives prompt {item.id} {new:g} in place of {old:g} (expert "
+                f"{job.space.expert_names[0]})"
+            )
             raise UserError(
-                f"{run.path}: the score of {name} changed since the run began: it {gives}; put it back, or begin a "
+                f"{run.path}: the score of {name} changed since the run began: it {gives}; put it "
+                "back, or begin a "
                 "new run"
             )

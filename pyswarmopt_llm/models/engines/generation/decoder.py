@@ -1,6 +1,7 @@
 """Batched decoding: prompts are read as planned batches, finished rows leave.
 
-What prompts have in common is computed once, and so are equal prompts; every step computes one token per row.
+What prompts have in common is computed once, and so are equal prompts; every step computes one
+token per row.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ Choose = Callable[[Sequence[Tensor], Sequence[int]], Tensor]
 class Decoder:
     """One model that reads a batch of prompts and then one token at a time.
 
-    Padding is masked and the position ids count real tokens only, so a prompt's text does not depend on its batch.
+    Padding is masked and the position ids count real tokens only, so a prompt's text does not
+    depend on its batch.
 
     Args:
         passes: of the model.
@@ -37,7 +39,12 @@ class Decoder:
     """
 
     def __init__(
-        self, passes: Passes, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: int, pad: int
+        self,
+        passes: Passes,
+        prompts: Sequence[Sequence[int]],
+        max_new_tokens: int,
+        batch_tokens: int,
+        pad: int,
     ) -> None:
         self._passes = passes
         self._plan = build_plan([(tuple(ids), ()) for ids in prompts], batch_tokens, pad)
@@ -93,7 +100,8 @@ class Decoder:
 def decode(
     decoders: Sequence[Decoder], n: int, choose: Choose, stops: frozenset[int], max_new_tokens: int
 ) -> Iterator[dict[int, int]]:
-    """Decode `n` sequences jointly by models with one vocabulary; yields the new tokens by row after each step.
+    """Decode `n` sequences jointly by models with one vocabulary; yields the new tokens by row
+    after each step.
 
     Args:
         decoders: one per model, all with the same rows.

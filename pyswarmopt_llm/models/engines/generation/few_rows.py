@@ -1,13 +1,14 @@
-"""Linear layers over few rows in bfloat16 on a CPU: products in which oneDNN does not rearrange the weights.
+"""Linear layers over few rows in bfloat16 on a CPU: products in which oneDNN does not rearrange the
+weights.
 
-Before it multiplies, oneDNN rearranges the second factor of a product. In x W^T these are the weights, however few the
-rows of x. There are two ways around that:
+Before it multiplies, oneDNN rearranges the second factor of a product. In x W^T these are the
+weights, however few the rows of x. There are two ways around that:
 
 - W x^T, where x is rearranged: worth it from a dozen rows on, below some hundred;
-- weights that are rearranged once and used for all texts of a candidate: a second copy of them, which takes as long
-  to make as five to eight steps save. The products of a step then take 39 ms in place of 54 (x W^T) and 73 (W x^T)
-  for 4 rows, 85 in place of 111 and 128 for 20 rows (SmolLM2-135M, one thread of a busy CPU with avx512_bf16 and no
-  AMX).
+- weights that are rearranged once and used for all texts of a candidate: a second copy of them,
+  which takes as long to make as five to eight steps save. The products of a step then take 39 ms in
+  place of 54 (x W^T) and 73 (W x^T) for 4 rows, 85 in place of 111 and 128 for 20 rows
+  (SmolLM2-135M, one thread of a busy CPU with avx512_bf16 and no AMX).
 """
 
 from __future__ import annotations
@@ -30,18 +31,22 @@ Forward = Callable[[Tensor], Tensor]
 
 @contextmanager
 def products_for_few_rows(model: Any, n_rows: int) -> Iterator[None]:
-    """Let a model's linear layers multiply in the faster order, for inputs of `n_rows` rows; undone at the end.
+    """Let a model's linear layers multiply in the faster order, for inputs of `n_rows` rows; undone
+    at the end.
 
     Layers that have a copy of their weights keep to it.
     """
     layers = _layers(model) if n_rows in _ROWS else []
-    with _forwards({layer: partial(_reordered, layer) for layer in layers if "forward" not in vars(layer)}):
+    with _forwards(
+        {layer: partial(_reordered, layer) for layer in layers if "forward" not in vars(layer)}
+    ):
         yield
 
 
 @contextmanager
 def rearranged_weights(model: Any, n_steps: int) -> Iterator[None]:
-    """Let a model's linear layers multiply with a copy of their weights for so many steps; undone at the end.
+    """Let a model's linear layers multiply with a copy of their weights for so many steps; undone
+    at the end.
 
     The weights must not change meanwhile.
     """
@@ -55,7 +60,9 @@ def rearranged_weights(model: Any, n_steps: int) -> Iterator[None]:
 
 
 def _has_packed_products() -> bool:
-    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.backends.mkldnn.is_available() and bool(
+        torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
 
 
 def _layers(model: Any) -> list[Linear]:

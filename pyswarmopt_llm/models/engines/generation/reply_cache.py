@@ -1,4 +1,6 @@
-"""Keys and values of prompts that are continued together: room for the longest reply, allocated once."""
+"""Keys and values of prompts that are continued together: room for the longest reply, allocated
+once.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class RecordingCache(Cache):
         if prefix is None:
             super().__init__(layer_class_to_replicate=_RecordingLayer)
         else:
-            super().__init__(layers=[_RecordingLayer(layer.keys, layer.values) for layer in prefix.layers])
+            super().__init__(
+                layers=[_RecordingLayer(layer.keys, layer.values) for layer in prefix.layers]
+            )
 
 
 class _RecordingLayer(SharedLayer):
@@ -42,7 +46,8 @@ class _RecordingLayer(SharedLayer):
 class ReplyCache(Cache):
     """Keys and values of R prompts and of the tokens that follow.
 
-    Prompts begin at column 0 and are padded on the right; replies all begin at the column after the longest prompt.
+    Prompts begin at column 0 and are padded on the right; replies all begin at the column after the
+    longest prompt.
 
     Args:
         lengths: number of tokens of each prompt, (R,) int64.
@@ -52,7 +57,11 @@ class ReplyCache(Cache):
     """
 
     def __init__(
-        self, lengths: Tensor, room: int, prefix: PrefixCache | None, windows: Mapping[str, int | None]
+        self,
+        lengths: Tensor,
+        room: int,
+        prefix: PrefixCache | None,
+        windows: Mapping[str, int | None],
     ) -> None:
         super().__init__(layers=[])
         self._prefix = prefix
@@ -77,9 +86,14 @@ class ReplyCache(Cache):
         for index, layer in enumerate(recorded.layers):
             if index == len(self.layers):
                 prefix = None if self._prefix is None else self._prefix.layers[index]
-                self.layers.append(_ReplyLayer(self._positions.shape, self._start, layer.batch_keys, prefix))
+                self.layers.append(
+                    _ReplyLayer(self._positions.shape, self._start, layer.batch_keys, prefix)
+                )
             reply: _ReplyLayer = self.layers[index]
-            for store, states in ((reply.stored_keys, layer.batch_keys), (reply.stored_values, layer.batch_values)):
+            for store, states in (
+                (reply.stored_keys, layer.batch_keys),
+                (reply.stored_values, layer.batch_values),
+            ):
                 padded = states if packing is None else packing.padded(states, states.shape[1])
                 n_prefix = 0 if self._prefix is None else self._prefix.get_seq_length()
                 store[rows, :, n_prefix : n_prefix + padded.shape[2]] = padded[sources]
@@ -104,7 +118,8 @@ class ReplyCache(Cache):
 
 
 class _ReplyLayer(DynamicLayer):
-    """One layer's keys and values, in `stored_keys` and `stored_values`, (R, heads, columns, head_dim).
+    """One layer's keys and values, in `stored_keys` and `stored_values`, (R, heads, columns,
+    head_dim).
 
     Args:
         shape: number of rows and of columns.
@@ -113,12 +128,15 @@ class _ReplyLayer(DynamicLayer):
         prefix: keys and values of the first columns of all rows.
     """
 
-    def __init__(self, shape: Sequence[int], start: int, states: Tensor, prefix: DynamicLayer | None) -> None:
+    def __init__(
+        self, shape: Sequence[int], start: int, states: Tensor, prefix: DynamicLayer | None
+    ) -> None:
         super().__init__()
         self.is_initialized = True
         self._end = start
         n_rows, n_columns = shape
-        # Zeros, since what is hidden is multiplied by a weight of 0, which makes nan of what is not finite.
+        # Zeros, since what is hidden is multiplied by a weight of 0, which makes nan of what is not
+        # finite.
         self.stored_keys, self.stored_values = (
             states.new_zeros(n_rows, states.shape[1], n_columns, states.shape[3]) for _ in range(2)
         )

@@ -65,14 +65,20 @@ def greedy(decoder: Decoder, n: int, stops: frozenset[int], max_new_tokens: int)
     return _written(decoder, n, choose, stops, max_new_tokens)
 
 
-def sampled(decoder: Decoder, stops: frozenset[int], max_new_tokens: int, draw: Draw) -> list[list[int]]:
+def sampled(
+    decoder: Decoder, stops: frozenset[int], max_new_tokens: int, draw: Draw
+) -> list[list[int]]:
     """Sampling until a stop token or `max_new_tokens`; arguments and result as for `greedy`.
 
-    A row's generator draws one number in [0, 1) per token; the token is where the cumulative distribution exceeds it.
+    A row's generator draws one number in [0, 1) per token; the token is where the cumulative
+    distribution exceeds it.
     """
     generators = [torch.Generator().manual_seed(seed) for seed in draw.seeds]
     numbers = torch.stack(
-        [torch.rand(max_new_tokens, generator=generator, dtype=torch.float64) for generator in generators]
+        [
+            torch.rand(max_new_tokens, generator=generator, dtype=torch.float64)
+            for generator in generators
+        ]
     )
     columns = iter(numbers.unbind(1))
 
@@ -87,7 +93,9 @@ def sampled(decoder: Decoder, stops: frozenset[int], max_new_tokens: int, draw: 
     return _written(decoder, len(draw.seeds), choose, stops, max_new_tokens)
 
 
-def _written(decoder: Decoder, n: int, choose: Choose, stops: frozenset[int], max_new_tokens: int) -> list[list[int]]:
+def _written(
+    decoder: Decoder, n: int, choose: Choose, stops: frozenset[int], max_new_tokens: int
+) -> list[list[int]]:
     """The new tokens of each row."""
     texts: list[list[int]] = [[] for _ in range(n)]
     for step in decode([decoder], n, choose, stops, max_new_tokens):

@@ -1,7 +1,9 @@
-"""Ways to write one text with members of different vocabularies, token by token: a file each, and a line here.
+"""Ways to write one text with members of different vocabularies, token by token: a file each, and a
+line here.
 
-Each is made for members and weights and then called with decoders that have read the same text; it answers with the
-bytes to write next. `tokens.writing` runs them, and the default, which needs none of them: byte by byte.
+Each is made for members and weights and then called with decoders that have read the same text; it
+answers with the bytes to write next. `tokens.writing` runs them, and the default, which needs none
+of them: byte by byte.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ TOKEN_FUSIONS: dict[str, Make] = {
 
 
 def token_fusion(name: str) -> Make | None:
-    """The fusion of that name; None: it is none of `TOKEN_FUSIONS`. ``relative:RATE`` is one with a step size.
+    """The fusion of that name; None: it is none of `TOKEN_FUSIONS`. ``relative:RATE`` is one with a
+    step size.
 
     Raises:
         UserError: the rate is no positive number.
@@ -47,7 +50,9 @@ def token_fusion(name: str) -> Make | None:
         value = 0.0
     if not 0.0 < value < float("inf"):
         raise InvalidOption(
-            "fusion", name, "the rate is a step of the search; give a number above 0, as in relative:0.1"
+            "fusion",
+            name,
+            "the rate is a step of the search; give a number above 0, as in relative:0.1",
         )
     return partial(RelativeRepresentations, rate=value)
 

@@ -1,7 +1,8 @@
-"""Fusion in one member's vocabulary: the others' tokens count for the token that is nearest to them in edit distance.
+"""Fusion in one member's vocabulary: the others' tokens count for the token that is nearest to them
+in edit distance.
 
-Minimum edit distance aligns vocabularies in FuseLLM (Wan et al. 2024, arXiv 2401.10491) and in Pack of LLMs
-(Mavromatis et al. 2024, arXiv 2404.11531). Distances are counted in bytes.
+Minimum edit distance aligns vocabularies in FuseLLM (Wan et al. 2024, arXiv 2401.10491) and in Pack
+of LLMs (Mavromatis et al. 2024, arXiv 2404.11531). Distances are counted in bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ K = 32  # tokens of each other member that are aligned at a step: its most proba
 
 
 class EditDistance:
-    """Maps every member's most probable tokens into the vocabulary of the member with the greatest weight.
+    """Maps every member's most probable tokens into the vocabulary of the member with the greatest
+    weight.
 
     Args:
         text_models: the members.
@@ -38,8 +40,11 @@ class EditDistance:
             if i == self._main:
                 continue
             best = np.argsort(-decoder.texts, kind="stable")[:K]
-            # Scaled to what the end leaves of 1, so that the tail that is not aligned takes no weight away.
-            scale = (1.0 - decoder.end) / max(float(decoder.texts[best].sum()), np.finfo(float).tiny)
+            # Scaled to what the end leaves of 1, so that the tail that is not aligned takes no
+            # weight away.
+            scale = (1.0 - decoder.end) / max(
+                float(decoder.texts[best].sum()), np.finfo(float).tiny
+            )
             for place in best:
                 nearest = self._aligner.nearest(decoder.text_model.vocabulary.texts[place])
                 total[nearest] += weight * scale * decoder.texts[place]
@@ -72,7 +77,9 @@ class Aligner:
         return self._nearest[text]
 
     def distances(self, text: bytes) -> NDArray[np.int64]:
-        """Levenshtein distance of each text to `text`: Wagner and Fischer's table, all texts at once."""
+        """Levenshtein distance of each text to `text`: Wagner and Fischer's table, all texts at
+        once.
+        """
         width = self._bytes.shape[1]
         columns = np.arange(width + 1)
         row = np.broadcast_to(columns, (len(self._bytes), width + 1)).copy()

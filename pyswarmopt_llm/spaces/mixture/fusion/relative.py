@@ -1,13 +1,14 @@
 """Fusion by relative representations (DeePEn: Huang et al. 2024, arXiv 2404.12715).
 
-Vocabularies share some tokens: the anchors. A token is described by how alike its embedding is to the anchors', which
-means the same in every model (Moschella et al. 2023, arXiv 2209.15430). Row t of R is the softmax over anchors of the
-cosine similarities, normalised to length 1, over the temperature. A distribution p becomes p R; those are added up; and
-the sum is brought back into the vocabulary of the member with the greatest weight by a search for the distribution
-q = softmax(z) with least KL(sum || q R), from the member's own logits, by AdamW (Loshchilov & Hutter 2019).
+Vocabularies share some tokens: the anchors. A token is described by how alike its embedding is to
+the anchors', which means the same in every model (Moschella et al. 2023, arXiv 2209.15430). Row t
+of R is the softmax over anchors of the cosine similarities, normalised to length 1, over the
+temperature. A distribution p becomes p R; those are added up; and the sum is brought back into the
+vocabulary of the member with the greatest weight by a search for the distribution q = softmax(z)
+with least KL(sum || q R), from the member's own logits, by AdamW (Loshchilov & Hutter 2019).
 
-The paper takes all shared tokens as anchors. R then has as many columns as rows, 9 GiB for 49,152 tokens; where it
-would be larger than `MEMORY`, as many anchors as fit are drawn.
+The paper takes all shared tokens as anchors. R then has as many columns as rows, 9 GiB for 49,152
+tokens; where it would be larger than `MEMORY`, as many anchors as fit are drawn.
 """
 
 from __future__ import annotations
@@ -40,24 +41,38 @@ class RelativeRepresentations:
         UserError: the vocabularies have no token in common.
     """
 
-    def __init__(self, text_models: Sequence[TextModel], weights: Sequence[float], rate: float = RATE) -> None:
+    def __init__(
+        self, text_models: Sequence[TextModel], weights: Sequence[float], rate: float = RATE
+    ) -> None:
         self._weights, self._rate = np.asarray(weights), rate
         self._main = int(self._weights.argmax())
         anchors = shared_tokens(text_models)
         # Adapters of one base share their embeddings.
-        keys = [(_embedding(text_model).data_ptr(), id(text_model.vocabulary)) for text_model in text_models]
+        keys = [
+            (_embedding(text_model).data_ptr(), id(text_model.vocabulary))
+            for text_model in text_models
+        ]
         different = dict(zip(keys, text_models, strict=True))
-        made = {key: relative_representations(text_model, anchors) for key, text_model in different.items()}
+        made = {
+            key: relative_representations(text_model, anchors)
+            for key, text_model in different.items()
+        }
         self._relative = [made[key] for key in keys]
         self._texts = text_models[self._main].vocabulary.texts
 
     def __call__(self, decoders: Sequence[IncrementalDecoder]) -> bytes | None:
-        """The most probable token of the main vocabulary; None for the end, which needs no translation."""
-        end = sum(weight * decoder.end for weight, decoder in zip(self._weights, decoders, strict=True))
+        """The most probable token of the main vocabulary; None for the end, which needs no
+        translation.
+        """
+        end = sum(
+            weight * decoder.end for weight, decoder in zip(self._weights, decoders, strict=True)
+        )
         pairs = zip(self._weights, decoders, self._relative, strict=True)
         aim = sum((weight * (as_row(decoder) @ r) for weight, decoder, r in pairs), torch.zeros(()))
         start = as_row(decoders[self._main])
-        result = search(start / start.sum(), aim / aim.sum(), self._relative[self._main], self._rate)
+        result = search(
+            start / start.sum(), aim / aim.sum(), self._relative[self._main], self._rate
+        )
         best = int(result.argmax())
         return self._texts[best] if (1.0 - end) * float(result[best]) > end else None
 
@@ -68,18 +83,30 @@ def as_row(decoder: IncrementalDecoder) -> Tensor:
 
 
 def shared_tokens(text_models: Sequence[TextModel], memory: int = MEMORY) -> list[bytes]:
-    """The tokens that all vocabularies have, sorted; drawn evenly where the largest R would exceed `memory` bytes."""
-    shared = sorted(set.intersection(*(set(text_model.vocabulary.texts) for text_model in text_models)))
+    """The tokens that all vocabularies have, sorted; drawn evenly where the largest R would exceed
+    `memory` bytes.
+    """
+    shared = sorted(
+        set.intersection(*(set(text_model.vocabulary.texts) for text_model in text_models))
+    )
     if not shared:
-        raise InvalidOption("fusion", "relative", "the members' vocabularies share no token; use `fusion` bytes")
-    most = max(1, memory // (4 * max(len(text_model.vocabulary.texts) for text_model in text_models)))
+        raise InvalidOption(
+            "fusion", "relative", "the members' vocabularies share no token; use `fusion` bytes"
+        )
+    most = max(
+        1, memory // (4 * max(len(text_model.vocabulary.texts) for text_model in text_models))
+    )
     if len(shared) <= most:
         return shared
-    return [shared[i] for i in sorted(np.random.default_rng(0).choice(len(shared), most, replace=False))]
+    return [
+        shared[i] for i in sorted(np.random.default_rng(0).choice(len(shared), most, replace=False))
+    ]
 
 
 def relative_representations(text_model: TextModel, anchors: Sequence[bytes]) -> Tensor:
-    """R: (M, anchors) float32 on the CPU, rows summing to 1, of the tokens in the order of the vocabulary."""
+    """R: (M, anchors) float32 on the CPU, rows summing to 1, of the tokens in the order of the
+    vocabulary.
+    """
     vocabulary, weight = text_model.vocabulary, _embedding(text_model)
     normalize = torch.nn.functional.normalize
     rows = normalize(weight[torch.from_numpy(vocabulary.ids).to(weight.device)].float(), dim=-1)
@@ -93,10 +120,14 @@ def _embedding(text_model: TextModel) -> Tensor:
     return weight.detach()
 
 
-def search(start: Tensor, aim: Tensor, relative: Tensor, rate: float = RATE, steps: int = STEPS) -> Tensor:
-    """A distribution q, near `start`, whose q R is nearer to `aim`: AdamW on the logits of q, loss KL(aim || q R).
+def search(
+    start: Tensor, aim: Tensor, relative: Tensor, rate: float = RATE, steps: int = STEPS
+) -> Tensor:
+    """A distribution q, near `start`, whose q R is nearer to `aim`: AdamW on the logits of q, loss
+    KL(aim || q R).
 
-    Where `start` is right already it stays: AdamW would make full steps of what rounding leaves of the gradient.
+    Where `start` is right already it stays: AdamW would make full steps of what rounding leaves of
+    the gradient.
 
     Args:
         start: (..., M), each summing to 1.

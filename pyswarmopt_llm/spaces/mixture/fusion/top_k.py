@@ -1,7 +1,8 @@
-"""Fusion over the union of each member's k most probable tokens (UniTE: Yao et al. 2025, arXiv 2410.03777).
+"""Fusion over the union of each member's k most probable tokens (UniTE: Yao et al. 2025, arXiv
+2410.03777).
 
-For a candidate that a member lacks, the longest of its tokens that the candidate begins with counts; each member's
-values are scaled to sum to 1 over the candidates before they are added up.
+For a candidate that a member lacks, the longest of its tokens that the candidate begins with
+counts; each member's values are scaled to sum to 1 over the candidates before they are added up.
 """
 
 from __future__ import annotations
@@ -24,9 +25,13 @@ class TopKUnion:
         k: candidates of each member.
     """
 
-    def __init__(self, text_models: Sequence[TextModel], weights: Sequence[float], k: int = K) -> None:
+    def __init__(
+        self, text_models: Sequence[TextModel], weights: Sequence[float], k: int = K
+    ) -> None:
         self._weights, self._k = weights, k
-        self._places = [{t: i for i, t in reversed(list(enumerate(v.vocabulary.texts)))} for v in text_models]
+        self._places = [
+            {t: i for i, t in reversed(list(enumerate(v.vocabulary.texts)))} for v in text_models
+        ]
 
     def __call__(self, decoders: Sequence[IncrementalDecoder]) -> bytes | None:
         """The best candidate; None for the end."""
@@ -42,7 +47,9 @@ class TopKUnion:
         return candidates[int(total.argmax())]
 
     @staticmethod
-    def _value(decoder: IncrementalDecoder, places: dict[bytes, int], candidate: bytes | None) -> float:
+    def _value(
+        decoder: IncrementalDecoder, places: dict[bytes, int], candidate: bytes | None
+    ) -> float:
         if candidate is None:
             return decoder.end
         beginnings = (candidate[:n] for n in range(len(candidate), 0, -1))

@@ -1,6 +1,8 @@
-"""Fusion over the union of the vocabularies: a token is its bytes (GaC: Yu et al. 2024, arXiv 2406.12585).
+"""Fusion over the union of the vocabularies: a token is its bytes (GaC: Yu et al. 2024, arXiv
+2406.12585).
 
-A token that a member lacks has probability 0 there, even where the member would write the same text in smaller tokens.
+A token that a member lacks has probability 0 there, even where the member would write the same text
+in smaller tokens.
 """
 
 from __future__ import annotations
@@ -22,9 +24,14 @@ class Union:
 
     def __init__(self, text_models: Sequence[TextModel], weights: Sequence[float]) -> None:
         self._weights = weights
-        self._texts = sorted({text for text_model in text_models for text in text_model.vocabulary.texts})
+        self._texts = sorted(
+            {text for text_model in text_models for text in text_model.vocabulary.texts}
+        )
         place = {text: k for k, text in enumerate(self._texts)}
-        self._places = [np.array([place[text] for text in text_model.vocabulary.texts]) for text_model in text_models]
+        self._places = [
+            np.array([place[text] for text in text_model.vocabulary.texts])
+            for text_model in text_models
+        ]
 
     def __call__(self, decoders: Sequence[IncrementalDecoder]) -> bytes | None:
         """The most probable token of the union; None for the end."""

@@ -1,6 +1,7 @@
 """Requests to the service desks of eight businesses: which of the desk's topics is one about?
 
-The texts stand in ``requests.json``: business -> topic -> 20 requests, 12 of them for training, 3 for dev, 5 for test.
+The texts stand in ``requests.json``: business -> topic -> 20 requests, 12 of them for training, 3
+for dev, 5 for test.
 """
 
 from __future__ import annotations
@@ -15,7 +16,12 @@ from pyswarmopt_llm.tasks.builtin.sampling import Draft, Maker, Partition
 BUSINESSES = ("bank", "travel", "home", "clinic", "library", "shop", "internet", "restaurant")
 
 # How the question calls them.
-_DESKS = {"travel": "travel agency", "home": "smart home", "shop": "online shop", "internet": "internet provider"}
+_DESKS = {
+    "travel": "travel agency",
+    "home": "smart home",
+    "shop": "online shop",
+    "internet": "internet provider",
+}
 
 
 def maker(business: str) -> Maker:
@@ -32,7 +38,12 @@ def maker(business: str) -> Maker:
         topic, *others = rng.sample(sorted(topics), 4)
         place = rng.randrange(len(topics[topic]))
         desk, text = _DESKS.get(business, business), topics[topic][place]
-        return Draft(f'What does this customer of the {desk} want? "{text}"', topic, tuple(others), _partition(place))
+        return Draft(
+            f'What does this customer of the {desk} want? "{text}"',
+            topic,
+            tuple(others),
+            _partition(place),
+        )
 
     return make
 
@@ -43,5 +54,7 @@ def _partition(place: int) -> Partition:
 
 @cache
 def _texts() -> dict[str, dict[str, list[str]]]:
-    texts: dict[str, dict[str, list[str]]] = json.loads(files(__package__).joinpath("requests.json").read_text("utf-8"))
+    texts: dict[str, dict[str, list[str]]] = json.loads(
+        files(__package__).joinpath("requests.json").read_text("utf-8")
+    )
     return texts

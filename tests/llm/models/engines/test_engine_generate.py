@@ -37,20 +37,33 @@ def tiny_forever(tiny_base: Path) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def reference(model: Any, tokenizer: Any, prompts: Sequence[str], new: int = NEW) -> list[list[int]]:
+def reference(
+    model: Any, tokenizer: Any, prompts: Sequence[str], new: int = NEW
+) -> list[list[int]]:
     """New ids per prompt, the stop token included."""
-    return [naive_greedy(model, plain_ids(tokenizer)(p), new, tokenizer.pad_token_id) for p in prompts]
+    return [
+        naive_greedy(model, plain_ids(tokenizer)(p), new, tokenizer.pad_token_id) for p in prompts
+    ]
 
 
-def texts(tokenizer: Any, sequences: Sequence[Sequence[int]], stops: Sequence[int] = ()) -> list[str]:
+def texts(
+    tokenizer: Any, sequences: Sequence[Sequence[int]], stops: Sequence[int] = ()
+) -> list[str]:
     """What a user reads: up to the stop token, without special tokens."""
-    return [tokenizer.decode([i for i in ids if i not in stops], skip_special_tokens=True) for ids in sequences]
+    return [
+        tokenizer.decode([i for i in ids if i not in stops], skip_special_tokens=True)
+        for ids in sequences
+    ]
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 100, 10**6])
-def test_texts_are_those_of_one_prompt_at_a_time(tiny_forever: tuple[Any, Any], batch_tokens: int) -> None:
+def test_texts_are_those_of_one_prompt_at_a_time(
+    tiny_forever: tuple[Any, Any], batch_tokens: int
+) -> None:
     expected = reference(*tiny_forever, PROMPTS)
-    assert len({tuple(ids) for ids in expected}) == len(set(PROMPTS)), "the reference tells the prompts apart"
+    assert len({tuple(ids) for ids in expected}) == len(set(PROMPTS)), (
+        "the reference tells the prompts apart"
+    )
     found = TransformersEngine(*tiny_forever, batch_tokens=batch_tokens).generate(PROMPTS, NEW)
     assert found == texts(tiny_forever[1], expected)
 
@@ -71,10 +84,14 @@ def test_texts_on_every_architecture(tiny_forever: tuple[Any, Any], architecture
     together = [f"Answer in a word. {prompt}" for prompt in PROMPTS]
     for prompts in (PROMPTS, together):
         expected = texts(tokenizer, reference(model, tokenizer, prompts), stops)
-        assert TransformersEngine(model, tokenizer, batch_tokens=90).generate(prompts, NEW) == expected
+        assert (
+            TransformersEngine(model, tokenizer, batch_tokens=90).generate(prompts, NEW) == expected
+        )
 
 
-def test_what_prompts_have_in_common_and_equal_prompts_are_computed_once(tiny_forever: tuple[Any, Any]) -> None:
+def test_what_prompts_have_in_common_and_equal_prompts_are_computed_once(
+    tiny_forever: tuple[Any, Any],
+) -> None:
     engine = TransformersEngine(*tiny_forever)
     engine.generate(["Be brief. Why?", "Be brief. Who?", "Be brief. Why?"], 4)
     assert engine.tokens_fed == len("Be brief. Wh") + len("y?") + len("o?") + 3 * 3
@@ -98,7 +115,9 @@ def test_a_finished_text_leaves_the_batch_and_the_others_go_on(tiny: tuple[Any, 
     hook.remove()
     assert found == texts(tokenizer, expected, stops)
     # The prompts without their padding, then a token of each.
-    assert rows == [1] + [sum(length > step for length in lengths) for step in range(1, max(lengths))]
+    assert rows == [1] + [
+        sum(length > step for length in lengths) for step in range(1, max(lengths))
+    ]
 
 
 def test_a_text_that_ends_at_once_is_empty(tiny: tuple[Any, Any]) -> None:

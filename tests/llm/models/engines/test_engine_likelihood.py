@@ -27,23 +27,40 @@ TOLERANCE = 1e-4  # float32, summed over up to some fifty tokens
 
 SYSTEM = "You answer in one word. Q: one plus one? A: two. "
 CASES: dict[str, list[Pair]] = {
-    "options that begin alike": [("What is it?", o) for o in (" a cat", " a car", " a dog", " no idea")],
-    "an option that begins another": [("Sure?", o) for o in (" yes", " yes indeed", " yes indeed so", " ye")],
+    "options that begin alike": [
+        ("What is it?", o) for o in (" a cat", " a car", " a dog", " no idea")
+    ],
+    "an option that begins another": [
+        ("Sure?", o) for o in (" yes", " yes indeed", " yes indeed so", " ye")
+    ],
     "the same option twice": [("Which?", o) for o in (" left", " right", " left")],
     "one-token options": [("The answer is", letter) for letter in "ABCD"],
     "a single pair": [("Hello,", " world")],
     "a context of one token": [("Q", "ab"), ("Q", "ac"), ("R", "ab")],
-    "a shared beginning": [(SYSTEM + q, o) for q in ("Two?", "Two and two?", "One?") for o in (" 1", " 4", " 12")],
+    "a shared beginning": [
+        (SYSTEM + q, o) for q in ("Two?", "Two and two?", "One?") for o in (" 1", " 4", " 12")
+    ],
     "a context that begins another": [("ab", "cd"), ("abc", "d"), ("a", "bcd"), ("abcd", "e")],
-    "very different lengths": [(c * n, o) for c, n in (("x", 1), ("yz", 60), ("w", 7)) for o in ("ab", "abc", "q")],
-    "the same context far apart": [("one", "a"), ("two", "b"), ("one", "c"), ("two", "b"), ("one", "a")],
+    "very different lengths": [
+        (c * n, o) for c, n in (("x", 1), ("yz", 60), ("w", 7)) for o in ("ab", "abc", "q")
+    ],
+    "the same context far apart": [
+        ("one", "a"),
+        ("two", "b"),
+        ("one", "c"),
+        ("two", "b"),
+        ("one", "a"),
+    ],
 }
 EVERYTHING = [pair for pairs in CASES.values() for pair in pairs]
 
 
 def reference(model: Any, tokenizer: Any, pairs: Sequence[Pair]) -> list[float]:
     encode = plain_ids(tokenizer)
-    return [naive_loglikelihood(model, encode(context), encode(continuation)) for context, continuation in pairs]
+    return [
+        naive_loglikelihood(model, encode(context), encode(continuation))
+        for context, continuation in pairs
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +69,9 @@ def tiny(tiny_base: Path) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 40, 300, 10**6])
-def test_likelihood_is_that_of_one_pass_per_pair_whatever_the_batches(tiny: tuple[Any, Any], batch_tokens: int) -> None:
+def test_likelihood_is_that_of_one_pass_per_pair_whatever_the_batches(
+    tiny: tuple[Any, Any], batch_tokens: int
+) -> None:
     found = TransformersEngine(*tiny, batch_tokens=batch_tokens).loglikelihood(EVERYTHING)
     assert found == pytest.approx(reference(*tiny, EVERYTHING), abs=TOLERANCE)
 
@@ -67,7 +86,9 @@ _text = st.text(alphabet="ab", min_size=1, max_size=6)
 
 
 @given(st.lists(st.tuples(_text, _text), max_size=10), st.sampled_from([1, 10, 30, 2048]))
-def test_likelihood_of_any_pairs(tiny: tuple[Any, Any], pairs: list[Pair], batch_tokens: int) -> None:
+def test_likelihood_of_any_pairs(
+    tiny: tuple[Any, Any], pairs: list[Pair], batch_tokens: int
+) -> None:
     found = TransformersEngine(*tiny, batch_tokens=batch_tokens).loglikelihood(pairs)
     assert found == pytest.approx(reference(*tiny, pairs), abs=TOLERANCE)
 
@@ -76,17 +97,29 @@ def test_likelihood_of_any_pairs(tiny: tuple[Any, Any], pairs: list[Pair], batch
 def test_likelihood_on_every_architecture(tiny: tuple[Any, Any], architecture: str) -> None:
     tokenizer = tiny[1]
     model = random_model(architecture, len(tokenizer))
-    pairs = EVERYTHING + [(SYSTEM * 4 + question, o) for question in ("Two?", "Or three?") for o in (" 2", " 23", "33")]
+    pairs = EVERYTHING + [
+        (SYSTEM * 4 + question, o)
+        for question in ("Two?", "Or three?")
+        for o in (" 2", " 23", "33")
+    ]
     expected = reference(model, tokenizer, pairs)
-    # Together there is hardly a shared beginning; the second call has one that is longer than the short windows.
-    assert TransformersEngine(model, tokenizer, 400).loglikelihood(pairs) == pytest.approx(expected, abs=TOLERANCE)
-    assert TransformersEngine(model, tokenizer).loglikelihood(pairs[-6:]) == pytest.approx(expected[-6:], abs=TOLERANCE)
+    # Together there is hardly a shared beginning; the second call has one that is longer than the
+    # short windows.
+    assert TransformersEngine(model, tokenizer, 400).loglikelihood(pairs) == pytest.approx(
+        expected, abs=TOLERANCE
+    )
+    assert TransformersEngine(model, tokenizer).loglikelihood(pairs[-6:]) == pytest.approx(
+        expected[-6:], abs=TOLERANCE
+    )
 
 
 def test_bfloat16_chooses_the_same_option_in_every_batch(tiny_base: Path) -> None:
     model, tokenizer = load_tiny(tiny_base, torch.bfloat16)
     expected = reference(model, tokenizer, EVERYTHING)
-    rounding = max(abs(a - b) for a, b in zip(expected, reference(*load_tiny(tiny_base), EVERYTHING), strict=True))
+    rounding = max(
+        abs(a - b)
+        for a, b in zip(expected, reference(*load_tiny(tiny_base), EVERYTHING), strict=True)
+    )
     for batch_tokens in (1, 100, 10**6):
         found = TransformersEngine(model, tokenizer, batch_tokens).loglikelihood(EVERYTHING)
         # No further from the plain bf16 pass than that one is from float32.
@@ -103,8 +136,12 @@ def test_the_same_pairs_again_after_other_pairs_give_the_same_values(tiny: tuple
     assert engine.loglikelihood(CASES["a shared beginning"]) == first
 
 
-def test_spaces_at_the_end_of_a_context_are_scored_with_the_continuation(tiny: tuple[Any, Any]) -> None:
-    found = TransformersEngine(*tiny).loglikelihood([("Is it ", "so"), ("Is it", " so"), ("Is it  ", "so")])
+def test_spaces_at_the_end_of_a_context_are_scored_with_the_continuation(
+    tiny: tuple[Any, Any],
+) -> None:
+    found = TransformersEngine(*tiny).loglikelihood(
+        [("Is it ", "so"), ("Is it", " so"), ("Is it  ", "so")]
+    )
     expected = reference(*tiny, [("Is it", " so"), ("Is it", " so"), ("Is it", "  so")])
     assert found == pytest.approx(expected, abs=TOLERANCE)
 
@@ -117,11 +154,24 @@ def test_no_pairs_and_empty_continuations(tiny: tuple[Any, Any]) -> None:
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 50, 10**6])
-def test_next_token_logprobs_are_those_of_one_pass_per_prompt(tiny: tuple[Any, Any], batch_tokens: int) -> None:
+def test_next_token_logprobs_are_those_of_one_pass_per_prompt(
+    tiny: tuple[Any, Any], batch_tokens: int
+) -> None:
     model, tokenizer = tiny
-    prompts = ["b", "The answer is", "b", SYSTEM + "Two?", SYSTEM + "One?", "The answer", "xyz" * 40, "b"]
+    prompts = [
+        "b",
+        "The answer is",
+        "b",
+        SYSTEM + "Two?",
+        SYSTEM + "One?",
+        "The answer",
+        "xyz" * 40,
+        "b",
+    ]
     found = TransformersEngine(model, tokenizer, batch_tokens).next_token_logprobs(prompts)
-    expected = torch.stack([naive_logprobs(model, plain_ids(tokenizer)(prompt))[-1] for prompt in prompts])
+    expected = torch.stack(
+        [naive_logprobs(model, plain_ids(tokenizer)(prompt))[-1] for prompt in prompts]
+    )
     assert found.dtype == torch.float32
     assert found.shape == (len(prompts), len(tokenizer))
     assert torch.allclose(found.double(), expected, atol=TOLERANCE)
@@ -138,38 +188,60 @@ def test_a_letter_scored_as_option_and_as_next_token_is_one_number(tiny: tuple[A
     engine = TransformersEngine(*tiny)
     row = engine.next_token_logprobs(["The answer is"])[0]
     letters = [plain_ids(tiny[1])(letter)[0] for letter in "ABCD"]
-    assert engine.loglikelihood(CASES["one-token options"]) == pytest.approx(row[letters].tolist(), abs=TOLERANCE)
+    assert engine.loglikelihood(CASES["one-token options"]) == pytest.approx(
+        row[letters].tolist(), abs=TOLERANCE
+    )
 
 
 def with_specials_around(base: Path) -> Any:
-    """The tiny tokenizer as a base model's: no chat template, BOS before and EOS after every text."""
+    """The tiny tokenizer as a base model's: no chat template, BOS before and EOS after every
+    text.
+    """
     from tokenizers.processors import TemplateProcessing
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(base)
     tokenizer.chat_template = None
-    specials = [(name, tokenizer.convert_tokens_to_ids(name)) for name in (tokenizer.bos_token, tokenizer.eos_token)]
+    specials = [
+        (name, tokenizer.convert_tokens_to_ids(name))
+        for name in (tokenizer.bos_token, tokenizer.eos_token)
+    ]
     template = f"{specials[0][0]} $A {specials[1][0]}"
-    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=template, special_tokens=specials)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=template, special_tokens=specials
+    )
     a = plain_ids(tokenizer)("a")
     assert tokenizer("a")["input_ids"] == [tokenizer.bos_token_id, *a, tokenizer.eos_token_id]
     return tokenizer
 
 
-def test_without_a_chat_template_bos_comes_once_and_eos_never(tiny: tuple[Any, Any], tiny_base: Path) -> None:
+def test_without_a_chat_template_bos_comes_once_and_eos_never(
+    tiny: tuple[Any, Any], tiny_base: Path
+) -> None:
     model, tokenizer = tiny[0], with_specials_around(tiny_base)
-    engine, bos, encode = TransformersEngine(model, tokenizer), tokenizer.bos_token_id, plain_ids(tokenizer)
+    engine, bos, encode = (
+        TransformersEngine(model, tokenizer),
+        tokenizer.bos_token_id,
+        plain_ids(tokenizer),
+    )
     expected = [naive_loglikelihood(model, [bos, *encode(c)], encode(o)) for c, o in EVERYTHING]
     assert engine.loglikelihood(EVERYTHING) == pytest.approx(expected, abs=TOLERANCE)
-    # With nothing before the continuation, BOS is the context; a BOS that is written out is not doubled.
+    # With nothing before the continuation, BOS is the context; a BOS that is written out is not
+    # doubled.
     expected = [naive_loglikelihood(model, [bos], encode("abc"))]
     assert engine.loglikelihood([("", "abc")]) == pytest.approx(expected, abs=TOLERANCE)
-    assert engine.loglikelihood([(tokenizer.bos_token, "abc")]) == pytest.approx(expected, abs=TOLERANCE)
+    assert engine.loglikelihood([(tokenizer.bos_token, "abc")]) == pytest.approx(
+        expected, abs=TOLERANCE
+    )
     expected_row = naive_logprobs(model, [bos, *encode("ab")])[-1]
-    assert torch.allclose(engine.next_token_logprobs(["ab"])[0].double(), expected_row, atol=TOLERANCE)
+    assert torch.allclose(
+        engine.next_token_logprobs(["ab"])[0].double(), expected_row, atol=TOLERANCE
+    )
 
 
-def test_a_chat_template_writes_its_special_tokens_itself(tiny: tuple[Any, Any], tiny_base: Path) -> None:
+def test_a_chat_template_writes_its_special_tokens_itself(
+    tiny: tuple[Any, Any], tiny_base: Path
+) -> None:
     model, tokenizer = tiny[0], with_specials_around(tiny_base)
     tokenizer.chat_template = tiny[1].chat_template
     engine, encode = TransformersEngine(model, tokenizer), plain_ids(tokenizer)
@@ -180,7 +252,9 @@ def test_a_chat_template_writes_its_special_tokens_itself(tiny: tuple[Any, Any],
     assert engine.loglikelihood([(prompt, "left")]) == pytest.approx([expected], abs=TOLERANCE)
 
 
-def test_chat_without_a_template_is_the_text_and_a_line_break(tiny: tuple[Any, Any], tiny_base: Path) -> None:
+def test_chat_without_a_template_is_the_text_and_a_line_break(
+    tiny: tuple[Any, Any], tiny_base: Path
+) -> None:
     assert TransformersEngine(tiny[0], with_specials_around(tiny_base)).chat("Which?") == "Which?\n"
 
 
@@ -209,7 +283,11 @@ def test_architectures_that_ignore_mask_or_position_ids_are_refused(
     import transformers
 
     config = getattr(transformers, f"{name}Config")(
-        vocab_size=len(tiny[1]), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, **options
+        vocab_size=len(tiny[1]),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        **options,
     )
     with torch.device("meta"):
         model = transformers.AutoModelForCausalLM.from_config(config)

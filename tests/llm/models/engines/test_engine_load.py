@@ -34,7 +34,9 @@ def expert_patch(adapter: Path, coefficient: float = 1.0) -> Patch:
     changes = {}
     for key, a in tensors.items():
         if key.endswith(".lora_A.weight"):
-            b = tensors[key.replace("lora_A", "lora_B")].float() * (config["lora_alpha"] / config["r"])
+            b = tensors[key.replace("lora_A", "lora_B")].float() * (
+                config["lora_alpha"] / config["r"]
+            )
             name = key.removeprefix("base_model.model.").replace(".lora_A", "")
             changes[name] = LowRank(b=b * coefficient, a=a.float())
     return Patch(low_rank=changes)
@@ -61,7 +63,10 @@ def patches(tiny_experts: list[Path]) -> list[Patch]:
         *(expert_patch(path) for path in tiny_experts),
         Patch(low_rank={Q0: LowRank(b=noise((32, 1), 1), a=noise((1, 32), 2))}),
         Patch(dense={Q0: noise((32, 32), 3), EMBEDDING: noise((258, 32), 4).bfloat16()}),
-        Patch(low_rank={K1: LowRank(b=noise((16, 3), 5), a=noise((3, 32), 6))}, dense={Q0: noise((32, 32), 7)}),
+        Patch(
+            low_rank={K1: LowRank(b=noise((16, 3), 5), a=noise((3, 32), 6))},
+            dense={Q0: noise((32, 32), 7)},
+        ),
         Patch(full_rank={K1: noise((16, 32), 8)}, dense={Q0: noise((32, 32), 7)}),
     ]
 
@@ -73,13 +78,20 @@ def tiny(tiny_base: Path) -> tuple[Any, Any]:
 
 @pytest.fixture(scope="module")
 def alone(tiny_base: Path, patches: list[Patch]) -> list[dict[str, Tensor]]:
-    """The weights that each patch stands for, written out: base + change in float32, rounded once."""
+    """The weights that each patch stands for, written out: base + change in float32, rounded
+    once.
+    """
     base = weights(load_tiny(tiny_base, torch.bfloat16)[0])
     found = []
     for patch in patches:
         made = dict(base)
-        made |= {n: (base[n].float() + c.b @ c.a).to(torch.bfloat16) for n, c in patch.low_rank.items()}
-        made |= {n: (base[n].float() + change).to(torch.bfloat16) for n, change in patch.full_rank.items()}
+        made |= {
+            n: (base[n].float() + c.b @ c.a).to(torch.bfloat16) for n, c in patch.low_rank.items()
+        }
+        made |= {
+            n: (base[n].float() + change).to(torch.bfloat16)
+            for n, change in patch.full_rank.items()
+        }
         made |= {n: value.to(torch.bfloat16) for n, value in patch.dense.items()}
         found.append(made)
     return found
@@ -92,14 +104,18 @@ def test_weights_are_those_of_merge_and_unload_to_the_bit(
 ) -> None:
     import peft
 
-    merged = peft.PeftModel.from_pretrained(load_tiny(tiny_base, dtype)[0], tiny_experts[which]).merge_and_unload()
+    merged = peft.PeftModel.from_pretrained(
+        load_tiny(tiny_base, dtype)[0], tiny_experts[which]
+    ).merge_and_unload()
     model, tokenizer = load_tiny(tiny_base, dtype)
     assert not torch.equal(weights(model)[Q0], weights(merged)[Q0])
     TransformersEngine(model, tokenizer).load(expert_patch(tiny_experts[which]))
     assert_same_bits(weights(model), weights(merged))
 
 
-def test_a_loaded_expert_scores_and_writes_as_peft_runs_it(tiny_base: Path, tiny_experts: list[Path]) -> None:
+def test_a_loaded_expert_scores_and_writes_as_peft_runs_it(
+    tiny_base: Path, tiny_experts: list[Path]
+) -> None:
     import peft
 
     model, tokenizer = load_tiny(tiny_base)
@@ -108,7 +124,9 @@ def test_a_loaded_expert_scores_and_writes_as_peft_runs_it(tiny_base: Path, tiny
     before = engine.loglikelihood(pairs)
     expert = peft.PeftModel.from_pretrained(load_tiny(tiny_base)[0], tiny_experts[1]).eval()
     engine.load(expert_patch(tiny_experts[1]))
-    expected = [naive_loglikelihood(expert, encode(context), encode(option)) for context, option in pairs]
+    expected = [
+        naive_loglikelihood(expert, encode(context), encode(option)) for context, option in pairs
+    ]
     assert engine.loglikelihood(pairs) == pytest.approx(expected, abs=1e-3)
     assert before != pytest.approx(expected, abs=1e-3)
     engine.load(Patch())
@@ -151,7 +169,11 @@ def test_a_tied_embedding_changes_input_and_output_together(tiny_base: Path) -> 
 @pytest.mark.parametrize(
     ("patch", "error", "message"),
     [
-        (Patch(dense={"model.nothing": torch.zeros(2)}), KeyError, "model.nothing: the base has no such parameter"),
+        (
+            Patch(dense={"model.nothing": torch.zeros(2)}),
+            KeyError,
+            "model.nothing: the base has no such parameter",
+        ),
         (Patch(dense={K1: torch.zeros(32, 16)}), ValueError, rf"{K1}: .*\(32, 16\) for \(16, 32\)"),
         (Patch(dense={K1: torch.zeros(1, 32)}), ValueError, rf"{K1}: .*\(1, 32\) for \(16, 32\)"),
         (
@@ -165,12 +187,18 @@ def test_a_tied_embedding_changes_input_and_output_together(tiny_base: Path) -> 
             rf"{K1}: factors of rank 2 and 3",
         ),
         (
-            Patch(low_rank={K1: LowRank(b=torch.zeros(16, 2), a=torch.zeros(2, 32))}, dense={K1: torch.zeros(16, 32)}),
+            Patch(
+                low_rank={K1: LowRank(b=torch.zeros(16, 2), a=torch.zeros(2, 32))},
+                dense={K1: torch.zeros(16, 32)},
+            ),
             ValueError,
             rf"{K1}: .* two values or changes",
         ),
         (
-            Patch(low_rank={K1: LowRank(b=noise((16, 2), 0), a=noise((2, 32), 0))}, full_rank={K1: noise((16, 32), 0)}),
+            Patch(
+                low_rank={K1: LowRank(b=noise((16, 2), 0), a=noise((2, 32), 0))},
+                full_rank={K1: noise((16, 32), 0)},
+            ),
             ValueError,
             rf"{K1}: .* two values or changes",
         ),
@@ -191,7 +219,11 @@ def test_a_patch_that_does_not_fit_changes_nothing(
 ) -> None:
     engine = TransformersEngine(*tiny)
     engine.load(patches[3])
-    half_good = Patch(low_rank={**patches[4].low_rank, **patch.low_rank}, dense=patch.dense, full_rank=patch.full_rank)
+    half_good = Patch(
+        low_rank={**patches[4].low_rank, **patch.low_rank},
+        dense=patch.dense,
+        full_rank=patch.full_rank,
+    )
     with pytest.raises(error, match=message):
         engine.load(half_good)
     assert_same_bits(weights(tiny[0]), alone[3])
@@ -200,7 +232,10 @@ def test_a_patch_that_does_not_fit_changes_nothing(
 
 
 def test_an_interrupted_load_can_be_taken_out(
-    tiny: tuple[Any, Any], patches: list[Patch], alone: list[dict[str, Tensor]], monkeypatch: pytest.MonkeyPatch
+    tiny: tuple[Any, Any],
+    patches: list[Patch],
+    alone: list[dict[str, Tensor]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     dense, calls = LowRank.dense, []
 
@@ -222,7 +257,9 @@ def test_an_interrupted_load_can_be_taken_out(
 
 
 @pytest.mark.gpu
-def test_load_on_cuda(tiny_base: Path, patches: list[Patch], alone: list[dict[str, Tensor]]) -> None:
+def test_load_on_cuda(
+    tiny_base: Path, patches: list[Patch], alone: list[dict[str, Tensor]]
+) -> None:
     model, tokenizer = load_tiny(tiny_base, torch.bfloat16)
     engine = TransformersEngine(model.to("cuda"), tokenizer)
     for patch, expected in zip(patches, alone, strict=True):
@@ -248,7 +285,9 @@ def test_an_unknown_or_missing_device_is_one_clear_line(name: str) -> None:
 
 
 def test_an_unknown_dtype_is_one_clear_line() -> None:
-    with pytest.raises(UserError, match="dtype int8: unknown; use one of: auto, bfloat16, float16, float32"):
+    with pytest.raises(
+        UserError, match="dtype int8: unknown; use one of: auto, bfloat16, float16, float32"
+    ):
         pick_dtype("int8", torch.device("cpu"))
 
 
@@ -257,14 +296,18 @@ def merged(monkeypatch: pytest.MonkeyPatch) -> list[Patch]:
     """The patches that are merged, in order."""
     found: list[Patch] = []
     load = PatchedWeights.load
-    monkeypatch.setattr(PatchedWeights, "load", lambda self, patch: (found.append(patch), load(self, patch))[1])
+    monkeypatch.setattr(
+        PatchedWeights, "load", lambda self, patch: (found.append(patch), load(self, patch))[1]
+    )
     return found
 
 
 def test_a_cross_fitted_candidate_merges_only_what_is_scored(
     tiny_base: Path, tiny_experts: list[Path], merged: list[Patch]
 ) -> None:
-    first, second, whole = (expert_patch(path, 0.5) for path in [*tiny_experts, tiny_experts[0]][:3])
+    first, second, whole = (
+        expert_patch(path, 0.5) for path in [*tiny_experts, tiny_experts[0]][:3]
+    )
     contexts = ["one two", "three", "four five"]
     pairs = [(context, f" {option}") for context in contexts for option in ("red", "blue green")]
     halves = HeldOut(frozenset(contexts[:1]), first), HeldOut(frozenset(contexts[1:2]), second)
@@ -302,7 +345,9 @@ def test_of_a_cross_fitted_candidate_a_batch_alone_merges_its_share(
 def test_what_a_cross_fitted_candidate_writes_is_by_the_weights_of_the_prompts_share(
     tiny_base: Path, tiny_experts: list[Path]
 ) -> None:
-    first, second, whole = (expert_patch(path, 3.0) for path in [*tiny_experts, tiny_experts[0]][:3])
+    first, second, whole = (
+        expert_patch(path, 3.0) for path in [*tiny_experts, tiny_experts[0]][:3]
+    )
     held = HeldOut(frozenset({"one two"}), first), HeldOut(frozenset({"three"}), second)
     prompts, seeds = ["six", "three", "one two"], (5, 6, 7)
     engine = TransformersEngine(*load_tiny(tiny_base))
@@ -312,12 +357,17 @@ def test_what_a_cross_fitted_candidate_writes_is_by_the_weights_of_the_prompts_s
         greedy += engine.generate([prompt], 6)
         drawn += engine.sample([prompt], Draw(1.0, (seed,)), 6)
     engine.load(Patch(low_rank=whole.low_rank, held_out=held))
-    assert engine.generate(prompts, 6) == greedy and engine.sample(prompts, Draw(1.0, seeds), 6) == drawn
+    assert (
+        engine.generate(prompts, 6) == greedy
+        and engine.sample(prompts, Draw(1.0, seeds), 6) == drawn
+    )
     engine.load(whole)
     assert engine.generate(prompts, 6) != greedy
 
 
-def test_bfloat16_is_never_chosen_where_the_cpu_emulates_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bfloat16_is_never_chosen_where_the_cpu_emulates_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     assert pick_dtype("auto", torch.device("cpu")) is torch.float32

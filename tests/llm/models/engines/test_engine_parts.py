@@ -35,7 +35,9 @@ def items() -> list[Item]:
 def test_some_batches_alone_give_the_bits_of_the_whole(tiny: tuple[Any, Any]) -> None:
     engine = TransformersEngine(*tiny, batch_tokens=120)
     whole, batches = engine.loglikelihood(PAIRS), engine.likelihood_batches(PAIRS)
-    assert len(batches) > 2 and sorted(i for batch in batches for i in batch) == list(range(len(PAIRS)))
+    assert len(batches) > 2 and sorted(i for batch in batches for i in batch) == list(
+        range(len(PAIRS))
+    )
     random.Random(0).shuffle(batches)
     found = dict(engine.loglikelihood_by_batch(PAIRS, [batch[0] for batch in batches[:-1]]))
     assert sorted(found) == sorted(batches[:-1])
@@ -46,10 +48,15 @@ def test_some_batches_alone_give_the_bits_of_the_whole(tiny: tuple[Any, Any]) ->
 def test_whole_batches_of_prompts_alone_are_divided_alike(tiny: tuple[Any, Any]) -> None:
     engine = TransformersEngine(*tiny, batch_tokens=15)
     whole, batches = engine.generate(PROMPTS, 5), engine.generation_batches(PROMPTS, 5)
-    assert len(batches) > 2 and sorted(i for batch in batches for i in batch) == list(range(len(PROMPTS)))
+    assert len(batches) > 2 and sorted(i for batch in batches for i in batch) == list(
+        range(len(PROMPTS))
+    )
     for some in (batches[:1], batches[1:], batches[::2]):
         kept = sorted(i for batch in some for i in batch)
-        alone = [tuple(kept[i] for i in batch) for batch in engine.generation_batches([PROMPTS[i] for i in kept], 5)]
+        alone = [
+            tuple(kept[i] for i in batch)
+            for batch in engine.generation_batches([PROMPTS[i] for i in kept], 5)
+        ]
         assert alone == some
         assert engine.generate([PROMPTS[i] for i in kept], 5) == [whole[i] for i in kept]
 
@@ -61,7 +68,11 @@ def test_an_items_value_is_that_of_the_whole(scoring: Scoring, tiny: tuple[Any, 
     task = Accuracy(few, scoring, engine.chat)
     whole, batches = task(engine), task.batches(engine)
     assert len(batches) > 2 and sorted(i for batch in batches for i in batch) == list(range(task.n))
-    for wanted, held in ((batches[0], batches[:1]), (batches[-1][:1], batches[-1:]), (None, batches)):
+    for wanted, held in (
+        (batches[0], batches[:1]),
+        (batches[-1][:1], batches[-1:]),
+        (None, batches),
+    ):
         found = [value for batch in task.score_batches(engine, wanted) for value in batch.items()]
         assert sorted(found) == sorted((i, whole.per_item[i]) for batch in held for i in batch)
 
@@ -76,7 +87,9 @@ def test_the_common_beginning_is_computed_once(tiny: tuple[Any, Any]) -> None:
     next(running)
     assert engine.tokens_fed == len(plan.prefix) + plan.batches[0].n_tokens
     next(running)
-    assert engine.tokens_fed == len(plan.prefix) + plan.batches[0].n_tokens + plan.batches[1].n_tokens
+    assert (
+        engine.tokens_fed == len(plan.prefix) + plan.batches[0].n_tokens + plan.batches[1].n_tokens
+    )
 
 
 # Memory
@@ -141,7 +154,9 @@ def test_a_long_common_beginning_makes_batches_smaller() -> None:
     assert len(build_plan([(c[800:], o) for c, o in pairs], batch_tokens=256, pad=0).batches) == 1
 
 
-def test_plans_are_kept_but_not_without_limit(tiny: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plans_are_kept_but_not_without_limit(
+    tiny: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(transformers_engine, "_PLANS", 3)
     engine = TransformersEngine(*tiny)
     keys = [((f"Q{k}", "a"),) for k in range(5)]

@@ -1,4 +1,6 @@
-"""The engine on vLLM, with a fake that has vLLM's signatures and computes with transformers and plain peft."""
+"""The engine on vLLM, with a fake that has vLLM's signatures and computes with transformers and
+plain peft.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,13 @@ class LLM:
     made: list[LLM] = []  # noqa: RUF012
 
     def __init__(
-        self, model: str, dtype: str, enable_lora: bool, max_loras: int, max_lora_rank: int, **more: Any
+        self,
+        model: str,
+        dtype: str,
+        enable_lora: bool,
+        max_loras: int,
+        max_lora_rank: int,
+        **more: Any,
     ) -> None:
         from transformers import AutoModelForCausalLM
 
@@ -84,14 +92,19 @@ class LLM:
         logprobs = self.model(torch.tensor([ids])).logits[0].float().log_softmax(-1)
         found = SimpleNamespace(prompt_logprobs=None)
         if sampling.prompt_logprobs is not None:
-            rows = [{token: SimpleNamespace(logprob=float(logprobs[i, token]))} for i, token in enumerate(ids[1:])]
+            rows = [
+                {token: SimpleNamespace(logprob=float(logprobs[i, token]))}
+                for i, token in enumerate(ids[1:])
+            ]
             found.prompt_logprobs = [None, *rows]
         whole = None
         if sampling.logprobs == -1:
-            whole = [{i: SimpleNamespace(logprob=float(value)) for i, value in enumerate(logprobs[-1])}]
-        new = self.model.generate(torch.tensor([ids]), max_new_tokens=sampling.max_tokens, do_sample=False)[
-            0, len(ids) :
-        ]
+            whole = [
+                {i: SimpleNamespace(logprob=float(value)) for i, value in enumerate(logprobs[-1])}
+            ]
+        new = self.model.generate(
+            torch.tensor([ids]), max_new_tokens=sampling.max_tokens, do_sample=False
+        )[0, len(ids) :]
         text = self.tokenizer.decode(new, skip_special_tokens=True)
         found.outputs = [SimpleNamespace(text=text, logprobs=whole)]
         return found
@@ -111,7 +124,9 @@ def vllm(monkeypatch: pytest.MonkeyPatch) -> type[LLM]:
     return LLM
 
 
-def test_it_answers_as_the_merged_model_does(vllm: type[LLM], tiny_base: Path, tiny_experts: list[Path]) -> None:
+def test_it_answers_as_the_merged_model_does(
+    vllm: type[LLM], tiny_base: Path, tiny_experts: list[Path]
+) -> None:
     from pyswarmopt_llm.models.engines.vllm import VllmEngine
 
     base = resolve_base(str(tiny_base))
@@ -123,10 +138,14 @@ def test_it_answers_as_the_merged_model_does(vllm: type[LLM], tiny_base: Path, t
     for patch in [Patch(), *(Patch(low_rank=load_factors(info)) for info in experts[:2]), Patch()]:
         merged.load(patch)
         engine.load(patch)
-        torch.testing.assert_close(engine.loglikelihood(PAIRS), merged.loglikelihood(PAIRS), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            engine.loglikelihood(PAIRS), merged.loglikelihood(PAIRS), rtol=1e-4, atol=1e-4
+        )
         assert engine.generate(prompts, 8) == merged.generate(prompts, 8)
         expected = merged.next_token_logprobs(prompts)
-        torch.testing.assert_close(engine.next_token_logprobs(prompts), expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            engine.next_token_logprobs(prompts), expected, rtol=1e-4, atol=1e-4
+        )
     assert vllm.made[0].swaps == [1, 2]  # one adapter after the other, in one room
     with pytest.raises(UserError, match=r"engine vllm: takes LoRA candidates"):
         engine.load(Patch(dense={"x": torch.zeros(1)}))
@@ -139,7 +158,13 @@ def test_a_search_that_writes_answers(
 ) -> None:
     task = write_task(tmp_path / "words.json", questions(3, 1), questions(2, 2))
     experts = louder(tiny_experts, tmp_path / "loud")
-    settings = {"scoring": "letter", "max_iter": 1, "particles": 3, "space": "delta", "dtype": "float32"}
+    settings = {
+        "scoring": "letter",
+        "max_iter": 1,
+        "particles": 3,
+        "space": "delta",
+        "dtype": "float32",
+    }
     config = small(tiny_base, experts, [task], tmp_path / "vllm", engine="vllm", **settings)
     found = search(config).result
     assert vllm.made[0].rank == 16  # three adapters of rank 4 side by side have rank 12
@@ -151,7 +176,17 @@ def test_words_that_do_not_go_with_it(
     tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task = write_task(tmp_path / "words.json", questions(3, 1), questions(2, 2))
-    words = ["search", "--base", tiny_base, "--experts", *tiny_experts, "--task", task, "--out", tmp_path / "run"]
+    words = [
+        "search",
+        "--base",
+        tiny_base,
+        "--experts",
+        *tiny_experts,
+        "--task",
+        task,
+        "--out",
+        tmp_path / "run",
+    ]
     for bad, message in {
         "--engine llama": "--engine llama: unknown; use transformers, vllm or http://HOST:PORT",
         "--engine vllm --space full": "--engine vllm: takes LoRA candidates, not space full",

@@ -8,7 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from pyswarmopt_llm.models.engines.generation.few_rows import products_for_few_rows, rearranged_weights
+from pyswarmopt_llm.models.engines.generation.few_rows import (
+    products_for_few_rows,
+    rearranged_weights,
+)
 
 LONG, SHORT = 16, 15  # steps
 BF16, FLOAT = torch.bfloat16, torch.float32
@@ -69,13 +72,19 @@ def test_layers_with_a_copy_of_their_weights_keep_to_it() -> None:
 @pytest.mark.parametrize("n_steps", [SHORT, LONG])
 def test_layers_are_left_as_they_were_after_an_error(n_steps: int) -> None:
     model = Model(BF16)
-    with pytest.raises(RuntimeError), rearranged_weights(model, n_steps), products_for_few_rows(model, 32):
+    with (
+        pytest.raises(RuntimeError),
+        rearranged_weights(model, n_steps),
+        products_for_few_rows(model, 32),
+    ):
         model(torch.zeros(32, 7, dtype=BF16))
     assert "forward" not in vars(model.first)
 
 
 def test_large_weights_are_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyswarmopt_llm.models.engines.generation.few_rows._MOST_BYTES", 2 * 64 * 96 - 1)
+    monkeypatch.setattr(
+        "pyswarmopt_llm.models.engines.generation.few_rows._MOST_BYTES", 2 * 64 * 96 - 1
+    )
     model = Model(BF16)
     with rearranged_weights(model, LONG):
         assert "forward" not in vars(model.first)

@@ -1,4 +1,6 @@
-"""Candidates added to layers' outputs at run time: the logits of merged ones, of PEFT, and of the base again."""
+"""Candidates added to layers' outputs at run time: the logits of merged ones, of PEFT, and of the
+base again.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +25,22 @@ Q0 = "model.layers.0.self_attn.q_proj.weight"  # (32, 32)
 PAIRS = [("Which one?", " left"), ("Which one?", " right"), ("Where is it", ", then?"), ("A", "B")]
 
 
-def engines(base: Path, dtype: torch.dtype = torch.float32) -> tuple[TransformersEngine, TransformersEngine]:
+def engines(
+    base: Path, dtype: torch.dtype = torch.float32
+) -> tuple[TransformersEngine, TransformersEngine]:
     """One that merges, and one that adds at run time."""
     merged, tokenizer = load_tiny(base, dtype)
     runtime = copy.deepcopy(merged)
-    return TransformersEngine(merged, tokenizer), TransformersEngine(runtime, tokenizer, mixing=AddedOutputs(runtime))
+    return TransformersEngine(merged, tokenizer), TransformersEngine(
+        runtime, tokenizer, mixing=AddedOutputs(runtime)
+    )
 
 
 @pytest.fixture(scope="module")
 def experts(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Adapters of all kinds that can be mixed: rsLoRA, patterns of rank and alpha, and different modules."""
+    """Adapters of all kinds that can be mixed: rsLoRA, patterns of rank and alpha, and different
+    modules.
+    """
     folder = tmp_path_factory.mktemp("kinds")
     kinds: dict[str, dict[str, Any]] = {
         "plain": {},
@@ -41,7 +49,8 @@ def experts(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[P
         "mlp": {"target_modules": ["up_proj", "down_proj"], "rank": 3},
     }
     return [
-        save_random_expert(tiny_base, folder / name, seed, **kind) for seed, (name, kind) in enumerate(kinds.items())
+        save_random_expert(tiny_base, folder / name, seed, **kind)
+        for seed, (name, kind) in enumerate(kinds.items())
     ]
 
 
@@ -51,7 +60,9 @@ def space_of(folders: list[Path]) -> DeltaSpace:
 
 
 @pytest.mark.parametrize("weights", [(0.5, -0.3, 1.2, 0.25), (0, 0, 0, 0), (0, 1, 0, 0)])
-def test_mixtures_score_as_merged_ones(tiny_base: Path, experts: list[Path], weights: tuple[float, ...]) -> None:
+def test_mixtures_score_as_merged_ones(
+    tiny_base: Path, experts: list[Path], weights: tuple[float, ...]
+) -> None:
     patch = space_of(experts).realise(torch.tensor(weights, dtype=torch.float64))
     merged, runtime = engines(tiny_base)
     base = merged.next_token_logprobs(["A"])
@@ -74,7 +85,9 @@ def test_in_bfloat16_they_differ_by_rounding(tiny_base: Path, experts: list[Path
 
 
 @pytest.mark.parametrize("which", range(4))
-def test_an_expert_at_weight_1_is_as_peft_runs_it(tiny_base: Path, experts: list[Path], which: int) -> None:
+def test_an_expert_at_weight_1_is_as_peft_runs_it(
+    tiny_base: Path, experts: list[Path], which: int
+) -> None:
     import peft
 
     _, runtime = engines(tiny_base)
@@ -82,23 +95,33 @@ def test_an_expert_at_weight_1_is_as_peft_runs_it(tiny_base: Path, experts: list
     model = peft.PeftModel.from_pretrained(load_tiny(tiny_base)[0], experts[which]).eval()
     ids = runtime.encode("Which one?")
     expected = naive_logprobs(model, ids)[-1].float()
-    torch.testing.assert_close(runtime.next_token_logprobs(["Which one?"])[0], expected, rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        runtime.next_token_logprobs(["Which one?"])[0], expected, rtol=0, atol=1e-4
+    )
 
 
-def test_the_base_is_itself_again_and_its_weights_never_change(tiny_base: Path, experts: list[Path]) -> None:
+def test_the_base_is_itself_again_and_its_weights_never_change(
+    tiny_base: Path, experts: list[Path]
+) -> None:
     _, runtime = engines(tiny_base)
     weights = {name: value.clone() for name, value in runtime.model.named_parameters()}
     before = runtime.loglikelihood(PAIRS)
     space = space_of(experts)
     for seed in range(3):
-        runtime.load(space.realise(torch.randn(4, generator=torch.Generator().manual_seed(seed)).double()))
+        runtime.load(
+            space.realise(torch.randn(4, generator=torch.Generator().manual_seed(seed)).double())
+        )
         assert runtime.loglikelihood(PAIRS) != pytest.approx(before, abs=1e-3)
     runtime.load(Patch())
     assert runtime.loglikelihood(PAIRS) == before
-    assert all(torch.equal(value, weights[name]) for name, value in runtime.model.named_parameters())
+    assert all(
+        torch.equal(value, weights[name]) for name, value in runtime.model.named_parameters()
+    )
 
 
-def test_parts_that_are_held_out_are_scored_by_their_own_patch(tiny_base: Path, experts: list[Path]) -> None:
+def test_parts_that_are_held_out_are_scored_by_their_own_patch(
+    tiny_base: Path, experts: list[Path]
+) -> None:
     first, second = (Patch(low_rank=load_factors(read_adapter(folder))) for folder in experts[:2])
     merged, runtime = engines(tiny_base)
     patch = Patch(first.low_rank, held_out=(HeldOut(frozenset({"A"}), second),))
@@ -118,7 +141,11 @@ def test_what_cannot_be_added_to_outputs_is_refused_and_changes_nothing(tiny_bas
     cases: list[tuple[Patch, type[Exception], str]] = [
         (Patch(dense={Q0: value}), InvalidOption, "mix runtime: adds changes of low rank only"),
         (Patch(full_rank={Q0: value}), InvalidOption, "mix runtime: adds changes of low rank only"),
-        (Patch({Q0: change(32), "model.norm.weight": change(32)}), KeyError, "no such linear layer"),
+        (
+            Patch({Q0: change(32), "model.norm.weight": change(32)}),
+            KeyError,
+            "no such linear layer",
+        ),
         (Patch({Q0: change(16)}), ValueError, "change of shape"),
     ]
     for patch, kind, said in cases:
@@ -129,13 +156,17 @@ def test_what_cannot_be_added_to_outputs_is_refused_and_changes_nothing(tiny_bas
 
 
 def test_gradients_flow_through_what_is_added(tiny_base: Path, experts: list[Path]) -> None:
-    """Also where the first pass with a candidate recorded none, as in a search that trains later."""
+    """Also where the first pass with a candidate recorded none, as in a search that trains
+    later.
+    """
     patch = space_of(experts).realise(torch.full((4,), 0.5, dtype=torch.float64))
     slopes: list[Tensor] = []
     for engine in engines(tiny_base):
         engine.load(patch)
         engine.loglikelihood(PAIRS)
-        embedded = engine.model.get_input_embeddings()(torch.tensor([[3, 4, 5]])).detach().requires_grad_()
+        embedded = (
+            engine.model.get_input_embeddings()(torch.tensor([[3, 4, 5]])).detach().requires_grad_()
+        )
         engine.model(inputs_embeds=embedded).logits.logsumexp(-1).sum().backward()
         slopes.append(embedded.grad)
     torch.testing.assert_close(slopes[0], slopes[1], rtol=1e-3, atol=1e-4)

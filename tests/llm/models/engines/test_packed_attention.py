@@ -19,7 +19,9 @@ CONTEXTS = [[5, 6, 7, 8], [7], [3, 4]]
 
 
 def draw(*shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(sum(shape)))
+    return torch.randn(
+        *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(sum(shape))
+    )
 
 
 def by_hand(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -38,7 +40,8 @@ def by_hand(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 @pytest.mark.parametrize(
     ("dtype", "gradients", "tolerance"),
-    [(torch.float64, True, 1e-12), (torch.bfloat16, False, 0.03), (torch.float64, False, 1e-12)],  # the last: fused
+    # the last: fused
+    [(torch.float64, True, 1e-12), (torch.bfloat16, False, 0.03), (torch.float64, False, 1e-12)],
 )
 def test_each_token_attends_to_the_prefix_and_its_own_row(
     dtype: torch.dtype, gradients: bool, tolerance: float
@@ -46,18 +49,27 @@ def test_each_token_attends_to_the_prefix_and_its_own_row(
     batch = make_batch([build_row(c, [(i, [9])]) for i, c in enumerate(CONTEXTS)], PREFIX, pad=0)
     n = sum(map(len, CONTEXTS))
     shapes = (1, HEADS, n, SIZE), (1, GROUPS, PREFIX + n, SIZE), (2, 1, GROUPS, PREFIX + n, SIZE)
-    query, key, value = (x.to(dtype) for x in (draw(*shapes[0]), draw(*shapes[1]), draw(*shapes[2])[0]))
+    query, key, value = (
+        x.to(dtype) for x in (draw(*shapes[0]), draw(*shapes[1]), draw(*shapes[2])[0])
+    )
     hidden = ~torch.nn.functional.pad(batch.allowed(), (PREFIX, 0), value=True)
-    mask = torch.zeros(hidden.shape, dtype=dtype).masked_fill(hidden, torch.finfo(dtype).min)[:, None]
+    mask = torch.zeros(hidden.shape, dtype=dtype).masked_fill(hidden, torch.finfo(dtype).min)[
+        :, None
+    ]
     with torch.set_grad_enabled(gradients):
-        found, _ = packed.packed_attention(None, query, key, value, mask, packing=packed.Packing(batch))
+        found, _ = packed.packed_attention(
+            None, query, key, value, mask, packing=packed.Packing(batch)
+        )
     expected = by_hand(query.double(), key.double(), value.double())
     torch.testing.assert_close(found.double(), expected, atol=tolerance, rtol=0)
 
 
 def test_no_padding_goes_through_a_linear_layer(tiny_base: Path) -> None:
     engine = TransformersEngine(*load_tiny(tiny_base), batch_tokens=1000)
-    pairs = [(context, " yes") for context in ("A", "A much longer question than the first one", "Be brief")]
+    pairs = [
+        (context, " yes")
+        for context in ("A", "A much longer question than the first one", "Be brief")
+    ]
     rows = 0
 
     def count(_module: Any, inputs: tuple[Tensor, ...]) -> None:

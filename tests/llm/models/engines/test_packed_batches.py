@@ -1,4 +1,6 @@
-"""Packed batches against padded passes of transformers' own eager attention, in float64, values and gradients."""
+"""Packed batches against padded passes of transformers' own eager attention, in float64, values and
+gradients.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,17 @@ TOLERANCE = 2e-5  # models compute in float64, only logits are normalised in flo
 
 SYSTEM = "You answer in one word. "
 CASES: dict[str, list[Pair]] = {
-    "several lengths": [(c * n, o) for c, n in (("x", 1), ("yz", 60), ("w", 7)) for o in ("ab", "abc", "q")],
+    "several lengths": [
+        (c * n, o) for c, n in (("x", 1), ("yz", 60), ("w", 7)) for o in ("ab", "abc", "q")
+    ],
     "one length": [(c * 9, o) for c in "abc" for o in (" x", " y")],
-    "a shared prefix": [(SYSTEM + q, o) for q in ("Two?", "Two and two?", "One?") for o in (" 1", " 4", " 12")],
+    "a shared prefix": [
+        (SYSTEM + q, o) for q in ("Two?", "Two and two?", "One?") for o in (" 1", " 4", " 12")
+    ],
     "a shared prefix and rows of one token": [(SYSTEM + q, o) for q in "ab" for o in "12"],
     "a batch of one": [("What is it?", " a cat")],
-    "options that begin alike": [("What is it?", o) for o in (" a cat", " a car", " a dog")] + [("Sure?", " yes")],
+    "options that begin alike": [("What is it?", o) for o in (" a cat", " a car", " a dog")]
+    + [("Sure?", " yes")],
 }
 EVERYTHING = [pair for pairs in CASES.values() for pair in pairs]
 NAME = "model.layers.0.self_attn.q_proj"
@@ -42,9 +49,14 @@ def tiny(tiny_base: Path) -> tuple[Any, Any]:
 
 
 def padded(model: Any, tokenizer: Any, pairs: Sequence[Pair]) -> Tensor:
-    """log P(continuation | context), one row per pair, right-padded, in one pass of eager attention."""
+    """log P(continuation | context), one row per pair, right-padded, in one pass of eager
+    attention.
+    """
     encode = plain_ids(tokenizer)
-    rows = [(len(encode(context)), [*encode(context), *encode(continuation)]) for context, continuation in pairs]
+    rows = [
+        (len(encode(context)), [*encode(context), *encode(continuation)])
+        for context, continuation in pairs
+    ]
     width = max(len(ids) for _, ids in rows)
     ids = torch.tensor([row + [tokenizer.pad_token_id] * (width - len(row)) for _, row in rows])
     seen = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for _, row in rows])
@@ -58,7 +70,9 @@ def padded(model: Any, tokenizer: Any, pairs: Sequence[Pair]) -> Tensor:
 def test_each_case_has_the_likelihood_of_a_padded_pass(tiny: tuple[Any, Any], case: str) -> None:
     with torch.no_grad():
         expected = padded(copy.deepcopy(tiny[0]), tiny[1], CASES[case])
-    assert TransformersEngine(*tiny).loglikelihood(CASES[case]) == pytest.approx(expected.tolist(), abs=TOLERANCE)
+    assert TransformersEngine(*tiny).loglikelihood(CASES[case]) == pytest.approx(
+        expected.tolist(), abs=TOLERANCE
+    )
 
 
 @pytest.mark.parametrize("architecture", sorted(_MODELS))
@@ -81,7 +95,9 @@ def test_an_items_value_is_its_own_next_to_any_others(tiny: tuple[Any, Any]) -> 
     engine = TransformersEngine(*tiny)
     together = dict(zip(EVERYTHING, engine.loglikelihood(EVERYTHING), strict=True))
     for pairs in CASES.values():
-        assert engine.loglikelihood(pairs) == pytest.approx([together[pair] for pair in pairs], abs=TOLERANCE)
+        assert engine.loglikelihood(pairs) == pytest.approx(
+            [together[pair] for pair in pairs], abs=TOLERANCE
+        )
 
 
 def test_the_distribution_after_a_context_without_a_continuation(tiny: tuple[Any, Any]) -> None:
@@ -91,13 +107,17 @@ def test_the_distribution_after_a_context_without_a_continuation(tiny: tuple[Any
     tokens = [plain_ids(tiny[1])(option)[0] for option in options]
     for row, context in zip(found, contexts, strict=True):
         with torch.no_grad():
-            expected = padded(copy.deepcopy(tiny[0]), tiny[1], [(context, option) for option in options])
+            expected = padded(
+                copy.deepcopy(tiny[0]), tiny[1], [(context, option) for option in options]
+            )
         assert row[tokens].tolist() == pytest.approx(expected.tolist(), abs=TOLERANCE)
 
 
 def change(seed: int) -> LowRank:
     draws = torch.Generator().manual_seed(seed)
-    b, a = (torch.randn(shape, dtype=torch.float64, generator=draws) for shape in ((32, 2), (2, 32)))
+    b, a = (
+        torch.randn(shape, dtype=torch.float64, generator=draws) for shape in ((32, 2), (2, 32))
+    )
     return LowRank(b=b, a=a)
 
 
@@ -112,15 +132,22 @@ def test_held_out_items_are_scored_with_their_own_weights(tiny: tuple[Any, Any])
     pairs, (own, other) = CASES["a shared prefix"], (change(0), change(1))
     unseen = frozenset({pairs[0][0], pairs[-1][0]})
     with torch.no_grad():
-        by_own, by_other = (padded(changed(tiny[0], part), tiny[1], pairs).tolist() for part in (own, other))
-    expected = [there if pair[0] in unseen else here for pair, here, there in zip(pairs, by_own, by_other, strict=True)]
+        by_own, by_other = (
+            padded(changed(tiny[0], part), tiny[1], pairs).tolist() for part in (own, other)
+        )
+    expected = [
+        there if pair[0] in unseen else here
+        for pair, here, there in zip(pairs, by_own, by_other, strict=True)
+    ]
     engine = TransformersEngine(copy.deepcopy(tiny[0]), tiny[1])
     held = HeldOut(unseen, Patch(low_rank={f"{NAME}.weight": other}))
     engine.load(Patch(low_rank={f"{NAME}.weight": own}, held_out=(held,)))
     assert engine.loglikelihood(pairs) == pytest.approx(expected, abs=TOLERANCE)
 
 
-def gradients_of_padded_pass(tiny: tuple[Any, Any], parts: Mapping[str, Tensor], weights: Tensor) -> list[Tensor]:
+def gradients_of_padded_pass(
+    tiny: tuple[Any, Any], parts: Mapping[str, Tensor], weights: Tensor
+) -> list[Tensor]:
     """By autograd through transformers' own pass, with B A added to a weight of the model."""
     leaf = {name: part.clone().requires_grad_() for name, part in parts.items()}
     model = copy.deepcopy(tiny[0]).requires_grad_(False)
@@ -135,7 +162,9 @@ def gradients_of_padded_pass(tiny: tuple[Any, Any], parts: Mapping[str, Tensor],
 @pytest.mark.parametrize("batch_tokens", [40, 10**6])
 def test_gradients_are_those_of_a_padded_pass(tiny: tuple[Any, Any], batch_tokens: int) -> None:
     start = change(2)
-    weights = torch.randn(len(EVERYTHING), dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    weights = torch.randn(
+        len(EVERYTHING), dtype=torch.float64, generator=torch.Generator().manual_seed(3)
+    )
     expected = gradients_of_padded_pass(tiny, {"a": start.a, "b": start.b}, weights)
     a, b = start.a.clone().requires_grad_(), start.b.clone().requires_grad_()
     engine = TransformersEngine(copy.deepcopy(tiny[0]), tiny[1], batch_tokens)

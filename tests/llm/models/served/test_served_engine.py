@@ -1,4 +1,6 @@
-"""The engine on a model server: the same numbers as the resident model, on each of the three protocols."""
+"""The engine on a model server: the same numbers as the resident model, on each of the three
+protocols.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def start(tiny_base: Path, tiny_experts: list[Path]) -> Iterator[Start]:
 
 @pytest.fixture(scope="module")
 def experts(tiny_base: Path, tiny_experts: list[Path]) -> tuple[AdapterInfo, ...]:
-    return inspect_experts([str(path) for path in tiny_experts], resolve_base(str(tiny_base))).experts
+    return inspect_experts(
+        [str(path) for path in tiny_experts], resolve_base(str(tiny_base))
+    ).experts
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +66,9 @@ def resident(tiny_base: Path) -> TransformersEngine:
 @pytest.fixture
 def connect(tiny_base: Path, experts: tuple[AdapterInfo, ...]) -> Callable[..., ServedEngine]:
     def to(server: ModelServer, **more: Any) -> ServedEngine:
-        config = small(tiny_base, [info.path for info in experts], [], "run", engine=server.url, **more)
+        config = small(
+            tiny_base, [info.path for info in experts], [], "run", engine=server.url, **more
+        )
         return attach(config, resolve_base(str(tiny_base), weights=False), experts)
 
     return to
@@ -74,7 +80,11 @@ def mixture(space: DeltaSpace, *weights: float) -> Patch:
 
 @pytest.mark.parametrize("kind", ["vllm", "sglang", "llamacpp"])
 def test_it_answers_as_the_resident_model_does(
-    kind: str, start: Start, connect: Callable[..., ServedEngine], space: DeltaSpace, resident: TransformersEngine
+    kind: str,
+    start: Start,
+    connect: Callable[..., ServedEngine],
+    space: DeltaSpace,
+    resident: TransformersEngine,
 ) -> None:
     engine = connect(start(kind))
     pairs = LETTERS if kind == "llamacpp" else [*TEXTS, *LETTERS]
@@ -83,7 +93,9 @@ def test_it_answers_as_the_resident_model_does(
     for patch in (Patch(), mixture(space, 1.0, 0.0, 0.0), mixture(space, 0.7, -0.4, 1.2), Patch()):
         engine.load(patch)
         resident.load(patch)
-        torch.testing.assert_close(engine.loglikelihood(pairs), resident.loglikelihood(pairs), rtol=0, atol=1e-3)
+        torch.testing.assert_close(
+            engine.loglikelihood(pairs), resident.loglikelihood(pairs), rtol=0, atol=1e-3
+        )
         assert engine.generate(prompts, 8) == resident.generate(prompts, 8)
 
 
@@ -129,11 +141,17 @@ def test_a_folder_that_the_server_does_not_see(
     server.trouble = lambda server, path: "500" if "load_lora" in path else ""
     engine = connect(server, server_folder=str(tmp_path))
     with pytest.raises(
-        UserError, match=r"load_lora_adapter refuses \(status 500: trouble\); does it see .* \(server_folder\)"
+        UserError,
+        match=(
+            r"load_lora_adapter refuses \(status 500: trouble\); does it see .* "
+            r"\(server_folder\)"
+        ),
     ):
         engine.load(mixture(space, 0.5, 0.0, 0.0))
     assert not list(tmp_path.iterdir())
-    with pytest.raises(UserError, match="none: no such directory; create it where the server sees it"):
+    with pytest.raises(
+        UserError, match="none: no such directory; create it where the server sees it"
+    ):
         connect(server, server_folder=str(tmp_path / "none"))
 
 
@@ -167,27 +185,42 @@ def test_adapters_are_told_apart_by_their_weights(
     server = start("llamacpp")
     server.paths = [files[2], files[0], files[1]]
     scales = connect(server).server.load(mixture(space, 0.1, 0.2, 0.3))
-    assert [round(scale["scale"], 6) for scale in sorted(scales, key=lambda scale: scale["id"])] == [0.3, 0.1, 0.2]
+    assert [
+        round(scale["scale"], 6) for scale in sorted(scales, key=lambda scale: scale["id"])
+    ] == [0.3, 0.1, 0.2]
     server.paths = [files[2], files[0], files[0]]
     with pytest.raises(UserError, match=r"none of its adapters .* has the weights of bee"):
         connect(server)
     server.paths = ["/gone/bee/adapter.gguf", "/gone/cat.gguf", "/gone/ant.gguf"]
     engine = connect(server)
     scales = engine.server.load(mixture(space, 0.1, 0.2, 0.3))
-    assert [round(scale["scale"], 6) for scale in sorted(scales, key=lambda scale: scale["id"])] == [0.2, 0.3, 0.1]
+    assert [
+        round(scale["scale"], 6) for scale in sorted(scales, key=lambda scale: scale["id"])
+    ] == [0.2, 0.3, 0.1]
     assert "by name" in engine.server.remark
     server.paths = ["/gone/a.gguf"]
     with pytest.raises(UserError, match="has 1 adapters, the search 3 experts"):
         connect(server)
 
 
-def test_what_is_no_mixture_is_refused(start: Start, connect: Callable[..., ServedEngine], space: DeltaSpace) -> None:
+def test_what_is_no_mixture_is_refused(
+    start: Start, connect: Callable[..., ServedEngine], space: DeltaSpace
+) -> None:
     engine = connect(start("llamacpp"))
     patch = mixture(space, 0.5, 0.2, 0.0)
-    trained = patch.with_low_rank({name: change for name, change in list(patch.low_rank.items())[:1]})
-    louder = Patch({name: type(c)(b=c.b * (1 + i), a=c.a) for i, (name, c) in enumerate(patch.low_rank.items())})
+    trained = patch.with_low_rank(
+        {name: change for name, change in list(patch.low_rank.items())[:1]}
+    )
+    louder = Patch(
+        {
+            name: type(c)(b=c.b * (1 + i), a=c.a)
+            for i, (name, c) in enumerate(patch.low_rank.items())
+        }
+    )
     for other in (trained, louder):
-        with pytest.raises(UserError, match="runs mixtures of the adapters that it was started with"):
+        with pytest.raises(
+            UserError, match="runs mixtures of the adapters that it was started with"
+        ):
             engine.load(other)
     with pytest.raises(UserError, match="log-probabilities of the next token only"):
         engine.loglikelihood(TEXTS)
@@ -196,7 +229,9 @@ def test_what_is_no_mixture_is_refused(start: Start, connect: Callable[..., Serv
 # The examination
 
 
-def test_the_examination(start: Start, connect: Callable[..., ServedEngine], space: DeltaSpace) -> None:
+def test_the_examination(
+    start: Start, connect: Callable[..., ServedEngine], space: DeltaSpace
+) -> None:
     def refused(server: ModelServer, message: str) -> None:
         with pytest.raises(UserError, match=message) as error:
             examine(connect(server), space, space.infos, ["amber birch cedar", "delta ember?"])

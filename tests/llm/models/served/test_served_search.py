@@ -1,4 +1,6 @@
-"""Searches on a model server: as the resident model's, refused where the server cannot, resumed where it died."""
+"""Searches on a model server: as the resident model's, refused where the server cannot, resumed
+where it died.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,21 @@ Make = Callable[..., SearchConfig]
 
 
 @pytest.fixture(scope="module")
-def config(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Make:
+def config(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Make:
     """A search by letters over three loud experts, of six evaluations."""
     folder = tmp_path_factory.mktemp("served")
     experts = louder(tiny_experts, folder / "loud")
     task = write_task(folder / "words.json", questions(4, 1), questions(3, 2))
-    settings = {"space": "delta", "dtype": "float32", "particles": 3, "max_iter": 1, "scoring": "letter", "test": 0}
+    settings = {
+        "space": "delta",
+        "dtype": "float32",
+        "particles": 3,
+        "max_iter": 1,
+        "scoring": "letter",
+        "test": 0,
+    }
 
     def make(out: str, **more: Any) -> SearchConfig:
         return small(tiny_base, experts, [task], folder / out, **{**settings, **more})
@@ -64,17 +75,32 @@ def test_a_search_ends_as_on_the_resident_model(
         assert served.result[name] == reference.result[name]
     (note,) = served.result["notes"]
     assert server.url in note and "weight 0 is the base" in note and "the scores' noise" in note
-    assert json.loads((served.run / "run.json").read_text(encoding="utf-8"))["notes"] == {"engine": note}
-    files = [(run / "best" / "adapter_model.safetensors").read_bytes() for run in (served.run, reference.run)]
+    assert json.loads((served.run / "run.json").read_text(encoding="utf-8"))["notes"] == {
+        "engine": note
+    }
+    files = [
+        (run / "best" / "adapter_model.safetensors").read_bytes()
+        for run in (served.run, reference.run)
+    ]
     assert files[0] == files[1]
     assert len(server.loaded) <= 1  # the last one is unloaded with the engine
 
 
-def test_what_a_server_cannot_do_is_refused_in_a_line(start: Callable[[str], ModelServer], config: Make) -> None:
+def test_what_a_server_cannot_do_is_refused_in_a_line(
+    start: Callable[[str], ModelServer], config: Make
+) -> None:
     llama, vllm = start("llamacpp").url, start("vllm").url
     for url, more, message in [
-        (llama, {"scoring": "likelihood"}, "gives no log-probabilities of texts, by which words is scored"),
-        (llama, {"output_rank": 2}, "output_rank 2: llama.cpp's server cannot load the truncated adapter"),
+        (
+            llama,
+            {"scoring": "likelihood"},
+            "gives no log-probabilities of texts, by which words is scored",
+        ),
+        (
+            llama,
+            {"output_rank": 2},
+            "output_rank 2: llama.cpp's server cannot load the truncated adapter",
+        ),
         (vllm, {"space": "factor"}, "space factor: a server takes candidates of space delta"),
         (vllm, {"train": "on"}, "nothing is trained through a server"),
         (vllm, {"workers": "2"}, "makes its own batches in one process"),
@@ -96,14 +122,18 @@ def test_what_is_no_server_is_refused_before_anything_is_written(
     server.trouble = lambda server, path: trouble
     refused = config("refused", engine=server.url)
     unknown = (
-        "is not vLLM, SGLang or llama.cpp's server" if trouble == "404" else "no server answers .*; start it first"
+        "is not vLLM, SGLang or llama.cpp's server"
+        if trouble == "404"
+        else "no server answers .*; start it first"
     )
     with pytest.raises(UserError, match=unknown) as error:
         search(refused)
     assert "\n" not in error.value.text and not Path(refused.out).exists()
 
 
-def test_a_vllm_that_loads_nothing_at_run_time(start: Callable[[str], ModelServer], config: Make) -> None:
+def test_a_vllm_that_loads_nothing_at_run_time(
+    start: Callable[[str], ModelServer], config: Make
+) -> None:
     server = start("vllm")
     server.trouble = lambda server, path: "404" if "load_lora" in path else ""
     with pytest.raises(UserError, match="start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"):
@@ -129,7 +159,9 @@ def test_a_run_whose_server_dies_is_resumed(
 
     server.trouble = after_the_experts
     monkeypatch.setattr(http, "PATIENCE", 0.0)
-    with pytest.raises(UserError, match="start the server again at this address and resume the run"):
+    with pytest.raises(
+        UserError, match="start the server again at this address and resume the run"
+    ):
         search(dying)
     assert len(history(Path(dying.out))) == 3
     server.trouble = lambda server, path: ""
@@ -139,7 +171,10 @@ def test_a_run_whose_server_dies_is_resumed(
 
 
 def test_the_command_line(
-    start: Callable[[str], ModelServer], config: Make, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    start: Callable[[str], ModelServer],
+    config: Make,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     server, commanded = start("vllm"), config("commanded")
     words = [
@@ -157,6 +192,12 @@ def test_the_command_line(
     code, _, err = swarm_llm(capsys, *words)
     assert code == 0, err
     result = json.loads((Path(commanded.out) / "result.json").read_text(encoding="utf-8"))
-    assert result["space"] == "delta" and "passes_rivals" not in result and result["stop"].keys() == {"proposals"}
-    loaded = [body["lora_path"] for path, body in server.requests if path == "/v1/load_lora_adapter"]
+    assert (
+        result["space"] == "delta"
+        and "passes_rivals" not in result
+        and result["stop"].keys() == {"proposals"}
+    )
+    loaded = [
+        body["lora_path"] for path, body in server.requests if path == "/v1/load_lora_adapter"
+    ]
     assert loaded and all(path.startswith(str(tmp_path)) for path in loaded)

@@ -1,4 +1,6 @@
-"""Bytes: what tokens stand for, the sorted vocabulary, and a next byte against all tokenisations written out."""
+"""Bytes: what tokens stand for, the sorted vocabulary, and a next byte against all tokenisations
+written out.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +29,17 @@ TOKENIZERS = {
 }
 
 
-@given(st.sampled_from(sorted(TOKENIZERS)), st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
+@given(
+    st.sampled_from(sorted(TOKENIZERS)),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
+)
 @example("pieces", "the end: ▁")
 def test_the_bytes_of_the_tokens_are_the_text(name: str, text: str) -> None:
     tokenizer = TOKENIZERS[name]
     tokens = token_bytes(tokenizer)
-    found = b"".join(tokens[i] or b"?" for i in tokenizer(text, add_special_tokens=False)["input_ids"])
+    found = b"".join(
+        tokens[i] or b"?" for i in tokenizer(text, add_special_tokens=False)["input_ids"]
+    )
     assert found == (text.replace("▁", " ") if name == "pieces" else text).encode()
 
 
@@ -56,14 +63,19 @@ def word_piece() -> Any:
 
 @pytest.mark.parametrize(
     ("other", "words"),
-    [(word_piece(), "WordPiece.*does not define the bytes"), (letters("ab", []), "no common alphabet.*' '")],
+    [
+        (word_piece(), "WordPiece.*does not define the bytes"),
+        (letters("ab", []), "no common alphabet.*' '"),
+    ],
 )
 def test_a_tokenizer_that_cannot_write_what_others_write(other: Any, words: str) -> None:
     with pytest.raises(UserError, match=f"odd: .*{words}"):
         require_common_alphabet({"good": byte_level(), "odd": other})
 
 
-tokens_of_two_letters = st.lists(st.text("ab", min_size=1, max_size=4).map(str.encode), min_size=1, max_size=12)
+tokens_of_two_letters = st.lists(
+    st.text("ab", min_size=1, max_size=4).map(str.encode), min_size=1, max_size=12
+)
 
 
 @given(tokens_of_two_letters, st.text("abc", max_size=5).map(str.encode), st.randoms())
@@ -78,7 +90,9 @@ def test_ranges_of_the_sorted_vocabulary(tokens: list[bytes], prefix: bytes, ran
     inside = [k for k, text in enumerate(vocabulary.texts) if text.startswith(prefix)]
     assert len(vocabulary.texts) == len(everything)
     assert list(range(span.lo, span.hi)) == inside
-    assert [vocabulary.texts[k] for k in vocabulary.complete(span)] == [t for t in everything if t == prefix]
+    assert [vocabulary.texts[k] for k in vocabulary.complete(span)] == [
+        t for t in everything if t == prefix
+    ]
     expected = np.zeros(256)
     for k in inside:
         if vocabulary.texts[k] != prefix:
@@ -98,13 +112,23 @@ def test_a_cut_spells_the_text(tokens: list[bytes], text: bytes) -> None:
 # Decoders
 
 
-@pytest.mark.parametrize("architecture", ["llama", "gpt2", "qwen3", "gemma3-short-window", "mistral-short-window"])
+@pytest.mark.parametrize(
+    "architecture", ["llama", "gpt2", "qwen3", "gemma3-short-window", "mistral-short-window"]
+)
 def test_reading_on_is_reading_anew(architecture: str) -> None:
-    """Forward, back, and sideways from one decoder, against one plain forward pass over all tokens."""
+    """Forward, back, and sideways from one decoder, against one plain forward pass over all
+    tokens.
+    """
     one = member(byte_level(), architecture)
     text_model = TextModel.of(one)
     start = IncrementalDecoder(text_model, list(range(40, 70)))
-    steps = [(*start.ids, 5), (*start.ids, 5, 6, 7), start.ids[:12], (*start.ids[:12], 9, 9), (1, 2, 3)]
+    steps = [
+        (*start.ids, 5),
+        (*start.ids, 5, 6, 7),
+        start.ids[:12],
+        (*start.ids[:12], 9, 9),
+        (1, 2, 3),
+    ]
     decoder = start
     for ids in [*steps, start.ids]:
         decoder = decoder.read(ids)
@@ -114,15 +138,25 @@ def test_reading_on_is_reading_anew(architecture: str) -> None:
         assert decoder.texts == pytest.approx(plain[vocabulary.ids] / total, abs=1e-5)
         assert decoder.end == pytest.approx(plain[vocabulary.ends].sum() / total, abs=1e-5)
     # What was read from `start` has not changed it.
-    assert start.read((*start.ids, 5)).texts == pytest.approx(start.read((*start.ids, 5)).texts, abs=0)
+    assert start.read((*start.ids, 5)).texts == pytest.approx(
+        start.read((*start.ids, 5)).texts, abs=0
+    )
 
 
-@pytest.mark.parametrize("architecture", ["llama", "gpt2", "qwen3", "gemma3-short-window", "mistral-short-window"])
-def test_reading_together_is_reading_alone(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Texts of all lengths, begun and gone on with, in few passes, against one plain forward pass for each."""
+@pytest.mark.parametrize(
+    "architecture", ["llama", "gpt2", "qwen3", "gemma3-short-window", "mistral-short-window"]
+)
+def test_reading_together_is_reading_alone(
+    architecture: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts of all lengths, begun and gone on with, in few passes, against one plain forward pass
+    for each.
+    """
     one = member(byte_level(), architecture)
     text_model = TextModel.of(one)
-    starts = [IncrementalDecoder(text_model, list(range(40, 40 + length))) for length in (30, 7, 19)]
+    starts = [
+        IncrementalDecoder(text_model, list(range(40, 40 + length))) for length in (30, 7, 19)
+    ]
     calls = []
     forward = one.model.forward
     monkeypatch.setattr(one.model, "forward", lambda **given: calls.append(1) or forward(**given))
@@ -135,7 +169,8 @@ def test_reading_together_is_reading_alone(architecture: str, monkeypatch: pytes
     for decoder in [*starts, *on, *back]:
         plain = naive_logprobs(one.model, decoder.ids)[-1].exp().numpy()
         expected = (
-            plain[text_model.vocabulary.ids] / plain[[*text_model.vocabulary.ids, *text_model.vocabulary.ends]].sum()
+            plain[text_model.vocabulary.ids]
+            / plain[[*text_model.vocabulary.ids, *text_model.vocabulary.ends]].sum()
         )
         assert decoder.texts == pytest.approx(expected, abs=1e-5)
 
@@ -144,7 +179,9 @@ def test_reading_together_is_reading_alone(architecture: str, monkeypatch: pytes
 
 
 def all_tokenisations(text_model: TextModel, prompt: tuple[int, ...], text: bytes) -> float:
-    """P(the answer begins with `text`): the sum over all token sequences that cover it, by plain forward passes."""
+    """P(the answer begins with `text`): the sum over all token sequences that cover it, by plain
+    forward passes.
+    """
     tokens = dict(zip(text_model.vocabulary.ids.tolist(), text_model.vocabulary.texts, strict=True))
 
     def rest(ids: tuple[int, ...], left: bytes) -> float:
@@ -174,7 +211,9 @@ def test_the_next_byte_is_that_of_all_tokenisations(text: bytes) -> None:
         beam.push(byte)
     found = beam.next_bytes()
     before = all_tokenisations(text_model, prompt, text)
-    expected = [all_tokenisations(text_model, prompt, text + sign) / before for sign in (b"a", b"b", b"c")]
+    expected = [
+        all_tokenisations(text_model, prompt, text + sign) / before for sign in (b"a", b"b", b"c")
+    ]
     assert found[list(b"abc")] == pytest.approx(expected, abs=1e-5)
     assert found[END] == pytest.approx(1.0 - sum(expected), abs=1e-5)
     assert found.sum() == pytest.approx(1.0)
@@ -189,12 +228,15 @@ def test_few_paths_come_near_to_all() -> None:
         few.push(byte)
         full.push(byte)
         distances.append(0.5 * float(np.abs(few.next_bytes() - full.next_bytes()).sum()))
-    assert max(distances) < 0.2  # a random model spreads its weight: trained ones are nearer: docs/mixtures-measured.md
+    # a random model spreads its weight: trained ones are nearer: docs/mixtures-measured.md
+    assert max(distances) < 0.2
     assert len(few._paths) <= 4 < len(full._paths)
 
 
 def test_paths_that_died_are_cut_anew() -> None:
-    """With one path kept the beam loses the right one; the text so far is then tokenised from its start."""
+    """With one path kept the beam loses the right one; the text so far is then tokenised from its
+    start.
+    """
     tokenizer = letters("abc", [("a", "b"), ("ab", "a")])
     text_model = TextModel.of(member(tokenizer, "gpt2"))
     beam = ByteBeam(IncrementalDecoder(text_model, (0, 2)), paths=1)
@@ -213,7 +255,9 @@ def test_a_byte_that_a_member_cannot_write_silences_it() -> None:
 
 def test_a_span_of_nothing() -> None:
     vocabulary = Vocabulary([b"a"], ends=[])
-    assert vocabulary.narrow(vocabulary.narrow(vocabulary.root, ord("a")), ord("b")) == Span(1, 1, 2)
+    assert vocabulary.narrow(vocabulary.narrow(vocabulary.root, ord("a")), ord("b")) == Span(
+        1, 1, 2
+    )
 
 
 # Mixtures
@@ -226,7 +270,10 @@ def test_a_word_has_the_probability_that_the_members_give_it() -> None:
     weights = np.array([0.3, 0.7])
 
     def beams() -> list[ByteBeam]:
-        return [ByteBeam(IncrementalDecoder(text_model, (0, 2)), paths=1000, least=0.0) for text_model in text_models]
+        return [
+            ByteBeam(IncrementalDecoder(text_model, (0, 2)), paths=1000, least=0.0)
+            for text_model in text_models
+        ]
 
     def walk(model: ByteBeam | ByteMixture, text: bytes) -> float:
         probability = 1.0
@@ -241,14 +288,18 @@ def test_a_word_has_the_probability_that_the_members_give_it() -> None:
     walk(mixture, b"ab!")
     for beam in after:
         walk(beam, b"ab!")
-    assert mixture.next_bytes() == pytest.approx(weights @ np.stack([beam.next_bytes() for beam in after]))
+    assert mixture.next_bytes() == pytest.approx(
+        weights @ np.stack([beam.next_bytes() for beam in after])
+    )
 
 
 def test_contrast_rules_bytes_out_and_silence_ends_a_text() -> None:
     text_models = [TextModel.of(member(letters("ab", []), "gpt2", seed)) for seed in (0, 1)]
     beams = [ByteBeam(IncrementalDecoder(text_model, (0,))) for text_model in text_models]
     own = [beam.next_bytes() for beam in beams]
-    assert ByteMixture(beams, [1.5, -0.5]).next_bytes() == pytest.approx(1.5 * own[0] - 0.5 * own[1])
+    assert ByteMixture(beams, [1.5, -0.5]).next_bytes() == pytest.approx(
+        1.5 * own[0] - 0.5 * own[1]
+    )
     mixture = ByteMixture(beams, [0.5, 0.5])
     mixture.push(ord("z"))  # which neither can write
     assert int(mixture.next_bytes().argmax()) == END

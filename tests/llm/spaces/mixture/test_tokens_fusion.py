@@ -52,22 +52,34 @@ def test_union_adds_up_equal_texts(weights: list[float], expected: bytes) -> Non
 
 
 def test_union_ends_where_the_end_is_most_probable() -> None:
-    assert choose(Union, [0.5, 0.5], decoder({"a": 0.6}, end=0.4), decoder({"b": 0.4}, end=0.6)) is None
+    assert (
+        choose(Union, [0.5, 0.5], decoder({"a": 0.6}, end=0.4), decoder({"b": 0.4}, end=0.6))
+        is None
+    )
 
 
 def test_top_k_takes_the_longest_beginning_for_a_token_that_is_missing() -> None:
-    """Candidates: cat and the second's best, ca, and the end. The first: cat .5, ca as c .1, end .1, so /.7; the
-    second: cat as ca .7, ca .7, end .05, so /1.45; dog and t are no candidates with k = 1."""
+    """Candidates: cat and the second's best, ca, and the end. The first: cat .5, ca as c .1, end
+    .1, so /.7; the second: cat as ca .7, ca .7, end .05, so /1.45; dog and t are no candidates with
+    k = 1.
+    """
     second = decoder({"ca": 0.7, "t": 0.25}, end=0.05)
     assert choose(TopKUnion, [0.5, 0.5], FIRST, second, k=1) == b"cat"
     # With all of the weight on the second the two are equal, and the first candidate counts.
     assert choose(TopKUnion, [0.0, 1.0], FIRST, second, k=1) == b"cat"
     # A candidate of which a member cannot write even the beginning has nothing from it.
-    assert choose(TopKUnion, [0.5, 0.5], decoder({"x": 0.9}, end=0.1), decoder({"y": 0.8}, end=0.2), k=1) == b"x"
+    assert (
+        choose(
+            TopKUnion, [0.5, 0.5], decoder({"x": 0.9}, end=0.1), decoder({"y": 0.8}, end=0.2), k=1
+        )
+        == b"x"
+    )
 
 
 def test_the_longest_beginning_stands_for_a_missing_token() -> None:
-    """Candidates cat and x: .65 of .6, .4 and .35 of .3, .6 over .9; with c for ca it would be .1, .6 over .7."""
+    """Candidates cat and x: .65 of .6, .4 and .35 of .3, .6 over .9; with c for ca it would be .1,
+    .6 over .7.
+    """
     first, second = decoder({"cat": 0.6, "x": 0.4}), decoder({"c": 0.1, "ca": 0.3, "x": 0.6})
     assert choose(TopKUnion, [0.65, 0.35], first, second, k=1) == b"cat"
 
@@ -82,15 +94,21 @@ def test_ten_candidates_of_each_member_are_the_papers() -> None:
 
 
 def test_edit_distance_moves_probability_to_the_nearest_token() -> None:
-    """ "cats" is one letter from cat, "dug" from dog; nothing of it is lost: .5*.5 + .5*.3 against .5*.3 + .5*.7."""
+    """ "cats" is one letter from cat, "dug" from dog; nothing of it is lost: .5*.5 + .5*.3 against
+    .5*.3 + .5*.7.
+    """
     other = decoder({"cats": 0.3, "dug": 0.7})
     assert choose(EditDistance, [0.51, 0.49], FIRST, other) == b"dog"
     assert choose(EditDistance, [0.9, 0.1], FIRST, other) == b"cat"
 
 
 @pytest.mark.parametrize(("weight", "expected"), [(0.46, b"cat"), (0.48, b"dog")])
-def test_edit_distance_scales_what_is_aligned_to_all_but_the_end(weight: float, expected: bytes) -> None:
-    """The other's .8 stand for .9, times 1.125; with weight w on it dog wins where .2 (1 - w) < .225 w: above .471."""
+def test_edit_distance_scales_what_is_aligned_to_all_but_the_end(
+    weight: float, expected: bytes
+) -> None:
+    """The other's .8 stand for .9, times 1.125; with weight w on it dog wins where .2 (1 - w) <
+    .225 w: above .471.
+    """
     other = decoder({"cats": 0.3, "dug": 0.5}, end=0.1)
     assert choose(EditDistance, [1 - weight, weight], FIRST, other) == expected
 
@@ -118,10 +136,14 @@ def test_distances_and_the_nearest_text(texts: list[bytes], text: bytes) -> None
 
 
 def representations(embeddings: Any, anchors: list[int]) -> Any:
-    """R by its definition, entry by entry: cosines, each row over its length, over the temperature, softmax."""
+    """R by its definition, entry by entry: cosines, each row over its length, over the temperature,
+    softmax.
+    """
     rows = []
     for e in embeddings:
-        cosines = [e @ embeddings[k] / (np.linalg.norm(e) * np.linalg.norm(embeddings[k])) for k in anchors]
+        cosines = [
+            e @ embeddings[k] / (np.linalg.norm(e) * np.linalg.norm(embeddings[k])) for k in anchors
+        ]
         length = sum(c * c for c in cosines) ** 0.5
         powers = [np.exp(100 * c / length) for c in cosines]
         rows.append([power / sum(powers) for power in powers])
@@ -129,7 +151,9 @@ def representations(embeddings: Any, anchors: list[int]) -> Any:
 
 
 def adamw(start: Any, aim: Any, relative: Any, rate: float, steps: int) -> Any:
-    """The search with AdamW as its paper writes it (algorithm 2), torch's defaults; the gradient by differences."""
+    """The search with AdamW as its paper writes it (algorithm 2), torch's defaults; the gradient by
+    differences.
+    """
 
     def probabilities(z: Any) -> Any:
         return np.exp(z - z.max()) / np.exp(z - z.max()).sum()
@@ -143,16 +167,24 @@ def adamw(start: Any, aim: Any, relative: Any, rate: float, steps: int) -> Any:
         nudges = 1e-5 * np.eye(len(z))
         g = np.array([(loss(z + nudge) - loss(z - nudge)) / 2e-5 for nudge in nudges])
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
-        z = (1 - rate * 0.01) * z - rate * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
+        z = (1 - rate * 0.01) * z - rate * (m / (1 - 0.9**step)) / (
+            np.sqrt(v / (1 - 0.999**step)) + 1e-8
+        )
     return probabilities(z)
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0.05, 0.15, 0.3]))
 def test_the_search_is_five_steps_of_adamw_on_the_logits(seed: int, rate: float) -> None:
     rng = np.random.default_rng(seed)
-    relative, start, other = rng.dirichlet(np.ones(6), size=9), rng.dirichlet(np.ones(9)), rng.dirichlet(np.ones(9))
+    relative, start, other = (
+        rng.dirichlet(np.ones(6), size=9),
+        rng.dirichlet(np.ones(9)),
+        rng.dirichlet(np.ones(9)),
+    )
     aim = (start + other) / 2 @ relative
-    found = search(*map(torch.from_numpy, (start, aim, relative)), **({} if rate == 0.15 else {"rate": rate}))
+    found = search(
+        *map(torch.from_numpy, (start, aim, relative)), **({} if rate == 0.15 else {"rate": rate})
+    )
     assert found.numpy() == pytest.approx(adamw(start, aim, relative, rate, 5), rel=1e-3)
 
 
@@ -163,7 +195,9 @@ def test_the_search_comes_nearer_and_treats_rows_alike() -> None:
     aim = other @ relative
     found = [search(start, aim, relative, steps=steps) for steps in (0, 3, 30, 300)]
     divergences = [float((aim * (aim / (q @ relative)).log()).sum()) for q in found]
-    assert divergences == sorted(divergences, reverse=True) and divergences[-1] < divergences[0] / 10
+    assert (
+        divergences == sorted(divergences, reverse=True) and divergences[-1] < divergences[0] / 10
+    )
     torch.testing.assert_close(found[1][0], search(start[0], aim[0], relative, steps=3))
 
 
@@ -181,20 +215,36 @@ def test_relative_representations_are_those_of_the_equations() -> None:
     weight = text_model.engine.model.get_input_embeddings().weight.detach().double().numpy()
     anchors = [texts.index(text) for text in (b"the", b"a", b"on", b"x")]
     found = relative_representations(text_model, [texts[k] for k in anchors])
-    assert found.numpy() == pytest.approx(representations(weight[text_model.vocabulary.ids], anchors), abs=1e-5)
+    assert found.numpy() == pytest.approx(
+        representations(weight[text_model.vocabulary.ids], anchors), abs=1e-5
+    )
 
 
 @pytest.mark.parametrize(("rate", "changes"), [(0.15, False), (0.3, True)])
-def test_a_choice_follows_the_equations_from_the_members_to_the_token(rate: float, changes: bool) -> None:
-    """Two members of other vocabularies and embeddings; the greater step leaves the main member's own choice."""
-    models = [TextModel.of(member(byte_level(), "llama")), TextModel.of(member(byte_level(MERGES[:2]), "gpt2", 1))]
+def test_a_choice_follows_the_equations_from_the_members_to_the_token(
+    rate: float, changes: bool
+) -> None:
+    """Two members of other vocabularies and embeddings; the greater step leaves the main member's
+    own choice.
+    """
+    models = [
+        TextModel.of(member(byte_level(), "llama")),
+        TextModel.of(member(byte_level(MERGES[:2]), "gpt2", 1)),
+    ]
     reads = [model.begin("he said") for model in models]
     shared = sorted(set(models[0].vocabulary.texts) & set(models[1].vocabulary.texts))
     assert shared_tokens(models) == shared  # all of them: R is small here
     aims = []
     for weight, model, read in zip((0.6, 0.4), models, reads, strict=True):
-        embeddings = model.engine.model.get_input_embeddings().weight.detach().double().numpy()[model.vocabulary.ids]
-        relative = representations(embeddings, [model.vocabulary.texts.index(text) for text in shared])
+        embeddings = (
+            model.engine.model.get_input_embeddings()
+            .weight.detach()
+            .double()
+            .numpy()[model.vocabulary.ids]
+        )
+        relative = representations(
+            embeddings, [model.vocabulary.texts.index(text) for text in shared]
+        )
         aims.append((weight * read.texts @ relative, relative))
     aim = aims[0][0] + aims[1][0]
     start = reads[0].texts / reads[0].texts.sum()
@@ -211,7 +261,9 @@ def test_anchors_are_drawn_where_all_would_not_fit() -> None:
     assert shared_tokens([model, model], memory=4 * 10 * len(model.vocabulary.texts)) == drawn
 
 
-@pytest.mark.parametrize("name", ["relative:x", "relative:0", "relative:-1", "relative:nan", "relative:inf"])
+@pytest.mark.parametrize(
+    "name", ["relative:x", "relative:0", "relative:-1", "relative:nan", "relative:inf"]
+)
 def test_a_rate_that_is_no_step_is_refused(name: str) -> None:
     with pytest.raises(UserError, match=f"fusion {name}: the rate"):
         token_fusion(name)
@@ -232,7 +284,9 @@ def test_a_member_alone_is_followed(fusion: str) -> None:
     one = TextModel.of(member(byte_level(), "llama"))
     for prompt in ([1, 2, 3], [70, 80], [5] * 9):
         read = IncrementalDecoder(one, prompt)
-        own = one.vocabulary.texts[int(read.texts.argmax())] if read.texts.max() > read.end else None
+        own = (
+            one.vocabulary.texts[int(read.texts.argmax())] if read.texts.max() > read.end else None
+        )
         assert TOKEN_FUSIONS[fusion]([one], [1.0])([read]) == own
         assert TOKEN_FUSIONS[fusion]([one, one], [0.5, 0.5])([read, read]) == own
 
@@ -246,4 +300,6 @@ def test_members_of_other_vocabularies_are_understood(fusion: str) -> None:
     ]
     starts = [text_model.begin("the") for text_model in text_models]
     choice = TOKEN_FUSIONS[fusion](text_models, [0.4, 0.3, 0.3])(starts)
-    assert choice is None or any(choice in text_model.vocabulary.texts for text_model in text_models)
+    assert choice is None or any(
+        choice in text_model.vocabulary.texts for text_model in text_models
+    )

@@ -71,9 +71,13 @@ def test_coefficients_that_stand_for_nothing(coefficients: list[float]) -> None:
 
 
 def by_hand(engine: MixtureEngine, weights: list[float], context: str, continuation: str) -> float:
-    """log of the product over tokens of sum_i w_i p_i: one plain forward pass per member and token."""
+    """log of the product over tokens of sum_i w_i p_i: one plain forward pass per member and
+    token.
+    """
     total = 0.0
-    tokens = next(iter(engine.members.values())).tokenizer(continuation, add_special_tokens=False)["input_ids"]
+    tokens = next(iter(engine.members.values())).tokenizer(continuation, add_special_tokens=False)[
+        "input_ids"
+    ]
     for k, token in enumerate(tokens):
         mixed = 0.0
         for weight, one in zip(weights, engine.members.values(), strict=True):
@@ -86,7 +90,9 @@ def by_hand(engine: MixtureEngine, weights: list[float], context: str, continuat
 @pytest.mark.parametrize("weights", [[0.2, 0.5, 0.3], [1.0, 0.0, 0.0], [1.2, 0.3, -0.5]])
 def test_members_with_one_tokenizer_are_mixed_token_by_token(weights: list[float]) -> None:
     tokenizer = byte_level()
-    engine = MixtureEngine({name: member(tokenizer, "llama", seed) for seed, name in enumerate("abc")})
+    engine = MixtureEngine(
+        {name: member(tokenizer, "llama", seed) for seed, name in enumerate("abc")}
+    )
     engine.load(Patch(mixture=tuple(weights)))
     found = engine.loglikelihood(PAIRS)
     if min(weights) >= 0:
@@ -100,11 +106,17 @@ def test_members_with_one_tokenizer_are_mixed_token_by_token(weights: list[float
 
 
 def test_members_of_different_tokenizers_are_mixed_option_by_option() -> None:
-    members = {"bytes": member(byte_level(), "gpt2"), "pieces": member(sentence_piece(), "llama", 1)}
+    members = {
+        "bytes": member(byte_level(), "gpt2"),
+        "pieces": member(sentence_piece(), "llama", 1),
+    }
     engine = MixtureEngine(members)
     assert not engine.same_tokenizer
     engine.load(Patch(mixture=(0.25, 0.75)))
-    own = [m.loglikelihood([(m.chat(context), option) for context, option in PAIRS]) for m in members.values()]
+    own = [
+        m.loglikelihood([(m.chat(context), option) for context, option in PAIRS])
+        for m in members.values()
+    ]
     plain = [math.log(0.25 * math.exp(a) + 0.75 * math.exp(b)) for a, b in zip(*own, strict=True)]
     assert engine.loglikelihood(PAIRS) == pytest.approx(plain, abs=1e-9)
 
@@ -114,7 +126,9 @@ def test_a_member_alone_scores_as_it_does_by_itself() -> None:
     members = {name: member(tokenizer, "gpt2", seed) for seed, name in enumerate("ab")}
     engine = MixtureEngine(members)
     engine.load(Patch(mixture=(0.0, 1.0)))
-    own = members["b"].loglikelihood([(members["b"].chat(context), option) for context, option in PAIRS])
+    own = members["b"].loglikelihood(
+        [(members["b"].chat(context), option) for context, option in PAIRS]
+    )
     assert engine.loglikelihood(PAIRS) == own
 
 
@@ -128,7 +142,9 @@ def test_the_members_are_asked_once() -> None:
 
 
 def test_templates_that_cut_an_option_differently_are_mixed_option_by_option() -> None:
-    """One tokenizer, but behind a template that ends in "t" the option "he" is not cut as behind a line break."""
+    """One tokenizer, but behind a template that ends in "t" the option "he" is not cut as behind a
+    line break.
+    """
     plain = byte_level(template="{{ messages[0]['content'] }}\n")
     odd = byte_level(template="{{ messages[0]['content'] }}\nt ")
     members = {"plain": member(plain), "odd": member(odd, seed=1)}
@@ -140,7 +156,9 @@ def test_templates_that_cut_an_option_differently_are_mixed_option_by_option() -
 @settings(max_examples=5)
 @given(st.integers(0, 1000))
 def test_the_next_token_of_a_mixture_sums_to_one(seed: int) -> None:
-    engine = MixtureEngine({"a": member(byte_level(), seed=seed), "b": member(byte_level(), seed=seed + 1)})
+    engine = MixtureEngine(
+        {"a": member(byte_level(), seed=seed), "b": member(byte_level(), seed=seed + 1)}
+    )
     found = engine.next_token_logprobs(["the", "one another"])
     assert found.exp().sum(-1).tolist() == pytest.approx([1.0, 1.0], abs=1e-5)
 

@@ -1,4 +1,6 @@
-"""A search in the space of token mixtures as its user sees it: files, scores, resume, generate, and wrong input."""
+"""A search in the space of token mixtures as its user sees it: files, scores, resume, generate, and
+wrong input.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,16 @@ from typing import Any
 
 import pytest
 import torch
-from search_helpers import ends_as, history, louder, questions, search_words, small, swarm_llm, write_task
+from search_helpers import (
+    ends_as,
+    history,
+    louder,
+    questions,
+    search_words,
+    small,
+    swarm_llm,
+    write_task,
+)
 from tokens_helpers import MERGES, byte_level, letters, model_for, save_member, sentence_piece
 
 from pyswarmopt_llm.evaluation.run_directory import Run
@@ -19,7 +30,9 @@ from pyswarmopt_llm.jobs.search.loop import resume, search
 
 
 @pytest.fixture(scope="module")
-def mixed(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def mixed(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> list[Path]:
     """Two adapters of a Llama, a GPT-2 and a Qwen, three tokenizers."""
     folder = tmp_path_factory.mktemp("mixed")
     return [
@@ -31,7 +44,9 @@ def mixed(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.Te
 
 @pytest.fixture(scope="module")
 def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_task(tmp_path_factory.mktemp("task") / "words.json", questions(12, 1), questions(10, 2))
+    return write_task(
+        tmp_path_factory.mktemp("task") / "words.json", questions(12, 1), questions(10, 2)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -66,18 +81,28 @@ def test_the_first_particles_are_the_members_by_themselves(
 ) -> None:
     """As `swarm-llm eval` scores each of them on dev."""
     first = [row.value for row in Run.open(done).rows[:4]]
-    own = [(str(tiny_base), str(path)) for path in mixed[:2]] + [(str(path), None) for path in mixed[2:]]
-    found = [evaluate_model(base, expert, str(task), "dev", scoring="likelihood") for base, expert in own]
+    own = [(str(tiny_base), str(path)) for path in mixed[:2]] + [
+        (str(path), None) for path in mixed[2:]
+    ]
+    found = [
+        evaluate_model(base, expert, str(task), "dev", scoring="likelihood") for base, expert in own
+    ]
     assert first == [one.score.value for one in found]
 
 
 def test_the_files_in_best_score_what_the_result_says(
-    done: Path, task: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    done: Path,
+    task: Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     result = json.loads((done / "result.json").read_text())
     monkeypatch.chdir(tmp_path)  # the mixture finds its members from anywhere
     for split in ("dev", "test"):
-        words = f"eval --base {done / 'best'} --task {task} --split {split} --scoring likelihood --json"
+        words = (
+            f"eval --base {done / 'best'} --task {task} --split {split} --scoring likelihood --json"
+        )
         code, out, _ = swarm_llm(capsys, *words.split())
         assert code == 0
         assert json.loads(out)["value"] == result[f"best_{split}"]
@@ -86,15 +111,27 @@ def test_the_files_in_best_score_what_the_result_says(
 def test_generate_writes_from_the_mixture(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for fusion in ("auto", "union"):
         code, out, _ = swarm_llm(
-            capsys, "generate", "--run", done, "--fusion", fusion, "--max-new-tokens", 3, "Which amber?"
+            capsys,
+            "generate",
+            "--run",
+            done,
+            "--fusion",
+            fusion,
+            "--max-new-tokens",
+            3,
+            "Which amber?",
         )
         assert code == 0
         assert out.endswith("\n")
-    code, _, err = swarm_llm(capsys, "generate", "--base", done / "best", "--adapter", done, "Which amber?")
+    code, _, err = swarm_llm(
+        capsys, "generate", "--base", done / "best", "--adapter", done, "Which amber?"
+    )
     assert (code, "takes no adapter" in err) == (2, True)
 
 
-def test_a_run_cut_short_ends_the_same(done: Path, mixed: list[Path], task: Path, tmp_path: Path) -> None:
+def test_a_run_cut_short_ends_the_same(
+    done: Path, mixed: list[Path], task: Path, tmp_path: Path
+) -> None:
     again = search(small_token(mixed, task, tmp_path / "again")).run
     assert history(again) == history(done)  # the same seed, the same run
     run = tmp_path / "run"
@@ -117,9 +154,13 @@ def test_contrast_keeps_negative_weights(mixed: list[Path], task: Path, tmp_path
 
 
 def test_texts_can_be_scored_too(mixed: list[Path], tmp_path: Path) -> None:
-    dev, test = ([{"id": "1", "question": question, "answer": "amber"}] for question in ("amber?", "birch?"))
+    dev, test = (
+        [{"id": "1", "question": question, "answer": "amber"}] for question in ("amber?", "birch?")
+    )
     task = write_task(tmp_path / "open.json", dev, test)
-    config = small_token(mixed[2:], task, tmp_path / "run", scoring="generate", particles=2, max_iter=0)
+    config = small_token(
+        mixed[2:], task, tmp_path / "run", scoring="generate", particles=2, max_iter=0
+    )
     assert 0.0 <= search(config).result["best_dev"] <= 1.0
 
 
@@ -145,7 +186,9 @@ def test_members_that_do_not_fit_together(
         path = save_member(tmp_path / name, tokenizer, architecture, 3)
         return refused(capsys, small_token([mixed[2], path], task, tmp_path / "run"))
 
-    assert "bare: has no chat template, other members have one" in why("bare", byte_level(MERGES[:1], template=None))
+    assert "bare: has no chat template, other members have one" in why(
+        "bare", byte_level(MERGES[:1], template=None)
+    )
     few = letters("abcdefghijk\n", [])
     few.chat_template = byte_level().chat_template
     assert "few: its tokenizer has no common alphabet" in why("few", few)
@@ -164,7 +207,9 @@ def test_a_member_that_answers_with_nan(
     assert "broken: returns NaN" in line
 
 
-def test_an_item_too_long_for_one_member(mixed: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_item_too_long_for_one_member(
+    mixed: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The adapters' base holds 1024 tokens, the GPT-2 512."""
     items = questions(4, 5)
     items[2]["question"] = "q" * 700

@@ -1,4 +1,6 @@
-"""Text from a mixture: against the same sum written out, against members alone, and piece by piece."""
+"""Text from a mixture: against the same sum written out, against members alone, and piece by
+piece.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,15 @@ from pyswarmopt_llm.spaces.mixture.engine import FUSIONS, MixtureEngine
 USERS = ["the one", "on and on", "another question of some length?"]
 
 
-def greedy_by_hand(members: Sequence[TransformersEngine], weights: Sequence[float], user: str, n: int) -> str:
+def greedy_by_hand(
+    members: Sequence[TransformersEngine], weights: Sequence[float], user: str, n: int
+) -> str:
     """Every token from plain forward passes over everything so far."""
     written: list[int] = []
     for _ in range(n):
         mixed = sum(
-            weight * naive_logprobs(one.model, [*one.encode_prompt(one.chat(user)), *written])[-1].exp()
+            weight
+            * naive_logprobs(one.model, [*one.encode_prompt(one.chat(user)), *written])[-1].exp()
             for one, weight in zip(members, weights, strict=True)
         )
         token = int(mixed.argmax())  # type: ignore[union-attr]
@@ -33,7 +38,9 @@ def greedy_by_hand(members: Sequence[TransformersEngine], weights: Sequence[floa
 
 
 def test_the_exact_mixture_writes_what_the_sum_says() -> None:
-    """Members with one tokenizer and chat templates of different length; a batch of prompts of different length."""
+    """Members with one tokenizer and chat templates of different length; a batch of prompts of
+    different length.
+    """
     short = byte_level(template="{{ messages[0]['content'] }}\n")
     members = [member(byte_level(), "llama"), member(short, "gpt2", 1)]
     engine = MixtureEngine({"a": members[0], "b": members[1]})
@@ -43,7 +50,9 @@ def test_the_exact_mixture_writes_what_the_sum_says() -> None:
     assert engine.generate(USERS, 8) == expected
     assert ["".join(engine.stream(user, 8)) for user in USERS] == expected
     engine.load(Patch(mixture=(0.0, 1.0)))
-    assert engine.generate(USERS, 8) == members[1].generate([members[1].chat(user) for user in USERS], 8)
+    assert engine.generate(USERS, 8) == members[1].generate(
+        [members[1].chat(user) for user in USERS], 8
+    )
 
 
 @pytest.mark.parametrize("fusion", sorted(set(FUSIONS) - {"exact"}))
