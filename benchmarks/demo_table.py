@@ -1,7 +1,7 @@
 """The demo with several seeds, beside the sum of its experts: outcomes for docs/research/demo.md.
 
-    python benchmarks/demo_table.py runs/demo-table --seeds 0 1 2 --outcomes
-    docs/evidence/demo.jsonl
+    python benchmarks/demo_table.py runs/demo-table --seeds 0 1 2 \\
+        --outcomes docs/evidence/demo.jsonl
 
 A line for each method and seed, with 1 for a right answer of a test item and 0 for a wrong one. A
 run that is there already is resumed, or read if it has finished. `python docs/tools/tables.py`

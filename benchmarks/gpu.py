@@ -6,8 +6,9 @@ of these passes under torch.profiler (how long the GPU computes, how many kernel
 what launching takes of the time); and `swarm-llm search` with its defaults. A GPU that computes
 during a small share of a pass waits for launches.
 
-    python benchmarks/gpu.py --experts EXPERTS --task TASKS/banking.json python benchmarks/gpu.py
-    --device cpu --items 4 --candidates 2 --particles 4 --max-iter 1  # tries the script
+    python benchmarks/gpu.py --experts EXPERTS --task TASKS/banking.json
+    python benchmarks/gpu.py --device cpu --items 4 --candidates 2 --particles 4 --max-iter 1  # \\
+        tries the script
 """
 
 from __future__ import annotations

@@ -10,8 +10,9 @@ Each search is an ordinary run directory under --out, so a stopped benchmark goe
 and several processes can share the work (give each its own --names). The table is made from
 whatever has finished.
 
-    python benchmarks/real_tasks.py --experts EXPERTS --tasks TASKS --out runs/real --names banking
-    intent python benchmarks/real_tasks.py --out runs/real --table
+    python benchmarks/real_tasks.py --experts EXPERTS --tasks TASKS --out runs/real \\
+        --names banking intent
+    python benchmarks/real_tasks.py --out runs/real --table
 """
 
 from __future__ import annotations

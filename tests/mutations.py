@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """How many single mutations of the four packages the tests notice.
 
-    OMP_NUM_THREADS=1 python tests/mutations.py --count 200 --seed 0 --out after.jsonl [--first
-    before.jsonl]
+    OMP_NUM_THREADS=1 python tests/mutations.py --count 200 --seed 0 --out after.jsonl [--first \\
+        before.jsonl]
 
 Each mutation changes one comparison, operator, `not`, `and` / `or`, number or truth value inside a
 function; annotations are left alone. The doctests of the module and the test files nearest to it

@@ -1,9 +1,8 @@
 """Try the package with other versions of torch and transformers, each pair in an environment of its
 own.
 
-    python tests/versions.py                  # both ends of the ranges in pyproject.toml python
-    tests/versions.py 2.12.1,5.16.1    # that torch, that transformers; several pairs are tried in
-    turn
+    python tests/versions.py                  # both ends of the ranges in pyproject.toml
+    python tests/versions.py 2.12.1,5.16.1    # that torch and transformers; or several pairs
 
 Installs the extra `llm` beside the pair and runs the tests of `FILES`. For use before a release
 (docs/release.md). pip's own settings hold: PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS lead to CPU builds

@@ -1,10 +1,11 @@
 """Runtime distributions of optimisers on COCO's bbob functions, 24 functions on [-5, 5]^D, and on
 moved optima.
 
-    python benchmarks/bbob/bbob.py --solvers pyswarmopt,pycma-bipop --dims 5,20 --instances 1-3
-    --out runs/bbob python benchmarks/bbob/bbob.py --control --solvers pyswarmopt,pagmo-pso --dims
-    10 --instances 1-5 --out runs/bbob python benchmarks/bbob/bbob.py --report docs/evidence.md
-    --out runs/bbob
+    python benchmarks/bbob/bbob.py --solvers pyswarmopt,pycma-bipop --dims 5,20 --instances 1-3 \\
+        --out runs/bbob
+    python benchmarks/bbob/bbob.py --control --solvers pyswarmopt,pagmo-pso --dims 10 \\
+        --instances 1-5 --out runs/bbob
+    python benchmarks/bbob/bbob.py --report docs/evidence.md --out runs/bbob
 
 A run ends when the budget of BUDGET x D evaluations is used or when f - f_opt <= 1e-8; a solver
 that returns earlier is started again with another seed. Each run appends a line to

@@ -1,7 +1,7 @@
 """How many of the functions of SciPy's own benchmark are solved within so many calls.
 
-    python benchmarks/bbob/scipy_suite.py --scipy SCIPY/benchmarks/benchmarks --solvers
-    pyswarmopt,dual-annealing
+    python benchmarks/bbob/scipy_suite.py --scipy SCIPY/benchmarks/benchmarks \\
+        --solvers pyswarmopt,dual-annealing
 
 A function is solved at f - f_opt <= 1e-4 max(1, |f_opt|). Those whose optimum is in the middle of
 their box, where many solvers start, are in a table of their own, and there 30% of every side are

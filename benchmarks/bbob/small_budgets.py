@@ -1,9 +1,9 @@
 """20, 50 and 200 calls: the default beside optimisers that are made for few calls, on five kinds of
 problems.
 
-    python benchmarks/bbob/small_budgets.py --out small_budgets.jsonl --scipy
-    SCIPY/benchmarks/benchmarks python benchmarks/bbob/small_budgets.py --out small_budgets.jsonl
-    --table
+    python benchmarks/bbob/small_budgets.py --out small_budgets.jsonl \\
+        --scipy SCIPY/benchmarks/benchmarks
+    python benchmarks/bbob/small_budgets.py --out small_budgets.jsonl --table
 
 With `--per-dimension` it is 20 D, 50 D and 200 D calls (in a file of their own).
 

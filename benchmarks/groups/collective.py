@@ -1,9 +1,10 @@
 """Every strategy of a group on shared tasks: accuracy with intervals and cost, as rows for
 docs/collective.md.
 
-    python benchmarks/groups/collective.py --experts DIR... --task intent.json --task banking.json
-    --out results python benchmarks/groups/collective.py --experts DIR... --task intent.json --dev
-    40 --test 40 --written --out small
+    python benchmarks/groups/collective.py --experts DIR... --task intent.json \\
+        --task banking.json --out results
+    python benchmarks/groups/collective.py --experts DIR... --task intent.json --dev 40 --test 40 \\
+        --written --out small
 
 Without `--written` only strategies that live on option scores run: all of them from one asking of
 the members. With it also those whose members write. A call that is stopped goes on with the same

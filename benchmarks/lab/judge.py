@@ -1,8 +1,9 @@
 """A reward in the laboratory whose true quality is known: what a search gains by it, and what it
 really gains.
 
-    python benchmarks/lab/lab.py make --out runs/lab python benchmarks/lab/judge.py runs/lab
-    runs/written/tasks --out runs/judge --outcomes docs/evidence/judge.jsonl
+    python benchmarks/lab/lab.py make --out runs/lab
+    python benchmarks/lab/judge.py runs/lab runs/written/tasks --out runs/judge \\
+        --outcomes docs/evidence/judge.jsonl
 
 The tasks are those that `benchmarks/scores/written_lab.py` has written.
 

@@ -7,8 +7,9 @@ and several processes can share it (give each its own --names or --seeds). A var
 search (`off`) start from the same seed; the differences are paired over tasks and seeds, with a 95%
 interval from Student's t. The table is made from whatever has finished.
 
-    python benchmarks/lab/less_work.py --experts EXPERTS --tasks TASKS --out runs/less --names
-    banking intent science python benchmarks/lab/less_work.py --out runs/less --table
+    python benchmarks/lab/less_work.py --experts EXPERTS --tasks TASKS --out runs/less \\
+        --names banking intent science
+    python benchmarks/lab/less_work.py --out runs/less --table
 """
 
 from __future__ import annotations

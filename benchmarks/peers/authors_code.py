@@ -11,8 +11,8 @@ from one report of a swarm's scores to the next: theirs by its calls of `wandb.l
 events. Wall time, CPU time of all processes, and the tokens that went through the model (padding
 included, counted where they are embedded).
 
-    python benchmarks/peers/authors_code.py --authors CHECKOUT --experts EXPERTS --task
-    EVAL/hellaswag.json
+    python benchmarks/peers/authors_code.py --authors CHECKOUT --experts EXPERTS \\
+        --task EVAL/hellaswag.json
 """
 
 from __future__ import annotations

@@ -11,9 +11,10 @@ its velocity, value and personal best, g and w, whose evaluation was dropped and
 of the draws: parents and shares of added experts, whom the starting velocities point at, random
 factors.
 
-    python benchmarks/peers/authors_trajectories.py --authors CHECKOUT --out
-    tests/core/algorithms/released_search.npz python benchmarks/peers/authors_trajectories.py
-    --authors CHECKOUT --check tests/core/algorithms/released_search.npz
+    python benchmarks/peers/authors_trajectories.py --authors CHECKOUT \\
+        --out tests/core/algorithms/released_search.npz
+    python benchmarks/peers/authors_trajectories.py --authors CHECKOUT \\
+        --check tests/core/algorithms/released_search.npz
 
 Each run takes a few seconds, in a process of its own. `--check` compares with what was recorded
 before and ends with 1 if a number differs by more than 1e-12.
@@ -289,9 +290,9 @@ def from_draws(draws: list[Draw], population: int, options: Options) -> dict[str
     """The draws in the order of the script, without those that it rejects.
 
     Returns:
-        parents (m, 2) and share (m,) of the added experts; partner (N,): at whom each starting
-        velocity points; factors (iterations, N, 4) of inertia, p, g and w, nothing without random
-        ones.
+        parents (m, 2) and share (m,) of the added experts; partner (N,): at whom each starting \\
+        velocity points; factors
+        (iterations, N, 4) of inertia, p, g and w, nothing without random ones.
     """
     rest = iter(draws)
     added = population - options["experts"]

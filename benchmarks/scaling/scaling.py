@@ -1,8 +1,8 @@
 """How busy a swarm keeps many workers, in whole rounds and one by one: a simulation with a clock of
 its own.
 
-    python benchmarks/scaling/scaling.py [--times RUN/history.jsonl ...] [--workers 8,64,512]
-    [--particles 1]
+    python benchmarks/scaling/scaling.py [--times RUN/history.jsonl ...] [--workers 8,64,512] \\
+        [--particles 1]
                                          [--seeds 5]
 
 Nothing is waited for: an evaluation takes as long as the simulated clock says. Its seconds are

@@ -1,8 +1,8 @@
 """What one iteration of a swarm costs beside the objective: ours, the peers that can be imported,
 and the bound.
 
-    python benchmarks/scaling/speed.py [--dims 2,10,100,10000,1000000] [--population 20] [--out
-    FILE.md]
+    python benchmarks/scaling/speed.py [--dims 2,10,100,10000,1000000] [--population 20] [--out \\
+        FILE.md]
 
 All live in one process and take turns, so that a busy neighbour disturbs all alike, and CPU time is
 counted. A cell is the fastest turn and, in brackets, how many times the bound that is: five passes

@@ -1,9 +1,9 @@
 """What workers cost and bring: coordinator time and bytes per evaluation, efficiency, and what a
 long search leaks.
 
-    python benchmarks/scaling/workers.py cost       [--items 200] [--evaluations 300] python
-    benchmarks/scaling/workers.py efficiency --base B --experts DIR ... --task T [--workers 2]
-    [--threads 1]
+    python benchmarks/scaling/workers.py cost       [--items 200] [--evaluations 300]
+    python benchmarks/scaling/workers.py efficiency --base B --experts DIR ... --task T \\
+        [--workers 2] [--threads 1]
                                                     [--dev 40]
     python benchmarks/scaling/workers.py leak       [--evaluations 10000]
 

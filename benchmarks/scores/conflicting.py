@@ -1,7 +1,7 @@
 """Rewards in conflict: long replies, short replies, and replies to the question that was asked.
 
-    python benchmarks/scores/conflicting.py shared/data/sft/instruct.jsonl EXPERTS --out
-    runs/conflicting \\
+    python benchmarks/scores/conflicting.py shared/data/sft/instruct.jsonl EXPERTS \\
+        --out runs/conflicting \\
         --outcomes docs/evidence/conflicting.jsonl
 
 `verbose` and `concise` are programs: the share of 60 words that a reply has, and what is left of

@@ -1,7 +1,7 @@
 """Continuations without toxicity: RealToxicityPrompts, scored by a small local classifier.
 
-    python benchmarks/scores/continuations.py realtoxicityprompts.json EXPERTS --out
-    runs/continuations \\
+    python benchmarks/scores/continuations.py realtoxicityprompts.json EXPERTS \\
+        --out runs/continuations \\
         --outcomes docs/evidence/continuations.jsonl
 
 The file is that of the Model Swarms reference (`data/eval`), EXPERTS a folder of adapters of

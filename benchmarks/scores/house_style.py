@@ -1,8 +1,8 @@
 """House style on the embedded base: a search by a program that checks eight rules, and the same
 trained.
 
-    python benchmarks/scores/house_style.py --out runs/house-style --outcomes
-    docs/evidence/house-style.jsonl
+    python benchmarks/scores/house_style.py --out runs/house-style \\
+        --outcomes docs/evidence/house-style.jsonl
 
 Five experts, of which four keep two of the rules each (`examples/house_style`); 50 dev and 150 test
 prompts, 40 evaluations for every method. A line of the outcomes is a method and a seed, with the

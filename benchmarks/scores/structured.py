@@ -1,7 +1,7 @@
 """Structured answers: an order in words becomes a JSON object with six fields; a program scores it.
 
-    python benchmarks/scores/structured.py --out runs/structured --outcomes
-    docs/evidence/structured.jsonl
+    python benchmarks/scores/structured.py --out runs/structured \\
+        --outcomes docs/evidence/structured.jsonl
 
 Orders are made of templates with a seed. Each of three experts was trained (`train-expert`) on
 orders with two of the fields and the objects of these; dev and test have all six. The score of a
@@ -26,49 +26,12 @@ from pyswarmopt_llm.tasks import Item
 BASE = "embedded:smollm2-135m"
 NEW_TOKENS = 72
 VALUES: Mapping[str, Sequence[str]] = {
-    "name": (
-        "Maria",
-        "Ali",
-        "Chen",
-        "Ingrid",
-        "Kofi",
-        "Lucia",
-        "Omar",
-        "Petra",
-        "Ravi",
-        "Sven",
-        "Tara",
-        "Yuki",
-    ),
-    "city": (
-        "Oslo",
-        "Lima",
-        "Accra",
-        "Kyoto",
-        "Porto",
-        "Riga",
-        "Quito",
-        "Turin",
-        "Cairo",
-        "Leeds",
-        "Bergen",
-        "Graz",
-    ),
-    "item": (
-        "lamp",
-        "chair",
-        "kettle",
-        "bicycle",
-        "mirror",
-        "blanket",
-        "camera",
-        "ladder",
-        "basket",
-        "clock",
-    ),
-    "colour": ("blue", "red", "green", "black", "white", "yellow", "grey", "brown"),
-    "count": ("two", "three", "four", "five", "six", "seven", "eight", "nine"),
-    "day": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+    "name": "Maria Ali Chen Ingrid Kofi Lucia Omar Petra Ravi Sven Tara Yuki".split(),
+    "city": "Oslo Lima Accra Kyoto Porto Riga Quito Turin Cairo Leeds Bergen Graz".split(),
+    "item": "lamp chair kettle bicycle mirror blanket camera ladder basket clock".split(),
+    "colour": "blue red green black white yellow grey brown".split(),
+    "count": "two three four five six seven eight nine".split(),
+    "day": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split(),
 }
 EXPERTS = {"who": ("name", "city"), "what": ("item", "colour"), "when": ("count", "day")}
 # What is said of each field; an order says it of some fields, in any order.

@@ -1,7 +1,8 @@
 """Written answers in the laboratory: how a search does where an item has a score and no margin.
 
-    python benchmarks/lab/lab.py make --out runs/lab python benchmarks/scores/written_lab.py
-    runs/lab --out runs/written --outcomes docs/evidence/written.jsonl
+    python benchmarks/lab/lab.py make --out runs/lab
+    python benchmarks/scores/written_lab.py runs/lab --out runs/written \\
+        --outcomes docs/evidence/written.jsonl
 
 The six tasks of the laboratory, each answer written and scored by exact match: 100 dev and 500 test
 items. Every method has the same evaluations, `EVALUATIONS` times all dev items, but for `paper`,

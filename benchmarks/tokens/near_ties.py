@@ -13,8 +13,8 @@ equal weights is known exactly, token by token:
 `relative` (DeePEn) is scored on both at each step size: half of the cases, dev, choose it, the
 others are the figure.
 
-    python benchmarks/tokens/near_ties.py --members EXPERTS/intent EXPERTS/instruct --questions
-    TASKS/generalist.json
+    python benchmarks/tokens/near_ties.py --members EXPERTS/intent EXPERTS/instruct \\
+        --questions TASKS/generalist.json
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Token mixtures measured: every fusion method, and a token search against its best member and a
 vote, 3 seeds.
 
-    python benchmarks/tokens/token_fusion.py --models models --adapters examples/experts --out
-    runs/token-fusion python benchmarks/tokens/token_fusion.py --out runs/token-fusion --table
+    python benchmarks/tokens/token_fusion.py --models models --adapters examples/experts \\
+        --out runs/token-fusion
+    python benchmarks/tokens/token_fusion.py --out runs/token-fusion --table
 
 Two pools of three members (one architecture: adapters of SmolLM2; three: GPT-2, Gemma 3 and an
 adapter of SmolLM2) on two tasks that both pools know: generated ones, or, with `--tasks`, `--one`

@@ -1,8 +1,8 @@
 """What a token search costs, against asking each of its members once: CPU seconds of one process,
 models loaded before.
 
-    python benchmarks/tokens/token_search_cost.py --experts EXPERTS/* --task TASK --dev 200 --test
-    200
+    python benchmarks/tokens/token_search_cost.py --experts EXPERTS/* --task TASK --dev 200 \\
+        --test 200
 
 The search makes every iteration (no patience), scores its result on dev and test, and writes its
 run directory; the members' own evaluations are what `swarm-llm eval` asks, on dev and on test.

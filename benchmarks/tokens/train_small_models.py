@@ -11,9 +11,9 @@ For token swarms: members that share neither weights nor vocabulary, and that re
 Both learn generated skills only (`--skills`), from questions that no dev or test split holds, or
 chats (`--data`).
 
-    python benchmarks/tokens/train_small_models.py --out models    # about ten minutes for each on
-    one idle core python benchmarks/tokens/train_small_models.py --out models --only gpt2 --data
-    sft/intent.jsonl --steps 1200
+    python benchmarks/tokens/train_small_models.py --out models    # ten minutes for each
+    python benchmarks/tokens/train_small_models.py --out models --only gpt2 \\
+        --data sft/intent.jsonl --steps 1200
 """
 
 from __future__ import annotations

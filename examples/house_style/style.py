@@ -1,7 +1,7 @@
 """House style: eight rules that a reply to a customer should keep, as a score of one's own.
 
     swarm-llm search --base embedded:smollm2-135m --experts examples/house_style/experts/* \\
-        --metric examples/house_style/style.py:style --prompts examples/house_style/prompts.jsonl
+        --metric examples/house_style/style.py:style --prompts examples/house_style/prompts.jsonl \\
         --out runs/style
 """
 
