@@ -7,8 +7,8 @@ what launching takes of the time); and `swarm-llm search` with its defaults. A G
 during a small share of a pass waits for launches.
 
     python benchmarks/gpu.py --experts EXPERTS --task TASKS/banking.json
-    python benchmarks/gpu.py --device cpu --items 4 --candidates 2 --particles 4 --max-iter 1  # \\
-        tries the script
+    # to try the script
+    python benchmarks/gpu.py --device cpu --items 4 --candidates 2 --particles 4 --max-iter 1
 """
 
 from __future__ import annotations

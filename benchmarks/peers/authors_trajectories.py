@@ -290,9 +290,9 @@ def from_draws(draws: list[Draw], population: int, options: Options) -> dict[str
     """The draws in the order of the script, without those that it rejects.
 
     Returns:
-        parents (m, 2) and share (m,) of the added experts; partner (N,): at whom each starting \\
-        velocity points; factors
-        (iterations, N, 4) of inertia, p, g and w, nothing without random ones.
+        parents (m, 2) and share (m,) of the added experts; partner (N,): at whom each starting
+        velocity points; factors (iterations, N, 4) of inertia, p, g and w, nothing without random
+        ones.
     """
     rest = iter(draws)
     added = population - options["experts"]

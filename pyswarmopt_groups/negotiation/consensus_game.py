@@ -26,8 +26,8 @@ def consensus_game(context: GroupContext) -> Decide:
     """Equilibrium ranking: the best member on dev proposes, the next best evaluates; a single
     member plays both parts.
 
-    Candidates are the options, of an open question the members' different answers. A single \\
-        candidate is the answer.
+    Candidates are the options, of an open question the members' different answers. A single
+    candidate is the answer.
     """
     order = context.order
     proposer, evaluator = context.members[order[0]], context.members[order[min(1, context.n - 1)]]
@@ -61,11 +61,9 @@ def initial_policy(logprobs: ArrayLike, axis: int) -> Array:
     """A player's first policy: a model's probabilities, normalised over both signals and
     candidates.
 
-    As in Jacob et al. 2023: the proposer's P(y | v) is first divided by its sum over v (axis \\
-        0), so that a candidate is
-    not preferred for being short or common, the evaluator's P(v | y) by its sum over y (axis \\
-        1). The last
-    normalisation is done by `equilibrium_ranking`.
+    As in Jacob et al. 2023: the proposer's P(y | v) is first divided by its sum over v (axis 0), so
+    that a candidate is not preferred for being short or common, the evaluator's P(v | y) by its sum
+    over y (axis 1). The last normalisation is done by `equilibrium_ranking`.
 
     Args:
         logprobs: (2, K), rows correct and incorrect.
@@ -133,8 +131,8 @@ class Ranked:
     """The players' final policies.
 
     Attributes:
-        answer: the candidate with the highest proposer probability given "correct"; ties go to \\
-        the first-listed.
+        answer: the candidate with the highest proposer probability given "correct"; ties go to the
+            first-listed.
         proposer: (2, K), P(candidate | correct) and P(candidate | incorrect), rows sum to 1.
         evaluator: (2, K), P(correct | candidate) and P(incorrect | candidate), columns sum to 1.
     """
@@ -155,38 +153,32 @@ def equilibrium_ranking(
 ) -> Ranked:
     """Regularised regret minimisation between a proposer and an evaluator of answers.
 
-    Source: Jacob et al. 2023, "The Consensus Game", arXiv 2310.09139 (their \\
-        EQUILIBRIUM-RANKING), with their values of
-    `anchor` (lambda), `rate` (eta) and `iterations`. A coin v says correct or incorrect, the \\
-        proposer sends a
-    candidate y for it, the evaluator guesses v from y, and both get 1 if the guess is right. \\
-        Each player minimises its
-    regret with a penalty lambda KL(policy || initial policy), which ties the signals to what \\
-        the models said:
+    Source: Jacob et al. 2023, "The Consensus Game", arXiv 2310.09139 (their EQUILIBRIUM-RANKING),
+    with their values of `anchor` (lambda), `rate` (eta) and `iterations`. A coin v says correct or
+    incorrect, the proposer sends a candidate y for it, the evaluator guesses v from y, and both get
+    1 if the guess is right. Each player minimises its regret with a penalty lambda KL(policy ||
+    initial policy), which ties the signals to what the models said:
 
         Q_t(y | v) = 1 / (2 t) * sum over s <= t of evaluator_s(v | y)
-        proposer_{t+1}(y | v) ~ exp((Q_t(y | v) + lambda log proposer_1(y | v)) / (1 / (eta t) + \\
-        lambda))
+        proposer_{t+1}(y | v)
+            ~ exp((Q_t(y | v) + lambda log proposer_1(y | v)) / (1 / (eta t) + lambda))
 
-    and the evaluator likewise. Ranks by the proposer (their ER-G); the evaluator's ranking \\
-        (ER-D) is `evaluator[0]`.
+    and the evaluator likewise. Ranks by the proposer (their ER-G); the evaluator's ranking (ER-D)
+    is `evaluator[0]`.
 
     Args:
         candidates: K answers.
-        proposer: (2, K) the proposer's weight of each candidate as a correct (row 0) and as an \\
-        incorrect answer
-            (row 1); above 0, each row is normalised.
-        evaluator: (2, K) the evaluator's weight of "correct" (row 0) and "incorrect" (row 1) \\
-        for each candidate; above
-            0, each column is normalised.
+        proposer: (2, K) the proposer's weight of each candidate as a correct (row 0) and as an
+            incorrect answer (row 1); above 0, each row is normalised.
+        evaluator: (2, K) the evaluator's weight of "correct" (row 0) and "incorrect" (row 1) for
+            each candidate; above 0, each column is normalised.
         anchor: weight lambda of staying near the initial policies, above 0.
         rate: learning rate eta, above 0.
         iterations: rounds of the game.
 
     Raises:
-        ValueError: no candidates, duplicate candidates, tables that are not (2, K) or not \\
-        positive and finite, or a
-            parameter out of range.
+        ValueError: no candidates, duplicate candidates, tables that are not (2, K) or not positive
+            and finite, or a parameter out of range.
 
     Example:
         >>> ranked = equilibrium_ranking(["4", "5"], [[0.5, 0.5], [0.5, 0.5]], [[0.9, 0.2], [0.1, 0.8]])
