@@ -220,17 +220,20 @@ class Dropout:
         return (self._random.random(particles) < self._single) | whole
 
 
-def make_policy(config: SearchConfig, items: Mapping[str, int], combine: Combine) -> Policy:
+def make_policy(
+    config: SearchConfig, items: Mapping[str, int], combine: Combine, noisy: bool = False
+) -> Policy:
     """The policy of a search for objectives with these numbers of dev items, and this combination
-    of their scores.
+    of their scores; `noisy` where the same candidate does not score the same again.
     """
+    noisy = noisy or config.temperature > 0
     policy: Policy = Full()
     if config.most_proposals:
-        policy = Modelled(items, combine, config.most_proposals, noisy=config.temperature > 0)
+        policy = Modelled(items, combine, config.most_proposals, noisy)
     if config.screen is not None:
         from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 
-        policy = Screened(Screening(config.screen, items), config.most_proposals)
+        policy = Screened(Screening(config.screen, items, noisy), config.most_proposals)
     if config.drop_k or config.drop_n:
         return Dropout(policy, config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
     return policy

@@ -167,11 +167,14 @@ class Checksums:
                 self._blocks.setdefault(name, []).append((i, *_sums(change)))
 
     def coefficients(self, patch: Patch) -> list[float]:
-        """The coefficients of a patch, one per expert.
+        """The coefficients of a patch, one per expert: of a mixture, or of an expert's own file.
 
         Raises:
-            UserError: it is no mixture of these experts.
+            UserError: it is neither.
         """
+        for i in range(self._n):
+            if self._is_expert(i, patch):
+                return [float(k == i) for k in range(self._n)]
         if patch.low_rank.keys() != self._blocks.keys():
             raise self._refused()
         of_experts: list[list[Tensor]] = [[] for _ in range(self._n)]
@@ -188,6 +191,20 @@ class Checksums:
             self._ratio(torch.cat(mixed), torch.cat(one))
             for mixed, one in zip(of_patch, of_experts, strict=True)
         ]
+
+    def _is_expert(self, expert: int, patch: Patch) -> bool:
+        """Whether a patch is this expert alone, without the others' factors."""
+        sums = {
+            name: (b, a)
+            for name, blocks in self._blocks.items()
+            for i, b, a in blocks
+            if i == expert
+        }
+        return sums.keys() == patch.low_rank.keys() and all(
+            _alike(sum_, expected)
+            for name, change in patch.low_rank.items()
+            for sum_, expected in zip(_sums(change), sums[name], strict=True)
+        )
 
     def _ratio(self, mixed: Tensor, expert: Tensor) -> float:
         weight = float(expert @ mixed / (expert @ expert)) if expert.any() else 0.0

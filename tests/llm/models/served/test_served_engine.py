@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.jobs.export.gguf_file import Layout, write_lora
 from pyswarmopt_llm.jobs.export.source import find_source
-from pyswarmopt_llm.models.adapters.adapter import AdapterFile, AdapterInfo
+from pyswarmopt_llm.models.adapters.adapter import AdapterFile, AdapterInfo, load_factors
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
@@ -69,7 +69,7 @@ def connect(tiny_base: Path, experts: tuple[AdapterInfo, ...]) -> Callable[..., 
         config = small(
             tiny_base, [info.path for info in experts], [], "run", engine=server.url, **more
         )
-        return attach(config, resolve_base(str(tiny_base), weights=False), experts)
+        return attach(config, resolve_base(str(tiny_base), weights=False), lambda: experts)
 
     return to
 
@@ -188,6 +188,9 @@ def test_adapters_are_told_apart_by_their_weights(
     assert [
         round(scale["scale"], 6) for scale in sorted(scales, key=lambda scale: scale["id"])
     ] == [0.3, 0.1, 0.2]
+    own = Patch(low_rank=load_factors(experts[1]))
+    scales = connect(server).server.load(own)
+    assert [scale["scale"] for scale in sorted(scales, key=lambda scale: scale["id"])] == [0, 0, 1]
     server.paths = [files[2], files[0], files[0]]
     with pytest.raises(UserError, match=r"none of its adapters .* has the weights of bee"):
         connect(server)
@@ -245,6 +248,6 @@ def test_the_examination(
     wrong.ignores_alpha = True
     refused(wrong, "weight 1 of ant differs from its own file by")
     noisy.noise = 0.001
-    line = examine(connect(noisy), space, space.infos, ["amber birch cedar", "delta ember?"])
-    assert "the same request again, alone and in a full batch, differs by at most 0.02 nats" in line
-    assert "weight 0 is the base within 0.00" in line
+    noise = examine(connect(noisy), space, space.infos, ["amber birch cedar", "delta ember?"])
+    assert "alone and in a full batch, differs by at most 0.02 nats: models of" in noise.text
+    assert "weight 0 is the base within 0.00" in noise.text and 0.01 < noise.noise < 0.02

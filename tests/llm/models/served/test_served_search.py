@@ -15,6 +15,10 @@ from search_helpers import history, louder, questions, small, swarm_llm, write_t
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.jobs.evaluate.against import evaluate_against
+from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
+from pyswarmopt_llm.jobs.evaluate.model import evaluate
+from pyswarmopt_llm.jobs.evaluate.names import with_run
 from pyswarmopt_llm.jobs.search.loop import SearchResult, resume, search
 from pyswarmopt_llm.models.served import http
 
@@ -74,7 +78,7 @@ def test_a_search_ends_as_on_the_resident_model(
     for name in ("best_dev", "coefficients", "best_single"):
         assert served.result[name] == reference.result[name]
     (note,) = served.result["notes"]
-    assert server.url in note and "weight 0 is the base" in note and "the scores' noise" in note
+    assert server.url in note and "weight 0 is the base" in note
     assert json.loads((served.run / "run.json").read_text(encoding="utf-8"))["notes"] == {
         "engine": note
     }
@@ -84,6 +88,11 @@ def test_a_search_ends_as_on_the_resident_model(
     ]
     assert files[0] == files[1]
     assert len(server.loaded) <= 1  # the last one is unloaded with the engine
+    again = evaluate(with_run(EvalConfig(run=str(served.run), split="dev")))
+    assert again.score.value == served.result["best_dev"]
+    expert = EvalConfig(run=str(served.run), split="dev", against=config("").experts[0])
+    compared = evaluate_against(with_run(expert))
+    assert compared.scores[1].value == served.result["experts"]["dev"]["ant"]
 
 
 def test_what_a_server_cannot_do_is_refused_in_a_line(
@@ -201,3 +210,40 @@ def test_the_command_line(
         body["lora_path"] for path, body in server.requests if path == "/v1/load_lora_adapter"
     ]
     assert loaded and all(path.startswith(str(tmp_path)) for path in loaded)
+
+
+def test_commands_of_a_served_run_use_the_same_server(
+    start: Callable[[str], ModelServer],
+    config: Make,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    server = start("vllm")
+    run = str(search(config("asked", engine=server.url)).run)
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({k: questions(1, 7)[0][k] for k in ("question", "choices")}) + "\n")
+    commands: list[list[Any]] = [
+        ["eval", "--run", run, "--split", "dev"],
+        ["generate", "--run", run, "Name a colour.", "--max-new-tokens", "4"],
+        ["predict", "--run", run, rows, "--out", tmp_path / "labelled.jsonl"],
+    ]
+
+    def completions() -> int:
+        return sum(path == "/v1/completions" for path, _ in server.requests)
+
+    for words in commands:
+        requests = completions()
+        code, there, err = swarm_llm(capsys, *words)
+        assert code == 0, err
+        assert f"runs on the server at {server.url} (here: --engine transformers)" in err
+        assert completions() > requests
+        requests = completions()
+        (tmp_path / "labelled.jsonl").unlink(missing_ok=True)
+        code, here, err = swarm_llm(capsys, *words, "--engine", "transformers")
+        assert (code, completions()) == (0, requests), err
+        assert server.url not in err and there == here
+    server.ignores_adapters = True
+    code, _, err = swarm_llm(capsys, *commands[0])
+    assert code == 2 and "best gives what the base gives: it is not applied" in err
+    code, _, err = swarm_llm(capsys, *commands[1], "--engine", "llama")
+    assert code == 2 and "--engine llama: unknown; use transformers or http://HOST:PORT" in err
