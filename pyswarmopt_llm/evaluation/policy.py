@@ -224,7 +224,8 @@ def make_policy(
     config: SearchConfig, items: Mapping[str, int], combine: Combine, noisy: bool = False
 ) -> Policy:
     """The policy of a search for objectives with these numbers of dev items, and this combination
-    of their scores; `noisy` where the same candidate does not score the same again.
+    of their scores; `noisy` where the same candidate does not score the same again. The model of
+    the items estimates its noise from the margins in any case.
     """
     noisy = noisy or config.temperature > 0
     policy: Policy = Full()
@@ -233,7 +234,7 @@ def make_policy(
     if config.screen is not None:
         from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 
-        policy = Screened(Screening(config.screen, items, noisy), config.most_proposals)
+        policy = Screened(Screening(config.screen, items), config.most_proposals)
     if config.drop_k or config.drop_n:
         return Dropout(policy, config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
     return policy

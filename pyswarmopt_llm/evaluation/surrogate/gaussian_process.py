@@ -25,7 +25,6 @@ Places = npt.NDArray[np.intp]
 # margin's variance.
 LENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 NOISES = (1e-6, 1e-4, 1e-2)
-OF_SERVERS = (0.1, 0.3)  # as well, where a server gives the same candidate other margins
 _TINY = 1e-12  # of a variance: a margin that never changed
 
 
@@ -124,7 +123,6 @@ class ItemModel:
         margins: (N, I, R): for each of I items the score of the right option minus that of each of
             R others; NaN where an item was not scored, or has fewer options.
         kernel: None: chosen by marginal likelihood.
-        noisy: whether the margins are a server's, which does not repeat itself.
 
     Attributes:
         kernel: the one in use.
@@ -140,11 +138,7 @@ class ItemModel:
     """
 
     def __init__(
-        self,
-        positions: npt.ArrayLike,
-        margins: npt.ArrayLike,
-        kernel: Kernel | None = None,
-        noisy: bool = False,
+        self, positions: npt.ArrayLike, margins: npt.ArrayLike, kernel: Kernel | None = None
     ) -> None:
         self._positions: Floats = np.asarray(positions, dtype=np.float64)
         cube: Floats = np.asarray(margins, dtype=np.float64)
@@ -159,7 +153,7 @@ class ItemModel:
         flat = cube.reshape(len(cube), -1)
         self._margins, self._patterns = flat, list(_patterns(flat))
         self.kernel = (
-            max(_kernels(self._positions, noisy), key=self._evidence) if kernel is None else kernel
+            max(_kernels(self._positions), key=self._evidence) if kernel is None else kernel
         )
         self._groups = list(self._solved(self.kernel))
 
@@ -222,10 +216,9 @@ def _patterns(margins: Floats) -> Iterator[tuple[Places, Places]]:
             yield np.flatnonzero(owner == k), rows
 
 
-def _kernels(positions: Floats, noisy: bool) -> list[Kernel]:
-    """Those that are tried."""
-    noises = NOISES + OF_SERVERS if noisy else NOISES
-    return [Kernel(length, noise) for length in lengths_for(positions) for noise in noises]
+def _kernels(positions: Floats) -> list[Kernel]:
+    """What is tried."""
+    return [Kernel(length, noise) for length in lengths_for(positions) for noise in NOISES]
 
 
 def lengths_for(positions: Floats) -> list[float]:

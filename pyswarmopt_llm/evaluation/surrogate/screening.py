@@ -48,11 +48,10 @@ class Screening:
     Args:
         level: P of `Screen`.
         items: task name -> number of its items.
-        noisy: see `ItemModel`.
     """
 
-    def __init__(self, level: float, items: Mapping[str, int], noisy: bool = False) -> None:
-        self._level, self.items, self.noisy = level, dict(items), noisy
+    def __init__(self, level: float, items: Mapping[str, int]) -> None:
+        self._level, self.items = level, dict(items)
         self._seen: dict[str, Seen] = {}
         self._kernel: Kernel | None = None
         self._chosen_with = 0
@@ -124,7 +123,7 @@ class Screening:
         scored = int((~np.isnan(margins)).sum())
         if scored >= _GROWTH * self._chosen_with:
             self._kernel, self._chosen_with = None, scored
-        model = ItemModel(self.positions, margins, self._kernel, self.noisy)
+        model = ItemModel(self.positions, margins, self._kernel)
         self._kernel = model.kernel
         return model
 

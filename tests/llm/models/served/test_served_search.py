@@ -15,6 +15,7 @@ from search_helpers import history, louder, questions, small, swarm_llm, write_t
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.evaluation.policy import Policy, make_policy
 from pyswarmopt_llm.jobs.evaluate.against import evaluate_against
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import evaluate
@@ -177,6 +178,30 @@ def test_a_run_whose_server_dies_is_resumed(
     server.loaded.clear()
     monkeypatch.setattr(http, "TIMEOUT", 60.0)
     assert history(resume(dying.out).run) == history(reference.run)
+
+
+def test_noise_is_measured_once_and_given_to_the_model_of_the_scores(
+    start: Callable[[str], ModelServer], config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[bool] = []
+
+    def seen(*args: Any, noisy: bool) -> Policy:
+        given.append(noisy)
+        return make_policy(*args, noisy=noisy)
+
+    monkeypatch.setattr("pyswarmopt_llm.jobs.search.loop.make_policy", seen)
+    server = start("vllm")
+    server.noise = 0.001
+    noisy = config("noisy", engine=server.url)
+    result = search(noisy).result
+    assert "as noise, intervals over items contain it" in result["notes"][0]
+    noise = json.loads((Path(noisy.out) / "run.json").read_text(encoding="utf-8"))["noise"]
+    assert 0.0 < noise < 0.05
+    (Path(noisy.out) / "result.json").unlink()
+    server.noise = 0.0
+    assert resume(noisy.out).result["notes"] == result["notes"]
+    search(config("exact", engine=server.url))
+    assert given == [True, True, False]
 
 
 def test_the_command_line(
