@@ -161,7 +161,19 @@ def examine(
     )
     if noise:
         text += ": models of the scores take it as noise, intervals over items contain it"
-    return Examination(f"{text}; {server.remark}" if server.remark else text, noise)
+    remarks = [server.remark, _other_template(engine)]
+    return Examination("; ".join(filter(None, [text, *remarks])), noise)
+
+
+def _other_template(engine: ServedEngine) -> str:
+    """A remark where the server's chat template is not the base's, which is used."""
+    tokens = engine.server.chat_tokens(PLAIN[0])
+    if tokens is None or tokens == engine.encode(engine.chat(PLAIN[0])):
+        return ""
+    return (
+        "its chat template is not that of `base`, in which candidates are scored: start it with "
+        "that one, or give the `base` that has its template"
+    )
 
 
 def check_loaded(engine: ServedEngine, patch: Patch, name: str) -> None:

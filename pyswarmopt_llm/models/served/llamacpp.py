@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors
 from pyswarmopt_llm.models.engines.batching import TokenPair
-from pyswarmopt_llm.models.served.http import Http
+from pyswarmopt_llm.models.served.http import Http, Refusal
 from pyswarmopt_llm.models.served.server import by_context, reading
 
 # log-probabilities of how many tokens; all where a letter is not among the first
@@ -65,6 +65,17 @@ class LlamaCpp:
         )
         with reading(self.name):
             return list(answer["tokens"])
+
+    def chat_tokens(self, user: str) -> list[int] | None:
+        """See `CandidateServer.chat_tokens`."""
+        try:
+            answer = self._http.post(
+                "/apply-template", {"messages": [{"role": "user", "content": user}]}
+            )
+        except Refusal:
+            return None
+        with reading(self.name):
+            return self.tokens(answer["prompt"])
 
     def load(self, patch: Patch) -> Scales | None:
         """See `CandidateServer.load`: the scales of the experts, read from the patch."""

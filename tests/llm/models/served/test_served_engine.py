@@ -251,3 +251,17 @@ def test_the_examination(
     noise = examine(connect(noisy), space, space.infos, ["amber birch cedar", "delta ember?"])
     assert "alone and in a full batch, differs by at most 0.02 nats: models of" in noise.text
     assert "weight 0 is the base within 0.00" in noise.text and 0.01 < noise.noise < 0.02
+    assert "template" not in noise.text
+
+
+@pytest.mark.parametrize("kind", ["vllm", "llamacpp"])
+def test_another_chat_template_is_remarked(
+    kind: str, start: Start, connect: Callable[..., ServedEngine], space: DeltaSpace
+) -> None:
+    server = start(kind)
+    server.template = False
+    outcome = examine(connect(server), space, space.infos, ["amber birch cedar"])
+    assert "its chat template is not that of `base`" in outcome.text
+    server.trouble = lambda server, path: "400" if "template" in path else ""
+    if kind == "llamacpp":
+        assert "template" not in examine(connect(server), space, space.infos, ["amber birch"]).text

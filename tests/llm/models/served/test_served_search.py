@@ -5,7 +5,7 @@ where it died.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import evaluate
 from pyswarmopt_llm.jobs.evaluate.names import with_run
 from pyswarmopt_llm.jobs.search.loop import SearchResult, resume, search
+from pyswarmopt_llm.metrics.combine import Combine
 from pyswarmopt_llm.models.served import http
 
 Make = Callable[..., SearchConfig]
@@ -185,9 +186,11 @@ def test_noise_is_measured_once_and_given_to_the_model_of_the_scores(
 ) -> None:
     given: list[bool] = []
 
-    def seen(*args: Any, noisy: bool) -> Policy:
+    def seen(
+        config: SearchConfig, items: Mapping[str, int], combine: Combine, noisy: bool
+    ) -> Policy:
         given.append(noisy)
-        return make_policy(*args, noisy=noisy)
+        return make_policy(config, items, combine, noisy)
 
     monkeypatch.setattr("pyswarmopt_llm.jobs.search.loop.make_policy", seen)
     server = start("vllm")
@@ -247,10 +250,10 @@ def test_commands_of_a_served_run_use_the_same_server(
     run = str(search(config("asked", engine=server.url)).run)
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps({k: questions(1, 7)[0][k] for k in ("question", "choices")}) + "\n")
-    commands: list[list[Any]] = [
+    commands: list[list[str]] = [
         ["eval", "--run", run, "--split", "dev"],
         ["generate", "--run", run, "Name a colour.", "--max-new-tokens", "4"],
-        ["predict", "--run", run, rows, "--out", tmp_path / "labelled.jsonl"],
+        ["predict", "--run", run, str(rows), "--out", str(tmp_path / "labelled.jsonl")],
     ]
 
     def completions() -> int:
