@@ -29,6 +29,7 @@ from pyswarmopt_llm.models.engines.batching import (
 )
 from pyswarmopt_llm.models.engines.generation.decoder import Decoder
 from pyswarmopt_llm.models.engines.generation.few_rows import rearranged_weights
+from pyswarmopt_llm.models.engines.generation.several import Call, Expected, SeveralDecoder
 from pyswarmopt_llm.models.engines.generation.write import (
     Draw,
     batches_of_similar_length,
@@ -36,7 +37,7 @@ from pyswarmopt_llm.models.engines.generation.write import (
     sampled,
 )
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
-from pyswarmopt_llm.models.engines.mixing import Mixing, PatchedWeights
+from pyswarmopt_llm.models.engines.mixing import Mixing, PatchedWeights, RowMixing
 from pyswarmopt_llm.models.engines.packed_attention import use_packed_attention
 from pyswarmopt_llm.models.engines.passes import Passes, target_logprobs
 from pyswarmopt_llm.models.engines.tokenizing import PromptTokenizer, window_of
@@ -89,6 +90,7 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         self._candidate = self._wanted = Patch()
         self._merged: Patch | None = self._candidate
         self._plans: OrderedDict[tuple[tuple[str, str], ...], Plan] = OrderedDict()
+        self._expected = Expected()
         self._short_of_memory = False
         self._passes = Passes(model)
         use_packed_attention(model)
@@ -119,6 +121,15 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         """Forward passes of the model with the candidate's weights."""
         _ = self.model
         return self._passes
+
+    @property
+    def mixes_rows(self) -> bool:
+        """See `interfaces.ExpectingEngine`: where candidates are added at run time."""
+        return isinstance(self._mixing, RowMixing)
+
+    def expect(self, patches: Sequence[Patch]) -> None:
+        """See `interfaces.ExpectingEngine`."""
+        self._expected.replace(patches)
 
     def load(self, patch: Patch) -> None:
         """Make the resident model ``base + patch``; see `Mixing.load`.
@@ -262,7 +273,49 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None = None
     ) -> list[str]:
         """Continuations, greedy or sampled."""
-        encoded = self.encode_prompts(prompts, max_new_tokens)
+        call = (tuple(prompts), max_new_tokens, draw)
+        texts = self._expected.take(self._candidate, call)
+        if texts is None:
+            encoded = self.encode_prompts(prompts, max_new_tokens)
+            self._write_ahead(call, encoded)
+            texts = self._expected.take(self._candidate, call)
+        return (
+            self._written_alone(prompts, encoded, max_new_tokens, draw) if texts is None else texts
+        )
+
+    def _write_ahead(self, call: Call, encoded: Sequence[tuple[int, ...]]) -> None:
+        """Write the replies of as many expected candidates together as a batch has room for, if it
+        has for several.
+        """
+        _, max_new_tokens, draw = call
+        longest = max(map(len, encoded), default=0) + max_new_tokens
+        room = KEYS_PER_TOKEN * self.batch_tokens // (longest * max(len(encoded), 1))
+        group = self._expected.group(self._candidate, room)
+        if len(group) < 2 or not isinstance(self._mixing, RowMixing):
+            return
+        self._merged = None
+        settings = (max_new_tokens, self.batch_tokens, self.pad(), self._mixing, group)
+        decoder = SeveralDecoder(self._passes, encoded, *settings)
+        rows = None if draw is None else draw.rows([*range(len(encoded))] * len(group))
+        try:
+            with rearranged_weights(self._model, max_new_tokens):
+                texts = self._replies(decoder, len(encoded) * len(group), max_new_tokens, rows)
+        except RuntimeError as error:
+            self._smaller_batches(error, len(encoded) * len(group))
+            self._expected.replace([])
+            return
+        for k, patch in enumerate(group):
+            start = k * len(encoded)
+            self._expected.keep(patch, call, texts[start : start + len(encoded)])
+
+    def _written_alone(
+        self,
+        prompts: Sequence[str],
+        encoded: Sequence[tuple[int, ...]],
+        max_new_tokens: int,
+        draw: Draw | None,
+    ) -> list[str]:
+        """Continuations by the candidate that is loaded."""
         texts: dict[int, str] = {}
         try:
             for patch, places in _shares(self._candidate, prompts):
@@ -282,23 +335,28 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         self, prompts: Sequence[tuple[int, ...]], max_new_tokens: int, draw: Draw | None = None
     ) -> list[str]:
         """Continuations of a batch; it is halved when memory runs out."""
-        decoder = self.decoder(prompts, max_new_tokens)
         try:
-            if draw is None:
-                replies = greedy(decoder, len(prompts), self.stops(), max_new_tokens)
-            else:
-                replies = sampled(decoder, self.stops(), max_new_tokens, draw)
+            decoder = self.decoder(prompts, max_new_tokens)
+            return self._replies(decoder, len(prompts), max_new_tokens, draw)
         except RuntimeError as error:
             self._smaller_batches(error, len(prompts))
-        else:
-            self.tokens_fed += decoder.tokens_fed
-            return [self.tokenizer.decode(ids, skip_special_tokens=True) for ids in replies]
         half = len(prompts) // 2
         texts = []
         for part in (range(half), range(half, len(prompts))):
             rows = None if draw is None else draw.rows(part)
             texts += self._write([prompts[i] for i in part], max_new_tokens, rows)
         return texts
+
+    def _replies(
+        self, decoder: Decoder, n: int, max_new_tokens: int, draw: Draw | None
+    ) -> list[str]:
+        """The texts of a decoder's n rows."""
+        if draw is None:
+            replies = greedy(decoder, n, self.stops(), max_new_tokens)
+        else:
+            replies = sampled(decoder, self.stops(), max_new_tokens, draw)
+        self.tokens_fed += decoder.tokens_fed
+        return [self.tokenizer.decode(ids, skip_special_tokens=True) for ids in replies]
 
     def decoder(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Decoder:
         """A decoder of prompts, given as token ids, by the model with the candidate's weights."""
