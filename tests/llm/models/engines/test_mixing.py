@@ -5,6 +5,8 @@ base again.
 from __future__ import annotations
 
 import copy
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,17 @@ import pytest
 import torch
 from engine_reference import load_tiny, naive_logprobs
 from llm_fixtures import save_random_expert
+from search_helpers import history, louder, questions, small, write_task
 from torch import Tensor
 
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import HeldOut, LowRank, Patch
+from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.metrics.registry import METRICS, written
 from pyswarmopt_llm.models.adapters.adapter import Expert, load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.models.engines.generation.decoder import Decoder
-from pyswarmopt_llm.models.engines.generation.several import SeveralDecoder
+from pyswarmopt_llm.models.engines.generation.several import Expected, SeveralDecoder
 from pyswarmopt_llm.models.engines.generation.write import Draw
 from pyswarmopt_llm.models.engines.passes import Passes
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
@@ -277,3 +283,40 @@ def test_where_memory_does_not_suffice_for_several_they_are_written_one_by_one(
         engine.load(patch)
         assert engine.generate(PROMPTS, 8) == texts
     assert engine.batch_tokens < 1024
+
+
+def test_a_search_writes_the_replies_of_a_round_together(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same journal as one by one, and so has a run that was stopped."""
+
+    def distinct(items: Any, texts: Sequence[str]) -> list[float]:
+        return [float(len(set(text))) for text in texts]
+
+    monkeypatch.setitem(METRICS, "distinct", written("distinct", distinct, "nothing", new=6))
+    task = write_task(tmp_path / "words.json", questions(8, 1), questions(3, 2), metric="distinct")
+    loud = louder(tiny_experts, tmp_path / "loud")
+    settings = {"space": "delta", "mix": "runtime", "dtype": "float32", "scoring": "auto"}
+
+    def config(name: str) -> SearchConfig:
+        return small(tiny_base, loud, [task], tmp_path / name, max_iter=2, **settings)
+
+    sizes: list[int] = []
+
+    def group(expected: Expected, patch: Patch, size: int) -> list[Patch]:
+        patches = plain(expected, patch, size)
+        sizes.append(len(patches))
+        return patches
+
+    plain = Expected.group
+    monkeypatch.setattr(Expected, "group", group)
+    together = history(search(config("together")).run)
+    assert max(sizes) == 5 and len({row["value"] for row in together}) > 3
+    stopped = tmp_path / "stopped"
+    shutil.copytree(tmp_path / "together", stopped)
+    (stopped / "result.json").unlink()
+    lines = (stopped / "history.jsonl").read_text().splitlines(keepends=True)
+    (stopped / "history.jsonl").write_text("".join(lines[:7]))
+    assert history(resume(stopped).run) == together
+    monkeypatch.setattr(Expected, "group", lambda expected, patch, size: [patch])
+    assert history(search(config("alone")).run) == together
