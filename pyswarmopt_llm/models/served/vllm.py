@@ -69,7 +69,7 @@ class Vllm(LoraFiles):
     def add(self, name: str, path: str) -> None:
         """See `LoraFiles.add`."""
         try:
-            self._http.post("/v1/load_lora_adapter", {"lora_name": name, "lora_path": path})
+            self._http.send("/v1/load_lora_adapter", {"lora_name": name, "lora_path": path})
         except Refusal as refusal:
             if refusal.status == 404 and "Not Found" in refusal.text:
                 raise UserError(

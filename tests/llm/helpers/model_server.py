@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 Json = dict[str, Any]
-# server and path -> "", "503", "404", "hang", "endless" or "die"
+# server and path -> "", "503", "404", "hang", "endless", "html" or "die"
 Trouble = Callable[["ModelServer", str], str]
 
 
@@ -100,6 +100,7 @@ class ModelServer:
             return
         reply = {"error": {"message": "trouble"}} if trouble.isdecimal() else None
         status = int(trouble) if reply else 200
+        reply = {} if trouble == "html" else reply
         if trouble == "404":
             reply = {"detail": "Not Found"}
         if self.key and handler.headers.get("Authorization") != f"Bearer {self.key}":
@@ -107,8 +108,10 @@ class ModelServer:
         if reply is None:
             with self._lock:
                 status, reply = getattr(self, f"_{self.kind}")(handler.path, body)
-        data = json.dumps(reply).encode()
+        data = b"<html>proxy" if trouble == "html" else json.dumps(reply).encode()
         handler.send_response(status)
+        if status == 429:
+            handler.send_header("Retry-After", "7")
         handler.send_header("Content-Length", str(len(data)))
         handler.end_headers()
         handler.wfile.write(data)

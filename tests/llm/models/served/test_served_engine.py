@@ -134,6 +134,27 @@ def test_a_restarted_server_gets_the_candidate_again_and_loses_it_at_the_end(
     assert not server.loaded and not list(tmp_path.iterdir())
 
 
+def test_a_server_says_when_to_come_again(
+    start: Start, connect: Callable[..., ServedEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    server = start("vllm")
+    engine = connect(server)
+    troubles = iter(["503", "429"])
+    server.trouble = lambda server, path: next(troubles, "")
+    engine.loglikelihood(TEXTS)
+    assert waits == [1.0, 7.0]
+    server.trouble = lambda server, path: "429"
+    monkeypatch.setattr(http, "PATIENCE", 6.0)
+    with pytest.raises(UserError, match=r"status 429, to be repeated after 7 s: trouble") as error:
+        engine.loglikelihood(TEXTS)
+    assert "\n" not in error.value.text and "resume the run" in error.value.text
+    server.trouble = lambda server, path: "html"
+    with pytest.raises(UserError, match=r"/v1/completions answers no JSON \('<html>proxy'\); is"):
+        engine.loglikelihood(TEXTS)
+
+
 def test_a_folder_that_the_server_does_not_see(
     start: Start, connect: Callable[..., ServedEngine], space: DeltaSpace, tmp_path: Path
 ) -> None:
