@@ -4,6 +4,7 @@ meant.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,6 +129,9 @@ def examine(
     again = [server.score(None, [pair])[0] for pair in pairs]
     full = server.score(None, pairs * _FULL)
     batches = [full[k : k + len(pairs)] for k in range(0, len(full), len(pairs))]
+    if any(map(math.isnan, single)):
+        why = "its weights are damaged or overflow in its dtype"
+        raise UserError(f"{server.name}: gives NaN for a log-probability; {why}")
     noise = max(_distance(single, values) for values in (again, *batches))
 
     nothing = space.realise(space.vertices()[0] * 0)

@@ -4,6 +4,7 @@ protocols.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -268,6 +269,8 @@ def test_the_examination(
     refused(silent, "weight 1 of ant gives what the base gives: it is not applied")
     wrong.ignores_alpha = True
     refused(wrong, "weight 1 of ant differs from its own file by")
+    noisy.noise = math.nan
+    refused(noisy, "gives NaN for a log-probability; its weights are damaged")
     noisy.noise = 0.001
     noise = examine(connect(noisy), space, space.infos, ["amber birch cedar", "delta ember?"])
     assert "alone and in a full batch, differs by at most 0.02 nats: models of" in noise.text
