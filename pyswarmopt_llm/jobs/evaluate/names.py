@@ -92,6 +92,8 @@ def open_at(
 
     if not is_server(place):
         return open_model(base, adapter, dtype, device, threads)
+    if run is None and adapter is not None:
+        run = _run_of(user_path(adapter))
     if run is None:
         config = SearchConfig(base, () if adapter is None else (adapter,), (), "")
     else:
@@ -183,8 +185,8 @@ def run_scoring(best: Path, task: str) -> str | None:
     A search tries letters on several experts. The adapter alone may decide otherwise by chance, and
     its score would not be that of ``result.json``.
     """
-    run = best.resolve().parent
-    if best.name != "best" or not (run / "run.json").is_file():
+    run = _run_of(best)
+    if run is None:
         return None
     try:
         about, result = read_about(run), read_result(run)
@@ -193,3 +195,9 @@ def run_scoring(best: Path, task: str) -> str | None:
     if result is None or task not in about.task_names:
         return None
     return result.task(task).answer_format
+
+
+def _run_of(best: Path) -> Path | None:
+    """The run whose result a directory is; None where it is none."""
+    run = best.resolve().parent
+    return run if best.name == "best" and (run / "run.json").is_file() else None

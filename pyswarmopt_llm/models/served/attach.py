@@ -18,9 +18,9 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.base import BaseModel, load_tokenizer, resolve_base
+from pyswarmopt_llm.models.engines.base import window_of
 from pyswarmopt_llm.models.engines.batching import TokenPair
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
-from pyswarmopt_llm.models.engines.tokenizing import window_of
 from pyswarmopt_llm.models.served.engine import ServedEngine
 from pyswarmopt_llm.models.served.http import Http
 from pyswarmopt_llm.models.served.server import CandidateServer

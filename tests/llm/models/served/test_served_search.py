@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,9 @@ def test_a_search_ends_as_on_the_resident_model(
     assert len(server.loaded) <= 1  # the last one is unloaded with the engine
     again = evaluate(with_run(EvalConfig(run=str(served.run), split="dev")))
     assert again.score.value == served.result["best_dev"]
+    best = EvalConfig(str(config("").base), config("").tasks[0], str(served.run / "best"))
+    alone = evaluate(replace(best, split="dev", engine=server.url))
+    assert alone.score.value == served.result["best_dev"]
     expert = EvalConfig(run=str(served.run), split="dev", against=config("").experts[0])
     compared = evaluate_against(with_run(expert))
     assert compared.scores[1].value == served.result["experts"]["dev"]["ant"]
