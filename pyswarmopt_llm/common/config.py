@@ -32,6 +32,7 @@ from pyswarmopt_llm.common.options import (
 MODEL_SWARMS = "model-swarms"
 NEVERGRAD = "nevergrad:"
 PYCMA = "pycma"
+TRANSFORMERS = "transformers"  # the engine where none is chosen
 PARTICLES, PATIENCE, MAX_ITER = 20, 10, 50  # the paper's
 # candidates that the model of the items proposes, where none are asked for
 AFTER_ITERATIONS, ALONE = 10, 6
@@ -262,7 +263,7 @@ class SearchConfig:
             MACHINE,
             hidden=True,
         ),
-    ] = "transformers"
+    ] = TRANSFORMERS
     server_folder: Annotated[
         str | None,
         Option(
@@ -376,9 +377,14 @@ class SearchConfig:
             >>> config.served, replace(config, engine="vllm").served
             (True, False)
         """
-        return self.engine.startswith(("http://", "https://"))
+        return is_server(self.engine)
 
     @property
     def is_grid(self) -> bool:
         """Whether it is a search for each of several sets of coefficients."""
         return self.grid == "paper" or any("," in setting for setting in self.settings)
+
+
+def is_server(engine: str) -> bool:
+    """Whether an engine is the URL of a server that runs the base."""
+    return engine.startswith(("http://", "https://"))

@@ -225,3 +225,12 @@ Overlap = Annotated[
 Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]
 Device = Annotated[str, Option("auto, cpu, cuda, cuda:1, ...", "D", MACHINE)]
 Threads = Annotated[int | None, Option("CPU threads (PyTorch's choice).", "N", MACHINE, least=1)]
+Place = Annotated[
+    str,
+    Option(
+        "http://HOST:PORT of a server that runs the base (the run's), or transformers.",
+        "E",
+        MACHINE,
+        hidden=True,
+    ),
+]

@@ -92,6 +92,7 @@ def evaluation(config: SearchConfig, model: str, against: str | None = None) -> 
     words += [*task_words(config.tasks[0]), *([] if against is None else ["--against", against])]
     reading = _READING if len(config.tasks) == 1 else ()  # of several tasks each may have its own
     words += option_words({name: getattr(config, name) for name in reading})
+    words += ["--engine", config.engine] if config.served else []
     return shlex.join(["swarm-llm", "eval", *words])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,6 +13,7 @@ from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
+from pyswarmopt_llm.common.config import is_server
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.reporting.terminal import items_bar
 from pyswarmopt_llm.tasks.load import check_files
@@ -36,6 +38,7 @@ def command(options: EvalConfig, quiet: Quiet = False, as_json: Json = False) ->
     from pyswarmopt_llm.jobs.evaluate.names import with_run
 
     config = options if options.votes else with_run(options)
+    placed(config.engine, config.run, quiet=quiet or as_json)
     with items_bar(open_console(stderr=True), quiet or as_json) as on_items:
         lines, record, note = _way(config)(config, on_items)
     if note and not quiet:
@@ -45,6 +48,16 @@ def command(options: EvalConfig, quiet: Quiet = False, as_json: Json = False) ->
         return
     for line in lines:
         echo(line)
+
+
+def placed(engine: str, run: str | Path | None, *, quiet: bool) -> str:
+    """The engine on which a model runs (see `place_of`); a server is named on stderr."""
+    from pyswarmopt_llm.jobs.evaluate.names import place_of
+
+    place = place_of(engine, run)
+    if is_server(place) and not quiet:
+        echo(f"runs on the server at {place} (here: --engine transformers)", err=True)
+    return place
 
 
 Shown = tuple[Sequence[str], dict[str, Any], str]  # lines, JSON, note

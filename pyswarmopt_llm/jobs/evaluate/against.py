@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyswarmopt_llm.common.config import is_server
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import BatchedEngine, Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import Exam, OnItems, collected, score
-from pyswarmopt_llm.jobs.evaluate.names import Model, model_of, run_scoring
+from pyswarmopt_llm.jobs.evaluate.names import Model, model_of, opened, place_of, run_scoring
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import choose_scoring, trial_of
@@ -24,7 +25,7 @@ from pyswarmopt_llm.metrics.questions.written import Answering, ItemsUtility
 from pyswarmopt_llm.metrics.registry import Metric
 from pyswarmopt_llm.models.adapters.compatibility import unique_names
 from pyswarmopt_llm.reporting.verdict import Verdict, between
-from pyswarmopt_llm.spaces.load import adapter_patch, open_model
+from pyswarmopt_llm.spaces.load import adapter_patch
 from pyswarmopt_llm.tasks import Item, Scoring
 
 Two = tuple[Score, Score]
@@ -133,25 +134,29 @@ class Turns:
     """Models that take turns on one engine, which is opened anew where their bases differ."""
 
     def __init__(self, config: EvalConfig, models: Sequence[Model]) -> None:
-        self._how = (config.dtype, config.device, config.threads)
+        place = place_of(config.engine, config.run)
+        self._config, self._served = config, is_server(place)
+        if self._served and models[0][0] != models[1][0]:
+            raise InvalidOption("engine", place, "runs one base; compare two bases here")
         self._engine: Engine | None = None
-        self._base = ""
+        self._model: Model = ("", None)  # that was opened
         # Before a base is loaded: an adapter that does not fit is found at once.
         self._patches = {
             (base, adapter): Patch() if adapter is None else adapter_patch(base, adapter)
-            for base, adapter in models
+            for base, adapter in ([] if self._served else models)
         }
 
     def engine(self, model: Model) -> Engine:
         """The engine with this model loaded."""
-        base, adapter = model
-        if self._engine is not None and self._base == base:
-            self._engine.load(self._patches[model])
+        base = model[0]
+        if self._served:
+            if self._engine is None or self._model != model:
+                self._engine, self._model = opened(self._config, *model), model
             return self._engine
-        self._engine = None  # two bases need not fit into memory together
-        self._engine, self._base = open_model(base, None, *self._how), base
-        if adapter is not None:
-            self._engine.load(self._patches[model])
+        if self._engine is None or self._model[0] != base:
+            self._engine = None  # two bases need not fit into memory together
+            self._engine, self._model = opened(self._config, base, None), model
+        self._engine.load(self._patches[model])
         return self._engine
 
 

@@ -83,6 +83,7 @@ class EvalConfig:
     dtype: opt.Dtype = "auto"
     device: opt.Device = "auto"
     threads: opt.Threads = None
+    engine: opt.Place = "auto"
 
     def __post_init__(self) -> None:
         """Make `prompts` the task.

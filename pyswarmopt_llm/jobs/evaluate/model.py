@@ -12,7 +12,7 @@ from pyswarmopt_llm.common.interfaces import Batched, BatchedEngine, Engine, Pat
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.common.statistics import interval, score_of
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
-from pyswarmopt_llm.jobs.evaluate.names import model_of, run_scoring
+from pyswarmopt_llm.jobs.evaluate.names import model_of, opened, run_scoring
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import (
@@ -26,7 +26,6 @@ from pyswarmopt_llm.metrics.registry import Metric, find_metric
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.spaces import saved_kind
-from pyswarmopt_llm.spaces.load import open_model
 from pyswarmopt_llm.tasks import Item, Task
 from pyswarmopt_llm.tasks.load import load_task_of
 
@@ -149,7 +148,7 @@ def open_and_score(
     """The engine of the configuration's model, and its score in the answer format of the run that
     it comes from.
     """
-    engine = open_model(config.base, config.adapter, config.dtype, config.device, config.threads)
+    engine = opened(config, config.base, config.adapter)
     scoring = config.scoring
     if scoring == "auto" and config.metric is None:
         scoring = run_scoring(user_path(config.adapter or config.base), exam.task.name) or scoring
@@ -202,7 +201,7 @@ def _evaluate_harness(config: EvalConfig) -> EvalResult:
     if saved_kind(config.base) is not None:
         several = f"the harness scores one model, {config.base} holds several"
         raise InvalidOption("task", config.task, f"{several}; use a task file")
-    engine = open_model(config.base, config.adapter, config.dtype, config.device, config.threads)
+    engine = opened(config, config.base, config.adapter)
     harness = LmEvalTask(config.task.removeprefix(LM_EVAL), config.dev, config.test)
     scored = harness(engine, config.split)
     return EvalResult(harness.name, scored, interval(scored.per_item), "own", "lm-eval")
