@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pyswarmopt_llm.common.interfaces import BatchedEngine, Engine, ItemScore, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.models.choices import Choices
-from pyswarmopt_llm.tasks import Item, Scoring, is_correct, render_prompt
+from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
 
 MAX_NEW_TOKENS = 128  # of a generated answer: a worked GSM8K solution fits
 
@@ -194,9 +194,11 @@ class Accuracy:
         return [self._scores(i, logprobs) for i in chosen]
 
     def _value(self, item: Item, answer: str) -> float:
-        return float(
-            is_correct(item, answer) if self.scoring == "generate" else item.answer == answer
-        )
+        if self.scoring != "generate":
+            return float(item.answer == answer)
+        from pyswarmopt_llm.tasks.answers import is_correct
+
+        return float(is_correct(item, answer))
 
     def _weighed(self, item: Item, scores: Mapping[str, float]) -> ItemScore:
         others = (score for letter, score in scores.items() if letter != item.answer)

@@ -12,7 +12,8 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 
-from pyswarmopt_llm.tasks import Item, extract_number, is_correct
+from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.tasks.answers import extract_number, is_correct
 
 _Edges = dict[tuple[int, int], int]
 

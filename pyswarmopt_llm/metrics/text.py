@@ -15,8 +15,8 @@ from functools import cache
 from typing import Any
 
 from pyswarmopt_llm.common.extras import optional
-from pyswarmopt_llm.tasks import Item, extract_number
-from pyswarmopt_llm.tasks.answers import stated_answer
+from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.tasks.answers import extract_number, stated_answer
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)

@@ -14,8 +14,7 @@ from pyswarmopt_llm.common.options import option_name, options_of
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_files import About
 from pyswarmopt_llm.spaces import space_kind
-from pyswarmopt_llm.tasks.prompt_lists import PROMPTS
-from pyswarmopt_llm.tasks.tables.form import Form
+from pyswarmopt_llm.tasks.types import PROMPTS, Form
 
 Step = tuple[str, str]  # purpose and command
 _IMPORT = "from transformers import AutoModelForCausalLM, AutoTokenizer"

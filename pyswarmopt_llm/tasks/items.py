@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Collection, Mapping
 from string import ascii_uppercase
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import closest
-from pyswarmopt_llm.tasks.answers import normalise
 from pyswarmopt_llm.tasks.types import Item
 
+EDGES = " \t\r\n.,;:!?\"'`*_()[]{}\u201c\u201d\u2018\u2019"  # around a text
 _RESERVED = ("question", "prompt", "choices", "answer", "id", "split")
 
 
@@ -64,6 +65,17 @@ def require_columns(columns: Collection[str], required: tuple[str, ...], where: 
             raise UserError(
                 f'{where}: no "{column}" (found: {", ".join(names) or "nothing"}); {hint}'
             )
+
+
+def normalise(text: str) -> str:
+    """Normalise a text for comparison: Unicode NFKC, lower case, single spaces, no punctuation
+    around it.
+
+    Example:
+        >>> normalise("  The  Answer. ")
+        'the answer'
+    """
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip(EDGES)
 
 
 def content(item: Item) -> tuple[str, ...]:

@@ -25,7 +25,6 @@ from pyswarmopt_llm.tasks.tables.names import (
 from pyswarmopt_llm.tasks.tables.problems import Problems
 from pyswarmopt_llm.tasks.types import RawTask
 
-PROMPTS = "prompts:"  # how a task of prompts is named among others
 _TEXT = (".txt", "")
 # columns of an item that a prompt does not have, or has already
 _NOT_MINE = ("choices", "question", "prompt")

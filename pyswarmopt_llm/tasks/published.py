@@ -16,18 +16,16 @@ from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import lookup
-from pyswarmopt_llm.tasks.answers import normalise
+from pyswarmopt_llm.tasks.items import normalise
 from pyswarmopt_llm.tasks.rows import (
-    DEV,
     SPLIT_ORDER,
-    TEST,
     Record,
     Row,
     download,
     read_rows,
     shuffled_items,
 )
-from pyswarmopt_llm.tasks.types import Item, RawTask
+from pyswarmopt_llm.tasks.types import DEV, TEST, Item, RawTask
 
 _OPTIONS = 4  # of a knowledge crossword, as in the reference's file
 

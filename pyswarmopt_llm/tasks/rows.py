@@ -20,8 +20,6 @@ Row = Mapping[str, Any]
 Record = dict[str, Any]
 ToRecord = Callable[[Row, str], Record | None]
 
-# Default sizes, those of the Model Swarms reference.
-DEV, TEST = 200, 1000
 # Of the splits with answers, the first in this order is the test set and the second is dev.
 SPLIT_ORDER = ("test", "validation", "val", "valid", "dev", "train")
 

@@ -14,7 +14,7 @@ from pyswarmopt_llm.jobs.evaluate.config import BARE, EvalConfig
 from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.metrics.registry import metric_given
 from pyswarmopt_llm.spaces import is_whole_model
-from pyswarmopt_llm.tasks.prompt_lists import PROMPTS
+from pyswarmopt_llm.tasks.types import PROMPTS
 
 _AS_STORED = ("max_new_tokens", "columns", "split_seed", "skip_bad_rows", "dev", "allow_overlap")
 Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and None

@@ -25,9 +25,10 @@ from pyswarmopt_llm.metrics.registry import METRICS
 from pyswarmopt_llm.spaces.load import open_model
 from pyswarmopt_llm.tasks import Item, Scoring, Task
 from pyswarmopt_llm.tasks.formats import read_rows
-from pyswarmopt_llm.tasks.tables.form import Form, form_of, new_items
 from pyswarmopt_llm.tasks.tables.names import Rows, columns_of
+from pyswarmopt_llm.tasks.tables.new_rows import new_items
 from pyswarmopt_llm.tasks.tables.predicted import PredictedFile, Prediction, check_out
+from pyswarmopt_llm.tasks.types import Form, form_of
 
 CHUNK = 128  # questions between two points at which an interrupted job goes on
 _BY_OPTIONS: dict[str, Scoring] = {"letter": "letter", "likelihood": "likelihood"}

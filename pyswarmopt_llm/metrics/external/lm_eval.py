@@ -18,7 +18,7 @@ from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.tasks.rows import DEV, TEST
+from pyswarmopt_llm.tasks.types import DEV, TEST
 
 _KINDS = ("multiple_choice", "generate_until")
 

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -27,19 +27,15 @@ from pyswarmopt_llm.models.engines.batching import (
     encode_pair,
     make_batch,
 )
-from pyswarmopt_llm.models.engines.generation.decoder import Decoder
-from pyswarmopt_llm.models.engines.generation.few_rows import rearranged_weights
-from pyswarmopt_llm.models.engines.generation.write import (
-    Draw,
-    batches_of_similar_length,
-    greedy,
-    sampled,
-)
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
 from pyswarmopt_llm.models.engines.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.models.engines.packed_attention import use_packed_attention
 from pyswarmopt_llm.models.engines.passes import Passes, target_logprobs
 from pyswarmopt_llm.models.engines.tokenizing import PromptTokenizer, window_of
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.models.engines.generation.decoder import Decoder
+    from pyswarmopt_llm.models.engines.generation.write import Draw
 
 log = logging.getLogger(__name__)
 
@@ -255,6 +251,8 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
     def _generation_batches(
         self, encoded: Sequence[tuple[int, ...]], max_new_tokens: int
     ) -> list[tuple[int, ...]]:
+        from pyswarmopt_llm.models.engines.generation.write import batches_of_similar_length
+
         lengths = [len(ids) + max_new_tokens for ids in encoded]
         return batches_of_similar_length(lengths, KEYS_PER_TOKEN * self.batch_tokens)
 
@@ -262,6 +260,8 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None = None
     ) -> list[str]:
         """Continuations, greedy or sampled."""
+        from pyswarmopt_llm.models.engines.generation.few_rows import rearranged_weights
+
         encoded = self.encode_prompts(prompts, max_new_tokens)
         texts: dict[int, str] = {}
         try:
@@ -282,6 +282,8 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         self, prompts: Sequence[tuple[int, ...]], max_new_tokens: int, draw: Draw | None = None
     ) -> list[str]:
         """Continuations of a batch; it is halved when memory runs out."""
+        from pyswarmopt_llm.models.engines.generation.write import greedy, sampled
+
         decoder = self.decoder(prompts, max_new_tokens)
         try:
             if draw is None:
@@ -302,6 +304,8 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
 
     def decoder(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Decoder:
         """A decoder of prompts, given as token ids, by the model with the candidate's weights."""
+        from pyswarmopt_llm.models.engines.generation.decoder import Decoder
+
         return Decoder(self.passes, prompts, max_new_tokens, self.batch_tokens, self.pad())
 
     # Inside

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tasks.answers import normalise
-from pyswarmopt_llm.tasks.items import unordered
+from pyswarmopt_llm.tasks.items import normalise, unordered
 from pyswarmopt_llm.tasks.tables.names import SPLITS, Reading
 from pyswarmopt_llm.tasks.types import Item, RawTask
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.json_types import parse_json
-from pyswarmopt_llm.tasks.answers import extract_number, normalise
-from pyswarmopt_llm.tasks.items import parse_item
+from pyswarmopt_llm.tasks.answers import extract_number
+from pyswarmopt_llm.tasks.items import normalise, parse_item
 from pyswarmopt_llm.tasks.tables.columns import LABEL, Columns, question_column
 from pyswarmopt_llm.tasks.tables.draw import Located, Placed, placed_task
 from pyswarmopt_llm.tasks.tables.names import Reading, Rows, checked_split, columns_of
