@@ -52,33 +52,7 @@ class EvalConfig:
     max_new_tokens: opt.NewTokens = None
     temperature: opt.Temperature = 0.0
     samples: opt.Samples = 1
-    perturb: Annotated[
-        tuple[str, ...],
-        Option(
-            "Score again with typos=RATE, or options in another order.",
-            "P,P",
-            commas=True,
-            hidden=True,
-        ),
-    ] = ()
-    seed: Annotated[
-        int, Option("Seed of perturbations and of the order of replies.", "S", hidden=True, least=0)
-    ] = 0
-    blind: Annotated[
-        str | None,
-        Option(
-            "Write both models' replies to this CSV file for people to judge.", "FILE", hidden=True
-        ),
-    ] = None
-    votes: Annotated[
-        tuple[str, ...],
-        Option(
-            "Count the votes in copies of such a file; needs nothing else.",
-            "F,F",
-            commas=True,
-            hidden=True,
-        ),
-    ] = ()
+    seed: Annotated[int, Option("Seed of sampled replies.", "S", hidden=True, least=0)] = 0
     allow_overlap: opt.Overlap = False
     dtype: opt.Dtype = "auto"
     device: opt.Device = "auto"

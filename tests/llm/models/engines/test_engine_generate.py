@@ -147,7 +147,9 @@ def test_weights_are_rearranged_once_for_all_batches(
         steps.append(n_steps)
         return nullcontext()
 
-    monkeypatch.setattr("pyswarmopt_llm.models.engines.transformers.rearranged_weights", counted)
+    monkeypatch.setattr(
+        "pyswarmopt_llm.models.engines.generation.few_rows.rearranged_weights", counted
+    )
     engine = TransformersEngine(*tiny_forever, batch_tokens=1)
     assert len(engine.generation_batches(PROMPTS, NEW)) > 1
     engine.generate(PROMPTS, NEW)
