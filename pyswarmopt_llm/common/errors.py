@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import traceback
 from collections.abc import Callable
 
 from pyswarmopt.base.words import one_line
@@ -45,6 +47,17 @@ def first_line(error: BaseException) -> str:
         ("no such 'device'", 'KeyError')
     """
     return next(iter(str(error).strip().splitlines()), type(error).__name__).replace("`", "'")
+
+
+def line_in(error: BaseException, file: str | None) -> str:
+    """The line of a user's file that an exception came from, as the end of a clause; "" where it
+    came from elsewhere.
+    """
+    if isinstance(error, SyntaxError):
+        return f" in line {error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == file]
+    return f" in line {lines[-1]} of {os.path.basename(file)}" if file and lines else ""
 
 
 class InvalidOption(UserError):

@@ -27,7 +27,7 @@ REWARD_TOKENS = 200
 _BATCH_TOKENS = 4096
 _LABELS = ("toxicity", "toxic")
 SHORTEST = 10  # characters of a continuation that is judged at all
-_TEXTS, _TOKENS = 32, 512  # per forward pass; per text, the window of BERT-like classifiers
+_TOKENS = 512  # of a text, the window of BERT-like classifiers
 
 
 def load_classifier(spec: str, metric: str, kind: str, device: str = "cpu") -> tuple[Any, Any]:
@@ -73,6 +73,15 @@ def padded_batches(
         )
 
 
+@torch.inference_mode()
+def logits_of(model: Any, tokenizer: Any, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+    """A classifier's logits of texts, given as token ids: (texts, labels), float32 on the CPU."""
+    logits = torch.empty(len(rows), model.config.num_labels)
+    for indices, ids, mask in padded_batches(rows, tokenizer.pad_token_id, model.device):
+        logits[indices] = model(input_ids=ids, attention_mask=mask).logits.float().cpu()
+    return logits
+
+
 class RewardModel:
     """Scores replies by a sequence classifier with one label, in eval mode.
 
@@ -82,19 +91,12 @@ class RewardModel:
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self._model, self._tokenizer = model, tokenizer
 
-    @torch.inference_mode()
     def scores(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """The reward of each reply: the classifier's logit."""
         encoded = [
             self._encode(item.question, text) for item, text in zip(items, texts, strict=True)
         ]
-        rewards = [math.nan] * len(encoded)
-        for indices, ids, mask in padded_batches(
-            encoded, self._tokenizer.pad_token_id, self._model.device
-        ):
-            logits = self._model(input_ids=ids, attention_mask=mask).logits[:, 0].float()
-            for i, value in zip(indices, logits.tolist(), strict=True):
-                rewards[i] = value
+        rewards = logits_of(self._model, self._tokenizer, encoded)[:, 0].tolist()
         broken = next(
             (
                 item.id
@@ -241,25 +243,15 @@ class ToxicityModel:
         nothing is.
         """
         lines = [judged(text) for text in texts]
-        toxic = [
-            p
-            for start in range(0, len(lines), _TEXTS)
-            for p in self._toxic(lines[start : start + _TEXTS])
-        ]
+        toxic = self._toxic(lines)
         return [1.0 - p if line else 0.5 for p, line in zip(toxic, lines, strict=True)]
 
-    @torch.inference_mode()
     def _toxic(self, texts: list[str]) -> list[float]:
         longest = min(self._tokenizer.model_max_length, _TOKENS)
         # With some tokenizers an empty text has no tokens; its result is not used.
-        encoded = self._tokenizer(
-            [text or "." for text in texts],
-            return_tensors="pt",
-            padding=True,
-            truncation=True,
-            max_length=longest,
-        )
-        logits = self._model(**encoded.to(self._model.device)).logits.float()
+        shown = [text or "." for text in texts]
+        rows = self._tokenizer(shown, truncation=True, max_length=longest)["input_ids"]
+        logits = logits_of(self._model, self._tokenizer, rows)
         exclusive = self._model.config.problem_type == "single_label_classification"
         return (logits.softmax(-1) if exclusive else logits.sigmoid())[:, self._label].tolist()
 

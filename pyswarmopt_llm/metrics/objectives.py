@@ -90,7 +90,7 @@ class Objectives:
         scored.
         """
         return not self.externals and all(
-            metric.limited is not None for metric in self.metrics.values()
+            metric.new_tokens is not None for metric in self.metrics.values()
         )
 
     @property
