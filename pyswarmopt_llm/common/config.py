@@ -104,8 +104,7 @@ class SearchConfig:
         Option(
             (
                 "paper: draw from its grid of coefficients; given: from the values in `settings` "
-                "(by "
-                "the preset)."
+                "(by the preset)."
             ),
             "G",
             hidden=True,
@@ -169,8 +168,7 @@ class SearchConfig:
         Option(
             (
                 "As `preset` paper or reference, with one set of coefficients; a run that is "
-                "neither "
-                "says none."
+                "neither says none."
             ),
             "C",
             hidden=True,
@@ -255,8 +253,7 @@ class SearchConfig:
         Option(
             (
                 "transformers, vllm for long generations, or http://HOST:PORT of a server that "
-                "runs "
-                "the base."
+                "runs the base."
             ),
             "E",
             MACHINE,

@@ -60,10 +60,8 @@ def dry_run_search(config: SearchConfig) -> Plan:
     )
     trains = job.config.train == "on"  # and scores the outcome on dev and test
     on_dev, on_test = 2 + trains, 3 + trains
-    evaluations, closing = (
-        _evaluations(job),
-        sum(on_dev * timing.dev + on_test * timing.test for timing in timed),
-    )
+    evaluations = _evaluations(job)
+    closing = sum(on_dev * timing.dev + on_test * timing.test for timing in timed)
     tried = sum(trial_items(timing.dev, possible[timing.name]) for timing in timed)
     trained, written = _training(job) if trains else (0, 0)
     passes = (

@@ -73,10 +73,8 @@ class Accuracy:
         for item, span in zip(self.items, self._spans, strict=True):
             letters = list(item.choices or {})
             if item.answer in letters:
-                pairs, lengths = (
-                    self._pairs[span.start : span.stop],
-                    self._lengths[span.start : span.stop],
-                )
+                pairs = self._pairs[span.start : span.stop]
+                lengths = self._lengths[span.start : span.stop]
                 trained.append(Choices(tuple(pairs), tuple(lengths), letters.index(item.answer)))
         return trained
 

@@ -271,7 +271,6 @@ def load_toxicity(spec: str, device: str = "cpu") -> ToxicityModel:
     if label is None:
         raise UserError(
             f"`metric` toxicity:{spec}: has the outputs {', '.join(names)}, none called "
-            f"{' or '.join(_LABELS)}; "
-            "name them in id2label of its config.json"
+            f"{' or '.join(_LABELS)}; name them in id2label of its config.json"
         )
     return ToxicityModel(model, tokenizer, label)

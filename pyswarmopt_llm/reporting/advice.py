@@ -51,10 +51,8 @@ def gain(way: Sequence[float], single: Sequence[float]) -> Gain:
         +0.250 (95% interval -0.013 to +0.513)
     """
     differences = np.subtract(way, single)
-    mean, half = (
-        float(differences.mean()),
-        1.96 * math.sqrt(SCATTER * differences.var(ddof=1) / len(way)),
-    )
+    mean = float(differences.mean())
+    half = 1.96 * math.sqrt(SCATTER * differences.var(ddof=1) / len(way))
     return Gain(mean, mean - half, mean + half)
 
 

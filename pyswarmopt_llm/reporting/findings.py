@@ -130,8 +130,7 @@ def _tests(result: RunResult) -> Iterator[str]:
         )
         yield (
             f"{difference}p = {pair.p_value:.2g} (paired permutation test) on "
-            f"{counted(pair.n, 'test item')}, "
-            f"{pair.gained} gained and {pair.lost} lost."
+            f"{counted(pair.n, 'test item')}, {pair.gained} gained and {pair.lost} lost."
         )
 
 
@@ -175,8 +174,7 @@ def remarks(result: RunResult) -> Iterator[str]:
         yield (
             f"Of {counted(len(confirm.candidates), 'leader')} scored again on "
             f"{counted(confirm.items, 'fresh dev item')}, number {confirm.chosen + 1} was best: "
-            f"{chosen.fresh:.3f} "
-            f"there, {chosen.dev:.3f} in the search."
+            f"{chosen.fresh:.3f} there, {chosen.dev:.3f} in the search."
         )
     if result.front is not None:
         yield f"In front/: {counted(len(result.front.points), 'more point')} of the Pareto front."

@@ -153,10 +153,8 @@ def _missing(result: RunResult) -> Iterator[str]:
         if function.items < 2:
             yield (
                 f"{name} returns one number, so there is no interval and no test of a difference. "
-                "With one score per "
-                "item there are both: `from pyswarmopt_llm import score_of`, and at its end "
-                "`return "
-                "score_of([score of each item])`."
+                "With one score per item there are both: `from pyswarmopt_llm import score_of`, "
+                "and at its end `return score_of([score of each item])`."
             )
         if not function.held_out:
             yield f"{not_held_out(name)}."

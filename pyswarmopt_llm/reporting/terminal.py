@@ -40,10 +40,8 @@ def headline(data: Mapping[str, Any]) -> str:
     details += [data["dtype"]] if data["dtype"] != "auto" else []
     details += [counted(data["threads"], "thread")] if data["threads"] else []
     details += [f"{data['workers']} workers"] if data.get("workers", "1") != "1" else []
-    experts, particles = (
-        counted(len(data["experts"]), "expert"),
-        counted(data["particles"], "particle"),
-    )
+    experts = counted(len(data["experts"]), "expert")
+    particles = counted(data["particles"], "particle")
     most = counted(data["evaluations_planned"], "evaluation")
     return (
         f"{data['run']}: {experts} on {', '.join(data['tasks'])}; {particles}, at most "

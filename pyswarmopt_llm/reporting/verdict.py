@@ -95,8 +95,7 @@ def too_few(test: Comparison, dev_items: int | None = None) -> str | None:
     dev = "" if dev_items is None or dev_items >= needed else f"{dev_items} dev and "
     return (
         f"{dev}{seen} test items are too few to show a difference of {test.difference:.3f}: it "
-        f"takes about {needed} "
-        "test items (80% power)."
+        f"takes about {needed} test items (80% power)."
     )
 
 

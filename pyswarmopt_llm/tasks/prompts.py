@@ -108,9 +108,8 @@ def check_template(template: str, where: str, columns: Collection[str] = ()) -> 
         if name not in allowed:
             *others, last = (f"{{{placeholder}}}" for placeholder in allowed)
             raise UserError(
-                f"{where}: unknown placeholder {{{name}}} in the prompt; "
-                f"there are {', '.join(others)} and {last}, and literal braces are doubled: {{{{ "
-                f"}}}}"
+                f"{where}: unknown placeholder {{{name}}} in the prompt; there are "
+                f"{', '.join(others)} and {last}, and literal braces are doubled: {{{{ }}}}"
             )
     if "question" not in names:
         raise UserError(

@@ -74,9 +74,8 @@ def scored(config: EvalConfig, result: EvalResult) -> Shown:
     """The score of one model."""
     low, high = result.interval
     line = (
-        f"{result.task} {config.split}: {result.metric} {result.score.value:.3f} "
-        f"(95% interval {low:.3f} to {high:.3f}, {counted(result.n, 'item')}, {result.scoring} "
-        "scoring)"
+        f"{result.task} {config.split}: {result.metric} {result.score.value:.3f} (95% interval "
+        f"{low:.3f} to {high:.3f}, {counted(result.n, 'item')}, {result.scoring} scoring)"
     )
     record: dict[str, Any] = {"base": config.base, "adapter": config.adapter, "task": result.task}
     record |= {"split": config.split, "value": result.score.value, "interval": [low, high]}

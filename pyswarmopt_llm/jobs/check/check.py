@@ -153,9 +153,8 @@ def check(
     resolved = resolve_base(base)
     if resolved.packing == INT8:
         raise UserError(
-            f"{base}: its layers round their inputs to 8 bits, which makes differences that are "
-            "no adapter's; "
-            "check on the original checkpoint, or on nf4:BASE"
+            f"{base}: its layers round their inputs to 8 bits, which makes differences that are no "
+            "adapter's; check on the original checkpoint, or on nf4:BASE"
         )
     files = BaseFiles(resolved)
     results: dict[str, AdapterCheck] = {}

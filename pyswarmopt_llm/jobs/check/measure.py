@@ -242,14 +242,12 @@ def result_problems(
     if not differences.again <= 0:
         yield (
             "loaded again it gives another result: log-probabilities differ by "
-            f"{differences.again:.2g}; "
-            "see that nothing writes its files"
+            f"{differences.again:.2g}; see that nothing writes its files"
         )
     if not bfloat16_kept >= LEAST_KEPT:
         yield (
-            f"in bfloat16 {max(bfloat16_kept, 0.0):.0%} of its effect is left, the rest is lost "
-            "in rounding the "
-            "weights; use it in float32"
+            f"in bfloat16 {max(bfloat16_kept, 0.0):.0%} of its effect is left, the rest is lost in "
+            "rounding the weights; use it in float32"
         )
 
 

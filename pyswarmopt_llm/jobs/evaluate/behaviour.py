@@ -44,18 +44,15 @@ def inspect_behaviour(
     for info in experts:
         engine.load(Patch(low_rank=load_factors(info)))
         scored = exam.score(engine, plain.scoring).score
-        paired, scores[info.name] = (
-            compare_paired(scored.per_item, plain.score.per_item),
-            scored.value,
-        )
+        paired = compare_paired(scored.per_item, plain.score.per_item)
+        scores[info.name] = scored.value
         if paired.difference < 0 and paired.p_value * len(experts) < LEVEL:
             settings = (("base", base), ("adapter", info.path), ("against", "base"), ("task", task))
             words = command_words("eval", *settings, ("columns", ",".join(columns) or None))
             text = (
                 f"scores {scored.value:.3f} on {exam.task.name} {SPLIT}, the bare base "
-                f"{plain.score.value:.3f} "
-                f"(p = {paired.p_value:.2g}, paired): worse than no adapter; see its answers "
-                f"({shlex.join(words)}), or remove it"
+                f"{plain.score.value:.3f} (p = {paired.p_value:.2g}, paired): worse than no "
+                f"adapter; see its answers ({shlex.join(words)}), or remove it"
             )
             problems.append(Problem(info.name, text, "warning"))
     rows = tuple(replace(row, score=scores.get(row.expert)) for row in report.rows)

@@ -185,10 +185,8 @@ def _peft(source: Source, folder: Path) -> None:
         name.removesuffix(".weight"): (change.b, change.a)
         for name, change in source.changes.items()
     }
-    name, targets = (
-        source.adapter.base_model_name or source.base.name,
-        source.adapter.target_modules,
-    )
+    name = source.adapter.base_model_name or source.base.name
+    targets = source.adapter.target_modules
     write_adapter(folder, factors, base_model_name=name, target_modules=targets)
 
 

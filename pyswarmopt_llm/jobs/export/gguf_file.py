@@ -68,8 +68,7 @@ class Layout:
         if config.model_type not in ARCHITECTURES:
             raise UserError(
                 f"{source.base.spec}: {config.model_type} is not among the architectures written "
-                "as GGUF "
-                f"({', '.join(ARCHITECTURES)}); {CONVERTER}"
+                f"as GGUF ({', '.join(ARCHITECTURES)}); {CONVERTER}"
             )
         return cls(ARCHITECTURES[config.model_type], config)
 

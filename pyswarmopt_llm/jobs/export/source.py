@@ -87,8 +87,7 @@ def find_source(source: str, base: str | None) -> Source:
     if (kind := saved_kind(model or folder)) is not None:
         raise UserError(
             f"{source}: is several models (space {kind.name}), which no single file can hold; run "
-            "it with "
-            f"swarm-llm generate --base {model}"
+            f"it with swarm-llm generate --base {model}"
         )
     if model is None:
         raise InvalidOption("base", None, f"missing; name the model that {source} is an adapter of")
@@ -110,7 +109,6 @@ def _checked(source: str, base: BaseModel, adapter: str | None, run: Path | None
     if config.get("tie_word_embeddings") and "lm_head.weight" in changes:
         raise UserError(
             f"{adapter}: changes lm_head, which {base.spec} shares with its embeddings; keep the "
-            "adapter apart from "
-            "the base, or train without lm_head among its target modules"
+            "adapter apart from the base, or train without lm_head among its target modules"
         )
     return Source(base, report.experts[0], changes, run)

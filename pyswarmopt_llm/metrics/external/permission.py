@@ -30,8 +30,7 @@ def metric_of(task: Task) -> str:
     if ":" in task.metric:
         raise UserError(
             f"{task.source}: its metric {task.metric!r} is more than a plain name, which is all "
-            "that a file may give; "
-            f"if you trust it, add `metric` {shlex.quote(task.metric)}"
+            f"that a file may give; if you trust it, add `metric` {shlex.quote(task.metric)}"
         )
     return task.metric
 

@@ -176,10 +176,8 @@ class ScoreFunction:
             return ONE
         names = tuple(p.name for p in parameters if p.kind in _BY_NAME and p.name in (*ONE, *BATCH))
         needed = {p.name for p in parameters if p.default is p.empty and p.kind not in _VARIADIC}
-        of_one, of_all = (
-            ("reply" in names and {*names} <= {*ONE}),
-            ("replies" in names and {*names} <= {*BATCH}),
-        )
+        of_one = "reply" in names and {*names} <= {*ONE}
+        of_all = "replies" in names and {*names} <= {*BATCH}
         if not (of_one or of_all) or not needed <= {*names}:
             forms = " or ".join(f"def {self._name}({', '.join(form)})" for form in (ONE, BATCH))
             takes = f"takes ({', '.join(p.name for p in parameters)})"

@@ -136,10 +136,8 @@ class ChatClient:
     ) -> None:
         httpx = optional("httpx", "an endpoint")
         headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
-        self._http, self._errors = (
-            httpx.Client(timeout=endpoint.timeout, headers=headers),
-            httpx.RequestError,
-        )
+        self._http = httpx.Client(timeout=endpoint.timeout, headers=headers)
+        self._errors = httpx.RequestError
         self._bad_urls = (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError)
         self._endpoint, self._max_tokens = endpoint, max_tokens
         self._cache = AppendLog(cache, None, lambda row: wrong_field(row, _CACHED))
@@ -212,10 +210,8 @@ class ChatClient:
             try:
                 return self._attempt(content, end)
             except _TransientError as error:
-                problem, wait = (
-                    str(error),
-                    min(2.0**attempt, _LONGEST_WAIT) if error.wait is None else error.wait,
-                )
+                problem = str(error)
+                wait = min(2.0**attempt, _LONGEST_WAIT) if error.wait is None else error.wait
             if attempt + 1 < where.attempts:
                 if self._clock() + wait > end:
                     raise self._down(f"within {limit:g} s", problem)

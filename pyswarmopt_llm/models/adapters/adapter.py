@@ -261,8 +261,7 @@ def load_adapter(info: AdapterInfo) -> Adapter:
         if not _largest(b, a, shape.scale) < torch.finfo(torch.float32).max:
             raise UserError(
                 f"{info.weights_file}: the weights of {module} are so large that its change "
-                "overflows; train or export "
-                "the expert again"
+                "overflows; train or export the expert again"
             )
         factors[module] = Factors(b=b, a=a, scale=shape.scale)
     return Adapter(info, factors)

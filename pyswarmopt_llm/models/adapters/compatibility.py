@@ -206,10 +206,8 @@ def _differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
         yield Problem(
             info.name, f"was trained on {base}, {first.name} on {first_base}; remove one of them"
         )
-    lacking, added = (
-        sorted(first.modules.keys() - info.modules),
-        sorted(info.modules.keys() - first.modules),
-    )
+    lacking = sorted(first.modules.keys() - info.modules)
+    added = sorted(info.modules.keys() - first.modules)
     parts = []
     for verb, modules in (("lacks", lacking), ("adds", added)):
         if modules:
@@ -237,9 +235,8 @@ def _differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
         if (a.rank, a.scale) != (b.rank, b.scale):
             text = (
                 f"has rank {a.rank} and scale {a.scale:g} at {module} (alpha "
-                f"{info.config.alpha:g}), "
-                f"{first.name} rank {b.rank} and scale {b.scale:g} (alpha {first.config.alpha:g}); "
-                "factor needs equal rank and alpha, use `space` delta"
+                f"{info.config.alpha:g}), {first.name} rank {b.rank} and scale {b.scale:g} (alpha "
+                f"{first.config.alpha:g}); factor needs equal rank and alpha, use `space` delta"
             )
             yield Problem(info.name, text, spaces=_ONLY_FACTOR)
             break

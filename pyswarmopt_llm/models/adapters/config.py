@@ -114,9 +114,8 @@ def read_config(path: Path) -> AdapterConfig:
     start = config.get("init_lora_weights", True)
     if isinstance(start, str) and start.lower().startswith(_BASE_CHANGING):
         raise UserError(
-            f"{path}: init_lora_weights is {start!r}, which changes the base's weights; convert "
-            "it to "
-            "plain LoRA (peft: save_pretrained with path_initial_model_for_weight_conversion)"
+            f"{path}: init_lora_weights is {start!r}, which changes the base's weights; convert it "
+            "to plain LoRA (peft: save_pretrained with path_initial_model_for_weight_conversion)"
         )
     name = config.get("base_model_name_or_path")
     if name is not None and not (isinstance(name, str) and name.isprintable()):

@@ -124,14 +124,12 @@ def _oddities(spectra: Spectra, pool: Collection[Spectra]) -> Iterator[str]:
             module = worst(odd, key=odd.__getitem__)
             yield (
                 f"changes {module.removesuffix('.weight')} {odd[module]:.3g} times as much as the "
-                "median of the pool "
-                f"({len(odd)} of {len(spectra)} modules {bound})"
+                f"median of the pool ({len(odd)} of {len(spectra)} modules {bound})"
             )
     if excesses and median(excesses) > EXCESS:
         yield (
             f"has {_share(spectra):.0%} of its change in one direction per module, "
-            f"{median(excesses):.0%} more than "
-            "the median of the pool"
+            f"{median(excesses):.0%} more than the median of the pool"
         )
 
 

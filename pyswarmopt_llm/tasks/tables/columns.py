@@ -92,8 +92,7 @@ class Columns:
             )
             raise UserError(
                 f"{where}: no column looks like the {' or the '.join(missing)} (found: {listed}); "
-                "name "
-                f"{'it' if len(missing) == 1 else 'them'}: `columns` {named}{first}"
+                f"name {'it' if len(missing) == 1 else 'them'}: `columns` {named}{first}"
             )
         self.question, self.answer = question, answer
         self.options_column = _first(names, _OPTIONS)

@@ -60,10 +60,8 @@ def draw_splits(
         (dev if len(dev) + len(group) <= target else test).extend(group)
     if not dev:  # few questions that are repeated many times
         smallest = min(order, key=lambda key: len(groups[key]))
-        dev, test = (
-            groups[smallest],
-            [item for key in order if key != smallest for item in groups[key]],
-        )
+        dev = groups[smallest]
+        test = [item for key in order if key != smallest for item in groups[key]]
     values = zip(*strata.values(), strict=True)
     parts = [
         name
