@@ -32,6 +32,7 @@ from pyswarmopt_llm.common.options import (
 MODEL_SWARMS = "model-swarms"
 NEVERGRAD = "nevergrad:"
 PYCMA = "pycma"
+PROMPTS = "prompts:"  # begins the name of a task of prompts without answers
 PARTICLES, PATIENCE, MAX_ITER = 20, 10, 50  # the paper's
 # candidates that the model of the items proposes, where none are asked for
 AFTER_ITERATIONS, ALONE = 10, 6
@@ -297,7 +298,7 @@ class SearchConfig:
     def __post_init__(self) -> None:
         """Make `prompts` a task."""
         if self.prompts is not None:
-            object.__setattr__(self, "tasks", (*self.tasks, f"prompts:{self.prompts}"))
+            object.__setattr__(self, "tasks", (*self.tasks, f"{PROMPTS}{self.prompts}"))
             object.__setattr__(self, "prompts", None)
 
     @property

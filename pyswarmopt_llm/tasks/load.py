@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt.base.words import SEED
+from pyswarmopt_llm.common.config import PROMPTS
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.tasks.formats import read_file
 from pyswarmopt_llm.tasks.items import content, normalise, unordered
 from pyswarmopt_llm.tasks.prompts import check_template, fillers, placeholders
 from pyswarmopt_llm.tasks.tables.names import SPLITS, Reading, parse_reading
-from pyswarmopt_llm.tasks.types import DEV, PROMPTS, TEST, Item, RawTask, Task
+from pyswarmopt_llm.tasks.types import DEV, TEST, Item, RawTask, Task
 
 log = logging.getLogger(__name__)
 

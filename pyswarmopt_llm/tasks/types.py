@@ -10,7 +10,6 @@ from typing import Any
 
 _LONGEST = 200  # characters of an example
 DEV, TEST = 200, 1000  # default sizes, those of the Model Swarms reference
-PROMPTS = "prompts:"  # begins the name of a task of prompts without answers
 
 
 @dataclass(frozen=True)

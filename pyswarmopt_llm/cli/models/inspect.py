@@ -5,7 +5,6 @@ each is applied.
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +16,7 @@ from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json
+from pyswarmopt_llm.common.commands import command as command_text
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import TASK, Base, Columns, Device, Option, Threads
 
@@ -112,11 +112,10 @@ def next_command(
     """The next step with experts that mix in that space: ask for advice, or search where that takes
     an option.
     """
-    words = ["--base", base or "BASE", "--experts", *experts, "--task", task or "TASK.json"]
-    words += ["--columns", ",".join(columns)] if columns else []
+    models = {"base": base or "BASE", "experts": experts, "task": task or "TASK.json"}
     if space == DEFAULT:
-        return shlex.join(["swarm-llm", "advise", *words])
-    return shlex.join(["swarm-llm", "search", *words, "--space", space, "--out", "runs/first"])
+        return command_text("advise", **models, columns=columns)
+    return command_text("search", **models, columns=columns, space=space, out="runs/first")
 
 
 def command(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 
+from pyswarmopt_llm.common.commands import command
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.common.options import command_words
 from pyswarmopt_llm.common.statistics import LEVEL, compare_paired
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import Exam
@@ -47,12 +46,11 @@ def inspect_behaviour(
         paired = compare_paired(scored.per_item, plain.score.per_item)
         scores[info.name] = scored.value
         if paired.difference < 0 and paired.p_value * len(experts) < LEVEL:
-            settings = (("base", base), ("adapter", info.path), ("against", "base"), ("task", task))
-            words = command_words("eval", *settings, ("columns", ",".join(columns) or None))
+            see = {"base": base, "adapter": info.path, "against": "base", "task": task}
             text = (
                 f"scores {scored.value:.3f} on {exam.task.name} {SPLIT}, the bare base "
                 f"{plain.score.value:.3f} (p = {paired.p_value:.2g}, paired): worse than no "
-                f"adapter; see its answers ({shlex.join(words)}), or remove it"
+                f"adapter; see its answers ({command('eval', **see, columns=columns)}), or remove it"
             )
             problems.append(Problem(info.name, text, "warning"))
     rows = tuple(replace(row, score=scores.get(row.expert)) for row in report.rows)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from pyswarmopt_llm.common import options as opt
+from pyswarmopt_llm.common.config import PROMPTS
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import Option, documented
 
@@ -69,5 +70,5 @@ class EvalConfig:
                 raise InvalidOption(
                     "prompts", self.prompts, "one task at a time; remove it or `task`"
                 )
-            object.__setattr__(self, "task", f"prompts:{self.prompts}")
+            object.__setattr__(self, "task", f"{PROMPTS}{self.prompts}")
             object.__setattr__(self, "prompts", None)

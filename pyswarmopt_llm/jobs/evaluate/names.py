@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import PROMPTS, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.evaluation.result import read_result
@@ -14,7 +14,6 @@ from pyswarmopt_llm.jobs.evaluate.config import BARE, EvalConfig
 from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.metrics.registry import metric_given
 from pyswarmopt_llm.spaces import is_whole_model
-from pyswarmopt_llm.tasks.types import PROMPTS
 
 _AS_STORED = ("max_new_tokens", "columns", "split_seed", "skip_bad_rows", "dev", "allow_overlap")
 Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and None

@@ -11,16 +11,15 @@ experts the largest and smallest ratios of norms were 3.3 and 0.48, the largest 
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from statistics import median
 
 import torch
 
+from pyswarmopt_llm.common.commands import command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import LowRank
-from pyswarmopt_llm.common.options import command_words
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors
 from pyswarmopt_llm.models.adapters.compatibility import PreflightReport, Problem
 
@@ -134,10 +133,5 @@ def _oddities(spectra: Spectra, pool: Collection[Spectra]) -> Iterator[str]:
 
 
 def _remedy(info: AdapterInfo, base: str | None) -> str:
-    settings = (
-        ("base", base or "BASE"),
-        ("adapter", info.path),
-        ("against", "base"),
-        ("task", "TASK.json"),
-    )
-    return f"see what it does ({shlex.join(command_words('eval', *settings))}), or remove it"
+    models = {"base": base or "BASE", "adapter": info.path, "against": "base"}
+    return f"see what it does ({command('eval', **models, task='TASK.json')}), or remove it"
