@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from string import ascii_uppercase
@@ -40,6 +41,7 @@ _ANSWER = (
     *("gold", "answers"),
 )
 _OPTIONS = ("choices", "options", "endings")
+_INDEX = re.compile("[0-9]{1,9}")  # of an option
 _HEADED = (".csv", ".tsv")  # files whose first line names the columns
 _OPTION_COLUMNS = (
     ("opa", "opb", "opc", "opd"),
@@ -216,8 +218,7 @@ def _right_answers(value: object) -> list[Any]:
 
 
 def _index(value: object) -> int | None:
-    text = str(value)
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    return int(str(value)) if _INDEX.fullmatch(str(value)) else None
 
 
 def _lettered(texts: Iterable[Any]) -> dict[str, str]:
