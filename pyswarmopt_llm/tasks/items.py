@@ -6,6 +6,7 @@ import json
 import unicodedata
 from collections.abc import Collection, Mapping
 from string import ascii_uppercase
+from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import closest
@@ -28,8 +29,7 @@ def parse_item(raw: object, where: str, default_id: str, answered: bool = True) 
         >>> parse_item({"question": "2+2?", "choices": ["4", "5"], "answer": "4"}, "mine.json: dev 1", "1")
         Item(id='1', question='2+2?', choices={'A': '4', 'B': '5'}, answer='A', meta={}, plain=False)
     """
-    if not isinstance(raw, Mapping):
-        raise UserError(f"{where}: an item is an object with question and answer, not {_kind(raw)}")
+    raw = as_object(raw, where)
     plain = "prompt" in raw and "question" not in raw
     column = "prompt" if plain else "question"
     require_columns(raw, (column,) if plain or not answered else (column, "answer"), where)
@@ -53,6 +53,13 @@ def parse_item(raw: object, where: str, default_id: str, answered: bool = True) 
         meta={str(k): _meta(v) for k, v in raw.items() if k not in _RESERVED and v is not None},
         plain=plain,
     )
+
+
+def as_object(raw: object, where: str) -> Mapping[Any, Any]:
+    """A record; anything but an object is refused."""
+    if not isinstance(raw, Mapping):
+        raise UserError(f"{where}: an item is an object with question and answer, not {_kind(raw)}")
+    return raw
 
 
 def require_columns(columns: Collection[str], required: tuple[str, ...], where: str) -> None:
