@@ -303,8 +303,7 @@ class SearchConfig:
 
     @property
     def population(self) -> int:
-        """Particles of the swarm: never fewer than what it begins with, the experts and perhaps
-        `EVEN_SUMS`.
+        """Particles of the swarm, never fewer than it begins with: experts, perhaps `EVEN_SUMS`.
 
         Example:
             >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", particles=1)

@@ -37,8 +37,7 @@ class UserError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its class if the message is empty, to quote other
-    libraries.
+    """The first line of another library's error, or its class if the message is empty.
 
     Their backticks become quotes: in a `UserError`, backticks are around our settings.
 
@@ -50,9 +49,7 @@ def first_line(error: BaseException) -> str:
 
 
 def line_in(error: BaseException, file: str | None) -> str:
-    """The line of a user's file that an exception came from, as the end of a clause; "" where it
-    came from elsewhere.
-    """
+    """The line of a user's file that an exception came from, to end a clause; "" for none."""
     if isinstance(error, SyntaxError):
         return f" in line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)

@@ -1,5 +1,4 @@
-"""Statistics of scores: standard errors, intervals, paired tests on the same items, and chance
-levels.
+"""Statistics of scores: standard errors, intervals, paired tests on the same items, chance.
 
 Intervals are Wilson's for proportions, Student's with two pseudo-observations for graded scores,
 and bootstrapped for differences; the test is a paired permutation test. Resampling has fixed seeds,
@@ -105,8 +104,7 @@ def student_interval(
 
 
 def score_interval(score: Score, tasks: int = 1) -> tuple[float, float] | None:
-    """A 95% interval of a score over so many tasks: of the items for one task, else by the standard
-    error (normal).
+    """A 95% interval of a score: of the items for one task, else by the standard error (normal).
 
     Where all items are between 0 and 1 it is cut to that; None where there is neither.
 
@@ -170,8 +168,7 @@ def interval_over_tasks(
 
 
 def permutation_test(differences: Sequence[float] | Floats) -> float:
-    """Two-sided p-value of the mean of paired differences under random signs (Fisher 1935; Good
-    2005).
+    """Two-sided p-value of the mean of paired differences under random signs (Fisher 1935).
 
     If two models are equal, each item's difference may as well have the other sign. Exact where at
     most 16 differences are not 0; else 10,000 sign patterns are drawn, and the observed one is
@@ -277,8 +274,7 @@ def paired(
     first: str = "best",
     second: str = "best_single",
 ) -> Paired:
-    """The paired comparisons in ``result.json`` of two contestants; tasks without items in common
-    are left out.
+    """The paired comparisons of two contestants, on the tasks whose items they share.
 
     Args:
         scores: (contestant, split) -> task -> score.

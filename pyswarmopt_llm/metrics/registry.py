@@ -73,8 +73,7 @@ class Metric:
         return self.make(items, scoring, chat, template, *replies)
 
     def up_to(self, tokens: int | None, sampling: Sampling | None = None) -> Metric:
-        """The same with replies of at most so many tokens (None: its own limit), or with sampled
-        ones.
+        """The same with replies of at most so many tokens (None: its own), or sampled ones.
 
         Raises:
             InvalidOption: it does not score written replies.

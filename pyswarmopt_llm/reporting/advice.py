@@ -1,6 +1,4 @@
-"""Advice on some experts and examples, from a small trial: take one, merge, train, search or
-collect more.
-"""
+"""Advice from a small trial: take an expert, merge, train, search or collect more."""
 
 from __future__ import annotations
 

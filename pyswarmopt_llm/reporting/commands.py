@@ -1,6 +1,4 @@
-"""Commands and code to copy: the search again, its result in use, and what to do after the
-verdict.
-"""
+"""Commands and code to copy: the search again, its result in use, what to do next."""
 
 from __future__ import annotations
 
@@ -135,9 +133,7 @@ def usage(about: About, result: RunResult) -> Iterator[Step]:
 
 
 def labelled(about: About, result: RunResult) -> tuple[str, Form | None] | None:
-    """The first task whose items have choices, and its form, None if unknown; None if there is no
-    such task.
-    """
+    """The first task with choices and its form, None if unknown; None without such a task."""
     for name in about.task_names or about.forms or ():
         written = result.metrics.get(name) == "perplexity"
         has_choices = not written if about.forms is None else name in about.forms
@@ -147,8 +143,7 @@ def labelled(about: About, result: RunResult) -> tuple[str, Form | None] | None:
 
 
 def labelling_commands(config: SearchConfig, task: str, form: Form | None) -> Iterator[Step]:
-    """(purpose, command): for a question of the search, where it is known, and, the last, for a
-    file.
+    """(purpose, command): for a question of the search, if it is known, and, last, for a file.
 
     Args:
         config: the run's configuration.

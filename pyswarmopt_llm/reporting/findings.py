@@ -1,6 +1,4 @@
-"""The findings of a finished search, in numbers and sentences; terminal, report and model card show
-them.
-"""
+"""The findings of a finished search, in numbers and sentences, for terminal, report and card."""
 
 from __future__ import annotations
 
@@ -81,9 +79,7 @@ def findings(about: About, result: RunResult, out: str | None = None) -> Finding
 
 
 def score_rows(result: RunResult) -> list[ModelScore]:
-    """The models that were scored: rivals, best expert, average, before or after training, the
-    result.
-    """
+    """The models that were scored, the result last."""
 
     def row(label: str, model: str) -> ModelScore:
         dev, test = f"{model}_dev", f"{model}_test"
@@ -164,9 +160,7 @@ def _named(task: str, named: dict[str, dict[str, float]]) -> str:
 
 
 def remarks(result: RunResult) -> Iterator[str]:
-    """More that a reader of the scores should know: paired tests, the gap from dev to test,
-    warnings.
-    """
+    """Remarks on the scores: paired tests, the gap from dev to test, warnings."""
     yield from _tests(result)
     yield _optimism(result)
     if (confirm := result.confirm) is not None:

@@ -191,9 +191,7 @@ def _reasons(kind: str, result: RunResult) -> Iterator[str]:
 
 
 def _chosen_experts(result: RunResult) -> Iterator[str]:
-    """The experts that a mixture takes, leaves out and subtracts, unless it takes all or is named
-    otherwise.
-    """
+    """The experts that a mixture takes, leaves out and subtracts, unless it takes all."""
     weights = result.coefficients
     least = LEAST_SHARE * max(map(abs, weights.values()), default=0.0)
     taken = [name for name, weight in weights.items() if weight >= least]

@@ -1,6 +1,4 @@
-"""The comparison that two models' scores on the same items allow: in numbers, and in one
-sentence.
-"""
+"""The comparison of two models by their scores on the same items: numbers and a sentence."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Difference:
-    """A paired difference on one split, over all tasks: mean, 95% interval, p-value where one task
-    has it, items.
-    """
+    """A paired difference on one split, over all tasks; the p-value of a single one."""
 
     mean: float
     low: float
@@ -42,9 +38,7 @@ class Difference:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the difference is significant (interval, and test if there is one), else
-        0.
-        """
+        """1 or -1 where the difference is significant, by interval and test, else 0."""
         if self.p_value is not None and self.p_value >= LEVEL:
             return 0
         return int(self.low > 0) - int(self.high < 0)
@@ -82,8 +76,7 @@ def _of_one(pair: Comparison) -> Difference:
 
 
 def too_few(test: Comparison, dev_items: int | None = None) -> str | None:
-    """The number of items that would show a difference of this size, where it is feasible to
-    collect them.
+    """The number of items that would show this difference, where they can be collected.
 
     Args:
         test: on test items.

@@ -65,8 +65,7 @@ def is_correct(item: Item, text: str) -> bool:
 
 
 def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
-    """The letter of the option that a text names, by letter or by the option's text; None if
-    unclear.
+    """The letter of the option that a text names, by letter or by text; None if unclear.
 
     Example:
         >>> choices = {"A": "path", "B": "no path"}
@@ -84,8 +83,7 @@ def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
 
 
 def extract_number(text: str) -> Decimal | None:
-    """The final number of a text: the boxed one, the first after the answer marker, or else the
-    last.
+    """The final number of a text: boxed, the first after the answer marker, or the last.
 
     Thousands separators, currency signs, units and LaTeX's ``{,}`` are ignored.
 
@@ -176,9 +174,7 @@ def _verdict(text: str) -> str | None:
 
 
 def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
-    """The option if the whole text is its letter or its text; case counts only to tell options
-    apart.
-    """
+    """The option if the whole text is its letter or text; case only tells options apart."""
     bare = text.strip(EDGES)
     if bare in choices:
         return bare

@@ -55,8 +55,7 @@ def read_file(path: Path, reading: Reading) -> RawTask:
 
 
 def read_rows(path: Path) -> tuple[list[str], Rows]:
-    """The columns of a table of any of these formats, and (place, row) of each of its rows, as they
-    are.
+    """The columns of a table of any format, and (place, row) of each row, as they are.
 
     Raises:
         UserError: it cannot be read, or is no table.
@@ -88,9 +87,7 @@ def _as_rows(records: Iterable[tuple[str, object]]) -> tuple[list[str], Rows]:
 
 
 def json_lines(path: Path, unique: bool = False) -> Iterator[tuple[str, object]]:
-    """(place, value) for each line of a JSONL file; blank lines are skipped, `unique` refuses
-    repeated keys.
-    """
+    """(place, value) of each line that is not blank; `unique` refuses repeated keys."""
     # Not str.splitlines, which also splits at U+2028 and others that JSON allows inside a text.
     for n, line in enumerate(_read_text(path).split("\n"), start=1):
         if line.strip():
@@ -145,9 +142,7 @@ def _from_splits(path: Path, content: object, reading: Reading) -> RawTask:
 
 
 def _prompt(content: dict[str, object], path: Path, records: Records) -> str | None:
-    """The file's template; ``icl_prompt`` of the reference, a worked example, precedes the default
-    one.
-    """
+    """The file's template; the reference's ``icl_prompt`` precedes the default one."""
     example = _optional_text(content, "icl_prompt", path)
     prompt = _optional_text(content, "prompt", path)
     if prompt is None and example is not None:
@@ -192,9 +187,7 @@ def _read_csv(path: Path, reading: Reading) -> RawTask:
 
 
 def letter_columns(header: Iterable[str], path: Path) -> dict[str, str]:
-    """Column -> letter, of the columns with one choice each (``A`` or ``choice_a``); two of a
-    letter are refused.
-    """
+    """Column -> letter, of the columns with one choice each (``A`` or ``choice_a``)."""
     letters = {
         name: m[1] or m[2].upper() for name in header if (m := _CHOICE_COLUMN.fullmatch(name))
     }

@@ -1,6 +1,4 @@
-"""Data sets of the Hugging Face hub as tasks: question, options and answer are recognised by column
-name.
-"""
+"""Data sets of the Hugging Face hub as tasks, their columns recognised by name."""
 
 from __future__ import annotations
 

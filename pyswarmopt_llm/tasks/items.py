@@ -75,8 +75,7 @@ def require_columns(columns: Collection[str], required: tuple[str, ...], where: 
 
 
 def normalise(text: str) -> str:
-    """Normalise a text for comparison: Unicode NFKC, lower case, single spaces, no punctuation
-    around it.
+    """Normalise a text: Unicode NFKC, lower case, single spaces, no punctuation around it.
 
     Example:
         >>> normalise("  The  Answer. ")
@@ -86,9 +85,7 @@ def normalise(text: str) -> str:
 
 
 def content(item: Item) -> tuple[str, ...]:
-    """The question and options of an item, normalised: items with equal content are the same
-    item.
-    """
+    """The question and options of an item, normalised: of one content is one item."""
     return (normalise(item.question), *(normalise(text) for text in (item.choices or {}).values()))
 
 

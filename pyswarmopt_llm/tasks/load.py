@@ -26,16 +26,13 @@ _TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 
 
 def load_task_of(config: Any, spec: str, **other: Any) -> Task:
-    """`load_task` with the fields of a configuration that has its arguments; `other` replaces some
-    of them.
-    """
+    """`load_task` with the fields of a configuration; `other` replaces some of them."""
     names = ("dev", "test", "allow_overlap", "columns", "template", "split_seed", "skip_bad_rows")
     return load_task(spec, **{name: getattr(config, name) for name in names} | other)
 
 
 def check_files(config: Any, specs: Sequence[str]) -> None:
-    """Read the task files of a configuration, so that what is wrong with a row is said before a
-    model is loaded.
+    """Read the task files of a configuration, to say what is wrong before a model is loaded.
 
     Args:
         config: see `load_task_of`.
@@ -243,8 +240,7 @@ def _task(raw: RawTask, source: str, dev: int | None, test: int | None, seed: in
 
 
 def _check(raw: RawTask, source: str, allow_overlap: bool = False) -> None:
-    """Refuse a task whose scores would be misleading: an empty split, a repeated id, questions in
-    both splits.
+    """Refuse a task whose scores would mislead: an empty split, repeated ids, shared questions.
 
     With `allow_overlap` questions in both splits are logged only.
     """

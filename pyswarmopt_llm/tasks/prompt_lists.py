@@ -1,6 +1,4 @@
-"""``prompts:FILE``: prompts without answers, for scores that need none; a text file, JSON, JSONL or
-CSV.
-"""
+"""``prompts:FILE``: prompts without answers, for scores that need none."""
 
 from __future__ import annotations
 

@@ -66,8 +66,7 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
 
 
 def fillers(item: Item) -> dict[str, str]:
-    """Placeholder -> text: question and options, and what else the item holds (a passage, a
-    hypothesis).
+    """Placeholder -> text: question, options, and what else the item holds (a passage, ...).
 
     Example:
         >>> fillers(Item("1", "Is it raining?", None, "yes", {"passage": "All is wet."}))
@@ -92,8 +91,7 @@ def placeholders(template: str) -> list[str]:
 
 
 def check_template(template: str, where: str, columns: Collection[str] = ()) -> None:
-    """Refuse a template with unknown placeholders or without ``{question}``; `where` begins the
-    message.
+    """Refuse a template with unknown placeholders or without ``{question}``.
 
     Args:
         template: the text.

@@ -81,9 +81,7 @@ class Task:
         return self.dev if name == "dev" else self.test
 
     def limited(self, dev: int | None = None, test: int | None = None) -> Task:
-        """The same task with the first `dev` and the first `test` items (None, or more than there
-        are: all).
-        """
+        """The same task with the first `dev` and the first `test` items; None: all."""
         for name, n in (("dev", dev), ("test", test)):
             if n is not None and n < 1:
                 raise ValueError(f"at least one {name} item is needed, not {n}")

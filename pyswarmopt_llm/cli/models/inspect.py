@@ -30,9 +30,7 @@ HEADINGS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype", *NUMB
 
 
 def report_table(report: PreflightReport) -> tuple[str, Table]:
-    """The common properties of all experts, as one line, and a table of their differences, a line
-    per expert.
-    """
+    """The common properties of all experts in one line, and a table of their differences."""
     cells = [
         (
             *(r.expert, r.base, r.rank, r.alpha, r.kind, r.targets, r.dtype),
@@ -67,9 +65,7 @@ def report_table(report: PreflightReport) -> tuple[str, Table]:
 def examine(
     experts: list[str], base: str | None, task: str | None = None, columns: tuple[str, ...] = ()
 ) -> tuple[PreflightReport, dict[str, int]]:
-    """The report on these experts, scored on the dev items of a task if it is given; the errors in
-    each space.
-    """
+    """The report on these experts, with scores on dev if there is a task; errors by space."""
     from pyswarmopt_llm.models.adapters.compatibility import SPACES, inspect_experts
     from pyswarmopt_llm.models.adapters.outliers import inspect_weights
     from pyswarmopt_llm.models.base import resolve_base
@@ -109,9 +105,7 @@ def next_command(
     task: str | None,
     columns: tuple[str, ...] = (),
 ) -> str:
-    """The next step with experts that mix in that space: ask for advice, or search where that takes
-    an option.
-    """
+    """The next step with experts that mix in that space: advice, or a search."""
     models = {"base": base or "BASE", "experts": experts, "task": task or "TASK.json"}
     if space == DEFAULT:
         return command_text("advise", **models, columns=columns)

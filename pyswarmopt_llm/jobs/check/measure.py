@@ -1,6 +1,4 @@
-"""Log-probabilities of the next token with an adapter loaded in several ways, and what is wrong
-with one by them.
-"""
+"""Log-probabilities with an adapter loaded in several ways, and what they say is wrong."""
 
 from __future__ import annotations
 
@@ -37,8 +35,7 @@ REPORT = "report it with its adapter_config.json, and mix it nowhere until then"
 
 @dataclass(frozen=True)
 class Differences:
-    """The largest differences of any log-probability, in nats; of float32 unless they say
-    otherwise.
+    """The largest differences of any log-probability, in nats, in float32.
 
     Attributes:
         rounding: up to here two results count as equal.

@@ -19,8 +19,7 @@ SPLIT = "dev"
 def inspect_behaviour(
     report: PreflightReport, base: str, task: str, columns: tuple[str, ...] = ()
 ) -> PreflightReport:
-    """The report with each expert's score on dev in its row, and a warning for those that are worse
-    than the base.
+    """The report with each expert's score on dev, and a warning for those worse than the base.
 
     Worse by the paired permutation test at 5%, divided by the number of experts (Bonferroni).
     Experts with an error in the report are not scored.

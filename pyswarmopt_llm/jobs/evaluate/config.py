@@ -1,6 +1,4 @@
-"""The configuration of `swarm-llm eval`; imports no model code, so that ``--help`` can show the
-defaults.
-"""
+"""The configuration of `swarm-llm eval`; imports no model code, since ``--help`` reads it."""
 
 from __future__ import annotations
 

@@ -59,8 +59,7 @@ def evaluate_model(
     on_items: OnItems | None = None,
     **options: Any,
 ) -> EvalResult:
-    """Score `adapter` (or the bare base) on a split of a task, merged as a search merges its
-    candidates.
+    """Score `adapter` (or the bare base) on a split, merged as a search merges candidates.
 
     Args:
         base: the base; may be empty for a run or a whole model.
@@ -145,9 +144,7 @@ class Exam:
 def open_and_score(
     config: EvalConfig, exam: Exam, on_items: OnItems | None
 ) -> tuple[Engine, EvalResult]:
-    """The engine of the configuration's model, and its score in the answer format of the run that
-    it comes from.
-    """
+    """The engine of the configured model, and its score in the answer format of its run."""
     engine = open_model(config.base, config.adapter, config.dtype, config.device, config.threads)
     scoring = config.scoring
     if scoring == "auto" and config.metric is None:
@@ -197,9 +194,7 @@ def score(utility: Utility, engine: Engine, on_items: OnItems | None) -> Score:
 
 
 def collected(batches: Iterable[Mapping[int, Found]], count: int, on_items: OnItems) -> list[Found]:
-    """The results of batches, index -> result, in the items' order; `on_items` is called after each
-    batch.
-    """
+    """The results of batches, index -> result, in the items' order."""
     results: dict[int, Found] = {}
     for batch in batches:
         results |= batch

@@ -20,8 +20,7 @@ Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and
 
 
 def model_of(base: str, name: str | None) -> Model:
-    """The base and the adapter that `name` stands for: an adapter, a run, a whole model, or None,
-    the bare base.
+    """The base and the adapter of an adapter, a run, a whole model, or None, the bare base.
 
     Raises:
         UserError: a run that has not ended, or no base.
@@ -109,8 +108,7 @@ def _templates(stored: SearchConfig, task: str) -> tuple[str, ...]:
 
 
 def run_scoring(best: Path, task: str) -> str | None:
-    """The scoring that the search which wrote ``RUN/best`` used for a task; None if there is no
-    such run or task.
+    """The scoring that the search which wrote ``RUN/best`` used for a task; None if unknown.
 
     A search tries letters on several experts. The adapter alone may decide otherwise by chance, and
     its score would not be that of ``result.json``.

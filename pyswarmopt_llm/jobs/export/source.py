@@ -44,9 +44,7 @@ class Source:
         return StoredTensors(self.base.weight_files)
 
     def exact(self, weight: str) -> Tensor:
-        """A weight with its change, float32: the sum that a search forms before it rounds to the
-        model's dtype.
-        """
+        """A weight with its change, float32, before it is rounded to the model's dtype."""
         value = self.stored[weight].to(torch.float32)
         return value + self.changes[weight].dense() if weight in self.changes else value
 

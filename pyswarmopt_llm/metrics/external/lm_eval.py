@@ -24,8 +24,7 @@ _KINDS = ("multiple_choice", "generate_until")
 
 
 class LmEvalTask:
-    """A task of the harness as an objective: its prompts (without a chat template), its filters,
-    its metric.
+    """A task of the harness as an objective: its prompts, without chat template, filters, metric.
 
     If a task has validation and test documents, the former are dev. A single split is divided by a
     fixed shuffle, at most a third to dev.

@@ -275,8 +275,7 @@ def _largest(b: Tensor, a: Tensor, scale: float) -> float:
 
 
 def load_factors(info: AdapterInfo) -> dict[str, LowRank]:
-    """An adapter as weight changes: parameter name of the base -> `LowRank`, float32, scale folded
-    in.
+    """An adapter as weight changes: parameter of the base -> `LowRank`, float32, scaled.
 
     Raises:
         UserError: see `load_adapter`.

@@ -1,6 +1,4 @@
-"""Preflight: whether experts can be mixed, and on this base, judged by their configs and headers
-alone.
-"""
+"""Preflight: whether experts can be mixed, and on this base, by their configs and headers."""
 
 from __future__ import annotations
 
@@ -85,9 +83,7 @@ class PreflightReport:
         return [p for p in self.problems if p.severity == "error" and space in p.spaces]
 
     def require(self, space: str) -> None:
-        """Raise a `UserError` with the first problem that prevents mixing in `space`, if there is
-        one.
-        """
+        """Raise a `UserError` with the first problem that prevents mixing in `space`."""
         errors = self.errors(space)
         if errors:
             more = (
@@ -97,8 +93,7 @@ class PreflightReport:
 
 
 def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) -> PreflightReport:
-    """Check experts against each other and their base; problems of an expert are reported, not
-    raised.
+    """Check experts against each other and their base; their problems are reported, not raised.
 
     Args:
         paths: PEFT adapter directories or hub ids.
@@ -168,8 +163,7 @@ def ignored_in_words(info: AdapterInfo) -> str:
 
 
 def same_base(name: str, other: str) -> bool:
-    """Whether two names may mean the same base model: their last path components agree, ignoring
-    case.
+    """Whether two names may mean the same base: their last parts agree, ignoring case.
 
     Example:
         >>> same_base("HuggingFaceTB/SmolLM2-135M-Instruct", "/models/smollm2-135m-instruct/")
@@ -301,9 +295,7 @@ class BaseFiles:
             )
 
     def _selection_problem(self, info: AdapterInfo) -> Iterator[Problem]:
-        """Modules that the config of an expert selects, but its file does not hold, or the
-        reverse.
-        """
+        """Modules that an expert's config selects, but its file lacks, or the reverse."""
         selection, output = info.config.selection, self.skeleton.output
         if selection.all_linear and output in info.modules:
             text = (

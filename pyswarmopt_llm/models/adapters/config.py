@@ -1,6 +1,4 @@
-"""adapter_config.json of a PEFT LoRA adapter: read it, refuse kinds of LoRA that cannot be
-mixed.
-"""
+"""adapter_config.json of a PEFT LoRA adapter; kinds that cannot be mixed are refused."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Adapters whose weights stand out in a pool: too loud, too quiet, or all in one direction. No
-model is run.
+"""Adapters whose weights stand out in a pool: too loud, too quiet, or all in one direction.
 
 A sign of damage, of another training recipe or of manipulation, not a proof of any: detectors of
 backdoors in LoRA adapters are classifiers of such spectra (arXiv 2602.15195), which need labelled
@@ -64,8 +63,7 @@ def spectrum(change: LowRank) -> Spectrum:
 
 
 def inspect_weights(report: PreflightReport, base: str | None = None) -> PreflightReport:
-    """The report with norms and shares in its rows, an error per adapter that is not finite, a
-    warning per outlier.
+    """The report with norms and shares, an error per adapter that is damaged, outliers' warnings.
 
     Args:
         report: of `inspect_experts`.

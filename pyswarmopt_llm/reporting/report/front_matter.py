@@ -1,5 +1,4 @@
-"""The YAML header of a model card: parents, licence, tags and held-out scores, as the Hub reads
-them.
+"""The YAML header of a model card: parents, licence, tags, held-out scores.
 
 The fields: https://huggingface.co/docs/hub/model-cards and
 https://huggingface.co/docs/hub/model-release-checklist.
@@ -98,8 +97,7 @@ def _expert(spec: str) -> Parent:
 
 
 def stated_licence(folder: Path) -> str | None:
-    """The licence that the header of a directory's README.md states, in lower case; None if it
-    states none.
+    """The licence that the header of a directory's README.md states, in lower case; or None.
 
     Example:
         >>> import tempfile
@@ -118,8 +116,7 @@ def stated_licence(folder: Path) -> str | None:
 
 
 def joint_licence(parents: Sequence[Parent]) -> str | None:
-    """The licence of what is made of all parents, as far as they state theirs; None if there is
-    none.
+    """The licence of what is made of all parents, as far as they state theirs; or None.
 
     A permissive licence gives way to one that is not; two different ones that are not cannot both
     be kept.
@@ -154,9 +151,7 @@ def licence_conflict(parents: Sequence[Parent]) -> str | None:
 
 
 def licence_remarks(parents: Sequence[Parent]) -> list[str]:
-    """Questions to settle before the result is published: licences that conflict, or that nobody
-    stated.
-    """
+    """What to settle before publishing: licences that conflict, or that nobody stated."""
     conflict = licence_conflict(parents)
     silent = [parent.name for parent in parents if parent.licence is None]
     unstated = (

@@ -1,5 +1,4 @@
-"""Sampling of generated questions: deterministic given a seed, and disjoint between train, dev and
-test.
+"""Sampling of generated questions by a seed, disjoint between train, dev and test.
 
 The partition of a generated question is the hash of its sorted words, independent of the seed. So
 an expert trained with one seed has never seen a dev or test question of any other, and reordering a
@@ -103,8 +102,7 @@ def drafts(domain: str, make: Maker, partition: Partition, rng: random.Random) -
 def interleaved(
     sources: Sequence[tuple[str, Maker]], partition: Partition, n: int, seed: int
 ) -> list[tuple[str, Draft]]:
-    """`n` drafts as (domain, draft) in round-robin order, so that every prefix is a balanced
-    sample.
+    """`n` drafts, (domain, draft), in round-robin order: every prefix is balanced.
 
     A source that is listed twice has two turns per round and still repeats no question.
     """

@@ -1,6 +1,4 @@
-"""Generated skills: short questions from templates, each with its right answer and tempting wrong
-ones.
-"""
+"""Generated skills: short questions from templates, with right and tempting wrong answers."""
 
 from __future__ import annotations
 
@@ -211,9 +209,7 @@ def strings(rng: random.Random) -> Draft:
 
 
 def _other_spellings(word: str, answer: str) -> list[str]:
-    """Plausible mistakes: another letter, another operation, or two neighbouring letters
-    swapped.
-    """
+    """Plausible mistakes: another letter or operation, two neighbouring letters swapped."""
     if len(answer) == 1:
         return [*word, *_VOWELS] if len(set(word)) < 4 else [*word]
     others = [operation(word) for operation in OPERATIONS.values()]
@@ -314,9 +310,7 @@ def kinship_strings(rng: random.Random) -> Draft:
 
 
 def _written(rng: random.Random, question: str, what: str, answer: str, other: str) -> Draft:
-    """A question for `answer` in another spelling; distractors: another word, another spelling, and
-    both.
-    """
+    """A question for `answer` in another spelling; distractors: another word or spelling."""
     instruction, wrong_one = rng.sample(_WRITINGS, 2)
     right, wrong = OPERATIONS[instruction], OPERATIONS[wrong_one]
     distractors = (right(other), wrong(answer), wrong(other))

@@ -19,9 +19,7 @@ DEV_SHARE = 3  # dev is one item in so many
 def placed_task(
     items: Sequence[Placed], path: Path, reading: Reading, note: str, column: str
 ) -> RawTask:
-    """The task of items, in the splits that their file names or, if it names none, in drawn
-    ones.
-    """
+    """The task of items, in the splits that their file names, or in drawn ones."""
     if not any(split for *_, split in items):
         located = [(place, item) for place, item, _ in items]
         splits, strata = draw_splits(located, reading.seed, str(path))
@@ -35,8 +33,7 @@ def placed_task(
 def draw_splits(
     items: Sequence[Located], seed: int, where: str
 ) -> tuple[dict[str, list[Located]], str]:
-    """A third of the items as dev and the rest as test, both in drawn order, so that the first N
-    are a sample, too.
+    """A third of the items as dev, the rest as test, in drawn order: the first N are a sample.
 
     Systematic sampling: each stratum, the items of one answer and domain, is shuffled and spread
     evenly over the order. Equal questions stay together. The draw depends on questions, answers and

@@ -1,6 +1,4 @@
-"""A table of a user's own as items: columns found by name or named by the user, choices from
-labels.
-"""
+"""A table of a user's own as items: columns by name, choices from labels."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ _FEW, _WORDS, _REPEATS = 20, 5, 5
 
 
 def read_table(rows: Rows, path: Path, reading: Reading, header: Sequence[str] = ()) -> RawTask:
-    """The task of rows whose columns have our names already; `header` are columns that all rows may
-    lack.
-    """
+    """The task of rows with our names of columns; `header`: columns that all rows may lack."""
     names = list(dict.fromkeys([*header, *columns_of(row for _, row in rows)]))
     if not rows:
         raise UserError(f"{path}: no rows; add some below the names of the columns")
@@ -51,9 +47,7 @@ def read_table(rows: Rows, path: Path, reading: Reading, header: Sequence[str] =
 def _items(
     rows: Rows, names: Sequence[str], where: str, reading: Reading, problems: Problems
 ) -> tuple[list[Placed], str]:
-    """The items of good rows, each with its place and split, and a note on what was decided about
-    the answers.
-    """
+    """The items of good rows with place and split, and a note on what the answers are."""
     split_of = partial(_split, "split" in names)
     if "prompt" in names and "question" not in names:  # verbatim prompts, as in every other file
         numbers = count(1)
@@ -96,9 +90,7 @@ def _items(
 def _with_labels(
     items: list[Placed], columns: Columns, where: str, reading: Reading, problems: Problems
 ) -> tuple[list[Placed], str]:
-    """The items with their labels as choices, if they have no options and their answers are
-    labels.
-    """
+    """The items with their labels as choices, if they have no options."""
     if any(item.choices for _, item, _ in items):
         if reading.labels:
             raise InvalidOption(
@@ -209,8 +201,7 @@ def with_label_choices(
 
 
 def _one_spelling(answers: Sequence[str]) -> tuple[dict[str, str], str]:
-    """Label -> its most frequent spelling among those that differ in case only, and in words what
-    became one.
+    """Label -> its most frequent spelling, whatever the case; and in words what became one.
 
     Example:
         >>> _one_spelling(["Card", "card", "Card", "loan"])
@@ -231,8 +222,7 @@ def _one_spelling(answers: Sequence[str]) -> tuple[dict[str, str], str]:
 
 
 def label_letters(n: int) -> list[str]:
-    """Names of `n` choices: A, B, ...; beyond the alphabet AA, AB, ..., which likelihood scoring
-    only can tell apart.
+    """Names of `n` choices: A, B, ...; beyond the alphabet AA, AB, ..., for likelihoods.
 
     Example:
         >>> label_letters(3), label_letters(30)[-1]

@@ -70,8 +70,7 @@ class Problems:
         return [result for result in results if result is not None]
 
     def refuse(self, places: Sequence[str] = ()) -> None:
-        """Refuse bad rows, unless they are left out: of one what is wrong with it, of several a
-        list.
+        """Refuse bad rows, unless they are left out.
 
         Args:
             places: of all rows, in order.
