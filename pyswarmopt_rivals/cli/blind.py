@@ -24,7 +24,7 @@ def command(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Write the replies of two models, in random order, for people to judge.
+    """Write the replies of two models for people to judge blind.
 
     Example: swarm-llm blind pairs.csv --run runs/first --against base --task questions.json
     """
@@ -56,7 +56,7 @@ def votes(
     ],
     as_json: Json = False,
 ) -> None:
-    """Count the votes of people on the replies of two models.
+    """Count the votes on the replies of two models.
 
     Example: swarm-llm votes pairs.csv pairs-of-ann.csv
     """
