@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import count, islice, product
+from itertools import islice, product
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
@@ -22,7 +22,6 @@ from pyswarmopt_llm.tasks.tables.problems import Problems
 from pyswarmopt_llm.tasks.types import RawTask
 
 MOST_LABELS = 200
-SplitOf = Callable[[Mapping[str, Any], str], str]
 # A column of another name holds labels if there are few of them, short, and each is frequent.
 _FEW, _WORDS, _REPEATS = 20, 5, 5
 
@@ -49,34 +48,27 @@ def _items(
 ) -> tuple[list[Placed], str]:
     """The items of good rows with place and split, and a note on what the answers are."""
     split_of = partial(_split, "split" in names)
+    ids = {place: f"row-{i}" for i, (place, _) in enumerate(rows, 1)}
     if "prompt" in names and "question" not in names:  # verbatim prompts, as in every other file
-        numbers = count(1)
 
         def verbatim(place: str, row: Mapping[str, Any]) -> Placed:
-            return place, parse_item(row, place, f"row-{next(numbers)}"), split_of(row, place)
+            return place, parse_item(row, place, ids[place]), split_of(row, place)
 
         return problems.each(rows, verbatim), ""
     columns = Columns(names, where)
-    whole = [
-        problems.attempt(place, partial(_whole, row, columns, place, reading))
-        for place, row in rows
-    ]
-    columns.find_base(row[columns.answer] for row in whole if row is not None)
-    items: list[Placed] = []
-    for i, ((place, _), row) in enumerate(zip(rows, whole, strict=True), 1):
-        parsed = (
-            None
-            if row is None
-            else problems.attempt(place, partial(_parse, row, columns, place, i, split_of))
-        )
-        if parsed is not None:
-            items.append(parsed)
-    bad = problems.bad
-    table = [
-        (row, place)
-        for (place, _), row in zip(rows, whole, strict=True)
-        if row is not None and place not in bad
-    ]
+
+    def whole(place: str, row: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        return place, _whole(row, columns, place, reading)
+
+    def parse(place: str, row: Mapping[str, Any]) -> Placed:
+        rest = {name: value for name, value in row.items() if name and name not in columns.used}
+        item = parse_item(rest | columns.record(row, place), place, ids[place])
+        return place, item, split_of(row, place)
+
+    complete = problems.each(rows, whole)
+    columns.find_base(row[columns.answer] for _, row in complete)
+    items = problems.each(complete, parse)
+    table = [(row, place) for place, row in complete if place not in problems.bad]
     if not columns.base_is_clear(table):
         problems.refuse([place for place, _ in rows])
         raise UserError(
@@ -117,14 +109,6 @@ def _with_labels(
 
 def _split(is_there: bool, row: Mapping[str, Any], place: str) -> str:
     return checked_split(row.get("split"), place) if is_there else ""
-
-
-def _parse(
-    row: Mapping[str, Any], columns: Columns, place: str, number: int, split_of: SplitOf
-) -> Placed:
-    rest = {name: value for name, value in row.items() if name and name not in columns.used}
-    item = parse_item(rest | columns.record(row, place), place, f"row-{number}")
-    return place, item, split_of(row, place)
 
 
 def _named(label: str, where: str, reading: Reading) -> str:
