@@ -16,10 +16,10 @@ from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.tasks.answers import extract_number
 from pyswarmopt_llm.tasks.items import normalise, parse_item
 from pyswarmopt_llm.tasks.tables.columns import LABEL, Columns, question_column
-from pyswarmopt_llm.tasks.tables.draw import Located, Placed, placed_task
+from pyswarmopt_llm.tasks.tables.draw import Placed, placed_task
 from pyswarmopt_llm.tasks.tables.names import Reading, Rows, checked_split, columns_of
 from pyswarmopt_llm.tasks.tables.problems import Problems
-from pyswarmopt_llm.tasks.types import RawTask
+from pyswarmopt_llm.tasks.types import Item, RawTask
 
 MOST_LABELS = 200
 # A column of another name holds labels if there are few of them, short, and each is frequent.
@@ -95,16 +95,13 @@ def _with_labels(
     )
     if problems.refused or not items:
         return items, ""
-    located = [(place, item) for place, item, _ in items]
-    if reading.labels:
-        located = [
-            (place, replace(item, answer=_named(item.answer, place, reading)))
-            for place, item in located
-        ]
-    located, note = with_label_choices(located, f'{where}: column "{column}"', named)
-    return [
-        (place, item, split) for (place, item), (_, _, split) in zip(located, items, strict=True)
-    ], note
+    plain = [
+        replace(item, answer=_named(item.answer, place, reading)) if reading.labels else item
+        for place, item, _ in items
+    ]
+    labelled, note = with_label_choices(plain, f'{where}: column "{column}"', named)
+    rows = zip(items, labelled, strict=True)
+    return [(place, item, split) for (place, _, split), item in rows], note
 
 
 def _split(is_there: bool, row: Mapping[str, Any], place: str) -> str:
@@ -150,21 +147,20 @@ def _parsed(value: Any) -> Any:
 
 
 def with_label_choices(
-    items: Sequence[Located], where: str, named: bool = False
-) -> tuple[list[Located], str]:
+    items: Sequence[Item], where: str, named: bool = False
+) -> tuple[list[Item], str]:
     """Give items without choices the set of their answers as choices, if the answers are labels.
 
     `named` says that the column's name marks labels. Returns the items, open questions unchanged,
     and a note on what was decided.
 
     Example:
-        >>> from pyswarmopt_llm.tasks.types import Item
-        >>> items = [(f"line {i}", Item(str(i), f"text {i}", None, "no" if i % 2 else "yes")) for i in range(4)]
-        >>> found, note = with_label_choices(items, "mine.csv", named=True)
-        >>> found[0][1].choices, found[0][1].answer, note
+        >>> items = [Item(str(i), f"text {i}", None, "no" if i % 2 else "yes") for i in range(4)]
+        >>> labelled, note = with_label_choices(items, "mine.csv", named=True)
+        >>> labelled[0].choices, labelled[0].answer, note
         ({'A': 'no', 'B': 'yes'}, 'B', 'its 2 labels are the choices')
     """
-    spelled, merged = _one_spelling([item.answer for _, item in items])
+    spelled, merged = _one_spelling([item.answer for item in items])
     labels = sorted(set(spelled.values()))
     if not named and not _look_like_labels(items, labels):
         return list(items), "answers are written, since there are no choices"
@@ -177,10 +173,8 @@ def with_label_choices(
             ",..." if len(labels) > 2 else ""
         )
         note += f"; they are numbers, which tell a model nothing: name them with `columns` {names}"
-    answers = [letters[spelled[item.answer]] for _, item in items]
-    pairs = zip(items, answers, strict=True)
     return [
-        (place, replace(item, choices=choices, answer=answer)) for (place, item), answer in pairs
+        replace(item, choices=choices, answer=letters[spelled[item.answer]]) for item in items
     ], note
 
 
@@ -217,7 +211,7 @@ def label_letters(n: int) -> list[str]:
     return ["".join(pair) for pair in islice(product(ascii_uppercase, repeat=2), n)]
 
 
-def _look_like_labels(items: Sequence[Located], labels: Sequence[str]) -> bool:
+def _look_like_labels(items: Sequence[Item], labels: Sequence[str]) -> bool:
     few = 2 <= len(labels) <= _FEW and _REPEATS * len(labels) <= len(items)
     return few and all(
         len(label.split()) <= _WORDS and extract_number(label) is None for label in labels
