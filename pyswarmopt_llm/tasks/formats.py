@@ -243,9 +243,8 @@ def _from_records(
         splits[split].append((where, item))
 
     problems.each(rows, parse)
-    places = [where for where, _ in rows]
-    problems.refuse(places)
-    return RawTask(path.stem, None, splits, note=problems.note(len(places)))
+    problems.refuse()
+    return RawTask(path.stem, None, splits, note=problems.note())
 
 
 def _parse_json(text: str, path: str, first_line: int = 1, unique: bool = True) -> object:

@@ -64,8 +64,8 @@ def read_prompts(path: Path, reading: Reading) -> RawTask:
         return place, item, checked_split(row.get("split"), place) if split else ""
 
     prompts = problems.each(rows, placed)
-    problems.refuse([place for place, _ in rows])
-    return placed_task(prompts, path, reading, problems.note(len(rows)), "prompt")
+    problems.refuse()
+    return placed_task(prompts, path, reading, problems.note(), "prompt")
 
 
 def _rows(path: Path, reading: Reading) -> Rows:

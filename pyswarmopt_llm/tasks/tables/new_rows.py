@@ -13,7 +13,7 @@ from pyswarmopt_llm.tasks.items import parse_item
 from pyswarmopt_llm.tasks.prompts import placeholders
 from pyswarmopt_llm.tasks.tables.columns import Columns
 from pyswarmopt_llm.tasks.tables.names import Rows, check_names, parse_reading, renamed
-from pyswarmopt_llm.tasks.tables.problems import each_row
+from pyswarmopt_llm.tasks.tables.problems import Problems
 from pyswarmopt_llm.tasks.types import Form, Item
 
 _LEFT = ("prompt", "id", "choices", "answers", "right")  # of a row, beside what its answer is
@@ -49,7 +49,10 @@ def new_items(
     def parse(place: str, row: Mapping[str, Any]) -> Item:
         return _item(form, table, csv_record(renamed(row, columns), letters), place, columns)
 
-    return each_row(rows, parse, str(path))
+    problems = Problems(str(path))
+    items = problems.each(rows, parse)
+    problems.refuse()
+    return items
 
 
 def _item(

@@ -33,12 +33,12 @@ def read_table(rows: Rows, path: Path, reading: Reading, header: Sequence[str] =
         raise UserError(f"{path}: no rows; add some below the names of the columns")
     problems = Problems(str(path), reading.skip_bad)
     items, note = _items(rows, names, str(path), reading, problems)
-    problems.refuse([place for place, _ in rows])
+    problems.refuse()
     if not items:
         raise UserError(
             f"{path}: no row is left of {len(rows)}; see what is wrong without `skip_bad_rows`"
         )
-    note = "; ".join(text for text in (problems.note(len(rows)), note) if text)
+    note = "; ".join(text for text in (problems.note(), note) if text)
     column = reading.columns.get(question := question_column(names), question)
     return placed_task(items, path, reading, note, column)
 
@@ -68,9 +68,10 @@ def _items(
     complete = problems.each(rows, whole)
     columns.find_base(row[columns.answer] for _, row in complete)
     items = problems.each(complete, parse)
-    table = [(row, place) for place, row in complete if place not in problems.bad]
+    bad = problems.bad
+    table = [(row, place) for place, row in complete if place not in bad]
     if not columns.base_is_clear(table):
-        problems.refuse([place for place, _ in rows])
+        problems.refuse()
         raise UserError(
             f'{where}: the numbers in "{columns.answer}" may count the options from 0 or from 1 '
             "(none is 0, none is "
