@@ -30,9 +30,9 @@ from pyswarmopt_llm.metrics.external.permission import runs_code
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.models.adapters.compatibility import unique_names
 from pyswarmopt_llm.models.training.folds import train_once
-from pyswarmopt_llm.reporting.advice import WAYS, Gain, advice, gain
+from pyswarmopt_llm.reporting.advice import WAYS, advice, gain
 from pyswarmopt_llm.reporting.commands import advised_steps, near
-from pyswarmopt_llm.reporting.verdict import Verdict
+from pyswarmopt_llm.reporting.verdict import Difference, Verdict
 
 LEAST, MOST = 8, 160  # dev items from which on anything can be said, and that are used
 RECORD, TRAINED = "advice.json", "trained.json"
@@ -58,7 +58,7 @@ class Advised:
     verdict: Verdict
     expert: str
     items: int
-    gains: dict[str, Gain]
+    gains: dict[str, Difference]
     steps: tuple[tuple[str, str], ...]
     run: Path
 
@@ -70,7 +70,7 @@ class Advised:
             "expert": self.expert,
             "items": self.items,
             "gains": {
-                way: {"difference": gain.difference, "interval": [gain.low, gain.high]}
+                way: {"difference": gain.mean, "interval": [gain.low, gain.high]}
                 for way, gain in self.gains.items()
             },
             "next": [{"purpose": purpose, "command": command} for purpose, command in self.steps],

@@ -70,7 +70,7 @@ def _lead(rival: RivalScore) -> Difference | None:
     """The lead of the result over a rival."""
     if rival.difference is None or rival.interval is None:
         return None
-    return Difference(rival.difference, *rival.interval, rival.p, 0)
+    return Difference(rival.difference, *rival.interval, rival.p)
 
 
 def _beside(lead: Difference | None) -> str:

@@ -33,8 +33,8 @@ class Difference:
     mean: float
     low: float
     high: float
-    p_value: float | None
-    items: int
+    p_value: float | None = None
+    items: int = 0
 
     @property
     def sign(self) -> int:
@@ -68,7 +68,7 @@ def difference(paired: Paired, split: str = "test") -> Difference | None:
         return _of_one(pairs[0])
     means = [pair.difference for pair in pairs]
     low, high = interval_over_tasks(means, [pair.interval for pair in pairs])
-    return Difference(sum(means) / len(means), low, high, None, sum(pair.n for pair in pairs))
+    return Difference(sum(means) / len(means), low, high, items=sum(pair.n for pair in pairs))
 
 
 def _of_one(pair: Comparison) -> Difference:
