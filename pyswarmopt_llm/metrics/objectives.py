@@ -259,15 +259,13 @@ def find_metrics(
     Raises:
         UserError: an unknown metric, or one that cannot score these items.
     """
-    metric_of_task = metric_specs(specs, list(tasks))
-    loaded: dict[str, Metric] = {}  # two tasks share a reward model
+    chosen = metric_specs(specs, list(tasks))
+    names = {name: chosen.get(name) or metric_of(task) for name, task in tasks.items()}
+    metrics = {  # two tasks share a reward model
+        spec: find_metric(spec, cache, str(pick_device(device))).up_to(new_tokens, sampling)
+        for spec in dict.fromkeys(names.values())
+    }
     for name, task in tasks.items():
-        spec = metric_of_task.get(name) or metric_of(task)
-        if spec not in loaded:
-            loaded[spec] = find_metric(spec, cache, str(pick_device(device))).up_to(
-                new_tokens, sampling
-            )
         for split in ("dev", "test"):
-            loaded[spec].check(task.split(split), f"{task.source}: {split}")
-        metric_of_task[name] = spec
-    return {name: loaded[metric_of_task[name]] for name in tasks}
+            metrics[names[name]].check(task.split(split), f"{task.source}: {split}")
+    return {name: metrics[spec] for name, spec in names.items()}

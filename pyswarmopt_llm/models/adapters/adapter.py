@@ -12,7 +12,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import safetensors
 import torch
@@ -119,18 +118,6 @@ class Adapter:
     factors: Mapping[str, Factors]
 
 
-class Expert(Protocol):
-    """An expert as a space needs it: an `Adapter` or an `AdapterFile`."""
-
-    @property
-    def info(self) -> AdapterInfo:
-        """Its description."""
-
-    @property
-    def factors(self) -> Mapping[str, Factors]:
-        """Module name -> factors, in the order of `info.modules`."""
-
-
 @dataclass(frozen=True)
 class AdapterFile:
     """An adapter whose factors are read on every access and not kept."""
@@ -140,6 +127,9 @@ class AdapterFile:
     @property
     def factors(self) -> Mapping[str, Factors]:
         return load_adapter(self.info).factors
+
+
+Expert = Adapter | AdapterFile  # as a space needs it
 
 
 def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
