@@ -34,8 +34,8 @@ from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.responses import is_right
 from pyswarmopt_groups.run import voters
-from pyswarmopt_llm.jobs.evaluate.perturbed import with_typos
 from pyswarmopt_llm.tasks import Task, load_task
+from pyswarmopt_rivals.perturbed import with_typos
 
 PLAIN = CouncilConfig(())
 STRATEGIES = ("majority", "weighted", "trust", "confidence", "stacked")

@@ -16,7 +16,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json
-from pyswarmopt_llm.tasks.tables.form import Form
+from pyswarmopt_llm.tasks.types import Form
 
 FORMAT = 1  # of run.json and history.jsonl
 # in the directory of a search over a grid of coefficients, from its beginning on

@@ -24,8 +24,7 @@ def generate_text(
     engine: str = "auto",
     run: str | Path | None = None,
 ) -> Iterator[str]:
-    """The greedy answer to `prompt` as a user turn of the chat template: in pieces as a mixture
-    writes it, else whole.
+    """The greedy answer to a user turn: in pieces as a mixture writes it, else whole.
 
     Args:
         base: a model, or a directory with a mixture such as RUN/best of a token search.

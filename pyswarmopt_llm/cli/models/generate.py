@@ -60,8 +60,7 @@ def command(
     settings: Generation,
     as_json: Json = False,
 ) -> None:
-    """Answer a prompt with greedy decoding and the base's chat template; a mixture streams its
-    answer.
+    """Answer a prompt, greedily, in the base's chat template.
 
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """

@@ -55,10 +55,10 @@ def command(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Label new rows with a search's result: the choice and the probability of each.
+    """Label new rows with a search's result.
 
-    Prompt, choices and scoring are the search's. If it is interrupted, the same command goes on
-    where it stopped.
+    Each gets its choice and the probabilities of all. Prompt, choices and scoring are the search's.
+    If it is interrupted, the same command goes on where it stopped.
 
     Example: swarm-llm predict --run runs/first new.csv --out labelled.csv
     """

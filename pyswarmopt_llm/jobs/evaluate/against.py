@@ -1,6 +1,4 @@
-"""Two models on the same items: the score of each, the paired difference, and the items that one of
-them wins.
-"""
+"""Two models on the same items: their scores, the paired difference, the items that one wins."""
 
 from __future__ import annotations
 
@@ -161,9 +159,7 @@ class Turns:
 
 
 def _scoring(config: EvalConfig, models: Sequence[Model], exam: Exam, opened: Turns) -> Scoring:
-    """One answer format for both: that of the run whose result one of them is, else what a trial of
-    both chooses.
-    """
+    """One answer format for both: that of a run whose result one is, else by a trial of both."""
     task = exam.task
     of_runs = [run_scoring(user_path(adapter or base), task.name) for base, adapter in models]
     scoring = next(filter(None, of_runs), "auto") if config.scoring == "auto" else config.scoring
@@ -181,9 +177,7 @@ def _scoring(config: EvalConfig, models: Sequence[Model], exam: Exam, opened: Tu
 def _answered(
     utility: ItemsUtility, engine: Engine, metric: Metric, on_items: OnItems | None
 ) -> tuple[Score, list[str]]:
-    """The score, and the answers if the metric has any; without a score where both models are
-    judged together.
-    """
+    """The score, and the answers if there are any; no score where both are judged together."""
     if not isinstance(utility, Answering):
         return score(utility, engine, on_items), []
     answers = _answers(utility, engine, on_items)
@@ -248,9 +242,7 @@ def _result(
 
 
 def names_in_words(config: EvalConfig) -> tuple[str, str]:
-    """The names of the models in sentences: the last part of a path that tells them apart, or the
-    base.
-    """
+    """The names of the models in sentences: the last parts of their paths, or the base."""
     models = (config.adapter, config.against)
     bare = (config.base, None)
     others = [name for name in models if name is not None and model_of(config.base, name) != bare]

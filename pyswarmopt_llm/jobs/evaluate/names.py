@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyswarmopt_llm.common.config import TRANSFORMERS, SearchConfig, is_server
+from pyswarmopt_llm.common.config import PROMPTS, TRANSFORMERS, SearchConfig, is_server
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.evaluation.result import read_result
@@ -17,7 +17,6 @@ from pyswarmopt_llm.jobs.evaluate.config import BARE, EvalConfig
 from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.metrics.registry import metric_given
 from pyswarmopt_llm.spaces import is_whole_model
-from pyswarmopt_llm.tasks.prompt_lists import PROMPTS
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.interfaces import Engine
@@ -27,8 +26,7 @@ Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and
 
 
 def model_of(base: str, name: str | None) -> Model:
-    """The base and the adapter that `name` stands for: an adapter, a run, a whole model, or None,
-    the bare base.
+    """The base and the adapter of an adapter, a run, a whole model, or None, the bare base.
 
     Raises:
         UserError: a run that has not ended, or no base.
@@ -179,8 +177,7 @@ def _templates(stored: SearchConfig, task: str) -> tuple[str, ...]:
 
 
 def run_scoring(best: Path, task: str) -> str | None:
-    """The scoring that the search which wrote ``RUN/best`` used for a task; None if there is no
-    such run or task.
+    """The scoring that the search which wrote ``RUN/best`` used for a task; None if unknown.
 
     A search tries letters on several experts. The adapter alone may decide otherwise by chance, and
     its score would not be that of ``result.json``.

@@ -24,9 +24,10 @@ from pyswarmopt_llm.metrics.questions.context_window import check_window
 from pyswarmopt_llm.metrics.registry import METRICS
 from pyswarmopt_llm.tasks import Item, Scoring, Task
 from pyswarmopt_llm.tasks.formats import read_rows
-from pyswarmopt_llm.tasks.tables.form import Form, form_of, new_items
 from pyswarmopt_llm.tasks.tables.names import Rows, columns_of
+from pyswarmopt_llm.tasks.tables.new_rows import new_items
 from pyswarmopt_llm.tasks.tables.predicted import PredictedFile, Prediction, check_out
+from pyswarmopt_llm.tasks.types import Form, form_of
 
 CHUNK = 128  # questions between two points at which an interrupted job goes on
 _BY_OPTIONS: dict[str, Scoring] = {"letter": "letter", "likelihood": "likelihood"}
@@ -59,8 +60,7 @@ def predict(
     engine: str = "auto",
     on_items: OnItems | None = None,
 ) -> list[Prediction]:
-    """Label new questions as the search that wrote `run` scored them: prompt, choices and scoring
-    are the same.
+    """Label new questions with the prompt, the choices and the scoring of the search.
 
     Args:
         run: a finished search over a task with choices.
@@ -131,8 +131,7 @@ def predict(
 def probabilities_of(
     items: Sequence[Item], scoring: Scoring, engine: Engine, prompt: str | None
 ) -> list[list[float]]:
-    """The probabilities of each item's choices: the softmax of what the search compares, which
-    training fits, too.
+    """The probabilities of each item's choices: the softmax of what the search compares.
 
     Letters have log-probabilities. With likelihood, log-likelihoods per byte are compared; times
     the mean length of the choices they are of the size of log-likelihoods again (see
@@ -184,9 +183,7 @@ def _asked(run: Path, name: str | None) -> _Asked:
 
 
 def _form(about: About, task: str) -> Form | None:
-    """The form of a task's questions, from ``run.json``; of a run that has none there, from the
-    task itself.
-    """
+    """The form of a task's questions, from ``run.json`` or else from the task itself."""
     if about.forms is not None:
         return about.forms.get(task)
     tasks, _ = load_split(about.config)

@@ -44,7 +44,7 @@ from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.adapters.compatibility import ignored_in_words
 from pyswarmopt_llm.reporting.outcome import not_held_out
 from pyswarmopt_llm.reporting.summary import duration
-from pyswarmopt_llm.tasks.tables.form import form_of
+from pyswarmopt_llm.tasks.types import form_of
 
 
 @dataclass(frozen=True)
