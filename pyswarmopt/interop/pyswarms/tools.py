@@ -1,4 +1,4 @@
-"""What pyswarms has beside its optimisers: a decorator, searches of options, and pictures.
+"""pyswarms beside its optimisers: a decorator, searches of options, and pictures.
 
 matplotlib (extra: toy) is imported when a picture is made.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
@@ -41,11 +40,9 @@ def cost(function: Callable[..., float]) -> Callable[..., Floats]:
     return of_many
 
 
-# ---- searches of options ----
-
-
-class SearchBase(ABC):
-    """Run an optimiser with several options and take those of the best result."""
+@dataclass(eq=False)
+class GridSearch:
+    """Run an optimiser with every combination of the options' values: lists, or one value."""
 
     optimizer: Callable[..., Any]
     n_particles: int
@@ -53,13 +50,15 @@ class SearchBase(ABC):
     options: Mapping[str, Any]
     objective_func: Objective
     iters: int
-    bounds: Any
-    velocity_clamp: tuple[float, float] | None
-    seed: int | np.random.Generator | None
+    _: KW_ONLY
+    bounds: Any = None
+    velocity_clamp: tuple[float, float] | None = (0, 1)
+    seed: int | np.random.Generator | None = None
 
-    @abstractmethod
     def generate_grid(self) -> list[Options]:
         """The options to compare."""
+        values = [v if isinstance(v, list) else [v] for v in self.options.values()]
+        return [dict(zip(self.options, row, strict=True)) for row in itertools.product(*values)]
 
     def search(self, maximum: bool = False) -> tuple[float, Options]:
         """The lowest best cost and its options; with `maximum` the highest."""
@@ -79,47 +78,16 @@ class SearchBase(ABC):
             velocity_clamp=self.velocity_clamp,
             seed=self._random,
         )
-        best, _ = optimizer.optimize(self.objective_func, self.iters, verbose=False)
-        return float(best)
+        return float(optimizer.optimize(self.objective_func, self.iters, verbose=False)[0])
 
 
 @dataclass(eq=False)
-class GridSearch(SearchBase):
-    """Every combination of the options' values: a list, or one value."""
-
-    optimizer: Callable[..., Any]
-    n_particles: int
-    dimensions: int
-    options: Mapping[str, Any]
-    objective_func: Objective
-    iters: int
-    bounds: Any = None
-    velocity_clamp: tuple[float, float] | None = (0, 1)
-    _: KW_ONLY
-    seed: int | np.random.Generator | None = None
-
-    def generate_grid(self) -> list[Options]:
-        values = [v if isinstance(v, list) else [v] for v in self.options.values()]
-        return [dict(zip(self.options, row, strict=True)) for row in itertools.product(*values)]
-
-
-@dataclass(eq=False)
-class RandomSearch(SearchBase):
-    """Options drawn at random `n_selection_iters` times: uniform in a pair (low, high), whole
-    numbers below high for k, or one value.
+class RandomSearch(GridSearch):
+    """Draw the options `n_selection_iters` times: uniform in a pair (low, high), whole numbers
+    below high for k, or one value.
     """
 
-    optimizer: Callable[..., Any]
-    n_particles: int
-    dimensions: int
-    options: Mapping[str, Any]
-    objective_func: Objective
-    iters: int
     n_selection_iters: int
-    bounds: Any = None
-    velocity_clamp: tuple[float, float] | None = (0, 1)
-    _: KW_ONLY
-    seed: int | np.random.Generator | None = None
 
     def generate_grid(self) -> list[Options]:
         return [
@@ -130,11 +98,7 @@ class RandomSearch(SearchBase):
     def _draw(self, name: str, value: Any) -> Any:
         if not isinstance(value, tuple | list):
             return value
-        draw = self._random.integers if name == "k" else self._random.uniform
-        return draw(*value).item() if name == "k" else draw(*value)
-
-
-# ---- pictures ----
+        return int(self._random.integers(*value)) if name == "k" else self._random.uniform(*value)
 
 
 @dataclass
@@ -148,15 +112,6 @@ class Designer:
     label: Sequence[str] = ("x-axis", "y-axis", "z-axis")
     limits: Limits = ((-1, 1), (-1, 1), (-1, 1))
     colormap: Any = "viridis"
-
-
-@dataclass
-class Animator:
-    """The pace of a moving picture, in milliseconds."""
-
-    interval: int = 80
-    repeat_delay: int | None = None
-    repeat: bool = True
 
 
 @dataclass
@@ -178,11 +133,8 @@ class Mesher:
     def mesh(self) -> tuple[Floats, Floats, Floats]:
         """Both coordinates and the value at each point of the mesh."""
         x, y = np.meshgrid(*(np.arange(low, high, self.delta) for low, high in self.limits[:2]))
-        return (
-            x,
-            y,
-            np.asarray(self.func(np.stack([x, y], axis=-1).reshape(-1, 2))).reshape(x.shape),
-        )
+        z = np.asarray(self.func(np.stack([x.ravel(), y.ravel()], axis=1)))
+        return x, y, z.reshape(x.shape)
 
 
 def plot_cost_history(
@@ -193,10 +145,9 @@ def plot_cost_history(
 ) -> Axes:
     """Draw the cost against iterations."""
     look = designer or Designer(label=("Iterations", "Cost"))
-    ax = _axes(look) if ax is None else ax
+    ax = _axes(look, title, None if ax is None else (None, ax))
     ax.plot(np.asarray(cost_history), "k", lw=2, label=look.legend)
     ax.legend(fontsize=look.text_fontsize)
-    _label(ax, title, look, "xy")
     return ax
 
 
@@ -207,18 +158,17 @@ def plot_contour(
     mark: Sequence[float] | None = None,
     designer: Designer | None = None,
     mesher: Mesher | None = None,
-    animator: Animator | None = None,
 ) -> FuncAnimation:
     """The swarm's path, (T, N, 2), as a moving picture on the lines of equal height."""
     look, positions = designer or Designer(), np.asarray(pos_history)
-    ax = _axes(look) if canvas is None else canvas[1]
-    _label(ax, title, look, "xy")
+    ax = _axes(look, title, canvas)
+    ax.set(xlim=look.limits[0], ylim=look.limits[1])
     if mesher is not None:
         ax.contour(*mesher.mesh(), levels=mesher.levels, cmap=look.colormap)
     if mark is not None:
         ax.scatter(*mark[:2], color="red", marker="x")
     dots = ax.scatter(*positions[0].T, c="black", alpha=0.6)
-    return _film(ax, dots.set_offsets, positions, animator)
+    return _film(ax, dots.set_offsets, positions)
 
 
 def plot_surface(
@@ -227,48 +177,39 @@ def plot_surface(
     title: str = "Trajectory",
     designer: Designer | None = None,
     mesher: Mesher | None = None,
-    animator: Animator | None = None,
+    *,
     mark: Sequence[float] | None = None,
 ) -> FuncAnimation:
     """The swarm's path, (T, N, 3) by `Mesher.compute_history_3d`, as a moving picture in space."""
     look, positions = designer or Designer(), np.asarray(pos_history)
-    ax: Any = _axes(look, projection="3d") if canvas is None else canvas[1]
-    _label(ax, title, look, "xyz")
+    ax = _axes(look, title, canvas, projection="3d")
+    ax.set(xlim=look.limits[0], ylim=look.limits[1], zlim=look.limits[2])
     if mesher is not None:
         ax.plot_surface(*mesher.mesh(), cmap=look.colormap, alpha=mesher.alpha)
     if mark is not None:
         ax.scatter(*mark, color="red", marker="x")
-    dots: Any = ax.scatter(*positions[0].T, c="black", alpha=0.6)
+    dots = ax.scatter(*positions[0].T, c="black", alpha=0.6)
 
     def move(points: Floats) -> None:
         dots._offsets3d = points.T
 
-    return _film(ax, move, positions, animator)
+    return _film(ax, move, positions)
 
 
-def _axes(look: Designer, **kind: Any) -> Axes:
+def _axes(look: Designer, title: str, canvas: tuple[Any, Any] | None, **kind: Any) -> Any:
+    """The axes of a canvas, or new ones, with title and labels."""
     import matplotlib.pyplot as plt
 
-    return plt.figure(figsize=look.figsize).add_subplot(**kind)
-
-
-def _label(ax: Any, title: str, look: Designer, axes: str) -> None:
+    ax: Any = plt.figure(figsize=look.figsize).add_subplot(**kind) if canvas is None else canvas[1]
     ax.set_title(title, fontsize=look.title_fontsize)
-    for axis, label in zip(axes, look.label, strict=False):
-        getattr(ax, f"set_{axis}label")(label, fontsize=look.text_fontsize)
+    ax.set_xlabel(look.label[0], fontsize=look.text_fontsize)
+    ax.set_ylabel(look.label[1], fontsize=look.text_fontsize)
+    if kind:
+        ax.set_zlabel(look.label[2], fontsize=look.text_fontsize)
+    return ax
 
 
-def _film(
-    ax: Any, move: Callable[[Floats], None], positions: Floats, animator: Animator | None
-) -> FuncAnimation:
+def _film(ax: Any, move: Callable[[Floats], None], positions: Floats) -> FuncAnimation:
     from matplotlib.animation import FuncAnimation
 
-    pace = animator or Animator()
-    return FuncAnimation(
-        ax.figure,
-        lambda i: move(positions[i]),
-        frames=len(positions),
-        interval=pace.interval,
-        repeat=pace.repeat,
-        repeat_delay=pace.repeat_delay,
-    )
+    return FuncAnimation(ax.figure, lambda i: move(positions[i]), len(positions), interval=80)
