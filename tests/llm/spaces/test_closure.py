@@ -107,9 +107,9 @@ def code_tokens(file: Path) -> int:
             {"particles": 4, "max_iter": 1, "preset": "paper", "grid": "given"},
             "factor",
             (*OTHERS, *TRAINING),
-            86_900,
+            86_600,
         ),
-        ({}, "delta", OTHERS, 94_900),  # as by default: candidates of the item model, then training
+        ({}, "delta", OTHERS, 94_600),  # as by default: candidates of the item model, then training
     ],
     ids=["paper", "auto"],
 )
