@@ -207,10 +207,11 @@ class GlobalBestPSO:
         """Make a swarm where the particles are now."""
         w, c1, c2 = (float(self.options[name]) for name in ("w", "c1", "c2"))
         terms = SumOfTerms((inertia(w), cognitive(c1, "element"), social(c2, "element")))
+        limits = self.velocity_clamp or (-math.inf, math.inf)
 
         def clamped(snapshot: Snapshot, move: int, generator: torch.Generator) -> Tensor:
             velocity: Tensor = terms(snapshot, move, generator)
-            return velocity.clip(*self.velocity_clamp)
+            return velocity.clip(*limits)
 
         return Swarm(
             positions=self.swarm.position.astype(np.float64),
@@ -258,6 +259,7 @@ class GlobalBestPSO:
         return x
 
 
+@dataclass(eq=False)
 class LocalBestPSO(GlobalBestPSO):
     """The best of its k nearest particles, itself among them, attracts a particle; other arguments
     are those of `GlobalBestPSO`.
@@ -266,8 +268,13 @@ class LocalBestPSO(GlobalBestPSO):
         options: c1, c2, w, k and p: 1 for sums of absolute distances, 2 for Euclidean ones.
     """
 
+    _: KW_ONLY
+    static: bool = False
+
     def _topology(self) -> Topology:
-        k, p = self.options.get("k"), self.options.get("p")
+        if self.static:
+            raise ValueError("static is not here; neighbours that stay are pso.topology.Ring")
+        k, p = self.options.get("k", 0), self.options.get("p", 0)
         if k not in range(1, self.n_particles + 1) or p not in (1, 2):
             raise ValueError(
                 f"options={dict(self.options)}: k must be 1 to n_particles={self.n_particles}, "

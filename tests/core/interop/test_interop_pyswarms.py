@@ -199,6 +199,7 @@ def test_a_random_search_draws_from_the_ranges():
         ({"options": {**NEAR, "k": 9}}, "k must be 1 to n_particles=8"),
         ({"options": OPTIONS}, "k must be"),
         ({"oh_strategy": {"w": "exp_decay"}}, "Linear"),
+        ({"static": True}, "Ring"),
         ({"bh_strategy": "shrink"}, "periodic, nearest.*pso.boundary"),
         ({"vh_strategy": "adjust"}, "unmodified, invert.*pso.boundary"),
         ({"init_pos": np.zeros((3, 2))}, "shape \\(8, 2\\)"),
