@@ -146,15 +146,18 @@ class Turns:
 
     def engine(self, model: Model) -> Engine:
         """The engine with this model loaded."""
-        base = model[0]
+        base, adapter = model
         if self._served:
             if self._engine is None or self._model != model:
                 self._engine, self._model = opened(self._config, *model), model
             return self._engine
-        if self._engine is None or self._model[0] != base:
-            self._engine = None  # two bases need not fit into memory together
-            self._engine, self._model = opened(self._config, base, None), model
-        self._engine.load(self._patches[model])
+        if self._engine is not None and self._model[0] == base:
+            self._engine.load(self._patches[model])
+            return self._engine
+        self._engine = None  # two bases need not fit into memory together
+        self._engine, self._model = opened(self._config, base, None), model
+        if adapter is not None:
+            self._engine.load(self._patches[model])
         return self._engine
 
 

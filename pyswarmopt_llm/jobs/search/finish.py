@@ -126,7 +126,8 @@ def finish(
         notes=list({**job.notes, **run.about.notes}.values()),
     )
     if not cut and result.best_dev != chosen.value:
-        log.warning("best/ scores %s, the search saw %s", result.best_dev, chosen.value)
+        why = ": the server does not repeat itself" if run.about.noise else ""
+        log.warning("best/ scores %s, the search saw %s%s", result.best_dev, chosen.value, why)
     return result
 
 

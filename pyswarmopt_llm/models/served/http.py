@@ -132,8 +132,8 @@ class Http:
                 if time.monotonic() + pause > end:
                     raise UserError(
                         f"{self.url}{path} did not answer in {PATIENCE:g} s of retries ({error}); "
-                        "what was scored is "
-                        "in the journal: start the server again at this address and resume the run"
+                        "start the server again at this address and resume the run, whose journal "
+                        "holds what was scored, or repeat the command"
                     ) from error
             time.sleep(pause)
             wait = min(2 * wait, _LONGEST_WAIT)
@@ -144,8 +144,8 @@ class Http:
         except self._errors as error:
             raise _TransientError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
         if status in _TRANSIENT:
-            asked = f", to be repeated after {wait:g} s" if wait else ""
-            raise _TransientError(f"status {status}{asked}: {_message(data)}", wait)
+            repeat = f", to be repeated after {wait:g} s" if wait else ""
+            raise _TransientError(f"status {status}{repeat}: {_message(data)}", wait)
         if status >= 300:
             hint = f"; set {KEY} to its key" if status in (401, 403) else ""
             raise Refusal(

@@ -199,8 +199,8 @@ class Checksums:
                 of_experts[i].append(expert_b)
                 of_patch[i].append(part)
         return [
-            self._ratio(torch.cat(mixed), torch.cat(one))
-            for mixed, one in zip(of_patch, of_experts, strict=True)
+            self._ratio(torch.cat(mixed), torch.cat(alone))
+            for mixed, alone in zip(of_patch, of_experts, strict=True)
         ]
 
     def _is_expert(self, expert: int, patch: Patch) -> bool:

@@ -91,15 +91,15 @@ class Expected:
         return self._patches[start : start + size]
 
     def keep(self, patch: Patch, call: Call, texts: list[str]) -> None:
-        """Replies of a candidate, until they are taken."""
+        """Replies of a candidate, which another call like this one needs, too."""
         place = self._place(patch)
         if place is not None:
             self._texts[place, call] = texts
 
-    def take(self, patch: Patch, call: Call) -> list[str] | None:
-        """What `keep` was given."""
+    def replies(self, patch: Patch, call: Call) -> list[str] | None:
+        """Those that `keep` was given; None if there are none."""
         place = self._place(patch)
-        return None if place is None else self._texts.pop((place, call), None)
+        return None if place is None else self._texts.get((place, call))
 
     def _place(self, patch: Patch) -> int | None:
         return next((k for k, other in enumerate(self._patches) if other is patch), None)

@@ -70,11 +70,11 @@ class ReplyWriter(ResidentModel):
     ) -> list[str]:
         """Continuations, greedy or sampled."""
         call = (tuple(prompts), max_new_tokens, draw)
-        texts = self._expected.take(self._candidate, call)
+        texts = self._expected.replies(self._candidate, call)
         if texts is None:
             encoded = self.encode_prompts(prompts, max_new_tokens)
             self._write_ahead(call, encoded)
-            texts = self._expected.take(self._candidate, call)
+            texts = self._expected.replies(self._candidate, call)
         return (
             self._written_alone(prompts, encoded, max_new_tokens, draw) if texts is None else texts
         )

@@ -210,8 +210,8 @@ def test_adapters_are_told_apart_by_their_weights(
     assert [
         round(scale["scale"], 6) for scale in sorted(scales, key=lambda scale: scale["id"])
     ] == [0.3, 0.1, 0.2]
-    own = Patch(low_rank=load_factors(experts[1]))
-    scales = connect(server).server.load(own)
+    alone = Patch(low_rank=load_factors(experts[1]))
+    scales = connect(server).server.load(alone)
     assert [scale["scale"] for scale in sorted(scales, key=lambda scale: scale["id"])] == [0, 0, 1]
     server.paths = [files[2], files[0], files[0]]
     with pytest.raises(UserError, match=r"none of its adapters .* has the weights of bee"):

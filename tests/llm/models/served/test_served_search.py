@@ -188,12 +188,12 @@ def test_a_run_whose_server_dies_is_resumed(
 def test_noise_is_measured_once_and_given_to_the_model_of_the_scores(
     start: Callable[[str], ModelServer], config: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[bool] = []
+    noises: list[bool] = []
 
     def seen(
         config: SearchConfig, items: Mapping[str, int], combine: Combine, noisy: bool
     ) -> Policy:
-        given.append(noisy)
+        noises.append(noisy)
         return make_policy(config, items, combine, noisy)
 
     monkeypatch.setattr("pyswarmopt_llm.jobs.search.loop.make_policy", seen)
@@ -208,7 +208,7 @@ def test_noise_is_measured_once_and_given_to_the_model_of_the_scores(
     server.noise = 0.0
     assert resume(noisy.out).result["notes"] == result["notes"]
     search(config("exact", engine=server.url))
-    assert given == [True, True, False]
+    assert noises == [True, True, False]
 
 
 def test_the_command_line(
