@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.registry import lazy, unknown
@@ -16,13 +16,11 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from pyswarmopt_llm.common.interfaces import Patch, Score
+    from pyswarmopt_llm.common.interfaces import Patch
     from pyswarmopt_llm.metrics.accuracy import Accuracy
     from pyswarmopt_llm.models.adapters.adapter import Adapter
-    from pyswarmopt_llm.models.base import BaseModel
-    from pyswarmopt_llm.models.choices import Choices
-    from pyswarmopt_llm.models.engines.transformers import TransformersEngine
     from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel
+    from pyswarmopt_rivals.methods.trial import Trial
 
 # Beside the experts: it draws; it scores candidates on dev (an ensemble: every expert answers dev);
 # it looks at training or dev texts; it pays for the dev items that it evaluates.
@@ -39,50 +37,6 @@ class Options:
     # of the adapter that is written (``delta`` space); default: the sum of the experts' ranks
     rank: int | None = None
     seed: int | None = None
-
-
-class Trial(Protocol):
-    """A resident model and an evaluation budget; what goes beyond the budget raises
-    RuntimeError.
-    """
-
-    model: Any  # a transformers causal LM, with the patch that was loaded or scored last
-    tokenizer: Any
-    base: BaseModel
-    engine: TransformersEngine
-    choices: Sequence[Choices]  # the dev items that have a right answer, as they are scored
-    spent: int  # item evaluations so far
-
-    @property
-    def left(self) -> int:
-        """Number of times that the rest of the budget covers all dev items."""
-
-    @property
-    def items_left(self) -> int:
-        """Item evaluations left in the budget."""
-
-    def score(self, patch: Patch) -> Score:
-        """The candidate's score on dev; one pass over dev."""
-
-    def score_items(self, patch: Patch, items: Sequence[int]) -> Score:
-        """The candidate's score on these dev items alone, given by index; one pass over each."""
-
-    def loss(self, patch: Patch) -> float:
-        """Mean over dev items of -ln P(right answer | question), in nats; one pass over dev."""
-
-    def load(self, patch: Patch) -> None:
-        """Make the model ``base + patch``."""
-
-    def prompts(self, expert: str) -> Sequence[str]:
-        """Prompts up to the answer: from the expert's own data if given, else from dev."""
-
-    def examples(self, expert: str) -> Sequence[Mapping[str, Any]]:
-        """The expert's own training chats; empty if none were given."""
-
-    def spend(self, items: int) -> None:
-        """Charge passes over single items; a forward and a backward pass together count as
-        three.
-        """
 
 
 @dataclass(frozen=True)

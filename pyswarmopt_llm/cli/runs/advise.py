@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,9 +13,9 @@ import typer
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.options import Config, DryRun, Json, Quiet
 from pyswarmopt_llm.cli.runs.running import interruptible, print_plan, repeating, spoken
+from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.reporting.terminal import progress
 from pyswarmopt_llm.tasks.load import check_files
@@ -40,7 +39,10 @@ class Trial:
     skip_bad_rows: opt.SkipBad = False
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
     metrics: Annotated[
-        tuple[str, ...], Option("accuracy, f1, judge, mine.py:score, ... (the task's).", "M", opt.TASK, name="metric")
+        tuple[str, ...],
+        Option(
+            "accuracy, f1, judge, mine.py:score, ... (the task's).", "M", opt.TASK, name="metric"
+        ),
     ] = ()
     prompts: opt.Prompts = None
     max_new_tokens: opt.NewTokens = None
@@ -54,11 +56,17 @@ class Trial:
     def search(self) -> SearchConfig:
         """The search that the advice is about."""
         tasks = (self.task,) if self.task else ()
-        return SearchConfig(tasks=tasks, **{name: value for name, value in vars(self).items() if name != "task"})
+        return SearchConfig(
+            tasks=tasks, **{name: value for name, value in vars(self).items() if name != "task"}
+        )
 
 
 def command(
-    settings: Trial, config: Config = None, dry_run: DryRun = False, quiet: Quiet = False, as_json: Json = False
+    settings: Trial,
+    config: Config = None,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Say what is best: one expert, a merge, training, a search, or more examples.
 
@@ -79,7 +87,9 @@ def command(
         echo(expected(settings.search), err=True)
     shown = nullcontext() if quiet else progress(open_console(stderr=True))
     with interruptible(repeating), shown as listener:
-        advised = advise(settings.search, None if listener is None else lambda event: listener(spoken(event)))
+        advised = advise(
+            settings.search, None if listener is None else lambda event: listener(spoken(event))
+        )
     if as_json:
         typer.echo(json.dumps(advised.to_json()))
         return
@@ -94,11 +104,17 @@ def expected(config: SearchConfig) -> str:
 
     plan = dry_run_advise(config)
     what = "The trial searches on each half of the dev items and trains on it"
-    return f"{what}: at most {plan.passes:,} forward passes of an item, {duration(plan.seconds)} on this machine"
+    return (
+        f"{what}: at most {plan.passes:,} forward passes of an item, {duration(plan.seconds)} "
+        "on this machine"
+    )
 
 
 def advice_lines(advised: Advised) -> Iterator[str]:
     """The advice, its reason, and the commands."""
     yield from (advised.verdict.sentence, *advised.verdict.reasons)
-    yield f"Measured on {advised.items} dev items, each half by what was found on the other; test was not used."
+    yield (
+        f"Measured on {advised.items} dev items, each half by what was found on the other; test "
+        "was not used."
+    )
     yield from (f"To {purpose}: {step}" for purpose, step in advised.steps)

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pyswarmopt.cli.terminal import echo
 from pyswarmopt.base.words import counted
+from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Allow, Json
 from pyswarmopt_llm.common.options import OUTPUT, Option
@@ -18,7 +18,9 @@ from pyswarmopt_llm.reporting.summary import score_text
 
 
 def command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run, or a group's directory.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A finished run, or a group's directory.")
+    ],
     out: Annotated[Path | None, Option("Output directory (RUN/analysis).", "DIR", OUTPUT)] = None,
     allow: Allow = (),
     as_json: Json = False,
@@ -46,10 +48,16 @@ def _experts(record: dict[str, Any]) -> Iterator[str]:
     """
     for task, splits in record["all"].items():
         split = "test" if "test" in splits else "dev"
-        yield f"leave one out, {task} {split}: {score_text(splits[split])} with all experts that the result contains"
+        yield (
+            f"leave one out, {task} {split}: {score_text(splits[split])} with all experts that "
+            "the result contains"
+        )
         rows = {name: row for name, row in record["experts"].items() if task in row["scores"]}
         for name, row in sorted(rows.items(), key=lambda pair: pair[1]["scores"][task][split]):
-            start = f"  without {name} (coefficient {row['coefficient']:.2f}): {score_text(row['scores'][task][split])}"
+            start = (
+                f"  without {name} (coefficient {row['coefficient']:.2f}): "
+                f"{score_text(row['scores'][task][split])}"
+            )
             paired = row["paired"].get(task, {}).get(split)
             yield f"{start}{f', {_contribution(paired)}' if paired else ''}"
 
@@ -60,7 +68,10 @@ def _members(record: dict[str, Any]) -> Iterator[str]:
         yield f"leave one out, {strategy}: test {score_text(row['test'])} with all members"
         for name, scores in sorted(row["members"].items(), key=lambda pair: pair[1]["test"]):
             changed = f"{counted(len(scores['decided']), 'answer')} changed"
-            yield f"  without {name}: {score_text(scores['test'])}, {_contribution(scores['paired'])}, {changed}"
+            yield (
+                f"  without {name}: {score_text(scores['test'])}, "
+                f"{_contribution(scores['paired'])}, {changed}"
+            )
     for strategy, why in record["left_out"].items():
         yield f"left out: {strategy}: {with_flags(why)}"
 
@@ -69,6 +80,7 @@ def _contribution(paired: dict[str, Any]) -> str:
     """The contribution of one of them to the others."""
     low, high = paired["interval"]
     return (
-        f"contribution {paired['difference']:+.3f} [{low:+.3f}, {high:+.3f}], {paired['gained']} gained and "
+        f"contribution {paired['difference']:+.3f} [{low:+.3f}, {high:+.3f}], {paired['gained']} "
+        "gained and "
         f"{paired['lost']} lost by it"
     )

@@ -6,15 +6,13 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-import pyswarmopt_llm
 from pyswarmopt_llm.cli.options import DryRun, Json, Quiet
 from pyswarmopt_llm.cli.runs.running import print_plan, run_job
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import OUTPUT, Option
 
+PACKAGE = Path(__file__).resolve().parents[2]
 EMBEDDED = "embedded:smollm2-135m"
 TASK = "builtin:five-desks"
 DEV, TEST = 100, 200  # items
@@ -31,7 +29,10 @@ def demo_folder(package: Path, name: str) -> Path:
     for folder in (package / f"demo_{name}", package.parent / "examples" / name):
         if any(folder.glob("**/adapter_config.json")):
             return folder
-    raise UserError("the demo's experts are not installed; reinstall pyswarmopt, or run `make demo` in a checkout")
+    raise UserError(
+        "the demo's experts are not installed; reinstall pyswarmopt, or run `make demo` in a "
+        "checkout"
+    )
 
 
 def demo_experts(package: Path) -> tuple[str, ...]:
@@ -64,7 +65,7 @@ def demo_search(seed: int, out: Path) -> SearchConfig:
     """The search of the demo, with a seed of the questions and of itself."""
     return SearchConfig(
         base=demo_base(),
-        experts=demo_experts(Path(pyswarmopt_llm.__file__).resolve().parent),
+        experts=demo_experts(PACKAGE),
         tasks=(f"{TASK}:{seed}",),
         out=str(out),
         dev=DEV,
@@ -78,7 +79,7 @@ def style_search(seed: int, out: Path) -> SearchConfig:
     """The search of the demo whose score is a program: five experts, of which four keep two rules
     each.
     """
-    folder = demo_folder(Path(pyswarmopt_llm.__file__).resolve().parent, "house_style")
+    folder = demo_folder(PACKAGE, "house_style")
     return SearchConfig(
         base=demo_base(),
         experts=adapters(folder / "experts"),
@@ -104,9 +105,13 @@ def free_directory(parent: Path, name: str) -> Path:
 
 
 def command(
-    out: Annotated[Path | None, Option("Run directory to create (runs/demo).", "RUN", OUTPUT)] = None,
+    out: Annotated[
+        Path | None, Option("Run directory to create (runs/demo).", "RUN", OUTPUT)
+    ] = None,
     seed: Annotated[int, Option("Random seed, of the questions too.", "S", least=0)] = 0,
-    score: Annotated[bool, Option("Without labels: a program that checks eight rules of style is the score.")] = False,
+    score: Annotated[
+        bool, Option("Without labels: a program that checks eight rules of style is the score.")
+    ] = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
     as_json: Json = False,

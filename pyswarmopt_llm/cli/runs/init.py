@@ -28,9 +28,9 @@ LEFT_OUT = ("config", "help")
 
 def command(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="TOML file to create (search.toml).")] = Path(
-        "search.toml"
-    ),
+    file: Annotated[
+        Path, typer.Argument(metavar="[FILE]", help="TOML file to create (search.toml).")
+    ] = Path("search.toml"),
     of: Annotated[str, Option("A command with `config`.", "COMMAND", name="for")] = "search",
 ) -> None:
     """Write a configuration file with every option, its meaning and its default.
@@ -46,7 +46,9 @@ def command(
     except FileExistsError as error:
         raise UserError(f"{file}: exists already; choose another name") from error
     except OSError as error:
-        raise UserError(f"{file}: cannot be written ({error.strerror}); choose another place") from error
+        raise UserError(
+            f"{file}: cannot be written ({error.strerror}); choose another place"
+        ) from error
     required = ", ".join(name for name in EXAMPLES if f"\n{name} = " in text)
     echo(f"wrote {file}; edit {required}, then: swarm-llm {of} --config {file}")
 
@@ -54,13 +56,23 @@ def command(
 def template(ctx: Any, of: str, file: Path) -> str:
     """The text of the file."""
     group = ctx.parent.command
-    commands = {name: group.get_command(ctx.parent, name) for name in group.list_commands(ctx.parent)}
-    able = {name: command for name, command in commands.items() if any(p.name == "config" for p in command.params)}
+    commands = {
+        name: group.get_command(ctx.parent, name) for name in group.list_commands(ctx.parent)
+    }
+    able = {
+        name: command
+        for name, command in commands.items()
+        if any(p.name == "config" for p in command.params)
+    }
     if of not in able:
         raise unknown("--for", of, able)
     lines = [
         f"# swarm-llm {of} --config {file}",
-        "# Options by their long names. What is commented out has its default; the command line wins over this file.",
+        (
+            "# Options by their long names. What is commented out has its default; the command "
+            "line "
+            "wins over this file."
+        ),
     ]
     for heading, params in grouped(able[of], ctx, hidden=True):
         lines += ["", f"# ---- {heading} ----"]

@@ -153,7 +153,9 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     yield f"at most {plan.evaluations:,} evaluations: {plan.passes:,} forward passes of an item"
     where = f"{plan.device}, {plan.dtype}, {counted(plan.threads, 'thread')}"
     yield f"at most {duration(plan.seconds)} on this machine ({where}), from one timed batch"
-    free = "" if plan.free_bytes is None else f"; {plan.free_bytes / 2**30:.1f} GiB are free beside it"
+    free = (
+        "" if plan.free_bytes is None else f"; {plan.free_bytes / 2**30:.1f} GiB are free beside it"
+    )
     yield f"memory: {plan.memory_bytes / 2**30:.1f} GiB{free}"
     yield from map(with_flags, plan.notes)
     yield f"would write {plan.out}: {', '.join(plan.writes)}; nothing was written"

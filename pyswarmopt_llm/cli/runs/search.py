@@ -24,8 +24,12 @@ from pyswarmopt_llm.tasks.load import check_files
 class Published:
     """Presets that have an option of their own."""
 
-    paper: Annotated[bool, Option("The paper's whole procedure, grid included; nothing is trained.")] = False
-    reference: Annotated[bool, Option("The same as the authors' released scripts have it.", hidden=True)] = False
+    paper: Annotated[
+        bool, Option("The paper's whole procedure, grid included; nothing is trained.")
+    ] = False
+    reference: Annotated[
+        bool, Option("The same as the authors' released scripts have it.", hidden=True)
+    ] = False
 
     def applied(self, settings: SearchConfig) -> SearchConfig:
         """The settings with the preset.
@@ -35,15 +39,24 @@ class Published:
         """
         for name in (name for name, chosen in vars(self).items() if chosen):
             if settings.preset not in (None, name):
-                raise InvalidOption(name, True, f"contradicts `preset` {settings.preset}; remove one of them")
+                raise InvalidOption(
+                    name, True, f"contradicts `preset` {settings.preset}; remove one of them"
+                )
             if settings.compat not in ("auto", name):
-                raise InvalidOption(name, True, f"contradicts `compat` {settings.compat}; remove one of them")
+                raise InvalidOption(
+                    name, True, f"contradicts `compat` {settings.compat}; remove one of them"
+                )
             settings = replace(settings, preset=name)
         return settings
 
 
 def command(
-    published: Published, settings: SearchConfig, *, config: Config = None, dry_run: DryRun = False, shown: Shown
+    published: Published,
+    settings: SearchConfig,
+    *,
+    config: Config = None,
+    dry_run: DryRun = False,
+    shown: Shown,
 ) -> None:
     """Search for a better model with a swarm of experts; RUN/best is the adapter it finds.
 

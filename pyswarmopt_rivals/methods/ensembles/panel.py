@@ -14,7 +14,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_rivals.methods.method import Trial
+from pyswarmopt_rivals.methods.trial import Trial
 
 # held at once while distributions over the vocabulary are fused: half a GiB of float32
 _FLOATS = 2**27

@@ -36,8 +36,9 @@ from pyswarmopt_llm.common.optimizers import maximise, released
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_rivals.methods.changes import combine
-from pyswarmopt_rivals.methods.method import Merged, Settings, Trial
+from pyswarmopt_rivals.methods.method import Merged, Settings
 from pyswarmopt_rivals.methods.rules.sparsify import drop_and_rescale, elect_and_merge
+from pyswarmopt_rivals.methods.trial import Trial
 
 LIMIT, PENALTY = 1.5, 0.05  # LoraHub
 SPREAD = 1 / 6  # first step size of EvolMerge, a sixth of the box

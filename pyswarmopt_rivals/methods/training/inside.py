@@ -19,7 +19,8 @@ from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import Adapter, Factors
 from pyswarmopt_llm.models.choices import PASSES
 from pyswarmopt_rivals.methods.changes import SideBySide, as_patch, by_module, dense_changes
-from pyswarmopt_rivals.methods.method import Merged, Settings, Trial
+from pyswarmopt_rivals.methods.method import Merged, Settings
+from pyswarmopt_rivals.methods.trial import Trial
 
 Look = TypeVar("Look")
 

@@ -30,7 +30,8 @@ from pyswarmopt_llm.models.training.folds import train_once
 from pyswarmopt_llm.models.training.lora import Lora
 from pyswarmopt_llm.models.training.trainer import Addition, Trainable
 from pyswarmopt_rivals.methods.changes import SideBySide, as_patch, by_module
-from pyswarmopt_rivals.methods.method import Merged, Settings, Trial
+from pyswarmopt_rivals.methods.method import Merged, Settings
+from pyswarmopt_rivals.methods.trial import Trial
 
 
 def train_on_dev(

@@ -172,7 +172,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         (tmp_path / "examples" / name).mkdir(parents=True)
     for name in ("experts/b", "experts/a", "others/c", "house_style/experts/d"):
         (tmp_path / "examples" / name / "adapter_config.json").write_text("{}")
-    monkeypatch.setattr("pyswarmopt_llm.__file__", str(tmp_path / "pyswarmopt_llm" / "__init__.py"))
+    monkeypatch.setattr("pyswarmopt_llm.cli.runs.demo.PACKAGE", tmp_path / "pyswarmopt_llm")
     configs: list[Any] = []
     module = types.ModuleType("pyswarmopt_llm.jobs.search.loop")
     vars(module).update(
