@@ -110,9 +110,7 @@ def compare_all(judge: Member, responses: Responses) -> list[tuple[Outcome[str |
         for i, row in enumerate(texts)
         for a, b in itertools.permutations(range(len(row)), 2)
     ]
-    prompts = [
-        comparison_prompt(responses.items[i], texts[i][a], texts[i][b]) for i, a, b in pairs
-    ]
+    prompts = [comparison_prompt(responses.items[i], texts[i][a], texts[i][b]) for i, a, b in pairs]
     matrices, costs = [np.zeros((len(row), len(row))) for row in texts], [0] * len(texts)
     for (i, a, b), (value, tokens) in zip(pairs, preferences(judge, prompts), strict=True):
         matrices[i][a, b] = value

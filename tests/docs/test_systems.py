@@ -5,7 +5,6 @@ stand on the page that it links to.
 from __future__ import annotations
 
 import re
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -22,10 +21,9 @@ ROWS = [
 ]
 LINKED = re.compile(r"\[([^\]]+)\](?:\(([^)]+)\)|\[(\w+)\])")
 TARGETS = dict(re.findall(r"^\[(\w+)\]: (\S+)$", TEXT, flags=re.MULTILINE))
-EVIDENCE = re.compile(r"<!-- table: |evidence/[\w.-]+\.jsonl|no outcomes kept")
-
-sys.path.insert(0, str(DOCS / "tools"))
-sys.path.pop(0)
+# how a page says where its outcomes are
+OUTCOMES = re.compile(r"\]\((?:\.\./)*evidence/[\w.-]+\)|<!-- table: |no outcomes kept")
+NUMBER = re.compile(r"(?<![\w.])\d*\.\d{2,}(?!\w)")
 
 
 def named(cell: str) -> list[str]:
@@ -51,10 +49,79 @@ def section(page: Path, anchor: str) -> str:
     if not anchor:
         return "\n".join(lines)
     for start, line in enumerate(lines):
-        level, _, title = line.partition(" ")
-        words = re.sub(r"[^\w\- ]", "", title.lower()).strip()
-        if level.strip("#") == "" and level and words.replace(" ", "-") == anchor:
+        heading = re.match(r"(#+) (.*)", line)
+        if heading is None:
+            continue
+        words = re.sub(r"[^\w\- ]", "", heading[2].lower()).strip()
+        if words.replace(" ", "-") == anchor:
             rest = lines[start + 1 :]
-            ends = [i for i, text in enumerate(rest) if re.match(rf"#{{1,{len(level)}}} ", text)]
+            higher = re.compile(rf"#{{1,{len(heading[1])}}} ")
+            ends = [i for i, text in enumerate(rest) if higher.match(text)]
             return "\n".join(rest[: ends[0]] if ends else rest)
     raise AssertionError(f"{page.name} has no heading {anchor}")
+
+
+def test_every_system_of_the_audit_has_a_row() -> None:
+    assert [row[0] for row in ROWS] == [str(number) for number in range(1, 131)]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_files_and_tests_exist_and_every_row_has_a_figure_or_a_reason(row: list[str]) -> None:
+    _, system, files, tests, figure, departure = row
+    assert system and figure and departure
+    assert bool(named(files)) == bool(named(tests)) != figure.startswith("none: out of scope")
+    for name in named(files):
+        assert any((folder / name).is_file() for folder in (ROOT, ROOT / "pyswarmopt_llm")), name
+    for name in named(tests):
+        assert (ROOT / "tests" / name).is_file(), name
+    assert bool(figures(figure)) != bool(re.match(r"none: \w", figure))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_figures_stand_where_they_link_to(row: list[str]) -> None:
+    figure = row[4]
+    for text, page, anchor in figures(figure):
+        place = section(page, anchor)
+        for number in NUMBER.findall(text):
+            assert number in place, f"{number} is not on {page.name}"
+    if not figure.startswith("none"):
+        assert not NUMBER.findall(LINKED.sub("", figure)), "a figure without a page"
+
+
+PAGES = sorted({page for row in ROWS for _, page, _ in figures(row[4]) if "research" in page.parts})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_of_figures_say_where_their_outcomes_are(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert OUTCOMES.search(text)
+    for name in re.findall(r"\]\((?:\.\./)*(evidence/[\w.-]+)\)", text):
+        assert (DOCS / name).is_file(), name
+
+
+def numbers(text: str) -> list[str]:
+    """The numbers of a list of rows in a sentence: `1, 4 to 6 and 9`."""
+    rows: list[str] = []
+    for first, last in re.findall(r"(\d+)(?:\s+to\s+(\d+))?", text):
+        rows += map(str, range(int(first), int(last or first) + 1))
+    return rows
+
+
+def test_the_page_lists_the_rows_that_lack_something() -> None:
+    """By the words that it explains: `none:`, `weak:` and `part:`."""
+    lacking = {
+        "none": {row[0] for row in ROWS if row[4].startswith("none:")},
+        "weak": {row[0] for row in ROWS if row[4].startswith("weak:")},
+        "part": {row[0] for row in ROWS if row[5].startswith("part:")},
+    }
+    for word, rows in lacking.items():
+        (sentence,) = re.findall(
+            rf"^- `{word}:` (?:.*\n)*?.*rows ([\d, toand\n]+)\.$", TEXT, re.MULTILINE
+        )
+        assert set(numbers(sentence)) == rows, word
+    whole = len(ROWS) - len(set().union(*lacking.values()))
+    assert f"**{whole} of {len(ROWS)} rows**" in TEXT
+
+
+def test_the_page_is_in_the_site() -> None:
+    assert "systems.md" in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
