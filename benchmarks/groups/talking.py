@@ -4,7 +4,7 @@ small models that were trained in the very prompts of debate.
 
 Four LoRA members of one base of a million weights, each of which knows three of six skills
 (`talk.py`). The base has learned to talk, not what the skills' names mean. Controls: the best
-member, the majority, rounds in which nobody reads the others, and rounds in which a member reads
+member, the majority, rounds without the arguments of others, and rounds in which a member reads
 what others say about another question. What is in --work or in the outcomes is not made again.
 
     python benchmarks/groups/talking.py make --work runs/talk
@@ -156,7 +156,7 @@ REFINED: Mapping[str, tuple[str, Patches]] = {
     "`refine` (one argument per answer)": ("refine", {}),
     "`refine:pass=different`": ("refine:pass=different", {}),
     "`refine:pass=different`, one argument": ("refine:pass=different:budget=20", {}),
-    "nobody reads anybody, three rounds": ("refine:budget=0", NO_END),
+    "without the arguments of others, three rounds": ("refine:budget=0", NO_END),
 }
 ELSEWHERE = "arguments about other items, three rounds"
 
