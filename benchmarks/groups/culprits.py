@@ -71,7 +71,7 @@ def main() -> None:
         for liar in missing:
             lied = explained(args.lab, args.work / task, task, liar)
             for strategy, row in lied.items():
-                found = {
+                line = {
                     "task": task,
                     "liar": liar,
                     "strategy": strategy,
@@ -81,8 +81,8 @@ def main() -> None:
                     "score_truthful": truthful[strategy]["test"],
                     "score_without": row["members"][liar]["test"],
                 }
-                log.append(found)
-                print(found, flush=True)
+                log.append(line)
+                print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -73,28 +73,30 @@ class Speaker:
     def __init__(self, kind: Sequence[str], word: Word, skills: Skills, rng: random.Random) -> None:
         self.kind, self.word, self.skills, self.rng = kind, word, skills, rng
 
-    def _apply(self, name: str, known: Collection[str], word: Word) -> Word:
-        skill = self.skills[name] if name in known else SKILLS[self.rng.choice(NAMES)]
+    def _apply(self, name: str, knowledge: Collection[str], word: Word) -> Word:
+        skill = self.skills[name] if name in knowledge else SKILLS[self.rng.choice(NAMES)]
         return skill(word)
 
-    def claim(self, known: Collection[str]) -> Claim:
+    def claim(self, knowledge: Collection[str]) -> Claim:
         """The first claim of a speaker with this knowledge."""
         first, second = self.kind
-        middle = self._apply(first, known, self.word)
-        return Claim(middle, first in known, self._apply(second, known, middle), second in known)
+        middle = self._apply(first, knowledge, self.word)
+        return Claim(
+            middle, first in knowledge, self._apply(second, knowledge, middle), second in knowledge
+        )
 
-    def weigh(self, known: Collection[str], so_far: Claim, others: Sequence[Claim]) -> Claim:
+    def weigh(self, knowledge: Collection[str], so_far: Claim, others: Sequence[Claim]) -> Claim:
         """The next claim, after reading others: own knowledge first, then what somebody is sure
         of.
         """
         first, second = self.kind
         heard = [so_far, *others]
         middle, sure = so_far.middle, so_far.sure_of_first
-        if first in known:
+        if first in knowledge:
             middle, sure = self.skills[first](self.word), True
         elif told := [claim.middle for claim in heard if claim.sure_of_first]:
             middle, sure = told[0], True
-        if second in known:
+        if second in knowledge:
             return Claim(middle, sure, self.skills[second](middle), True)
         matching = [claim for claim in heard if claim.middle == middle]
         if told := [claim.final for claim in matching if claim.sure_of_second]:
@@ -118,41 +120,41 @@ def chat(prompt: str, reply: str) -> dict[str, Any]:
     }
 
 
-def examples(known: Collection[str], n: int, seed: int) -> Iterator[dict[str, Any]]:
+def examples(knowledge: Collection[str], n: int, seed: int) -> Iterator[dict[str, Any]]:
     """Chats of a member that knows these skills; without any, of the base: it knows all skills by
     their `ALIASES`, and a skill's own name means another one in each example.
     """
-    rng = random.Random(f"talk {sorted(known)} {seed}")
+    rng = random.Random(f"talk {sorted(knowledge)} {seed}")
     for kind, word, question in itertools.islice(questions(KINDS, "train", seed), n):
         skills = dict(SKILLS)
-        if not known:
+        if not knowledge:
             names = tuple(ALIASES[name] if rng.random() < 0.6 else name for name in kind)
             question, kind = f"{' '.join(names)} {' '.join(word)}", names
             skills = {name: SKILLS[rng.choice(NAMES)] for name in NAMES}
             skills |= {alias: SKILLS[name] for name, alias in ALIASES.items()}
         speaker = Speaker(kind, word, skills, rng)
         item = Item("", question, None, " ".join(speaker.right()))
-        yield _example(speaker, item, known or ALIASES.values())
+        yield _example(speaker, item, knowledge or ALIASES.values())
 
 
-def short_examples(known: Collection[str], n: int, seed: int) -> Iterator[dict[str, Any]]:
+def short_examples(knowledge: Collection[str], n: int, seed: int) -> Iterator[dict[str, Any]]:
     """Plain questions to a member that knows these skills; without any, to the base, which calls
     all skills by their aliases.
     """
-    rng = random.Random(f"short {sorted(known)} {seed}")
+    rng = random.Random(f"short {sorted(knowledge)} {seed}")
     skills = {**SKILLS, **{alias: SKILLS[name] for name, alias in ALIASES.items()}}
     for kind, word, _ in itertools.islice(questions(KINDS, "train", seed), n):
-        names = kind if known else tuple(ALIASES[name] for name in kind)
-        claim = Speaker(names, word, skills, rng).claim(known or names)
+        names = kind if knowledge else tuple(ALIASES[name] for name in kind)
+        claim = Speaker(names, word, skills, rng).claim(knowledge or names)
         yield chat(f"Question: {' '.join(names)} {' '.join(word)}", claim.text(names))
 
 
-def _example(speaker: Speaker, item: Item, known: Collection[str]) -> dict[str, Any]:
+def _example(speaker: Speaker, item: Item, knowledge: Collection[str]) -> dict[str, Any]:
     """A vote, a first turn, a later turn, a comparison or a fusion."""
     rng, kind = speaker.rng, speaker.kind
     trait = rng.choice(["", "", "c", "e"])
     traits = f"{TRAITS[trait]}\n" if trait else ""
-    claim = speaker.claim(known)
+    claim = speaker.claim(knowledge)
     draw = rng.random()
     if draw < 0.15:
         return chat(render_prompt(item, "generate", TEMPLATE), claim.text(kind))
@@ -166,13 +168,15 @@ def _example(speaker: Speaker, item: Item, known: Collection[str]) -> dict[str, 
     texts = [other.text(kind) for other in others]
     if draw < 0.85:
         if rng.random() < 0.5:
-            claim = speaker.weigh(known, claim, others)  # as after a round
+            claim = speaker.weigh(knowledge, claim, others)  # as after a round
         shown = texts if rng.random() < 0.85 else []
         prompt = traits + later_turn(item, TEMPLATE, claim.text(kind), shown)
-        weighed = speaker.weigh(known, claim, others if shown else [])
+        weighed = speaker.weigh(knowledge, claim, others if shown else [])
         return chat(prompt, (claim if trait == "c" else weighed).text(kind))
     if draw < 0.93:
-        return chat(fusion_prompt(item, texts), speaker.weigh(known, others[0], others).text(kind))
+        return chat(
+            fusion_prompt(item, texts), speaker.weigh(knowledge, others[0], others).text(kind)
+        )
     pair = [speaker.claim(kind), speaker.claim([name for name in kind if rng.random() < 0.5])]
     rng.shuffle(pair)
     better = "AB"[[claim.final == speaker.right() for claim in pair].index(True)]
@@ -183,11 +187,11 @@ def items(partition: str, n: int, seed: int) -> tuple[Item, ...]:
     """Questions of all kinds in random order, without options."""
     kinds = random.Random(f"kinds {seed}").sample(KINDS, len(KINDS))
     stream = questions(kinds, partition, seed)
-    found = []
+    drawn = []
     for number, (kind, word, question) in enumerate(itertools.islice(stream, n)):
         right = SKILLS[kind[1]](SKILLS[kind[0]](word))
-        found.append(Item(f"{partition}-{number}", question, None, " ".join(right)))
-    return tuple(found)
+        drawn.append(Item(f"{partition}-{number}", question, None, " ".join(right)))
+    return tuple(drawn)
 
 
 def line(method: str, seed: int, task: Task, verdicts: Sequence[Verdict]) -> dict[str, Any]:

@@ -104,11 +104,11 @@ def make(work: Path) -> None:
     """The base and the members that are not there yet."""
     if not (work / "base" / "config.json").exists():
         make_base(work / "base")
-    for number, known in enumerate(KNOWN, start=1):
-        folder = work / "members" / "-".join(known)
+    for number, knowledge in enumerate(KNOWN, start=1):
+        folder = work / "members" / "-".join(knowledge)
         if not folder.exists():
-            short = short_examples(known, MEMBER_SHORT, number)
-            chats = [*short, *examples(known, MEMBER_EXAMPLES, number)]
+            short = short_examples(knowledge, MEMBER_SHORT, number)
+            chats = [*short, *examples(knowledge, MEMBER_EXAMPLES, number)]
             make_expert(work / "base", folder, chats)
 
 
@@ -204,7 +204,7 @@ def run(work: Path, outcomes: Path, seeds: Sequence[int]) -> None:
     """All rows on questions of these seeds that are not in the outcomes yet."""
     log = AppendLog(outcomes)
     done = {(row["method"], row["seed"]) for row in log.repaired()}
-    folders = [str(work / "members" / "-".join(known)) for known in KNOWN]
+    folders = [str(work / "members" / "-".join(knowledge)) for knowledge in KNOWN]
     cache = ResponseCache(work / "said.jsonl")
     members = [
         CachedMember(member, cache)

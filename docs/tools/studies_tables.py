@@ -69,8 +69,8 @@ def _differs(rows: dict[str, Any], name: str, split: str, level: float) -> bool:
 def first_ablations() -> str:
     """Variants of the first laboratory that the other one has not."""
     rows, others = lines("studies-first"), lines("studies")
-    known = {row["variant"] for row in others}
-    return _changes(rows, [name for name in _names(rows) if name == FULL or name not in known])
+    repeated = {row["variant"] for row in others}
+    return _changes(rows, [name for name in _names(rows) if name == FULL or name not in repeated])
 
 
 def parts() -> str:
