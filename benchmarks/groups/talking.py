@@ -64,8 +64,8 @@ def make_base(path: Path) -> None:
     texts = [message["content"].split() for message in messages]
     tokenizer = save_tokenizer(path, sorted(set(itertools.chain(*texts)) - {"Question:"}))
     model = new_model(tokenizer)
-    # of a prompt and of what may be written
-    model.config.max_position_embeddings = 2 * LONGEST
+    # prompts of untrained members are long, and 128 tokens may be written
+    model.config.max_position_embeddings = 8 * LONGEST
     rng = random.Random(0)
 
     def steps_of(chats: Sequence[Any]) -> list[list[ChatTokens]]:
