@@ -130,7 +130,7 @@ class ScoreFunction:
     def _call(self, arguments: Mapping[str, Any]) -> Any:
         try:
             return self._function(**{name: arguments[name] for name in self._parameters})
-        except Exception as error:  # whatever the user's code raises
+        except (Exception, SystemExit) as error:  # whatever the user's code raises
             what = f"raised {type(error).__name__} ({first_line(error)}){self._line_of(error)}"
             place = (
                 "" if self._of_all else f"{self._place(arguments['prompt'], arguments['item'])}: "
@@ -163,7 +163,7 @@ class ScoreFunction:
         sys.modules[name] = module  # where dataclasses and pickle look for it
         try:
             spec.loader.exec_module(module)
-        except Exception as error:  # importing runs the user's code
+        except (Exception, SystemExit) as error:  # importing runs the user's code
             what = f"{type(error).__name__}: {first_line(error)}{self._line_of(error)}"
             raise InvalidOption(
                 "metric", self._spec, f"cannot be imported ({what}); correct it"
@@ -188,7 +188,7 @@ class ScoreFunction:
             raise InvalidOption("metric", self._spec, f"{takes}; write {forms}")
         return names
 
-    def _line_of(self, error: Exception) -> str:
+    def _line_of(self, error: BaseException) -> str:
         """The line of the function's file that an exception came from."""
         if isinstance(error, SyntaxError):
             return f" in line {error.lineno}"
