@@ -24,6 +24,8 @@ Floats = npt.NDArray[np.float64]
 RESAMPLES = 2000  # of a bootstrap
 PERMUTATIONS = 10_000
 LEVEL, POWER = 0.05, 0.8
+# of the largest difference: a mean below it is 0, but for the rounding of its sum
+_ROUNDING = 1e-12
 _EXACT = 16  # differences up to which all sign patterns are tried
 
 
@@ -196,15 +198,16 @@ def items_needed(differences: Sequence[float] | Floats) -> int | None:
     """Items at which a mean of such differences would be significant with probability `POWER`.
 
     ``n = ((z_{1 - level/2} + z_power) s / d)^2`` with the mean d and standard deviation s of what
-    was seen (the normal approximation of the paired test); None if d is 0 or there are fewer than
-    two items.
+    was seen (the normal approximation of the paired test); None if d is 0, but for rounding, or
+    there are fewer than two items.
 
     Example:
         >>> items_needed([1.0] * 10 + [0.0] * 90)  # d = .1, s = .3
         72
+        >>> items_needed([0.1, 0.2, -0.3])  # whose sum is 5.6e-17
     """
     d = np.asarray(differences, dtype=np.float64)
-    if d.size < 2 or d.mean() == 0:
+    if d.size < 2 or abs(d.mean()) <= _ROUNDING * np.abs(d).max():
         return None
     z = stats.norm.ppf(1 - LEVEL / 2) + stats.norm.ppf(POWER)
     return max(2, math.ceil((z * d.std(ddof=1) / d.mean()) ** 2))

@@ -15,6 +15,7 @@ WAYS = {  # from the one that takes the least effort
     "train": "the base trained on your examples",
     "search": "a search, which trains what it finds",
 }
+UNTRAINED = "a search, before any training"  # where the trial trains nothing
 WORTH = 0.01  # a gain that is smaller is not worth more effort
 AT_MOST = 5  # times the examples: what can be asked of a person
 SCATTER = 1.6  # with it, intervals hold in 91 to 96% of simulated trials (the tests make them)
@@ -92,16 +93,17 @@ def advice(gains: Mapping[str, Difference], items: int, expert: str) -> Verdict:
     kind, needed = decide(gains, items)
     best = max(gains, key=lambda way: gains[way].mean)
     over = f"over your best expert, {expert}"
+    ways = WAYS if "train" in gains else {**WAYS, "search": UNTRAINED}
     if kind == "take":
         sentence = f"Take {expert} as it is: nothing that was tried is measurably better."
     elif kind == "collect":
         enough = (
             f"{needed} are the least to decide on" if items < LEAST_DEV else f"about {needed} can"
         )
-        may = f"{WAYS[best]} may gain {gains[best]} {over}"
+        may = f"{ways[best]} may gain {gains[best]} {over}"
         sentence = f"Collect more examples: {may}, which {items} items cannot tell; {enough}."
     else:
         lead = {"merge": "Merge", "train": "Train on your examples", "search": "Search"}[kind]
-        sentence = f"{lead}: {WAYS[kind]} is expected to gain {gains[kind]} {over}."
-    reasons = [f"Expected gain of {WAYS[way]}: {gain}." for way, gain in gains.items()]
+        sentence = f"{lead}: {ways[kind]} is expected to gain {gains[kind]} {over}."
+    reasons = [f"Expected gain of {ways[way]}: {gain}." for way, gain in gains.items()]
     return Verdict(kind, sentence, tuple(reasons))

@@ -99,11 +99,13 @@ def command(
 
 def expected(config: SearchConfig) -> str:
     """The time that the trial will take on this machine, by a batch that is timed."""
+    from pyswarmopt_llm.jobs.advise import halves
     from pyswarmopt_llm.jobs.dry_run import dry_run_advise
     from pyswarmopt_llm.reporting.summary import duration
 
     plan = dry_run_advise(config)
-    what = "The trial searches on each half of the dev items and trains on it"
+    what = "The trial searches on each half of the dev items"
+    what += " and trains on it" if halves(config)[1] else ""
     return (
         f"{what}: at most {plan.passes:,} forward passes of an item, {duration(plan.seconds)} "
         "on this machine"

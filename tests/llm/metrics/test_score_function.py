@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from search_helpers import history, lasting, louder, small, swarm_llm, write_task
 
+from pyswarmopt_llm.cli.runs.running import resuming
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.evaluation.run_directory import Run, about_run
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.jobs.search.preset import resolve
@@ -62,6 +63,10 @@ FUNCTIONS = """
 
     def not_finite(reply):
         return math.nan
+
+
+    def leaves(reply):
+        raise SystemExit(3)
 
 
     def a_text(reply):
@@ -161,6 +166,7 @@ def test_of_named_numbers_the_mean_is_taken_and_each_is_known(mine: Path) -> Non
                 "of mine.py;"
             ),
         ),
+        ("leaves", "prompt 1 ('Why?'): raised SystemExit (3) in line 40 of mine.py; correct it"),
         ("not_finite", "prompt 1 ('Why?'): returned nan; return a finite number"),
         ("a_text", "prompt 1 ('Why?'): returned 'good'; return a finite number"),
         ("nothing", "prompt 1 ('Why?'): returned None; return a finite number"),
@@ -185,6 +191,7 @@ def test_what_is_wrong_with_it_is_one_line(mine: Path, name: str, message: str) 
     ("text", "message"),
     [
         ("def score(:", "cannot be imported (SyntaxError: "),
+        ("raise SystemExit(3)", "cannot be imported (SystemExit: 3 in line 1"),
         (
             "import no_such_module_here",
             "cannot be imported (ModuleNotFoundError: No module named 'no_such_mo",
@@ -225,6 +232,11 @@ def by_transformers(config: SearchConfig, expert: str | None, prompts: Sequence[
         out = model.generate(ids, max_new_tokens=8, do_sample=False)[0, ids.shape[1] :]
         found.append(tokenizer.decode(out, skip_special_tokens=True))
     return found
+
+
+def test_the_hint_how_to_resume_names_the_function_again(config: SearchConfig) -> None:
+    run = Run.create(Path(config.out), about_run(config, {}, base_name="", versions={}))
+    assert resuming(run.path).endswith(f"swarm-llm resume {run.path} --allow mine.py:letters")
 
 
 def test_its_values_are_those_of_the_replies_that_transformers_writes(config: SearchConfig) -> None:

@@ -129,3 +129,17 @@ def test_few_items_are_too_few_to_decide_on_unless_they_show_a_gain() -> None:
     assert decide(same, 39) == ("collect", 40) and decide(same, 40) == ("take", None)
     assert "39 items cannot tell; 40 are the least" in advice(same, 39, "banking").sentence
     assert decide({"merge": SURE}, 10) == ("merge", None)
+
+
+@pytest.mark.parametrize(
+    ("gains", "words"),
+    [
+        ({"search": SURE}, "a search, before any training"),
+        ({"train": OPEN, "search": SURE}, "a search, which trains what it finds"),
+    ],
+)
+def test_a_search_is_said_to_train_only_where_the_trial_did(
+    gains: dict[str, Gain], words: str
+) -> None:
+    said = advice(gains, 100, "banking")
+    assert words in said.sentence + said.reasons[-1]
