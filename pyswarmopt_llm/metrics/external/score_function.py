@@ -128,13 +128,8 @@ class ScoreFunction:
     def _call(self, arguments: Mapping[str, Any]) -> Any:
         try:
             return self._function(**{name: arguments[name] for name in self._parameters})
-<<<<<<< HEAD
-        except Exception as error:  # whatever the user's code raises
-            what = f"raised {type(error).__name__} ({first_line(error)}){line_in(error, str(self._file))}"
-=======
         except (Exception, SystemExit) as error:  # whatever the user's code raises
-            what = f"raised {type(error).__name__} ({first_line(error)}){self._line_of(error)}"
->>>>>>> h-score
+            what = f"raised {type(error).__name__} ({first_line(error)}){line_in(error, str(self._file))}"
             place = (
                 "" if self._of_all else f"{self._place(arguments['prompt'], arguments['item'])}: "
             )
@@ -166,13 +161,8 @@ class ScoreFunction:
         sys.modules[name] = module  # where dataclasses and pickle look for it
         try:
             spec.loader.exec_module(module)
-<<<<<<< HEAD
-        except Exception as error:  # importing runs the user's code
-            what = f"{type(error).__name__}: {first_line(error)}{line_in(error, str(self._file))}"
-=======
         except (Exception, SystemExit) as error:  # importing runs the user's code
-            what = f"{type(error).__name__}: {first_line(error)}{self._line_of(error)}"
->>>>>>> h-score
+            what = f"{type(error).__name__}: {first_line(error)}{line_in(error, str(self._file))}"
             raise InvalidOption(
                 "metric", self._spec, f"cannot be imported ({what}); correct it"
             ) from error
@@ -194,17 +184,6 @@ class ScoreFunction:
             raise InvalidOption("metric", self._spec, f"{takes}; write {forms}")
         return names
 
-<<<<<<< HEAD
-=======
-    def _line_of(self, error: BaseException) -> str:
-        """The line of the function's file that an exception came from."""
-        if isinstance(error, SyntaxError):
-            return f" in line {error.lineno}"
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if Path(frame.filename) == self._file]
-        return f" in line {lines[-1]} of {self._file.name}" if lines else ""
-
->>>>>>> h-score
 
 class FunctionUtility(Written):
     """A `Utility`: replies scored by a `ScoreFunction`; the score has its named numbers, too.
