@@ -139,7 +139,7 @@ def test_few_items_are_too_few_to_decide_on_unless_they_show_a_gain() -> None:
     ],
 )
 def test_a_search_is_said_to_train_only_where_the_trial_did(
-    gains: dict[str, Gain], words: str
+    gains: dict[str, Difference], words: str
 ) -> None:
     said = advice(gains, 100, "banking")
     assert words in said.sentence + said.reasons[-1]
