@@ -48,7 +48,8 @@ def beyond() -> str:
     names = [name for name in rows if name != FULL]
     parts = []
     for split in ("dev", "test"):
-        for label, level in (("each by itself", 0.05), (f"of {len(names)}", 0.05 / len(names))):
+        levels = {"at 5%": 0.05, f"at 5% divided by {len(names)}": 0.05 / len(names)}
+        for label, level in levels.items():
             apart = [name for name in names if _differs(rows, name, split, level)]
             listed = ", ".join(apart) or "none"
             parts.append(f"Apart from the whole algorithm on {split}, {label}: {listed}.")

@@ -8,7 +8,7 @@ from typing import Any
 
 from outcomes import lines, markdown
 
-from pyswarmopt_llm.common.statistics import interval_over_seeds
+from pyswarmopt_rivals.comparison.summary import interval_over_seeds
 
 Rows = Sequence[dict[str, Any]]
 TRAITS = {3: "three confident", 2: "two confident", 1: "one confident", 0: "all easy-going"}
