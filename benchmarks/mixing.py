@@ -5,9 +5,11 @@ rows of one batch.
 Prints milliseconds per candidate through some layers of the base, the least of interleaved rounds
 (of processor time on a CPU, which other processes lengthen little): `merged` and `runtime` put the
 candidate in and pass a batch, `stacked` passes the batches of four candidates at once, each row
-scaled by weights of its own; `nf4` and `nf4 stacked` are the same on four-bit weights.
+scaled by weights of its own; `nf4` and `nf4 stacked` are the same on four-bit weights. With `--replies`, seconds
+per candidate of written replies through the whole base, one candidate at a time and together.
 
     python benchmarks/mixing.py --ranks 16 64 256
+    python benchmarks/mixing.py --replies 12x32 --ranks 32 --base nf4:embedded:smollm2-135m
 """
 
 from __future__ import annotations
@@ -26,8 +28,10 @@ from torch.nn.functional import linear
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.base import load_model, resolve_base
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
+from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.engines.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.models.quantised.added_outputs import AddedOutputs
+from pyswarmopt_llm.tasks import load_task
 
 STACKED = 4
 Run = Callable[[], object]
@@ -45,6 +49,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--batches", nargs="+", default=["2x16", "4x64"], help="ROWSxTOKENS of one candidate"
     )
+    parser.add_argument("--replies", help="PROMPTSxTOKENS of one candidate")
+    parser.add_argument("--candidates", type=int, default=6, help="that write replies")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
@@ -121,10 +127,43 @@ def milliseconds(run: Run) -> float:
     return 1000 * (clock() - start)
 
 
+def replies(args: argparse.Namespace) -> None:
+    """Print seconds per candidate of written replies."""
+    engine = load_engine(resolve_base(args.base), "auto", args.device, args.threads, mix="runtime")
+    n_prompts, new = map(int, args.replies.split("x"))
+    questions = load_task("builtin:mixture", allow_overlap=True).dev[:n_prompts]
+    prompts = [engine.chat(item.question) for item in questions]
+    changes = random_change(engine.model, args.ranks[0])
+    patches = []
+    for k in range(args.candidates):
+        of_candidate = {
+            name: LowRank(b=change.b * k / 100, a=change.a) for name, change in changes.items()
+        }
+        patches.append(Patch(of_candidate))
+
+    def write() -> None:
+        for patch in patches:
+            engine.load(patch)
+            engine.generate(prompts, new)
+
+    alone = milliseconds(write)
+    engine.expect(patches)
+    together = milliseconds(write)
+    per_candidate = (alone / args.candidates / 1000, together / args.candidates / 1000)
+    print(
+        f"{args.base}, {engine.dtype}, {args.threads} threads, {n_prompts} prompts of {new} new tokens, "
+        f"rank sum {args.ranks[0]}, {args.candidates} candidates: {per_candidate[0]:.2f} s per candidate, "
+        f"together {per_candidate[1]:.2f} s"
+    )
+
+
 def main() -> None:
     args = parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
+    if args.replies:
+        replies(args)
+        return
     device = pick_device(args.device)
     model = loaded(args.base, args.layers, device)
     packed = None if args.no_nf4 else loaded(f"nf4:{args.base}", args.layers, device)

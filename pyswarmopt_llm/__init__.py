@@ -74,33 +74,23 @@ _HOME = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return _version()
-    if name not in _HOME:
-        from pyswarmopt_llm.common.registry import plugins
+        from pyswarmopt import __version__
 
-        if name in plugins("api"):
-            return plugins("api")[name].load()
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from pyswarmopt_llm.common.registry import load
+        return __version__
+    from pyswarmopt_llm.common.registry import load, plugins
 
-    module, _, attribute = _HOME[name].partition(":")
-    return load(f"{__name__}.{module}:{attribute or name}")
+    if name in _HOME:
+        module, _, attribute = _HOME[name].partition(":")
+        return load(f"{__name__}.{module}:{attribute or name}")
+    if name in plugins("api"):
+        return plugins("api")[name].load()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     from pyswarmopt_llm.common.registry import plugins
 
     return sorted({*__all__, *plugins("api")})
-
-
-def _version() -> str:
-    """The installed version; `pyswarmopt/__init__.py` is the one place that states it."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("pyswarmopt")
-    except PackageNotFoundError:  # a source tree on the path that was never installed
-        return "0+unknown"
 
 
 __all__ = [

@@ -4,7 +4,6 @@ items.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import Any
 
 import yaml
 
+from pyswarmopt_llm.common.commands import changed, command
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.options import command_words
 from pyswarmopt_llm.metrics.objectives import find_metrics
 from pyswarmopt_llm.metrics.questions.context_window import check_window
 from pyswarmopt_llm.models.adapters.adapter import Adapter, AdapterInfo, load_adapter
@@ -23,7 +22,6 @@ from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.base import BaseModel, refuse_quantised, resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.files import check_free
-from pyswarmopt_llm.reporting.commands import option_words
 from pyswarmopt_llm.reporting.report.pages import code, plain
 from pyswarmopt_llm.spaces.one_base import save_patch
 from pyswarmopt_llm.tasks import Task, load_task
@@ -245,18 +243,17 @@ def _command(
     reading: Mapping[str, Any] | None,
 ) -> str:
     weights = ",".join(f"{weight:.9g}" for weight in settings.weights.tolist())
-    words = command_words(
+    return command(
         "merge",
-        ("base", base),
-        ("experts", tuple(paths)),
-        ("method", rule.name),
-        ("space", settings.space),
-        ("weights", None if rule.weight is None else weights),
-        ("density", None if rule.density is None else f"{settings.density:g}"),
-        ("rank", settings.rank),
-        ("seed", settings.seed if "seed" in rule.needs else None),
-        ("task", task),
-        ("out", "ADAPTER"),
+        base=base,
+        experts=paths,
+        method=rule.name,
+        space=settings.space,
+        weights=None if rule.weight is None else weights,
+        density=None if rule.density is None else f"{settings.density:g}",
+        rank=settings.rank,
+        seed=settings.seed if "seed" in rule.needs else None,
+        task=task,
+        out="ADAPTER",
+        **changed(reading or {} if task else {}),
     )
-    words += [] if task is None else option_words(reading or {})
-    return shlex.join(words)

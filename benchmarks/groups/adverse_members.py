@@ -34,8 +34,8 @@ from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.responses import is_right
 from pyswarmopt_groups.run import voters
-from pyswarmopt_llm.jobs.evaluate.perturbed import with_typos
 from pyswarmopt_llm.tasks import Task, load_task
+from pyswarmopt_rivals.perturbed import with_typos
 
 PLAIN = CouncilConfig(())
 STRATEGIES = ("majority", "weighted", "trust", "confidence", "stacked")
@@ -74,13 +74,14 @@ def accuracies(members: Sequence[Member], task: Task, setting: Setting) -> dict[
     context = GroupContext(voters(kept, setting.config, task), task, "likelihood")
     best = context.order[0]
     answers = context.collect(task.test)
-    found = {SINGLE: float(answers.right[best].mean())}
+    scores = {SINGLE: float(answers.right[best].mean())}
     for name in setting.strategies:
         verdicts = load_strategy(name).fit(context)(task.test)
-        found[name] = fmean(
-            is_right(item, one.answer) for item, one in zip(task.test, verdicts, strict=True)
+        scores[name] = fmean(
+            is_right(item, verdict.answer)
+            for item, verdict in zip(task.test, verdicts, strict=True)
         )
-    return found
+    return scores
 
 
 def rows_of(
@@ -122,15 +123,15 @@ def main() -> None:
         CachedMember(m, cache)
         for m in open_members(args.members, args.base, dtype=args.dtype, threads=1)
     ]
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    table: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for spec in args.task:
         for setting, row in rows_of(members, load_task(spec, dev=args.dev, test=args.test), args):
             for strategy, value in row.items():
-                found[setting][strategy].append(value)
+                table[setting][strategy].append(value)
             print(spec, setting, {name: round(value, 3) for name, value in row.items()}, flush=True)
     columns = (SINGLE, *STRATEGIES)
     print("| |" + "".join(f" {name} |" for name in columns) + "\n|---|" + "---:|" * len(columns))
-    for setting, of in found.items():
+    for setting, of in table.items():
         cells = (f" {fmean(of[name]):.3f} |" if name in of else " |" for name in columns)
         print(f"| {setting} |" + "".join(cells))
 

@@ -87,17 +87,17 @@ def main() -> None:
             threads=args.threads,
         )
         results[task] = decide_task(config, finished)
-    print("| strategy |" + "".join(f" {found['task']} |" for found in results.values()))
+    print("| strategy |" + "".join(f" {result['task']} |" for result in results.values()))
     print("|---|" + "---:|" * len(results))
     singles = [
-        found["members"][found["best_single"]] | {"name": found["best_single"]}
-        for found in results.values()
+        result["members"][result["best_single"]] | {"name": result["best_single"]}
+        for result in results.values()
     ]
     print("| best single on dev |" + "".join(f" {cell(row)} ({row['name']}) |" for row in singles))
     for name in next(iter(results.values()))["strategies"]:
         print(
             f"| `{name}` |"
-            + "".join(f" {cell(found['strategies'][name])} |" for found in results.values())
+            + "".join(f" {cell(result['strategies'][name])} |" for result in results.values())
         )
 
 

@@ -72,12 +72,12 @@ _TEMPLATE = (
 )
 
 
-def save_tokenizer(path: Path) -> Any:
+def save_tokenizer(path: Path, vocabulary: Sequence[str] = (*LETTERS, *NAMES)) -> Any:
     """One token per word."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    words = ["<pad>", "<user>", "<bot>", "<end>", "<unk>", "Question:", *LETTERS, *NAMES]
+    words = ["<pad>", "<user>", "<bot>", "<end>", "<unk>", "Question:", *vocabulary]
     raw = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
     raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(
@@ -117,11 +117,10 @@ def train(
     return sum(losses[-20:]) / 20
 
 
-def make_base(path: Path, steps: int) -> None:
-    """A Llama of 0.9 million parameters that has seen all skills and pairs, but not for long."""
+def new_model(tokenizer: Any) -> Any:
+    """A Llama of 0.9 million parameters with random weights."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    tokenizer = save_tokenizer(path)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=128,
@@ -137,7 +136,13 @@ def make_base(path: Path, steps: int) -> None:
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = LlamaForCausalLM(config)
+        return LlamaForCausalLM(config)
+
+
+def make_base(path: Path, steps: int) -> None:
+    """A model that has seen all skills and pairs, but not for long."""
+    tokenizer = save_tokenizer(path)
+    model = new_model(tokenizer)
     start = time.perf_counter()
     loss = train(model, tokenizer, chats(SINGLES + PAIRS, 12_000, 0), steps, 2e-3, 0)
     model.save_pretrained(path)

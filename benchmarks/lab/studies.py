@@ -232,7 +232,7 @@ def loop(swarm: pso.Swarm, scorer: Scorer, policy: Policy) -> list[Row]:
     """Search until the swarm stops; the rows, numbered by iteration and particle, of all that was
     evaluated.
     """
-    found: list[Row] = []
+    evaluated: list[Row] = []
     iteration = 0
     while not swarm.stop():
         x = swarm.ask()
@@ -246,9 +246,9 @@ def loop(swarm: pso.Swarm, scorer: Scorer, policy: Policy) -> list[Row]:
             [np.nan if row is None else row.value for row in rows],
             dropped if any(dropped) else None,
         )
-        found += [replace(row, iteration=iteration, particle=i) for i, row in scored]
+        evaluated += [replace(row, iteration=iteration, particle=i) for i, row in scored]
         iteration += 1
-    return found
+    return evaluated
 
 
 def missing(
@@ -257,12 +257,12 @@ def missing(
     """Seed, task and the variants to search: a seed after the other, so that the table fills up
     evenly.
     """
-    known = {(row["variant"], row["task"], row["seed"]) for row in done}
+    finished = {(row["variant"], row["task"], row["seed"]) for row in done}
     names = [name for study in args.studies for name in STUDIES[study]]
     for seed in args.seeds:
         for task in args.tasks:
-            if wanted := [name for name in names if (name, task, seed) not in known]:
-                yield seed, task, wanted
+            if names_left := [name for name in names if (name, task, seed) not in finished]:
+                yield seed, task, names_left
 
 
 def run(args: argparse.Namespace) -> None:
@@ -272,14 +272,14 @@ def run(args: argparse.Namespace) -> None:
     for seed, task, names in missing(args, log.repaired()):
         bench = Bench(args.lab, task, args.threads)
         for name in names:
-            found = {
+            line = {
                 **search(bench, VARIANTS[name], seed),
                 "variant": name,
                 "task": task,
                 "seed": seed,
             }
-            log.append(found)
-            print(name, task, seed, found["dev"], found["test"], found["items"], flush=True)
+            log.append(line)
+            print(name, task, seed, line["dev"], line["test"], line["items"], flush=True)
 
 
 def main() -> None:

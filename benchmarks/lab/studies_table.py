@@ -20,7 +20,7 @@ FULL, EVERY_ITEM = "full", "full, every item"
 
 
 def outcome(coefficients: Mapping[str, float], best_dev: float) -> RunResult:
-    """What a search of `studies.py` found, as far as `analysed` reads it."""
+    """The result of a search of `studies.py`, as far as `analysed` reads it."""
     scores = {
         "best_dev": best_dev,
         "best_single_dev": best_dev,
@@ -39,16 +39,20 @@ def analysed(task: str, rows: Sequence[Row], result: RunResult) -> dict[str, Any
     `reporting.reading`.
     """
     started = origin(rows, result)
-    found = {"rank": started.rank, "population": started.population, "found_in": started.iteration}
+    summary = {
+        "rank": started.rank,
+        "population": started.population,
+        "found_in": started.iteration,
+    }
     if len(searched(rows)) < len(rows):
-        return found
+        return summary
     case = emergence(rows, result)[task]
     right = np.array([row.item_values(task) for row in rows]) == 1
     # no expert gets them right
     unknown = ~right[[row in expert_rows(rows, result) for row in rows]].any(0)
     at_start = right[[row.iteration == 0 for row in rows]].any(0)
     return {
-        **found,
+        **summary,
         "known": case.kept + case.lost,
         "lost": case.lost,
         "unknown": int(unknown.sum()),
@@ -83,42 +87,44 @@ def outcomes_of(runs: Path) -> Iterator[dict[str, Any]]:
 
 def by_variant(rows: Sequence[Outcome]) -> dict[str, dict[Key, Outcome]]:
     """Variant -> task and seed -> outcome."""
-    found: dict[str, dict[Key, Outcome]] = {}
+    variants: dict[str, dict[Key, Outcome]] = {}
     for row in rows:
-        found.setdefault(row["variant"], {})[row["task"], row["seed"]] = row
-    return found
+        variants.setdefault(row["variant"], {})[row["task"], row["seed"]] = row
+    return variants
 
 
 def tables(rows: Sequence[Outcome], studies: Mapping[str, Sequence[str]]) -> str:
     """What each variant changes, where the best particles come from, and what emerges."""
-    found = by_variant(rows)
-    if FULL not in found:
+    variants = by_variant(rows)
+    if FULL not in variants:
         return "nothing has finished yet"
     names = [name for study in studies.values() for name in study]
-    others = [name for name in found if name not in names]  # draws from the grid, every item scored
-    plain = found.get(EVERY_ITEM, {})
-    parts = [changes(found, names, FULL)]
+    others = [
+        name for name in variants if name not in names
+    ]  # draws from the grid, every item scored
+    plain = variants.get(EVERY_ITEM, {})
+    parts = [changes(variants, names, FULL)]
     if plain and others:
-        parts.append(changes(found, others, EVERY_ITEM))
-    whole = {**found[FULL], **plain}
+        parts.append(changes(variants, others, EVERY_ITEM))
+    whole = {**variants[FULL], **plain}
     parts.append(
-        origins([*whole.values(), *(run for name in others for run in found[name].values())])
+        origins([*whole.values(), *(run for name in others for run in variants[name].values())])
     )
     return "\n\n".join([*parts, emerged(list(plain.values()))] if plain else parts)
 
 
-def changes(found: Mapping[str, Mapping[Key, Outcome]], names: Sequence[str], whole: str) -> str:
+def changes(variants: Mapping[str, Mapping[Key, Outcome]], names: Sequence[str], whole: str) -> str:
     """A row per variant: its dev and test score minus those of the whole algorithm on the same
     tasks and seeds, and its test score minus that of the best single expert, means with 95%
     intervals (Student's t over tasks and seeds).
     """
-    full = found[whole]
+    full = variants[whole]
     lines = [
         "| variant | pairs | dev - full | test - full | test - best expert | evaluations |",
         f"|{'---|' * 6}",
     ]
     for name in names:
-        runs = found.get(name, {})
+        runs = variants.get(name, {})
         keys = [key for key in runs if key in full]
         if not keys:
             continue
@@ -141,7 +147,7 @@ def _difference(
     return (
         ""
         if any(None in pair for pair in pairs)
-        else paired([ours - theirs for ours, theirs in pairs])
+        else paired([changed - whole for changed, whole in pairs])
     )
 
 
@@ -173,7 +179,7 @@ def emerged(runs: Sequence[Outcome]) -> str:
     }
     lines = [f"| task | {' | '.join(columns)} |", f"|{'---|' * (1 + len(columns))}"]
     for task in sorted({run["task"] for run in runs}):
-        own = [run for run in runs if run["task"] == task]
-        values = (statistics.mean(run[key] for run in own) for key in columns.values())
+        of_task = [run for run in runs if run["task"] == task]
+        values = (statistics.mean(run[key] for run in of_task) for key in columns.values())
         lines.append(f"| {task} | {' | '.join(f'{value:.3g}' for value in values)} |")
     return "\n".join(lines)

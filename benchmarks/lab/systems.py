@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Systems of the papers that no other table has, in the laboratory: full fine-tunes as experts, two
-tasks at once, perplexity as the objective, mixtures of token probabilities with and without
-contrast, distillation of a group, votes of members that write.
+tasks at once, perplexity, F1, BLEU and a metric of `evaluate` as objectives, mixtures of token
+probabilities with and without contrast, distillation of a group, votes of members that write.
 
 Each row is one call of the library on a task of the laboratory (two of them for `harmonic`), seed
 0. What is in --out is not run again, so a stopped benchmark goes on where it was.
@@ -97,16 +97,39 @@ def harmonic(lab: Path, out: Path, task: str) -> dict[str, float]:
     return {**scores(found), "points on the front": len(found["front"]["points"])}
 
 
+def written_task(lab: Path, out: Path, task: str) -> Path:
+    """The task without options."""
+    splits = json.loads((lab / "tasks" / f"{task}.json").read_text())
+    for item in (*splits["dev"], *splits["test"]):
+        item["answer"] = item.pop("choices")[item["answer"]]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    file = out.parent / f"{task}-written.json"
+    file.write_text(json.dumps(splits))
+    return file
+
+
+def text_score(metric: str) -> Callable[[Path, Path, str], dict[str, float]]:
+    """A search that maximises a metric of the four letters that experts write."""
+
+    def searched_by_metric(lab: Path, out: Path, task: str) -> dict[str, float]:
+        file = str(written_task(lab, out, task))
+        how = {
+            "metrics": (metric,),
+            "tasks": (file,),
+            "scoring": "auto",
+            "screen": None,
+            "max_new_tokens": 6,
+        }
+        return scores(searched(config_of(lab, out, task, preset="auto", space="auto", **how)))
+
+    return searched_by_metric
+
+
 def writers(lab: Path, out: Path, task: str) -> dict[str, float]:
     """Ten experts that write the four letters, without options: the best one, and votes, also of
     five samples each.
     """
-    given = json.loads((lab / "tasks" / f"{task}.json").read_text())
-    for item in (*given["dev"], *given["test"]):
-        item["answer"] = item.pop("choices")[item["answer"]]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    written = out.parent / f"{task}-written.json"
-    written.write_text(json.dumps(given))
+    written = written_task(lab, out, task)
     plain = config_of(lab, out, task)
     strategies = ("majority", "weighted", "self-consistency")
     config = CouncilConfig(
@@ -159,6 +182,9 @@ ROWS: dict[str, Callable[[Path, Path, str], dict[str, float]]] = {
     "perplexity": perplexity,
     "harmonic": harmonic,
     "writers": writers,
+    "f1": text_score("f1"),
+    "bleu": text_score("bleu"),
+    "evaluate": text_score(f"evaluate:{Path(__file__).parent / 'letters_in_place'}"),
 }
 
 

@@ -11,11 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt_llm.common.statistics import (
-    compare_paired,
-    interval_over_seeds,
-    interval_over_tasks,
-)
+from pyswarmopt_llm.common.statistics import compare_paired, interval_over_tasks
+from pyswarmopt_rivals.comparison.summary import interval_over_seeds
 
 DOCS = Path(__file__).resolve().parents[1]
 Floats = npt.NDArray[np.float64]

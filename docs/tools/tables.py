@@ -16,10 +16,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import studies_tables
+import talking_tables
 import written_tables
 from bbob_table import summary
-from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, lines, markdown, outcomes, p_value, points
-from studies_tables import ablations, coefficient_sets, emergence, one_coefficient, origins, parts
+from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, markdown, outcomes, p_value, points
 from written_tables import house_style, written_answers, written_differences
 
 from pyswarmopt_llm.common.statistics import permutation_test
@@ -283,13 +284,20 @@ TABLES: dict[str, Callable[[], str]] = {
     "budget-differences": budget_differences,
     "nine": nine,
     "nine-differences": nine_differences,
-    "parts": lambda: parts(lines("studies")),
-    "ablations": lambda: ablations(lines("studies")),
-    "coefficient-sets": lambda: coefficient_sets(lines("studies")),
-    "one-coefficient": lambda: one_coefficient(lines("studies")),
-    "origins": lambda: origins(lines("studies")),
+    "parts": studies_tables.parts,
+    "ablations": studies_tables.ablations,
+    "beyond": studies_tables.beyond,
+    "first-ablations": studies_tables.first_ablations,
+    "coefficient-sets": studies_tables.coefficient_sets,
+    "one-coefficient": studies_tables.one_coefficient,
+    "origins": studies_tables.origins,
+    "talking": talking_tables.talking,
+    "societies": talking_tables.societies,
+    "culprits": talking_tables.culprits,
+    "attention": lambda: talking_tables.votes("attention"),
+    "reward-votes": lambda: talking_tables.votes("reward-votes"),
     "bbob": summary,
-    "emergence": lambda: emergence(lines("studies")),
+    "emergence": studies_tables.emergence,
 }
 
 

@@ -114,6 +114,11 @@ class AsynchronousSearch(Search):
 
     def _call(self, ticket: Ticket, point: Floats, tries: int) -> None:
         future = self._evaluator.begin(point)
+        if not hasattr(future, "add_done_callback"):
+            raise ValueError(
+                "asynchronous=True needs workers whose futures have add_done_callback, which "
+                f"{type(future).__name__} has not"
+            )
         self._calls[future] = _Call(ticket, point, tries)
         future.add_done_callback(self._answered.put)
 

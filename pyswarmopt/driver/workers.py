@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.context import SpawnContext, SpawnProcess
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 X = TypeVar("X")
 Y = TypeVar("Y")
@@ -27,8 +27,9 @@ class Workers:
     Args:
         spec: a number of threads, -1 for as many as there are cores; "threads", "threads:N",
             "processes" or "processes:N" (N defaults to the number of cores); "ray", which uses the
-            cluster that Ray is connected to, or starts one on this machine; an executor of
-            `concurrent.futures`, which stays open; or a callable like the built-in `map`.
+            cluster that Ray is connected to, or starts one on this machine; an executor, which
+            stays open: one of `concurrent.futures` or mpi4py, Dask's client, or another object
+            with `submit`; or a callable like the built-in `map`.
 
     Raises:
         ValueError: none of these.
@@ -49,12 +50,9 @@ class Workers:
         self._map: MapLike | None = None
         self._ray: _Ray | None = None
         self._executor: Executor | None = None
-        if isinstance(spec, Executor):
-            self.kind, self.count = (
-                "executor",
-                int(getattr(spec, "_max_workers", os.cpu_count() or 1)),
-            )
-            self._executor = spec
+        if isinstance(spec, Executor) or hasattr(spec, "submit"):
+            self.kind, self.count = "executor", _size_of(spec)
+            self._executor = cast(Executor, spec)
         elif callable(spec):
             self.kind, self.count = "map", 1
             self._map = spec
@@ -88,6 +86,9 @@ class Workers:
             return [function(item) for item in items]
         if self._ray is not None:
             return self._ray.map(function, items)
+        if self.kind == "executor":  # `submit` is what all executors have in common
+            futures = [self.submit(function, item) for item in items]
+            return [future.result() for future in futures]
         return list(self._pool().map(function, items))
 
     def submit(self, function: Callable[[X], Y], item: X) -> Future[Y]:
@@ -164,6 +165,11 @@ class _SafeSpawn(SpawnContext):
     """Processes that are started afresh, by `_safe_path`."""
 
     Process = _SafeProcess
+
+
+def _size_of(executor: Any) -> int:
+    """The calls that an executor makes at once, if it says; else as many as there are cores."""
+    return int(getattr(executor, "_max_workers", None) or os.cpu_count() or 1)
 
 
 def _parse(spec: int | str) -> tuple[str, int]:

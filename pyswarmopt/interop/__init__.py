@@ -1,5 +1,5 @@
-"""Other libraries, loaded on use: `pyswarmopt.interop.nevergrad`, `.optuna`, `.pycma` and
-`.sklearn`.
+"""Other libraries, loaded on use: `pyswarmopt.interop.nevergrad`, `.optuna`, `.pycma`, `.pyswarms`
+and `.sklearn`.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__all__ = ["nevergrad", "optuna", "pycma", "sklearn"]
+__all__ = ["nevergrad", "optuna", "pycma", "pyswarms", "sklearn"]
 
 
 def __getattr__(name: str) -> Any:

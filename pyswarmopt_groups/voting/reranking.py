@@ -62,7 +62,7 @@ def fuse(context: GroupContext, judge: str) -> Decide:
             # stable: ties as settled
             best = sorted(outcome.scores, key=lambda c: -outcome.scores[c])[:TOP]
             if len(best) > 1:
-                prompts[i] = _fusion_prompt(items[i], [wordings[candidate] for candidate in best])
+                prompts[i] = fusion_prompt(items[i], [wordings[candidate] for candidate in best])
         written = dict(zip(prompts, writer.generate(list(prompts.values())), strict=True))
         verdicts = []
         for i, (item, (outcome, cost)) in enumerate(zip(items, ranked, strict=True)):
@@ -110,9 +110,7 @@ def compare_all(judge: Member, responses: Responses) -> list[tuple[Outcome[str |
         for i, row in enumerate(texts)
         for a, b in itertools.permutations(range(len(row)), 2)
     ]
-    prompts = [
-        _comparison_prompt(responses.items[i], texts[i][a], texts[i][b]) for i, a, b in pairs
-    ]
+    prompts = [comparison_prompt(responses.items[i], texts[i][a], texts[i][b]) for i, a, b in pairs]
     matrices, costs = [np.zeros((len(row), len(row))) for row in texts], [0] * len(texts)
     for (i, a, b), (value, tokens) in zip(pairs, preferences(judge, prompts), strict=True):
         matrices[i][a, b] = value
@@ -153,14 +151,16 @@ def _with_answer(outcome: Outcome[str | None], answer: str | None) -> Outcome[st
     return replace(outcome, answer=answer, tied=(), agreement=agreement)
 
 
-def _comparison_prompt(item: Item, a: str, b: str) -> str:
+def comparison_prompt(item: Item, a: str, b: str) -> str:
+    """Requests the letter of the better of two answers."""
     return (
         f"Which of two answers to a question is better?\nQuestion: {item.question}\n"
         f"Answer A: {a}\nAnswer B: {b}\nReply with the letter A or B alone."
     )
 
 
-def _fusion_prompt(item: Item, texts: Sequence[str]) -> str:
+def fusion_prompt(item: Item, texts: Sequence[str]) -> str:
+    """Requests an answer after reading candidates."""
     options = "".join(f"\n{letter}: {text}" for letter, text in (item.choices or {}).items())
     proposed = "\n".join(f"Proposal {number}: {text}" for number, text in enumerate(texts, start=1))
     ending = (

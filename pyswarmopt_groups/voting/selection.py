@@ -269,21 +269,30 @@ def embedding_member(members: Sequence[Member]) -> LocalMember:
     )
 
 
-class Neighbourhood:
-    """The dev items of a group's task, embedded with the bare base of one member; `neighbours`
-    count as near.
-    """
+class QuestionEmbedding:
+    """Questions embedded with the bare base of one member of a group."""
 
-    def __init__(self, context: GroupContext, neighbours: int) -> None:
+    def __init__(self, context: GroupContext) -> None:
         member = embedding_member(context.members)
         self._base, (self._model,) = member.base, member.models
-        self._points = self._embed([item.question for item in context.dev.items])
+
+    def of(self, items: Sequence[Item]) -> tuple[NDArray[np.float64], list[int]]:
+        """The embeddings, (items, hidden), and the tokens per item."""
+        self._base.load(Patch())
+        texts = [item.question for item in items]
+        return embed(self._model, texts), [
+            len(self._model.tokenizer(text)["input_ids"]) for text in texts
+        ]
+
+
+class Neighbourhood:
+    """The dev items of a group's task; `neighbours` count as near."""
+
+    def __init__(self, context: GroupContext, neighbours: int) -> None:
+        self._embedding = QuestionEmbedding(context)
+        self._points, _ = self._embedding.of(context.dev.items)
         self._right = context.dev.right
         self._k = min(neighbours, len(context.dev.items))
-
-    def _embed(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        self._base.load(Patch())
-        return embed(self._model, texts)
 
     def right_nearby(self, items: Sequence[Item]) -> tuple[NDArray[np.int64], list[int]]:
         """Per member and item the number of right answers on the k nearest dev items, (n, items);
@@ -291,9 +300,6 @@ class Neighbourhood:
 
         Nearest by cosine similarity; ties go to the earlier item.
         """
-        questions = [item.question for item in items]
-        nearest = np.argsort(-(self._embed(questions) @ self._points.T), axis=1, kind="stable")[
-            :, : self._k
-        ]
-        tokens = [len(self._model.tokenizer(text)["input_ids"]) for text in questions]
+        points, tokens = self._embedding.of(items)
+        nearest = np.argsort(-(points @ self._points.T), axis=1, kind="stable")[:, : self._k]
         return self._right[:, nearest].sum(axis=2), tokens

@@ -1,6 +1,4 @@
-"""Commands out of functions: every `Option` of a parameter, or of a configuration's fields, becomes
-one of Typer's.
-"""
+"""Commands out of functions: each `Option` of a parameter or a configuration is one of Typer's."""
 
 from __future__ import annotations
 
@@ -61,8 +59,7 @@ def flag(field: str, options: Mapping[str, Option] = MappingProxyType({})) -> st
 
 
 def as_flag(field: str) -> str:
-    """The name on the command line of a field of any command; other words in backticks, say a
-    library's, stay.
+    """The name on the command line of a field of any command; other words in backticks stay.
 
     Example:
         >>> as_flag("tasks"), as_flag("trust_remote_code")

@@ -1,6 +1,4 @@
-"""Shared by the commands: options with several values, and a configuration file behind the command
-line.
-"""
+"""Shared by the commands: options with several values, and configuration files."""
 
 from __future__ import annotations
 

@@ -1,3 +1,1 @@
-"""Shared by all packages: interfaces, configuration, errors, events, optimizers, statistics,
-files.
-"""
+"""Shared by all: interfaces, configuration, errors, events, optimizers, statistics, files."""

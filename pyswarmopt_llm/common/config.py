@@ -32,6 +32,8 @@ from pyswarmopt_llm.common.options import (
 MODEL_SWARMS = "model-swarms"
 NEVERGRAD = "nevergrad:"
 PYCMA = "pycma"
+TRANSFORMERS = "transformers"  # the engine where none is chosen
+PROMPTS = "prompts:"  # begins the name of a task of prompts without answers
 PARTICLES, PATIENCE, MAX_ITER = 20, 10, 50  # the paper's
 # candidates that the model of the items proposes, where none are asked for
 AFTER_ITERATIONS, ALONE = 10, 6
@@ -104,8 +106,7 @@ class SearchConfig:
         Option(
             (
                 "paper: draw from its grid of coefficients; given: from the values in `settings` "
-                "(by "
-                "the preset)."
+                "(by the preset)."
             ),
             "G",
             hidden=True,
@@ -169,8 +170,7 @@ class SearchConfig:
         Option(
             (
                 "As `preset` paper or reference, with one set of coefficients; a run that is "
-                "neither "
-                "says none."
+                "neither says none."
             ),
             "C",
             hidden=True,
@@ -255,14 +255,13 @@ class SearchConfig:
         Option(
             (
                 "transformers, vllm for long generations, or http://HOST:PORT of a server that "
-                "runs "
-                "the base."
+                "runs the base."
             ),
             "E",
             MACHINE,
             hidden=True,
         ),
-    ] = "transformers"
+    ] = TRANSFORMERS
     server_folder: Annotated[
         str | None,
         Option(
@@ -300,13 +299,12 @@ class SearchConfig:
     def __post_init__(self) -> None:
         """Make `prompts` a task."""
         if self.prompts is not None:
-            object.__setattr__(self, "tasks", (*self.tasks, f"prompts:{self.prompts}"))
+            object.__setattr__(self, "tasks", (*self.tasks, f"{PROMPTS}{self.prompts}"))
             object.__setattr__(self, "prompts", None)
 
     @property
     def population(self) -> int:
-        """Particles of the swarm: never fewer than what it begins with, the experts and perhaps
-        `EVEN_SUMS`.
+        """Particles of the swarm, never fewer than it begins with: experts, perhaps `EVEN_SUMS`.
 
         Example:
             >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", particles=1)
@@ -376,9 +374,14 @@ class SearchConfig:
             >>> config.served, replace(config, engine="vllm").served
             (True, False)
         """
-        return self.engine.startswith(("http://", "https://"))
+        return is_server(self.engine)
 
     @property
     def is_grid(self) -> bool:
         """Whether it is a search for each of several sets of coefficients."""
         return self.grid == "paper" or any("," in setting for setting in self.settings)
+
+
+def is_server(engine: str) -> bool:
+    """Whether an engine is the URL of a server that runs the base."""
+    return engine.startswith(("http://", "https://"))

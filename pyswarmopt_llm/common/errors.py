@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import traceback
 from collections.abc import Callable
 
 from pyswarmopt.base.words import one_line
@@ -35,8 +37,7 @@ class UserError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its class if the message is empty, to quote other
-    libraries.
+    """The first line of another library's error, or its class if the message is empty.
 
     Their backticks become quotes: in a `UserError`, backticks are around our settings.
 
@@ -45,6 +46,15 @@ def first_line(error: BaseException) -> str:
         ("no such 'device'", 'KeyError')
     """
     return next(iter(str(error).strip().splitlines()), type(error).__name__).replace("`", "'")
+
+
+def line_in(error: BaseException, file: str | None) -> str:
+    """The line of a user's file that an exception came from, to end a clause; "" for none."""
+    if isinstance(error, SyntaxError):
+        return f" in line {error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == file]
+    return f" in line {lines[-1]} of {os.path.basename(file)}" if file and lines else ""
 
 
 class InvalidOption(UserError):

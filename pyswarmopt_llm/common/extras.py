@@ -1,6 +1,4 @@
-"""Packages that only one option uses: extras of this distribution, which the option names where
-they are missing.
-"""
+"""Packages that only one option uses: extras of this distribution, named where they are missing."""
 
 from __future__ import annotations
 

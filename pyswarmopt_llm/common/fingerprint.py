@@ -1,6 +1,4 @@
-"""Fingerprints and versions: how a resumed run recognises the files and package versions that it
-started with.
-"""
+"""Fingerprints and versions, by which a resumed run knows the files and packages it began with."""
 
 from __future__ import annotations
 
@@ -15,8 +13,7 @@ _PACKAGES = ("pyswarmopt", "torch", "numpy", "transformers", "peft", "safetensor
 
 
 def sample_digest(path: Path) -> str:
-    """SHA-256 (hex) of a file's size and of up to 4 MiB of it: its start, its end and evenly spaced
-    blocks.
+    """SHA-256 (hex) of a file's size and up to 4 MiB of it: start, end and evenly spaced blocks.
 
     Cheap for files of any size, and sure to change with any retraining, requantisation or
     truncation; a change of a few single weights between the blocks goes unseen. Files up to 4 MiB

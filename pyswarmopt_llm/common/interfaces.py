@@ -1,6 +1,4 @@
-"""The interfaces between packages: a space realises positions, an engine runs them, a utility
-scores them.
-"""
+"""The interfaces: a space realises positions, an engine runs them, a utility scores them."""
 
 from __future__ import annotations
 
@@ -38,8 +36,7 @@ class LowRank:
         return self.b @ self.a
 
     def plus(self, other: LowRank, weight: float = 1.0) -> LowRank:
-        """The sum of this change and a multiple of another: their factors side by side, of the
-        ranks' sum.
+        """The sum of this change and a multiple of another, of the ranks' sum.
 
         Example:
             >>> import torch
@@ -150,14 +147,10 @@ class Engine(Protocol):
     """
 
     def load(self, patch: Patch) -> None:
-        """Make the resident model `base + patch`; the previous patch is taken out exactly (no
-        drift).
-        """
+        """Make the resident model `base + patch`; the previous patch is taken out exactly."""
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Natural log of P(continuation | context) for each (context, continuation); summed over
-        tokens.
-        """
+        """Natural log of P(continuation | context) of each pair, summed over tokens."""
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
         """Greedy continuations of the prompts, without the prompt and without special tokens."""
@@ -174,9 +167,7 @@ class Engine(Protocol):
 
     @property
     def window(self) -> int | None:
-        """The context window in tokens; None: no limit is known, or each of the `members` has its
-        own.
-        """
+        """The context window in tokens; None: unknown, or each of the `members` has its own."""
 
     @property
     def likelihoods(self) -> bool:
@@ -184,15 +175,11 @@ class Engine(Protocol):
 
     @property
     def members(self) -> Mapping[str, Engine]:
-        """Name -> model, where several models are resident side by side; empty where it is one
-        model.
-        """
+        """Name -> model, where several are resident side by side; empty where it is one."""
 
     @property
     def message_tokens(self) -> int:
-        """Tokens that a member writes beside the answer (messages to other members), which its
-        window has to hold.
-        """
+        """Tokens of messages that a member writes beside the answer; its window holds them, too."""
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -234,23 +221,32 @@ class BatchedEngine(Engine, Protocol):
     """
 
     def likelihood_batches(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[int, ...]]:
-        """The pairs that `loglikelihood` scores together; all pairs of one context are in one
-        batch.
-        """
+        """The pairs that `loglikelihood` scores together; those of one context share a batch."""
 
     def generation_batches(
         self, prompts: Sequence[str], max_new_tokens: int = 64
     ) -> list[tuple[int, ...]]:
-        """The prompts that `generate` continues together; a list of whole batches is divided in the
-        same way.
-        """
+        """The prompts that `generate` continues together; whole batches are divided alike."""
 
     def loglikelihood_by_batch(
         self, pairs: Sequence[tuple[str, str]], only: Collection[int] | None = None
     ) -> Iterator[tuple[tuple[int, ...], list[float]]]:
-        """`loglikelihood` as it goes: pairs and their values; with `only`, the batches that hold
-        any of these.
-        """
+        """`loglikelihood` batch by batch; with `only`, the batches that hold any of these pairs."""
+
+
+@runtime_checkable
+class ExpectingEngine(Engine, Protocol):
+    """An `Engine` that works on several candidates at once where it is told which come next.
+
+    Attributes:
+        mixes_rows: whether it can.
+    """
+
+    @property
+    def mixes_rows(self) -> bool: ...
+
+    def expect(self, patches: Sequence[Patch]) -> None:
+        """Take note of what will be loaded next; the very same objects."""
 
 
 @runtime_checkable
@@ -272,9 +268,7 @@ class Batched(Protocol):
     def score_batches(
         self, engine: BatchedEngine, items: Collection[int] | None = None
     ) -> Iterator[dict[int, float]]:
-        """The values of items as their batches are scored: all batches, or those that hold any of
-        `items`.
-        """
+        """The values of items, batch by batch: of all, or of those that hold any of `items`."""
 
 
 @dataclass(frozen=True)
@@ -313,9 +307,7 @@ class ItemUtility(Protocol):
 
 
 class Space(Protocol):
-    """Turns a position (what the optimizer moves) into a patch (what an engine loads) or into
-    files.
-    """
+    """Turns positions, which the optimizer moves, into patches, which an engine loads, or files."""
 
     name: str
     expert_names: tuple[str, ...]
@@ -328,20 +320,14 @@ class Space(Protocol):
         """The experts themselves as positions: (n_experts, size), float64."""
 
     def starts(self, count: int, seed: int) -> Tensor:
-        """Positions for an optimizer to begin with: the experts, and up to `count` in all where it
-        needs more.
-        """
+        """Positions to begin with: the experts, and up to `count` in all."""
 
     @property
     def linear(self) -> bool:
-        """Whether what a candidate adds to the base is linear in the coordinates of its
-        position.
-        """
+        """Whether what a candidate adds to the base is linear in its coordinates."""
 
     def coefficients(self, position: Tensor) -> Tensor:
-        """The (n_experts,) mixing weights that a position stands for, float64 (for reports and
-        cards).
-        """
+        """The mixing weights of a position, (n_experts,) float64, for reports and cards."""
 
     def realise(self, position: Tensor) -> Patch:
         """The candidate at `position` (shape (size,))."""

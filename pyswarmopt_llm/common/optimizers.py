@@ -1,6 +1,4 @@
-"""Optimizers by name: swarms by recipe, nevergrad's optimisers and pycma, all starting from the
-experts' positions.
-"""
+"""Optimizers by name, starting from the experts: swarms by recipe, nevergrad's, pycma."""
 
 from __future__ import annotations
 
@@ -36,9 +34,7 @@ def optimizer_names() -> tuple[str, ...]:
 
 
 def is_swarm(name: str) -> bool:
-    """Whether it is a swarm of this library, which only compares values with personal bests and the
-    worst.
-    """
+    """Whether it is a swarm of this library, which only compares values."""
     return not name.startswith(NEVERGRAD) and name != PYCMA
 
 
@@ -145,8 +141,7 @@ def make_optimizer(
 
 
 def optimizer(config: SearchConfig, vertices: Tensor) -> pso.Optimizer:
-    """The optimizer that starts from the experts' positions, (n, D), or from more (see
-    `Space.starts`).
+    """The optimizer that starts from these positions, (n, D) (see `Space.starts`).
 
     Raises:
         UserError: see `check_optimizer`.

@@ -120,34 +120,6 @@ def option_name(field: str, option: Option | None = None) -> str:
     return option.name if option is not None and option.name else field.replace("_", "-")
 
 
-def command_words(command: str, *settings: tuple[str, Any]) -> list[str]:
-    """The words of a command of `swarm-llm` with these settings; those that are None or empty are
-    left out.
-
-    Example:
-        >>> command_words("merge", ("base", "b"), ("experts", ["x", "y"]), ("rank", 3), ("task", None))
-        ['swarm-llm', 'merge', '--base', 'b', '--experts', 'x', 'y', '--rank', '3']
-    """
-    return ["swarm-llm", command, *setting_words(*settings)]
-
-
-def setting_words(*settings: tuple[str, Any]) -> list[str]:
-    """The options of a command for these settings, as in `command_words`.
-
-    Example:
-        >>> setting_words(("out", "runs/a"))
-        ['--out', 'runs/a']
-    """
-    words: list[str] = []
-    for name, value in settings:
-        if value is None:
-            continue
-        values = value if isinstance(value, list | tuple) else [value]
-        if values:
-            words += [f"--{option_name(name)}", *map(str, values)]
-    return words
-
-
 def documented(config: type[T]) -> type[T]:
     """Add the help of its options to the docstring of a configuration."""
     lines = [
@@ -225,3 +197,12 @@ Overlap = Annotated[
 Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]
 Device = Annotated[str, Option("auto, cpu, cuda, cuda:1, ...", "D", MACHINE)]
 Threads = Annotated[int | None, Option("CPU threads (PyTorch's choice).", "N", MACHINE, least=1)]
+Place = Annotated[
+    str,
+    Option(
+        "http://HOST:PORT of a server that runs the base (the run's), or transformers.",
+        "E",
+        MACHINE,
+        hidden=True,
+    ),
+]

@@ -1,5 +1,4 @@
-"""Statistics of scores: standard errors, intervals, paired tests on the same items, and chance
-levels.
+"""Statistics of scores: standard errors, intervals, paired tests on the same items, chance.
 
 Intervals are Wilson's for proportions, Student's with two pseudo-observations for graded scores,
 and bootstrapped for differences; the test is a paired permutation test. Resampling has fixed seeds,
@@ -107,8 +106,7 @@ def student_interval(
 
 
 def score_interval(score: Score, tasks: int = 1) -> tuple[float, float] | None:
-    """A 95% interval of a score over so many tasks: of the items for one task, else by the standard
-    error (normal).
+    """A 95% interval of a score: of the items for one task, else by the standard error (normal).
 
     Where all items are between 0 and 1 it is cut to that; None where there is neither.
 
@@ -151,39 +149,6 @@ def bootstrap_interval(
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
-def bootstrap_means(scores: Floats, rng: np.random.Generator) -> Floats:
-    """Bootstrap means, (`RESAMPLES`,), of scores resampled by seeds and by items.
-
-    Both are drawn with replacement, the items alike for all seeds, so that the means vary as with
-    other seeds and other items (Davison & Hinkley 1997, on data with several sources of variation).
-
-    Args:
-        scores: (seeds, items).
-        rng: source of the draws.
-    """
-    seeds, items = scores.shape
-    by_seed = rng.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds
-    by_item = rng.multinomial(items, np.full(items, 1 / items), RESAMPLES) / items
-    return np.asarray(((by_seed @ scores) * by_item).sum(1))
-
-
-def interval_over_seeds(scores: Floats, rng: np.random.Generator) -> tuple[float, float]:
-    """A 95% interval of the mean of scores, (seeds, items).
-
-    Where each item has the same score in all seeds, as with one seed or a method without chance, it
-    is `interval` of the items; else the central 95% of `bootstrap_means`.
-
-    Example:
-        >>> low, high = interval_over_seeds(np.ones((3, 20)), np.random.default_rng(0))
-        >>> round(low, 3), high
-        (0.839, 1.0)
-    """
-    if not np.ptp(scores, axis=0).any():
-        return interval(scores[0].tolist())
-    low, high = np.quantile(bootstrap_means(scores, rng), [0.025, 0.975])
-    return float(low), float(high)
-
-
 def interval_over_tasks(
     means: Sequence[float], intervals: Sequence[Sequence[float]]
 ) -> tuple[float, float]:
@@ -205,8 +170,7 @@ def interval_over_tasks(
 
 
 def permutation_test(differences: Sequence[float] | Floats) -> float:
-    """Two-sided p-value of the mean of paired differences under random signs (Fisher 1935; Good
-    2005).
+    """Two-sided p-value of the mean of paired differences under random signs (Fisher 1935).
 
     If two models are equal, each item's difference may as well have the other sign. Exact where at
     most 16 differences are not 0; else 10,000 sign patterns are drawn, and the observed one is
@@ -313,8 +277,7 @@ def paired(
     first: str = "best",
     second: str = "best_single",
 ) -> Paired:
-    """The paired comparisons in ``result.json`` of two contestants; tasks without items in common
-    are left out.
+    """The paired comparisons of two contestants, on the tasks whose items they share.
 
     Args:
         scores: (contestant, split) -> task -> score.

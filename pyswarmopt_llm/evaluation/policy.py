@@ -220,13 +220,17 @@ class Dropout:
         return (self._random.random(particles) < self._single) | whole
 
 
-def make_policy(config: SearchConfig, items: Mapping[str, int], combine: Combine) -> Policy:
+def make_policy(
+    config: SearchConfig, items: Mapping[str, int], combine: Combine, noisy: bool = False
+) -> Policy:
     """The policy of a search for objectives with these numbers of dev items, and this combination
-    of their scores.
+    of their scores; `noisy` where the same candidate does not score the same again. The model of
+    the items estimates its noise from the margins in any case.
     """
+    noisy = noisy or config.temperature > 0
     policy: Policy = Full()
     if config.most_proposals:
-        policy = Modelled(items, combine, config.most_proposals, noisy=config.temperature > 0)
+        policy = Modelled(items, combine, config.most_proposals, noisy)
     if config.screen is not None:
         from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 

@@ -16,7 +16,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json
-from pyswarmopt_llm.tasks.tables.form import Form
+from pyswarmopt_llm.tasks.types import Form
 
 FORMAT = 1  # of run.json and history.jsonl
 # in the directory of a search over a grid of coefficients, from its beginning on
@@ -51,6 +51,7 @@ class About:
         given, chosen: settings that were given, and those that the preset chose.
         forms: task -> form of its questions; None in runs that do not say.
         left: task -> test items that are not scored.
+        noise: of a server's log-probabilities when the run began, in nats.
     """
 
     config: SearchConfig
@@ -63,6 +64,7 @@ class About:
     forms: dict[str, Form] | None = None
     left: dict[str, int] = field(default_factory=dict)
     seeds: dict[str, int] = field(default_factory=dict)
+    noise: float = 0.0
 
     @property
     def base(self) -> str:

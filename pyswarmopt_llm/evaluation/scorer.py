@@ -107,7 +107,10 @@ class Scorer:
             _Call(x, iteration, first + i, plan)
             for i, (x, plan) in enumerate(zip(positions, plans, strict=True))
         ]
-        begun = {} if self._pool is None else self._begin(calls, self._pool)
+        new = self._new(calls)
+        if self._pool is None:
+            self._evaluator.expect({calls[i].key: calls[i].position for i in new})
+        begun = {} if self._pool is None else self._begin(calls, new, self._pool)
         arrivals, arrived = as_completed(begun), dict[int, Row]()
         pending = set(begun.values())
         rows: list[Row | None] = []
@@ -203,16 +206,25 @@ class Scorer:
 
     # Many at a time
 
-    def _begin(self, calls: Sequence[_Call], pool: WorkerPool) -> dict[Future[Evaluation], int]:
-        """Submit those that have to be evaluated; of several at one position the first."""
+    def _new(self, calls: Sequence[_Call]) -> list[int]:
+        """Those of which not enough is known, of several at one position the first: the same in a
+        run that is resumed.
+        """
         seen: set[str] = set()
-        requests: dict[int, Request] = {}
+        new = []
         for i, call in enumerate(calls):
-            if call.plan is Items.NONE or call.key in seen:
-                continue
-            seen.add(call.key)
-            if not self.replay.holds(*call.place) and self._remembered(call) is None:
-                requests[i] = self._request(call)
+            if call.plan is not Items.NONE and call.key not in seen:
+                seen.add(call.key)
+                new += [i] if self._remembered(call) is None else []
+        return new
+
+    def _begin(
+        self, calls: Sequence[_Call], new: Sequence[int], pool: WorkerPool
+    ) -> dict[Future[Evaluation], int]:
+        """Submit those that no earlier process has evaluated."""
+        requests = {
+            i: self._request(calls[i]) for i in new if not self.replay.holds(*calls[i].place)
+        }
         return dict(zip(pool.submit(list(requests.values())), requests, strict=True))
 
     def _wait_for(

@@ -1,5 +1,4 @@
-"""Advice from a small trial: is it worth merging, training or searching, or is the best expert
-enough?
+"""Advice from a small trial: is it worth merging, training or searching?
 
 The trial is a cross-validation: two searches, each on one half of the dev items
 (`SearchConfig.half`), and each scored on the other half. So whatever is chosen or trained is
@@ -31,9 +30,9 @@ from pyswarmopt_llm.metrics.external.permission import runs_code
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.models.adapters.compatibility import unique_names
 from pyswarmopt_llm.models.training.folds import train_once
-from pyswarmopt_llm.reporting.advice import WAYS, Gain, advice, gain
+from pyswarmopt_llm.reporting.advice import WAYS, advice, gain
 from pyswarmopt_llm.reporting.commands import advised_steps, near
-from pyswarmopt_llm.reporting.verdict import Verdict
+from pyswarmopt_llm.reporting.verdict import Difference, Verdict
 
 LEAST, MOST = 8, 160  # dev items from which on anything can be said, and that are used
 RECORD, TRAINED = "advice.json", "trained.json"
@@ -59,7 +58,7 @@ class Advised:
     verdict: Verdict
     expert: str
     items: int
-    gains: dict[str, Gain]
+    gains: dict[str, Difference]
     steps: tuple[tuple[str, str], ...]
     run: Path
 
@@ -71,7 +70,7 @@ class Advised:
             "expert": self.expert,
             "items": self.items,
             "gains": {
-                way: {"difference": gain.difference, "interval": [gain.low, gain.high]}
+                way: {"difference": gain.mean, "interval": [gain.low, gain.high]}
                 for way, gain in self.gains.items()
             },
             "next": [{"purpose": purpose, "command": command} for purpose, command in self.steps],
@@ -80,8 +79,7 @@ class Advised:
 
 
 def advise(config: SearchConfig, on_event: OnEvent | None = None) -> Advised:
-    """Run the trial, or finish or read the one that `config.out` holds, and judge it; test items
-    are not looked at.
+    """Run the trial, or finish or read the one in `config.out`, and judge it; test is not used.
 
     Args:
         config: the search that one thinks of.
@@ -150,9 +148,7 @@ def halves(config: SearchConfig) -> tuple[list[SearchConfig], bool]:
 def _tried(
     config: SearchConfig, trains: bool, on_event: OnEvent | None
 ) -> tuple[Outcomes, Mapping[str, float]]:
-    """Scores of the other half's items: of ``single``, the best expert, and of each way; the
-    experts' own on this.
-    """
+    """Scores of the other half's items, by way; the experts' scores on this one."""
     notify, path = on_event or (lambda event: None), Path(config.out)
     notify(
         Event(
@@ -181,9 +177,7 @@ def _tried(
 
 
 def _trained(config: SearchConfig, scoring: str) -> dict[str, Any]:
-    """Way -> task -> packed scores of the other half's items after training on this one; kept
-    beside the run.
-    """
+    """Way -> task -> packed scores of the other half's items after training on this one."""
     path = Path(config.out)
     file = path / TRAINED
     if not file.exists():

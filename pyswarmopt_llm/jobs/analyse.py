@@ -1,6 +1,4 @@
-"""Leave one out: which experts carry the result of a finished run, or which members that of a
-group.
-"""
+"""Leave one out: which experts carry a run's result, or which members that of a group."""
 
 from __future__ import annotations
 
@@ -46,8 +44,7 @@ def analyse(
     tell: Callable[[str], None] = lambda text: None,
     allowed: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Decide without each expert of a finished run, or each member of a group; write
-    ``analysis.json``.
+    """Decide without each expert of a run, or each member of a group; write ``analysis.json``.
 
     Args:
         path: a run directory, or one of `ensemble` or `negotiate`.
@@ -86,8 +83,7 @@ def _make(out: Path, run: Path) -> None:
 
 
 def without_experts(run: Run, result: RunResult, tell: Callable[[str], None]) -> dict[str, Any]:
-    """Score the result again, and without each expert that it contains, on dev and test, item by
-    item.
+    """Score the result again, and without each expert that it contains, on dev and test.
 
     The other coefficients stay as they are; a mixture of distributions is scaled to sum to 1 again.
     In a run with `output_rank` the candidates are those before truncation. The journal is not

@@ -1,6 +1,4 @@
-"""The cost of a command: everything is loaded, a batch is timed, nothing is written
-(``--dry-run``).
-"""
+"""The cost of a command: everything is loaded, a batch is timed, nothing is written."""
 
 from __future__ import annotations
 
@@ -60,10 +58,8 @@ def dry_run_search(config: SearchConfig) -> Plan:
     )
     trains = job.config.train == "on"  # and scores the outcome on dev and test
     on_dev, on_test = 2 + trains, 3 + trains
-    evaluations, closing = (
-        _evaluations(job),
-        sum(on_dev * timing.dev + on_test * timing.test for timing in timed),
-    )
+    evaluations = _evaluations(job)
+    closing = sum(on_dev * timing.dev + on_test * timing.test for timing in timed)
     tried = sum(trial_items(timing.dev, possible[timing.name]) for timing in timed)
     trained, written = _training(job) if trains else (0, 0)
     passes = (
@@ -114,9 +110,7 @@ def dry_run_search(config: SearchConfig) -> Plan:
 
 
 def dry_run_advise(config: SearchConfig) -> Plan:
-    """The cost of `advise`: on each half of the dev items the choice of experts, a search, and
-    training.
-    """
+    """The cost of `advise`: on each half of dev the choice of experts, a search, training."""
     (first, _), trains = halves(config)
     trial = dry_run_search(replace(first, experts=first.experts[:MEMBERS]))
     items = sum(task.dev for task in trial.tasks)
@@ -136,9 +130,7 @@ def dry_run_advise(config: SearchConfig) -> Plan:
 
 
 def dry_run_grid(config: SearchConfig) -> Plan:
-    """The cost of `grid_search`: of all draws together, of which only the first scores the starting
-    swarm.
-    """
+    """The cost of `grid_search`: of all draws; only the first scores the starting swarm."""
     grid, resolved = make_grid(config), resolve(config).config
     count = len(grid.draws)
     draw = dry_run_search(replace(config, settings=grid.draws[0], grid="given", draws=None))
@@ -175,9 +167,7 @@ def _evaluations(job: Job) -> int:
 
 
 def _training(job: Job) -> tuple[int, int]:
-    """Passes of an item that training takes at most, and the times that all dev prompts are
-    answered for it.
-    """
+    """Passes that training takes at most, and the times that all dev prompts are answered."""
     if not job.objectives.written:
         return cross_fitting_passes(job.dev_items), 0
     from pyswarmopt_llm.jobs.search.written.expert_iteration import ROUNDS, planned_replies
@@ -186,9 +176,7 @@ def _training(job: Job) -> tuple[int, int]:
 
 
 def _score_of_function(job: Job, external: External) -> float | None:
-    """Seconds of one call of a Python function, which also shows whether it works; None for tasks
-    of the harness.
-    """
+    """Seconds of one call of a Python function, which shows that it works; None: a harness task."""
     if not isinstance(external, CallableUtility):
         return None
     job.engine.load(job.space.realise(job.space.vertices()[0]))

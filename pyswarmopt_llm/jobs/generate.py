@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.jobs.evaluate.names import open_at, place_of
 from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS
-from pyswarmopt_llm.spaces.load import open_model
 from pyswarmopt_llm.spaces.mixture.space import holds_mixture, open_mixture
 
 
@@ -20,9 +21,10 @@ def generate_text(
     dtype: str = "auto",
     device: str = "auto",
     threads: int | None = None,
+    engine: str = "auto",
+    run: str | Path | None = None,
 ) -> Iterator[str]:
-    """The greedy answer to `prompt` as a user turn of the chat template: in pieces as a mixture
-    writes it, else whole.
+    """The greedy answer to a user turn: in pieces as a mixture writes it, else whole.
 
     Args:
         base: a model, or a directory with a mixture such as RUN/best of a token search.
@@ -33,6 +35,8 @@ def generate_text(
         dtype: of the weights.
         device: where they go.
         threads: CPU threads.
+        engine: see `place_of`.
+        run: that the model comes from, if any.
 
     Raises:
         UserError: the base or the adapter cannot be used.
@@ -41,5 +45,6 @@ def generate_text(
         return open_mixture(base, dtype, device, threads, fusion).stream(prompt, max_new_tokens)
     if fusion != "auto":
         raise InvalidOption("fusion", fusion, "goes with a mixture of models only; remove it")
-    engine = open_model(base, adapter, dtype, device, threads)
-    return engine.stream(engine.chat(prompt), max_new_tokens)
+    place = place_of(engine, run)
+    model = open_at(place, run, base, adapter, dtype=dtype, device=device, threads=threads)
+    return model.stream(model.chat(prompt), max_new_tokens)

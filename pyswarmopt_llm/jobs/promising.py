@@ -62,8 +62,7 @@ def halving_passes(experts: int, items: int) -> int:
 
 
 def halved(experts: int, score: ItemScores) -> Sequence[int]:
-    """The numbers of the experts that are left when the worse half has been dropped again and
-    again.
+    """The numbers of the experts that are left when the worse half is dropped again and again.
 
     Args:
         experts: how many there are.
@@ -86,9 +85,7 @@ def _half(experts: int) -> int:
 
 
 def _scores_of(job: Job) -> ItemScores:
-    """Scores on the first items of each task in a random order; a trial of letters is not worth its
-    passes here.
-    """
+    """Scores on the first items of each task in a random order, without a trial of letters."""
     vertices = job.space.vertices()
     shuffled = {}
     for name, task in job.tasks.items():

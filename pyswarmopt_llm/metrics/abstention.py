@@ -18,8 +18,7 @@ _VERDICT_TOKENS = 10  # of a written verdict
 
 
 class Abstention:
-    """A `Utility`: +1 for a right answer, -1 for a wrong one, 0 where the model abstains (effective
-    reliability).
+    """A `Utility`: +1 for a right answer, -1 for a wrong one, 0 where the model abstains.
 
     The model answers as for `Accuracy`; then it judges whether its answer is true ("reflect" in the
     paper, as in the Model Swarms reference). With `scoring` ``generate`` both are written, as

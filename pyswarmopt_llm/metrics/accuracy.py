@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pyswarmopt_llm.common.interfaces import BatchedEngine, Engine, ItemScore, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.models.choices import Choices
-from pyswarmopt_llm.tasks import Item, Scoring, is_correct, render_prompt
+from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
 
 MAX_NEW_TOKENS = 128  # of a generated answer: a worked GSM8K solution fits
 
@@ -73,10 +73,8 @@ class Accuracy:
         for item, span in zip(self.items, self._spans, strict=True):
             letters = list(item.choices or {})
             if item.answer in letters:
-                pairs, lengths = (
-                    self._pairs[span.start : span.stop],
-                    self._lengths[span.start : span.stop],
-                )
+                pairs = self._pairs[span.start : span.stop]
+                lengths = self._lengths[span.start : span.stop]
                 trained.append(Choices(tuple(pairs), tuple(lengths), letters.index(item.answer)))
         return trained
 
@@ -85,9 +83,7 @@ class Accuracy:
         return dict(zip(self.prompts, values, strict=True))
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
-        """The texts that have to fit the context window: item, text, and the maximum number of new
-        tokens.
-        """
+        """The texts that have to fit the context window: item, text, maximum of new tokens."""
         if self.scoring == "generate":
             for item, prompt in zip(self.items, self.prompts, strict=True):
                 yield item, prompt, MAX_NEW_TOKENS
@@ -110,9 +106,7 @@ class Accuracy:
         return [self._value(item, answer) for item, answer in zip(self.items, answers, strict=True)]
 
     def batches(self, engine: BatchedEngine) -> list[tuple[int, ...]]:
-        """The items as the engine batches them; all options of an item share their context, hence
-        their batch.
-        """
+        """The items as the engine batches them; the options of an item share a batch."""
         if self.scoring == "generate":
             return engine.generation_batches(self.prompts, MAX_NEW_TOKENS)
         batches = map(set, engine.likelihood_batches(self._pairs))
@@ -124,9 +118,7 @@ class Accuracy:
     def score_batches(
         self, engine: BatchedEngine, items: Collection[int] | None = None
     ) -> Iterator[dict[int, float]]:
-        """Item -> value, batch by batch; with `items`, only the batches that contain any of
-        them.
-        """
+        """Item -> value, batch by batch; with `items`, of batches that hold any of them."""
         for answers in self.answer_batches(engine, items):
             yield {i: self._value(self.items[i], answer) for i, answer in answers.items()}
 
@@ -166,9 +158,7 @@ class Accuracy:
         ]
 
     def answers(self, engine: Engine) -> list[str]:
-        """The chosen letter of each item ("" if undefined), or the generated text
-        (``generate``).
-        """
+        """The chosen letter of each item ("" if undefined), or the generated text."""
         if self.scoring == "generate":
             return engine.generate(self.prompts, max_new_tokens=MAX_NEW_TOKENS)
         return [_best(scores) for scores in self.option_scores(engine)]
@@ -176,8 +166,7 @@ class Accuracy:
     def option_scores(
         self, engine: Engine, indices: Sequence[int] | None = None
     ) -> list[dict[str, float]]:
-        """Per item (default: all) letter -> log-probability of the option, per byte with
-        ``likelihood``.
+        """Per item letter -> log-probability of the option, per byte with ``likelihood``.
 
         Raises:
             ValueError: ``generate`` has no options to score.
@@ -194,9 +183,11 @@ class Accuracy:
         return [self._scores(i, logprobs) for i in chosen]
 
     def _value(self, item: Item, answer: str) -> float:
-        return float(
-            is_correct(item, answer) if self.scoring == "generate" else item.answer == answer
-        )
+        if self.scoring != "generate":
+            return float(item.answer == answer)
+        from pyswarmopt_llm.tasks.answers import is_correct
+
+        return float(is_correct(item, answer))
 
     def _weighed(self, item: Item, scores: Mapping[str, float]) -> ItemScore:
         others = (score for letter, score in scores.items() if letter != item.answer)
@@ -214,9 +205,7 @@ class Accuracy:
 
 
 def _best(scores: Mapping[str, float]) -> str:
-    """The letter with the highest score, the first on a tie; "" if a score is NaN (an overflow in
-    float16, say).
-    """
+    """The letter with the highest score, the first on a tie; "" if a score is NaN."""
     return (
         ""
         if any(map(math.isnan, scores.values()))

@@ -1,6 +1,4 @@
-"""Combine the scores on several tasks into one; every combination increases with each task's
-value.
-"""
+"""Combine the scores on several tasks into one that increases with each of them."""
 
 from __future__ import annotations
 
@@ -85,8 +83,7 @@ def minimum(scores: Sequence[Score]) -> Score:
 
 
 def find_combine(spec: str, n_tasks: int) -> Combine:
-    """``harmonic``, ``arithmetic``, ``minimum`` or ``weighted:2,1`` (one weight per task, in their
-    order).
+    """``harmonic``, ``arithmetic``, ``minimum`` or ``weighted:2,1``, one weight per task.
 
     Raises:
         UserError: unknown, or weights that do not match the tasks.

@@ -1,6 +1,4 @@
-"""Utilities based on likelihoods: the probability of true answers (TruthfulQA) and of reference
-texts (perplexity).
-"""
+"""Utilities by likelihoods: of true answers (TruthfulQA) and of reference texts (perplexity)."""
 
 from __future__ import annotations
 
@@ -46,8 +44,7 @@ class Truthfulness:
 
 
 class InversePerplexity:
-    """A `Utility`: 1 / perplexity per byte of the reference answers, the geometric mean of their
-    bytes' probabilities.
+    """A `Utility`: 1 / perplexity per byte of the reference answers.
 
     Per byte, so that it does not depend on the tokenizer; the inverse, so that higher is better and
     values of several tasks can be averaged. Bits per byte are ``-log2(value)`` of an item; the

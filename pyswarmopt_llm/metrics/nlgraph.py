@@ -1,5 +1,4 @@
-"""Answers to graph problems in words (NLGraph; Wang et al. 2023, arXiv 2305.10037), checked against
-the graph itself.
+"""Answers to graph problems in words (NLGraph; Wang et al. 2023, arXiv 2305.10037), checked.
 
 Many problems have several right answers: any shortest path, topological order or maximum matching.
 Kind and graph are parsed from the question, from the published answer only what is unique. One
@@ -12,7 +11,8 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 
-from pyswarmopt_llm.tasks import Item, extract_number, is_correct
+from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.tasks.answers import extract_number, is_correct
 
 _Edges = dict[tuple[int, int], int]
 
@@ -80,9 +80,7 @@ def _flow(item: Item, text: str) -> bool:
 
 
 def _hamilton(item: Item, text: str) -> bool:
-    """A path along edges that visits every node once; if the published answer is no, the
-    verdict.
-    """
+    """A path that visits every node once; if the published answer is no, the verdict."""
     if not _says_yes(item.answer):
         return _says_yes(text) is False
     path, edges = _longest_sequence(text), _both_ways(_PAIR.findall(item.question))

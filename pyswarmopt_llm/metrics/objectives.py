@@ -1,6 +1,4 @@
-"""The objectives of a search: tasks with their metrics, Python functions, harness tasks, and their
-combination.
-"""
+"""The objectives of a search: tasks with metrics, Python functions, harness tasks; combined."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ if TYPE_CHECKING:
 
 
 class External(Protocol):
-    """An objective that scores an engine by itself, without items; its fingerprint is of questions
-    and scoring.
-    """
+    """An objective that scores an engine without items; its fingerprint is of all that it asks."""
 
     name: str
     fingerprint: str
@@ -77,20 +73,16 @@ class Objectives:
 
     @property
     def writes(self) -> bool:
-        """Whether replies are written to be scored, or a function scores the engine: an evaluation
-        is expensive.
-        """
+        """Whether replies are written, or a function scores the engine: that is expensive."""
         return bool(self.externals) or any(
             metric.scoring == "generate" for metric in self.metrics.values()
         )
 
     @property
     def written(self) -> bool:
-        """Whether every score is of written replies, one by one, so that any reply can be
-        scored.
-        """
+        """Whether every score is of written replies, so that any reply can be scored."""
         return not self.externals and all(
-            metric.limited is not None for metric in self.metrics.values()
+            metric.new_tokens is not None for metric in self.metrics.values()
         )
 
     @property
@@ -106,9 +98,7 @@ class Objectives:
     def utilities(
         self, split: str, scorings: Mapping[str, Scoring], chat: Callable[[str], str]
     ) -> dict[str, Utility]:
-        """Name -> utility on ``dev``, ``test`` or ``fresh``, for the objectives that have this
-        split.
-        """
+        """Name -> utility on ``dev``, ``test`` or ``fresh``, where there is this split."""
         utilities: dict[str, Utility] = {}
         for name, task in self.tasks.items():
             items = self.fresh.get(name, ()) if split == "fresh" else task.split(split)
@@ -120,9 +110,7 @@ class Objectives:
         return utilities
 
     def scorings(self, name: str, scoring: str, likelihoods: bool = True) -> tuple[Scoring, ...]:
-        """See `scorings_of`; without `likelihood` where an engine gives no `likelihoods` (see
-        `Engine`).
-        """
+        """See `scorings_of`; without `likelihood` where an engine gives none (see `Engine`)."""
         possible = scorings_of(self.metrics[name], scoring, self.tasks[name])
         return tuple(how for how in possible if likelihoods or how != "likelihood")
 
@@ -174,9 +162,7 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
 
 
 def task_print(task: Task) -> str:
-    """A task's fingerprint: of its items and of its prompt, since a changed prompt changes every
-    score.
-    """
+    """A task's fingerprint: of its items and its prompt, which changes every score."""
     return hashlib.sha256(canonical([task.fingerprint, task.prompt])).hexdigest()
 
 
@@ -218,9 +204,7 @@ def load_split(config: SearchConfig) -> tuple[dict[str, Task], dict[str, tuple[I
 
 
 def _halved(task: Task, half: int, seed: int) -> Task:
-    """With one half of the dev items for dev and the other for test; each has half of the items of
-    every answer.
-    """
+    """With one half of dev for dev, the other for test; each has half of every answer's items."""
     numbers = list(range(len(task.dev)))
     random.Random(seed).shuffle(numbers)
     numbers.sort(key=lambda number: task.dev[number].answer_text)
@@ -275,15 +259,13 @@ def find_metrics(
     Raises:
         UserError: an unknown metric, or one that cannot score these items.
     """
-    metric_of_task = metric_specs(specs, list(tasks))
-    loaded: dict[str, Metric] = {}  # two tasks share a reward model
+    chosen = metric_specs(specs, list(tasks))
+    names = {name: chosen.get(name) or metric_of(task) for name, task in tasks.items()}
+    metrics = {  # two tasks share a reward model
+        spec: find_metric(spec, cache, str(pick_device(device))).up_to(new_tokens, sampling)
+        for spec in dict.fromkeys(names.values())
+    }
     for name, task in tasks.items():
-        spec = metric_of_task.get(name) or metric_of(task)
-        if spec not in loaded:
-            loaded[spec] = find_metric(spec, cache, str(pick_device(device))).up_to(
-                new_tokens, sampling
-            )
         for split in ("dev", "test"):
-            loaded[spec].check(task.split(split), f"{task.source}: {split}")
-        metric_of_task[name] = spec
-    return {name: loaded[metric_of_task[name]] for name in tasks}
+            metrics[names[name]].check(task.split(split), f"{task.source}: {split}")
+    return {name: metrics[spec] for name, spec in names.items()}

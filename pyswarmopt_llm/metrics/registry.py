@@ -31,7 +31,6 @@ CONTINUED_TOKENS = 20
 
 Needs = Literal["nothing", "answer", "choices"]
 Compare = Callable[[Sequence[Item], Sequence[str], Sequence[str]], Score]
-Build = Callable[[Sequence[Item], Scoring, Chat, str | None], ItemsUtility]
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,8 @@ class Metric:
 
     Attributes:
         name: as given by the user.
-        build: items, scoring, chat and template -> the utility.
+        make: items, scoring, chat and template -> the utility; of written replies also takes their
+            maximum length in tokens and their sampling.
         scoring: its own scoring; None: the one of ``--scoring``.
         needs: what every item must have.
         signed: whether values may be zero or negative, so that a harmonic mean is undefined.
@@ -48,37 +48,44 @@ class Metric:
             by one.
         usage: what it has spent, for ``result.json``; None if it costs nothing but time.
         module: that it needs of an extra (`common.extras`).
-        limited: `build` of the same for a maximum length of a reply in tokens (None: its own) and
-            sampled replies (None: greedy ones); None: it is not for written replies.
+        new_tokens: maximum length of a reply; None: it is not for written replies.
+        sampling: of the replies; None: greedy ones.
         fingerprint: of the user's function that scores, else "".
     """
 
     name: str
-    build: Build
+    make: Callable[..., ItemsUtility]
     scoring: Scoring | None = None
     needs: Needs = "nothing"
     signed: bool = False
     compare: Compare | None = None
     usage: Callable[[], dict[str, Any]] | None = None
     module: str | None = None
-    limited: Callable[[int | None, Sampling | None], Build] | None = None
+    new_tokens: int | None = None
+    sampling: Sampling | None = None
     fingerprint: str = ""
 
+    def build(
+        self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
+    ) -> ItemsUtility:
+        """The utility that scores these items."""
+        replies = () if self.new_tokens is None else (self.new_tokens, self.sampling)
+        return self.make(items, scoring, chat, template, *replies)
+
     def up_to(self, tokens: int | None, sampling: Sampling | None = None) -> Metric:
-        """The same with replies of at most so many tokens (None: its own limit), or with sampled
-        ones.
+        """The same with replies of at most so many tokens (None: its own), or sampled ones.
 
         Raises:
             InvalidOption: it does not score written replies.
         """
         if tokens is None and sampling is None:
             return self
-        if self.limited is None:
+        if self.new_tokens is None:
             why = f"is for scores of written replies, not for {self.name}; remove it"
             if sampling is not None:
                 raise InvalidOption("temperature", sampling.temperature, why)
             raise InvalidOption("max_new_tokens", tokens, why)
-        return replace(self, build=self.limited(tokens, sampling))
+        return replace(self, new_tokens=tokens or self.new_tokens, sampling=sampling)
 
     def check(self, items: Sequence[Item], where: str) -> None:
         """Refuse items that this metric cannot score.
@@ -105,30 +112,36 @@ def written(
     score: ScoreTexts,
     needs: Needs = "answer",
     new: int = MAX_NEW_TOKENS,
-    signed: bool = False,
-    compare: Compare | None = None,
     named: InOtherUnits | None = None,
+    plain: bool = False,
+    **more: Any,
 ) -> Metric:
-    """A metric of generated answers."""
+    """A metric of written replies.
 
-    def limited(tokens: int | None, sampling: Sampling | None) -> Build:
-        return lambda items, _, chat, template: Written(
-            items, score, chat, template, tokens or new, named, sampling
-        )
+    Args:
+        name: see `Metric`, as for `needs` and what else there is.
+        score: see `Written`, as for `named`.
+        needs: what every item must have.
+        new: maximum length of a reply.
+        named: the score in other units.
+        plain: whether they continue the plain text, without a chat template.
+        **more: further fields of `Metric`.
+    """
+    return Metric(
+        name,
+        lambda items, _, chat, template, tokens, sampling: Written(
+            items, score, None if plain else chat, template, tokens, named, sampling
+        ),
+        "generate",
+        needs,
+        new_tokens=new,
+        **more,
+    )
 
-    return Metric(name, limited(None, None), "generate", needs, signed, compare, limited=limited)
 
-
-def continued(name: str, score: ScoreTexts) -> Metric:
-    """A metric of continuations of plain text, without a chat template."""
-
-    def limited(tokens: int | None, sampling: Sampling | None) -> Build:
-        most = tokens or CONTINUED_TOKENS
-        return lambda items, scoring, chat, template: Written(
-            items, score, None, template, most, sampling=sampling
-        )
-
-    return Metric(name, limited(None, None), "generate", limited=limited)
+def continued(name: str, score: ScoreTexts, module: str | None = None) -> Metric:
+    """A metric of continuations of plain text."""
+    return written(name, score, "nothing", CONTINUED_TOKENS, plain=True, module=module)
 
 
 def _late(module: str, name: str) -> Callable[..., Any]:
@@ -137,8 +150,7 @@ def _late(module: str, name: str) -> Callable[..., Any]:
 
 
 _truthfulness, _perplexity = (
-    _late("likelihoods", "Truthfulness"),
-    _late("likelihoods", "InversePerplexity"),
+    _late("likelihoods", name) for name in ("Truthfulness", "InversePerplexity")
 )
 
 METRICS: dict[str, Metric] = {
@@ -154,12 +166,10 @@ METRICS: dict[str, Metric] = {
         written("numeric", _late("text", "numeric"), new=256),
         written("graph", _late("nlgraph", "graph_answers")),
         written("f1", _late("text", "token_f1")),
-        replace(written("bleu", _late("text", "bleu")), module="sacrebleu"),
-        replace(written("rouge-l", _late("text", "rouge_l")), module="rouge_score"),
-        replace(written("chrf", _late("text", "chrf")), module="sacrebleu"),
-        replace(
-            continued("toxicity", _late("classifiers", "harmlessness")), module="profanity_check"
-        ),
+        written("bleu", _late("text", "bleu"), module="sacrebleu"),
+        written("rouge-l", _late("text", "rouge_l"), module="rouge_score"),
+        written("chrf", _late("text", "chrf"), module="sacrebleu"),
+        continued("toxicity", _late("classifiers", "harmlessness"), module="profanity_check"),
     )
 }
 
@@ -182,9 +192,8 @@ def _reward(spec: str, model: str, cache: Path | None, device: str) -> Metric:
     kind, loaded = spec.partition(":")[0], load_reward(model, device)
     score = {"reward": loaded.scores, "verbose": loaded.verbose, "concise": loaded.concise}[kind]
     raw = kind == "reward"
-    return written(
-        spec, score, "nothing", REWARD_TOKENS, signed=raw, named=preferred if raw else None
-    )
+    named = preferred if raw else None
+    return written(spec, score, "nothing", REWARD_TOKENS, named, signed=raw)
 
 
 def _function(spec: str) -> Metric:
@@ -192,14 +201,14 @@ def _function(spec: str) -> Metric:
 
     function = ScoreFunction(spec)
 
-    def limited(tokens: int | None, sampling: Sampling | None) -> Build:
-        most = tokens or MAX_NEW_TOKENS
-        return lambda items, _, chat, template: FunctionUtility(
-            function, items, chat, template, most, sampling
-        )
-
-    metric = Metric(spec, limited(None, None), "generate", signed=True, limited=limited)
-    return replace(metric, fingerprint=function.fingerprint)
+    return Metric(
+        spec,
+        lambda items, _, *rest: FunctionUtility(function, items, *rest),
+        "generate",
+        signed=True,
+        new_tokens=MAX_NEW_TOKENS,
+        fingerprint=function.fingerprint,
+    )
 
 
 def _judge(spec: str, rubric: str, cache: Path | None, device: str) -> Metric:
@@ -218,8 +227,9 @@ def _local_judge(spec: str, model: str, cache: Path | None, device: str) -> Metr
 def _judged(spec: str, judge: Judge, usage: Callable[[], dict[str, Any]] | None = None) -> Metric:
     from pyswarmopt_llm.metrics.judge.judge import JUDGED_TOKENS
 
-    metric = written(spec, judge.ratings, "nothing", JUDGED_TOKENS, compare=judge.win_rate)
-    return replace(metric, usage=usage)
+    return written(
+        spec, judge.ratings, "nothing", JUDGED_TOKENS, compare=judge.win_rate, usage=usage
+    )
 
 
 # Metrics with an argument after a colon, loaded when used, since they load models or libraries.

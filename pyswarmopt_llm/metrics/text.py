@@ -1,5 +1,4 @@
-"""Scores of generated answers against references: exact match, number, token F1, BLEU, ROUGE-L,
-chrF.
+"""Scores against references: exact match, number, token F1, BLEU, ROUGE-L, chrF.
 
 Each is a function of items and texts that returns one value between 0 and 1 per item, the best over
 its references.
@@ -15,16 +14,15 @@ from functools import cache
 from typing import Any
 
 from pyswarmopt_llm.common.extras import optional
-from pyswarmopt_llm.tasks import Item, extract_number
-from pyswarmopt_llm.tasks.answers import stated_answer
+from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.tasks.answers import extract_number, stated_answer
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def squad_words(text: str) -> list[str]:
-    """Lower case, no punctuation, no articles, split at spaces (Rajpurkar et al. 2016, the
-    evaluation of SQuAD).
+    """Words in lower case, without punctuation and articles, as SQuAD's evaluation has them.
 
     Example:
         >>> squad_words("The Eiffel Tower, Paris.")
@@ -66,9 +64,7 @@ def numeric(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
 
 
 def bleu(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-    """Sentence BLEU of each text (Papineni et al. 2002; effective order and exponential smoothing,
-    by sacreBLEU).
-    """
+    """Sentence BLEU of each text (Papineni et al. 2002; effective order, by sacreBLEU)."""
     scorer = _sacrebleu("BLEU").BLEU(effective_order=True)
     return [scorer.sentence_score(*pair).score / 100 for pair in _pairs(items, texts)]
 

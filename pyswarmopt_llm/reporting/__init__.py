@@ -1,3 +1,1 @@
-"""For the reader of a run: live progress, the closing table, the adapter's card, the HTML
-report.
-"""
+"""For the reader of a run: live progress, closing table, the adapter's card, HTML report."""

@@ -1,17 +1,14 @@
-"""Advice on some experts and examples, from a small trial: take one, merge, train, search or
-collect more.
-"""
+"""Advice from a small trial: take an expert, merge, train, search or collect more."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from pyswarmopt_llm.common.config import LEAST_DEV
-from pyswarmopt_llm.reporting.verdict import Verdict
+from pyswarmopt_llm.reporting.verdict import Difference, Verdict
 
 WAYS = {  # from the one that takes the least effort
     "merge": "the plain average of your experts",
@@ -24,19 +21,7 @@ AT_MOST = 5  # times the examples: what can be asked of a person
 SCATTER = 1.6  # with it, intervals hold in 91 to 96% of simulated trials (the tests make them)
 
 
-@dataclass(frozen=True)
-class Gain:
-    """Expected gain over the best single expert on new items, with its 95% interval."""
-
-    difference: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.difference:+.3f} (95% interval {self.low:+.3f} to {self.high:+.3f})"
-
-
-def gain(way: Sequence[float], single: Sequence[float]) -> Gain:
+def gain(way: Sequence[float], single: Sequence[float]) -> Difference:
     """The mean paired difference of the scores of the same items, with its 95% interval.
 
     The interval is the normal one. Half of the items is used to choose and train for the other
@@ -52,14 +37,12 @@ def gain(way: Sequence[float], single: Sequence[float]) -> Gain:
         +0.250 (95% interval -0.013 to +0.513)
     """
     differences = np.subtract(way, single)
-    mean, half = (
-        float(differences.mean()),
-        1.96 * math.sqrt(SCATTER * differences.var(ddof=1) / len(way)),
-    )
-    return Gain(mean, mean - half, mean + half)
+    mean = float(differences.mean())
+    half = 1.96 * math.sqrt(SCATTER * differences.var(ddof=1) / len(way))
+    return Difference(mean, mean - half, mean + half)
 
 
-def decide(gains: Mapping[str, Gain], items: int) -> tuple[str, int | None]:
+def decide(gains: Mapping[str, Difference], items: int) -> tuple[str, int | None]:
     """The advice: ``take``, a key of `WAYS`, or ``collect`` and how many items in all.
 
     Of the ways whose interval lies above 0 it is the one of the least effort that the best is not
@@ -73,33 +56,33 @@ def decide(gains: Mapping[str, Gain], items: int) -> tuple[str, int | None]:
         items: that they were measured on.
 
     Example:
-        >>> decide({"merge": Gain(0.05, 0.01, 0.09), "search": Gain(0.055, 0.02, 0.09)}, 100)
+        >>> decide({"merge": Difference(0.05, 0.01, 0.09), "search": Difference(0.055, 0.02, 0.09)}, 100)
         ('merge', None)
-        >>> decide({"train": Gain(0.367, 0.195, 0.540), "search": Gain(0.388, 0.186, 0.590)}, 49)  # one item more
+        >>> decide({"train": Difference(0.367, 0.195, 0.540), "search": Difference(0.388, 0.186, 0.590)}, 49)
         ('train', None)
-        >>> decide({"search": Gain(0.05, -0.05, 0.15)}, 100)  # twice as wide as it may be: four times the items
+        >>> decide({"search": Difference(0.05, -0.05, 0.15)}, 100)  # twice as wide as it may be: four times the items
         ('collect', 400)
-        >>> decide({"search": Gain(0.0, 0.0, 0.0)}, 10)
+        >>> decide({"search": Difference(0.0, 0.0, 0.0)}, 10)
         ('collect', 40)
     """
     shown = {way: gain for way, gain in gains.items() if gain.low > 0}
     if shown:
-        largest = max(gain.difference for gain in shown.values())
+        largest = max(gain.mean for gain in shown.values())
         enough = [
-            way for way, gain in shown.items() if max(gain.high, gain.difference + WORTH) >= largest
+            way for way, gain in shown.items() if max(gain.high, gain.mean + WORTH) >= largest
         ]
         return next(way for way in WAYS if way in enough), None
     if items < LEAST_DEV:
         return "collect", LEAST_DEV
-    best = max(gains.values(), key=lambda gain: gain.difference)
-    if best.difference > WORTH:
-        needed = math.ceil(round(items * ((best.difference - best.low) / best.difference) ** 2, 6))
+    best = max(gains.values(), key=lambda gain: gain.mean)
+    if best.mean > WORTH:
+        needed = math.ceil(round(items * ((best.mean - best.low) / best.mean) ** 2, 6))
         if needed <= AT_MOST * items:
             return "collect", needed
     return "take", None
 
 
-def advice(gains: Mapping[str, Gain], items: int, expert: str) -> Verdict:
+def advice(gains: Mapping[str, Difference], items: int, expert: str) -> Verdict:
     """The decision in words, with every gain as its reasons.
 
     Args:
@@ -108,7 +91,7 @@ def advice(gains: Mapping[str, Gain], items: int, expert: str) -> Verdict:
         expert: the best single one.
     """
     kind, needed = decide(gains, items)
-    best = max(gains, key=lambda way: gains[way].difference)
+    best = max(gains, key=lambda way: gains[way].mean)
     over = f"over your best expert, {expert}"
     ways = WAYS if "train" in gains else {**WAYS, "search": UNTRAINED}
     if kind == "take":

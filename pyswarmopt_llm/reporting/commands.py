@@ -1,21 +1,18 @@
-"""Commands and code to copy: the search again, its result in use, and what to do after the
-verdict.
-"""
+"""Commands and code to copy: the search again, its result in use, what to do next."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.options import option_name, options_of
+from pyswarmopt_llm.common.commands import changed, command, task_settings
+from pyswarmopt_llm.common.config import PROMPTS, SearchConfig
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_files import About
 from pyswarmopt_llm.spaces import space_kind
-from pyswarmopt_llm.tasks.prompt_lists import PROMPTS
-from pyswarmopt_llm.tasks.tables.form import Form
+from pyswarmopt_llm.tasks.types import Form
 
 Step = tuple[str, str]  # purpose and command
 _IMPORT = "from transformers import AutoModelForCausalLM, AutoTokenizer"
@@ -33,28 +30,15 @@ def command_line(config: SearchConfig) -> str:
         >>> command_line(SearchConfig("b", ("x", "y z"), ("t.json",), "r", seed=3))
         "swarm-llm search --base b --experts x 'y z' --task t.json --out r --seed 3"
     """
-    words = [
-        "swarm-llm",
+    others = {name: value for name, value in asdict(config).items() if name not in _NAMED}
+    return command(
         "search",
-        *(["--base", config.base] if config.base else []),
-        "--experts",
-        *config.experts,
-    ]
-    for task in config.tasks:
-        words += task_words(task)
-    options = {name: value for name, value in asdict(config).items() if name not in _NAMED}
-    return shlex.join([*words, "--out", config.out, *option_words(options)])
-
-
-def task_words(task: str) -> list[str]:
-    """A task's name on the command line.
-
-    Example:
-        >>> task_words("quiz.csv"), task_words("prompts:asks.txt")
-        (['--task', 'quiz.csv'], ['--prompts', 'asks.txt'])
-    """
-    file = task.removeprefix(PROMPTS)
-    return ["--task", task] if file == task else ["--prompts", file]
+        base=config.base,
+        experts=config.experts,
+        **task_settings(config.tasks),
+        out=config.out,
+        **changed(others),
+    )
 
 
 def as_typed(about: About) -> SearchConfig:
@@ -88,31 +72,16 @@ def evaluation(config: SearchConfig, model: str, against: str | None = None) -> 
         'swarm-llm eval --base m --task t.json --against n'
     """
     adapter = _library(config) == "peft"
-    words = ["--base", config.base, "--adapter", model] if adapter else ["--base", model]
-    words += [*task_words(config.tasks[0]), *([] if against is None else ["--against", against])]
     reading = _READING if len(config.tasks) == 1 else ()  # of several tasks each may have its own
-    words += option_words({name: getattr(config, name) for name in reading})
-    return shlex.join(["swarm-llm", "eval", *words])
-
-
-def option_words(settings: Mapping[str, object]) -> Iterator[str]:
-    """The words of those settings of a `SearchConfig` that do not have their default values.
-
-    Example:
-        >>> list(option_words({"columns": ["question=body", "label=team"], "dev": 40, "test": None}))
-        ['--columns', 'question=body,label=team', '--dev', '40']
-    """
-    options = options_of(SearchConfig)
-    for name, value in settings.items():
-        if value in (getattr(SearchConfig, name), []):
-            continue
-        values: list[object] = list(value) if isinstance(value, list | tuple) else [value]
-        if name in options and options[name].commas:
-            values = [",".join(map(str, values))]
-        for text in values:
-            yield f"--{option_name(name, options.get(name))}"
-            if text is not True:
-                yield str(text)
+    return command(
+        "eval",
+        base=config.base if adapter else model,
+        adapter=model if adapter else None,
+        **task_settings(config.tasks[:1]),
+        against=against,
+        engine=config.engine if config.served else None,
+        **changed({name: getattr(config, name) for name in reading}),
+    )
 
 
 def near(config: SearchConfig) -> SearchConfig:
@@ -157,20 +126,15 @@ def usage(about: About, result: RunResult) -> Iterator[Step]:
             "\n".join([*code, f"model = PeftModel.from_pretrained(base, {best!r})"]),
         )
     if (labelling := labelled(about, result)) is None:
-        yield (
-            "Ask a question",
-            shlex.join(["swarm-llm", "generate", "--run", config.out, "YOUR QUESTION"]),
-        )
+        yield "Ask a question", f"{command('generate', run=config.out)} 'YOUR QUESTION'"
     else:
         yield from labelling_commands(config, *labelling)
     if len(config.tasks) == 1:
-        yield "Evaluate it again", shlex.join(["swarm-llm", "eval", "--run", config.out])
+        yield "Evaluate it again", command("eval", run=config.out)
 
 
 def labelled(about: About, result: RunResult) -> tuple[str, Form | None] | None:
-    """The first task whose items have choices, and its form, None if unknown; None if there is no
-    such task.
-    """
+    """The first task with choices and its form, None if unknown; None without such a task."""
     for name in about.task_names or about.forms or ():
         written = result.metrics.get(name) == "perplexity"
         has_choices = not written if about.forms is None else name in about.forms
@@ -180,8 +144,7 @@ def labelled(about: About, result: RunResult) -> tuple[str, Form | None] | None:
 
 
 def labelling_commands(config: SearchConfig, task: str, form: Form | None) -> Iterator[Step]:
-    """(purpose, command): for a question of the search, where it is known, and, the last, for a
-    file.
+    """(purpose, command): for a question of the search, if it is known, and, last, for a file.
 
     Args:
         config: the run's configuration.
@@ -193,16 +156,10 @@ def labelling_commands(config: SearchConfig, task: str, form: Form | None) -> It
         >>> [command for _, command in labelling_commands(SearchConfig("b", (), ("t.csv",), "r"), "t", form)]
         ["swarm-llm predict --run r --text 'Lost it!'", 'swarm-llm predict --run r new.csv --out labelled.csv']
     """
-    words = [
-        "swarm-llm",
-        "predict",
-        "--run",
-        config.out,
-        *(["--task", task] if len(config.tasks) > 1 else []),
-    ]
+    predict = command("predict", run=config.out, task=task if len(config.tasks) > 1 else None)
     if form is not None and form.choices and form.example:
-        yield "Label a question", shlex.join([*words, "--text", form.example])
-    yield "Label new rows", shlex.join([*words, "new.csv", "--out", "labelled.csv"])
+        yield "Label a question", f"{predict} {shlex.join(['--text', form.example])}"
+    yield "Label new rows", f"{predict} new.csv --out labelled.csv"
 
 
 def next_steps(
@@ -226,13 +183,13 @@ def next_steps(
     if kind == "better":
         labelling = labelled(about, result)
         if labelling is not None:
-            purpose, command = next(labelling_commands(config, *labelling))
-            yield purpose[0].lower() + purpose[1:], command
+            purpose, line = next(labelling_commands(config, *labelling))
+            yield purpose[0].lower() + purpose[1:], line
         if partly:
             yield "score it on all test items", evaluation(config, f"{run}/best")
         elif _library(config) and labelling is None:
-            words = ["swarm-llm", "export", run, "--format", "gguf", "--out", f"{run}-gguf"]
-            yield "run it in llama.cpp or Ollama", shlex.join(words)
+            export = command("export", run, format="gguf", out=f"{run}-gguf")
+            yield "run it in llama.cpp or Ollama", export
         yield "publish it", shlex.join(["hf", "upload", "YOUR-NAME/YOUR-MODEL", f"{run}/best"])
         return
     if kind in ("worse", "same") and config.tasks and single:
@@ -254,21 +211,21 @@ def advised_steps(kind: str, expert: str, config: SearchConfig) -> Iterator[Step
     if kind == "take":
         yield "score that expert", evaluation(adapters, expert)
     elif kind == "merge":
-        words = ["--base", config.base, "--experts", *config.experts, "--method", "uniform-soup"]
-        yield "merge them", shlex.join(["swarm-llm", "merge", *words, "--out", f"{out}-average"])
+        models = {"base": config.base, "experts": config.experts}
+        average = command("merge", **models, method="uniform-soup", out=f"{out}-average")
+        yield "merge them", average
         yield "score the average", evaluation(adapters, f"{out}-average")
     elif kind == "train" and not config.columns:
-        words = [
-            "--base",
-            config.base,
-            "--loss",
-            "options",
-            "--data",
-            *config.tasks,
-            "--out",
-            f"{out}-trained",
-        ]
-        yield "train on them alone", shlex.join(["swarm-llm", "train-expert", *words])
+        yield (
+            "train on them alone",
+            command(
+                "train-expert",
+                base=config.base,
+                loss="options",
+                data=config.tasks,
+                out=f"{out}-trained",
+            ),
+        )
     if kind in ("train", "search", "collect"):
         purpose = "search all the same" if kind != "search" else "search"
         yield purpose, command_line(replace(config, out=f"{out}-search"))

@@ -1,6 +1,4 @@
-"""The findings of a finished search, in numbers and sentences; terminal, report and model card show
-them.
-"""
+"""The findings of a finished search, in numbers and sentences, for terminal, report and card."""
 
 from __future__ import annotations
 
@@ -81,9 +79,7 @@ def findings(about: About, result: RunResult, out: str | None = None) -> Finding
 
 
 def score_rows(result: RunResult) -> list[ModelScore]:
-    """The models that were scored: rivals, best expert, average, before or after training, the
-    result.
-    """
+    """The models that were scored, the result last."""
 
     def row(label: str, model: str) -> ModelScore:
         dev, test = f"{model}_dev", f"{model}_test"
@@ -130,8 +126,7 @@ def _tests(result: RunResult) -> Iterator[str]:
         )
         yield (
             f"{difference}p = {pair.p_value:.2g} (paired permutation test) on "
-            f"{counted(pair.n, 'test item')}, "
-            f"{pair.gained} gained and {pair.lost} lost."
+            f"{counted(pair.n, 'test item')}, {pair.gained} gained and {pair.lost} lost."
         )
 
 
@@ -165,9 +160,7 @@ def _named(task: str, named: dict[str, dict[str, float]]) -> str:
 
 
 def remarks(result: RunResult) -> Iterator[str]:
-    """More that a reader of the scores should know: paired tests, the gap from dev to test,
-    warnings.
-    """
+    """Remarks on the scores: paired tests, the gap from dev to test, warnings."""
     yield from _tests(result)
     yield _optimism(result)
     if (confirm := result.confirm) is not None:
@@ -175,8 +168,7 @@ def remarks(result: RunResult) -> Iterator[str]:
         yield (
             f"Of {counted(len(confirm.candidates), 'leader')} scored again on "
             f"{counted(confirm.items, 'fresh dev item')}, number {confirm.chosen + 1} was best: "
-            f"{chosen.fresh:.3f} "
-            f"there, {chosen.dev:.3f} in the search."
+            f"{chosen.fresh:.3f} there, {chosen.dev:.3f} in the search."
         )
     if result.front is not None:
         yield f"In front/: {counted(len(result.front.points), 'more point')} of the Pareto front."

@@ -70,7 +70,7 @@ def _lead(rival: RivalScore) -> Difference | None:
     """The lead of the result over a rival."""
     if rival.difference is None or rival.interval is None:
         return None
-    return Difference(rival.difference, *rival.interval, rival.p, 0)
+    return Difference(rival.difference, *rival.interval, rival.p)
 
 
 def _beside(lead: Difference | None) -> str:
@@ -153,10 +153,8 @@ def _missing(result: RunResult) -> Iterator[str]:
         if function.items < 2:
             yield (
                 f"{name} returns one number, so there is no interval and no test of a difference. "
-                "With one score per "
-                "item there are both: `from pyswarmopt_llm import score_of`, and at its end "
-                "`return "
-                "score_of([score of each item])`."
+                "With one score per item there are both: `from pyswarmopt_llm import score_of`, "
+                "and at its end `return score_of([score of each item])`."
             )
         if not function.held_out:
             yield f"{not_held_out(name)}."
@@ -193,9 +191,7 @@ def _reasons(kind: str, result: RunResult) -> Iterator[str]:
 
 
 def _chosen_experts(result: RunResult) -> Iterator[str]:
-    """The experts that a mixture takes, leaves out and subtracts, unless it takes all or is named
-    otherwise.
-    """
+    """The experts that a mixture takes, leaves out and subtracts, unless it takes all."""
     weights = result.coefficients
     least = LEAST_SHARE * max(map(abs, weights.values()), default=0.0)
     taken = [name for name, weight in weights.items() if weight >= least]

@@ -16,8 +16,7 @@ from pyswarmopt_llm.evaluation.run_directory import Run
 
 @dataclass(frozen=True)
 class Emergence:
-    """Dev items of one task by who gets them right: any starting expert, the final best (Feng et
-    al. 2024).
+    """Dev items of one task by who gets them right: any expert, the result (Feng et al. 2024).
 
     Attributes:
         kept: some expert and the best.
@@ -33,9 +32,7 @@ class Emergence:
 
     @property
     def share(self) -> float | None:
-        """Share of the items no expert got right that the best gets right; None if there are no
-        such items.
-        """
+        """Share of the items without a right expert that the best gets right; None without any."""
         unknown = self.emerged + self.never
         return self.emerged / unknown if unknown else None
 
@@ -171,9 +168,7 @@ def origin(rows: Sequence[Row], result: RunResult) -> Origin:
 
 
 def final_row(rows: Sequence[Row], result: RunResult) -> Row:
-    """The row of what the run hands over, among those of its journal: of the best candidate, or of
-    that trained.
-    """
+    """The journal's row of the result: of the best candidate, or of what was trained."""
     trained = [row for row in rows if row.phase == TRAINED] if result.trained else []
     return trained[0] if trained else best_row(searched(rows), result)
 

@@ -55,8 +55,7 @@ def against_text(against: Mapping[str, Any] | None, named: bool = False) -> str:
 
 
 def folded(coefficients: Mapping[str, float]) -> tuple[list[tuple[str, float]], list[str]]:
-    """The weights of at least `SMALL`, the largest first, and the names of the others; all where
-    all are small.
+    """The weights of at least `SMALL` (all, if none is), the largest first; names of the others.
 
     Example:
         >>> folded({"a": 0.01, "b": -0.4, "c": 1.3})

@@ -1,6 +1,4 @@
-"""A search on a terminal: bars, or plain lines where there is none, and its findings; JSON lines
-for programs.
-"""
+"""A search on a terminal or in a log, and its findings; JSON lines for programs."""
 
 from __future__ import annotations
 
@@ -40,10 +38,8 @@ def headline(data: Mapping[str, Any]) -> str:
     details += [data["dtype"]] if data["dtype"] != "auto" else []
     details += [counted(data["threads"], "thread")] if data["threads"] else []
     details += [f"{data['workers']} workers"] if data.get("workers", "1") != "1" else []
-    experts, particles = (
-        counted(len(data["experts"]), "expert"),
-        counted(data["particles"], "particle"),
-    )
+    experts = counted(len(data["experts"]), "expert")
+    particles = counted(data["particles"], "particle")
     most = counted(data["evaluations_planned"], "evaluation")
     return (
         f"{data['run']}: {experts} on {', '.join(data['tasks'])}; {particles}, at most "
@@ -158,8 +154,7 @@ class SearchState:
 
     @property
     def seconds_left(self) -> float | None:
-        """Upper bound of the time left, at the pace of the latest evaluations; None before the
-        first.
+        """Upper bound of the time left, at the latest pace; None before the first evaluation.
 
         The search may end sooner, by patience or because positions repeat.
         """
@@ -290,17 +285,14 @@ def progress(console: Console) -> Iterator[OnEvent]:
 
 @contextmanager
 def items_bar(console: Console, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar of items, for a terminal; what it gives takes the number done and that of
-    all.
-    """
+    """A progress bar of items, for a terminal: a function of the numbers done and in all."""
     with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("loading the model", total=None)
         yield lambda done, total: bar.update(task, description="items", completed=done, total=total)
 
 
 def print_findings(console: Console, run: Path, findings: Findings) -> None:
-    """Print the verdict, the scores, the mixture, the cost, where the files are, and what to do
-    next.
+    """Print verdict, scores, mixture, cost, where the files are, and what to do next.
 
     Args:
         console: where to.

@@ -84,8 +84,7 @@ def check_tracker(name: str) -> None:
 
 
 def open_tracker(name: str, path: Path) -> Any:
-    """The tracker of that name for the run at `path`; a record of the run that there is already is
-    continued.
+    """The tracker of that name for the run at `path`, whose record is continued.
 
     TensorBoard writes to ``RUN/tensorboard``. Weights & Biases writes to ``RUN/wandb``, for ``wandb
     sync``, and uploads only with ``WANDB_MODE=online``. Trackio has a local database, unless its
@@ -114,9 +113,7 @@ def open_tracker(name: str, path: Path) -> Any:
 
 
 def run_name(path: Path) -> str:
-    """The directory's name and a hash of the run: the same after a resume, different for another
-    run.
-    """
+    """The directory's name and a hash of the run, which is the same after a resume."""
     began = (path / "run.json").stat().st_mtime_ns  # written once, when the run begins
     digest = hashlib.blake2b(f"{path.resolve()} {began}".encode(), digest_size=4).hexdigest()
     return f"{path.resolve().name}-{digest}"

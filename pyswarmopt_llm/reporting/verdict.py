@@ -1,6 +1,4 @@
-"""The comparison that two models' scores on the same items allow: in numbers, and in one
-sentence.
-"""
+"""The comparison of two models by their scores on the same items: numbers and a sentence."""
 
 from __future__ import annotations
 
@@ -30,21 +28,17 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Difference:
-    """A paired difference on one split, over all tasks: mean, 95% interval, p-value where one task
-    has it, items.
-    """
+    """A paired difference on one split, over all tasks; the p-value of a single one."""
 
     mean: float
     low: float
     high: float
-    p_value: float | None
-    items: int
+    p_value: float | None = None
+    items: int = 0
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the difference is significant (interval, and test if there is one), else
-        0.
-        """
+        """1 or -1 where the difference is significant, by interval and test, else 0."""
         if self.p_value is not None and self.p_value >= LEVEL:
             return 0
         return int(self.low > 0) - int(self.high < 0)
@@ -74,7 +68,7 @@ def difference(paired: Paired, split: str = "test") -> Difference | None:
         return _of_one(pairs[0])
     means = [pair.difference for pair in pairs]
     low, high = interval_over_tasks(means, [pair.interval for pair in pairs])
-    return Difference(sum(means) / len(means), low, high, None, sum(pair.n for pair in pairs))
+    return Difference(sum(means) / len(means), low, high, items=sum(pair.n for pair in pairs))
 
 
 def _of_one(pair: Comparison) -> Difference:
@@ -82,8 +76,7 @@ def _of_one(pair: Comparison) -> Difference:
 
 
 def too_few(test: Comparison, dev_items: int | None = None) -> str | None:
-    """The number of items that would show a difference of this size, where it is feasible to
-    collect them.
+    """The number of items that would show this difference, where they can be collected.
 
     Args:
         test: on test items.
@@ -95,8 +88,7 @@ def too_few(test: Comparison, dev_items: int | None = None) -> str | None:
     dev = "" if dev_items is None or dev_items >= needed else f"{dev_items} dev and "
     return (
         f"{dev}{seen} test items are too few to show a difference of {test.difference:.3f}: it "
-        f"takes about {needed} "
-        "test items (80% power)."
+        f"takes about {needed} test items (80% power)."
     )
 
 

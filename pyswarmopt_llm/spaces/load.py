@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.models.adapters.adapter import load_factors
@@ -35,12 +36,37 @@ def open_model(
     return engine
 
 
-def adapter_patch(base: str, adapter: str) -> Patch:
+def open_served(config: SearchConfig, adapter: str | None) -> Engine:
+    """The base on a server, or an adapter of it; its weights are not read here.
+
+    Args:
+        config: names the base, the server, and the adapters that llama.cpp was started with.
+        adapter: of the base.
+
+    Raises:
+        UserError: the server runs another base, or does not apply the adapter.
+    """
+    from pyswarmopt_llm.models.served.attach import attach, check_loaded
+
+    base = resolve_base(config.base, weights=False)
+    patch = Patch() if adapter is None else adapter_patch(config.base, adapter, weights=False)
+    engine = attach(config, base, lambda: inspect_experts(config.experts, base).experts)
+    engine.load(patch)
+    check_loaded(engine, patch, adapter or config.base)
+    return engine
+
+
+def adapter_patch(base: str, adapter: str, *, weights: bool = True) -> Patch:
     """The change of a base by an adapter.
+
+    Args:
+        base: the base.
+        adapter: of the base.
+        weights: whether those of the base are needed; see `resolve_base`.
 
     Raises:
         UserError: it does not fit.
     """
-    report = inspect_experts([adapter], resolve_base(base))
+    report = inspect_experts([adapter], resolve_base(base, weights))
     report.require("delta")
     return Patch(low_rank=load_factors(report.experts[0]))

@@ -112,7 +112,7 @@ class AdapterKind(OneBaseKind):
         if config.served:
             from pyswarmopt_llm.models.served.attach import attach
 
-            return attach(config, base, experts)
+            return attach(config, base, lambda: experts)
         if config.engine == "vllm":
             if base.scheme:
                 why = f"does not quantise a base on loading; give `base` without {base.scheme}:"

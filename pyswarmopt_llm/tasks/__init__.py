@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pyswarmopt_llm.tasks.answers import extract_choice, extract_number, is_correct
 from pyswarmopt_llm.tasks.load import load_task, with_templates
 from pyswarmopt_llm.tasks.prompts import Scoring, render_prompt
 from pyswarmopt_llm.tasks.types import Item, Task
@@ -11,9 +10,6 @@ __all__ = [
     "Item",
     "Scoring",
     "Task",
-    "extract_choice",
-    "extract_number",
-    "is_correct",
     "load_task",
     "render_prompt",
     "with_templates",

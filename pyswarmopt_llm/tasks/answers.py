@@ -8,11 +8,11 @@ text as a whole.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
 
+from pyswarmopt_llm.tasks.items import EDGES, normalise
 from pyswarmopt_llm.tasks.types import Item
 
 _MARK = re.compile(r"\banswer(?:\s+is\b\s*:?|\s*:)|####", re.IGNORECASE)
@@ -34,7 +34,6 @@ _AFTER_LETTER = re.compile(r"(?![\w'\u2019]|-\w)")
 _AFTER_WORDLIKE_LETTER = re.compile(r"\s*(?:$|[^\w\s'\u2019-]|\n|(?:because|since|as|is)\b)")
 _NAMED_LETTER = re.compile(r"\(([A-Z])\)|\b(?:option|choice)\s+([A-Z])\b(?!['\u2019])")
 
-_EDGES = " \t\r\n.,;:!?\"'`*_()[]{}\u201c\u201d\u2018\u2019"
 _VERDICTS = ("yes", "no", "true", "false", "maybe")
 
 
@@ -66,8 +65,7 @@ def is_correct(item: Item, text: str) -> bool:
 
 
 def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
-    """The letter of the option that a text names, by letter or by the option's text; None if
-    unclear.
+    """The letter of the option that a text names, by letter or by text; None if unclear.
 
     Example:
         >>> choices = {"A": "path", "B": "no path"}
@@ -85,8 +83,7 @@ def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
 
 
 def extract_number(text: str) -> Decimal | None:
-    """The final number of a text: the boxed one, the first after the answer marker, or else the
-    last.
+    """The final number of a text: boxed, the first after the answer marker, or the last.
 
     Thousands separators, currency signs, units and LaTeX's ``{,}`` are ignored.
 
@@ -106,17 +103,6 @@ def extract_number(text: str) -> Decimal | None:
             return number
     figures = list(_numbers(whole))
     return figures[-1] if figures else None
-
-
-def normalise(text: str) -> str:
-    """Normalise a text for comparison: Unicode NFKC, lower case, single spaces, no punctuation
-    around it.
-
-    Example:
-        >>> normalise("  The  Answer. ")
-        'the answer'
-    """
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip(_EDGES)
 
 
 @lru_cache(maxsize=4096)  # votes compare all pairs of texts
@@ -188,10 +174,8 @@ def _verdict(text: str) -> str | None:
 
 
 def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
-    """The option if the whole text is its letter or its text; case counts only to tell options
-    apart.
-    """
-    bare = text.strip(_EDGES)
+    """The option if the whole text is its letter or text; case only tells options apart."""
+    bare = text.strip(EDGES)
     if bare in choices:
         return bare
     for same in (str.strip, normalise):

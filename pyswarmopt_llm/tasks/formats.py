@@ -7,15 +7,15 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
-from pyswarmopt_llm.tasks.items import check_unicode, parse_item, require_columns
+from pyswarmopt_llm.tasks.items import as_object, check_unicode, parse_item, require_columns
 from pyswarmopt_llm.tasks.prompts import check_template
 from pyswarmopt_llm.tasks.tables.names import (
     SPLITS,
@@ -29,8 +29,12 @@ from pyswarmopt_llm.tasks.tables.names import (
 from pyswarmopt_llm.tasks.tables.problems import Problems
 from pyswarmopt_llm.tasks.types import Item, RawTask
 
+_DELIMITED = (".csv", ".tsv")
+_SUFFIXES = (".json", ".jsonl", *_DELIMITED)
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _CHOICE_COLUMN = re.compile(r"(?:choice_)?([A-Z])|choice_([a-z])")
+
+Records = Sequence[tuple[str, object]]  # place and record
 
 
 def read_file(path: Path, reading: Reading) -> RawTask:
@@ -38,41 +42,52 @@ def read_file(path: Path, reading: Reading) -> RawTask:
     if not os.path.exists(path):
         sources = "builtin:NAME, hub:DATASET, published:NAME or lm-eval:NAME"
         raise UserError(f"{path}: no such task file; give the path of one, or {sources}")
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None or not os.path.isfile(path):
-        raise UserError(f"{path}: not a task file; give a file that ends in {', '.join(_READERS)}")
-    return reader(path, reading)
+    if not _is_table(path):
+        raise UserError(f"{path}: not a task file; give a file that ends in {', '.join(_SUFFIXES)}")
+    if path.suffix.lower() in _DELIMITED:
+        return _read_csv(path, reading)
+    if path.suffix.lower() == ".jsonl":
+        return _from_records(path, list(json_lines(path, unique=True)), reading)
+    content = _parse_json(_read_text(path), str(path))
+    if isinstance(content, list) and content:
+        return _from_records(path, _numbered(content, f"{path}: item"), reading)
+    return _from_splits(path, content, reading)
 
 
 def read_rows(path: Path) -> tuple[list[str], Rows]:
-    """The columns of a table of any of these formats, and (place, row) of each of its rows, as they
-    are.
+    """The columns of a table of any format, and (place, row) of each row, as they are.
 
     Raises:
         UserError: it cannot be read, or is no table.
     """
-    if not os.path.isfile(path) or path.suffix.lower() not in _READERS:
-        raise UserError(f"{path}: not a table; give a file that ends in {', '.join(_READERS)}")
-    if path.suffix.lower() in (".csv", ".tsv"):
+    if not _is_table(path):
+        raise UserError(f"{path}: not a table; give a file that ends in {', '.join(_SUFFIXES)}")
+    if path.suffix.lower() in _DELIMITED:
         return _delimited(_read_text(path), str(path))
-    records = (
-        list(json_lines(path, unique=True)) if path.suffix.lower() == ".jsonl" else _listed(path)
-    )
-    rows = [(where, _row(record, where)) for where, record in records]
-    return columns_of(row for _, row in rows), rows
-
-
-def _listed(path: Path) -> list[tuple[str, object]]:
+    if path.suffix.lower() == ".jsonl":
+        return _as_rows(json_lines(path, unique=True))
     content = _parse_json(_read_text(path), str(path))
     if not isinstance(content, list):
         raise UserError(f"{path}: not a list of rows; give [{{...}}, {{...}}]")
-    return [(f"{path}: item {i}", row) for i, row in enumerate(content, 1)]
+    return _as_rows(_numbered(content, f"{path}: item"))
+
+
+def _is_table(path: Path) -> bool:
+    return os.path.isfile(path) and path.suffix.lower() in _SUFFIXES
+
+
+def _numbered(records: Sequence[object], where: str) -> Records:
+    return [(f"{where} {i}", record) for i, record in enumerate(records, 1)]
+
+
+def _as_rows(records: Iterable[tuple[str, object]]) -> tuple[list[str], Rows]:
+    """The columns of records, and the records, which have to be objects."""
+    rows = [(where, as_object(record, where)) for where, record in records]
+    return columns_of(row for _, row in rows), rows
 
 
 def json_lines(path: Path, unique: bool = False) -> Iterator[tuple[str, object]]:
-    """(place, value) for each line of a JSONL file; blank lines are skipped, `unique` refuses
-    repeated keys.
-    """
+    """(place, value) of each line that is not blank; `unique` refuses repeated keys."""
     # Not str.splitlines, which also splits at U+2028 and others that JSON allows inside a text.
     for n, line in enumerate(_read_text(path).split("\n"), start=1):
         if line.strip():
@@ -95,12 +110,8 @@ def _read_text(path: Path) -> str:
         raise UserError(f"{path}: line {line}: not UTF-8 text; save the file as UTF-8") from e
 
 
-def _read_json(path: Path, reading: Reading) -> RawTask:
-    content = _parse_json(_read_text(path), str(path))
-    if isinstance(content, list) and content:
-        return _from_rows(
-            path, [(f"{path}: item {i}", row) for i, row in enumerate(content, 1)], reading
-        )
+def _from_splits(path: Path, content: object, reading: Reading) -> RawTask:
+    """The task of an object with a list for each split, and perhaps a name, a prompt, a metric."""
     if not isinstance(content, dict):
         raise UserError(
             f'{path}: the file must be an object {{"dev": [...], "test": [...]}}, or a list of '
@@ -113,47 +124,32 @@ def _read_json(path: Path, reading: Reading) -> RawTask:
             "items"
         )
     require_columns(content, SPLITS, str(path))
-    records = {split: _records(content[split], split, path) for split in SPLITS}
-    dataset = content.get("dataset")
-    name = dataset if isinstance(dataset, str) and dataset else path.stem
+    name = content.get("dataset")
+    name = name if isinstance(name, str) and name else path.stem
     check_unicode(name, "the name of the task", str(path))
+    records: list[tuple[str, object]] = []
+    split_of: dict[str, str] = {}
+    for split in SPLITS:
+        if not isinstance(content[split], list):
+            raise UserError(f'{path}: "{split}" must be a list of items')
+        located = _numbered(content[split], f"{path}: {split} item")
+        records += located
+        split_of |= {where: split for where, _ in located}
     prompt, metric = _prompt(content, path, records), _optional_text(content, "metric", path)
-    if not reading.names_columns:
-        places = [where for located in records.values() for where, _ in located]
-        raw = _by_split(path, records, Problems(str(path), reading.skip_bad), places)
-        return replace(raw, name=name, prompt=prompt, metric=metric)
-    rows = [
-        (where, {**_row(row, where), "split": split})
-        for split in SPLITS
-        for where, row in records[split]
-    ]
-    return replace(_from_rows(path, rows, reading), name=name, prompt=prompt, metric=metric)
+    return replace(
+        _from_records(path, records, reading, split_of), name=name, prompt=prompt, metric=metric
+    )
 
 
-def _records(content: object, split: str, path: Path) -> list[tuple[str, object]]:
-    """(place, record) for each item of a split."""
-    if not isinstance(content, list):
-        raise UserError(f'{path}: "{split}" must be a list of items')
-    return [(f"{path}: {split} item {i}", record) for i, record in enumerate(content, 1)]
-
-
-def _prompt(
-    content: dict[str, object], path: Path, records: Mapping[str, Sequence[tuple[str, object]]]
-) -> str | None:
-    """The file's template; ``icl_prompt`` of the reference, a worked example, precedes the default
-    one.
-    """
+def _prompt(content: dict[str, object], path: Path, records: Records) -> str | None:
+    """The file's template; the reference's ``icl_prompt`` precedes the default one."""
     example = _optional_text(content, "icl_prompt", path)
     prompt = _optional_text(content, "prompt", path)
     if prompt is None and example is not None:
         escaped = example.replace("{", "{{").replace("}", "}}")
         return f"{escaped}\nQuestion: {{question}}\n{{choices}}\nThe answer is"
     if prompt is not None:
-        keys = [
-            set(row) if isinstance(row, dict) else set()
-            for rows in records.values()
-            for _, row in rows
-        ]
+        keys = [{*as_object(row, where)} for where, row in records]
         check_template(prompt, str(path), sorted(set.intersection(*keys)) if keys else ())
     return prompt
 
@@ -165,10 +161,6 @@ def _optional_text(content: dict[str, object], key: str, path: Path) -> str | No
     if value is not None:
         check_unicode(value, f'"{key}"', str(path))
     return value
-
-
-def _read_jsonl(path: Path, reading: Reading) -> RawTask:
-    return _from_rows(path, list(json_lines(path, unique=True)), reading)
 
 
 def _read_csv(path: Path, reading: Reading) -> RawTask:
@@ -191,13 +183,11 @@ def _read_csv(path: Path, reading: Reading) -> RawTask:
 
         # A column that is empty everywhere exists, too.
         return read_table(records, path, reading, [name for name in header if name not in letters])
-    return _from_rows(path, records, reading)
+    return _from_records(path, records, reading)
 
 
 def letter_columns(header: Iterable[str], path: Path) -> dict[str, str]:
-    """Column -> letter, of the columns with one choice each (``A`` or ``choice_a``); two of a
-    letter are refused.
-    """
+    """Column -> letter, of the columns with one choice each (``A`` or ``choice_a``)."""
     letters = {
         name: m[1] or m[2].upper() for name in header if (m := _CHOICE_COLUMN.fullmatch(name))
     }
@@ -218,52 +208,43 @@ def csv_record(row: Mapping[str, str], letters: Mapping[str, str]) -> dict[str, 
     return record | ({"choices": choices} if choices else {})
 
 
-def _from_rows(path: Path, rows: Sequence[tuple[str, object]], reading: Reading) -> RawTask:
-    """The task of records that each name their split, or none of which does."""
-    table = [(where, _row(record, where)) for where, record in rows]
-    names = columns_of(row for _, row in table)
-    if table and ("split" not in names or reading.names_columns):
+def _from_records(
+    path: Path, records: Records, reading: Reading, split_of: Mapping[str, str] | None = None
+) -> RawTask:
+    """The task of records that each name their split, or none of which does.
+
+    Args:
+        path: of the file.
+        records: its records.
+        reading: the user's settings.
+        split_of: place -> split, where the file says it elsewhere.
+    """
+    names, rows = _as_rows(records)
+    if split_of and reading.names_columns:
+        rows = [(where, {**row, "split": split_of[where]}) for where, row in rows]
+    if rows and (reading.names_columns or not (split_of or "split" in names)):
         check_names(reading.columns, names, str(path))
         from pyswarmopt_llm.tasks.tables.own import read_table
 
         return read_table(
-            [(where, renamed(row, reading.columns)) for where, row in table], path, reading
+            [(where, renamed(row, reading.columns)) for where, row in rows], path, reading
         )
-    records: dict[str, list[tuple[str, object]]] = {split: [] for split in SPLITS}
-    problems = Problems(str(path), reading.skip_bad)
-    for where, record in table:
-        split = problems.attempt(where, partial(_split_of, record, where))
-        if split is not None:
-            records[split].append((where, record))
-    return _by_split(path, records, problems, [where for where, _ in table])
-
-
-def _split_of(record: Mapping[str, object], where: str) -> str:
-    require_columns(record, ("split",), where)
-    return checked_split(record["split"], where)
-
-
-def _row(record: object, where: str) -> Mapping[str, object]:
-    if not isinstance(record, dict):
-        raise UserError(f"{where}: a line must be an object with question, answer and split")
-    return record
-
-
-def _by_split(
-    path: Path,
-    records: Mapping[str, Sequence[tuple[str, object]]],
-    problems: Problems,
-    places: Sequence[str],
-) -> RawTask:
-    """The task of records by split; `places` are those of all rows, the bad ones included."""
     splits: dict[str, list[tuple[str, Item]]] = {split: [] for split in SPLITS}
-    for split in SPLITS:
-        for i, (where, record) in enumerate(records[split]):
-            item = problems.attempt(where, partial(parse_item, record, where, f"{split}-{i}"))
-            if item is not None:
-                splits[split].append((where, item))
-    problems.refuse(places)
-    return RawTask(path.stem, None, splits, note=problems.note(len(places)))
+    problems, counts = Problems(str(path), reading.skip_bad), Counter[str]()
+
+    def parse(where: str, row: Mapping[str, object]) -> None:
+        if split_of:
+            split = split_of[where]
+        else:
+            require_columns(row, ("split",), where)
+            split = checked_split(row["split"], where)
+        counts[split] += 1
+        item = parse_item(row, where, f"{split}-{counts[split] - 1}")
+        splits[split].append((where, item))
+
+    problems.each(rows, parse)
+    problems.refuse()
+    return RawTask(path.stem, None, splits, note=problems.note())
 
 
 def _parse_json(text: str, path: str, first_line: int = 1, unique: bool = True) -> object:
@@ -327,11 +308,3 @@ def _separator(text: str) -> str:
             return 0
 
     return "," if columns(",") > 1 else max(_SEPARATORS, key=columns)
-
-
-_READERS: dict[str, Callable[[Path, Reading], RawTask]] = {
-    ".json": _read_json,
-    ".jsonl": _read_jsonl,
-    ".csv": _read_csv,
-    ".tsv": _read_csv,
-}

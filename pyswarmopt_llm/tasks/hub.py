@@ -1,6 +1,4 @@
-"""Data sets of the Hugging Face hub as tasks: question, options and answer are recognised by column
-name.
-"""
+"""Data sets of the Hugging Face hub as tasks, their columns recognised by name."""
 
 from __future__ import annotations
 
@@ -9,10 +7,10 @@ from itertools import islice
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tasks.rows import DEV, SPLIT_ORDER, TEST, download, shuffled_items
+from pyswarmopt_llm.tasks.rows import SPLIT_ORDER, download, shuffled_items
 from pyswarmopt_llm.tasks.tables.columns import Columns, answer_column
 from pyswarmopt_llm.tasks.tables.names import check_names
-from pyswarmopt_llm.tasks.types import RawTask
+from pyswarmopt_llm.tasks.types import DEV, TEST, RawTask
 
 
 def read_hub(name: str, dev: int | None, test: int | None, columns: Mapping[str, str]) -> RawTask:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Collection, Mapping
 from string import ascii_uppercase
+from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import closest
-from pyswarmopt_llm.tasks.answers import normalise
 from pyswarmopt_llm.tasks.types import Item
 
+EDGES = " \t\r\n.,;:!?\"'`*_()[]{}\u201c\u201d\u2018\u2019"  # around a text
 _RESERVED = ("question", "prompt", "choices", "answer", "id", "split")
 
 
@@ -27,8 +29,7 @@ def parse_item(raw: object, where: str, default_id: str, answered: bool = True) 
         >>> parse_item({"question": "2+2?", "choices": ["4", "5"], "answer": "4"}, "mine.json: dev 1", "1")
         Item(id='1', question='2+2?', choices={'A': '4', 'B': '5'}, answer='A', meta={}, plain=False)
     """
-    if not isinstance(raw, Mapping):
-        raise UserError(f"{where}: an item is an object with question and answer, not {_kind(raw)}")
+    raw = as_object(raw, where)
     plain = "prompt" in raw and "question" not in raw
     column = "prompt" if plain else "question"
     require_columns(raw, (column,) if plain or not answered else (column, "answer"), where)
@@ -54,6 +55,13 @@ def parse_item(raw: object, where: str, default_id: str, answered: bool = True) 
     )
 
 
+def as_object(raw: object, where: str) -> Mapping[Any, Any]:
+    """A record; anything but an object is refused."""
+    if not isinstance(raw, Mapping):
+        raise UserError(f"{where}: an item is an object with question and answer, not {_kind(raw)}")
+    return raw
+
+
 def require_columns(columns: Collection[str], required: tuple[str, ...], where: str) -> None:
     """Refuse a record or a table that lacks a column."""
     for column in required:
@@ -66,10 +74,18 @@ def require_columns(columns: Collection[str], required: tuple[str, ...], where: 
             )
 
 
-def content(item: Item) -> tuple[str, ...]:
-    """The question and options of an item, normalised: items with equal content are the same
-    item.
+def normalise(text: str) -> str:
+    """Normalise a text: Unicode NFKC, lower case, single spaces, no punctuation around it.
+
+    Example:
+        >>> normalise("  The  Answer. ")
+        'the answer'
     """
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip(EDGES)
+
+
+def content(item: Item) -> tuple[str, ...]:
+    """The question and options of an item, normalised: of one content is one item."""
     return (normalise(item.question), *(normalise(text) for text in (item.choices or {}).values()))
 
 

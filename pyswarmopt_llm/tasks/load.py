@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pyswarmopt.base.words import SEED
+from pyswarmopt_llm.common.config import PROMPTS
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.tasks.answers import normalise
 from pyswarmopt_llm.tasks.formats import read_file
-from pyswarmopt_llm.tasks.items import content, unordered
-from pyswarmopt_llm.tasks.prompt_lists import PROMPTS, read_prompts
+from pyswarmopt_llm.tasks.items import content, normalise, unordered
 from pyswarmopt_llm.tasks.prompts import check_template, fillers, placeholders
-from pyswarmopt_llm.tasks.rows import DEV, TEST
 from pyswarmopt_llm.tasks.tables.names import SPLITS, Reading, parse_reading
-from pyswarmopt_llm.tasks.types import Item, RawTask, Task
+from pyswarmopt_llm.tasks.types import DEV, TEST, Item, RawTask, Task
 
 log = logging.getLogger(__name__)
 
@@ -28,16 +26,13 @@ _TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 
 
 def load_task_of(config: Any, spec: str, **other: Any) -> Task:
-    """`load_task` with the fields of a configuration that has its arguments; `other` replaces some
-    of them.
-    """
+    """`load_task` with the fields of a configuration; `other` replaces some of them."""
     names = ("dev", "test", "allow_overlap", "columns", "template", "split_seed", "skip_bad_rows")
     return load_task(spec, **{name: getattr(config, name) for name in names} | other)
 
 
 def check_files(config: Any, specs: Sequence[str]) -> None:
-    """Read the task files of a configuration, so that what is wrong with a row is said before a
-    model is loaded.
+    """Read the task files of a configuration, to say what is wrong before a model is loaded.
 
     Args:
         config: see `load_task_of`.
@@ -48,10 +43,8 @@ def check_files(config: Any, specs: Sequence[str]) -> None:
     """
     reading = parse_reading(config.columns, config.split_seed, config.skip_bad_rows)
     for spec in specs:
-        if spec.startswith(PROMPTS):
-            read_prompts(Path(spec.removeprefix(PROMPTS)), reading)
-        elif spec.partition(":")[0] not in _NO_FILES:
-            read_file(Path(spec), reading)
+        if spec.partition(":")[0] not in _NO_FILES:
+            _read(spec, None, None, reading)
 
 
 def load_task(
@@ -150,7 +143,7 @@ def _is_text(column: str, items: Sequence[Item]) -> bool:
 def _load(
     spec: str, dev: int | None, test: int | None, allow_overlap: bool, reading: Reading
 ) -> Task:
-    kind, _, rest = spec.partition(":")
+    kind = spec.partition(":")[0]
     if reading.names_columns and kind in ("builtin", "published", "lm-eval"):
         raise InvalidOption("columns", None, f"{spec} has no columns to name; remove it")
     if reading.labels and kind == "hub":
@@ -168,15 +161,14 @@ def _load(
         raise UserError(
             f"{spec}: a task of lm-evaluation-harness has no items here; give it to search or eval"
         )
-    raw, source = _read(spec, kind, rest, dev, test, reading)
+    raw, source = _read(spec, dev, test, reading)
     _check(raw, source, allow_overlap)
     return _task(raw, source, dev, test, reading.seed)
 
 
-def _read(
-    spec: str, kind: str, rest: str, dev: int | None, test: int | None, reading: Reading
-) -> tuple[RawTask, str]:
+def _read(spec: str, dev: int | None, test: int | None, reading: Reading) -> tuple[RawTask, str]:
     """The raw task, and the name of its source in messages."""
+    kind, _, rest = spec.partition(":")
     if kind == "hub":
         from pyswarmopt_llm.tasks.hub import read_hub
 
@@ -186,6 +178,8 @@ def _read(
 
         return read_published(rest, dev, test), spec
     if spec.startswith(PROMPTS):
+        from pyswarmopt_llm.tasks.prompt_lists import read_prompts
+
         return read_prompts(Path(rest), reading), str(Path(rest))
     return read_file(Path(spec), reading), str(Path(spec))
 
@@ -246,8 +240,7 @@ def _task(raw: RawTask, source: str, dev: int | None, test: int | None, seed: in
 
 
 def _check(raw: RawTask, source: str, allow_overlap: bool = False) -> None:
-    """Refuse a task whose scores would be misleading: an empty split, a repeated id, questions in
-    both splits.
+    """Refuse a task whose scores would mislead: an empty split, repeated ids, shared questions.
 
     With `allow_overlap` questions in both splits are logged only.
     """
@@ -292,8 +285,7 @@ def _report_repeats(raw: RawTask, split: str, source: str) -> None:
 
 
 def _check_overlap(raw: RawTask, source: str, allow_overlap: bool) -> None:
-    held_out = {content(item) for _, item in raw.splits["test"]}
-    shared = [item for _, item in raw.splits["dev"] if content(item) in held_out]
+    shared = _shared(raw, content)
     if shared:
         first = shared[0].id
         message = (
@@ -303,22 +295,20 @@ def _check_overlap(raw: RawTask, source: str, allow_overlap: bool) -> None:
             raise UserError(f"{message}; remove them from one split, or add `allow_overlap`")
         log.warning("%s; the test score will be optimistic", message)
     # Published data sets have a few of these, so they are reported, not refused.
-    held_out = {unordered(item) for _, item in raw.splits["test"]}
-    alike = sum(unordered(item) in held_out for _, item in raw.splits["dev"]) - len(shared)
-    if alike > 0:
-        log.warning(
-            "%s: %d dev items are also in test with their options in another order", source, alike
-        )
-    solved = {_solved(item) for _, item in raw.splits["test"]}
-    others = (
-        sum(_solved(item) in solved for _, item in raw.splits["dev"]) - len(shared) - max(alike, 0)
-    )
-    if others > 0:
-        log.warning(
-            "%s: %d dev items are also in test, with the same answer among other options",
-            source,
-            others,
-        )
+    alike = max(len(_shared(raw, unordered)) - len(shared), 0)
+    solved = len(_shared(raw, _solved)) - len(shared) - alike
+    for count, how in (
+        (alike, " with their options in another order"),
+        (solved, ", with the same answer among other options"),
+    ):
+        if count > 0:
+            log.warning("%s: %d dev items are also in test%s", source, count, how)
+
+
+def _shared(raw: RawTask, key: Callable[[Item], tuple[str, ...]]) -> list[Item]:
+    """The dev items whose key a test item has, too."""
+    held_out = {key(item) for _, item in raw.splits["test"]}
+    return [item for _, item in raw.splits["dev"] if key(item) in held_out]
 
 
 def _solved(item: Item) -> tuple[str, str]:

@@ -1,6 +1,4 @@
-"""``prompts:FILE``: prompts without answers, for scores that need none; a text file, JSON, JSONL or
-CSV.
-"""
+"""``prompts:FILE``: prompts without answers, for scores that need none."""
 
 from __future__ import annotations
 
@@ -25,7 +23,6 @@ from pyswarmopt_llm.tasks.tables.names import (
 from pyswarmopt_llm.tasks.tables.problems import Problems
 from pyswarmopt_llm.tasks.types import RawTask
 
-PROMPTS = "prompts:"  # how a task of prompts is named among others
 _TEXT = (".txt", "")
 # columns of an item that a prompt does not have, or has already
 _NOT_MINE = ("choices", "question", "prompt")
@@ -67,8 +64,8 @@ def read_prompts(path: Path, reading: Reading) -> RawTask:
         return place, item, checked_split(row.get("split"), place) if split else ""
 
     prompts = problems.each(rows, placed)
-    problems.refuse([place for place, _ in rows])
-    return placed_task(prompts, path, reading, problems.note(len(rows)), "prompt")
+    problems.refuse()
+    return placed_task(prompts, path, reading, problems.note(), "prompt")
 
 
 def _rows(path: Path, reading: Reading) -> Rows:

@@ -66,8 +66,7 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
 
 
 def fillers(item: Item) -> dict[str, str]:
-    """Placeholder -> text: question and options, and what else the item holds (a passage, a
-    hypothesis).
+    """Placeholder -> text: question, options, and what else the item holds (a passage, ...).
 
     Example:
         >>> fillers(Item("1", "Is it raining?", None, "yes", {"passage": "All is wet."}))
@@ -92,8 +91,7 @@ def placeholders(template: str) -> list[str]:
 
 
 def check_template(template: str, where: str, columns: Collection[str] = ()) -> None:
-    """Refuse a template with unknown placeholders or without ``{question}``; `where` begins the
-    message.
+    """Refuse a template with unknown placeholders or without ``{question}``.
 
     Args:
         template: the text.
@@ -108,9 +106,8 @@ def check_template(template: str, where: str, columns: Collection[str] = ()) -> 
         if name not in allowed:
             *others, last = (f"{{{placeholder}}}" for placeholder in allowed)
             raise UserError(
-                f"{where}: unknown placeholder {{{name}}} in the prompt; "
-                f"there are {', '.join(others)} and {last}, and literal braces are doubled: {{{{ "
-                f"}}}}"
+                f"{where}: unknown placeholder {{{name}}} in the prompt; there are "
+                f"{', '.join(others)} and {last}, and literal braces are doubled: {{{{ }}}}"
             )
     if "question" not in names:
         raise UserError(

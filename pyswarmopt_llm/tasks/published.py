@@ -1,5 +1,4 @@
-"""The nine data sets of Model Swarms (Feng et al. 2024, section 3) in the form in which their
-authors publish them.
+"""The nine data sets of Model Swarms (Feng et al. 2024, section 3) as their authors publish them.
 
 ``published:NAME`` downloads a data set by its hub id; ``published:NAME:PATH`` reads the published
 file or folder.
@@ -16,18 +15,16 @@ from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import lookup
-from pyswarmopt_llm.tasks.answers import normalise
+from pyswarmopt_llm.tasks.items import normalise
 from pyswarmopt_llm.tasks.rows import (
-    DEV,
     SPLIT_ORDER,
-    TEST,
     Record,
     Row,
     download,
     read_rows,
     shuffled_items,
 )
-from pyswarmopt_llm.tasks.types import Item, RawTask
+from pyswarmopt_llm.tasks.types import DEV, TEST, Item, RawTask
 
 _OPTIONS = 4  # of a knowledge crossword, as in the reference's file
 
@@ -111,9 +108,7 @@ def _draw(
 
 
 def _mmlu(row: Row) -> Record:
-    """Hendrycks et al. 2021: hub columns question, choices, answer (index), subject; CSV without a
-    header.
-    """
+    """Hendrycks et al. 2021: rows of the hub, or of CSV files without a header."""
     if "choices" in row:
         answer = row["answer"]
         letter = "ABCD"[answer] if isinstance(answer, int) else answer
@@ -129,9 +124,7 @@ def _mmlu_pro(row: Row) -> Record:
 
 
 def _hellaswag(row: Row) -> Record | None:
-    """Zellers et al. 2019: labels are texts on the hub, empty in the test split, and integers in
-    the files.
-    """
+    """Zellers et al. 2019: labels are texts on the hub, empty in test; integers in the files."""
     if str(row.get("label", "")) == "":
         return None
     return _record(
@@ -233,9 +226,7 @@ def _shuffled(question: str, texts: list[str], rng: random.Random) -> Record:
 
 
 def _generator_of(text: str) -> random.Random:
-    """A generator seeded by the question alone, so that the order of its options is always the
-    same.
-    """
+    """A generator seeded by the question: the order of its options is always the same."""
     return random.Random(hashlib.sha256(text.encode()).hexdigest())
 
 

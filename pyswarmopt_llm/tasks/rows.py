@@ -20,8 +20,6 @@ Row = Mapping[str, Any]
 Record = dict[str, Any]
 ToRecord = Callable[[Row, str], Record | None]
 
-# Default sizes, those of the Model Swarms reference.
-DEV, TEST = 200, 1000
 # Of the splits with answers, the first in this order is the test set and the second is dev.
 SPLIT_ORDER = ("test", "validation", "val", "valid", "dev", "train")
 
@@ -34,8 +32,7 @@ _NAME = re.compile(r"(?:[\w][\w.-]*/)?[\w][\w.-]*", re.ASCII)
 def shuffled_items(
     where: str, split: str, rows: Sequence[Row], to_record: ToRecord
 ) -> Iterator[tuple[str, Item]]:
-    """The items of a split as (place, item), in a fixed random order, since many data sets are
-    sorted by answer.
+    """The items of a split, (place, item), in a fixed random order: many are sorted by answer.
 
     `to_record` makes a record for `parse_item` of a row and its place; None skips the row.
     """
@@ -90,9 +87,7 @@ def read_rows(path: Path) -> dict[str, list[Row]]:
 
 
 def _by_split(content: Any, file: Path, split: str) -> dict[str, list[Row]]:
-    """The rows of one file by split: from a list, an object of rows by id, or an object of
-    splits.
-    """
+    """The rows of one file by split: of a list, or an object of rows or splits."""
     if isinstance(content, Mapping) and {"dev", "test"} <= content.keys():
         return {name: _with_file(content[name], file) for name in ("dev", "test")}
     rows = content.values() if isinstance(content, Mapping) else content

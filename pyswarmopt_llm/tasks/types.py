@@ -1,11 +1,15 @@
-"""`Item`, one question with its answer, and `Task`, a dev and a test set of items."""
+"""`Item`, one question with its answer, `Task`, a dev and a test set of items, and their `Form`."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+_LONGEST = 200  # characters of an example
+DEV, TEST = 200, 1000  # default sizes, those of the Model Swarms reference
 
 
 @dataclass(frozen=True)
@@ -77,13 +81,52 @@ class Task:
         return self.dev if name == "dev" else self.test
 
     def limited(self, dev: int | None = None, test: int | None = None) -> Task:
-        """The same task with the first `dev` and the first `test` items (None, or more than there
-        are: all).
-        """
+        """The same task with the first `dev` and the first `test` items; None: all."""
         for name, n in (("dev", dev), ("test", test)):
             if n is not None and n < 1:
                 raise ValueError(f"at least one {name} item is needed, not {n}")
         return replace(self, dev=self.dev[:dev], test=self.test[:test], fingerprint="")
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form in which a task with choices asks.
+
+    Attributes:
+        column: of the questions.
+        choices: letter -> text, where all questions have the same; None: each has its own.
+        prompt: the template, see `render_prompt`.
+        example: a dev question.
+    """
+
+    column: str
+    choices: Mapping[str, str] | None
+    prompt: str | None
+    example: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+
+def form_of(task: Task) -> Form | None:
+    """The form of a task's questions; None where answers are written.
+
+    Example:
+        >>> item = Item("1", "Lost my card!", {"A": "card", "B": "loan"}, "A")
+        >>> form_of(Task("bank", (item,), (item,), column="body"))
+        Form(column='body', choices={'A': 'card', 'B': 'loan'}, prompt=None, example='Lost my card!')
+    """
+    items = (*task.dev, *task.test)
+    if not items or not all(item.choices for item in items):
+        return None
+    choices = items[0].choices
+    same = all(item.choices == choices for item in items)
+    column = "prompt" if items[0].plain else task.column
+    example = " ".join(task.dev[0].question.split()) if task.dev else ""
+    return Form(
+        column, choices if same else None, task.prompt, example if len(example) <= _LONGEST else ""
+    )
 
 
 @dataclass(frozen=True)

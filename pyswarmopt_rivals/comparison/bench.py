@@ -23,7 +23,8 @@ from pyswarmopt_llm.models.adapters.adapter import Adapter
 from pyswarmopt_llm.models.base import BaseModel
 from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.tasks import Scoring, Task, is_correct, render_prompt
+from pyswarmopt_llm.tasks import Scoring, Task, render_prompt
+from pyswarmopt_llm.tasks.answers import is_correct
 from pyswarmopt_rivals.comparison.store import Store, patch_key
 from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel

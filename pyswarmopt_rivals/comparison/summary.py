@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt_llm.common.statistics import (
+    RESAMPLES,
     Floats,
-    interval_over_seeds,
+    interval,
     interval_over_tasks,
     permutation_test,
 )
@@ -175,3 +176,36 @@ def _mean_gain(method: str, tasks: Mapping[str, Any]) -> float | None:
             return None
         gains.append(rows[method]["test"] / single - 1)
     return float(np.mean(gains))
+
+
+def bootstrap_means(scores: Floats, rng: np.random.Generator) -> Floats:
+    """Bootstrap means, (`RESAMPLES`,), of scores resampled by seeds and by items.
+
+    Both are drawn with replacement, the items alike for all seeds, so that the means vary as with
+    other seeds and other items (Davison & Hinkley 1997, on data with several sources of variation).
+
+    Args:
+        scores: (seeds, items).
+        rng: source of the draws.
+    """
+    seeds, items = scores.shape
+    by_seed = rng.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds
+    by_item = rng.multinomial(items, np.full(items, 1 / items), RESAMPLES) / items
+    return np.asarray(((by_seed @ scores) * by_item).sum(1))
+
+
+def interval_over_seeds(scores: Floats, rng: np.random.Generator) -> tuple[float, float]:
+    """A 95% interval of the mean of scores, (seeds, items).
+
+    Where each item has the same score in all seeds, as with one seed or a method without chance, it
+    is `interval` of the items; else the central 95% of `bootstrap_means`.
+
+    Example:
+        >>> low, high = interval_over_seeds(np.ones((3, 20)), np.random.default_rng(0))
+        >>> round(low, 3), high
+        (0.839, 1.0)
+    """
+    if not np.ptp(scores, axis=0).any():
+        return interval(scores[0].tolist())
+    low, high = np.quantile(bootstrap_means(scores, rng), [0.025, 0.975])
+    return float(low), float(high)

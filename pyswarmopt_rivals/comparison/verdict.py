@@ -4,15 +4,14 @@ result.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pyswarmopt.base.words import counted
+from pyswarmopt_llm.common.commands import changed, command
 from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig
-from pyswarmopt_llm.common.options import command_words, setting_words
 from pyswarmopt_llm.common.statistics import LEVEL
-from pyswarmopt_llm.reporting.commands import command_line, option_words
+from pyswarmopt_llm.reporting.commands import command_line
 from pyswarmopt_rivals.comparison.contestants import (
     ADAPTER,
     ITEM_MODEL,
@@ -41,8 +40,8 @@ def next_steps(result: Json) -> Iterator[tuple[str, str]]:
     first = max(rows, key=lambda name: rows[name][split])
     if first == SINGLE:
         options = {**_options(config, _READING), "dev": config["dev"]}
-        words = command_words("advise", *_models(config), ("task", config["tasks"][0]))
-        yield "ask what could do better", shlex.join([*words, *option_words(options)])
+        better = command("advise", **_models(config), task=config["tasks"][0], **changed(options))
+        yield "ask what could do better", better
         return
     name, kind = first.removesuffix(ADAPTER), contestant(first).kind
     if kind in ("rule", "searching") and name != "data-merge":
@@ -53,13 +52,13 @@ def next_steps(result: Json) -> Iterator[tuple[str, str]]:
 
 def _merge(config: Json, method: str, looks: bool) -> str:
     task = config["tasks"][0] if looks else None
-    reading = option_words(_options(config, _READING)) if looks else ()
-    words = command_words("merge", *_models(config), ("method", method), ("task", task))
-    return shlex.join([*words, *reading, *setting_words(("out", f"{_out(config)}-{method}"))])
+    reading = changed(_options(config, _READING)) if looks else {}
+    out = f"{_out(config)}-{method}"
+    return command("merge", **_models(config), method=method, task=task, **reading, out=out)
 
 
-def _models(config: Json) -> tuple[tuple[str, Any], ...]:
-    return ("base", config["base"]), ("experts", config["experts"])
+def _models(config: Json) -> dict[str, Any]:
+    return {"base": config["base"], "experts": config["experts"]}
 
 
 def _search(config: Json, method: str) -> str:

@@ -143,7 +143,8 @@ def test_the_command_makes_one_member_lie_and_all_of_them_noisy(
     left = [
         line.split()[2].rstrip(":") for line in out.splitlines() if line.startswith("left out: ")
     ]
-    more = {"nearest", "route-neighbours", "route-likelihood", "fuse", "self-consistency", "reward"}
+    more = {"attention", "nearest", "route-neighbours", "route-likelihood"}
+    more |= {"fuse", "self-consistency", "reward"}
     assert set(left) == more
     code, out, err = swarm_llm(capsys, "analyse", tmp_path / "run", "--json")
     assert code == 0, err

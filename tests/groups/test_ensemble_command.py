@@ -217,7 +217,7 @@ def test_all_on_open_questions_leaves_out_what_chooses(
     assert code == 0, err
     result = json.loads(out)
     assert (
-        set(result["left_out"]) == {"cascade", "reward", "stacked"}
+        set(result["left_out"]) == {"attention", "cascade", "reward", "stacked"}
         and result["scoring"] == "generate"
     )
     assert set(result["strategies"]) == set(VOTES) - set(result["left_out"]) | {"fuse:ant"}

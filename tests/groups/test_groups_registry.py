@@ -58,7 +58,11 @@ def skipped(
 
 def test_what_a_strategy_needs_decides_whether_it_is_skipped() -> None:
     always = {"route-likelihood", "game"}  # no likelihoods
-    always |= {"nearest", "route-neighbours"}  # no model in this process, which could embed
+    always |= {
+        "attention",
+        "nearest",
+        "route-neighbours",
+    }  # no model in this process, which could embed
     always.add("reward")
     fitted = {
         "weighted",

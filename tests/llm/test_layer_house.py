@@ -193,7 +193,7 @@ def test_only_the_commands_import_the_cores_commands() -> None:
 
 
 SPELL_OPTIONS = {
-    "common/options.py": "puts the dashes before the name of a setting in a command",
+    "common/commands.py": "puts the dashes before the name of a setting in a command",
     "reporting/commands.py": "builds the commands that reports and model cards give",
     "models/quantised/embedded.py": "an option of pip",
     "reporting/report/figures.py": "variables of CSS",

@@ -41,7 +41,7 @@ def command(
     options: Export,
     as_json: Json = False,
 ) -> None:
-    """Write a result as one merged model, as an adapter in GGUF, or with a smaller rank.
+    """Write a result merged, as GGUF, or with a smaller rank.
 
     Formats: merged (transformers, vLLM), gguf (an adapter for llama.cpp, Ollama), peft (an
     adapter).

@@ -12,9 +12,10 @@ from typing import Annotated
 import typer
 
 from pyswarmopt.cli.terminal import echo
+from pyswarmopt_llm.cli.models.evaluate import placed
 from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.options import TASK, Device, Dtype, Option, Threads
+from pyswarmopt_llm.common.options import TASK, Device, Dtype, Option, Place, Threads
 from pyswarmopt_llm.evaluation.run_files import result_of
 
 
@@ -36,6 +37,7 @@ class Generation:
     dtype: Dtype = "auto"
     device: Device = "auto"
     threads: Threads = None
+    engine: Place = "auto"
 
     @property
     def model(self) -> tuple[str, str | None]:
@@ -58,15 +60,16 @@ def command(
     settings: Generation,
     as_json: Json = False,
 ) -> None:
-    """Answer a prompt with greedy decoding and the base's chat template; a mixture streams its
-    answer.
+    """Answer a prompt, greedily, in the base's chat template.
 
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """
     base, adapter = settings.model
     from pyswarmopt_llm.jobs.generate import generate_text
 
-    options = {name: getattr(settings, name) for name in ("fusion", "dtype", "device", "threads")}
+    names = ("fusion", "dtype", "device", "threads", "run")
+    options = {name: getattr(settings, name) for name in names}
+    options["engine"] = placed(settings.engine, settings.run, quiet=as_json)
     answer = generate_text(base, adapter, prompt, settings.max_new_tokens, **options)
     if as_json:
         typer.echo(

@@ -5,7 +5,6 @@ each is applied.
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +16,7 @@ from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json
+from pyswarmopt_llm.common.commands import command as command_text
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import TASK, Base, Columns, Device, Option, Threads
 
@@ -30,9 +30,7 @@ HEADINGS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype", *NUMB
 
 
 def report_table(report: PreflightReport) -> tuple[str, Table]:
-    """The common properties of all experts, as one line, and a table of their differences, a line
-    per expert.
-    """
+    """The common properties of all experts in one line, and a table of their differences."""
     cells = [
         (
             *(r.expert, r.base, r.rank, r.alpha, r.kind, r.targets, r.dtype),
@@ -67,9 +65,7 @@ def report_table(report: PreflightReport) -> tuple[str, Table]:
 def examine(
     experts: list[str], base: str | None, task: str | None = None, columns: tuple[str, ...] = ()
 ) -> tuple[PreflightReport, dict[str, int]]:
-    """The report on these experts, scored on the dev items of a task if it is given; the errors in
-    each space.
-    """
+    """The report on these experts, with scores on dev if there is a task; errors by space."""
     from pyswarmopt_llm.models.adapters.compatibility import SPACES, inspect_experts
     from pyswarmopt_llm.models.adapters.outliers import inspect_weights
     from pyswarmopt_llm.models.base import resolve_base
@@ -109,14 +105,11 @@ def next_command(
     task: str | None,
     columns: tuple[str, ...] = (),
 ) -> str:
-    """The next step with experts that mix in that space: ask for advice, or search where that takes
-    an option.
-    """
-    words = ["--base", base or "BASE", "--experts", *experts, "--task", task or "TASK.json"]
-    words += ["--columns", ",".join(columns)] if columns else []
+    """The next step with experts that mix in that space: advice, or a search."""
+    models = {"base": base or "BASE", "experts": experts, "task": task or "TASK.json"}
     if space == DEFAULT:
-        return shlex.join(["swarm-llm", "advise", *words])
-    return shlex.join(["swarm-llm", "search", *words, "--space", space, "--out", "runs/first"])
+        return command_text("advise", **models, columns=columns)
+    return command_text("search", **models, columns=columns, space=space, out="runs/first")
 
 
 def command(

@@ -13,6 +13,7 @@ import typer
 
 from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt_llm.cli.models.evaluate import placed
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.runs.running import interruptible, repeating
 from pyswarmopt_llm.common import options as opt
@@ -43,6 +44,7 @@ class Labelling:
     dtype: opt.Dtype = "auto"
     device: opt.Device = "auto"
     threads: opt.Threads = None
+    engine: opt.Place = "auto"
 
 
 def command(
@@ -53,10 +55,10 @@ def command(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Label new rows with a search's result: the choice and the probability of each.
+    """Label new rows with a search's result.
 
-    Prompt, choices and scoring are the search's. If it is interrupted, the same command goes on
-    where it stopped.
+    Each gets its choice and the probabilities of all. Prompt, choices and scoring are the search's.
+    If it is interrupted, the same command goes on where it stopped.
 
     Example: swarm-llm predict --run runs/first new.csv --out labelled.csv
     """
@@ -71,6 +73,7 @@ def command(
     options = {
         name: getattr(settings, name) for name in ("task", "columns", "dtype", "device", "threads")
     }
+    options["engine"] = placed(settings.engine, settings.run, quiet=quiet or as_json)
     console = open_console(stderr=True)
     with interruptible(repeating), items_bar(console, quiet or as_json) as on_items:
         questions = file if settings.text is None else [settings.text]

@@ -93,7 +93,7 @@ def resume(
 
 
 def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")]) -> None:
-    """Regenerate RUN/report.html, for instance after an update or once missing task files are back.
+    """Regenerate RUN/report.html, say once missing task files are back.
 
     Example: swarm-llm report runs/first
     """

@@ -1,3 +1,1 @@
-"""Files, possibly from untrusted sources: paths, bounded reading, JSON, atomic writing, append
-logs.
-"""
+"""Files, perhaps from untrusted sources: bounded reading, JSON, atomic writing, append logs."""

@@ -1,6 +1,4 @@
-"""Append-only logs: files of JSON objects, one a line, whose last line may be half-written after a
-crash.
-"""
+"""Append-only logs: JSON objects, one a line; a crash may leave the last line half-written."""
 
 from __future__ import annotations
 
@@ -40,8 +38,7 @@ class AppendLog:
         self._end = self._lines = 0  # bytes and lines read so far
 
     def read(self) -> list[dict[str, Any]]:
-        """The rows since the last call; a last line without its line break is left for the next
-        one.
+        """The rows since the last call; a last line without its line break is left.
 
         Raises:
             UserError: a line is damaged, or the file cannot be read.

@@ -1,5 +1,4 @@
-"""Untrusted JSON: excessive nesting, non-numbers and duplicate keys are rejected while parsing;
-values by annotations.
+"""Untrusted JSON: what it may not hold is rejected while parsing; values by annotations.
 
 Dataclasses are read from objects, tuples from lists, everything else as it is.
 """
@@ -84,8 +83,7 @@ def fits(value: object, hint: Any) -> bool:
 
 
 def wrong_field(value: Mapping[str, object], shape: Mapping[str, Any]) -> str | None:
-    """The first field of an object that is missing or not of its type; None if all are as they
-    should be.
+    """The first field of an object that is missing or not of its type; None: there is none.
 
     Args:
         value: read from JSON; what `shape` does not name may be anything.

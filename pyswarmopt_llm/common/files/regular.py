@@ -1,5 +1,4 @@
-"""Read and write files in untrusted directories: regular files of bounded size, never through
-links.
+"""Files in untrusted directories: regular ones of bounded size, never through links.
 
 Invalid content becomes a one-line error; writing replaces a whole file or appends to it.
 """
@@ -101,8 +100,7 @@ def refuse_link(path: Path) -> None:
 
 
 def refuse_links(folder: Path) -> None:
-    """Refuse a directory that contains a symbolic link, through which a write would end up
-    elsewhere.
+    """Refuse a directory with a symbolic link, through which a write would end up elsewhere.
 
     Raises:
         UserError: names the first one.
@@ -114,8 +112,7 @@ def refuse_links(folder: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file, open for writing, that replaces `path` if the block succeeds and is removed
-    otherwise.
+    """A file, open for writing, that replaces `path` if the block succeeds.
 
     It is made inside the opened directory, so that neither `path` nor the temporary name can be a
     link elsewhere.

@@ -68,13 +68,14 @@ class ScoreModel:
     noise, and nothing is gained where a candidate was scored (re-interpolation: Forrester, Keane &
     Bressloff 2006).
 
-    Where replies are sampled, scores are noisy: nothing is interpolated, and the best value is the
-    highest that is predicted for a candidate that was scored.
+    Where replies are sampled, or a server does not repeat itself, scores are noisy: nothing is
+    interpolated, and the best value is the highest that is predicted for a candidate that was
+    scored.
 
     Args:
         candidates: at least `LEAST`, all of the same tasks.
         combine: the tasks' scores into the value.
-        noisy: whether the scores are of sampled replies.
+        noisy: whether the same candidate does not score the same again.
 
     Attributes:
         kernels: of each task: the likeliest length of its items, and with that the likeliest noise

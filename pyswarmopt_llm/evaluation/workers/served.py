@@ -14,17 +14,13 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request
 from pyswarmopt_llm.metrics.objectives import Objectives
-from pyswarmopt_llm.models.served.attach import TEXTS, examine
+from pyswarmopt_llm.models.served.attach import PLAIN, TEXTS, Examination, examine
 from pyswarmopt_llm.models.served.engine import ServedEngine
 from pyswarmopt_llm.spaces.kind import Prepared
 
-# where no task has texts
-_PLAIN = ("Write one sentence about the sea.", "Name a colour, and a thing that has it.")
 
-
-def check_served(config: SearchConfig, objectives: Objectives, prepared: Prepared) -> str:
-    """Refuse tasks that the server cannot score, then examine it on the first dev items; its
-    outcome in a line.
+def check_served(config: SearchConfig, objectives: Objectives, prepared: Prepared) -> Examination:
+    """Refuse tasks that the server cannot score, then examine it on the first dev items.
 
     Raises:
         UserError: a task, or what the examination found.
@@ -48,7 +44,7 @@ def check_served(config: SearchConfig, objectives: Objectives, prepared: Prepare
         )
     texts = list(islice(_texts(config, objectives, engine), TEXTS))
     return examine(
-        engine, prepared.space, prepared.experts, texts or [engine.chat(text) for text in _PLAIN]
+        engine, prepared.space, prepared.experts, texts or [engine.chat(text) for text in PLAIN]
     )
 
 

@@ -1,5 +1,4 @@
-"""Whether each adapter is applied, whole, at its own scale and the same again, in both dtypes. No
-examples are needed.
+"""Whether each adapter is applied, whole, at its own scale and the same again, in both dtypes.
 
 An adapter that is loaded and ignored gives no error anywhere (lm-eval issue 2432, unsloth issues
 869 and 2142), and that weight 1 has to give an adapter back is how PEFT issue 3761 finds wrong
@@ -130,8 +129,7 @@ class _Loaded:
 def check(
     adapters: Sequence[str | Path], base: str, device: str = "auto", threads: int | None = None
 ) -> CheckReport:
-    """Load each adapter in every way that has to give the same, and compare what the base then
-    expects to be written.
+    """Load each adapter in every way that has to give the same, and compare log-probabilities.
 
     The base is in memory once, in float32 and then in bfloat16, beside the adapters.
 
@@ -153,9 +151,8 @@ def check(
     resolved = resolve_base(base)
     if resolved.packing == INT8:
         raise UserError(
-            f"{base}: its layers round their inputs to 8 bits, which makes differences that are "
-            "no adapter's; "
-            "check on the original checkpoint, or on nf4:BASE"
+            f"{base}: its layers round their inputs to 8 bits, which makes differences that are no "
+            "adapter's; check on the original checkpoint, or on nf4:BASE"
         )
     files = BaseFiles(resolved)
     results: dict[str, AdapterCheck] = {}
@@ -195,9 +192,7 @@ def _load(path: str | Path, files: BaseFiles) -> _Loaded:
 def _measure(
     base: BaseModel, loaded: Mapping[str, _Loaded], device: str, threads: int | None
 ) -> tuple[dict[str, Numbers | str], float]:
-    """The numbers of each adapter, or why there are none; and how far bfloat16 is from float32 for
-    the bare base.
-    """
+    """The numbers of each adapter, or why there are none; how far the bare base's dtypes differ."""
     exact: dict[str, Tensor] = {}
     differences: dict[str, Differences] = {}
     measured: dict[str, Numbers | str] = {}

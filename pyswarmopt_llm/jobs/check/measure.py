@@ -1,6 +1,4 @@
-"""Log-probabilities of the next token with an adapter loaded in several ways, and what is wrong
-with one by them.
-"""
+"""Log-probabilities with an adapter loaded in several ways, and what they say is wrong."""
 
 from __future__ import annotations
 
@@ -37,8 +35,7 @@ REPORT = "report it with its adapter_config.json, and mix it nowhere until then"
 
 @dataclass(frozen=True)
 class Differences:
-    """The largest differences of any log-probability, in nats; of float32 unless they say
-    otherwise.
+    """The largest differences of any log-probability, in nats, in float32.
 
     Attributes:
         rounding: up to here two results count as equal.
@@ -242,14 +239,12 @@ def result_problems(
     if not differences.again <= 0:
         yield (
             "loaded again it gives another result: log-probabilities differ by "
-            f"{differences.again:.2g}; "
-            "see that nothing writes its files"
+            f"{differences.again:.2g}; see that nothing writes its files"
         )
     if not bfloat16_kept >= LEAST_KEPT:
         yield (
-            f"in bfloat16 {max(bfloat16_kept, 0.0):.0%} of its effect is left, the rest is lost "
-            "in rounding the "
-            "weights; use it in float32"
+            f"in bfloat16 {max(bfloat16_kept, 0.0):.0%} of its effect is left, the rest is lost in "
+            "rounding the weights; use it in float32"
         )
 
 

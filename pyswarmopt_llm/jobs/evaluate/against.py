@@ -1,6 +1,4 @@
-"""Two models on the same items: the score of each, the paired difference, and the items that one of
-them wins.
-"""
+"""Two models on the same items: their scores, the paired difference, the items that one wins."""
 
 from __future__ import annotations
 
@@ -10,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyswarmopt_llm.common.config import is_server
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import BatchedEngine, Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import Exam, OnItems, collected, score
-from pyswarmopt_llm.jobs.evaluate.names import Model, model_of, run_scoring
+from pyswarmopt_llm.jobs.evaluate.names import Model, model_of, opened, place_of, run_scoring
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import choose_scoring, trial_of
@@ -24,7 +23,7 @@ from pyswarmopt_llm.metrics.questions.written import Answering, ItemsUtility
 from pyswarmopt_llm.metrics.registry import Metric
 from pyswarmopt_llm.models.adapters.compatibility import unique_names
 from pyswarmopt_llm.reporting.verdict import Verdict, between
-from pyswarmopt_llm.spaces.load import adapter_patch, open_model
+from pyswarmopt_llm.spaces.load import adapter_patch
 from pyswarmopt_llm.tasks import Item, Scoring
 
 Two = tuple[Score, Score]
@@ -133,32 +132,37 @@ class Turns:
     """Models that take turns on one engine, which is opened anew where their bases differ."""
 
     def __init__(self, config: EvalConfig, models: Sequence[Model]) -> None:
-        self._how = (config.dtype, config.device, config.threads)
+        place = place_of(config.engine, config.run)
+        self._config, self._served = config, is_server(place)
+        if self._served and models[0][0] != models[1][0]:
+            raise InvalidOption("engine", place, "runs one base; compare two bases here")
         self._engine: Engine | None = None
-        self._base = ""
+        self._model: Model = ("", None)  # that was opened
         # Before a base is loaded: an adapter that does not fit is found at once.
         self._patches = {
             (base, adapter): Patch() if adapter is None else adapter_patch(base, adapter)
-            for base, adapter in models
+            for base, adapter in ([] if self._served else models)
         }
 
     def engine(self, model: Model) -> Engine:
         """The engine with this model loaded."""
         base, adapter = model
-        if self._engine is not None and self._base == base:
+        if self._served:
+            if self._engine is None or self._model != model:
+                self._engine, self._model = opened(self._config, *model), model
+            return self._engine
+        if self._engine is not None and self._model[0] == base:
             self._engine.load(self._patches[model])
             return self._engine
         self._engine = None  # two bases need not fit into memory together
-        self._engine, self._base = open_model(base, None, *self._how), base
+        self._engine, self._model = opened(self._config, base, None), model
         if adapter is not None:
             self._engine.load(self._patches[model])
         return self._engine
 
 
 def _scoring(config: EvalConfig, models: Sequence[Model], exam: Exam, opened: Turns) -> Scoring:
-    """One answer format for both: that of the run whose result one of them is, else what a trial of
-    both chooses.
-    """
+    """One answer format for both: that of a run whose result one is, else by a trial of both."""
     task = exam.task
     of_runs = [run_scoring(user_path(adapter or base), task.name) for base, adapter in models]
     scoring = next(filter(None, of_runs), "auto") if config.scoring == "auto" else config.scoring
@@ -176,9 +180,7 @@ def _scoring(config: EvalConfig, models: Sequence[Model], exam: Exam, opened: Tu
 def _answered(
     utility: ItemsUtility, engine: Engine, metric: Metric, on_items: OnItems | None
 ) -> tuple[Score, list[str]]:
-    """The score, and the answers if the metric has any; without a score where both models are
-    judged together.
-    """
+    """The score, and the answers if there are any; no score where both are judged together."""
     if not isinstance(utility, Answering):
         return score(utility, engine, on_items), []
     answers = _answers(utility, engine, on_items)
@@ -243,9 +245,7 @@ def _result(
 
 
 def names_in_words(config: EvalConfig) -> tuple[str, str]:
-    """The names of the models in sentences: the last part of a path that tells them apart, or the
-    base.
-    """
+    """The names of the models in sentences: the last parts of their paths, or the base."""
     models = (config.adapter, config.against)
     bare = (config.base, None)
     others = [name for name in models if name is not None and model_of(config.base, name) != bare]

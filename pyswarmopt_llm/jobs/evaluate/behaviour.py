@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 
+from pyswarmopt_llm.common.commands import command
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.common.options import command_words
 from pyswarmopt_llm.common.statistics import LEVEL, compare_paired
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import Exam
@@ -20,8 +19,7 @@ SPLIT = "dev"
 def inspect_behaviour(
     report: PreflightReport, base: str, task: str, columns: tuple[str, ...] = ()
 ) -> PreflightReport:
-    """The report with each expert's score on dev in its row, and a warning for those that are worse
-    than the base.
+    """The report with each expert's score on dev, and a warning for those worse than the base.
 
     Worse by the paired permutation test at 5%, divided by the number of experts (Bonferroni).
     Experts with an error in the report are not scored.
@@ -44,18 +42,14 @@ def inspect_behaviour(
     for info in experts:
         engine.load(Patch(low_rank=load_factors(info)))
         scored = exam.score(engine, plain.scoring).score
-        paired, scores[info.name] = (
-            compare_paired(scored.per_item, plain.score.per_item),
-            scored.value,
-        )
+        paired = compare_paired(scored.per_item, plain.score.per_item)
+        scores[info.name] = scored.value
         if paired.difference < 0 and paired.p_value * len(experts) < LEVEL:
-            settings = (("base", base), ("adapter", info.path), ("against", "base"), ("task", task))
-            words = command_words("eval", *settings, ("columns", ",".join(columns) or None))
+            see = {"base": base, "adapter": info.path, "against": "base", "task": task}
             text = (
                 f"scores {scored.value:.3f} on {exam.task.name} {SPLIT}, the bare base "
-                f"{plain.score.value:.3f} "
-                f"(p = {paired.p_value:.2g}, paired): worse than no adapter; see its answers "
-                f"({shlex.join(words)}), or remove it"
+                f"{plain.score.value:.3f} (p = {paired.p_value:.2g}, paired): worse than no "
+                f"adapter; see its answers ({command('eval', **see, columns=columns)}), or remove it"
             )
             problems.append(Problem(info.name, text, "warning"))
     rows = tuple(replace(row, score=scores.get(row.expert)) for row in report.rows)

@@ -1,6 +1,4 @@
-"""The configuration of `swarm-llm eval`; imports no model code, so that ``--help`` can show the
-defaults.
-"""
+"""The configuration of `swarm-llm eval`; imports no model code, since ``--help`` reads it."""
 
 from __future__ import annotations
 
@@ -8,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from pyswarmopt_llm.common import options as opt
+from pyswarmopt_llm.common.config import PROMPTS
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import Option, documented
 
@@ -52,37 +51,12 @@ class EvalConfig:
     max_new_tokens: opt.NewTokens = None
     temperature: opt.Temperature = 0.0
     samples: opt.Samples = 1
-    perturb: Annotated[
-        tuple[str, ...],
-        Option(
-            "Score again with typos=RATE, or options in another order.",
-            "P,P",
-            commas=True,
-            hidden=True,
-        ),
-    ] = ()
-    seed: Annotated[
-        int, Option("Seed of perturbations and of the order of replies.", "S", hidden=True, least=0)
-    ] = 0
-    blind: Annotated[
-        str | None,
-        Option(
-            "Write both models' replies to this CSV file for people to judge.", "FILE", hidden=True
-        ),
-    ] = None
-    votes: Annotated[
-        tuple[str, ...],
-        Option(
-            "Count the votes in copies of such a file; needs nothing else.",
-            "F,F",
-            commas=True,
-            hidden=True,
-        ),
-    ] = ()
+    seed: Annotated[int, Option("Seed of sampled replies.", "S", hidden=True, least=0)] = 0
     allow_overlap: opt.Overlap = False
     dtype: opt.Dtype = "auto"
     device: opt.Device = "auto"
     threads: opt.Threads = None
+    engine: opt.Place = "auto"
 
     def __post_init__(self) -> None:
         """Make `prompts` the task.
@@ -95,5 +69,5 @@ class EvalConfig:
                 raise InvalidOption(
                     "prompts", self.prompts, "one task at a time; remove it or `task`"
                 )
-            object.__setattr__(self, "task", f"prompts:{self.prompts}")
+            object.__setattr__(self, "task", f"{PROMPTS}{self.prompts}")
             object.__setattr__(self, "prompts", None)

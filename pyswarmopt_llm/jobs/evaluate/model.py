@@ -8,11 +8,11 @@ from typing import Any, Self, TypeVar
 
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.interfaces import Batched, BatchedEngine, Engine, Patch, Score, Utility
+from pyswarmopt_llm.common.interfaces import Batched, BatchedEngine, Engine, Score, Utility
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.common.statistics import interval, score_of
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
-from pyswarmopt_llm.jobs.evaluate.names import model_of, run_scoring
+from pyswarmopt_llm.jobs.evaluate.names import model_of, opened, run_scoring
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import (
@@ -23,10 +23,8 @@ from pyswarmopt_llm.metrics.questions.answer_format import (
 from pyswarmopt_llm.metrics.questions.context_window import check_window
 from pyswarmopt_llm.metrics.questions.sampling import Sampling
 from pyswarmopt_llm.metrics.registry import Metric, find_metric
-from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.spaces import saved_kind
-from pyswarmopt_llm.spaces.load import open_model
 from pyswarmopt_llm.tasks import Item, Task
 from pyswarmopt_llm.tasks.load import load_task_of
 
@@ -60,8 +58,7 @@ def evaluate_model(
     on_items: OnItems | None = None,
     **options: Any,
 ) -> EvalResult:
-    """Score `adapter` (or the bare base) on a split of a task, merged as a search merges its
-    candidates.
+    """Score `adapter` (or the bare base) on a split, merged as a search merges candidates.
 
     Args:
         base: the base; may be empty for a run or a whole model.
@@ -146,32 +143,12 @@ class Exam:
 def open_and_score(
     config: EvalConfig, exam: Exam, on_items: OnItems | None
 ) -> tuple[Engine, EvalResult]:
-    """The engine of the configuration's model, and its score in the answer format of the run that
-    it comes from.
-    """
-    engine = open_model(config.base, config.adapter, config.dtype, config.device, config.threads)
+    """The engine of the configured model, and its score in the answer format of its run."""
+    engine = opened(config, config.base, config.adapter)
     scoring = config.scoring
     if scoring == "auto" and config.metric is None:
         scoring = run_scoring(user_path(config.adapter or config.base), exam.task.name) or scoring
     return engine, exam.score(engine, scoring, on_items)
-
-
-def score_adapters(
-    config: EvalConfig, adapters: Sequence[AdapterInfo]
-) -> tuple[float, dict[str, float]]:
-    """The value of the bare base, and name -> value of each adapter of it; the base is in memory
-    once.
-
-    Raises:
-        UserError: the task or the base cannot be used.
-    """
-    exam = Exam.of(config)
-    engine, bare = open_and_score(config, exam, None)
-    values = {}
-    for adapter in adapters:
-        engine.load(Patch(low_rank=load_factors(adapter)))
-        values[adapter.name] = exam.score(engine, bare.scoring).score.value
-    return bare.score.value, values
 
 
 def load_items(config: EvalConfig) -> Task:
@@ -202,7 +179,7 @@ def _evaluate_harness(config: EvalConfig) -> EvalResult:
     if saved_kind(config.base) is not None:
         several = f"the harness scores one model, {config.base} holds several"
         raise InvalidOption("task", config.task, f"{several}; use a task file")
-    engine = open_model(config.base, config.adapter, config.dtype, config.device, config.threads)
+    engine = opened(config, config.base, config.adapter)
     harness = LmEvalTask(config.task.removeprefix(LM_EVAL), config.dev, config.test)
     scored = harness(engine, config.split)
     return EvalResult(harness.name, scored, interval(scored.per_item), "own", "lm-eval")
@@ -216,9 +193,7 @@ def score(utility: Utility, engine: Engine, on_items: OnItems | None) -> Score:
 
 
 def collected(batches: Iterable[Mapping[int, Found]], count: int, on_items: OnItems) -> list[Found]:
-    """The results of batches, index -> result, in the items' order; `on_items` is called after each
-    batch.
-    """
+    """The results of batches, index -> result, in the items' order."""
     results: dict[int, Found] = {}
     for batch in batches:
         results |= batch

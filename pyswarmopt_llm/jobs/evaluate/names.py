@@ -1,11 +1,14 @@
-"""From what a user names to what is loaded: runs, adapters, whole models, the bare base."""
+"""From what a user names to what is loaded, here or on a server: runs, adapters, whole models, the
+bare base.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import PROMPTS, TRANSFORMERS, SearchConfig, is_server
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.evaluation.result import read_result
@@ -14,15 +17,16 @@ from pyswarmopt_llm.jobs.evaluate.config import BARE, EvalConfig
 from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.metrics.registry import metric_given
 from pyswarmopt_llm.spaces import is_whole_model
-from pyswarmopt_llm.tasks.prompt_lists import PROMPTS
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.common.interfaces import Engine
 
 _AS_STORED = ("max_new_tokens", "columns", "split_seed", "skip_bad_rows", "dev", "allow_overlap")
 Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and None
 
 
 def model_of(base: str, name: str | None) -> Model:
-    """The base and the adapter that `name` stands for: an adapter, a run, a whole model, or None,
-    the bare base.
+    """The base and the adapter of an adapter, a run, a whole model, or None, the bare base.
 
     Raises:
         UserError: a run that has not ended, or no base.
@@ -43,6 +47,69 @@ def _model_of(base: str, name: str | None) -> Model:
         whole, adapter = result_of(folder)
         return (whole, None) if adapter is None else (base or whole, adapter)
     return (name, None) if is_whole_model(folder) else (base, name)
+
+
+def place_of(engine: str, run: str | Path | None) -> str:
+    """The server that runs a model, or ``transformers`` where it runs here; ``auto`` is where the
+    run searched.
+
+    Raises:
+        UserError: neither of them, or not a run.
+    """
+    if engine == "auto" and run is not None:
+        engine = read_about(user_path(run)).config.engine
+        return engine if is_server(engine) else TRANSFORMERS
+    if engine not in ("auto", TRANSFORMERS) and not is_server(engine):
+        why = f"unknown; use {TRANSFORMERS} or http://HOST:PORT"
+        raise InvalidOption("engine", engine, why)
+    return TRANSFORMERS if engine == "auto" else engine
+
+
+def open_at(
+    place: str,
+    run: str | Path | None,
+    base: str,
+    adapter: str | None,
+    *,
+    dtype: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+) -> Engine:
+    """A model on the engine that `place_of` gives.
+
+    Args:
+        place: where it runs.
+        run: the run that it comes from, if any; it knows which adapters the server was started
+            with, and the folder that both see.
+        base, adapter, dtype, device, threads: see `spaces.load.open_model`.
+
+    Raises:
+        UserError: the model cannot be loaded, or the server does not run it.
+    """
+    from pyswarmopt_llm.spaces.load import open_model, open_served
+
+    if not is_server(place):
+        return open_model(base, adapter, dtype, device, threads)
+    if run is None and adapter is not None:
+        run = _run_of(user_path(adapter))
+    if run is None:
+        config = SearchConfig(base, () if adapter is None else (adapter,), (), "")
+    else:
+        config = replace(read_about(user_path(run)).config, base=base)
+    return open_served(replace(config, engine=place, dtype=dtype), adapter)
+
+
+def opened(config: EvalConfig, base: str, adapter: str | None) -> Engine:
+    """A model of an evaluation on its engine; see `open_at`."""
+    return open_at(
+        place_of(config.engine, config.run),
+        config.run,
+        base,
+        adapter,
+        dtype=config.dtype,
+        device=config.device,
+        threads=config.threads,
+    )
 
 
 def with_run(config: EvalConfig) -> EvalConfig:
@@ -110,14 +177,13 @@ def _templates(stored: SearchConfig, task: str) -> tuple[str, ...]:
 
 
 def run_scoring(best: Path, task: str) -> str | None:
-    """The scoring that the search which wrote ``RUN/best`` used for a task; None if there is no
-    such run or task.
+    """The scoring that the search which wrote ``RUN/best`` used for a task; None if unknown.
 
     A search tries letters on several experts. The adapter alone may decide otherwise by chance, and
     its score would not be that of ``result.json``.
     """
-    run = best.resolve().parent
-    if best.name != "best" or not (run / "run.json").is_file():
+    run = _run_of(best)
+    if run is None:
         return None
     try:
         about, result = read_about(run), read_result(run)
@@ -126,3 +192,9 @@ def run_scoring(best: Path, task: str) -> str | None:
     if result is None or task not in about.task_names:
         return None
     return result.task(task).answer_format
+
+
+def _run_of(best: Path) -> Path | None:
+    """The run whose result a directory is; None where it is none."""
+    run = best.resolve().parent
+    return run if best.name == "best" and (run / "run.json").is_file() else None

@@ -11,23 +11,23 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import SearchConfig, is_server
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.fingerprint import canonical, sample_digest
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.evaluation.run_files import About, read_about, result_of
-from pyswarmopt_llm.jobs.evaluate.names import run_scoring
+from pyswarmopt_llm.jobs.evaluate.names import open_at, place_of, run_scoring
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.metrics.objectives import load_split
 from pyswarmopt_llm.metrics.questions.context_window import check_window
 from pyswarmopt_llm.metrics.registry import METRICS
-from pyswarmopt_llm.spaces.load import open_model
 from pyswarmopt_llm.tasks import Item, Scoring, Task
 from pyswarmopt_llm.tasks.formats import read_rows
-from pyswarmopt_llm.tasks.tables.form import Form, form_of, new_items
 from pyswarmopt_llm.tasks.tables.names import Rows, columns_of
+from pyswarmopt_llm.tasks.tables.new_rows import new_items
 from pyswarmopt_llm.tasks.tables.predicted import PredictedFile, Prediction, check_out
+from pyswarmopt_llm.tasks.types import Form, form_of
 
 CHUNK = 128  # questions between two points at which an interrupted job goes on
 _BY_OPTIONS: dict[str, Scoring] = {"letter": "letter", "likelihood": "likelihood"}
@@ -57,10 +57,10 @@ def predict(
     dtype: str = "auto",
     device: str = "auto",
     threads: int | None = None,
+    engine: str = "auto",
     on_items: OnItems | None = None,
 ) -> list[Prediction]:
-    """Label new questions as the search that wrote `run` scored them: prompt, choices and scoring
-    are the same.
+    """Label new questions with the prompt, the choices and the scoring of the search.
 
     Args:
         run: a finished search over a task with choices.
@@ -73,6 +73,7 @@ def predict(
         dtype: of the weights; ``auto`` is the search's.
         device: where they go.
         threads: CPU threads.
+        engine: see `place_of`.
         on_items: called with the number of questions labelled so far, and of all.
 
     Returns:
@@ -91,6 +92,7 @@ def predict(
         list(item.choices or {}) if shared is None else list(shared.values()) for item in items
     ]
     settings = {"dtype": asked.config.dtype if dtype == "auto" else dtype, "device": device}
+    place = place_of(engine, run)
     file = None
     if out is not None:
         check_out(user_path(out), names)
@@ -101,18 +103,19 @@ def predict(
             specs,
             settings,
             [row for _, row in rows],
+            *([place] if is_server(place) else []),
         ]
         file = PredictedFile(user_path(out), hashlib.sha256(canonical(inputs)).hexdigest())
     probabilities = [] if file is None else file.first_rows(len(items))
     if len(probabilities) < len(items):
-        engine = open_model(*asked.model, **settings, threads=threads)
+        model = open_at(place, run, *asked.model, **settings, threads=threads)
         new = Task("new", (), tuple(items), asked.form.prompt, str(path))
         check_window(
-            new, asked.scoring, engine, ("test",), replace(METRICS["accuracy"], needs="nothing")
+            new, asked.scoring, model, ("test",), replace(METRICS["accuracy"], needs="nothing")
         )
         for start in range(len(probabilities), len(items), CHUNK):
             chunk = probabilities_of(
-                items[start : start + CHUNK], asked.scoring, engine, asked.form.prompt
+                items[start : start + CHUNK], asked.scoring, model, asked.form.prompt
             )
             if file is not None:
                 file.keep(chunk)
@@ -128,8 +131,7 @@ def predict(
 def probabilities_of(
     items: Sequence[Item], scoring: Scoring, engine: Engine, prompt: str | None
 ) -> list[list[float]]:
-    """The probabilities of each item's choices: the softmax of what the search compares, which
-    training fits, too.
+    """The probabilities of each item's choices: the softmax of what the search compares.
 
     Letters have log-probabilities. With likelihood, log-likelihoods per byte are compared; times
     the mean length of the choices they are of the size of log-likelihoods again (see
@@ -181,9 +183,7 @@ def _asked(run: Path, name: str | None) -> _Asked:
 
 
 def _form(about: About, task: str) -> Form | None:
-    """The form of a task's questions, from ``run.json``; of a run that has none there, from the
-    task itself.
-    """
+    """The form of a task's questions, from ``run.json`` or else from the task itself."""
     if about.forms is not None:
         return about.forms.get(task)
     tasks, _ = load_split(about.config)

@@ -1,3 +1,1 @@
-"""A result in the formats of other programs: one merged model, GGUF files, an adapter of smaller
-rank.
-"""
+"""A result in other formats: one merged model, a GGUF file, an adapter of smaller rank."""

@@ -14,14 +14,14 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.evaluation.result import read_result
 from pyswarmopt_llm.evaluation.run_files import read_about
 from pyswarmopt_llm.jobs.export.gguf_file import Layout, write_lora
-from pyswarmopt_llm.jobs.export.source import Source, find_source, parents_of
+from pyswarmopt_llm.jobs.export.source import Source, find_source
 from pyswarmopt_llm.models.adapters.truncate import truncate_low_rank
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.files import atomic_directory, check_free
 from pyswarmopt_llm.models.full_model import write_model
 from pyswarmopt_llm.models.quantised.embedded import source_gguf
 from pyswarmopt_llm.reporting.report.card import model_card
-from pyswarmopt_llm.reporting.report.front_matter import Form
+from pyswarmopt_llm.reporting.report.front_matter import Form, parents_of
 
 MODELFILE = "Modelfile"
 ADAPTER_FILE = "adapter.gguf"
@@ -185,10 +185,8 @@ def _peft(source: Source, folder: Path) -> None:
         name.removesuffix(".weight"): (change.b, change.a)
         for name, change in source.changes.items()
     }
-    name, targets = (
-        source.adapter.base_model_name or source.base.name,
-        source.adapter.target_modules,
-    )
+    name = source.adapter.base_model_name or source.base.name
+    targets = source.adapter.target_modules
     write_adapter(folder, factors, base_model_name=name, target_modules=targets)
 
 

@@ -25,9 +25,7 @@ CONVERTER = "llama.cpp's convert_lora_to_gguf.py converts it"
 
 
 class Architecture(NamedTuple):
-    """The name that llama.cpp has for an architecture, and whether it reorders the rows of queries
-    and keys.
-    """
+    """llama.cpp's name of an architecture, and whether it reorders rows of queries and keys."""
 
     name: str
     reorders: bool
@@ -68,8 +66,7 @@ class Layout:
         if config.model_type not in ARCHITECTURES:
             raise UserError(
                 f"{source.base.spec}: {config.model_type} is not among the architectures written "
-                "as GGUF "
-                f"({', '.join(ARCHITECTURES)}); {CONVERTER}"
+                f"as GGUF ({', '.join(ARCHITECTURES)}); {CONVERTER}"
             )
         return cls(ARCHITECTURES[config.model_type], config)
 
@@ -97,9 +94,7 @@ class Layout:
         return str(name)
 
     def reordered(self, weight: str, value: Tensor) -> Tensor:
-        """Rows of a query or key projection as llama.cpp expects them; every other value as it
-        is.
-        """
+        """Rows of queries and keys as llama.cpp expects them; other values as they are."""
         module = weight.rpartition(".")[0]
         if not self.architecture.reorders or not module.endswith(("q_proj", "k_proj")):
             return value

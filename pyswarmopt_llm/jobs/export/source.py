@@ -1,6 +1,4 @@
-"""A model to export, what an adapter changes in it, and what it is made of, with the licences that
-cards state.
-"""
+"""A model to export, and what an adapter changes in it."""
 
 from __future__ import annotations
 
@@ -10,13 +8,9 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-import yaml
 from torch import Tensor
 
-import pyswarmopt_llm.models.quantised.embedded as embedded
-from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files import regular
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Computed, LowRank
 from pyswarmopt_llm.evaluation.run_files import read_about, result_of
@@ -24,8 +18,7 @@ from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.adapters.safetensors_file import StoredTensors
 from pyswarmopt_llm.models.base import BaseModel, refuse_quantised, resolve_base
-from pyswarmopt_llm.models.files import local_directory, read_json
-from pyswarmopt_llm.reporting.report.front_matter import Parent
+from pyswarmopt_llm.models.files import read_json
 from pyswarmopt_llm.spaces import is_whole_model, saved_kind
 
 
@@ -51,9 +44,7 @@ class Source:
         return StoredTensors(self.base.weight_files)
 
     def exact(self, weight: str) -> Tensor:
-        """A weight with its change, float32: the sum that a search forms before it rounds to the
-        model's dtype.
-        """
+        """A weight with its change, float32, before it is rounded to the model's dtype."""
         value = self.stored[weight].to(torch.float32)
         return value + self.changes[weight].dense() if weight in self.changes else value
 
@@ -94,8 +85,7 @@ def find_source(source: str, base: str | None) -> Source:
     if (kind := saved_kind(model or folder)) is not None:
         raise UserError(
             f"{source}: is several models (space {kind.name}), which no single file can hold; run "
-            "it with "
-            f"swarm-llm generate --base {model}"
+            f"it with swarm-llm generate --base {model}"
         )
     if model is None:
         raise InvalidOption("base", None, f"missing; name the model that {source} is an adapter of")
@@ -117,50 +107,6 @@ def _checked(source: str, base: BaseModel, adapter: str | None, run: Path | None
     if config.get("tie_word_embeddings") and "lm_head.weight" in changes:
         raise UserError(
             f"{adapter}: changes lm_head, which {base.spec} shares with its embeddings; keep the "
-            "adapter apart from "
-            "the base, or train without lm_head among its target modules"
+            "adapter apart from the base, or train without lm_head among its target modules"
         )
     return Source(base, report.experts[0], changes, run)
-
-
-def parents_of(config: SearchConfig) -> list[Parent]:
-    """Base and experts of a search over one base.
-
-    Raises:
-        UserError: the base is not there.
-    """
-    base = resolve_base(config.base)
-    if config.base.startswith(embedded.PREFIX):
-        licence: str | None = embedded.embedded_model(config.base).licence
-    else:
-        licence = stated_licence(base.path)
-    return [Parent(base.name, licence), *map(_expert, config.experts)]
-
-
-def _expert(spec: str) -> Parent:
-    try:
-        return Parent(
-            spec, stated_licence(local_directory(spec, ["README.md"])), not user_path(spec).is_dir()
-        )
-    except UserError:  # it was moved after the search
-        return Parent(spec, None)
-
-
-def stated_licence(folder: Path) -> str | None:
-    """The licence that the header of a directory's README.md states, in lower case; None if it
-    states none.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = (Path(folder) / "README.md").write_text("---\\nlicense: Apache-2.0\\n---\\n# A model")
-        ...     stated_licence(Path(folder))
-        'apache-2.0'
-    """
-    try:
-        text = regular.read_text(folder / "README.md")
-        header = yaml.safe_load(text.split("\n---", 1)[0]) if text.startswith("---\n") else None
-    except (OSError, UserError, yaml.YAMLError, RecursionError):
-        return None
-    licence = header.get("license") if isinstance(header, dict) else None
-    return licence.strip().lower() if isinstance(licence, str) and licence.isprintable() else None

@@ -126,7 +126,8 @@ def finish(
         notes=list({**job.notes, **run.about.notes}.values()),
     )
     if not cut and result.best_dev != chosen.value:
-        log.warning("best/ scores %s, the search saw %s", result.best_dev, chosen.value)
+        why = ": the server does not repeat itself" if run.about.noise else ""
+        log.warning("best/ scores %s, the search saw %s%s", result.best_dev, chosen.value, why)
     return result
 
 
@@ -156,9 +157,8 @@ def publish(job: Job, run: Run, result: RunResult) -> dict[str, Any]:
     """Write card and report first, ``result.json`` last: where it is, everything is. Returns its
     content.
     """
-    from pyswarmopt_llm.jobs.export.source import parents_of
     from pyswarmopt_llm.reporting.report.card import model_card
-    from pyswarmopt_llm.reporting.report.front_matter import licence_conflict
+    from pyswarmopt_llm.reporting.report.front_matter import licence_conflict, parents_of
     from pyswarmopt_llm.reporting.report.report import render_report
 
     parents = parents_of(job.config) if job.kind.library else []

@@ -44,7 +44,7 @@ from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.adapters.compatibility import ignored_in_words
 from pyswarmopt_llm.reporting.outcome import not_held_out
 from pyswarmopt_llm.reporting.summary import duration
-from pyswarmopt_llm.tasks.tables.form import form_of
+from pyswarmopt_llm.tasks.types import form_of
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ def begin(
         }
     }
     more |= {"left": {name: task.left for name, task in job.tasks.items() if task.left is not None}}
+    more |= {"noise": job.noise} if job.noise else {}
     before = given_settings(asked or config)
     more |= {"given": before, "chosen": chosen_by_preset(before, job.config)}
     about = about_run(
@@ -163,7 +164,13 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
             steps = Search(
                 job.space,
                 scorer,
-                make_policy(job.config, job.objectives.items, job.objectives.combine),
+                make_policy(
+                    job.config,
+                    job.objectives.items,
+                    job.objectives.combine,
+                    # that with which the run began: another measurement gives another number
+                    noisy=run.about.noise > 0,
+                ),
                 swarm,
                 job.budget,
                 population=job.config.population,

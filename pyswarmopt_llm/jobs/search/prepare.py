@@ -51,6 +51,7 @@ class Job(ResolvedSearch):
         fingerprints: of base, experts and tasks, for ``run.json``.
         notes: task -> how its dev and test were drawn, if its file has no split; what to know of
             the base.
+        noise: of a server's log-probabilities, in nats; 0 where the base runs here.
     """
 
     objectives: Objectives
@@ -60,6 +61,7 @@ class Job(ResolvedSearch):
     base_name: str
     fingerprints: Mapping[str, Any]
     notes: Mapping[str, str]
+    noise: float
 
     @property
     def tasks(self) -> Mapping[str, Task]:
@@ -151,10 +153,12 @@ def prepare(config: SearchConfig) -> Job:
     for name, task in objectives.tasks.items():
         check_window(task, search.config.scoring, prepared.engine, metric=objectives.metrics[name])
     notes = {name: task.note for name, task in objectives.tasks.items() if task.note}
+    noise = 0.0
     if search.config.served:
         from pyswarmopt_llm.evaluation.workers.served import check_served
 
-        notes["engine"] = check_served(search.config, objectives, prepared)
+        examination = check_served(search.config, objectives, prepared)
+        notes["engine"], noise = examination.text, examination.noise
     search = search.changed(start=_start(search.config, prepared.space))
     return Job(
         **vars(search),
@@ -165,6 +169,7 @@ def prepare(config: SearchConfig) -> Job:
         base_name=prepared.base_name,
         fingerprints={**prepared.fingerprints, **_prints(objectives)},
         notes={**notes, **prepared.notes},
+        noise=noise,
     )
 
 

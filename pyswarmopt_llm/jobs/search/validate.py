@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import TRANSFORMERS, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.common.options import check_options
@@ -20,7 +20,7 @@ from pyswarmopt_llm.spaces.kind import SpaceKind
 from pyswarmopt_llm.spaces.starts import check_start
 from pyswarmopt_llm.tasks import Task
 
-TRANSFORMERS, VLLM = ("transformers", "vllm")
+VLLM = "vllm"
 LEAST_TRAINED = 8  # dev items of an expert that is trained on them
 # The settings that a preset chooses, or that say how its choice is to run.
 CHOICES = (

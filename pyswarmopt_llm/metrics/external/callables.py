@@ -10,10 +10,15 @@ import numbers
 import os
 import sys
 import time
-import traceback
 from typing import Any
 
-from pyswarmopt_llm.common.errors import InvalidOption, NotFiniteError, UserError, first_line
+from pyswarmopt_llm.common.errors import (
+    InvalidOption,
+    NotFiniteError,
+    UserError,
+    first_line,
+    line_in,
+)
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 
@@ -79,7 +84,8 @@ class CallableUtility:
         except UserError:
             raise
         except Exception as error:  # whatever the user's code raises
-            what = f"raised {type(error).__name__} ({first_line(error)}){self._line_of(error)}"
+            file = getattr(sys.modules[self.spec.partition(":")[0]], "__file__", None)
+            what = f"raised {type(error).__name__} ({first_line(error)}){line_in(error, file)}"
             raise InvalidOption(
                 "utility", self.spec, f"{what}; it is called as {self._call}"
             ) from error
@@ -88,16 +94,6 @@ class CallableUtility:
     @property
     def _call(self) -> str:
         return f'{self.name}(engine, split="dev")' if self.has_test else f"{self.name}(engine)"
-
-    def _line_of(self, error: Exception) -> str:
-        """The line of the function's file that an exception came from."""
-        file = getattr(sys.modules[self.spec.partition(":")[0]], "__file__", None)
-        lines = [
-            frame.lineno
-            for frame in traceback.extract_tb(error.__traceback__)
-            if frame.filename == file
-        ]
-        return f" in line {lines[-1]} of {os.path.basename(file)}" if file and lines else ""
 
     def _takes_split(self) -> bool:
         """Whether the function has a parameter ``split``.

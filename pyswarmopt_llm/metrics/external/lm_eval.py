@@ -18,14 +18,13 @@ from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.tasks.rows import DEV, TEST
+from pyswarmopt_llm.tasks.types import DEV, TEST
 
 _KINDS = ("multiple_choice", "generate_until")
 
 
 class LmEvalTask:
-    """A task of the harness as an objective: its prompts (without a chat template), its filters,
-    its metric.
+    """A task of the harness as an objective: its prompts, without chat template, filters, metric.
 
     If a task has validation and test documents, the former are dev. A single split is divided by a
     fixed shuffle, at most a third to dev.

@@ -1,6 +1,4 @@
-"""Code runs only if the user names it on the command line: what files may name, what needs
-confirmation.
-"""
+"""Code runs only if the user names it: what files may name, what needs confirmation."""
 
 from __future__ import annotations
 
@@ -30,8 +28,7 @@ def metric_of(task: Task) -> str:
     if ":" in task.metric:
         raise UserError(
             f"{task.source}: its metric {task.metric!r} is more than a plain name, which is all "
-            "that a file may give; "
-            f"if you trust it, add `metric` {shlex.quote(task.metric)}"
+            f"that a file may give; if you trust it, add `metric` {shlex.quote(task.metric)}"
         )
     return task.metric
 
@@ -47,9 +44,7 @@ def is_function(spec: str) -> bool:
 
 
 def runs_code(config: SearchConfig) -> Iterator[tuple[str, str]]:
-    """Field and value of each setting that imports a module, runs a script, or unpickles data from
-    a cluster.
-    """
+    """Field and value of each setting that runs code, or unpickles data from a cluster."""
     yield from (("utilities", spec) for spec in config.utilities)
     yield from (
         ("tasks", spec) for spec in config.tasks if spec.startswith(LM_EVAL) and _is_file(spec)
@@ -64,8 +59,7 @@ def runs_code(config: SearchConfig) -> Iterator[tuple[str, str]]:
 def require(
     config: SearchConfig, allowed: Collection[str], run: Path, allow: str = "allow"
 ) -> None:
-    """Refuse the configuration of a ``run.json`` that runs code, unless each of these settings is
-    given again.
+    """Refuse a ``run.json`` that runs code, unless each of these settings is given again.
 
     `allow` is the option of the command that takes them; empty where the settings' own options do.
 

@@ -8,17 +8,15 @@ import inspect
 import math
 import numbers
 import sys
-import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyswarmopt_llm.common.errors import InvalidOption, first_line
+from pyswarmopt_llm.common.errors import InvalidOption, first_line, line_in
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
@@ -131,7 +129,7 @@ class ScoreFunction:
         try:
             return self._function(**{name: arguments[name] for name in self._parameters})
         except (Exception, SystemExit) as error:  # whatever the user's code raises
-            what = f"raised {type(error).__name__} ({first_line(error)}){self._line_of(error)}"
+            what = f"raised {type(error).__name__} ({first_line(error)}){line_in(error, str(self._file))}"
             place = (
                 "" if self._of_all else f"{self._place(arguments['prompt'], arguments['item'])}: "
             )
@@ -164,7 +162,7 @@ class ScoreFunction:
         try:
             spec.loader.exec_module(module)
         except (Exception, SystemExit) as error:  # importing runs the user's code
-            what = f"{type(error).__name__}: {first_line(error)}{self._line_of(error)}"
+            what = f"{type(error).__name__}: {first_line(error)}{line_in(error, str(self._file))}"
             raise InvalidOption(
                 "metric", self._spec, f"cannot be imported ({what}); correct it"
             ) from error
@@ -178,23 +176,13 @@ class ScoreFunction:
             return ONE
         names = tuple(p.name for p in parameters if p.kind in _BY_NAME and p.name in (*ONE, *BATCH))
         needed = {p.name for p in parameters if p.default is p.empty and p.kind not in _VARIADIC}
-        of_one, of_all = (
-            ("reply" in names and {*names} <= {*ONE}),
-            ("replies" in names and {*names} <= {*BATCH}),
-        )
+        of_one = "reply" in names and {*names} <= {*ONE}
+        of_all = "replies" in names and {*names} <= {*BATCH}
         if not (of_one or of_all) or not needed <= {*names}:
             forms = " or ".join(f"def {self._name}({', '.join(form)})" for form in (ONE, BATCH))
             takes = f"takes ({', '.join(p.name for p in parameters)})"
             raise InvalidOption("metric", self._spec, f"{takes}; write {forms}")
         return names
-
-    def _line_of(self, error: BaseException) -> str:
-        """The line of the function's file that an exception came from."""
-        if isinstance(error, SyntaxError):
-            return f" in line {error.lineno}"
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if Path(frame.filename) == self._file]
-        return f" in line {lines[-1]} of {self._file.name}" if lines else ""
 
 
 class FunctionUtility(Written):

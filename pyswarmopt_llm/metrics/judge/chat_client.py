@@ -1,6 +1,4 @@
-"""Client for an OpenAI-compatible chat endpoint: retries, timeout, token counts, and a cache on
-disk.
-"""
+"""Client for an OpenAI-compatible chat endpoint: retries, timeout, token counts, a cache."""
 
 from __future__ import annotations
 
@@ -29,8 +27,7 @@ _LONGEST_ANSWER = 2**24  # bytes
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A served model. The judge's comes from the environment only, and no key is ever written to a
-    run.
+    """A served model; its key is never written to a run.
 
     Attributes:
         url: base URL, such as http://127.0.0.1:8000/v1.
@@ -58,8 +55,7 @@ class Endpoint:
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] | None = None) -> Endpoint:
-        """From ``SWARM_LLM_JUDGE_URL``, ``_MODEL`` and, optional, ``_KEY``, ``_PRICES``,
-        ``_TIMEOUT``.
+        """The judge's: ``SWARM_LLM_JUDGE_URL``, ``_MODEL``, ``_KEY``, ``_PRICES``, ``_TIMEOUT``.
 
         Raises:
             UserError: one is missing or no number.
@@ -136,10 +132,8 @@ class ChatClient:
     ) -> None:
         httpx = optional("httpx", "an endpoint")
         headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
-        self._http, self._errors = (
-            httpx.Client(timeout=endpoint.timeout, headers=headers),
-            httpx.RequestError,
-        )
+        self._http = httpx.Client(timeout=endpoint.timeout, headers=headers)
+        self._errors = httpx.RequestError
         self._bad_urls = (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError)
         self._endpoint, self._max_tokens = endpoint, max_tokens
         self._cache = AppendLog(cache, None, lambda row: wrong_field(row, _CACHED))
@@ -202,9 +196,7 @@ class ChatClient:
             return self._keep(key, text, usage)
 
     def _send(self, body: Mapping[str, Any]) -> tuple[str, Any]:
-        """Text and usage; transient failures are retried until the attempts or the time are used
-        up.
-        """
+        """Text and usage; transient failures are retried while attempts and time last."""
         where, content = self._endpoint, json.dumps(body).encode()
         limit = max(where.deadline, where.timeout)
         end = self._clock() + limit
@@ -212,10 +204,8 @@ class ChatClient:
             try:
                 return self._attempt(content, end)
             except _TransientError as error:
-                problem, wait = (
-                    str(error),
-                    min(2.0**attempt, _LONGEST_WAIT) if error.wait is None else error.wait,
-                )
+                problem = str(error)
+                wait = min(2.0**attempt, _LONGEST_WAIT) if error.wait is None else error.wait
             if attempt + 1 < where.attempts:
                 if self._clock() + wait > end:
                     raise self._down(f"within {limit:g} s", problem)
@@ -242,9 +232,7 @@ class ChatClient:
         return UserError(f"{where} did not answer {after} ({problem}); {self._endpoint.when_down}")
 
     def _post(self, url: str, content: bytes, end: float) -> tuple[int, Any, bytes]:
-        """Status, headers and body of one request, streamed so that an endless response can be
-        abandoned.
-        """
+        """Status, headers and body, streamed so that an endless response can be abandoned."""
         kind = {"Content-Type": "application/json"}
         with self._http.stream("POST", url, content=content, headers=kind) as reply:
             data = b""
@@ -257,9 +245,7 @@ class ChatClient:
             return reply.status_code, reply.headers, data
 
     def _read(self, data: bytes) -> tuple[str, Any]:
-        """Text and usage of a response; something that is no JSON object at all does not come from
-        an endpoint.
-        """
+        """Text and usage of a response; what is no JSON object does not come from an endpoint."""
         where = self._endpoint
         if not data.lstrip().startswith(b"{"):
             raise UserError(
@@ -300,9 +286,7 @@ class ChatClient:
 
 
 def _retry_after(header: str | None) -> float | None:
-    """Seconds; None where the header says none (a date, nan), so that the client's own waiting time
-    holds.
-    """
+    """Seconds; None where the header says none (a date, nan)."""
     try:
         seconds = float(header or "")
     except ValueError:

@@ -1,5 +1,4 @@
-"""A language model as judge: ratings from 1 to 10 against a rubric, and pairs compared in both
-orders.
+"""A language model as judge: ratings from 1 to 10, and pairs compared in both orders.
 
 The judge is an OpenAI-compatible endpoint, any function from prompts to texts, or a causal language
 model in this process. An answer that cannot be read is an error, never a made-up number: a search
@@ -37,9 +36,7 @@ _ANSWER_TOKENS = 32  # of an answer in words
 
 
 class Judge:
-    """Rates and compares replies by a function from prompts to answers, and by a rubric in
-    words.
-    """
+    """Rates and compares replies by a rubric and a function from prompts to answers."""
 
     def __init__(self, complete: Complete, rubric: str = RUBRIC) -> None:
         self.complete, self._rubric = complete, rubric
@@ -53,8 +50,7 @@ class Judge:
         return self._rate(prompts, items)
 
     def win_rate(self, items: Sequence[Item], first: Sequence[str], second: Sequence[str]) -> Score:
-        """How often the `first` replies are judged better than the `second`; each pair is shown in
-        both orders.
+        """How often the `first` replies are judged better; each pair is shown in both orders.
 
         Per item 1 for a win in both orders, 0 for a loss in both, else 0.5, which cancels a judge's
         position bias (Zheng et al. 2023, arXiv 2306.05685, section 3.4). An answer that names no
@@ -98,8 +94,7 @@ class Judge:
 
 
 def load_judge(rubric: str | None = None, cache: Path | None = None) -> tuple[Judge, ChatClient]:
-    """The judge of the environment (`Endpoint.from_environment`) and its client; `rubric` is a text
-    file.
+    """The judge of the environment and its client; `rubric` is a text file.
 
     Raises:
         UserError: a variable or the file is missing.

@@ -12,7 +12,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import safetensors
 import torch
@@ -119,18 +118,6 @@ class Adapter:
     factors: Mapping[str, Factors]
 
 
-class Expert(Protocol):
-    """An expert as a space needs it: an `Adapter` or an `AdapterFile`."""
-
-    @property
-    def info(self) -> AdapterInfo:
-        """Its description."""
-
-    @property
-    def factors(self) -> Mapping[str, Factors]:
-        """Module name -> factors, in the order of `info.modules`."""
-
-
 @dataclass(frozen=True)
 class AdapterFile:
     """An adapter whose factors are read on every access and not kept."""
@@ -140,6 +127,9 @@ class AdapterFile:
     @property
     def factors(self) -> Mapping[str, Factors]:
         return load_adapter(self.info).factors
+
+
+Expert = Adapter | AdapterFile  # as a space needs it
 
 
 def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
@@ -261,8 +251,7 @@ def load_adapter(info: AdapterInfo) -> Adapter:
         if not _largest(b, a, shape.scale) < torch.finfo(torch.float32).max:
             raise UserError(
                 f"{info.weights_file}: the weights of {module} are so large that its change "
-                "overflows; train or export "
-                "the expert again"
+                "overflows; train or export the expert again"
             )
         factors[module] = Factors(b=b, a=a, scale=shape.scale)
     return Adapter(info, factors)
@@ -276,8 +265,7 @@ def _largest(b: Tensor, a: Tensor, scale: float) -> float:
 
 
 def load_factors(info: AdapterInfo) -> dict[str, LowRank]:
-    """An adapter as weight changes: parameter name of the base -> `LowRank`, float32, scale folded
-    in.
+    """An adapter as weight changes: parameter of the base -> `LowRank`, float32, scaled.
 
     Raises:
         UserError: see `load_adapter`.

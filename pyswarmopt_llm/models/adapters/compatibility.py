@@ -1,6 +1,4 @@
-"""Preflight: whether experts can be mixed, and on this base, judged by their configs and headers
-alone.
-"""
+"""Preflight: whether experts can be mixed, and on this base, by their configs and headers."""
 
 from __future__ import annotations
 
@@ -85,9 +83,7 @@ class PreflightReport:
         return [p for p in self.problems if p.severity == "error" and space in p.spaces]
 
     def require(self, space: str) -> None:
-        """Raise a `UserError` with the first problem that prevents mixing in `space`, if there is
-        one.
-        """
+        """Raise a `UserError` with the first problem that prevents mixing in `space`."""
         errors = self.errors(space)
         if errors:
             more = (
@@ -97,8 +93,7 @@ class PreflightReport:
 
 
 def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) -> PreflightReport:
-    """Check experts against each other and their base; problems of an expert are reported, not
-    raised.
+    """Check experts against each other and their base; their problems are reported, not raised.
 
     Args:
         paths: PEFT adapter directories or hub ids.
@@ -168,8 +163,7 @@ def ignored_in_words(info: AdapterInfo) -> str:
 
 
 def same_base(name: str, other: str) -> bool:
-    """Whether two names may mean the same base model: their last path components agree, ignoring
-    case.
+    """Whether two names may mean the same base: their last parts agree, ignoring case.
 
     Example:
         >>> same_base("HuggingFaceTB/SmolLM2-135M-Instruct", "/models/smollm2-135m-instruct/")
@@ -206,10 +200,8 @@ def _differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
         yield Problem(
             info.name, f"was trained on {base}, {first.name} on {first_base}; remove one of them"
         )
-    lacking, added = (
-        sorted(first.modules.keys() - info.modules),
-        sorted(info.modules.keys() - first.modules),
-    )
+    lacking = sorted(first.modules.keys() - info.modules)
+    added = sorted(info.modules.keys() - first.modules)
     parts = []
     for verb, modules in (("lacks", lacking), ("adds", added)):
         if modules:
@@ -237,9 +229,8 @@ def _differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
         if (a.rank, a.scale) != (b.rank, b.scale):
             text = (
                 f"has rank {a.rank} and scale {a.scale:g} at {module} (alpha "
-                f"{info.config.alpha:g}), "
-                f"{first.name} rank {b.rank} and scale {b.scale:g} (alpha {first.config.alpha:g}); "
-                "factor needs equal rank and alpha, use `space` delta"
+                f"{info.config.alpha:g}), {first.name} rank {b.rank} and scale {b.scale:g} (alpha "
+                f"{first.config.alpha:g}); factor needs equal rank and alpha, use `space` delta"
             )
             yield Problem(info.name, text, spaces=_ONLY_FACTOR)
             break
@@ -304,9 +295,7 @@ class BaseFiles:
             )
 
     def _selection_problem(self, info: AdapterInfo) -> Iterator[Problem]:
-        """Modules that the config of an expert selects, but its file does not hold, or the
-        reverse.
-        """
+        """Modules that an expert's config selects, but its file lacks, or the reverse."""
         selection, output = info.config.selection, self.skeleton.output
         if selection.all_linear and output in info.modules:
             text = (

@@ -1,6 +1,4 @@
-"""adapter_config.json of a PEFT LoRA adapter: read it, refuse kinds of LoRA that cannot be
-mixed.
-"""
+"""adapter_config.json of a PEFT LoRA adapter; kinds that cannot be mixed are refused."""
 
 from __future__ import annotations
 
@@ -114,9 +112,8 @@ def read_config(path: Path) -> AdapterConfig:
     start = config.get("init_lora_weights", True)
     if isinstance(start, str) and start.lower().startswith(_BASE_CHANGING):
         raise UserError(
-            f"{path}: init_lora_weights is {start!r}, which changes the base's weights; convert "
-            "it to "
-            "plain LoRA (peft: save_pretrained with path_initial_model_for_weight_conversion)"
+            f"{path}: init_lora_weights is {start!r}, which changes the base's weights; convert it "
+            "to plain LoRA (peft: save_pretrained with path_initial_model_for_weight_conversion)"
         )
     name = config.get("base_model_name_or_path")
     if name is not None and not (isinstance(name, str) and name.isprintable()):

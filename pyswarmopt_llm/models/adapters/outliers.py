@@ -1,5 +1,4 @@
-"""Adapters whose weights stand out in a pool: too loud, too quiet, or all in one direction. No
-model is run.
+"""Adapters whose weights stand out in a pool: too loud, too quiet, or all in one direction.
 
 A sign of damage, of another training recipe or of manipulation, not a proof of any: detectors of
 backdoors in LoRA adapters are classifiers of such spectra (arXiv 2602.15195), which need labelled
@@ -11,16 +10,15 @@ experts the largest and smallest ratios of norms were 3.3 and 0.48, the largest 
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from statistics import median
 
 import torch
 
+from pyswarmopt_llm.common.commands import command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import LowRank
-from pyswarmopt_llm.common.options import command_words
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors
 from pyswarmopt_llm.models.adapters.compatibility import PreflightReport, Problem
 
@@ -65,8 +63,7 @@ def spectrum(change: LowRank) -> Spectrum:
 
 
 def inspect_weights(report: PreflightReport, base: str | None = None) -> PreflightReport:
-    """The report with norms and shares in its rows, an error per adapter that is not finite, a
-    warning per outlier.
+    """The report with norms and shares, an error per adapter that is damaged, outliers' warnings.
 
     Args:
         report: of `inspect_experts`.
@@ -124,22 +121,15 @@ def _oddities(spectra: Spectra, pool: Collection[Spectra]) -> Iterator[str]:
             module = worst(odd, key=odd.__getitem__)
             yield (
                 f"changes {module.removesuffix('.weight')} {odd[module]:.3g} times as much as the "
-                "median of the pool "
-                f"({len(odd)} of {len(spectra)} modules {bound})"
+                f"median of the pool ({len(odd)} of {len(spectra)} modules {bound})"
             )
     if excesses and median(excesses) > EXCESS:
         yield (
             f"has {_share(spectra):.0%} of its change in one direction per module, "
-            f"{median(excesses):.0%} more than "
-            "the median of the pool"
+            f"{median(excesses):.0%} more than the median of the pool"
         )
 
 
 def _remedy(info: AdapterInfo, base: str | None) -> str:
-    settings = (
-        ("base", base or "BASE"),
-        ("adapter", info.path),
-        ("against", "base"),
-        ("task", "TASK.json"),
-    )
-    return f"see what it does ({shlex.join(command_words('eval', *settings))}), or remove it"
+    models = {"base": base or "BASE", "adapter": info.path, "against": "base"}
+    return f"see what it does ({command('eval', **models, task='TASK.json')}), or remove it"

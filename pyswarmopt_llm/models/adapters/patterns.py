@@ -1,5 +1,4 @@
-"""Regular expressions of adapter_config.json: those of `re`, as peft uses them, matched within
-bounded time.
+"""Regular expressions of adapter_config.json, as peft uses them, matched within bounded time.
 
 An adapter comes from anywhere, and `re` can take years over ``(a+)+$``. The `regex` module reads
 the same syntax and stops at a time limit; what would make it take long before that, or mean

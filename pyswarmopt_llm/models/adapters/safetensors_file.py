@@ -85,8 +85,7 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
 
 
 class StoredTensors(Mapping[str, Tensor]):
-    """The floating-point tensors of safetensors files, by name; each access reads one tensor, and
-    none is kept.
+    """The floating-point tensors of safetensors files, by name; each access reads one anew.
 
     Plain reads instead of a memory map: mapped pages count as resident memory until the system
     reclaims them.

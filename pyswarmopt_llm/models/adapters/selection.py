@@ -1,5 +1,4 @@
-"""Which modules of a base an adapter's config selects: peft loads these alone, whatever else the
-file holds.
+"""The modules of a base that an adapter's config selects: peft loads these alone.
 
 The rules are those of `peft.tuners.tuners_utils.check_target_module_exists`, peft 0.21.
 """
@@ -63,8 +62,7 @@ class Selection:
     all_linear: bool = False
 
     def has(self, module: str) -> bool:
-        """Whether peft adapts this module, which is taken for a linear layer and not for the
-        output.
+        """Whether peft adapts this module, if it is a linear layer and not the output.
 
         Raises:
             UserError: the patterns take too long.

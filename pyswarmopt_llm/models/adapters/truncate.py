@@ -15,9 +15,7 @@ from pyswarmopt_llm.common.interfaces import LowRank
 
 
 class Truncated(NamedTuple):
-    """A change of limited rank, with the squared Frobenius norms of what was cut and of the
-    whole.
-    """
+    """A change of limited rank; the squared Frobenius norms of what was cut, and of the whole."""
 
     change: LowRank
     lost: float

@@ -1,4 +1,4 @@
-"""What engines have in common."""
+"""What engines have in common: defaults, and the tokenisation of prompts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
+
+from pyswarmopt_llm.common.errors import UserError
 
 
 class BaseEngine(ABC):
@@ -30,3 +32,102 @@ class BaseEngine(ABC):
     def stream(self, prompt: str, max_new_tokens: int = 64) -> Iterator[str]:
         """The whole continuation as one piece."""
         return iter([self.generate([prompt], max_new_tokens)[0].strip()])
+
+
+class PromptTokenizer:
+    """A tokenizer with the chat template, special tokens and context window of a causal language
+    model.
+
+    Args:
+        tokenizer: of transformers.
+        window: the model's context window in tokens; None if unknown.
+
+    Attributes:
+        tokenizer, window: as given.
+    """
+
+    def __init__(self, tokenizer: Any, window: int | None) -> None:
+        self.tokenizer, self.window = tokenizer, window
+        # A chat template includes its special tokens.
+        self._lead = leading_specials(tokenizer) if tokenizer.chat_template is None else []
+
+    def chat(self, user: str, earlier: Sequence[tuple[str, str]] = ()) -> str:
+        """A user turn in the chat template, up to the start of the assistant's turn.
+
+        Without a chat template: the text and a line break.
+
+        Args:
+            user: the turn.
+            earlier: what was said before it, (user, assistant) in order.
+        """
+        if self.tokenizer.chat_template is None:
+            return "".join(f"{question}\n{answer}\n" for question, answer in earlier) + f"{user}\n"
+        messages = [
+            {"role": role, "content": text}
+            for turns in earlier
+            for role, text in zip(("user", "assistant"), turns, strict=True)
+        ]
+        messages.append({"role": "user", "content": user})
+        return str(
+            self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        )
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids with leading special tokens, without trailing ones."""
+        ids = [int(i) for i in self.tokenizer(text, add_special_tokens=False)["input_ids"]]
+        return ids if ids[: len(self._lead)] == self._lead else self._lead + ids
+
+    def encode_prompt(self, prompt: str) -> tuple[int, ...]:
+        """Token ids of a prompt, with leading special tokens."""
+        ids = self.encode(prompt)
+        if not ids:
+            raise ValueError("a prompt is empty: there is nothing to continue")
+        return tuple(ids)
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text; with the tokenizer's special tokens where no chat template has written
+        them.
+        """
+        return len(
+            self.tokenizer(text, add_special_tokens=self.tokenizer.chat_template is None)[
+                "input_ids"
+            ]
+        )
+
+    def encode_prompts(self, prompts: Sequence[str], max_new_tokens: int) -> list[tuple[int, ...]]:
+        """Token ids of prompts, each of which must leave room for `max_new_tokens` in the context
+        window.
+        """
+        encoded = [self.encode_prompt(prompt) for prompt in prompts]
+        for prompt, ids in zip(prompts, encoded, strict=True):
+            self.check_length(len(ids) + max_new_tokens, prompt)
+        return encoded
+
+    def pad(self) -> int:
+        """The token that fills up rows."""
+        return int(self.tokenizer.pad_token_id)
+
+    def check_length(self, n: int, text: str) -> None:
+        """Raise `UserError` if the `n` tokens of an item that begins with `text` exceed the context
+        window.
+        """
+        if self.window is not None and n > self.window:
+            raise UserError(
+                f"the item that begins {text[:40]!r} needs {n} tokens, the model's context window "
+                "holds "
+                f"{self.window}; shorten the item"
+            )
+
+
+def leading_specials(tokenizer: Any) -> list[int]:
+    """The special tokens that a tokenizer prepends to a text, such as BOS."""
+    with_specials = [int(i) for i in tokenizer("a")["input_ids"]]
+    bare = [int(i) for i in tokenizer("a", add_special_tokens=False)["input_ids"]]
+    starts = range(len(with_specials) - len(bare) + 1)
+    return with_specials[: next((k for k in starts if with_specials[k : k + len(bare)] == bare), 0)]
+
+
+def window_of(config: Any) -> int | None:
+    """The context window stated in a model's configuration."""
+    length = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return None if length is None else int(length)

@@ -9,9 +9,9 @@ import torch
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.models.adapters.safetensors_file import StoredTensors
 from pyswarmopt_llm.models.base import BaseModel, load_model, load_tokenizer, refuse_quantised
+from pyswarmopt_llm.models.engines.base import window_of
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.engines.mixing import Mixing, PatchedWeights
-from pyswarmopt_llm.models.engines.tokenizing import window_of
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ without waste.
 
 from __future__ import annotations
 
-import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from typing import Any
@@ -14,12 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.errors import NoRoomError
-from pyswarmopt_llm.common.interfaces import Engine, Patch
+from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.models.engines.attention import PrefixCache
-from pyswarmopt_llm.models.engines.base import BaseEngine
 from pyswarmopt_llm.models.engines.batching import (
-    KEYS_PER_TOKEN,
     Batch,
     Plan,
     TokenPair,
@@ -27,21 +24,9 @@ from pyswarmopt_llm.models.engines.batching import (
     encode_pair,
     make_batch,
 )
-from pyswarmopt_llm.models.engines.generation.decoder import Decoder
-from pyswarmopt_llm.models.engines.generation.few_rows import rearranged_weights
-from pyswarmopt_llm.models.engines.generation.write import (
-    Draw,
-    batches_of_similar_length,
-    greedy,
-    sampled,
-)
-from pyswarmopt_llm.models.engines.hardware import out_of_memory
-from pyswarmopt_llm.models.engines.mixing import Mixing, PatchedWeights
-from pyswarmopt_llm.models.engines.packed_attention import use_packed_attention
-from pyswarmopt_llm.models.engines.passes import Passes, target_logprobs
-from pyswarmopt_llm.models.engines.tokenizing import PromptTokenizer, window_of
-
-log = logging.getLogger(__name__)
+from pyswarmopt_llm.models.engines.generation.writer import ReplyWriter
+from pyswarmopt_llm.models.engines.mixing import Mixing
+from pyswarmopt_llm.models.engines.passes import target_logprobs
 
 # Plans to keep: dev and test of several tasks recur for every candidate, a single prompt does not.
 _PLANS = 32
@@ -61,77 +46,19 @@ class TokenScores:
     logprobs: Tensor
 
 
-class TransformersEngine(PromptTokenizer, BaseEngine):
-    """A causal language model with candidates patched onto it; implements `interfaces.Engine`.
+class TransformersEngine(ReplyWriter):
+    """Scores texts and writes replies; implements `interfaces.Engine`.
 
-    Args:
-        model: a transformers causal LM in eval mode, on its device.
-        tokenizer: the model's tokenizer, with a pad token.
-        batch_tokens: padded tokens per forward pass; halved when memory runs out.
-        mixing: puts candidates into the model, and takes them out exactly; default:
-            `PatchedWeights`, which changes its weights in place.
-
-    Raises:
-        UserError: the architecture does not support planned batches (see `attention_windows`).
-
-    Attributes:
-        tokens_fed: tokens sent through the model so far, padding excluded.
+    Arguments, attributes and errors are those of `ResidentModel`.
     """
 
     def __init__(
         self, model: Any, tokenizer: Any, batch_tokens: int = 1024, mixing: Mixing | None = None
     ) -> None:
-        super().__init__(tokenizer, window_of(model.config))
-        self._model = model
-        self.batch_tokens = batch_tokens
-        self.tokens_fed = 0
-        self._mixing = mixing or PatchedWeights(model)
-        self._candidate = self._wanted = Patch()
-        self._merged: Patch | None = self._candidate
+        super().__init__(model, tokenizer, batch_tokens, mixing)
         self._plans: OrderedDict[tuple[tuple[str, str], ...], Plan] = OrderedDict()
-        self._short_of_memory = False
-        self._passes = Passes(model)
-        use_packed_attention(model)
         # A screened search scores a different subset of the same pairs every time.
         self._encoded = lru_cache(_ENCODED)(partial(encode_pair, self.encode))
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the model's weights."""
-        return self._model.dtype
-
-    @property
-    def parameter_names(self) -> tuple[str, ...]:  # type: ignore[override]  # read-only here
-        """See `interfaces.Engine`."""
-        return self._mixing.parameter_names
-
-    @property
-    def model(self) -> Any:
-        """The model with the candidate's weights."""
-        if self._merged is not self._wanted:
-            self._merged = None  # until an interrupted merge is repeated
-            self._mixing.load(self._wanted)
-            self._merged = self._wanted
-        return self._model
-
-    @property
-    def passes(self) -> Passes:
-        """Forward passes of the model with the candidate's weights."""
-        _ = self.model
-        return self._passes
-
-    def load(self, patch: Patch) -> None:
-        """Make the resident model ``base + patch``; see `Mixing.load`.
-
-        A patch with `held_out` parts is merged on use, since most of its items are scored with
-        other weights.
-        """
-        self._merged = None
-        self._candidate = self._wanted = patch
-        if not patch.held_out:
-            _ = self.model
-
-    # Likelihoods
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Natural log of P(continuation | context) for each pair, summed over the continuation's
@@ -159,15 +86,12 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         if not self._candidate.held_out:
             yield from self._scored_by_batch(pairs, only)
             return
-        try:
-            for patch, places in _shares(self._candidate, [context for context, _ in pairs]):
-                self._wanted = patch
+        with closing(self._shares([context for context, _ in pairs])) as shares:
+            for places in shares:
                 share = [pairs[i] for i in places]
                 within = None if only is None else {k for k, i in enumerate(places) if i in only}
                 for indices, values in self._scored_by_batch(share, within):
                     yield tuple(places[k] for k in indices), values
-        finally:
-            self._wanted = self._candidate
 
     def _scored_by_batch(
         self, pairs: Sequence[tuple[str, str]], only: Collection[int] | None
@@ -230,80 +154,6 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
                 result[pair] = logprobs[batch.target_head[here]], batch.target_token[here]
         return result
 
-    # Text
-
-    def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        """Greedy continuations, without special tokens; finished sequences leave the batch."""
-        return self._written(prompts, max_new_tokens)
-
-    def sample(self, prompts: Sequence[str], draw: Draw, max_new_tokens: int = 64) -> list[str]:
-        """Sampled continuations, one per prompt; a text depends on its seed, not on the other
-        prompts.
-        """
-        return self._written(prompts, max_new_tokens, draw)
-
-    def generation_batches(
-        self, prompts: Sequence[str], max_new_tokens: int = 64
-    ) -> list[tuple[int, ...]]:
-        """The prompts of each batch of `generate`, of similar length; a batch passed alone stays
-        one batch.
-        """
-        return self._generation_batches(
-            self.encode_prompts(prompts, max_new_tokens), max_new_tokens
-        )
-
-    def _generation_batches(
-        self, encoded: Sequence[tuple[int, ...]], max_new_tokens: int
-    ) -> list[tuple[int, ...]]:
-        lengths = [len(ids) + max_new_tokens for ids in encoded]
-        return batches_of_similar_length(lengths, KEYS_PER_TOKEN * self.batch_tokens)
-
-    def _written(
-        self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None = None
-    ) -> list[str]:
-        """Continuations, greedy or sampled."""
-        encoded = self.encode_prompts(prompts, max_new_tokens)
-        texts: dict[int, str] = {}
-        try:
-            for patch, places in _shares(self._candidate, prompts):
-                self._wanted = patch
-                batches = self._generation_batches([encoded[i] for i in places], max_new_tokens)
-                with rearranged_weights(self.model, max_new_tokens):
-                    for batch in batches:
-                        chosen = [places[k] for k in batch]
-                        rows = None if draw is None else draw.rows(chosen)
-                        written = self._write([encoded[i] for i in chosen], max_new_tokens, rows)
-                        texts |= zip(chosen, written, strict=True)
-        finally:
-            self._wanted = self._candidate
-        return [texts[i] for i in range(len(prompts))]
-
-    def _write(
-        self, prompts: Sequence[tuple[int, ...]], max_new_tokens: int, draw: Draw | None = None
-    ) -> list[str]:
-        """Continuations of a batch; it is halved when memory runs out."""
-        decoder = self.decoder(prompts, max_new_tokens)
-        try:
-            if draw is None:
-                replies = greedy(decoder, len(prompts), self.stops(), max_new_tokens)
-            else:
-                replies = sampled(decoder, self.stops(), max_new_tokens, draw)
-        except RuntimeError as error:
-            self._smaller_batches(error, len(prompts))
-        else:
-            self.tokens_fed += decoder.tokens_fed
-            return [self.tokenizer.decode(ids, skip_special_tokens=True) for ids in replies]
-        half = len(prompts) // 2
-        texts = []
-        for part in (range(half), range(half, len(prompts))):
-            rows = None if draw is None else draw.rows(part)
-            texts += self._write([prompts[i] for i in part], max_new_tokens, rows)
-        return texts
-
-    def decoder(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Decoder:
-        """A decoder of prompts, given as token ids, by the model with the candidate's weights."""
-        return Decoder(self.passes, prompts, max_new_tokens, self.batch_tokens, self.pad())
-
     # Inside
 
     def _likelihood_plan(self, pairs: Sequence[tuple[str, str]]) -> Plan:
@@ -360,27 +210,6 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         for rows in (batch.rows[:half], batch.rows[half:]):
             yield from self._forward(make_batch(rows, len(plan.prefix), self.pad()), plan, prefix)
 
-    def _smaller_batches(self, error: RuntimeError, rows: int) -> None:
-        """Handle an error of a batch: if memory ran out, halve later batches and warn once; else
-        raise it.
-        """
-        if not out_of_memory(error):
-            raise error
-        if rows == 1:
-            raise NoRoomError(
-                "out of memory with a single item in the batch; use a smaller base or shorter items"
-            )
-        if not self._short_of_memory:
-            log.warning(
-                "out of memory with %d tokens per batch: continuing with smaller batches",
-                self.batch_tokens,
-            )
-            self._short_of_memory = True
-            self.batch_tokens = max(self.batch_tokens // 2, 1)
-            self._plans.clear()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-
     def prefix(self, plan: Plan) -> PrefixCache | None:
         """Keys and values of the common prefix of all contexts, with their graph where gradients
         are enabled.
@@ -388,11 +217,9 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         self.tokens_fed += len(plan.prefix)
         return self.passes.prefix(plan.prefix)
 
-    def stops(self) -> frozenset[int]:
-        """Tokens that end a turn: the tokenizer's and those of the model's generation config."""
-        named = self.model.generation_config.eos_token_id
-        listed = named if isinstance(named, list) else [named]
-        return frozenset(int(i) for i in [self.tokenizer.eos_token_id, *listed] if i is not None)
+    def _smaller_batches(self, error: RuntimeError, rows: int) -> None:
+        super()._smaller_batches(error, rows)
+        self._plans.clear()
 
 
 def on_transformers(engine: Engine, purpose: str) -> TransformersEngine:
@@ -404,17 +231,3 @@ def on_transformers(engine: Engine, purpose: str) -> TransformersEngine:
     if not isinstance(engine, TransformersEngine):
         raise TypeError(f"{purpose} by the engine on transformers")
     return engine
-
-
-def _shares(patch: Patch, contexts: Sequence[str]) -> Iterator[tuple[Patch, list[int]]]:
-    """Which weights are for which of the contexts; those that nothing was trained on have the
-    candidate's own.
-    """
-    rest = list(range(len(contexts)))
-    for held in patch.held_out:
-        there = [i for i in rest if contexts[i] in held.contexts]
-        rest = [i for i in rest if contexts[i] not in held.contexts]
-        if there:
-            yield held.patch, there
-    if rest:
-        yield patch, rest

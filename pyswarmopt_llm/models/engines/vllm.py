@@ -21,9 +21,8 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.write import write_adapter
-from pyswarmopt_llm.models.engines.base import BaseEngine
+from pyswarmopt_llm.models.engines.base import BaseEngine, PromptTokenizer
 from pyswarmopt_llm.models.engines.batching import encode_pair
-from pyswarmopt_llm.models.engines.tokenizing import PromptTokenizer
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # maximum ranks that vLLM can be configured for
 

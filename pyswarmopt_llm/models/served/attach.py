@@ -4,8 +4,10 @@ meant.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,9 +18,9 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.base import BaseModel, load_tokenizer, resolve_base
+from pyswarmopt_llm.models.engines.base import window_of
 from pyswarmopt_llm.models.engines.batching import TokenPair
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
-from pyswarmopt_llm.models.engines.tokenizing import window_of
 from pyswarmopt_llm.models.served.engine import ServedEngine
 from pyswarmopt_llm.models.served.http import Http
 from pyswarmopt_llm.models.served.server import CandidateServer
@@ -29,8 +31,32 @@ _CONTINUED = 8  # tokens of a continuation
 _FULL = 4  # copies of the texts in a full batch
 
 
-def attach(config: SearchConfig, base: BaseModel, experts: Sequence[AdapterInfo]) -> ServedEngine:
+Experts = Callable[[], Sequence[AdapterInfo]]
+# scored where there are no items
+PLAIN = ("Write one sentence about the sea.", "Name a colour, and a thing that has it.")
+
+
+@dataclass(frozen=True)
+class Examination:
+    """The outcome of `examine`.
+
+    Attributes:
+        text: a line.
+        noise: the largest difference between two answers to the same request, in nats.
+    """
+
+    text: str
+    noise: float
+
+
+def attach(config: SearchConfig, base: BaseModel, experts: Experts) -> ServedEngine:
     """The engine on the server at `config.engine`; the base's weights are not read here.
+
+    Args:
+        config: the server's URL, and how candidates reach it.
+        base: that the server runs.
+        experts: finds the adapters that llama.cpp's server was started with; other servers need
+            none.
 
     Raises:
         UserError: no server answers, it is none of the three, or lacks what a search needs.
@@ -51,9 +77,7 @@ def attach(config: SearchConfig, base: BaseModel, experts: Sequence[AdapterInfo]
     return ServedEngine(server, load_tokenizer(base), min(windows, default=None), dtype)
 
 
-def recognise(
-    config: SearchConfig, experts: Sequence[AdapterInfo], dtype: torch.dtype
-) -> CandidateServer:
+def recognise(config: SearchConfig, experts: Experts, dtype: torch.dtype) -> CandidateServer:
     """The server behind a URL, by its routes.
 
     Raises:
@@ -66,7 +90,7 @@ def recognise(
     if isinstance(props, dict) and "default_generation_settings" in props:
         from pyswarmopt_llm.models.served.llamacpp import LlamaCpp
 
-        return LlamaCpp(http, props, experts)
+        return LlamaCpp(http, props, experts())
     model = http.greet("/model_info") or http.greet("/get_model_info")
     if isinstance(model, dict) and "model_path" in model:
         from pyswarmopt_llm.models.served.sglang import Sglang
@@ -86,7 +110,7 @@ def recognise(
 
 def examine(
     engine: ServedEngine, space: Space, experts: Sequence[AdapterInfo], texts: Sequence[str]
-) -> str:
+) -> Examination:
     """Prove that weight 0 is the base and weight 1 each expert, and measure how repeatable the
     server is.
 
@@ -95,9 +119,6 @@ def examine(
         space: over the experts.
         experts: in the order of the space.
         texts: to score, `TEXTS` of them are used.
-
-    Returns:
-        What was found, in a line.
 
     Raises:
         UserError: the server runs another base, or does not apply adapters as peft does.
@@ -108,6 +129,9 @@ def examine(
     again = [server.score(None, [pair])[0] for pair in pairs]
     full = server.score(None, pairs * _FULL)
     batches = [full[k : k + len(pairs)] for k in range(0, len(full), len(pairs))]
+    if any(map(math.isnan, single)):
+        why = "its weights are damaged or overflow in its dtype"
+        raise UserError(f"{server.name}: gives NaN for a log-probability; {why}")
     noise = max(_distance(single, values) for values in (again, *batches))
 
     nothing = space.realise(space.vertices()[0] * 0)
@@ -119,13 +143,9 @@ def examine(
     for info, vertex in zip(experts, space.vertices(), strict=True):
         patch = space.realise(vertex)
         values = _scored(engine, patch, pairs)
-        if _distance(values, single) <= noise and any(
-            bool(change.b.any()) for change in patch.low_rank.values()
-        ):
-            raise UserError(
-                f"{server.name}: weight 1 of {info.name} gives what the base gives: it is not "
-                "applied"
-            )
+        _require_applied(
+            server, f"weight 1 of {info.name}", patch, _distance(values, single), noise
+        )
         with _from_its_file(server, info) as candidate:
             if candidate is None:
                 continue
@@ -138,14 +158,48 @@ def examine(
         from_files = max(from_files, differing)
         each = f"weight 1 each expert within {from_files:.1g}"
     engine.leave()
-    return (
+    text = (
         f"the base runs in {server.name} (as {server.base}): on {len(texts[:TEXTS])} texts weight "
-        "0 is the base within "
-        f"{from_base:.1g} nats per token, {each}; the same request again, alone and in a full "
-        "batch, differs by at "
-        f"most {noise:.1g} nats: the scores' noise beside that of the items"
-        + (f"; {server.remark}" if server.remark else "")
+        f"0 is the base within {from_base:.1g} nats per token, {each}; the same request again, "
+        f"alone and in a full batch, differs by at most {noise:.1g} nats"
     )
+    if noise:
+        text += ": models of the scores take it as noise, intervals over items contain it"
+    remarks = [server.remark, _other_template(engine)]
+    return Examination("; ".join(filter(None, [text, *remarks])), noise)
+
+
+def _other_template(engine: ServedEngine) -> str:
+    """A remark where the server's chat template is not the base's, which is used."""
+    tokens = engine.server.chat_tokens(PLAIN[0])
+    if tokens is None or tokens == engine.encode(engine.chat(PLAIN[0])):
+        return ""
+    return (
+        "its chat template is not that of `base`, in which candidates are scored: start it with "
+        "that one, or give the `base` that has its template"
+    )
+
+
+def check_loaded(engine: ServedEngine, patch: Patch, name: str) -> None:
+    """Prove that the server cuts texts as the base does, and applies the adapter that is loaded.
+
+    Raises:
+        UserError: it does not.
+    """
+    server = engine.server
+    pairs = [pair for text in PLAIN for pair in _pairs(engine, engine.chat(text))]
+    single, again = (server.score(None, pairs) for _ in range(2))
+    distance = _distance(engine.score(pairs), single)
+    _require_applied(server, name, patch, distance, _distance(single, again))
+
+
+def _require_applied(
+    server: CandidateServer, name: str, patch: Patch, distance: float, noise: float
+) -> None:
+    """Refuse an adapter that changes the base by no more than the server's noise, in nats."""
+    changes = any(bool(change.b.any()) for change in patch.low_rank.values())
+    if changes and distance <= noise:
+        raise UserError(f"{server.name}: {name} gives what the base gives: it is not applied")
 
 
 def _check_base(server: CandidateServer, base: BaseModel) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
@@ -40,7 +39,11 @@ class Refusal(UserError):
 
 
 class _TransientError(Exception):
-    """A failure that may pass."""
+    """A failure that may pass; `wait`: seconds until the retry, if the server says so."""
+
+    def __init__(self, problem: str, wait: float = 0.0) -> None:
+        super().__init__(problem)
+        self.wait = wait
 
 
 class Http:
@@ -77,7 +80,7 @@ class Http:
             UserError: nothing answers there.
         """
         try:
-            return self._attempt("GET", path, None, HELLO)
+            return _parsed(self._attempt("GET", path, None, HELLO))
         except _TransientError as error:
             raise UserError(
                 f"{self.url}: no server answers ({error}); start it first, or correct `engine`"
@@ -89,16 +92,20 @@ class Http:
 
     def get(self, path: str) -> Any:
         """The JSON that a route answers with; see `post`."""
-        return self._answer("GET", path, None)
+        return self._json(path, self._answer("GET", path, None))
 
     def post(self, path: str, body: Any) -> Any:
-        """The JSON that a route answers a JSON body with; a text if it is none.
+        """The JSON that a route answers a JSON body with.
 
         Raises:
             Refusal: the server refuses the request.
-            UserError: it did not answer in `PATIENCE`.
+            UserError: it did not answer in `PATIENCE`, or not with JSON.
         """
-        return self._answer("POST", path, body)
+        return self._json(path, self._answer("POST", path, body))
+
+    def send(self, path: str, body: Any) -> None:
+        """Post, whatever the answer says; see `post`."""
+        self._answer("POST", path, body)
 
     def tell(self, path: str, body: Any) -> None:
         """Post what need not arrive, as a farewell does: once, whatever comes of it."""
@@ -107,41 +114,51 @@ class Http:
         except (_TransientError, Refusal) as error:
             log.debug("%s%s: %s", self.url, path, error)
 
-    def _answer(self, method: str, path: str, body: Any) -> Any:
+    def _json(self, path: str, data: bytes) -> Any:
+        answer = _parsed(data)
+        if answer is None:
+            why = "is that the model server itself, not a proxy or another program?"
+            raise UserError(f"{self.url}{path} answers no JSON ({_message(data)!r}); {why}")
+        return answer
+
+    def _answer(self, method: str, path: str, body: Any) -> bytes:
         end, wait = None, 1.0
         while True:
             try:
                 return self._attempt(method, path, body, TIMEOUT)
             except _TransientError as error:
                 end = end or time.monotonic() + PATIENCE
-                if time.monotonic() + wait > end:
+                pause = max(wait, error.wait)
+                if time.monotonic() + pause > end:
                     raise UserError(
                         f"{self.url}{path} did not answer in {PATIENCE:g} s of retries ({error}); "
-                        "what was scored is "
-                        "in the journal: start the server again at this address and resume the run"
+                        "start the server again at this address and resume the run, whose journal "
+                        "holds what was scored, or repeat the command"
                     ) from error
-            time.sleep(wait)
+            time.sleep(pause)
             wait = min(2 * wait, _LONGEST_WAIT)
 
-    def _attempt(self, method: str, path: str, body: Any, timeout: float) -> Any:
+    def _attempt(self, method: str, path: str, body: Any, timeout: float) -> bytes:
         try:
-            status, data = self._exchange(method, f"{self.url}{path}", body, timeout)
+            status, wait, data = self._exchange(method, f"{self.url}{path}", body, timeout)
         except self._errors as error:
             raise _TransientError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
         if status in _TRANSIENT:
-            raise _TransientError(f"status {status}: {_message(data)}")
+            repeat = f", to be repeated after {wait:g} s" if wait else ""
+            raise _TransientError(f"status {status}{repeat}: {_message(data)}", wait)
         if status >= 300:
             hint = f"; set {KEY} to its key" if status in (401, 403) else ""
             raise Refusal(
                 f"{self.url}{path} refuses (status {status}: {_message(data)}){hint}", status
             )
-        try:
-            return parse_json(data)
-        except ValueError:
-            return data.decode(errors="replace")
+        return data
 
-    def _exchange(self, method: str, url: str, body: Any, timeout: float) -> tuple[int, bytes]:
-        """Status and body of one request, streamed so that an endless answer can be abandoned."""
+    def _exchange(
+        self, method: str, url: str, body: Any, timeout: float
+    ) -> tuple[int, float, bytes]:
+        """Status, seconds until a retry and body of one request, streamed so that an endless answer
+        can be abandoned.
+        """
         end, data = time.monotonic() + timeout, bytearray()
         with self._client.stream(method, url, json=body, timeout=timeout) as reply:
             for chunk in reply.iter_bytes():
@@ -150,16 +167,22 @@ class Http:
                     raise _TransientError(f"an answer of more than {_LONGEST_ANSWER >> 20} MiB")
                 if time.monotonic() > end:
                     raise _TransientError(f"the answer did not end in {timeout:g} s")
-            return reply.status_code, bytes(data)
+            retry_after = reply.headers.get("Retry-After", "")  # or a date, which is not read
+            wait = float(retry_after) if retry_after.isdecimal() else 0.0
+            return reply.status_code, wait, bytes(data)
+
+
+def _parsed(data: bytes) -> Any:
+    """The JSON of an answer; None if it is none, or null."""
+    try:
+        return parse_json(data)
+    except ValueError:
+        return None
 
 
 def _message(data: bytes) -> str:
     """The message in an error's body, in one line."""
-    text = data.decode(errors="replace")
-    try:
-        body = json.loads(text)
-    except ValueError:
-        body = text
+    body = _parsed(data) or data.decode(errors="replace")
     if isinstance(body, dict):
         body = body.get("error") or body.get("error_message") or body.get("detail") or body
     if isinstance(body, dict):

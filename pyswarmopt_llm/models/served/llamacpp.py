@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors
 from pyswarmopt_llm.models.engines.batching import TokenPair
-from pyswarmopt_llm.models.served.http import Http
+from pyswarmopt_llm.models.served.http import Http, Refusal
 from pyswarmopt_llm.models.served.server import by_context, reading
 
 # log-probabilities of how many tokens; all where a letter is not among the first
@@ -65,6 +65,17 @@ class LlamaCpp:
         )
         with reading(self.name):
             return list(answer["tokens"])
+
+    def chat_tokens(self, user: str) -> list[int] | None:
+        """See `CandidateServer.chat_tokens`."""
+        try:
+            answer = self._http.post(
+                "/apply-template", {"messages": [{"role": "user", "content": user}]}
+            )
+        except Refusal:
+            return None
+        with reading(self.name):
+            return self.tokens(answer["prompt"])
 
     def load(self, patch: Patch) -> Scales | None:
         """See `CandidateServer.load`: the scales of the experts, read from the patch."""
@@ -167,11 +178,14 @@ class Checksums:
                 self._blocks.setdefault(name, []).append((i, *_sums(change)))
 
     def coefficients(self, patch: Patch) -> list[float]:
-        """The coefficients of a patch, one per expert.
+        """The coefficients of a patch, one per expert: of a mixture, or of an expert's own file.
 
         Raises:
-            UserError: it is no mixture of these experts.
+            UserError: it is neither.
         """
+        for i in range(self._n):
+            if self._is_expert(i, patch):
+                return [float(k == i) for k in range(self._n)]
         if patch.low_rank.keys() != self._blocks.keys():
             raise self._refused()
         of_experts: list[list[Tensor]] = [[] for _ in range(self._n)]
@@ -185,9 +199,23 @@ class Checksums:
                 of_experts[i].append(expert_b)
                 of_patch[i].append(part)
         return [
-            self._ratio(torch.cat(mixed), torch.cat(one))
-            for mixed, one in zip(of_patch, of_experts, strict=True)
+            self._ratio(torch.cat(mixed), torch.cat(alone))
+            for mixed, alone in zip(of_patch, of_experts, strict=True)
         ]
+
+    def _is_expert(self, expert: int, patch: Patch) -> bool:
+        """Whether a patch is this expert alone, without the others' factors."""
+        sums = {
+            name: (b, a)
+            for name, blocks in self._blocks.items()
+            for i, b, a in blocks
+            if i == expert
+        }
+        return sums.keys() == patch.low_rank.keys() and all(
+            _alike(sum_, expected)
+            for name, change in patch.low_rank.items()
+            for sum_, expected in zip(_sums(change), sums[name], strict=True)
+        )
 
     def _ratio(self, mixed: Tensor, expert: Tensor) -> float:
         weight = float(expert @ mixed / (expert @ expert)) if expert.any() else 0.0

@@ -47,6 +47,9 @@ class Sglang(LoraFiles):
         with reading(self.name):
             return list(answer["tokens"])
 
+    def chat_tokens(self, user: str) -> None:
+        """See `CandidateServer.chat_tokens`: no route gives them."""
+
     def add(self, name: str, path: str) -> None:
         """See `LoraFiles.add`."""
         answer = self._http.post("/load_lora_adapter", {"lora_name": name, "lora_path": path})

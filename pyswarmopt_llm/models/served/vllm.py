@@ -55,10 +55,21 @@ class Vllm(LoraFiles):
         with reading(self.name):
             return list(self._http.post("/tokenize", body)["tokens"])
 
+    def chat_tokens(self, user: str) -> list[int] | None:
+        """See `CandidateServer.chat_tokens`."""
+        turn = {"role": "user", "content": user}
+        body = {"model": self._model, "messages": [turn], "add_generation_prompt": True}
+        try:
+            answer = self._http.post("/tokenize", body)
+        except Refusal:  # the model has no chat template
+            return None
+        with reading(self.name):
+            return list(answer["tokens"])
+
     def add(self, name: str, path: str) -> None:
         """See `LoraFiles.add`."""
         try:
-            self._http.post("/v1/load_lora_adapter", {"lora_name": name, "lora_path": path})
+            self._http.send("/v1/load_lora_adapter", {"lora_name": name, "lora_path": path})
         except Refusal as refusal:
             if refusal.status == 404 and "Not Found" in refusal.text:
                 raise UserError(

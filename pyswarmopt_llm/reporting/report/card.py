@@ -47,9 +47,8 @@ def _use(about: About, result: RunResult) -> tuple[str, str] | None:
     *_, (_, command) = labelling_commands(near(about.config), task, form)
     return (
         (
-            f"It chooses {which}{more}, by the {scoring} of each ({code(task)}), and is not "
-            "meant to "
-            "write."
+            f"It chooses {which}{more}, by the {scoring} of each ({code(task)}), and is not meant "
+            "to write."
         ),
         command,
     )
@@ -69,10 +68,8 @@ def method_text(config: SearchConfig) -> str:
     source = "as in the authors' code" if config.compat == "reference" else "as published"
     if departures := space_kind(config.space).departures(asdict(config)):
         return f"Model Swarms, not {source} ({', '.join(departures)})"
-    size, most = (
-        max(config.particles or PARTICLES, len(config.experts)),
-        counted(config.iterations, "iteration"),
-    )
+    size = max(config.particles or PARTICLES, len(config.experts))
+    most = counted(config.iterations, "iteration")
     return f"Model Swarms {source} ({counted(size, 'particle')}, at most {most})"
 
 

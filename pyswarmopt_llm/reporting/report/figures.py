@@ -1,6 +1,4 @@
-"""The report's pictures: drawn by matplotlib, written as inline SVG in the colours of the page's
-theme.
-"""
+"""The report's pictures: drawn by matplotlib, written as inline SVG in the page's colours."""
 
 from __future__ import annotations
 
@@ -269,9 +267,7 @@ def paths(
 
 
 def _label(picture: Picture, experts: Floats, weights: Mapping[str, float], best: Floats) -> None:
-    """Experts' names beside them: the heaviest first, and only where no other label or mark of
-    theirs is.
-    """
+    """Experts' names beside them: the heaviest first, and only where nothing else is."""
     picture.axes.apply_aspect()
     spots = picture.axes.transData.transform(np.vstack([best, experts]))
     taken = [(x - 6, y - 8, x + 6, y + 8) for x, y in spots]

@@ -1,5 +1,4 @@
-"""The YAML header of a model card: parents, licence, tags and held-out scores, as the Hub reads
-them.
+"""The YAML header of a model card: parents, licence, tags, held-out scores.
 
 The fields: https://huggingface.co/docs/hub/model-cards and
 https://huggingface.co/docs/hub/model-release-checklist.
@@ -14,8 +13,14 @@ from typing import Any
 
 import yaml
 
+import pyswarmopt_llm.models.quantised.embedded as embedded
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.regular import read_text, user_path
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_files import About
+from pyswarmopt_llm.models.base import resolve_base
+from pyswarmopt_llm.models.files import local_directory
 from pyswarmopt_llm.reporting.report.pages import one_line
 
 # Licences that let a derived work be given away under another one of them, the least demanding
@@ -68,9 +73,50 @@ ADAPTER = Form("peft", "adapter", ("lora",))
 MODEL = Form("transformers", "merge", ())
 
 
+def parents_of(config: SearchConfig) -> list[Parent]:
+    """Base and experts of a search over one base.
+
+    Raises:
+        UserError: the base is not there.
+    """
+    base = resolve_base(config.base)
+    if config.base.startswith(embedded.PREFIX):
+        licence: str | None = embedded.embedded_model(config.base).licence
+    else:
+        licence = stated_licence(base.path)
+    return [Parent(base.name, licence), *map(_expert, config.experts)]
+
+
+def _expert(spec: str) -> Parent:
+    try:
+        return Parent(
+            spec, stated_licence(local_directory(spec, ["README.md"])), not user_path(spec).is_dir()
+        )
+    except UserError:  # it was moved after the search
+        return Parent(spec, None)
+
+
+def stated_licence(folder: Path) -> str | None:
+    """The licence that the header of a directory's README.md states, in lower case; or None.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "README.md").write_text("---\\nlicense: Apache-2.0\\n---\\n# A model")
+        ...     stated_licence(Path(folder))
+        'apache-2.0'
+    """
+    try:
+        text = read_text(folder / "README.md")
+        header = yaml.safe_load(text.split("\n---", 1)[0]) if text.startswith("---\n") else None
+    except (OSError, UserError, yaml.YAMLError, RecursionError):
+        return None
+    licence = header.get("license") if isinstance(header, dict) else None
+    return licence.strip().lower() if isinstance(licence, str) and licence.isprintable() else None
+
+
 def joint_licence(parents: Sequence[Parent]) -> str | None:
-    """The licence of what is made of all parents, as far as they state theirs; None if there is
-    none.
+    """The licence of what is made of all parents, as far as they state theirs; or None.
 
     A permissive licence gives way to one that is not; two different ones that are not cannot both
     be kept.
@@ -105,9 +151,7 @@ def licence_conflict(parents: Sequence[Parent]) -> str | None:
 
 
 def licence_remarks(parents: Sequence[Parent]) -> list[str]:
-    """Questions to settle before the result is published: licences that conflict, or that nobody
-    stated.
-    """
+    """What to settle before publishing: licences that conflict, or that nobody stated."""
     conflict = licence_conflict(parents)
     silent = [parent.name for parent in parents if parent.licence is None]
     unstated = (

@@ -1,6 +1,4 @@
-"""Tables of the report whose lines hold a small drawing: scores with intervals, mixing weights,
-particles.
-"""
+"""Tables of the report whose lines hold a small drawing: scores with intervals, weights."""
 
 from __future__ import annotations
 
@@ -69,9 +67,7 @@ def scale(values: Iterable[float], margin: float, width: float = WIDTH) -> Calla
 
 
 def models(scores: Sequence[ModelScore], result: RunResult, whole: Sequence[Row]) -> list[Line]:
-    """The result, its rivals, and every expert by its dev score; of these only the best have a test
-    score.
-    """
+    """The result, its rivals, and every expert by its dev score."""
     *others, handed_over = scores
     rows = [handed_over, *others]
     names, scored = list(result.coefficients), {result.best_single}

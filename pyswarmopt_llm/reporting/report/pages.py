@@ -1,6 +1,4 @@
-"""Rendering of all pages from their templates: HTML escaped, model cards in Markdown, nothing from
-the network.
-"""
+"""Pages from their templates: HTML escaped, model cards in Markdown, nothing from the network."""
 
 from __future__ import annotations
 

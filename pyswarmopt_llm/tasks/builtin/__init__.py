@@ -1,5 +1,4 @@
-"""Built-in tasks, each a pure function of a seed: seven generated skills and mixtures, and
-requests.
+"""Built-in tasks, pure functions of a seed: seven generated skills, mixtures, requests.
 
 A new skill is one function `rng -> Draft` and one line in `SKILLS`.
 """
@@ -86,8 +85,7 @@ def builtin_names() -> tuple[str, ...]:
 
 
 def builtin_task(name: str, seed: int = 0, dev: int | None = None, test: int | None = None) -> Task:
-    """A generated task; dev and test share no question, with each other or with any training
-    example.
+    """A generated task; dev, test and training share no question.
 
     Args:
         name: one of `builtin_names()`.

@@ -4,53 +4,12 @@ from __future__ import annotations
 
 import random
 
-from pyswarmopt_llm.tasks.builtin.sampling import FEMALE, MALE, Draft, wrong_answers
+from pyswarmopt_llm.tasks.builtin.sampling import FEMALE, MALE, Draft, table, wrong_answers
 
+_KIN = table("kinship")
 # COMPOSE[of][kin] is the relation to me of the `kin` of my `of`, where it is certain: the brother
 # of my mother is my uncle. (The brother of my uncle is missing: he may be my father.)
-COMPOSE: dict[str, dict[str, str]] = {
-    "mother": {
-        "mother": "grandmother", "father": "grandfather", "brother": "uncle", "sister": "aunt",
-        "son": "brother", "daughter": "sister", "husband": "father",
-    },
-    "father": {
-        "mother": "grandmother", "father": "grandfather", "brother": "uncle", "sister": "aunt",
-        "son": "brother", "daughter": "sister", "wife": "mother",
-    },
-    "brother": {
-        "son": "nephew", "daughter": "niece", "wife": "sister-in-law", "mother": "mother",
-        "father": "father",
-    },
-    "sister": {
-        "son": "nephew", "daughter": "niece", "husband": "brother-in-law", "mother": "mother",
-        "father": "father",
-    },
-    "son": {
-        "son": "grandson", "daughter": "granddaughter", "wife": "daughter-in-law", "brother": "son",
-        "sister": "daughter",
-    },
-    "daughter": {
-        "son": "grandson", "daughter": "granddaughter", "husband": "son-in-law", "brother": "son",
-        "sister": "daughter",
-    },
-    "husband": {
-        "mother": "mother-in-law", "father": "father-in-law", "brother": "brother-in-law",
-        "sister": "sister-in-law",
-    },
-    "wife": {
-        "mother": "mother-in-law", "father": "father-in-law", "brother": "brother-in-law",
-        "sister": "sister-in-law",
-    },
-    "uncle": {"son": "cousin", "daughter": "cousin", "wife": "aunt"},
-    "aunt": {"son": "cousin", "daughter": "cousin", "husband": "uncle"},
-    "nephew": {"sister": "niece", "brother": "nephew"},
-    "niece": {"sister": "niece", "brother": "nephew"},
-    "grandmother": {"husband": "grandfather"},
-    "grandfather": {"wife": "grandmother"},
-    "grandson": {"sister": "granddaughter"},
-    "granddaughter": {"brother": "grandson"},
-    "cousin": {"mother": "aunt", "father": "uncle"},
-}  # fmt: skip
+COMPOSE: dict[str, dict[str, str]] = _KIN["compose"]
 
 # Inner steps of a three-step chain: pairs (kin, of) that never lead back to the first person.
 _INNER = tuple(
@@ -59,25 +18,10 @@ _INNER = tuple(
 )
 
 # Relation of x to y -> relation of y to x, for a male and for a female y.
-INVERSE: dict[str, tuple[str, str]] = {
-    "mother": ("son", "daughter"), "father": ("son", "daughter"),
-    "son": ("father", "mother"), "daughter": ("father", "mother"),
-    "brother": ("brother", "sister"), "sister": ("brother", "sister"),
-    "uncle": ("nephew", "niece"), "aunt": ("nephew", "niece"),
-    "nephew": ("uncle", "aunt"), "niece": ("uncle", "aunt"),
-    "grandmother": ("grandson", "granddaughter"), "grandfather": ("grandson", "granddaughter"),
-    "grandson": ("grandfather", "grandmother"), "granddaughter": ("grandfather", "grandmother"),
-    "mother-in-law": ("son-in-law", "daughter-in-law"),
-    "father-in-law": ("son-in-law", "daughter-in-law"),
-    "son-in-law": ("father-in-law", "mother-in-law"),
-    "daughter-in-law": ("father-in-law", "mother-in-law"),
-}  # fmt: skip
+INVERSE: dict[str, tuple[str, str]] = _KIN["inverse"]
 
 _PAIRS = tuple((kin, of) for of, row in COMPOSE.items() for kin in row)
-_FEMALE_KIN = (
-    "mother", "daughter", "sister", "aunt", "niece", "grandmother", "granddaughter", "wife",
-    "mother-in-law", "daughter-in-law", "sister-in-law",
-)  # fmt: skip
+_FEMALE_KIN: list[str] = _KIN["female"]
 _RELATIONS = (*INVERSE, "cousin", "brother-in-law", "sister-in-law")
 
 

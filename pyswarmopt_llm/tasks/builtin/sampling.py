@@ -1,5 +1,4 @@
-"""Sampling of generated questions: deterministic given a seed, and disjoint between train, dev and
-test.
+"""Sampling of generated questions by a seed, disjoint between train, dev and test.
 
 The partition of a generated question is the hash of its sorted words, independent of the seed. So
 an expert trained with one seed has never seen a dev or test question of any other, and reordering a
@@ -9,11 +8,13 @@ sum or the roads of a map changes no partition.
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from itertools import cycle, islice
-from typing import Literal
+from typing import Any, Literal
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tasks.types import Item
@@ -29,21 +30,16 @@ _TEST_SHARE = 25
 # Consecutive draws without a new question after which a skill is exhausted (a partition takes one
 # draw in 2 to 7).
 _PATIENCE = 2000
-_SMALL = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
-    "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-)  # fmt: skip
-_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-FEMALE = (
-    "Anna", "Beth", "Clara", "Dora", "Emma", "Fay", "Grace", "Helen", "Iris", "Julia", "Kate",
-    "Lucy", "Mary", "Nina", "Olga", "Paula",
-)  # fmt: skip
-MALE = (
-    "Adam", "Ben", "Carl", "David", "Eric", "Frank", "George", "Harry", "Ivan", "Jack", "Kevin",
-    "Leo", "Mark", "Noah", "Oscar", "Paul",
-)  # fmt: skip
+
+
+def table(name: str) -> Any:
+    """The content of a JSON file beside this one."""
+    return json.loads(files(__package__).joinpath(f"{name}.json").read_text("utf-8"))
+
+
+WORDS: dict[str, list[str]] = table("words")
+FEMALE, MALE, FRUITS = WORDS["female"], WORDS["male"], WORDS["fruits"]
 NAMES = FEMALE + MALE
-FRUITS = ("apples", "pears", "plums", "lemons", "melons", "cherries")
 
 
 @dataclass(frozen=True)
@@ -103,8 +99,7 @@ def drafts(domain: str, make: Maker, partition: Partition, rng: random.Random) -
 def interleaved(
     sources: Sequence[tuple[str, Maker]], partition: Partition, n: int, seed: int
 ) -> list[tuple[str, Draft]]:
-    """`n` drafts as (domain, draft) in round-robin order, so that every prefix is a balanced
-    sample.
+    """`n` drafts, (domain, draft), in round-robin order: every prefix is balanced.
 
     A source that is listed twice has two turns per round and still repeats no question.
     """
@@ -142,6 +137,6 @@ def in_words(n: int) -> str:
         ('seven', 'forty', 'forty-two')
     """
     if n < 20:
-        return _SMALL[n]
+        return WORDS["below twenty"][n]
     tens, ones = divmod(n, 10)
-    return _TENS[tens - 2] + (f"-{_SMALL[ones]}" if ones else "")
+    return WORDS["tens"][tens - 2] + (f"-{in_words(ones)}" if ones else "")

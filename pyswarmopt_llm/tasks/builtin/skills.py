@@ -1,16 +1,15 @@
-"""Generated skills: short questions from templates, each with its right answer and tempting wrong
-ones.
-"""
+"""Generated skills: short questions from templates, with right and tempting wrong answers."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pyswarmopt_llm.tasks.builtin.kinship as kinship
 from pyswarmopt_llm.tasks.builtin.sampling import (
     FRUITS,
     NAMES,
+    WORDS,
     Draft,
     Maker,
     in_words,
@@ -67,18 +66,12 @@ def number_distractors(
 # Date arithmetic: weekdays and months, a few before or after.
 
 
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
-)  # fmt: skip
-EVENTS = (
-    "concert", "exam", "meeting", "party", "wedding", "race", "play", "market", "lecture", "match",
-    "trip", "dinner",
-)  # fmt: skip
+WEEKDAYS = WORDS["weekdays"]
+MONTHS = WORDS["months"]
+EVENTS = WORDS["events"]
 
 
-def shifted(names: tuple[str, ...], start: str, steps: int) -> str:
+def shifted(names: Sequence[str], start: str, steps: int) -> str:
     """The name `steps` places after `start` in a cycle (before it if negative).
 
     Example:
@@ -115,10 +108,7 @@ def dates(rng: random.Random) -> Draft:
 # Graph reachability: which town can be reached over one or two roads.
 
 
-TOWNS = (
-    "Oslo", "Rome", "Lima", "Cairo", "Paris", "Delhi", "Tokyo", "Quito", "Berlin", "Dublin",
-    "Madrid", "Vienna", "Athens", "Prague",
-)  # fmt: skip
+TOWNS = WORDS["towns"]
 
 
 def graph(rng: random.Random) -> Draft:
@@ -211,9 +201,7 @@ def strings(rng: random.Random) -> Draft:
 
 
 def _other_spellings(word: str, answer: str) -> list[str]:
-    """Plausible mistakes: another letter, another operation, or two neighbouring letters
-    swapped.
-    """
+    """Plausible mistakes: another letter or operation, two neighbouring letters swapped."""
     if len(answer) == 1:
         return [*word, *_VOWELS] if len(set(word)) < 4 else [*word]
     others = [operation(word) for operation in OPERATIONS.values()]
@@ -228,16 +216,10 @@ def _other_spellings(word: str, answer: str) -> list[str]:
 
 LABELS = ("positive", "negative", "mixed", "neutral")
 
-GOOD = ("good", "great", "lovely", "excellent", "pleasant", "wonderful", "superb", "charming")
-BAD = ("bad", "awful", "terrible", "boring", "poor", "dreadful", "horrible", "disappointing")
-THINGS = (
-    "food", "service", "room", "film", "book", "music", "staff", "view", "soup", "game", "garden",
-    "hotel", "show", "story", "coffee", "pool",
-)  # fmt: skip
-FACTS = (
-    "opens at nine", "has two doors", "is near the station", "closes on Mondays", "is on the left",
-    "was built in May", "has a blue sign", "starts at seven",
-)  # fmt: skip
+GOOD = WORDS["good"]
+BAD = WORDS["bad"]
+THINGS = WORDS["things"]
+FACTS = WORDS["facts"]
 _NEGATIONS = ("not", "never", "anything but")
 
 
@@ -314,9 +296,7 @@ def kinship_strings(rng: random.Random) -> Draft:
 
 
 def _written(rng: random.Random, question: str, what: str, answer: str, other: str) -> Draft:
-    """A question for `answer` in another spelling; distractors: another word, another spelling, and
-    both.
-    """
+    """A question for `answer` in another spelling; distractors: another word or spelling."""
     instruction, wrong_one = rng.sample(_WRITINGS, 2)
     right, wrong = OPERATIONS[instruction], OPERATIONS[wrong_one]
     distractors = (right(other), wrong(answer), wrong(other))

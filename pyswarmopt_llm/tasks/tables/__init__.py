@@ -1,3 +1,1 @@
-"""Tables of a user's own: columns found by name, choices from labels, dev and test drawn by a
-seed.
-"""
+"""Tables of a user's own: columns by name, choices from labels, splits drawn by a seed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from string import ascii_uppercase
@@ -40,6 +41,7 @@ _ANSWER = (
     *("gold", "answers"),
 )
 _OPTIONS = ("choices", "options", "endings")
+_INDEX = re.compile("[0-9]{1,9}")  # of an option
 _HEADED = (".csv", ".tsv")  # files whose first line names the columns
 _OPTION_COLUMNS = (
     ("opa", "opb", "opc", "opd"),
@@ -92,8 +94,7 @@ class Columns:
             )
             raise UserError(
                 f"{where}: no column looks like the {' or the '.join(missing)} (found: {listed}); "
-                "name "
-                f"{'it' if len(missing) == 1 else 'them'}: `columns` {named}{first}"
+                f"name {'it' if len(missing) == 1 else 'them'}: `columns` {named}{first}"
             )
         self.question, self.answer = question, answer
         self.options_column = _first(names, _OPTIONS)
@@ -107,15 +108,11 @@ class Columns:
         return {self.question, self.answer, *options, *(self._separate or ())}
 
     def find_base(self, answers: Iterable[object]) -> None:
-        """Find out whether numeric answers count the options from 0 or from 1: the smallest in use
-        decides.
-        """
+        """Find out whether numeric answers count from 0 or from 1: the smallest decides."""
         self._from_0 = self._class_names is not None or any(_index(value) == 0 for value in answers)
 
     def base_is_clear(self, rows: Iterable[tuple[Row, str]]) -> bool:
-        """Whether the numeric answers show where they count from: one is 0, or one is the last
-        option's.
-        """
+        """Whether the numeric answers show where they count from: by a 0, or the last option."""
         if self._from_0:
             return True
         numbers: list[bool] = []
@@ -152,9 +149,7 @@ class Columns:
         return None if self._class_names is None else _lettered(self._class_names)
 
     def _right(self, value: object, options: Mapping[str, str]) -> object:
-        """The letter of the right option, given by label, text or index (an integer is always an
-        index).
-        """
+        """The letter of the right option, given by label, text or index."""
         labels, texts = list(options), list(options.values())
         index = _index(value)
         place = index if index is None or self._from_0 else index - 1
@@ -185,9 +180,7 @@ def _option_columns(names: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def _listed(value: object, where: str) -> dict[str, str]:
-    """Label -> text of options in one column: a list, an object of letters, or lists of texts and
-    labels.
-    """
+    """Label -> text of the options in one column: a list, or an object."""
     if isinstance(value, Mapping) and {"text", "label"} <= value.keys():
         texts, labels = value["text"], value["label"]
         if not (isinstance(texts, list) and isinstance(labels, list) and len(texts) == len(labels)):
@@ -204,9 +197,7 @@ def _listed(value: object, where: str) -> dict[str, str]:
 
 
 def _right_answers(value: object) -> list[Any]:
-    """The answers of a row: of a list all, of SQuAD's ``{"text": [...]}`` its texts, true and false
-    as words.
-    """
+    """The answers of a row: all of a list, the texts of SQuAD's ``{"text": [...]}``."""
     if isinstance(value, bool):
         return ["true" if value else "false"]
     if isinstance(value, Mapping) and isinstance(value.get("text"), list):
@@ -217,8 +208,7 @@ def _right_answers(value: object) -> list[Any]:
 
 
 def _index(value: object) -> int | None:
-    text = str(value)
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    return int(str(value)) if _INDEX.fullmatch(str(value)) else None
 
 
 def _lettered(texts: Iterable[Any]) -> dict[str, str]:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tasks.answers import normalise
-from pyswarmopt_llm.tasks.items import unordered
+from pyswarmopt_llm.tasks.items import normalise, unordered
 from pyswarmopt_llm.tasks.tables.names import SPLITS, Reading
 from pyswarmopt_llm.tasks.types import Item, RawTask
 
@@ -20,9 +19,7 @@ DEV_SHARE = 3  # dev is one item in so many
 def placed_task(
     items: Sequence[Placed], path: Path, reading: Reading, note: str, column: str
 ) -> RawTask:
-    """The task of items, in the splits that their file names or, if it names none, in drawn
-    ones.
-    """
+    """The task of items, in the splits that their file names, or in drawn ones."""
     if not any(split for *_, split in items):
         located = [(place, item) for place, item, _ in items]
         splits, strata = draw_splits(located, reading.seed, str(path))
@@ -36,8 +33,7 @@ def placed_task(
 def draw_splits(
     items: Sequence[Located], seed: int, where: str
 ) -> tuple[dict[str, list[Located]], str]:
-    """A third of the items as dev and the rest as test, both in drawn order, so that the first N
-    are a sample, too.
+    """A third of the items as dev, the rest as test, in drawn order: the first N are a sample.
 
     Systematic sampling: each stratum, the items of one answer and domain, is shuffled and spread
     evenly over the order. Equal questions stay together. The draw depends on questions, answers and
@@ -61,10 +57,8 @@ def draw_splits(
         (dev if len(dev) + len(group) <= target else test).extend(group)
     if not dev:  # few questions that are repeated many times
         smallest = min(order, key=lambda key: len(groups[key]))
-        dev, test = (
-            groups[smallest],
-            [item for key in order if key != smallest for item in groups[key]],
-        )
+        dev = groups[smallest]
+        test = [item for key in order if key != smallest for item in groups[key]]
     values = zip(*strata.values(), strict=True)
     parts = [
         name

@@ -1,6 +1,4 @@
-"""Names of a user's columns and labels (``--columns question=text,label=mood,0=bad``), and how a
-file is read.
-"""
+"""A user's names of columns and labels (question=text,label=mood,0=bad), and how a file is read."""
 
 from __future__ import annotations
 

@@ -1,49 +1,44 @@
-"""A table of a user's own as items: columns found by name or named by the user, choices from
-labels.
-"""
+"""A table of a user's own as items: columns by name, choices from labels."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import count, islice, product
+from itertools import islice, product
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.json_types import parse_json
-from pyswarmopt_llm.tasks.answers import extract_number, normalise
-from pyswarmopt_llm.tasks.items import parse_item
+from pyswarmopt_llm.tasks.answers import extract_number
+from pyswarmopt_llm.tasks.items import normalise, parse_item
 from pyswarmopt_llm.tasks.tables.columns import LABEL, Columns, question_column
-from pyswarmopt_llm.tasks.tables.draw import Located, Placed, placed_task
+from pyswarmopt_llm.tasks.tables.draw import Placed, placed_task
 from pyswarmopt_llm.tasks.tables.names import Reading, Rows, checked_split, columns_of
 from pyswarmopt_llm.tasks.tables.problems import Problems
-from pyswarmopt_llm.tasks.types import RawTask
+from pyswarmopt_llm.tasks.types import Item, RawTask
 
 MOST_LABELS = 200
-SplitOf = Callable[[Mapping[str, Any], str], str]
 # A column of another name holds labels if there are few of them, short, and each is frequent.
 _FEW, _WORDS, _REPEATS = 20, 5, 5
 
 
 def read_table(rows: Rows, path: Path, reading: Reading, header: Sequence[str] = ()) -> RawTask:
-    """The task of rows whose columns have our names already; `header` are columns that all rows may
-    lack.
-    """
+    """The task of rows with our names of columns; `header`: columns that all rows may lack."""
     names = list(dict.fromkeys([*header, *columns_of(row for _, row in rows)]))
     if not rows:
         raise UserError(f"{path}: no rows; add some below the names of the columns")
     problems = Problems(str(path), reading.skip_bad)
     items, note = _items(rows, names, str(path), reading, problems)
-    problems.refuse([place for place, _ in rows])
+    problems.refuse()
     if not items:
         raise UserError(
             f"{path}: no row is left of {len(rows)}; see what is wrong without `skip_bad_rows`"
         )
-    note = "; ".join(text for text in (problems.note(len(rows)), note) if text)
+    note = "; ".join(text for text in (problems.note(), note) if text)
     column = reading.columns.get(question := question_column(names), question)
     return placed_task(items, path, reading, note, column)
 
@@ -51,40 +46,32 @@ def read_table(rows: Rows, path: Path, reading: Reading, header: Sequence[str] =
 def _items(
     rows: Rows, names: Sequence[str], where: str, reading: Reading, problems: Problems
 ) -> tuple[list[Placed], str]:
-    """The items of good rows, each with its place and split, and a note on what was decided about
-    the answers.
-    """
+    """The items of good rows with place and split, and a note on what the answers are."""
     split_of = partial(_split, "split" in names)
+    ids = {place: f"row-{i}" for i, (place, _) in enumerate(rows, 1)}
     if "prompt" in names and "question" not in names:  # verbatim prompts, as in every other file
-        numbers = count(1)
 
         def verbatim(place: str, row: Mapping[str, Any]) -> Placed:
-            return place, parse_item(row, place, f"row-{next(numbers)}"), split_of(row, place)
+            return place, parse_item(row, place, ids[place]), split_of(row, place)
 
         return problems.each(rows, verbatim), ""
     columns = Columns(names, where)
-    whole = [
-        problems.attempt(place, partial(_whole, row, columns, place, reading))
-        for place, row in rows
-    ]
-    columns.find_base(row[columns.answer] for row in whole if row is not None)
-    items: list[Placed] = []
-    for i, ((place, _), row) in enumerate(zip(rows, whole, strict=True), 1):
-        parsed = (
-            None
-            if row is None
-            else problems.attempt(place, partial(_parse, row, columns, place, i, split_of))
-        )
-        if parsed is not None:
-            items.append(parsed)
+
+    def whole(place: str, row: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        return place, _whole(row, columns, place, reading)
+
+    def parse(place: str, row: Mapping[str, Any]) -> Placed:
+        rest = {name: value for name, value in row.items() if name and name not in columns.used}
+        item = parse_item(rest | columns.record(row, place), place, ids[place])
+        return place, item, split_of(row, place)
+
+    complete = problems.each(rows, whole)
+    columns.find_base(row[columns.answer] for _, row in complete)
+    items = problems.each(complete, parse)
     bad = problems.bad
-    table = [
-        (row, place)
-        for (place, _), row in zip(rows, whole, strict=True)
-        if row is not None and place not in bad
-    ]
+    table = [(row, place) for place, row in complete if place not in bad]
     if not columns.base_is_clear(table):
-        problems.refuse([place for place, _ in rows])
+        problems.refuse()
         raise UserError(
             f'{where}: the numbers in "{columns.answer}" may count the options from 0 or from 1 '
             "(none is 0, none is "
@@ -96,9 +83,7 @@ def _items(
 def _with_labels(
     items: list[Placed], columns: Columns, where: str, reading: Reading, problems: Problems
 ) -> tuple[list[Placed], str]:
-    """The items with their labels as choices, if they have no options and their answers are
-    labels.
-    """
+    """The items with their labels as choices, if they have no options."""
     if any(item.choices for _, item, _ in items):
         if reading.labels:
             raise InvalidOption(
@@ -111,28 +96,17 @@ def _with_labels(
     )
     if problems.refused or not items:
         return items, ""
-    located = [(place, item) for place, item, _ in items]
-    if reading.labels:
-        located = [
-            (place, replace(item, answer=_named(item.answer, place, reading)))
-            for place, item in located
-        ]
-    located, note = with_label_choices(located, f'{where}: column "{column}"', named)
-    return [
-        (place, item, split) for (place, item), (_, _, split) in zip(located, items, strict=True)
-    ], note
+    plain = [
+        replace(item, answer=_named(item.answer, place, reading)) if reading.labels else item
+        for place, item, _ in items
+    ]
+    labelled, note = with_label_choices(plain, f'{where}: column "{column}"', named)
+    rows = zip(items, labelled, strict=True)
+    return [(place, item, split) for (place, _, split), item in rows], note
 
 
 def _split(is_there: bool, row: Mapping[str, Any], place: str) -> str:
     return checked_split(row.get("split"), place) if is_there else ""
-
-
-def _parse(
-    row: Mapping[str, Any], columns: Columns, place: str, number: int, split_of: SplitOf
-) -> Placed:
-    rest = {name: value for name, value in row.items() if name and name not in columns.used}
-    item = parse_item(rest | columns.record(row, place), place, f"row-{number}")
-    return place, item, split_of(row, place)
 
 
 def _named(label: str, where: str, reading: Reading) -> str:
@@ -174,21 +148,20 @@ def _parsed(value: Any) -> Any:
 
 
 def with_label_choices(
-    items: Sequence[Located], where: str, named: bool = False
-) -> tuple[list[Located], str]:
+    items: Sequence[Item], where: str, named: bool = False
+) -> tuple[list[Item], str]:
     """Give items without choices the set of their answers as choices, if the answers are labels.
 
     `named` says that the column's name marks labels. Returns the items, open questions unchanged,
     and a note on what was decided.
 
     Example:
-        >>> from pyswarmopt_llm.tasks.types import Item
-        >>> items = [(f"line {i}", Item(str(i), f"text {i}", None, "no" if i % 2 else "yes")) for i in range(4)]
-        >>> found, note = with_label_choices(items, "mine.csv", named=True)
-        >>> found[0][1].choices, found[0][1].answer, note
+        >>> items = [Item(str(i), f"text {i}", None, "no" if i % 2 else "yes") for i in range(4)]
+        >>> labelled, note = with_label_choices(items, "mine.csv", named=True)
+        >>> labelled[0].choices, labelled[0].answer, note
         ({'A': 'no', 'B': 'yes'}, 'B', 'its 2 labels are the choices')
     """
-    spelled, merged = _one_spelling([item.answer for _, item in items])
+    spelled, merged = _one_spelling([item.answer for item in items])
     labels = sorted(set(spelled.values()))
     if not named and not _look_like_labels(items, labels):
         return list(items), "answers are written, since there are no choices"
@@ -201,16 +174,13 @@ def with_label_choices(
             ",..." if len(labels) > 2 else ""
         )
         note += f"; they are numbers, which tell a model nothing: name them with `columns` {names}"
-    answers = [letters[spelled[item.answer]] for _, item in items]
-    pairs = zip(items, answers, strict=True)
     return [
-        (place, replace(item, choices=choices, answer=answer)) for (place, item), answer in pairs
+        replace(item, choices=choices, answer=letters[spelled[item.answer]]) for item in items
     ], note
 
 
 def _one_spelling(answers: Sequence[str]) -> tuple[dict[str, str], str]:
-    """Label -> its most frequent spelling among those that differ in case only, and in words what
-    became one.
+    """Label -> its most frequent spelling, whatever the case; and in words what became one.
 
     Example:
         >>> _one_spelling(["Card", "card", "Card", "loan"])
@@ -231,8 +201,7 @@ def _one_spelling(answers: Sequence[str]) -> tuple[dict[str, str], str]:
 
 
 def label_letters(n: int) -> list[str]:
-    """Names of `n` choices: A, B, ...; beyond the alphabet AA, AB, ..., which likelihood scoring
-    only can tell apart.
+    """Names of `n` choices: A, B, ...; beyond the alphabet AA, AB, ..., for likelihoods.
 
     Example:
         >>> label_letters(3), label_letters(30)[-1]
@@ -243,7 +212,7 @@ def label_letters(n: int) -> list[str]:
     return ["".join(pair) for pair in islice(product(ascii_uppercase, repeat=2), n)]
 
 
-def _look_like_labels(items: Sequence[Located], labels: Sequence[str]) -> bool:
+def _look_like_labels(items: Sequence[Item], labels: Sequence[str]) -> bool:
     few = 2 <= len(labels) <= _FEW and _REPEATS * len(labels) <= len(items)
     return few and all(
         len(label.split()) <= _WORDS and extract_number(label) is None for label in labels

@@ -1,6 +1,4 @@
-"""The file that `predict` writes: the rows of a table with label and probabilities, kept chunk by
-chunk.
-"""
+"""The file that `predict` writes, kept chunk by chunk: rows with label and probabilities."""
 
 from __future__ import annotations
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pyswarmopt.base.words import counted
@@ -22,43 +21,31 @@ class Problems:
 
     Example:
         >>> problems = Problems("a.csv")
-        >>> def parse(text):
-        ...     if not text:
-        ...         raise UserError("a.csv: line 2: nothing there; fill it in")
-        ...     return text
-        >>> problems.attempt("a.csv: line 2", lambda: parse("")) is None
-        True
+        >>> def parse(place, row):
+        ...     if not row["text"]:
+        ...         raise UserError(f"{place}: nothing there; fill it in")
+        ...     return row["text"]
+        >>> rows = [(f"a.csv: line {number}", {"text": text}) for number, text in ((2, ""), (3, "a"), (4, ""))]
+        >>> problems.each(rows, parse)
+        ['a']
         >>> problems.refuse()
         Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.UserError: a.csv: line 2: nothing there; fill it in
+        pyswarmopt_llm.common.errors.UserError: a.csv: 2 bad rows: line 2: nothing there; line 4: nothing there
     """
 
     def __init__(self, where: str, skip: bool = False) -> None:
         self._where, self._skip = where, skip
-        self._errors: dict[str, UserError] = {}
+        self._rows: dict[str, UserError | None] = {}  # place -> what is wrong, in order
 
     @property
-    def bad(self) -> set[str]:
-        """Places of the bad rows."""
-        return set(self._errors)
+    def bad(self) -> dict[str, UserError]:
+        """Place -> what is wrong with the row there."""
+        return {place: error for place, error in self._rows.items() if error is not None}
 
     @property
     def refused(self) -> bool:
         """Whether `refuse` will raise."""
-        return bool(self._errors) and not self._skip
-
-    @property
-    def places(self) -> list[str]:
-        """The places of the bad rows, without the file's name."""
-        return [place.removeprefix(f"{self._where}: ") for place in self._errors]
-
-    def attempt(self, place: str, parse: Callable[[], T]) -> T | None:
-        """The result of `parse`; None, and the row counts as bad, if it raises `UserError`."""
-        try:
-            return parse()
-        except UserError as error:
-            self._errors[place] = error
-            return None
+        return bool(self.bad) and not self._skip
 
     def each(
         self,
@@ -66,75 +53,41 @@ class Problems:
         parse: Callable[[str, Mapping[str, Any]], T],
     ) -> list[T]:
         """The results of the good rows; `parse` takes the place of a row and the row."""
-        results = [self.attempt(place, partial(parse, place, row)) for place, row in rows]
-        return [result for result in results if result is not None]
+        results = []
+        for place, row in rows:
+            self._rows.setdefault(place, None)
+            try:
+                results.append(parse(place, row))
+            except UserError as error:
+                self._rows[place] = error
+        return results
 
-    def refuse(self, places: Sequence[str] = ()) -> None:
-        """Refuse bad rows, unless they are left out: of one what is wrong with it, of several a
-        list.
-
-        Args:
-            places: of all rows, in order.
+    def refuse(self) -> None:
+        """Refuse bad rows, unless they are left out.
 
         Raises:
-            UserError: there are some.
+            UserError: there are some: of one what is wrong with it, of several a list.
         """
         if not self.refused:
             return
-        order = {place: number for number, place in enumerate(places)}
-        errors = [
-            self._errors[place]
-            for place in sorted(self._errors, key=lambda place: order.get(place, 0))
-        ]
+        errors = list(self.bad.values())
         if len(errors) == 1:
             raise errors[0]
-        said = list(self._said(errors[:NAMED]))
-        if more := len(errors) - len(said):
-            said.append(f"and {more} more")
-        raise UserError(f"{self._where}: {counted(len(errors), 'bad row')}: {'; '.join(said)}")
+        texts = list(self._without_advice(errors[:NAMED]))
+        if more := len(errors) - len(texts):
+            texts.append(f"and {more} more")
+        raise UserError(f"{self._where}: {counted(len(errors), 'bad row')}: {'; '.join(texts)}")
 
-    def note(self, rows: int) -> str:
-        """The count of so many rows that are left out, and their places; "" if none is."""
-        if not self._errors:
+    def note(self) -> str:
+        """The number of rows that are left out, and their places; "" if none is."""
+        places = [place.removeprefix(f"{self._where}: ") for place in self.bad]
+        if not places:
             return ""
-        places = self.places
-        which = ", ".join(places[:NAMED]) + (
-            f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
-        )
-        return f"{len(places)} of {rows} rows left out ({which})"
+        more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
+        which = f"{', '.join(places[:NAMED])}{more}"
+        return f"{len(places)} of {len(self._rows)} rows left out ({which})"
 
-    def _said(self, errors: Iterable[UserError]) -> Iterator[str]:
-        """The problems, without the advice on each."""
+    def _without_advice(self, errors: Iterable[UserError]) -> Iterator[str]:
         for error in errors:
             text = error.text.removeprefix(f"{self._where}: ")
             yield text.rpartition("; ")[0] or text
-
-
-def each_row(
-    rows: Iterable[tuple[str, Mapping[str, Any]]],
-    parse: Callable[[str, Mapping[str, Any]], T],
-    where: str,
-) -> list[T]:
-    """The results of `parse`, one for each row.
-
-    Args:
-        rows: (place, row).
-        parse: place, row -> result.
-        where: the file.
-
-    Raises:
-        UserError: of a single bad row what is wrong with it; of several a list of at most `NAMED`.
-
-    Example:
-        >>> def parse(place, row):
-        ...     if not row["text"]:
-        ...         raise UserError(f"{place}: nothing there; fill it in")
-        ...     return row["text"]
-        >>> each_row([("a.csv: line 2", {"text": ""}), ("a.csv: line 3", {"text": ""})], parse, "a.csv")
-        Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.UserError: a.csv: 2 bad rows: line 2: nothing there; line 3: nothing there
-    """
-    problems = Problems(where)
-    parsed = problems.each(rows, parse)
-    problems.refuse()
-    return parsed

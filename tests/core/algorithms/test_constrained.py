@@ -94,6 +94,22 @@ def test_a_descent_ends_at_a_feasible_point_of_the_boundary():
     assert min(told) == pytest.approx(2 * 0.4**2, abs=1e-9) and descent.spent < 60
 
 
+@pytest.mark.parametrize(("lower_by", "trivial"), [(9e-19, 3), (9e-17, 0)])
+def test_gains_of_a_descent_that_are_rounding_are_counted_as_none(lower_by, trivial):
+    """Of a merit of 1e-6 those up to 1e-18 are; the third in a row is the end."""
+    descent, random = ConstrainedDescent(np.array([0.1]), np.arange(1)), np.random.default_rng(0)
+    merit, most = 1e-6, 0
+    while not descent.done:
+        x = descent.ask(random)
+        if descent.mode == "line":
+            merit -= lower_by
+            descent.tell(np.array([[merit]]))
+        else:  # a slope that promises as little
+            descent.tell(merit - 1e-14 * (x - descent.x[0]))
+        most = max(most, descent.trivial)
+    assert most == trivial
+
+
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_problems_with_known_optima_are_solved(name):
     problem = PROBLEMS[name]

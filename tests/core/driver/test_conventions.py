@@ -8,7 +8,8 @@ import logging
 import re
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -174,6 +175,51 @@ def test_all_cores_and_an_executor_give_the_same_result():
         ]
         assert pool.submit(abs, -3).result() == 3  # it stays open
     assert len({r.fun for r in found}) == 1
+
+
+class Bare(Executor):
+    """As mpi4py's: an executor that does not say how many calls it makes at once."""
+
+    def submit(self, function, item):
+        future = Future()
+        future.set_result(function(item))
+        return future
+
+
+class Client:
+    """As Dask's: no `Executor`, and its `map` returns futures."""
+
+    def submit(self, function, item):
+        return Bare().submit(function, item)
+
+    def map(self, function, items):
+        return [self.submit(function, item) for item in items]
+
+
+class Jobs:
+    """As submitit's: a job has a result, and calls nobody back."""
+
+    def submit(self, function, item):
+        return SimpleNamespace(result=lambda: function(item))
+
+
+@pytest.mark.parametrize("executor", [Bare(), Client(), Jobs()], ids=lambda e: type(e).__name__)
+def test_whatever_has_submit_gives_the_same_result(executor):
+    alone, other = (
+        pso.minimize(bowl, BOX, "fips", max_evals=80, seed=0, workers=w) for w in (1, executor)
+    )
+    assert np.array_equal(alone.x, other.x)
+
+
+def test_asynchronous_searches_need_futures_that_call_back():
+    def search(workers):
+        return pso.minimize(
+            bowl, BOX, "fips", max_evals=80, seed=0, workers=workers, asynchronous=True
+        )
+
+    assert search(Client()).nfev == search(Bare()).nfev == 80
+    with pytest.raises(ValueError, match="SimpleNamespace has not"):
+        search(Jobs())
 
 
 # ---- SciPy's constraints and arguments ----

@@ -13,10 +13,8 @@ from scipy import stats
 
 from pyswarmopt_llm.common.statistics import (
     Floats,
-    bootstrap_means,
     compare_paired,
     interval,
-    interval_over_seeds,
     interval_over_tasks,
     permutation_test,
 )
@@ -53,38 +51,6 @@ def test_p_values_of_equals_are_uniform() -> None:
     assert stats.kstest(found, "uniform").pvalue > 0.01
 
 
-def test_intervals_hold_the_spread_of_items_and_of_seeds() -> None:
-    """Crossed factors: the variance of the mean is s_seed^2 / S + s_item^2 / N + s^2 / (S N)."""
-    rng = np.random.default_rng(4)
-    seeds, items, by_seed, by_item = 30, 200, 0.3, 1.0
-    scores = rng.normal(size=(seeds, 1)) * by_seed + rng.normal(size=(1, items)) * by_item
-    expected = np.sqrt(scores.mean(1).var() / seeds + scores.mean(0).var() / items)
-    assert bootstrap_means(scores, rng).std() == pytest.approx(expected, rel=0.1)
-
-
-@pytest.mark.parametrize("right", [0, 7, 30])
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_where_seeds_agree_the_interval_is_wilsons_and_never_a_point(
-    right: int, seeds: int
-) -> None:
-    scores = np.tile(np.arange(30) < right, (seeds, 1)).astype(float)
-    # Wilson 1927, by hand: (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
-    p, z, n = right / 30, stats.norm.ppf(0.975), 30
-    centre, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    expected = ((centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n))
-    low, high = interval_over_seeds(scores, np.random.default_rng(0))
-    assert (low, high) == pytest.approx(expected, abs=1e-12) and high - low > 0.1
-
-
-def test_where_seeds_differ_the_interval_is_that_of_the_bootstrap() -> None:
-    rng = np.random.default_rng(5)
-    scores = (rng.random((4, 200)) < 0.7).astype(float)
-    means = bootstrap_means(scores, np.random.default_rng(6))
-    assert interval_over_seeds(scores, np.random.default_rng(6)) == pytest.approx(
-        np.quantile(means, [0.025, 0.975])
-    )
-
-
 def test_the_interval_over_tasks_covers_the_mean() -> None:
     """Simulated: in 95% of draws, or a little more, the interval holds the mean of the three true
     shares.
@@ -93,11 +59,11 @@ def test_the_interval_over_tasks_covers_the_mean() -> None:
     shares, sizes, covered = np.array([0.5, 0.9, 0.97]), (60, 80, 100), 0
     for _ in range(2000):
         tasks = [
-            (rng.random((1, n)) < share).astype(float)
+            (rng.random(n) < share).astype(float).tolist()
             for share, n in zip(shares, sizes, strict=True)
         ]
         low, high = interval_over_tasks(
-            [t.mean() for t in tasks], [interval_over_seeds(t, rng) for t in tasks]
+            [float(np.mean(task)) for task in tasks], [interval(task) for task in tasks]
         )
         covered += low <= shares.mean() <= high
     assert 0.94 <= covered / 2000 <= 0.975
@@ -153,11 +119,6 @@ def test_nor_have_differences_unless_the_two_are_the_same() -> None:
     low, high = compare_paired([1.0] * 6, [0.0] * 6).interval
     assert 0 < low < 0.9 and high == 1
     assert compare_paired([0.5] * 12, [0.5] * 12).interval == (0.0, 0.0)
-
-
-def test_nor_has_one_seed() -> None:
-    low, high = interval_over_seeds(np.full((1, 12), 0.5), np.random.default_rng(0))
-    assert (low, high) == interval([0.5] * 12)
 
 
 def test_with_many_items_the_interval_of_graded_scores_is_the_normal_one() -> None:

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 Json = dict[str, Any]
-# server and path -> "", "503", "404", "hang", "endless" or "die"
+# server and path -> "", "503", "404", "hang", "endless", "html" or "die"
 Trouble = Callable[["ModelServer", str], str]
 
 
@@ -39,7 +39,7 @@ class ModelServer:
         self.tokenizer = AutoTokenizer.from_pretrained(base)
         self.kind, self.name = kind, name or str(base)
         self.trouble: Trouble = lambda server, path: ""
-        self.key = ""
+        self.key, self.template = "", True
         self.knows_token_ids, self.tokens_moved, self.ignores_adapters = True, 0, False
         self.ignores_alpha, self.noise = False, 0.0
         self.adapters = [changes(path) for path in adapters]
@@ -100,6 +100,7 @@ class ModelServer:
             return
         reply = {"error": {"message": "trouble"}} if trouble.isdecimal() else None
         status = int(trouble) if reply else 200
+        reply = {} if trouble == "html" else reply
         if trouble == "404":
             reply = {"detail": "Not Found"}
         if self.key and handler.headers.get("Authorization") != f"Bearer {self.key}":
@@ -107,8 +108,10 @@ class ModelServer:
         if reply is None:
             with self._lock:
                 status, reply = getattr(self, f"_{self.kind}")(handler.path, body)
-        data = json.dumps(reply).encode()
+        data = b"<html>proxy" if trouble == "html" else json.dumps(reply).encode()
         handler.send_response(status)
+        if status == 429:
+            handler.send_header("Retry-After", "7")
         handler.send_header("Content-Length", str(len(data)))
         handler.end_headers()
         handler.wfile.write(data)
@@ -123,6 +126,8 @@ class ModelServer:
                 "object": "list",
                 "data": [{"id": "base", "root": self.name, "parent": None, "max_model_len": 512}],
             }
+        if path == "/tokenize" and "messages" in body:
+            return 200, self._tokens(self._chat(body["messages"]), False)
         if path == "/tokenize":
             return 200, self._tokens(body["prompt"], body["add_special_tokens"])
         if path == "/v1/load_lora_adapter":
@@ -215,6 +220,8 @@ class ModelServer:
             }
         if path == "/lora-adapters":
             return 200, [{"id": i, "path": name, "scale": 1.0} for i, name in enumerate(self.paths)]
+        if path == "/apply-template":
+            return 200, {"prompt": self._chat(body["messages"])}
         if path == "/tokenize":
             return 200, self._tokens(body["content"], body["add_special"])
         if path != "/completion":
@@ -240,6 +247,12 @@ class ModelServer:
         return 200, rows if len(rows) > 1 else rows[0]
 
     # The model
+
+    def _chat(self, messages: list[Json]) -> str:
+        options = {"tokenize": False, "add_generation_prompt": True}
+        if not self.template:
+            options["chat_template"] = "{{ messages[0].content }}"
+        return str(self.tokenizer.apply_chat_template(messages, **options))
 
     def _tokens(self, text: str, special: bool) -> Json:
         ids = self.tokenizer(text, add_special_tokens=special)["input_ids"]

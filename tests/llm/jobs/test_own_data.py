@@ -7,11 +7,15 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from search_helpers import WORDS, Json, louder, swarm_llm
 
-from pyswarmopt_llm.jobs.dry_run import Timed
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.jobs.dry_run import Timed, time_items
+from pyswarmopt_llm.tasks import Item, Task
 
 NOTE = (
     "names no split: 12 dev and 24 test items drawn from its 36 rows with split seed 0, "
@@ -192,6 +196,20 @@ def test_a_dry_run_of_a_comparison_counts_and_writes_nothing(
     assert code == 0 and not (tmp_path / "c").exists()
     # 3 experts on dev, nothing, the whole budget twice; each of the 4 results on dev and test.
     assert plan["passes"] == 3 * 12 + 2 * 60 + 4 * (12 + 24)
+
+
+def test_each_candidate_is_put_into_the_model_and_timed_twice() -> None:
+    loaded: list[Patch] = []
+    scored: list[int] = []
+    engine: Any = SimpleNamespace(chat=str, load=loaded.append)
+    metric: Any = SimpleNamespace(
+        usage=None, build=lambda items, *_: lambda engine: scored.append(len(items))
+    )
+    task = Task("t", tuple(Item(str(k), f"{k}?", None, "yes") for k in range(3)), ())
+    patches = [Patch(), Patch(mixture=(1.0,))]
+    candidates = [lambda: patches[0], lambda: patches[1]]
+    time_items(engine, task, metric, ("likelihood",), candidates)
+    assert loaded == [*patches, *patches] and scored == [3, 3, 3, 3]
 
 
 def test_time_adds_up() -> None:

@@ -122,6 +122,8 @@ def test_a_model_of_sampled_scores_does_not_interpolate(config: SearchConfig) ->
             replace(config, temperature=temperature, proposals=3), {"words": 8}, harmonic
         )
         assert isinstance(policy, Modelled) and policy.noisy == (temperature > 0)
+    policy = make_policy(replace(config, proposals=3), {"words": 8}, harmonic, noisy=True)
+    assert isinstance(policy, Modelled) and policy.noisy  # a server's
 
 
 @pytest.mark.parametrize(

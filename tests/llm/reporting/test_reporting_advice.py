@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from pyswarmopt_llm.reporting.advice import Gain, advice, decide, gain
+from pyswarmopt_llm.reporting.advice import advice, decide, gain
+from pyswarmopt_llm.reporting.verdict import Difference
 
 
 def draw(rng: np.random.Generator, items: int, accuracies: list[float]) -> Any:
@@ -33,7 +34,7 @@ def true_gain(items: int, accuracies: list[float], singles: int) -> float:
     return float(np.mean(gains))
 
 
-def crossed(table: Any, singles: int) -> Gain:
+def crossed(table: Any, singles: int) -> Difference:
     """The gain where the best single expert and the best other candidate are chosen on one half,
     for the other.
     """
@@ -63,7 +64,7 @@ def test_the_interval_covers_the_true_gain(
     found = [crossed(draw(rng, items, accuracies), singles) for _ in range(1000)]
     covered = np.mean([one.low <= truth <= one.high for one in found])
     assert 0.90 <= covered <= 0.99
-    assert abs(np.mean([one.difference for one in found]) - truth) < 0.015
+    assert abs(np.mean([one.mean for one in found]) - truth) < 0.015
 
 
 def test_the_best_of_many_equals_gains_nothing() -> None:
@@ -71,7 +72,7 @@ def test_the_best_of_many_equals_gains_nothing() -> None:
     rng, accuracies = np.random.default_rng(2), [0.6] * 41
     tables = [draw(rng, 60, accuracies) for _ in range(60)]
     naive = np.mean([table[1:].mean(1).max() - table[0].mean() for table in tables])
-    fair = np.mean([crossed(table, 1).difference for table in tables])
+    fair = np.mean([crossed(table, 1).mean for table in tables])
     assert naive > 0.08 and abs(fair) < 0.02
 
 
@@ -79,34 +80,44 @@ def test_a_gain_by_hand() -> None:
     found = gain([1, 1, 1, 0, 1, 1, 1, 0], [1, 0, 1, 0, 1, 0, 1, 0])
     # two of eight items differ, by 1
     half = 1.96 * (1.6 * (2 * 0.75**2 + 6 * 0.25**2) / 7 / 8) ** 0.5
-    assert (found.difference, found.low, found.high) == pytest.approx(
-        (0.25, 0.25 - half, 0.25 + half)
-    )
+    assert (found.mean, found.low, found.high) == pytest.approx((0.25, 0.25 - half, 0.25 + half))
     same = gain([1, 0, 1, 0], [1, 0, 1, 0])
-    assert (same.difference, same.low, same.high) == (0, 0, 0)
+    assert (same.mean, same.low, same.high) == (0, 0, 0)
 
 
-SURE, BETTER, OPEN = Gain(0.05, 0.01, 0.09), Gain(0.08, 0.03, 0.13), Gain(0.05, -0.05, 0.15)
+SURE, BETTER, OPEN = (
+    Difference(0.05, 0.01, 0.09),
+    Difference(0.08, 0.03, 0.13),
+    Difference(0.05, -0.05, 0.15),
+)
 
 
 @pytest.mark.parametrize(
     ("gains", "kind", "needed"),
     [
         # .005 more is not worth a search
-        ({"merge": SURE, "search": Gain(0.055, 0.02, 0.09)}, "merge", None),
+        ({"merge": SURE, "search": Difference(0.055, 0.02, 0.09)}, "merge", None),
         # its interval holds what the search gained
         ({"merge": SURE, "search": BETTER}, "merge", None),
-        ({"merge": SURE, "search": Gain(0.12, 0.06, 0.18)}, "search", None),
+        ({"merge": SURE, "search": Difference(0.12, 0.06, 0.18)}, "search", None),
         ({"train": BETTER, "search": BETTER}, "train", None),
         ({"merge": OPEN, "train": SURE}, "train", None),  # only that is measured
         # (.10 / .05)^2 = 4 times 100
-        ({"merge": Gain(-0.1, -0.2, 0.0), "search": OPEN}, "collect", 400),
-        ({"search": Gain(0.02, -0.06, 0.1)}, "take", None),  # (.08 / .02)^2 = 16 times
-        ({"merge": Gain(0.009, -0.001, 0.02)}, "take", None),  # too little to be worth anything
-        ({"merge": Gain(-0.1, -0.2, -0.05), "search": Gain(-0.02, -0.1, 0.06)}, "take", None),
+        ({"merge": Difference(-0.1, -0.2, 0.0), "search": OPEN}, "collect", 400),
+        ({"search": Difference(0.02, -0.06, 0.1)}, "take", None),  # (.08 / .02)^2 = 16 times
+        (
+            {"merge": Difference(0.009, -0.001, 0.02)},
+            "take",
+            None,
+        ),  # too little to be worth anything
+        (
+            {"merge": Difference(-0.1, -0.2, -0.05), "search": Difference(-0.02, -0.1, 0.06)},
+            "take",
+            None,
+        ),
     ],
 )
-def test_the_rule_by_hand(gains: dict[str, Gain], kind: str, needed: int | None) -> None:
+def test_the_rule_by_hand(gains: dict[str, Difference], kind: str, needed: int | None) -> None:
     assert decide(gains, 100) == (kind, needed)
     found = advice(gains, 100, "banking")
     assert found.kind == kind and "banking" in found.sentence and len(found.reasons) == len(gains)
@@ -114,7 +125,7 @@ def test_the_rule_by_hand(gains: dict[str, Gain], kind: str, needed: int | None)
 
 
 def test_few_items_are_too_few_to_decide_on_unless_they_show_a_gain() -> None:
-    same = {"merge": Gain(0.0, 0.0, 0.0)}
+    same = {"merge": Difference(0.0, 0.0, 0.0)}
     assert decide(same, 39) == ("collect", 40) and decide(same, 40) == ("take", None)
     assert "39 items cannot tell; 40 are the least" in advice(same, 39, "banking").sentence
     assert decide({"merge": SURE}, 10) == ("merge", None)
@@ -128,7 +139,7 @@ def test_few_items_are_too_few_to_decide_on_unless_they_show_a_gain() -> None:
     ],
 )
 def test_a_search_is_said_to_train_only_where_the_trial_did(
-    gains: dict[str, Gain], words: str
+    gains: dict[str, Difference], words: str
 ) -> None:
     said = advice(gains, 100, "banking")
     assert words in said.sentence + said.reasons[-1]

@@ -18,7 +18,7 @@ from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.reporting.commands import near, next_steps
 from pyswarmopt_llm.reporting.outcome import verdict
 from pyswarmopt_llm.reporting.verdict import difference
-from pyswarmopt_llm.tasks.tables.form import Form
+from pyswarmopt_llm.tasks.types import Form
 
 OUT = "runs/a b"
 

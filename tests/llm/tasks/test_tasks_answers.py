@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pyswarmopt_llm.tasks import Item, extract_choice, extract_number, is_correct
+from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.tasks.answers import extract_choice, extract_number, is_correct
 
 CAPITALS = {"A": "Lima", "B": "Quito", "C": "La Paz", "D": "Paz"}
 

@@ -210,7 +210,7 @@ def test_bad_json_files(tmp_path: Path, content: Any, message: str) -> None:
         ),
         ("a.jsonl", '\n{"split": "train"}', "line 2: split must be"),
         ("a.jsonl", '{"split": "dev"}\n{"split" "x"}', "line 1: no|line 2, column 10: malformed"),
-        ("a.jsonl", "\n\n3\n", "line 3: a line must be an object"),
+        ("a.jsonl", "\n\n3\n", "line 3: an item is an object"),
         ("a.jsonl", "", "the dev split is empty"),
         ("a.csv", "", r'a.csv: line 1: no "question" \(found: nothing\)'),
         (

@@ -48,8 +48,9 @@ class Decoder:
     ) -> None:
         self._passes = passes
         self._plan = build_plan([(tuple(ids), ()) for ids in prompts], batch_tokens, pad)
-        self._lengths = torch.tensor([len(ids) for ids in prompts])
-        self._room = max_new_tokens - 1  # the last token is not fed
+        lengths = torch.tensor([len(ids) for ids in prompts])
+        room = max_new_tokens - 1  # the last token is not fed
+        self._cache = ReplyCache(lengths, room, passes.windows)
         self._tokens: Tensor | None = None
         self.tokens_fed = 0
 
@@ -57,7 +58,7 @@ class Decoder:
     def logits(self) -> Tensor:
         """Process the pending tokens; the logits of the next token, (B, V)."""
         if self._tokens is None:
-            return self._read_prompts()
+            return self._read_prompts(0)
         model = self._passes.model
         positions, mask = self._cache.step(model.dtype)
         with products_for_few_rows(model, len(self._tokens)):
@@ -72,16 +73,17 @@ class Decoder:
         logits: Tensor = output.logits[:, -1]
         return logits
 
-    def _read_prompts(self) -> Tensor:
-        """The logits after each prompt; its keys and values are in the cache then."""
+    def _read_prompts(self, first: int) -> Tensor:
+        """The logits after each prompt; its keys and values are in the cache then, from row `first`
+        on.
+        """
         plan = self._plan
         prefix = self._passes.prefix(plan.prefix)
-        self._cache = ReplyCache(self._lengths, self._room, prefix, self._passes.windows)
         parts = []
         for batch in plan.batches:
             recorded = RecordingCache(prefix)
             logits = self._passes.logits(batch, len(plan.prefix), recorded)
-            self._cache.fill(batch, self._passes.packing(batch, len(plan.prefix)), recorded)
+            self._cache.fill(batch, self._passes.packing(batch, len(plan.prefix)), recorded, first)
             parts.append(logits[batch.target_head.to(logits.device)])
         self.tokens_fed += plan.n_tokens
         order = torch.cat([batch.target_pair for batch in plan.batches]).argsort()

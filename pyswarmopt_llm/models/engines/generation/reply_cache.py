@@ -52,19 +52,11 @@ class ReplyCache(Cache):
     Args:
         lengths: number of tokens of each prompt, (R,) int64.
         room: maximum number of tokens after a prompt.
-        prefix: keys and values that the prompts begin with; None if there are none.
         windows: from `attention_windows`.
     """
 
-    def __init__(
-        self,
-        lengths: Tensor,
-        room: int,
-        prefix: PrefixCache | None,
-        windows: Mapping[str, int | None],
-    ) -> None:
+    def __init__(self, lengths: Tensor, room: int, windows: Mapping[str, int | None]) -> None:
         super().__init__(layers=[])
-        self._prefix = prefix
         self._windows = windows
         self._start = int(lengths.max())
         columns = torch.arange(self._start + room)
@@ -72,30 +64,34 @@ class ReplyCache(Cache):
         in_reply = lengths[:, None] + columns - self._start
         self._positions = torch.where(columns < self._start, in_prompt, in_reply)
 
-    def fill(self, batch: Batch, packing: Packing | None, recorded: RecordingCache) -> None:
-        """Take over the keys and values of a batch of prompts.
+    def fill(
+        self, batch: Batch, packing: Packing | None, recorded: RecordingCache, first: int = 0
+    ) -> None:
+        """Take over the keys and values of a batch of prompts, and of the prefix before them.
 
         Args:
-            batch: of a plan whose pairs are the rows of this cache.
+            batch: of a plan whose pairs are rows of this cache.
             packing: how the batch was fed.
             recorded: the cache of its forward pass.
+            first: the row of the plan's first pair.
         """
-        rows = batch.target_pair
+        rows = first + batch.target_pair
         # A head is the last token of its row's prompt.
         sources = batch.heads[batch.target_head] // batch.input_ids.shape[1]
         for index, layer in enumerate(recorded.layers):
             if index == len(self.layers):
-                prefix = None if self._prefix is None else self._prefix.layers[index]
-                self.layers.append(
-                    _ReplyLayer(self._positions.shape, self._start, layer.batch_keys, prefix)
-                )
+                shape = self._positions.shape
+                self.layers.append(_ReplyLayer(shape, self._start, layer.batch_keys))
             reply: _ReplyLayer = self.layers[index]
-            for store, states in (
-                (reply.stored_keys, layer.batch_keys),
-                (reply.stored_values, layer.batch_values),
+            for store, states, prefix in (
+                (reply.stored_keys, layer.batch_keys, layer.keys),
+                (reply.stored_values, layer.batch_values, layer.values),
             ):
                 padded = states if packing is None else packing.padded(states, states.shape[1])
-                n_prefix = 0 if self._prefix is None else self._prefix.get_seq_length()
+                n_prefix = 0
+                if layer.is_initialized:
+                    n_prefix = prefix.shape[2]
+                    store[rows, :, :n_prefix] = prefix
                 store[rows, :, n_prefix : n_prefix + padded.shape[2]] = padded[sources]
 
     def step(self, dtype: torch.dtype) -> tuple[Tensor, Tensor | dict[str, Tensor]]:
@@ -125,12 +121,9 @@ class _ReplyLayer(DynamicLayer):
         shape: number of rows and of columns.
         start: number of columns that are filled before the first `update`.
         states: keys of any tokens, for heads, size, dtype and device.
-        prefix: keys and values of the first columns of all rows.
     """
 
-    def __init__(
-        self, shape: Sequence[int], start: int, states: Tensor, prefix: DynamicLayer | None
-    ) -> None:
+    def __init__(self, shape: Sequence[int], start: int, states: Tensor) -> None:
         super().__init__()
         self.is_initialized = True
         self._end = start
@@ -140,9 +133,6 @@ class _ReplyLayer(DynamicLayer):
         self.stored_keys, self.stored_values = (
             states.new_zeros(n_rows, states.shape[1], n_columns, states.shape[3]) for _ in range(2)
         )
-        if prefix is not None:
-            self.stored_keys[:, :, : prefix.keys.shape[2]] = prefix.keys
-            self.stored_values[:, :, : prefix.values.shape[2]] = prefix.values
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object

@@ -64,15 +64,15 @@ def test_texts_are_those_of_one_prompt_at_a_time(
     assert len({tuple(ids) for ids in expected}) == len(set(PROMPTS)), (
         "the reference tells the prompts apart"
     )
-    found = TransformersEngine(*tiny_forever, batch_tokens=batch_tokens).generate(PROMPTS, NEW)
-    assert found == texts(tiny_forever[1], expected)
+    replies = TransformersEngine(*tiny_forever, batch_tokens=batch_tokens).generate(PROMPTS, NEW)
+    assert replies == texts(tiny_forever[1], expected)
 
 
 @given(st.lists(st.text(alphabet="abc ?", min_size=1, max_size=20), max_size=6), st.integers(1, 8))
 @settings(max_examples=20)
 def test_texts_of_any_prompts(tiny_forever: tuple[Any, Any], prompts: list[str], new: int) -> None:
-    found = TransformersEngine(*tiny_forever).generate(prompts, new)
-    assert found == texts(tiny_forever[1], reference(*tiny_forever, prompts, new))
+    replies = TransformersEngine(*tiny_forever).generate(prompts, new)
+    assert replies == texts(tiny_forever[1], reference(*tiny_forever, prompts, new))
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -111,9 +111,9 @@ def test_a_finished_text_leaves_the_batch_and_the_others_go_on(tiny: tuple[Any, 
     hook = model.register_forward_pre_hook(
         lambda _model, _args, named: rows.append(len(named["input_ids"])), with_kwargs=True
     )
-    found = TransformersEngine(model, tokenizer).generate(PROMPTS, NEW)
+    replies = TransformersEngine(model, tokenizer).generate(PROMPTS, NEW)
     hook.remove()
-    assert found == texts(tokenizer, expected, stops)
+    assert replies == texts(tokenizer, expected, stops)
     # The prompts without their padding, then a token of each.
     assert rows == [1] + [
         sum(length > step for length in lengths) for step in range(1, max(lengths))
@@ -133,9 +133,9 @@ def test_at_most_max_new_tokens(tiny_forever: tuple[Any, Any], new: int) -> None
     model, tokenizer = tiny_forever
     prompts = [plain_ids(tokenizer)(prompt) for prompt in PROMPTS]
     decoder = TransformersEngine(model, tokenizer).decoder(prompts, new)
-    found = greedy(decoder, len(prompts), frozenset(), new)
-    assert [len(ids) for ids in found] == [new] * len(prompts)
-    assert found == reference(model, tokenizer, PROMPTS, new)
+    ids_of_rows = greedy(decoder, len(prompts), frozenset(), new)
+    assert [len(ids) for ids in ids_of_rows] == [new] * len(prompts)
+    assert ids_of_rows == reference(model, tokenizer, PROMPTS, new)
 
 
 def test_weights_are_rearranged_once_for_all_batches(
@@ -147,7 +147,9 @@ def test_weights_are_rearranged_once_for_all_batches(
         steps.append(n_steps)
         return nullcontext()
 
-    monkeypatch.setattr("pyswarmopt_llm.models.engines.transformers.rearranged_weights", counted)
+    monkeypatch.setattr(
+        "pyswarmopt_llm.models.engines.generation.writer.rearranged_weights", counted
+    )
     engine = TransformersEngine(*tiny_forever, batch_tokens=1)
     assert len(engine.generation_batches(PROMPTS, NEW)) > 1
     engine.generate(PROMPTS, NEW)

@@ -72,14 +72,14 @@ def tiny(tiny_base: Path) -> tuple[Any, Any]:
 def test_likelihood_is_that_of_one_pass_per_pair_whatever_the_batches(
     tiny: tuple[Any, Any], batch_tokens: int
 ) -> None:
-    found = TransformersEngine(*tiny, batch_tokens=batch_tokens).loglikelihood(EVERYTHING)
-    assert found == pytest.approx(reference(*tiny, EVERYTHING), abs=TOLERANCE)
+    values = TransformersEngine(*tiny, batch_tokens=batch_tokens).loglikelihood(EVERYTHING)
+    assert values == pytest.approx(reference(*tiny, EVERYTHING), abs=TOLERANCE)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_likelihood_of_each_case_alone(tiny: tuple[Any, Any], case: str) -> None:
-    found = TransformersEngine(*tiny).loglikelihood(CASES[case])
-    assert found == pytest.approx(reference(*tiny, CASES[case]), abs=TOLERANCE)
+    values = TransformersEngine(*tiny).loglikelihood(CASES[case])
+    assert values == pytest.approx(reference(*tiny, CASES[case]), abs=TOLERANCE)
 
 
 _text = st.text(alphabet="ab", min_size=1, max_size=6)
@@ -89,8 +89,8 @@ _text = st.text(alphabet="ab", min_size=1, max_size=6)
 def test_likelihood_of_any_pairs(
     tiny: tuple[Any, Any], pairs: list[Pair], batch_tokens: int
 ) -> None:
-    found = TransformersEngine(*tiny, batch_tokens=batch_tokens).loglikelihood(pairs)
-    assert found == pytest.approx(reference(*tiny, pairs), abs=TOLERANCE)
+    values = TransformersEngine(*tiny, batch_tokens=batch_tokens).loglikelihood(pairs)
+    assert values == pytest.approx(reference(*tiny, pairs), abs=TOLERANCE)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -121,12 +121,12 @@ def test_bfloat16_chooses_the_same_option_in_every_batch(tiny_base: Path) -> Non
         for a, b in zip(expected, reference(*load_tiny(tiny_base), EVERYTHING), strict=True)
     )
     for batch_tokens in (1, 100, 10**6):
-        found = TransformersEngine(model, tokenizer, batch_tokens).loglikelihood(EVERYTHING)
+        values = TransformersEngine(model, tokenizer, batch_tokens).loglikelihood(EVERYTHING)
         # No further from the plain bf16 pass than that one is from float32.
-        assert found == pytest.approx(expected, abs=rounding)
+        assert values == pytest.approx(expected, abs=rounding)
         for case in ("options that begin alike", "one-token options"):
             at = [EVERYTHING.index(pair) for pair in CASES[case]]
-            assert max(at, key=found.__getitem__) == max(at, key=expected.__getitem__)
+            assert max(at, key=values.__getitem__) == max(at, key=expected.__getitem__)
 
 
 def test_the_same_pairs_again_after_other_pairs_give_the_same_values(tiny: tuple[Any, Any]) -> None:
@@ -139,11 +139,11 @@ def test_the_same_pairs_again_after_other_pairs_give_the_same_values(tiny: tuple
 def test_spaces_at_the_end_of_a_context_are_scored_with_the_continuation(
     tiny: tuple[Any, Any],
 ) -> None:
-    found = TransformersEngine(*tiny).loglikelihood(
+    values = TransformersEngine(*tiny).loglikelihood(
         [("Is it ", "so"), ("Is it", " so"), ("Is it  ", "so")]
     )
     expected = reference(*tiny, [("Is it", " so"), ("Is it", " so"), ("Is it", "  so")])
-    assert found == pytest.approx(expected, abs=TOLERANCE)
+    assert values == pytest.approx(expected, abs=TOLERANCE)
 
 
 def test_no_pairs_and_empty_continuations(tiny: tuple[Any, Any]) -> None:
@@ -168,13 +168,13 @@ def test_next_token_logprobs_are_those_of_one_pass_per_prompt(
         "xyz" * 40,
         "b",
     ]
-    found = TransformersEngine(model, tokenizer, batch_tokens).next_token_logprobs(prompts)
+    logprobs = TransformersEngine(model, tokenizer, batch_tokens).next_token_logprobs(prompts)
     expected = torch.stack(
         [naive_logprobs(model, plain_ids(tokenizer)(prompt))[-1] for prompt in prompts]
     )
-    assert found.dtype == torch.float32
-    assert found.shape == (len(prompts), len(tokenizer))
-    assert torch.allclose(found.double(), expected, atol=TOLERANCE)
+    assert logprobs.dtype == torch.float32
+    assert logprobs.shape == (len(prompts), len(tokenizer))
+    assert torch.allclose(logprobs.double(), expected, atol=TOLERANCE)
 
 
 def test_next_token_logprobs_of_nothing_and_of_an_empty_prompt(tiny: tuple[Any, Any]) -> None:

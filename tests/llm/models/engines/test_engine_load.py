@@ -50,9 +50,9 @@ def weights(model: Any) -> dict[str, Tensor]:
     return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
 
 
-def assert_same_bits(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    assert found.keys() == expected.keys()
-    assert [name for name in expected if not torch.equal(found[name], expected[name])] == []
+def assert_same_bits(weights_now: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    assert weights_now.keys() == expected.keys()
+    assert [name for name in expected if not torch.equal(weights_now[name], expected[name])] == []
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def alone(tiny_base: Path, patches: list[Patch]) -> list[dict[str, Tensor]]:
     once.
     """
     base = weights(load_tiny(tiny_base, torch.bfloat16)[0])
-    found = []
+    copies = []
     for patch in patches:
         made = dict(base)
         made |= {
@@ -93,8 +93,8 @@ def alone(tiny_base: Path, patches: list[Patch]) -> list[dict[str, Tensor]]:
             for n, change in patch.full_rank.items()
         }
         made |= {n: value.to(torch.bfloat16) for n, value in patch.dense.items()}
-        found.append(made)
-    return found
+        copies.append(made)
+    return copies
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
@@ -251,7 +251,7 @@ def test_an_interrupted_load_can_be_taken_out(
         patched.setattr(LowRank, "dense", interrupted)
         with pytest.raises(KeyboardInterrupt):
             engine.load(patches[1])
-    assert any(not torch.equal(found, alone[0][name]) for name, found in weights(tiny[0]).items())
+    assert any(not torch.equal(value, alone[0][name]) for name, value in weights(tiny[0]).items())
     engine.load(Patch())
     assert_same_bits(weights(tiny[0]), alone[0])
 
@@ -264,8 +264,8 @@ def test_load_on_cuda(
     engine = TransformersEngine(model.to("cuda"), tokenizer)
     for patch, expected in zip(patches, alone, strict=True):
         engine.load(patch)
-        for name, found in weights(model).items():
-            torch.testing.assert_close(found.cpu(), expected[name])
+        for name, value in weights(model).items():
+            torch.testing.assert_close(value.cpu(), expected[name])
     engine.load(Patch())
     assert_same_bits({name: w.cpu() for name, w in weights(model).items()}, alone[0])
 
@@ -294,12 +294,12 @@ def test_an_unknown_dtype_is_one_clear_line() -> None:
 @pytest.fixture
 def merged(monkeypatch: pytest.MonkeyPatch) -> list[Patch]:
     """The patches that are merged, in order."""
-    found: list[Patch] = []
+    patches: list[Patch] = []
     load = PatchedWeights.load
     monkeypatch.setattr(
-        PatchedWeights, "load", lambda self, patch: (found.append(patch), load(self, patch))[1]
+        PatchedWeights, "load", lambda self, patch: (patches.append(patch), load(self, patch))[1]
     )
-    return found
+    return patches
 
 
 def test_a_cross_fitted_candidate_merges_only_what_is_scored(
@@ -338,8 +338,8 @@ def test_of_a_cross_fitted_candidate_a_batch_alone_merges_its_share(
     merged.clear()
     engine.load(Patch(held_out=held))
     pairs = [("one", " a"), ("two", " a")]
-    found = dict(engine.loglikelihood_by_batch(pairs, only={1}))
-    assert list(found) == [(1,)] and merged == [second]
+    by_batch = dict(engine.loglikelihood_by_batch(pairs, only={1}))
+    assert list(by_batch) == [(1,)] and merged == [second]
 
 
 def test_what_a_cross_fitted_candidate_writes_is_by_the_weights_of_the_prompts_share(

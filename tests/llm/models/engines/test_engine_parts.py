@@ -39,9 +39,9 @@ def test_some_batches_alone_give_the_bits_of_the_whole(tiny: tuple[Any, Any]) ->
         range(len(PAIRS))
     )
     random.Random(0).shuffle(batches)
-    found = dict(engine.loglikelihood_by_batch(PAIRS, [batch[0] for batch in batches[:-1]]))
-    assert sorted(found) == sorted(batches[:-1])
-    for batch, values in found.items():
+    by_batch = dict(engine.loglikelihood_by_batch(PAIRS, [batch[0] for batch in batches[:-1]]))
+    assert sorted(by_batch) == sorted(batches[:-1])
+    for batch, values in by_batch.items():
         assert values == [whole[i] for i in batch]
 
 
@@ -68,13 +68,13 @@ def test_an_items_value_is_that_of_the_whole(scoring: Scoring, tiny: tuple[Any, 
     task = Accuracy(few, scoring, engine.chat)
     whole, batches = task(engine), task.batches(engine)
     assert len(batches) > 2 and sorted(i for batch in batches for i in batch) == list(range(task.n))
-    for wanted, held in (
+    for chosen, held in (
         (batches[0], batches[:1]),
         (batches[-1][:1], batches[-1:]),
         (None, batches),
     ):
-        found = [value for batch in task.score_batches(engine, wanted) for value in batch.items()]
-        assert sorted(found) == sorted((i, whole.per_item[i]) for batch in held for i in batch)
+        scored = [value for batch in task.score_batches(engine, chosen) for value in batch.items()]
+        assert sorted(scored) == sorted((i, whole.per_item[i]) for batch in held for i in batch)
 
 
 def test_the_common_beginning_is_computed_once(tiny: tuple[Any, Any]) -> None:

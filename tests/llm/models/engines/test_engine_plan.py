@@ -29,7 +29,7 @@ def predictions(plan: Plan) -> list[tuple[int, tuple[int, ...], int]]:
     """(pair, tokens that the predicting position sees in the order of their position ids, predicted
     token).
     """
-    found = []
+    contexts = []
     for batch in plan.batches:
         seen, width = batch.allowed(), batch.input_ids.shape[1]
         for head, token, pair in zip(
@@ -45,8 +45,8 @@ def predictions(plan: Plan) -> list[tuple[int, tuple[int, ...], int]]:
             assert int(batch.position_ids[row, at]) == places[-1], (
                 "the predicting token is not the last one"
             )
-            found.append((int(pair), (*plan.prefix, *(placed[p] for p in places)), int(token)))
-    return found
+            contexts.append((int(pair), (*plan.prefix, *(placed[p] for p in places)), int(token)))
+    return contexts
 
 
 @given(_pairs, st.sampled_from([1, 5, 16, 10**6]))

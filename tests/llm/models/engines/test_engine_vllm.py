@@ -90,13 +90,13 @@ class LLM:
 
     def _answer(self, ids: list[int], sampling: SamplingParams) -> Any:
         logprobs = self.model(torch.tensor([ids])).logits[0].float().log_softmax(-1)
-        found = SimpleNamespace(prompt_logprobs=None)
+        output = SimpleNamespace(prompt_logprobs=None)
         if sampling.prompt_logprobs is not None:
             rows = [
                 {token: SimpleNamespace(logprob=float(logprobs[i, token]))}
                 for i, token in enumerate(ids[1:])
             ]
-            found.prompt_logprobs = [None, *rows]
+            output.prompt_logprobs = [None, *rows]
         whole = None
         if sampling.logprobs == -1:
             whole = [
@@ -106,8 +106,8 @@ class LLM:
             torch.tensor([ids]), max_new_tokens=sampling.max_tokens, do_sample=False
         )[0, len(ids) :]
         text = self.tokenizer.decode(new, skip_special_tokens=True)
-        found.outputs = [SimpleNamespace(text=text, logprobs=whole)]
-        return found
+        output.outputs = [SimpleNamespace(text=text, logprobs=whole)]
+        return output
 
 
 @pytest.fixture
@@ -166,9 +166,9 @@ def test_a_search_that_writes_answers(
         "dtype": "float32",
     }
     config = small(tiny_base, experts, [task], tmp_path / "vllm", engine="vllm", **settings)
-    found = search(config).result
+    result = search(config).result
     assert vllm.made[0].rank == 16  # three adapters of rank 4 side by side have rank 12
-    assert found["evaluations"] == 6 and len(set(vllm.made[0].swaps)) >= 6
+    assert result["evaluations"] == 6 and len(set(vllm.made[0].swaps)) >= 6
     assert (tmp_path / "vllm" / "best" / "adapter_model.safetensors").is_file()
 
 

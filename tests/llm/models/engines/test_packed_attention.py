@@ -26,16 +26,16 @@ def draw(*shape: int) -> Tensor:
 
 def by_hand(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """(1, N, H, D): each token sees the prefix and its row up to itself."""
-    found, start = torch.zeros(1, query.shape[2], HEADS, SIZE, dtype=torch.float64), 0
+    attended, start = torch.zeros(1, query.shape[2], HEADS, SIZE, dtype=torch.float64), 0
     for context in CONTEXTS:
         for k in range(len(context)):
             seen = [*range(PREFIX), *range(PREFIX + start, PREFIX + start + k + 1)]
             for head in range(HEADS):
                 group = head // (HEADS // GROUPS)
                 weights = (key[0, group, seen] @ query[0, head, start + k] / SIZE**0.5).softmax(0)
-                found[0, start + k, head] = weights @ value[0, group, seen]
+                attended[0, start + k, head] = weights @ value[0, group, seen]
         start += len(context)
-    return found
+    return attended
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,11 @@ def test_each_token_attends_to_the_prefix_and_its_own_row(
         :, None
     ]
     with torch.set_grad_enabled(gradients):
-        found, _ = packed.packed_attention(
+        attended, _ = packed.packed_attention(
             None, query, key, value, mask, packing=packed.Packing(batch)
         )
     expected = by_hand(query.double(), key.double(), value.double())
-    torch.testing.assert_close(found.double(), expected, atol=tolerance, rtol=0)
+    torch.testing.assert_close(attended.double(), expected, atol=tolerance, rtol=0)
 
 
 def test_no_padding_goes_through_a_linear_layer(tiny_base: Path) -> None:

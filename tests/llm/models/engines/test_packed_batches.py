@@ -102,10 +102,10 @@ def test_an_items_value_is_its_own_next_to_any_others(tiny: tuple[Any, Any]) -> 
 
 def test_the_distribution_after_a_context_without_a_continuation(tiny: tuple[Any, Any]) -> None:
     contexts = ["b", SYSTEM + "Two?", "xyz" * 40, "b"]
-    found = TransformersEngine(*tiny).next_token_logprobs(contexts)
+    logprobs = TransformersEngine(*tiny).next_token_logprobs(contexts)
     options = [chr(k) for k in range(ord("a"), ord("z") + 1)]
     tokens = [plain_ids(tiny[1])(option)[0] for option in options]
-    for row, context in zip(found, contexts, strict=True):
+    for row, context in zip(logprobs, contexts, strict=True):
         with torch.no_grad():
             expected = padded(
                 copy.deepcopy(tiny[0]), tiny[1], [(context, option) for option in options]
@@ -129,11 +129,11 @@ def changed(model: Any, change: LowRank) -> Any:
 
 
 def test_held_out_items_are_scored_with_their_own_weights(tiny: tuple[Any, Any]) -> None:
-    pairs, (own, other) = CASES["a shared prefix"], (change(0), change(1))
+    pairs, (first, other) = CASES["a shared prefix"], (change(0), change(1))
     unseen = frozenset({pairs[0][0], pairs[-1][0]})
     with torch.no_grad():
         by_own, by_other = (
-            padded(changed(tiny[0], part), tiny[1], pairs).tolist() for part in (own, other)
+            padded(changed(tiny[0], part), tiny[1], pairs).tolist() for part in (first, other)
         )
     expected = [
         there if pair[0] in unseen else here
@@ -141,7 +141,7 @@ def test_held_out_items_are_scored_with_their_own_weights(tiny: tuple[Any, Any])
     ]
     engine = TransformersEngine(copy.deepcopy(tiny[0]), tiny[1])
     held = HeldOut(unseen, Patch(low_rank={f"{NAME}.weight": other}))
-    engine.load(Patch(low_rank={f"{NAME}.weight": own}, held_out=(held,)))
+    engine.load(Patch(low_rank={f"{NAME}.weight": first}, held_out=(held,)))
     assert engine.loglikelihood(pairs) == pytest.approx(expected, abs=TOLERANCE)
 
 
@@ -171,8 +171,8 @@ def test_gradients_are_those_of_a_padded_pass(tiny: tuple[Any, Any], batch_token
     with training(engine.model, {NAME: lambda x: x @ a.T @ b.T}):
         for indices, values in loglikelihoods(engine, EVERYTHING):
             (values * weights[list(indices)]).sum().backward()
-    for found, right in zip((a.grad, b.grad), expected, strict=True):
-        torch.testing.assert_close(found, right, atol=1e-5, rtol=1e-5)
+    for slope, right in zip((a.grad, b.grad), expected, strict=True):
+        torch.testing.assert_close(slope, right, atol=1e-5, rtol=1e-5)
 
 
 def test_values_and_gradients_are_bit_identical_when_repeated(tiny: tuple[Any, Any]) -> None:
@@ -181,11 +181,11 @@ def test_values_and_gradients_are_bit_identical_when_repeated(tiny: tuple[Any, A
     a, b = start.a.float().requires_grad_(), start.b.float().requires_grad_()
 
     def once() -> list[Any]:
-        found: list[Any] = [engine.loglikelihood(EVERYTHING)]
+        results: list[Any] = [engine.loglikelihood(EVERYTHING)]
         with training(engine.model, {NAME: lambda x: x @ a.T @ b.T}):
             for indices, values in loglikelihoods(engine, EVERYTHING):
                 slopes = torch.autograd.grad(values.sum(), (a, b))
-                found.append((indices, values.tolist(), *(slope.tolist() for slope in slopes)))
-        return found
+                results.append((indices, values.tolist(), *(slope.tolist() for slope in slopes)))
+        return results
 
     assert once() == once()

@@ -4,6 +4,7 @@ protocols.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.jobs.export.gguf_file import Layout, write_lora
 from pyswarmopt_llm.jobs.export.source import find_source
-from pyswarmopt_llm.models.adapters.adapter import AdapterFile, AdapterInfo
+from pyswarmopt_llm.models.adapters.adapter import AdapterFile, AdapterInfo, load_factors
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
@@ -69,7 +70,7 @@ def connect(tiny_base: Path, experts: tuple[AdapterInfo, ...]) -> Callable[..., 
         config = small(
             tiny_base, [info.path for info in experts], [], "run", engine=server.url, **more
         )
-        return attach(config, resolve_base(str(tiny_base), weights=False), experts)
+        return attach(config, resolve_base(str(tiny_base), weights=False), lambda: experts)
 
     return to
 
@@ -134,6 +135,27 @@ def test_a_restarted_server_gets_the_candidate_again_and_loses_it_at_the_end(
     assert not server.loaded and not list(tmp_path.iterdir())
 
 
+def test_a_server_says_when_to_come_again(
+    start: Start, connect: Callable[..., ServedEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    server = start("vllm")
+    engine = connect(server)
+    troubles = iter(["503", "429"])
+    server.trouble = lambda server, path: next(troubles, "")
+    engine.loglikelihood(TEXTS)
+    assert waits == [1.0, 7.0]
+    server.trouble = lambda server, path: "429"
+    monkeypatch.setattr(http, "PATIENCE", 6.0)
+    with pytest.raises(UserError, match=r"status 429, to be repeated after 7 s: trouble") as error:
+        engine.loglikelihood(TEXTS)
+    assert "\n" not in error.value.text and "resume the run" in error.value.text
+    server.trouble = lambda server, path: "html"
+    with pytest.raises(UserError, match=r"/v1/completions answers no JSON \('<html>proxy'\); is"):
+        engine.loglikelihood(TEXTS)
+
+
 def test_a_folder_that_the_server_does_not_see(
     start: Start, connect: Callable[..., ServedEngine], space: DeltaSpace, tmp_path: Path
 ) -> None:
@@ -188,6 +210,9 @@ def test_adapters_are_told_apart_by_their_weights(
     assert [
         round(scale["scale"], 6) for scale in sorted(scales, key=lambda scale: scale["id"])
     ] == [0.3, 0.1, 0.2]
+    alone = Patch(low_rank=load_factors(experts[1]))
+    scales = connect(server).server.load(alone)
+    assert [scale["scale"] for scale in sorted(scales, key=lambda scale: scale["id"])] == [0, 0, 1]
     server.paths = [files[2], files[0], files[0]]
     with pytest.raises(UserError, match=r"none of its adapters .* has the weights of bee"):
         connect(server)
@@ -244,7 +269,23 @@ def test_the_examination(
     refused(silent, "weight 1 of ant gives what the base gives: it is not applied")
     wrong.ignores_alpha = True
     refused(wrong, "weight 1 of ant differs from its own file by")
+    noisy.noise = math.nan
+    refused(noisy, "gives NaN for a log-probability; its weights are damaged")
     noisy.noise = 0.001
-    line = examine(connect(noisy), space, space.infos, ["amber birch cedar", "delta ember?"])
-    assert "the same request again, alone and in a full batch, differs by at most 0.02 nats" in line
-    assert "weight 0 is the base within 0.00" in line
+    noise = examine(connect(noisy), space, space.infos, ["amber birch cedar", "delta ember?"])
+    assert "alone and in a full batch, differs by at most 0.02 nats: models of" in noise.text
+    assert "weight 0 is the base within 0.00" in noise.text and 0.01 < noise.noise < 0.02
+    assert "template" not in noise.text
+
+
+@pytest.mark.parametrize("kind", ["vllm", "llamacpp"])
+def test_another_chat_template_is_remarked(
+    kind: str, start: Start, connect: Callable[..., ServedEngine], space: DeltaSpace
+) -> None:
+    server = start(kind)
+    server.template = False
+    outcome = examine(connect(server), space, space.infos, ["amber birch cedar"])
+    assert "its chat template is not that of `base`" in outcome.text
+    server.trouble = lambda server, path: "400" if "template" in path else ""
+    if kind == "llamacpp":
+        assert "template" not in examine(connect(server), space, space.infos, ["amber birch"]).text

@@ -5,7 +5,8 @@ where it died.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,13 @@ from search_helpers import history, louder, questions, small, swarm_llm, write_t
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.evaluation.policy import Policy, make_policy
+from pyswarmopt_llm.jobs.evaluate.against import evaluate_against
+from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
+from pyswarmopt_llm.jobs.evaluate.model import evaluate
+from pyswarmopt_llm.jobs.evaluate.names import with_run
 from pyswarmopt_llm.jobs.search.loop import SearchResult, resume, search
+from pyswarmopt_llm.metrics.combine import Combine
 from pyswarmopt_llm.models.served import http
 
 Make = Callable[..., SearchConfig]
@@ -74,7 +81,7 @@ def test_a_search_ends_as_on_the_resident_model(
     for name in ("best_dev", "coefficients", "best_single"):
         assert served.result[name] == reference.result[name]
     (note,) = served.result["notes"]
-    assert server.url in note and "weight 0 is the base" in note and "the scores' noise" in note
+    assert server.url in note and "weight 0 is the base" in note
     assert json.loads((served.run / "run.json").read_text(encoding="utf-8"))["notes"] == {
         "engine": note
     }
@@ -84,6 +91,14 @@ def test_a_search_ends_as_on_the_resident_model(
     ]
     assert files[0] == files[1]
     assert len(server.loaded) <= 1  # the last one is unloaded with the engine
+    again = evaluate(with_run(EvalConfig(run=str(served.run), split="dev")))
+    assert again.score.value == served.result["best_dev"]
+    best = EvalConfig(str(config("").base), config("").tasks[0], str(served.run / "best"))
+    alone = evaluate(replace(best, split="dev", engine=server.url))
+    assert alone.score.value == served.result["best_dev"]
+    expert = EvalConfig(run=str(served.run), split="dev", against=config("").experts[0])
+    compared = evaluate_against(with_run(expert))
+    assert compared.scores[1].value == served.result["experts"]["dev"]["ant"]
 
 
 def test_what_a_server_cannot_do_is_refused_in_a_line(
@@ -170,6 +185,32 @@ def test_a_run_whose_server_dies_is_resumed(
     assert history(resume(dying.out).run) == history(reference.run)
 
 
+def test_noise_is_measured_once_and_given_to_the_model_of_the_scores(
+    start: Callable[[str], ModelServer], config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noises: list[bool] = []
+
+    def seen(
+        config: SearchConfig, items: Mapping[str, int], combine: Combine, noisy: bool
+    ) -> Policy:
+        noises.append(noisy)
+        return make_policy(config, items, combine, noisy)
+
+    monkeypatch.setattr("pyswarmopt_llm.jobs.search.loop.make_policy", seen)
+    server = start("vllm")
+    server.noise = 0.001
+    noisy = config("noisy", engine=server.url)
+    result = search(noisy).result
+    assert "as noise, intervals over items contain it" in result["notes"][0]
+    noise = json.loads((Path(noisy.out) / "run.json").read_text(encoding="utf-8"))["noise"]
+    assert 0.0 < noise < 0.05
+    (Path(noisy.out) / "result.json").unlink()
+    server.noise = 0.0
+    assert resume(noisy.out).result["notes"] == result["notes"]
+    search(config("exact", engine=server.url))
+    assert noises == [True, True, False]
+
+
 def test_the_command_line(
     start: Callable[[str], ModelServer],
     config: Make,
@@ -201,3 +242,40 @@ def test_the_command_line(
         body["lora_path"] for path, body in server.requests if path == "/v1/load_lora_adapter"
     ]
     assert loaded and all(path.startswith(str(tmp_path)) for path in loaded)
+
+
+def test_commands_of_a_served_run_use_the_same_server(
+    start: Callable[[str], ModelServer],
+    config: Make,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    server = start("vllm")
+    run = str(search(config("asked", engine=server.url)).run)
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({k: questions(1, 7)[0][k] for k in ("question", "choices")}) + "\n")
+    commands: list[list[str]] = [
+        ["eval", "--run", run, "--split", "dev"],
+        ["generate", "--run", run, "Name a colour.", "--max-new-tokens", "4"],
+        ["predict", "--run", run, str(rows), "--out", str(tmp_path / "labelled.jsonl")],
+    ]
+
+    def completions() -> int:
+        return sum(path == "/v1/completions" for path, _ in server.requests)
+
+    for words in commands:
+        requests = completions()
+        code, there, err = swarm_llm(capsys, *words)
+        assert code == 0, err
+        assert f"runs on the server at {server.url} (here: --engine transformers)" in err
+        assert completions() > requests
+        requests = completions()
+        (tmp_path / "labelled.jsonl").unlink(missing_ok=True)
+        code, here, err = swarm_llm(capsys, *words, "--engine", "transformers")
+        assert (code, completions()) == (0, requests), err
+        assert server.url not in err and there == here
+    server.ignores_adapters = True
+    code, _, err = swarm_llm(capsys, *commands[0])
+    assert code == 2 and "best gives what the base gives: it is not applied" in err
+    code, _, err = swarm_llm(capsys, *commands[1], "--engine", "llama")
+    assert code == 2 and "--engine llama: unknown; use transformers or http://HOST:PORT" in err

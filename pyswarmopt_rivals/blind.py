@@ -93,6 +93,19 @@ class Votes:
     agreement: float | None
     verdict: Verdict
 
+    def record(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "task": self.task,
+            "names": list(self.names),
+            "value": self.rate.value,
+            "agreement": self.agreement,
+            "interval": list(self.interval),
+            "ties": self.ties,
+            "paired": self.paired.record(),
+            "verdict": {"kind": self.verdict.kind, "sentence": self.verdict.sentence},
+        }
+
 
 def free_replies(config: EvalConfig) -> Exam:
     """The items of a configuration, with replies that nothing here scores."""
@@ -103,25 +116,25 @@ def free_replies(config: EvalConfig) -> Exam:
     return Exam(load_items(config), config.split, written("human votes", unscored, "nothing"))
 
 
-def write_pairs(config: EvalConfig, on_items: OnItems | None = None) -> Pairs:
-    """Let both models reply to all items, and write the pairs to the CSV file `config.blind` and
-    its key.
+def write_pairs(config: EvalConfig, out: str | Path, on_items: OnItems | None = None) -> Pairs:
+    """Let both models reply to all items, and write the pairs to a CSV file and its key.
+
+    Args:
+        config: two models and the items; its seed draws the order of each pair.
+        out: the file.
+        on_items: called with the number of replies so far, and of all.
 
     Raises:
         UserError: whatever is wrong with the input, in one line; a file that is there is not
             overwritten.
     """
     if config.against is None:
-        raise InvalidOption(
-            "blind", config.blind, "pairs the replies of two models; name the other with `against`"
-        )
-    file = user_path(config.blind or "")
+        raise InvalidOption("against", None, "missing; name the model of the other replies")
+    file = user_path(out)
     key = _key_of(file)
     for path in (file, key):
         if path.exists():
-            raise InvalidOption(
-                "blind", config.blind, f"{path} exists, with votes perhaps; name another file"
-            )
+            raise UserError(f"{path}: exists, with votes perhaps; name another file")
     exam, models = free_replies(config), two_models(config)
     items, opened, replies = exam.items, Turns(config, models), []
     for turn, model in enumerate(models, start=1):
@@ -215,7 +228,7 @@ def _read_key(file: Path) -> Key:
         or key.get("format") != FORMAT
         or set(key) != set(Key.__annotations__)
     ):
-        raise UserError(f"{path}: not a key of swarm-llm eval; restore the file")
+        raise UserError(f"{path}: not a key of swarm-llm blind; restore the file")
     return cast(Key, key)
 
 

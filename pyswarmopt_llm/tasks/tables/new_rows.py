@@ -1,11 +1,9 @@
-"""The form of a task's questions, which a run remembers, and the rows of a new file as questions of
-that form.
-"""
+"""Rows of a new file as questions of the form that a run remembers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,53 +13,11 @@ from pyswarmopt_llm.tasks.items import parse_item
 from pyswarmopt_llm.tasks.prompts import placeholders
 from pyswarmopt_llm.tasks.tables.columns import Columns
 from pyswarmopt_llm.tasks.tables.names import Rows, check_names, parse_reading, renamed
-from pyswarmopt_llm.tasks.tables.problems import each_row
-from pyswarmopt_llm.tasks.types import Item, Task
+from pyswarmopt_llm.tasks.tables.problems import Problems
+from pyswarmopt_llm.tasks.types import Form, Item
 
-_LONGEST = 200  # characters of an example
 _LEFT = ("prompt", "id", "choices", "answers", "right")  # of a row, beside what its answer is
 _ANSWERS = ("answer", "label", "split")  # columns that a new file may lack
-
-
-@dataclass(frozen=True)
-class Form:
-    """The form in which a task with choices asks.
-
-    Attributes:
-        column: of the questions.
-        choices: letter -> text, where all questions have the same; None: each has its own.
-        prompt: the template, see `render_prompt`.
-        example: a dev question.
-    """
-
-    column: str
-    choices: Mapping[str, str] | None
-    prompt: str | None
-    example: str
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        return asdict(self)
-
-
-def form_of(task: Task) -> Form | None:
-    """The form of a task's questions; None where answers are written.
-
-    Example:
-        >>> item = Item("1", "Lost my card!", {"A": "card", "B": "loan"}, "A")
-        >>> form_of(Task("bank", (item,), (item,), column="body"))
-        Form(column='body', choices={'A': 'card', 'B': 'loan'}, prompt=None, example='Lost my card!')
-    """
-    items = (*task.dev, *task.test)
-    if not items or not all(item.choices for item in items):
-        return None
-    choices = items[0].choices
-    same = all(item.choices == choices for item in items)
-    column = "prompt" if items[0].plain else task.column
-    example = " ".join(task.dev[0].question.split()) if task.dev else ""
-    return Form(
-        column, choices if same else None, task.prompt, example if len(example) <= _LONGEST else ""
-    )
 
 
 def new_items(
@@ -93,7 +49,10 @@ def new_items(
     def parse(place: str, row: Mapping[str, Any]) -> Item:
         return _item(form, table, csv_record(renamed(row, columns), letters), place, columns)
 
-    return each_row(rows, parse, str(path))
+    problems = Problems(str(path))
+    items = problems.each(rows, parse)
+    problems.refuse()
+    return items
 
 
 def _item(

@@ -1,4 +1,4 @@
-"""Human votes: `swarm-llm eval --blind` and `--votes`."""
+"""Human votes: `swarm-llm blind` and `swarm-llm votes`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def written(
         prompts,
     ]
     with pytest.raises(SystemExit) as end:
-        main(["eval", *map(str, words), "--blind", str(file), "--threads", "1"])
+        main(["blind", str(file), *map(str, words), "--threads", "1"])
     assert not end.value.code
     return file
 
@@ -82,7 +82,7 @@ def vote(file: Path, copy: Path, how: Callable[[str, str], str]) -> Path:
 
 
 def counted(capsys: pytest.CaptureFixture[str], *files: Path) -> Json:
-    code, out, err = swarm_llm(capsys, "eval", "--votes", ",".join(map(str, files)), "--json")
+    code, out, err = swarm_llm(capsys, "votes", *files, "--json")
     assert code == 0, err
     found: Json = json.loads(out)
     return found
@@ -170,7 +170,7 @@ def test_what_cannot_be_counted_is_one_line(
     damage: Callable[[Path], object], message: str, pairs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     damage(pairs)
-    code, _, err = swarm_llm(capsys, "eval", "--votes", pairs)
+    code, _, err = swarm_llm(capsys, "votes", pairs)
     assert code == 2 and message in err and len(err.strip().splitlines()) == 1
 
 
@@ -182,8 +182,8 @@ def test_votes_are_not_overwritten_and_a_second_model_is_needed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     before = pairs.read_bytes()
-    words = ["--base", tiny_base, "--adapter", experts[0], "--task", prompts, "--blind", pairs]
-    code, _, err = swarm_llm(capsys, "eval", *words, "--against", experts[1])
+    words = [pairs, "--base", tiny_base, "--adapter", experts[0], "--task", prompts]
+    code, _, err = swarm_llm(capsys, "blind", *words, "--against", experts[1])
     assert code == 2 and "exists" in err and pairs.read_bytes() == before
-    code, _, err = swarm_llm(capsys, "eval", *words)
+    code, _, err = swarm_llm(capsys, "blind", *words)
     assert code == 2 and "--against" in err

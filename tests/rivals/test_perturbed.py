@@ -1,4 +1,4 @@
-"""`swarm-llm eval --perturb`: one model on the same items with typos, or with their options in
+"""`swarm-llm perturb`: one model on the same items with typos, or with their options in
 another order.
 """
 
@@ -17,8 +17,8 @@ from search_helpers import Json, louder, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.common.statistics import permutation_test
 from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
-from pyswarmopt_llm.jobs.evaluate.perturbed import with_options_shuffled, with_typos
 from pyswarmopt_llm.tasks import Item, load_task
+from pyswarmopt_rivals.perturbed import with_options_shuffled, with_typos
 
 
 @given(
@@ -97,8 +97,8 @@ def test_the_scores_are_those_of_files_with_the_perturbed_items(
         "--threads",
         1,
     ]
-    perturb = ["--perturb", "typos=0.3,options", "--seed", 7]
-    code, out, err = swarm_llm(capsys, "eval", *words, *perturb, "--json")
+    perturb = ["typos=0.3", "options", "--seed", 7]
+    code, out, err = swarm_llm(capsys, "perturb", *words, *perturb, "--json")
     assert code == 0, err
     found = json.loads(out)
     items = load_task(str(task)).test
@@ -131,7 +131,7 @@ def test_the_scores_are_those_of_files_with_the_perturbed_items(
         assert row["paired"]["difference"] == pytest.approx(sum(differences) / 40)
         assert row["paired"]["p_value"] == permutation_test(differences)
         assert any(differences), f"{spec} changes nothing, which proves nothing"
-    code, out, _ = swarm_llm(capsys, "eval", *words, *perturb)
+    code, out, _ = swarm_llm(capsys, "perturb", *words, *perturb)
     lines = out.splitlines()
     lost = found["perturbed"]["options"]["paired"]["lost"]
     assert (
@@ -145,17 +145,17 @@ def test_the_scores_are_those_of_files_with_the_perturbed_items(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--perturb typo", "--perturb typo: unknown; did you mean typos?"),
-        ("--perturb typos=2", "give the share of letters"),
-        ("--perturb typos=nan", "give the share of letters"),
-        ("--perturb typos=often", "give the share of letters"),
-        ("--perturb options=1", "has no rate"),
-        ("--perturb options --metric f1", "goes with accuracy, not with f1"),
+        ("typo", "the perturbation typo: unknown; did you mean typos?"),
+        ("typos=2", "give the share of letters"),
+        ("typos=nan", "give the share of letters"),
+        ("typos=often", "give the share of letters"),
+        ("options=1", "has no rate"),
+        ("options --metric f1", "goes with accuracy, not with f1"),
         (
-            "--perturb options --scoring likelihood",
+            "options --scoring likelihood",
             "the prompt does not show the options; add --scoring letter",
         ),
-        ("--perturb typos --against {base}", "scores one model; remove --against"),
+        ("typos --against {base}", "one model is perturbed; remove it"),
     ],
 )
 def test_what_cannot_be_perturbed_is_refused_in_one_line(
@@ -175,7 +175,7 @@ def test_what_cannot_be_perturbed_is_refused_in_one_line(
         task,
         *words.format(base=tiny_base).split(),
     ]
-    code, out, err = swarm_llm(capsys, "eval", *given_words)
+    code, out, err = swarm_llm(capsys, "perturb", *given_words)
     assert (code, out) == (2, "") and message in err and err.count("\n") == 1
 
 
@@ -184,7 +184,5 @@ def test_options_of_open_questions_cannot_be_shuffled(
 ) -> None:
     items = [{"question": f"Word {i}?", "answer": "amber"} for i in range(6)]
     task = write_task(tmp_path / "open.json", items[:3], items[3:])
-    code, out, err = swarm_llm(
-        capsys, "eval", "--base", tiny_base, "--task", task, "--perturb", "options"
-    )
+    code, out, err = swarm_llm(capsys, "perturb", "options", "--base", tiny_base, "--task", task)
     assert (code, out) == (2, "") and "has no options with a right one" in err

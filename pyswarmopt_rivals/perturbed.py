@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
-from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
@@ -90,27 +90,31 @@ def with_options_shuffled(item: Item, rng: random.Random) -> Item:
 
 
 def evaluate_perturbed(
-    config: EvalConfig, on_items: OnItems | None = None
+    config: EvalConfig, specs: Sequence[str], on_items: OnItems | None = None
 ) -> tuple[EvalResult, dict[str, Perturbed]]:
-    """Score a model on a task as it is, and under each perturbation of `config`, in the same answer
-    format.
+    """Score a model on a task as it is, and under each perturbation, in the same answer format.
 
     Every item is perturbed by a generator of its own, seeded by `config.seed` and its text: the
     same item is perturbed alike in any file.
+
+    Args:
+        config: of one model.
+        specs: perturbations, ``typos=RATE`` or ``options``.
+        on_items: called with the number of items scored so far, and of all.
 
     Raises:
         UserError: whatever is wrong with the input, in one line.
     """
     if config.against is not None:
-        raise InvalidOption(
-            "perturb", ",".join(config.perturb), "scores one model; remove `against`"
-        )
-    kinds = {spec: _parse(spec) for spec in config.perturb}
+        raise InvalidOption("against", config.against, "one model is perturbed; remove it")
+    kinds = {spec: _parse(spec) for spec in specs}
     base, adapter = model_of(config.base, config.adapter)
     exam = Exam.of(config)
-    _check_options(config, exam)
+    if OPTIONS in kinds:
+        _check_options(exam)
     engine, plain = open_and_score(replace(config, base=base, adapter=adapter), exam, on_items)
-    _check_shown(config, plain.scoring, exam.task)
+    if OPTIONS in kinds:
+        _check_shown(plain.scoring, exam.task)
     results = {}
     for spec, kind in kinds.items():
         changed = replace(exam, task=_changed(exam, config.seed, kind))
@@ -125,19 +129,17 @@ def _parse(spec: str) -> Perturb:
     """The perturbation of a name and, after an equals sign, its rate."""
     name, equals, value = spec.partition("=")
     if name not in (TYPOS, OPTIONS):
-        raise unknown("perturb", name, (TYPOS, OPTIONS))
+        raise unknown("the perturbation", name, (TYPOS, OPTIONS))
     if name == OPTIONS:
         if equals:
-            raise InvalidOption("perturb", spec, "the order of options has no rate; write options")
+            raise UserError(f"{spec}: the order of options has no rate; write options")
         return with_options_shuffled
     try:
         rate = float(value) if equals else RATE
     except ValueError:
         rate = -1.0
     if not 0 < rate <= 1:
-        raise InvalidOption(
-            "perturb", spec, f"give the share of letters, above 0 and at most 1: typos={RATE}"
-        )
+        raise UserError(f"{spec}: give the share of letters, above 0 and at most 1: typos={RATE}")
     return lambda item, rng: with_typos(item, rng, rate)
 
 
@@ -147,29 +149,21 @@ def _changed(exam: Exam, seed: int, kind: Perturb) -> Task:
     return replace(exam.task, **split, fingerprint="")  # type: ignore[arg-type]
 
 
-def _check_options(config: EvalConfig, exam: Exam) -> None:
+def _check_options(exam: Exam) -> None:
     """Refuse items whose options cannot be shuffled."""
-    if OPTIONS not in config.perturb:
-        return
     if exam.metric.name != "accuracy":
-        raise InvalidOption(
-            "perturb", OPTIONS, f"goes with accuracy, not with {exam.metric.name}; remove it"
-        )
+        raise UserError(f"{OPTIONS}: goes with accuracy, not with {exam.metric.name}; remove it")
     without = next((item.id for item in exam.items if not item.choices or not item.answer), None)
     if without is not None:
-        raise InvalidOption(
-            "perturb", OPTIONS, f"item {without} has no options with a right one; remove it"
-        )
+        raise UserError(f"{OPTIONS}: item {without} has no options with a right one; remove it")
 
 
-def _check_shown(config: EvalConfig, scoring: str, task: Task) -> None:
+def _check_shown(scoring: str, task: Task) -> None:
     """Refuse to shuffle what the model does not see: each option's text is scored by itself."""
     hidden = (
         "choices" not in placeholders(task.prompt)
         if task.prompt is not None
         else scoring == "likelihood"
     )
-    if OPTIONS in config.perturb and hidden:
-        raise InvalidOption(
-            "perturb", OPTIONS, "the prompt does not show the options; add `scoring` letter"
-        )
+    if hidden:
+        raise UserError(f"{OPTIONS}: the prompt does not show the options; add `scoring` letter")

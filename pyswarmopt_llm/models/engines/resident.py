@@ -1,0 +1,132 @@
+"""One resident base, and candidates that are put into it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import torch
+
+from pyswarmopt_llm.common.errors import NoRoomError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.models.engines.base import BaseEngine, PromptTokenizer, window_of
+from pyswarmopt_llm.models.engines.hardware import out_of_memory
+from pyswarmopt_llm.models.engines.mixing import Mixing, PatchedWeights
+from pyswarmopt_llm.models.engines.packed_attention import use_packed_attention
+from pyswarmopt_llm.models.engines.passes import Passes
+
+log = logging.getLogger(__name__)
+
+
+class ResidentModel(PromptTokenizer, BaseEngine):
+    """A causal language model with candidates patched onto it, for the engines that run it.
+
+    Args:
+        model: a transformers causal LM in eval mode, on its device.
+        tokenizer: the model's tokenizer, with a pad token.
+        batch_tokens: padded tokens per forward pass; halved when memory runs out.
+        mixing: puts candidates into the model, and takes them out exactly; default:
+            `PatchedWeights`, which changes its weights in place.
+
+    Raises:
+        UserError: the architecture does not support planned batches (see `attention_windows`).
+
+    Attributes:
+        batch_tokens: as given.
+        tokens_fed: tokens sent through the model so far, padding excluded.
+    """
+
+    def __init__(
+        self, model: Any, tokenizer: Any, batch_tokens: int = 1024, mixing: Mixing | None = None
+    ) -> None:
+        super().__init__(tokenizer, window_of(model.config))
+        self._model = model
+        self.batch_tokens = batch_tokens
+        self.tokens_fed = 0
+        self._mixing = mixing or PatchedWeights(model)
+        self._candidate = self._active = Patch()
+        self._merged: Patch | None = self._candidate
+        self._short_of_memory = False
+        self._passes = Passes(model)
+        use_packed_attention(model)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the model's weights."""
+        return self._model.dtype
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:  # type: ignore[override]  # read-only here
+        """See `interfaces.Engine`."""
+        return self._mixing.parameter_names
+
+    @property
+    def model(self) -> Any:
+        """The model with the candidate's weights."""
+        if self._merged is not self._active:
+            self._merged = None  # until an interrupted merge is repeated
+            self._mixing.load(self._active)
+            self._merged = self._active
+        return self._model
+
+    @property
+    def passes(self) -> Passes:
+        """Forward passes of the model with the candidate's weights."""
+        _ = self.model
+        return self._passes
+
+    def load(self, patch: Patch) -> None:
+        """Make the resident model ``base + patch``; see `Mixing.load`.
+
+        A patch with `held_out` parts is merged on use, since most of its items are scored with
+        other weights.
+        """
+        self._merged = None
+        self._candidate = self._active = patch
+        if not patch.held_out:
+            _ = self.model
+
+    def _shares(self, contexts: Sequence[str]) -> Generator[list[int], None, None]:
+        """The places of those contexts that one set of weights is for, which is active until the
+        next ones; those that nothing was trained on have the candidate's own.
+        """
+        rest = list(range(len(contexts)))
+        try:
+            for held in self._candidate.held_out:
+                there = [i for i in rest if contexts[i] in held.contexts]
+                rest = [i for i in rest if contexts[i] not in held.contexts]
+                if there:
+                    self._active = held.patch
+                    yield there
+            if rest:
+                self._active = self._candidate
+                yield rest
+        finally:
+            self._active = self._candidate
+
+    def _smaller_batches(self, error: RuntimeError, rows: int) -> None:
+        """Handle an error of a batch: if memory ran out, halve later batches and warn once; else
+        raise it.
+        """
+        if not out_of_memory(error):
+            raise error
+        if rows == 1:
+            raise NoRoomError(
+                "out of memory with a single item in the batch; use a smaller base or shorter items"
+            )
+        if not self._short_of_memory:
+            log.warning(
+                "out of memory with %d tokens per batch: continuing with smaller batches",
+                self.batch_tokens,
+            )
+            self._short_of_memory = True
+            self.batch_tokens = max(self.batch_tokens // 2, 1)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def stops(self) -> frozenset[int]:
+        """Tokens that end a turn: the tokenizer's and those of the model's generation config."""
+        named = self.model.generation_config.eos_token_id
+        listed = named if isinstance(named, list) else [named]
+        return frozenset(int(i) for i in [self.tokenizer.eos_token_id, *listed] if i is not None)

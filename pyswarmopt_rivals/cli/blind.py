@@ -1,0 +1,88 @@
+"""`swarm-llm blind`: replies of two models for people to judge; `swarm-llm votes`: what they say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pyswarmopt.base.words import counted
+from pyswarmopt.cli.terminal import echo
+from pyswarmopt_llm.cli.models.evaluate import OnItems, Shown, evaluated
+from pyswarmopt_llm.cli.options import Json, Quiet
+from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
+
+if TYPE_CHECKING:
+    from pyswarmopt_rivals.blind import Votes
+
+
+def command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV file to write.")],
+    options: EvalConfig,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Write the replies of two models for people to judge blind.
+
+    Example: swarm-llm blind pairs.csv --run runs/first --against base --task questions.json
+    """
+
+    def pairs(config: EvalConfig, on_items: OnItems) -> Shown:
+        return _pairs(config, file, on_items)
+
+    evaluated(options, pairs, quiet, as_json)
+
+
+def _pairs(config: EvalConfig, file: Path, on_items: OnItems) -> Shown:
+    from pyswarmopt_rivals.blind import write_pairs
+
+    pairs = write_pairs(config, file, on_items)
+    alike = f"{counted(pairs.alike, 'pair')} of equal replies, half a win for each"
+    lines = [
+        f"{counted(pairs.n, 'pair')} of replies in {file}, in random order; vote 1, 2 or tie in "
+        "the last column.",
+        f"Which is whose: {pairs.key} (keep it from those who vote).",
+        f"Then: swarm-llm votes {file}",
+    ]
+    record = {"pairs": pairs.n, "alike": pairs.alike, "file": str(file), "key": str(pairs.key)}
+    return lines, record, alike if pairs.alike else ""
+
+
+def votes(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="The file, a copy for each voter.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Count the votes on the replies of two models.
+
+    Example: swarm-llm votes pairs.csv pairs-of-ann.csv
+    """
+    from pyswarmopt_rivals.blind import count_votes
+
+    result = count_votes(files)
+    if as_json:
+        typer.echo(json.dumps(result.record()))
+        return
+    for line in _lines(result):
+        echo(line)
+
+
+def _lines(votes: Votes) -> list[str]:
+    """The verdict, the rate and the test."""
+    from pyswarmopt_llm.reporting.summary import score_text
+
+    first, second = votes.names
+    paired, rate = votes.paired, score_text(votes.rate.value, votes.interval)
+    alike = ""
+    if votes.agreement is not None:
+        alike = f"; voters agree on {votes.agreement:.0%} of what two of them judged"
+    return [
+        votes.verdict.sentence,
+        *votes.verdict.reasons,
+        f"{first} wins {rate} against {second}, a tie being half a win",
+        f"Of {counted(paired.n, 'pair')} {paired.gained} won, {paired.lost} lost, {votes.ties} "
+        f"tied; p = {paired.p_value:.2g} (paired permutation test){alike}.",
+    ]

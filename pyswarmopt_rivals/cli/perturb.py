@@ -1,0 +1,53 @@
+"""`swarm-llm perturb`: the score of a model on perturbed items."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pyswarmopt_llm.cli.models.evaluate import OnItems, Shown, evaluated, scored
+from pyswarmopt_llm.cli.options import Json, Quiet
+from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
+
+
+def command(
+    perturbations: Annotated[
+        list[str], typer.Argument(metavar="HOW...", help="typos=RATE; options: in another order.")
+    ],
+    options: EvalConfig,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Score a model again on items with typos or shuffled options.
+
+    Example: swarm-llm perturb typos=0.05 options --run runs/first
+    """
+
+    def perturbed(config: EvalConfig, on_items: OnItems) -> Shown:
+        return _perturbed(config, perturbations, on_items)
+
+    evaluated(options, perturbed, quiet, as_json)
+
+
+def _perturbed(config: EvalConfig, perturbations: list[str], on_items: OnItems) -> Shown:
+    from pyswarmopt_llm.reporting.summary import score_text
+    from pyswarmopt_rivals.perturbed import evaluate_perturbed
+
+    plain, results = evaluate_perturbed(config, perturbations, on_items)
+    lines, record, note = scored(config, plain)
+    shown, rows = list(lines), {}
+    for spec, perturbed in results.items():
+        result, paired = perturbed.result, perturbed.paired
+        low, high = paired.interval
+        shown.append(
+            f"  {spec}: {score_text(result.score.value, result.interval)}, difference "
+            f"{paired.difference:+.3f} [{low:+.3f}, {high:+.3f}], {paired.gained} gained and "
+            f"{paired.lost} lost, p = {paired.p_value:.2g}"
+        )
+        rows[spec] = {
+            "value": result.score.value,
+            "interval": list(result.interval),
+            "paired": paired.record(),
+        }
+    return shown, {**record, "seed": config.seed, "perturbed": rows}, note

@@ -1,0 +1,47 @@
+"""Intervals of scores with several seeds, against theory and worked by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from pyswarmopt_llm.common.statistics import interval
+from pyswarmopt_rivals.comparison.summary import bootstrap_means, interval_over_seeds
+
+
+def test_intervals_hold_the_spread_of_items_and_of_seeds() -> None:
+    """Crossed factors: the variance of the mean is s_seed^2 / S + s_item^2 / N + s^2 / (S N)."""
+    rng = np.random.default_rng(4)
+    seeds, items, by_seed, by_item = 30, 200, 0.3, 1.0
+    scores = rng.normal(size=(seeds, 1)) * by_seed + rng.normal(size=(1, items)) * by_item
+    expected = np.sqrt(scores.mean(1).var() / seeds + scores.mean(0).var() / items)
+    assert bootstrap_means(scores, rng).std() == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize("right", [0, 7, 30])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_where_seeds_agree_the_interval_is_wilsons_and_never_a_point(
+    right: int, seeds: int
+) -> None:
+    scores = np.tile(np.arange(30) < right, (seeds, 1)).astype(float)
+    # Wilson 1927, by hand: (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
+    p, z, n = right / 30, stats.norm.ppf(0.975), 30
+    centre, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    expected = ((centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n))
+    low, high = interval_over_seeds(scores, np.random.default_rng(0))
+    assert (low, high) == pytest.approx(expected, abs=1e-12) and high - low > 0.1
+
+
+def test_where_seeds_differ_the_interval_is_that_of_the_bootstrap() -> None:
+    rng = np.random.default_rng(5)
+    scores = (rng.random((4, 200)) < 0.7).astype(float)
+    means = bootstrap_means(scores, np.random.default_rng(6))
+    assert interval_over_seeds(scores, np.random.default_rng(6)) == pytest.approx(
+        np.quantile(means, [0.025, 0.975])
+    )
+
+
+def test_nor_has_one_seed() -> None:
+    low, high = interval_over_seeds(np.full((1, 12), 0.5), np.random.default_rng(0))
+    assert (low, high) == interval([0.5] * 12)
