@@ -88,7 +88,12 @@ class Workers:
             return self._ray.map(function, items)
         if self.kind == "executor":  # `submit` is what all executors have in common
             futures = [self.submit(function, item) for item in items]
-            return [future.result() for future in futures]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                for future in futures:
+                    future.cancel()
+                raise
         return list(self._pool().map(function, items))
 
     def submit(self, function: Callable[[X], Y], item: X) -> Future[Y]:

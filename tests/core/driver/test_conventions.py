@@ -211,6 +211,22 @@ def test_whatever_has_submit_gives_the_same_result(executor):
     assert np.array_equal(alone.x, other.x)
 
 
+def test_calls_that_wait_are_taken_back_when_one_raises():
+    futures = []
+
+    class Queue(Executor):
+        def submit(self, function, item):
+            future = Future()
+            if not futures:
+                future.set_exception(RuntimeError("no licence"))
+            futures.append(future)
+            return future
+
+    with pytest.raises(RuntimeError, match="no licence"):
+        pso.minimize(bowl, BOX, "fips", max_evals=80, seed=0, workers=Queue())
+    assert len(futures) > 1 and all(future.cancelled() for future in futures[1:])
+
+
 def test_asynchronous_searches_need_futures_that_call_back():
     def search(workers):
         return pso.minimize(
