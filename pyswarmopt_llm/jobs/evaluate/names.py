@@ -81,7 +81,11 @@ def open_at(
         place: where it runs.
         run: the run that it comes from, if any; it knows which adapters the server was started
             with, and the folder that both see.
-        base, adapter, dtype, device, threads: see `spaces.load.open_model`.
+        base: of the model.
+        adapter: on top of it; None for none.
+        dtype: "auto", "float32" or "bfloat16".
+        device: of a model that is loaded here.
+        threads: the same; None: those of the machine.
 
     Raises:
         UserError: the model cannot be loaded, or the server does not run it.
