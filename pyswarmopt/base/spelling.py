@@ -41,6 +41,13 @@ ELSEWHERE = {
     **dict.fromkeys(("lb", "lower", "low", "ub", "upper", "high"), "say bounds=[(low, high), ...]"),
     **dict.fromkeys(("jac", "grad", "hess"), "no derivatives are used"),
     **dict.fromkeys(
+        ("mutation", "recombination"),
+        "coefficients belong to a recipe: recipe=pso.recipes.fips(...)",
+    ),
+    "init": "starting points are drawn in the bounds; a point to begin with is x0=",
+    "polish": "leave it out: the default search refines what it finds",
+    "updating": "asynchronous=True is 'immediate'; without it the points of a round wait for each other",
+    **dict.fromkeys(
         ("w", "c1", "c2", "options"), "say recipe=pso.recipes.inertia_weight(...) or another recipe"
     ),
 }

@@ -23,7 +23,6 @@ from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.evaluation.run_files import GRID, read_about
-from pyswarmopt_llm.metrics.external.permission import runs_code
 from pyswarmopt_llm.reporting.summary import duration
 from pyswarmopt_llm.reporting.terminal import json_lines, progress
 
@@ -46,6 +45,8 @@ def resuming(run: Path) -> str:
     """The hint how to resume a run; what of it runs code is named again."""
     command = f"swarm-llm resume {shlex.quote(str(run))}"
     if (run / "run.json").is_file():
+        from pyswarmopt_llm.metrics.external.permission import runs_code
+
         allowed = [shlex.quote(spec) for _, spec in runs_code(read_about(run).config)]
         return f"resume with: {' --allow '.join([command, *allowed])}"
     return f"resume with: {command}" if (run / GRID).is_file() else "nothing has been written"

@@ -287,7 +287,8 @@ def test_a_name_of_another_library_is_answered_by_ours(foreign, ours):
 @pytest.mark.parametrize(
     ("foreign", "hint"),
     [("tol", "target="), ("direction", r"call pso\.maximize"), ("maximize", r"call pso\.maximize"),
-     ("directions", r"pso\.minimize_multi"), ("lower", "bounds="), ("c1", "recipe=")],
+     ("directions", r"pso\.minimize_multi"), ("lower", "bounds="), ("c1", "recipe="),
+     ("mutation", "recipe="), ("init", "x0="), ("polish", "refines"), ("updating", "asynchronous=")],
 )  # fmt: skip
 def test_what_is_no_argument_here_is_answered(foreign, hint):
     with pytest.raises(TypeError, match=rf"^minimize\(\) has no argument {foreign}; .*{hint}"):
