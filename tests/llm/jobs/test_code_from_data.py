@@ -329,6 +329,7 @@ ALLOWED = {
     ("pyswarmopt/cli/help.py", "import_module"): "the two packages, by constants",
     ("pyswarmopt/cli/start.py", "import_module"): "the two commands, by constants",
     ("pyswarmopt/interop/__init__.py", "import_module"): "a module of this package, by name",
+    ("pyswarmopt/interop/pyswarms/__init__.py", "import_module"): "the functions of this package",
     (
         "pyswarmopt_llm/common/extras.py",
         "import_module",

@@ -15,11 +15,8 @@ from torch import Tensor
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.engines.generation.decoder import Decoder
 from pyswarmopt_llm.models.engines.generation.reply_cache import ReplyCache
-from pyswarmopt_llm.models.engines.generation.write import Draw
 from pyswarmopt_llm.models.engines.mixing import RowMixing
 from pyswarmopt_llm.models.engines.passes import Passes
-
-Call = tuple[tuple[str, ...], int, Draw | None]  # prompts, maximum number of new tokens, sampling
 
 
 class SeveralDecoder(Decoder):
@@ -66,40 +63,3 @@ class SeveralDecoder(Decoder):
         self._mixing.load_rows(self._patches)
         self._mixing.set_owners(self._owners)
         return torch.cat(parts)
-
-
-class Expected:
-    """Candidates that will be loaded, and replies of theirs that were written with others'."""
-
-    def __init__(self) -> None:
-        self._patches: list[Patch] = []
-        self._texts: dict[tuple[int, Call], list[str]] = {}
-
-    def replace(self, patches: Sequence[Patch]) -> None:
-        """Forget the previous ones."""
-        self._patches = list(patches)
-        self._texts.clear()
-
-    def group(self, patch: Patch, size: int) -> list[Patch]:
-        """The candidates that are written together with one, itself among them: the same ones
-        whichever of them is first, so that a search that is resumed has the same batches.
-        """
-        place = self._place(patch)
-        if place is None or size < 2:
-            return [patch]
-        start = place // size * size
-        return self._patches[start : start + size]
-
-    def keep(self, patch: Patch, call: Call, texts: list[str]) -> None:
-        """Replies of a candidate, which another call like this one needs, too."""
-        place = self._place(patch)
-        if place is not None:
-            self._texts[place, call] = texts
-
-    def replies(self, patch: Patch, call: Call) -> list[str] | None:
-        """Those that `keep` was given; None if there are none."""
-        place = self._place(patch)
-        return None if place is None else self._texts.get((place, call))
-
-    def _place(self, patch: Patch) -> int | None:
-        return next((k for k, other in enumerate(self._patches) if other is patch), None)

@@ -1,24 +1,25 @@
-"""Whole replies by the resident model, of one candidate or of several at once."""
+"""Whole replies by the resident model, of one candidate or of several at once.
+
+What writes them is imported when there is something to write.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.engines.batching import KEYS_PER_TOKEN
-from pyswarmopt_llm.models.engines.generation.decoder import Decoder
-from pyswarmopt_llm.models.engines.generation.few_rows import rearranged_weights
-from pyswarmopt_llm.models.engines.generation.several import Call, Expected, SeveralDecoder
-from pyswarmopt_llm.models.engines.generation.write import (
-    Draw,
-    batches_of_similar_length,
-    greedy,
-    sampled,
-)
 from pyswarmopt_llm.models.engines.mixing import Mixing, RowMixing
 from pyswarmopt_llm.models.engines.resident import ResidentModel
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.models.engines.generation.decoder import Decoder
+    from pyswarmopt_llm.models.engines.generation.write import Draw
+
+# prompts, maximum number of new tokens, sampling
+Call = tuple[tuple[str, ...], int, "Draw | None"]
 
 
 class ReplyWriter(ResidentModel):
@@ -62,6 +63,8 @@ class ReplyWriter(ResidentModel):
     def _generation_batches(
         self, encoded: Sequence[tuple[int, ...]], max_new_tokens: int
     ) -> list[tuple[int, ...]]:
+        from pyswarmopt_llm.models.engines.generation.write import batches_of_similar_length
+
         lengths = [len(ids) + max_new_tokens for ids in encoded]
         return batches_of_similar_length(lengths, KEYS_PER_TOKEN * self.batch_tokens)
 
@@ -89,6 +92,9 @@ class ReplyWriter(ResidentModel):
         group = self._expected.group(self._candidate, room)
         if len(group) < 2 or not isinstance(self._mixing, RowMixing):
             return
+        from pyswarmopt_llm.models.engines.generation.few_rows import rearranged_weights
+        from pyswarmopt_llm.models.engines.generation.several import SeveralDecoder
+
         self._merged = None
         settings = (max_new_tokens, self.batch_tokens, self.pad(), self._mixing, group)
         decoder = SeveralDecoder(self._passes, encoded, *settings)
@@ -112,6 +118,8 @@ class ReplyWriter(ResidentModel):
         draw: Draw | None,
     ) -> list[str]:
         """Continuations by the candidate that is loaded."""
+        from pyswarmopt_llm.models.engines.generation.few_rows import rearranged_weights
+
         texts: dict[int, str] = {}
         with closing(self._shares(prompts)) as shares:
             for places in shares:
@@ -144,6 +152,8 @@ class ReplyWriter(ResidentModel):
         self, decoder: Decoder, n: int, max_new_tokens: int, draw: Draw | None
     ) -> list[str]:
         """The texts of a decoder's n rows."""
+        from pyswarmopt_llm.models.engines.generation.write import greedy, sampled
+
         if draw is None:
             replies = greedy(decoder, n, self.stops(), max_new_tokens)
         else:
@@ -153,4 +163,43 @@ class ReplyWriter(ResidentModel):
 
     def decoder(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Decoder:
         """A decoder of prompts, given as token ids, by the model with the candidate's weights."""
+        from pyswarmopt_llm.models.engines.generation.decoder import Decoder
+
         return Decoder(self.passes, prompts, max_new_tokens, self.batch_tokens, self.pad())
+
+
+class Expected:
+    """Candidates that will be loaded, and replies of theirs that were written with others'."""
+
+    def __init__(self) -> None:
+        self._patches: list[Patch] = []
+        self._texts: dict[tuple[int, Call], list[str]] = {}
+
+    def replace(self, patches: Sequence[Patch]) -> None:
+        """Forget the previous ones."""
+        self._patches = list(patches)
+        self._texts.clear()
+
+    def group(self, patch: Patch, size: int) -> list[Patch]:
+        """The candidates that are written together with one, itself among them: the same ones
+        whichever of them is first, so that a search that is resumed has the same batches.
+        """
+        place = self._place(patch)
+        if place is None or size < 2:
+            return [patch]
+        start = place // size * size
+        return self._patches[start : start + size]
+
+    def keep(self, patch: Patch, call: Call, texts: list[str]) -> None:
+        """Replies of a candidate, which another call like this one needs, too."""
+        place = self._place(patch)
+        if place is not None:
+            self._texts[place, call] = texts
+
+    def replies(self, patch: Patch, call: Call) -> list[str] | None:
+        """Those that `keep` was given; None if there are none."""
+        place = self._place(patch)
+        return None if place is None else self._texts.get((place, call))
+
+    def _place(self, patch: Patch) -> int | None:
+        return next((k for k, other in enumerate(self._patches) if other is patch), None)

@@ -148,7 +148,7 @@ def test_weights_are_rearranged_once_for_all_batches(
         return nullcontext()
 
     monkeypatch.setattr(
-        "pyswarmopt_llm.models.engines.generation.writer.rearranged_weights", counted
+        "pyswarmopt_llm.models.engines.generation.few_rows.rearranged_weights", counted
     )
     engine = TransformersEngine(*tiny_forever, batch_tokens=1)
     assert len(engine.generation_batches(PROMPTS, NEW)) > 1
