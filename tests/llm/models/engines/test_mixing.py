@@ -25,8 +25,8 @@ from pyswarmopt_llm.metrics.registry import METRICS, written
 from pyswarmopt_llm.models.adapters.adapter import Expert, load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.models.engines.generation.decoder import Decoder
 from pyswarmopt_llm.models.engines.generation.several import SeveralDecoder
-from pyswarmopt_llm.models.engines.generation.writer import Expected
 from pyswarmopt_llm.models.engines.generation.write import Draw
+from pyswarmopt_llm.models.engines.generation.writer import Expected
 from pyswarmopt_llm.models.engines.passes import Passes
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.quantised.added_outputs import AddedOutputs
