@@ -54,7 +54,8 @@ def beyond() -> str:
             listed = ", ".join(apart) or "none"
             parts.append(f"Apart from the whole algorithm on {split}, {label}: {listed}.")
     pairs = [len(rows[name]) for name in names]
-    parts.append(f"Pairs: {min(pairs)} to {max(pairs)}.")
+    span = f"{min(pairs)} to {max(pairs)}" if min(pairs) < max(pairs) else f"{max(pairs)}"
+    parts.append(f"Pairs: {span}.")
     return "\n".join(parts)
 
 
