@@ -36,7 +36,7 @@ def samples(spent: int) -> int:
         >>> samples(0), samples(10)  # (40 + 38 - 2) / 4 - 1
         (18, 15)
     """
-    return (EVALUATIONS + planned_replies() - 2 - spent) // ROUNDS - 1
+    return (EVALUATIONS + planned_replies(1) - 2 - spent) // ROUNDS - 1
 
 
 def best_expert(job: Job) -> int:

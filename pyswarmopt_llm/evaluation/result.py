@@ -89,7 +89,7 @@ class Iterated:
     Attributes:
         rounds: that were trained.
         round: the one with the best score on dev, from 1; 0 if none was trained.
-        kept: dev prompts with a reply that it was trained on.
+        kept: prompts with a reply that it was trained on.
         replies: that were written and scored.
         tokens: of these.
     """

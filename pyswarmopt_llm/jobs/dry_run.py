@@ -64,7 +64,8 @@ def dry_run_search(config: SearchConfig) -> Plan:
     trained, written = _training(job) if trains else (0, 0)
     passes = (
         trained
-        + (evaluations + written) * job.dev_items
+        + written
+        + evaluations * job.dev_items
         + closing
         + tried * min(len(job.config.experts), TRIED)
     )
@@ -87,7 +88,8 @@ def dry_run_search(config: SearchConfig) -> Plan:
     seconds += (
         trained / max(job.dev_items, 1) * sum(timing.seconds(timing.dev, 0) for timing in timed)
     )
-    seconds += sum(timing.seconds(timing.dev * written, written) for timing in timed)
+    rounds_of_dev = written / max(job.dev_items, 1)
+    seconds += sum(timing.seconds(timing.dev * rounds_of_dev, rounds_of_dev) for timing in timed)
     scored, tuned = planned_rivals(job)
     tuning = tuned * training_passes(job.dev_items)
     passes += tuning + scored * sum(timing.dev + timing.test for timing in timed)
@@ -167,12 +169,19 @@ def _evaluations(job: Job) -> int:
 
 
 def _training(job: Job) -> tuple[int, int]:
-    """Passes that training takes at most, and the times that all dev prompts are answered."""
+    """Passes that training takes at most, and replies that are written for it."""
     if not job.objectives.written:
         return cross_fitting_passes(job.dev_items), 0
-    from pyswarmopt_llm.jobs.search.written.expert_iteration import ROUNDS, planned_replies
+    from pyswarmopt_llm.jobs.search.written.expert_iteration import (
+        REPLY_EPOCHS,
+        ROUNDS,
+        planned_replies,
+    )
 
-    return ROUNDS * cross_fitting_passes(job.dev_items), planned_replies()
+    spare = job.trained_items if job.objectives.spare else 0
+    cost = training_passes if spare else cross_fitting_passes
+    passes = ROUNDS * cost(job.trained_items, REPLY_EPOCHS)
+    return passes, planned_replies(job.dev_items, spare)
 
 
 def _score_of_function(job: Job, external: External) -> float | None:

@@ -86,6 +86,13 @@ class Objectives:
         )
 
     @property
+    def spare(self) -> bool:
+        """Whether replies to spare items are trained on: each task has as many as dev items."""
+        return self.written and all(
+            len(task.spare) >= len(task.dev) for task in self.tasks.values()
+        )
+
+    @property
     def paid(self) -> bool:
         """Whether a score costs more than time."""
         return any(metric.usage is not None for metric in self.metrics.values())
@@ -98,7 +105,7 @@ class Objectives:
     def utilities(
         self, split: str, scorings: Mapping[str, Scoring], chat: Callable[[str], str]
     ) -> dict[str, Utility]:
-        """Name -> utility on ``dev``, ``test`` or ``fresh``, where there is this split."""
+        """Name -> utility on ``dev``, ``test``, ``spare`` or ``fresh``, where there is this split."""
         utilities: dict[str, Utility] = {}
         for name, task in self.tasks.items():
             items = self.fresh.get(name, ()) if split == "fresh" else task.split(split)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 # forward passes that a forward and a backward pass take, whatever is trained; see docs/baselines.md
 PASSES = 2.5
-EPOCHS = 4  # of what is trained on dev items
+EPOCHS = 4  # of what is trained on labelled items
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Choices:
     right: int
 
 
-def training_passes(items: int) -> int:
+def training_passes(items: int, epochs: int = EPOCHS) -> int:
     """Forward passes of an item that training on so many items takes, once.
 
     Example:
         >>> training_passes(200)
         2000
     """
-    return round(EPOCHS * PASSES * items)
+    return round(epochs * PASSES * items)
 
 
 def fold_count(items: int) -> int:
@@ -47,14 +47,14 @@ def fold_count(items: int) -> int:
     return max(2, min(5, 200 // items))
 
 
-def cross_fitting_passes(items: int) -> int:
+def cross_fitting_passes(items: int, epochs: int = EPOCHS) -> int:
     """Forward passes for training without each fold, and on all items.
 
     Example:
         >>> cross_fitting_passes(200), cross_fitting_passes(50)
         (4000, 2000)
     """
-    return fold_count(items) * training_passes(items)
+    return fold_count(items) * training_passes(items, epochs)
 
 
 __all__ = ["EPOCHS", "PASSES", "Choices", "cross_fitting_passes", "fold_count", "training_passes"]

@@ -227,7 +227,7 @@ def _training(result: RunResult) -> Iterator[str]:
     start = start.removeprefix("the expert ")
     examples = "your examples" if dev is None else f"your {dev.items} examples"
     if (iteration := result.expert_iteration) is not None:
-        examples = f"its best replies to {counted(iteration.kept, 'dev prompt')}"
+        examples = f"its best replies to {counted(iteration.kept, 'prompt')}"
     gain, before = difference(result.paired_training or {}), result.mixture_test
     if not result.trained:
         test = (

@@ -69,16 +69,19 @@ class Task:
     note: str = ""  # a sentence for the user: how dev and test were drawn
     column: str = "question"  # the column of the source that holds the questions
     left: int | None = None  # test items of the source that are not among `test`; None: unknown
+    # further dev items of the source, none with options: replies to them can be trained on
+    spare: tuple[Item, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.fingerprint:
-            object.__setattr__(self, "fingerprint", _fingerprint(self.dev, self.test))
+            object.__setattr__(self, "fingerprint", _fingerprint(self.dev, self.test, self.spare))
 
     def split(self, name: str) -> tuple[Item, ...]:
-        """The items of ``"dev"`` or ``"test"``; ValueError for other names."""
-        if name not in ("dev", "test"):
-            raise ValueError(f"a task has the splits dev and test, not {name!r}")
-        return self.dev if name == "dev" else self.test
+        """The items of ``"dev"``, ``"test"`` or ``"spare"``; ValueError for other names."""
+        splits = {"dev": self.dev, "test": self.test, "spare": self.spare}
+        if name not in splits:
+            raise ValueError(f"a task has the splits dev, test and spare, not {name!r}")
+        return splits[name]
 
     def limited(self, dev: int | None = None, test: int | None = None) -> Task:
         """The same task with the first `dev` and the first `test` items; None: all."""
@@ -143,14 +146,15 @@ class RawTask:
     column: str = "question"  # of the file, with the questions
 
 
-def _fingerprint(dev: tuple[Item, ...], test: tuple[Item, ...]) -> str:
+def _fingerprint(dev: tuple[Item, ...], test: tuple[Item, ...], spare: tuple[Item, ...]) -> str:
+    splits = {"dev": dev, "test": test, **({"spare": spare} if spare else {})}
     content = {
         split: [
             [item.id, item.question, item.choices, item.answer, dict(item.meta)]
             + ["plain"] * item.plain
             for item in items
         ]
-        for split, items in (("dev", dev), ("test", test))
+        for split, items in splits.items()
     }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,6 +1,6 @@
 """Train a mixture of experts further on the dev items, and once without each fold of them.
 
-See `spaces.cross_fitted`.
+See `spaces.cross_fitted`. Items that are not dev items need no folds.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors, read_adapter
-from pyswarmopt_llm.models.choices import Choices
+from pyswarmopt_llm.models.choices import EPOCHS, Choices
 from pyswarmopt_llm.models.training.folds import folds, train_folds
 from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace
 from pyswarmopt_llm.spaces.delta import DeltaSpace
@@ -29,21 +29,35 @@ def train_on_dev(
     folder: Path,
     seed: int,
     after_epoch: Callable[[float], None] | None = None,
+    *,
+    epochs: int = EPOCHS,
+    cross_fitted: bool = True,
 ) -> None:
     """Train the LoRAs, unless they are there already.
 
     Args:
         engine: runs the base.
         start: the change that they are trained on top of.
-        choices: the dev items.
+        choices: the dev items, or others.
         pattern: an expert, whose rank, scale and modules they have.
         folder: where they are or will be: ``without-K`` for each fold, and ``all``.
         seed: of the training.
         after_epoch: called with the share of the training that is done, in 0..1.
+        epochs: over the items.
+        cross_fitted: whether they are dev items.
     """
     if (folder / ALL).exists():  # which is written last
         return
-    shares = train_folds(engine, start, choices, pattern, seed, after_epoch)
+    shares = train_folds(
+        engine,
+        start,
+        choices,
+        pattern,
+        seed,
+        after_epoch,
+        epochs=epochs,
+        cross_fitted=cross_fitted,
+    )
     for place, share in zip(_places(folder, len(shares) - 1), shares, strict=True):
         if not place.exists():  # a process may have been stopped between two of them
             save_patch(Patch(low_rank=share.changes), [pattern], place)
@@ -54,13 +68,14 @@ def read_trained(
     folder: Path,
     choices: Sequence[Choices],
     seed: int,
+    cross_fitted: bool = True,
 ) -> CrossFittedSpace:
     """The space over what `train_on_dev` wrote for these items and this seed.
 
     Raises:
         UserError: an adapter is not there.
     """
-    contexts = folds(choices, seed)
+    contexts = folds(choices, seed) if cross_fitted else []
     places = _places(folder, len(contexts))
     changes = []
     for place in places:

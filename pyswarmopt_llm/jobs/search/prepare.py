@@ -69,7 +69,7 @@ class Job(ResolvedSearch):
         return self.objectives.tasks
 
     def utilities(self, split: str, scorings: Mapping[str, Scoring]) -> dict[str, Utility]:
-        """Name -> what is scored on ``dev``, ``test`` or ``fresh``; see `Objectives.utilities`."""
+        """Name -> what is scored on a split; see `Objectives.utilities`."""
         return self.objectives.utilities(split, scorings, self.engine.chat)
 
     def evaluator(self, questions: Questions) -> Evaluator:
@@ -97,13 +97,21 @@ class Job(ResolvedSearch):
     def training(self) -> str:
         """How the mixture that is found would be trained, in words."""
         if self.objectives.written:
-            return f"expert iteration on the {counted(self.dev_items, 'dev prompt')}"
+            kind = "spare" if self.objectives.spare else "dev"
+            return f"expert iteration on the {counted(self.trained_items, f'{kind} prompt')}"
         return f"training on the {counted(self.dev_items, 'dev item')}"
 
     @property
     def dev_items(self) -> int:
         """Items of one evaluation."""
         return sum(len(task.dev) for task in self.tasks.values())
+
+    @property
+    def trained_items(self) -> int:
+        """Items that the mixture that is found would be trained on: dev items, or spare ones."""
+        if not self.objectives.spare:
+            return self.dev_items
+        return sum(len(task.spare) for task in self.tasks.values())
 
     @cached_property
     def starts(self) -> Tensor:

@@ -154,6 +154,7 @@ def _iterate(
     """Train on the best replies."""
     from pyswarmopt_llm.jobs.search.written.expert_iteration import expert_iteration
 
+    spare = job.utilities("spare", scorings) if job.objectives.spare else {}
     return expert_iteration(
         job.engine,
         cast(DeltaSpace, job.space),
@@ -163,6 +164,7 @@ def _iterate(
         job.experts[0],
         run.path / FOLDER,
         job.config.seed,
+        spare=cast(Mapping[str, Written], spare),
         seconds=_seconds_left(job, run),
         say=lambda text: notify(Event("note", {"text": text})),
         progress=progress,

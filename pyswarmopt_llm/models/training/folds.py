@@ -44,6 +44,9 @@ def train_folds(
     pattern: AdapterInfo,
     seed: int,
     after_epoch: Callable[[float], None] | None = None,
+    *,
+    epochs: int = EPOCHS,
+    cross_fitted: bool = True,
 ) -> list[Share]:
     """For each fold a LoRA that is trained without it, then one that is trained on all items; they
     begin alike.
@@ -56,14 +59,16 @@ def train_folds(
         pattern: an adapter whose modules, rank and scale they have.
         seed: of the LoRAs' start, the folds and the order.
         after_epoch: called with the share of the training that is done, in 0..1.
+        epochs: over the items.
+        cross_fitted: without it there are no folds, only the LoRA that is trained on all items.
 
     Raises:
         TypeError: another engine, through which no gradients flow.
     """
-    left_out = folds(choices, seed)
+    left_out = folds(choices, seed) if cross_fitted else []
     # items of all epochs: each is left out of one LoRA
-    total = EPOCHS * len(left_out) * len(choices)
-    everything = frozenset().union(*left_out)
+    total = epochs * max(len(left_out), 1) * len(choices)
+    everything = frozenset(item.pairs[0][0] for item in choices)
     trained_on = 0
 
     def train(contexts: frozenset[str]) -> Share:
@@ -76,7 +81,7 @@ def train_folds(
                 after_epoch(trained_on / total)
 
         engine.load(start)
-        patch, loss = train_once(engine, items, pattern, seed, note)
+        patch, loss = train_once(engine, items, pattern, seed, note, epochs)
         return Share(contexts, patch.low_rank, loss)
 
     return [*(train(everything - fold) for fold in left_out), train(everything)]
@@ -88,8 +93,9 @@ def train_once(
     pattern: AdapterInfo,
     seed: int,
     after_epoch: OnRound | None = None,
+    epochs: int = EPOCHS,
 ) -> tuple[Patch, float]:
-    """A new LoRA, `EPOCHS` epochs at `RATE`, and the mean loss of the last of them, in nats.
+    """A new LoRA, trained at `RATE`, and the mean loss of the last epoch, in nats.
 
     Args:
         engine: the one on transformers, with the model to start from loaded.
@@ -97,13 +103,14 @@ def train_once(
         pattern: an adapter whose modules, rank and scale it has.
         seed: of the start and the order.
         after_epoch: see `Trainer.run`.
+        epochs: over the items.
 
     Raises:
         TypeError: another engine, through which no gradients flow.
     """
     trainable = on_transformers(engine, "an adapter is trained")
     lora = Lora.like(pattern, seed, trainable.model.device)
-    history = choice_trainer(trainable, choices, lora, RATE, EPOCHS, seed).run(on_round=after_epoch)
+    history = choice_trainer(trainable, choices, lora, RATE, epochs, seed).run(on_round=after_epoch)
     return lora.patch(), history[-1]
 
 

@@ -80,7 +80,7 @@ def _trained(result: RunResult) -> str:
     iteration = result.expert_iteration
     if iteration is None:
         return "What it found was trained on the dev items."
-    replies = f"its best replies to {counted(iteration.kept, 'dev prompt')}"
+    replies = f"its best replies to {counted(iteration.kept, 'prompt')}"
     sampled = f"{counted(iteration.round, 'round')}, {iteration.replies:,} replies written"
     return f"What it found was trained on {replies} (expert iteration: {sampled})."
 

@@ -137,7 +137,7 @@ def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
             prompt: text.removesuffix("</s>") for prompt, text in shares[-1].items()
         }.keys() == best.keys()
         assert all(shares[-1][prompt].startswith(text) for prompt, text in best.items())
-        passes += (len(shares) - 1) * 4 * 2.5 * len(best)
+        passes += (len(shares) - 1) * 2 * 2.5 * len(best)
         # Who answers: a LoRA that was not trained on the prompt, with the mixture as matrices.
         experts = [load_adapter(read_adapter(Path(path))) for path in config.experts]
         answers: list[dict[str, str]] = []
@@ -167,6 +167,80 @@ def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
         Run.open(Path(config.out)), RunResult.from_json(result), lambda text: None
     )
     assert again["all"]["words"]["test"] == result["best_test"]
+
+
+def open_task(path: Path, dev: int) -> Path:
+    """Of so many dev items and six test items without options; more than ten are spare."""
+    splits = [
+        [{"id": item["id"], "question": item["question"], "answer": "x"} for item in items]
+        for items in (questions(dev, 1), questions(6, 2))
+    ]
+    return write_task(path, *splits, metric="few")
+
+
+def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """20 spare prompts with four samples each: of 10 dev prompts, eight each would be as many."""
+    trained_on: list[set[str]] = []
+    once = folds.train_once
+
+    def noted(engine: Any, choices: Any, *rest: Any) -> Any:
+        trained_on.append({item.pairs[0][0] for item in choices})
+        return once(engine, choices, *rest)
+
+    monkeypatch.setattr(folds, "train_once", noted)
+    monkeypatch.setattr(train, "not_worse", lambda trained, mixture: True)
+    file = open_task(tmp_path / "open.json", 30)
+    config = replace(config, tasks=(str(file),), dev=DEV)
+    planned = dry_run_search(config).passes - dry_run_search(replace(config, train="off")).passes
+    assert planned == 2 * 30 + 4 * (80 + DEV) + 4 * 2 * 2.5 * 20 + DEV + 6
+    notes: list[str] = []
+    result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
+    assert any("then expert iteration on the 20 spare prompts" in note for note in notes)
+    job = prepare(replace(config, out="unused"))
+    prompts = {}
+    for split in ("dev", "spare"):
+        (utility,) = job.utilities(split, {"open": "generate"}).values()
+        prompts[split] = [prompt for _, prompt, _ in utility.texts()]  # type: ignore[attr-defined]
+    assert not {*prompts["dev"]} & {*prompts["spare"]} and len(prompts["spare"]) == 20
+    use = result["expert_iteration"]
+    rounds, folder = use["rounds"], train_folder(config)
+    assert len(trained_on) == rounds and all(
+        0 < len(kept) and kept <= {*prompts["spare"]} for kept in trained_on
+    )
+    assert use["kept"] == len(trained_on[use["round"] - 1])
+    assert [place.name for place in (folder / "round-1").iterdir()] == ["all"]
+    spare = [json.loads(line) for line in (folder / "spare.jsonl").read_text().splitlines()]
+    expected = [("base", 0), ("start", 0)]
+    models = ["start", *(f"round-{number}" for number in range(1, rounds + 1))]
+    for model in models[:-1]:
+        expected += [(model, sample) for sample in range(1, 5)]
+    assert [(row["model"], row["sample"]) for row in spare] == expected
+    on_dev = [(row["model"], row["sample"]) for row in lines(config.out)]
+    assert on_dev == [("base", 0), *((model, 0) for model in models)]
+    assert use["replies"] == 20 * len(spare) + DEV * len(on_dev)
+    # What is handed over is what answered the dev prompts.
+    (utility,) = job.utilities("dev", {"open": "generate"}).values()
+    job.engine.load(job.space.read(Path(config.out) / "best"))
+    assert utility(job.engine).value == pytest.approx(result["trained_dev"])
+    # Ended in between, it ends as it did.
+    run, whole = Path(config.out), tmp_path / "whole"
+    shutil.copytree(run, whole)
+    (run / "result.json").unlink()
+    (folder / "spare.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in spare[:4]))
+    shutil.rmtree(folder / "round-1")
+    resume(run)
+    ends_as(run, whole)
+
+
+def test_too_few_spare_prompts_are_left_alone(config: SearchConfig, tmp_path: Path) -> None:
+    """Of two tasks one has a spare item less than it has dev items."""
+    tasks = [open_task(tmp_path / f"{name}.json", 20 - (name == "b")) for name in "ab"]
+    config = replace(config, combine="arithmetic")
+    both = load_objectives(replace(config, tasks=tuple(map(str, tasks)), dev=DEV))
+    one = load_objectives(replace(config, tasks=(str(tasks[0]),), dev=DEV))
+    assert one.spare and not both.spare and len(both.tasks["b"].spare) == 9
 
 
 def without_seconds(run: Path) -> tuple[list[Json], dict[str, bytes]]:
@@ -201,7 +275,7 @@ def test_the_mixture_is_handed_over_where_it_is_better_on_dev(
     assert any(note.startswith("expert iteration: round 1: ") for note in notes)
     reasons = " ".join(verdict(RunResult.from_json(result)).reasons)
     number = result["expert_iteration"]["kept"]
-    assert f"on its best replies to {number} dev prompts" in reasons and "examples" not in reasons
+    assert f"on its best replies to {number} prompts" in reasons and "examples" not in reasons
     assert ("(expert iteration: " in (Path(config.out) / "best" / "README.md").read_text()) is kept
 
 
@@ -238,7 +312,7 @@ def test_a_dry_run_counts_the_replies_and_the_training(config: SearchConfig) -> 
     and test.
     """
     plan, plain = dry_run_search(config), dry_run_search(replace(config, train="off"))
-    assert plan.passes - plain.passes == 38 * DEV + 4 * 5 * 4 * 2.5 * DEV + DEV + 6
+    assert plan.passes - plain.passes == 38 * DEV + 4 * 5 * 2 * 2.5 * DEV + DEV + 6
     assert "trained/" in plan.writes and "trained/" not in plain.writes
 
 
@@ -361,7 +435,5 @@ def test_without_replies_that_are_better_nothing_is_trained(
     monkeypatch.setitem(METRICS, "few", level)
     notes: list[str] = []
     result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
-    assert any(
-        "0 of 10 dev prompts have a better reply: too few to train on" in note for note in notes
-    )
+    assert any("0 of 10 prompts have a better reply: too few to train on" in note for note in notes)
     assert "trained" not in result and math.isclose(result["best_dev"], 1.0)

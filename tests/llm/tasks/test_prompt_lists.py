@@ -86,3 +86,22 @@ def test_what_is_wrong_is_one_line_with_its_place(
 def test_bad_rows_can_be_left_out(tmp_path: Path) -> None:
     task = read(tmp_path, "a.txt", "Why?\nWho?\nWhy?\nHow?\n", skip_bad_rows=True)
     assert len(task.dev) + len(task.test) == 3 and "1 of 4 rows left out (line 3)" in task.note
+
+
+def test_prompts_beyond_dev_are_spare(tmp_path: Path) -> None:
+    """Of 60 prompts 20 are drawn for dev; at most four times as many as dev has are spare."""
+    file = tmp_path / "asked.txt"
+    file.write_text("".join(f"Say {i}.\n" for i in range(60)))
+    whole = load_task(f"prompts:{file}")
+    assert len(whole.dev) == 20 and whole.spare == ()
+    for dev, spare in ((15, 5), (4, 16), (3, 12)):
+        task = load_task(f"prompts:{file}", dev=dev)
+        assert task.dev + task.spare == whole.dev[: dev + spare] and len(task.spare) == spare
+        assert task.test == whole.test and task.fingerprint != whole.fingerprint
+
+
+def test_items_with_options_are_never_spare(tmp_path: Path) -> None:
+    file = tmp_path / "mood.csv"
+    file.write_text("text,label\n" + "".join(f"message {i},{'ab'[i % 2]}\n" for i in range(60)))
+    task = load_task(str(file), dev=5)
+    assert len(task.dev) == 5 and task.spare == ()

@@ -4,10 +4,12 @@ labels.
 Anthony, Tian & Barber 2017, arXiv 1705.08439; with language models RAFT (Dong et al. 2023, arXiv
 2304.06767) and ReST (Gulcehre et al. 2023, arXiv 2308.08998).
 
-In a round the latest model writes several replies to each dev prompt, at random. The best one so
-far is kept if it is better than what the base or the mixture writes, and a new LoRA is trained on
-those that are kept, on top of the mixture. Cross-fitting tells what a round is worth on dev: each
-prompt is answered by what was not trained on it. So are the samples of the next round.
+In a round the latest model writes several replies to each prompt, at random. The best one so far is
+kept if it is better than what the base or the mixture writes, and a new LoRA is trained on those
+that are kept, on top of the mixture. The replies to dev prompts tell what a round is worth. Trained
+on is what answers spare prompts; where there are too few of these, what answers dev prompts, by
+cross-fitting: each is answered by what was not trained on it, and so are the samples of the next
+round.
 """
 
 from __future__ import annotations
@@ -27,13 +29,14 @@ from pyswarmopt_llm.jobs.search.written.reply_log import Reply, ReplyLog
 from pyswarmopt_llm.metrics.combine import Combine
 from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.models.choices import cross_fitting_passes
+from pyswarmopt_llm.models.choices import cross_fitting_passes, training_passes
 from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 
-SAMPLES = 8  # replies to a prompt in a round
+SAMPLES, LEAST_SAMPLES = 8, 2  # replies to a prompt in a round
 ROUNDS = 4
-FILE = "replies.jsonl"
+REPLY_EPOCHS = 2  # over the replies that are kept
+FILE, SPARE = "replies.jsonl", "spare.jsonl"  # to dev prompts, to spare ones
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ def expert_iteration(
     folder: Path,
     seed: int,
     *,
-    samples: int = SAMPLES,
+    spare: Mapping[str, Written] | None = None,
+    samples: int | None = None,
     rounds: int = ROUNDS,
     seconds: float | None = None,
     say: Callable[[str], None] = lambda text: None,
@@ -103,27 +107,38 @@ def expert_iteration(
         tasks: name -> dev prompts, and how replies are scored.
         combine: of the tasks' scores.
         pattern: an expert, whose rank, scale and modules the LoRAs have.
-        folder: holds, or will hold, ``replies.jsonl`` and the LoRAs of each round in ``round-N``.
+        folder: holds, or will hold, ``replies.jsonl``, ``spare.jsonl`` and the LoRAs of each round
+            in ``round-N``.
         seed: of samples and training.
-        samples: replies to a prompt in a round.
+        spare: name -> spare prompts; replies to them are trained on, if there are any.
+        samples: replies to a prompt in a round; None: see `samples_of`.
         rounds: maximum number of rounds.
         seconds: that are left; None: any number.
         say: called with a sentence on each round.
         progress: called with the share that is done of what all rounds take, in 0..1.
     """
-    log = ReplyLog(engine, tasks, folder / FILE, seed)
+    dev = log = ReplyLog(engine, tasks, folder / FILE, seed)
+    if spare:
+        log = ReplyLog(engine, spare, folder / SPARE, seed)
+    logs = [dev, log] if spare else [dev]
+    cost = training_passes if spare else cross_fitting_passes
+
+    def elapsed() -> float:
+        return sum(each.seconds for each in logs)
+
     start = mixtures.realise(position)
-    base, before = log.greedy("base", Patch()), log.greedy("start", start)
-    least = [min(pair[0].value, pair[1].value) for pair in zip(base, before, strict=True)]
-    pool = [list(pair) for pair in zip(base, before, strict=True)]
-    value = _value(combine, log.scores(before))
+    pool = [list(pair) for pair in zip(*_plain(log, start), strict=True)]
+    least = [min(reply.value for reply in replies) for replies in pool]
+    base, before = _plain(dev, start)
+    samples = samples or samples_of(len(pool), len(base))
+    value = _value(combine, dev.scores(before))
     name, patch = "start", start
     done: list[Round] = []
     passes = 0
     latest = samples * log.seconds / 2
     for number in range(1, rounds + 1):
         lead = f"expert iteration: round {number}: "
-        begun = log.seconds
+        begun = elapsed()
         if seconds is not None and begun + latest > seconds:
             say(f"{lead}no time is left for it")
             break
@@ -131,31 +146,49 @@ def expert_iteration(
             _add(pool, sample)
         kept = [best_reply(replies, floor) for replies, floor in zip(pool, least, strict=True)]
         items = log.training_items(kept)
-        share = f"{len(items)} of {len(pool)} dev prompts have a better reply"
+        share = f"{len(items)} of {len(pool)} prompts have a better reply"
         lead += share
         if len({item.pairs[0][0] for item in items}) < LEAST_TRAINED:
             say(f"{lead}: too few to train on")
             break
         name = f"round-{number}"
         training = _second_half(progress, number, rounds)
-        train_on_dev(engine, start, items, pattern, folder / name, seed, training)
-        passes += cross_fitting_passes(len(items))
-        space = read_trained(mixtures, folder / name, items, seed)
+        train_on_dev(
+            engine,
+            start,
+            items,
+            pattern,
+            folder / name,
+            seed,
+            training,
+            epochs=REPLY_EPOCHS,
+            cross_fitted=not spare,
+        )
+        passes += cost(len(items), REPLY_EPOCHS)
+        space = read_trained(mixtures, folder / name, items, seed, not spare)
         patch = space.realise(space.on_top_of(position))
-        replies = log.greedy(name, patch)
-        _add(pool, replies)
-        scores = log.scores(replies)
+        written = dev.greedy(name, patch)
+        if not spare:
+            _add(pool, written)
+        scores = dev.scores(written)
         done.append(Round(space, len(items), scores, _value(combine, scores)))
-        latest = log.seconds - begun
+        latest = elapsed() - begun
         gain = f"dev {value:.3f} to {done[-1].value:.3f}"
         say(f"{lead} than the base's or the mixture's; trained on them, {gain}")
-        if number > 1 and not gains(before, replies):
+        if number > 1 and not gains(before, written):
             break
-        before, value = replies, done[-1].value
+        before, value = written, done[-1].value
     best = max(reversed(done), key=lambda round: round.value, default=None)
     number = 0 if best is None else done.index(best) + 1
-    use = Iterated(len(done), number, 0 if best is None else best.kept, log.count, log.tokens)
-    return Iteration(best, log.scores(base), use, log.count + passes)
+    replies = sum(each.count for each in logs)
+    tokens = sum(each.tokens for each in logs)
+    use = Iterated(len(done), number, 0 if best is None else best.kept, replies, tokens)
+    return Iteration(best, dev.scores(base), use, replies + passes)
+
+
+def _plain(log: ReplyLog, start: Patch) -> tuple[list[Reply], list[Reply]]:
+    """What base and mixture reply."""
+    return log.greedy("base", Patch()), log.greedy("start", start)
 
 
 def best_reply(replies: Sequence[Reply], least: float) -> Reply | None:
@@ -178,14 +211,30 @@ def gains(before: Sequence[Reply], after: Sequence[Reply]) -> bool:
     return gain.value > gain.stderr
 
 
-def planned_replies() -> int:
-    """Replies to each dev prompt that are written at most.
+def samples_of(prompts: int, dev: int) -> int:
+    """Replies to each prompt in a round: in all as many as eight to each dev prompt, if that is two
+    or more.
+
+    Many prompts teach more than many replies to each (measured in docs/research/written-answers.md).
 
     Example:
-        >>> planned_replies()  # base, mixture, and in four rounds eight samples and one after training
-        38
+        >>> samples_of(100, dev=100), samples_of(200, dev=100), samples_of(800, dev=100)
+        (8, 4, 2)
     """
-    return 2 + ROUNDS * (SAMPLES + 1)
+    return max(LEAST_SAMPLES, SAMPLES * dev // prompts)
+
+
+def planned_replies(dev: int, spare: int = 0) -> int:
+    """Replies that are written at most, with so many dev prompts and spare ones.
+
+    Example:
+        >>> planned_replies(1)  # base, mixture, and in four rounds eight samples and one after training
+        38
+        >>> planned_replies(100, spare=400)  # 2 x 500, and in four rounds 2 x 400 samples and 100
+        4600
+    """
+    prompts = spare or dev
+    return 2 * (dev + spare) + ROUNDS * (samples_of(prompts, dev) * prompts + dev)
 
 
 def _value(combine: Combine, scores: Mapping[str, Score]) -> float:
@@ -208,4 +257,11 @@ def _add(pool: Sequence[list[Reply]], replies: Sequence[Reply]) -> None:
         of_prompt.append(reply)
 
 
-__all__ = ["Iteration", "best_reply", "expert_iteration", "gains", "planned_replies"]
+__all__ = [
+    "Iteration",
+    "best_reply",
+    "expert_iteration",
+    "gains",
+    "planned_replies",
+    "samples_of",
+]
