@@ -123,6 +123,15 @@ class SearchConfig:
         int | None,
         Option("Hold out N dev items to rescore the best candidates.", "N", hidden=True, least=1),
     ] = None
+    spare: Annotated[
+        int | None,
+        Option(
+            "Prompts beyond dev to train on (4 for each of dev, if there are as many as these).",
+            "N",
+            hidden=True,
+            least=0,
+        ),
+    ] = None
     # 1 or 2: of the dev items this half is for dev, the other for test; set by `advise`
     half: int | None = None
     preset: Annotated[

@@ -23,6 +23,8 @@ from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.tasks import Item, Scoring, Task, with_templates
 from pyswarmopt_llm.tasks.load import load_task_of
 
+SPARE = 4  # spare items for each dev item, at most
+
 if TYPE_CHECKING:
     from pyswarmopt_llm.metrics.questions.sampling import Sampling
 
@@ -87,10 +89,8 @@ class Objectives:
 
     @property
     def spare(self) -> bool:
-        """Whether replies to spare items are trained on: each task has as many as dev items."""
-        return self.written and all(
-            len(task.spare) >= len(task.dev) for task in self.tasks.values()
-        )
+        """Whether replies to spare items are trained on."""
+        return self.written and all(task.spare for task in self.tasks.values())
 
     @property
     def paid(self) -> bool:
@@ -170,7 +170,10 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
 
 def task_print(task: Task) -> str:
     """A task's fingerprint: of its items and its prompt, which changes every score."""
-    return hashlib.sha256(canonical([task.fingerprint, task.prompt])).hexdigest()
+    parts = [task.fingerprint, task.prompt]
+    if task.spare:
+        parts.append(Task(task.name, task.spare, ()).fingerprint)
+    return hashlib.sha256(canonical(parts)).hexdigest()
 
 
 def scorings_of(metric: Metric, scoring: str, task: Task) -> tuple[Scoring, ...]:
@@ -180,6 +183,9 @@ def scorings_of(metric: Metric, scoring: str, task: Task) -> tuple[Scoring, ...]
 
 def load_split(config: SearchConfig) -> tuple[dict[str, Task], dict[str, tuple[Item, ...]]]:
     """The tasks as the search sees them, and the dev items reserved for `confirm`.
+
+    They have those spare items alone that are trained on: `config.spare`; by default at most
+    `SPARE` times as many as dev items, and none if there are fewer than these.
 
     Raises:
         UserError: a task is wrong, or has too few items.
@@ -202,12 +208,28 @@ def load_split(config: SearchConfig) -> tuple[dict[str, Task], dict[str, tuple[I
         tasks = {
             name: _halved(task, config.half, config.split_seed) for name, task in tasks.items()
         }
+    tasks = {name: _with_spare(task, config.spare) for name, task in tasks.items()}
     if not kept:
         return tasks, {}
     fresh = {name: task.dev[-kept:] for name, task in tasks.items()}
     return {
         name: replace(task, dev=task.dev[:-kept], fingerprint="") for name, task in tasks.items()
     }, fresh
+
+
+def _with_spare(task: Task, count: int | None) -> Task:
+    """The task with the spare items alone that are trained on."""
+    available = len(task.spare)
+    if count is not None and count > available:
+        raise InvalidOption(
+            "spare",
+            count,
+            f"{task.name} has {available} dev items without options beyond its {len(task.dev)} of "
+            "dev; give fewer, or a lower `dev`",
+        )
+    if count is None:
+        count = SPARE * len(task.dev) if available >= len(task.dev) else 0
+    return replace(task, spare=task.spare[:count])
 
 
 def _halved(task: Task, half: int, seed: int) -> Task:

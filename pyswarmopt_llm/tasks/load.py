@@ -20,7 +20,6 @@ from pyswarmopt_llm.tasks.types import DEV, TEST, Item, RawTask, Task
 
 log = logging.getLogger(__name__)
 
-SPARE = 4  # spare items for each dev item, at most
 _NO_FILES = ("builtin", "hub", "published", "lm-eval")  # kinds of tasks
 _WORDS = 4  # of a text that a prompt may need
 _TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
@@ -222,13 +221,14 @@ def _task(raw: RawTask, source: str, dev: int | None, test: int | None, seed: in
                 "%s: %d %s items requested, only %d available", raw.name, count, split, available
             )
     if raw.strata is None:
-        task = _with_spare(task.limited(dev, test), items["dev"])
+        task = task.limited(dev, test)
         return replace(
             task,
+            spare=_spare(items["dev"][len(task.dev) :]),
             left=len(items["test"]) - len(task.test),
             note=raw.note and f"{source}: {raw.note}",
         )
-    task = _with_spare(task.limited(dev or DEV, test or TEST), items["dev"])
+    task = task.limited(dev or DEV, test or TEST)
     strata = f", stratified by {raw.strata}" if raw.strata else ""
     decided = f"; {raw.note}" if raw.note else ""
     sizes = f"{len(task.dev)} dev and {len(task.test)} test items"
@@ -237,15 +237,13 @@ def _task(raw: RawTask, source: str, dev: int | None, test: int | None, seed: in
         f"{source} names no split: {sizes} drawn from its {rows} with split seed "
         f"{seed}{strata}{decided}"
     )
-    return replace(task, left=len(items["test"]) - len(task.test), note=note)
+    left = len(items["test"]) - len(task.test)
+    return replace(task, left=left, note=note, spare=_spare(items["dev"][len(task.dev) :]))
 
 
-def _with_spare(task: Task, dev: tuple[Item, ...]) -> Task:
-    """The task with the dev items that it left out, at most `SPARE` times as many as it has."""
-    rest = dev[len(task.dev) :][: SPARE * len(task.dev)]
-    if any(item.choices for item in rest):
-        return task
-    return replace(task, spare=rest, fingerprint="")
+def _spare(rest: tuple[Item, ...]) -> tuple[Item, ...]:
+    """Dev items that were left out, unless they have options."""
+    return () if any(item.choices for item in rest) else rest
 
 
 def _check(raw: RawTask, source: str, allow_overlap: bool = False) -> None:

@@ -69,12 +69,12 @@ class Task:
     note: str = ""  # a sentence for the user: how dev and test were drawn
     column: str = "question"  # the column of the source that holds the questions
     left: int | None = None  # test items of the source that are not among `test`; None: unknown
-    # further dev items of the source, none with options: replies to them can be trained on
+    # dev items of the source beyond `dev`, if they have no options; not in the fingerprint
     spare: tuple[Item, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.fingerprint:
-            object.__setattr__(self, "fingerprint", _fingerprint(self.dev, self.test, self.spare))
+            object.__setattr__(self, "fingerprint", _fingerprint(self.dev, self.test))
 
     def split(self, name: str) -> tuple[Item, ...]:
         """The items of ``"dev"``, ``"test"`` or ``"spare"``; ValueError for other names."""
@@ -146,15 +146,14 @@ class RawTask:
     column: str = "question"  # of the file, with the questions
 
 
-def _fingerprint(dev: tuple[Item, ...], test: tuple[Item, ...], spare: tuple[Item, ...]) -> str:
-    splits = {"dev": dev, "test": test, **({"spare": spare} if spare else {})}
+def _fingerprint(dev: tuple[Item, ...], test: tuple[Item, ...]) -> str:
     content = {
         split: [
             [item.id, item.question, item.choices, item.answer, dict(item.meta)]
             + ["plain"] * item.plain
             for item in items
         ]
-        for split, items in splits.items()
+        for split, items in (("dev", dev), ("test", test))
     }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()

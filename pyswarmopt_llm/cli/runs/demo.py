@@ -16,8 +16,8 @@ PACKAGE = Path(__file__).resolve().parents[2]
 EMBEDDED = "embedded:smollm2-135m"
 TASK = "builtin:five-desks"
 DEV, TEST = 100, 200  # items
-STYLE_DEV, STYLE_TEST, STYLE_TOKENS = 20, 40, 40  # prompts, and tokens of a reply
-STYLE_PROPOSALS = 12
+STYLE_DEV, STYLE_SPARE, STYLE_TEST = 16, 32, 32  # prompts
+STYLE_TOKENS, STYLE_PROPOSALS = 40, 8  # of a reply; after eight starting candidates
 
 
 def demo_folder(package: Path, name: str) -> Path:
@@ -88,6 +88,7 @@ def style_search(seed: int, out: Path) -> SearchConfig:
         metrics=(f"{folder / 'style.py'}:style",),
         out=str(out),
         dev=STYLE_DEV,
+        spare=STYLE_SPARE,
         test=STYLE_TEST,
         max_new_tokens=STYLE_TOKENS,
         proposals=STYLE_PROPOSALS,

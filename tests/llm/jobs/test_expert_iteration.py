@@ -207,7 +207,7 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     use = result["expert_iteration"]
     rounds, folder = use["rounds"], train_folder(config)
     assert len(trained_on) == rounds and all(
-        0 < len(kept) and kept <= {*prompts["spare"]} for kept in trained_on
+        len(kept) > 0 and kept <= {*prompts["spare"]} for kept in trained_on
     )
     assert use["kept"] == len(trained_on[use["round"] - 1])
     assert [place.name for place in (folder / "round-1").iterdir()] == ["all"]
@@ -234,13 +234,39 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     ends_as(run, whole)
 
 
-def test_too_few_spare_prompts_are_left_alone(config: SearchConfig, tmp_path: Path) -> None:
-    """Of two tasks one has a spare item less than it has dev items."""
-    tasks = [open_task(tmp_path / f"{name}.json", 20 - (name == "b")) for name in "ab"]
+def test_the_number_of_spare_prompts(config: SearchConfig, tmp_path: Path) -> None:
+    """Four for each dev prompt, none if there are fewer than these, or as many as are asked for."""
     config = replace(config, combine="arithmetic")
-    both = load_objectives(replace(config, tasks=tuple(map(str, tasks)), dev=DEV))
-    one = load_objectives(replace(config, tasks=(str(tasks[0]),), dev=DEV))
-    assert one.spare and not both.spare and len(both.tasks["b"].spare) == 9
+    file = open_task(tmp_path / "open.json", 30)
+
+    def spare(dev: int, **more: Any) -> int:
+        objectives = load_objectives(replace(config, tasks=(str(file),), dev=dev, **more))
+        assert objectives.spare == bool(objectives.tasks["open"].spare)
+        return len(objectives.tasks["open"].spare)
+
+    assert [spare(dev) for dev in (5, 15, 16, 30)] == [20, 15, 0, 0]
+    assert [spare(5, spare=count) for count in (0, 3, 25)] == [0, 3, 25]
+    with pytest.raises(UserError, match="spare 26: open has 25 dev items .* beyond its 5 of dev"):
+        spare(5, spare=26)
+    labelled = replace(config, tasks=(str(write_labelled(tmp_path)),), dev=2, spare=1)
+    with pytest.raises(UserError, match="spare 1: words has 0 dev items without options"):
+        load_objectives(labelled)
+
+
+def test_another_spare_prompt_is_another_run(config: SearchConfig, tmp_path: Path) -> None:
+    config = replace(config, tasks=(str(open_task(tmp_path / "open.json", 30)),), dev=DEV)
+    search(config)
+    (Path(config.out) / "result.json").unlink()
+    task = json.loads(Path(config.tasks[0]).read_text())
+    task["dev"][-1]["question"] += " And why?"
+    Path(config.tasks[0]).write_text(json.dumps(task))
+    with pytest.raises(UserError, match="open"):
+        resume(config.out)
+
+
+def write_labelled(folder: Path) -> Path:
+    """The task of `config` again."""
+    return write_task(folder / "words.json", questions(DEV, 1), questions(6, 2), metric="few")
 
 
 def without_seconds(run: Path) -> tuple[list[Json], dict[str, bytes]]:
