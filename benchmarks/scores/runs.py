@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,19 @@ Outcome = tuple[str, list[float]]
 """A method, and its value of each test item."""
 
 
-def written(task: Path, out: Path) -> Path:
-    """A task of the laboratory without options: the right one's text is the answer."""
+def written(task: Path, out: Path, spare: Sequence[Mapping[str, Any]] = ()) -> Path:
+    """A task of the laboratory without options: the right one's text is the answer.
+
+    Args:
+        task: its file.
+        out: the new file.
+        spare: items that are added to its dev items, but for those that are among these.
+    """
     splits = json.loads(task.read_text(encoding="utf-8"))
+    asked = {item["question"] for item in splits["dev"]}
+    splits["dev"] += [dict(item) for item in spare if item["question"] not in asked]
+    for number, item in enumerate(splits["dev"]):
+        item["id"] = f"dev-{number}"
     for item in [*splits["dev"], *splits["test"]]:
         item["answer"] = item.pop("choices")[item["answer"]]
     out.parent.mkdir(parents=True, exist_ok=True)

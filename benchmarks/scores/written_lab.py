@@ -6,13 +6,15 @@
 
 The six tasks of the laboratory, each answer written and scored by exact match: 100 dev and 500 test
 items. Every method has the same evaluations, `EVALUATIONS` times all dev items, but for `paper`,
-the published procedure at its own size. t1 to t3 are to choose on, t4 to t6 to claim on. A line of
+the published procedure at its own size. `spare` is the default with 400 further prompts, to which
+replies are trained on. t1 to t3 are to choose on, t4 to t6 to claim on. A line of
 the outcomes is a method, a task and a seed, with 1 for each right answer of a test item and 0 for a
 wrong one. A run that has finished is read, another one resumed.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,8 +32,15 @@ from runs import (
     written,
 )
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
+from lab import DEV
+from lab import TASKS as KINDS
+from lab_skills import items
+
+SPARE = 4 * DEV
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
+    "spare": {"dev": DEV, "spare": SPARE},
     "swarm": {**SWARM, "space": "delta"},
     "model-swarms": MODEL_SWARMS,
     "pycma": {
@@ -58,11 +67,19 @@ def main() -> None:
         file = written(
             options.lab / "tasks" / f"{task}.json", options.out / "tasks" / f"{task}.json"
         )
+        # more than enough, since those that dev has do not count
+        further = items(KINDS[task], "dev", SPARE + 2 * DEV, 11)
+        more = written(
+            options.lab / "tasks" / f"{task}.json",
+            options.out / "tasks" / f"{task}-more.json",
+            further,
+        )
         for method in options.methods:
+            asked = more if method == "spare" else file
             models = {"best": method, **(OF_DEFAULT if method == "default" else {})}
             for seed in options.seeds:
                 run = options.out / f"{task}-{method}-{seed}"
-                result = finished(lab_search(options.lab, file, run, seed=seed, **METHODS[method]))
+                result = finished(lab_search(options.lab, asked, run, seed=seed, **METHODS[method]))
                 lines += [line(outcome, task, seed) for outcome in outcomes(result, models)]
     write_lines(options.outcomes, lines)
 
