@@ -262,10 +262,7 @@ class SearchConfig:
     engine: Annotated[
         str,
         Option(
-            (
-                "transformers, vllm for long generations, or http://HOST:PORT of a server that "
-                "runs the base."
-            ),
+            "transformers, or http://HOST:PORT of a server that runs the base.",
             "E",
             MACHINE,
             hidden=True,
@@ -380,7 +377,7 @@ class SearchConfig:
 
         Example:
             >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", engine="http://127.0.0.1:8000")
-            >>> config.served, replace(config, engine="vllm").served
+            >>> config.served, replace(config, engine="transformers").served
             (True, False)
         """
         return is_server(self.engine)

@@ -94,7 +94,3 @@ class Delta(AdapterKind):
 
     def over_adapters(self, experts: Sequence[Expert]) -> Space:
         return DeltaSpace(experts)
-
-    def rank(self, ranks: Sequence[int]) -> int:
-        """The sum of the ranks."""
-        return sum(ranks)

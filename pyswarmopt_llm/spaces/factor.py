@@ -102,7 +102,3 @@ class Factor(AdapterKind):
 
     def over_adapters(self, experts: Sequence[Expert]) -> Space:
         return FactorSpace(experts)
-
-    def rank(self, ranks: Sequence[int]) -> int:
-        """That of the experts, which is the same."""
-        return max(ranks)

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
 from pyswarmopt_llm.models.adapters.adapter import (
     AdapterFile,
@@ -23,7 +22,7 @@ from pyswarmopt_llm.models.adapters.adapter import (
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.base import BaseModel, resolve_base
-from pyswarmopt_llm.models.engines.load import load_engine, load_vllm
+from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.spaces.coefficients import BaseSpace
 from pyswarmopt_llm.spaces.kind import Prepared, SpaceKind
 
@@ -90,10 +89,6 @@ class AdapterKind(OneBaseKind):
     title = "An adapter found by a swarm of experts"
     description = "A LoRA adapter for {base}: the mixture of {experts}"
 
-    @abstractmethod
-    def rank(self, ranks: Sequence[int]) -> int:
-        """The rank of a candidate whose experts have these ranks."""
-
     def find(self, config: SearchConfig, base: BaseModel) -> Sequence[AdapterInfo]:
         report = inspect_experts(config.experts, base)
         report.require(self.requires)
@@ -108,17 +103,11 @@ class AdapterKind(OneBaseKind):
     def engine(
         self, config: SearchConfig, base: BaseModel, experts: Sequence[AdapterInfo]
     ) -> Engine:
-        """The resident base, in vLLM or on a server if that was chosen."""
+        """The resident base, or the server that has it."""
         if config.served:
             from pyswarmopt_llm.models.served.attach import attach
 
             return attach(config, base, lambda: experts)
-        if config.engine == "vllm":
-            if base.scheme:
-                why = f"does not quantise a base on loading; give `base` without {base.scheme}:"
-                raise InvalidOption("engine", "vllm", why)
-            ranks = [max(shape.rank for shape in info.modules.values()) for info in experts]
-            return load_vllm(config, base, self.rank(ranks))
         return super().engine(config, base, experts)
 
 

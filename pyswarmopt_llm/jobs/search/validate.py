@@ -20,7 +20,6 @@ from pyswarmopt_llm.spaces.kind import SpaceKind
 from pyswarmopt_llm.spaces.starts import check_start
 from pyswarmopt_llm.tasks import Task
 
-VLLM = "vllm"
 LEAST_TRAINED = 8  # dev items of an expert that is trained on them
 # The settings that a preset chooses, or that say how its choice is to run.
 CHOICES = (
@@ -125,12 +124,12 @@ def check_settings(search: ResolvedSearch) -> None:
 
 
 def _check_engine(config: SearchConfig, kind: SpaceKind, workers: Workers) -> None:
-    """Refuse what vLLM and servers cannot do."""
+    """Refuse what servers cannot do."""
     engine = config.engine
     if engine == TRANSFORMERS:
         return
-    if engine != VLLM and not config.served:
-        raise InvalidOption("engine", engine, "unknown; use transformers, vllm or http://HOST:PORT")
+    if not config.served:
+        raise InvalidOption("engine", engine, "unknown; use transformers or http://HOST:PORT")
     if config.mix != "auto":
         raise InvalidOption(
             "mix", config.mix, f"`engine` {engine} adds adapters at run time; remove it"
@@ -139,7 +138,7 @@ def _check_engine(config: SearchConfig, kind: SpaceKind, workers: Workers) -> No
         raise InvalidOption(
             "engine", engine, f"takes LoRA candidates, not space {kind.name}; remove it"
         )
-    if config.served and kind.name != "delta":
+    if kind.name != "delta":
         raise InvalidOption(
             "space", kind.name, "a server takes candidates of space delta; give that"
         )
@@ -189,9 +188,10 @@ def check_screen(search: ResolvedSearch, objectives: Objectives, size: int) -> N
         return
     from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
 
-    if kind.several_models or config.engine == VLLM:
-        where = f"`space` {kind.name}" if kind.several_models else f"`engine` {config.engine}"
-        raise InvalidOption("screen", None, f"{where} scores all items at once; remove it")
+    if kind.several_models:
+        raise InvalidOption(
+            "screen", None, f"`space` {kind.name} scores all items at once; remove it"
+        )
     for why in _without_option_scores(config, objectives):
         raise InvalidOption("screen", None, f"learns from the scores of options, {why}; remove it")
     if size > MOST_COEFFICIENTS:

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 
-from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.models.adapters.safetensors_file import StoredTensors
-from pyswarmopt_llm.models.base import BaseModel, load_model, load_tokenizer, refuse_quantised
-from pyswarmopt_llm.models.engines.base import window_of
+from pyswarmopt_llm.models.base import BaseModel, load_model, refuse_quantised
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.engines.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.models.engines.vllm import VllmEngine
 
 
 def load_engine(
@@ -54,18 +47,3 @@ def load_engine(
         stored = StoredTensors(base.weight_files) if where.type == "cpu" or whole_models else None
         mixing = PatchedWeights(model, stored)
     return TransformersEngine(model, tokenizer, batch_tokens, mixing)
-
-
-def load_vllm(config: SearchConfig, base: BaseModel, rank: int) -> VllmEngine:
-    """The base in vLLM, with room for candidates of this rank.
-
-    Raises:
-        UserError: vLLM cannot be imported, or has no such room.
-    """
-    from transformers import AutoConfig
-
-    from pyswarmopt_llm.models.engines.vllm import VllmEngine
-
-    model = AutoConfig.from_pretrained(base.path, trust_remote_code=False, local_files_only=True)
-    dtype = pick_dtype(config.dtype, pick_device(config.device))
-    return VllmEngine(base.path, load_tokenizer(base), window_of(model), dtype, rank)

@@ -338,7 +338,6 @@ ALLOWED = {
         "pyswarmopt_llm/common/registry.py",
         "import_module",
     ): "a module of these packages, by a name in their tables",
-    ("pyswarmopt_llm/models/engines/vllm.py", "import_module"): "vllm, by a constant",
     ("pyswarmopt_llm/tasks/tables/predicted.py", "unlink"): "the file of its own progress",
     (
         "pyswarmopt_llm/metrics/external/callables.py",
@@ -438,7 +437,6 @@ ALLOWED = {
     ("pyswarmopt/driver/history.py", "open"): "argument",
     ("pyswarmopt/inspect/plot/animation.py", "write_text"): "argument",
     ("pyswarmopt_llm/cli/runs/init.py", "open"): "argument; x: what is there stays",
-    ("pyswarmopt_llm/models/engines/vllm.py", "rmtree"): "its own temporary directory",
 }
 # These are `safe_files`' own where they are called by their bare names.
 _SAFE = {"write_text", "truncate"}

@@ -134,7 +134,6 @@ def test_a_model_of_sampled_scores_does_not_interpolate(config: SearchConfig) ->
             {"metrics": ("accuracy",)},
             "temperature 1: is for scores of written replies, not for accuracy",
         ),
-        ({"engine": "vllm"}, "temperature 1: engine vllm writes greedy replies only; remove it"),
         ({"space": "token"}, "temperature 1: space token writes greedy replies only; remove it"),
     ],
 )

@@ -24,7 +24,6 @@ OTHERS = (
         "spaces.full",
         "spaces.mixture",
         "models.side_by_side",
-        "models.engines.vllm",
         "models.served",
     ),
     *(

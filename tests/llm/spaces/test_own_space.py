@@ -9,7 +9,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +105,6 @@ def test_the_name_of_a_built_in_space_is_taken() -> None:
         """A kind of another package."""
 
         name = "delta"
-
-        def rank(self, ranks: Sequence[int]) -> int:
-            return sum(ranks)
 
     with pytest.raises(ValueError, match="'delta' is the name of a built-in space"):
         register(Other())

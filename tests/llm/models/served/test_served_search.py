@@ -120,7 +120,7 @@ def test_what_a_server_cannot_do_is_refused_in_a_line(
         (vllm, {"train": "on"}, "nothing is trained through a server"),
         (vllm, {"workers": "2"}, "makes its own batches in one process"),
         ("http://127.0.0.1:port", {}, "not a URL .*; give http://HOST:PORT"),
-        ("llama", {}, "engine llama: unknown; use transformers, vllm or http://HOST:PORT"),
+        ("llama", {}, "engine llama: unknown; use transformers or http://HOST:PORT"),
     ]:
         refused = config("refused", engine=url, **more)
         with pytest.raises(UserError, match=message) as error:
