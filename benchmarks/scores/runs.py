@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,12 @@ from typing import Any
 from pyswarmopt_llm import SearchConfig, resume, search
 from pyswarmopt_llm.evaluation.record import unpack
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
+from lab import DEV
+from lab import TASKS as KINDS
+from lab_skills import items
+
+SPARE = 4 * DEV
 EVALUATIONS = 40  # of every method
 TASKS = ("t1", "t2", "t3", "t4", "t5", "t6")
 NEW_TOKENS = 6  # of an answer of the laboratory
@@ -51,6 +58,15 @@ def written(task: Path, out: Path, spare: Sequence[Mapping[str, Any]] = ()) -> P
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(splits), encoding="utf-8")
     return out
+
+
+def written_tasks(lab: Path, task: str, out: Path) -> tuple[Path, Path]:
+    """A task of the laboratory as written answers, and the same with `SPARE` further dev items."""
+    file = lab / "tasks" / f"{task}.json"
+    # more than enough, since those that dev has do not count
+    further = items(KINDS[task], "dev", SPARE + 2 * DEV, 11)
+    plain = written(file, out / "tasks" / f"{task}.json")
+    return plain, written(file, out / "tasks" / f"{task}-more.json", further)
 
 
 def lab_search(lab: Path, task: Path, out: Path, **more: Any) -> SearchConfig:

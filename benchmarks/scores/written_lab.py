@@ -14,13 +14,14 @@ wrong one. A run that has finished is read, another one resumed.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from runs import (
+    DEV,
     MODEL_SWARMS,
+    SPARE,
     SWARM,
     TASKS,
     finished,
@@ -29,15 +30,9 @@ from runs import (
     outcomes,
     parser,
     write_lines,
-    written,
+    written_tasks,
 )
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
-from lab import DEV
-from lab import TASKS as KINDS
-from lab_skills import items
-
-SPARE = 4 * DEV
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "spare": {"dev": DEV, "spare": SPARE},
@@ -64,16 +59,7 @@ def main() -> None:
     options = arguments.parse_args()
     lines = []
     for task in options.tasks:
-        file = written(
-            options.lab / "tasks" / f"{task}.json", options.out / "tasks" / f"{task}.json"
-        )
-        # more than enough, since those that dev has do not count
-        further = items(KINDS[task], "dev", SPARE + 2 * DEV, 11)
-        more = written(
-            options.lab / "tasks" / f"{task}.json",
-            options.out / "tasks" / f"{task}-more.json",
-            further,
-        )
+        file, more = written_tasks(options.lab, task, options.out)
         for method in options.methods:
             asked = more if method == "spare" else file
             models = {"best": method, **(OF_DEFAULT if method == "default" else {})}

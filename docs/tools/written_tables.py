@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from outcomes import DOCS, Outcomes, markdown, outcomes, points
 
 CHOSEN_ON, HELD_OUT = ("t1", "t2", "t3"), ("t4", "t5", "t6")
-MIXTURE, DEFAULT = "mixture", "default"
+MIXTURE, DEFAULT, SPARE = "mixture", "default", "spare"
 # Method -> its row, in the order of the rows; a method that is not here follows under its own name.
 LABELS = {
     "base": "base",
@@ -35,7 +35,9 @@ LABELS = {
     "grpo-best-10x": "GRPO, from the best expert, 40,000 replies",
     "expert-iteration-base": "expert iteration, from the base, 7,800 replies",
     "expert-iteration-best-single": "expert iteration, from the best expert, 7,800 replies",
+    "expert-iteration-spare": "the same with 400 further prompts, 8,600 replies",
     MIXTURE: "the search, before training",
+    SPARE: "the search with 400 further prompts, at most 8,600 replies",
     DEFAULT: "the search (default), at most 7,800 replies",
 }
 
@@ -62,14 +64,15 @@ def written_differences() -> str:
     rows = []
     for method, label in _rows(read).items():
         cells = []
-        for search in (MIXTURE, DEFAULT):
+        for search in (MIXTURE, DEFAULT, SPARE):
             there = _has(read, method, HELD_OUT) and _has(read, search, HELD_OUT)
             cells.append(
                 points(read, search, method, HELD_OUT) if there and search != method else ""
             )
-        if method != DEFAULT:
+        if method != SPARE:
             rows.append([label, *cells])
-    return markdown(["t4 to t6", "the search before training minus", "the search minus"], rows)
+    names = ("the search before training", "the search", "it with 400 further prompts")
+    return markdown(["t4 to t6", *(f"{name} minus" for name in names)], rows)
 
 
 def house_style() -> str:
@@ -94,12 +97,12 @@ def _outcomes() -> Outcomes:
 
 
 def _rows(read: Outcomes) -> dict[str, str]:
-    """Method -> label, of those that there are outcomes of, the default last."""
+    """Method -> label, of those that there are outcomes of, the default and it with spare prompts last."""
     methods = read.methods()
     rows = {method: label for method, label in LABELS.items() if method in methods}
     rows |= {method: method for method in methods if method not in rows}
-    last = rows.pop(DEFAULT)
-    return {**rows, DEFAULT: last}
+    last = {name: rows.pop(name) for name in (DEFAULT, SPARE) if name in rows}
+    return {**rows, **last}
 
 
 def _has(read: Outcomes, method: str, tasks: Sequence[str]) -> bool:

@@ -173,14 +173,13 @@ def _training(job: Job) -> tuple[int, int]:
     if not job.objectives.written:
         return cross_fitting_passes(job.dev_items), 0
     from pyswarmopt_llm.jobs.search.written.expert_iteration import (
-        REPLY_EPOCHS,
         ROUNDS,
         planned_replies,
+        training_cost,
     )
 
     spare = job.trained_items if job.objectives.spare else 0
-    cost = training_passes if spare else cross_fitting_passes
-    passes = ROUNDS * cost(job.trained_items, REPLY_EPOCHS)
+    passes = ROUNDS * training_cost(job.trained_items, bool(spare))
     return passes, planned_replies(job.dev_items, spare)
 
 

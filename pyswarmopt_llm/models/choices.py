@@ -47,14 +47,14 @@ def fold_count(items: int) -> int:
     return max(2, min(5, 200 // items))
 
 
-def cross_fitting_passes(items: int, epochs: int = EPOCHS) -> int:
+def cross_fitting_passes(items: int) -> int:
     """Forward passes for training without each fold, and on all items.
 
     Example:
         >>> cross_fitting_passes(200), cross_fitting_passes(50)
         (4000, 2000)
     """
-    return fold_count(items) * training_passes(items, epochs)
+    return fold_count(items) * training_passes(items)
 
 
 __all__ = ["EPOCHS", "PASSES", "Choices", "cross_fitting_passes", "fold_count", "training_passes"]

@@ -137,7 +137,7 @@ def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
             prompt: text.removesuffix("</s>") for prompt, text in shares[-1].items()
         }.keys() == best.keys()
         assert all(shares[-1][prompt].startswith(text) for prompt, text in best.items())
-        passes += (len(shares) - 1) * 2 * 2.5 * len(best)
+        passes += (len(shares) - 1) * 4 * 2.5 * len(best)
         # Who answers: a LoRA that was not trained on the prompt, with the mixture as matrices.
         experts = [load_adapter(read_adapter(Path(path))) for path in config.experts]
         answers: list[dict[str, str]] = []
@@ -338,7 +338,7 @@ def test_a_dry_run_counts_the_replies_and_the_training(config: SearchConfig) -> 
     and test.
     """
     plan, plain = dry_run_search(config), dry_run_search(replace(config, train="off"))
-    assert plan.passes - plain.passes == 38 * DEV + 4 * 5 * 2 * 2.5 * DEV + DEV + 6
+    assert plan.passes - plain.passes == 38 * DEV + 4 * 5 * 4 * 2.5 * DEV + DEV + 6
     assert "trained/" in plan.writes and "trained/" not in plain.writes
 
 

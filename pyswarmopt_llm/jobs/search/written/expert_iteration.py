@@ -29,13 +29,13 @@ from pyswarmopt_llm.jobs.search.written.reply_log import Reply, ReplyLog
 from pyswarmopt_llm.metrics.combine import Combine
 from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.models.choices import cross_fitting_passes, training_passes
+from pyswarmopt_llm.models.choices import EPOCHS, cross_fitting_passes, training_passes
 from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 
 SAMPLES, LEAST_SAMPLES = 8, 2  # replies to a prompt in a round
 ROUNDS = 4
-REPLY_EPOCHS = 2  # over the replies that are kept
+SPARE_EPOCHS = 2  # over the replies to spare prompts that are kept
 FILE, SPARE = "replies.jsonl", "spare.jsonl"  # to dev prompts, to spare ones
 
 
@@ -121,7 +121,7 @@ def expert_iteration(
     if spare:
         log = ReplyLog(engine, spare, folder / SPARE, seed)
     logs = [dev, log] if spare else [dev]
-    cost = training_passes if spare else cross_fitting_passes
+    epochs = SPARE_EPOCHS if spare else EPOCHS
 
     def elapsed() -> float:
         return sum(each.seconds for each in logs)
@@ -161,10 +161,10 @@ def expert_iteration(
             folder / name,
             seed,
             training,
-            epochs=REPLY_EPOCHS,
+            epochs=epochs,
             cross_fitted=not spare,
         )
-        passes += cost(len(items), REPLY_EPOCHS)
+        passes += training_cost(len(items), bool(spare))
         space = read_trained(mixtures, folder / name, items, seed, not spare)
         patch = space.realise(space.on_top_of(position))
         written = dev.greedy(name, patch)
@@ -224,6 +224,16 @@ def samples_of(prompts: int, dev: int) -> int:
     return max(LEAST_SAMPLES, SAMPLES * dev // prompts)
 
 
+def training_cost(items: int, spare: bool) -> int:
+    """Forward passes that a round's training takes, on replies to spare prompts or to dev prompts.
+
+    Example:
+        >>> training_cost(200, spare=True), training_cost(200, spare=False)
+        (1000, 4000)
+    """
+    return training_passes(items, SPARE_EPOCHS) if spare else cross_fitting_passes(items)
+
+
 def planned_replies(dev: int, spare: int = 0) -> int:
     """Replies that are written at most, with so many dev prompts and spare ones.
 
@@ -264,4 +274,5 @@ __all__ = [
     "gains",
     "planned_replies",
     "samples_of",
+    "training_cost",
 ]
