@@ -21,7 +21,7 @@ import talking_tables
 import written_tables
 from bbob_table import summary
 from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, markdown, outcomes, p_value, points
-from written_tables import house_style, written_answers, written_differences
+from written_tables import house_style, structured, written_answers, written_differences
 
 from pyswarmopt_llm.common.statistics import permutation_test
 
@@ -274,6 +274,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "written": written_answers,
     "written-differences": written_differences,
     "house-style": house_style,
+    "structured": structured,
     "overview": overview,
     "real-tasks": real_tasks,
     "differences": differences,

@@ -76,10 +76,20 @@ def written_differences() -> str:
 
 
 def house_style() -> str:
-    """A row per method of the style guide: the share of rules kept, its interval, and how far the
+    """The style guide."""
+    return _embedded("house-style", "share of the rules kept")
+
+
+def structured() -> str:
+    """Structured answers."""
+    return _embedded("structured", "validity and F1 of the fields, mean")
+
+
+def _embedded(name: str, score: str) -> str:
+    """A row per method on the model that people use: the score, its interval, and how far the
     result is ahead.
     """
-    read, tasks = outcomes("house-style"), ("house-style",)
+    read, tasks = outcomes(name), (name,)
     result, before = "trained", "default"
     labels = {**LABELS, before: "the search, before training", result: "the search (default)"}
     rows = []
@@ -89,7 +99,7 @@ def house_style() -> str:
         rows.append(
             [labels[method], f"{read.mean(method, tasks):.3f} [{low:.3f}, {high:.3f}]", ahead]
         )
-    return markdown(["150 test prompts", "share of the rules kept", "the search minus"], rows)
+    return markdown(["150 test prompts", score, "the search minus"], rows)
 
 
 def _outcomes() -> Outcomes:

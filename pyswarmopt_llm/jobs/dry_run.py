@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -88,7 +89,7 @@ def dry_run_search(config: SearchConfig) -> Plan:
     seconds += (
         trained / max(job.dev_items, 1) * sum(timing.seconds(timing.dev, 0) for timing in timed)
     )
-    rounds_of_dev = written / max(job.dev_items, 1)
+    rounds_of_dev = math.ceil(written / max(job.dev_items, 1))
     seconds += sum(timing.seconds(timing.dev * rounds_of_dev, rounds_of_dev) for timing in timed)
     scored, tuned = planned_rivals(job)
     tuning = tuned * training_passes(job.dev_items)
