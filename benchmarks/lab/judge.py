@@ -8,11 +8,12 @@ really gains.
 The tasks are those that `benchmarks/scores/written_lab.py` has written.
 
 For each task a reward model is trained on pairs of the right answer and a wrong one, an option of
-the laboratory or what base or experts wrote (Bradley & Terry 1952), then experts are searched by
-its reward of their answers; the search sees no right answer. A line of the outcomes is a task and a
-seed: `pairs`, share of held-out pairs that the reward orders right; `rank`, Spearman's correlation
-of reward and truth over the test replies of base, best expert by reward, and result; and of each of
-the three its mean reward and its exact matches on 500 test items, 1 or 0 each.
+the laboratory or what base, experts and random mixtures of these wrote (Bradley & Terry 1952), then
+experts are searched by its reward of their answers; the search sees no right answer. A line of the
+outcomes is a task and a seed: `pairs`, share of held-out pairs that the reward orders right;
+`rank`, Spearman's correlation of reward and truth over the test replies of base, best expert by
+reward, and result; and of each of the three its mean reward and its exact matches on 500 test
+items, 1 or 0 each.
 """
 
 from __future__ import annotations
@@ -20,26 +21,54 @@ from __future__ import annotations
 import argparse
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lab import TASKS, items
 from scipy.stats import spearmanr
 
 from pyswarmopt_llm import SearchConfig, load_reward, load_task, open_model, resume, search
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.metrics.text import exact_match
+from pyswarmopt_llm.models.adapters.adapter import load_adapter
+from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
+from pyswarmopt_llm.models.base import resolve_base
+from pyswarmopt_llm.models.engines.load import load_engine
+from pyswarmopt_llm.spaces.delta import DeltaSpace
 
-ASKED, STEPS, BATCH = 300, 600, 64  # questions to each model, training steps, pairs of a step
+ASKED, STEPS, BATCH = 300, 1200, 64  # questions to each model, training steps, pairs of a step
+MIXTURES, MIXED = 20, 4  # random mixtures, and the experts of one
+
+
+def writers(lab: Path, count: int) -> Iterator[tuple[Any, Patch]]:
+    """The engine, and the changes of the base, of every expert and of random mixtures.
+
+    A mixture's weights are those of a uniform distribution on the simplex, times 0.5 to 1.5.
+    """
+    base = resolve_base(str(lab / "base"))
+    engine = load_engine(base, "float32", "cpu", 1)
+    infos = inspect_experts(sorted(map(str, (lab / "experts").iterdir())), base).experts
+    space = DeltaSpace([load_adapter(info) for info in infos])
+    yield engine, Patch()
+    for vertex in space.vertices():
+        yield engine, space.realise(vertex)
+    draws = np.random.default_rng(0)
+    for _ in range(count):
+        weights = torch.zeros_like(vertex)
+        chosen = draws.choice(len(weights), MIXED, replace=False)
+        scale = draws.uniform(0.5, 1.5)
+        weights[chosen] = torch.tensor(scale * draws.dirichlet(np.ones(MIXED)), dtype=weights.dtype)
+        yield engine, space.realise(weights)
 
 
 def pairs_of(lab: Path, kinds: Any, split: str, asked: int) -> list[tuple[str, str, str]]:
-    """(question, right answer, wrong one): what base or an expert wrote, and each wrong option."""
+    """(question, right answer, wrong one): what a model wrote, and each wrong option."""
     pairs = []
-    for seed, expert in enumerate([None, *sorted((lab / "experts").iterdir())]):
-        engine = open_model(
-            str(lab / "base"), None if expert is None else str(expert), "float32", "cpu", 1
-        )
+    for seed, (engine, patch) in enumerate(writers(lab, MIXTURES)):
+        engine.load(patch)
         questions = items(kinds, split, asked, 11 + seed)
         replies = engine.generate(
             [engine.chat(item["question"]) for item in questions], max_new_tokens=6
