@@ -21,7 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,14 @@ from scipy.stats import spearmanr
 
 from pyswarmopt_llm import SearchConfig, load_reward, load_task, open_model, resume, search
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.metrics.registry import METRICS
 from pyswarmopt_llm.metrics.text import exact_match
 from pyswarmopt_llm.models.adapters.adapter import load_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.spaces.delta import DeltaSpace
+from pyswarmopt_llm.tasks import Item
 
 ASKED, STEPS, BATCH = 300, 1200, 64  # questions to each model, training steps, pairs of a step
 MIXTURES, MIXED = 20, 4  # random mixtures, and the experts of one
@@ -64,19 +66,24 @@ def writers(lab: Path, count: int) -> Iterator[tuple[Any, Patch]]:
         yield engine, space.realise(weights)
 
 
+def written_by(engine: Any, questions: Sequence[Item]) -> list[str]:
+    """The replies of the loaded model, to the prompts of a search."""
+    utility = METRICS["exact-match"].build(questions, "generate", engine.chat, None)
+    return [reply.strip() for reply in utility.answers(engine)]
+
+
 def pairs_of(lab: Path, kinds: Any, split: str, asked: int) -> list[tuple[str, str, str]]:
     """(question, right answer, wrong one): what a model wrote, and each wrong option."""
     pairs = []
     for seed, (engine, patch) in enumerate(writers(lab, MIXTURES)):
         engine.load(patch)
         questions = items(kinds, split, asked, 11 + seed)
-        replies = engine.generate(
-            [engine.chat(item["question"]) for item in questions], max_new_tokens=6
-        )
+        asked_of = [Item(item["id"], item["question"], None, "") for item in questions]
+        replies = written_by(engine, asked_of)
         for item, reply in zip(questions, replies, strict=True):
             right = item["choices"][item["answer"]]
-            if reply.strip() != right:
-                pairs.append((item["question"], right, reply.strip()))
+            if reply != right:
+                pairs.append((item["question"], right, reply))
             wrong = [text for letter, text in item["choices"].items() if letter != item["answer"]]
             pairs += [(item["question"], right, text) for text in wrong]
     return pairs
@@ -154,9 +161,7 @@ def judged(lab: Path, task: Path, reward: Path, models: dict[str, Path | None]) 
         engine = open_model(
             str(lab / "base"), None if adapter is None else str(adapter), "float32", "cpu", 1
         )
-        replies = engine.generate(
-            [engine.chat(item.question) for item in questions], max_new_tokens=6
-        )
+        replies = written_by(engine, questions)
         reward_of = judge.scores(questions, replies)
         right = exact_match(questions, replies)
         rewards += reward_of
