@@ -14,7 +14,7 @@ Methods: `believer` (points under way count as if they had what the process expe
 al. 2010), `liar` (what the best has: CL-min there), `liar-mean`, `liar-max`, `penalised` (local
 penalisation, Gonzalez et al. 2016, AISTATS), `fantasies` (expected improvement, the mean over
 draws of what is under way: Snoek et al. 2012, section 3.2), `blind` (under way is unknown),
-`rounds` (the library's batches), `optuna-tpe` and `optuna-gp` (with its constant liar), `nevergrad`
+`rounds` (the library's batches), `surrogate` (the library's `asynchronous=True`), `optuna-tpe` and `optuna-gp` (with its constant liar), `nevergrad`
 (NGOpt, told how many workers there are), `random`. Half of the functions are there to choose by,
 the others to report on. Runs that are in the file are not made again.
 """
@@ -313,6 +313,23 @@ class Rounds(Optimiser):
             self._costs = {}
 
 
+class Surrogate(Optimiser):
+    """The swarm that `minimize(asynchronous=True)` runs, as many particles as workers."""
+
+    def __init__(self, dim: int, workers: int, points: int, seed: int) -> None:
+        import pyswarmopt as pso
+
+        recipe = pso.recipes.surrogate(population=max(6, workers))
+        self._swarm = pso.Swarm(bounds=[(0, 1)] * dim, recipe=recipe, seed=seed)
+
+    def ask(self) -> tuple[Any, Floats]:
+        ticket = self._swarm.ask_one()
+        return ticket, np.array(ticket.x)
+
+    def tell(self, ticket: Any, x: Floats, value: float) -> None:
+        self._swarm.tell(ticket, value)
+
+
 class Optuna(Optimiser):
     def __init__(self, dim: int, workers: int, points: int, seed: int) -> None:
         import optuna
@@ -362,6 +379,7 @@ METHODS: dict[str, Callable[[int, int, int, int], Optimiser]] = {
     "fantasies": Fantasies,
     "blind": Blind,
     "rounds": Rounds,
+    "surrogate": Surrogate,
     "optuna-tpe": Optuna,
     "optuna-gp": OptunaProcess,
     "nevergrad": Nevergrad,
