@@ -221,18 +221,21 @@ class Believer(Process):
 
 
 class Liar(Process):
-    lie = staticmethod(np.min)
-
     def _merit(self, process: GaussianProcess, scores: Floats, pending: Floats) -> Merit:
-        return self._with(process, scores, pending, np.full(len(pending), self.lie(scores)))
+        return self._with(process, scores, pending, np.full(len(pending), self._lie(scores)))
+
+    def _lie(self, scores: Floats) -> float:
+        return float(scores.min())
 
 
 class LiarMean(Liar):
-    lie = staticmethod(np.mean)
+    def _lie(self, scores: Floats) -> float:
+        return float(scores.mean())
 
 
 class LiarMax(Liar):
-    lie = staticmethod(np.max)
+    def _lie(self, scores: Floats) -> float:
+        return float(scores.max())
 
 
 class Penalised(Process):
@@ -324,6 +327,8 @@ class Surrogate(Optimiser):
 
     def ask(self) -> tuple[Any, Floats]:
         ticket = self._swarm.ask_one()
+        if ticket is None:
+            raise RuntimeError("all particles are under way")
         return ticket, np.array(ticket.x)
 
     def tell(self, ticket: Any, x: Floats, value: float) -> None:
