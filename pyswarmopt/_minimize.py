@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import ParamSpec
 
 from pyswarmopt.base.spelling import answered
-from pyswarmopt.driver.asynchronous import AsynchronousSearch
 from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.result import Result
 from pyswarmopt.driver.search import Search
@@ -68,9 +67,9 @@ def minimize(options: Options) -> Result:
             `Generator` draws one.
         workers: a number of threads (-1: one for each core), "threads:N", "processes:N", "ray", an
             executor, or a map-like callable; the result is the same (see
-            `pyswarmopt.driver.workers.Workers`). They share the points that are proposed at a time:
-            with ``workers=4`` say ``population=4``, or three of them wait; a warning says so where
-            that matters.
+            `pyswarmopt.driver.workers.pool.Workers`). They share the points that are proposed at a
+            time: with ``workers=4`` say ``population=4``, or three of them wait; a warning says so
+            where that matters.
         vectorized: whether `fun` takes (m, D); "auto" tries (see
             `pyswarmopt.driver.evaluation.Evaluator`).
         callback: called with the result so far after each iteration; return True, or raise
@@ -169,7 +168,11 @@ def maximize(options: Options) -> Result:
 
 
 def _search(options: Options, maximize: bool) -> Result:
-    return (AsynchronousSearch if options.asynchronous else Search)(options, maximize).run()
+    if options.asynchronous:
+        from pyswarmopt.driver.asynchronous import AsynchronousSearch
+
+        return AsynchronousSearch(options, maximize).run()
+    return Search(options, maximize).run()
 
 
 __all__ = ["maximize", "minimize"]

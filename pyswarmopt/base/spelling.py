@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable
@@ -78,6 +77,8 @@ def answered(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _hint(name: str, names: list[str], hints: dict[str, str]) -> str:
+    import difflib
+
     near = (
         name
         if name in hints

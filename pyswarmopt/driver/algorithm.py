@@ -15,7 +15,7 @@ from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.problem.constraints import Constraints
 from pyswarmopt.driver.problem.encoding import Coding
 from pyswarmopt.driver.problem.space import Real, Space
-from pyswarmopt.driver.workers import Workers
+from pyswarmopt.driver.workers.pool import Workers
 from pyswarmopt.hybrid.constrained.swarm import ConstrainedSearch
 from pyswarmopt.hybrid.memetic import MemeticSearch
 from pyswarmopt.hybrid.mixed import MixedSearch

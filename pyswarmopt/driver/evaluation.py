@@ -19,7 +19,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats, is_tensor, torch_is_installed
 from pyswarmopt.base.checkpoint import check
-from pyswarmopt.driver.workers import MapLike, Workers
+from pyswarmopt.driver.workers.pool import MapLike, Workers
 
 Objective = Callable[[Any], Any]
 OnError = Literal["raise", "worst"] | tuple[Literal["retry"], int]
@@ -42,8 +42,12 @@ class _Call:
 
     def __call__(self, x: Floats) -> Outcome:
         try:
-            with _at_most(self.seconds):
-                value = self.fun(_tensor(x) if self.tensors else x.copy())
+            argument = _tensor(x) if self.tensors else x.copy()
+            if self.seconds is None:
+                value = self.fun(argument)
+            else:
+                with _at_most(self.seconds):
+                    value = self.fun(argument)
         except Exception as error:  # whatever a user's objective raises is the business of on_error
             return Outcome(None, error)
         return Outcome(value.detach().cpu().numpy() if is_tensor(value) else value, None)
@@ -56,13 +60,10 @@ def _tensor(x: Floats) -> Any:
 
 
 @contextmanager
-def _at_most(seconds: float | None) -> Iterator[None]:
+def _at_most(seconds: float) -> Iterator[None]:
     """Raise TimeoutError in what takes longer; in the main thread of a process, where signals
     arrive.
     """
-    if seconds is None:
-        yield
-        return
 
     def end(number: int, frame: Any) -> None:
         raise TimeoutError(f"fun took longer than evaluation_timeout={seconds} s")
@@ -87,8 +88,8 @@ class Evaluator:
             number for it, the first batch is tried as a whole. A function that takes both is called
             point by point, so that its value at a point never depends on the batch; say True where
             speed matters more.
-        workers: who calls `fun` at the same time; see `pyswarmopt.driver.workers.Workers`. Results
-            do not depend on it. Ignored for a vectorised `fun`.
+        workers: who calls `fun` at the same time; see `pyswarmopt.driver.workers.pool.Workers`.
+            Results do not depend on it. Ignored for a vectorised `fun`.
         on_error: what follows when `fun` raises: "raise" it again, count the point as the "worst"
             possible, or ("retry", n): call it up to n times more, also after a NaN, and then raise;
             a failure whose retries `max_evals` cuts off counts as the worst, so that the last call
@@ -377,7 +378,8 @@ class Evaluator:
         for i, outcome in outcomes.items():
             evaluated[i] = True
             if outcome.error is None:
-                values[i] = self._number(outcome.value)
+                plain = isinstance(outcome.value, float) and not self.shape
+                values[i] = outcome.value if plain else self._number(outcome.value)
             elif not forgive:
                 raise outcome.error
         return values, evaluated

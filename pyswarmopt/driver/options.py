@@ -19,7 +19,7 @@ from pyswarmopt.driver.problem.constraints import listed
 from pyswarmopt.driver.problem.space import Space
 from pyswarmopt.driver.result import Result
 from pyswarmopt.driver.start import Start
-from pyswarmopt.driver.workers import MapLike
+from pyswarmopt.driver.workers.pool import MapLike
 
 if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe

@@ -128,7 +128,8 @@ class PhasedSearch(ABC):
         if self._asked is None:
             raise ValueError("tell() without ask(): each round of positions can be told once")
         asked, progress = self._asked, self._progress
-        if not np.array_equal(as_points("positions", positions), asked):
+        same = isinstance(positions, np.ndarray) and np.array_equal(positions, asked)
+        if not (same or np.array_equal(as_points("positions", positions), asked)):
             raise ValueError("tell() must be given the positions that ask() returned")
         costs = progress.sign * as_values(values, (len(asked),))
         evaluated = (

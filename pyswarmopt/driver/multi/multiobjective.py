@@ -24,7 +24,7 @@ from pyswarmopt.driver.problem.constraints import Constraints
 from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.driver.result import FAILED, INTERRUPTED, MESSAGES, keep_in, wants_to_stop
 from pyswarmopt.driver.start import check_value
-from pyswarmopt.driver.workers import MapLike
+from pyswarmopt.driver.workers.pool import MapLike
 from pyswarmopt.parts.bounds import read_bounds
 
 

@@ -124,6 +124,9 @@ class ByOrder:
         """Evaluate points, (N, D)."""
         violations = self._constraints.excess(points).sum(axis=1)
         feasible = violations == 0
+        if feasible.all():
+            costs, evaluated = self._draw(points)
+            return Judged(costs, violations, evaluated)
         costs, evaluated = np.full(len(points), math.nan), ~feasible
         costs[feasible], evaluated[feasible] = self._draw(points[feasible])
         return Judged(costs, violations, evaluated, int((~feasible).sum()))

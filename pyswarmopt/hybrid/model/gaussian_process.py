@@ -20,6 +20,7 @@ SPREADS = (1.0, 2.0)
 LENGTHS, NOISES = (-4.0, 3.0), (math.log(1e-6), 0.0)  # least and greatest logarithms
 STEPS = 40  # of the search for lengths and noise
 JITTER = 1e-9
+CACHED = 2**13  # numbers of the kernel that are worked on at a time, few enough for a core's cache
 
 
 def on_log_scale(costs: Floats) -> Floats:
@@ -77,49 +78,60 @@ class GaussianProcess:
             loss, slope = self._loss(theta, squares, scores)
             if loss < least:
                 least, best = loss, theta.copy()
-            turned = np.sign(slope) * before
-            step = np.clip(
-                np.where(turned > 0, 1.2 * step, np.where(turned < 0, 0.5 * step, step)), 1e-3, 1.0
-            )
-            before = np.where(turned < 0, 0.0, np.sign(slope))
-            theta = np.clip(theta - before * step, self._low, self._high)
+            direction = np.sign(slope)
+            turned = direction * before
+            step[turned > 0] *= 1.2
+            step[turned < 0] *= 0.5
+            step = np.minimum(np.maximum(step, 1e-3), 1.0)
+            direction[turned < 0] = 0.0
+            before = direction
+            theta = np.minimum(np.maximum(theta - before * step, self._low), self._high)
         self.theta = best
 
     def fit(self, points: Floats, scores: Floats) -> None:
         """Take in points, (n, M), and what they have, (n,)."""
         self._mean = float(scores.mean())
-        self._scaled = self._scale(points)
-        covariance = self._kernel(self._scaled, self._scaled)
-        covariance[np.diag_indices(len(points))] += math.exp(self.theta[-1]) + JITTER
+        unit = np.where(self._kinds.ordered, 1.0, math.sqrt(0.5))  # two labels are one length apart
+        self._units = unit * np.exp(-self.theta[self._kinds.parameter])
+        self._scaled = points * self._units
+        self._norms = (self._scaled**2).sum(axis=1)
+        covariance = self._kernel(self._scaled, self._norms)
+        covariance.flat[:: len(points) + 1] += math.exp(self.theta[-1]) + JITTER
         self._inverse = np.linalg.inv(covariance)
         self._weights = self._inverse @ (scores - self._mean)
         self._variance = max(float((scores - self._mean) @ self._weights) / len(points), 1e-12)
 
     def predict(self, points: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation at points, (n, M): two arrays (n,)."""
-        k = self._kernel(self._scale(points), self._scaled)
-        explained = ((k @ self._inverse) * k).sum(axis=1)
+        scaled = points * self._units
+        k = self._kernel(scaled, (scaled**2).sum(axis=1))
+        explained = k @ self._inverse
+        explained *= k
         return self._mean + k @ self._weights, np.sqrt(
-            self._variance * np.maximum(1 - explained, 1e-12)
+            self._variance * np.maximum(1 - explained.sum(axis=1), 1e-12)
         )
 
-    def _scale(self, points: Floats) -> Floats:
-        """Points in units of the lengths; two labels are one length apart."""
-        unit = np.where(self._kinds.ordered, 1.0, math.sqrt(0.5))
-        return points * (unit * np.exp(-self.theta[self._kinds.parameter]))
-
-    def _kernel(self, a: Floats, b: Floats) -> Floats:
-        squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
-        r = math.sqrt(5) * np.sqrt(np.maximum(squares, 0.0))
-        return (1 + r + r**2 / 3) * np.exp(-r)
+    def _kernel(self, scaled: Floats, norms: Floats) -> Floats:
+        """Of points in units of the lengths, whose squared norms these are, with those taken in."""
+        kernel = np.add.outer(norms, self._norms)
+        kernel -= 2 * scaled @ self._scaled.T
+        rows = max(1, CACHED // len(self._scaled))
+        for first in range(0, len(kernel), rows):
+            squares = kernel[first : first + rows]
+            np.maximum(squares, 0.0, out=squares)
+            r = np.sqrt(squares)
+            r *= math.sqrt(5)
+            _matern(r, np.exp(-r), out=squares)
+        return kernel
 
     def _squares(self, points: Floats) -> Floats:
-        """Squared distances in each parameter, (parameters, n, n), each without a length."""
-        squares = np.zeros((self._kinds.count, len(points), len(points)))
+        """Squared distances in each parameter, (parameters, n n), each without a length."""
+        n = len(points)
+        squares = np.zeros((self._kinds.count, n, n))
         for j, parameter in enumerate(self._kinds.parameter):
             share = 1.0 if self._kinds.ordered[j] else 0.5
             squares[parameter] += share * (points[:, j, None] - points[:, j]) ** 2
-        return squares
+        return squares.reshape(self._kinds.count, n * n)
 
     def _loss(self, theta: Floats, squares: Floats, scores: Floats) -> tuple[float, Floats]:
         """Minus the log posterior of theta, the variance at its best, and its gradient; equations
@@ -127,10 +139,11 @@ class GaussianProcess:
         """
         n, y = len(scores), scores - scores.mean()
         shares, noise = np.exp(-2 * theta[:-1]), math.exp(theta[-1])
-        r = math.sqrt(5) * np.sqrt(np.tensordot(shares, squares, 1))
+        r = np.sqrt(np.dot(shares[None], squares).reshape(n, n))
+        r *= math.sqrt(5)
         decay = np.exp(-r)
-        covariance = (1 + r + r**2 / 3) * decay
-        covariance[np.diag_indices(n)] += noise + JITTER
+        covariance = _matern(r, decay, np.empty_like(r))
+        covariance.flat[:: n + 1] += noise + JITTER
         inverse = np.linalg.inv(covariance)
         weights = inverse @ y
         variance = max(float(y @ weights) / n, 1e-12)
@@ -138,8 +151,23 @@ class GaussianProcess:
         loss = 0.5 * (
             n * math.log(variance) + np.linalg.slogdet(covariance)[1] + float(away @ away)
         )
-        outer = 0.5 * (inverse - np.outer(weights, weights) / variance)
+        outer = np.outer(weights, weights)
+        outer /= variance
+        np.subtract(inverse, outer, out=outer)
+        outer *= 0.5
         slope = away / self._spread
-        slope[:-1] += 5 / 3 * shares * np.tensordot(squares, outer * (1 + r) * decay, 2)
         slope[-1] += noise * float(np.trace(outer))
+        r += 1
+        outer *= r
+        outer *= decay
+        slope[:-1] += 5 / 3 * shares * np.dot(squares, outer.reshape(-1, 1))[:, 0]
         return loss, slope
+
+
+def _matern(r: Floats, decay: Floats, out: Floats) -> Floats:
+    """(1 + r + r^2 / 3) exp(-r), given the exponential, in `out`, without temporary arrays."""
+    np.multiply(r, r, out=out)
+    out /= 3
+    out += 1 + r
+    out *= decay
+    return out

@@ -65,8 +65,11 @@ class Kinds:
         """Points, (n, M), with integers in the middle of their parts, and 1 for the label that
         counts, else 0.
         """
-        points, k = unit.copy(), self.levels[self.whole]
-        points[:, self.whole] = (np.minimum(np.floor(points[:, self.whole] * k), k - 1) + 0.5) / k
+        points = unit.copy()
+        if self.whole.any():
+            k = self.levels[self.whole]
+            whole = np.minimum(np.floor(points[:, self.whole] * k), k - 1)
+            points[:, self.whole] = (whole + 0.5) / k
         for block in self.blocks:
             points[:, block] = (
                 np.arange(block.stop - block.start) == points[:, block].argmax(axis=1)[:, None]
@@ -98,16 +101,21 @@ class Kinds:
         n = len(points)
         changed = random.random((n, self.count)) < min(1.0, (MUTATED - 1) / max(self.count - 1, 1))
         changed[np.arange(n), random.integers(self.count, size=n)] = True
-        mask, moved = changed[:, self.parameter], points.copy()
-        steps = np.clip(widths[:, None] * random.standard_normal(points.shape), -0.5, 0.5)
-        least = np.where(self.whole, 1 / np.maximum(self.levels, 1), 0.0)
+        changed = changed[:, self.parameter]
+        normal = random.standard_normal(points.shape)
+        rows, columns = np.nonzero(changed & self.ordered)  # few of them all
+        before = points[rows, columns]
+        steps = np.clip(widths[rows] * normal[rows, columns], -0.5, 0.5)
+        least = np.where(self.whole, 1 / np.maximum(self.levels, 1), 0.0)[columns]
         steps = np.where(np.abs(steps) < least, np.copysign(least, steps), steps)
-        steps = np.where((moved + steps < 0) | (moved + steps > 1), -steps, steps)
-        moved = np.where(mask & self.ordered, np.clip(moved + steps, 0.0, 1.0), moved)
+        after = before + steps
+        after = np.where((after < 0) | (after > 1), before - steps, after)
+        moved = points.copy()
+        moved[rows, columns] = np.clip(after, 0.0, 1.0)
         for block in self.blocks:
             labels = block.stop - block.start
             others = (points[:, block].argmax(axis=1) + random.integers(1, labels, size=n)) % labels
             moved[:, block] = np.where(
-                mask[:, block], np.arange(labels) == others[:, None], points[:, block]
+                changed[:, block], np.arange(labels) == others[:, None], points[:, block]
             )
         return self.snap(moved)

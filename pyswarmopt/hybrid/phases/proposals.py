@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -11,6 +13,8 @@ from pyswarmopt.base.arrays import Floats
 from pyswarmopt.hybrid.model.gaussian_process import GaussianProcess, on_log_scale
 from pyswarmopt.hybrid.model.kinds import Ints, Kinds
 from pyswarmopt.hybrid.phases.phase import NONE, Phase
+
+Merit = Callable[[Floats], Floats]  # of points, (n, M): (n,)
 
 # how far the first point may be from the middle, which no function should be solved by
 OFF_CENTRE = 0.1
@@ -47,7 +51,7 @@ class ModelPhase(Phase):
         self.points = self.points.reshape(-1, len(self.levels))
         self.done = len(self.points) >= self.last
 
-    @property
+    @cached_property
     def kinds(self) -> Kinds:
         return Kinds(self.levels, self.parameter)
 
@@ -64,49 +68,58 @@ class ModelPhase(Phase):
         if len(scores) >= GROWTH * self.fitted:
             process.learn_lengths(points, scores)
             self.theta, self.fitted = process.theta, len(scores)
-        for _ in range(self.at_once):
+        while True:
             process.fit(points, scores)
-            proposal = self._most_promising(process, points, scores, random)[None]
-            points, scores = (
-                np.concatenate([points, proposal]),
-                np.append(scores, process.predict(proposal)[0]),
-            )
-        return points[len(self.points) :]
+            merit = expected_improvement(process, float(scores.min()))
+            proposal = most_promising(merit, self.kinds, points, scores, random)[None]
+            points = np.concatenate([points, proposal])
+            if len(points) == len(self.points) + self.at_once:
+                return points[len(self.points) :]
+            scores = np.append(scores, process.predict(proposal)[0])
 
     def learn(self, costs: Floats) -> None:
         self.points = np.concatenate([self.points, self.kinds.snap(self.batch)])
         self.costs = np.concatenate([self.costs, costs])
         self.done = len(self.points) >= self.last
 
-    def _most_promising(
-        self, process: GaussianProcess, points: Floats, scores: Floats, random: np.random.Generator
-    ) -> Floats:
-        """A new point, (M,): candidates are drawn all over the box and around the best points, then
-        around the best candidates.
-        """
-        kinds, best = self.kinds, float(scores.min())
-        leaders = points[np.argsort(scores, kind="stable")[:AROUND]]
-        widths = np.tile(np.repeat(WIDTHS, EACH), len(leaders))
-        near = kinds.neighbours(np.repeat(leaders, len(WIDTHS) * EACH, axis=0), widths, random)
-        candidates = np.concatenate([kinds.snap(random.random((SPREAD, len(self.levels)))), near])
-        for width in WIDTHS[1:]:
-            top = candidates[
-                np.argsort(-_improvement(process, candidates, best), kind="stable")[:KEPT]
-            ]
-            near = kinds.neighbours(
-                np.repeat(top, EACH, axis=0), np.full(len(top) * EACH, width), random
-            )
-            candidates = np.concatenate([top, near])
-        evaluated = {point.tobytes() for point in points}
-        for i in np.argsort(-_improvement(process, candidates, best), kind="stable"):
-            if candidates[i].tobytes() not in evaluated:
-                return candidates[i]
-        return kinds.snap(random.random((1, len(self.levels))))[0]
+
+def most_promising(
+    merit: Merit, kinds: Kinds, points: Floats, scores: Floats, random: np.random.Generator
+) -> Floats:
+    """A new point, (M,), of the greatest merit among candidates that are drawn all over the box and
+    around the best points, then around the best candidates.
+
+    Args:
+        merit: the higher, the better.
+        kinds: what the coordinates are.
+        points: evaluated ones or under way, (n, M), snapped; none of them is returned.
+        scores: theirs, (n,), the lower, the better.
+        random: draws the candidates.
+    """
+    leaders = points[np.argsort(scores, kind="stable")[:AROUND]]
+    widths = np.tile(np.repeat(WIDTHS, EACH), len(leaders))
+    near = kinds.neighbours(np.repeat(leaders, len(WIDTHS) * EACH, axis=0), widths, random)
+    candidates = np.concatenate([kinds.snap(random.random((SPREAD, len(kinds.levels)))), near])
+    for width in WIDTHS[1:]:
+        top = candidates[np.argsort(-merit(candidates), kind="stable")[:KEPT]]
+        near = kinds.neighbours(
+            np.repeat(top, EACH, axis=0), np.full(len(top) * EACH, width), random
+        )
+        candidates = np.concatenate([top, near])
+    taken = points.view(np.int64)  # bit for bit
+    for i in np.argsort(-merit(candidates), kind="stable"):
+        if not (taken == candidates[i].view(np.int64)).all(axis=1).any():
+            return candidates[i]
+    return kinds.snap(random.random((1, len(kinds.levels))))[0]
 
 
-def _improvement(process: GaussianProcess, points: Floats, best: float) -> Floats:
-    """Expected improvement on the best, (n,)."""
-    mean, deviation = process.predict(points)
-    z = (best - mean) / deviation
-    below = np.array([0.5 * math.erfc(-value) for value in (z / math.sqrt(2)).tolist()])
-    return deviation * (z * below + np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi))
+def expected_improvement(process: GaussianProcess, best: float) -> Merit:
+    """Expected improvement on the best score: equation 15 of Jones et al."""
+
+    def merit(points: Floats) -> Floats:
+        mean, deviation = process.predict(points)
+        z = (best - mean) / deviation
+        below = 0.5 * np.array(list(map(math.erfc, (-z / math.sqrt(2)).tolist())))
+        return deviation * (z * below + np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi))
+
+    return merit

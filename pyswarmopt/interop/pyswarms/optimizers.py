@@ -26,7 +26,7 @@ from pyswarmopt.algorithms.recipe import compose
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.inputs import as_points
 from pyswarmopt.base.state import State
-from pyswarmopt.driver.workers import Workers
+from pyswarmopt.driver.workers.pool import Workers
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.boundary import Boundary, Box
 from pyswarmopt.parts.bounds import read_bounds

@@ -14,8 +14,13 @@ from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.hybrid.mixed import MODELLED, MixedSearch
 from pyswarmopt.hybrid.model.gaussian_process import GaussianProcess, on_log_scale
 from pyswarmopt.hybrid.model.kinds import Kinds
+from pyswarmopt.hybrid.phases import proposals
 from pyswarmopt.hybrid.phases.mutations import Mutations
-from pyswarmopt.hybrid.phases.proposals import ModelPhase, _improvement
+from pyswarmopt.hybrid.phases.proposals import (
+    ModelPhase,
+    expected_improvement,
+    most_promising,
+)
 
 # A real number, an integer from -1 to 3, a category of three labels.
 CODING = make_coding((np.array([-2.0, -1.0, 0.0]), np.array([2.0, 3.0, 2.0])), [0, 1, 0], [0, 0, 1])
@@ -121,7 +126,7 @@ def test_the_expected_improvement_is_the_integral():
     process.fit(points, y)
     new = some_points(20, 12)
     for mean, deviation, found in zip(
-        *process.predict(new), _improvement(process, new, -0.5), strict=True
+        *process.predict(new), expected_improvement(process, -0.5)(new), strict=True
     ):
         better = stats.norm(mean, deviation).expect(lambda v: -0.5 - v, ub=-0.5)
         assert found == pytest.approx(better, abs=1e-6)
@@ -281,38 +286,39 @@ def test_mutations_are_always_those_of_the_best_of_all():
     assert {"mutations", "swarm"} <= search._phases.keys()
 
 
-def test_a_point_proposed_beside_others_counts_as_what_is_expected_there():
+def test_a_point_proposed_beside_others_counts_as_what_is_expected_there(monkeypatch):
     seen = []
 
-    class Watched(ModelPhase):
-        def _most_promising(self, process, points, scores, random):
-            found = super()._most_promising(process, points, scores, random)
-            seen.append((points, scores, found, float(process.predict(found[None])[0][0])))
-            return found
+    def watched(merit, kinds, points, scores, random):
+        proposal = most_promising(merit, kinds, points, scores, random)
+        seen.append((points, scores, proposal))
+        return proposal
 
+    monkeypatch.setattr(proposals, "most_promising", watched)
     points = some_points(20)
     costs = np.array([mixed_bowl(x) for x in decoded(points)])
-    phase = Watched(
+    phase = ModelPhase(
         CODING.levels, CODING.parameter, first=5, last=99, at_once=3, points=points, costs=costs
     )
     proposed = phase.ask(np.random.default_rng(0))
     assert len(proposed) == 3
-    for (_, _, found, expected), (points, scores, _, _) in itertools.pairwise(seen):
-        np.testing.assert_array_equal(points[-1], found)
-        assert scores[-1] == pytest.approx(expected)
+    process = GaussianProcess(KINDS, phase.theta)
+    for (points, scores, proposal), (later, believed, _) in itertools.pairwise(seen):
+        process.fit(points, scores)
+        np.testing.assert_array_equal(later[-1], proposal)
+        assert believed[-1] == pytest.approx(process.predict(proposal[None])[0][0])
 
 
 def test_lengths_are_learnt_for_the_distances_that_they_are_used_with():
     """Two labels are one length apart, in the loss as in the kernel."""
     points, theta = some_points(9, 14), np.log(np.array([0.4, 0.7, 1.3, 0.05]))
     process = GaussianProcess(KINDS, theta)
-    scaled = process._scale(points)
+    process.fit(points, np.zeros(9))
+    scaled = process._scaled
     used = ((scaled[:, None] - scaled) ** 2).sum(axis=2)
-    np.testing.assert_allclose(
-        np.tensordot(np.exp(-2 * theta[:-1]), process._squares(points), 1), used, atol=1e-12
-    )
-    labels = process._squares(points)[2]
-    assert set(labels.round(12).ravel()) == {0.0, 1.0}
+    squares = process._squares(points)
+    np.testing.assert_allclose(np.exp(-2 * theta[:-1]) @ squares, used.ravel(), atol=1e-12)
+    assert set(squares[2].round(12)) == {0.0, 1.0}
 
 
 @pytest.mark.parametrize(("leader", "ratio"), [("swarm", 1 / 8), ("mutations", 1.0)])

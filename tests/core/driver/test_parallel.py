@@ -12,7 +12,7 @@ import torch
 
 import pyswarmopt as pso
 from pyswarmopt.driver.evaluation import Evaluator
-from pyswarmopt.driver.workers import Workers
+from pyswarmopt.driver.workers.pool import Workers
 
 BOX = [(-5.0, 5.0)] * 3
 

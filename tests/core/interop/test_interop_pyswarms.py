@@ -9,7 +9,7 @@ import pytest
 
 import pyswarmopt.interop.pyswarms as ps
 from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits
-from pyswarmopt.driver.workers import Workers
+from pyswarmopt.driver.workers.pool import Workers
 from pyswarmopt.interop.pyswarms import optimizers
 
 OPTIONS = {"c1": 0.5, "c2": 0.3, "w": 0.9}

@@ -255,7 +255,7 @@ def test_pools_of_processes_do_not_import_from_the_current_directory(tmp_path: P
     script = tmp_path / "script.py"
     script.write_text(
         "import math, os\n"
-        "from pyswarmopt.driver.workers import Workers\n"
+        "from pyswarmopt.driver.workers.pool import Workers\n"
         "if __name__ == '__main__':\n"
         "    with Workers('processes:2') as workers:\n"
         "        print(workers.map(math.sqrt, [1.0, 4.0]), 'PYTHONSAFEPATH' in os.environ)\n"
@@ -362,7 +362,7 @@ ALLOWED = {
         "ray.init",
     ): "--workers; of a run.json only by `allow.require`",
     (
-        "pyswarmopt/driver/workers.py",
+        "pyswarmopt/driver/workers/processes.py",
         "ProcessPoolExecutor",
     ): "`_SafeSpawn`: without the current directory",
     ("pyswarmopt/cli/lesson.py", "webbrowser.open"): "the page that was just written",

@@ -6,16 +6,12 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
-from multiprocessing.context import SpawnContext, SpawnProcess
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, Future
 from typing import Any, TypeVar, cast
 
 X = TypeVar("X")
 Y = TypeVar("Y")
-SAFE = "PYTHONSAFEPATH"  # https://docs.python.org/3/using/cmdline.html
 
 # Like the built-in map: a function and what to call it on, to the results in the same order.
 MapLike = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
@@ -119,11 +115,12 @@ class Workers:
 
     def _open(self) -> Executor:
         if self.kind == "threads":
+            from concurrent.futures import ThreadPoolExecutor
+
             return ThreadPoolExecutor(self.count)
-        with _safe_path() as was_unset:
-            return ProcessPoolExecutor(
-                self.count, mp_context=_SafeSpawn(), initializer=_begin, initargs=(was_unset,)
-            )
+        from pyswarmopt.driver.workers.processes import open_pool
+
+        return open_pool(self.count)
 
     def close(self, wait: bool = True) -> None:
         """End the pool's threads or processes; what is under way is waited for, or not; what is
@@ -138,38 +135,6 @@ class Workers:
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         self.close(wait=kind is not KeyboardInterrupt)
-
-
-@contextmanager
-def _safe_path() -> Iterator[bool]:
-    """Begin processes without the current directory on their path.
-
-    multiprocessing starts Python with ``-c``, which puts it first: a ``struct.py`` that lies there
-    would be imported. Whatever is on the path of this process is handed on all the same. Yields
-    whether that was not so before.
-    """
-    before = os.environ.get(SAFE)
-    os.environ[SAFE] = "1"
-    try:
-        yield before is None
-    finally:
-        if before is None:
-            del os.environ[SAFE]
-        else:
-            os.environ[SAFE] = before
-
-
-class _SafeProcess(SpawnProcess):
-    @staticmethod
-    def _Popen(process_obj: Any) -> Any:  # multiprocessing's name
-        with _safe_path():
-            return SpawnProcess._Popen(process_obj)
-
-
-class _SafeSpawn(SpawnContext):
-    """Processes that are started afresh, by `_safe_path`."""
-
-    Process = _SafeProcess
 
 
 def _size_of(executor: Any) -> int:
@@ -233,13 +198,6 @@ class _Ray:
     def _connect(self) -> None:
         if not self._ray.is_initialized():
             self._ray.init()
-
-
-def _begin(unset: bool) -> None:
-    """Have Ctrl-C, which a terminal sends to all processes, end this one without a traceback."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if unset:  # what the objective itself starts is its own business
-        os.unsetenv(SAFE)
 
 
 def _apply(function: Callable[[Any], Any], item: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Who calls the objective, at the same time or not."""
