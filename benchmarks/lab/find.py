@@ -52,7 +52,9 @@ class Gradient:
 
     def __init__(self, engine: Any, shapes: Mapping[str, tuple[int, int]]) -> None:
         self._engine = engine
-        self._changes = {name: torch.zeros(shape, requires_grad=True) for name, shape in shapes.items()}
+        self._changes = {
+            name: torch.zeros(shape, requires_grad=True) for name, shape in shapes.items()
+        }
 
     def additions(self) -> dict[str, Addition]:
         """Module name -> a change of nothing."""

@@ -19,17 +19,16 @@ All of them continue where they stopped.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from lab import DEV, PAIRS, SINGLES, TASKS, TEST
-from lab_skills import LETTERS, NAMES, answer, chats, items
+from lab import PAIRS, SINGLES
+from lab_skills import LETTERS, NAMES, answer, chats
 from safetensors.torch import load_file, save_file
 
 TRAINED, COPIES, RUINED = 60, 10, 4

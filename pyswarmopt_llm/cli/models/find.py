@@ -34,7 +34,9 @@ class Ranking:
     top: Annotated[int, Option("Adapters to end with.", "K", opt.SETTINGS, least=1)] = 4
     budget: Annotated[
         int | None,
-        Option("Maximum forward passes of an item (enough).", "PASSES", opt.SETTINGS, least=1),
+        Option(
+            "Maximum forward passes of an item (8 items first).", "PASSES", opt.SETTINGS, least=1
+        ),
     ] = None
     seed: Annotated[int, Option("Seed of the items' order.", "S", hidden=True, least=0)] = 0
     dev: opt.Dev = None
@@ -103,7 +105,7 @@ def remarks(result: FindResult) -> Iterator[str]:
 def table(result: FindResult) -> Table:
     """The best adapters, and the bare base."""
     shown = Table(title=f"{result.task} dev, {result.metric}, {result.scoring} scoring")
-    for heading in ("adapter", "score", "95% interval", "items"):
+    for heading in ("adapter", "score", "95% interval", "P(right)", "items"):
         shown.add_column(heading, justify="left" if heading == "adapter" else "right")
     for adapter in (*result.ranking[: result.top], result.base):
         shown.add_row(*_cells(adapter))
@@ -115,4 +117,5 @@ def _cells(adapter: Ranked) -> Iterator[str]:
     yield escape(adapter.name)
     yield f"{adapter.score:.3f}"
     yield f"{low:.3f} to {high:.3f}"
-    yield str(len(adapter.values))
+    yield f"{adapter.probability:.3f}"
+    yield str(len(adapter.answers))

@@ -1,11 +1,14 @@
 """Rank many adapters by few items: all on some, the better half on twice as many, and so on.
 
+What decides is the mean probability of the right options: eight items tell little of an accuracy.
+
 Source: Karnin, Koren and Somekh 2013, "Almost optimal exploration in multi-armed bandits", ICML;
 here the items that an adapter was scored on count in all later rounds.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,42 +18,63 @@ from typing import Any
 
 from pyswarmopt_llm.common.commands import changed, command, task_settings
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.interfaces import ItemScore, ItemUtility, Patch
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.jobs.evaluate.config import BARE, EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import Exam, OnItems
-from pyswarmopt_llm.jobs.find.pool import Candidate, read_pool
+from pyswarmopt_llm.jobs.find.pool import read_pool
 from pyswarmopt_llm.models.adapters.adapter import load_factors
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.tasks import Scoring
+from pyswarmopt_llm.tasks import Item, Scoring
 
 TOP = 4
+LARGE = 500.0  # a logit whose exponential is still finite
 FIRST_ITEMS = 8
 AS_READ = (  # settings of the task that a search shares
     *("dev", "columns", "template", "split_seed", "skip_bad_rows", "scoring", "max_new_tokens"),
     *("temperature", "samples", "allow_overlap", "dtype", "device", "threads"),
 )
 
-# number of an adapter, range of the shuffled items -> their values
-ItemValues = Callable[[int, range], Sequence[float]]
 Round = tuple[int, int]  # adapters, and the items that each has been scored on after it
 
 
 @dataclass(frozen=True)
+class Answer:
+    """A model's answer to an item.
+
+    Attributes:
+        value: of the metric.
+        probability: of the right option among the options; the value where it has none.
+    """
+
+    value: float
+    probability: float
+
+
+# number of an adapter, range of the shuffled items -> its answers to these
+Answers = Callable[[int, range], Sequence[Answer]]
+
+
+@dataclass(frozen=True)
 class Ranked:
-    """An adapter, or the bare base, and its score on the first of the shuffled dev items.
+    """An adapter, or the bare base, and its answers to the first of the shuffled dev items.
 
     Attributes:
         name: unique in the pool.
         path: as `search` takes it.
-        values: of these items, in their order.
+        answers: in the items' order.
     """
 
     name: str
     path: str
-    values: tuple[float, ...]
+    answers: tuple[Answer, ...]
+
+    @property
+    def values(self) -> list[float]:
+        """Those of its items."""
+        return [answer.value for answer in self.answers]
 
     @property
     def score(self) -> float:
@@ -62,6 +86,11 @@ class Ranked:
         """The 95% interval of the score."""
         return interval(self.values)
 
+    @property
+    def probability(self) -> float:
+        """The mean over its items."""
+        return mean_probability(self.answers)
+
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
         return {
@@ -69,7 +98,8 @@ class Ranked:
             "path": self.path,
             "score": self.score,
             "interval": list(self.interval),
-            "items": len(self.values),
+            "probability": self.probability,
+            "items": len(self.answers),
         }
 
 
@@ -132,10 +162,10 @@ def find(
     items = len(exam.items)
     rounds = plan(len(pool.candidates), items, top, budget)
     engine = load_engine(base, config.dtype, config.device, config.threads)
-    plain = exam.score(engine, config.scoring)
-    scores = Scores(exam, engine, plain.scoring, config.seed, pool.candidates)
+    scoring = exam.format(engine, config.scoring)
+    scorer = Scorer(exam, engine, scoring, config.seed)
     total = passes(rounds) + items
-    done = items
+    done = 0
 
     def progress(scored: int) -> None:
         nonlocal done
@@ -143,23 +173,27 @@ def find(
         if on_items is not None:
             on_items(done, total)
 
-    values = halved(rounds, scores, progress)
+    def answers_of(number: int, numbers: range) -> list[Answer]:
+        factors = load_factors(pool.candidates[number].info)
+        return scorer(Patch(low_rank=factors), numbers)
+
+    plain = scorer(Patch(), range(items))
+    progress(items)
     ranking = []
-    for number, scored in values.items():
+    for number, answers in halved(rounds, answers_of, progress).items():
         candidate = pool.candidates[number]
-        ranking.append(Ranked(candidate.name, candidate.path, tuple(scored)))
-    best = [adapter.path for adapter in ranking[:top]]
+        ranking.append(Ranked(candidate.name, candidate.path, tuple(answers)))
     return FindResult(
         ranking=tuple(ranking),
         top=top,
-        base=Ranked(BARE, config.base, plain.score.per_item),
+        base=Ranked(BARE, config.base, tuple(plain)),
         task=exam.task.name,
         metric=exam.metric.name,
-        scoring=plain.scoring,
+        scoring=scoring,
         passes=total,
         left_out=pool.left_out,
         copies=pool.copies,
-        search=search_command(config, best),
+        search=search_command(config, [adapter.path for adapter in ranking[:top]]),
     )
 
 
@@ -213,65 +247,86 @@ def passes(rounds: Sequence[Round]) -> int:
 
 def halved(
     rounds: Sequence[Round],
-    score: ItemValues,
+    answers_of: Answers,
     on_scored: Callable[[int], None] = lambda items: None,
-) -> dict[int, list[float]]:
-    """The numbers of all adapters, the best first, and the values of their items.
+) -> dict[int, list[Answer]]:
+    """The numbers of all adapters, the best first, and their answers.
 
     Args:
         rounds: of `plan`; each goes on with the best of the one before.
-        score: scores an adapter, by its number, on a range of the shuffled items.
+        answers_of: scores an adapter, by its number, on a range of the shuffled items.
         on_scored: receives the number of items of each call.
 
     Example:
-        >>> halved([(3, 1), (2, 2)], lambda number, items: [number % 3 / 2] * len(items))
-        {2: [1.0, 1.0], 1: [0.5, 0.5], 0: [0.0]}
+        >>> ranking = halved([(3, 1), (2, 2)], lambda number, items: [Answer(0, number)] * len(items))
+        >>> {number: len(answers) for number, answers in ranking.items()}
+        {2: 2, 1: 2, 0: 1}
     """
     survivors = list(range(rounds[0][0]))
-    values: dict[int, list[float]] = {number: [] for number in survivors}
+    answers: dict[int, list[Answer]] = {number: [] for number in survivors}
     dropped: list[int] = []
     scored = 0
     for count, items in rounds:
         survivors, last = survivors[:count], survivors[count:]
         dropped = last + dropped
         for number in survivors:
-            values[number] += score(number, range(scored, items))
+            answers[number] += answers_of(number, range(scored, items))
             on_scored(items - scored)
-        survivors.sort(key=lambda number: -fmean(values[number]))
+        survivors.sort(key=lambda number: -mean_probability(answers[number]))
         scored = items
-    return {number: values[number] for number in survivors + dropped}
+    return {number: answers[number] for number in survivors + dropped}
 
 
-class Scores:
-    """Scores candidates on the dev items in a random order, which is the same for all.
+def mean_probability(answers: Sequence[Answer]) -> float:
+    """The mean over items, by which adapters are ranked."""
+    return fmean(answer.probability for answer in answers)
+
+
+class Scorer:
+    """Scores models on the dev items in a random order, which is the same for all.
 
     Args:
         exam: the items and how they are scored.
         engine: with the base.
         scoring: the answer format.
         seed: of the order.
-        candidates: by number.
     """
 
-    def __init__(
-        self,
-        exam: Exam,
-        engine: TransformersEngine,
-        scoring: Scoring,
-        seed: int,
-        candidates: Sequence[Candidate],
-    ) -> None:
+    def __init__(self, exam: Exam, engine: TransformersEngine, scoring: Scoring, seed: int) -> None:
         self._exam, self._engine, self._scoring = exam, engine, scoring
-        self._candidates = candidates
         self._items = random.Random(seed).sample(exam.items, len(exam.items))
 
-    def __call__(self, number: int, items: range) -> Sequence[float]:
-        """The values of these items."""
-        self._engine.load(Patch(low_rank=load_factors(self._candidates[number].info)))
+    def __call__(self, patch: Patch, numbers: range) -> list[Answer]:
+        """The answers of the base with a change to these items."""
+        self._engine.load(patch)
         task, metric = self._exam.task, self._exam.metric
-        chosen = self._items[items.start : items.stop]
-        utility = metric.build(chosen, self._scoring, self._engine.chat, task.prompt)
-        return utility(self._engine).per_item
+        items = self._items[numbers.start : numbers.stop]
+        utility = metric.build(items, self._scoring, self._engine.chat, task.prompt)
+        if not isinstance(utility, ItemUtility):
+            return [Answer(value, value) for value in utility(self._engine).per_item]
+        scores = utility.score_items(self._engine, range(len(items)))
+        pairs = zip(items, scores, strict=True)
+        return [Answer(score.value, right(item, score, self._scoring)) for item, score in pairs]
+
+
+def right(item: Item, score: ItemScore, scoring: Scoring) -> float:
+    """The probability of the right option among the options, as training sees it.
+
+    Scores by likelihood are per byte: they count times the mean length of the options. Where
+    nothing is compared it is the value.
+
+    Example:
+        >>> item = Item("1", "?", {"A": "yes", "B": "never"}, "A")  # 4 bytes on average
+        >>> round(right(item, ItemScore(1.0, (0.5,)), "likelihood"), 3)  # 1 / (1 + exp(-2))
+        0.881
+    """
+    if not score.margins or item.choices is None:
+        return score.value
+    lengths = [len(text.encode()) for text in item.choices.values()]
+    scale = fmean(lengths) if scoring == "likelihood" else 1.0
+    logits = [-scale * margin for margin in score.margins]
+    probability = 1 / (1 + math.fsum(math.exp(min(logit, LARGE)) for logit in logits))
+    return 0.0 if math.isnan(probability) else probability
 
 
 def search_command(config: EvalConfig, adapters: Sequence[str]) -> str:

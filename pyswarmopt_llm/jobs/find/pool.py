@@ -142,6 +142,6 @@ def digest(changes: Mapping[str, LowRank]) -> str:
     for name in sorted(changes):
         change = changes[name]
         result.update(f"{name} {tuple(change.b.shape)} {tuple(change.a.shape)}".encode())
-        result.update(change.b.contiguous().numpy())
-        result.update(change.a.contiguous().numpy())
+        result.update(change.b.numpy().tobytes())
+        result.update(change.a.numpy().tobytes())
     return result.hexdigest()
