@@ -1,26 +1,31 @@
 #!/usr/bin/env python3
 """How well `swarm-llm find` finds the best start among the 80 adapters of `pool.py`.
 
-The truth is the test score after training on a task's 100 dev items from each of the 64 different
-adapters that can be read, and from the base. Three seeds are three draws of dev. Methods are chosen
-on t1 to t3 and claims tested on t4 to t6.
+The truth is the test score after training on a task's 100 dev items. It is known for the starts
+that any method picks, and then for more, one of each method's next in turns, as long as `train` is
+left running; points are lost against the best start that was trained. Three seeds are three draws
+of dev. Methods are chosen on t1 to t3 and claims tested on t4 to t6.
 
-    python benchmarks/lab/find.py --lab runs/lab --pool runs/pool --out runs/find.jsonl
+    python benchmarks/lab/find.py measure --lab runs/lab --pool runs/pool --out runs/find
+    python benchmarks/lab/find.py train --lab runs/lab --pool runs/pool --out runs/find
+    python benchmarks/lab/find.py outcomes --out runs/find
 
-A line of --out is a start of a task and a seed: what `find` can measure before training, item by
-item, and the test score after it. What is there is not done again.
+`measure` scores every adapter on all dev items, from which each method is replayed; on t1 to t3 it
+also takes the inner product of each adapter with the gradient of an item's loss at the base. What
+is there is not done again. `outcomes` writes a line for each task and seed: what each method picks,
+its test score after training, and its accuracy as it is, on the dev items of the other two draws.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import random
-import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import product
+from itertools import chain, product, zip_longest
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -33,67 +38,24 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.jobs.find.find import TOP, Answer, halved, halvings, passes, right
 from pyswarmopt_llm.metrics.accuracy import Accuracy
-from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors, read_adapter
-from pyswarmopt_llm.models.choices import Choices
+from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
+from pyswarmopt_llm.models.choices import PASSES, Choices
 from pyswarmopt_llm.models.training.choice_losses import choice_losses
 from pyswarmopt_llm.models.training.folds import train_once
 from pyswarmopt_llm.models.training.trainer import Addition, training
 from pyswarmopt_llm.tasks import Item
 
 PATTERN = "reverse-next"  # its modules, rank and scale has what is trained
-BYTES = 7  # of an option
 GRADIENTS = 32  # items whose gradients are taken
+CHOICE = ("t1", "t2", "t3")
 FIRST_SEED = 7  # of the laboratory's own draw of dev
 
-
-class Gradient:
-    """The gradients of items' losses by the weights of the linear layers, at the base."""
-
-    def __init__(self, engine: Any, shapes: Mapping[str, tuple[int, int]]) -> None:
-        self._engine = engine
-        self._changes = {
-            name: torch.zeros(shape, requires_grad=True) for name, shape in shapes.items()
-        }
-
-    def additions(self) -> dict[str, Addition]:
-        """Module name -> a change of nothing."""
-        return {name: partial(_product, change) for name, change in self._changes.items()}
-
-    def of(self, items: Sequence[Choices]) -> dict[str, Tensor]:
-        """Parameter -> gradients of the items, (items, out, in)."""
-        self._engine.load(Patch())
-        changes = list(self._changes.values())
-        by_item = []
-        with training(self._engine.model, self.additions()):
-            for item in items:
-                (loss,) = choice_losses(self._engine, [item])
-                by_item.append(torch.autograd.grad(loss.sum(), changes))
-        names = [f"{name}.weight" for name in self._changes]
-        return dict(zip(names, map(torch.stack, zip(*by_item, strict=True)), strict=True))
-
-
-def _product(change: Tensor, x: Tensor) -> Tensor:
-    return x @ change.T
-
-
-def inner(gradients: Mapping[str, Tensor], changes: Mapping[str, LowRank]) -> Tensor:
-    """Minus the inner products of gradients and an adapter: the first-order gains at weight 1.
-
-    Args:
-        gradients: parameter -> (items, out, in).
-        changes: of the adapter.
-    """
-    gains = torch.zeros(next(iter(gradients.values())).shape[0], dtype=torch.float64)
-    for name, change in changes.items():
-        gains -= ((change.b.T @ gradients[name]) * change.a).sum((1, 2))
-    return gains
-
-
-def length(changes: Mapping[str, LowRank]) -> float:
-    """The Frobenius norm of an adapter's weight changes."""
-    squares = [((c.b.T @ c.b) * (c.a @ c.a.T)).sum() for c in changes.values()]
-    return math.sqrt(math.fsum(map(float, squares)))
+Key = tuple[str, int, str]  # task, seed, start
+Rows = Mapping[str, Mapping[str, Any]]  # start -> what was measured
+Tensors = Mapping[str, Tensor]
+Order = tuple[list[str], int]  # starts, the best first, and the passes that this took
 
 
 class Bench:
@@ -101,33 +63,30 @@ class Bench:
 
     def __init__(self, engine: Any, task: str, seed: int) -> None:
         kinds = TASKS[task]
-        self.engine, self.task, self.seed = engine, task, seed
-        dev = _as_items(items(kinds, "dev", DEV, FIRST_SEED + seed))
+        self.engine, self.seed = engine, seed
+        self.dev = _as_items(items(kinds, "dev", DEV, FIRST_SEED + seed))
+        self._dev = Accuracy(self.dev, "likelihood", engine.chat)
         test = _as_items(items(kinds, "test", TEST, FIRST_SEED))
-        self._dev = Accuracy(dev, "likelihood", engine.chat)
         self._test = Accuracy(test, "likelihood", engine.chat)
         self.choices = self._dev.choices()
 
-    def measured(self, start: Patch, gradients: Mapping[str, Tensor]) -> dict[str, Any]:
-        """What can be known of a start before training, item by item."""
+    def measured(self, start: Patch) -> dict[str, Any]:
+        """The answers of a start to all dev items."""
         self.engine.load(start)
-        scores = self._dev.score_items(self.engine, range(self._dev.n))
-        gains = inner(gradients, start.low_rank).tolist()
+        scores = self._dev.score_items(self.engine, range(DEV))
+        pairs = zip(self.dev, scores, strict=True)
         return {
             "right": [int(score.value) for score in scores],
-            "margins": [[float(f"{m:.4g}") for m in score.margins] for score in scores],
-            "gains": [float(f"{gain:.5g}") for gain in gains],
-            "length": float(f"{length(start.low_rank):.5g}"),
+            "probability": [round(right(item, s, "likelihood"), 4) for item, s in pairs],
         }
 
-    def trained(self, start: Patch, pattern: AdapterInfo) -> dict[str, Any]:
+    def trained(self, start: Patch, lab: Path) -> float:
         """The test score after training on dev from a start."""
-        begin = time.perf_counter()
+        pattern = read_adapter(lab / "experts" / PATTERN)
         self.engine.load(start)
         lora, _ = train_once(self.engine, self.choices, pattern, self.seed)
         self.engine.load(start.with_low_rank(lora.low_rank))
-        seconds = round(time.perf_counter() - begin, 2)
-        return {"test": self._test(self.engine).value, "seconds": seconds}
+        return self._test(self.engine).value
 
 
 def _as_items(rows: Sequence[Mapping[str, Any]]) -> list[Item]:
@@ -143,93 +102,197 @@ def starts(pool: Path) -> dict[str, Patch]:
     return patches
 
 
-Key = tuple[str, int, str]  # task, seed, start
+# The cosine of an adapter with the gradient of the loss at the base
+
+
+def gradients(engine: Any, patches: Mapping[str, Patch], chosen: Sequence[Choices]) -> Tensors:
+    """Parameter -> gradients of items' losses by its weights at the base, (items, out, in)."""
+    shapes = {}
+    for patch in patches.values():
+        shapes |= {name: change.dense().shape for name, change in patch.low_rank.items()}
+    zeros = {name: torch.zeros(shape, requires_grad=True) for name, shape in shapes.items()}
+    added: dict[str, Addition] = {
+        name.removesuffix(".weight"): partial(_product, zero) for name, zero in zeros.items()
+    }
+    engine.load(Patch())
+    by_item = []
+    with training(engine.model, added):
+        for item in chosen:
+            (loss,) = choice_losses(engine, [item])
+            by_item.append(torch.autograd.grad(loss.sum(), list(zeros.values())))
+    return dict(zip(zeros, map(torch.stack, zip(*by_item, strict=True)), strict=True))
+
+
+def _product(change: Tensor, x: Tensor) -> Tensor:
+    return x @ change.T
+
+
+def cosine(by_item: Tensors, changes: Mapping[str, LowRank]) -> float:
+    """The mean inner product with minus the gradients, by the length of the adapter's change."""
+    if not changes:
+        return 0.0
+    inner, square = 0.0, 0.0
+    for name, change in changes.items():
+        inner -= float(((change.b.T @ by_item[name].mean(0)) * change.a).sum())
+        square += float(((change.b.T @ change.b) * (change.a @ change.a.T)).sum())
+    return inner / math.sqrt(square) if square else 0.0
+
+
+# Methods: what was measured of the adapters, seed -> their order, and what it cost
+
+
+def _halving(kind: str, first: int, rows: Rows, seed: int) -> Order:
+    """Successive halving by a kind of measurement; all items of all adapters if `first` is all."""
+    names = random.Random(seed).sample(sorted(rows), len(rows))  # ties are broken at random
+    order = random.Random(seed).sample(range(DEV), DEV)
+
+    def answers_of(number: int, places: range) -> list[Answer]:
+        values = rows[names[number]][kind]
+        return [Answer(0.0, values[order[place]]) for place in places]
+
+    rounds = halvings(len(names), DEV, TOP, first)
+    return [names[number] for number in halved(rounds, answers_of)], passes(rounds)
+
+
+def _random(rows: Rows, seed: int) -> Order:
+    return random.Random(seed).sample(sorted(rows), len(rows)), 0
+
+
+def _by_names(task: str, rows: Rows, seed: int) -> Order:
+    """By the share of dev items whose skills the name tells."""
+    kinds = TASKS[task]
+    names, _ = _random(rows, seed)
+    told = {
+        name: sum(not set(kind).isdisjoint(name.split("-")) for kind in kinds) for name in names
+    }
+    return sorted(names, key=lambda name: -told[name]), 0
+
+
+def _by_cosine(rows: Rows, seed: int) -> Order:
+    names = sorted(rows, key=lambda name: -rows[name].get("cosine", 0.0))
+    return names, round(PASSES * GRADIENTS)
+
+
+def methods(task: str) -> dict[str, Callable[[Rows, int], Order]]:
+    """Name -> method."""
+    listed: dict[str, Callable[[Rows, int], Order]] = {
+        "find (8 items first)": partial(_halving, "probability", 8),
+        "4 items first": partial(_halving, "probability", 4),
+        "2 items first": partial(_halving, "probability", 2),
+        "by accuracy, 8 items first": partial(_halving, "right", 8),
+        "probability of all items": partial(_halving, "probability", DEV),
+        "accuracy on all items": partial(_halving, "right", DEV),
+        "names alone": partial(_by_names, task),
+        "random": _random,
+    }
+    return listed | ({"cosine with the gradient": _by_cosine} if task in CHOICE else {})
+
+
+# Commands
 
 
 def _key(row: Mapping[str, Any]) -> Key:
     return row["task"], row["seed"], row["start"]
 
 
+def read_measured(out: Path) -> dict[tuple[str, int], dict[str, Any]]:
+    """Task and seed -> start -> what was measured."""
+    measured: dict[tuple[str, int], dict[str, Any]] = defaultdict(dict)
+    for row in AppendLog(out / "measured.jsonl").read():
+        measured[row["task"], row["seed"]][row["start"]] = row
+    return measured
+
+
 def measure(args: argparse.Namespace) -> None:
     """Measure whatever is missing before training."""
     log = AppendLog(args.out / "measured.jsonl")
     done = set(map(_key, log.repaired()))
-    engine = engine_of(args.lab / "base")
-    patches = starts(args.pool / "adapters")
-    pattern = read_adapter(args.lab / "experts" / PATTERN)
-    shapes = {name: shape.weight_shape for name, shape in pattern.modules.items()}
+    engine, patches = engine_of(args.lab / "base"), starts(args.pool / "adapters")
     for seed, task in product(args.seeds, args.tasks):
         missing = [name for name in patches if (task, seed, name) not in done]
         if not missing:
             continue
         bench = Bench(engine, task, seed)
-        gradient = Gradient(engine, shapes)
-        gradients = gradient.of(bench.choices[:GRADIENTS])
+        by_item = {}
+        if task in CHOICE:
+            by_item = gradients(engine, patches, bench.choices[:GRADIENTS])
         for name in missing:
-            row = bench.measured(patches[name], gradients)
+            row = bench.measured(patches[name])
+            if by_item:
+                row["cosine"] = float(f"{cosine(by_item, patches[name].low_rank):.4g}")
             log.append({"task": task, "seed": seed, "start": name, **row})
         print(task, seed, len(missing), flush=True)
 
 
 def train(args: argparse.Namespace) -> None:
-    """Train from whatever is missing, the most promising and a random start in turns."""
-    measured: dict[tuple[str, int], dict[str, Any]] = defaultdict(dict)
-    for row in AppendLog(args.out / "measured.jsonl").read():
-        measured[row["task"], row["seed"]][row["start"]] = row
+    """Train from whatever is missing: all picks of a task and seed before all second places."""
+    measured = read_measured(args.out)
     log = AppendLog(args.out / "trained.jsonl")
     done = set(map(_key, log.repaired()))
-    engine = engine_of(args.lab / "base")
-    patches = starts(args.pool / "adapters")
-    pattern = read_adapter(args.lab / "experts" / PATTERN)
-    for place, seed, task in product(range(args.starts), args.seeds, args.tasks):
-        name = in_turns(measured[task, seed], seed)[place]
-        if (task, seed, name) not in done:
-            row = Bench(engine, task, seed).trained(patches[name], pattern)
-            log.append({"task": task, "seed": seed, "start": name, **row})
-            print(task, seed, name, row["test"], row["seconds"], flush=True)
+    engine, patches = engine_of(args.lab / "base"), starts(args.pool / "adapters")
+    for place, seed, task in product(range(args.places), args.seeds, args.tasks):
+        for name in in_turns(task, measured[task, seed], seed)[place]:
+            if (task, seed, name) in done:
+                continue
+            test = Bench(engine, task, seed).trained(patches[name], args.lab)
+            log.append({"task": task, "seed": seed, "start": name, "test": test})
+            done.add((task, seed, name))
+            print(task, seed, name, test, flush=True)
 
 
-def in_turns(measured: Mapping[str, Mapping[str, Any]], seed: int) -> list[str]:
-    """All starts: the base, then the best by accuracy, a random one, the best by cosine, ..."""
-    shuffled = random.Random(seed).sample(list(measured), len(measured))
-    orders = [
-        sorted(measured, key=lambda name: -sum(measured[name]["right"])),
-        shuffled,
-        sorted(measured, key=lambda name: -cosine(measured[name])),
-        sorted(measured, key=lambda name: -probability(measured[name])),
-    ]
-    turns = [BASE]
-    for names in zip(*orders, strict=True):
-        turns += names
-    return list(dict.fromkeys(turns))
+def in_turns(task: str, rows: Rows, seed: int) -> list[set[str]]:
+    """Place -> the starts that methods have in this place; the base is in the first."""
+    adapters = {name: row for name, row in rows.items() if name != BASE}
+    orders = [method(adapters, seed)[0] for method in methods(task).values()]
+    places = [set(names) for names in zip_longest(*orders)]
+    return [places[0] | {BASE}, *places[1:]]
 
 
-def cosine(row: Mapping[str, Any]) -> float:
-    """The mean inner product with minus the gradient, by the adapter's length."""
-    return fmean(row["gains"]) / row["length"] if row["length"] else 0.0
-
-
-def probability(row: Mapping[str, Any]) -> float:
-    """The mean probability of the right option, of log-likelihoods and not per byte."""
-    return fmean(1 / (1 + sum(math.exp(-BYTES * m) for m in ms)) for ms in row["margins"])
+def outcomes(args: argparse.Namespace) -> None:
+    """Write what each method picks, and what became of it."""
+    measured = read_measured(args.out)
+    trained: dict[tuple[str, int], dict[str, float]] = defaultdict(dict)
+    for row in AppendLog(args.out / "trained.jsonl").read():
+        trained[row["task"], row["seed"]][row["start"]] = row["test"]
+    lines = []
+    for (task, seed), rows in sorted(measured.items()):
+        adapters = {name: row for name, row in rows.items() if name != BASE}
+        others = [measured[task, other] for other in args.seeds if other != seed]
+        as_is = {}
+        for name in adapters:
+            right = chain.from_iterable(other[name]["right"] for other in others)
+            as_is[name] = round(fmean(right), 4)
+        test = trained[task, seed]
+        line = {"task": task, "seed": seed, "base": test[BASE], "trained": len(test)}
+        line |= {"best": max(test, key=test.__getitem__), "best_test": max(test.values())}
+        line |= {"best_as_is": max(as_is.values()), "mean_as_is": round(fmean(as_is.values()), 4)}
+        picks = {}
+        for name, method in methods(task).items():
+            order, cost = method(adapters, seed)
+            pick = {"passes": cost, "start": order[0], "test": test[order[0]]}
+            tops = [as_is[start] for start in order[:TOP]]
+            picks[name] = pick | {"as_is": tops[0], "top_as_is": max(tops)}
+        lines.append(json.dumps(line | {"methods": picks}) + "\n")
+    (args.out / "find.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("measure", "train"))
-    parser.add_argument("--lab", type=Path, required=True, help="folder of the laboratory")
+    commands = {"measure": measure, "train": train, "outcomes": outcomes}
+    parser.add_argument("what", choices=commands)
+    parser.add_argument("--lab", type=Path, help="folder of the laboratory")
     parser.add_argument("--pool", type=Path, help="folder of pool.py")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tasks", nargs="+", default=list(TASKS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--starts", type=int, default=65, help="train: of each task and seed")
+    parser.add_argument("--places", type=int, default=TOP, help="train: places of each method")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     args.out.mkdir(parents=True, exist_ok=True)
-    {"measure": measure, "train": train}[args.what](args)
+    commands[args.what](args)
 
 
 if __name__ == "__main__":

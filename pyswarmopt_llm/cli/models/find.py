@@ -72,9 +72,10 @@ def command(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Rank many adapters on a task by few items, and name the best for a search.
+    """Rank many adapters on a task by few of its items.
 
-    All are scored on some dev items, the better half on more, and so on.
+    All are scored on some dev items, the better half on more, and so on; the last line is a search
+    with the best.
 
     Example: swarm-llm find adapters/ --base B --task questions.json
     """
