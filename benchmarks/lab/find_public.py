@@ -21,7 +21,6 @@ import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from pyswarmopt_llm.jobs.find.find import TOP, Answer, halved, halvings, passes

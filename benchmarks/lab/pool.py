@@ -1,19 +1,12 @@
 #!/usr/bin/env python3
-"""A pool of 80 adapters of the laboratory's base, and how well `swarm-llm find` searches it.
+"""A pool of 80 adapters of the laboratory's base, for `find.py`.
 
 60 are trained here, each on one to three skills, with its own number of examples, rank, learning
 rate, share of rehearsal and share of wrong answers; 10 are copies under other names, four of them
 saved anew; 10 are damaged, six so that they cannot be read, four so that only their answers tell.
+Whatever is there is not made again.
 
-The truth is the test score after training on a task's 100 dev items from each of the 64 different
-adapters that can be read, and from the base. Three seeds are three draws of dev. Methods are chosen
-on t1 to t3 and claims tested on t4 to t6.
-
-    python benchmarks/lab/pool.py make --lab runs/lab --out runs/pool
-    python benchmarks/lab/pool.py train --lab runs/lab --out runs/pool --tasks t1 t2 t3
-    python benchmarks/lab/pool.py score --lab runs/lab --out runs/pool --tasks t1 t2 t3
-
-All of them continue where they stopped.
+    python benchmarks/lab/pool.py --lab runs/lab --out runs/pool
 """
 
 from __future__ import annotations
@@ -212,7 +205,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("make",))
     parser.add_argument("--lab", type=Path, required=True, help="folder of the laboratory")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=1)

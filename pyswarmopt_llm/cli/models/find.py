@@ -79,11 +79,13 @@ def command(
 
     Example: swarm-llm find adapters/ --base B --task questions.json
     """
-    check_files(settings, [settings.exam.task])
+    exam = settings.exam
+    if exam.task:
+        check_files(settings, [exam.task])
     from pyswarmopt_llm.jobs.find.find import find
 
     with items_bar(open_console(stderr=True), quiet or as_json) as on_items:
-        result = find(adapters, settings.exam, settings.top, settings.budget, on_items)
+        result = find(adapters, exam, settings.top, settings.budget, on_items)
     if as_json:
         typer.echo(json.dumps(result.to_json()))
         return

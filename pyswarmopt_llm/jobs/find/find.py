@@ -156,6 +156,8 @@ def find(
     Raises:
         UserError: no adapter can be used, the task or the base cannot, or the budget is too small.
     """
+    if not config.task:
+        raise InvalidOption("task", None, "missing; name a file or builtin:NAME, or give `prompts`")
     exam = Exam.of(config)
     base = resolve_base(config.base)
     pool = read_pool(adapters, base)

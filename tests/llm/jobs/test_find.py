@@ -243,6 +243,13 @@ def test_bad_input_is_one_line(
     assert code == 2 and out == "" and said in err and len(err.splitlines()) == 1
 
 
+def test_a_task_is_needed(
+    config: EvalConfig, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = swarm_llm(capsys, "find", folder, "--base", config.base)
+    assert code == 2 and "--task: missing" in err and "--prompts" in err
+
+
 def test_another_base_is_refused(tiny_base: Path, folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(tiny_base, other)
