@@ -8,8 +8,9 @@ wrong ones in a random order, independently of the other adapters', so that the 
 as they are in `find`, and there are no probabilities: both make this the harder case. The truth is
 the test accuracy of the adapter as it is.
 
-    python benchmarks/lab/find_public.py --tables results/tables \\
-        --models results/model_lists/refiltered_model_ids_new.txt --out runs/find-public.jsonl
+    python benchmarks/lab/find_public.py --tables public/results/tables \\
+        --models public/results/model_lists/refiltered_model_ids_new.txt \\
+        --out runs/find-public.jsonl
 """
 
 from __future__ import annotations
