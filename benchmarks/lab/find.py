@@ -38,7 +38,8 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
-from pyswarmopt_llm.jobs.find.find import TOP, Answer, halved, halvings, passes, right
+from pyswarmopt_llm.jobs.find.find import right
+from pyswarmopt_llm.jobs.find.halving import TOP, Answer, halved, halvings, passes
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
 from pyswarmopt_llm.models.choices import PASSES, Choices

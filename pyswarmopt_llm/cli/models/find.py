@@ -18,6 +18,7 @@ from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
+from pyswarmopt_llm.jobs.find.halving import TOP
 from pyswarmopt_llm.reporting.terminal import items_bar
 from pyswarmopt_llm.tasks.load import check_files
 
@@ -31,7 +32,7 @@ class Ranking:
 
     base: opt.Base
     task: Annotated[str, replace(opt.TASK_FILE, required=False)] = ""
-    top: Annotated[int, Option("Adapters to end with.", "K", opt.SETTINGS, least=1)] = 4
+    top: Annotated[int, Option("Adapters to end with.", "K", opt.SETTINGS, least=1)] = TOP
     budget: Annotated[
         int | None,
         Option(

@@ -1,18 +1,14 @@
 """Rank many adapters by few items: all on some, the better half on twice as many, and so on.
 
 What decides is the mean probability of the right options: eight items tell little of an accuracy.
-
-Source: Karnin, Koren and Somekh 2013, "Almost optimal exploration in multi-armed bandits", ICML;
-here the items that an adapter was scored on count in all later rounds.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
@@ -22,6 +18,7 @@ from pyswarmopt_llm.common.interfaces import ItemScore, ItemUtility, Patch
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.jobs.evaluate.config import BARE, EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import Exam, OnItems
+from pyswarmopt_llm.jobs.find.halving import TOP, Answer, halved, mean_probability, passes, plan
 from pyswarmopt_llm.jobs.find.pool import read_pool
 from pyswarmopt_llm.models.adapters.adapter import load_factors
 from pyswarmopt_llm.models.base import resolve_base
@@ -29,32 +26,11 @@ from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.tasks import Item, Scoring
 
-TOP = 4
 LARGE = 500.0  # a logit whose exponential is still finite
-FIRST_ITEMS = 8
 AS_READ = (  # settings of the task that a search shares
     *("dev", "columns", "template", "split_seed", "skip_bad_rows", "scoring", "max_new_tokens"),
     *("temperature", "samples", "allow_overlap", "dtype", "device", "threads"),
 )
-
-Round = tuple[int, int]  # adapters, and the items that each has been scored on after it
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A model's answer to an item.
-
-    Attributes:
-        value: of the metric.
-        probability: of the right option among the options; the value where it has none.
-    """
-
-    value: float
-    probability: float
-
-
-# number of an adapter, range of the shuffled items -> its answers to these
-Answers = Callable[[int, range], Sequence[Answer]]
 
 
 @dataclass(frozen=True)
@@ -197,91 +173,6 @@ def find(
         copies=pool.copies,
         search=search_command(config, [adapter.path for adapter in ranking[:top]]),
     )
-
-
-def plan(adapters: int, items: int, top: int, budget: int | None = None) -> list[Round]:
-    """The rounds of a pool: the first with `FIRST_ITEMS`, or with what the budget allows.
-
-    Raises:
-        InvalidOption: the budget is not enough for a single item.
-
-    Example:
-        >>> plan(64, 100, top=4)
-        [(64, 8), (32, 16), (16, 32), (8, 64), (4, 100)]
-        >>> plan(64, 100, top=4, budget=3000)[0], plan(3, 100, top=4)
-        ((64, 21), [(3, 100)])
-    """
-    if budget is None:
-        return halvings(adapters, items, top, FIRST_ITEMS)
-    plans = (halvings(adapters, items, top, first) for first in range(items, 0, -1))
-    for rounds in plans:
-        if passes(rounds) + items <= budget:
-            return rounds
-    least = passes(rounds) + items
-    raise InvalidOption(
-        "budget",
-        budget,
-        f"{adapters} adapters and the base take {least} passes at least; give as many",
-    )
-
-
-def halvings(adapters: int, items: int, top: int, first: int) -> list[Round]:
-    """The rounds that begin with so many items and end with `top` adapters on all of them."""
-    rounds = []
-    scored = min(first, items)
-    while adapters > top and scored < items:
-        rounds.append((adapters, scored))
-        adapters = max(top, (adapters + 1) // 2)
-        scored = min(2 * scored, items)
-    return [*rounds, (adapters, items)]
-
-
-def passes(rounds: Sequence[Round]) -> int:
-    """Forward passes of an item.
-
-    Example:
-        >>> passes([(64, 8), (4, 100)])
-        880
-    """
-    both = pairwise([(0, 0), *rounds])
-    return sum(adapters * (items - before) for (_, before), (adapters, items) in both)
-
-
-def halved(
-    rounds: Sequence[Round],
-    answers_of: Answers,
-    on_scored: Callable[[int], None] = lambda items: None,
-) -> dict[int, list[Answer]]:
-    """The numbers of all adapters, the best first, and their answers.
-
-    Args:
-        rounds: of `plan`; each goes on with the best of the one before.
-        answers_of: scores an adapter, by its number, on a range of the shuffled items.
-        on_scored: receives the number of items of each call.
-
-    Example:
-        >>> ranking = halved([(3, 1), (2, 2)], lambda number, items: [Answer(0, number)] * len(items))
-        >>> {number: len(answers) for number, answers in ranking.items()}
-        {2: 2, 1: 2, 0: 1}
-    """
-    survivors = list(range(rounds[0][0]))
-    answers: dict[int, list[Answer]] = {number: [] for number in survivors}
-    dropped: list[int] = []
-    scored = 0
-    for count, items in rounds:
-        survivors, last = survivors[:count], survivors[count:]
-        dropped = last + dropped
-        for number in survivors:
-            answers[number] += answers_of(number, range(scored, items))
-            on_scored(items - scored)
-        survivors.sort(key=lambda number: -mean_probability(answers[number]))
-        scored = items
-    return {number: answers[number] for number in survivors + dropped}
-
-
-def mean_probability(answers: Sequence[Answer]) -> float:
-    """The mean over items, by which adapters are ranked."""
-    return fmean(answer.probability for answer in answers)
 
 
 class Scorer:

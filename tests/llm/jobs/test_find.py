@@ -20,7 +20,8 @@ from search_helpers import louder, questions, swarm_llm, write_task
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
-from pyswarmopt_llm.jobs.find.find import Answer, find, halved, halvings, passes, plan
+from pyswarmopt_llm.jobs.find.find import find
+from pyswarmopt_llm.jobs.find.halving import Answer, halved, halvings, passes, plan
 from pyswarmopt_llm.jobs.find.pool import adapter_paths, read_pool
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.spaces.load import open_model
