@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
+import find_tables
 import numpy as np
 import studies_tables
 import talking_tables
@@ -297,6 +298,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "culprits": talking_tables.culprits,
     "attention": lambda: talking_tables.votes("attention"),
     "reward-votes": lambda: talking_tables.votes("reward-votes"),
+    "find": find_tables.claimed_on,
+    "find-chosen": find_tables.chosen_on,
+    "find-public": find_tables.public,
     "bbob": summary,
     "emergence": studies_tables.emergence,
 }

@@ -15,7 +15,15 @@ import typer
 from pyswarmopt.cli.help import HelpGroup, run_app, version_option
 from pyswarmopt.cli.terminal import complain, tame_warnings, unreadable
 from pyswarmopt_llm.cli.build import as_command, as_flag
-from pyswarmopt_llm.cli.models import evaluate, export, generate, inspect, predict, train_expert
+from pyswarmopt_llm.cli.models import (
+    evaluate,
+    export,
+    find,
+    generate,
+    inspect,
+    predict,
+    train_expert,
+)
 from pyswarmopt_llm.cli.options import SwarmCommand
 from pyswarmopt_llm.cli.runs import advise, analyse, demo, init, search
 from pyswarmopt_llm.common.errors import UserError
@@ -29,6 +37,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "eval": evaluate.command,
     "inspect": inspect.command,
     "check": inspect.check,
+    "find": find.command,
     "predict": predict.command,
     "generate": generate.command,
     "export": export.command,

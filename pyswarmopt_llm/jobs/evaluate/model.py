@@ -25,7 +25,7 @@ from pyswarmopt_llm.metrics.questions.sampling import Sampling
 from pyswarmopt_llm.metrics.registry import Metric, find_metric
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.spaces import saved_kind
-from pyswarmopt_llm.tasks import Item, Task
+from pyswarmopt_llm.tasks import Item, Scoring, Task
 from pyswarmopt_llm.tasks.load import load_task_of
 
 OnItems = Callable[[int, int], None]  # items scored, of how many
@@ -123,15 +123,24 @@ class Exam:
         """Refuse items that do not fit the engine's context window."""
         check_window(self.task, scoring, engine, (self.split,), self.metric)
 
+    def format(self, engine: Engine, scoring: str = "auto") -> Scoring:
+        """The answer format of the loaded model; ``auto`` is letters if it knows them
+        (`knows_letters`).
+
+        Raises:
+            UserError: an item does not fit the engine's context window.
+        """
+        self.check(engine, scoring)
+        possible = scorings_of(self.metric, scoring, self.task)
+        return choose_scoring(
+            possible, self.task.dev, lambda: [trial_of(self.task, engine.chat)(engine)]
+        )
+
     def score(
         self, engine: Engine, scoring: str = "auto", on_items: OnItems | None = None
     ) -> EvalResult:
-        """Score the loaded model; ``auto`` uses letters if it knows them (`knows_letters`)."""
-        self.check(engine, scoring)
-        possible = scorings_of(self.metric, scoring, self.task)
-        how = choose_scoring(
-            possible, self.task.dev, lambda: [trial_of(self.task, engine.chat)(engine)]
-        )
+        """Score the loaded model in its `format`."""
+        how = self.format(engine, scoring)
         scored = score(
             self.metric.build(self.items, how, engine.chat, self.task.prompt), engine, on_items
         )

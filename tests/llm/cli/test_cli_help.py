@@ -38,7 +38,7 @@ def test_the_list_of_commands_names_them_all_their_example_and_the_exit_codes(
     lines = [line.split() for line in text.splitlines()]
     start, end = lines.index(["Commands"]), lines.index(["Options"])
     assert {words[0] for words in lines[start + 1 : end]} >= set(COMMANDS)
-    assert "Example: swarm-llm search" in text and text.count("\n") <= 40
+    assert "Example: swarm-llm search" in text and text.count("\n") <= 42
     for code in ("0 done", "2 wrong input", "130 interrupted"):
         assert code in text
 

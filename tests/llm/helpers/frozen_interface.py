@@ -48,6 +48,8 @@ COMMANDS = [
     " --json",
     "swarm-llm inspect experts/ant experts/bee --base base --json",
     "swarm-llm check experts/ant experts/bee --base base --threads 1 --json",
+    "swarm-llm find experts/ant experts/bee --base base --task words.json --scoring likelihood "
+    "--dtype float32 --threads 1 --json",
     (
         "swarm-llm generate --base base --adapter run/best --max-new-tokens 3 --dtype float32 "
         "--threads 1 --json Hello"

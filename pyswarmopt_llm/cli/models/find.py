@@ -1,0 +1,125 @@
+"""`swarm-llm find`: the best few of many adapters for a task."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from pyswarmopt.base.words import counted
+from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt_llm.cli.build import with_flags
+from pyswarmopt_llm.cli.options import Json, Quiet
+from pyswarmopt_llm.common import options as opt
+from pyswarmopt_llm.common.options import Option
+from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
+from pyswarmopt_llm.jobs.find.halving import TOP
+from pyswarmopt_llm.reporting.terminal import items_bar
+from pyswarmopt_llm.tasks.load import check_files
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.jobs.find.find import FindResult, Ranked
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The options of `swarm-llm find`, as `EvalConfig` calls them, and its own."""
+
+    base: opt.Base
+    task: Annotated[str, replace(opt.TASK_FILE, required=False)] = ""
+    top: Annotated[int, Option("Adapters to end with.", "K", opt.SETTINGS, least=1)] = TOP
+    budget: Annotated[
+        int | None,
+        Option(
+            "Maximum forward passes of an item (8 items first).", "PASSES", opt.SETTINGS, least=1
+        ),
+    ] = None
+    seed: Annotated[int, Option("Seed of the items' order.", "S", hidden=True, least=0)] = 0
+    dev: opt.Dev = None
+    columns: opt.Columns = ()
+    template: opt.Template = ()
+    split_seed: opt.SplitSeed = 0
+    skip_bad_rows: opt.SkipBad = False
+    metric: Annotated[
+        str | None, Option("accuracy, f1, mine.py:score, ... (the task's own).", "M", opt.TASK)
+    ] = None
+    prompts: opt.Prompts = None
+    max_new_tokens: opt.NewTokens = None
+    scoring: opt.Scoring = "auto"
+    allow_overlap: opt.Overlap = False
+    dtype: opt.Dtype = "auto"
+    device: opt.Device = "auto"
+    threads: opt.Threads = None
+
+    @property
+    def exam(self) -> EvalConfig:
+        """What the adapters are scored on."""
+        apart = ("top", "budget")
+        settings = {name: value for name, value in vars(self).items() if name not in apart}
+        return EvalConfig(split="dev", **settings)
+
+
+def command(
+    adapters: Annotated[
+        list[str],
+        typer.Argument(metavar="ADAPTERS...", help="LoRA adapters, folders of them, .txt lists."),
+    ],
+    settings: Ranking,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Rank many adapters on a task by few of its items.
+
+    All are scored on some dev items, the better half on more, and so on; the last line is a search
+    with the best.
+
+    Example: swarm-llm find adapters/ --base B --task questions.json
+    """
+    exam = settings.exam
+    if exam.task:
+        check_files(settings, [exam.task])
+    from pyswarmopt_llm.jobs.find.find import find
+
+    with items_bar(open_console(stderr=True), quiet or as_json) as on_items:
+        result = find(adapters, exam, settings.top, settings.budget, on_items)
+    if as_json:
+        typer.echo(json.dumps(result.to_json()))
+        return
+    for line in remarks(result):
+        echo(with_flags(line), err=True)
+    open_console().print(table(result))
+    echo(f"Next: {result.search}")
+
+
+def remarks(result: FindResult) -> Iterator[str]:
+    """The adapters that were not ranked, and the cost."""
+    for name, why in result.left_out.items():
+        yield f"left out: {name}: {why}"
+    for name, first in result.copies.items():
+        yield f"left out: {name}: has the same weights as {first}"
+    ranked = counted(len(result.ranking), "adapter")
+    yield f"{ranked} ranked by {result.passes:,} forward passes of an item"
+
+
+def table(result: FindResult) -> Table:
+    """The best adapters, and the bare base."""
+    shown = Table(title=f"{result.task} dev, {result.metric}, {result.scoring} scoring")
+    for heading in ("adapter", "score", "95% interval", "P(right)", "items"):
+        shown.add_column(heading, justify="left" if heading == "adapter" else "right")
+    for adapter in (*result.ranking[: result.top], result.base):
+        shown.add_row(*_cells(adapter))
+    return shown
+
+
+def _cells(adapter: Ranked) -> Iterator[str]:
+    low, high = adapter.interval
+    yield escape(adapter.name)
+    yield f"{adapter.score:.3f}"
+    yield f"{low:.3f} to {high:.3f}"
+    yield f"{adapter.probability:.3f}"
+    yield str(len(adapter.answers))

@@ -1,0 +1,1 @@
+"""Rank many adapters by a few items of a task."""
