@@ -123,7 +123,8 @@ def default_search(config: SearchConfig, place: Place) -> Outcomes:
     outcomes = _searched(config)
     for label, method in FOUND.items():
         yield method, outcomes[label]
-    scored = {TUNED["expert-tuned"]: outcomes["trained"]}  # unless the search has trained another
+    # A rival is not scored again where it is what the search has trained.
+    scored = {TUNED[name]: outcomes["trained"] for name in ("base-tuned", "expert-tuned")}
     for row in AppendLog(run / RIVALS).read():
         if row["phase"] == "test":
             scored[TUNED[row["key"]]] = row["items"]

@@ -277,17 +277,17 @@ class Cell:
         others = [row["coefficients"] for row in rows if row["coefficients"] != first]
         return torch.tensor([first, *others][place - 1], dtype=torch.float64)
 
-    def teacher(self, name: str) -> Mapping[str, Tensor]:
+    def teacher(self, name: str, pool: int) -> Mapping[str, Tensor]:
         """Log-probabilities of a start that was trained on dev: of dev by what was trained without
-        an item, of pool and test by what was trained on all.
+        an item, of so many pool items and test by what was trained on all.
         """
-        file = self._folder / f"{name}.pt"
+        file = self._folder / f"{name}-{pool}.pt"
         if not file.exists():
-            torch.save(self._taught(name), file)
+            torch.save(self._taught(name, pool), file)
         loaded: Mapping[str, Tensor] = torch.load(file, weights_only=True)
         return loaded
 
-    def _taught(self, name: str) -> dict[str, Tensor]:
+    def _taught(self, name: str, pool: int) -> dict[str, Tensor]:
         start, _, copy = name.partition("#")
         patch = self.start(start)
         seed = self._seed + 100 * int(copy or 0)
@@ -302,7 +302,7 @@ class Cell:
             self._engine.load(patch.with_low_rank(part.changes))
             dev[places] = log_probabilities(self._engine, [self.dev[place] for place in places])
         self._engine.load(patch.with_low_rank(whole.changes))
-        scored = {"pool": self.pool, "test": self.test}
+        scored = {"pool": self.pool[:pool], "test": self.test}
         return {
             "dev": dev,
             **{key: log_probabilities(self._engine, value) for key, value in scored.items()},
@@ -310,7 +310,7 @@ class Cell:
 
     def run(self, method: Method) -> dict[str, Any]:
         """Outcomes on test and what is worth knowing about the labels."""
-        teachers = {name: self.teacher(name) for name in method.teachers}
+        teachers = {name: self.teacher(name, method.pool) for name in method.teachers}
         right = right_options(self.dev)
         on_dev = [teacher["dev"] for teacher in teachers.values()]
         temperature = min(
@@ -321,7 +321,7 @@ class Cell:
             answers = together([teacher["test"] for teacher in teachers.values()], temperature)
             return {**facts, "test": self._outcomes(answers)}
         pool = self.pool[: method.pool]
-        on_pool = [teacher["pool"][: method.pool] for teacher in teachers.values()]
+        on_pool = [teacher["pool"] for teacher in teachers.values()]
         probabilities = together(on_pool, temperature).exp()
         loss = {
             name: negative_log_likelihood(teacher["dev"], right)
