@@ -97,7 +97,7 @@ def made_up(several: Any, folder: Path) -> Path:
         item = graph_item(rng)
         graphs[item["question"]] = item
     write_field(folder, "graph", list(graphs.values()))
-    chats = [chat(f"graph chat {n}", rng.choice(["Yes", "No"])) for n in range(60)]
+    chats = [chat(f"graph\u2028chat {n}", rng.choice(["Yes", "No"])) for n in range(60)]
     (folder / "sft" / "graph.jsonl").write_text("\n".join(chats))
     return folder
 
@@ -112,7 +112,7 @@ def write_field(folder: Path, field: str, items: list[dict[str, Any]]) -> None:
 
 def chat(question: str, answer: str) -> str:
     messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    return json.dumps({"messages": messages})
+    return json.dumps({"messages": messages}, ensure_ascii=False)
 
 
 @pytest.fixture(scope="module", params=["made up", "shared"])
