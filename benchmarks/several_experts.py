@@ -89,11 +89,11 @@ def make(data: Path, out: Path) -> None:
             write_json(folder / f"{file}.json", splits)
     folder = out / "chats"
     made = expert_chats(data / "sft")
-    given = {name for task in TASKS.values() for name in task.experts} - set(made)
+    existing = {name for task in TASKS.values() for name in task.experts} - set(made)
     for name, chats in made.items():
         _write_chats(folder / "made" / f"{name}.jsonl", chats)
         _write_chats(folder / "merged" / f"{name}.jsonl", chats[:CHATS])
-    for name in sorted(given):
+    for name in sorted(existing):
         chats = read_chats(data / "sft" / f"{name}.jsonl")[:CHATS]
         _write_chats(folder / "merged" / f"{name}.jsonl", chats)
 

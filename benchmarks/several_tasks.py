@@ -306,5 +306,7 @@ def expert_chats(chats: Path) -> dict[str, Items]:
 
 def read_chats(path: Path) -> Items:
     """The chats of a JSONL file."""
-    with path.open(encoding="utf-8") as lines:  # str.splitlines would split at other characters, too
+    with path.open(
+        encoding="utf-8"
+    ) as lines:  # str.splitlines would split at other characters, too
         return [json.loads(line) for line in lines]

@@ -68,8 +68,8 @@ class Method:
     Attributes:
         teachers: starts of what is trained on dev: `base`, `expertK` and `mixtureK`, the K-th best
             on dev of the experts and of the search's candidates; ``START#K`` has another seed.
-        start: of the student; "" for the best of the teachers' starts; None: no student, the
-            teachers answer together.
+        student: whether one is trained, on top of the best of the teachers' starts (the least
+            cross-fitted loss on dev); else the teachers answer together.
         labels: `soft`, `hard` (the likeliest option of items that the teachers are sure of at
             `confidence`), or `true` (a bound: all labels of the pool).
         pool: number of inputs.
@@ -78,7 +78,7 @@ class Method:
     """
 
     teachers: tuple[str, ...]
-    start: str | None = ""
+    student: bool = True
     labels: str = "soft"
     pool: int = 1000
     epochs: int = EPOCHS
@@ -105,12 +105,10 @@ TEACHERS = {
 WAYS = {
     "soft": Method(()),
     "hard": Method((), labels="hard"),
-    "hard .98": Method((), labels="hard", confidence=0.98),
     "hard, twice": Method((), labels="hard", rounds=2),
     "hard, 12 epochs": Method((), labels="hard", epochs=12),
     "hard, 4,000": Method((), labels="hard", pool=4000),
-    "hard, twice, 4,000": Method((), labels="hard", rounds=2, pool=4000),
-    "together": Method((), start=None),
+    "together": Method((), student=False),
     "true": Method((), labels="true"),
 }
 METHODS = {
@@ -118,6 +116,7 @@ METHODS = {
     for who, teachers in TEACHERS.items()
     for how, way in WAYS.items()
 }
+COMPARED = ("base", "best expert", "mixture", "four copies of the mixture", "several starts")
 
 
 @dataclass(frozen=True)
@@ -135,8 +134,8 @@ def option_logits(item: Choices, totals: Tensor) -> Tensor:
 
 def soft_losses(engine: Any, labelled: Sequence[Labelled]) -> Iterator[Tensor]:
     """Cross-entropies against the targets in nats, (items of a batch,) with their graphs."""
-    owners = [number for number, one in enumerate(labelled) for _ in one.item.pairs]
-    pairs = [pair for one in labelled for pair in one.item.pairs]
+    owners = [number for number, example in enumerate(labelled) for _ in example.item.pairs]
+    pairs = [pair for example in labelled for pair in example.item.pairs]
     for indices, values in loglikelihoods(engine, pairs):
         counts = Counter(owners[index] for index in indices)
         losses = []
@@ -317,7 +316,7 @@ class Cell:
             TEMPERATURES, key=lambda t: negative_log_likelihood(together(on_dev, t), right)
         )
         facts: dict[str, Any] = {"temperature": temperature}
-        if method.start is None:
+        if not method.student:
             answers = together([teacher["test"] for teacher in teachers.values()], temperature)
             return {**facts, "test": self._outcomes(answers)}
         pool = self.pool[: method.pool]
@@ -327,15 +326,13 @@ class Cell:
             name: negative_log_likelihood(teacher["dev"], right)
             for name, teacher in teachers.items()
         }
-        start = method.start or min(loss, key=loss.__getitem__).partition("#")[0]
+        start = min(loss, key=loss.__getitem__).partition("#")[0]
         answers = torch.empty(0)
         passes = 0.0
         for _ in range(method.rounds):
             labelled = labels(pool, probabilities, method)
             facts["labelled"] = len(labelled)
-            facts["labels_right"] = mean(
-                float(one.target.argmax()) == one.item.right for one in labelled
-            )
+            facts["right"] = sum(int(x.target.argmax()) == x.item.right for x in labelled)
             passes += PASSES * method.epochs * (len(labelled) + len(self.dev))
             items = [*(certain(item, item.right) for item in self.dev), *labelled]
             self._train(self.start(start), items, method.epochs)
@@ -416,7 +413,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="JSONL file of outcomes")
     parser.add_argument("--tasks", nargs="+", default=["t1", "t2", "t3"], choices=TASKS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=METHODS)
+    parser.add_argument(
+        "--methods", nargs="*", default=[f"{who}: hard" for who in COMPARED], choices=METHODS
+    )
     parser.add_argument("--table", action="store_true", help="only print the table")
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import studies_tables
 import talking_tables
+import unlabelled_tables
 import written_tables
 from bbob_table import summary
 from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, markdown, outcomes, p_value, points
@@ -296,6 +297,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "culprits": talking_tables.culprits,
     "attention": lambda: talking_tables.votes("attention"),
     "reward-votes": lambda: talking_tables.votes("reward-votes"),
+    "unlabelled": unlabelled_tables.unlabelled,
+    "unlabelled-differences": unlabelled_tables.unlabelled_differences,
     "bbob": summary,
     "emergence": studies_tables.emergence,
 }

@@ -76,7 +76,7 @@ def test_hard_labels_are_of_those_that_the_teachers_are_sure_of(
         probabilities[place, option] = 0.94
     method = unlabelled.Method((), labels="hard")
     labelled = unlabelled.labels(choices, probabilities, method)
-    assert [one.item for one in labelled] == [choices[0], choices[4]]
-    assert [one.target.tolist() for one in labelled] == [[0, 0, 0, 1], [0, 1, 0, 0]]
+    assert [label.item for label in labelled] == [choices[0], choices[4]]
+    assert [label.target.tolist() for label in labelled] == [[0, 0, 0, 1], [0, 1, 0, 0]]
     true = unlabelled.labels(choices, probabilities, unlabelled.Method((), labels="true"))
-    assert [int(one.target.argmax()) for one in true] == [item.right for item in choices]
+    assert [int(label.target.argmax()) for label in true] == [item.right for item in choices]
