@@ -140,7 +140,6 @@ def paper(config: SearchConfig, place: Place) -> Outcomes:
         space="factor",
         particles=12,
         max_iter=10,
-        no_rivals=True,
     )
     yield "model-swarms", _searched(plain)["best"]
 
