@@ -299,6 +299,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "reward-votes": lambda: talking_tables.votes("reward-votes"),
     "unlabelled": unlabelled_tables.unlabelled,
     "unlabelled-differences": unlabelled_tables.unlabelled_differences,
+    "unlabelled-tries": unlabelled_tables.unlabelled_tries,
     "bbob": summary,
     "emergence": studies_tables.emergence,
 }
