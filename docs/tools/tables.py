@@ -19,6 +19,7 @@ import find_tables
 import numpy as np
 import studies_tables
 import talking_tables
+import unlabelled_tables
 import written_tables
 from bbob_table import summary
 from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, markdown, outcomes, p_value, points
@@ -301,6 +302,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "find": find_tables.claimed_on,
     "find-chosen": find_tables.chosen_on,
     "find-public": find_tables.public,
+    "unlabelled": unlabelled_tables.unlabelled,
+    "unlabelled-differences": unlabelled_tables.unlabelled_differences,
+    "unlabelled-tries": unlabelled_tables.unlabelled_tries,
     "bbob": summary,
     "emergence": studies_tables.emergence,
 }
