@@ -12,7 +12,7 @@ from pathlib import Path
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors, read_adapter
-from pyswarmopt_llm.models.choices import Choices
+from pyswarmopt_llm.models.choices import EPOCHS, Choices
 from pyswarmopt_llm.models.training.folds import folds, train_folds
 from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace
 from pyswarmopt_llm.spaces.delta import DeltaSpace
@@ -29,6 +29,7 @@ def train_on_dev(
     folder: Path,
     seed: int,
     after_epoch: Callable[[float], None] | None = None,
+    without_fold: int = EPOCHS,
 ) -> None:
     """Train the LoRAs, unless they are there already.
 
@@ -40,10 +41,11 @@ def train_on_dev(
         folder: where they are or will be: ``without-K`` for each fold, and ``all``.
         seed: of the training.
         after_epoch: called with the share of the training that is done, in 0..1.
+        without_fold: epochs of those that are trained without a fold.
     """
     if (folder / ALL).exists():  # which is written last
         return
-    shares = train_folds(engine, start, choices, pattern, seed, after_epoch)
+    shares = train_folds(engine, start, choices, pattern, seed, after_epoch, without_fold)
     for place, share in zip(_places(folder, len(shares) - 1), shares, strict=True):
         if not place.exists():  # a process may have been stopped between two of them
             save_patch(Patch(low_rank=share.changes), [pattern], place)

@@ -44,6 +44,7 @@ def train_folds(
     pattern: AdapterInfo,
     seed: int,
     after_epoch: Callable[[float], None] | None = None,
+    without_fold: int = EPOCHS,
 ) -> list[Share]:
     """For each fold a LoRA that is trained without it, then one that is trained on all items; they
     begin alike.
@@ -56,17 +57,18 @@ def train_folds(
         pattern: an adapter whose modules, rank and scale they have.
         seed: of the LoRAs' start, the folds and the order.
         after_epoch: called with the share of the training that is done, in 0..1.
+        without_fold: epochs of those that are trained without a fold.
 
     Raises:
         TypeError: another engine, through which no gradients flow.
     """
     left_out = folds(choices, seed)
     # items of all epochs: each is left out of one LoRA
-    total = EPOCHS * len(left_out) * len(choices)
+    total = (EPOCHS + without_fold * (len(left_out) - 1)) * len(choices)
     everything = frozenset().union(*left_out)
     trained_on = 0
 
-    def train(contexts: frozenset[str]) -> Share:
+    def train(contexts: frozenset[str], epochs: int) -> Share:
         items = [item for item in choices if item.pairs[0][0] in contexts]
 
         def note(_epoch: int, _epochs: int, _loss: float) -> None:
@@ -76,10 +78,11 @@ def train_folds(
                 after_epoch(trained_on / total)
 
         engine.load(start)
-        patch, loss = train_once(engine, items, pattern, seed, note)
+        patch, loss = train_once(engine, items, pattern, seed, note, epochs)
         return Share(contexts, patch.low_rank, loss)
 
-    return [*(train(everything - fold) for fold in left_out), train(everything)]
+    shares = [train(everything - fold, without_fold) for fold in left_out]
+    return [*shares, train(everything, EPOCHS)]
 
 
 def train_once(
@@ -88,8 +91,9 @@ def train_once(
     pattern: AdapterInfo,
     seed: int,
     after_epoch: OnRound | None = None,
+    epochs: int = EPOCHS,
 ) -> tuple[Patch, float]:
-    """A new LoRA, `EPOCHS` epochs at `RATE`, and the mean loss of the last of them, in nats.
+    """A new LoRA, trained for so many epochs at `RATE`, and the mean loss of the last of them, in nats.
 
     Args:
         engine: the one on transformers, with the model to start from loaded.
@@ -97,13 +101,14 @@ def train_once(
         pattern: an adapter whose modules, rank and scale it has.
         seed: of the start and the order.
         after_epoch: see `Trainer.run`.
+        epochs: for which the learning rate is planned.
 
     Raises:
         TypeError: another engine, through which no gradients flow.
     """
     trainable = on_transformers(engine, "an adapter is trained")
     lora = Lora.like(pattern, seed, trainable.model.device)
-    history = choice_trainer(trainable, choices, lora, RATE, EPOCHS, seed).run(on_round=after_epoch)
+    history = choice_trainer(trainable, choices, lora, RATE, epochs, seed).run(on_round=after_epoch)
     return lora.patch(), history[-1]
 
 
