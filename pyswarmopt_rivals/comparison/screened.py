@@ -78,9 +78,10 @@ def _key(request: Request) -> str:
     """The key of an evaluation: the position, what is predicted, if anything, and what was
     known.
     """
-    digest, screen = hashlib.blake2b(digest_size=16), request.screen
-    predicted = screen.right if isinstance(screen, Screen) else {}  # nothing races in a comparison
-    for name, right in predicted.items():
+    digest = hashlib.blake2b(digest_size=16)
+    # nothing races in a comparison
+    screen = request.screen if isinstance(request.screen, Screen) else Screen({}, 0.0, 0.0)
+    for name, right in screen.right.items():
         if len(screen.first[name]) < len(right):
             digest.update(
                 repr((sorted(screen.first[name]), (right > 0.5).tolist(), screen.best)).encode()

@@ -82,7 +82,7 @@ def fly(run: Path, known: Sequence[float], races: bool = True) -> tuple[Search, 
     utility, seed = Skills(known), 3
     config = SearchConfig("b", ("x", "y"), ("t",), "r", seed=seed, max_iter=0, screen=0.05)
     opened = Run.open(run) if run.exists() else Run.create(run, about_run(config, {}))
-    scorer = Scorer(opened, Hull(3), Evaluator(Hull(3), Position(), {"t": utility}, harmonic))  # type: ignore[arg-type]
+    scorer = Scorer(opened, Hull(3), Evaluator(Hull(3), Position(), {"t": utility}, harmonic))
     positions = torch.cat([torch.eye(3), torch.tensor(_SUMS)]).double()
     recipe = pso.recipes.model_swarms(max_iter=0)
     swarm = pso.Swarm(positions=positions, population=6, recipe=recipe, maximize=True, seed=seed)
