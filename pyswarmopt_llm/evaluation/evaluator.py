@@ -29,7 +29,7 @@ from pyswarmopt_llm.common.interfaces import (
     Utility,
 )
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.evaluation.plan import Screen, Values, bounds, complete
+from pyswarmopt_llm.evaluation.plan import Selection, Values, bounds, complete
 from pyswarmopt_llm.evaluation.record import Margins
 from pyswarmopt_llm.evaluation.run_directory import position_key
 from pyswarmopt_llm.metrics.combine import Combine
@@ -63,7 +63,7 @@ class Request:
     """
 
     position: Tensor
-    screen: Screen | None = None
+    screen: Selection | None = None
     known: Mapping[str, Sequence[float]] | None = None
 
 
@@ -212,11 +212,11 @@ class Evaluator:
         items = {name: tuple(score.per_item) for name, score in scores.items()}
         return _finite(Evaluation(total.value, total.n, items, 0.0, own=own_values(scores)))
 
-    def _screened(self, request: Request, screen: Screen) -> Evaluation:
-        """Score the uncertain items, then the others while their imputation does not do."""
+    def _screened(self, request: Request, screen: Selection) -> Evaluation:
+        """Score the items that come first, then the others while these do not do."""
         load = cache(lambda: self.load(request.position))  # not at all if nothing is scored
         values: dict[str, Values] = {
-            name: np.full(len(screen.right[name]), math.nan)
+            name: np.full(screen.sizes[name], math.nan)
             if request.known is None
             else np.array(request.known[name])
             for name in self.utilities

@@ -1,5 +1,5 @@
-"""Which items of one candidate are scored: all, none, or those whose outcome a model cannot
-predict.
+"""Which items of one candidate are scored: all, none, a share, or those whose outcome a model
+cannot predict.
 """
 
 from __future__ import annotations
@@ -59,6 +59,11 @@ class Screen:
         return cls({name: np.full(n, 0.5) for name, n in items.items()}, level, np.inf)
 
     @property
+    def sizes(self) -> Mapping[str, int]:
+        """Task name -> number of its items."""
+        return {name: len(right) for name, right in self.right.items()}
+
+    @property
     def first(self) -> Mapping[str, frozenset[int]]:
         """Task name -> the items that are uncertain."""
         return {
@@ -85,7 +90,37 @@ class Screen:
         return mask
 
 
-Plan = Items | Screen
+@dataclass(frozen=True)
+class Share:
+    """Score these items and no others; the value is the least that all items can have.
+
+    Attributes:
+        first: task name -> the items to score.
+        sizes: task name -> number of its items.
+
+    Example:
+        >>> from pyswarmopt_llm.metrics.combine import harmonic
+        >>> share = Share({"t": frozenset({1, 2})}, {"t": 4})
+        >>> known = {"t": np.array([np.nan, 1.0, np.nan, np.nan])}
+        >>> share.value(known, harmonic) is None
+        True
+        >>> known["t"][2] = 1.0
+        >>> share.value(known, harmonic)
+        0.5
+    """
+
+    first: Mapping[str, frozenset[int]]
+    sizes: Mapping[str, int]
+
+    def value(self, known: Known, combine: Combine) -> float | None:
+        """The candidate's value if all other items were wrong; None if more have to be scored."""
+        if any(np.isnan(known[name][[*items]]).any() for name, items in self.first.items()):
+            return None
+        return bounds(known, combine)[0]
+
+
+Selection = Screen | Share
+Plan = Items | Selection
 
 
 def complete(known: Known) -> bool:

@@ -88,10 +88,10 @@ class Row:
         return unpack(self.items[task])
 
     def score(self, task: str) -> Score:
-        """A task's score.
+        """A task's score, on the items that were scored.
 
         Raises:
-            ValueError: the evaluation is not complete.
+            ValueError: none was.
         """
         from pyswarmopt_llm.common.interfaces import Score
         from pyswarmopt_llm.common.statistics import score_of
@@ -100,7 +100,7 @@ class Row:
         if task in self.values:
             value, stderr, n = self.values[task]
             return Score(float(value), items, int(n), float(stderr))
-        return score_of(items)
+        return score_of([value for value in items if not math.isnan(value)])
 
 
 def pack(per_item: Sequence[float]) -> Packed:

@@ -51,13 +51,14 @@ class RivalScore(ModelScore):
 @dataclass(frozen=True)
 class ExpertScores:
     """The experts on dev: scores, the second best, the share of items on which they differ, the
-    best against it.
+    best against it; of those that dropped out of a race, the items that they were scored on.
     """
 
     dev: dict[str, float]
     second: str
     differ: float | None = None
     ahead: Comparison | None = None
+    dropped: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.second not in self.dev:

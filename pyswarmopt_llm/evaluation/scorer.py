@@ -17,7 +17,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import NotFiniteError, UserError
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request
-from pyswarmopt_llm.evaluation.plan import Items, Plan, Screen
+from pyswarmopt_llm.evaluation.plan import Items, Plan
 from pyswarmopt_llm.evaluation.record import Margins, Row, pack
 from pyswarmopt_llm.evaluation.run_directory import Journal, position_key
 
@@ -152,7 +152,7 @@ class Scorer:
         latest = self._known.get(call.key)
         if latest is None or latest.complete:
             return latest
-        if not isinstance(call.plan, Screen):
+        if isinstance(call.plan, Items):
             return None
         values = {name: np.array(latest.item_values(name)) for name in latest.items}
         value = call.plan.value(values, self._evaluator.combine)
@@ -167,7 +167,7 @@ class Scorer:
         )
 
     def _request(self, call: _Call) -> Request:
-        if not isinstance(call.plan, Screen):
+        if isinstance(call.plan, Items):
             return Request(call.position)
         latest = self._known.get(call.key)
         values = (

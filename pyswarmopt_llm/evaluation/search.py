@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -14,9 +15,13 @@ from pyswarmopt.base.optimizer import Point
 from pyswarmopt_llm.common.config import AFTER_ITERATIONS
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.common.optimizers import play_round
+from pyswarmopt_llm.evaluation.plan import Items
 from pyswarmopt_llm.evaluation.policy import Policy, Round
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.scorer import Scorer
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.evaluation.surrogate.race import Race
 
 
 class Watcher:
@@ -123,8 +128,12 @@ class Search:
         seed: of the proposals.
         at_once: candidates that are scored side by side, and so proposed together.
         watcher: is told how the search goes on.
+        race: among the experts. Where it is decided, the experts that dropped out stay incomplete,
+            the other starting points race against the winner, and nothing is proposed; else
+            everything is as without it.
 
     Attributes:
+        decided: whether the race is decided, once the experts are scored.
         proposed: how many proposals were new, once it has `run`.
     """
 
@@ -141,6 +150,7 @@ class Search:
         seed: int,
         at_once: int = 1,
         watcher: Watcher | None = None,
+        race: Race | None = None,
     ) -> None:
         self._vertices, self._scorer, self._policy = list(space.vertices()), scorer, policy
         self._optimizer, self._budget, self._population = optimizer, budget, population
@@ -148,14 +158,46 @@ class Search:
         self._watcher = watcher or Watcher()
         self._floor = -math.inf
         self._totals: list[int] = []  # items after each round
+        self._race = race
+        self.decided = False
         self.proposed = 0
 
     def score_experts(self) -> Sequence[Row]:
-        """Score the experts, complete; call it before `run`."""
-        rows = self._scorer.in_full(self._vertices, 0, self._policy.in_full(len(self._vertices)))
+        """Score the experts, complete but for those that drop out of a race that is decided; call
+        it before `run`.
+        """
+        raced, racing = self._raced(self._vertices)
+        self.decided = bool(raced) and len(racing) == 1
+        everyone = range(len(self._vertices))
+        rows = self._completed(self._vertices, raced, racing if self.decided else everyone)
         self._policy.learn(self._vertices, rows)
-        self._floor = max(row.value for row in rows)
+        self._floor = max(row.value for row in rows if row.complete)
         return rows
+
+    def _raced(self, positions: Sequence[Tensor]) -> tuple[dict[int, Row], Sequence[int]]:
+        """Number -> row of what takes part in a race, and the numbers of those still in it at the
+        end.
+        """
+        rows, racing = dict[int, Row](), list(range(len(positions)))
+        if self._race is None:
+            return rows, racing
+        for share in self._race.shares:
+            plans = [share if n in racing else Items.NONE for n in range(len(positions))]
+            scored = enumerate(self._scorer.score(positions, 0, plans))
+            rows |= {number: row for number, row in scored if row is not None}
+            racing = self._race.staying({number: rows[number] for number in racing}, share)
+            if len(racing) == 1:
+                break
+        return rows, racing
+
+    def _completed(
+        self, positions: Sequence[Tensor], rows: Mapping[int, Row], numbers: Collection[int]
+    ) -> list[Row]:
+        """The rows after a race, those of these numbers complete."""
+        whole = self._policy.in_full(len(positions))
+        plans = [plan if number in numbers else Items.NONE for number, plan in enumerate(whole)]
+        complete = self._scorer.score(positions, 0, plans)
+        return [rows[n] if row is None else row for n, row in enumerate(complete)]
 
     def run(self) -> dict[str, float]:
         """Search until the optimizer or the budget ends it, then score the policy's proposals.
@@ -179,7 +221,8 @@ class Search:
                 **self._optimizer.stop(),
                 **self._budget.spent(self._totals, self._scorer.seconds),
             }
-        self._score_proposals()
+        if not self.decided:
+            self._score_proposals()
         return reasons
 
     def best(self) -> Point:
@@ -198,6 +241,11 @@ class Search:
         return len(self._totals) - 1
 
     def _scored(self, positions: Tensor) -> list[float | None]:
+        if self.decided and not self._iteration:
+            raced, racing = self._raced(list(positions))
+            against_winner = self._completed(list(positions), raced, racing)
+            self._take_in(positions, against_winner)
+            return [row.value for row in against_winner]
         best = self._optimizer.best.value if self._iteration else -math.inf
         plans = self._policy.plan(Round(self._iteration, positions, best))
         rows = self._scorer.score(list(positions), self._iteration, plans)

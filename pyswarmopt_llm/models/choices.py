@@ -47,14 +47,35 @@ def fold_count(items: int) -> int:
     return max(2, min(5, 200 // items))
 
 
-def cross_fitting_passes(items: int) -> int:
-    """Forward passes for training without each fold, and on all items.
+def fold_epochs(items: int) -> int:
+    """Epochs of what is trained without a fold, to tell what training on all items is worth.
+
+    Half as many tell as much where folds are large (docs/research/without-iterations.md).
 
     Example:
-        >>> cross_fitting_passes(200), cross_fitting_passes(50)
-        (4000, 2000)
+        >>> fold_epochs(66), fold_epochs(67)
+        (4, 2)
     """
-    return fold_count(items) * training_passes(items)
+    return EPOCHS // 2 if fold_count(items) == 2 else EPOCHS
 
 
-__all__ = ["EPOCHS", "PASSES", "Choices", "cross_fitting_passes", "fold_count", "training_passes"]
+def cross_fitting_passes(items: int, without_fold: int = EPOCHS) -> int:
+    """Forward passes for training on all items, and without each fold for so many epochs.
+
+    Example:
+        >>> cross_fitting_passes(200), cross_fitting_passes(200, 2), cross_fitting_passes(50)
+        (4000, 3000, 2000)
+    """
+    left_out = (fold_count(items) - 1) * items
+    return training_passes(items) + round(without_fold * PASSES * left_out)
+
+
+__all__ = [
+    "EPOCHS",
+    "PASSES",
+    "Choices",
+    "cross_fitting_passes",
+    "fold_count",
+    "fold_epochs",
+    "training_passes",
+]

@@ -247,7 +247,16 @@ def _training(result: RunResult) -> Iterator[str]:
 def _made_for_it(result: RunResult) -> Iterator[str]:
     """Where one expert is far ahead of all others."""
     experts, single = result.experts, result.best_single
-    if experts is None or experts.ahead is None:
+    if experts is None:
+        return
+    if experts.dropped:
+        next_best = f"the next, {experts.second}, {experts.dev[experts.second]:.3f}"
+        items = counted(experts.dropped[experts.second], "item")
+        yield (
+            f"One expert is made for this task: {single} has {experts.dev[single]:.3f} on dev, "
+            f"{next_best} on {items}, after which it dropped out."
+        )
+    if experts.ahead is None:
         return
     if experts.ahead.interval[0] > 0 and experts.ahead.p_value < LEVEL:
         scores = (

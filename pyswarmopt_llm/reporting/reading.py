@@ -103,6 +103,13 @@ def searched(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if row.phase == "search" and row.complete]
 
 
+def of_race(row: Row) -> bool:
+    """Whether a row is of a share of the items, after which a candidate may drop out: its value is
+    the least that it can be.
+    """
+    return row.bounds is not None and row.value == row.bounds[0]
+
+
 def swarm_of(rows: Iterable[Row]) -> set[int]:
     """The particles' numbers; proposals of a model have others."""
     return {row.particle for row in rows if row.phase == "search" and row.iteration == 0}
@@ -131,6 +138,8 @@ def emergence(rows: Sequence[Row], result: RunResult) -> dict[str, Emergence]:
         result: ``result.json``.
     """
     experts, best = expert_rows(searched(rows), result), final_row(rows, result)
+    if len(experts) < len(result.coefficients):  # some dropped out, and what they know is unknown
+        return {}
     cases = {}
     for name in best.items:
         final = np.array(best.item_values(name))

@@ -30,7 +30,7 @@ from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer, module_of
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
 from pyswarmopt_llm.jobs.search.cross_fitting import not_worse, read_trained, train_on_dev
-from pyswarmopt_llm.models.choices import cross_fitting_passes, training_passes
+from pyswarmopt_llm.models.choices import cross_fitting_passes, fold_epochs, training_passes
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 from pyswarmopt_llm.spaces.factor import require_equal_modules
@@ -347,7 +347,8 @@ def population_for(experts: int, candidates: int) -> int:
 
 def _training(bench: Bench) -> int:
     """Items that the training of a mixture on dev takes, and its scoring."""
-    return cross_fitting_passes(len(bench.choices)) + bench.dev_items
+    items = len(bench.choices)
+    return cross_fitting_passes(items, fold_epochs(items)) + bench.dev_items
 
 
 def _trained(entry: Entry, space: DeltaSpace, position: Tensor) -> Patch:
@@ -357,7 +358,13 @@ def _trained(entry: Entry, space: DeltaSpace, position: Tensor) -> Patch:
     bench, before = entry.bench, space.realise(position)
     with tempfile.TemporaryDirectory() as folder:
         train_on_dev(
-            bench.engine, before, bench.choices, bench.experts[0].info, Path(folder), entry.seed
+            bench.engine,
+            before,
+            bench.choices,
+            bench.experts[0].info,
+            Path(folder),
+            entry.seed,
+            without_fold=fold_epochs(len(bench.choices)),
         )
         trained = read_trained(space, Path(folder), bench.choices, entry.seed)
     after = trained.realise(trained.on_top_of(position))

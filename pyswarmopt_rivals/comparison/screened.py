@@ -78,7 +78,9 @@ def _key(request: Request) -> str:
     """The key of an evaluation: the position, what is predicted, if anything, and what was
     known.
     """
-    digest, screen = hashlib.blake2b(digest_size=16), request.screen or Screen({}, 0.0, 0.0)
+    digest = hashlib.blake2b(digest_size=16)
+    # nothing races in a comparison
+    screen = request.screen if isinstance(request.screen, Screen) else Screen({}, 0.0, 0.0)
     for name, right in screen.right.items():
         if len(screen.first[name]) < len(right):
             digest.update(

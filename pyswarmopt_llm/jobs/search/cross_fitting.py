@@ -31,7 +31,7 @@ def train_on_dev(
     after_epoch: Callable[[float], None] | None = None,
     *,
     epochs: int = EPOCHS,
-    cross_fitted: bool = True,
+    without_fold: int = EPOCHS,
 ) -> None:
     """Train the LoRAs, unless they are there already.
 
@@ -44,7 +44,8 @@ def train_on_dev(
         seed: of the training.
         after_epoch: called with the share of the training that is done, in 0..1.
         epochs: over the items.
-        cross_fitted: whether they are dev items.
+        without_fold: epochs of those that are trained without a fold; 0 where the items are not
+            those of dev, and there are no folds.
     """
     if (folder / ALL).exists():  # which is written last
         return
@@ -56,7 +57,7 @@ def train_on_dev(
         seed,
         after_epoch,
         epochs=epochs,
-        cross_fitted=cross_fitted,
+        without_fold=without_fold,
     )
     for place, share in zip(_places(folder, len(shares) - 1), shares, strict=True):
         if not place.exists():  # a process may have been stopped between two of them

@@ -32,7 +32,7 @@ from pyswarmopt_llm.evaluation.result import (
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.rivals import BASE, Rival, entries
-from pyswarmopt_llm.jobs.search.selection import Choice, ranked, values_on_dev
+from pyswarmopt_llm.jobs.search.selection import Choice, best_first, items_scored, values_on_dev
 from pyswarmopt_llm.jobs.search.written.replies import read_replies, save_replies
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.tasks import Scoring
@@ -69,7 +69,7 @@ def finish(
     space, mixture = chosen.space or job.space, chosen if training is None else training.before
     files, cut = _write_best(job, run, chosen)
     on_dev = values_on_dev(job, singles)
-    single, second = ranked(on_dev)[:2]
+    single, second = best_first(job, singles)[:2]
     # As files, on new questions; what was trained on dev stays out of the scores on dev.
     best = replace(files, held_out=space.realise(chosen.position).held_out)
     scores = _closing_scores(job, best, chosen, training, (single, singles[single]), scorings)
@@ -112,7 +112,7 @@ def finish(
         truncation={**cut, "dev_before": chosen.value} if cut else None,
         confirm=chosen.confirm,
         scoring=_one(scorings),
-        evaluations=sum(row.phase in CANDIDATES for row in run.rows),
+        evaluations=len({(row.phase, row.key) for row in run.rows if row.phase in CANDIDATES}),
         passes=items + (0 if training is None else training.passes),
         item_evaluations=items,
         # Functions and harness tasks are always scored whole.
@@ -231,9 +231,13 @@ def _experts(
     second: int,
 ) -> ExpertScores:
     """The given experts on dev: scores, share of items on which they differ, the best against the
-    second.
+    second; the latter two where all are scored on the same items.
     """
-    scores = ExpertScores(dict(zip(names, values, strict=False)), names[second])
+    counts = [items_scored(of_expert) for of_expert in singles]
+    dropped = {
+        name: count for name, count in zip(names, counts, strict=False) if count < max(counts)
+    }
+    scores = ExpertScores(dict(zip(names, values, strict=False)), names[second], dropped=dropped)
     items = [
         [value for score in of_expert.values() for value in score.per_item] for of_expert in singles
     ]

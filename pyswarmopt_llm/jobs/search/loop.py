@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -36,7 +36,13 @@ from pyswarmopt_llm.jobs.search.scorers import (
     warn_if_alike,
     warn_if_chance,
 )
-from pyswarmopt_llm.jobs.search.selection import Archive, choose, ranked, save_front, values_on_dev
+from pyswarmopt_llm.jobs.search.selection import (
+    Archive,
+    best_first,
+    choose,
+    items_scored,
+    save_front,
+)
 from pyswarmopt_llm.jobs.search.validate import given_settings
 from pyswarmopt_llm.jobs.search.written.same_score import check_unchanged
 from pyswarmopt_llm.metrics.external.permission import require
@@ -45,6 +51,9 @@ from pyswarmopt_llm.models.adapters.compatibility import ignored_in_words
 from pyswarmopt_llm.reporting.outcome import not_held_out
 from pyswarmopt_llm.reporting.summary import duration
 from pyswarmopt_llm.tasks.types import form_of
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.evaluation.surrogate.race import Race
 
 
 @dataclass(frozen=True)
@@ -178,9 +187,12 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
                 seed=job.config.seed,
                 at_once=job.workers.side_by_side,
                 watcher=_Progress(job, run, scorer, archive, notify),
+                race=_race(job),
             )
             _tell_price(job, scorer, notify)
             singles = [_by_task(job, row) for row in steps.score_experts()]
+            if steps.decided:
+                notify(Event("note", {"text": _decided(job, singles)}))
             warn_if_chance(job, singles, scorings, notify)
             warn_if_alike(job, singles, scorings, notify)
             stop = steps.run()
@@ -197,7 +209,7 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
         if training is not None:
             mixture, chosen = chosen.position, training.chosen
         begun = time.perf_counter()
-        single = ranked(values_on_dev(job, singles))[0]
+        single = best_first(job, singles)[0]
         base = {} if training is None else training.base
         rivals = score_rivals(job, run, mixture, single, scorings, notify, base)
         start += time.perf_counter() - begun  # counted apart
@@ -250,6 +262,26 @@ def _tell_price(job: Job, scorer: Scorer, notify: OnEvent) -> None:
     else:
         price += f", of which the budget allows {duration(60 * config.budget_minutes)}"
     notify(Event("note", {"text": price}))
+
+
+def _race(job: Job) -> Race | None:
+    """The race of the experts, where a model of the items is to propose mixtures of them."""
+    if job.config.screen is None or job.config.iterations:
+        return None
+    from pyswarmopt_llm.evaluation.surrogate.race import Race
+
+    return Race.over(job.objectives.items, job.config.seed)
+
+
+def _decided(job: Job, singles: Sequence[Mapping[str, Score]]) -> str:
+    """The outcome of the race, where it is decided, in words."""
+    winner = job.space.expert_names[best_first(job, singles)[0]]
+    *_, latest, _winner = sorted(map(items_scored, singles))
+    return (
+        f"{winner} is ahead of every other expert by more than three standard errors, after "
+        f"{latest} of {job.dev_items} dev items at the latest: they drop out, and no mixture is "
+        "proposed"
+    )
 
 
 def _by_task(job: Job, row: Row) -> dict[str, Score]:

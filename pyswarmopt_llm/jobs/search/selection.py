@@ -109,6 +109,19 @@ def values_on_dev(job: Job, singles: Sequence[Mapping[str, Score]]) -> list[floa
     return [job.objectives.combine(list(scores.values())).value for scores in singles]
 
 
+def best_first(job: Job, singles: Sequence[Mapping[str, Score]]) -> list[int]:
+    """The experts' numbers, the best on dev first; last those that dropped out of a race."""
+    items = [items_scored(scores) for scores in singles]
+    return sorted(
+        ranked(values_on_dev(job, singles)), key=lambda number: items[number] < max(items)
+    )
+
+
+def items_scored(scores: Mapping[str, Score]) -> int:
+    """Items of all tasks that these scores are of."""
+    return sum(len(score.per_item) for score in scores.values())
+
+
 def ranked(values: Sequence[float]) -> list[int]:
     """Places of the values, the greatest first; of equals the first.
 

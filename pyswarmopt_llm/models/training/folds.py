@@ -46,7 +46,7 @@ def train_folds(
     after_epoch: Callable[[float], None] | None = None,
     *,
     epochs: int = EPOCHS,
-    cross_fitted: bool = True,
+    without_fold: int = EPOCHS,
 ) -> list[Share]:
     """For each fold a LoRA that is trained without it, then one that is trained on all items; they
     begin alike.
@@ -60,18 +60,18 @@ def train_folds(
         seed: of the LoRAs' start, the folds and the order.
         after_epoch: called with the share of the training that is done, in 0..1.
         epochs: over the items.
-        cross_fitted: without it there are no folds, only the LoRA that is trained on all items.
+        without_fold: epochs of those that are trained without a fold; 0: there are no folds.
 
     Raises:
         TypeError: another engine, through which no gradients flow.
     """
-    left_out = folds(choices, seed) if cross_fitted else []
+    left_out = folds(choices, seed) if without_fold else []
     # items of all epochs: each is left out of one LoRA
-    total = epochs * max(len(left_out), 1) * len(choices)
+    total = (epochs + without_fold * max(len(left_out) - 1, 0)) * len(choices)
     everything = frozenset(item.pairs[0][0] for item in choices)
     trained_on = 0
 
-    def train(contexts: frozenset[str]) -> Share:
+    def train(contexts: frozenset[str], epochs: int) -> Share:
         items = [item for item in choices if item.pairs[0][0] in contexts]
 
         def note(_epoch: int, _epochs: int, _loss: float) -> None:
@@ -84,7 +84,8 @@ def train_folds(
         patch, loss = train_once(engine, items, pattern, seed, note, epochs)
         return Share(contexts, patch.low_rank, loss)
 
-    return [*(train(everything - fold) for fold in left_out), train(everything)]
+    shares = [train(everything - fold, without_fold) for fold in left_out]
+    return [*shares, train(everything, epochs)]
 
 
 def train_once(
@@ -103,7 +104,7 @@ def train_once(
         pattern: an adapter whose modules, rank and scale it has.
         seed: of the start and the order.
         after_epoch: see `Trainer.run`.
-        epochs: over the items.
+        epochs: over the items, for which the learning rate is planned.
 
     Raises:
         TypeError: another engine, through which no gradients flow.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.result import ModelScore, RunResult
@@ -66,14 +67,21 @@ def scale(values: Iterable[float], margin: float, width: float = WIDTH) -> Calla
     return lambda value: round(margin + (value - low) / span * (width - 2 * margin), 1)
 
 
-def models(scores: Sequence[ModelScore], result: RunResult, whole: Sequence[Row]) -> list[Line]:
-    """The result, its rivals, and every expert by its dev score."""
+def models(scores: Sequence[ModelScore], result: RunResult, history: Sequence[Row]) -> list[Line]:
+    """The result, its rivals, and every expert by its dev score; of one that dropped out of a race,
+    by that on some items.
+    """
     *others, handed_over = scores
     rows = [handed_over, *others]
     names, scored = list(result.coefficients), {result.best_single}
-    for row in sorted(expert_rows(whole, result), key=lambda row: -row.value):
-        if names[row.particle] not in scored:
-            rows.append(ModelScore(names[row.particle], row.value, _dev_interval(row)))
+    latest = {row.particle: row for row in expert_rows(history, result)}
+    dropped = {} if result.experts is None else result.experts.dropped
+    for row in sorted(latest.values(), key=lambda row: -row.value):
+        name = names[row.particle]
+        if name not in scored:
+            label = f"{name}, on {counted(dropped[name], 'dev item')}" if name in dropped else name
+            dev = row.value if result.experts is None else result.experts.dev[name]
+            rows.append(ModelScore(label, dev, _dev_interval(row)))
     numbers: list[float] = []
     for model in rows:
         numbers += [value for value in (model.dev, model.test) if value is not None]

@@ -16,6 +16,7 @@ from pyswarmopt_llm.reporting.reading import (
     emergence,
     expert_rows,
     final_row,
+    of_race,
     origin,
     proposing_model,
     searched,
@@ -57,7 +58,8 @@ def render_report(
         HTML without scripts and without a link to anything outside; every value is escaped.
     """
     journal = list(history)
-    rows = [row for row in journal if row.phase == "search"]
+    searching = [row for row in journal if row.phase == "search"]
+    rows = [row for row in searching if not of_race(row)]
     whole, swarm = searched(rows), swarm_of(rows)
     shown = findings(about, result)
     bars, zero = lines.bars(shown.weights)
@@ -70,7 +72,7 @@ def render_report(
         result=result,
         tasks=about.task_names or list(near(about.config).tasks),
         experts=len(about.config.experts),
-        models=lines.models(shown.rows, result, whole),
+        models=lines.models(shown.rows, result, searching),
         bars=bars,
         zero=zero,
         curve=curve(rows, references),

@@ -45,7 +45,8 @@ def test_the_loras_are_trained_on_top_of_the_mixture_and_added_to_it(
     experts = [load_adapter(read_adapter(path)) for path in tiny_experts[:3]]
     space, engine = DeltaSpace(experts), TransformersEngine(*load_tiny(tiny_base))
     mixture = torch.tensor([0.5, -0.2, 0.7], dtype=torch.float64)
-    train_on_dev(engine, space.realise(mixture), CHOICES, experts[0].info, tmp_path / "dev", 3)
+    start, pattern = space.realise(mixture), experts[0].info
+    train_on_dev(engine, start, CHOICES, pattern, tmp_path / "dev", 3, without_fold=2)
     trained = read_trained(space, tmp_path / "dev", CHOICES, 3)
     position = trained.on_top_of(mixture)
     assert position.tolist() == [0.5, -0.2, 0.7, 1.0]
@@ -53,15 +54,15 @@ def test_the_loras_are_trained_on_top_of_the_mixture_and_added_to_it(
     assert [held.contexts for held in patch.held_out] == contexts
     everything = frozenset().union(*contexts)
     parts = [
-        (patch, everything),
-        *((held.patch, everything - held.contexts) for held in patch.held_out),
+        (patch, everything, 4),
+        *((held.patch, everything - held.contexts, 2) for held in patch.held_out),
     ]
-    for part, trained_on in parts:
+    for part, trained_on, epochs in parts:
         engine.load(Patch(full_rank=dense(experts, mixture.tolist(), {})))
         own = [item for item in CHOICES if item.pairs[0][0] in trained_on]
         lora = {
             name: one.dense()
-            for name, one in train_once(engine, own, experts[0].info, 3)[0].low_rank.items()
+            for name, one in train_once(engine, own, pattern, 3, epochs=epochs)[0].low_rank.items()
         }
         expected = dense(experts, mixture.tolist(), lora)
         assert part.low_rank.keys() == expected.keys()

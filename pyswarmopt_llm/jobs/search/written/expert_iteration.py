@@ -162,7 +162,7 @@ def expert_iteration(
             seed,
             training,
             epochs=epochs,
-            cross_fitted=not spare,
+            without_fold=0 if spare else EPOCHS,
         )
         passes += training_cost(len(items), bool(spare))
         space = read_trained(mixtures, folder / name, items, seed, not spare)
