@@ -14,8 +14,9 @@ Methods: `believer` (points under way count as if they had what the process expe
 al. 2010), `liar` (what the best has: CL-min there), `liar-mean`, `liar-max`, `penalised` (local
 penalisation, Gonzalez et al. 2016, AISTATS), `fantasies` (expected improvement, the mean over
 draws of what is under way: Snoek et al. 2012, section 3.2), `blind` (under way is unknown),
-`rounds` (the library's batches), `surrogate` (the library's `asynchronous=True`), `optuna-tpe` and `optuna-gp` (with its constant liar), `nevergrad`
-(NGOpt, told how many workers there are), `random`. Half of the functions are there to choose by,
+`rounds` (the library's batches), `surrogate` (the library's `asynchronous=True`), `optuna-tpe`
+(with its constant liar), `optuna-gp` (seconds a proposal: only if named), `nevergrad` (NGOpt, told
+how many workers there are; with numpy below 2.4), `random`. Half of the functions are there to choose by,
 the others to report on. Runs that are in the file are not made again.
 """
 
