@@ -14,8 +14,9 @@ Methods: `believer` (points under way count as if they had what the process expe
 al. 2010), `liar` (what the best has: CL-min there), `liar-mean`, `liar-max`, `penalised` (local
 penalisation, Gonzalez et al. 2016, AISTATS), `fantasies` (expected improvement, the mean over
 draws of what is under way: Snoek et al. 2012, section 3.2), `blind` (under way is unknown),
-`rounds` (the library's batches), `surrogate` (the library's `asynchronous=True`), `optuna-tpe` and `optuna-gp` (with its constant liar), `nevergrad`
-(NGOpt, told how many workers there are), `random`. Half of the functions are there to choose by,
+`rounds` (the library's batches), `surrogate` (the library's `asynchronous=True`), `optuna-tpe`
+(with its constant liar), `optuna-gp` (seconds a proposal: only if named), `nevergrad` (NGOpt, told
+how many workers there are; with numpy below 2.4), `random`. Half of the functions are there to choose by,
 the others to report on. Runs that are in the file are not made again.
 """
 
@@ -461,19 +462,24 @@ def table(options: argparse.Namespace) -> None:
         half, problem, workers, name, seed = row["key"]
         if half == options.half:
             values[workers, problem, seed][name] = row
-    names = [name for name in METHODS if any(name in found for found in values.values())]
-    complete = {key: case for key, case in values.items() if len(case) == len(names)}
-    print("| workers | when | " + " | ".join(names) + " |\n" + "|---" * (len(names) + 2) + "|")
-    counts = sorted({workers for workers, _, _ in complete})
-    for workers in counts:
-        cases = [case for key, case in complete.items() if key[0] == workers]
+    for workers in sorted({workers for workers, _, _ in values}):
+        cases = [case for key, case in values.items() if key[0] == workers]
+        names = [name for name in METHODS if any(name in case for case in cases)]
+        cases = [case for case in cases if len(case) == len(names)]
+        print(
+            f"\n| {workers} workers | "
+            + " | ".join(names)
+            + " |\n"
+            + "|---" * (len(names) + 1)
+            + "|"
+        )
         for when in ("half", "full"):
             ranks = [ranked([case[name][when] for name in names]) for case in cases]
             means = [statistics.mean(column) for column in zip(*ranks, strict=True)]
-            print(f"| {workers} | {when} ({len(cases)}) | " + " | ".join(f"{m:.2f}" for m in means))
-        for what, shown in (("busy", "{:.2f}"), ("cpu", "{:.4f}")):
+            print(f"| {when} ({len(cases)}) | " + " | ".join(f"{m:.2f}" for m in means) + " |")
+        for what in ("busy", "cpu"):
             means = [statistics.median(case[name][what] for case in cases) for name in names]
-            print(f"| {workers} | {what} | " + " | ".join(shown.format(m) for m in means))
+            print(f"| {what} | " + " | ".join(f"{m:.4f}" for m in means) + " |")
 
 
 def ranked(values: list[float]) -> list[float]:
