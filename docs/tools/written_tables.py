@@ -61,18 +61,22 @@ def written_differences() -> str:
     was chosen on.
     """
     read = _outcomes()
+    labels = _rows(read)
+    *_, last = labels
+    names = {MIXTURE: "the search before training", DEFAULT: "the search"}
+    if last == SPARE:
+        names[SPARE] = "it with 400 further prompts"
     rows = []
-    for method, label in _rows(read).items():
+    for method, label in labels.items():
         cells = []
-        for search in (MIXTURE, DEFAULT, SPARE):
+        for search in names:
             there = _has(read, method, HELD_OUT) and _has(read, search, HELD_OUT)
             cells.append(
                 points(read, search, method, HELD_OUT) if there and search != method else ""
             )
-        if method != SPARE:
+        if method != last:
             rows.append([label, *cells])
-    names = ("the search before training", "the search", "it with 400 further prompts")
-    return markdown(["t4 to t6", *(f"{name} minus" for name in names)], rows)
+    return markdown(["t4 to t6", *(f"{name} minus" for name in names.values())], rows)
 
 
 def house_style() -> str:
