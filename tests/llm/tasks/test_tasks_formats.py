@@ -357,7 +357,7 @@ def test_limits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
             load_task(path, dev=n)
         with pytest.raises(ValueError, match="at least one test item"):
             load_task(path).limited(test=n)
-    with pytest.raises(ValueError, match="dev and test, not 'train'"):
+    with pytest.raises(ValueError, match="dev, test and spare, not 'train'"):
         load_task(path).split("train")
 
 
