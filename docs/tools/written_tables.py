@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from outcomes import DOCS, Outcomes, markdown, outcomes, points
+from outcomes import DOCS, Outcomes, lines, markdown, outcomes, points
 
 CHOSEN_ON, HELD_OUT = ("t1", "t2", "t3"), ("t4", "t5", "t6")
 MIXTURE, DEFAULT, SPARE = "mixture", "default", "spare"
@@ -104,6 +104,23 @@ def _embedded(name: str, score: str) -> str:
             [labels[method], f"{read.mean(method, tasks):.3f} [{low:.3f}, {high:.3f}]", ahead]
         )
     return markdown(["150 test prompts", score, "the search minus"], rows)
+
+
+def judge() -> str:
+    """A row per task: what a reward model is worth as a judge, and what a search by it gains and
+    really gains.
+    """
+    rows = []
+    for line in lines("judge"):
+        models = [line[name] for name in ("base", "best-single", "result")]
+        rewards = [f"{model['reward']:.1f}" for model in models]
+        truths = [f"{model['test'].count('1') / len(model['test']):.3f}" for model in models]
+        rows.append(
+            [line["task"], f"{line['pairs']:.2f}", f"{line['rank']:.2f}", *rewards, *truths]
+        )
+    heading = ["500 test items", "held-out pairs in order", "rank correlation"]
+    heading += ["reward: base", "best expert by it", "result"]
+    return markdown([*heading, "truth: base", "best expert by reward", "result"], rows)
 
 
 def _outcomes() -> Outcomes:
