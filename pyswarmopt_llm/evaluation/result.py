@@ -93,6 +93,7 @@ class Iterated:
         kept: prompts with a reply that it was trained on.
         replies: that were written and scored.
         tokens: of these.
+        spare: spare prompts, to which replies were trained on; 0: to dev prompts.
     """
 
     rounds: int
@@ -100,6 +101,7 @@ class Iterated:
     kept: int
     replies: int
     tokens: int
+    spare: int = 0
 
 
 @dataclass(frozen=True)

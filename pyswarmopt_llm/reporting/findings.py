@@ -108,7 +108,11 @@ def _about_dev(result: RunResult) -> Iterator[str]:
     """The items behind the scores on dev, where these were not kept from training."""
     if result.trained_dev is not None:
         who = "the result" if result.trained else "what was trained"
-        yield f"On dev {who} is cross-fitted: each item is scored by what was trained without it."
+        iteration = result.expert_iteration
+        if iteration is not None and iteration.spare:
+            yield f"On dev {who} is scored on prompts that it was not trained on."
+        else:
+            yield f"On dev {who} is cross-fitted: each item is scored by what was trained without it."
     if any(rival.dev_of == "training" for rival in result.rivals):
         yield (
             "The dev scores of what is fine-tuned on dev are of the training items themselves: "

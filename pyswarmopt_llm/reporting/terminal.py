@@ -315,7 +315,7 @@ def print_findings(console: Console, run: Path, findings: Findings) -> None:
     for line in (*findings.about_dev, *findings.remarks):
         say(console, line)
     if findings.several_experts:
-        say(console, f"Mixture: {findings.mixture}{', trained on dev' if findings.trained else ''}")
+        say(console, f"Mixture: {findings.mixture}{', then trained' if findings.trained else ''}")
         say(console, WEIGHTS)
     say(
         console,

@@ -33,6 +33,7 @@ from pyswarmopt_llm.metrics.registry import METRICS, written
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.training import folds
+from pyswarmopt_llm.reporting.findings import findings
 from pyswarmopt_llm.reporting.outcome import verdict
 
 DEV, SAMPLES = 10, 8
@@ -194,7 +195,7 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     file = open_task(tmp_path / "open.json", 30)
     config = replace(config, tasks=(str(file),), dev=DEV)
     planned = dry_run_search(config).passes - dry_run_search(replace(config, train="off")).passes
-    assert planned == 2 * 30 + 4 * (80 + DEV) + 4 * 2 * 2.5 * 20 + DEV + 6
+    assert planned == 2 * 30 + 4 * (80 + DEV) + 4 * 4 * 2.5 * 20 + DEV + 6
     notes: list[str] = []
     result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
     assert any("then expert iteration on the 20 spare prompts" in note for note in notes)
@@ -209,7 +210,10 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     assert len(trained_on) == rounds and all(
         len(kept) > 0 and kept <= {*prompts["spare"]} for kept in trained_on
     )
-    assert use["kept"] == len(trained_on[use["round"] - 1])
+    assert use["kept"] == len(trained_on[use["round"] - 1]) and use["spare"] == 20
+    run = Run.open(Path(config.out))
+    (about,) = findings(run.about, RunResult.from_json(result)).about_dev
+    assert about == "On dev the result is scored on prompts that it was not trained on."
     assert [place.name for place in (folder / "round-1").iterdir()] == ["all"]
     spare = [json.loads(line) for line in (folder / "spare.jsonl").read_text().splitlines()]
     expected = [("base", 0), ("start", 0)]
@@ -225,13 +229,13 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     job.engine.load(job.space.read(Path(config.out) / "best"))
     assert utility(job.engine).value == pytest.approx(result["trained_dev"])
     # Ended in between, it ends as it did.
-    run, whole = Path(config.out), tmp_path / "whole"
-    shutil.copytree(run, whole)
-    (run / "result.json").unlink()
+    whole = tmp_path / "whole"
+    shutil.copytree(run.path, whole)
+    (run.path / "result.json").unlink()
     (folder / "spare.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in spare[:4]))
     shutil.rmtree(folder / "round-1")
-    resume(run)
-    ends_as(run, whole)
+    resume(run.path)
+    ends_as(run.path, whole)
 
 
 def test_the_number_of_spare_prompts(config: SearchConfig, tmp_path: Path) -> None:

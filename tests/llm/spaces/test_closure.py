@@ -111,7 +111,7 @@ def code_tokens(file: Path) -> int:
             (*OTHERS, *TRAINING),
             88_700,
         ),
-        ({}, "delta", OTHERS, 97_200),  # as by default: candidates of the item model, then training
+        ({}, "delta", OTHERS, 97_500),  # as by default: candidates of the item model, then training
     ],
     ids=["paper", "auto"],
 )

@@ -35,7 +35,7 @@ from pyswarmopt_llm.spaces.delta import DeltaSpace
 
 SAMPLES, LEAST_SAMPLES = 8, 2  # replies to a prompt in a round
 ROUNDS = 4
-SPARE_EPOCHS = 2  # over the replies to spare prompts that are kept
+MANY = 100  # replies to spare prompts, which need half the epochs
 FILE, SPARE = "replies.jsonl", "spare.jsonl"  # to dev prompts, to spare ones
 
 
@@ -121,7 +121,6 @@ def expert_iteration(
     if spare:
         log = ReplyLog(engine, spare, folder / SPARE, seed)
     logs = [dev, log] if spare else [dev]
-    epochs = SPARE_EPOCHS if spare else EPOCHS
 
     def elapsed() -> float:
         return sum(each.seconds for each in logs)
@@ -161,7 +160,7 @@ def expert_iteration(
             folder / name,
             seed,
             training,
-            epochs=epochs,
+            epochs=reply_epochs(len(items), bool(spare)),
             without_fold=0 if spare else EPOCHS,
         )
         passes += training_cost(len(items), bool(spare))
@@ -182,7 +181,8 @@ def expert_iteration(
     number = 0 if best is None else done.index(best) + 1
     replies = sum(each.count for each in logs)
     tokens = sum(each.tokens for each in logs)
-    use = Iterated(len(done), number, 0 if best is None else best.kept, replies, tokens)
+    used = 0 if best is None else best.kept
+    use = Iterated(len(done), number, used, replies, tokens, len(pool) if spare else 0)
     return Iteration(best, dev.scores(base), use, replies + passes)
 
 
@@ -224,6 +224,16 @@ def samples_of(prompts: int, dev: int) -> int:
     return max(LEAST_SAMPLES, SAMPLES * dev // prompts)
 
 
+def reply_epochs(items: int, spare: bool) -> int:
+    """Epochs over so many replies that are kept, to spare prompts or to dev prompts.
+
+    Example:
+        >>> reply_epochs(99, spare=True), reply_epochs(100, spare=True), reply_epochs(100, spare=False)
+        (4, 2, 4)
+    """
+    return EPOCHS // 2 if spare and items >= MANY else EPOCHS
+
+
 def training_cost(items: int, spare: bool) -> int:
     """Forward passes that a round's training takes, on replies to spare prompts or to dev prompts.
 
@@ -231,7 +241,9 @@ def training_cost(items: int, spare: bool) -> int:
         >>> training_cost(200, spare=True), training_cost(200, spare=False)
         (1000, 4000)
     """
-    return training_passes(items, SPARE_EPOCHS) if spare else cross_fitting_passes(items)
+    if spare:
+        return training_passes(items, reply_epochs(items, spare))
+    return cross_fitting_passes(items)
 
 
 def planned_replies(dev: int, spare: int = 0) -> int:
