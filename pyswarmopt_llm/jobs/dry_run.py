@@ -29,7 +29,7 @@ from pyswarmopt_llm.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.metrics.objectives import External
 from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, TRIED
 from pyswarmopt_llm.metrics.registry import Metric
-from pyswarmopt_llm.models.choices import cross_fitting_passes, fold_epochs, training_passes
+from pyswarmopt_llm.models.choices import labelled, training_passes
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.reporting.outcome import not_held_out
 from pyswarmopt_llm.reporting.summary import duration
@@ -172,15 +172,15 @@ def _evaluations(job: Job) -> int:
 def _training(job: Job) -> tuple[int, int]:
     """Passes that training takes at most, and replies that are written for it."""
     if not job.objectives.written:
-        return cross_fitting_passes(job.dev_items, fold_epochs(job.dev_items)), 0
+        return labelled(job.dev_items).passes(job.dev_items), 0
     from pyswarmopt_llm.jobs.search.written.expert_iteration import (
         ROUNDS,
         planned_replies,
-        training_cost,
+        reply_schedule,
     )
 
     spare = job.trained_items if job.objectives.spare else 0
-    passes = ROUNDS * training_cost(job.trained_items, bool(spare))
+    passes = ROUNDS * reply_schedule(job.trained_items, bool(spare)).passes(job.trained_items)
     return passes, planned_replies(job.dev_items, spare)
 
 

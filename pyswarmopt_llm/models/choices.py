@@ -47,35 +47,50 @@ def fold_count(items: int) -> int:
     return max(2, min(5, 200 // items))
 
 
-def fold_epochs(items: int) -> int:
-    """Epochs of what is trained without a fold, to tell what training on all items is worth.
+@dataclass(frozen=True)
+class Schedule:
+    """The epochs of a LoRA that is trained on items, and of those that tell what it is worth.
 
-    Half as many tell as much where folds are large (docs/research/without-iterations.md).
+    Attributes:
+        epochs: over all items.
+        without_fold: of each LoRA that is trained without a fold; 0: there are no folds.
 
     Example:
-        >>> fold_epochs(66), fold_epochs(67)
+        >>> Schedule().passes(200), Schedule(without_fold=2).passes(200), Schedule(2, 0).passes(200)
+        (4000, 3000, 1000)
+    """
+
+    epochs: int = EPOCHS
+    without_fold: int = EPOCHS
+
+    def passes(self, items: int) -> int:
+        """Forward passes of an item that training on so many items takes."""
+        left_out = (fold_count(items) - 1) * items
+        return training_passes(items, self.epochs) + round(self.without_fold * PASSES * left_out)
+
+
+FULL = Schedule()  # the same epochs without each fold
+
+
+def labelled(items: int) -> Schedule:
+    """The schedule of so many labelled items.
+
+    Half the epochs tell as much where folds are large (docs/research/without-iterations.md).
+
+    Example:
+        >>> labelled(66).without_fold, labelled(67).without_fold
         (4, 2)
     """
-    return EPOCHS // 2 if fold_count(items) == 2 else EPOCHS
-
-
-def cross_fitting_passes(items: int, without_fold: int = EPOCHS) -> int:
-    """Forward passes for training on all items, and without each fold for so many epochs.
-
-    Example:
-        >>> cross_fitting_passes(200), cross_fitting_passes(200, 2), cross_fitting_passes(50)
-        (4000, 3000, 2000)
-    """
-    left_out = (fold_count(items) - 1) * items
-    return training_passes(items) + round(without_fold * PASSES * left_out)
+    return Schedule(without_fold=EPOCHS // 2 if fold_count(items) == 2 else EPOCHS)
 
 
 __all__ = [
     "EPOCHS",
+    "FULL",
     "PASSES",
     "Choices",
-    "cross_fitting_passes",
+    "Schedule",
     "fold_count",
-    "fold_epochs",
+    "labelled",
     "training_passes",
 ]

@@ -30,7 +30,7 @@ from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer, module_of
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
 from pyswarmopt_llm.jobs.search.cross_fitting import not_worse, read_trained, train_on_dev
-from pyswarmopt_llm.models.choices import cross_fitting_passes, fold_epochs, training_passes
+from pyswarmopt_llm.models.choices import labelled, training_passes
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 from pyswarmopt_llm.spaces.factor import require_equal_modules
@@ -348,7 +348,7 @@ def population_for(experts: int, candidates: int) -> int:
 def _training(bench: Bench) -> int:
     """Items that the training of a mixture on dev takes, and its scoring."""
     items = len(bench.choices)
-    return cross_fitting_passes(items, fold_epochs(items)) + bench.dev_items
+    return labelled(items).passes(items) + bench.dev_items
 
 
 def _trained(entry: Entry, space: DeltaSpace, position: Tensor) -> Patch:
@@ -364,7 +364,7 @@ def _trained(entry: Entry, space: DeltaSpace, position: Tensor) -> Patch:
             bench.experts[0].info,
             Path(folder),
             entry.seed,
-            without_fold=fold_epochs(len(bench.choices)),
+            schedule=labelled(len(bench.choices)),
         )
         trained = read_trained(space, Path(folder), bench.choices, entry.seed)
     after = trained.realise(trained.on_top_of(position))

@@ -12,7 +12,7 @@ from pathlib import Path
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors, read_adapter
-from pyswarmopt_llm.models.choices import EPOCHS, Choices
+from pyswarmopt_llm.models.choices import FULL, Choices, Schedule
 from pyswarmopt_llm.models.training.folds import folds, train_folds
 from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace
 from pyswarmopt_llm.spaces.delta import DeltaSpace
@@ -29,9 +29,7 @@ def train_on_dev(
     folder: Path,
     seed: int,
     after_epoch: Callable[[float], None] | None = None,
-    *,
-    epochs: int = EPOCHS,
-    without_fold: int = EPOCHS,
+    schedule: Schedule = FULL,
 ) -> None:
     """Train the LoRAs, unless they are there already.
 
@@ -43,22 +41,11 @@ def train_on_dev(
         folder: where they are or will be: ``without-K`` for each fold, and ``all``.
         seed: of the training.
         after_epoch: called with the share of the training that is done, in 0..1.
-        epochs: over the items.
-        without_fold: epochs of those that are trained without a fold; 0 where the items are not
-            those of dev, and there are no folds.
+        schedule: epochs; without folds where the items are not those of dev.
     """
     if (folder / ALL).exists():  # which is written last
         return
-    shares = train_folds(
-        engine,
-        start,
-        choices,
-        pattern,
-        seed,
-        after_epoch,
-        epochs=epochs,
-        without_fold=without_fold,
-    )
+    shares = train_folds(engine, start, choices, pattern, seed, after_epoch, schedule)
     for place, share in zip(_places(folder, len(shares) - 1), shares, strict=True):
         if not place.exists():  # a process may have been stopped between two of them
             save_patch(Patch(low_rank=share.changes), [pattern], place)
@@ -69,14 +56,14 @@ def read_trained(
     folder: Path,
     choices: Sequence[Choices],
     seed: int,
-    cross_fitted: bool = True,
+    schedule: Schedule = FULL,
 ) -> CrossFittedSpace:
-    """The space over what `train_on_dev` wrote for these items and this seed.
+    """The space over what `train_on_dev` wrote for these items, this seed and schedule.
 
     Raises:
         UserError: an adapter is not there.
     """
-    contexts = folds(choices, seed) if cross_fitted else []
+    contexts = folds(choices, seed) if schedule.without_fold else []
     places = _places(folder, len(contexts))
     changes = []
     for place in places:

@@ -25,7 +25,7 @@ from pyswarmopt_llm.jobs.search.cross_fitting import not_worse, read_trained, tr
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.selection import Choice
 from pyswarmopt_llm.metrics.questions.written import Written
-from pyswarmopt_llm.models.choices import cross_fitting_passes, fold_epochs
+from pyswarmopt_llm.models.choices import labelled
 from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 from pyswarmopt_llm.tasks import Scoring
@@ -119,19 +119,10 @@ def train_further(
         mixtures, seed = cast(DeltaSpace, job.space), job.config.seed
         choices = job.training_items(scorings)[1]
         patch = mixtures.realise(chosen.position)
-        folder, without_fold = run.path / FOLDER, fold_epochs(len(choices))
-        train_on_dev(
-            job.engine,
-            patch,
-            choices,
-            job.experts[0],
-            folder,
-            seed,
-            progress,
-            without_fold=without_fold,
-        )
+        folder, schedule = run.path / FOLDER, labelled(len(choices))
+        train_on_dev(job.engine, patch, choices, job.experts[0], folder, seed, progress, schedule)
         space = read_trained(mixtures, folder, choices, seed)
-        passes = cross_fitting_passes(job.dev_items, without_fold)
+        passes = schedule.passes(job.dev_items)
     position = space.on_top_of(chosen.position)
     evaluator = Evaluator(space, job.engine, utilities, job.objectives.combine)
     (before,) = scorer.in_full([chosen.position], 0)

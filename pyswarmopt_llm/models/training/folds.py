@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pyswarmopt_llm.common.interfaces import Engine, LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.models.choices import EPOCHS, Choices, fold_count
+from pyswarmopt_llm.models.choices import EPOCHS, FULL, Choices, Schedule, fold_count
 from pyswarmopt_llm.models.engines.transformers import on_transformers
 from pyswarmopt_llm.models.training.choice_losses import choice_trainer
 from pyswarmopt_llm.models.training.lora import Lora
@@ -44,9 +44,7 @@ def train_folds(
     pattern: AdapterInfo,
     seed: int,
     after_epoch: Callable[[float], None] | None = None,
-    *,
-    epochs: int = EPOCHS,
-    without_fold: int = EPOCHS,
+    schedule: Schedule = FULL,
 ) -> list[Share]:
     """For each fold a LoRA that is trained without it, then one that is trained on all items; they
     begin alike.
@@ -59,15 +57,15 @@ def train_folds(
         pattern: an adapter whose modules, rank and scale they have.
         seed: of the LoRAs' start, the folds and the order.
         after_epoch: called with the share of the training that is done, in 0..1.
-        epochs: over the items.
-        without_fold: epochs of those that are trained without a fold; 0: there are no folds.
+        schedule: epochs, and whether there are folds.
 
     Raises:
         TypeError: another engine, through which no gradients flow.
     """
-    left_out = folds(choices, seed) if without_fold else []
+    left_out = folds(choices, seed) if schedule.without_fold else []
     # items of all epochs: each is left out of one LoRA
-    total = (epochs + without_fold * max(len(left_out) - 1, 0)) * len(choices)
+    epochs_in_all = schedule.epochs + schedule.without_fold * max(len(left_out) - 1, 0)
+    total = epochs_in_all * len(choices)
     everything = frozenset(item.pairs[0][0] for item in choices)
     trained_on = 0
 
@@ -84,8 +82,8 @@ def train_folds(
         patch, loss = train_once(engine, items, pattern, seed, note, epochs)
         return Share(contexts, patch.low_rank, loss)
 
-    shares = [train(everything - fold, without_fold) for fold in left_out]
-    return [*shares, train(everything, epochs)]
+    shares = [train(everything - fold, schedule.without_fold) for fold in left_out]
+    return [*shares, train(everything, schedule.epochs)]
 
 
 def train_once(

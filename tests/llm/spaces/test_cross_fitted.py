@@ -13,7 +13,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.jobs.search.cross_fitting import not_worse, read_trained, train_on_dev
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, load_factors, read_adapter
-from pyswarmopt_llm.models.choices import Choices
+from pyswarmopt_llm.models.choices import Choices, Schedule
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.training.folds import folds, train_once
 from pyswarmopt_llm.spaces.delta import DeltaSpace
@@ -46,7 +46,9 @@ def test_the_loras_are_trained_on_top_of_the_mixture_and_added_to_it(
     space, engine = DeltaSpace(experts), TransformersEngine(*load_tiny(tiny_base))
     mixture = torch.tensor([0.5, -0.2, 0.7], dtype=torch.float64)
     start, pattern = space.realise(mixture), experts[0].info
-    train_on_dev(engine, start, CHOICES, pattern, tmp_path / "dev", 3, without_fold=2)
+    train_on_dev(
+        engine, start, CHOICES, pattern, tmp_path / "dev", 3, schedule=Schedule(without_fold=2)
+    )
     trained = read_trained(space, tmp_path / "dev", CHOICES, 3)
     position = trained.on_top_of(mixture)
     assert position.tolist() == [0.5, -0.2, 0.7, 1.0]

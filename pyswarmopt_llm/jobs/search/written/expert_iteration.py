@@ -29,7 +29,7 @@ from pyswarmopt_llm.jobs.search.written.reply_log import Reply, ReplyLog
 from pyswarmopt_llm.metrics.combine import Combine
 from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.models.choices import EPOCHS, cross_fitting_passes, training_passes
+from pyswarmopt_llm.models.choices import EPOCHS, FULL, Schedule
 from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 
@@ -152,19 +152,10 @@ def expert_iteration(
             break
         name = f"round-{number}"
         training = _second_half(progress, number, rounds)
-        train_on_dev(
-            engine,
-            start,
-            items,
-            pattern,
-            folder / name,
-            seed,
-            training,
-            epochs=reply_epochs(len(items), bool(spare)),
-            without_fold=0 if spare else EPOCHS,
-        )
-        passes += training_cost(len(items), bool(spare))
-        space = read_trained(mixtures, folder / name, items, seed, not spare)
+        schedule = reply_schedule(len(items), bool(spare))
+        train_on_dev(engine, start, items, pattern, folder / name, seed, training, schedule)
+        passes += schedule.passes(len(items))
+        space = read_trained(mixtures, folder / name, items, seed, schedule)
         patch = space.realise(space.on_top_of(position))
         written = dev.greedy(name, patch)
         if not spare:
@@ -224,26 +215,18 @@ def samples_of(prompts: int, dev: int) -> int:
     return max(LEAST_SAMPLES, SAMPLES * dev // prompts)
 
 
-def reply_epochs(items: int, spare: bool) -> int:
-    """Epochs over so many replies that are kept, to spare prompts or to dev prompts.
+def reply_schedule(items: int, spare: bool) -> Schedule:
+    """The training on so many replies that are kept, to spare prompts or to dev prompts.
 
     Example:
-        >>> reply_epochs(99, spare=True), reply_epochs(100, spare=True), reply_epochs(100, spare=False)
-        (4, 2, 4)
+        >>> reply_schedule(99, spare=True), reply_schedule(100, spare=True)
+        (Schedule(epochs=4, without_fold=0), Schedule(epochs=2, without_fold=0))
+        >>> reply_schedule(100, spare=False)
+        Schedule(epochs=4, without_fold=4)
     """
-    return EPOCHS // 2 if spare and items >= MANY else EPOCHS
-
-
-def training_cost(items: int, spare: bool) -> int:
-    """Forward passes that a round's training takes, on replies to spare prompts or to dev prompts.
-
-    Example:
-        >>> training_cost(200, spare=True), training_cost(200, spare=False)
-        (1000, 4000)
-    """
-    if spare:
-        return training_passes(items, reply_epochs(items, spare))
-    return cross_fitting_passes(items)
+    if not spare:
+        return FULL
+    return Schedule(EPOCHS // 2 if items >= MANY else EPOCHS, without_fold=0)
 
 
 def planned_replies(dev: int, spare: int = 0) -> int:
@@ -285,6 +268,6 @@ __all__ = [
     "expert_iteration",
     "gains",
     "planned_replies",
+    "reply_schedule",
     "samples_of",
-    "training_cost",
 ]
