@@ -23,7 +23,8 @@ from typing import Any
 import torch
 from evolution import EvolutionOptions, evolve
 from grpo import GrpoOptions, train
-from runs import EVALUATIONS, NEW_TOKENS, TASKS, parser, written
+from iteration import EVALUATIONS
+from runs import NEW_TOKENS, TASKS, parser, written
 
 from pyswarmopt_groups import voting
 from pyswarmopt_llm.common.interfaces import Patch

@@ -11,8 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from iteration import FROM_BASE, FROM_BEST, best_expert, iterated
+
 from pyswarmopt_llm import SearchConfig, resume, search
 from pyswarmopt_llm.evaluation.record import unpack
+from pyswarmopt_llm.jobs.search.prepare import prepare
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 from lab import DEV
@@ -20,7 +24,6 @@ from lab import TASKS as KINDS
 from lab_skills import items
 
 SPARE = 4 * DEV
-EVALUATIONS = 40  # of every method
 TASKS = ("t1", "t2", "t3", "t4", "t5", "t6")
 NEW_TOKENS = 6  # of an answer of the laboratory
 SWARM: Mapping[str, Any] = {"preset": "none", "particles": 10, "max_iter": 3, "patience": 10}
@@ -30,6 +33,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "model-swarms": {**MODEL_SWARMS, "no_rivals": True},
 }
+ITERATED = (FROM_BASE, FROM_BEST)  # expert iteration without a search, with as many replies
 OF_DEFAULT = {
     "best_single": "best-single",
     "uniform": "uniform",
@@ -125,7 +129,9 @@ def methods_parser(text: str | None) -> argparse.ArgumentParser:
     """As `parser`, with the methods and threads, and one seed."""
     options = parser(text)
     options.set_defaults(seeds=[0])
-    options.add_argument("--methods", nargs="+", default=list(METHODS))
+    options.add_argument(
+        "--methods", nargs="+", default=list(METHODS), choices=[*METHODS, *ITERATED]
+    )
     options.add_argument("--threads", type=int, default=2)
     return options
 
@@ -143,20 +149,42 @@ def compared(
     """
     for seed in options.seeds:
         for method in options.methods:
-            more = {**METHODS[method], **(default if method == "default" else {})}
+            more = METHODS.get(method, {})
+            if method == "default":
+                more = default
             out = options.out / f"{method}-{seed}"
             config = SearchConfig(
                 out=str(out), seed=seed, threads=options.threads, **fields, **more
             )
-            result = finished(config)
-            models = {"best": method}
-            if method == "default":
-                models = {
-                    name: label for name, label in OF_DEFAULT.items() if name in result["outcomes"]
-                }
-                models = models if "mixture" in models else {**models, "best": method}
-            for outcome in outcomes(result, models):
+            run = without_search if method in ITERATED else searched
+            for outcome in run(config, method):
                 yield line(outcome, task, seed)
+
+
+def searched(config: SearchConfig, method: str) -> Iterator[Outcome]:
+    """A search, and of the default what stands beside it."""
+    result = finished(config)
+    models = {"best": method}
+    if method == "default":
+        beside = {name: label for name, label in OF_DEFAULT.items() if name in result["outcomes"]}
+        models = beside if "mixture" in beside else {**beside, "best": method}
+    return outcomes(result, models)
+
+
+def without_search(config: SearchConfig, method: str) -> Iterator[Outcome]:
+    """Expert iteration from the base or from the best expert; `test.json` holds its outcome."""
+    folder = Path(config.out)
+    file = folder / "test.json"
+    if not file.exists():
+        job = prepare(config)
+        experts = job.space.vertices()
+        if method == FROM_BASE:
+            position, spent = torch.zeros_like(experts[0]), 0
+        else:
+            position, spent = experts[best_expert(job)], len(experts)
+        values = iterated(job, position, spent, folder, config.seed)
+        file.write_text(json.dumps(values), encoding="utf-8")
+    yield method, json.loads(file.read_text(encoding="utf-8"))
 
 
 def line(outcome: Outcome, task: str, seed: int) -> str:

@@ -1,0 +1,93 @@
+"""Expert iteration without a search, from the base or from the best expert, with as many replies as
+a search and its training take.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
+
+from pyswarmopt_llm.jobs.search.cross_fitting import not_worse
+from pyswarmopt_llm.jobs.search.prepare import Job
+from pyswarmopt_llm.jobs.search.written.expert_iteration import (
+    ROUNDS,
+    expert_iteration,
+    planned_replies,
+)
+
+EVALUATIONS = 40  # of every method
+FROM_BASE, FROM_BEST = "expert-iteration-base", "expert-iteration-best-single"
+
+
+def samples(spent: int, dev: int, spare: int = 0) -> int:
+    """Samples of a prompt in a round, so that all rounds take what a search and its training take.
+
+    Args:
+        spent: evaluations of all dev prompts before.
+        dev: number of dev prompts.
+        spare: number of spare prompts.
+
+    Example:
+        >>> samples(0, 100), samples(10, 100)  # (40 + 38 - 2) / 4 - 1
+        (18, 15)
+        >>> samples(10, 100, 400)  # (7,600 - 1,000 - 400) / 1,600
+        3
+    """
+    left = (EVALUATIONS - spent) * dev + planned_replies(dev, spare) - 2 * (dev + spare)
+    return (left - ROUNDS * dev) // (ROUNDS * (spare or dev))
+
+
+def best_expert(job: Job) -> int:
+    """Number of the expert with the best score on dev, of equals the first."""
+    values = []
+    for vertex in job.space.vertices():
+        job.engine.load(job.space.realise(vertex))
+        scores = [
+            utility(job.engine)
+            for utility in job.utilities("dev", {job.objectives.names[0]: "generate"}).values()
+        ]
+        values.append(job.objectives.combine(scores).value)
+    return values.index(max(values))
+
+
+def iterated(job: Job, position: Tensor, spent: int, folder: Path, seed: int) -> list[float]:
+    """The value of each test item, of what is not below its start on dev, else of the start.
+
+    Args:
+        job: of one task.
+        position: of the base or of an expert, to begin with.
+        spent: evaluations of all dev prompts that the choice of it took.
+        folder: holds, or will hold, what the rounds write.
+        seed: of samples and training.
+    """
+    scorings = {job.objectives.names[0]: "generate"}
+    dev, spare = job.utilities("dev", scorings), job.utilities("spare", scorings)
+    folder.mkdir(parents=True, exist_ok=True)
+    iteration = expert_iteration(
+        job.engine,
+        job.space,
+        position,
+        dev,
+        job.objectives.combine,
+        job.experts[0],
+        folder,
+        seed,
+        spare=spare,
+        samples=samples(spent, job.dev_items, job.trained_items if spare else 0),
+        say=lambda text: print(" ", text, flush=True),
+    )
+    patch = job.space.realise(position)
+    if iteration.best is not None:
+        space = iteration.best.space
+        trained = space.realise(space.on_top_of(position))
+        scores = []
+        for candidate in (trained, patch):
+            job.engine.load(candidate)
+            scores.append(job.objectives.combine([utility(job.engine) for utility in dev.values()]))
+        if not_worse(*scores):
+            patch = replace(trained, held_out=())
+    job.engine.load(patch)
+    (utility,) = job.utilities("test", scorings).values()
+    return list(utility(job.engine).per_item)
