@@ -23,7 +23,15 @@ import unlabelled_tables
 import written_tables
 from bbob_table import summary
 from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, markdown, outcomes, p_value, points
-from written_tables import house_style, judge, structured, written_answers, written_differences
+from written_tables import (
+    conflicting,
+    continuations,
+    house_style,
+    judge,
+    structured,
+    written_answers,
+    written_differences,
+)
 
 from pyswarmopt_llm.common.statistics import permutation_test
 
@@ -277,6 +285,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "written-differences": written_differences,
     "house-style": house_style,
     "structured": structured,
+    "continuations": continuations,
+    "conflicting": conflicting,
     "judge": judge,
     "overview": overview,
     "real-tasks": real_tasks,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from outcomes import DOCS, Outcomes, lines, markdown, outcomes, points
 
@@ -79,6 +80,23 @@ def written_differences() -> str:
     return markdown(["t4 to t6", *(f"{name} minus" for name in names.values())], rows)
 
 
+# The same methods where a model that people use has other numbers of replies.
+EMBEDDED = {
+    "expert-iteration-base": "expert iteration, from the base, as many replies",
+    "expert-iteration-best-single": "expert iteration, from the best expert, as many replies",
+    "default": "the search, before training",
+    "trained": "the search (default)",
+}
+
+CONFLICTING = {
+    "best_single": LABELS["best-single"],
+    "uniform": LABELS["uniform"],
+    "mixture": EMBEDDED["default"],
+    "trained": "trained on its best replies",
+    "best": "the search (default)",
+}
+
+
 def house_style() -> str:
     """The style guide."""
     return _embedded("house-style", "share of the rules kept")
@@ -89,13 +107,18 @@ def structured() -> str:
     return _embedded("structured", "validity and F1 of the fields, mean")
 
 
+def continuations() -> str:
+    """Continuations that are judged for profanity."""
+    return _embedded("continuations", "1 less the chance of profanity")
+
+
 def _embedded(name: str, score: str) -> str:
     """A row per method on the model that people use: the score, its interval, and how far the
     result is ahead.
     """
     read, tasks = outcomes(name), (name,)
-    result, before = "trained", "default"
-    labels = {**LABELS, before: "the search, before training", result: "the search (default)"}
+    result = "trained" if "trained" in read.methods() else "default"
+    labels = {**LABELS, **EMBEDDED}
     rows = []
     for method in sorted(read.methods(), key=lambda name: read.mean(name, tasks)):
         low, high = read.interval(method, tasks)
@@ -103,7 +126,22 @@ def _embedded(name: str, score: str) -> str:
         rows.append(
             [labels[method], f"{read.mean(method, tasks):.3f} [{low:.3f}, {high:.3f}]", ahead]
         )
-    return markdown(["150 test prompts", score, "the search minus"], rows)
+    prompts = read.scores[result, name].shape[1]
+    return markdown([f"{prompts} test prompts", score, "the search minus"], rows)
+
+
+def conflicting() -> str:
+    """A row per combination of the rewards and model: each reward, and their combination."""
+    read = outcomes("conflicting")
+    tasks = list(dict.fromkeys(task for _, task in read.scores))
+    combined = {"minimum": min, "arithmetic": fmean}
+    rows = []
+    for method in read.methods():
+        combination, _, model = method.partition(" ")
+        values = [read.accuracy(method, task) for task in tasks]
+        cells = [f"{value:.3f}" for value in (*values, combined[combination](values))]
+        rows.append([combination, CONFLICTING[model], *cells])
+    return markdown(["combined by", "model", *tasks, "combined"], rows)
 
 
 def judge() -> str:
