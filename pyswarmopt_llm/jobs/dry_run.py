@@ -29,7 +29,7 @@ from pyswarmopt_llm.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.metrics.objectives import External
 from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, TRIED
 from pyswarmopt_llm.metrics.registry import Metric
-from pyswarmopt_llm.models.choices import labelled, training_passes
+from pyswarmopt_llm.models.choices import FULL, labelled, training_passes
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.reporting.outcome import not_held_out
 from pyswarmopt_llm.reporting.summary import duration
@@ -174,13 +174,14 @@ def _training(job: Job) -> tuple[int, int]:
     if not job.objectives.written:
         return labelled(job.dev_items).passes(job.dev_items), 0
     from pyswarmopt_llm.jobs.search.written.expert_iteration import (
+        ON_SPARE,
         ROUNDS,
         planned_replies,
-        reply_schedule,
     )
 
     spare = job.trained_items if job.objectives.spare else 0
-    passes = ROUNDS * reply_schedule(job.trained_items, bool(spare)).passes(job.trained_items)
+    schedule = ON_SPARE if spare else FULL
+    passes = ROUNDS * schedule.passes(job.trained_items)
     return passes, planned_replies(job.dev_items, spare)
 
 

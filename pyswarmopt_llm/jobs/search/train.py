@@ -152,7 +152,9 @@ def _iterate(
 ) -> Iteration:
     """Train on the best replies."""
     from pyswarmopt_llm.jobs.search.written.expert_iteration import expert_iteration
+    from pyswarmopt_llm.jobs.search.written.teachers import complementary
 
+    searched = [row for row in run.rows if row.phase == "search"]
     spare = job.utilities("spare", scorings) if job.objectives.spare else {}
     return expert_iteration(
         job.engine,
@@ -164,6 +166,7 @@ def _iterate(
         run.path / FOLDER,
         job.config.seed,
         spare=cast(Mapping[str, Written], spare),
+        teachers=complementary(searched, position, job.objectives.names),
         seconds=_seconds_left(job, run),
         say=lambda text: notify(Event("note", {"text": text})),
         progress=progress,

@@ -105,12 +105,16 @@ def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
     job = prepare(replace(config, out="unused"))
     (utility,) = job.utilities("dev", {"words": "generate"}).values()
     prompts = [prompt for _, prompt, _ in utility.texts()]  # type: ignore[attr-defined]
-    # What was written, and what it took.
+    # What was written, and what it took: the teachers are samples less in the first round.
     models = ["start", *(f"round-{number}" for number in range(1, rounds + 1))]
-    expected = [("base", 0), ("start", 0)]
+    teachers = [row["model"] for row in rows if row["model"].startswith("teacher")]
+    assert teachers == [f"teacher-{number}" for number in range(1, len(teachers) + 1)]
+    assert 1 <= len(teachers) <= 4
+    expected = [("base", 0), ("start", 0), *((teacher, 0) for teacher in teachers)]
     for number, model in enumerate(models[:-1]):
+        samples = SAMPLES - (0 if number else len(teachers))
         expected += [
-            *((model, sample) for sample in range(1, SAMPLES + 1)),
+            *((model, sample) for sample in range(1, samples + 1)),
             (models[number + 1], 0),
         ]
     assert [(row["model"], row["sample"]) for row in rows] == expected and 2 <= rounds <= 4
@@ -182,7 +186,9 @@ def open_task(path: Path, dev: int) -> Path:
 def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     config: SearchConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """20 spare prompts with four samples each: of 10 dev prompts, eight each would be as many."""
+    """20 spare prompts with four samples each: of 10 dev prompts, eight each would be as many. Of the
+    first round four replies are the teachers'.
+    """
     trained_on: list[set[str]] = []
     once = folds.train_once
 
@@ -217,10 +223,13 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     assert [place.name for place in (folder / "round-1").iterdir()] == ["all"]
     spare = [json.loads(line) for line in (folder / "spare.jsonl").read_text().splitlines()]
     expected = [("base", 0), ("start", 0)]
+    teachers = [row["model"] for row in spare if row["model"].startswith("teacher")]
+    expected += [(teacher, 0) for teacher in teachers]
+    expected += [("start", sample) for sample in range(1, 5 - len(teachers))]
     models = ["start", *(f"round-{number}" for number in range(1, rounds + 1))]
-    for model in models[:-1]:
+    for model in models[1:-1]:
         expected += [(model, sample) for sample in range(1, 5)]
-    assert [(row["model"], row["sample"]) for row in spare] == expected
+    assert [(row["model"], row["sample"]) for row in spare] == expected and teachers
     on_dev = [(row["model"], row["sample"]) for row in lines(config.out)]
     assert on_dev == [("base", 0), *((model, 0) for model in models)]
     assert use["replies"] == 20 * len(spare) + DEV * len(on_dev)

@@ -4,12 +4,13 @@ labels.
 Anthony, Tian & Barber 2017, arXiv 1705.08439; with language models RAFT (Dong et al. 2023, arXiv
 2304.06767) and ReST (Gulcehre et al. 2023, arXiv 2308.08998).
 
-In a round the latest model writes several replies to each prompt, at random. The best one so far is
-kept if it is better than what the base or the mixture writes, and a new LoRA is trained on those
-that are kept, on top of the mixture. The replies to dev prompts tell what a round is worth. Trained
-on is what answers spare prompts; where there are too few of these, what answers dev prompts, by
-cross-fitting: each is answered by what was not trained on it, and so are the samples of the next
-round.
+In a round the latest model writes several replies to each prompt, at random; before the first,
+other mixtures of the search that are right where this one is not write one each. The best reply so
+far is kept if it is better than what the base or the mixture writes, and a new LoRA is trained on
+those that are kept, on top of the mixture. The replies to dev prompts tell what a round is worth.
+Trained on is what answers spare prompts; where there are too few of these, what answers dev
+prompts, by cross-fitting: each is answered by what was not trained on it, and so are the samples of
+the next round.
 """
 
 from __future__ import annotations
@@ -26,16 +27,17 @@ from pyswarmopt_llm.evaluation.result import Iterated
 from pyswarmopt_llm.jobs.search.cross_fitting import read_trained, train_on_dev
 from pyswarmopt_llm.jobs.search.validate import LEAST_TRAINED
 from pyswarmopt_llm.jobs.search.written.reply_log import Reply, ReplyLog
+from pyswarmopt_llm.jobs.search.written.teachers import TEACHERS
 from pyswarmopt_llm.metrics.combine import Combine
 from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.models.choices import EPOCHS, FULL, Schedule
+from pyswarmopt_llm.models.choices import FULL, Schedule
 from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 
 SAMPLES, LEAST_SAMPLES = 8, 2  # replies to a prompt in a round
 ROUNDS = 4
-MANY = 100  # replies to spare prompts, which need half the epochs
+ON_SPARE = Schedule(without_fold=0)  # dev, which judges, is not trained on
 FILE, SPARE = "replies.jsonl", "spare.jsonl"  # to dev prompts, to spare ones
 
 
@@ -86,6 +88,7 @@ def expert_iteration(
     seed: int,
     *,
     spare: Mapping[str, Written] | None = None,
+    teachers: Sequence[Tensor] = (),
     samples: int | None = None,
     rounds: int = ROUNDS,
     seconds: float | None = None,
@@ -111,6 +114,7 @@ def expert_iteration(
             in ``round-N``.
         seed: of samples and training.
         spare: name -> spare prompts; replies to them are trained on, if there are any.
+        teachers: positions of other mixtures; each takes the place of a sample in the first round.
         samples: replies to a prompt in a round; None: see `samples_of`.
         rounds: maximum number of rounds.
         seconds: that are left; None: any number.
@@ -130,6 +134,7 @@ def expert_iteration(
     least = [min(reply.value for reply in replies) for replies in pool]
     base, before = _plain(dev, start)
     samples = samples or samples_of(len(pool), len(base))
+    schedule = ON_SPARE if spare else FULL
     value = _value(combine, dev.scores(before))
     name, patch = "start", start
     done: list[Round] = []
@@ -141,7 +146,12 @@ def expert_iteration(
         if seconds is not None and begun + latest > seconds:
             say(f"{lead}no time is left for it")
             break
-        for sample in log.sampled(name, patch, samples):
+        count = samples
+        if number == 1:
+            count = max(samples - len(teachers), 0)
+            for teacher, place in enumerate(teachers, start=1):
+                _add(pool, log.greedy(f"teacher-{teacher}", mixtures.realise(place)))
+        for sample in log.sampled(name, patch, count):
             _add(pool, sample)
         kept = [best_reply(replies, floor) for replies, floor in zip(pool, least, strict=True)]
         items = log.training_items(kept)
@@ -152,7 +162,6 @@ def expert_iteration(
             break
         name = f"round-{number}"
         training = _second_half(progress, number, rounds)
-        schedule = reply_schedule(len(items), bool(spare))
         train_on_dev(engine, start, items, pattern, folder / name, seed, training, schedule)
         passes += schedule.passes(len(items))
         space = read_trained(mixtures, folder / name, items, seed, schedule)
@@ -215,31 +224,19 @@ def samples_of(prompts: int, dev: int) -> int:
     return max(LEAST_SAMPLES, SAMPLES * dev // prompts)
 
 
-def reply_schedule(items: int, spare: bool) -> Schedule:
-    """The training on so many replies that are kept, to spare prompts or to dev prompts.
-
-    Example:
-        >>> reply_schedule(99, spare=True), reply_schedule(100, spare=True)
-        (Schedule(epochs=4, without_fold=0), Schedule(epochs=2, without_fold=0))
-        >>> reply_schedule(100, spare=False)
-        Schedule(epochs=4, without_fold=4)
-    """
-    if not spare:
-        return FULL
-    return Schedule(EPOCHS // 2 if items >= MANY else EPOCHS, without_fold=0)
-
-
 def planned_replies(dev: int, spare: int = 0) -> int:
     """Replies that are written at most, with so many dev prompts and spare ones.
 
     Example:
         >>> planned_replies(1)  # base, mixture, and in four rounds eight samples and one after training
         38
-        >>> planned_replies(100, spare=400)  # 2 x 500, and in four rounds 2 x 400 samples and 100
-        4600
+        >>> planned_replies(100, spare=400)  # 2 x 500, 4 x 400 of teachers, 3 x 2 x 400 samples, 4 x 100
+        5400
     """
     prompts = spare or dev
-    return 2 * (dev + spare) + ROUNDS * (samples_of(prompts, dev) * prompts + dev)
+    samples = samples_of(prompts, dev)
+    first = max(samples, TEACHERS)
+    return 2 * (dev + spare) + (first + (ROUNDS - 1) * samples) * prompts + ROUNDS * dev
 
 
 def _value(combine: Combine, scores: Mapping[str, Score]) -> float:
@@ -263,11 +260,11 @@ def _add(pool: Sequence[list[Reply]], replies: Sequence[Reply]) -> None:
 
 
 __all__ = [
+    "ON_SPARE",
     "Iteration",
     "best_reply",
     "expert_iteration",
     "gains",
     "planned_replies",
-    "reply_schedule",
     "samples_of",
 ]
