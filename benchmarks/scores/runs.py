@@ -98,7 +98,8 @@ def finished(config: SearchConfig) -> Mapping[str, Any]:
     """The result of a run: a finished one is read, one that was stopped is continued."""
     out = Path(config.out)
     if (out / "run.json").exists():
-        return resume(out, allowed=(*config.metrics, *config.utilities)).result
+        files = [metric for metric in config.metrics if ":" in metric]  # the others are built in
+        return resume(out, allowed=(*files, *config.utilities)).result
     return search(config).result
 
 
