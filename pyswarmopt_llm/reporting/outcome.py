@@ -246,7 +246,7 @@ def _training(result: RunResult) -> Iterator[str]:
 
 
 def _made_for_it(result: RunResult) -> Iterator[str]:
-    """Where one expert is far ahead of all others."""
+    """The expert that is far ahead of all others, if there is one."""
     experts, single = result.experts, result.best_single
     if experts is None:
         return

@@ -49,7 +49,7 @@ class Ranked:
 
     @property
     def values(self) -> list[float]:
-        """Those of its items."""
+        """The values of its items."""
         return [answer.value for answer in self.answers]
 
     @property

@@ -227,7 +227,7 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
 
 
 def _notes(job: Job, run: Run) -> list[str]:
-    """What to know at the start."""
+    """Notes for the start of a search."""
     # of a resumed run that which it began with
     config = replace(job.config, preset=run.about.config.preset)
     notes = [in_words(config, run.about.given, job.training), *job.notes.values()]

@@ -41,7 +41,7 @@ FILE, SPARE = "replies.jsonl", "spare.jsonl"  # to dev prompts, to spare ones
 
 @dataclass(frozen=True)
 class Round:
-    """What a round trained.
+    """The outcome of a round.
 
     Attributes:
         space: of the mixtures and the LoRA.
@@ -178,7 +178,7 @@ def expert_iteration(
 
 
 def _plain(log: ReplyLog, start: Patch) -> tuple[list[Reply], list[Reply]]:
-    """What base and mixture reply."""
+    """Replies of base and mixture."""
     return log.greedy("base", Patch()), log.greedy("start", start)
 
 
