@@ -230,7 +230,7 @@ def next_command(config: EvalConfig, adapters: Sequence[str]) -> str:
     others = {name: getattr(config, name) for name in AS_READ}
     metrics = () if config.metric is None else (config.metric,)
     alone = len(adapters) == 1
-    models = {"adapter": adapters[0]} if alone else {"experts": adapters}
+    models: dict[str, Any] = {"adapter": adapters[0]} if alone else {"experts": adapters}
     return command(
         "eval" if alone else "search",
         base=config.base,
