@@ -135,7 +135,7 @@ def _tests(result: RunResult) -> Iterator[str]:
 
 
 def _optimism(result: RunResult) -> str:
-    """How to read the dev score."""
+    """Advice on reading the dev score."""
     chosen = f"the mixture was chosen by dev from {counted(result.evaluations, 'evaluation')}"
     if result.best_test is None:
         return f"The dev score is optimistic: {chosen}."

@@ -166,9 +166,10 @@ def _reasons(kind: str, result: RunResult) -> Iterator[str]:
     yield from _training(result)
     dev, test = difference(result.paired, "dev"), difference(result.paired)
     differ = None if result.experts is None else result.experts.differ
+    alike = differ is not None and differ <= ALIKE
     if kind == "better":
         yield from _chosen_experts(result)
-        if differ is not None:
+        if differ is not None and not alike:
             yield (
                 f"The experts know different things: they differ on {differ:.1%} of the dev items."
             )
@@ -178,7 +179,7 @@ def _reasons(kind: str, result: RunResult) -> Iterator[str]:
             f"The gain on dev, {dev.mean:+.3f}, does not hold on test: the mixture was chosen from "
             f"{counted(result.evaluations, 'evaluation')} on {counted(dev.items, 'item')}."
         )
-    if differ is not None and differ <= ALIKE:
+    if alike:
         yield (
             f"The experts are alike: they differ on {differ:.1%} of the dev items, so there is "
             "little to combine."
@@ -245,7 +246,7 @@ def _training(result: RunResult) -> Iterator[str]:
 
 
 def _made_for_it(result: RunResult) -> Iterator[str]:
-    """Where one expert is far ahead of all others."""
+    """The expert that is far ahead of all others, if there is one."""
     experts, single = result.experts, result.best_single
     if experts is None:
         return

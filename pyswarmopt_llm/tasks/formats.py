@@ -54,8 +54,12 @@ def read_file(path: Path, reading: Reading) -> RawTask:
     return _from_splits(path, content, reading)
 
 
-def read_rows(path: Path) -> tuple[list[str], Rows]:
+def read_rows(path: Path, text: str = "") -> tuple[list[str], Rows]:
     """The columns of a table of any format, and (place, row) of each row, as they are.
+
+    Args:
+        path: of the table.
+        text: column of JSON values that are plain texts; without it they are refused.
 
     Raises:
         UserError: it cannot be read, or is no table.
@@ -65,11 +69,11 @@ def read_rows(path: Path) -> tuple[list[str], Rows]:
     if path.suffix.lower() in _DELIMITED:
         return _delimited(_read_text(path), str(path))
     if path.suffix.lower() == ".jsonl":
-        return _as_rows(json_lines(path, unique=True))
+        return _as_rows(json_lines(path, unique=True), text)
     content = _parse_json(_read_text(path), str(path))
     if not isinstance(content, list):
         raise UserError(f"{path}: not a list of rows; give [{{...}}, {{...}}]")
-    return _as_rows(_numbered(content, f"{path}: item"))
+    return _as_rows(_numbered(content, f"{path}: item"), text)
 
 
 def _is_table(path: Path) -> bool:
@@ -80,9 +84,12 @@ def _numbered(records: Sequence[object], where: str) -> Records:
     return [(f"{where} {i}", record) for i, record in enumerate(records, 1)]
 
 
-def _as_rows(records: Iterable[tuple[str, object]]) -> tuple[list[str], Rows]:
-    """The columns of records, and the records, which have to be objects."""
-    rows = [(where, as_object(record, where)) for where, record in records]
+def _as_rows(records: Iterable[tuple[str, object]], text: str = "") -> tuple[list[str], Rows]:
+    """The columns of records, and the records: objects, or plain texts of a column."""
+    rows = [
+        (where, {text: record} if text and isinstance(record, str) else as_object(record, where))
+        for where, record in records
+    ]
     return columns_of(row for _, row in rows), rows
 
 

@@ -32,9 +32,9 @@ def read_prompts(path: Path, reading: Reading) -> RawTask:
     """The prompts of a file as a task whose items need no answers.
 
     A text file has a prompt on each line; blank lines are skipped. A table has them in ``prompt``,
-    ``question`` or a column of a like name, or as ``--columns prompt=COLUMN`` says; its other
-    columns go to the items, ``answer`` too. A column ``split`` says which are dev and which test;
-    else they are drawn.
+    ``question`` or a column of a like name, or as ``--columns prompt=COLUMN`` says; in JSON they
+    may be plain texts, too. The other columns go to the items, ``answer`` too. A column ``split``
+    says which are dev and which test; else they are drawn.
 
     Args:
         path: ends in .txt, .json, .jsonl, .csv or .tsv.
@@ -76,7 +76,7 @@ def _rows(path: Path, reading: Reading) -> Rows:
                 "columns", None, f"{path} is a text file and has no columns; remove it"
             )
         return [(place, {"prompt": line}) for place, line in read_lines(path)]
-    names, rows = read_rows(path)
+    names, rows = read_rows(path, "prompt")
     columns = {
         "prompt" if name == "question" else name: header for name, header in reading.columns.items()
     }

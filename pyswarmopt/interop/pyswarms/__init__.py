@@ -2,7 +2,7 @@
 
 ``import pyswarmopt.interop.pyswarms as ps``, then `ps.single`, `ps.discrete` and `ps.utils` as
 there; ``from pyswarmopt.interop.pyswarms.utils.functions import single_obj`` and its like work,
-too. docs/how-to/from-pyswarms.md says what differs.
+too. docs/how-to/coming-from.md says what differs.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _module(path: str, **names: Any) -> ModuleType:
 def __getattr__(name: str) -> Any:
     if name in _ELSEWHERE:
         raise NotImplementedError(f"pyswarms' {name} is not here; {_ELSEWHERE[name]}")
-    raise AttributeError(f"pyswarms' {name} is not here; see docs/how-to/from-pyswarms.md")
+    raise AttributeError(f"pyswarms' {name} is not here; see docs/how-to/coming-from.md")
 
 
 single = _module("single", GlobalBestPSO=GlobalBestPSO, LocalBestPSO=LocalBestPSO)

@@ -58,7 +58,7 @@ class Ranking:
 
     @property
     def exam(self) -> EvalConfig:
-        """What the adapters are scored on."""
+        """The task that the adapters are scored on."""
         apart = ("top", "budget")
         settings = {name: value for name, value in vars(self).items() if name not in apart}
         return EvalConfig(split="dev", **settings)

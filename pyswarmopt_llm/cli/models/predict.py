@@ -64,10 +64,10 @@ def command(
     """
     if (file is None) == (settings.text is None):
         raise InvalidOption("text", None, "give a file of rows or `text`, one of the two")
-    if (settings.text is None) != (settings.out is not None):
-        raise InvalidOption(
-            "out", settings.out and str(settings.out), "goes with a file of rows, which needs it"
-        )
+    if file is not None and settings.out is None:
+        raise InvalidOption("out", None, "missing; name the file to write")
+    if settings.text is not None and settings.out is not None:
+        raise InvalidOption("out", str(settings.out), "is for a file of rows; remove it")
     from pyswarmopt_llm.jobs.evaluate.predict import predict
 
     options = {

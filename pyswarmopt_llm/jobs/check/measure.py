@@ -73,7 +73,7 @@ class Meter:
         self.base = self.of({})
 
     def of(self, changes: Changes) -> Tensor:
-        """Those of the base with these changes.
+        """Log-probabilities of the base with these changes.
 
         Raises:
             UserError: they are not finite.
@@ -89,7 +89,7 @@ class Meter:
         return result
 
     def by_peft(self, folder: Path) -> Tensor:
-        """Those of the base with the adapter in a folder as PEFT loads it.
+        """Log-probabilities of the base with an adapter as PEFT loads it from a folder.
 
         Raises:
             UserError: PEFT does not load it.
@@ -105,7 +105,7 @@ class Meter:
     def differences(
         self, first: Tensor, changes: Changes, again: Changes, folder: Path
     ) -> Differences:
-        """Those of an adapter.
+        """Figures of an adapter.
 
         Args:
             first: `of` its changes.

@@ -116,7 +116,7 @@ class Exam:
 
     @property
     def items(self) -> Sequence[Item]:
-        """Those of the split."""
+        """Items of the split."""
         return self.task.split(self.split)
 
     def check(self, engine: Engine, scoring: str) -> None:

@@ -49,7 +49,7 @@ class Ranked:
 
     @property
     def values(self) -> list[float]:
-        """Those of its items."""
+        """The values of its items."""
         return [answer.value for answer in self.answers]
 
     @property
@@ -91,7 +91,8 @@ class FindResult:
         passes: forward passes of an item.
         left_out: name -> why it cannot be used.
         copies: name -> the adapter with the same weights.
-        search: the command that searches with the first `top`.
+        search: the command that searches with the first `top`; of a single adapter, which has
+            nothing to be mixed with, the one that scores it.
     """
 
     ranking: tuple[Ranked, ...]
@@ -171,7 +172,7 @@ def find(
         passes=total,
         left_out=pool.left_out,
         copies=pool.copies,
-        search=search_command(config, [adapter.path for adapter in ranking[:top]]),
+        search=next_command(config, [adapter.path for adapter in ranking[:top]]),
     )
 
 
@@ -222,16 +223,20 @@ def right(item: Item, score: ItemScore, scoring: Scoring) -> float:
     return 0.0 if math.isnan(probability) else probability
 
 
-def search_command(config: EvalConfig, adapters: Sequence[str]) -> str:
-    """The command that searches with these adapters, on the task as it was read."""
+def next_command(config: EvalConfig, adapters: Sequence[str]) -> str:
+    """The command that searches with these adapters, or scores the only one, on the task as it was
+    read.
+    """
     others = {name: getattr(config, name) for name in AS_READ}
     metrics = () if config.metric is None else (config.metric,)
+    alone = len(adapters) == 1
+    models: dict[str, Any] = {"adapter": adapters[0]} if alone else {"experts": adapters}
     return command(
-        "search",
+        "eval" if alone else "search",
         base=config.base,
-        experts=adapters,
+        **models,
         **task_settings([config.task]),
-        out="runs/found",
+        out=None if alone else "runs/found",
         metrics=metrics,
         **changed(others),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from pyswarmopt_llm.models.base import BaseModel
 from pyswarmopt_llm.models.files import refuse_unmatched
 
 LIST = ".txt"
+BOM = "\ufeff"  # with which Windows begins a text file
 PARTS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
 
 
@@ -62,6 +64,8 @@ def read_pool(specs: Sequence[str], base: BaseModel) -> Pool:
     copies: dict[str, str] = {}
     for name, path in zip(unique_names(paths), paths, strict=True):
         try:
+            if user_path(path).is_dir() and not _is_adapter(user_path(path)):
+                raise UserError(f"{path}: holds no adapter; check the path")
             info = read_adapter(path, name)
             errors = [p.text for p in files.problems(info) if p.severity == "error"]
             if errors:
@@ -75,7 +79,7 @@ def read_pool(specs: Sequence[str], base: BaseModel) -> Pool:
             copies[name] = first.name
     if not candidates:
         name, why = next(iter(left_out.items()))
-        raise UserError(f"none of {len(paths)} adapters can be used; {name}: {why}")
+        raise UserError(f"no adapter can be used; {name}: {why}")
     return Pool(tuple(candidates.values()), left_out, copies)
 
 
@@ -93,16 +97,21 @@ def adapter_paths(specs: Sequence[str]) -> list[str]:
     paths: list[str] = []
     for spec in specs:
         file = user_path(spec)
-        paths += _in_list(file) if file.suffix == LIST and file.is_file() else _in_folder(spec)
+        paths += (
+            _in_list(file) if file.suffix.lower() == LIST and file.is_file() else _in_folder(spec)
+        )
     if not paths:
         raise UserError("no adapters given; name their directories, a folder of them, or a list")
-    return list(dict.fromkeys(paths))
+    distinct: dict[str, str] = {}
+    for path in paths:
+        distinct.setdefault(os.path.abspath(user_path(path)), path)
+    return list(distinct.values())
 
 
 def _in_list(file: Path) -> Iterator[str]:
     """The adapters that the lines of a file name."""
     try:
-        lines = [line.strip() for line in read_text(file).splitlines()]
+        lines = [line.strip() for line in read_text(file).removeprefix(BOM).splitlines()]
     except OSError as error:
         raise UserError(
             f"{file}: cannot be read ({error.strerror}); check its permissions"

@@ -92,7 +92,7 @@ def not_worse(trained: Score, mixture: Score) -> bool:
 
 
 def _places(folder: Path, count: int) -> list[Path]:
-    """Where the LoRAs are, those without a fold first."""
+    """Directories of the LoRAs, those without a fold first."""
     return [folder / name for name in (*(f"without-{k + 1}" for k in range(count)), ALL)]
 
 

@@ -47,7 +47,7 @@ from pyswarmopt_llm.jobs.search.validate import given_settings
 from pyswarmopt_llm.jobs.search.written.same_score import check_unchanged
 from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.models.adapters.compatibility import ignored_in_words
+from pyswarmopt_llm.models.adapters.compatibility import remarks
 from pyswarmopt_llm.reporting.outcome import not_held_out
 from pyswarmopt_llm.reporting.summary import duration
 from pyswarmopt_llm.tasks.types import form_of
@@ -227,7 +227,7 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
 
 
 def _notes(job: Job, run: Run) -> list[str]:
-    """What to know at the start."""
+    """Notes for the start of a search."""
     # of a resumed run that which it began with
     config = replace(job.config, preset=run.about.config.preset)
     notes = [in_words(config, run.about.given, job.training), *job.notes.values()]
@@ -243,8 +243,10 @@ def _notes(job: Job, run: Run) -> list[str]:
         notes.append(
             f"`particles` {config.particles}: raised to {config.population}, since {begins}"
         )
-    ignoring = [info for info in job.experts if isinstance(info, AdapterInfo) and info.ignored]
-    return [*notes, *(f"{info.name}: {ignored_in_words(info)}" for info in ignoring)]
+    adapters = [info for info in job.experts if isinstance(info, AdapterInfo)]
+    for number, info in enumerate(adapters):
+        notes += map(str, remarks(info, adapters[:number]))
+    return notes
 
 
 def _tell_price(job: Job, scorer: Scorer, notify: OnEvent) -> None:

@@ -73,7 +73,7 @@ class Job(ResolvedSearch):
         return self.objectives.utilities(split, scorings, self.engine.chat)
 
     def evaluator(self, questions: Questions) -> Evaluator:
-        """What scores candidates on these questions."""
+        """The evaluator of candidates on these questions."""
         if questions.split == LETTERS:
             tasks = [self.tasks[name] for name, _ in questions.scorings]
             trials = {task.name: trial_of(task, self.engine.chat) for task in tasks}
@@ -95,7 +95,7 @@ class Job(ResolvedSearch):
 
     @property
     def training(self) -> str:
-        """How the mixture that is found would be trained, in words."""
+        """The training of the mixture that is found, in words."""
         if self.objectives.written:
             kind = "spare" if self.objectives.spare else "dev"
             return f"expert iteration on the {counted(self.trained_items, f'{kind} prompt')}"
@@ -122,7 +122,7 @@ class Job(ResolvedSearch):
 
     @cached_property
     def budget(self) -> Budget:
-        """What the search may spend."""
+        """The budget of the search."""
         minutes, items = self.config.budget_minutes, self.config.budget_items
         # The end scores best and average on dev, and on test those, the best single expert, and
         # what was trained.

@@ -1,4 +1,4 @@
-"""What a search chooses where nothing is given: ``--preset``.
+"""The settings that a search chooses itself: ``--preset``.
 
 ``auto`` is the best that this project's tables know for a task: weight changes (``delta``),
 candidates that a swarm finds in a model of the items' margins in place of iterations, and training
@@ -228,7 +228,7 @@ def chosen_by_preset(before: Mapping[str, Any], config: SearchConfig) -> dict[st
 def in_words(
     config: SearchConfig, before: Mapping[str, Any], training: str = "training on the dev items"
 ) -> str:
-    """What the preset chose and what was given, in a line.
+    """The settings that the preset chose and those that were given, in a line.
 
     Args:
         config: as the search runs it.
@@ -279,7 +279,7 @@ def _as_typed(values: Mapping[str, Any]) -> Iterable[str]:
 
 
 def own_score(config: SearchConfig) -> list[str]:
-    """What a search for a score of one's own does, and does not; nothing for other searches.
+    """Notes on a search for the user's own score; none for other searches.
 
     Args:
         config: as the search runs it.

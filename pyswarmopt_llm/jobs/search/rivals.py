@@ -1,4 +1,4 @@
-"""What the result of a search stands beside: the base, and the base and the best expert fine-tuned
+"""The rivals of a search's result: the base, and the base and the best expert fine-tuned
 on the same items.
 
 A gain over the best expert may come from training alone; rivals that are trained in the same way
@@ -43,7 +43,7 @@ train_once = lazy("pyswarmopt_llm.models.training.folds:train_once")  # not ever
 
 @dataclass(frozen=True)
 class Rival:
-    """What the result stands beside.
+    """The rivals of a result.
 
     Attributes:
         name: in ``rivals.jsonl`` and ``result.json``.
@@ -99,7 +99,7 @@ def score_rivals(
 
 
 def planned_rivals(job: Job) -> tuple[int, int]:
-    """How many rivals are scored, and how many of these trained, at most."""
+    """Maximum number of rivals that are scored, and of those that are trained."""
     if (
         job.config.no_rivals
         or not (job.config.train == "on" or job.objectives.user_scored)

@@ -1,4 +1,4 @@
-"""What evaluates in a search, this process or a pool of workers, and how each task is scored."""
+"""The evaluators of a search, this process or a pool of workers, and the scoring of each task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which candidate a search hands over: the best on dev, or of the leading ones the best on fresh
+"""The candidate that a search returns: the best on dev, or of the leading ones the best on fresh
 dev items.
 """
 

@@ -59,7 +59,7 @@ class Training:
 
     @property
     def chosen(self) -> Choice:
-        """What is handed over."""
+        """The choice that the search returns."""
         return self.after if self.kept else self.before
 
 
@@ -174,7 +174,7 @@ def _iterate(
 
 
 def _seconds_left(job: Job, run: Run) -> float | None:
-    """What the budget leaves when the search has ended, by its journal; None without one."""
+    """Seconds of the budget that a search leaves, by its journal; None without one."""
     rows = [row for row in run.rows if row.phase == "search"]
     return job.budget.left(sum(row.n for row in rows), sum(row.seconds for row in rows))
 

@@ -10,6 +10,7 @@ import numbers
 import os
 import sys
 import time
+from contextlib import redirect_stdout
 from typing import Any
 
 from pyswarmopt_llm.common.errors import (
@@ -62,7 +63,8 @@ class CallableUtility:
             UserError: it is neither a number nor a `Score`. Exceptions of the function are passed
                 on.
         """
-        value = self._function(engine, **({"split": split} if self.has_test else {}))
+        with redirect_stdout(sys.stderr):  # stdout is for results, as with `json`
+            value = self._function(engine, **({"split": split} if self.has_test else {}))
         if isinstance(value, Score):
             return value
         problem = f"`utility` {self.spec}: returned {value!r}; return a finite float or a Score"
@@ -124,7 +126,8 @@ def _find(spec: str) -> Any:
     if here not in sys.path:  # as `python -m` does; a console script does not
         sys.path.insert(0, here)
     try:
-        function = getattr(importlib.import_module(module), name, None)
+        with redirect_stdout(sys.stderr):
+            function = getattr(importlib.import_module(module), name, None)
     except Exception as error:  # importing runs the user's code
         raise InvalidOption(
             "utility", spec, f"cannot import {module} ({type(error).__name__}: {error})"

@@ -6,16 +6,15 @@ import hashlib
 import importlib.util
 import inspect
 import math
-import numbers
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from itertools import chain
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import InvalidOption, first_line, line_in
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
@@ -50,8 +49,10 @@ class ScoreFunction:
     def __init__(self, spec: str) -> None:
         self._spec = spec
         file, _, self._name = spec.rpartition(":")
+        if not file:
+            raise InvalidOption("metric", spec, "names no function; give FILE.py:FUNCTION")
         path = user_path(file)
-        if not file or not path.is_file():
+        if not path.is_file():
             raise InvalidOption("metric", spec, "no such file; give FILE.py:FUNCTION")
         self._file = path.resolve()
         self.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -115,19 +116,25 @@ class ScoreFunction:
                 for row in zip(prompts, replies, items, strict=True)
             ]
         values = self._call(dict(zip(BATCH, map(list, (prompts, replies, items)), strict=True)))
-        if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+        try:
+            listed = None if isinstance(values, str | Mapping) else list(values)
+        except TypeError:  # a number, a tensor without dimensions
+            listed = None
+        if listed is None:
             raise InvalidOption(
                 "metric", self._spec, f"returned {_short(values)}; return a list, a value per reply"
             )
-        listed = list(values)
         if len(listed) != len(replies):
-            why = f"returned {len(listed)} values for {len(replies)} replies; return one for each"
+            returned = counted(len(listed), "value")
+            why = f"returned {returned} for {len(replies)} replies; return one for each"
             raise InvalidOption("metric", self._spec, why)
         return listed
 
     def _call(self, arguments: Mapping[str, Any]) -> Any:
         try:
-            return self._function(**{name: arguments[name] for name in self._parameters})
+            with redirect_stdout(sys.stderr):  # stdout is for results, as with `json`
+                value = self._function(**{name: arguments[name] for name in self._parameters})
+                return list(value) if isinstance(value, Iterator) else value
         except (Exception, SystemExit) as error:  # whatever the user's code raises
             what = f"raised {type(error).__name__} ({first_line(error)}){line_in(error, str(self._file))}"
             place = (
@@ -137,13 +144,12 @@ class ScoreFunction:
 
     def _checked(self, value: object, place: str) -> dict[str, float]:
         """The named numbers that one value stands for."""
-        parts: dict[str, Any] = {"": value}
-        if isinstance(value, Mapping):
-            parts = {str(name): part for name, part in value.items()}
-        if not parts or not all(map(_is_finite, parts.values())):
+        named = value if isinstance(value, Mapping) else {"": value}
+        parts = {str(name): _number(part) for name, part in named.items()}
+        if not parts or not math.isfinite(sum(parts.values())):
             why = f"{place}: returned {_short(value)}; return a finite number, or a dict of them"
             raise InvalidOption("metric", self._spec, why)
-        return {name: float(part) for name, part in parts.items()}
+        return parts
 
     def _place(self, prompt: str, item: Item) -> str:
         return f"prompt {item.id} ({_short(prompt)})"
@@ -160,7 +166,8 @@ class ScoreFunction:
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # where dataclasses and pickle look for it
         try:
-            spec.loader.exec_module(module)
+            with redirect_stdout(sys.stderr):
+                spec.loader.exec_module(module)
         except (Exception, SystemExit) as error:  # importing runs the user's code
             what = f"{type(error).__name__}: {first_line(error)}{line_in(error, str(self._file))}"
             raise InvalidOption(
@@ -237,8 +244,19 @@ _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_O
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-def _is_finite(value: object) -> bool:
-    return isinstance(value, numbers.Real | np.bool_) and math.isfinite(value)
+def _number(value: Any) -> float:
+    """A value of any library's type, as a tensor of one element, as a float; NaN if it is none.
+
+    Example:
+        >>> _number(True), _number("0.5"), _number(10**400)
+        (1.0, nan, nan)
+    """
+    if isinstance(value, str | bytes):
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        return math.nan
 
 
 def _short(value: object) -> str:

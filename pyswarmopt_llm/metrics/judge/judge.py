@@ -50,7 +50,7 @@ class Judge:
         return self._rate(prompts, items)
 
     def win_rate(self, items: Sequence[Item], first: Sequence[str], second: Sequence[str]) -> Score:
-        """How often the `first` replies are judged better; each pair is shown in both orders.
+        """Share of pairs whose `first` reply is judged better; each is shown in both orders.
 
         Per item 1 for a win in both orders, 0 for a loss in both, else 0.5, which cancels a judge's
         position bias (Zheng et al. 2023, arXiv 2306.05685, section 3.4). An answer that names no

@@ -13,7 +13,7 @@ from pyswarmopt_llm.common.interfaces import Engine
 
 @dataclass(frozen=True)
 class Sampling:
-    """How answers are sampled.
+    """The sampling of answers.
 
     Attributes:
         temperature: above 0.

@@ -122,18 +122,10 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
     for i, info in enumerate(experts):
         if info.config.dora:
             problems.append(Problem(info.name, DORA))
-        if info.ignored:
-            problems.append(Problem(info.name, ignored_in_words(info), "warning"))
+        problems += remarks(info, experts[:i])
         if files is not None:
             problems += files.problems(info)
         problems += _differences(info, experts[0])
-        twin = next(
-            (other.name for other in experts[:i] if other.fingerprint == info.fingerprint), None
-        )
-        if twin is not None:
-            problems.append(
-                Problem(info.name, f"has the same weights as {twin}; remove one of them", "warning")
-            )
     return PreflightReport(tuple(rows), tuple(problems), tuple(experts))
 
 
@@ -150,6 +142,17 @@ def unique_names(paths: Sequence[str | Path]) -> list[str]:
         seen[name] += 1
         unique.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
     return unique
+
+
+def remarks(info: AdapterInfo, others: Sequence[AdapterInfo]) -> Iterator[Problem]:
+    """Warnings about an expert that can be mixed: ignored modules, the weights of another one."""
+    if info.ignored:
+        yield Problem(info.name, ignored_in_words(info), "warning")
+    for other in others:
+        if other.fingerprint == info.fingerprint:
+            text = f"has the same weights as {other.name}; remove one of them"
+            yield Problem(info.name, text, "warning")
+            return
 
 
 def ignored_in_words(info: AdapterInfo) -> str:

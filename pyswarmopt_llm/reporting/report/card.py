@@ -26,7 +26,7 @@ MOST_CHOICES = 20  # named in a card
 
 
 def _use(about: About, result: RunResult) -> tuple[str, str] | None:
-    """How to label with it, and the command, where the task has choices.
+    """Advice on labelling with it, and the command, if the task has choices.
 
     A card is published, so no question of the task is in it.
     """
@@ -74,7 +74,7 @@ def method_text(config: SearchConfig) -> str:
 
 
 def _trained(result: RunResult) -> str:
-    """What was trained."""
+    """The training that was done."""
     if not result.trained:
         return "Nothing was trained."
     iteration = result.expert_iteration

@@ -214,7 +214,7 @@ def described(row: Row, swarm: Container[int]) -> str:
 def paths(
     rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row
 ) -> tuple[Markup, str]:
-    """Where the particles went between the experts, and what the picture's two dimensions are.
+    """Paths of the particles between the experts, and the two dimensions of the picture.
 
     Args:
         rows: those of the search, at least one.

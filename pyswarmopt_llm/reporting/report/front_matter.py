@@ -151,7 +151,7 @@ def licence_conflict(parents: Sequence[Parent]) -> str | None:
 
 
 def licence_remarks(parents: Sequence[Parent]) -> list[str]:
-    """What to settle before publishing: licences that conflict, or that nobody stated."""
+    """Licences to settle before publishing: those that conflict, or that nobody stated."""
     conflict = licence_conflict(parents)
     silent = [parent.name for parent in parents if parent.licence is None]
     unstated = (

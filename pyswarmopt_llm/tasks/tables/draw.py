@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tasks.items import normalise, unordered
 from pyswarmopt_llm.tasks.tables.names import SPLITS, Reading
@@ -46,7 +47,8 @@ def draw_splits(
     groups = _grouped(items)
     if len(groups) < 2:
         raise UserError(
-            f"{where}: {len(groups)} different questions; at least two are needed for dev and test"
+            f"{where}: {counted(len(groups), 'different question')}; at least two are needed for "
+            "dev and test"
         )
     strata = {key: _stratum(group) for key, group in groups.items()}
     target = max(1, len(items) // DEV_SHARE)

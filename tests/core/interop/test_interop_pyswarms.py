@@ -226,7 +226,7 @@ def test_what_is_not_here_names_ours():
         ps.single.GeneralOptimizerPSO  # noqa: B018
     with pytest.raises(NotImplementedError, match="its parts are"):
         from pyswarmopt.interop.pyswarms import backend  # noqa: F401
-    with pytest.raises(AttributeError, match="from-pyswarms"):
+    with pytest.raises(AttributeError, match="coming-from"):
         ps.utils.functions.single_obj.booth  # noqa: B018
 
 

@@ -388,15 +388,24 @@ def test_replies_that_are_there_are_not_written_again(
     assert {row["name"] for row in result["rivals"]} == {"base"}
 
 
-@pytest.mark.parametrize(("seconds", "rounds"), [(9.0, 0), (19.0, 1), (20.0, 2)])
+@pytest.mark.parametrize(
+    ("seconds", "rounds", "spare"),
+    [(9.0, 0, 0), (19.0, 1, 0), (20.0, 2, 0), (8.0, 0, 20), (14.0, 1, 20), (15.0, 2, 20)],
+)
 def test_rounds_end_with_the_time(
     config: SearchConfig,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     seconds: float,
     rounds: int,
+    spare: int,
 ) -> None:
-    """A line takes a second: base and mixture 2, a round 9; the first one is expected to take 8."""
+    """A line takes a second, and so does to begin a file: base and mixture 2, a round 9; the first
+    one is expected to take 8. With spare prompts base and mixture 5, a round 5, expected 4.
+    """
+    if spare:
+        file = open_task(tmp_path / "open.json", DEV + spare)
+        config = replace(config, tasks=(str(file),), dev=DEV)
     clock = itertools.count()
     monkeypatch.setattr(reply_log, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     monkeypatch.setattr(train, "_seconds_left", lambda job, run: seconds)

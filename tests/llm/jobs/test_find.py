@@ -156,13 +156,13 @@ def test_a_folder_and_a_list_name_the_same_adapters(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = sorted(child.name for child in folder.iterdir())
-    (folder.parent / "list.txt").write_text(
-        "# mine\n\n" + "\n".join(f"adapters/{n}" for n in names)
-    )
+    lines = ["\ufeff# mine", "", *(f"adapters/{name}" for name in names)]
+    (folder.parent / "list.txt").write_text("\r\n".join(lines), encoding="utf-8", newline="")
     expected = [str(folder / name) for name in names]
     assert adapter_paths([str(folder)]) == expected
     assert adapter_paths([str(folder.parent / "list.txt")]) == expected
-    assert adapter_paths([expected[1], str(folder)]) == [expected[1], expected[0], *expected[2:]]
+    second = f"{expected[1]}/"
+    assert adapter_paths([second, str(folder)]) == [second, expected[0], *expected[2:]]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "hub.txt").write_text("org/name\n")
     assert adapter_paths(["hub.txt", "org/other"]) == ["org/name", "org/other"]
@@ -219,8 +219,8 @@ def test_json_has_the_whole_ranking(
     [
         ([], "Missing argument"),
         (["none-here/*"], "does not exist"),
-        (["nowhere"], "none of 1 adapters can be used; nowhere: nowhere: no such directory"),
-        (["EMPTY"], "none of 1 adapters can be used"),
+        (["nowhere"], "no adapter can be used; nowhere: nowhere: no such directory"),
+        (["EMPTY"], "empty: holds no adapter; check the path"),
         (["LIST"], "names no adapters"),
         (["ADAPTERS", "--budget", "28"], "--budget 28: 9 adapters and the base take"),
         (["ADAPTERS", "--top", "0"], "--top 0: out of range"),
@@ -244,6 +244,12 @@ def test_bad_input_is_one_line(
     assert code == 2 and out == "" and said in err and len(err.splitlines()) == 1
 
 
+def test_a_single_adapter_is_scored_next(config: EvalConfig, folder: Path) -> None:
+    result = find([str(folder)], config, top=1)
+    assert result.search.startswith(f"swarm-llm eval --base {config.base} --adapter {folder}/")
+    assert "--out" not in result.search
+
+
 def test_a_task_is_needed(
     config: EvalConfig, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -262,5 +268,5 @@ def test_another_base_is_refused(tiny_base: Path, folder: Path, tmp_path: Path) 
         if "k_proj" in name or "v_proj" in name:
             tensors[name] = torch.cat([tensor, tensor])
     safetensors.torch.save_file(tensors, other / "model.safetensors", {"format": "pt"})
-    with pytest.raises(UserError, match="none of 9 adapters can be used; ant: "):
+    with pytest.raises(UserError, match="no adapter can be used; ant: "):
         read_pool([str(folder)], resolve_base(str(other)))

@@ -263,6 +263,22 @@ def test_one_line_for_what_is_wrong(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.csv"]
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "--text: give a file of rows or --text, one of the two"),
+        (["new.csv"], "--out: missing; name the file to write"),
+        (["--text", "a", "--out", "b.csv"], "--out b.csv: is for a file of rows; remove it"),
+    ],
+)
+def test_a_file_of_rows_and_a_file_to_write_go_together(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["predict", "--run", "runs/a", *words])
+    assert stopped.value.code == 2 and capsys.readouterr().err == f"error: {said}\n"
+
+
 def test_a_task_that_writes_points_to_generate(
     tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
 ) -> None:

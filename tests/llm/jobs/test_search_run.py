@@ -589,3 +589,14 @@ def test_eval_asks_a_runs_adapter_as_the_run_did(
     )
     (run / "run.json").write_text("{}")
     assert run_scoring(run / "best", "words") is None
+
+
+def test_experts_with_the_same_weights_are_named_at_the_start(
+    tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path
+) -> None:
+    again = shutil.copytree(experts[0], tmp_path / "again")
+    events: list[Event] = []
+    config = small(tiny_base, [experts[0], again], [task], tmp_path / "run", max_iter=0)
+    search(config, events.append)
+    said = f"again: has the same weights as {experts[0].name}; remove one of them"
+    assert note_texts(events).count(said) == 1

@@ -21,6 +21,7 @@ from pyswarmopt_llm.evaluation.run_directory import Run, about_run
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.jobs.search.preset import resolve
+from pyswarmopt_llm.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.metrics.external.score_function import ScoreFunction
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.metrics.registry import find_metric
@@ -102,6 +103,29 @@ FUNCTIONS = """
 
 
     no_function = 1
+
+
+    def tensors(prompts, replies):
+        import torch
+        return torch.tensor([[0.5], [0.25]])
+
+
+    def raises_later(prompts, replies):
+        for reply in replies:
+            yield 1 / (len(reply) - 4)
+
+
+    def a_point(prompts, replies):
+        import numpy
+        return numpy.array(1.0)
+
+
+    def too_large(reply):
+        return 10**400
+
+
+    def too_large_together(reply):
+        return {"a": 1e308, "b": 1e308}
 """
 NAMES = [
     f"Tell me about the {word}."
@@ -145,6 +169,21 @@ def test_the_names_of_its_parameters_say_how_it_is_called(mine: Path, name: str)
     assert scores(f"mine.py:{name}") == [-0.02, -0.04]
 
 
+def test_a_tensor_of_one_element_is_a_number(mine: Path) -> None:
+    assert scores("mine.py:tensors") == [0.5, 0.25]
+
+
+def test_what_it_prints_is_kept_out_of_the_results(
+    mine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    function = "print('loaded')\n\ndef talks(reply):\n    print('called')\n    return 1"
+    (mine / "loud.py").write_text(function)
+    scores("loud.py:talks")
+    (mine / "loud_engine.py").write_text(function)
+    CallableUtility("loud_engine:talks")(None)  # type: ignore[arg-type]
+    assert capsys.readouterr() == ("", "loaded\ncalled\ncalled\nloaded\ncalled\n")
+
+
 def test_of_named_numbers_the_mean_is_taken_and_each_is_known(mine: Path) -> None:
     function = ScoreFunction("mine.py:rules")
     replies = ["a" * 15, "a"]
@@ -170,8 +209,12 @@ def test_of_named_numbers_the_mean_is_taken_and_each_is_known(mine: Path) -> Non
         ("not_finite", "prompt 1 ('Why?'): returned nan; return a finite number"),
         ("a_text", "prompt 1 ('Why?'): returned 'good'; return a finite number"),
         ("nothing", "prompt 1 ('Why?'): returned None; return a finite number"),
-        ("too_few", "returned 1 values for 2 replies; return one for each"),
+        ("raises_later", "raised ZeroDivisionError (division by zero) in line "),
+        ("too_large", "prompt 1 ('Why?'): returned 1000000000"),
+        ("too_large_together", "prompt 1 ('Why?'): returned {'a': 1e+308, 'b': 1e+308}; return"),
+        ("too_few", "returned 1 value for 2 replies; return one for each"),
         ("one_number", "returned 1.0; return a list"),
+        ("a_point", "returned array(1.); return a list"),
         ("other_names", "prompt 2 ('Who is\\nthis?'): returned b, but a for the first;"),
         ("of_an_engine", "takes (engine); write def of_an_engine(prompt, reply, item) or def "),
         ("mixed", "takes (prompt, replies); write def mixed"),
@@ -205,9 +248,13 @@ def test_a_file_that_cannot_be_run_is_refused(mine: Path, text: str, message: st
     assert message in str(error.value) and "in line 1" in str(error.value)
 
 
-@pytest.mark.parametrize("spec", ["gone.py:score", "mine.py"])
-def test_a_file_or_a_function_that_is_not_named_is_asked_for(mine: Path, spec: str) -> None:
-    with pytest.raises(UserError, match=r"no such file; give FILE\.py:FUNCTION"):
+@pytest.mark.parametrize(
+    ("spec", "said"), [("gone.py:score", "no such file"), ("mine.py", "names no function")]
+)
+def test_a_file_or_a_function_that_is_not_named_is_asked_for(
+    mine: Path, spec: str, said: str
+) -> None:
+    with pytest.raises(UserError, match=rf"{said}; give FILE\.py:FUNCTION"):
         find_metric(spec)
 
 

@@ -205,6 +205,15 @@ def test_the_reason_is_what_the_figures_show(
     assert words in reason
 
 
+@pytest.mark.parametrize(("differ", "different"), [(0.3, True), (0.0, False)])
+def test_experts_that_are_alike_are_not_said_to_know_different_things(
+    differ: float, different: bool
+) -> None:
+    experts = {**EXPERTS, "differ": differ}
+    reasons = verdict(result(pair(0.1, 0.05, 0.001), experts=experts)).reasons
+    assert any("know different things" in reason for reason in reasons) is different
+
+
 @pytest.mark.parametrize(
     "test",
     [

@@ -15,6 +15,7 @@ FILES = {
     "b.csv": "question,answer\nWhy?,because\nWho is it?,\nWhen?,now\n",
     "a.jsonl": '{"prompt": "Why?"}\n\n{"prompt": "Who is it?", "n": 3}\n{"prompt": "When?"}\n',
     "a.json": '[{"question": "Why?"}, {"question": "Who is it?"}, {"question": "When?"}]',
+    "b.json": '["Why?", "Who is it?", "When?"]',
 }
 
 
@@ -58,7 +59,7 @@ def test_columns_of_other_names_and_splits_are_taken(tmp_path: Path) -> None:
     ("name", "text", "message"),
     [
         ("a.txt", "\n \n", "holds no prompts; write one on each line"),
-        ("a.txt", "Why?\n", "1 different questions"),
+        ("a.txt", "Why?\n", "1 different question;"),
         ("a.txt", "Why?\nWho?\n\nWhy?\n", "line 4: the same prompt as line 1; remove one of them"),
         (
             "a.csv",

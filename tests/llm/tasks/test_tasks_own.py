@@ -426,7 +426,7 @@ def test_the_test_set_depends_on_the_split_seed_and_on_nothing_else(tmp_path: Pa
             "text,label\na,yes!\nb,yes\nc,no",
             "labels 'yes' and 'yes!' differ only in punctuation",
         ),
-        ("a.csv", "text,label\na,x\na,y\n", "1 different questions; at least two are needed"),
+        ("a.csv", "text,label\na,x\na,y\n", "1 different question; at least two are needed"),
         (
             "a.csv",
             "question,A,B,answer\na,u,v,C\nb,u,v,A\n",

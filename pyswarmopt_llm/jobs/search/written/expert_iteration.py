@@ -43,7 +43,7 @@ FILE, SPARE = "replies.jsonl", "spare.jsonl"  # to dev prompts, to spare ones
 
 @dataclass(frozen=True)
 class Round:
-    """What a round trained.
+    """The outcome of a round.
 
     Attributes:
         space: of the mixtures and the LoRA.
@@ -127,7 +127,7 @@ def expert_iteration(
     logs = [dev, log] if spare else [dev]
 
     def elapsed() -> float:
-        return sum(each.seconds for each in logs)
+        return max(each.seconds for each in logs)  # each counts from its first line to its last
 
     start = mixtures.realise(position)
     pool = [list(pair) for pair in zip(*_plain(log, start), strict=True)]
@@ -187,7 +187,7 @@ def expert_iteration(
 
 
 def _plain(log: ReplyLog, start: Patch) -> tuple[list[Reply], list[Reply]]:
-    """What base and mixture reply."""
+    """Replies of base and mixture."""
     return log.greedy("base", Patch()), log.greedy("start", start)
 
 

@@ -90,7 +90,7 @@ def storable(text: str) -> str:
 
 
 def read_replies(run: Run) -> list[dict[str, Any]]:
-    """What `save_replies` wrote; nothing if there is no such file.
+    """Replies that `save_replies` wrote; none if there is no such file.
 
     Raises:
         UserError: it is damaged.

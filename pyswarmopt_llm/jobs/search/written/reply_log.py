@@ -72,7 +72,7 @@ class ReplyLog:
         return self._replies(model, GREEDY)
 
     def sampled(self, model: str, patch: Patch, count: int) -> list[list[Reply]]:
-        """So many samples, each a reply to each prompt of all tasks; they are written together.
+        """Samples, each a reply to each prompt of all tasks; they are written together.
 
         Args:
             model: its name in the file.
