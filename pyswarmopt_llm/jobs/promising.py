@@ -43,6 +43,7 @@ def promising_experts(config: SearchConfig, file: Path) -> tuple[str, ...]:
     job = prepare(config)
     numbers = halved(len(config.experts), _scores_of(job))
     experts = tuple(config.experts[number] for number in numbers)
+    file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, {"experts": experts, "of": config.experts})
     return experts
 

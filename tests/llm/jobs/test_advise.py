@@ -136,10 +136,10 @@ def test_few_items_and_few_experts_are_tried(config: SearchConfig, tmp_path: Pat
     assert not planned.scorable
     plan, large = dry_run_advise(more), dry_run_search(replace(more, out=str(tmp_path / "whole")))
     assert plan.passes < large.passes / 2
-    kept = promising_experts(replace(first, dev=20), tmp_path / "kept.json")
+    kept = promising_experts(replace(first, dev=20), tmp_path / "new" / "kept.json")
     assert len(kept) == MEMBERS and set(kept) <= set(config.experts)
     with pytest.raises(UserError, match="holds another run"):
-        promising_experts(replace(first, experts=config.experts * 2), tmp_path / "kept.json")
+        promising_experts(replace(first, experts=config.experts * 2), tmp_path / "new" / "kept.json")
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
