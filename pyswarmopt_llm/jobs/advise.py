@@ -2,9 +2,9 @@
 
 The trial is a cross-validation: two searches, each on one half of the dev items
 (`SearchConfig.half`), and each scored on the other half. So whatever is chosen or trained is
-measured on items that it has not seen. It is bounded: at most `MOST` dev items, at most four
-experts in each half (`jobs.promising`), and where a search would train, one training each on top of
-what it found, of its best expert and of the base, as long as a search trains without a fold.
+measured on items that it has not seen. It is bounded: at most `MOST` dev items, and where a search
+would train, one training each on top of what it found, of its best expert and of the base, as long
+as a search trains without a fold.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from pyswarmopt_llm.common.files.regular import read_json, user_path, write_json
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.evaluation.record import pack, unpack
 from pyswarmopt_llm.evaluation.run_directory import Run
-from pyswarmopt_llm.jobs.promising import MEMBERS, promising_experts
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.jobs.search.preset import resolve
@@ -95,10 +94,9 @@ def advise(config: SearchConfig, on_event: OnEvent | None = None) -> Advised:
     for half in plan.halves:
         _check_same(half)
     for half in plan.halves:
-        half = replace(half, experts=promising_experts(half, path / f"experts-{half.half}.json"))
         scores, values = _tried(half, plan.epochs, on_event)
         outcomes.append(scores)
-        for expert, value in zip(half.experts, values.values(), strict=True):
+        for expert, value in zip(config.experts, values.values(), strict=True):
             on_dev[expert] += value
     pooled = {way: [*outcomes[0][way], *outcomes[1][way]] for way in outcomes[0]}
     best, items = max(on_dev, key=on_dev.__getitem__), len(pooled[TAKE])
@@ -215,8 +213,7 @@ def _trained(config: SearchConfig, epochs: int, result: Mapping[str, Any]) -> di
 
 
 def _check_same(trial: SearchConfig) -> None:
-    """Refuse a directory that holds something else; of the experts it knows those that
-    `promising_experts` chose.
+    """Refuse a directory that holds something else.
 
     Raises:
         UserError: names the setting that differs.
@@ -226,7 +223,7 @@ def _check_same(trial: SearchConfig) -> None:
         return
     run = Run.open(path)
     stored, before = asdict(run.config), run.about.given
-    free = (*HERE, *CHOICES, *["experts"] * (len(trial.experts) > MEMBERS))
+    free = (*HERE, *CHOICES)
     fixed = {name: value for name, value in asdict(trial).items() if name not in free}
     differs = [name for name, value in fixed.items() if stored[name] != value]
     asked = given_settings(trial)

@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from search_helpers import files, louder, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.cli.app import COMMANDS
@@ -22,7 +20,6 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.jobs.advise import MOST, advise, plan_trial
 from pyswarmopt_llm.jobs.dry_run import dry_run_advise, dry_run_search
-from pyswarmopt_llm.jobs.promising import MEMBERS, halved, halving_passes, promising_experts
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
@@ -127,33 +124,15 @@ def test_it_is_cheaper_than_the_search_it_is_about(config: SearchConfig, tmp_pat
     assert passes_of(Path(config.out), 40) < searched["passes"] + searched["passes_rivals"]
 
 
-def test_few_items_and_few_experts_are_tried(config: SearchConfig, tmp_path: Path) -> None:
+def test_few_items_are_tried(config: SearchConfig, tmp_path: Path) -> None:
     task = write_task(tmp_path / "many.json", questions(400, 1), questions(6, 2))
-    more = replace(config, experts=config.experts * 3, tasks=(str(task),))
+    more = replace(config, tasks=(str(task),))
     planned = plan_trial(more)
     first, second = planned.halves
     assert planned.epochs == EPOCHS // 2 and first.dev == second.dev == MOST
     assert not planned.scorable
     plan, large = dry_run_advise(more), dry_run_search(replace(more, out=str(tmp_path / "whole")))
     assert plan.passes < large.passes / 2
-    kept = promising_experts(replace(first, dev=20), tmp_path / "new" / "kept.json")
-    assert len(kept) == MEMBERS and set(kept) <= set(config.experts)
-    with pytest.raises(UserError, match="holds another run"):
-        promising_experts(replace(first, experts=config.experts * 2), tmp_path / "new" / "kept.json")
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
-def test_halving_keeps_the_best_by_scores_that_do_not_change(scores: list[float]) -> None:
-    asked: list[int] = []
-
-    def score(number: int, items: int) -> float:
-        asked.append(items)
-        return scores[number]
-
-    numbers = halved(len(scores), score)
-    assert len(numbers) == min(MEMBERS, len(scores))
-    assert sorted(scores[number] for number in numbers) == sorted(scores)[-len(numbers) :]
-    assert sum(asked) == halving_passes(len(scores), 10**9)
 
 
 def test_it_goes_on_where_it_was_stopped_and_reads_what_is_done(
