@@ -43,9 +43,9 @@ from pyswarmopt_llm.evaluation.record import pack, unpack
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.metrics.accuracy import Accuracy
-from pyswarmopt_llm.models.choices import EPOCHS, PASSES, Choices
+from pyswarmopt_llm.models.choices import EPOCHS, PASSES, RATE, Choices
 from pyswarmopt_llm.models.training.choice_losses import ITEMS_PER_STEP, loglikelihoods
-from pyswarmopt_llm.models.training.folds import RATE, train_folds
+from pyswarmopt_llm.models.training.folds import train_folds
 from pyswarmopt_llm.models.training.lora import Lora
 from pyswarmopt_llm.models.training.trainer import Trainer
 from pyswarmopt_llm.tasks import load_task

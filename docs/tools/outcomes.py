@@ -44,12 +44,14 @@ class Outcomes:
     `docs/evidence`.
     """
 
-    def __init__(self, *files: str) -> None:
-        """Read the files; where two have a method and a task, the first one counts."""
+    def __init__(self, *files: str, examples: int | None = None) -> None:
+        """Read the files, or their lines of so many labelled examples; where two have a method and
+        a task, the first one counts.
+        """
         self.scores: dict[tuple[str, str], Floats] = {}
         self.items: dict[tuple[str, str], float] = {}
         for name in files:
-            for key, rows in self._grouped(name):
+            for key, rows in self._grouped(name, examples):
                 if key not in self.scores:
                     self.scores[key] = np.array(
                         [[float(sign) for sign in row["test"]] for row in rows]
@@ -57,9 +59,13 @@ class Outcomes:
                     self.items[key] = float(np.mean([row.get("items", 0) for row in rows]))
 
     @staticmethod
-    def _grouped(name: str) -> Iterator[tuple[tuple[str, str], list[dict[str, Any]]]]:
+    def _grouped(
+        name: str, examples: int | None
+    ) -> Iterator[tuple[tuple[str, str], list[dict[str, Any]]]]:
         groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for row in lines(name):
+            if examples is not None and row["examples"] != examples:
+                continue
             method = NAMES.get(name, {}).get(row["method"], row["method"])
             groups.setdefault((method, row["task"]), []).append(row)
         yield from groups.items()
@@ -102,9 +108,9 @@ class Outcomes:
 
 
 @cache
-def outcomes(*files: str) -> Outcomes:
+def outcomes(*files: str, examples: int | None = None) -> Outcomes:
     """`Outcomes` of these files, read once."""
-    return Outcomes(*files)
+    return Outcomes(*files, examples=examples)
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

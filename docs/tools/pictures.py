@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import chart
+import curve_chart
 import matplotlib
 import numpy as np
 import showcase
@@ -74,10 +75,11 @@ def experts() -> Figure:
 
 
 def main() -> None:
-    """Draw all of them, or the chart of results alone."""
+    """Draw all of them, or the charts of results alone."""
     matplotlib.use("agg")
     OUT.mkdir(exist_ok=True)
     chart.draw(OUT)
+    curve_chart.draw(OUT)
     if sys.argv[1:] == ["chart"]:
         return
     for draw in (forces, paths, diversity, experts):

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
+import curve_tables
 import find_tables
 import numpy as np
 import studies_tables
@@ -310,6 +311,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "culprits": talking_tables.culprits,
     "attention": lambda: talking_tables.votes("attention"),
     "reward-votes": lambda: talking_tables.votes("reward-votes"),
+    "curve": curve_tables.curve,
+    "curve-differences": curve_tables.differences,
+    "curve-few": curve_tables.few,
+    "advice": curve_tables.advised,
     "find": find_tables.claimed_on,
     "find-chosen": find_tables.chosen_on,
     "find-public": find_tables.public,

@@ -1,10 +1,10 @@
-"""Advice from a small trial: is it worth merging, training or searching?
+"""Advice from a small trial: take an expert, fine-tune it or the base, or search?
 
 The trial is a cross-validation: two searches, each on one half of the dev items
 (`SearchConfig.half`), and each scored on the other half. So whatever is chosen or trained is
-measured on items that it has not seen. It is bounded: at most `MOST` dev items, at most four
-experts in each half (`jobs.promising`), and where a search would train, one training on top of what
-it found and one of the base, without the folds by which a search judges its own.
+measured on items that it has not seen. It is bounded: at most `MOST` dev items, and where a search
+would train, one training each on top of what it found, of its best expert and of the base, as long
+as a search trains without a fold.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from pyswarmopt_llm.common.files.regular import read_json, user_path, write_json
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.evaluation.record import pack, unpack
 from pyswarmopt_llm.evaluation.run_directory import Run
-from pyswarmopt_llm.jobs.promising import MEMBERS, promising_experts
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.jobs.search.preset import resolve
@@ -29,8 +28,9 @@ from pyswarmopt_llm.jobs.search.validate import CHOICES, check_settings, given_s
 from pyswarmopt_llm.metrics.external.permission import runs_code
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.models.adapters.compatibility import unique_names
+from pyswarmopt_llm.models.choices import labelled
 from pyswarmopt_llm.models.training.folds import train_once
-from pyswarmopt_llm.reporting.advice import WAYS, advice, gain
+from pyswarmopt_llm.reporting.advice import BASE, EXPERT, SEARCH, TAKE, advice, gains
 from pyswarmopt_llm.reporting.commands import advised_steps, near
 from pyswarmopt_llm.reporting.verdict import Difference, Verdict
 
@@ -38,8 +38,8 @@ LEAST, MOST = 8, 160  # dev items from which on anything can be said, and that a
 RECORD, TRAINED = "advice.json", "trained.json"
 # Settings that say where a trial runs, not what it is, and what a run says of itself.
 HERE = ("out", "dtype", "device", "threads", "batch_tokens")
-_MODELS = {"single": "best_single", "merge": "uniform", "search": "best"}  # in ``result.json``
-Outcomes = Mapping[str, Sequence[float]]  # model -> the scores of its items
+_MODELS = {TAKE: "best_single", SEARCH: "best"}  # in ``result.json``
+Outcomes = Mapping[str, Sequence[float]]  # way -> the scores of its items
 
 
 @dataclass(frozen=True)
@@ -90,31 +90,41 @@ def advise(config: SearchConfig, on_event: OnEvent | None = None) -> Advised:
     """
     path, outcomes = user_path(config.out), list[Outcomes]()
     on_dev = dict.fromkeys(config.experts, 0.0)
-    trials, trains = halves(config)
-    for trial in trials:
-        _check_same(trial)
-    for trial in trials:
-        trial = replace(
-            trial, experts=promising_experts(trial, path / f"experts-{trial.half}.json")
-        )
-        scores, values = _tried(trial, trains, on_event)
+    plan = plan_trial(config)
+    for half in plan.halves:
+        _check_same(half)
+    for half in plan.halves:
+        scores, values = _tried(half, plan.epochs, on_event)
         outcomes.append(scores)
-        for expert, value in zip(trial.experts, values.values(), strict=True):
+        for expert, value in zip(config.experts, values.values(), strict=True):
             on_dev[expert] += value
     pooled = {way: [*outcomes[0][way], *outcomes[1][way]] for way in outcomes[0]}
-    single = pooled.pop("single")
-    gains = {way: gain(pooled[way], single) for way in WAYS if way in pooled}
-    best, items = max(on_dev, key=on_dev.__getitem__), len(single)
+    best, items = max(on_dev, key=on_dev.__getitem__), len(pooled[TAKE])
     expert = unique_names(config.experts)[config.experts.index(best)]
-    verdict = advice(gains, items, expert)
+    verdict = advice(pooled, expert, plan.scorable)
     steps = advised_steps(verdict.kind, best, near(config))
-    advised = Advised(verdict, expert, items, gains, tuple(steps), path)
+    advised = Advised(verdict, expert, items, gains(pooled), tuple(steps), path)
     write_json(path / RECORD, advised.to_json())
     return advised
 
 
-def halves(config: SearchConfig) -> tuple[list[SearchConfig], bool]:
-    """The two searches that are the trial, and whether what they find is trained.
+@dataclass(frozen=True)
+class TrialPlan:
+    """The trial before it runs.
+
+    Attributes:
+        halves: the two searches.
+        epochs: for which what they find is trained, and its rivals; 0: nothing is trained.
+        scorable: whether answers are written and no score of the user's judges them.
+    """
+
+    halves: Sequence[SearchConfig]
+    epochs: int
+    scorable: bool
+
+
+def plan_trial(config: SearchConfig) -> TrialPlan:
+    """The trial for a search.
 
     Raises:
         UserError: experts of no common base, or too few items.
@@ -142,11 +152,13 @@ def halves(config: SearchConfig) -> tuple[list[SearchConfig], bool]:
     dev = most if max(sizes) > most else config.dev
     path = user_path(config.out)
     trial = replace(config, train="off", no_rivals=True, dev=dev)
-    return [replace(trial, half=half, out=str(path / f"half-{half}")) for half in (1, 2)], trains
+    halves = [replace(trial, half=half, out=str(path / f"half-{half}")) for half in (1, 2)]
+    epochs = labelled(min(sum(sizes), MOST)).without_fold if trains else 0
+    return TrialPlan(halves, epochs, objectives.writes and not objectives.user_scored)
 
 
 def _tried(
-    config: SearchConfig, trains: bool, on_event: OnEvent | None
+    config: SearchConfig, epochs: int, on_event: OnEvent | None
 ) -> tuple[Outcomes, Mapping[str, float]]:
     """Scores of the other half's items, by way; the experts' scores on this one."""
     notify, path = on_event or (lambda event: None), Path(config.out)
@@ -158,17 +170,11 @@ def _tried(
     allowed = [value for _, value in runs_code(config)]  # named in this call
     begun = (path / "run.json").exists()
     result = (resume(path, on_event, allowed) if begun else search(config, on_event)).result
-    packed = {
-        way: result["outcomes"][who] for way, who in _MODELS.items() if who in result["outcomes"]
-    }
-    if trains:
-        notify(
-            Event(
-                "note",
-                {"text": "training what was found, and the base for comparison, on the same half"},
-            )
-        )
-        packed |= _trained(config, str(result["scoring"]))
+    packed = {way: result["outcomes"][who] for way, who in _MODELS.items()}
+    if epochs:
+        text = "training what was found, the best expert and the base on the same half"
+        notify(Event("note", {"text": text}))
+        packed |= _trained(config, epochs, result)
     outcomes = {
         way: [value for items in tasks.values() for value in unpack(items)]
         for way, tasks in packed.items()
@@ -176,33 +182,38 @@ def _tried(
     return outcomes, result["experts"]["dev"]
 
 
-def _trained(config: SearchConfig, scoring: str) -> dict[str, Any]:
+def _trained(config: SearchConfig, epochs: int, result: Mapping[str, Any]) -> dict[str, Any]:
     """Way -> task -> packed scores of the other half's items after training on this one."""
     path = Path(config.out)
     file = path / TRAINED
     if not file.exists():
-        job = prepare(replace(config, scoring=scoring))
+        job = prepare(replace(config, scoring=str(result["scoring"])))
         scorings = {
             name: job.objectives.scorings(name, job.config.scoring)[0] for name in job.tasks
         }
         choices = job.training_items(scorings)[1]
         utilities = job.utilities("test", scorings)
+        single = job.space.expert_names.index(result["best_single"])
+        expert = job.space.realise(job.space.vertices()[single])
+        starts = {BASE: Patch(), EXPERT: expert, SEARCH: job.space.read(path / "best")}
+        mixed = {name: weight for name, weight in result["coefficients"].items() if weight}
+        if mixed == {result["best_single"]: 1.0}:
+            del starts[SEARCH]  # which would be trained twice
         outcomes = {}
-        for way, start in {"search": job.space.read(path / "best"), "train": Patch()}.items():
+        for way, start in starts.items():
             job.engine.load(start)
-            lora, _ = train_once(job.engine, choices, job.experts[0], config.seed)
+            lora, _ = train_once(job.engine, choices, job.experts[0], config.seed, epochs=epochs)
             job.engine.load(start.with_low_rank(lora.low_rank))
             outcomes[way] = {
                 name: pack(utility(job.engine).per_item) for name, utility in utilities.items()
             }
-        write_json(file, outcomes)
+        write_json(file, {SEARCH: outcomes[EXPERT], **outcomes})
     kept: dict[str, Any] = read_json(file)
     return kept
 
 
 def _check_same(trial: SearchConfig) -> None:
-    """Refuse a directory that holds something else; of the experts it knows those that
-    `promising_experts` chose.
+    """Refuse a directory that holds something else.
 
     Raises:
         UserError: names the setting that differs.
@@ -212,7 +223,7 @@ def _check_same(trial: SearchConfig) -> None:
         return
     run = Run.open(path)
     stored, before = asdict(run.config), run.about.given
-    free = (*HERE, *CHOICES, *["experts"] * (len(trial.experts) > MEMBERS))
+    free = (*HERE, *CHOICES)
     fixed = {name: value for name, value in asdict(trial).items() if name not in free}
     differs = [name for name, value in fixed.items() if stored[name] != value]
     asked = given_settings(trial)

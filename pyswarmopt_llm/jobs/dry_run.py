@@ -17,8 +17,7 @@ from pyswarmopt_llm.common.interfaces import Batched, BatchedEngine, Engine, Pat
 from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.evaluation.run_directory import check_new
 from pyswarmopt_llm.evaluation.run_files import GRID
-from pyswarmopt_llm.jobs.advise import RECORD, halves
-from pyswarmopt_llm.jobs.promising import MEMBERS, halving_passes
+from pyswarmopt_llm.jobs.advise import RECORD, plan_trial
 from pyswarmopt_llm.jobs.search.finish import peak_memory
 from pyswarmopt_llm.jobs.search.grid.draws import make_grid
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
@@ -113,15 +112,12 @@ def dry_run_search(config: SearchConfig) -> Plan:
 
 
 def dry_run_advise(config: SearchConfig) -> Plan:
-    """The cost of `advise`: on each half of dev the choice of experts, a search, training."""
-    (first, _), trains = halves(config)
-    trial = dry_run_search(replace(first, experts=first.experts[:MEMBERS]))
-    items = sum(task.dev for task in trial.tasks)
-    passes = trial.passes + sum(
-        halving_passes(len(config.experts), task.dev) for task in trial.tasks
-    )
-    if trains:  # what was found, and the base; each is scored on the other half
-        passes += 2 * (training_passes(items) + items)
+    """The cost of `advise`: on each half of dev a search, and training."""
+    planned = plan_trial(config)
+    trial = dry_run_search(planned.halves[0])
+    items, passes = sum(task.dev for task in trial.tasks), trial.passes
+    if planned.epochs:  # what was found, the best expert and the base, scored on the other half
+        passes += 3 * (training_passes(items, planned.epochs) + items)
     return replace(
         trial,
         evaluations=2 * trial.evaluations,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 # forward passes that a forward and a backward pass take, whatever is trained; see docs/baselines.md
 PASSES = 2.5
 EPOCHS = 4  # of what is trained on labelled items
+RATE = 2e-3  # its peak learning rate
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ __all__ = [
     "EPOCHS",
     "FULL",
     "PASSES",
+    "RATE",
     "Choices",
     "Schedule",
     "fold_count",

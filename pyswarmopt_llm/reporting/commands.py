@@ -11,6 +11,7 @@ from pyswarmopt_llm.common.commands import changed, command, task_settings
 from pyswarmopt_llm.common.config import PROMPTS, SearchConfig
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_files import About
+from pyswarmopt_llm.models.choices import EPOCHS, RATE
 from pyswarmopt_llm.spaces import space_kind
 from pyswarmopt_llm.tasks.types import Form
 
@@ -210,23 +211,28 @@ def advised_steps(kind: str, expert: str, config: SearchConfig) -> Iterator[Step
     out, adapters = _run(config), replace(config, space="delta")
     if kind == "take":
         yield "score that expert", evaluation(adapters, expert)
-    elif kind == "merge":
-        models = {"base": config.base, "experts": config.experts}
-        average = command("merge", **models, method="uniform-soup", out=f"{out}-average")
-        yield "merge them", average
-        yield "score the average", evaluation(adapters, f"{out}-average")
     elif kind == "train" and not config.columns:
         yield (
-            "train on them alone",
+            "fine-tune the base",
             command(
                 "train-expert",
                 base=config.base,
                 loss="options",
+                lr=RATE,
+                epochs=EPOCHS,
                 data=config.tasks,
                 out=f"{out}-trained",
             ),
         )
-    if kind in ("train", "search", "collect"):
+    elif kind == "expert":
+        tuned = replace(config, proposals=0, no_rivals=True, out=f"{out}-tuned")
+        yield "fine-tune the best expert", command_line(tuned)
+    elif kind == "score":
+        prompts, score = f"{PROMPTS}PROMPTS.txt", "FILE.py:FUNCTION"
+        models = (config.base, config.experts)
+        scored = SearchConfig(*models, (prompts,), f"{out}-search", metrics=(score,))
+        yield "search by a score of your own", command_line(scored)
+    if kind in ("train", "expert", "search", "collect"):
         purpose = "search all the same" if kind != "search" else "search"
         yield purpose, command_line(replace(config, out=f"{out}-search"))
 

@@ -6,6 +6,7 @@ import html
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from scipy import stats
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs" / "tools"))
 import chart  # noqa: E402
+import curve_tables  # noqa: E402
 import outcomes as evidence  # noqa: E402
 import tables  # noqa: E402
 import written_tables  # noqa: E402
@@ -142,11 +144,17 @@ def test_a_method_without_a_label_has_a_row_before_the_default(
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_chart_was_drawn_from_the_outcomes(theme: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "accuracies"),
+    [("results", chart.accuracies), ("labels", curve_tables.accuracies)],
+)
+def test_the_charts_were_drawn_from_the_outcomes(
+    name: str, accuracies: Callable[[], object], theme: str
+) -> None:
     pytest.importorskip("matplotlib")
-    picture = (ROOT / "docs" / "pictures" / f"results-{theme}.svg").read_text(encoding="utf-8")
+    picture = (ROOT / "docs" / "pictures" / f"{name}-{theme}.svg").read_text(encoding="utf-8")
     (drawn,) = re.findall(r"<dc:description>(.*?)</dc:description>", picture, flags=re.DOTALL)
-    assert json.loads(html.unescape(drawn)) == chart.accuracies(), (
+    assert json.loads(html.unescape(drawn)) == accuracies(), (
         "python docs/tools/pictures.py chart draws it"
     )
 

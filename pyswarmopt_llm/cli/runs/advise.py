@@ -68,7 +68,7 @@ def command(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Say what is best: one expert, a merge, training, a search, or more examples.
+    """Say what is best: one expert, fine-tuning, a search, a score, or more examples.
 
     A small trial on the dev items estimates what each would gain on new ones: two searches on
     halves of them.
@@ -99,13 +99,13 @@ def command(
 
 def expected(config: SearchConfig) -> str:
     """The time that the trial will take on this machine, by a batch that is timed."""
-    from pyswarmopt_llm.jobs.advise import halves
+    from pyswarmopt_llm.jobs.advise import plan_trial
     from pyswarmopt_llm.jobs.dry_run import dry_run_advise
     from pyswarmopt_llm.reporting.summary import duration
 
     plan = dry_run_advise(config)
     what = "The trial searches on each half of the dev items"
-    what += " and trains on it" if halves(config)[1] else ""
+    what += " and trains on it" if plan_trial(config).epochs else ""
     return (
         f"{what}: at most {plan.passes:,} forward passes of an item, {duration(plan.seconds)} "
         "on this machine"

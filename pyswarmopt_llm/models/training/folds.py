@@ -13,13 +13,11 @@ from dataclasses import dataclass
 
 from pyswarmopt_llm.common.interfaces import Engine, LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.models.choices import EPOCHS, FULL, Choices, Schedule, fold_count
+from pyswarmopt_llm.models.choices import EPOCHS, FULL, RATE, Choices, Schedule, fold_count
 from pyswarmopt_llm.models.engines.transformers import on_transformers
 from pyswarmopt_llm.models.training.choice_losses import choice_trainer
 from pyswarmopt_llm.models.training.lora import Lora
 from pyswarmopt_llm.models.training.trainer import OnRound
-
-RATE = 2e-3
 
 
 @dataclass(frozen=True)

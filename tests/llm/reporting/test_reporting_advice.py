@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from pyswarmopt_llm.reporting.advice import advice, decide, gain
+from pyswarmopt_llm.reporting.advice import Scores, advice, decide, gain
 from pyswarmopt_llm.reporting.verdict import Difference
 
 
@@ -18,8 +18,8 @@ def draw(rng: np.random.Generator, items: int, accuracies: list[float]) -> Any:
     """Right or wrong of candidates that find the same items hard: a probit model, correlation
     .6.
     """
-    hard, own = rng.normal(size=items), rng.normal(size=(len(accuracies), items))
-    return (np.sqrt(0.6) * hard + np.sqrt(0.4) * own < norm.ppf(accuracies)[:, None]).astype(float)
+    hard, luck = rng.normal(size=items), rng.normal(size=(len(accuracies), items))
+    return (np.sqrt(0.6) * hard + np.sqrt(0.4) * luck < norm.ppf(accuracies)[:, None]).astype(float)
 
 
 def true_gain(items: int, accuracies: list[float], singles: int) -> float:
@@ -39,12 +39,12 @@ def crossed(table: Any, singles: int) -> Difference:
     for the other.
     """
     half = table.shape[1] // 2
-    ours: list[float] = []
+    other: list[float] = []
     single: list[float] = []
     for seen, unseen in ((table[:, :half], table[:, half:]), (table[:, half:], table[:, :half])):
         single += list(unseen[seen[:singles].mean(1).argmax()])
-        ours += list(unseen[singles + seen[singles:].mean(1).argmax()])
-    return gain(ours, single)
+        other += list(unseen[singles + seen[singles:].mean(1).argmax()])
+    return gain(other, single)
 
 
 @pytest.mark.slow
@@ -61,10 +61,10 @@ def test_the_interval_covers_the_true_gain(
     items: int, singles: int, accuracies: list[float]
 ) -> None:
     truth, rng = true_gain(items, accuracies, singles), np.random.default_rng(1)
-    found = [crossed(draw(rng, items, accuracies), singles) for _ in range(1000)]
-    covered = np.mean([one.low <= truth <= one.high for one in found])
+    gains = [crossed(draw(rng, items, accuracies), singles) for _ in range(1000)]
+    covered = np.mean([gain.low <= truth <= gain.high for gain in gains])
     assert 0.90 <= covered <= 0.99
-    assert abs(np.mean([one.mean for one in found]) - truth) < 0.015
+    assert abs(np.mean([gain.mean for gain in gains]) - truth) < 0.015
 
 
 def test_the_best_of_many_equals_gains_nothing() -> None:
@@ -77,69 +77,69 @@ def test_the_best_of_many_equals_gains_nothing() -> None:
 
 
 def test_a_gain_by_hand() -> None:
-    found = gain([1, 1, 1, 0, 1, 1, 1, 0], [1, 0, 1, 0, 1, 0, 1, 0])
+    by_hand = gain([1, 1, 1, 0, 1, 1, 1, 0], [1, 0, 1, 0, 1, 0, 1, 0])
     # two of eight items differ, by 1
     half = 1.96 * (1.6 * (2 * 0.75**2 + 6 * 0.25**2) / 7 / 8) ** 0.5
-    assert (found.mean, found.low, found.high) == pytest.approx((0.25, 0.25 - half, 0.25 + half))
+    assert (by_hand.mean, by_hand.low, by_hand.high) == pytest.approx(
+        (0.25, 0.25 - half, 0.25 + half)
+    )
     same = gain([1, 0, 1, 0], [1, 0, 1, 0])
     assert (same.mean, same.low, same.high) == (0, 0, 0)
 
 
-SURE, BETTER, OPEN = (
-    Difference(0.05, 0.01, 0.09),
-    Difference(0.08, 0.03, 0.13),
-    Difference(0.05, -0.05, 0.15),
-)
+def scores(items: int = 100, **better: tuple[int, int]) -> Scores:
+    """Of an expert that is right on half of the items, and of ways that gain and lose so many."""
+    ways = {"take": [1.0] * (items // 2) + [0.0] * (items - items // 2)}
+    for way, (gained, lost) in better.items():
+        ways[way] = [0.0] * lost + ways["take"][lost : items - gained] + [1.0] * gained
+    return ways
 
 
+# the error of 8 gained and 2 lost of 100 is sqrt(1.6 * (0.10 - 0.06**2) / 99) = .039
 @pytest.mark.parametrize(
-    ("gains", "kind", "needed"),
+    ("ways", "kind", "needed"),
     [
-        # .005 more is not worth a search
-        ({"merge": SURE, "search": Difference(0.055, 0.02, 0.09)}, "merge", None),
-        # its interval holds what the search gained
-        ({"merge": SURE, "search": BETTER}, "merge", None),
-        ({"merge": SURE, "search": Difference(0.12, 0.06, 0.18)}, "search", None),
-        ({"train": BETTER, "search": BETTER}, "train", None),
-        ({"merge": OPEN, "train": SURE}, "train", None),  # only that is measured
-        # (.10 / .05)^2 = 4 times 100
-        ({"merge": Difference(-0.1, -0.2, 0.0), "search": OPEN}, "collect", 400),
-        ({"search": Difference(0.02, -0.06, 0.1)}, "take", None),  # (.08 / .02)^2 = 16 times
-        (
-            {"merge": Difference(0.009, -0.001, 0.02)},
-            "take",
-            None,
-        ),  # too little to be worth anything
-        (
-            {"merge": Difference(-0.1, -0.2, -0.05), "search": Difference(-0.02, -0.1, 0.06)},
-            "take",
-            None,
-        ),
+        ({"search": (8, 2)}, "search", None),
+        ({"search": (3, 3)}, "take", None),
+        ({"search": (1, 0)}, "take", None),  # not worth it
+        ({"train": (8, 2), "search": (8, 1)}, "train", None),  # less effort, a point less
+        ({"train": (8, 2), "expert": (9, 2), "search": (9, 2)}, "expert", None),  # the better one
+        ({"train": (2, 8), "expert": (3, 2), "search": (20, 0)}, "search", None),
+        # .03, squared error 1.6 * (15 - 0.09) / 99 / 100 = .00241: 2.677 times 100
+        ({"search": (9, 6)}, "collect", 268),
+        ({"search": (9, 7)}, "take", None),  # 6.4 times are too many to ask for
     ],
 )
-def test_the_rule_by_hand(gains: dict[str, Difference], kind: str, needed: int | None) -> None:
-    assert decide(gains, 100) == (kind, needed)
-    found = advice(gains, 100, "banking")
-    assert found.kind == kind and "banking" in found.sentence and len(found.reasons) == len(gains)
-    assert needed is None or f"about {needed} can" in found.sentence
+def test_the_rule_by_hand(ways: dict[str, tuple[int, int]], kind: str, needed: int | None) -> None:
+    outcomes = scores(**ways)
+    assert decide(outcomes) == (kind, needed)
+    verdict = advice(outcomes, "banking")
+    assert verdict.kind == kind and len(verdict.reasons) == len(ways)
+    assert "banking" in verdict.sentence and "95% interval" in verdict.sentence
+    assert needed is None or f"{needed} in all" in verdict.sentence
 
 
-def test_few_items_are_too_few_to_decide_on_unless_they_show_a_gain() -> None:
-    same = {"merge": Difference(0.0, 0.0, 0.0)}
-    assert decide(same, 39) == ("collect", 40) and decide(same, 40) == ("take", None)
-    assert "39 items cannot tell; 40 are the least" in advice(same, 39, "banking").sentence
-    assert decide({"merge": SURE}, 10) == ("merge", None)
+def test_few_items_are_too_few_to_take_an_expert_on() -> None:
+    assert decide(scores(39, search=(0, 0))) == ("collect", 40)
+    assert decide(scores(40, search=(0, 0))) == ("take", None)
+    assert decide(scores(10, search=(5, 0))) == ("search", None)
 
 
-@pytest.mark.parametrize(
-    ("gains", "words"),
-    [
-        ({"search": SURE}, "a search, before any training"),
-        ({"train": OPEN, "search": SURE}, "a search, which trains what it finds"),
-    ],
-)
-def test_a_search_is_said_to_train_only_where_the_trial_did(
-    gains: dict[str, Difference], words: str
-) -> None:
-    said = advice(gains, 100, "banking")
-    assert words in said.sentence + said.reasons[-1]
+def test_a_score_is_advised_where_answers_are_written_and_nothing_helps() -> None:
+    assert advice(scores(search=(3, 3)), "banking", scorable=True).kind == "score"
+    assert advice(scores(search=(20, 0)), "banking", scorable=True).kind == "search"
+
+
+def test_a_search_is_said_to_train_only_where_the_trial_did() -> None:
+    assert "before any training" in advice(scores(search=(20, 0)), "banking").sentence
+    trained = advice(scores(train=(0, 0), search=(20, 0)), "banking")
+    assert "which trains what it finds" in trained.sentence
+
+
+def test_ways_that_gain_nothing_are_seldom_advised() -> None:
+    rng = np.random.default_rng(3)
+    kinds = [
+        decide(dict(zip(("take", "train", "search"), draw(rng, 100, [0.6] * 3), strict=True)))[0]
+        for _ in range(300)
+    ]
+    assert np.mean([kind in ("train", "search") for kind in kinds]) < 0.3

@@ -1,0 +1,50 @@
+"""The chart of how many labels, for light and dark pages, from the outcomes in docs/evidence."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import matplotlib as mpl
+from curve_tables import BASE, EXPERT, LABELS, MIXTURE, SEARCH, SINGLE, accuracies
+from matplotlib.figure import Figure
+from themes import THEMES, Theme, bare
+
+
+def chart(theme: Theme) -> Figure:
+    """A line per method over the number of examples, on a logarithmic axis."""
+    colours = {
+        SINGLE: theme.faint,
+        BASE: theme.second,
+        EXPERT: theme.accent,
+        MIXTURE: theme.faint,
+        SEARCH: theme.best,
+    }
+    figure = Figure(figsize=(8.4, 3.2), layout="constrained")
+    ax = figure.subplots()
+    counts: list[int] = []
+    for method, values in accuracies().items():
+        counts = [int(examples) for examples in values]
+        style = "--" if method == MIXTURE else "-"
+        ax.plot(
+            counts, list(values.values()), style, color=colours[method], label=LABELS[method],
+            marker="o", markersize=3.5, linewidth=1.6,
+        )  # fmt: skip
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(counts, [str(examples) for examples in counts])
+    ax.minorticks_off()
+    ax.set(xlabel="labelled examples", ylabel="accuracy, six tasks, 500 test items each")
+    bare(ax, theme)
+    figure.legend(loc="outside right center", frameon=False, labelcolor=theme.ink, fontsize=9)
+    return figure
+
+
+def draw(out: Path) -> None:
+    """Write `labels-*.svg`, whose description holds the figures that were drawn."""
+    for theme in THEMES:
+        path = out / f"labels-{theme.name}.svg"
+        with mpl.rc_context({"svg.hashsalt": "pyswarmopt", "svg.fonttype": "path"}):
+            metadata = {"Date": None, "Creator": None, "Description": json.dumps(accuracies())}
+            chart(theme).savefig(path, transparent=True, metadata=metadata)
+        path.write_text(re.sub(r"[ \t]+$", "", path.read_text(), flags=re.MULTILINE))
