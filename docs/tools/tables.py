@@ -308,6 +308,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "unlabelled-tries": unlabelled_tables.unlabelled_tries,
     "bbob": summary,
     "emergence": studies_tables.emergence,
+    "emergence-written": studies_tables.emergence_written,
 }
 
 
