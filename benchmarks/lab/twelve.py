@@ -2,7 +2,7 @@
 """Model Swarms beside its paper's twelve baselines in the laboratory, with the paper's 200 dev and
 1,000 test items of a task, drawn anew.
 
-Baselines that search may score 10,000 dev items; Model Swarms stops by its own patience, as in the
+Baselines that search may score 8,000 dev items; Model Swarms stops by its own patience, as in the
 paper. `data-merge` trains on the data of all experts and has one seed, and so has what draws
 nothing. `always A` answers A. A line of the outcomes is a method, a task and a seed, with 1 for each
 right answer of a test item. What is in --out is not run again.
@@ -29,15 +29,15 @@ from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import Step, compare
 
 DEV, TEST, DRAW = 200, 1000, 23
-BUDGET, UNLIMITED = 10_000, 1_000_000
+BUDGET, UNLIMITED = 8_000, 1_000_000
 ONE_MODEL = ("best-single", "uniform-soup", "slerp", "dare-ties", "model-stock", "greedy-soup")
 ALL_MODELS = ("prediction-merge", "pack-sim", "pack-opt", "cbtm")
 SEARCHES = ("lorahub", "evolmerge")
-# folder -> its methods, dev items that a search may score, and seeds
-PARTS: Mapping[str, tuple[tuple[str, ...], int, int]] = {
-    "rivals": ((*ONE_MODEL, *ALL_MODELS, *SEARCHES), BUDGET, 3),
-    "swarms": (("model-swarms",), UNLIMITED, 3),
-    "data": (("data-merge",), BUDGET, 1),
+# folder -> its methods, and dev items that a search may score
+PARTS: Mapping[str, tuple[tuple[str, ...], int]] = {
+    "rivals": ((*ONE_MODEL, *ALL_MODELS, *SEARCHES), BUDGET),
+    "swarms": (("model-swarms",), UNLIMITED),
+    "data": (("data-merge",), BUDGET),
 }
 
 
@@ -55,9 +55,9 @@ def write_tasks(folder: Path, names: list[str]) -> tuple[str, ...]:
     return tuple(files)
 
 
-def config_of(lab: Path, out: Path, tasks: tuple[str, ...], part: str) -> CompareConfig:
+def config_of(lab: Path, out: Path, tasks: tuple[str, ...], part: str, seeds: int) -> CompareConfig:
     """A part of the comparison, as `swarm-llm compare` runs it."""
-    methods, budget, seeds = PARTS[part]
+    methods, budget = PARTS[part]
     experts = sorted((lab / "experts").iterdir())
     data = tuple((expert.name, str(lab / "data" / f"{expert.name}.jsonl")) for expert in experts)
     return CompareConfig(
@@ -66,7 +66,7 @@ def config_of(lab: Path, out: Path, tasks: tuple[str, ...], part: str) -> Compar
         tasks=tasks,
         out=str(out / part),
         methods=methods,
-        seeds=seeds,
+        seeds=1 if part == "data" else seeds,
         budget_items=budget,
         data=data if part == "data" else (),
         scoring="likelihood",
@@ -104,12 +104,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file, written anew")
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tasks", nargs="+", default=["t4", "t5", "t6"])
     args = parser.parse_args()
     torch.set_num_threads(1)
     files = write_tasks(args.out / "tasks", args.tasks)
     for part in args.parts:
-        compare(config_of(args.lab, args.out, files, part), show)
+        compare(config_of(args.lab, args.out, files, part, args.seeds), show)
     lines = [*map(constant, files), *outcomes(args.out)]
     args.outcomes.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import find_tables
 import numpy as np
+import stress_tables
 import studies_tables
 import talking_tables
 import unlabelled_tables
@@ -299,7 +300,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "societies": talking_tables.societies,
     "culprits": talking_tables.culprits,
     "attention": lambda: talking_tables.votes("attention"),
+    "reinforced": lambda: talking_tables.votes("reinforced"),
     "reward-votes": lambda: talking_tables.votes("reward-votes"),
+    "stress-inputs": stress_tables.inputs,
+    "stress-agreement": stress_tables.agreement,
+    "stress-liars": stress_tables.liars,
+    "stress-sizes": stress_tables.sizes,
     "find": find_tables.claimed_on,
     "find-chosen": find_tables.chosen_on,
     "find-public": find_tables.public,
