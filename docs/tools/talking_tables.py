@@ -11,6 +11,7 @@ from outcomes import lines, markdown
 from pyswarmopt_rivals.comparison.summary import interval_over_seeds
 
 Rows = Sequence[dict[str, Any]]
+ROUNDS = ("all read all, three rounds", "all read all, until all agree")
 TRAITS = {3: "three confident", 2: "two confident", 1: "one confident", 0: "all easy-going"}
 
 
@@ -81,16 +82,54 @@ def societies() -> str:
 
 
 def votes(name: str) -> str:
-    """A row per strategy, a column per task, of one draw each."""
+    """A row per strategy, a column per task, mean over draws; tokens where they were counted."""
     rows = lines(name)
     tasks = list(dict.fromkeys(row["task"] for row in rows))
+    counted = all("tokens" in row for row in rows)
     table = []
     for method, group in _grouped(rows).items():
         cells = [_accuracy([row for row in group if row["task"] == task]) for task in tasks]
-        tokens = fmean(row["tokens"] for row in group)
-        mean = fmean(cells)
-        table.append([method, *(f"{cell:.3f}" for cell in cells), f"{mean:.3f}", f"{tokens:,.0f}"])
-    return markdown(["500 test items each", *tasks, "mean", "tokens"], table)
+        line = [method, *(f"{cell:.3f}" for cell in cells), f"{fmean(cells):.3f}"]
+        table.append([*line, f"{fmean(row['tokens'] for row in group):,.0f}"] if counted else line)
+    head = ["500 test items each", *tasks, "mean", *(["tokens"] if counted else [])]
+    return markdown(head, table)
+
+
+def adaptive() -> str:
+    """Rounds on questions that few members know, and on those that all know."""
+    table = []
+    for method in ("best member on dev", "`majority`", *ROUNDS):
+        cells = [method]
+        for task in ("two skills", "in the words of the base"):
+            group = _grouped([row for row in lines("talking") if row["task"] == task])[method]
+            rounds = [f"{row['rounds']:.2f}" for row in group if "rounds" in row]
+            cells += [*_cells(group), " and ".join(rounds)]
+        table.append(cells)
+    known = ["accuracy, 95% interval", "tokens", "rounds"]
+    few = ["few know the skills: accuracy, 95% interval", *known[1:]]
+    return markdown(["two draws", *few, "all know them: " + known[0], *known[1:]], table)
+
+
+def reading() -> str:
+    """The same written answers as texts, and as the options that they name."""
+    texts, options = lines("read-as-texts"), lines("read-as-options")
+    table = []
+    for method in _grouped(texts):
+        cells = [method]
+        for rows in (texts, options):
+            group = [row for row in rows if row["method"] == method]
+            by_task = [_accuracy([row]) for row in group]
+            cells += [", ".join(f"{cell:.3f}" for cell in by_task), f"{fmean(by_task):.3f}"]
+        table.append(cells)
+    head = ["500 test items each", "as texts: t4, t5, t6", "mean", "as options: t4, t5, t6", "mean"]
+    return markdown(head, table)
+
+
+def game() -> str:
+    """Rankings of options by two players, alone and in equilibrium."""
+    groups = _grouped(lines("game"))
+    table = [[method, *_cells(group)] for method, group in groups.items()]
+    return markdown(["300 questions", "accuracy, 95% interval", "tokens"], table)
 
 
 def culprits() -> str:
