@@ -51,7 +51,7 @@ from lab import make_expert, new_model, save_tokenizer
 SHORT_EXAMPLES, BASE_EXAMPLES = 20_000, 14_000
 MEMBER_SHORT, MEMBER_EXAMPLES = 14_000, 2_000
 LONGEST, STEP_TOKENS = 256, 2_500
-DEV, TEST, SOCIETY_TEST = 100, 500, 100
+DEV, TEST, SOCIETY_TEST, ADAPTIVE_TEST = 100, 500, 100, 200
 OTHERS = "Somebody else says: "
 OF_THE_BASE = "in the words of the base"
 
@@ -204,7 +204,8 @@ def refined(group: GroupContext, strategy: str, patches: Patches) -> list[Verdic
 
 def adaptive(context: GroupContext, seed: int) -> Iterator[dict[str, Any]]:
     """Rounds on questions in the words of the base, which all members know."""
-    task = replace(context.task, name=OF_THE_BASE, test=items("test", TEST, seed, aliases=True))
+    test = items("test", ADAPTIVE_TEST, seed, aliases=True)
+    task = replace(context.task, name=OF_THE_BASE, test=test)
     group = GroupContext(context.members, task, context.scoring, seed)
     yield from members_alone(group, seed)
     verdicts = load_strategy("majority").fit(group)(task.test)

@@ -35,7 +35,8 @@ ALL_MODELS = ("prediction-merge", "pack-sim", "pack-opt", "cbtm")
 SEARCHES = ("lorahub", "evolmerge")
 # folder -> its methods, and dev items that a search may score
 PARTS: Mapping[str, tuple[tuple[str, ...], int]] = {
-    "rivals": ((*ONE_MODEL, *ALL_MODELS, *SEARCHES), BUDGET),
+    "rivals": ((*ONE_MODEL, *SEARCHES), BUDGET),
+    "ensembles": (ALL_MODELS, BUDGET),
     "swarms": (("model-swarms",), UNLIMITED),
     "data": (("data-merge",), BUDGET),
 }
