@@ -272,29 +272,6 @@ DEMO = {
     SEARCH: LABELS[SEARCH],
 }
 
-# Model Swarms and the paper's twelve baselines, in the laboratory
-
-CLAIMED = ("t4", "t5", "t6")
-
-
-def twelve() -> str:
-    """All methods of `twelve.jsonl`, best mean first."""
-    read, best = outcomes("twelve"), BEST
-    rows = []
-    for method in sorted(read.methods(), key=lambda name: -read.mean(name, CLAIMED)):
-        low, high = read.interval(method, CLAIMED)
-        mean = read.mean(method, CLAIMED)
-        seeds = len(read.scores[method, CLAIMED[0]])
-        spent = sum(read.items[method, task] for task in CLAIMED) / len(CLAIMED)
-        each = [_cell(read.accuracy(method, task)) for task in CLAIMED]
-        rows.append([f"`{method}`" if " " not in method else method, *each,
-                     f"{mean:.3f} [{low:.3f}, {high:.3f}]",
-                     f"{100 * (mean / read.mean(best, CLAIMED) - 1):+.1f}%",
-                     str(seeds), f"{spent:,.0f}"])  # fmt: skip
-    head = ["1,000 test items each", *CLAIMED, "mean, 95% interval", "gain", "seeds", "dev items"]
-    return markdown(head, rows)
-
-
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
     "written": written_answers,
@@ -321,10 +298,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "origins": studies_tables.origins,
     "talking": talking_tables.talking,
     "societies": talking_tables.societies,
-    "adaptive": talking_tables.adaptive,
     "reading": talking_tables.reading,
-    "game": talking_tables.game,
-    "twelve": twelve,
     "log-contrast": lambda: talking_tables.votes("log-contrast"),
     "culprits": talking_tables.culprits,
     "attention": lambda: talking_tables.votes("attention"),

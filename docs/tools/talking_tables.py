@@ -11,7 +11,6 @@ from outcomes import lines, markdown
 from pyswarmopt_rivals.comparison.summary import interval_over_seeds
 
 Rows = Sequence[dict[str, Any]]
-ROUNDS = ("all read all, three rounds", "all read all, until all agree")
 TRAITS = {3: "three confident", 2: "two confident", 1: "one confident", 0: "all easy-going"}
 
 
@@ -95,21 +94,6 @@ def votes(name: str) -> str:
     return markdown(head, table)
 
 
-def adaptive() -> str:
-    """Rounds on questions that few members know, and on those that all know."""
-    table = []
-    for method in ("best member on dev", "`majority`", *ROUNDS):
-        cells = [method]
-        for task in ("two skills", "in the words of the base"):
-            group = _grouped([row for row in lines("talking") if row["task"] == task])[method]
-            rounds = [f"{row['rounds']:.2f}" for row in group if "rounds" in row]
-            cells += [*_cells(group), " and ".join(rounds)]
-        table.append(cells)
-    known = ["accuracy, 95% interval", "tokens", "rounds"]
-    few = ["few know the skills: accuracy, 95% interval", *known[1:]]
-    return markdown(["two draws", *few, "all know them: " + known[0], *known[1:]], table)
-
-
 def reading() -> str:
     """The same written answers as texts, and as the options that they name."""
     texts, options = lines("read-as-texts"), lines("read-as-options")
@@ -124,13 +108,6 @@ def reading() -> str:
     tasks = ", ".join(dict.fromkeys(row["task"] for row in texts))
     head = [f"as texts: {tasks}", "mean", f"as options: {tasks}", "mean"]
     return markdown(["500 test items each", *head], table)
-
-
-def game() -> str:
-    """Rankings of options by two players, alone and in equilibrium."""
-    groups = _grouped(lines("game"))
-    table = [[method, *_cells(group)] for method, group in groups.items()]
-    return markdown(["300 questions", "accuracy, 95% interval", "tokens"], table)
 
 
 def culprits() -> str:
