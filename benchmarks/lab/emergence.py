@@ -1,5 +1,5 @@
 """Correctness emergence among written answers: dev items that no expert gets right and the best
-mixture does (Feng et al. 2024, section 5).
+mixture does (Feng et al. 2024, arXiv 2410.11163).
 
 A guess of four letters is right once in 10,000, so that nobody is right by chance. Reads the
 finished searches of `benchmarks/scores/written_lab.py`, trained models left out, and writes a line
