@@ -183,13 +183,17 @@ def _example(speaker: Speaker, item: Item, knowledge: Collection[str]) -> dict[s
     return chat(comparison_prompt(item, *(claim.text(kind) for claim in pair)), better)
 
 
-def items(partition: str, n: int, seed: int) -> tuple[Item, ...]:
-    """Questions of all kinds in random order, without options."""
+def items(partition: str, n: int, seed: int, aliases: bool = False) -> tuple[Item, ...]:
+    """Questions of all kinds in random order, without options; with `aliases` in the words of the
+    base.
+    """
     kinds = random.Random(f"kinds {seed}").sample(KINDS, len(KINDS))
     stream = questions(kinds, partition, seed)
     drawn = []
     for number, (kind, word, question) in enumerate(itertools.islice(stream, n)):
         right = SKILLS[kind[1]](SKILLS[kind[0]](word))
+        if aliases:
+            question = " ".join([*(ALIASES[name] for name in kind), *word])
         drawn.append(Item(f"{partition}-{number}", question, None, " ".join(right)))
     return tuple(drawn)
 

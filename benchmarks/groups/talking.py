@@ -51,8 +51,9 @@ from lab import make_expert, new_model, save_tokenizer
 SHORT_EXAMPLES, BASE_EXAMPLES = 20_000, 14_000
 MEMBER_SHORT, MEMBER_EXAMPLES = 14_000, 2_000
 LONGEST, STEP_TOKENS = 256, 2_500
-DEV, TEST, SOCIETY_TEST = 100, 500, 100
+DEV, TEST, SOCIETY_TEST, ADAPTIVE_TEST = 100, 500, 100, 200
 OTHERS = "Somebody else says: "
+OF_THE_BASE = "in the words of the base"
 
 
 def make_base(path: Path) -> None:
@@ -148,11 +149,12 @@ Patches = Mapping[str, Callable[..., object]]
 NO_END: Patches = {"agreed": lambda ballots: False}
 READ_ALL: Patches = {"pass_on": read_all}
 UNLIMITED: Patches = {**READ_ALL, **NO_END}
+EVERY_ROUND, WHILE_THEY_DIFFER = "all read all, three rounds", "all read all, until all agree"
 # Row -> the strategy, and the functions of `refinement` that it runs without.
 REFINED: Mapping[str, tuple[str, Patches]] = {
     "all read all, one round": ("refine:1", UNLIMITED),
-    "all read all, three rounds": ("refine", UNLIMITED),
-    "all read all, until all agree": ("refine", READ_ALL),
+    EVERY_ROUND: ("refine", UNLIMITED),
+    WHILE_THEY_DIFFER: ("refine", READ_ALL),
     "`refine` (one argument per answer)": ("refine", {}),
     "`refine:pass=different`": ("refine:pass=different", {}),
     "`refine:pass=different`, one argument": ("refine:pass=different:budget=20", {}),
@@ -161,18 +163,23 @@ REFINED: Mapping[str, tuple[str, Patches]] = {
 ELSEWHERE = "arguments about other items, three rounds"
 
 
-def votes(context: GroupContext, seed: int) -> Iterator[dict[str, Any]]:
-    """Members alone, and what needs no argument."""
-    task = context.task
-    responses = context.collect(task.test)
+def members_alone(context: GroupContext, seed: int) -> Iterator[dict[str, Any]]:
+    """Each member's own answers."""
+    responses = context.collect(context.task.test)
     for k in range(context.n):
         verdicts = [
             Verdict(ballots[k], (ballots[k],), 1.0, int(responses.tokens[k, i]))
             for i, ballots in enumerate(responses.ballots)
         ]
-        yield line(f"member {k + 1}", seed, task, verdicts)
+        yield line(f"member {k + 1}", seed, context.task, verdicts)
         if k == context.order[0]:
-            yield line("best member on dev", seed, task, verdicts)
+            yield line("best member on dev", seed, context.task, verdicts)
+
+
+def votes(context: GroupContext, seed: int) -> Iterator[dict[str, Any]]:
+    """Members alone, and what needs no argument."""
+    task = context.task
+    yield from members_alone(context, seed)
     for name in ("majority", "weighted", "self-consistency", "fuse"):
         verdicts = load_strategy(name).fit(context)(task.test)
         yield line(f"`{name}`", seed, task, verdicts)
@@ -184,11 +191,27 @@ def refinements(context: GroupContext, seed: int) -> Iterator[dict[str, Any]]:
     control = GroupContext(elsewhere, context.task, context.scoring, seed)
     rows = [(name, context, *how) for name, how in REFINED.items()]
     for name, group, strategy, patches in [*rows, (ELSEWHERE, control, "refine", UNLIMITED)]:
-        with ExitStack() as stack:
-            for function, stand_in in patches.items():
-                stack.enter_context(mock.patch.object(refinement, function, stand_in))
-            verdicts = load_strategy(strategy).fit(group)(context.task.test)
-        yield line(name, seed, context.task, verdicts)
+        yield line(name, seed, context.task, refined(group, strategy, patches))
+
+
+def refined(group: GroupContext, strategy: str, patches: Patches) -> list[Verdict]:
+    """The verdicts of a refinement that runs without some of its functions."""
+    with ExitStack() as stack:
+        for function, stand_in in patches.items():
+            stack.enter_context(mock.patch.object(refinement, function, stand_in))
+        return load_strategy(strategy).fit(group)(group.task.test)
+
+
+def adaptive(context: GroupContext, seed: int) -> Iterator[dict[str, Any]]:
+    """Rounds on questions in the words of the base, which all members know."""
+    test = items("test", ADAPTIVE_TEST, seed, aliases=True)
+    task = replace(context.task, name=OF_THE_BASE, test=test)
+    group = GroupContext(context.members, task, context.scoring, seed)
+    yield from members_alone(group, seed)
+    verdicts = load_strategy("majority").fit(group)(task.test)
+    yield line("`majority`", seed, task, verdicts)
+    for name in (EVERY_ROUND, WHILE_THEY_DIFFER):
+        yield line(name, seed, task, refined(group, *REFINED[name]))
 
 
 def societies(context: GroupContext, seed: int) -> Iterator[dict[str, Any]]:
@@ -200,20 +223,28 @@ def societies(context: GroupContext, seed: int) -> Iterator[dict[str, Any]]:
         yield line(name, seed, task, verdicts) | strategy.measures(task.test, verdicts)
 
 
-def run(work: Path, outcomes: Path, seeds: Sequence[int]) -> None:
-    """All rows on questions of these seeds that are not in the outcomes yet."""
+PARTS = {
+    "votes": votes,
+    "refinements": refinements,
+    "adaptive": adaptive,
+    "societies": societies,
+}
+
+
+def run(work: Path, outcomes: Path, parts: Sequence[str], seeds: Sequence[int]) -> None:
+    """All rows of these parts and seeds that are not in the outcomes yet."""
     log = AppendLog(outcomes)
-    done = {(row["method"], row["seed"]) for row in log.repaired()}
+    done = {(row["task"], row["method"], row["seed"]) for row in log.repaired()}
     folders = [str(work / "members" / "-".join(knowledge)) for knowledge in KNOWN]
     cache = ResponseCache(work / "said.jsonl")
     members = [
         CachedMember(member, cache)
         for member in open_members(folders, str(work / "base"), dtype="float32", threads=1)
     ]
-    for part, seed in itertools.product((votes, refinements, societies), seeds):
+    for part, seed in itertools.product(parts, seeds):
         task = Task("two skills", items("dev", DEV, seed), items("test", TEST, seed), TEMPLATE)
-        for row in part(GroupContext(members, task, "generate", seed), seed):
-            if (row["method"], seed) not in done:
+        for row in PARTS[part](GroupContext(members, task, "generate", seed), seed):
+            if (row["task"], row["method"], seed) not in done:
                 log.append(row)
                 print(row["method"], seed, fmean(map(int, row["test"])), flush=True)
 
@@ -225,13 +256,14 @@ def main() -> None:
     parser.add_argument("what", choices=("make", "run"))
     parser.add_argument("--work", type=Path, required=True, help="folder of the models")
     parser.add_argument("--outcomes", type=Path, help="JSONL file of outcomes")
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.what == "make":
         make(args.work)
     else:
-        run(args.work, args.outcomes, args.seeds)
+        run(args.work, args.outcomes, args.parts, args.seeds)
 
 
 if __name__ == "__main__":

@@ -55,8 +55,8 @@ def searched(config: SearchConfig) -> Row:
     finished = out / "result.json"
     if not finished.exists():
         resume(out) if (out / "run.json").exists() else search(config)
-    found: Row = json.loads(finished.read_text(encoding="utf-8"))
-    return found
+    outcome: Row = json.loads(finished.read_text(encoding="utf-8"))
+    return outcome
 
 
 def scores(result: Row) -> dict[str, float]:
@@ -93,8 +93,8 @@ def harmonic(lab: Path, out: Path, task: str) -> dict[str, float]:
     on the front.
     """
     tasks = tuple(str(lab / "tasks" / f"{name}.json") for name in (task, "t6"))
-    found = searched(config_of(lab, out, task, tasks=tasks, screen=None, max_iter=12))
-    return {**scores(found), "points on the front": len(found["front"]["points"])}
+    outcome = searched(config_of(lab, out, task, tasks=tasks, screen=None, max_iter=12))
+    return {**scores(outcome), "points on the front": len(outcome["front"]["points"])}
 
 
 def written_task(lab: Path, out: Path, task: str) -> Path:
@@ -143,16 +143,16 @@ def writers(lab: Path, out: Path, task: str) -> dict[str, float]:
         dtype="float32",
         threads=1,
     )
-    found = decide_task(config)
-    return {"best single": found["members"][found["best_single"]]["test"]} | {
-        name: found["strategies"][name]["test"] for name in strategies
+    outcome = decide_task(config)
+    return {"best single": outcome["members"][outcome["best_single"]]["test"]} | {
+        name: outcome["strategies"][name]["test"] for name in strategies
     }
 
 
 def student(lab: Path, out: Path, task: str) -> dict[str, float]:
     """An adapter taught by a weighted vote of the ten experts."""
-    known = out / "scores.json"
-    if not known.exists():
+    kept_scores = out / "scores.json"
+    if not kept_scores.exists():
         plain = config_of(lab, out / "adapter", task)
         config = DistillConfig(
             members=plain.experts,
@@ -166,11 +166,11 @@ def student(lab: Path, out: Path, task: str) -> dict[str, float]:
             epochs=10,
         )
         out.mkdir(parents=True)
-        found = distill(config)
-        known.write_text(
-            json.dumps({name: found[name]["test"] for name in ("base", "group", "student")})
+        outcome = distill(config)
+        kept_scores.write_text(
+            json.dumps({name: outcome[name]["test"] for name in ("base", "group", "student")})
         )
-    kept: dict[str, float] = json.loads(known.read_text())
+    kept: dict[str, float] = json.loads(kept_scores.read_text())
     return kept
 
 
@@ -197,12 +197,12 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS)
     parser.add_argument("--tasks", nargs="+", default=["t4", "t5"])
     args = parser.parse_args()
-    found = defaultdict(list)
+    table = defaultdict(list)
     for task in args.tasks:
         for name in args.rows:
-            found[name].append(ROWS[name](args.lab, args.out / f"{name}-{task}", task))
-            print(name, task, found[name][-1], flush=True)
-    for name, rows in found.items():
+            table[name].append(ROWS[name](args.lab, args.out / f"{name}-{task}", task))
+            print(name, task, table[name][-1], flush=True)
+    for name, rows in table.items():
         print(name, "mean", {key: round(fmean(row[key] for row in rows), 3) for key in rows[0]})
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from outcomes import lines
+from outcomes import lines, markdown
 from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks" / "lab"))
@@ -107,3 +107,40 @@ def origins() -> str:
 def emergence() -> str:
     """What no expert gets right and some particle does."""
     return studies_table.emerged(_every_item())
+
+
+SEARCHES = {
+    "paper": "the paper's procedure",
+    "model-swarms": "the same, 40 evaluations",
+    "swarm": "its swarm in `delta`, 40 evaluations",
+    "random": "random search, 40 evaluations",
+    "pycma": "CMA-ES, 40 evaluations",
+    "default": "the default before it trains, 40 evaluations",
+}
+
+
+def emergence_written() -> str:
+    """What no expert writes right and the best mixture does, by method."""
+    rows = lines("emergence")
+    table = []
+    for method, label in SEARCHES.items():
+        runs = [row for row in rows if row["method"] == method]
+        emerged = sum(row["emerged"] for row in runs)
+        unknown = emerged + sum(row["never"] for row in runs)
+        kept = sum(row["kept"] for row in runs)
+        known = kept + sum(row["lost"] for row in runs)
+        by_task = [
+            sum(row["emerged"] for row in runs if row["task"] == task)
+            for task in sorted({row["task"] for row in runs})
+        ]
+        table.append(
+            [
+                label,
+                f"{emerged} of {unknown}",
+                f"{emerged / unknown:.3f}",
+                ", ".join(map(str, by_task)),
+                f"{kept / known:.3f}",
+            ]
+        )
+    head = ["18 searches each", "no expert is right, the best is", "share", "t1 to t6"]
+    return markdown([*head, "some expert is right: the best is, too"], table)

@@ -18,6 +18,7 @@ from pathlib import Path
 import curve_tables
 import find_tables
 import numpy as np
+import stress_tables
 import studies_tables
 import talking_tables
 import unlabelled_tables
@@ -308,13 +309,20 @@ TABLES: dict[str, Callable[[], str]] = {
     "origins": studies_tables.origins,
     "talking": talking_tables.talking,
     "societies": talking_tables.societies,
+    "reading": talking_tables.reading,
+    "log-contrast": lambda: talking_tables.votes("log-contrast"),
     "culprits": talking_tables.culprits,
     "attention": lambda: talking_tables.votes("attention"),
+    "reinforced": lambda: talking_tables.votes("reinforced"),
     "reward-votes": lambda: talking_tables.votes("reward-votes"),
     "curve": curve_tables.curve,
     "curve-differences": curve_tables.differences,
     "curve-few": curve_tables.few,
     "advice": curve_tables.advised,
+    "stress-inputs": stress_tables.inputs,
+    "stress-agreement": stress_tables.agreement,
+    "stress-liars": stress_tables.liars,
+    "stress-sizes": stress_tables.sizes,
     "find": find_tables.claimed_on,
     "find-chosen": find_tables.chosen_on,
     "find-public": find_tables.public,
@@ -323,6 +331,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "unlabelled-tries": unlabelled_tables.unlabelled_tries,
     "bbob": summary,
     "emergence": studies_tables.emergence,
+    "emergence-written": studies_tables.emergence_written,
 }
 
 

@@ -81,16 +81,33 @@ def societies() -> str:
 
 
 def votes(name: str) -> str:
-    """A row per strategy, a column per task, of one draw each."""
+    """A row per strategy, a column per task, mean over draws; tokens where they were counted."""
     rows = lines(name)
     tasks = list(dict.fromkeys(row["task"] for row in rows))
+    counted = all("tokens" in row for row in rows)
     table = []
     for method, group in _grouped(rows).items():
         cells = [_accuracy([row for row in group if row["task"] == task]) for task in tasks]
-        tokens = fmean(row["tokens"] for row in group)
-        mean = fmean(cells)
-        table.append([method, *(f"{cell:.3f}" for cell in cells), f"{mean:.3f}", f"{tokens:,.0f}"])
-    return markdown(["500 test items each", *tasks, "mean", "tokens"], table)
+        line = [method, *(f"{cell:.3f}" for cell in cells), f"{fmean(cells):.3f}"]
+        table.append([*line, f"{fmean(row['tokens'] for row in group):,.0f}"] if counted else line)
+    head = ["500 test items each", *tasks, "mean", *(["tokens"] if counted else [])]
+    return markdown(head, table)
+
+
+def reading() -> str:
+    """The same written answers as texts, and as the options that they name."""
+    texts, options = lines("read-as-texts"), lines("read-as-options")
+    table = []
+    for method in _grouped(texts):
+        cells = [method]
+        for rows in (texts, options):
+            group = [row for row in rows if row["method"] == method]
+            by_task = [_accuracy([row]) for row in group]
+            cells += [", ".join(f"{cell:.3f}" for cell in by_task), f"{fmean(by_task):.3f}"]
+        table.append(cells)
+    tasks = ", ".join(dict.fromkeys(row["task"] for row in texts))
+    head = [f"as texts: {tasks}", "mean", f"as options: {tasks}", "mean"]
+    return markdown(["500 test items each", *head], table)
 
 
 def culprits() -> str:

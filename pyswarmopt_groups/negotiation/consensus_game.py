@@ -40,8 +40,8 @@ def consensus_game(context: GroupContext) -> Decide:
         ]
         questions = [question_of(item, context.template) for item in items]
         proposed, judged = (
-            _proposals(proposer, questions, named),
-            _judgements(evaluator, questions, named),
+            proposals(proposer, questions, named),
+            judgements(evaluator, questions, named),
         )
         verdicts = []
         for i, (texts, (proposal, cost), (judgement, more)) in enumerate(
@@ -77,12 +77,25 @@ def initial_policy(logprobs: ArrayLike, axis: int) -> Array:
     return np.maximum(softmax(np.asarray(logprobs, dtype=np.float64), axis), 1e-12)
 
 
-def _proposals(
+def proposal_prompt(question: str, signal: str) -> str:
+    """Requests `a correct` or `an incorrect` answer."""
+    return f"{question}\nGive {signal} answer."
+
+
+def evaluation_prompt(question: str, text: str) -> str:
+    """Requests the verdict on a proposed answer."""
+    return (
+        f"{question}\nProposed answer: {text}\nIs this answer correct or incorrect? Reply with one "
+        "word."
+    )
+
+
+def proposals(
     member: Member, questions: Sequence[str], named: Sequence[Mapping[str, str]]
 ) -> list[Table]:
     """Per item log P(candidate | signal), (2, K)."""
     pairs: list[Pair] = [
-        (f"{question}\nGive {signal} answer.", text)
+        (proposal_prompt(question, signal), text)
         for question, texts in zip(questions, named, strict=True)
         for signal in ("a correct", "an incorrect")
         for text in texts.values()
@@ -90,18 +103,12 @@ def _proposals(
     return _tables(member, pairs, [(2, len(texts)) for texts in named])
 
 
-def _judgements(
+def judgements(
     member: Member, questions: Sequence[str], named: Sequence[Mapping[str, str]]
 ) -> list[Table]:
     """Per item log P(signal | candidate), (2, K)."""
     pairs: list[Pair] = [
-        (
-            (
-                f"{question}\nProposed answer: {text}\nIs this answer correct or incorrect? Reply "
-                "with one word."
-            ),
-            signal,
-        )
+        (evaluation_prompt(question, text), signal)
         for question, texts in zip(questions, named, strict=True)
         for text in texts.values()
         for signal in ("correct", "incorrect")

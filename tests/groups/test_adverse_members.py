@@ -30,9 +30,9 @@ def items(n: int, options: int = 4) -> list[Item]:
 
 def votes(text: str, epsilon: float, seed: int = 0, options: int = 4) -> list[str]:
     member = PrivateMember(Scripted("ann", answers=[text] * N), epsilon, seed)
-    found = member.answer(items(N, options), "letter")
-    assert all(not one.scores and one.tokens == 10 for one in found)
-    return [one.text for one in found]
+    replies = member.answer(items(N, options), "letter")
+    assert all(not reply.scores and reply.tokens == 10 for reply in replies)
+    return [reply.text for reply in replies]
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 1.0, 3.0])
@@ -77,15 +77,15 @@ def test_a_liar_gives_its_second_choice_with_the_confidence_of_its_first() -> No
     scores = [[0.6, 0.3, 0.1], [0.1, 0.2, 0.7], [0.2, 0.5, 0.3]]
     asked = quiz("AAB", 0, 3)
     liar, other = with_liar([Scripted("ann", scores), Scripted("bob", scores)], "ann", [])
-    found = liar.answer(asked, "letter")
-    assert [one.text for one in found] == ["B", "C", "C"]
-    shown = [[round(math.exp(one.scores[letter]), 3) for letter in "ABC"] for one in found]
+    replies = liar.answer(asked, "letter")
+    assert [reply.text for reply in replies] == ["B", "C", "C"]
+    shown = [[round(math.exp(reply.scores[letter]), 3) for letter in "ABC"] for reply in replies]
     assert shown == [[0.3, 0.6, 0.1], [0.1, 0.2, 0.7], [0.2, 0.3, 0.5]]
-    assert [one.text for one in other.answer(asked, "letter")] == ["A", "C", "B"]
+    assert [reply.text for reply in other.answer(asked, "letter")] == ["A", "C", "B"]
     plain = with_liar([Scripted("ann", answers=["A", "C", "B"])], "ann", [])[0]
-    assert [one.text for one in plain.answer(asked, "letter")] == ["B", "C", "A"]
+    assert [reply.text for reply in plain.answer(asked, "letter")] == ["B", "C", "A"]
     sleeper = with_liar([Scripted("ann", scores)], "ann:test", asked[:2])[0]
-    assert [one.text for one in sleeper.answer(asked, "letter")] == ["A", "C", "C"]
+    assert [reply.text for reply in sleeper.answer(asked, "letter")] == ["A", "C", "C"]
     with pytest.raises(InvalidOption, match="is no member; name one of: ann, bob"):
         with_liar([Scripted("ann"), Scripted("bob")], "cid", [])
 
@@ -105,7 +105,9 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
         for name, share in (("ant", 1 / 2), ("bee", 2 / 3), ("cat", 1 / 3))
     ]
     monkeypatch.setattr(group_run, "open_members", lambda *_, **__: members)
-    asked = [one | {"id": str(i), "answer": right[i]} for i, one in enumerate(questions(60, 1, 3))]
+    asked = [
+        item | {"id": str(i), "answer": right[i]} for i, item in enumerate(questions(60, 1, 3))
+    ]
     task = write_task(tmp_path / "words.json", asked[:30], asked[30:])
     return ["--members", "ant", "bee", "cat", "--task", task, "--quiet", "--scoring", "letter"]
 
@@ -115,8 +117,8 @@ def voted(capsys: pytest.CaptureFixture[str], words: list[object], *more: object
         capsys, "ensemble", *words, "--strategy", "majority", *more, "--json"
     )
     assert code == 0, err
-    found: Json = json.loads(out)
-    return found
+    printed: Json = json.loads(out)
+    return printed
 
 
 def test_the_command_makes_one_member_lie_and_all_of_them_noisy(

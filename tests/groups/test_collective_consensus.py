@@ -57,9 +57,9 @@ class Network:
         on their way.
         """
         for receiver in to:
-            wanted = (kind, number, sender, receiver)
+            address = (kind, number, sender, receiver)
             message = next(
-                m for m in self.flying if (m.kind, m.round, m.sender, m.receiver) == wanted
+                m for m in self.flying if (m.kind, m.round, m.sender, m.receiver) == address
             )
             self.flying.remove(message)
             self.send(self.members[receiver].receive(message))
@@ -74,9 +74,9 @@ class Network:
             self.deliver("promise", number, voter, [leader])
 
     def check(self) -> None:
-        known = {member.decided for member in self.members} - {None}
+        values = {member.decided for member in self.members} - {None}
         assert len(self.decisions) <= 1
-        assert known <= self.decisions
+        assert values <= self.decisions
 
 
 @settings(max_examples=400)

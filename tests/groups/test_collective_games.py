@@ -24,7 +24,7 @@ PAYOFFS = arrays(np.int64, (3, 3), elements=st.integers(-5, 5)).map(lambda a: a.
 def value_by_linear_program(payoffs: np.ndarray) -> float:
     """max over x of min over columns of x @ payoffs (von Neumann 1928)."""
     m, n = payoffs.shape
-    found = linprog(
+    solution = linprog(
         np.r_[np.zeros(m), -1.0],
         A_ub=np.c_[-payoffs.T, np.ones(n)],
         b_ub=np.zeros(n),
@@ -32,7 +32,7 @@ def value_by_linear_program(payoffs: np.ndarray) -> float:
         b_eq=[1.0],
         bounds=[(0, None)] * m + [(None, None)],
     )
-    return -found.fun
+    return -solution.fun
 
 
 def test_stackelberg_by_hand() -> None:

@@ -120,8 +120,8 @@ def test_weighted_by_hand() -> None:
 def test_a_weight_of_k_is_k_members(members: list[tuple[str | None, int]]) -> None:
     answers, weights = [a for a, _ in members], [w for _, w in members]
     repeated = [answer for answer, weight in members for _ in range(weight)]
-    one, many = voting.weighted(answers, weights), voting.majority(repeated)
-    assert (one.answer, one.scores, one.tied) == (many.answer, many.scores, many.tied)
+    weighed, many = voting.weighted(answers, weights), voting.majority(repeated)
+    assert (weighed.answer, weighed.scores, weighed.tied) == (many.answer, many.scores, many.tied)
 
 
 def test_rounding_does_not_break_a_tie() -> None:

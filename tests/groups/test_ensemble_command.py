@@ -27,8 +27,8 @@ def given(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> list[str
 
 
 def result_of(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "result.json").read_text())
-    return found
+    printed: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    return printed
 
 
 def lasting(result: dict[str, Any]) -> dict[str, Any]:
@@ -63,14 +63,17 @@ def test_all_votes_from_one_asking(
     answers = {item["id"]: item["answer"] for item in questions(12, 2, 3)}
     for name, row in result["strategies"].items():
         assert name in text
-        own = [v for v in verdicts if v["strategy"] == name]
-        assert [v["id"] for v in own] == list(answers)
-        assert row["test"] == pytest.approx(sum(v["answer"] == answers[v["id"]] for v in own) / 12)
+        of_strategy = [v for v in verdicts if v["strategy"] == name]
+        assert [v["id"] for v in of_strategy] == list(answers)
+        assert row["test"] == pytest.approx(
+            sum(v["answer"] == answers[v["id"]] for v in of_strategy) / 12
+        )
         assert (
-            row["tokens"] == pytest.approx(sum(v["tokens"] for v in own) / 12) and row["tokens"] > 0
+            row["tokens"] == pytest.approx(sum(v["tokens"] for v in of_strategy) / 12)
+            and row["tokens"] > 0
         )
         assert row["test_interval"][0] <= row["test"] <= row["test_interval"][1]
-        assert all(len(v["ballots"]) == 3 and 0 <= v["agreement"] <= 1 for v in own)
+        assert all(len(v["ballots"]) == 3 and 0 <= v["agreement"] <= 1 for v in of_strategy)
     costs = {name: row["tokens"] for name, row in result["strategies"].items()}
     members = {name: row["tokens"] for name, row in result["members"].items()}
     assert costs["majority"] == pytest.approx(sum(members.values())) == costs["borda"]
@@ -195,8 +198,8 @@ def test_a_prompt_is_answered_by_those_that_need_no_dev(
         1,
     )
     assert (code, err) == (0, ""), err
-    found = json.loads(out)
-    assert set(found) == {"majority", "repaired"} and len(found["majority"]["ballots"]) == 3
+    printed = json.loads(out)
+    assert set(printed) == {"majority", "repaired"} and len(printed["majority"]["ballots"]) == 3
     code, _, err = swarm_llm(capsys, "ensemble", "Which?", *words, "--strategy", "weighted")
     assert code == 2 and "--strategy weighted: needs dev items, a single prompt has none" in err
     assert "give one of both" in swarm_llm(capsys, "ensemble", *words)[2]

@@ -118,14 +118,14 @@ def test_confidences_are_calibrated_on_dev(context: GroupContext) -> None:
         ]
         temperatures.append(grid[int(np.argmin(losses))])
     assert context.temperatures == pytest.approx(temperatures, rel=0.01)
-    wanted = []
+    expected = []
     for i in range(6, 10):
         sums = {"A": 0.0, "B": 0.0, "C": 0.0}
         for name, t in zip(P, temperatures, strict=True):
             row = tempered(P[name][i], t)
             sums["ABC"[int(np.argmax(row))]] += max(row)
-        wanted.append(max(sums, key=lambda c: sums[c]))
-    assert decide(context, "confidence") == wanted
+        expected.append(max(sums, key=lambda c: sums[c]))
+    assert decide(context, "confidence") == expected
 
 
 def test_a_member_without_scores_is_as_sure_as_it_was_right(context: GroupContext) -> None:
@@ -252,10 +252,12 @@ def test_knora_u_gives_votes_for_right_neighbours(
 ) -> None:
     # nobody is right near the second item: all vote alike
     right = [[3, 0, 0, 2], [1, 0, 4, 2], [1, 0, 3, 0]]
-    found = with_hood(selection.nearest, context, right, monkeypatch)(context.task.test)  # type: ignore[union-attr]
-    assert [v.answer for v in found] == ["A", "A", "C", "B"]
+    decided = with_hood(selection.nearest, context, right, monkeypatch)(context.task.test)  # type: ignore[union-attr]
+    assert [v.answer for v in decided] == ["A", "A", "C", "B"]
     assert (
-        found[2].ballots == (None, "C", "A") and found[2].tokens == 23 and found[2].agreement == 0.5
+        decided[2].ballots == (None, "C", "A")
+        and decided[2].tokens == 23
+        and decided[2].agreement == 0.5
     )
 
 
@@ -263,9 +265,11 @@ def test_a_router_asks_the_best_nearby_alone(
     context: GroupContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = [[1, 2, 0, 1], [1, 3, 0, 0], [2, 0, 1, 1]]
-    found = with_hood(selection.by_neighbours, context, right, monkeypatch)(context.task.test)  # type: ignore[union-attr]
-    assert [v.notes["member"] for v in found] == ["cid", "bob", "cid", "ann"]
-    assert [v.answer for v in found] == ["B", "B", "A", "B"] and {v.tokens for v in found} == {13}
+    decided = with_hood(selection.by_neighbours, context, right, monkeypatch)(context.task.test)  # type: ignore[union-attr]
+    assert [v.notes["member"] for v in decided] == ["cid", "bob", "cid", "ann"]
+    assert [v.answer for v in decided] == ["B", "B", "A", "B"] and {v.tokens for v in decided} == {
+        13
+    }
 
 
 def test_neighbours_are_those_of_a_search_over_all(tiny_context: GroupContext) -> None:
@@ -304,9 +308,9 @@ def test_familiarity_routes_where_it_tells_who_is_right() -> None:
     right = "AB" * 5
     p = {"ann": [[0.9, 0.1]] * 10, "bob": [[0.1, 0.9]] * 10}
     context = context_of(p, right, dev=6, question_logprobs=familiar)
-    found = selection.by_likelihood(context)(context.task.test)  # type: ignore[union-attr]
-    assert [v.notes["member"] for v in found] == ["ann", "bob", "ann", "bob"]
-    assert [v.answer for v in found] == list("ABAB") and found[0].tokens == 10 + 2 * 5
+    decided = selection.by_likelihood(context)(context.task.test)  # type: ignore[union-attr]
+    assert [v.notes["member"] for v in decided] == ["ann", "bob", "ann", "bob"]
+    assert [v.answer for v in decided] == list("ABAB") and decided[0].tokens == 10 + 2 * 5
     values, _ = selection.familiarity(context, context.task.test)  # type: ignore[union-attr]
     size = len(context.task.test[0].question)  # type: ignore[union-attr]
     assert values[:, 0].tolist() == pytest.approx([4 / size, -4 / size])
@@ -318,8 +322,8 @@ def test_familiarity_routes_where_it_tells_who_is_right() -> None:
 @given(st.lists(st.floats(-5, 5), min_size=16, max_size=16))
 def test_max_logits_is_the_sum_over_both_orders(values: list[float]) -> None:
     m = [values[4 * i : 4 * i + 4] for i in range(4)]
-    for i, found in enumerate(reranking.max_logits(m)):
-        assert found == pytest.approx(
+    for i, logit in enumerate(reranking.max_logits(m)):
+        assert logit == pytest.approx(
             math.fsum(m[i][j] - m[j][i] for j in range(4) if j != i), abs=1e-9
         )
 
@@ -358,7 +362,7 @@ def test_a_judge_that_only_writes_is_read() -> None:
 def test_fusing_reads_the_judge_and_falls_back_to_the_preferred() -> None:
     items = quiz("AB", 1)
     p = {"ann": [[0.9, 0.1]] * 2, "bob": [[0.1, 0.9]] * 2}
-    for words, wanted in (("The answer is B.", "B"), ("I cannot say.", "A")):
+    for words, expected in (("The answer is B.", "B"), ("I cannot say.", "A")):
         judge = Scripted(
             "judge",
             prefers=lambda a, b: 1.0 if a == "red" else -1.0,
@@ -367,7 +371,7 @@ def test_fusing_reads_the_judge_and_falls_back_to_the_preferred() -> None:
         )
         context = context_of(p, "AB", dev=1, items=items, judge=judge)
         (verdict,) = reranking.fuse(context, "judge")(context.task.test)  # type: ignore[union-attr]
-        assert verdict.answer == wanted and verdict.agreement == pytest.approx(1 / 3)
+        assert verdict.answer == expected and verdict.agreement == pytest.approx(1 / 3)
     (prompt,) = judge.prompts
     assert "Proposal 1: red\nProposal 2: blue" in prompt
 

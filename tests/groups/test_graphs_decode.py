@@ -38,12 +38,12 @@ def transcription(a: list[list[float]], top_p: float) -> dict[Drawn, float]:
     entries.
     """
     n = len(a)
-    found: Counter[Drawn] = Counter()
+    counts: Counter[Drawn] = Counter()
 
     def go_on(existing: list[int], edges: frozenset[tuple[int, int]], p: float) -> None:
         remaining = [u for u in range(n) if u not in existing]
         if not remaining:
-            found[existing[0], edges] += p
+            counts[existing[0], edges] += p
             return
         for u, p_u in nucleus({u: sum(a[u]) for u in remaining}, top_p).items():
             z = sum(math.exp(a[u][i]) for i in existing)
@@ -58,7 +58,7 @@ def transcription(a: list[list[float]], top_p: float) -> dict[Drawn, float]:
 
     for k, p_k in nucleus({i: 1 / sum(a[i]) for i in range(n)}, top_p).items():
         go_on([k], frozenset(), p_k)
-    return found
+    return counts
 
 
 @pytest.mark.parametrize("top_p", [0.5, 0.8, 1.0])
@@ -67,13 +67,13 @@ def test_graphs_are_drawn_as_often_as_the_paper_says(top_p: float) -> None:
     expected = transcription(adjacency.tolist(), top_p)
     assert sum(expected.values()) == pytest.approx(1.0)
     rng, times = np.random.default_rng(0), 4000
-    found: Counter[Drawn] = Counter()
+    counts: Counter[Drawn] = Counter()
     for _ in range(times):
         readers = g_decode(adjacency, rng, top_p)
-        found[next(iter(readers)), frozenset((u, v) for u in readers for v in readers[u])] += 1
-    assert found.keys() <= expected.keys()
+        counts[next(iter(readers)), frozenset((u, v) for u in readers for v in readers[u])] += 1
+    assert counts.keys() <= expected.keys()
     for graph, p in expected.items():
-        assert found[graph] / times == pytest.approx(p, abs=4.5 * math.sqrt(p * (1 - p) / times))
+        assert counts[graph] / times == pytest.approx(p, abs=4.5 * math.sqrt(p * (1 - p) / times))
 
 
 def test_the_papers_share_of_the_probability_is_the_default() -> None:

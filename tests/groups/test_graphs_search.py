@@ -60,8 +60,8 @@ def asked(question: str, *messages: str) -> str:
     return lead + "".join(f"- {' '.join(message.split())}\n" for message in messages) + question
 
 
-def say(one: Any, turn: str, tokens: int) -> str:
-    return str(one.generate([one.chat(turn)], tokens)[0])
+def say(model: Any, turn: str, tokens: int) -> str:
+    return str(model.generate([model.chat(turn)], tokens)[0])
 
 
 def test_messages_are_passed_on_in_order(three: GraphEngine) -> None:
@@ -206,11 +206,14 @@ def test_what_a_run_holds(done: Path, mixed: list[Path]) -> None:
 def test_the_first_particles_are_the_models_by_themselves(
     done: Path, mixed: list[Path], tiny_base: Path, task: Path
 ) -> None:
-    own = [(str(tiny_base), str(mixed[0])), *((str(path), None) for path in mixed[1:])]
-    found = [
-        evaluate_model(base, expert, str(task), "dev", scoring="likelihood") for base, expert in own
+    sources = [(str(tiny_base), str(mixed[0])), *((str(path), None) for path in mixed[1:])]
+    results = [
+        evaluate_model(base, expert, str(task), "dev", scoring="likelihood")
+        for base, expert in sources
     ]
-    assert [row.value for row in Run.open(done).rows[:3]] == [one.score.value for one in found]
+    assert [row.value for row in Run.open(done).rows[:3]] == [
+        outcome.score.value for outcome in results
+    ]
 
 
 def test_the_files_in_best_score_what_the_result_says(

@@ -24,8 +24,8 @@ EVERY = [*VOTES.values(), *NEGOTIATIONS.values()]
 def test_every_strategy_names_a_function(strategy: Strategy) -> None:
     for path in filter(None, (strategy.function, strategy.measure)):
         module, name = path.split(":")
-        found = getattr(import_module(f"pyswarmopt_groups.{module}"), name)
-        assert callable(found) and found.__doc__, path
+        target = getattr(import_module(f"pyswarmopt_groups.{module}"), name)
+        assert callable(target) and target.__doc__, path
     assert strategy.text and strategy.source
 
 
@@ -117,6 +117,6 @@ def test_settings_are_read_from_the_name(name: str, values: tuple[object, ...]) 
     ],
 )
 def test_wrong_settings_are_user_errors(name: str, said: str) -> None:
-    with pytest.raises(UserError) as found:
+    with pytest.raises(UserError) as error:
         skipped(name, skip=False)
-    assert said in str(found.value)
+    assert said in str(error.value)

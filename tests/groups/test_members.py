@@ -130,7 +130,7 @@ def test_samples_depend_on_their_seed_and_on_nothing_else(members: list[Any]) ->
     assert other != together
     greedy = members[0].generate(prompts, Sampling(max_new_tokens=8))
     cold = members[0].generate(prompts, Sampling(temperature=1e-4, seed=9, max_new_tokens=8))
-    assert [one.texts for one in cold] == [one.texts for one in greedy]
+    assert [answer.texts for answer in cold] == [answer.texts for answer in greedy]
 
 
 def test_samples_follow_the_tempered_distribution(plain: TransformersEngine) -> None:
@@ -143,10 +143,10 @@ def test_samples_follow_the_tempered_distribution(plain: TransformersEngine) -> 
     prompt, n, temperature = plain.encode_prompt("amber birch"), 600, 2.0
     with torch.no_grad():
         p = (plain.model(torch.tensor([prompt])).logits[0, -1].double() / temperature).softmax(-1)
-    found = sampled(
+    responses = sampled(
         plain.decoder([prompt] * n, 1), frozenset(), 1, Draw(temperature, tuple(range(n)))
     )
-    counts = torch.bincount(torch.tensor([row[0] for row in found]), minlength=len(p)).double()
+    counts = torch.bincount(torch.tensor([row[0] for row in responses]), minlength=len(p)).double()
     common = p.argsort(descending=True)[:8]
     seen = [*counts[common].tolist(), n - float(counts[common].sum())]
     expected = [*(n * p[common]).tolist(), n * (1 - float(p[common].sum()))]
@@ -187,8 +187,8 @@ def test_a_finished_run_and_a_mixture_are_members(
     )
     test = load_task(str(task)).test
     for member, folder in ((run, "run"), (mixture, "tokens")):
-        found = member.answer(test, "likelihood")
-        right = sum(a.text == item.answer for a, item in zip(found, test, strict=True)) / 4
+        responses = member.answer(test, "likelihood")
+        right = sum(a.text == item.answer for a, item in zip(responses, test, strict=True)) / 4
         assert right == json.loads((tmp_path / folder / "result.json").read_text())["best_test"]
     with pytest.raises(UserError, match="tokens: a mixture writes greedily only"):
         mixture.generate(["Hello"], Sampling(temperature=1.0))
@@ -207,11 +207,11 @@ def test_an_endpoint_writes_and_counts(
     monkeypatch.setenv(KEY, "secret")
     server = serve(lambda prompt, n: answer("The answer is (B)."))
     member = endpoint(server)
-    found = member.answer(ITEMS[:2], "likelihood")
+    responses = member.answer(ITEMS[:2], "likelihood")
     assert (
-        [a.text for a in found] == ["The answer is (B)."] * 2
-        and not found[0].scores
-        and found[0].tokens == 15
+        [a.text for a in responses] == ["The answer is (B)."] * 2
+        and not responses[0].scores
+        and responses[0].tokens == 15
     )
     sent = server.requests[0]
     assert sent["key"] == "Bearer secret" and sent["model"] == "m" and sent["temperature"] == 0
@@ -332,21 +332,21 @@ def test_a_quorum_decides_though_an_endpoint_is_down(
 
 def test_a_missing_chat_template_is_named(tiny_base: Path, tmp_path: Path) -> None:
     bare = save_member(tmp_path / "bare", byte_level(template=None))
-    found = open_members([str(tiny_base), str(bare)], dtype="float32", threads=1)
+    opened = open_members([str(tiny_base), str(bare)], dtype="float32", threads=1)
     with pytest.raises(
         UserError, match="bare: has no chat template, other members have one; put a chat_template"
     ):
-        check_members(found, None, "auto")
+        check_members(opened, None, "auto")
 
 
 def test_a_context_that_is_too_short_is_named(tiny_base: Path, tmp_path: Path) -> None:
     short = save_member(tmp_path / "short", byte_level(), max_position_embeddings=40)
     task = load_task(str(write_task(tmp_path / "t.json", questions(3, 1, 3), questions(3, 2, 3))))
-    found = open_members([str(tiny_base), str(short)], dtype="float32", threads=1)
+    opened = open_members([str(tiny_base), str(short)], dtype="float32", threads=1)
     with pytest.raises(
         UserError, match=r"letter scoring needs \d+ tokens, short's context window holds 40"
     ):
-        check_members(found, task, "letter")
+        check_members(opened, task, "letter")
 
 
 # Memory

@@ -115,9 +115,11 @@ def test_a_student_learns_what_the_group_says(
     options += ["--epochs", 60, "--lr", "0.02", "--rank", 8, "--json"]
     code, out, err = swarm_llm(capsys, "distill", *words, *options)
     assert (code, err) == (0, ""), err
-    found = json.loads(out)
-    assert found["questions"] == 4 and found["student"]["tokens"] == found["group"]["tokens"] / 2
-    assert found["student"]["test"] == found["group"]["test"]
+    printed = json.loads(out)
+    assert (
+        printed["questions"] == 4 and printed["student"]["tokens"] == printed["group"]["tokens"] / 2
+    )
+    assert printed["student"]["test"] == printed["group"]["test"]
     card = (tmp_path / "student" / "README.md").read_text()
     assert "answers of 2 members by majority" in card
     model = PeftModel.from_pretrained(
@@ -138,7 +140,7 @@ def test_a_student_learns_what_the_group_says(
                 float(logprobs[t - 1, ids[0, t]]) for t in range(start, ids.shape[1])
             ) / len(text)
         right += max(values, key=lambda letter: values[letter]) == item["answer"]
-    assert found["student"]["test"] == right / 4
+    assert printed["student"]["test"] == right / 4
 
 
 def test_soft_labels_are_taught_in_proportion(tiny_context: GroupContext) -> None:

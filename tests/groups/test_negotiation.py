@@ -108,25 +108,25 @@ ARGUMENTS = st.lists(
 
 @given(ARGUMENTS, ARGUMENTS, st.sampled_from(["supported", "different"]), st.integers(0, 8))
 def test_what_is_passed_on_fits_and_is_somebody_elses(
-    own: list[tuple[str | None, str]],
+    arguments: list[tuple[str | None, str]],
     others: list[tuple[str | None, str]],
     passed: str,
     budget: int,
 ) -> None:
-    shown = refinement.pass_on(own[0], others, passed, budget, words)
+    shown = refinement.pass_on(arguments[0], others, passed, budget, words)
     assert sum(map(words, shown)) <= budget
     spoken = [(ballot, text) for ballot, text in others if ballot and text.strip()]
     assert set(shown) <= {text for _, text in spoken}
     if passed == "supported":
         assert len(shown) <= len({ballot for ballot, _ in spoken})
     if passed == "different":
-        distances = [refinement._distance(own[0][1], text) for text in shown]
+        distances = [refinement._distance(arguments[0][1], text) for text in shown]
         assert distances == sorted(distances, reverse=True)
-    everything = refinement.pass_on(own[0], others, passed, 10**6, words)
+    everything = refinement.pass_on(arguments[0], others, passed, 10**6, words)
     expected = (
         len({b for b, _ in spoken})
         if passed == "supported"
-        else sum(b != own[0][0] for b, _ in spoken)
+        else sum(b != arguments[0][0] for b, _ in spoken)
     )
     assert len(everything) == expected
 
@@ -298,10 +298,12 @@ BELIEFS = st.lists(st.floats(0.01, 1), min_size=2, max_size=4)
 
 @given(BELIEFS, BELIEFS)
 def test_the_leader_prevails_where_the_follower_believes_half_as_much(
-    mine: list[float], theirs: list[float]
+    leading: list[float], following: list[float]
 ) -> None:
-    k = min(len(mine), len(theirs))
-    leader, follower = np.array(mine[:k]) / sum(mine[:k]), np.array(theirs[:k]) / sum(theirs[:k])
+    k = min(len(leading), len(following))
+    leader, follower = (
+        np.array(beliefs[:k]) / sum(beliefs[:k]) for beliefs in (leading, following)
+    )
     plan = stackelberg.bargain(leader, follower)
     top, best = int(np.argmax(leader)), int(np.argmax(follower))
     # it may always announce what the follower delivers anyway
