@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 from bbob_problems import SUITES, Floats, Problem
-from bbob_report import TARGETS, area, file_of, report, solved
+from bbob_report import TARGETS, area, file_of, outcomes, report, solved
 from bbob_solvers import PEERS, Done, Solver, find, restarted
 
 RECIPES = ("", ":anywhere", ":surrogate", ":covariant", ":constriction", ":spso2011")
@@ -122,7 +122,13 @@ def main() -> None:
     parser.add_argument(
         "--report", type=Path, help="instead of runs: write their tables and plots into this page"
     )
+    parser.add_argument(
+        "--outcomes", type=Path, help="instead of runs: write those of ma-bbob and cec2022 in short"
+    )
     a = parser.parse_args()
+    if a.outcomes:
+        outcomes(a.out, a.outcomes)
+        return
     if a.report:
         report(a.out, a.report)
         return

@@ -46,7 +46,7 @@ def load(folder: Path, suite: str) -> dict[int, Runs]:
     by_dim: dict[int, Runs] = defaultdict(dict)
     for path in sorted(folder.glob("*.jsonl")):
         name, _, dim = path.stem.rpartition("-d")
-        suites = [other for other in SUITES if name.endswith(f"-{other}")] or ["bbob"]
+        suites = [other for other in list(SUITES)[1:] if name.endswith(f"-{other}")] or ["bbob"]
         if suites == [suite]:
             records = [json.loads(line) for line in path.read_text().splitlines()]
             solver = name.removesuffix(f"-{suite}").replace("pyswarmopt_", "pyswarmopt:")
@@ -79,6 +79,24 @@ def report(folder: Path, page: Path) -> None:
         lines += [*_control_table(runs), ""]
     before, rest = page.read_text().split(BEGIN)
     page.write_text(before + BEGIN + "\n" + "\n".join(lines) + END + rest.split(END)[1])
+
+
+def outcomes(folder: Path, path: Path) -> None:
+    """Write area and share of targets hit of each run, on the suites of other functions, as lines
+    of JSON.
+    """
+    rows = []
+    for suite in ("ma-bbob", "cec2022"):
+        for dim, runs in load(folder, suite).items():
+            for solver, records in runs.items():
+                each = [
+                    [r["i"] if suite == "ma-bbob" else int(r["f"]), area([r]), solved([r])]
+                    for r in records
+                ]
+                rounded = [[problem, round(a, 4), round(hit, 4)] for problem, a, hit in each]
+                row = {"suite": suite, "D": dim, "solver": solver, "runs": rounded}
+                rows.append(json.dumps(row))
+    path.write_text("\n".join(rows) + "\n")
 
 
 def _versions() -> Iterable[str]:

@@ -17,7 +17,7 @@ import argparse
 import json
 import math
 import zlib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,8 @@ from bbob import Recorder
 from bbob_problems import HIGH, LOW, Floats, Problem, bbob
 from bbob_report import area, solved
 from bbob_solvers import Done
+
+from pyswarmopt.base.arrays import Bools, Ints
 
 MEMORY = 5  # coefficients that the success history remembers
 COLLAPSE = 1e-10  # share of its first extent below which a swarm is restarted
@@ -113,7 +115,7 @@ class Swarm:
         self.v = np.where(self.x == moved, self.v, 0.0)
         return np.column_stack([w, c1, c2])
 
-    def axes(self, order: Floats) -> Floats:
+    def axes(self, order: Ints) -> Floats:
         variant, dim = self.variant, self.x.shape[1]
         bests = self.p[order[: max(2, (len(order) + 1) // 2)]] if variant.axes == "half" else self.p
         away = bests - bests.mean(axis=0)
@@ -155,7 +157,7 @@ class Swarm:
         if not self.variant.kept:
             self.v[which] = moved[which] - self.x[which]
 
-    def sample(self, moved: Floats, order: Floats) -> None:
+    def sample(self, moved: Floats, order: Ints) -> None:
         """Some are drawn from the bests' covariance, around the mean of the better half."""
         n = len(moved)
         which = np.flatnonzero(self.random.random(n) < self.variant.gaussian)
@@ -166,7 +168,7 @@ class Swarm:
         moved[which] = mean + self.variant.scale * draws @ (self.p - self.p.mean(axis=0))
         self.v[which] = moved[which] - self.x[which]
 
-    def learn(self, better: Floats, gains: Floats, drawn: Floats, turn: int) -> None:
+    def learn(self, better: Bools, gains: Floats, drawn: Floats, turn: int) -> None:
         """From the moves that were successes."""
         if self.variant.history:
             weights, good = gains[better] / gains[better].max(), drawn[better]
@@ -199,7 +201,7 @@ def search(variant: Variant, problem: Problem, budget: int, seed: int) -> list[i
 
 def parsed(text: str) -> Variant:
     """ "axes=steps,rate=0.1" -> the variant."""
-    kinds = {field.name: type(field.default) for field in fields(Variant)}
+    kinds = {name: type(value) for name, value in vars(Variant()).items()}
     pairs = [pair.split("=") for pair in text.split(",") if pair]
     return replace(Variant(), **{name: kinds[name](value) for name, value in pairs})
 
