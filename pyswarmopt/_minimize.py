@@ -49,12 +49,13 @@ def minimize(options: Options) -> Result:
             beside a swarm that adapts its covariance) for a deterministic function of real
             coordinates, however many; its form with mutations in place of descents where some are
             integers or categories; its form with quadratic programs for up to 100 coordinates with
-            constraints, of which some are real. It is `recipes.surrogate` with noise or in an
-            asynchronous search, `recipes.covariant` if there are integers, categories or
-            constraints as well, and `recipes.constriction` in place of both above 100 coordinates.
+            constraints, of which some are real. With noise it is `recipes.surrogate`, and
+            `recipes.covariant` if there are integers, categories or constraints as well or
+            constraints in an asynchronous search; above 100 coordinates `recipes.constriction`
+            takes the place of both.
             `Result.algorithm` says what ran: "memetic" needs NumPy alone, a recipe torch as well.
         population: particles; it does not change the algorithm. Default: the recipe's;
-            `MemeticSwarm` chooses its own, and an asynchronous search has at least as many as
+            `MemeticSwarm` chooses its own, and an asynchronous swarm has at least as many as
             workers. A recipe has no fewer than the starting points in `x0`. What the Gaussian
             process proposes, up to 20 parameters the first 5 * D points and with integers or
             categories the first 200, it proposes so many at a time, by default one by one.
@@ -102,11 +103,13 @@ def minimize(options: Options) -> Result:
             errors.
         history: "iteration", "best" (only improvements), "particles" (every evaluation), or k:
             every k-th iteration. Default: "iteration", with `space` "particles".
-        asynchronous: a particle moves as soon as its own value is there, on what is known by then,
-            so that workers of unequal speed are always busy. An iteration is then as many
-            evaluations as there are particles, and what has begun is waited for in the end. The
-            result depends on the order in which the workers answer, unless there is one. `fun` must
-            take one point at a time; not with `noisy`, nor with a map as workers.
+        asynchronous: a free worker gets a point at once, so that those of unequal speed are always
+            busy: a particle of a recipe moves as soon as its own value is there, on what is known
+            by then, and an iteration is as many evaluations as there are particles; the default
+            has its model, or mutations of the best point, propose others where a round is waited
+            for. What has begun is waited for in the end. The result depends on the order in which
+            the workers answer, unless there is one. `fun` must take one point at a time; not with
+            `noisy`, nor with a map as workers.
         space: parameters by name in place of `bounds`: ``(low, high)`` a real number, ``[a, b]`` a
             choice, `pso.log`, `pso.integer`, `pso.fixed` and `pso.when`. `fun` and the constraints
             get them as keyword arguments, or as one dict if they take a single parameter of another

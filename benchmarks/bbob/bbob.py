@@ -1,17 +1,18 @@
-"""Runtime distributions of optimisers on COCO's bbob functions, 24 functions on [-5, 5]^D, and on
-moved optima.
+"""Runtime distributions of optimisers on COCO's bbob functions, 24 functions on [-5, 5]^D, on affine
+mixtures of them, on those of the CEC 2022 competition, and on moved optima.
 
     python benchmarks/bbob/bbob.py --solvers pyswarmopt,pycma-bipop --dims 5,20 --instances 1-3 \\
         --out runs/bbob
-    python benchmarks/bbob/bbob.py --control --solvers pyswarmopt,pagmo-pso --dims 10 \\
+    python benchmarks/bbob/bbob.py --suite control --solvers pyswarmopt,pagmo-pso --dims 10 \\
         --instances 1-5 --out runs/bbob
+    python benchmarks/bbob/bbob.py --suite ma-bbob --dims 5 --instances 1-10 --out runs/bbob
     python benchmarks/bbob/bbob.py --report docs/evidence.md --out runs/bbob
 
 A run ends when the budget of BUDGET x D evaluations is used or when f - f_opt <= 1e-8; a solver
 that returns earlier is started again with another seed. Each run appends a line to
 OUT/SOLVER-dD.jsonl, and runs that are there are not made again: so stop it at any time, go on
-later, split it over machines. Needs: pip install coco-experiment cma nevergrad pygmo scipy
-matplotlib; a solver whose package is missing is left out.
+later, split it over machines. Needs: pip install coco-experiment ioh minionpy cma nevergrad pygmo
+scipy matplotlib; a solver whose package is missing is left out.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bbob_problems import Floats, Problem, bbob, control
-from bbob_report import TARGETS, area, report, solved
+from bbob_problems import SUITES, Floats, Problem
+from bbob_report import TARGETS, area, file_of, outcomes, report, solved
 from bbob_solvers import PEERS, Done, Solver, find, restarted
 
 RECIPES = ("", ":anywhere", ":surrogate", ":covariant", ":constriction", ":spso2011")
@@ -79,14 +80,14 @@ def run(solver: Solver, problem: Problem, budget: int) -> dict[str, Any]:
 
 
 def measure(
-    name: str, dim: int, instances: list[int], multiplier: float, moved: bool, folder: Path
+    name: str, dim: int, instances: list[int], multiplier: float, suite: str, folder: Path
 ) -> None:
     """Make the runs of one solver in one dimension that the folder does not hold yet."""
-    path = folder / f"{name.replace(':', '_')}-{'control-' if moved else ''}d{dim:02d}.jsonl"
+    path = folder / file_of(name, suite, dim)
     records = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     budget = int(multiplier * dim)
     known = {(r["f"], r["i"]) for r in records if r["budget"] == budget}
-    solver, problems = find(name), (control if moved else bbob)(dim, instances)
+    solver, problems = find(name), SUITES[suite](dim, instances)
     with path.open("a") as file:
         for problem in problems:
             if (problem.name, problem.instance) in known:
@@ -97,7 +98,7 @@ def measure(
     mine = [r for r in records if r["i"] in instances and r["budget"] == budget]
     microseconds = 1e6 * sum(r["seconds"] for r in mine) / sum(r["evaluations"] for r in mine)
     scores = f"area {area(mine):.4f}, hit {solved(mine):.4f}"
-    print(f"{name} {dim}-D: {scores}, {microseconds:.1f} us per evaluation", flush=True)
+    print(f"{suite} {name} {dim}-D: {scores}, {microseconds:.1f} us per evaluation", flush=True)
 
 
 def numbers(text: str) -> list[int]:
@@ -116,16 +117,18 @@ def main() -> None:
     parser.add_argument("--dims", type=numbers, default=[5, 20])
     parser.add_argument("--instances", type=numbers, default=[1, 2, 3])
     parser.add_argument("--budget", type=float, default=1000, help="evaluations per dimension")
-    parser.add_argument(
-        "--control",
-        action="store_true",
-        help="rotated functions, optimum at the centre or anywhere",
-    )
+    parser.add_argument("--suite", choices=list(SUITES), default="bbob")
     parser.add_argument("--out", type=Path, default=Path("runs/bbob"), help="folder of the runs")
     parser.add_argument(
         "--report", type=Path, help="instead of runs: write their tables and plots into this page"
     )
+    parser.add_argument(
+        "--outcomes", type=Path, help="instead of runs: write those of ma-bbob and cec2022 in short"
+    )
     a = parser.parse_args()
+    if a.outcomes:
+        outcomes(a.out, a.outcomes)
+        return
     if a.report:
         report(a.out, a.report)
         return
@@ -134,7 +137,7 @@ def main() -> None:
     for dim in a.dims:
         for name in a.solvers.split(","):
             try:
-                measure(name, dim, a.instances, a.budget, a.control, a.out)
+                measure(name, dim, a.instances, a.budget, a.suite, a.out)
             except ImportError as missing:
                 print(f"{name}: left out ({missing})", flush=True)
 

@@ -1,5 +1,5 @@
-"""The problems of `bbob.py`: COCO's bbob suite, and rotated functions whose optimum is moved off
-the centre.
+"""The problems of `bbob.py`: COCO's bbob suite, affine mixtures of its functions, the CEC's of 2022,
+and rotated functions whose optimum is moved off the centre.
 """
 
 from __future__ import annotations
@@ -106,6 +106,42 @@ def control(dim: int, instances: list[int]) -> Iterator[Problem]:
             anywhere = random.uniform(LOW, HIGH, dim)
             for where, best in ("centre", np.zeros(dim)), ("shifted", anywhere):
                 yield Problem(f"{name}/{where}", instance, dim, _moved(g, rotation, best), 0.0)
+
+
+def mixtures(dim: int, instances: list[int]) -> Iterator[Problem]:
+    """MA-BBOB (Vermetten et al. 2023, GECCO): mixtures of bbob functions, an optimum anywhere."""
+    import ioh
+
+    for instance in instances:
+        fun = ioh.problem.ManyAffine(instance, dim)
+        yield Problem("mixture", instance, dim, fun, float(fun.optimum.y))
+
+
+CEC_OPTIMA = [300, 400, 600, 800, 900, 1800, 2000, 2200, 2300, 2400, 2600, 2700]
+
+
+def cec2022(dim: int, instances: list[int]) -> Iterator[Problem]:
+    """The 12 functions of the CEC 2022 competition, its box of [-100, 100]^D shrunk to ours; it has
+    one instance, so that others are runs with another seed.
+    """
+    import minionpy
+
+    for number, optimum in enumerate(CEC_OPTIMA, 1):
+        fun = minionpy.CEC2022Functions(number, dim)
+        for instance in instances:
+            yield Problem(str(number), instance, dim, _single(fun, 100 / HIGH), float(optimum))
+
+
+def _single(fun: Callable[[list[Floats]], list[float]], scale: float) -> Callable[[Floats], float]:
+    return lambda x: fun([scale * x])[0]
+
+
+SUITES: dict[str, Callable[[int, list[int]], Iterator[Problem]]] = {
+    "bbob": bbob,
+    "control": control,
+    "ma-bbob": mixtures,
+    "cec2022": cec2022,
+}
 
 
 def _moved(

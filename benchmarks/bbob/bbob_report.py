@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bbob_problems import CONTROL, GROUPS
+from bbob_problems import CONTROL, GROUPS, SUITES
 
 TARGETS = 10.0 ** np.linspace(2, -8, 51)
 BEGIN, END = "<!-- bbob.py: begin -->", "<!-- bbob.py: end -->"
@@ -36,19 +36,24 @@ def solved(records: Sequence[Record]) -> float:
     return sum(len(r["hits"]) for r in records) / (len(TARGETS) * len(records))
 
 
-def load(folder: Path, control: bool) -> dict[int, Runs]:
+def file_of(solver: str, suite: str, dim: int) -> str:
+    """The name of the file with the runs of a solver."""
+    return f"{solver.replace(':', '_')}-{'' if suite == 'bbob' else suite + '-'}d{dim:02d}.jsonl"
+
+
+def load(folder: Path, suite: str) -> dict[int, Runs]:
     """Dimension -> solver -> runs, the better area first."""
-    found: dict[int, Runs] = defaultdict(dict)
+    by_dim: dict[int, Runs] = defaultdict(dict)
     for path in sorted(folder.glob("*.jsonl")):
         name, _, dim = path.stem.rpartition("-d")
-        if name.endswith("-control") is control:
+        suites = [other for other in list(SUITES)[1:] if name.endswith(f"-{other}")] or ["bbob"]
+        if suites == [suite]:
             records = [json.loads(line) for line in path.read_text().splitlines()]
-            found[int(dim)][name.removesuffix("-control").replace("pyswarmopt_", "pyswarmopt:")] = (
-                records
-            )
+            solver = name.removesuffix(f"-{suite}").replace("pyswarmopt_", "pyswarmopt:")
+            by_dim[int(dim)][solver] = records
     return {
         dim: dict(sorted(runs.items(), key=lambda item: -area(item[1])))
-        for dim, runs in sorted(found.items())
+        for dim, runs in sorted(by_dim.items())
     }
 
 
@@ -59,7 +64,7 @@ def report(folder: Path, page: Path) -> None:
     pictures = page.with_suffix("")
     pictures.mkdir(exist_ok=True)
     lines = [f"Versions: {', '.join(_versions())}.", ""]
-    for dim, runs in load(folder, control=False).items():
+    for dim, runs in load(folder, "bbob").items():
         _plot(dim, runs, pictures / f"bbob-d{dim:02d}.png")
         lines += [
             f"### {dim}-D",
@@ -69,11 +74,29 @@ def report(folder: Path, page: Path) -> None:
             f"![{dim}-D]({pictures.name}/bbob-d{dim:02d}.png)",
             "",
         ]
-    for dim, runs in load(folder, control=True).items():
+    for dim, runs in load(folder, "control").items():
         lines += [f"### Optimum at the centre -> at a random point, rotated functions, {dim}-D", ""]
         lines += [*_control_table(runs), ""]
     before, rest = page.read_text().split(BEGIN)
     page.write_text(before + BEGIN + "\n" + "\n".join(lines) + END + rest.split(END)[1])
+
+
+def outcomes(folder: Path, path: Path) -> None:
+    """Write area and share of targets hit of each run, on the suites of other functions, as lines
+    of JSON.
+    """
+    rows = []
+    for suite in ("ma-bbob", "cec2022"):
+        for dim, runs in load(folder, suite).items():
+            for solver, records in runs.items():
+                each = [
+                    [r["i"] if suite == "ma-bbob" else int(r["f"]), area([r]), solved([r])]
+                    for r in records
+                ]
+                rounded = [[problem, round(a, 4), round(hit, 4)] for problem, a, hit in each]
+                row = {"suite": suite, "D": dim, "solver": solver, "runs": rounded}
+                rows.append(json.dumps(row))
+    path.write_text("\n".join(rows) + "\n")
 
 
 def _versions() -> Iterable[str]:

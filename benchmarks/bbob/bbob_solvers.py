@@ -154,6 +154,22 @@ def l_bfgs_b(fun: Objective, dim: int, budget: int, seed: int) -> None:
     minimize(fun, x0, bounds=[(LOW, HIGH)] * dim, method="L-BFGS-B")
 
 
+def minion(fun: Objective, dim: int, budget: int, seed: int, kind: str = "LSHADE") -> None:
+    """The winners of the CEC's competitions, told the budget."""
+    import minionpy
+
+    def batch(points: list[Any], _: object = None) -> list[float]:
+        return [fun(np.array(x)) for x in points]
+
+    box = [(LOW, HIGH)] * dim
+    try:
+        minionpy.Minimizer(batch, box, algo=kind, maxevals=budget, seed=seed).optimize()
+    except RuntimeError as error:
+        if not str(error).startswith("Done"):
+            raise
+        raise Done from error  # which C++ has turned into its own kind
+
+
 PEERS: dict[str, Solver] = {
     "random": random_search,
     "pycma-bipop": pycma_bipop,
@@ -164,6 +180,10 @@ PEERS: dict[str, Solver] = {
     "scipy-de": scipy_de,
     "dual-annealing": dual_annealing,
     "l-bfgs-b": l_bfgs_b,
+    "nevergrad-ngopt": lambda *a: nevergrad(*a, kind="NGOpt", bounds="bouncing"),
+    "l-shade": minion,
+    "jso": lambda *a: minion(*a, kind="jSO"),
+    "arrde": lambda *a: minion(*a, kind="ARRDE"),
 }
 
 

@@ -14,10 +14,11 @@ Methods: `believer` (points under way count as if they had what the process expe
 al. 2010), `liar` (what the best has: CL-min there), `liar-mean`, `liar-max`, `penalised` (local
 penalisation, Gonzalez et al. 2016, AISTATS), `fantasies` (expected improvement, the mean over
 draws of what is under way: Snoek et al. 2012, section 3.2), `blind` (under way is unknown),
-`rounds` (the library's batches), `surrogate` (the library's `asynchronous=True`), `optuna-tpe`
-(with its constant liar), `optuna-gp` (seconds a proposal: only if named), `nevergrad` (NGOpt, told
-how many workers there are; with numpy below 2.4), `random`. Half of the functions are there to choose by,
-the others to report on. Runs that are in the file are not made again.
+`rounds` (the library's batches), `library` (its `asynchronous=True`: the default search, and the
+believer beside what it waits for), `surrogate` (what that was before: a swarm), `optuna-tpe` (with
+its constant liar), `optuna-gp` (seconds a proposal: only if named), `nevergrad` (NGOpt, told how
+many workers there are; with numpy below 2.4), `random`. Half of the functions are there to choose
+by, the others to report on. Runs that are in the file are not made again.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyswarmopt.hybrid.memetic import MemeticSearch
 from pyswarmopt.hybrid.model.gaussian_process import GaussianProcess, on_log_scale
 from pyswarmopt.hybrid.model.kinds import Kinds
 from pyswarmopt.hybrid.phases.proposals import (
@@ -317,8 +319,24 @@ class Rounds(Optimiser):
             self._costs = {}
 
 
+class Library(Optimiser):
+    """What `minimize(asynchronous=True)` runs."""
+
+    def __init__(self, dim: int, workers: int, points: int, seed: int) -> None:
+        self._search = MemeticSearch([(0, 1)] * dim, seed=seed, max_evals=points)
+
+    def ask(self) -> tuple[Any, Floats]:
+        ticket = self._search.ask_one()
+        if ticket is None:
+            raise RuntimeError("a search without starting points has always one more")
+        return ticket, ticket.x
+
+    def tell(self, ticket: Any, x: Floats, value: float) -> None:
+        self._search.tell(ticket, value)
+
+
 class Surrogate(Optimiser):
-    """The swarm that `minimize(asynchronous=True)` runs, as many particles as workers."""
+    """A swarm with a quadratic model, as many particles as workers."""
 
     def __init__(self, dim: int, workers: int, points: int, seed: int) -> None:
         import pyswarmopt as pso
@@ -385,6 +403,7 @@ METHODS: dict[str, Callable[[int, int, int, int], Optimiser]] = {
     "fantasies": Fantasies,
     "blind": Blind,
     "rounds": Rounds,
+    "library": Library,
     "surrogate": Surrogate,
     "optuna-tpe": Optuna,
     "optuna-gp": OptunaProcess,

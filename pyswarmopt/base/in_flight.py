@@ -5,14 +5,11 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Ints, as_arrays
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 IDLE = -1  # instead of a ticket number
 NEVER = -1  # instead of the time of the latest completion
@@ -29,12 +26,12 @@ class Ticket:
     """One position to evaluate, whose value is told on its own.
 
     Attributes:
-        x: the position, (D,), a copy.
+        x: the position, (D,), a copy: a tensor of a swarm, an array of a search by phases.
         particle: index of its particle.
         number: of its round of evaluations; each ticket from `Swarm.ask_one` has its own.
     """
 
-    x: Tensor
+    x: Any
     particle: int
     number: int
 

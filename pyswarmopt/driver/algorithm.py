@@ -72,12 +72,11 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     """The recipe given, or what runs by default; None for the composed search of
     `pyswarmopt.hybrid`.
 
-    That needs a deterministic function and rounds that all return; with constraints
-    (`pyswarmopt.hybrid.constrained`) also one that may be called where they are broken, and some
-    real coordinates. Where it cannot be used, it is the best swarm that can: `surrogate`, or
-    `covariant` where costs are no quadratic; both make matrices of M x M numbers, so beyond
-    `MATRIX_DIM` it is the ring of `constriction`. docs/evidence.md says how the defaults were
-    chosen.
+    That needs a deterministic function; with constraints (`pyswarmopt.hybrid.constrained`) also one
+    that may be called where they are broken, some real coordinates, and rounds that all return.
+    Where it cannot be used, it is the best swarm that can: `surrogate`, or `covariant` where costs
+    are no quadratic; both make matrices of M x M numbers, so beyond `MATRIX_DIM` it is the ring of
+    `constriction`. docs/evidence.md says how the defaults were chosen.
 
     Raises:
         ValueError: an unknown recipe.
@@ -85,16 +84,15 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     if options.recipe is not None:
         return recipe_given(options)
     constraints = problem.constraints
-    by_amounts = problem.dim <= MATRIX_DIM and not constraints.strict and problem.smooth.any()
-    if not (options.noisy or options.asynchronous) and (by_amounts or not constraints):
+    in_rounds = not (constraints.strict or options.asynchronous)
+    by_amounts = problem.dim <= MATRIX_DIM and in_rounds and problem.smooth.any()
+    if not options.noisy and (by_amounts or not constraints):
         return None
     recipes = _recipes()
     if problem.coding.size > MATRIX_DIM:
         return _constriction(options.population, options.max_evals)
     if not (constraints or problem.discrete):
-        return recipes.surrogate(
-            population=max(recipes.surrogate().population, _calls_at_once(options))
-        )
+        return recipes.surrogate()
     particles = recipes.covariant().population
     if constraints:
         particles = _affordable(TO_A_FEASIBLE_POINT, options.max_evals)
@@ -119,7 +117,7 @@ def _calls_at_once(options: Options) -> int:
 
 
 def _recipes(
-    what: str = "a search with noise, asynchronous=True or constraints that allow no descents",
+    what: str = "a search with noise or constraints that allow no descents",
 ) -> Any:
     """The named recipes: swarms of tensors, so that torch is imported here and not before `what`
     needs one.
@@ -209,12 +207,14 @@ def warn_of_idle_workers(search: MemeticSearch, options: Options, workers: int) 
     evaluations.
     """
     one_by_one = search.modelled if search.modelling else 0
-    if options.population is not None or workers == 1 or not one_by_one:
+    waiting = workers > 1 and not options.asynchronous
+    if options.population is not None or not waiting or not one_by_one:
         return
     if options.max_evals is None or IDLE_SHARE * one_by_one >= options.max_evals:
         warnings.warn(
             f"{workers} workers, but the first {one_by_one} points are proposed one at a time, so "
             f"{workers - 1} "
-            f"wait; population={workers} proposes {workers} at a time, which is another search",
+            f"wait; population={workers} proposes {workers} at a time, asynchronous=True one for "
+            "each free worker, which are other searches",
             stacklevel=7,  # the line that calls minimize
         )

@@ -42,11 +42,13 @@ from pyswarmopt.hybrid.phases.bfgs import QuasiNewton
 from pyswarmopt.hybrid.phases.cma_es import CovarianceSwarm, SeparableSwarm, default_population
 from pyswarmopt.hybrid.phases.descent import FIRST_DIFFERENCE, Descent, RepeatedCall
 from pyswarmopt.hybrid.phases.limited_memory import LimitedMemory
+from pyswarmopt.hybrid.phases.mutations import Mutations
 from pyswarmopt.hybrid.phases.phase import NONE, Phase
 from pyswarmopt.hybrid.phases.proposals import ModelPhase
 from pyswarmopt.hybrid.slots import KINDS, LARGE, MATRIX_DIM, MIDDLE, MODELLED_DIM, SMALL, slots_for
 
 MODELLED = 5  # evaluations per dimension that the model proposes
+BESIDE = 200  # points up to which the model also proposes where a round is waited for
 ROUGH = 10  # in all, where the first descent's differences are no slopes
 FIRST_DESCENT = 100  # evaluations per dimension that the first descent has for itself
 SHARE_AHEAD, SHARE_BEHIND = 0.5, 0.125  # evaluations of later descents for each one of the swarm
@@ -185,6 +187,37 @@ class MemeticSearch(PhasedSearch):
         progress = self._progress
         a_descent = progress.test_first and progress.turn == "descent"
         return a_descent and progress.best_by == "swarm" and _ended(phase)
+
+    # ---- beside the rounds ----
+
+    def _propose(self) -> Floats:
+        if isinstance(model := self._phases.get("model"), ModelPhase):
+            model.under_way = self._under_way()
+        return super()._propose()
+
+    def _beside(self) -> Floats:
+        """What the model proposes while it has few points, else a mutation of the best one."""
+        model, under_way = self._phases.get("model"), self._under_way()
+        if isinstance(model, ModelPhase) and len(model.points) + len(under_way) < BESIDE:
+            model.under_way = under_way
+            return model.propose(self._random)[0]
+        axes, best = self._axes, self._best_point()
+        mutations = Mutations(axes.levels, axes.parameter, best, self._best_cost)
+        return mutations.propose(self._random)[0]
+
+    def _learn_beside(self, x: Floats, cost: float) -> None:
+        model = self._phases.get("model")
+        if isinstance(model, ModelPhase) and len(model.points) < BESIDE:
+            model.take_in(self._box.encode(x)[None], np.array([cost]))
+
+    def _under_way(self) -> Floats:
+        """The points under way in the unit box, (k, M), snapped."""
+        points = [self._box.encode(ticket.x) for ticket in self.tickets()]
+        return self._axes.snap(np.array(points).reshape(-1, self._box.dim))
+
+    def _best_point(self) -> Floats:
+        """The best point in the unit box, (M,), snapped."""
+        return self._axes.snap(self._box.encode(self._best_x)[None])[0]
 
     # ---- what takes it ----
 

@@ -95,7 +95,3 @@ class MixedSearch(MemeticSearch):
         mutations = self._phases.get("mutations")
         if isinstance(mutations, Mutations) and self._best_cost < mutations.cost:
             mutations.best, mutations.cost = self._best_point(), self._best_cost
-
-    def _best_point(self) -> Floats:
-        """The best point in the unit box, (M,), snapped."""
-        return self._axes.snap(self._box.encode(self._best_x)[None])[0]

@@ -20,8 +20,10 @@ import numpy.typing as npt
 
 from pyswarmopt.base import checkpoint
 from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.inputs import as_mask, as_points, as_values
 from pyswarmopt.hybrid.phases.phase import Phase
+from pyswarmopt.hybrid.tickets import Tickets
 from pyswarmopt.hybrid.unit_box import UnitBox
 from pyswarmopt.parts.bounds import read_bounds
 
@@ -101,6 +103,7 @@ class PhasedSearch(ABC):
         self._max_evals, self._max_iter, self._target = max_evals, max_iter, target
         self._phases: dict[str, Phase] = {}
         self._asked: Floats | None = None
+        self._tickets = Tickets(np.empty((0, len(low))))
         self._start = np.empty((0, len(low))) if start is None else start
         self._best_x = start[0].copy() if start is not None else (low + high) / 2
         self._best_cost = math.inf
@@ -114,17 +117,68 @@ class PhasedSearch(ABC):
             self._asked = self._start.copy() if first else self._box.decode(self._propose())
         return self._asked.copy()
 
+    def ask_one(self) -> Ticket | None:
+        """The next position to evaluate: of the present round, and while it is waited for, of
+        those `_beside` it.
+
+        With one ticket at a time the search is that of `ask` and `tell`. It depends on the seed and
+        the order of the tells.
+
+        Returns:
+            A ticket; None while the starting points are waited for.
+        """
+        asked, tickets = self.ask(), self._tickets
+        if not len(tickets.values):
+            tickets.begin_round(len(asked))
+        if tickets.sent < len(asked):
+            return tickets.hand_out(asked[tickets.sent], beside=False)
+        if self._progress.turn == "start":
+            return None
+        return tickets.hand_out(self._box.decode(self._beside()[None])[0], beside=True)
+
+    def tickets(self) -> list[Ticket]:
+        """The tickets of `ask_one` that have no value yet."""
+        return self._tickets.pending()
+
+    def _tell_one(self, ticket: Ticket, value: float) -> None:
+        tickets, progress = self._tickets, self._progress
+        beside = tickets.take_back(ticket, value)
+        cost = progress.sign * value if math.isfinite(value) else math.inf
+        self._keep(ticket.x, cost, "beside" if beside else progress.turn)
+        if beside:
+            progress.evaluations += 1
+            self._learn_beside(ticket.x, cost)
+        elif tickets.complete:
+            values = tickets.values
+            tickets.begin_round(0)
+            self.tell(self.ask(), values)
+
+    @abstractmethod
+    def _beside(self) -> Floats:
+        """A point of the unit box, (free coordinates,), that needs no answers of the round."""
+
+    @abstractmethod
+    def _learn_beside(self, x: Floats, cost: float) -> None:
+        """Take in what a point beside the round, (D,), cost."""
+
     def tell(
-        self, positions: npt.ArrayLike, values: npt.ArrayLike, dropped: npt.ArrayLike | None = None
+        self,
+        positions: npt.ArrayLike | Ticket,
+        values: npt.ArrayLike,
+        dropped: npt.ArrayLike | None = None,
     ) -> None:
-        """Take in the values, (m,), of the positions that `ask` returned; `dropped`, (m,), are
-        those not evaluated.
+        """Take in the values, (m,), of the positions that `ask` returned, or the value of a ticket;
+        `dropped`, (m,), are those not evaluated.
 
         A value that is not finite counts as the worst possible.
 
         Raises:
-            ValueError: no `ask` before, other positions, or not one value for each.
+            ValueError: no `ask` before, other positions, or not one value for each; a ticket that
+                is not under way.
         """
+        if isinstance(positions, Ticket):
+            self._tell_one(positions, float(as_values(values, ())))
+            return
         if self._asked is None:
             raise ValueError("tell() without ask(): each round of positions can be told once")
         asked, progress = self._asked, self._progress
@@ -137,12 +191,7 @@ class PhasedSearch(ABC):
         )
         costs = np.where(evaluated & np.isfinite(costs), costs, math.inf)
         i = int(costs.argmin())
-        if costs[i] < self._best_cost:
-            self._best_cost, self._best_x, progress.best_by = (
-                float(costs[i]),
-                asked[i].copy(),
-                progress.turn,
-            )
+        self._keep(asked[i], float(costs[i]), progress.turn)
         progress.rounds += 1
         progress.evaluations += int(evaluated.sum())
         self._asked = None
@@ -154,6 +203,11 @@ class PhasedSearch(ABC):
         elif len(self._start):
             self._take_start(costs)
         progress.turn = self._next_turn()
+
+    def _keep(self, x: Floats, cost: float, by: str) -> None:
+        """Keep a point, (D,), if it is the best so far."""
+        if cost < self._best_cost:
+            self._best_cost, self._best_x, self._progress.best_by = cost, x.copy(), by
 
     def _teach(self, phase: Phase, costs: Floats) -> None:
         """Tell the phase whose turn it was what its points cost."""
@@ -218,6 +272,11 @@ class PhasedSearch(ABC):
         return max(self._progress.rounds - 1, 0)
 
     @property
+    def rounds(self) -> int:
+        """Completed rounds."""
+        return self._progress.rounds
+
+    @property
     def evaluations(self) -> int:
         """Completed evaluations, not counting dropped positions."""
         return self._progress.evaluations
@@ -240,6 +299,7 @@ class PhasedSearch(ABC):
         }
         if self._asked is not None:
             saved["asked"] = self._asked.copy()
+        saved |= self._tickets.state_dict()
         for name, phase in self._phases.items():
             saved |= phase.state_dict(f"{name}.")
         return saved
@@ -296,6 +356,7 @@ class PhasedSearch(ABC):
         self._start = saved["start"].copy()
         self._best_x, self._best_cost = saved["best_position"].copy(), float(saved["best_costs"][0])
         self._asked = saved["asked"].copy() if "asked" in saved else None
+        self._tickets = Tickets.from_state(saved, sizes["D"])
         classes = {name: self._kinds[progress.slots[name]] for name in saved["phases"]}
         self._phases = {
             name: phase.from_state(dict(saved), f"{name}.") for name, phase in classes.items()

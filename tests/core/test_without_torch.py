@@ -52,7 +52,6 @@ def test_the_default_imports_numpy_alone():
         ("pso.recipes.fips()", "pyswarmopt.recipes"),
         ("pso.minimize(f, [(0, 1)] * 2, recipe='fips')", "recipe='fips'"),
         ("pso.minimize(f, [(0, 9)] * 2, noisy=True)", "a search with noise"),
-        ("pso.minimize(f, [(0, 9)] * 2, asynchronous=True)", "a search with noise"),
         ("from pyswarmopt.interop import nevergrad", "pyswarmopt.interop.nevergrad"),
     ],
 )

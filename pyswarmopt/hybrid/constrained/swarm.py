@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.hybrid.constrained.descent import ConstrainedDescent
 from pyswarmopt.hybrid.memetic import MemeticSearch
 from pyswarmopt.hybrid.phased_search import Turn
@@ -67,7 +68,7 @@ class ConstrainedSearch(MemeticSearch):
 
     def tell(
         self,
-        positions: npt.ArrayLike,
+        positions: npt.ArrayLike | Ticket,
         values: npt.ArrayLike,
         dropped: npt.ArrayLike | None = None,
         rows: npt.ArrayLike | None = None,

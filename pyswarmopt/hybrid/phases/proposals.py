@@ -33,7 +33,7 @@ class ModelPhase(Phase):
 
     Jones et al. 1998, Journal of Global Optimization 13, equation 15. Where several are proposed at
     once, each counts as if it had what the process expects when the next one is chosen (the kriging
-    believer of Ginsbourger et al. 2010).
+    believer of Ginsbourger et al. 2010). So do points that are under way.
     """
 
     levels: Ints  # see `Kinds`
@@ -46,6 +46,7 @@ class ModelPhase(Phase):
     theta: Floats = field(default_factory=lambda: NONE, init=False)  # of the process
     fitted: int = field(default=0, init=False)  # points when the lengths were learnt
     design: Floats = field(default_factory=lambda: NONE, init=False)  # points to begin with
+    under_way = NONE  # points beside, (k, M), snapped: told before each proposal, so not saved
 
     def __post_init__(self) -> None:
         self.points = self.points.reshape(-1, len(self.levels))
@@ -56,29 +57,41 @@ class ModelPhase(Phase):
         return Kinds(self.levels, self.parameter)
 
     def propose(self, random: np.random.Generator) -> Floats:
-        if len(self.points) < self.first:
+        proposed = len(self.points) + len(self.under_way)
+        if proposed < self.first:
             if not len(self.design):
                 self.design = self.kinds.draw(self.first, random)
                 ordered = self.kinds.ordered
                 near = 0.5 + OFF_CENTRE * random.uniform(-1, 1, (1, len(ordered)))
                 self.design[0, ordered] = self.kinds.snap(near)[0, ordered]
-            return self.design[len(self.points) :][: self.at_once]
+            return self.design[proposed:][: self.at_once]
+        if not len(self.points):
+            return self.kinds.draw(self.at_once, random)
         points, scores = self.points, on_log_scale(self.costs)
         process = GaussianProcess(self.kinds, self.theta if len(self.theta) else None)
         if len(scores) >= GROWTH * self.fitted:
             process.learn_lengths(points, scores)
             self.theta, self.fitted = process.theta, len(scores)
+        if len(self.under_way):
+            process.fit(points, scores)
+            scores = np.append(scores, process.predict(self.under_way)[0])
+            points = np.concatenate([points, self.under_way])
+        fixed = len(points)
         while True:
             process.fit(points, scores)
             merit = expected_improvement(process, float(scores.min()))
             proposal = most_promising(merit, self.kinds, points, scores, random)[None]
             points = np.concatenate([points, proposal])
-            if len(points) == len(self.points) + self.at_once:
-                return points[len(self.points) :]
+            if len(points) == fixed + self.at_once:
+                return points[fixed:]
             scores = np.append(scores, process.predict(proposal)[0])
 
     def learn(self, costs: Floats) -> None:
-        self.points = np.concatenate([self.points, self.kinds.snap(self.batch)])
+        self.take_in(self.batch, costs)
+
+    def take_in(self, points: Floats, costs: Floats) -> None:
+        """Learn what points, (n, M), cost, (n,)."""
+        self.points = np.concatenate([self.points, self.kinds.snap(points)])
         self.costs = np.concatenate([self.costs, costs])
         self.done = len(self.points) >= self.last
 

@@ -129,6 +129,7 @@ def test_workers_that_would_idle_are_warned_of():
             pso.minimize(bowl, [BOX] * 2, seed=0, workers="threads:3", **limit)
     pso.minimize(bowl, [BOX] * 2, max_evals=101, seed=0, workers="threads:3")  # warnings are errors
     pso.minimize(bowl, [BOX] * 2, max_evals=20, seed=0, workers="threads:3", population=3)
+    pso.minimize(bowl, [BOX] * 2, max_evals=20, seed=0, workers="threads:3", asynchronous=True)
 
 
 def jagged(x) -> float:

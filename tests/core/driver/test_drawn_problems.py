@@ -212,10 +212,8 @@ def test_many_labels_make_no_matrices_of_labels(monkeypatch):
     def loss(params):
         return sum(value != "b" for value in params.values())
 
-    for how in ({"noisy": True}, {"asynchronous": True}):
-        assert (
-            pso.minimize(loss, space=space, max_evals=60, seed=0, **how).algorithm == "constriction"
-        )
+    for how, name in ({"noisy": True}, "constriction"), ({"asynchronous": True}, "memetic"):
+        assert pso.minimize(loss, space=space, max_evals=60, seed=0, **how).algorithm == name
     few = {f"c{i}": list("abcdefghij") for i in range(50)} | {"x": (0.0, 1.0)}
     pso.minimize(
         lambda params: 0.0,

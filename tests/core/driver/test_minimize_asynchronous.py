@@ -1,4 +1,4 @@
-"""`minimize(asynchronous=True)`: budgets, bests, failures, slow workers, resume."""
+"""`minimize(asynchronous=True)` of a swarm: budgets, bests, failures, slow workers, resume."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class Watched:
 
 
 def search(fun=bowl, **options):
-    return pso.minimize(fun, BOX, asynchronous=True, **{"seed": 3, "population": 6, **options})
+    swarm = {"recipe": "surrogate", "seed": 3, "population": 6}
+    return pso.minimize(fun, BOX, asynchronous=True, **swarm | options)
 
 
 @pytest.mark.parametrize("workers", [1, 4, "threads:9"])
@@ -63,7 +64,7 @@ def test_with_one_worker_the_seed_decides():
 def test_maximize_is_minimize_of_minus_f():
     low = search(max_evals=200)
     high = pso.maximize(
-        lambda x: -bowl(x), BOX, asynchronous=True, seed=3, population=6, max_evals=200
+        lambda x: -bowl(x), BOX, "surrogate", 6, max_evals=200, asynchronous=True, seed=3
     )
     assert np.array_equal(low.x, high.x) and low.fun == -high.fun
 
@@ -125,9 +126,7 @@ def test_what_is_under_way_when_the_search_ends_counts():
             reached.set()
         return value
 
-    r = pso.minimize(
-        fun, BOX, asynchronous=True, seed=0, population=5, workers=2, target=0.5, max_evals=5
-    )
+    r = search(fun, seed=0, population=5, workers=2, target=0.5, max_evals=5)
     assert r.fun == 0.25 and r.success and "target" in r.stop and r.nfev >= 4
 
 
@@ -254,7 +253,7 @@ def test_what_was_in_flight_is_evaluated_again(tmp_path):
         and r.stop == {"max_evals": 60}
     )
     with pytest.raises(ValueError, match=r"other .*asynchronous"):
-        pso.minimize(bowl, BOX, seed=3, population=6, max_evals=60, checkpoint=path)
+        pso.minimize(bowl, BOX, "surrogate", 6, max_evals=60, seed=3, checkpoint=path)
 
 
 @pytest.mark.slow

@@ -55,6 +55,7 @@ def searches() -> dict[str, str]:
     found |= {
         "a test function": pso.minimize(pso.functions.ackley, [(-5, 4)] * 5, max_evals=900, seed=1),
         "workers": pso.minimize(waves, [(-5, 4)] * 4, max_evals=500, seed=1, workers=2),
+        "one by one": pso.minimize(waves, [(-5, 4)] * 4, max_evals=60, seed=1, asynchronous=True),
         "many at once": pso.maximize(
             pso.functions.rastrigin, [(-5, 4)] * 2, max_evals=500, seed=1, vectorized=True
         ),

@@ -1,0 +1,100 @@
+"""Points that a search by rounds hands out one by one, and others that are evaluated meanwhile."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pyswarmopt.base import checkpoint
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.in_flight import Ticket
+
+BESIDE = -1  # in place of a row of the round
+
+
+@dataclass
+class Tickets:
+    """What is under way, and what the round's points have so far.
+
+    A row of `points` is the point of a ticket, one of `numbers` its number and its place in the
+    round, or `BESIDE` where it belongs to none.
+    """
+
+    points: Floats  # (k, D)
+    numbers: Any = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))  # (k, 2)
+    values: Floats = field(default_factory=lambda: np.empty(0))  # (m,), NaN before they are told
+    sent: int = 0  # points of the round
+    dispatched: int = 0  # number of the next ticket
+
+    @property
+    def complete(self) -> bool:
+        """Whether all points of the round have been told."""
+        return self.sent == len(self.values) and bool((self.numbers[:, 1] == BESIDE).all())
+
+    def begin_round(self, count: int) -> None:
+        """Begin a round of so many points."""
+        self.values, self.sent = np.full(count, math.nan), 0
+
+    def hand_out(self, x: Floats, beside: bool) -> Ticket:
+        """The ticket of the round's next point, or of one beside it, (D,)."""
+        row = BESIDE if beside else self.sent
+        self.points = np.concatenate([self.points, x[None]])
+        self.numbers = np.concatenate([self.numbers, [[self.dispatched, row]]])
+        self.sent += not beside
+        self.dispatched += 1
+        return self.pending()[-1]
+
+    def pending(self) -> list[Ticket]:
+        """The tickets under way, the oldest first; a point beside the round counts as its last."""
+        return [
+            Ticket(x.copy(), row if row != BESIDE else len(self.values), number)
+            for x, (number, row) in zip(self.points, self.numbers.tolist(), strict=True)
+        ]
+
+    def take_back(self, ticket: Ticket, value: float) -> bool:
+        """Take a ticket's value; returns whether it was beside the round.
+
+        Raises:
+            ValueError: it is not under way.
+        """
+        i = np.flatnonzero(self.numbers[:, 0] == ticket.number)
+        if not len(i):
+            raise ValueError(f"ticket {ticket.number} was told already, or is not of this search")
+        row = int(self.numbers[i[0], 1])
+        self.points, self.numbers = np.delete(self.points, i, 0), np.delete(self.numbers, i, 0)
+        if row == BESIDE:
+            return True
+        self.values[row] = value
+        return False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Every field, for a checkpoint; nothing where no ticket was handed out."""
+        if not self.dispatched:
+            return {}
+        return {f"tickets.{name}": value for name, value in copy.deepcopy(vars(self)).items()}
+
+    @classmethod
+    def from_state(cls, saved: Mapping[str, Any], dim: int) -> Tickets:
+        """The inverse of `state_dict`, for points of `dim` coordinates.
+
+        Raises:
+            ValueError: entries that do not fit each other.
+        """
+        if "tickets.dispatched" not in saved:
+            return cls(np.empty((0, dim)))
+        kinds = {
+            "points": ("float64", "kD"), "numbers": ("int64", "kt"), "values": ("float64", "m"),
+            "sent": int, "dispatched": int,
+        }  # fmt: skip
+        sizes = {"D": dim, "t": 2, "m": len(saved["asked"]) if "asked" in saved else 0}
+        checkpoint.check(saved, {f"tickets.{name}": kind for name, kind in kinds.items()}, sizes)
+        tickets = cls(**{name: copy.deepcopy(saved[f"tickets.{name}"]) for name in kinds})
+        rows, sent = tickets.numbers[:, 1], tickets.sent
+        if not (0 <= sent <= sizes["m"] and (rows >= BESIDE).all() and (rows < sent).all()):
+            raise ValueError("tickets that are not of this round")
+        return tickets
