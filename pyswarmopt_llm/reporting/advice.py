@@ -14,8 +14,8 @@ from pyswarmopt_llm.reporting.verdict import Difference, Verdict
 
 TAKE, BASE, EXPERT, SEARCH = "take", "train", "expert", "search"  # the ways, and their advice
 COLLECT, SCORE = "collect", "score"
-WORTH = 0.01  # a gain that is smaller is not worth more effort
-AT_MOST = 5  # times the examples: the most to ask of a person
+WORTH = 0.01  # a gain that is not larger is not worth more effort
+ROUNDING = 1e-9
 SCATTER = 1.6  # with it, intervals hold in 91 to 96% of simulated trials (the tests make them)
 _Z = 1.96  # half of a 95% interval, in standard errors
 
@@ -49,39 +49,41 @@ def gains(scores: Scores) -> dict[str, Difference]:
     return {way: gain(values, scores[TAKE]) for way, values in scores.items() if way != TAKE}
 
 
-def decide(scores: Scores) -> tuple[str, int | None]:
-    """The advice: a way, or `COLLECT` and how many items in all.
+def decide(scores: Scores) -> str:
+    """The advice: the way of the least effort that the best one is ahead of by at most `WORTH`.
 
-    The way of the least effort that the best one is ahead of by at most a standard error, or by
-    `WORTH`. Where that is to take the expert, more items are worth it if at most `AT_MOST` times as
-    many would show the gain seen: the error falls with the root of their number. `LEAST_DEV` items
-    are the least to take an expert on.
+    Where that is to take the expert, `LEAST_DEV` items are the least to take one on. No error is
+    allowed for: what a search or a training finds is handed over only where it is not worse, so it
+    loses time at most, and its expected gain decides (docs/research/advice.md).
 
     Example:
         >>> expert, half, better = [1.0, 0.0] * 20, [1.0] * 20 + [0.0] * 20, [1.0] * 30 + [0.0] * 10
         >>> decide({"take": expert, "train": half, "search": better})
-        ('search', None)
+        'search'
         >>> decide({"take": expert, "train": expert, "search": half})
-        ('take', None)
+        'take'
     """
-    items = len(scores[TAKE])
     means = {way: float(np.mean(values)) for way, values in scores.items()}
-    best = max(means, key=means.__getitem__)
     tuned = sorted({EXPERT, BASE} & means.keys(), key=lambda way: (-means[way], way))
     for way in (TAKE, *tuned, SEARCH):
-        ahead = gain(scores[best], scores[way])
-        error = (ahead.mean - ahead.low) / _Z
-        if ahead.mean <= max(error, WORTH):
+        if max(means.values()) - means[way] <= WORTH + ROUNDING:
             break
-    if way != TAKE:
-        return way, None
-    if items < LEAST_DEV:
-        return COLLECT, LEAST_DEV
-    if ahead.mean > WORTH:
-        needed = math.ceil(round(items * (error / ahead.mean) ** 2, 6))
-        if needed <= AT_MOST * items:
-            return COLLECT, needed
-    return TAKE, None
+    return COLLECT if way == TAKE and len(scores[TAKE]) < LEAST_DEV else way
+
+
+def enough(expected: Difference, items: int) -> int | None:
+    """The number of items on which such a gain would be told from chance; None: on these.
+
+    The error falls with the root of their number.
+
+    Example:
+        >>> enough(Difference(0.1, -0.1, 0.3), 50), enough(Difference(0.1, 0.05, 0.15), 50)
+        (200, None)
+    """
+    half = expected.mean - expected.low
+    if expected.low > 0:
+        return None
+    return math.ceil(round(items * (half / expected.mean) ** 2, 6))
 
 
 def advice(scores: Scores, expert: str, scorable: bool = False) -> Verdict:
@@ -91,9 +93,9 @@ def advice(scores: Scores, expert: str, scorable: bool = False) -> Verdict:
         scores: of `TAKE` and at least one other way.
         expert: the best single one.
         scorable: whether a score of the user's could judge the answers, since they are written and
-            none does yet. It is advised where no way is measurably better than an expert.
+            none does yet. It is advised where no way is better than an expert.
     """
-    kind, needed = decide(scores)
+    kind = decide(scores)
     expected, items = gains(scores), len(scores[TAKE])
     best = max(expected, key=lambda way: expected[way].mean)
     trained = BASE in scores
@@ -108,13 +110,16 @@ def advice(scores: Scores, expert: str, scorable: bool = False) -> Verdict:
         why = f"{seen}, too little for {items} examples to show; a search by a score needs none."
         sentence = f"Write a score of what a good answer is: {why}"
     elif kind == TAKE:
-        sentence = f"Take {expert} as it is: of what was tried, {seen}, not measurably more."
+        sentence = f"Take {expert} as it is: of what was tried, {seen}."
     elif kind == COLLECT:
-        enough = "the least to decide on" if items < LEAST_DEV else "which may show it"
-        sentence = f"Collect more examples, {needed} in all, {enough}: on {items}, {seen}."
+        least = f"{LEAST_DEV} in all, the least to decide on"
+        sentence = f"Collect more examples, {least}: on {items}, {seen}."
     else:
         lead = {BASE: "Fine-tune the base", EXPERT: f"Fine-tune {expert}", SEARCH: "Search"}[kind]
-        sentence = f"{lead}: {ways[kind]}, is expected to gain {expected[kind]} over {expert}."
+        sentence = f"{lead}: {ways[kind]}, is expected to gain {expected[kind]} over {expert}"
+        needed = enough(expected[kind], items)
+        chance = f"; {needed} examples would tell that from chance" if needed else ""
+        sentence += f"{chance}."
     reasons = [f"Expected gain of {ways[way]}: {value}." for way, value in expected.items()]
     return Verdict(kind, sentence, tuple(reasons))
 
@@ -128,6 +133,7 @@ __all__ = [
     "TAKE",
     "advice",
     "decide",
+    "enough",
     "gain",
     "gains",
 ]
