@@ -8,7 +8,8 @@ The same tasks, settings and lines of outcomes as `written_lab.py`. The search b
 most `EVALUATIONS` replies to each dev prompt to find a mixture, and then those of its own expert
 iteration; here all of these go into expert iteration, those that the choice of the best expert
 takes excepted. `expert-iteration-spare` is from the best expert, with the further prompts of
-`spare` there. A run that was stopped is continued.
+`spare` there, and in `expert-iteration-taught` other experts write some of the first replies, too,
+as other mixtures do after a search. A run that was stopped is continued.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from iteration import FROM_BASE, FROM_BEST, best_expert, iterated
+from iteration import FROM_BASE, FROM_BEST, best_of, experts_beside, iterated, on_dev
 from runs import (
     DEV,
     SPARE,
@@ -30,8 +31,8 @@ from runs import (
 
 from pyswarmopt_llm.jobs.search.prepare import prepare
 
-WITH_SPARE = "expert-iteration-spare"
-METHODS = (FROM_BASE, FROM_BEST, WITH_SPARE)
+WITH_SPARE, TAUGHT = "expert-iteration-spare", "expert-iteration-taught"
+METHODS = (FROM_BASE, FROM_BEST, WITH_SPARE, TAUGHT)
 
 
 def main() -> None:
@@ -46,16 +47,18 @@ def main() -> None:
         unused = options.out / "unused"
         plain = prepare(lab_search(options.lab, file, unused))
         with_spare = prepare(lab_search(options.lab, more, unused, dev=DEV, spare=SPARE))
-        single = best_expert(plain)
+        scores, experts = on_dev(plain), plain.space.vertices()
+        single = best_of(scores)
+        others = [experts[number] for number in experts_beside(scores, single)]
         for method in options.methods:
-            job = with_spare if method == WITH_SPARE else plain
-            experts = job.space.vertices()
+            job = with_spare if method in (WITH_SPARE, TAUGHT) else plain
             position, spent = experts[single], len(experts)
             if method == FROM_BASE:
                 position, spent = torch.zeros_like(position), 0
+            teachers = others if method == TAUGHT else ()
             for seed in options.seeds:
                 folder = options.out / f"{task}-{method}-{seed}"
-                values = iterated(job, position, spent, folder, seed)
+                values = iterated(job, position, spent, folder, seed, teachers)
                 lines.append(line((method, values), task, seed))
     write_lines(options.outcomes, lines)
 

@@ -4,11 +4,14 @@ a search and its training take.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
+from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.jobs.search.cross_fitting import not_worse
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.written.expert_iteration import (
@@ -16,6 +19,7 @@ from pyswarmopt_llm.jobs.search.written.expert_iteration import (
     expert_iteration,
     planned_replies,
 )
+from pyswarmopt_llm.jobs.search.written.teachers import TEACHERS, covering
 
 EVALUATIONS = 40  # of every method
 FROM_BASE, FROM_BEST = "expert-iteration-base", "expert-iteration-best-single"
@@ -32,27 +36,43 @@ def samples(spent: int, dev: int, spare: int = 0) -> int:
     Example:
         >>> samples(0, 100), samples(10, 100)  # (40 + 38 - 2) / 4 - 1
         (18, 15)
-        >>> samples(10, 100, 400)  # (7,600 - 1,000 - 400) / 1,600
-        3
+        >>> samples(10, 100, 400)  # (8,400 - 1,000 - 400) / 1,600
+        4
     """
     left = (EVALUATIONS - spent) * dev + planned_replies(dev, spare) - 2 * (dev + spare)
     return (left - ROUNDS * dev) // (ROUNDS * (spare or dev))
 
 
-def best_expert(job: Job) -> int:
-    """Number of the expert with the best score on dev, of equals the first."""
-    values = []
+def on_dev(job: Job) -> list[Score]:
+    """The score of each expert on the dev prompts of a job of one task."""
+    (utility,) = job.utilities("dev", {job.objectives.names[0]: "generate"}).values()
+    scores = []
     for vertex in job.space.vertices():
         job.engine.load(job.space.realise(vertex))
-        scores = [
-            utility(job.engine)
-            for utility in job.utilities("dev", {job.objectives.names[0]: "generate"}).values()
-        ]
-        values.append(job.objectives.combine(scores).value)
+        scores.append(utility(job.engine))
+    return scores
+
+
+def best_of(scores: Sequence[Score]) -> int:
+    """Number of the best, of equals the first."""
+    values = [score.value for score in scores]
     return values.index(max(values))
 
 
-def iterated(job: Job, position: Tensor, spent: int, folder: Path, seed: int) -> list[float]:
+def experts_beside(scores: Sequence[Score], single: int) -> list[int]:
+    """Numbers of the experts that teach one: those that, with it, are right on most prompts."""
+    values = np.array([score.per_item for score in scores])
+    return covering(values, values[single], TEACHERS)
+
+
+def iterated(
+    job: Job,
+    position: Tensor,
+    spent: int,
+    folder: Path,
+    seed: int,
+    teachers: Sequence[Tensor] = (),
+) -> list[float]:
     """The value of each test item, of what is not below its start on dev, else of the start.
 
     Args:
@@ -61,6 +81,7 @@ def iterated(job: Job, position: Tensor, spent: int, folder: Path, seed: int) ->
         spent: evaluations of all dev prompts that the choice of it took.
         folder: holds, or will hold, what the rounds write.
         seed: of samples and training.
+        teachers: positions of other models that write replies.
     """
     scorings = {job.objectives.names[0]: "generate"}
     dev, spare = job.utilities("dev", scorings), job.utilities("spare", scorings)
@@ -75,6 +96,7 @@ def iterated(job: Job, position: Tensor, spent: int, folder: Path, seed: int) ->
         folder,
         seed,
         spare=spare,
+        teachers=teachers,
         samples=samples(spent, job.dev_items, job.trained_items if spare else 0),
         say=lambda text: print(" ", text, flush=True),
     )

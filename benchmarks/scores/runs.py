@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from iteration import FROM_BASE, FROM_BEST, best_expert, iterated
+from iteration import FROM_BASE, FROM_BEST, best_of, iterated, on_dev
 
 from pyswarmopt_llm import SearchConfig, resume, search
 from pyswarmopt_llm.evaluation.record import unpack
@@ -182,7 +182,7 @@ def without_search(config: SearchConfig, method: str) -> Iterator[Outcome]:
         if method == FROM_BASE:
             position, spent = torch.zeros_like(experts[0]), 0
         else:
-            position, spent = experts[best_expert(job)], len(experts)
+            position, spent = experts[best_of(on_dev(job))], len(experts)
         values = iterated(job, position, spent, folder, config.seed)
         file.write_text(json.dumps(values), encoding="utf-8")
     yield method, json.loads(file.read_text(encoding="utf-8"))

@@ -36,9 +36,10 @@ LABELS = {
     "grpo-best-10x": "GRPO, from the best expert, 40,000 replies",
     "expert-iteration-base": "expert iteration, from the base, 7,800 replies",
     "expert-iteration-best-single": "expert iteration, from the best expert, 7,800 replies",
-    "expert-iteration-spare": "the same with 400 further prompts, 8,600 replies",
+    "expert-iteration-spare": "the same with 400 further prompts, 9,400 replies",
+    "expert-iteration-taught": "the same, taught by other experts",
     MIXTURE: "the search, before training",
-    SPARE: "the search with 400 further prompts, at most 8,600 replies",
+    SPARE: "the search with 400 further prompts, at most 9,400 replies",
     DEFAULT: "the search (default), at most 7,800 replies",
 }
 

@@ -10,25 +10,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from pyswarmopt_llm.evaluation.record import Row
 
 TEACHERS = 4
+Floats = npt.NDArray[np.float64]
 
 
 def complementary(
     rows: Sequence[Row], chosen: Tensor, tasks: Sequence[str], count: int = TEACHERS
 ) -> list[Tensor]:
-    """Positions of mixtures that score best beside the chosen one, if of each item the best counts.
-
-    They are added one by one, each where it gains most (greedy maximum coverage: Nemhauser, Wolsey
-    & Fisher 1978), of equals the first; fewer, if no other gains.
+    """Positions of mixtures that score best beside the chosen one, if of each item the best counts;
+    see `covering`.
 
     Args:
         rows: of a search in a space whose positions are coefficients, (n,).
-        chosen: the mixture that is trained, (n,); one of the rows, or what these are added to.
+        chosen: the mixture that is trained, (n,); if no row has it, the best of all comes first.
         tasks: of the rows' items; each counts alike.
         count: how many at most.
 
@@ -43,21 +43,43 @@ def complementary(
     if not scored:
         return []
     positions = [torch.tensor(row.coefficients, dtype=torch.float64) for row in scored]
-    values = [[np.array(row.item_values(task)) for task in tasks] for row in scored]
-    weighted = np.array([np.concatenate([of / len(of) for of in tasks_of]) for tasks_of in values])
-    best = np.full(weighted.shape[1], -np.inf)
-    for position, scores in zip(positions, weighted, strict=True):
+    values = np.array([_weighted(row, tasks) for row in scored])
+    known = np.full(values.shape[1], -np.inf)
+    for position, of_items in zip(positions, values, strict=True):
         if position.equal(chosen):
-            best = scores
-    teachers: list[Tensor] = []
-    while len(teachers) < count:
-        together = np.maximum(weighted, best).sum(axis=1)
-        first = int(together.argmax())
-        if not together[first] > best.sum():
+            known = of_items
+    return [positions[number] for number in covering(values, known, count)]
+
+
+def _weighted(row: Row, tasks: Sequence[str]) -> Floats:
+    """Values of all items, such that their sum is the sum of the tasks' means."""
+    parts = [np.array(row.item_values(task)) for task in tasks]
+    return np.concatenate([part / len(part) for part in parts])
+
+
+def covering(values: Floats, known: Floats, count: int) -> list[int]:
+    """Numbers of candidates that are added one by one, each where the sum of the items' best values
+    gains most, of equals the first; fewer, if no other gains (Nemhauser, Wolsey & Fisher 1978).
+
+    Args:
+        values: of each candidate and item, (candidates, items).
+        known: best value of each item so far, (items,).
+        count: how many at most.
+
+    Example:
+        >>> covering(np.array([[1, 0, 0], [0, 1, 1], [1, 1, 0]]), np.array([1, 0, 0]), 4)
+        [1]
+    """
+    numbers: list[int] = []
+    best = known
+    while len(numbers) < count:
+        together = np.maximum(values, best).sum(axis=1)
+        number = int(together.argmax())
+        if not together[number] > best.sum():
             break
-        best = np.maximum(best, weighted[first])
-        teachers.append(positions[first])
-    return teachers
+        best = np.maximum(best, values[number])
+        numbers.append(number)
+    return numbers
 
 
-__all__ = ["complementary"]
+__all__ = ["TEACHERS", "complementary", "covering"]
