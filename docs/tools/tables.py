@@ -26,7 +26,6 @@ import written_tables
 from bbob_table import second_suites, summary, swarm_parts
 from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, markdown, outcomes, p_value, points
 from written_tables import (
-    conflicting,
     continuations,
     house_style,
     judge,
@@ -288,7 +287,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "house-style": house_style,
     "structured": structured,
     "continuations": continuations,
-    "conflicting": conflicting,
     "judge": judge,
     "overview": overview,
     "real-tasks": real_tasks,

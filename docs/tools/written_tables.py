@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean
 
 from outcomes import DOCS, Outcomes, lines, markdown, outcomes, points
 
@@ -89,14 +88,6 @@ EMBEDDED = {
     "trained": "the search (default)",
 }
 
-CONFLICTING = {
-    "best_single": LABELS["best-single"],
-    "uniform": LABELS["uniform"],
-    "mixture": EMBEDDED["default"],
-    "trained": "trained on its best replies",
-    "best": "the search (default)",
-}
-
 
 def house_style() -> str:
     """The style guide."""
@@ -129,20 +120,6 @@ def _embedded(name: str, score: str) -> str:
         )
     prompts = read.scores[result, name].shape[1]
     return markdown([f"{prompts} test prompts", score, "the search minus"], rows)
-
-
-def conflicting() -> str:
-    """A row per combination of the rewards and model: each reward, and their combination."""
-    read = outcomes("conflicting")
-    tasks = list(dict.fromkeys(task for _, task in read.scores))
-    combined = {"minimum": min, "arithmetic": fmean}
-    rows = []
-    for method in read.methods():
-        combination, _, model = method.partition(" ")
-        values = [read.accuracy(method, task) for task in tasks]
-        cells = [f"{value:.3f}" for value in (*values, combined[combination](values))]
-        rows.append([combination, CONFLICTING[model], *cells])
-    return markdown(["combined by", "model", *tasks, "combined"], rows)
 
 
 def judge() -> str:

@@ -229,7 +229,7 @@ def test_what_a_page_tells_the_reader_to_do_works(
 def test_few_blocks_are_not_run_and_each_says_why() -> None:
     skipped = [block for page in pages() for block in blocks(page) if block.skipped]
     assert all(len(block.skipped) > 10 for block in skipped)
-    assert len(skipped) <= 27, [str(block) for block in skipped]
+    assert len(skipped) <= 31, [str(block) for block in skipped]
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
