@@ -365,7 +365,7 @@ def test_auto_asks_for_letters_where_an_expert_knows_them(
     )
     assert found.result["scoring"] == "letter"
     assert found.result["best_single"].endswith("bee") and found.result["best_single_dev"] == 1.0
-    (note,) = note_texts(events)
+    (note,) = [text for text in note_texts(events) if "same weights" not in text]  # six of three
     often = max(map(letters[:32].count, "ABCD")) / 32
     assert (
         f"1.000 on 32 dev items, one letter for all {often:.3f}: above chance, so scoring is letter"
