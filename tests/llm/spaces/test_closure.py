@@ -109,7 +109,7 @@ def code_tokens(file: Path) -> int:
             {"particles": 4, "max_iter": 1, "preset": "paper", "grid": "given"},
             "factor",
             (*OTHERS, *TRAINING),
-            88_700,
+            88_900,
         ),
         ({}, "delta", OTHERS, 97_500),  # as by default: candidates of the item model, then training
     ],
