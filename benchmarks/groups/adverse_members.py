@@ -26,10 +26,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
+from cached import cached_members
+
 from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.context import GroupContext
-from pyswarmopt_groups.members.cache import CachedMember, ResponseCache
-from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.responses import is_right
@@ -117,12 +117,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=3, help="of the noise")
     parser.add_argument("--typos", type=float, help="share of letters, 0.05 say")
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    cache = ResponseCache(args.out / "said.jsonl")
-    members = [
-        CachedMember(m, cache)
-        for m in open_members(args.members, args.base, dtype=args.dtype, threads=1)
-    ]
+    members = cached_members(args.members, args.base, args.out, args.dtype)
     table: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for spec in args.task:
         for setting, row in rows_of(members, load_task(spec, dev=args.dev, test=args.test), args):

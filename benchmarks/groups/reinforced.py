@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cached import lab_members
 from numpy.typing import NDArray
 from talk import line
 
 from pyswarmopt_groups.context import GroupContext, Verdict
-from pyswarmopt_groups.members.cache import CachedMember, ResponseCache
-from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.voting.attention import attention
 from pyswarmopt_groups.voting.selection import QuestionEmbedding
@@ -118,13 +117,7 @@ def main() -> None:
     parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file, written anew")
     parser.add_argument("--tasks", nargs="+", default=["t4", "t5", "t6"])
     args = parser.parse_args()
-    args.work.mkdir(parents=True, exist_ok=True)
-    cache = ResponseCache(args.work / "said.jsonl")
-    folders = sorted(map(str, (args.lab / "experts").iterdir()))
-    members = [
-        CachedMember(member, cache)
-        for member in open_members(folders, str(args.lab / "base"), dtype="float32", threads=1)
-    ]
+    members = lab_members(args.lab, args.work)
     lines = []
     for seed in SEEDS:
         for name in args.tasks:

@@ -26,11 +26,10 @@ from typing import Any
 from unittest import mock
 
 import torch
+from cached import cached_members
 from talk import KNOWN, TEMPLATE, examples, items, line, short_examples
 
 from pyswarmopt_groups.context import GroupContext, Verdict
-from pyswarmopt_groups.members.cache import CachedMember, ResponseCache
-from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.members.protocol import (
     GREEDY,
     Likelihood,
@@ -236,11 +235,7 @@ def run(work: Path, outcomes: Path, parts: Sequence[str], seeds: Sequence[int]) 
     log = AppendLog(outcomes)
     done = {(row["task"], row["method"], row["seed"]) for row in log.repaired()}
     folders = [str(work / "members" / "-".join(knowledge)) for knowledge in KNOWN]
-    cache = ResponseCache(work / "said.jsonl")
-    members = [
-        CachedMember(member, cache)
-        for member in open_members(folders, str(work / "base"), dtype="float32", threads=1)
-    ]
+    members = cached_members(folders, str(work / "base"), work)
     for part, seed in itertools.product(parts, seeds):
         task = Task("two skills", items("dev", DEV, seed), items("test", TEST, seed), TEMPLATE)
         for row in PARTS[part](GroupContext(members, task, "generate", seed), seed):

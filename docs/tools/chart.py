@@ -4,16 +4,13 @@ docs/evidence.
 
 from __future__ import annotations
 
-import json
-import re
 from pathlib import Path
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from outcomes import CHOSEN_ON, HELD_OUT, outcomes
 from tables import BASE, BEST, EXPERT, LABELS, SEARCH
-from themes import THEMES, Theme, bare
+from themes import Theme, bare, write
 
 METHODS = (BEST, BASE, EXPERT, SEARCH)
 GROUPS = {"held-out tasks": HELD_OUT, "tasks used to choose": CHOSEN_ON}
@@ -72,10 +69,5 @@ def _bars(ax: Axes, theme: Theme, centre: float, values: list[float]) -> None:
 
 
 def draw(out: Path) -> None:
-    """Write `results-*.svg`, whose description holds the figures that were drawn."""
-    for theme in THEMES:
-        path = out / f"results-{theme.name}.svg"
-        with mpl.rc_context({"svg.hashsalt": "pyswarmopt", "svg.fonttype": "path"}):
-            metadata = {"Date": None, "Creator": None, "Description": json.dumps(accuracies())}
-            chart(theme).savefig(path, transparent=True, metadata=metadata)
-        path.write_text(re.sub(r"[ \t]+$", "", path.read_text(), flags=re.MULTILINE))
+    """Write `results-*.svg`."""
+    write(out, "results", chart, accuracies())

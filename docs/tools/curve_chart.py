@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
 from pathlib import Path
 
-import matplotlib as mpl
 from curve_tables import BASE, EXPERT, LABELS, MIXTURE, SEARCH, SINGLE, accuracies
 from matplotlib.figure import Figure
-from themes import THEMES, Theme, bare
+from themes import Theme, bare, write
 
 
 def chart(theme: Theme) -> Figure:
@@ -41,10 +38,5 @@ def chart(theme: Theme) -> Figure:
 
 
 def draw(out: Path) -> None:
-    """Write `labels-*.svg`, whose description holds the figures that were drawn."""
-    for theme in THEMES:
-        path = out / f"labels-{theme.name}.svg"
-        with mpl.rc_context({"svg.hashsalt": "pyswarmopt", "svg.fonttype": "path"}):
-            metadata = {"Date": None, "Creator": None, "Description": json.dumps(accuracies())}
-            chart(theme).savefig(path, transparent=True, metadata=metadata)
-        path.write_text(re.sub(r"[ \t]+$", "", path.read_text(), flags=re.MULTILINE))
+    """Write `labels-*.svg`."""
+    write(out, "labels", chart, accuracies())

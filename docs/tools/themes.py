@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,18 @@ THEMES = (
     Theme("light", "#ffffff", "#1f2328", "#9aa4ae", "#8fbfe6", "#0b5cad", "#c2410c"),
     Theme("dark", "#0d1117", "#e6edf3", "#6e7681", "#2f5f8f", "#58a6ff", "#fb923c"),
 )
+
+
+def write(folder: Path, name: str, chart: Callable[[Theme], Figure], figures: object) -> None:
+    """Write a chart as ``NAME-THEME.svg`` for each theme; its description holds the figures that
+    were drawn.
+    """
+    for theme in THEMES:
+        path = folder / f"{name}-{theme.name}.svg"
+        with mpl.rc_context({"svg.hashsalt": "pyswarmopt", "svg.fonttype": "path"}):
+            metadata = {"Date": None, "Creator": None, "Description": json.dumps(figures)}
+            chart(theme).savefig(path, transparent=True, metadata=metadata)
+        path.write_text(re.sub(r"[ \t]+$", "", path.read_text(), flags=re.MULTILINE))
 
 
 def bare(ax: Any, theme: Theme) -> None:

@@ -43,18 +43,20 @@ class Tickets:
     def hand_out(self, x: Floats, beside: bool) -> Ticket:
         """The ticket of the round's next point, or of one beside it, (D,)."""
         row = BESIDE if beside else self.sent
+        number = self.dispatched
         self.points = np.concatenate([self.points, x[None]])
-        self.numbers = np.concatenate([self.numbers, [[self.dispatched, row]]])
+        self.numbers = np.concatenate([self.numbers, [[number, row]]])
         self.sent += not beside
         self.dispatched += 1
-        return self.pending()[-1]
+        return self._ticket(x, number, row)
 
     def pending(self) -> list[Ticket]:
         """The tickets under way, the oldest first; a point beside the round counts as its last."""
-        return [
-            Ticket(x.copy(), row if row != BESIDE else len(self.values), number)
-            for x, (number, row) in zip(self.points, self.numbers.tolist(), strict=True)
-        ]
+        pairs = zip(self.points, self.numbers.tolist(), strict=True)
+        return [self._ticket(x, number, row) for x, (number, row) in pairs]
+
+    def _ticket(self, x: Floats, number: int, row: int) -> Ticket:
+        return Ticket(x.copy(), row if row != BESIDE else len(self.values), number)
 
     def take_back(self, ticket: Ticket, value: float) -> bool:
         """Take a ticket's value; returns whether it was beside the round.

@@ -79,6 +79,11 @@ class Journal:
     def __init__(self) -> None:
         self.rows, self.aside = [], []
 
+    @property
+    def searched(self) -> list[Row]:
+        """The rows of the search: not of trials, confirmation and training."""
+        return [row for row in self.rows if row.phase == "search"]
+
     def append(self, row: Row) -> None:
         """Keep a row."""
         self.rows.append(row)

@@ -195,10 +195,11 @@ def _trained(config: SearchConfig, epochs: int, result: Mapping[str, Any]) -> di
         utilities = job.utilities("test", scorings)
         single = job.space.expert_names.index(result["best_single"])
         expert = job.space.realise(job.space.vertices()[single])
-        starts = {BASE: Patch(), EXPERT: expert, SEARCH: job.space.read(path / "best")}
+        starts = {BASE: Patch(), EXPERT: expert}
         mixed = {name: weight for name, weight in result["coefficients"].items() if weight}
-        if mixed == {result["best_single"]: 1.0}:
-            del starts[SEARCH]  # which would be trained twice
+        unmixed = mixed == {result["best_single"]: 1.0}
+        if not unmixed:
+            starts[SEARCH] = job.space.read(path / "best")
         outcomes = {}
         for way, start in starts.items():
             job.engine.load(start)
@@ -207,7 +208,9 @@ def _trained(config: SearchConfig, epochs: int, result: Mapping[str, Any]) -> di
             outcomes[way] = {
                 name: pack(utility(job.engine).per_item) for name, utility in utilities.items()
             }
-        write_json(file, {SEARCH: outcomes[EXPERT], **outcomes})
+        if unmixed:
+            outcomes[SEARCH] = outcomes[EXPERT]
+        write_json(file, outcomes)
     kept: dict[str, Any] = read_json(file)
     return kept
 

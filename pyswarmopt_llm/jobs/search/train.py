@@ -154,7 +154,6 @@ def _iterate(
     from pyswarmopt_llm.jobs.search.written.expert_iteration import expert_iteration
     from pyswarmopt_llm.jobs.search.written.teachers import complementary
 
-    searched = [row for row in run.rows if row.phase == "search"]
     spare = job.utilities("spare", scorings) if job.objectives.spare else {}
     return expert_iteration(
         job.engine,
@@ -166,7 +165,7 @@ def _iterate(
         run.path / FOLDER,
         job.config.seed,
         spare=cast(Mapping[str, Written], spare),
-        teachers=complementary(searched, position, job.objectives.names),
+        teachers=complementary(run.searched, position, job.objectives.names),
         seconds=_seconds_left(job, run),
         say=lambda text: notify(Event("note", {"text": text})),
         progress=progress,
@@ -175,7 +174,7 @@ def _iterate(
 
 def _seconds_left(job: Job, run: Run) -> float | None:
     """Seconds of the budget that a search leaves, by its journal; None without one."""
-    rows = [row for row in run.rows if row.phase == "search"]
+    rows = run.searched
     return job.budget.left(sum(row.n for row in rows), sum(row.seconds for row in rows))
 
 

@@ -216,9 +216,7 @@ def _next(
     start, items, minutes = _start(latest), latest.config.budget_items, latest.config.budget_minutes
     if config.budget_items is not None:
         items = config.budget_items - sum(draw.item_evaluations for draw in done)
-        dev = next(
-            sum(map(len, row.items.values())) for row in latest.rows if row.phase == "search"
-        )
+        dev = sum(map(len, latest.searched[0].items.values()))
         if items < dev * latest.config.population:
             return None
         items += sum(row.n for row in start)

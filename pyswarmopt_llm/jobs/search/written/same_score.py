@@ -34,9 +34,7 @@ def check_unchanged(run: Run, job: Job) -> None:
 def _check_values(run: Run, job: Job, name: str) -> None:
     """Score the first expert again, if the journal has it."""
     vertex = job.space.vertices()[0]
-    row = next(
-        (row for row in run.rows if row.phase == "search" and row.key == position_key(vertex)), None
-    )
+    row = next((row for row in run.searched if row.key == position_key(vertex)), None)
     if row is None:
         return
     job.engine.load(job.space.realise(vertex))
