@@ -18,11 +18,13 @@ class Choices:
         pairs: (context, option); one pair, the answer, for an item without options.
         lengths: what each log-likelihood is divided by.
         right: index of the right option.
+        weight: of its loss.
     """
 
     pairs: tuple[tuple[str, str], ...]
     lengths: tuple[float, ...]
     right: int
+    weight: float = 1.0
 
 
 def training_passes(items: int, epochs: int = EPOCHS) -> int:

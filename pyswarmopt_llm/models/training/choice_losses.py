@@ -65,7 +65,7 @@ def choice_losses(engine: TransformersEngine, items: Sequence[Choices]) -> Itera
 
 
 def choice_loss(item: Choices, totals: Tensor) -> Tensor:
-    """Loss of an item, in nats.
+    """Loss of an item, in nats, times its weight.
 
     Args:
         item: with its options.
@@ -77,10 +77,10 @@ def choice_loss(item: Choices, totals: Tensor) -> Tensor:
         0.6931
     """
     if len(item.pairs) == 1:
-        return -totals[0]
+        return -totals[0] * item.weight
     lengths = torch.tensor(item.lengths, dtype=totals.dtype)
     logits = totals / lengths * fmean(item.lengths)
-    return -logits.log_softmax(0)[item.right]
+    return -logits.log_softmax(0)[item.right] * item.weight
 
 
 def loglikelihoods(

@@ -8,6 +8,7 @@ import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean, pstdev
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,7 +28,7 @@ from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.jobs.search.preset import resolve
 from pyswarmopt_llm.jobs.search.written import expert_iteration, reply_log
 from pyswarmopt_llm.jobs.search.written.expert_iteration import best_reply, gains
-from pyswarmopt_llm.jobs.search.written.reply_log import Reply
+from pyswarmopt_llm.jobs.search.written.reply_log import Reply, ReplyLog, weights
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.metrics.registry import METRICS, written
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, load_factors, read_adapter
@@ -56,6 +57,12 @@ def config(
     return small(tiny_base, experts, [task], tmp_path / "run", **more)
 
 
+def opened(config: SearchConfig) -> tuple[Any, list[Any]]:
+    """The engine, and what scores the dev prompts."""
+    job = prepare(replace(config, out="unused"))
+    return job.engine, list(job.utilities("dev", {"words": "generate"}).values())
+
+
 def lines(run: str | Path) -> list[Json]:
     return [
         json.loads(line)
@@ -78,6 +85,36 @@ def test_the_best_reply_to_a_prompt_is_kept(
 ) -> None:
     best = best_reply([Reply(*pair) for pair in replies], least)
     assert (None if best is None else best.text) == expected
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0, 4.0, 5.0], [-3.0, 0.0], [0.7, 0.7, 0.1, 0.2, 0.9]])
+def test_a_reply_counts_by_the_standard_deviations_that_its_value_is_above_the_mean(
+    values: list[float],
+) -> None:
+    counts = [math.exp((x - fmean(values)) / pstdev(values)) for x in values]
+    assert weights(values) == pytest.approx([count / fmean(counts) for count in counts])
+    assert weights([9 - 2 * x for x in values]) == pytest.approx(weights([-x for x in values]))
+
+
+def test_no_reply_counts_twenty_times_as_much_as_the_mean_one() -> None:
+    values = [0.0] * 99 + [1.0]  # the last is 9.9 standard deviations above the mean
+    low = math.exp(-1 / math.sqrt(99))
+    assert weights(values)[-1] / weights(values)[0] == pytest.approx(20 / low)
+    assert weights([0.1] * 7) == [1.0] * 7 and weights([3.0]) == [1.0] and weights([]) == []
+
+
+def test_each_tasks_replies_are_weighed_among_themselves(config: SearchConfig) -> None:
+    """The values of the second task are a thousand times as large."""
+    engine, (utility,) = opened(config)
+    log = ReplyLog(engine, {"a": utility, "b": utility}, Path("unused"), seed=0)
+    values = [float(place % 3) for place in range(DEV)]
+    replies: list[Reply | None] = [Reply("yes", value) for value in values]
+    replies += [None, *(Reply("no", 1000 * value) for value in values[1:])]
+    items = log.training_items(replies)
+    expected = [*weights(values), *weights(values[1:])]
+    assert [item.weight for item in items] == pytest.approx(expected)
+    prompts = [prompt for _, prompt, _ in utility.texts()]
+    assert [item.pairs[0][0] for item in items] == [*prompts, *prompts[1:]]
 
 
 def test_a_gain_is_more_than_a_standard_error_of_the_differences() -> None:

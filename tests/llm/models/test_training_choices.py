@@ -52,6 +52,13 @@ def test_the_loss_of_an_answer_is_its_negative_log_likelihood() -> None:
     assert choice_loss(Choices((("q", "a"),), (3.0,), 0), torch.tensor([-2.5])).item() == 2.5
 
 
+def test_an_items_weight_multiplies_its_loss() -> None:
+    for pairs, lengths in ([(("q", "a"),), (3.0,)], [(("q", "a"), ("q", "b")), (1.0, 1.0)]):
+        totals = torch.tensor([-2.5, -1.0][: len(pairs)])
+        plain = choice_loss(Choices(pairs, lengths, 0), totals)
+        assert choice_loss(Choices(pairs, lengths, 0, 0.25), totals) == plain / 4 > 0
+
+
 def test_every_items_loss_is_that_of_the_engines_scores(engine: TransformersEngine) -> None:
     with training(engine.model, {}), torch.no_grad():
         losses = torch.cat(list(choice_losses(engine, ITEMS)))

@@ -6,8 +6,11 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.json_types import wrong_field
@@ -20,6 +23,7 @@ from pyswarmopt_llm.models.engines.transformers import on_transformers
 from pyswarmopt_llm.models.training.chats import reply_frame
 
 TEMPERATURE = 1.0
+MOST = 20.0  # that a reply counts, before scaling
 GREEDY = 0  # number of the reply that is not sampled; the others count from 1
 _SHAPE = {
     **{"model": str, "sample": int, "task": str, "replies": list[str], "values": list[float]},
@@ -33,6 +37,27 @@ class Reply:
 
     text: str
     value: float
+
+
+def weights(values: Sequence[float]) -> list[float]:
+    """How much replies of these values count in training, 1 in the mean.
+
+    That is e to the number of standard deviations that a value is above the mean, at most 20
+    (advantage-weighted regression, Peng et al. 2019, arXiv 1910.00177, with the same limit). Where
+    nearly all replies are about as good as what the model writes anyway, the few that are better
+    would teach it next to nothing if all counted alike.
+
+    Example:
+        >>> [round(weight, 2) for weight in weights([0.75, 0.75, 0.75, 1.0])], weights([1.0, 1.0])
+        ([0.31, 0.31, 0.31, 3.08], [1.0, 1.0])
+    """
+    if len(set(values)) < 2:
+        return [1.0] * len(values)
+    every = np.array(values)
+    above = (every - every.mean()) / every.std()
+    counts = np.minimum(np.exp(above), MOST)
+    shares: list[float] = (counts / counts.mean()).tolist()
+    return shares
 
 
 class ReplyLog:
@@ -144,15 +169,24 @@ class ReplyLog:
     def training_items(self, replies: Sequence[Reply | None]) -> list[Choices]:
         """The replies that are there, each after its prompt, as they are trained on.
 
-        A reply that was not cut off ends as the model's chat template has it.
+        A reply that was not cut off ends as the model's chat template has it. How much it counts
+        among those of its task is said by `weights`.
         """
         opening, ending = reply_frame(self._engine.tokenizer)
-        questions = [question for prompts in self._prompts.values() for question in prompts]
+        rest = iter(replies)
         items = []
-        for (_, prompt, most), reply in zip(questions, replies, strict=True):
-            if reply is not None:
+        for prompts in self._prompts.values():
+            kept = [
+                (prompt, most, reply)
+                for (_, prompt, most), reply in zip(
+                    prompts, islice(rest, len(prompts)), strict=True
+                )
+                if reply is not None
+            ]
+            counts = weights([reply.value for *_, reply in kept])
+            for (prompt, most, reply), count in zip(kept, counts, strict=True):
                 text = reply.text + ending * (self._length(reply.text) < most)
-                items.append(Choices(((prompt, opening + text),), (1.0,), 0))
+                items.append(Choices(((prompt, opening + text),), (1.0,), 0, count))
         return [item for item in items if item.pairs[0][1]]
 
     @property
@@ -185,4 +219,4 @@ class ReplyLog:
         return "replies" if len(lengths) > 1 else None
 
 
-__all__ = ["Reply", "ReplyLog"]
+__all__ = ["Reply", "ReplyLog", "weights"]
