@@ -97,7 +97,7 @@ def find_cases(
     return ties, controls
 
 
-def choices_left(cases: Sequence[Case], relative: Tensor, rate: float) -> list[bool]:
+def reaches_mixture(cases: Sequence[Case], relative: Tensor, rate: float) -> list[bool]:
     """Whether the search ends at the mixture's token."""
     first, second = (torch.stack([case[i] for case in cases]) for i in (0, 1))
     reached = search(first, (first @ relative + second @ relative) / 2, relative, rate).argmax(-1)
@@ -121,7 +121,7 @@ def main() -> None:
     )
     print("|---|---|---|---|---|")
     for rate in RATES:
-        a, b = choices_left(ties, relative, rate), choices_left(controls, relative, rate)
+        a, b = reaches_mixture(ties, relative, rate), reaches_mixture(controls, relative, rate)
         halves = [(part[0::2], part[1::2]) for part in (a, b)]
         scores[rate] = sum(sum(dev) / len(dev) for dev, _ in halves)
         cells = [f"{sum(part)}/{len(part)}" for half in zip(*halves, strict=True) for part in half]

@@ -110,6 +110,13 @@ def reading() -> str:
     return markdown(["500 test items each", *head], table)
 
 
+def writers(name: str, head: str) -> str:
+    """A row per method of `NAME.jsonl`, over its draws of questions."""
+    groups = _grouped(lines(name))
+    table = [[method, *_cells(group)] for method, group in groups.items()]
+    return markdown([head, "accuracy, 95% interval", "tokens"], table)
+
+
 def culprits() -> str:
     """How often leave-one-out names the liar, by strategy."""
     groups: dict[str, list[dict[str, Any]]] = {}
