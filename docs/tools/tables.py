@@ -336,6 +336,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "talking": talking_tables.talking,
     "societies": talking_tables.societies,
     "reading": talking_tables.reading,
+    "unlike": lambda: talking_tables.writers("unlike"),
     "twelve": lambda: laboratory("twelve"),
     "log-contrast": lambda: talking_tables.votes("log-contrast"),
     "culprits": talking_tables.culprits,
