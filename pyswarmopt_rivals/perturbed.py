@@ -77,8 +77,8 @@ def with_options_shuffled(item: Item, rng: random.Random) -> Item:
 
     Example:
         >>> item = Item("1", "Two plus two?", {"A": "four", "B": "five", "C": "six"}, "A")
-        >>> found = with_options_shuffled(item, random.Random(0))
-        >>> found.choices, found.answer
+        >>> shuffled = with_options_shuffled(item, random.Random(0))
+        >>> shuffled.choices, shuffled.answer
         ({'A': 'five', 'B': 'six', 'C': 'four'}, 'C')
     """
     letters = list(item.choices or {})

@@ -29,29 +29,29 @@ PATHS = 300
 
 def shown(distribution: NDArray[np.float64]) -> NDArray[np.float64]:
     """Bytes only, without the one that control tokens begin with: there, these are text."""
-    found = np.array(distribution[:256])
-    found[ord("<")] = 0.0
-    return found / found.sum()
+    bytes_alone = np.array(distribution[:256])
+    bytes_alone[ord("<")] = 0.0
+    return bytes_alone / bytes_alone.sum()
 
 
 async def compare(model: str, text: bytes) -> None:
     (engine,) = load_members(find_members([model]), "float32").values()
     start = IncrementalDecoder(TextModel.of(engine), (int(engine.tokenizer.bos_token_id),))
-    ours, default = ByteBeam(start, paths=PATHS, least=0.0), ByteBeam(start)
-    theirs = await ByteBeamState.initial(
+    beam, default = ByteBeam(start, paths=PATHS, least=0.0), ByteBeam(start)
+    reference_beam = await ByteBeamState.initial(
         AsyncTransformer(engine.model, engine.tokenizer), BeamParams(K=PATHS, heal=False)
     )
     apart: list[float] = []
     pruned: list[float] = []
     for byte in text:
-        logprobs = await theirs.logp_next()
+        logprobs = await reference_beam.logp_next()
         reference = shown(np.exp([float(logprobs[i]) for i in range(256)]))
-        apart.append(0.5 * float(np.abs(reference - shown(ours.next_bytes())).sum()))
+        apart.append(0.5 * float(np.abs(reference - shown(beam.next_bytes())).sum()))
         pruned.append(
-            0.5 * float(np.abs(shown(default.next_bytes()) - shown(ours.next_bytes())).sum())
+            0.5 * float(np.abs(shown(default.next_bytes()) - shown(beam.next_bytes())).sum())
         )
-        theirs = await (theirs.prune() << byte)
-        ours.push(byte)
+        reference_beam = await (reference_beam.prune() << byte)
+        beam.push(byte)
         default.push(byte)
     print(
         f"{len(text)} bytes; ours to genlm-bytes: largest {max(apart):.1e}, mean "

@@ -86,18 +86,18 @@ def find_cases(
     controls: list[Case] = []
     for text in texts:
         for first, second in zip(*(expected(model, text) for model in models), strict=True):
-            right, own = int((first + second).argmax()), int(first.argmax())
-            if right == own and int(second.argmax()) != own and len(controls) < 2 * CONTROLS:
+            right, choice = int((first + second).argmax()), int(first.argmax())
+            if right == choice and int(second.argmax()) != choice and len(controls) < 2 * CONTROLS:
                 controls.append(Case(first, second, right))
-            near = float(first[own].log() - first[right].log()) < within
-            if right != own and right == int(second.argmax()) and near and len(ties) < 2 * TIES:
+            near = float(first[choice].log() - first[right].log()) < within
+            if right != choice and right == int(second.argmax()) and near and len(ties) < 2 * TIES:
                 ties.append(Case(first, second, right))
         if len(ties) == 2 * TIES and len(controls) == 2 * CONTROLS:
             break
     return ties, controls
 
 
-def found(cases: Sequence[Case], relative: Tensor, rate: float) -> list[bool]:
+def reaches_mixture(cases: Sequence[Case], relative: Tensor, rate: float) -> list[bool]:
     """Whether the search ends at the mixture's token."""
     first, second = (torch.stack([case[i] for case in cases]) for i in (0, 1))
     reached = search(first, (first @ relative + second @ relative) / 2, relative, rate).argmax(-1)
@@ -121,7 +121,7 @@ def main() -> None:
     )
     print("|---|---|---|---|---|")
     for rate in RATES:
-        a, b = found(ties, relative, rate), found(controls, relative, rate)
+        a, b = reaches_mixture(ties, relative, rate), reaches_mixture(controls, relative, rate)
         halves = [(part[0::2], part[1::2]) for part in (a, b)]
         scores[rate] = sum(sum(dev) / len(dev) for dev, _ in halves)
         cells = [f"{sum(part)}/{len(part)}" for half in zip(*halves, strict=True) for part in half]

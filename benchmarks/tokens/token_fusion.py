@@ -116,10 +116,10 @@ def measure_search(engine: MixtureEngine, task: Task, seed: int, size: int) -> R
     n = len(engine.members)
     one_hot = np.eye(n).tolist()
     test = Accuracy(task.test, "likelihood", engine.chat, task.prompt)
-    members = [answers_of(engine, one, test) for one in one_hot]
+    members = [answers_of(engine, weights, test) for weights in one_hot]
     items = task.dev[seed * size : (seed + 1) * size]
     dev = Accuracy(items, "likelihood", engine.chat, task.prompt)
-    scores = [sum(right(items, answers_of(engine, one, dev))) for one in one_hot]
+    scores = [sum(right(items, answers_of(engine, weights, dev))) for weights in one_hot]
     best = scores.index(max(scores))
     start = time.process_time()
     weights = one_search(engine, dev, seed).tolist()
@@ -144,18 +144,18 @@ def measure_fusion(engine: MixtureEngine, task: Task, name: str, items: int) -> 
         mixture = MixtureEngine(engine.members, name)
     except UserError as error:
         return {"refused": str(error)}
-    asked = task.test[:items]
-    users = [f"Question: {item.question}" for item in asked]
+    questions = task.test[:items]
+    users = [f"Question: {item.question}" for item in questions]
     tokenizer = next(iter(engine.members.values())).tokenizer
     start = time.process_time()
-    found = [text.strip() for text in mixture.generate(users, MAX_NEW_TOKENS)]
+    texts = [text.strip() for text in mixture.generate(users, MAX_NEW_TOKENS)]
     seconds = time.process_time() - start
-    tokens = sum(len(tokenizer(text)["input_ids"]) + 1 for text in found)
+    tokens = sum(len(tokenizer(text)["input_ids"]) + 1 for text in texts)
     correct = [
         float(text.lower() == item.answer_text.lower())
-        for text, item in zip(found, asked, strict=True)
+        for text, item in zip(texts, questions, strict=True)
     ]
-    return {"right": correct, "tokens_per_second": round(tokens / seconds, 1), "answers": found}
+    return {"right": correct, "tokens_per_second": round(tokens / seconds, 1), "answers": texts}
 
 
 # All of it

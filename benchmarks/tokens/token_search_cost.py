@@ -68,17 +68,17 @@ def main() -> None:
             test=args.test,
             scoring=args.scoring,
         )
-        own = own_evaluations(config)
+        asking = own_evaluations(config)
         moments: dict[str, float] = {}
         result = search(
             config, lambda event: moments.update({event.kind: time.process_time()})
         ).result
     spent = moments["done"] - moments["start"]
     print(
-        f"members' own evaluations {own:.1f} s, search {spent:.1f} s ({result['evaluations']} "
+        f"members' own evaluations {asking:.1f} s, search {spent:.1f} s ({result['evaluations']} "
         "evaluations)"
     )
-    print(f"search / own evaluations: {spent / own:.3f}")
+    print(f"search / own evaluations: {spent / asking:.3f}")
 
 
 if __name__ == "__main__":

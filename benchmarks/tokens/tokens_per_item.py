@@ -40,13 +40,15 @@ def main() -> None:
             context = tokenizer.apply_chat_template(
                 turn, tokenize=False, add_generation_prompt=True
             )
-            found = [
+            options = [
                 encode_pair(encode, context, option) for option in (item.choices or {}).values()
             ]
             shared += len(
-                build_row(found[0][0], [(k, option) for k, (_, option) in enumerate(found)]).tokens
+                build_row(
+                    options[0][0], [(k, option) for k, (_, option) in enumerate(options)]
+                ).tokens
             )
-            pairs += found
+            pairs += options
         repeated = sum(len(context) + len(option) for context, option in pairs)
         plan = build_plan(pairs, 1024, 0)
         n = len(items)

@@ -142,7 +142,7 @@ KINDS = {"gpt2": (gpt2_tokenizer, gpt2), "gemma3": (gemma_tokenizer, gemma3)}
 
 def encode(tokenizer: Any, examples: Sequence[dict[str, Any]]) -> list[tuple[list[int], int]]:
     """Ids of each chat, and where its answer begins."""
-    found = []
+    encoded = []
     for example in examples:
         messages = example["messages"]
         before = tokenizer.apply_chat_template(
@@ -151,8 +151,8 @@ def encode(tokenizer: Any, examples: Sequence[dict[str, Any]]) -> list[tuple[lis
         whole = tokenizer.apply_chat_template(messages, tokenize=False)
         head = tokenizer(before, add_special_tokens=False)["input_ids"]
         tail = tokenizer(whole[len(before) :].rstrip("\n"), add_special_tokens=False)["input_ids"]
-        found.append(((head + tail)[:WINDOW], len(head)))
-    return found
+        encoded.append(((head + tail)[:WINDOW], len(head)))
+    return encoded
 
 
 def train(

@@ -280,6 +280,34 @@ DEMO = {
     SEARCH: LABELS[SEARCH],
 }
 
+# The laboratory's comparisons: Model Swarms and the paper's twelve baselines, and a second family
+
+CLAIMED = ("t4", "t5", "t6")
+
+
+def laboratory(name: str) -> str:
+    """All methods of a comparison on t4 to t6, best mean first."""
+    read = outcomes(name)
+    rows = []
+    for method in sorted(read.methods(), key=lambda method: -read.mean(method, CLAIMED)):
+        low, high = read.interval(method, CLAIMED)
+        mean = read.mean(method, CLAIMED)
+        spent = sum(read.items[method, task] for task in CLAIMED) / len(CLAIMED)
+        rows.append(
+            [
+                LABELS.get(method, method),
+                *(_cell(read.accuracy(method, task)) for task in CLAIMED),
+                f"{mean:.3f} [{low:.3f}, {high:.3f}]",
+                f"{100 * (mean / read.mean(BEST, CLAIMED) - 1):+.1f}%",
+                str(len(read.scores[method, CLAIMED[0]])),
+                f"{spent:,.0f}",
+            ]
+        )
+    size = read.scores[BEST, CLAIMED[0]].shape[1]
+    head = [f"{size:,} test items each", *CLAIMED, "mean, 95% interval", "gain", "seeds"]
+    return markdown([*head, "dev items"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
     "written": written_answers,
@@ -308,6 +336,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "talking": talking_tables.talking,
     "societies": talking_tables.societies,
     "reading": talking_tables.reading,
+    "unlike": lambda: talking_tables.writers("unlike"),
+    "twelve": lambda: laboratory("twelve"),
     "log-contrast": lambda: talking_tables.votes("log-contrast"),
     "culprits": talking_tables.culprits,
     "attention": lambda: talking_tables.votes("attention"),

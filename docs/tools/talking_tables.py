@@ -110,6 +110,14 @@ def reading() -> str:
     return markdown(["500 test items each", *head], table)
 
 
+def writers(name: str) -> str:
+    """A row per method of `NAME.jsonl`, over its draws of questions."""
+    groups = _grouped(lines(name))
+    table = [[method, *_cells(group)] for method, group in groups.items()]
+    questions = sum(len(row["test"]) for row in next(iter(groups.values())))
+    return markdown([f"{questions:,} questions", "accuracy, 95% interval", "tokens"], table)
+
+
 def culprits() -> str:
     """How often leave-one-out names the liar, by strategy."""
     groups: dict[str, list[dict[str, Any]]] = {}

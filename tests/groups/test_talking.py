@@ -1,5 +1,5 @@
-"""`benchmarks/groups/talking.py`: what its members are taught is what its docstrings say, and its
-control moves arguments to another question.
+"""`benchmarks/groups/talking.py` and `unlike.py`: what members are taught is what the docstrings say,
+and a control moves arguments to another question.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ def modules() -> Iterator[Any]:
     sys.path[:0] = [str(GROUPS), str(GROUPS.parent / "lab")]
     import talk
     import talking
+    import unlike
 
-    yield talk, talking
+    yield talk, talking, unlike
     sys.path[:] = before
 
 
 def test_a_speaker_uses_its_own_knowledge_then_what_others_are_sure_of(modules: Any) -> None:
-    talk, _ = modules
+    talk, _, _ = modules
     kind, word = ("reverse", "next"), tuple("abcd")
     speaker = talk.Speaker(kind, word, talk.SKILLS, random.Random(0))
     wrong = talk.Claim(tuple("aaaa"), False, tuple("jjjj"), False)
@@ -51,7 +52,7 @@ def test_a_speaker_uses_its_own_knowledge_then_what_others_are_sure_of(modules: 
 def test_each_skill_is_known_to_two_members_and_no_training_question_is_tested(
     modules: Any,
 ) -> None:
-    talk, _ = modules
+    talk, _, _ = modules
     known = [name for names in talk.KNOWN for name in names]
     assert all(known.count(name) == 2 for name in talk.NAMES)
     chats = talk.examples(talk.KNOWN[0], 300, 0)
@@ -60,7 +61,7 @@ def test_each_skill_is_known_to_two_members_and_no_training_question_is_tested(
 
 
 def test_elsewhere_a_member_reads_what_is_said_about_the_next_question(modules: Any) -> None:
-    _, talking = modules
+    _, talking, _ = modules
     member = Scripted("ann", writes=lambda prompt: prompt)
     items = [Item(str(i), f"question {i}", None, "x") for i in range(2)]
     prompts = [
@@ -72,3 +73,16 @@ def test_elsewhere_a_member_reads_what_is_said_about_the_next_question(modules: 
         later_turn(item, None, "own", [f"about {1 - i} by bob", f"about {1 - i} by cid"])
         for i, item in enumerate(items)
     ]
+
+
+def test_two_of_three_unlike_members_know_a_skill_and_no_training_question_is_tested(
+    modules: Any,
+) -> None:
+    _, _, unlike = modules
+    skills = [name for architecture in unlike.UNKNOWN for (name,) in unlike.taught(architecture)]
+    assert all(skills.count(name) == 2 for name in unlike.NAMES)
+    chats = unlike.chats(unlike.taught("gpt2"), 300, 0)
+    taught = {row["messages"][0]["content"].removeprefix("Question: ") for row in chats}
+    tested = unlike.questions("test", 60, 0)
+    assert not taught & {item.question for item in tested}
+    assert all(item.choices is None and is_right(item, item.answer) for item in tested)
