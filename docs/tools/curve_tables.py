@@ -37,6 +37,7 @@ WAYS = {"take": SINGLE, "train": BASE, "expert": EXPERT, "search": SEARCH}
 # the experts that advice was asked about -> outcomes of the advice, and of all ways
 EXPERTS = {
     "ten experts": ("advice", "curve"),
+    "one more, made for the task": ("advice-made", "curve-made"),
 }
 
 
