@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What `swarm-llm advise` says of tasks whose outcomes are known.
+"""The advice of `swarm-llm advise` on tasks whose outcomes are known.
 
 In the laboratory dev items are those of `curve.py`. What each way gains on test is in
 `docs/evidence`: `curve.jsonl`, with 100 examples `unlabelled.jsonl`, of real tasks `present.jsonl`.
@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from curve import SIZES
+from curve import MADE, SIZES, experts
 from lab import TASKS
 from lab_skills import items
 
@@ -37,8 +37,8 @@ Case = Callable[[str, int, int, Path], SearchConfig]
 """Task, seed, number of examples, folder -> the search that advice is asked about."""
 
 
-def laboratory(lab: Path) -> Case:
-    """Cases of the laboratory."""
+def laboratory(lab: Path, made: bool) -> Case:
+    """Cases of the laboratory; `made`: with the expert that was made for the task."""
 
     def case(task: str, seed: int, examples: int, folder: Path) -> SearchConfig:
         file = folder / f"{task}.json"
@@ -47,7 +47,7 @@ def laboratory(lab: Path) -> Case:
         write_json(file, {"dev": dev, "test": test})
         return SearchConfig(
             base=str(lab / "base"),
-            experts=tuple(map(str, sorted((lab / "experts").iterdir()))),
+            experts=experts(lab, task if made else None),
             tasks=(str(file),),
             out=str(folder / "trial"),
             scoring="likelihood",
@@ -101,13 +101,14 @@ def main() -> None:
     parser.add_argument("--names", nargs="+", default=list(TASKS))
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 200])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--made", action="store_true", help=MADE)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--work", type=Path, required=True, help="folder of the trials")
     parser.add_argument("--out", type=Path, required=True, help="JSONL file of advice")
     args = parser.parse_args()
     if args.lab:
         torch.set_num_threads(1)
-        case = laboratory(args.lab)
+        case = laboratory(args.lab, args.made)
     else:
         case = real(args.base, args.experts, args.tasks, args.threads)
     log = AppendLog(args.out)

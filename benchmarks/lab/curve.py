@@ -58,7 +58,14 @@ TRAINED = {
     "pull 0.1": (1e-1, EPOCHS),
     "12 epochs": (0.0, 12),
 }
+MADE = "also with the expert that was made for the task (lab.py make --made)"
 FEW = 40  # examples below which nothing is trained by default
+
+
+def experts(lab: Path, made_for: str | None) -> tuple[str, ...]:
+    """The laboratory's ten, and the one that was made for a task, if one is named."""
+    made = [lab / "made" / made_for] if made_for else []
+    return tuple(map(str, (*sorted((lab / "experts").iterdir()), *made)))
 
 
 class Bench:
@@ -69,11 +76,12 @@ class Bench:
         work: folder of the searches.
         task: t1 to t6.
         seed: of the examples, the search and the training.
+        made: whether the expert that was made for the task is among them.
     """
 
-    def __init__(self, lab: Path, work: Path, task: str, seed: int) -> None:
+    def __init__(self, lab: Path, work: Path, task: str, seed: int, made: bool = False) -> None:
         self._lab, self._folder = lab, work / f"{task}-{seed}"
-        self._task, self._seed = task, seed
+        self._task, self._seed, self._made = task, seed, made
         self._examples = items(TASKS[task], "dev", max(SIZES), 7 + seed)
         self._job = prepare(self._config(max(SIZES)))
         self._engine, self._space = self._job.engine, self._job.space
@@ -89,7 +97,7 @@ class Bench:
         write_json(file, {"dev": self._examples[:examples], "test": test})
         return SearchConfig(
             base=str(self._lab / "base"),
-            experts=tuple(map(str, sorted((self._lab / "experts").iterdir()))),
+            experts=experts(self._lab, self._task if self._made else None),
             tasks=(str(file),),
             out=str(folder / "search"),
             scoring="likelihood",
@@ -217,6 +225,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--plain", action="store_true", help="without the methods for few examples")
+    parser.add_argument("--made", action="store_true", help=MADE)
     args = parser.parse_args()
     torch.set_num_threads(1)
     log = AppendLog(args.out)
@@ -229,7 +238,7 @@ def main() -> None:
                 for method in methods(size, not args.plain)
                 if (method, task, seed, size) not in done
             ]
-            bench = Bench(args.lab, args.work, task, seed) if missing else None
+            bench = Bench(args.lab, args.work, task, seed, args.made) if missing else None
             for size, method in missing:
                 row = {"task": task, "method": method, "seed": seed, "examples": size}
                 outcome = bench.cell(size).outcome(method)

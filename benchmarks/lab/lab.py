@@ -16,7 +16,8 @@ decide.
 
 `make --clusters` also trains ten experts as cBTM does (Gururangan et al. 2023): the experts' own
 examples are pooled and clustered by tf-idf, and each cluster has its expert. `compare --experts
-clusters --methods cbtm` is cBTM with them.
+clusters --methods cbtm` is cBTM with them. `make --made` also trains an expert of each task, who
+has all of its skills: beside it nobody needs a search.
 
 Whoever changes the base's steps, the experts or the tasks looks at t1 to t3 only, too. What makes
 it a laboratory: the base is stopped before it can do the skills, an expert learns its own two and
@@ -227,7 +228,7 @@ def make_full(base: Path, out: Path, kinds: Sequence[tuple[str, ...]], seed: int
     print(f"{out.name}: loss {loss:.3f}", flush=True)
 
 
-def make(out: Path, steps: int, clusters: bool) -> None:
+def make(out: Path, steps: int, clusters: bool, made: bool) -> None:
     """Whatever is not there yet."""
     base = out / "base"
     if not (base / "config.json").exists():
@@ -245,6 +246,9 @@ def make(out: Path, steps: int, clusters: bool) -> None:
     for k, examples in enumerate(cluster_chats() if clusters else ()):
         if not (out / "clusters" / f"{k}").exists():
             make_expert(base, out / "clusters" / f"{k}", examples)
+    for seed, (name, kinds) in enumerate(TASKS.items() if made else (), start=201):
+        if not (out / "made" / name).exists():
+            make_expert(base, out / "made" / name, expert_chats(base, kinds, seed))
     (out / "tasks").mkdir(exist_ok=True)
     for name, kinds in TASKS.items():
         task = {"dev": items(kinds, "dev", DEV, 7), "test": items(kinds, "test", TEST, 7)}
@@ -301,6 +305,7 @@ def main() -> None:
     parser.add_argument(
         "--clusters", action="store_true", help="make: also an expert for each cluster"
     )
+    parser.add_argument("--made", action="store_true", help="make: also an expert for each task")
     parser.add_argument(
         "--experts",
         default="experts",
@@ -317,7 +322,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.what == "make":
-        make(args.out, args.steps, args.clusters)
+        make(args.out, args.steps, args.clusters, args.made)
     else:
         run_compare(args)
 

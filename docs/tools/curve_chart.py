@@ -10,7 +10,9 @@ from themes import Theme, bare, write
 
 
 def chart(theme: Theme) -> Figure:
-    """A line per method over the number of examples, on a logarithmic axis."""
+    """A line per method over the number of examples, on a logarithmic axis, in the band of its 95%
+    interval.
+    """
     colours = {
         SINGLE: theme.faint,
         BASE: theme.second,
@@ -24,10 +26,12 @@ def chart(theme: Theme) -> Figure:
     for method, values in accuracies().items():
         counts = [int(examples) for examples in values]
         style = "--" if method == MIXTURE else "-"
+        means, low, high = zip(*values.values(), strict=True)
         ax.plot(
-            counts, list(values.values()), style, color=colours[method], label=LABELS[method],
+            counts, means, style, color=colours[method], label=LABELS[method],
             marker="o", markersize=3.5, linewidth=1.6,
         )  # fmt: skip
+        ax.fill_between(counts, low, high, color=colours[method], alpha=0.15, linewidth=0)
     ax.set_xscale("log", base=2)
     ax.set_xticks(counts, [str(examples) for examples in counts])
     ax.minorticks_off()

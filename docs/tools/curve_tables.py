@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from outcomes import Outcomes, lines, markdown, outcomes, points
+import numpy as np
+from outcomes import Outcomes, lines, markdown, outcomes, points_over_seeds
 
 from pyswarmopt_llm.common.config import LEAST_DEV
-from pyswarmopt_llm.reporting.advice import WORTH
+from pyswarmopt_llm.evaluation.record import unpack
+from pyswarmopt_llm.reporting.advice import WORTH, decide
 
 CHOSEN_ON, CLAIMED_ON = ("t1", "t2", "t3"), ("t4", "t5", "t6")
 TASKS = (*CHOSEN_ON, *CLAIMED_ON)
@@ -29,17 +31,25 @@ FEW = {
     "pull 0.01": "pull 0.01",
     "pull 0.1": "pull 0.1",
 }
-# the advice -> what follows it
-FOLLOWED = {"take": SINGLE, "collect": SINGLE, "train": BASE, "expert": EXPERT, "search": SEARCH}
+PROMPT = "few-shot"
+# the ways that `advise` weighs, by effort
+WAYS = {"take": SINGLE, "train": BASE, "expert": EXPERT, "search": SEARCH}
+# the experts that advice was asked about -> outcomes of the advice, and of all ways
+EXPERTS = {
+    "ten experts": ("advice", "curve"),
+    "one more, made for the task": ("advice-made", "curve-made"),
+}
 
 
-def sizes() -> list[int]:
-    """Numbers of examples that every task has."""
-    rows = [row for row in lines("curve") if row["method"] == SEARCH]
-    tasks = {row["examples"]: set[str]() for row in rows}
-    for row in rows:
-        tasks[row["examples"]].add(row["task"])
-    return [examples for examples in sorted(tasks) if tasks[examples] == set(TASKS)]
+def sizes() -> dict[int, int]:
+    """The numbers of examples that every method has run with on every task, and of their seeds."""
+    seeds = {}
+    for examples in sorted({row["examples"] for row in lines("curve")}):
+        scores = outcomes("curve", examples=examples).scores
+        counts = {len(scores.get((method, task), ())) for method in LABELS for task in TASKS}
+        if len(counts) == 1:
+            seeds[examples] = counts.pop()
+    return seeds
 
 
 def method_of(method: str, examples: int) -> str:
@@ -47,44 +57,63 @@ def method_of(method: str, examples: int) -> str:
     return MIXTURE if method == SEARCH and examples < LEAST_DEV else method
 
 
-def accuracies() -> dict[str, dict[str, float]]:
-    """Method -> number of examples -> mean of the tasks' accuracies."""
-    return {
-        method: {
-            str(examples): round(read.mean(method_of(method, examples), TASKS), 3)
-            for examples in sizes()
-            for read in [outcomes("curve", examples=examples)]
-        }
-        for method in LABELS
-    }
+def accuracies() -> dict[str, dict[str, list[float]]]:
+    """Method -> number of examples -> mean of the tasks' accuracies and its 95% interval."""
+    table: dict[str, dict[str, list[float]]] = {method: {} for method in LABELS}
+    for examples in sizes():
+        read = outcomes("curve", examples=examples)
+        for method, row in table.items():
+            name = method_of(method, examples)
+            values = (read.mean(name, TASKS), *read.interval(name, TASKS))
+            row[str(examples)] = [round(value, 3) for value in values]
+    return table
 
 
 def curve() -> str:
     """A row per number of examples, a column per method."""
     table = accuracies()
     rows = []
-    for examples in sizes():
-        values = [table[method][str(examples)] for method in LABELS]
+    for examples, seeds in sizes().items():
+        read = outcomes("curve", examples=examples)
+        values = [table[method][str(examples)][0] for method in LABELS]
         cells = [f"**{v:.3f}**" if v == max(values) else f"{v:.3f}" for v in values]
-        rows.append([str(examples), *cells])
-    return markdown(["examples", *LABELS.values()], rows)
+        there = (PROMPT, TASKS[-1]) in read.scores
+        prompted = f"{read.mean(PROMPT, TASKS):.3f}" if there else ""
+        rows.append([str(examples), str(seeds), prompted, *cells])
+    return markdown(["examples", "seeds", "base, examples in its prompt", *LABELS.values()], rows)
 
 
 def differences() -> str:
-    """In points, over the items of all tasks."""
+    """In points, means over tasks."""
     pairs = ((SEARCH, EXPERT), (SEARCH, MIXTURE), (EXPERT, BASE), (EXPERT, SINGLE), (BASE, SINGLE))
     names = {**LABELS, SEARCH: "the search"}
     rows = []
     for examples in sizes():
         read = outcomes("curve", examples=examples)
         cells = [
-            "" if first == second else points(read, first, second, TASKS)
+            "" if first == second else points_over_seeds(read, first, second, TASKS)
             for first, second in (
                 (method_of(a, examples), method_of(b, examples)) for a, b in pairs
             )
         ]
         rows.append([str(examples), *cells])
     return markdown(["examples", *(f"{names[a]}, minus {names[b]}" for a, b in pairs)], rows)
+
+
+def best_ways() -> str:
+    """A row per task: the way of the least effort within a point of the best, and its gain over
+    the best single expert, by number of examples.
+    """
+    rows = []
+    for task in TASKS:
+        cells = [_best_way(gained("curve", task, examples)) for examples in sizes()]
+        rows.append([task, *cells])
+    return markdown(["", *(str(examples) for examples in sizes())], rows)
+
+
+def _best_way(gains: Mapping[str, float]) -> str:
+    way = _least_effort(gains)
+    return f"{way} {100 * gains[way]:+.1f}" if gains[way] else way
 
 
 def few() -> str:
@@ -107,53 +136,60 @@ def few() -> str:
 def _added(read: Outcomes, method: str, tasks: Sequence[str]) -> str:
     if any((method, task) not in read.scores for task in tasks):
         return ""
-    return points(read, method, MIXTURE, tasks)
+    return points_over_seeds(read, method, MIXTURE, tasks)
 
 
 def advised() -> str:
-    """A row per task and number of examples: the advice, its gain on test, and the best way's."""
+    """A row per experts and number of examples: what following the advice is worth, and what
+    always searching is.
+    """
     rows = []
-    for row in lines("advice"):
-        gains = _gains(row)
-        if not gains:
-            continue
-        way = FOLLOWED[row["advice"]]
-        lost = max(gains.values()) - gains[way]
-        said = row["gains"].get(row["advice"])
-        expected, held = "", ""
-        if said is not None:
-            low, high = said["interval"]
-            expected = f"{said['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
-            held = "yes" if low <= gains[way] <= high else "no"
-        best = max(gains, key=lambda method: gains[method])
-        rows.append(
-            [
-                f"{row['task']}, {row['examples']} examples, seed {row['seed']}",
-                row["advice"],
-                expected,
-                f"{gains[way]:+.3f}",
-                held,
-                f"{LABELS[best]}, {gains[best]:+.3f}",
-                f"{100 * lost:.1f}",
-                "yes" if lost <= WORTH else "**no**",
-            ]
-        )
-    head = ["", "advice", "expected gain", "gained on test", "within", "best way", "lost", "right"]
+    for experts, (advice, curve_name) in EXPERTS.items():
+        trials = lines(advice)
+        for examples in sorted({row["examples"] for row in trials}):
+            cells = [f"{experts}, {examples} examples"]
+            for tasks in (CHOSEN_ON, CLAIMED_ON):
+                pairs = [
+                    (said(row), gained(curve_name, row["task"], examples))
+                    for row in trials
+                    if row["examples"] == examples and row["task"] in tasks
+                ]
+                cells += [_worth(pairs), _worth([("search", gains) for _, gains in pairs])]
+            rows.append(cells)
+    head = [""]
+    for tasks in (CHOSEN_ON, CLAIMED_ON):
+        names = f"{tasks[0]} to {tasks[-1]}"
+        head += [f"{names}: the advice", f"{names}: always search"]
     return markdown(head, rows)
 
 
-def _gains(row: dict[str, Any]) -> dict[str, float]:
-    """Way -> what it gained on test of a task over the best single expert, means over seeds."""
-    task, examples = row["task"], row["examples"]
-    if task not in TASKS:
-        read = outcomes("present", "default")
-    elif examples == 100:  # which the curve has not
-        read = outcomes("unlabelled")
-    else:
-        read = outcomes("curve", examples=examples)
-    if (SEARCH, task) not in read.scores:
-        return {}
+def _worth(pairs: Sequence[tuple[str, Mapping[str, float]]]) -> str:
+    """`7 of 9 right, 1.1 lost, 2 needless`, of pairs of an advice and the gains of all ways."""
+    lost = [max(gains.values()) - gains[way] for way, gains in pairs]
+    right = sum(value <= WORTH for value in lost)
+    needless = sum(_least_effort(gains) != way for way, gains in pairs) - (len(lost) - right)
+    points = 100 * float(np.mean(lost))
+    return f"{right} of {len(pairs)} right, {points:.1f} lost, {needless} needless"
+
+
+def said(row: Mapping[str, Any]) -> str:
+    """The way that today's rule advises on a trial."""
+    advice = decide({way: unpack(text) for way, text in row["outcomes"].items()})
+    return "take" if advice == "collect" else advice
+
+
+def gained(curve_name: str, task: str, examples: int) -> dict[str, float]:
+    """Way -> what it gained on test over the best single expert."""
+    # The curve has not been run with 100.
+    old = curve_name == "curve" and examples == 100
+    read = outcomes("unlabelled") if old else outcomes(curve_name, examples=examples)
+    single = read.accuracy(SINGLE, task)
     return {
-        method: read.accuracy(method, task) - read.accuracy(SINGLE, task)
-        for method in (SINGLE, BASE, EXPERT, SEARCH)
+        way: read.accuracy(method_of(method, examples), task) - single
+        for way, method in WAYS.items()
     }
+
+
+def _least_effort(gains: Mapping[str, float]) -> str:
+    """The way of the least effort that the best is ahead of by at most a point."""
+    return next(way for way in WAYS if max(gains.values()) - gains[way] <= WORTH)

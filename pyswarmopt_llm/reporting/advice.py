@@ -14,7 +14,7 @@ from pyswarmopt_llm.reporting.verdict import Difference, Verdict
 
 TAKE, BASE, EXPERT, SEARCH = "take", "train", "expert", "search"  # the ways, and their advice
 COLLECT, SCORE = "collect", "score"
-WORTH = 0.01  # a gain that is not larger is not worth more effort
+WORTH = 0.01  # a gain that is not larger is not worth an effort
 ROUNDING = 1e-9
 SCATTER = 1.6  # with it, intervals hold in 91 to 96% of simulated trials (the tests make them)
 _Z = 1.96  # half of a 95% interval, in standard errors
@@ -50,38 +50,42 @@ def gains(scores: Scores) -> dict[str, Difference]:
 
 
 def decide(scores: Scores) -> str:
-    """The advice: the way of the least effort that the best one is ahead of by at most `WORTH`.
+    """The advice: to search, unless the best other way is ahead of it by a standard error, or the
+    search has led to that way.
 
-    Where that is to take the expert, `LEAST_DEV` items are the least to take one on. No error is
-    allowed for: what a search or a training finds is handed over only where it is not worse, so it
-    loses time at most, and its expected gain decides (docs/research/advice.md).
+    What a search finds is handed over only where it is not worse on dev, so an unneeded one loses
+    time at most, a missing one its gain (docs/research/advice.md). Where the best is to take the
+    expert, `LEAST_DEV` items are the least to take one on.
 
     Example:
         >>> expert, half, better = [1.0, 0.0] * 20, [1.0] * 20 + [0.0] * 20, [1.0] * 30 + [0.0] * 10
         >>> decide({"take": expert, "train": half, "search": better})
         'search'
-        >>> decide({"take": expert, "train": expert, "search": half})
+        >>> decide({"take": better, "train": expert, "search": half})
         'take'
+        >>> decide({"take": expert, "train": better, "search": better})
+        'train'
     """
-    means = {way: float(np.mean(values)) for way, values in scores.items()}
-    tuned = sorted({EXPERT, BASE} & means.keys(), key=lambda way: (-means[way], way))
-    for way in (TAKE, *tuned, SEARCH):
-        if max(means.values()) - means[way] <= WORTH + ROUNDING:
-            break
-    return COLLECT if way == TAKE and len(scores[TAKE]) < LEAST_DEV else way
+    # the least effort first, which counts where means are equal
+    others = [way for way in (TAKE, EXPERT, BASE) if way in scores]
+    best = max(others, key=lambda way: float(np.mean(scores[way])))
+    lead = gain(scores[best], scores[SEARCH])
+    if lead.mean + ROUNDING < (lead.high - lead.mean) / _Z:
+        return SEARCH
+    return COLLECT if best == TAKE and len(scores[TAKE]) < LEAST_DEV else best
 
 
 def enough(expected: Difference, items: int) -> int | None:
     """The number of items on which such a gain would be told from chance; None: on these.
 
-    The error falls with the root of their number.
+    The error falls with the root of their number. None, too, where nothing is gained.
 
     Example:
         >>> enough(Difference(0.1, -0.1, 0.3), 50), enough(Difference(0.1, 0.05, 0.15), 50)
         (200, None)
     """
     half = expected.mean - expected.low
-    if expected.low > 0:
+    if expected.low > 0 or expected.mean <= 0:
         return None
     return math.ceil(round(items * (half / expected.mean) ** 2, 6))
 
@@ -105,7 +109,7 @@ def advice(scores: Scores, expert: str, scorable: bool = False) -> Verdict:
         SEARCH: f"a search, {'which trains what it finds' if trained else 'before any training'}",
     }
     seen = f"{ways[best]} gains {expected[best]} over {expert}"
-    if scorable and kind in (TAKE, COLLECT):
+    if scorable and expected[best].mean <= WORTH + ROUNDING:
         kind = SCORE
         why = f"{seen}, too little for {items} examples to show; a search by a score needs none."
         sentence = f"Write a score of what a good answer is: {why}"
@@ -114,6 +118,11 @@ def advice(scores: Scores, expert: str, scorable: bool = False) -> Verdict:
     elif kind == COLLECT:
         least = f"{LEAST_DEV} in all, the least to decide on"
         sentence = f"Collect more examples, {least}: on {items}, {seen}."
+    elif expected[kind].mean <= 0:
+        sentence = (
+            f"Search: no other way is measurably ahead of {ways[SEARCH]}. On halves of your examples "
+            f"it gains {expected[SEARCH]} over {expert}; what is worse on dev is not handed over."
+        )
     else:
         lead = {BASE: "Fine-tune the base", EXPERT: f"Fine-tune {expert}", SEARCH: "Search"}[kind]
         sentence = f"{lead}: {ways[kind]}, is expected to gain {expected[kind]} over {expert}"

@@ -99,6 +99,28 @@ def test_the_faq_names_the_differences_of_the_outcomes() -> None:
         assert f"({tables.p_value(pair.p_value)})" in text
 
 
+def test_a_difference_varies_with_items_and_with_seeds(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Seeds that differ alike are one; where only seeds differ, the error is that of their mean."""
+    (tmp_path / "evidence").mkdir()
+    half = "10" * 100
+    rows = [
+        *(("a", "alike", half) for _ in range(4)),
+        *(("b", "alike", "0" * 200) for _ in range(4)),
+        *(("a", "scattered", sign * 200) for sign in "1101"),
+        *(("b", "scattered", "0" * 200) for _ in range(4)),
+    ]
+    parts = [json.dumps({"method": m, "task": task, "test": test}) for m, task, test in rows]
+    (tmp_path / "evidence" / "x.jsonl").write_text("\n".join(parts) + "\n")
+    monkeypatch.setattr(evidence, "DOCS", tmp_path)
+    read = evidence.Outcomes("x")
+    alike = compare_paired(*read.pairs("a", "b", ["alike"]))
+    assert read.difference("a", "b", ["alike"]) == (0.5, *alike.interval)
+    # three of four seeds: quantiles of a binomial of 4 draws with p = 3/4
+    assert read.difference("a", "b", ["scattered"]) == (0.75, 0.25, 1.0)
+
+
 def test_names_of_former_methods_are_translated() -> None:
     for name, renamed in evidence.NAMES.items():
         methods = evidence.outcomes(name).methods()

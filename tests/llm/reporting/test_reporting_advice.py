@@ -99,11 +99,14 @@ def scores(items: int = 100, **better: tuple[int, int]) -> Scores:
     ("ways", "kind", "needed"),
     [
         ({"search": (8, 2)}, "search", None),
-        ({"search": (3, 3)}, "take", None),
-        ({"search": (2, 1)}, "take", None),  # not worth it
-        ({"train": (8, 2), "search": (8, 1)}, "train", None),  # less effort, a point less
-        ({"train": (8, 2), "search": (9, 1)}, "search", None),
-        ({"train": (8, 2), "expert": (9, 2), "search": (9, 2)}, "expert", None),  # the better one
+        ({"search": (3, 3)}, "search", None),  # as good, by other items
+        ({"search": (3, 6)}, "search", None),  # behind by 3 points, of which 3.8 are the error
+        ({"search": (2, 8)}, "take", None),  # by 6 of 3.9
+        ({"search": (0, 0)}, "take", None),  # the same: less effort
+        ({"train": (8, 2), "search": (8, 1)}, "search", None),
+        ({"train": (8, 2), "expert": (9, 2), "search": (9, 2)}, "expert", None),
+        ({"train": (9, 2), "expert": (9, 2), "search": (9, 2)}, "expert", None),
+        ({"train": (20, 2), "expert": (3, 2), "search": (9, 2)}, "train", None),
         ({"train": (2, 8), "expert": (3, 2), "search": (20, 0)}, "search", None),
         # 1.96**2 * 1.6 * (15 - 0.09) / 99 / 0.03**2: a gain that may be chance
         ({"search": (9, 6)}, "search", 1029),
@@ -127,6 +130,11 @@ def test_few_items_are_too_few_to_take_an_expert_on() -> None:
 def test_a_score_is_advised_where_answers_are_written_and_nothing_helps() -> None:
     assert advice(scores(search=(3, 3)), "banking", scorable=True).kind == "score"
     assert advice(scores(search=(20, 0)), "banking", scorable=True).kind == "search"
+
+
+def test_a_search_that_gains_nothing_is_not_said_to_gain() -> None:
+    said = advice(scores(search=(3, 6)), "banking").sentence
+    assert said.startswith("Search: no other way is measurably ahead") and "-0.030" in said
 
 
 def test_a_search_is_said_to_train_only_where_the_trial_did() -> None:
