@@ -20,6 +20,7 @@ SPREADS = (1.0, 2.0)
 LENGTHS, NOISES = (-4.0, 3.0), (math.log(1e-6), 0.0)  # least and greatest logarithms
 STEPS = 40  # of the search for lengths and noise
 JITTER = 1e-9
+SMALL = 32  # rows of a triangular matrix that are inverted at once
 CACHED = 2**13  # numbers of the kernel that are worked on at a time, few enough for a core's cache
 
 
@@ -97,18 +98,17 @@ class GaussianProcess:
         self._norms = (self._scaled**2).sum(axis=1)
         covariance = self._kernel(self._scaled, self._norms)
         covariance.flat[:: len(points) + 1] += math.exp(self.theta[-1]) + JITTER
-        self._inverse = np.linalg.inv(covariance)
-        self._weights = self._inverse @ (scores - self._mean)
+        self._root, _ = inverse_root(covariance)
+        self._weights = self._root.T @ (self._root @ (scores - self._mean))
         self._variance = max(float((scores - self._mean) @ self._weights) / len(points), 1e-12)
 
     def predict(self, points: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation at points, (n, M): two arrays (n,)."""
         scaled = points * self._units
         k = self._kernel(scaled, (scaled**2).sum(axis=1))
-        explained = k @ self._inverse
-        explained *= k
+        explained = ((k @ self._root.T) ** 2).sum(axis=1)
         return self._mean + k @ self._weights, np.sqrt(
-            self._variance * np.maximum(1 - explained.sum(axis=1), 1e-12)
+            self._variance * np.maximum(1 - explained, 1e-12)
         )
 
     def _kernel(self, scaled: Floats, norms: Floats) -> Floats:
@@ -144,13 +144,12 @@ class GaussianProcess:
         decay = np.exp(-r)
         covariance = _matern(r, decay, np.empty_like(r))
         covariance.flat[:: n + 1] += noise + JITTER
-        inverse = np.linalg.inv(covariance)
+        root, log_determinant = inverse_root(covariance)
+        inverse = root.T @ root
         weights = inverse @ y
         variance = max(float(y @ weights) / n, 1e-12)
         away = (theta - self._prior) / self._spread
-        loss = 0.5 * (
-            n * math.log(variance) + np.linalg.slogdet(covariance)[1] + float(away @ away)
-        )
+        loss = 0.5 * (n * math.log(variance) + log_determinant + float(away @ away))
         outer = np.outer(weights, weights)
         outer /= variance
         np.subtract(inverse, outer, out=outer)
@@ -162,6 +161,29 @@ class GaussianProcess:
         outer *= decay
         slope[:-1] += 5 / 3 * shares * np.dot(squares, outer.reshape(-1, 1))[:, 0]
         return loss, slope
+
+
+def inverse_root(matrix: Floats) -> tuple[Floats, float]:
+    """The inverse of the Cholesky factor of a positive definite matrix, W with W' W = its inverse,
+    and the logarithm of its determinant.
+
+    Raises:
+        numpy.linalg.LinAlgError: it is not positive definite.
+    """
+    factor = np.linalg.cholesky(matrix)
+    return _inverse_of_lower(factor), 2 * float(np.log(factor.diagonal()).sum())
+
+
+def _inverse_of_lower(lower: Floats) -> Floats:
+    """Of a lower triangular matrix, by halves: NumPy has no solver for triangles."""
+    n, half = len(lower), len(lower) // 2
+    if n <= SMALL:
+        return np.linalg.inv(lower)
+    inverse = np.zeros_like(lower)
+    top, bottom = _inverse_of_lower(lower[:half, :half]), _inverse_of_lower(lower[half:, half:])
+    inverse[:half, :half], inverse[half:, half:] = top, bottom
+    inverse[half:, :half] = -bottom @ (lower[half:, :half] @ top)
+    return inverse
 
 
 def _matern(r: Floats, decay: Floats, out: Floats) -> Floats:
