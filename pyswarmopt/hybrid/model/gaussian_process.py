@@ -93,36 +93,49 @@ class GaussianProcess:
         """Take in points, (n, M), and what they have, (n,)."""
         self._mean = float(scores.mean())
         unit = np.where(self._kinds.ordered, 1.0, math.sqrt(0.5))  # two labels are one length apart
-        self._units = unit * np.exp(-self.theta[self._kinds.parameter])
-        self._scaled = points * self._units
-        self._norms = (self._scaled**2).sum(axis=1)
-        covariance = self._kernel(self._scaled, self._norms)
-        covariance.flat[:: len(points) + 1] += math.exp(self.theta[-1]) + JITTER
+        self._units = math.sqrt(5) * unit * np.exp(-self.theta[self._kinds.parameter])
+        scaled = points * self._units
+        self._seen = np.vstack([scaled.T, np.ones(len(points)), (scaled**2).sum(axis=1)])
+        covariance = self.correlations(points)
+        covariance.flat[:: len(points) + 1] += self._noise
         self._root, _ = inverse_root(covariance)
         self._weights = self._root.T @ (self._root @ (scores - self._mean))
         self._variance = max(float((scores - self._mean) @ self._weights) / len(points), 1e-12)
 
     def predict(self, points: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation at points, (n, M): two arrays (n,)."""
-        scaled = points * self._units
-        k = self._kernel(scaled, (scaled**2).sum(axis=1))
-        explained = ((k @ self._root.T) ** 2).sum(axis=1)
-        return self._mean + k @ self._weights, np.sqrt(
-            self._variance * np.maximum(1 - explained, 1e-12)
-        )
+        correlations = self.correlations(points)
+        return self.mean(correlations), self.deviation(correlations)
 
-    def _kernel(self, scaled: Floats, norms: Floats) -> Floats:
-        """Of points in units of the lengths, whose squared norms these are, with those taken in."""
-        kernel = np.add.outer(norms, self._norms)
-        kernel -= 2 * scaled @ self._scaled.T
-        rows = max(1, CACHED // len(self._scaled))
+    def correlations(self, points: Floats) -> Floats:
+        """Of points, (m, M), with the n taken in, without noise: (m, n)."""
+        scaled = points * self._units
+        norms, ones = (scaled**2).sum(axis=1), np.ones(len(points))
+        kernel = np.column_stack([-2 * scaled, norms, ones]) @ self._seen
+        rows = max(1, CACHED // kernel.shape[1])
         for first in range(0, len(kernel), rows):
             squares = kernel[first : first + rows]
-            np.maximum(squares, 0.0, out=squares)
-            r = np.sqrt(squares)
-            r *= math.sqrt(5)
-            _matern(r, np.exp(-r), out=squares)
+            _matern(np.maximum(squares, 0.0, out=squares))
         return kernel
+
+    def mean(self, correlations: Floats) -> Floats:
+        """Expected scores, (m,), of points that have these correlations, (m, n)."""
+        return self._mean + correlations @ self._weights
+
+    def deviation(self, correlations: Floats) -> Floats:
+        """Standard deviations, (m,), of points that have these correlations, (m, n)."""
+        return self._unexplained(((correlations @ self._root.T) ** 2).sum(axis=1))
+
+    def deviation_at_most(self, correlations: Floats) -> Floats:
+        """A bound of `deviation` at little cost: what it is if only the nearest point is known."""
+        return self._unexplained(correlations.max(axis=1) ** 2 / (1 + self._noise))
+
+    def _unexplained(self, explained: Floats) -> Floats:
+        return np.sqrt(self._variance * np.maximum(1 - explained, 1e-12))
+
+    @property
+    def _noise(self) -> float:
+        return math.exp(self.theta[-1]) + JITTER
 
     def _squares(self, points: Floats) -> Floats:
         """Squared distances in each parameter, (parameters, n n), each without a length."""
@@ -138,11 +151,9 @@ class GaussianProcess:
         5.8 and 5.9.
         """
         n, y = len(scores), scores - scores.mean()
-        shares, noise = np.exp(-2 * theta[:-1]), math.exp(theta[-1])
-        r = np.sqrt(np.dot(shares[None], squares).reshape(n, n))
-        r *= math.sqrt(5)
-        decay = np.exp(-r)
-        covariance = _matern(r, decay, np.empty_like(r))
+        shares, noise = 5 * np.exp(-2 * theta[:-1]), math.exp(theta[-1])
+        covariance = np.dot(shares[None], squares).reshape(n, n)
+        r, decay = _matern(covariance)
         covariance.flat[:: n + 1] += noise + JITTER
         root, log_determinant = inverse_root(covariance)
         inverse = root.T @ root
@@ -159,7 +170,7 @@ class GaussianProcess:
         r += 1
         outer *= r
         outer *= decay
-        slope[:-1] += 5 / 3 * shares * np.dot(squares, outer.reshape(-1, 1))[:, 0]
+        slope[:-1] += shares / 3 * np.dot(squares, outer.reshape(-1, 1))[:, 0]
         return loss, slope
 
 
@@ -186,10 +197,14 @@ def _inverse_of_lower(lower: Floats) -> Floats:
     return inverse
 
 
-def _matern(r: Floats, decay: Floats, out: Floats) -> Floats:
-    """(1 + r + r^2 / 3) exp(-r), given the exponential, in `out`, without temporary arrays."""
-    np.multiply(r, r, out=out)
-    out /= 3
-    out += 1 + r
-    out *= decay
-    return out
+def _matern(squares: Floats) -> tuple[Floats, Floats]:
+    """Replace five times the squared distances by (1 + r + r^2 / 3) exp(-r), r their root; returns
+    r and exp(-r).
+    """
+    r = np.sqrt(squares)
+    decay = np.exp(-r)
+    squares /= 3
+    squares += r
+    squares += 1
+    squares *= decay
+    return r, decay
