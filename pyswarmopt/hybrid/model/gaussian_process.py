@@ -21,7 +21,7 @@ LENGTHS, NOISES = (-4.0, 3.0), (math.log(1e-6), 0.0)  # least and greatest logar
 STEPS = 40  # of the search for lengths and noise
 JITTER = 1e-9
 SMALL = 32  # rows of a triangular matrix that are inverted at once
-CACHED = 2**13  # numbers of the kernel that are worked on at a time, few enough for a core's cache
+CACHED = 2**14  # numbers of the kernel that are worked on at a time, few enough for a core's cache
 
 
 def on_log_scale(costs: Floats) -> Floats:
@@ -96,46 +96,32 @@ class GaussianProcess:
         self._units = math.sqrt(5) * unit * np.exp(-self.theta[self._kinds.parameter])
         scaled = points * self._units
         self._seen = np.vstack([scaled.T, np.ones(len(points)), (scaled**2).sum(axis=1)])
-        covariance = self.correlations(points)
-        covariance.flat[:: len(points) + 1] += self._noise
+        covariance = self._kernel(points)
+        covariance.flat[:: len(points) + 1] += math.exp(self.theta[-1]) + JITTER
         self._root, _ = inverse_root(covariance)
         self._weights = self._root.T @ (self._root @ (scores - self._mean))
         self._variance = max(float((scores - self._mean) @ self._weights) / len(points), 1e-12)
 
     def predict(self, points: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation at points, (n, M): two arrays (n,)."""
-        correlations = self.correlations(points)
-        return self.mean(correlations), self.deviation(correlations)
+        mean, explained = np.empty(len(points)), np.empty(len(points))
+        rows = max(1, CACHED // self._seen.shape[1])
+        for first in range(0, len(points), rows):
+            part = slice(first, first + rows)
+            kernel = self._kernel(points[part])
+            mean[part] = kernel @ self._weights
+            roots = kernel @ self._root.T
+            explained[part] = np.einsum("ij,ij->i", roots, roots)
+        mean += self._mean
+        return mean, np.sqrt(self._variance * np.maximum(1 - explained, 1e-12))
 
-    def correlations(self, points: Floats) -> Floats:
-        """Of points, (m, M), with the n taken in, without noise: (m, n)."""
+    def _kernel(self, points: Floats) -> Floats:
+        """Of points, (m, M), with those taken in: (m, n)."""
         scaled = points * self._units
         norms, ones = (scaled**2).sum(axis=1), np.ones(len(points))
-        kernel = np.column_stack([-2 * scaled, norms, ones]) @ self._seen
-        rows = max(1, CACHED // kernel.shape[1])
-        for first in range(0, len(kernel), rows):
-            squares = kernel[first : first + rows]
-            _matern(np.maximum(squares, 0.0, out=squares))
+        kernel = np.column_stack([-2 * scaled, norms, ones]) @ self._seen  # squared distances
+        _matern(np.maximum(kernel, 0.0, out=kernel))
         return kernel
-
-    def mean(self, correlations: Floats) -> Floats:
-        """Expected scores, (m,), of points that have these correlations, (m, n)."""
-        return self._mean + correlations @ self._weights
-
-    def deviation(self, correlations: Floats) -> Floats:
-        """Standard deviations, (m,), of points that have these correlations, (m, n)."""
-        return self._unexplained(((correlations @ self._root.T) ** 2).sum(axis=1))
-
-    def deviation_at_most(self, correlations: Floats) -> Floats:
-        """A bound of `deviation` at little cost: what it is if only the nearest point is known."""
-        return self._unexplained(correlations.max(axis=1) ** 2 / (1 + self._noise))
-
-    def _unexplained(self, explained: Floats) -> Floats:
-        return np.sqrt(self._variance * np.maximum(1 - explained, 1e-12))
-
-    @property
-    def _noise(self) -> float:
-        return math.exp(self.theta[-1]) + JITTER
 
     def _squares(self, points: Floats) -> Floats:
         """Squared distances in each parameter, (parameters, n n), each without a length."""
@@ -202,8 +188,9 @@ def _matern(squares: Floats) -> tuple[Floats, Floats]:
     r and exp(-r).
     """
     r = np.sqrt(squares)
-    decay = np.exp(-r)
-    squares /= 3
+    decay = np.negative(r)
+    np.exp(decay, out=decay)
+    squares *= 1 / 3
     squares += r
     squares += 1
     squares *= decay

@@ -24,7 +24,6 @@ AROUND = 5  # best points whose neighbours are candidates
 WIDTHS = (0.3, 0.1, 0.03, 0.01)  # of their neighbours
 EACH = 24  # neighbours of a point, of each width
 KEPT = 8  # best candidates around which others are looked at
-ROUNDING = 1e-6  # relative, of improvements that are compared with a bound
 
 
 @dataclass
@@ -80,7 +79,7 @@ class ModelPhase(Phase):
         fixed = len(points)
         while True:
             process.fit(points, scores)
-            merit = expected_improvement(process, float(scores.min()), KEPT)
+            merit = expected_improvement(process, float(scores.min()))
             proposal = most_promising(merit, self.kinds, points, scores, random)[None]
             points = np.concatenate([points, proposal])
             if len(points) == fixed + self.at_once:
@@ -104,7 +103,7 @@ def most_promising(
     around the best points, then around the best candidates.
 
     Args:
-        merit: the higher, the better; exact for the `KEPT` best of the points given.
+        merit: the higher, the better.
         kinds: what the coordinates are.
         points: evaluated ones or under way, (n, M), snapped; none of them is returned.
         scores: theirs, (n,), the lower, the better.
@@ -120,58 +119,20 @@ def most_promising(
             np.repeat(top, EACH, axis=0), np.full(len(top) * EACH, width), random
         )
         candidates = np.concatenate([top, near])
-    taken = {point.tobytes() for point in points}
-    fresh = [i for i, candidate in enumerate(candidates) if candidate.tobytes() not in taken]
-    if not fresh:
-        return kinds.snap(random.random((1, len(kinds.levels))))[0]
-    candidates = candidates[fresh]
-    return candidates[np.argsort(-merit(candidates), kind="stable")[0]]
+    taken = points.view(np.int64)  # bit for bit
+    for i in np.argsort(-merit(candidates), kind="stable"):
+        if not (taken == candidates[i].view(np.int64)).all(axis=1).any():
+            return candidates[i]
+    return kinds.snap(random.random((1, len(kinds.levels))))[0]
 
 
-def expected_improvement(process: GaussianProcess, best: float, count: int | None = None) -> Merit:
-    """Expected improvement on the best score: equation 15 of Jones et al.
-
-    Args:
-        process: what is known of the costs.
-        best: the least score.
-        count: how many of the best points need their improvement; others may have minus infinity,
-            where a bound shows that they are not among them. None: all.
-    """
+def expected_improvement(process: GaussianProcess, best: float) -> Merit:
+    """Expected improvement on the best score: equation 15 of Jones et al."""
 
     def merit(points: Floats) -> Floats:
-        correlations = process.correlations(points)
-        mean = process.mean(correlations)
-        improvement = np.full(len(points), -math.inf)
-
-        def measure(chosen: Ints) -> None:
-            deviation = process.deviation(correlations[chosen])
-            improvement[chosen] = _improvement(best - mean[chosen], deviation)
-
-        if count is None or len(points) <= count:
-            measure(np.arange(len(points)))
-            return improvement
-        bound = _improvement_at_most(best - mean, process.deviation_at_most(correlations))
-        order = np.argsort(-bound)
-        measure(order[:count])
-        rest = order[count:]
-        measure(rest[bound[rest] >= improvement[order[:count]].min()])
-        return improvement
+        mean, deviation = process.predict(points)
+        z = (best - mean) / deviation
+        below = 0.5 * np.array(list(map(math.erfc, (-z / math.sqrt(2)).tolist())))
+        return deviation * (z * below + np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi))
 
     return merit
-
-
-def _improvement(margin: Floats, deviation: Floats) -> Floats:
-    """The mean of the positive part of normal numbers with these means."""
-    z = margin / deviation
-    below = 0.5 * np.array(list(map(math.erfc, (-z / math.sqrt(2)).tolist())))
-    return deviation * (z * below + np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi))
-
-
-def _improvement_at_most(margin: Floats, deviation: Floats) -> Floats:
-    """A bound of `_improvement` at little cost, and of that with any smaller deviation.
-
-    From Q(x) >= x phi(x) / (1 + x^2), x >= 0, for the tail of the normal distribution.
-    """
-    squares = (margin / deviation) ** 2
-    tail = np.exp(-squares / 2) / (math.sqrt(2 * math.pi) * (1 + squares))
-    return (1 + ROUNDING) * (np.maximum(margin, 0.0) + deviation * tail)

@@ -132,19 +132,6 @@ def test_the_expected_improvement_is_the_integral():
         assert found == pytest.approx(better, abs=1e-6)
 
 
-@pytest.mark.parametrize("length", [0.05, 0.5, 5.0])
-@pytest.mark.parametrize("best", [-3.0, 0.0, 3.0])
-def test_a_bound_leaves_out_no_point_of_greatest_improvement(length, best):
-    points, candidates = some_points(60, 13), some_points(300, 14)
-    process = GaussianProcess(KINDS, np.log(np.array([length, length, length, 1e-4])))
-    process.fit(points, np.random.default_rng(15).standard_normal(60))
-    exact = expected_improvement(process, best)(candidates)
-    bounded = expected_improvement(process, best, 8)(candidates)
-    order = np.argsort(-exact, kind="stable")[:8]
-    np.testing.assert_array_equal(np.argsort(-bounded, kind="stable")[:8], order)
-    np.testing.assert_allclose(bounded[order], exact[order], rtol=1e-9)
-
-
 def test_the_inverse_root_is_that_of_a_cholesky_factor():
     sides = np.random.default_rng(16).standard_normal((101, 120))
     matrix = sides @ sides.T
