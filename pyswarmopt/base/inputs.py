@@ -50,7 +50,10 @@ def matrix(
         data = np.asarray(data)
     _refuse_complex(name, data)
     if isinstance(data, np.ndarray) and data.dtype.kind not in "biuf":
-        data = np.asarray(data, dtype=np.float64)
+        try:
+            data = np.asarray(data, dtype=np.float64)
+        except OverflowError:
+            raise ValueError(f"{name} hold a number beyond the range of float64") from None
     if shape is not None and tuple(data.shape) != shape:
         raise ValueError(f"{name} must have shape {shape}, got {tuple(data.shape)}")
     if data.ndim != 2 or 0 in data.shape:

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -71,7 +70,7 @@ class Options:
                 object.__setattr__(self, name, as_count(name, count, least))
         for name in ("timeout", "evaluation_timeout"):
             seconds = getattr(self, name)
-            if seconds is not None and not (isinstance(seconds, Real) and seconds > 0):
+            if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
                 raise ValueError(f"{name}={seconds!r}: it must be a number of seconds above 0")
         for name in ("noisy", "asynchronous", "progress"):
             if getattr(self, name) not in (True, False):

@@ -167,7 +167,7 @@ def inverse_root(matrix: Floats) -> tuple[Floats, float]:
     Raises:
         numpy.linalg.LinAlgError: it is not positive definite.
     """
-    factor = np.linalg.cholesky(matrix)
+    factor = np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)
     return _inverse_of_lower(factor), 2 * float(np.log(factor.diagonal()).sum())
 
 
@@ -175,7 +175,7 @@ def _inverse_of_lower(lower: Floats) -> Floats:
     """Of a lower triangular matrix, by halves: NumPy has no solver for triangles."""
     n, half = len(lower), len(lower) // 2
     if n <= SMALL:
-        return np.linalg.inv(lower)
+        return np.asarray(np.linalg.inv(lower), dtype=np.float64)
     inverse = np.zeros_like(lower)
     top, bottom = _inverse_of_lower(lower[:half, :half]), _inverse_of_lower(lower[half:, half:])
     inverse[:half, :half], inverse[half:, half:] = top, bottom

@@ -261,3 +261,24 @@ def test_told_values_are_numbers_of_float64():
     x = search.ask()
     with pytest.raises(ValueError, match="beyond the range of float64"):
         search.tell(x, [10**400] * len(x))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: pso.MemeticSwarm(BOX, population=2.5), "population=2.5: it must be a whole"),
+        (lambda: pso.MemeticSwarm(BOX, max_evals=2.5), "max_evals=2.5: it must be a whole"),
+        (lambda: pso.MemeticSwarm(BOX, max_iter="x"), "max_iter='x': use a whole number"),
+        (lambda: pso.MemeticSwarm(BOX, target=math.nan), "target=nan: use a finite number"),
+        (lambda: pso.Swarm(bounds=BOX, population=2.5), "population=2.5: it must be a whole"),
+        (lambda: pso.Swarm(bounds=BOX, seed=2**70), "a swarm takes one below"),
+        (lambda: pso.Swarm(bounds=BOX, positions=[[10**400] * 3]), "positions hold a number"),
+        (lambda: pso.recipes.constriction(population=2.5), "population=2.5: it must be a whole"),
+        (lambda: pso.stopping.Target(math.nan), "no value reaches it"),
+        (lambda: pso.minimize_multi(bowl, BOX, max_evals=2.5), "max_evals=2.5: it must be a whole"),
+        (lambda: pso.minimize(bowl, BOX, workers=lambda g, xs: []), "gave 0 answers for 1 points"),
+    ],
+)
+def test_parts_refuse_what_minimize_refuses(make, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        make()
