@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import ParamSpec
 
+from pyswarmopt.base.inputs import as_target
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.result import Result
@@ -171,6 +172,8 @@ def maximize(options: Options) -> Result:
 
 
 def _search(options: Options, maximize: bool) -> Result:
+    if options.target is not None:
+        as_target(options.target, maximize)
     if options.asynchronous:
         from pyswarmopt.driver.asynchronous import AsynchronousSearch
 

@@ -18,7 +18,7 @@ from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base import checkpoint
 from pyswarmopt.base.arrays import Bools, Floats, as_tensors
 from pyswarmopt.base.in_flight import InFlight, Ticket
-from pyswarmopt.base.inputs import as_mask, as_seed, as_values, matrix
+from pyswarmopt.base.inputs import as_count, as_mask, as_seed, as_values, matrix
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt.base.storage import copied, empty
 from pyswarmopt.engine import reference
@@ -85,10 +85,8 @@ class Swarm:
         n = (
             (self.recipe.population if start is None else len(start))
             if population is None
-            else population
+            else as_count("population", population, 1)
         )
-        if n < 1:
-            raise ValueError(f"population={n}: it must be at least 1")
         v = None if velocities is None else matrix("velocities", velocities, (n, dim))
         state = first_state(
             self.recipe, empty((n, dim), dtype, device), box, generator, start, v, maximize

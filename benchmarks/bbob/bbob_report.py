@@ -83,9 +83,13 @@ def report(folder: Path, page: Path) -> None:
 
 def outcomes(folder: Path, path: Path) -> None:
     """Write area and share of targets hit of each run, on the suites of other functions, as lines
-    of JSON.
+    of JSON; lines of solvers that the folder does not have stay.
     """
-    rows = []
+    rows = {}
+    if path.exists():
+        for line in path.read_text().splitlines():
+            row = json.loads(line)
+            rows[row["suite"], row["D"], row["solver"]] = line
     for suite in ("ma-bbob", "cec2022"):
         for dim, runs in load(folder, suite).items():
             for solver, records in runs.items():
@@ -95,8 +99,8 @@ def outcomes(folder: Path, path: Path) -> None:
                 ]
                 rounded = [[problem, round(a, 4), round(hit, 4)] for problem, a, hit in each]
                 row = {"suite": suite, "D": dim, "solver": solver, "runs": rounded}
-                rows.append(json.dumps(row))
-    path.write_text("\n".join(rows) + "\n")
+                rows[suite, dim, solver] = json.dumps(row)
+    path.write_text("\n".join(rows.values()) + "\n")
 
 
 def _versions() -> Iterable[str]:

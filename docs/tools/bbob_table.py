@@ -44,7 +44,11 @@ def summary() -> str:
     return "\n".join(lines)
 
 
-SUITES = {("ma-bbob", 5): "MA-BBOB, 5-D", ("cec2022", 10): "CEC 2022, 10-D"}
+SUITES = {
+    ("ma-bbob", 5): "MA-BBOB, 5-D",
+    ("ma-bbob", 20): "MA-BBOB, 20-D",
+    ("cec2022", 10): "CEC 2022, 10-D",
+}
 OTHERS = {
     "pyswarmopt": "`recipe=None`",
     "pycma-bipop": "BIPOP-CMA-ES (pycma)",

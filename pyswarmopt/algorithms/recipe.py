@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ParamSpec
 
+from pyswarmopt.base.inputs import as_count
 from pyswarmopt.parts import boundary as boundaries
 from pyswarmopt.parts import initialise
 from pyswarmopt.parts.boundary import Boundary
@@ -59,10 +60,7 @@ class Recipe:
     options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if self.population < 1:
-            raise ValueError(
-                f"recipe {self.name!r}: population={self.population}; it must be at least 1"
-            )
+        as_count(f"recipe {self.name!r}: population", self.population, 1)
 
 
 def compose(

@@ -57,10 +57,13 @@ def as_arrays(saved: Mapping[str, Any]) -> dict[str, Any]:
     """The entries, tensors as arrays, on the same memory where that is the CPU's; bfloat16 as
     float32.
     """
-    return {name: _as_array(value) if is_tensor(value) else value for name, value in saved.items()}
+    return {name: as_array(value) if is_tensor(value) else value for name, value in saved.items()}
 
 
-def _as_array(tensor: Tensor) -> npt.NDArray[Any]:
+def as_array(tensor: Tensor) -> npt.NDArray[Any]:
+    """A tensor as an array, on the same memory where that is the CPU's; bfloat16 as float32, since
+    NumPy has none.
+    """
     wide = tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
     return wide.detach().cpu().numpy()
 

@@ -4,6 +4,8 @@ what is wrong.
 
 from __future__ import annotations
 
+import math
+import numbers
 import operator
 from typing import TYPE_CHECKING
 
@@ -48,7 +50,10 @@ def matrix(
         data = np.asarray(data)
     _refuse_complex(name, data)
     if isinstance(data, np.ndarray) and data.dtype.kind not in "biuf":
-        data = np.asarray(data, dtype=np.float64)
+        try:
+            data = np.asarray(data, dtype=np.float64)
+        except OverflowError:
+            raise ValueError(f"{name} hold a number beyond the range of float64") from None
     if shape is not None and tuple(data.shape) != shape:
         raise ValueError(f"{name} must have shape {shape}, got {tuple(data.shape)}")
     if data.ndim != 2 or 0 in data.shape:
@@ -86,15 +91,51 @@ def as_seed(seed: int | np.random.Generator | None) -> int | None:
 
     Raises:
         TypeError: something else.
+        ValueError: a negative number.
     """
     if isinstance(seed, np.random.Generator):
         return int(seed.integers(2**63))
+    if seed is None:
+        return None
     try:
-        return None if seed is None else operator.index(seed)
+        number = operator.index(seed)
     except TypeError:
         raise TypeError(
             f"seed={seed!r}: use a whole number, a numpy.random.Generator or None"
         ) from None
+    if number < 0:
+        raise ValueError(f"seed={seed}: it must not be negative")
+    return number
+
+
+def as_count(name: str, count: float, least: int) -> int:
+    """A whole number of at least `least`; 1e4 is one, 2.5 is none.
+
+    Raises:
+        TypeError: no number.
+        ValueError: a number that is not whole, or too small.
+    """
+    if not isinstance(count, numbers.Real):
+        raise TypeError(f"{name}={count!r}: use a whole number")
+    if not math.isfinite(count) or count != int(count):
+        raise ValueError(f"{name}={count}: it must be a whole number")
+    if count < least:
+        raise ValueError(f"{name}={count}: it must be at least {least}")
+    return int(count)
+
+
+def as_target(target: float, maximize: bool) -> float:
+    """A value to stop at, which some points have and others have not.
+
+    Raises:
+        TypeError: no number.
+        ValueError: NaN, which no value reaches, or the infinity that every value reaches.
+    """
+    if not isinstance(target, numbers.Real):
+        raise TypeError(f"target={target!r}: use a number, or None for no target")
+    if math.isnan(target) or target == (-math.inf if maximize else math.inf):
+        raise ValueError(f"target={target}: use a finite number, or None for no target")
+    return target
 
 
 def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
@@ -102,9 +143,12 @@ def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
     if not (isinstance(data, np.ndarray) or is_tensor(data)):
         data = np.asarray(data)
     _refuse_complex("values", data)
-    values = np.array(
-        data.double().numpy(force=True) if is_tensor(data) else data, dtype=np.float64
-    )
+    try:
+        values = np.array(
+            data.double().numpy(force=True) if is_tensor(data) else data, dtype=np.float64
+        )
+    except OverflowError:
+        raise ValueError("values hold a number beyond the range of float64") from None
     if values.shape != shape:
         raise ValueError(
             f"values must have shape {shape}, one for each position; got {values.shape}"

@@ -103,6 +103,8 @@ def recipe_given(options: Options) -> Recipe | None:
     """The recipe of the options, by name or not."""
     if isinstance(options.recipe, str):
         return _recipes(f"recipe={options.recipe!r}").get(options.recipe)
+    if options.recipe is not None and not hasattr(options.recipe, "population"):
+        raise ValueError(f"recipe={options.recipe!r}: use a name, a Recipe or None")
     return options.recipe
 
 

@@ -13,15 +13,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Bools, Floats, is_tensor, torch_is_installed
+from pyswarmopt.base.arrays import Bools, Floats, as_array, is_tensor, torch_is_installed
 from pyswarmopt.base.checkpoint import check
 from pyswarmopt.driver.workers.pool import MapLike, Workers
 
 Objective = Callable[[Any], Any]
+BEYOND = "fun returned a number beyond the range of float64"
 OnError = Literal["raise", "worst"] | tuple[Literal["retry"], int]
 
 
@@ -50,7 +52,7 @@ class _Call:
                     value = self.fun(argument)
         except Exception as error:  # whatever a user's objective raises is the business of on_error
             return Outcome(None, error)
-        return Outcome(value.detach().cpu().numpy() if is_tensor(value) else value, None)
+        return Outcome(as_array(value) if is_tensor(value) else value, None)
 
 
 def _tensor(x: Floats) -> Any:
@@ -293,7 +295,7 @@ class Evaluator:
         if len(batch):
             answer = call(batch)
             if answer.error is None and np.shape(answer.value) == (len(batch), *self.shape):
-                values = np.asarray(answer.value, dtype=np.float64)
+                values = _as_floats(answer.value)
                 self._settle(True, [Outcome(value, None) for value in values], outcomes)
                 return None
             if failure is not None and failure.error is not None and answer.error is None:
@@ -370,7 +372,7 @@ class Evaluator:
                 f"fun returned shape {np.shape(value)} for points of shape {points.shape}; "
                 f"it must return shape {expected}, {self._wanted} for each"
             )
-        return [Outcome(v, None) for v in np.asarray(value, dtype=np.float64)]
+        return [Outcome(v, None) for v in _as_floats(value)]
 
     def _values(self, count: int, outcomes: dict[int, Outcome]) -> tuple[Floats, Bools]:
         values, evaluated = np.full((count, *self.shape), math.nan), np.zeros(count, dtype=np.bool_)
@@ -406,6 +408,8 @@ class Evaluator:
             array = array.astype(np.float64)
         except (TypeError, ValueError):
             return False
+        except OverflowError:
+            raise WrongShapeError(BEYOND) from None
         return array.shape == self.shape if self.shape else array.size == 1
 
     def _number(self, value: Any) -> Floats:
@@ -447,6 +451,21 @@ class WrongShapeError(ValueError):
     """The objective returned something else than one number per point."""
 
 
+def _as_floats(values: Any) -> Floats:
+    """What `fun` returned for many points.
+
+    Raises:
+        WrongShapeError: a complex number, or one that float64 cannot hold.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind == "c":
+        raise WrongShapeError("fun returned complex numbers; it must return real ones")
+    try:
+        return array.astype(np.float64)
+    except OverflowError:
+        raise WrongShapeError(BEYOND) from None
+
+
 def _read_on_error(on_error: OnError) -> tuple[bool, int]:
     """Whether a failure is forgiven, and how often a call is repeated before."""
     if on_error in ("raise", "worst"):
@@ -455,7 +474,8 @@ def _read_on_error(on_error: OnError) -> tuple[bool, int]:
         isinstance(on_error, tuple)
         and len(on_error) == 2
         and on_error[0] == "retry"
-        and int(on_error[1]) >= 0
+        and isinstance(on_error[1], Integral)
+        and on_error[1] >= 0
     ):
         return False, int(on_error[1])
     raise ValueError(f"on_error={on_error!r}: use 'raise', 'worst' or ('retry', n)")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.inputs import as_seed
+from pyswarmopt.base.inputs import as_count, as_seed
 from pyswarmopt.driver.evaluation import Objective, OnError
 from pyswarmopt.driver.history import Granularity
 from pyswarmopt.driver.problem.constraints import listed
@@ -32,7 +32,9 @@ class Options:
     """The arguments of `pyswarmopt.minimize`, where they are described.
 
     Raises:
-        ValueError: a limit below its minimum.
+        TypeError: a limit that is no number, a callback that cannot be called, `args` that are no
+            tuple.
+        ValueError: a limit below its minimum, or not whole; a switch that is neither on nor off.
     """
 
     fun: Objective
@@ -62,15 +64,22 @@ class Options:
     evaluation_timeout: float | None = None
 
     def __post_init__(self) -> None:
-        if self.max_evals is not None and self.max_evals < 1:
-            raise ValueError(f"max_evals={self.max_evals}: it must be at least 1")
-        if self.max_iter is not None and self.max_iter < 0:
-            raise ValueError(f"max_iter={self.max_iter}: it must not be negative")
+        for name, least in ("max_evals", 1), ("max_iter", 0), ("population", 1):
+            count = getattr(self, name)
+            if count is not None:  # the dataclass is frozen
+                object.__setattr__(self, name, as_count(name, count, least))
         for name in ("timeout", "evaluation_timeout"):
             seconds = getattr(self, name)
-            if seconds is not None and not seconds > 0:
-                raise ValueError(f"{name}={seconds}: it must be a number of seconds above 0")
-        object.__setattr__(self, "seed", as_seed(self.seed))  # the dataclass is frozen
+            if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
+                raise ValueError(f"{name}={seconds!r}: it must be a number of seconds above 0")
+        for name in ("noisy", "asynchronous", "progress"):
+            if getattr(self, name) not in (True, False):
+                raise ValueError(f"{name}={getattr(self, name)!r}: use True or False")
+        if self.callback is not None and not callable(self.callback):
+            raise TypeError(f"callback={self.callback!r}: it cannot be called")
+        if not isinstance(self.args, tuple | list | np.ndarray):
+            raise TypeError(f"args={self.args!r}: use a tuple, such as args=(2.0,)")
+        object.__setattr__(self, "seed", as_seed(self.seed))
 
 
 def in_coordinates(options: Options) -> tuple[Options, Space | None]:

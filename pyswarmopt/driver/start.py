@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base import checkpoint as checkpoints
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Floats, as_array, is_tensor
 from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.driver.result import Result
 
@@ -47,8 +47,9 @@ def starting_points(x0: Start, limit: int) -> Floats:
         with checkpoints.taking_over(x0):
             return _bests_of(saved)[:limit]
     try:
-        start = np.atleast_2d(np.asarray(x0, dtype=np.float64))
-    except (TypeError, ValueError):
+        points = as_array(x0) if is_tensor(x0) else x0
+        start = np.atleast_2d(np.asarray(points, dtype=np.float64))
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(
             f"x0={x0!r}: use a point, several, the Result of another run or the path of a "
             "checkpoint"

@@ -32,12 +32,18 @@ def usable(device: torch.device | str | None) -> torch.device:
 
 
 def generator_of(seed: int | None) -> torch.Generator:
-    """A generator of a swarm's own; None takes a seed from the operating system."""
+    """A generator of a swarm's own; None takes a seed from the operating system.
+
+    Raises:
+        ValueError: a seed of more than 63 bits.
+    """
     generator = torch.Generator()
     if seed is None:
         generator.seed()
-    else:
+    elif seed < 2**63:
         generator.manual_seed(seed)
+    else:
+        raise ValueError(f"seed={seed}: a swarm takes one below 2**63")
     return generator
 
 

@@ -35,6 +35,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.inputs import as_count
 from pyswarmopt.hybrid.model.kinds import Kinds
 from pyswarmopt.hybrid.phased_search import PhasedSearch, Turn
 from pyswarmopt.hybrid.phases.axis_search import CheckedAxisSearch, SeparabilityTest
@@ -86,8 +87,7 @@ class MemeticSearch(PhasedSearch):
         progress.test_first = self._box.dim >= TEST_FIRST and not self._hessian_is_affordable()
         progress.spent = {"descent": 0, "swarm": 0}
         if population is not None:
-            if population < 1:
-                raise ValueError(f"population={population}: it must be at least 1")
+            population = as_count("population", population, 1)
             progress.first_population = max(population, LEAST_POPULATION)
         self._at_once = population or 1  # points that the model proposes at a time
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pyswarmopt.base import checkpoint
 from pyswarmopt.base.arrays import as_arrays, as_tensors
-from pyswarmopt.base.inputs import as_seed
+from pyswarmopt.base.inputs import as_count, as_seed, as_target
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt.hybrid.memetic import MemeticSearch
 
@@ -62,6 +62,12 @@ class MemeticSwarm:
         target: float | None = None,
         population: int | None = None,
     ) -> None:
+        if max_evals is not None:
+            max_evals = as_count("max_evals", max_evals, 1)
+        if max_iter is not None:
+            max_iter = as_count("max_iter", max_iter, 0)
+        if target is not None:
+            target = as_target(target, maximize)
         limits = max_evals, max_iter, target
         self._search = MemeticSearch(
             bounds, positions, maximize, as_seed(seed), *limits, population=population

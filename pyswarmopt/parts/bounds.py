@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Floats, is_tensor
+from pyswarmopt.base.arrays import Floats, as_array, is_tensor
 
 FORMS = (
     "use one pair of finite numbers (low, high) for each coordinate, SciPy's Bounds, two NumPy "
@@ -95,7 +95,8 @@ def check_widths(
 def _low_high(bounds: Any) -> tuple[np.ndarray, np.ndarray]:
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         return np.asarray(bounds.lb, dtype=np.float64), np.asarray(bounds.ub, dtype=np.float64)
-    a_sequence = isinstance(bounds, Sequence | np.ndarray) or is_tensor(bounds)
+    bounds = _without_tensors(bounds)
+    a_sequence = isinstance(bounds, Sequence | np.ndarray)
     if not a_sequence or isinstance(bounds, str) or len(bounds) == 0:
         raise ValueError(f"bounds={_brief(bounds)}: {FORMS}")
     two = isinstance(bounds, tuple) and len(bounds) == 2
@@ -105,7 +106,7 @@ def _low_high(bounds: Any) -> tuple[np.ndarray, np.ndarray]:
             if all(side.ndim <= 1 for side in sides):
                 return sides[0], sides[1]
         pairs = np.asarray(bounds, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"bounds={_brief(bounds)}: {FORMS}") from None
     if pairs.shape == (2,):
         return pairs[0], pairs[1]
@@ -118,6 +119,15 @@ def _low_high(bounds: Any) -> tuple[np.ndarray, np.ndarray]:
     ):
         _refuse_two_readings(bounds, pairs)
     return pairs[:, 0], pairs[:, 1]
+
+
+def _without_tensors(bounds: Any) -> Any:
+    """Tensors as arrays; a list or tuple of them stays one."""
+    if is_tensor(bounds):
+        return as_array(bounds)
+    if isinstance(bounds, list | tuple) and any(map(is_tensor, bounds)):
+        return type(bounds)(map(_without_tensors, bounds))
+    return bounds
 
 
 def _refuse_two_readings(bounds: Any, pairs: np.ndarray) -> None:

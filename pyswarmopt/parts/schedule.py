@@ -5,6 +5,7 @@ A schedule can replace any number of a recipe: the step length or the weight of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,9 @@ class Constant:
     """
 
     value: float
+
+    def __post_init__(self) -> None:
+        _require_finite(self.value)
 
     def __call__(self, move: int) -> float:
         return self.value
@@ -50,6 +54,9 @@ class Exponential:
     floor: float = 0.0
     floor_start: bool = True
 
+    def __post_init__(self) -> None:
+        _require_finite(self.start, self.factor, self.floor)
+
     def __call__(self, move: int) -> float:
         if move == 0 and not self.floor_start:
             return self.start
@@ -72,11 +79,18 @@ class Linear:
     moves: int
 
     def __post_init__(self) -> None:
+        _require_finite(self.start, self.end)
         if self.moves < 1:
             raise ValueError(f"a linear schedule over {self.moves} moves: it needs at least 1")
 
     def __call__(self, move: int) -> float:
         return self.start + (self.end - self.start) * min(move / self.moves, 1.0)
+
+
+def _require_finite(*values: float) -> None:
+    for value in values:
+        if not math.isfinite(value):
+            raise ValueError(f"a weight or step length of {value}: it must be a finite number")
 
 
 def as_schedule(value: float | Schedule) -> Schedule:

@@ -4,6 +4,7 @@ None.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -74,6 +75,10 @@ class Target:
 
     value: float
     reason = "target"
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.value):
+            raise ValueError("Target(nan): no value reaches it")
 
     def __call__(self, state: State) -> float | None:
         return (

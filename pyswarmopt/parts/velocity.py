@@ -73,6 +73,7 @@ class Term:
     looks_at: Scope = "all"
 
     def __post_init__(self) -> None:
+        as_schedule(self.weight)
         if self.random not in ("none", "scalar", "element"):
             raise ValueError(
                 f"random={self.random!r} of term {self.name!r}: use 'none', 'scalar' or 'element'"

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base import checkpoint as checkpoints
-from pyswarmopt.base.inputs import as_seed
+from pyswarmopt.base.inputs import as_count, as_seed
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.evaluation import Evaluator, Objective, OnError
 from pyswarmopt.driver.multi.smpso import MultiResult, MultiSwarm
@@ -94,13 +94,9 @@ def minimize_multi(
         >>> {params["kind"] for params in r.params}
         {'a'}
     """
-    for name, value in (
-        ("n_objectives", n_objectives),
-        ("population", population),
-        ("max_evals", max_evals),
-    ):
-        if value < 1:
-            raise ValueError(f"{name}={value}: it must be at least 1")
+    n_objectives = as_count("n_objectives", n_objectives, 1)
+    population = as_count("population", population, 1)
+    max_evals = as_count("max_evals", max_evals, 1)
     if archive < 2:
         raise ValueError(f"archive={archive}: a front has at least 2 points")
     seed = as_seed(seed)

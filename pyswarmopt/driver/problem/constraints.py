@@ -74,7 +74,10 @@ class _Constraint:
                 "the amount by which "
                 "x breaks it, a number or a vector, at most 0 where x is allowed"
             )
-        values = values.astype(np.float64)
+        try:
+            values = values.astype(np.float64)
+        except OverflowError:
+            raise ValueError("a constraint returned a number beyond the range of float64") from None
         outside = np.stack([self.low - values, values - self.high])
         return np.where(np.isnan(outside), np.inf, outside)
 

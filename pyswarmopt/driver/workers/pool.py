@@ -77,7 +77,13 @@ class Workers:
     def map(self, function: Callable[[X], Y], items: list[X]) -> list[Y]:
         """``[function(item) for item in items]``, possibly at the same time."""
         if self._map is not None:
-            return list(self._map(function, items))
+            answers = list(self._map(function, items))
+            if len(answers) != len(items):
+                raise ValueError(
+                    f"workers= gave {len(answers)} answers for {len(items)} points; use a callable "
+                    "like map"
+                )
+            return answers
         if self.kind == "serial":
             return [function(item) for item in items]
         if self._ray is not None:

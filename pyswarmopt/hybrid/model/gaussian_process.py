@@ -20,7 +20,8 @@ SPREADS = (1.0, 2.0)
 LENGTHS, NOISES = (-4.0, 3.0), (math.log(1e-6), 0.0)  # least and greatest logarithms
 STEPS = 40  # of the search for lengths and noise
 JITTER = 1e-9
-CACHED = 2**13  # numbers of the kernel that are worked on at a time, few enough for a core's cache
+SMALL = 32  # rows of a triangular matrix that are inverted at once
+CACHED = 2**14  # numbers of the kernel that are worked on at a time, few enough for a core's cache
 
 
 def on_log_scale(costs: Floats) -> Floats:
@@ -92,36 +93,34 @@ class GaussianProcess:
         """Take in points, (n, M), and what they have, (n,)."""
         self._mean = float(scores.mean())
         unit = np.where(self._kinds.ordered, 1.0, math.sqrt(0.5))  # two labels are one length apart
-        self._units = unit * np.exp(-self.theta[self._kinds.parameter])
-        self._scaled = points * self._units
-        self._norms = (self._scaled**2).sum(axis=1)
-        covariance = self._kernel(self._scaled, self._norms)
+        self._units = math.sqrt(5) * unit * np.exp(-self.theta[self._kinds.parameter])
+        scaled = points * self._units
+        self._seen = np.vstack([scaled.T, np.ones(len(points)), (scaled**2).sum(axis=1)])
+        covariance = self._kernel(points)
         covariance.flat[:: len(points) + 1] += math.exp(self.theta[-1]) + JITTER
-        self._inverse = np.linalg.inv(covariance)
-        self._weights = self._inverse @ (scores - self._mean)
+        self._root, _ = inverse_root(covariance)
+        self._weights = self._root.T @ (self._root @ (scores - self._mean))
         self._variance = max(float((scores - self._mean) @ self._weights) / len(points), 1e-12)
 
     def predict(self, points: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation at points, (n, M): two arrays (n,)."""
-        scaled = points * self._units
-        k = self._kernel(scaled, (scaled**2).sum(axis=1))
-        explained = k @ self._inverse
-        explained *= k
-        return self._mean + k @ self._weights, np.sqrt(
-            self._variance * np.maximum(1 - explained.sum(axis=1), 1e-12)
-        )
+        mean, explained = np.empty(len(points)), np.empty(len(points))
+        rows = max(1, CACHED // self._seen.shape[1])
+        for first in range(0, len(points), rows):
+            part = slice(first, first + rows)
+            kernel = self._kernel(points[part])
+            mean[part] = kernel @ self._weights
+            roots = kernel @ self._root.T
+            explained[part] = np.einsum("ij,ij->i", roots, roots)
+        mean += self._mean
+        return mean, np.sqrt(self._variance * np.maximum(1 - explained, 1e-12))
 
-    def _kernel(self, scaled: Floats, norms: Floats) -> Floats:
-        """Of points in units of the lengths, whose squared norms these are, with those taken in."""
-        kernel = np.add.outer(norms, self._norms)
-        kernel -= 2 * scaled @ self._scaled.T
-        rows = max(1, CACHED // len(self._scaled))
-        for first in range(0, len(kernel), rows):
-            squares = kernel[first : first + rows]
-            np.maximum(squares, 0.0, out=squares)
-            r = np.sqrt(squares)
-            r *= math.sqrt(5)
-            _matern(r, np.exp(-r), out=squares)
+    def _kernel(self, points: Floats) -> Floats:
+        """Of points, (m, M), with those taken in: (m, n)."""
+        scaled = points * self._units
+        norms, ones = (scaled**2).sum(axis=1), np.ones(len(points))
+        kernel = np.column_stack([-2 * scaled, norms, ones]) @ self._seen  # squared distances
+        _matern(np.maximum(kernel, 0.0, out=kernel))
         return kernel
 
     def _squares(self, points: Floats) -> Floats:
@@ -138,19 +137,16 @@ class GaussianProcess:
         5.8 and 5.9.
         """
         n, y = len(scores), scores - scores.mean()
-        shares, noise = np.exp(-2 * theta[:-1]), math.exp(theta[-1])
-        r = np.sqrt(np.dot(shares[None], squares).reshape(n, n))
-        r *= math.sqrt(5)
-        decay = np.exp(-r)
-        covariance = _matern(r, decay, np.empty_like(r))
+        shares, noise = 5 * np.exp(-2 * theta[:-1]), math.exp(theta[-1])
+        covariance = np.dot(shares[None], squares).reshape(n, n)
+        r, decay = _matern(covariance)
         covariance.flat[:: n + 1] += noise + JITTER
-        inverse = np.linalg.inv(covariance)
+        root, log_determinant = inverse_root(covariance)
+        inverse = root.T @ root
         weights = inverse @ y
         variance = max(float(y @ weights) / n, 1e-12)
         away = (theta - self._prior) / self._spread
-        loss = 0.5 * (
-            n * math.log(variance) + np.linalg.slogdet(covariance)[1] + float(away @ away)
-        )
+        loss = 0.5 * (n * math.log(variance) + log_determinant + float(away @ away))
         outer = np.outer(weights, weights)
         outer /= variance
         np.subtract(inverse, outer, out=outer)
@@ -160,14 +156,42 @@ class GaussianProcess:
         r += 1
         outer *= r
         outer *= decay
-        slope[:-1] += 5 / 3 * shares * np.dot(squares, outer.reshape(-1, 1))[:, 0]
+        slope[:-1] += shares / 3 * np.dot(squares, outer.reshape(-1, 1))[:, 0]
         return loss, slope
 
 
-def _matern(r: Floats, decay: Floats, out: Floats) -> Floats:
-    """(1 + r + r^2 / 3) exp(-r), given the exponential, in `out`, without temporary arrays."""
-    np.multiply(r, r, out=out)
-    out /= 3
-    out += 1 + r
-    out *= decay
-    return out
+def inverse_root(matrix: Floats) -> tuple[Floats, float]:
+    """The inverse of the Cholesky factor of a positive definite matrix, W with W' W = its inverse,
+    and the logarithm of its determinant.
+
+    Raises:
+        numpy.linalg.LinAlgError: it is not positive definite.
+    """
+    factor = np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)
+    return _inverse_of_lower(factor), 2 * float(np.log(factor.diagonal()).sum())
+
+
+def _inverse_of_lower(lower: Floats) -> Floats:
+    """Of a lower triangular matrix, by halves: NumPy has no solver for triangles."""
+    n, half = len(lower), len(lower) // 2
+    if n <= SMALL:
+        return np.asarray(np.linalg.inv(lower), dtype=np.float64)
+    inverse = np.zeros_like(lower)
+    top, bottom = _inverse_of_lower(lower[:half, :half]), _inverse_of_lower(lower[half:, half:])
+    inverse[:half, :half], inverse[half:, half:] = top, bottom
+    inverse[half:, :half] = -bottom @ (lower[half:, :half] @ top)
+    return inverse
+
+
+def _matern(squares: Floats) -> tuple[Floats, Floats]:
+    """Replace five times the squared distances by (1 + r + r^2 / 3) exp(-r), r their root; returns
+    r and exp(-r).
+    """
+    r = np.sqrt(squares)
+    decay = np.negative(r)
+    np.exp(decay, out=decay)
+    squares *= 1 / 3
+    squares += r
+    squares += 1
+    squares *= decay
+    return r, decay

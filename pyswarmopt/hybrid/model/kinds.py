@@ -65,11 +65,7 @@ class Kinds:
         """Points, (n, M), with integers in the middle of their parts, and 1 for the label that
         counts, else 0.
         """
-        points = unit.copy()
-        if self.whole.any():
-            k = self.levels[self.whole]
-            whole = np.minimum(np.floor(points[:, self.whole] * k), k - 1)
-            points[:, self.whole] = (whole + 0.5) / k
+        points = self._snap_integers(unit.copy())
         for block in self.blocks:
             points[:, block] = (
                 np.arange(block.stop - block.start) == points[:, block].argmax(axis=1)[:, None]
@@ -101,21 +97,37 @@ class Kinds:
         n = len(points)
         changed = random.random((n, self.count)) < min(1.0, (MUTATED - 1) / max(self.count - 1, 1))
         changed[np.arange(n), random.integers(self.count, size=n)] = True
-        changed = changed[:, self.parameter]
         normal = random.standard_normal(points.shape)
-        rows, columns = np.nonzero(changed & self.ordered)  # few of them all
+        rows, columns = np.nonzero(changed[:, self.parameter] & self.ordered)  # few of them all
         before = points[rows, columns]
-        steps = np.clip(widths[rows] * normal[rows, columns], -0.5, 0.5)
-        least = np.where(self.whole, 1 / np.maximum(self.levels, 1), 0.0)[columns]
-        steps = np.where(np.abs(steps) < least, np.copysign(least, steps), steps)
+        steps = widths[rows] * normal[rows, columns]
+        steps = np.copysign(np.maximum(np.minimum(np.abs(steps), 0.5), self._least[columns]), steps)
         after = before + steps
         after = np.where((after < 0) | (after > 1), before - steps, after)
         moved = points.copy()
-        moved[rows, columns] = np.clip(after, 0.0, 1.0)
+        moved[rows, columns] = np.minimum(np.maximum(after, 0.0), 1.0)
         for block in self.blocks:
             labels = block.stop - block.start
-            others = (points[:, block].argmax(axis=1) + random.integers(1, labels, size=n)) % labels
-            moved[:, block] = np.where(
-                changed[:, block], np.arange(labels) == others[:, None], points[:, block]
-            )
-        return self.snap(moved)
+            further = random.integers(1, labels, size=n)
+            rows = np.flatnonzero(changed[:, self.parameter[block.start]])
+            label = (points[rows, block].argmax(axis=1) + further[rows]) % labels
+            moved[rows, block] = 0.0
+            moved[rows, block.start + label] = 1.0
+        return self._snap_integers(moved)
+
+    @cached_property
+    def _least(self) -> Floats:
+        """The least change of a coordinate, (M,): an integer's to the next one."""
+        return np.where(self.whole, 1 / np.maximum(self.levels, 1), 0.0)
+
+    def _snap_integers(self, points: Floats) -> Floats:
+        """Points, (n, M), with integers in the middle of their parts, in place."""
+        if self._integers.size:
+            k = self.levels[self._integers]
+            whole = np.minimum(np.floor(points[:, self._integers] * k), k - 1)
+            points[:, self._integers] = (whole + 0.5) / k
+        return points
+
+    @cached_property
+    def _integers(self) -> Ints:
+        return np.flatnonzero(self.whole)

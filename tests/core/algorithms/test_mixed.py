@@ -12,7 +12,7 @@ from scipy.optimize import approx_fprime
 import pyswarmopt as pso
 from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.hybrid.mixed import MODELLED, MixedSearch
-from pyswarmopt.hybrid.model.gaussian_process import GaussianProcess, on_log_scale
+from pyswarmopt.hybrid.model.gaussian_process import GaussianProcess, inverse_root, on_log_scale
 from pyswarmopt.hybrid.model.kinds import Kinds
 from pyswarmopt.hybrid.phases import proposals
 from pyswarmopt.hybrid.phases.mutations import Mutations
@@ -130,6 +130,15 @@ def test_the_expected_improvement_is_the_integral():
     ):
         better = stats.norm(mean, deviation).expect(lambda v: -0.5 - v, ub=-0.5)
         assert found == pytest.approx(better, abs=1e-6)
+
+
+def test_the_inverse_root_is_that_of_a_cholesky_factor():
+    sides = np.random.default_rng(16).standard_normal((101, 120))
+    matrix = sides @ sides.T
+    root, log_determinant = inverse_root(matrix)
+    np.testing.assert_allclose(root.T @ root @ matrix, np.eye(101), atol=1e-8)
+    assert (np.triu(root, 1) == 0).all()
+    assert log_determinant == pytest.approx(np.linalg.slogdet(matrix)[1])
 
 
 @pytest.mark.parametrize(
@@ -314,8 +323,8 @@ def test_lengths_are_learnt_for_the_distances_that_they_are_used_with():
     points, theta = some_points(9, 14), np.log(np.array([0.4, 0.7, 1.3, 0.05]))
     process = GaussianProcess(KINDS, theta)
     process.fit(points, np.zeros(9))
-    scaled = process._scaled
-    used = ((scaled[:, None] - scaled) ** 2).sum(axis=2)
+    scaled = points * process._units
+    used = ((scaled[:, None] - scaled) ** 2).sum(axis=2) / 5
     squares = process._squares(points)
     np.testing.assert_allclose(np.exp(-2 * theta[:-1]) @ squares, used.ravel(), atol=1e-12)
     assert set(squares[2].round(12)) == {0.0, 1.0}

@@ -196,3 +196,89 @@ def test_a_start_that_is_none_is_refused(x0, message):
     x0 = pso.Swarm(bounds=[(-5, 5)] * 3) if x0 == "swarm" else x0
     with pytest.raises(ValueError, match=message):
         pso.minimize(pso.functions.sphere, [(-5, 5)] * 3, x0=x0)
+
+
+# --- hostile arguments ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"target": math.nan}, "target=nan: use a finite number"),
+        ({"target": math.inf}, "target=inf: use a finite number"),
+        ({"target": "low"}, "target='low': use a number"),
+        ({"max_evals": 2.5}, "max_evals=2.5: it must be a whole number"),
+        ({"max_evals": math.inf}, "max_evals=inf: it must be a whole number"),
+        ({"max_iter": "3"}, "max_iter='3': use a whole number"),
+        ({"population": 2.5}, "population=2.5: it must be a whole number"),
+        ({"seed": -1}, "seed=-1: it must not be negative"),
+        ({"timeout": "1s"}, "timeout='1s': it must be a number of seconds"),
+        ({"noisy": "no"}, "noisy='no': use True or False"),
+        ({"callback": 5}, "callback=5: it cannot be called"),
+        ({"args": 5}, "args=5: use a tuple"),
+        ({"recipe": 5}, "recipe=5: use a name"),
+        ({"on_error": ("retry", 1.5)}, "on_error=.*use 'raise'"),
+        ({"x0": [10**400, 0.0]}, "use a point"),
+        ({"constraints": lambda x: 10**400}, "a constraint returned a number beyond the range"),
+        ({"fun": lambda x: 10**400}, "fun returned a number beyond the range"),
+        ({"fun": lambda x: -(10**400)}, "fun returned a number beyond the range"),
+        ({"fun": lambda x: [10**400] * len(x), "vectorized": True}, "beyond the range of float64"),
+        ({"fun": lambda x: x[:, 0] * 1j, "vectorized": True}, "complex numbers"),
+    ],
+)
+def test_bad_arguments_get_one_clear_line(arguments, message):
+    with pytest.raises((TypeError, ValueError), match=message) as caught:
+        pso.minimize(**({"fun": bowl, "bounds": BOX[:2], "max_evals": 20} | arguments))
+    assert "\n" not in str(caught.value)
+
+
+def test_whole_floats_are_limits():
+    assert pso.minimize(bowl, BOX, max_evals=1e1, seed=0).nfev == 10
+
+
+def test_a_target_that_every_value_reaches_is_refused_in_both_directions():
+    with pytest.raises(ValueError, match="target=-inf"):
+        pso.maximize(bowl, BOX, target=-math.inf)
+    assert pso.minimize(bowl, BOX, target=-math.inf, max_evals=5, seed=0).nfev == 5
+
+
+def test_tensors_of_any_dtype_are_bounds_starts_and_values():
+    box, start = torch.tensor(BOX).bfloat16(), torch.zeros(3).bfloat16()
+    for bounds in (box, tuple(box.T), list(box)):
+        r = pso.minimize(lambda x: torch.tensor(bowl(x)).bfloat16(), bounds, x0=start, max_evals=9)
+        assert (r.nfev, r.history[0].best) == (9, 3.0)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_and_schedules_are_finite(value):
+    for make in (pso.inertia, lambda v: pso.schedule.Linear(0.9, v, 5), pso.schedule.Exponential):
+        with pytest.raises(ValueError, match=f"{value}: it must be a finite number"):
+            make(*(value, 0.5)[: 2 if make is pso.schedule.Exponential else 1])
+
+
+def test_told_values_are_numbers_of_float64():
+    search = pso.MemeticSwarm(BOX, seed=0)
+    x = search.ask()
+    with pytest.raises(ValueError, match="beyond the range of float64"):
+        search.tell(x, [10**400] * len(x))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: pso.MemeticSwarm(BOX, population=2.5), "population=2.5: it must be a whole"),
+        (lambda: pso.MemeticSwarm(BOX, max_evals=2.5), "max_evals=2.5: it must be a whole"),
+        (lambda: pso.MemeticSwarm(BOX, max_iter="x"), "max_iter='x': use a whole number"),
+        (lambda: pso.MemeticSwarm(BOX, target=math.nan), "target=nan: use a finite number"),
+        (lambda: pso.Swarm(bounds=BOX, population=2.5), "population=2.5: it must be a whole"),
+        (lambda: pso.Swarm(bounds=BOX, seed=2**70), "a swarm takes one below"),
+        (lambda: pso.Swarm(bounds=BOX, positions=[[10**400] * 3]), "positions hold a number"),
+        (lambda: pso.recipes.constriction(population=2.5), "population=2.5: it must be a whole"),
+        (lambda: pso.stopping.Target(math.nan), "no value reaches it"),
+        (lambda: pso.minimize_multi(bowl, BOX, max_evals=2.5), "max_evals=2.5: it must be a whole"),
+        (lambda: pso.minimize(bowl, BOX, workers=lambda g, xs: []), "gave 0 answers for 1 points"),
+    ],
+)
+def test_parts_refuse_what_minimize_refuses(make, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        make()
