@@ -152,20 +152,29 @@ def _iterate(
 ) -> Iteration:
     """Train on the best replies."""
     from pyswarmopt_llm.jobs.search.written.expert_iteration import expert_iteration
+    from pyswarmopt_llm.jobs.search.written.reply_log import ask_the_same
     from pyswarmopt_llm.jobs.search.written.teachers import complementary
 
+    dev = cast(Mapping[str, Written], job.utilities("dev", scorings))
     spare = job.utilities("spare", scorings) if job.objectives.spare else {}
+    combine = job.objectives.combine
+    teachers = complementary(
+        run.searched,
+        position,
+        job.objectives.names,
+        combine=combine if ask_the_same(dev) else None,
+    )
     return expert_iteration(
         job.engine,
         cast(DeltaSpace, job.space),
         position,
-        cast(Mapping[str, Written], job.utilities("dev", scorings)),
-        job.objectives.combine,
+        dev,
+        combine,
         job.experts[0],
         run.path / FOLDER,
         job.config.seed,
         spare=cast(Mapping[str, Written], spare),
-        teachers=complementary(run.searched, position, job.objectives.names),
+        teachers=teachers,
         seconds=_seconds_left(job, run),
         say=lambda text: notify(Event("note", {"text": text})),
         progress=progress,

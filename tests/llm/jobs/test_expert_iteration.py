@@ -29,6 +29,7 @@ from pyswarmopt_llm.jobs.search.preset import resolve
 from pyswarmopt_llm.jobs.search.written import expert_iteration, reply_log
 from pyswarmopt_llm.jobs.search.written.expert_iteration import best_reply, gains
 from pyswarmopt_llm.jobs.search.written.reply_log import Reply, ReplyLog, weights
+from pyswarmopt_llm.metrics.combine import arithmetic, minimum
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.metrics.registry import METRICS, written
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, load_factors, read_adapter
@@ -106,7 +107,10 @@ def test_no_reply_counts_twenty_times_as_much_as_the_mean_one() -> None:
 def test_each_tasks_replies_are_weighed_among_themselves(config: SearchConfig) -> None:
     """The values of the second task are a thousand times as large."""
     engine, (utility,) = opened(config)
-    log = ReplyLog(engine, {"a": utility, "b": utility}, Path("unused"), seed=0)
+    other = written("other", few_letters, "nothing", new=8).build(
+        utility.items[::-1], "generate", engine.chat, None
+    )
+    log = ReplyLog(engine, {"a": utility, "b": other}, arithmetic, Path("unused"), seed=0)
     values = [float(place % 3) for place in range(DEV)]
     replies: list[Reply | None] = [Reply("yes", value) for value in values]
     replies += [None, *(Reply("no", 1000 * value) for value in values[1:])]
@@ -114,7 +118,51 @@ def test_each_tasks_replies_are_weighed_among_themselves(config: SearchConfig) -
     expected = [*weights(values), *weights(values[1:])]
     assert [item.weight for item in items] == pytest.approx(expected)
     prompts = [prompt for _, prompt, _ in utility.texts()]
-    assert [item.pairs[0][0] for item in items] == [*prompts, *prompts[1:]]
+    assert [item.pairs[0][0] for item in items] == [*prompts, *prompts[-2::-1]]
+
+
+def more_letters(items: Any, texts: Any) -> list[float]:
+    return [float(len(set(text))) / 2 for text in texts]
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["whole", "cut off between two lines"])
+def test_several_scores_of_the_same_prompts_are_of_one_reply(
+    config: SearchConfig, tmp_path: Path, stopped: bool
+) -> None:
+    engine, (few,) = opened(config)
+    metric = written("more", more_letters, "nothing", new=8)
+    more = metric.build(few.items, "generate", engine.chat, None)
+    tasks, file = {"few": few, "more": more}, tmp_path / "replies.jsonl"
+    log = ReplyLog(engine, tasks, minimum, file, seed=0)
+    if stopped:
+        log.sampled("start", Patch(), 2)
+        kept = file.read_text().splitlines(keepends=True)[:3]
+        file.write_text("".join(kept))
+        log = ReplyLog(engine, tasks, minimum, file, seed=0)
+    samples = log.sampled("start", Patch(), 2)
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [(row["sample"], row["task"]) for row in rows] == [
+        (1, "few"), (1, "more"), (2, "few"), (2, "more")
+    ]  # fmt: skip
+    assert rows[0]["replies"] == rows[1]["replies"] != rows[2]["replies"] == rows[3]["replies"]
+    for sample, row in zip(samples, rows[::2], strict=True):
+        assert [reply.text for reply in sample] == row["replies"]
+        assert [reply.scores for reply in sample] == [
+            (-len({*text}), len({*text}) / 2) for text in row["replies"]
+        ]
+        assert [reply.value for reply in sample] == [min(reply.scores) for reply in sample]
+        scores = log.scores(sample)
+        assert scores["more"].per_item == tuple(len({*text}) / 2 for text in row["replies"])
+    assert log.count == 2 * DEV
+    alone = ReplyLog(engine, {"few": few}, minimum, tmp_path / "alone.jsonl", seed=0)
+    engine.load(Patch())
+    before = engine.tokens_fed
+    alone.sampled("start", Patch(), 2)
+    of_one = engine.tokens_fed - before
+    again = ReplyLog(engine, tasks, minimum, tmp_path / "again.jsonl", seed=0)
+    again.sampled("start", Patch(), 2)
+    assert engine.tokens_fed == before + 2 * of_one
+    assert alone.tokens == again.tokens == log.tokens
 
 
 def test_a_gain_is_more_than_a_standard_error_of_the_differences() -> None:

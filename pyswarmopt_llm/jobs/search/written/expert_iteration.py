@@ -121,9 +121,9 @@ def expert_iteration(
         say: called with a sentence on each round.
         progress: called with the share that is done of what all rounds take, in 0..1.
     """
-    dev = log = ReplyLog(engine, tasks, folder / FILE, seed)
+    dev = log = ReplyLog(engine, tasks, combine, folder / FILE, seed)
     if spare:
-        log = ReplyLog(engine, spare, folder / SPARE, seed)
+        log = ReplyLog(engine, spare, combine, folder / SPARE, seed)
     logs = [dev, log] if spare else [dev]
 
     def elapsed() -> float:

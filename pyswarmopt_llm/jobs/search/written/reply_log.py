@@ -1,4 +1,7 @@
-"""Replies to all dev prompts, greedy or sampled, with their scores; a file keeps them."""
+"""Replies to all dev prompts, greedy or sampled, with their scores; a file keeps them.
+
+Tasks that all ask the same prompts are several scores of one reply, which is written once.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.jobs.search.written.replies import storable
+from pyswarmopt_llm.metrics.combine import Combine
 from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.models.engines.generation.write import Draw
@@ -33,10 +37,17 @@ _SHAPE = {
 
 @dataclass(frozen=True)
 class Reply:
-    """A reply to a prompt, and its score."""
+    """A reply to a prompt.
+
+    Attributes:
+        text: as it was written.
+        value: its score; of several, combined as the tasks' scores are.
+        scores: by each of the tasks that have this prompt.
+    """
 
     text: str
     value: float
+    scores: tuple[float, ...] = ()
 
 
 def weights(values: Sequence[float]) -> list[float]:
@@ -60,12 +71,30 @@ def weights(values: Sequence[float]) -> list[float]:
     return shares
 
 
+def ask_the_same(tasks: Mapping[str, Written]) -> bool:
+    """Whether several tasks have the same prompts, and replies of the same length."""
+    asked = [[(text, most) for _, text, most in utility.texts()] for utility in tasks.values()]
+    return len(asked) > 1 and all(prompts == asked[0] for prompts in asked)
+
+
+def combined_value(combine: Combine, scores: Sequence[float]) -> float:
+    """The value of a reply that has several scores.
+
+    Example:
+        >>> from pyswarmopt_llm.metrics.combine import minimum
+        >>> combined_value(minimum, [0.5, 0.25])
+        0.25
+    """
+    return combine([Score(score, (score,), 1, 0.0) for score in scores]).value
+
+
 class ReplyLog:
     """A file of replies, one line for each model, sample and task.
 
     Args:
         engine: the one on transformers.
         tasks: name -> the dev prompts, and how replies are scored.
+        combine: of the tasks' scores.
         file: holds the lines.
         seed: of the samples.
 
@@ -74,10 +103,19 @@ class ReplyLog:
         UserError: the file is damaged, or has replies to other prompts.
     """
 
-    def __init__(self, engine: Engine, tasks: Mapping[str, Written], file: Path, seed: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        tasks: Mapping[str, Written],
+        combine: Combine,
+        file: Path,
+        seed: int,
+    ) -> None:
         self._engine = on_transformers(engine, "replies are sampled")
-        self._tasks, self._file, self._seed = tasks, file, seed
-        self._prompts = {name: list(utility.texts()) for name, utility in tasks.items()}
+        self._tasks, self._combine, self._file, self._seed = tasks, combine, file, seed
+        # tasks that score the same replies
+        self._groups = [tuple(tasks)] if ask_the_same(tasks) else [(name,) for name in tasks]
+        self._prompts = {group: list(tasks[group[0]].texts()) for group in self._groups}
         self._log = AppendLog(
             file, "restore it, or remove this line and those after it", self._wrong
         )
@@ -87,7 +125,7 @@ class ReplyLog:
         self._latest = time.monotonic()
 
     def greedy(self, model: str, patch: Patch) -> list[Reply]:
-        """The reply to each prompt of all tasks.
+        """The reply to each prompt.
 
         Args:
             model: its name in the file.
@@ -97,7 +135,7 @@ class ReplyLog:
         return self._replies(model, GREEDY)
 
     def sampled(self, model: str, patch: Patch, count: int) -> list[list[Reply]]:
-        """Samples, each a reply to each prompt of all tasks; they are written together.
+        """Samples, each a reply to each prompt; they are written together.
 
         Args:
             model: its name in the file.
@@ -110,35 +148,44 @@ class ReplyLog:
 
     def _replies(self, model: str, sample: int) -> list[Reply]:
         replies: list[Reply] = []
-        for task in self._tasks:
-            row = self._rows[model, sample, task]
-            self._seconds[model, sample, task] = row["seconds"]
-            replies += map(Reply, row["replies"], row["values"])
+        for group in self._groups:
+            rows = [self._rows[model, sample, task] for task in group]
+            for task, row in zip(group, rows, strict=True):
+                self._seconds[model, sample, task] = row["seconds"]
+            scores = zip(*(row["values"] for row in rows), strict=True)
+            replies += map(self._reply, rows[0]["replies"], scores)
         return replies
+
+    def _reply(self, text: str, scores: tuple[float, ...]) -> Reply:
+        value = scores[0] if len(scores) == 1 else combined_value(self._combine, scores)
+        return Reply(text, value, scores)
 
     def _complete(self, model: str, patch: Patch, samples: Sequence[int]) -> None:
         """Have the model write what is not there, score it, and keep both."""
-        missing: dict[str, list[int]] = {}
-        for task in self._tasks:
-            missing[task] = [
-                sample for sample in samples if (model, sample, task) not in self._rows
-            ]
+        missing = {}
+        for group in self._groups:
+            missing[group] = [sample for sample in samples if self._lacks(model, sample, group)]
         if not any(missing.values()):
             return
         self._engine.load(patch)
-        for task, numbers in missing.items():
-            texts = self._written(model, numbers, task)
+        for group, numbers in missing.items():
+            texts = self._written(model, numbers, group)
             for sample in numbers:
-                self._keep(
-                    model, sample, task, [storable(next(texts)) for _ in self._prompts[task]]
-                )
+                replies = [storable(next(texts)) for _ in self._prompts[group]]
+                for task in self._lacks(model, sample, group):
+                    self._keep(model, sample, task, replies)
 
-    def _written(self, model: str, samples: Sequence[int], task: str) -> Iterator[str]:
-        """The replies of the loaded model to a task's prompts, sample by sample."""
+    def _lacks(self, model: str, sample: int, group: tuple[str, ...]) -> list[str]:
+        """The tasks of which the file has no line."""
+        return [task for task in group if (model, sample, task) not in self._rows]
+
+    def _written(self, model: str, samples: Sequence[int], group: tuple[str, ...]) -> Iterator[str]:
+        """The replies of the loaded model to a group's prompts, sample by sample."""
+        task = group[0]
         if samples == [GREEDY]:
             return iter(self._tasks[task].answers(self._engine))
-        prompts = [prompt for _, prompt, _ in self._prompts[task]]
-        most = self._prompts[task][0][2]
+        prompts = [prompt for _, prompt, _ in self._prompts[group]]
+        most = self._prompts[group][0][2]
         seeds: list[int] = []
         for sample in samples:
             draws = random.Random(f"{self._seed} {model} {sample} {task}")
@@ -160,17 +207,19 @@ class ReplyLog:
 
     def scores(self, replies: Sequence[Reply]) -> dict[str, Score]:
         """The score of each task, by its name."""
-        values = iter([reply.value for reply in replies])
+        rest = iter(replies)
         scores = {}
-        for name, prompts in self._prompts.items():
-            scores[name] = self._tasks[name].score([next(values) for _ in prompts])
+        for group, prompts in self._prompts.items():
+            by_task = zip(*(reply.scores for reply in islice(rest, len(prompts))), strict=True)
+            for name, values in zip(group, by_task, strict=True):
+                scores[name] = self._tasks[name].score(values)
         return scores
 
     def training_items(self, replies: Sequence[Reply | None]) -> list[Choices]:
         """The replies that are there, each after its prompt, as they are trained on.
 
         A reply that was not cut off ends as the model's chat template has it. How much it counts
-        among those of its task is said by `weights`.
+        among those of its tasks is said by `weights`.
         """
         opening, ending = reply_frame(self._engine.tokenizer)
         rest = iter(replies)
@@ -192,7 +241,7 @@ class ReplyLog:
     @property
     def count(self) -> int:
         """Replies so far."""
-        return sum(len(row["replies"]) for row in self._rows.values())
+        return sum(len(texts) for texts in self._texts())
 
     @property
     def seconds(self) -> float:
@@ -204,7 +253,12 @@ class ReplyLog:
     @property
     def tokens(self) -> int:
         """Tokens of all replies so far."""
-        return sum(sum(map(self._length, row["replies"])) for row in self._rows.values())
+        return sum(sum(map(self._length, texts)) for texts in self._texts())
+
+    def _texts(self) -> Iterator[list[str]]:
+        """Replies, those that several tasks score once."""
+        firsts = {group[0] for group in self._groups}
+        return (row["replies"] for row in self._rows.values() if row["task"] in firsts)
 
     def _length(self, text: str) -> int:
         return len(self._engine.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -213,10 +267,11 @@ class ReplyLog:
         """The first field of a line that is not as `_keep` writes it."""
         if field := wrong_field(row, _SHAPE):
             return field
-        if row["task"] not in self._prompts:
-            return "task"
-        lengths = {len(row["replies"]), len(row["values"]), len(self._prompts[row["task"]])}
-        return "replies" if len(lengths) > 1 else None
+        for group, prompts in self._prompts.items():
+            if row["task"] in group:
+                lengths = {len(row["replies"]), len(row["values"]), len(prompts)}
+                return "replies" if len(lengths) > 1 else None
+        return "task"
 
 
-__all__ = ["Reply", "ReplyLog", "weights"]
+__all__ = ["Reply", "ReplyLog", "ask_the_same", "combined_value", "weights"]

@@ -15,13 +15,19 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.jobs.search.written.reply_log import combined_value
+from pyswarmopt_llm.metrics.combine import Combine
 
 TEACHERS = 4
 Floats = npt.NDArray[np.float64]
 
 
 def complementary(
-    rows: Sequence[Row], chosen: Tensor, tasks: Sequence[str], count: int = TEACHERS
+    rows: Sequence[Row],
+    chosen: Tensor,
+    tasks: Sequence[str],
+    count: int = TEACHERS,
+    combine: Combine | None = None,
 ) -> list[Tensor]:
     """Positions of mixtures that score best beside the chosen one, if of each item the best counts;
     see `covering`.
@@ -31,6 +37,7 @@ def complementary(
         chosen: the mixture that is trained, (n,); if no row has it, the best of all comes first.
         tasks: of the rows' items; each counts alike.
         count: how many at most.
+        combine: of the tasks' scores, if they all ask the same; each reply counts by what it makes.
 
     Example:
         >>> def row(items):
@@ -43,7 +50,7 @@ def complementary(
     if not scored:
         return []
     positions = [torch.tensor(row.coefficients, dtype=torch.float64) for row in scored]
-    values = np.array([_weighted(row, tasks) for row in scored])
+    values = np.array([_of_items(row, tasks, combine) for row in scored])
     known = np.full(values.shape[1], -np.inf)
     for position, of_items in zip(positions, values, strict=True):
         if position.equal(chosen):
@@ -51,9 +58,11 @@ def complementary(
     return [positions[number] for number in covering(values, known, count)]
 
 
-def _weighted(row: Row, tasks: Sequence[str]) -> Floats:
-    """Values of all items, such that their sum is the sum of the tasks' means."""
+def _of_items(row: Row, tasks: Sequence[str], combine: Combine | None) -> Floats:
+    """Values of all items; of several tasks such that their sum is the sum of the tasks' means."""
     parts = [np.array(row.item_values(task)) for task in tasks]
+    if combine is not None:
+        return np.array([combined_value(combine, scores) for scores in zip(*parts, strict=True)])
     return np.concatenate([part / len(part) for part in parts])
 
 

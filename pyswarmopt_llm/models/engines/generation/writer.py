@@ -30,6 +30,12 @@ class ReplyWriter(ResidentModel):
     ) -> None:
         super().__init__(model, tokenizer, batch_tokens, mixing)
         self._expected = Expected()
+        self._texts: dict[Call, list[str]] = {}  # of the candidate that is loaded
+
+    def load(self, patch: Patch) -> None:
+        """See `ResidentModel.load`."""
+        self._texts.clear()
+        super().load(patch)
 
     @property
     def mixes_rows(self) -> bool:
@@ -41,7 +47,10 @@ class ReplyWriter(ResidentModel):
         self._expected.replace(patches)
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        """Greedy continuations, without special tokens; finished sequences leave the batch."""
+        """Greedy continuations, without special tokens; finished sequences leave the batch.
+
+        Several scores of the same replies cost one writing: they are kept until the next `load`.
+        """
         return self._written(prompts, max_new_tokens)
 
     def sample(self, prompts: Sequence[str], draw: Draw, max_new_tokens: int = 64) -> list[str]:
@@ -71,8 +80,14 @@ class ReplyWriter(ResidentModel):
     def _written(
         self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None = None
     ) -> list[str]:
-        """Continuations, greedy or sampled."""
+        """Continuations, greedy or sampled, written once for each candidate."""
         call = (tuple(prompts), max_new_tokens, draw)
+        if call not in self._texts:
+            self._texts[call] = self._written_now(call)
+        return list(self._texts[call])
+
+    def _written_now(self, call: Call) -> list[str]:
+        prompts, max_new_tokens, draw = call
         texts = self._expected.replies(self._candidate, call)
         if texts is None:
             encoded = self.encode_prompts(prompts, max_new_tokens)

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.engines.generation.decoder import Decoder
-from pyswarmopt_llm.models.engines.generation.write import greedy
+from pyswarmopt_llm.models.engines.generation.write import Draw, greedy
 from pyswarmopt_llm.models.engines.passes import Passes
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 
@@ -154,6 +155,23 @@ def test_weights_are_rearranged_once_for_all_batches(
     assert len(engine.generation_batches(PROMPTS, NEW)) > 1
     engine.generate(PROMPTS, NEW)
     assert steps == [NEW]
+
+
+def test_a_candidate_writes_the_same_replies_once(tiny_forever: tuple[Any, Any]) -> None:
+    engine = TransformersEngine(*tiny_forever)
+    replies = engine.generate(PROMPTS, NEW)
+    fed = engine.tokens_fed
+    again = engine.generate(PROMPTS, NEW)
+    assert again == replies and engine.tokens_fed == fed
+    again.clear()  # what the caller does with them is its own affair
+    assert engine.generate(PROMPTS, NEW) == replies
+    assert engine.generate(PROMPTS, NEW - 1) != replies and engine.tokens_fed > fed
+    draws = [Draw(1.0, tuple(range(seed, seed + len(PROMPTS)))) for seed in (1, 2)]
+    first, second = (engine.sample(PROMPTS, draw, NEW) for draw in draws)
+    assert first != second and first != replies
+    fed = engine.tokens_fed
+    engine.load(Patch())
+    assert engine.generate(PROMPTS, NEW) == replies and engine.tokens_fed > fed
 
 
 def test_padding_id_does_not_matter(tiny_forever: tuple[Any, Any]) -> None:
