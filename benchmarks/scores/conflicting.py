@@ -6,11 +6,9 @@
 
 `verbose` and `concise` are programs: the share of 60 words that a reply has, and what is left of
 it. `fits` is a small reward model, trained on recorded replies against replies to other questions;
-it is used only if it orders 80% of held-out pairs right. EXPERTS is a folder of adapters of
-SmolLM2-135M. The rewards are combined by their minimum and by their mean; a harmonic mean is
-refused for functions of the user's, which may be negative. A line of the outcomes is a combination,
-a model, a task and a seed, with the value of each test prompt; `front` in the runs' results has the
-other compromises.
+it is used only if it orders 80% of held-out pairs right. The worst of the three is maximised.
+EXPERTS is a folder of adapters of SmolLM2-135M. A line of the outcomes is a method, a reward and a
+seed, with the value of each test prompt; `front` in a run's result has the other compromises.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from runs import OF_DEFAULT, adapters, finished, line, parser, write_lines
+from runs import METHODS, OF_DEFAULT, adapters, finished, line, methods_parser, write_lines
 
 from pyswarmopt_llm import SearchConfig, load_reward
 from pyswarmopt_llm.evaluation.record import unpack
@@ -34,7 +32,6 @@ BASE = "embedded:smollm2-135m"
 LONG = 60  # words
 # pairs, and the least share of the latter that is ordered right
 TRAINED, HELD_OUT, RIGHT = 300, 100, 0.8
-COMBINED = ("minimum", "arithmetic")
 OBJECTIVES = Path(__file__).resolve().parents[2] / "examples" / "objectives"
 Pair = tuple[str, str, str]
 """A question, a reply to it, and a reply to another one."""
@@ -99,59 +96,58 @@ def train_reward(pairs: Sequence[Pair], out: Path) -> float:
     return float(((better - worse)[-HELD_OUT:] @ head.T > 0).float().mean())
 
 
-def write_prompts(
-    pairs: Sequence[Pair], names: Sequence[str], out: Path, dev: int
-) -> tuple[str, ...]:
-    """One file of the same prompts for each reward; the first `dev` are dev."""
-    files = []
-    for name in names:
-        rows = []
-        for number, (question, _, _) in enumerate(pairs):
-            split = "dev" if number < dev else "test"
-            rows.append(
-                json.dumps({"prompt": question, "split": split, "reward": str(out / "reward")})
-            )
-        file = out / f"{name}.jsonl"
-        file.write_text("\n".join(rows) + "\n", encoding="utf-8")
-        files.append(f"prompts:{file}")
-    return tuple(files)
+def write_prompts(pairs: Sequence[Pair], out: Path, dev: int, spare: int) -> Path:
+    """The questions; the first ones are dev and spare, the others test."""
+    rows = []
+    for number, (question, _, _) in enumerate(pairs):
+        split = "dev" if number < dev + spare else "test"
+        row = {"prompt": question, "split": split, "reward": str(out / "reward")}
+        rows.append(json.dumps(row))
+    file = out / "questions.jsonl"
+    file.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return file
 
 
 def main() -> None:
-    arguments = parser(__doc__)
-    arguments.set_defaults(seeds=[0])
+    arguments = methods_parser(__doc__)
     arguments.add_argument("chats", type=Path)
     arguments.add_argument("experts", type=Path)
     arguments.add_argument("--dev", type=int, default=50)
+    arguments.add_argument("--spare", type=int, default=50)
     arguments.add_argument("--test", type=int, default=150)
     arguments.add_argument("--train-pairs", type=int, default=TRAINED)
-    arguments.add_argument("--threads", type=int, default=2)
     options = arguments.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    asked = options.dev + options.test
+    asked = options.dev + options.spare + options.test
     pairs = pairs_of(options.chats, asked + options.train_pairs + HELD_OUT, seed=0)
     right = train_reward(pairs[asked:], options.out / "reward")
     names = ["verbose", "concise", *(["fits"] if right >= RIGHT else [])]
     print(f"the reward orders {right:.0%} of held-out pairs right: {', '.join(names)}", flush=True)
-    files = write_prompts(pairs[:asked], names, options.out, options.dev)
+    file = write_prompts(pairs[:asked], options.out.resolve(), options.dev, options.spare)
     lines = []
     for seed in options.seeds:
-        for combine in COMBINED:
+        for method in options.methods:
             config = SearchConfig(
                 base=BASE,
                 experts=adapters(options.experts),
-                tasks=files,
-                metrics=tuple(f"{name}={Path(__file__).resolve()}:{name}" for name in names),
-                combine=combine,
-                out=str(options.out / f"{combine}-{seed}"),
+                tasks=(f"prompts:{file}",),
+                metrics=tuple(f"{Path(__file__).resolve()}:{name}" for name in names),
+                combine="minimum",
+                out=str(options.out / f"{method}-{seed}"),
+                dev=options.dev,
                 max_new_tokens=2 * LONG,
                 seed=seed,
                 threads=options.threads,
+                **METHODS[method],
             )
             outcomes = finished(config)["outcomes"]
-            for model in (name for name in {**OF_DEFAULT, "best": ""} if name in outcomes):
-                for name, values in outcomes[model].items():
-                    lines.append(line((f"{combine} {model}", unpack(values)), name, seed))
+            models = {**OF_DEFAULT, "base": "base"} if method == "default" else {}
+            if "mixture" not in outcomes:
+                models |= {"best": method}
+            for model, label in models.items():
+                if model in outcomes:
+                    for name, values in outcomes[model].items():
+                        lines.append(line((label, unpack(values)), name, seed))
     write_lines(options.outcomes, lines)
 
 

@@ -18,7 +18,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
 from pyswarmopt_llm.metrics.combine import Combine, find_combine
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
-from pyswarmopt_llm.metrics.registry import Metric, find_metric, metric_specs
+from pyswarmopt_llm.metrics.registry import Metric, find_metric, metric_labels, metric_specs
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.tasks import Item, Scoring, Task, with_templates
 from pyswarmopt_llm.tasks.load import load_task_of
@@ -154,6 +154,9 @@ def load_objectives(config: SearchConfig) -> Objectives:
 def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Task]:
     """Name -> task; `config` and `other` as for `load_task_of`.
 
+    Several metrics of one task are objectives of their own: the task is there once for each, under
+    the metric's label.
+
     Raises:
         UserError: a task is wrong, or two have the same name.
     """
@@ -165,7 +168,12 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
                 "task", spec, f"another task is also called {task.name}; rename the file"
             )
         tasks[task.name] = task
-    return with_templates(tasks, config.template)
+    tasks = with_templates(tasks, config.template)
+    general = [spec for spec in config.metrics if "=" not in spec]
+    if len(general) < 2 or len(tasks) != 1:
+        return tasks
+    (task,) = tasks.values()
+    return {label: replace(task, name=label) for label in metric_labels(general)}
 
 
 def task_print(task: Task) -> str:

@@ -274,8 +274,34 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
     raise unknown("metric", spec, [*METRICS, *FAMILIES])
 
 
+def metric_labels(specs: Sequence[str]) -> dict[str, str]:
+    """Label -> metric, of several metrics that are all for one task: a function's name, or the kind
+    of metric, with what it loads where two are of a kind.
+
+    Raises:
+        InvalidOption: a metric is there twice.
+
+    Example:
+        >>> metric_labels(["mine.py:short", "judge", "reward:a/kind", "reward:b/true"])
+        {'short': 'mine.py:short', 'judge': 'judge', 'reward-kind': 'reward:a/kind', 'reward-true': 'reward:b/true'}
+    """
+    kinds = [_label(spec) for spec in specs]
+    labels: dict[str, str] = {}
+    for spec, kind in zip(specs, kinds, strict=True):
+        label = kind if kinds.count(kind) == 1 else f"{kind}-{Path(spec.rpartition(':')[2]).stem}"
+        if label in labels:
+            raise InvalidOption("metric", spec, f"a second metric that is called {label}")
+        labels[label] = spec
+    return labels
+
+
+def _label(spec: str) -> str:
+    return spec.rpartition(":")[2] if ".py:" in spec else spec.partition(":")[0]
+
+
 def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
-    """Task name -> metric, from ``NAME`` (for all tasks) and ``TASK=NAME``.
+    """Task name -> metric, from ``NAME`` (for all tasks) and ``TASK=NAME``; several for all tasks
+    have a task each, by their labels.
 
     Raises:
         UserError: an unknown task, or two metrics for one task.
@@ -283,11 +309,16 @@ def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
     Example:
         >>> metric_specs(["f1", "math=numeric"], ["math", "quiz"])
         {'math': 'numeric', 'quiz': 'f1'}
+        >>> metric_specs(["f1", "mine.py:short"], ["f1", "short"])
+        {'f1': 'f1', 'short': 'mine.py:short'}
     """
     general = [spec for spec in specs if "=" not in spec]
     if len(general) > 1:
+        labels = metric_labels(general)
+        if list(labels) == list(tasks):
+            return labels
         raise InvalidOption(
-            "metric", general[1], f"a second metric for all tasks; write TASK={general[1]}"
+            "metric", general[1], f"a second metric for several tasks; write TASK={general[1]}"
         )
     for spec in specs:
         task, equals, _ = spec.partition("=")

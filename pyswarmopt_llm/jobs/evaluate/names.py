@@ -140,6 +140,10 @@ def with_run(config: EvalConfig) -> EvalConfig:
     )
     if task not in stored.tasks:
         return filled
+    several = [spec for spec in stored.metrics if "=" not in spec]
+    if config.metric is None and len(several) > 1:
+        which = ", ".join(several)
+        raise UserError(f"{run}: has {len(several)} metrics ({which}); choose one with `metric`")
     metric = config.metric or metric_given(stored.metrics, _name(task))
     named = () if metric == config.metric or metric is None else (metric,)
     tasks = () if task == config.task else (task,)
