@@ -4,9 +4,10 @@
         --out runs/conflicting \\
         --outcomes docs/evidence/conflicting.jsonl
 
-`verbose` and `concise` are programs: the share of 60 words that a reply has, and what is left of
+`verbose` and `concise` are programs: the share of 40 words that a reply has, and what is left of
 it. `fits` is a small reward model, trained on recorded replies against replies to other questions;
-it is used only if it orders 80% of held-out pairs right. The worst of the three is maximised.
+it is used only if it orders 80% of held-out pairs right. Its zero is where the mean reward of both
+kinds of reply is. The worst of the three is maximised.
 EXPERTS is a folder of adapters of SmolLM2-135M. A line of the outcomes is a method, a reward and a
 seed, with the value of each test prompt; `front` in a run's result has the other compromises.
 """
@@ -29,7 +30,8 @@ from pyswarmopt_llm.evaluation.record import unpack
 from pyswarmopt_llm.tasks import Item
 
 BASE = "embedded:smollm2-135m"
-LONG = 60  # words
+LONG = 40  # words
+LAYERS = 12  # of 30, which the reward model keeps
 # pairs, and the least share of the latter that is ordered right
 TRAINED, HELD_OUT, RIGHT = 300, 100, 0.8
 OBJECTIVES = Path(__file__).resolve().parents[2] / "examples" / "objectives"
@@ -48,11 +50,12 @@ def concise(reply: str) -> float:
 
 
 def fits(replies: Sequence[str], items: Sequence[Item]) -> list[float]:
-    """Probability that a reply is preferred to one of reward 0, by the reward model beside the
-    prompts.
+    """Probability that a reply is preferred to one between those to the question and those to
+    another, by the reward model beside the prompts.
     """
-    rewards = _reward(str(items[0].meta["reward"])).scores(items, replies)
-    return torch.tensor(rewards).sigmoid().tolist()
+    about = items[0].meta
+    rewards = torch.tensor(_reward(str(about["reward"])).scores(items, replies))
+    return (rewards - float(about["zero"])).sigmoid().tolist()
 
 
 @cache
@@ -74,14 +77,16 @@ def pairs_of(chats: Path, count: int, seed: int) -> list[Pair]:
     ]
 
 
-def train_reward(pairs: Sequence[Pair], out: Path) -> float:
+def train_reward(pairs: Sequence[Pair], out: Path) -> tuple[float, float]:
     """Fit a reward model to all but the last `HELD_OUT` pairs; the share of these that it orders
-    right.
+    right, and the mean of their rewards.
     """
     sys.path.insert(0, str(OBJECTIVES))
     from train_reward import fit, last_state, untrained
 
     model, tokenizer = untrained()
+    model.model.layers = model.model.layers[:LAYERS]
+    model.config.num_hidden_layers = LAYERS
     better = torch.stack(
         [last_state(model, tokenizer, question, reply) for question, reply, _ in pairs]
     )
@@ -93,15 +98,17 @@ def train_reward(pairs: Sequence[Pair], out: Path) -> float:
         model.score.weight.copy_(head)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
-    return float(((better - worse)[-HELD_OUT:] @ head.T > 0).float().mean())
+    rewards = torch.stack([better, worse])[:, -HELD_OUT:] @ head.T
+    right = (rewards[0] > rewards[1]).float().mean()
+    return float(right), float(rewards.mean())
 
 
-def write_prompts(pairs: Sequence[Pair], out: Path, dev: int, spare: int) -> Path:
+def write_prompts(pairs: Sequence[Pair], zero: float, out: Path, dev: int, spare: int) -> Path:
     """The questions; the first ones are dev and spare, the others test."""
     rows = []
     for number, (question, _, _) in enumerate(pairs):
         split = "dev" if number < dev + spare else "test"
-        row = {"prompt": question, "split": split, "reward": str(out / "reward")}
+        row = {"prompt": question, "split": split, "reward": str(out / "reward"), "zero": zero}
         rows.append(json.dumps(row))
     file = out / "questions.jsonl"
     file.write_text("\n".join(rows) + "\n", encoding="utf-8")
@@ -120,10 +127,10 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     asked = options.dev + options.spare + options.test
     pairs = pairs_of(options.chats, asked + options.train_pairs + HELD_OUT, seed=0)
-    right = train_reward(pairs[asked:], options.out / "reward")
+    right, zero = train_reward(pairs[asked:], options.out / "reward")
     names = ["verbose", "concise", *(["fits"] if right >= RIGHT else [])]
     print(f"the reward orders {right:.0%} of held-out pairs right: {', '.join(names)}", flush=True)
-    file = write_prompts(pairs[:asked], options.out.resolve(), options.dev, options.spare)
+    file = write_prompts(pairs[:asked], zero, options.out.resolve(), options.dev, options.spare)
     lines = []
     for seed in options.seeds:
         for method in options.methods:

@@ -6,6 +6,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from pyswarmopt_llm.common.combined import Difference
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json
@@ -176,7 +177,8 @@ class RunResult(TaskResult):
     ``mixture`` is what it found and ``trained`` the same after training on dev (scored on dev by
     cross-fitting), which is ``best`` if `trained`; ``paired_training`` compares the second with the
     first as ``paired`` does the best with the best single expert, ``expert_iteration`` says what
-    training without labels took. What the ``rivals`` took is in ``passes_rivals`` and
+    training without labels took. Of several tasks ``combined`` and ``combined_training`` hold the
+    differences of the combined scores, by split. What the ``rivals`` took is in ``passes_rivals`` and
     ``seconds_rivals`` and nowhere else. ``named`` holds the named numbers of a score function, by
     task and by model and split; ``outcomes`` the packed scores of the test items, by model and
     task. Scores are fractions or whatever the metrics give; ``evaluations`` are of candidates
@@ -201,6 +203,8 @@ class RunResult(TaskResult):
     outcomes: dict[str, dict[str, Packed]] | None = None
     paired: Paired = field(default_factory=dict)
     paired_training: Paired | None = None
+    combined: dict[str, Difference] = field(default_factory=dict)
+    combined_training: dict[str, Difference] = field(default_factory=dict)
     expert_iteration: Iterated | None = None
     rivals: list[RivalScore] = field(default_factory=list)
     passes_rivals: int | None = None

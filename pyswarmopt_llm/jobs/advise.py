@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pyswarmopt_llm.common.combined import Difference
 from pyswarmopt_llm.common.config import LEAST_DEV, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
@@ -32,7 +33,7 @@ from pyswarmopt_llm.models.choices import labelled
 from pyswarmopt_llm.models.training.folds import train_once
 from pyswarmopt_llm.reporting.advice import BASE, EXPERT, SEARCH, TAKE, advice, gains
 from pyswarmopt_llm.reporting.commands import advised_steps, near
-from pyswarmopt_llm.reporting.verdict import Difference, Verdict
+from pyswarmopt_llm.reporting.verdict import Verdict
 
 LEAST, MOST = 8, 160  # dev items from which on anything can be said, and that are used
 RECORD, TRAINED = "advice.json", "trained.json"

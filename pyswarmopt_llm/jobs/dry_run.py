@@ -178,7 +178,8 @@ def _training(job: Job) -> tuple[int, int]:
     spare = job.trained_items if job.objectives.spare else 0
     schedule = ON_SPARE if spare else FULL
     passes = ROUNDS * schedule.passes(job.trained_items)
-    return passes, planned_replies(job.dev_items, spare)
+    dev = job.dev_items // (len(job.tasks) if job.objectives.alike else 1)
+    return passes, planned_replies(dev, spare)
 
 
 def _score_of_function(job: Job, external: External) -> float | None:

@@ -88,6 +88,12 @@ class Objectives:
         )
 
     @property
+    def alike(self) -> bool:
+        """Whether there are several tasks, all with the same items."""
+        items = [(task.dev, task.test) for task in self.tasks.values()]
+        return not self.externals and len(items) > 1 and all(each == items[0] for each in items)
+
+    @property
     def spare(self) -> bool:
         """Whether replies to spare items are trained on."""
         return self.written and all(task.spare for task in self.tasks.values())

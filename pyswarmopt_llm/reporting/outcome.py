@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pyswarmopt.base.words import counted
+from pyswarmopt_llm.common.combined import Difference
 from pyswarmopt_llm.common.statistics import LEVEL
 from pyswarmopt_llm.evaluation.result import RivalScore, RunResult
-from pyswarmopt_llm.reporting.verdict import Difference, Verdict, difference, too_few
+from pyswarmopt_llm.reporting.verdict import Verdict, difference, too_few
 
 ALIKE = 0.1  # share of dev items on which experts that are alike differ at most
 LEAST_SHARE = 0.25  # of the largest weight, from which on an expert counts as taken
@@ -44,6 +45,11 @@ def mixture_name(result: RunResult) -> str:
     return (
         f"expert {used[0]}" if len(used) == 1 and abs(weights[used[0]] - 1) < _EXACT else "mixture"
     )
+
+
+def _ahead(result: RunResult, split: str = "test") -> Difference | None:
+    """The result's lead over the best single expert."""
+    return result.combined.get(split) or difference(result.paired, split)
 
 
 def _rivals(result: RunResult) -> Iterator[str]:
@@ -89,7 +95,7 @@ def _beside(lead: Difference | None) -> str:
 def _outcome(result: RunResult) -> tuple[str, str]:
     """Kind and sentence."""
     test, single_test = result.best_test, result.best_single_test
-    alone, paired = _alone(result), difference(result.paired)
+    alone, paired = _alone(result), _ahead(result)
     if alone is not None:
         return "same", f"This is {alone} itself: no mixture did better on dev."
     expert = f"the best single expert, {result.best_single}"
@@ -164,7 +170,7 @@ def _reasons(kind: str, result: RunResult) -> Iterator[str]:
     """Why it came out so, as far as the figures show it."""
     yield from _missing(result)
     yield from _training(result)
-    dev, test = difference(result.paired, "dev"), difference(result.paired)
+    dev, test = _ahead(result, "dev"), _ahead(result)
     differ = None if result.experts is None else result.experts.differ
     alike = differ is not None and differ <= ALIKE
     if kind == "better":
@@ -223,13 +229,14 @@ def _training(result: RunResult) -> Iterator[str]:
     """The effect of training on dev, where the search tried it."""
     if result.trained_dev is None:
         return
-    name, dev = mixture_name(result), difference(result.paired, "dev")
+    name, dev = mixture_name(result), _ahead(result, "dev")
     start = "a mixture of your experts" if name == "mixture" else f"the {name}"
     start = start.removeprefix("the expert ")
     examples = "your examples" if dev is None else f"your {dev.items} examples"
     if (iteration := result.expert_iteration) is not None:
         examples = f"its best replies to {counted(iteration.kept, 'prompt')}"
-    gain, before = difference(result.paired_training or {}), result.mixture_test
+    gain = result.combined_training.get("test") or difference(result.paired_training or {})
+    before = result.mixture_test
     if not result.trained:
         test = (
             ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.statistics import LEVEL, Comparison, Paired, interval_over_tasks
+from pyswarmopt_llm.common.combined import Difference
+from pyswarmopt_llm.common.statistics import Comparison, Paired, interval_over_tasks
 
 MOST_NEEDED = 10  # a power statement may ask for so many times the items that there are
 
@@ -26,35 +27,11 @@ class Verdict:
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A paired difference on one split, over all tasks; the p-value of a single one."""
-
-    mean: float
-    low: float
-    high: float
-    p_value: float | None = None
-    items: int = 0
-
-    @property
-    def sign(self) -> int:
-        """1 or -1 where the difference is significant, by interval and test, else 0."""
-        if self.p_value is not None and self.p_value >= LEVEL:
-            return 0
-        return int(self.low > 0) - int(self.high < 0)
-
-    @property
-    def size(self) -> str:
-        """The difference without its sign, and its interval."""
-        low, high = (self.low, self.high) if self.mean >= 0 else (-self.high, -self.low)
-        return f"by {abs(self.mean):.3f} (95% interval {low:.3f} to {high:.3f})"
-
-    def __str__(self) -> str:
-        return f"{self.mean:+.3f} (95% interval {self.low:+.3f} to {self.high:+.3f})"
-
-
 def difference(paired: Paired, split: str = "test") -> Difference | None:
     """The mean over tasks of their comparisons on a split; None where no task has one.
+
+    For several tasks it stands in where scores are not means over items, and in results of earlier
+    versions, which have no `RunResult.combined`.
 
     Example:
         >>> test = difference({"t": {"test": Comparison(0.1, (0.02, 0.18), 0.01, 90, 15, 6, 80)}})

@@ -15,6 +15,7 @@ from pyswarmopt_llm.cli.options import Config, DryRun, Json, Quiet
 from pyswarmopt_llm.cli.runs.running import interruptible, print_plan, repeating, spoken
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.reporting.terminal import progress
@@ -54,7 +55,14 @@ class Trial:
 
     @property
     def search(self) -> SearchConfig:
-        """The search that the advice is about."""
+        """The search that the advice is about.
+
+        Raises:
+            InvalidOption: several metrics of its task.
+        """
+        general = [metric for metric in self.metrics if "=" not in metric]
+        if len(general) > 1:
+            raise InvalidOption("metric", general[1], "a second one; the advice is about one score")
         tasks = (self.task,) if self.task else ()
         return SearchConfig(
             tasks=tasks, **{name: value for name, value in vars(self).items() if name != "task"}

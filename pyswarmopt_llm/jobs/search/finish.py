@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.common.combined import Difference, combined_difference
 from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.files.regular import write_text
 from pyswarmopt_llm.common.interfaces import Patch, Score, Space
@@ -75,10 +76,9 @@ def finish(
     scores = _closing_scores(job, best, chosen, training, (single, singles[single]), scorings)
     _keep_replies(job, run, best, single, rivals, scores, scorings)
     mixed, metrics = mixture.space or job.space, job.objectives.metrics
+    combine, alike = job.objectives.combine, job.objectives.alike
     items = sum(row.n for row in run.rows)
-    totals = {
-        place: job.objectives.combine(list(tasks.values())) for place, tasks in scores.items()
-    }
+    totals = {place: combine(list(tasks.values())) for place, tasks in scores.items()}
     values: dict[str, Any] = {_key(place): total.value for place, total in totals.items()}
     result = RunResult(
         **values,
@@ -93,13 +93,15 @@ def finish(
         },
         paired=paired(scores),
         paired_training=None if training is None else paired(scores, "trained", "mixture"),
+        combined=_combined(job, scores, "best", "best_single"),
+        combined_training=_combined(job, scores, "trained", "mixture"),
         expert_iteration=None if training is None else training.iteration,
         tasks=_by_task(job, scores, scorings),
         metrics={name: metric.name for name, metric in metrics.items()},
         named=_named(scores),
         own_scores=_own_scores(job, scores["best", "dev"]),
         outcomes=_outcomes(scores) or None,
-        rivals=entries(rivals, scores, job.objectives.combine, chosen is not mixture),
+        rivals=entries(rivals, scores, combine, chosen is not mixture, alike),
         passes_rivals=sum(rival.passes for rival in rivals) if rivals else None,
         seconds_rivals=round(sum(rival.seconds for rival in rivals), 3) if rivals else None,
         experts=_experts(job.space.expert_names, on_dev, singles, single, second),
@@ -254,6 +256,17 @@ def _outcomes(scores: Scores) -> dict[str, dict[str, Packed]]:
         for (label, split), tasks in scores.items()
         if split == "test"
     }
+
+
+def _combined(job: Job, scores: Scores, first: str, second: str) -> dict[str, Difference]:
+    """The differences of two contestants' combined scores, where there are several tasks."""
+    objectives, differences = job.objectives, {}
+    for split in ("dev", "test"):
+        ours, theirs = (scores.get((contestant, split), {}) for contestant in (first, second))
+        difference = combined_difference(ours, theirs, objectives.combine, objectives.alike)
+        if difference is not None:
+            differences[split] = difference
+    return differences
 
 
 def _by_task(job: Job, scores: Scores, scorings: Mapping[str, Scoring]) -> dict[str, TaskResult]:

@@ -108,10 +108,12 @@ class Job(ResolvedSearch):
 
     @property
     def trained_items(self) -> int:
-        """Items that the mixture that is found would be trained on: dev items, or spare ones."""
-        if not self.objectives.spare:
-            return self.dev_items
-        return sum(len(task.spare) for task in self.tasks.values())
+        """Items that the mixture that is found would be trained on: dev items, or spare ones; the
+        prompts of several scores count once.
+        """
+        spare = self.objectives.spare
+        counts = [len(task.spare if spare else task.dev) for task in self.tasks.values()]
+        return counts[0] if self.objectives.alike else sum(counts)
 
     @cached_property
     def starts(self) -> Tensor:
@@ -160,7 +162,10 @@ def prepare(config: SearchConfig) -> Job:
     check_proposals(search.config, prepared.space.size)
     for name, task in objectives.tasks.items():
         check_window(task, search.config.scoring, prepared.engine, metric=objectives.metrics[name])
-    notes = {name: task.note for name, task in objectives.tasks.items() if task.note}
+    notes: dict[str, str] = {}
+    for name, task in objectives.tasks.items():
+        if task.note and task.note not in notes.values():
+            notes[name] = task.note
     noise = 0.0
     if search.config.served:
         from pyswarmopt_llm.evaluation.workers.served import check_served

@@ -21,6 +21,7 @@ from typing import Any
 from torch import Tensor
 
 from pyswarmopt.base.words import counted
+from pyswarmopt_llm.common.combined import combined_difference
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Patch, Score
@@ -237,6 +238,7 @@ def entries(
     scores: Mapping[tuple[str, str], Mapping[str, Score]],
     combine: Combine,
     kept: bool,
+    alike: bool,
 ) -> list[RivalScore]:
     """The rivals for ``result.json``.
 
@@ -246,6 +248,7 @@ def entries(
             -> score.
         combine: of the tasks' scores.
         kept: whether the result is what the search trained.
+        alike: whether all tasks have the same items.
     """
     scored = []
     for rival in rivals:
@@ -265,11 +268,10 @@ def entries(
             row=("best" if kept else "trained") if rival.same else None,
             **values,
         )
-        both = {
-            ("best", "test"): scores.get(("best", "test"), {}),
-            (rival.name, "test"): splits.get("test", {}),
-        }
-        against = difference(paired(both, "best", rival.name))
+        ours, theirs = scores.get(("best", "test"), {}), splits.get("test", {})
+        both = {("best", "test"): ours, (rival.name, "test"): theirs}
+        against = combined_difference(ours, theirs, combine, alike)
+        against = against or difference(paired(both, "best", rival.name))
         if against is not None and entry.row != "best":
             interval = (against.low, against.high)
             entry = replace(entry, difference=against.mean, interval=interval, p=against.p_value)

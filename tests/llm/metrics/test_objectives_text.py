@@ -15,7 +15,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.metrics import text as text_scores
 from pyswarmopt_llm.metrics.classifiers import harmlessness
 from pyswarmopt_llm.metrics.nlgraph import graph_answers
-from pyswarmopt_llm.metrics.registry import METRICS, find_metric, metric_specs
+from pyswarmopt_llm.metrics.registry import METRICS, find_metric, metric_labels, metric_specs
 from pyswarmopt_llm.tasks import Item
 
 WORDS = st.lists(st.sampled_from("red green blue tree house".split()), min_size=1, max_size=6)
@@ -269,6 +269,12 @@ def test_metrics_by_name() -> None:
 def test_metrics_per_task() -> None:
     assert metric_specs(["f1", "b=bleu"], ["a", "b"]) == {"a": "f1", "b": "bleu"}
     assert metric_specs([], ["a"]) == {}
+    assert metric_specs(["judge", "mine.py:f"], ["judge", "f"]) == {
+        "judge": "judge",
+        "f": "mine.py:f",
+    }
+    with pytest.raises(UserError, match="a second metric that is called f1"):
+        metric_labels(["f1", "mine.py:short", "f1"])
     for wanted, message in ((["f1", "bleu"], "second metric"), (["c=f1"], "no task is called c")):
         with pytest.raises(UserError, match=message):
             metric_specs(wanted, ["a", "b"])

@@ -26,6 +26,7 @@ from pyswarmopt_llm.metrics.external.score_function import ScoreFunction
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.metrics.registry import find_metric
 from pyswarmopt_llm.models.base import resolve_base
+from pyswarmopt_llm.models.engines.generation.writer import ReplyWriter
 from pyswarmopt_llm.tasks import Item
 
 FUNCTIONS = """
@@ -126,6 +127,10 @@ FUNCTIONS = """
 
     def too_large_together(reply):
         return {"a": 1e308, "b": 1e308}
+
+
+    def size(reply):
+        return len(reply) / 100 - 0.2
 """
 NAMES = [
     f"Tell me about the {word}."
@@ -372,6 +377,43 @@ def test_named_numbers_are_reported_beside_their_mean(
         capsys, "eval", "--run", config.out, "--metric", "mine.py:rules", "--json"
     )
     assert code == 0 and json.loads(out)["named"] == own["best_test"]
+
+
+def test_several_scores_of_the_same_prompts_are_combined(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str], mine: Path
+) -> None:
+    """A reply is written once for both; each is an objective of its own."""
+    written = []
+    generate = ReplyWriter._written_alone
+
+    def counted(self: ReplyWriter, prompts: Sequence[str], *rest: Any) -> list[str]:
+        written.append(tuple(prompts))
+        return generate(self, prompts, *rest)
+
+    two = replace(config, metrics=("mine.py:letters", "mine.py:size"), combine="minimum")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ReplyWriter, "_written_alone", counted)
+        result = search(two).result
+    dev, test = result["tasks"]["letters"], result["tasks"]["size"]
+    assert list(result["tasks"]) == ["letters", "size"]
+    assert result["best_test"] == min(dev["best_test"], test["best_test"])
+    lead = result["combined"]["test"]
+    assert lead["mean"] == pytest.approx(result["best_test"] - result["best_single_test"])
+    assert lead["items"] == 8 and lead["low"] <= lead["mean"] <= lead["high"]
+    candidates = {row["key"] for row in history(Path(config.out)) if row["phase"] == "search"}
+    assert written.count(written[0]) < 2 * len(candidates)
+    notes = [note for note in result["notes"] if "names no split" in note]
+    assert len(notes) == 1
+    code, _, err = swarm_llm(capsys, "eval", "--run", config.out)
+    assert code == 2 and "has 2 metrics (mine.py:letters, mine.py:size); choose one" in err
+    code, out, _ = swarm_llm(
+        capsys, "eval", "--run", config.out, "--metric", "mine.py:size", "--json"
+    )
+    assert code == 0 and json.loads(out)["value"] == test["best_test"]
+    code, _, err = swarm_llm(
+        capsys, "advise", *words(config, "--metric", "mine.py:size", "--experts", *config.experts)
+    )
+    assert code == 2 and "--metric mine.py:size: a second one" in err
 
 
 def test_a_score_that_cannot_tell_candidates_apart_is_said_before_the_first_iteration(

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from pyswarmopt_llm.common.combined import Difference
 from pyswarmopt_llm.reporting.advice import Scores, advice, decide, gain
-from pyswarmopt_llm.reporting.verdict import Difference
 
 
 def draw(rng: np.random.Generator, items: int, accuracies: list[float]) -> Any:

@@ -71,7 +71,15 @@ def test_an_interval_without_a_significant_test_is_no_gain() -> None:
     assert verdict(result(pair(0.4, 0.3, 0.125, 10))).kind == "level"
 
 
-def test_several_tasks_are_judged_by_the_mean_of_their_differences() -> None:
+def test_several_tasks_are_judged_by_the_difference_of_their_combined_scores() -> None:
+    lead = {"mean": 0.02, "low": 0.01, "high": 0.03, "p_value": 0.01, "items": 80}
+    assert verdict(result(pair(-0.1, 0.05, 0.01), combined={"test": lead})).sentence == (
+        "Better than the best single expert, x, by 0.020 (95% interval 0.010 to 0.030) on 80 "
+        "unseen items: 0.620 against 0.600."
+    )
+
+
+def test_several_tasks_of_an_earlier_version_are_judged_by_the_mean_of_their_differences() -> None:
     # Means .1 and .04, half widths .06 and .08: the mean .07 with half width sqrt(.06^2 + .08^2) /
     # 2 = .05.
     found = difference(
