@@ -31,7 +31,7 @@ from pyswarmopt_llm.tasks import Item
 
 BASE = "embedded:smollm2-135m"
 LONG = 40  # words
-LAYERS = 12  # of 30, which the reward model keeps
+LAYERS = 20  # of 30, which the reward model keeps
 # pairs, and the least share of the latter that is ordered right
 TRAINED, HELD_OUT, RIGHT = 300, 100, 0.8
 OBJECTIVES = Path(__file__).resolve().parents[2] / "examples" / "objectives"
@@ -81,6 +81,10 @@ def train_reward(pairs: Sequence[Pair], out: Path) -> tuple[float, float]:
     """Fit a reward model to all but the last `HELD_OUT` pairs; the share of these that it orders
     right, and the mean of their rewards.
     """
+    file = out / "held-out.json"
+    if file.exists():
+        right, zero = json.loads(file.read_text(encoding="utf-8"))
+        return right, zero
     sys.path.insert(0, str(OBJECTIVES))
     from train_reward import fit, last_state, untrained
 
@@ -99,8 +103,9 @@ def train_reward(pairs: Sequence[Pair], out: Path) -> tuple[float, float]:
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     rewards = torch.stack([better, worse])[:, -HELD_OUT:] @ head.T
-    right = (rewards[0] > rewards[1]).float().mean()
-    return float(right), float(rewards.mean())
+    right, zero = float((rewards[0] > rewards[1]).float().mean()), float(rewards.mean())
+    file.write_text(json.dumps([right, zero]), encoding="utf-8")
+    return right, zero
 
 
 def write_prompts(pairs: Sequence[Pair], zero: float, out: Path, dev: int, spare: int) -> Path:
