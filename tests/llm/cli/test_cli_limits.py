@@ -1,8 +1,11 @@
-"""Numbers that are too large for anything are refused in one line that says the limit."""
+"""Numbers that are too large for anything, and options that are there twice, are refused in one
+line.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,3 +68,47 @@ def test_a_swarm_beyond_memory_is_one_line(capsys: pytest.CaptureFixture[str]) -
     assert exit_info.value.code == 2
     err = capsys.readouterr().err
     assert err.startswith("error: 1000000 x 1000000 numbers") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("main", "words", "option"),
+    [
+        (APPS[1][1], ["eval", "--task", "a.json", "--base", "b", "--task=c.json"], "--task"),
+        (APPS[1][1], ["search", "--experts", "a", "b", "--out", "r", "--out", "s"], "--out"),
+        (
+            APPS[1][1],
+            ["compare", "--methods", "ties", "--quiet", "--methods", "slerp"],
+            "--methods",
+        ),
+        (APPS[0][1], ["run", "sphere", "--seed", "1", "--seed", "1"], "--seed"),
+    ],
+)
+def test_an_option_that_is_there_twice_is_not_half_ignored(
+    main: Callable[..., None], words: list[str], option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(words)
+    assert exit_info.value.code == 2
+    assert f"{option}': given 2 times; give it once" in capsys.readouterr().err
+
+
+def test_switches_and_options_with_several_values_may_be_repeated(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out, task = str(tmp_path / "run"), str(tmp_path / "none.json")
+    twice = [
+        "--task",
+        task,
+        "--task",
+        task,
+        "--experts",
+        "a",
+        "--experts",
+        "b",
+        "--quiet",
+        "--quiet",
+    ]
+    with pytest.raises(SystemExit):
+        APPS[1][1](["search", "--base", "x", "--out", out, *twice])
+    err = capsys.readouterr().err
+    assert "times" not in err and "none.json" in err
