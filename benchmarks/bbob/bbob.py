@@ -43,6 +43,7 @@ class Recorder:
     def __init__(self, problem: Problem, budget: int) -> None:
         self.problem, self.budget = problem, budget
         self.evaluations = 0
+        self.best = np.inf
         self.hits: list[int] = []
 
     def left(self) -> int:
@@ -54,6 +55,7 @@ class Recorder:
             raise Done
         self.evaluations += 1
         value = float(self.problem.fun(np.asarray(x, dtype=float)))
+        self.best = min(self.best, value)
         while (
             len(self.hits) < len(TARGETS)
             and value - self.problem.optimum <= TARGETS[len(self.hits)]
@@ -65,8 +67,8 @@ class Recorder:
 
 
 def run(solver: Solver, problem: Problem, budget: int) -> dict[str, Any]:
-    """One run: the evaluations at which the targets were hit, in their order, as far as they
-    were.
+    """One run: the evaluations at which the targets were hit, in their order, as far as they were,
+    and the error at the end.
     """
     recorder, began = Recorder(problem, budget), time.process_time()
     seed = 1000 * problem.instance + zlib.crc32(problem.name.encode()) % 1000
@@ -75,7 +77,7 @@ def run(solver: Solver, problem: Problem, budget: int) -> dict[str, Any]:
     return {
         "f": problem.name, "i": problem.instance, "D": problem.dim, "budget": budget,
         "hits": recorder.hits, "evaluations": recorder.evaluations, "starts": starts,
-        "seconds": seconds,
+        "seconds": seconds, "error": max(recorder.best - problem.optimum, 0.0),
     }  # fmt: skip
 
 

@@ -132,6 +132,18 @@ def cec2022(dim: int, instances: list[int]) -> Iterator[Problem]:
             yield Problem(str(number), instance, dim, _single(fun, 100 / HIGH), float(optimum))
 
 
+def cec2017(dim: int, instances: list[int]) -> Iterator[Problem]:
+    """The functions of the CEC 2017 competition but the second, which the organisers took back; see
+    `cec2022`.
+    """
+    import minionpy
+
+    for number in (1, *range(3, 31)):
+        fun = minionpy.CEC2017Functions(number, dim)
+        for instance in instances:
+            yield Problem(str(number), instance, dim, _single(fun, 100 / HIGH), 100.0 * number)
+
+
 def _single(fun: Callable[[list[Floats]], list[float]], scale: float) -> Callable[[Floats], float]:
     return lambda x: fun([scale * x])[0]
 
@@ -141,6 +153,7 @@ SUITES: dict[str, Callable[[int, list[int]], Iterator[Problem]]] = {
     "control": control,
     "ma-bbob": mixtures,
     "cec2022": cec2022,
+    "cec2017": cec2017,
 }
 
 

@@ -184,6 +184,8 @@ PEERS: dict[str, Solver] = {
     "l-shade": minion,
     "jso": lambda *a: minion(*a, kind="jSO"),
     "arrde": lambda *a: minion(*a, kind="ARRDE"),
+    "nl-shade-rsp": lambda *a: minion(*a, kind="NLSHADE_RSP"),
+    "lsrtde": lambda *a: minion(*a, kind="LSRTDE"),
 }
 
 
