@@ -1,5 +1,5 @@
 """Runtime distributions of optimisers on COCO's bbob functions, 24 functions on [-5, 5]^D, on affine
-mixtures of them, on those of the CEC 2022 competition, and on moved optima.
+mixtures of them, on those of the CEC 2017 and 2022 competitions, and on moved optima.
 
     python benchmarks/bbob/bbob.py --solvers pyswarmopt,pycma-bipop --dims 5,20 --instances 1-3 \\
         --out runs/bbob
@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 from bbob_problems import SUITES, Floats, Problem
-from bbob_report import TARGETS, area, file_of, outcomes, report, solved
+from bbob_report import TARGETS, area, errors, file_of, outcomes, report, solved
 from bbob_solvers import PEERS, Done, Solver, find, restarted
 
 RECIPES = ("", ":anywhere", ":surrogate", ":covariant", ":constriction", ":spso2011")
@@ -127,7 +127,13 @@ def main() -> None:
     parser.add_argument(
         "--outcomes", type=Path, help="instead of runs: write those of ma-bbob and cec2022 in short"
     )
+    parser.add_argument(
+        "--errors", type=Path, help="instead of runs: write the errors at the end on CEC functions"
+    )
     a = parser.parse_args()
+    if a.errors:
+        errors(a.out, a.errors)
+        return
     if a.outcomes:
         outcomes(a.out, a.outcomes)
         return

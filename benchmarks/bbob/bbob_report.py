@@ -16,6 +16,7 @@ from bbob_problems import CONTROL, GROUPS, SUITES
 TARGETS = 10.0 ** np.linspace(2, -8, 51)
 BEGIN, END = "<!-- bbob.py: begin -->", "<!-- bbob.py: end -->"
 PACKAGES = ("pyswarmopt", "cma", "nevergrad", "pygmo", "scipy", "coco-experiment", "numpy")
+COMPETITIONS = ("cec2022", "cec2017")
 Record = dict[str, Any]
 Runs = dict[str, list[Record]]  # solver -> its runs
 
@@ -101,6 +102,18 @@ def outcomes(folder: Path, path: Path) -> None:
                 row = {"suite": suite, "D": dim, "solver": solver, "runs": rounded}
                 rows[suite, dim, solver] = json.dumps(row)
     path.write_text("\n".join(rows.values()) + "\n")
+
+
+def errors(folder: Path, path: Path) -> None:
+    """Write the error at the end of each run on the CEC's functions, as lines of JSON."""
+    rows = []
+    for suite in COMPETITIONS:
+        for dim, runs in load(folder, suite).items():
+            for solver, records in runs.items():
+                each = [[int(r["f"]), r["i"], float(f"{r['error']:.4g}")] for r in records]
+                row = {"suite": suite, "D": dim, "budget": records[0]["budget"], "solver": solver}
+                rows.append(json.dumps({**row, "errors": each}))
+    path.write_text("\n".join(rows) + "\n")
 
 
 def _versions() -> Iterable[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from outcomes import lines
+from scipy.stats import rankdata
 
 PAGE = Path(__file__).resolve().parents[1] / "evidence.md"
 SOLVERS = {
@@ -94,6 +95,53 @@ def _by_problem(runs: list[list[float]]) -> dict[float, list[float]]:
         problem: np.mean([run[1:] for run in runs if run[0] == problem], axis=0).tolist()
         for problem in problems
     }
+
+
+COMPETITIONS = {
+    ("cec2022", 10): "CEC 2022, 10-D",
+    ("cec2022", 20): "CEC 2022, 20-D",
+    ("cec2017", 10): "CEC 2017, 10-D",
+    ("cec2017", 20): "CEC 2017, 20-D",
+}
+SOLVED = 1e-8
+WINNERS = OTHERS | {"nl-shade-rsp": "NL-SHADE-RSP (minionpy)", "lsrtde": "LSRTDE (minionpy)"}
+
+
+def competitions() -> str:
+    """Mean rank by the mean error of a function's runs at the competition's budget, functions of
+    which all runs are solved, and on how many a solver is better than the default.
+    """
+    stored = {((row["suite"], row["D"]), row["solver"]): row for row in lines("cec")}
+    suites = [suite for suite in COMPETITIONS if any(key[0] == suite for key in stored)]
+    cells: dict[str, list[str]] = {}
+    for suite in suites:
+        solvers = [solver for solver in WINNERS if (suite, solver) in stored]
+        means = np.array([_errors(stored[suite, solver]["errors"]) for solver in solvers])
+        ranks = rankdata(means, axis=0).mean(axis=1)
+        ours = means[solvers.index("pyswarmopt")]
+        for solver, rank, each in zip(solvers, ranks, means, strict=True):
+            cell = f"{rank:.2f}, {(each == 0).sum()}"
+            if solver != "pyswarmopt":
+                cell += f", {(each < ours).sum()} to {(each > ours).sum()}"
+            cells.setdefault(solver, [""] * len(suites))[suites.index(suite)] = cell
+    head = [f"{COMPETITIONS[suite]}" for suite in suites]
+    table = [
+        f"| mean rank, functions solved, better and worse than the default | {' | '.join(head)} |",
+        f"|---|{'---:|' * len(suites)}",
+    ]
+    for solver, name in WINNERS.items():
+        if solver in cells:
+            table.append(f"| {name} | {' | '.join(cells[solver])} |")
+    return "\n".join(table)
+
+
+def _errors(runs: list[list[float]]) -> list[float]:
+    """The mean error of each function's runs, 0 where it is solved; a run is [function, instance,
+    error].
+    """
+    functions = sorted({run[0] for run in runs})
+    means = [np.mean([run[2] for run in runs if run[0] == number]) for number in functions]
+    return [0.0 if mean <= SOLVED else float(mean) for mean in means]
 
 
 PARTS = {

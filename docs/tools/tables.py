@@ -23,7 +23,7 @@ import studies_tables
 import talking_tables
 import unlabelled_tables
 import written_tables
-from bbob_table import second_suites, summary, swarm_parts
+from bbob_table import competitions, second_suites, summary, swarm_parts
 from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, markdown, outcomes, p_value, points
 from written_tables import (
     continuations,
@@ -360,6 +360,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "unlabelled-tries": unlabelled_tables.unlabelled_tries,
     "bbob": summary,
     "second-suites": second_suites,
+    "competitions": competitions,
     "swarm-parts": swarm_parts,
     "emergence": studies_tables.emergence,
     "emergence-written": studies_tables.emergence_written,

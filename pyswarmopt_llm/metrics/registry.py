@@ -284,11 +284,13 @@ def metric_labels(specs: Sequence[str]) -> dict[str, str]:
     Example:
         >>> metric_labels(["mine.py:short", "judge", "reward:a/kind", "reward:b/true"])
         {'short': 'mine.py:short', 'judge': 'judge', 'reward-kind': 'reward:a/kind', 'reward-true': 'reward:b/true'}
+        >>> list(metric_labels(["a.py:score", "b.py:score"]))
+        ['a-score', 'b-score']
     """
     kinds = [_label(spec) for spec in specs]
     labels: dict[str, str] = {}
     for spec, kind in zip(specs, kinds, strict=True):
-        label = kind if kinds.count(kind) == 1 else f"{kind}-{Path(spec.rpartition(':')[2]).stem}"
+        label = kind if kinds.count(kind) == 1 else _longer(spec)
         if label in labels:
             raise InvalidOption("metric", spec, f"a second metric that is called {label}")
         labels[label] = spec
@@ -297,6 +299,15 @@ def metric_labels(specs: Sequence[str]) -> dict[str, str]:
 
 def _label(spec: str) -> str:
     return spec.rpartition(":")[2] if ".py:" in spec else spec.partition(":")[0]
+
+
+def _longer(spec: str) -> str:
+    """With the name of the file or model."""
+    kind, _, argument = spec.partition(":")
+    if ".py:" in spec:
+        file, _, function = spec.rpartition(":")
+        return f"{Path(file).stem}-{function}"
+    return f"{kind}-{Path(argument).stem}" if argument else kind
 
 
 def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
@@ -326,6 +337,8 @@ def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
             raise InvalidOption(
                 "metric", spec, f"no task is called {task}; there is {', '.join(tasks) or 'none'}"
             )
+        if equals and sum(other.startswith(f"{task}=") for other in specs) > 1:
+            raise InvalidOption("metric", spec, f"{task} has another one; choose one")
     metrics = {task: metric_given(specs, task) for task in tasks}
     return {task: metric for task, metric in metrics.items() if metric is not None}
 

@@ -174,7 +174,7 @@ def remarks(result: RunResult) -> Iterator[str]:
             f"{counted(confirm.items, 'fresh dev item')}, number {confirm.chosen + 1} was best: "
             f"{chosen.fresh:.3f} there, {chosen.dev:.3f} in the search."
         )
-    if result.front is not None:
+    if result.front is not None and result.front.points:
         yield f"In front/: {counted(len(result.front.points), 'more point')} of the Pareto front."
     for name, named in result.named.items():
         yield _named(name, named)

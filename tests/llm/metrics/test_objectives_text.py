@@ -275,6 +275,10 @@ def test_metrics_per_task() -> None:
     }
     with pytest.raises(UserError, match="a second metric that is called f1"):
         metric_labels(["f1", "mine.py:short", "f1"])
-    for wanted, message in ((["f1", "bleu"], "second metric"), (["c=f1"], "no task is called c")):
+    for wanted, message in (
+        (["f1", "bleu"], "second metric"),
+        (["c=f1"], "no task is called c"),
+        (["a=f1", "b=f1", "a=bleu"], "a has another one"),
+    ):
         with pytest.raises(UserError, match=message):
             metric_specs(wanted, ["a", "b"])
