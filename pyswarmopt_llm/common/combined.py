@@ -39,7 +39,7 @@ class Difference:
     Attributes:
         mean: the first model's score minus the second's.
         low, high: 95% interval.
-        p_value: two-sided paired permutation test; None in results of earlier versions.
+        p_value: two-sided paired permutation test; None where there is none.
         items: of all tasks; those that are the same count once.
     """
 

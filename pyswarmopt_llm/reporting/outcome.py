@@ -49,7 +49,7 @@ def mixture_name(result: RunResult) -> str:
 
 def _ahead(result: RunResult, split: str = "test") -> Difference | None:
     """The result's lead over the best single expert."""
-    return result.combined.get(split) or difference(result.paired, split)
+    return result.combined.get(split) if result.tasks else difference(result.paired, split)
 
 
 def _rivals(result: RunResult) -> Iterator[str]:
@@ -235,8 +235,9 @@ def _training(result: RunResult) -> Iterator[str]:
     examples = "your examples" if dev is None else f"your {dev.items} examples"
     if (iteration := result.expert_iteration) is not None:
         examples = f"its best replies to {counted(iteration.kept, 'prompt')}"
-    gain = result.combined_training.get("test") or difference(result.paired_training or {})
-    before = result.mixture_test
+    gain, before = difference(result.paired_training or {}), result.mixture_test
+    if result.tasks:
+        gain = result.combined_training.get("test")
     if not result.trained:
         test = (
             ""

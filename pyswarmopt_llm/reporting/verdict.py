@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.combined import Difference
-from pyswarmopt_llm.common.statistics import Comparison, Paired, interval_over_tasks
+from pyswarmopt_llm.common.statistics import Comparison, Paired
 
 MOST_NEEDED = 10  # a power statement may ask for so many times the items that there are
 
@@ -28,10 +28,9 @@ class Verdict:
 
 
 def difference(paired: Paired, split: str = "test") -> Difference | None:
-    """The mean over tasks of their comparisons on a split; None where no task has one.
+    """The comparison on a split of the only task; None if it has no items.
 
-    For several tasks it stands in where scores are not means over items, and in results of earlier
-    versions, which have no `RunResult.combined`.
+    Of several tasks see `RunResult.combined`.
 
     Example:
         >>> test = difference({"t": {"test": Comparison(0.1, (0.02, 0.18), 0.01, 90, 15, 6, 80)}})
@@ -39,13 +38,7 @@ def difference(paired: Paired, split: str = "test") -> Difference | None:
         (1, 'by 0.100 (95% interval 0.020 to 0.180)')
     """
     pairs = [splits[split] for splits in paired.values() if split in splits]
-    if not pairs:
-        return None
-    if len(pairs) == 1:
-        return _of_one(pairs[0])
-    means = [pair.difference for pair in pairs]
-    low, high = interval_over_tasks(means, [pair.interval for pair in pairs])
-    return Difference(sum(means) / len(means), low, high, items=sum(pair.n for pair in pairs))
+    return _of_one(pairs[0]) if len(pairs) == 1 else None
 
 
 def _of_one(pair: Comparison) -> Difference:

@@ -269,9 +269,11 @@ def entries(
             **values,
         )
         ours, theirs = scores.get(("best", "test"), {}), splits.get("test", {})
-        both = {("best", "test"): ours, (rival.name, "test"): theirs}
-        against = combined_difference(ours, theirs, combine, alike)
-        against = against or difference(paired(both, "best", rival.name))
+        if len(ours) > 1:
+            against = combined_difference(ours, theirs, combine, alike)
+        else:
+            both = {("best", "test"): ours, (rival.name, "test"): theirs}
+            against = difference(paired(both, "best", rival.name))
         if against is not None and entry.row != "best":
             interval = (against.low, against.high)
             entry = replace(entry, difference=against.mean, interval=interval, p=against.p_value)

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from result_helpers import about_of, comparison, pair, result_of
+from result_helpers import about_of, pair, result_of
 
 from pyswarmopt_llm.cli.app import COMMANDS
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.reporting.commands import near, next_steps
 from pyswarmopt_llm.reporting.outcome import verdict
-from pyswarmopt_llm.reporting.verdict import difference
 from pyswarmopt_llm.tasks.types import Form
 
 OUT = "runs/a b"
@@ -73,23 +72,16 @@ def test_an_interval_without_a_significant_test_is_no_gain() -> None:
 
 def test_several_tasks_are_judged_by_the_difference_of_their_combined_scores() -> None:
     lead = {"mean": 0.02, "low": 0.01, "high": 0.03, "p_value": 0.01, "items": 80}
-    assert verdict(result(pair(-0.1, 0.05, 0.01), combined={"test": lead})).sentence == (
+    tasks = {
+        name: {"best_dev": 0.5, "best_single_dev": 0.4, "scoring": "likelihood"} for name in "tu"
+    }
+    two = result(pair(-0.1, 0.05, 0.01), combined={"test": lead}, tasks=tasks)
+    assert verdict(two).sentence == (
         "Better than the best single expert, x, by 0.020 (95% interval 0.010 to 0.030) on 80 "
         "unseen items: 0.620 against 0.600."
     )
-
-
-def test_several_tasks_of_an_earlier_version_are_judged_by_the_mean_of_their_differences() -> None:
-    # Means .1 and .04, half widths .06 and .08: the mean .07 with half width sqrt(.06^2 + .08^2) /
-    # 2 = .05.
-    found = difference(
-        {
-            "a": {"test": comparison(0.1, 0.06, 0.5, 100)},
-            "b": {"test": comparison(0.04, 0.08, 0.5, 50)},
-        }
-    )
-    assert found is not None and found.sign == 1 and found.items == 150
-    assert (found.mean, found.low, found.high) == pytest.approx((0.07, 0.02, 0.12))
+    # one of the two has no items, so that nothing is known of the combined score
+    assert verdict(result(pair(-0.1, 0.05, 0.01), tasks=tasks)).kind == "unpaired"
 
 
 def test_an_expert_itself_is_called_so() -> None:
