@@ -39,6 +39,10 @@ class Ranking:
             "Maximum forward passes of an item (8 items first).", "PASSES", opt.SETTINGS, least=1
         ),
     ] = None
+    scores: Annotated[
+        str | None,
+        Option("Keep the scores in this file: the same command goes on from it.", "F", opt.OUTPUT),
+    ] = None
     seed: Annotated[int, Option("Seed of the items' order.", "S", hidden=True, least=0)] = 0
     dev: opt.Dev = None
     columns: opt.Columns = ()
@@ -59,7 +63,7 @@ class Ranking:
     @property
     def exam(self) -> EvalConfig:
         """The task that the adapters are scored on."""
-        apart = ("top", "budget")
+        apart = ("top", "budget", "scores")
         settings = {name: value for name, value in vars(self).items() if name not in apart}
         return EvalConfig(split="dev", **settings)
 
@@ -86,7 +90,7 @@ def command(
     from pyswarmopt_llm.jobs.find.find import find
 
     with items_bar(open_console(stderr=True), quiet or as_json) as on_items:
-        result = find(adapters, exam, settings.top, settings.budget, on_items)
+        result = find(adapters, exam, settings.top, settings.budget, on_items, settings.scores)
     if as_json:
         typer.echo(json.dumps(result.to_json()))
         return
@@ -103,7 +107,8 @@ def remarks(result: FindResult) -> Iterator[str]:
     for name, first in result.copies.items():
         yield f"left out: {name}: has the same weights as {first}"
     ranked = counted(len(result.ranking), "adapter")
-    yield f"{ranked} ranked by {result.passes:,} forward passes of an item"
+    read = f", {result.read:,} of which were known" if result.read else ""
+    yield f"{ranked} ranked by {result.passes:,} forward passes of an item{read}"
 
 
 def table(result: FindResult) -> Table:

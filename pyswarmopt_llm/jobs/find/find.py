@@ -5,23 +5,31 @@ What decides is the mean probability of the right options: eight items tell litt
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import torch
+
 from pyswarmopt_llm.common.commands import changed, command, task_settings
 from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.fingerprint import canonical
 from pyswarmopt_llm.common.interfaces import ItemScore, ItemUtility, Patch
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.jobs.evaluate.config import BARE, EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import Exam, OnItems
 from pyswarmopt_llm.jobs.find.halving import TOP, Answer, halved, mean_probability, passes, plan
 from pyswarmopt_llm.jobs.find.pool import read_pool
+from pyswarmopt_llm.jobs.find.scores import Scores
+from pyswarmopt_llm.metrics.objectives import task_print
 from pyswarmopt_llm.models.adapters.adapter import load_factors
-from pyswarmopt_llm.models.base import resolve_base
+from pyswarmopt_llm.models.base import BaseModel, resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.tasks import Item, Scoring
@@ -89,6 +97,7 @@ class FindResult:
         base: the bare base on all dev items.
         task, metric, scoring: what was scored.
         passes: forward passes of an item.
+        read: those among them whose outcome was in the file of scores.
         left_out: name -> why it cannot be used.
         copies: name -> the adapter with the same weights.
         search: the command that searches with the first `top`; of a single adapter, which has
@@ -102,6 +111,7 @@ class FindResult:
     metric: str
     scoring: str
     passes: int
+    read: int
     left_out: Mapping[str, str]
     copies: Mapping[str, str]
     search: str
@@ -118,6 +128,7 @@ def find(
     top: int = TOP,
     budget: int | None = None,
     on_items: OnItems | None = None,
+    scores: str | Path | None = None,
 ) -> FindResult:
     """Rank adapters of one base by their scores on dev.
 
@@ -129,6 +140,7 @@ def find(
         top: number of adapters to end with, which are scored on all dev items.
         budget: maximum number of forward passes of an item, the base's included.
         on_items: receives the number of passes so far, and of all.
+        scores: file that keeps the scores, and has those of an earlier call; None: none does.
 
     Raises:
         UserError: no adapter can be used, the task or the base cannot, or the budget is too small.
@@ -143,6 +155,8 @@ def find(
     engine = load_engine(base, config.dtype, config.device, config.threads)
     scoring = exam.format(engine, config.scoring)
     scorer = Scorer(exam, engine, scoring, config.seed)
+    file = None if scores is None else user_path(scores)
+    kept = Scores(file, exam_print(exam, base, scoring, config.seed, engine.dtype))
     total = passes(rounds) + items
     done = 0
 
@@ -153,10 +167,14 @@ def find(
             on_items(done, total)
 
     def answers_of(number: int, numbers: range) -> list[Answer]:
-        factors = load_factors(pool.candidates[number].info)
-        return scorer(Patch(low_rank=factors), numbers)
+        candidate = pool.candidates[number]
 
-    plain = scorer(Patch(), range(items))
+        def score(missing: range) -> list[Answer]:
+            return scorer(Patch(low_rank=load_factors(candidate.info)), missing)
+
+        return kept.of(candidate.digest, numbers, score)
+
+    plain = kept.of(BARE, range(items), lambda missing: scorer(Patch(), missing))
     progress(items)
     ranking = []
     for number, answers in halved(rounds, answers_of, progress).items():
@@ -170,10 +188,19 @@ def find(
         metric=exam.metric.name,
         scoring=scoring,
         passes=total,
+        read=kept.read,
         left_out=pool.left_out,
         copies=pool.copies,
         search=next_command(config, [adapter.path for adapter in ranking[:top]]),
     )
+
+
+def exam_print(exam: Exam, base: BaseModel, scoring: Scoring, seed: int, dtype: torch.dtype) -> str:
+    """A hash of all but the adapter that an answer depends on."""
+    metric = exam.metric
+    how = [metric.name, metric.fingerprint, metric.new_tokens, scoring, seed, str(dtype)]
+    parts = [base.fingerprint, task_print(exam.task), *how]
+    return hashlib.sha256(canonical(parts)).hexdigest()
 
 
 class Scorer:

@@ -29,11 +29,13 @@ class Candidate:
         name: unique in the pool.
         path: its directory or hub id, as `search` takes it.
         info: without its weights.
+        digest: of these.
     """
 
     name: str
     path: str
     info: AdapterInfo
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def read_pool(specs: Sequence[str], base: BaseModel) -> Pool:
         except UserError as error:
             left_out[name] = error.text
             continue
-        first = candidates.setdefault(weights, Candidate(name, path, info))
+        first = candidates.setdefault(weights, Candidate(name, path, info, weights))
         if first.name != name:
             copies[name] = first.name
     if not candidates:

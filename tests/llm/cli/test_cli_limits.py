@@ -1,4 +1,4 @@
-"""Numbers that are too large for anything, and options that are there twice, are refused in one
+"""Numbers that are too large for anything, and two tasks where one is taken, are refused in one
 line.
 """
 
@@ -71,44 +71,28 @@ def test_a_swarm_beyond_memory_is_one_line(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize(
-    ("main", "words", "option"),
+    ("words", "option"),
     [
-        (APPS[1][1], ["eval", "--task", "a.json", "--base", "b", "--task=c.json"], "--task"),
-        (APPS[1][1], ["search", "--experts", "a", "b", "--out", "r", "--out", "s"], "--out"),
-        (
-            APPS[1][1],
-            ["compare", "--methods", "ties", "--quiet", "--methods", "slerp"],
-            "--methods",
-        ),
-        (APPS[0][1], ["run", "sphere", "--seed", "1", "--seed", "1"], "--seed"),
+        (["eval", "--task", "a.json", "--base", "b", "--task=c.json"], "--task"),
+        (["compare", "--methods", "ties", "--quiet", "--methods", "slerp"], "--methods"),
+        (["find", "x", "--base", "b", "--metric", "f1", "--metric", "bleu"], "--metric"),
     ],
 )
-def test_an_option_that_is_there_twice_is_not_half_ignored(
-    main: Callable[..., None], words: list[str], option: str, capsys: pytest.CaptureFixture[str]
+def test_the_first_of_two_tasks_metrics_or_methods_is_not_ignored(
+    words: list[str], option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as exit_info:
-        main(words)
+        APPS[1][1](words)
     assert exit_info.value.code == 2
     assert f"{option}': given 2 times; give it once" in capsys.readouterr().err
 
 
-def test_switches_and_options_with_several_values_may_be_repeated(
+def test_options_with_several_values_may_be_repeated_and_of_the_others_the_last_counts(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     out, task = str(tmp_path / "run"), str(tmp_path / "none.json")
-    twice = [
-        "--task",
-        task,
-        "--task",
-        task,
-        "--experts",
-        "a",
-        "--experts",
-        "b",
-        "--quiet",
-        "--quiet",
-    ]
+    twice = ["--task", task, "--task", task, "--experts", "a", "--experts", "b"]
     with pytest.raises(SystemExit):
-        APPS[1][1](["search", "--base", "x", "--out", out, *twice])
+        APPS[1][1](["search", "--base", "x", "--out", "wrong", "--out", out, *twice])
     err = capsys.readouterr().err
     assert "times" not in err and "none.json" in err

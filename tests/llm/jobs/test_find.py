@@ -7,6 +7,7 @@ import math
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,9 +19,10 @@ from hypothesis import strategies as st
 from search_helpers import louder, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
-from pyswarmopt_llm.jobs.find.find import find
+from pyswarmopt_llm.jobs.find.find import Scorer, find
 from pyswarmopt_llm.jobs.find.halving import Answer, halved, halvings, passes, plan
 from pyswarmopt_llm.jobs.find.pool import adapter_paths, read_pool
 from pyswarmopt_llm.models.base import resolve_base
@@ -214,6 +216,54 @@ def test_json_has_the_whole_ranking(
     assert result.passes <= 120
 
 
+def test_a_ranking_that_was_stopped_goes_on_where_it_was(
+    config: EvalConfig, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = find([str(folder)], config, top=2)
+    file = tmp_path / "scores.jsonl"
+    scored: list[int] = []
+    left = [12]  # calls until it is stopped
+    scorer = Scorer.__call__
+
+    def counted(self: Scorer, patch: Patch, numbers: range) -> list[Answer]:
+        if len(scored) == left[0]:
+            raise KeyboardInterrupt
+        scored.append(len(numbers))
+        return scorer(self, patch, numbers)
+
+    monkeypatch.setattr(Scorer, "__call__", counted)
+    with pytest.raises(KeyboardInterrupt):
+        find([str(folder)], config, top=2, scores=file)
+    known, left[0] = sum(scored), -1
+    scored.clear()
+    result = find([str(folder)], config, top=2, scores=file)
+    assert (result.read, sum(scored)) == (known, whole.passes - known)
+    assert replace(result, read=0) == whole
+    scored.clear()
+    assert find([str(folder)], config, top=2, scores=file).read == whole.passes and not scored
+    # A larger pool costs what is new; another order of the items, or another format, all.
+    extra = saved(folder / "more-0", tmp_path / "extra", shaken(77))
+    grown = find([str(folder), str(extra)], config, top=2, scores=file)
+    alone = find([str(folder), str(extra)], config, top=2)
+    assert grown.read > 100 and replace(grown, read=0) == alone
+    for other in (replace(config, seed=1), replace(config, scoring="letter")):
+        assert find([str(folder)], other, top=2, scores=file).read == 0
+
+
+def test_no_other_file_is_written_to(
+    config: EvalConfig, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--base", config.base, "--task", config.task]
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"question": "Why?"}')
+    nowhere = tmp_path / "nowhere" / "scores.jsonl"
+    refused = {rows: "holds something else", nowhere: "there is no such folder"}
+    for path, said in refused.items():
+        code, _, err = swarm_llm(capsys, "find", folder, *words, "--scores", path)
+        assert code == 2 and f"--scores {path}: {said}" in err and len(err.splitlines()) == 1
+    assert rows.read_text() == '{"question": "Why?"}'
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
@@ -240,7 +290,8 @@ def test_bad_input_is_one_line(
     (tmp_path / "list.txt").write_text("# nothing\n")
     places = {"EMPTY": tmp_path / "empty", "LIST": tmp_path / "list.txt", "ADAPTERS": folder}
     words = [places.get(word, word) for word in argv]
-    code, out, err = swarm_llm(capsys, "find", "--base", config.base, "--task", config.task, *words)
+    task = [] if "--task" in argv else ["--task", config.task]
+    code, out, err = swarm_llm(capsys, "find", "--base", config.base, *task, *words)
     assert code == 2 and out == "" and said in err and len(err.splitlines()) == 1
 
 
