@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+
+import numpy as np
 
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.registry import unknown
+from pyswarmopt_llm.common.statistics import score_of
 
 Combine = Callable[[Sequence[Score]], Score]
+_STEP = 1e-6
 
 
 def harmonic(scores: Sequence[Score]) -> Score:
@@ -80,6 +85,39 @@ def minimum(scores: Sequence[Score]) -> Score:
     """
     worst = min(scores, key=lambda score: score.value)
     return _together(scores, worst.value, worst.stderr)
+
+
+def of_the_same_items(combine: Combine) -> Combine:
+    """The same combination for several scores of the same items, which are not independent: its
+    standard error is that of the items' combined values (delta method).
+
+    Example:
+        >>> long = score_of([0.25, 0.5, 1.0])
+        >>> short = score_of([0.75, 0.5, 0.0])  # what one score gains the other loses
+        >>> arithmetic([long, short]).stderr > 0.1, of_the_same_items(arithmetic)([long, short]).stderr
+        (True, 0.0)
+    """
+
+    def combined(scores: Sequence[Score]) -> Score:
+        total = combine(scores)
+        if len({len(score.per_item) for score in scores}) > 1 or len(scores[0].per_item) < 2:
+            return total
+        values = np.zeros(len(scores[0].per_item))
+        for place, score in enumerate(scores):
+            values += _slope(combine, scores, place) * np.array(score.per_item)
+        return replace(total, stderr=score_of(values).stderr)
+
+    return combined
+
+
+def _slope(combine: Combine, scores: Sequence[Score], place: int) -> float:
+    """By how much the combination changes with one of the scores."""
+    ends = []
+    for step in (-_STEP, _STEP):
+        moved = list(scores)
+        moved[place] = replace(scores[place], value=scores[place].value + step)
+        ends.append(combine(moved).value)
+    return (ends[1] - ends[0]) / (2 * _STEP)
 
 
 def find_combine(spec: str, n_tasks: int) -> Combine:

@@ -15,7 +15,7 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.fingerprint import canonical
 from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
-from pyswarmopt_llm.metrics.combine import Combine, find_combine
+from pyswarmopt_llm.metrics.combine import Combine, find_combine, of_the_same_items
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
 from pyswarmopt_llm.metrics.registry import Metric, find_metric, metric_labels, metric_specs
@@ -154,7 +154,10 @@ def load_objectives(config: SearchConfig) -> Objectives:
             "`combine` arithmetic"
         )
     combine = find_combine(config.combine, len(tasks) + len(externals))
-    return Objectives(tasks, metrics, externals, fresh, combine, tested=config.test != 0)
+    objectives = Objectives(tasks, metrics, externals, fresh, combine, tested=config.test != 0)
+    if objectives.alike:
+        return replace(objectives, combine=of_the_same_items(combine))
+    return objectives
 
 
 def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Task]:

@@ -28,7 +28,13 @@ from pyswarmopt_llm.evaluation.record import pack, unpack
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
 from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.metrics import Accuracy, interval, score_of
-from pyswarmopt_llm.metrics.combine import harmonic
+from pyswarmopt_llm.metrics.combine import (
+    Combine,
+    arithmetic,
+    harmonic,
+    minimum,
+    of_the_same_items,
+)
 from pyswarmopt_llm.metrics.questions.answer_format import (
     beats_chance,
     knows_letters,
@@ -390,3 +396,25 @@ def test_values_per_item_survive_the_journal(values: list[float]) -> None:
     packed = pack(tuple(values))
     assert unpack(json.loads(json.dumps(packed))) == values
     assert isinstance(packed, str) == (set(values) <= {0.0, 1.0})
+
+
+@pytest.mark.parametrize("combine", [harmonic, arithmetic, minimum])
+def test_the_error_of_scores_of_the_same_items_is_that_of_resampled_items(combine: Combine) -> None:
+    """Two scores that go up and down together: taken as independent the error is too small."""
+    rng = np.random.default_rng(4)
+    both = rng.random(200)
+    values = [np.clip(both + 0.05 * rng.random(200), 0, 1), np.clip(both**2 + 0.1, 0, 1)]
+    draws = []
+    for _ in range(2000):
+        chosen = rng.integers(200, size=200)
+        draws.append(combine([score_of(part[chosen]) for part in values]).value)
+    scores = [score_of(part) for part in values]
+    together = of_the_same_items(combine)(scores)
+    assert together.value == combine(scores).value
+    assert together.stderr == pytest.approx(np.std(draws), rel=0.08)
+    if combine is not minimum:
+        assert combine(scores).stderr < 0.8 * together.stderr
+    # without items, or with another number of them, there is nothing to go by
+    assert of_the_same_items(combine)([scores[0], Score(0.5, (), 9, 0.1)]).stderr == (
+        combine([scores[0], Score(0.5, (), 9, 0.1)]).stderr
+    )
