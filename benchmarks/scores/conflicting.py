@@ -1,19 +1,20 @@
-"""Rewards in conflict: long replies, short replies, and replies to the question that was asked.
+"""Preferences in conflict: replies that fit the question and are short, or are long.
 
     python benchmarks/scores/conflicting.py shared/data/sft/instruct.jsonl EXPERTS \\
         --out runs/conflicting \\
         --outcomes docs/evidence/conflicting.jsonl
 
-`verbose` and `concise` are programs: the share of 40 words that a reply has, and what is left of
-it. `fits` is a small reward model, trained on recorded replies against replies to other questions;
-it is used only if it orders 80% of held-out pairs right. Its zero is where the mean reward of both
-kinds of reply is. The worst of the three is maximised.
-EXPERTS is a folder of adapters of SmolLM2-135M. A line of the outcomes is a method, a reward and a
-seed, with the value of each test prompt; `front` in a run's result has the other compromises.
+Both scores are the mean of two numbers, as in Feng et al. 2024 (section 3, objective 3): the
+probability that a reply fits, and its length, the share of 40 words that it has, or what is left of
+it. The first is by a small reward model, trained on recorded replies against replies to other
+questions; it is used only if it orders 80% of held-out pairs right, and its zero is where the mean
+reward of both kinds of reply is. EXPERTS is a folder of adapters of SmolLM2-135M. A line of the
+outcomes is a method, a preference and a seed, with the value of each test prompt.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 import sys
@@ -23,10 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from runs import METHODS, OF_DEFAULT, adapters, finished, line, methods_parser, write_lines
+from runs import adapters, compared, methods_parser, write_lines
 
-from pyswarmopt_llm import SearchConfig, load_reward
-from pyswarmopt_llm.evaluation.record import unpack
+from pyswarmopt_llm import load_reward
 from pyswarmopt_llm.tasks import Item
 
 BASE = "embedded:smollm2-135m"
@@ -34,28 +34,41 @@ LONG = 40  # words
 LAYERS = 20  # of 30, which the reward model keeps
 # pairs, and the least share of the latter that is ordered right
 TRAINED, HELD_OUT, RIGHT = 300, 100, 0.8
+PREFERENCES = ("concise", "verbose")
 OBJECTIVES = Path(__file__).resolve().parents[2] / "examples" / "objectives"
 Pair = tuple[str, str, str]
 """A question, a reply to it, and a reply to another one."""
 
 
-def verbose(reply: str) -> float:
+def concise(replies: Sequence[str], items: Sequence[Item]) -> list[dict[str, float]]:
+    """Whether a reply fits, and is short."""
+    return [
+        {"fits": fits, "short": 1.0 - length(reply)}
+        for fits, reply in zip(fitting(replies, items), replies, strict=True)
+    ]
+
+
+def verbose(replies: Sequence[str], items: Sequence[Item]) -> list[dict[str, float]]:
+    """Whether a reply fits, and is long."""
+    return [
+        {"fits": fits, "long": length(reply)}
+        for fits, reply in zip(fitting(replies, items), replies, strict=True)
+    ]
+
+
+def length(reply: str) -> float:
     """The share of `LONG` words that a reply has, at most 1."""
     return min(len(reply.split()) / LONG, 1.0)
 
 
-def concise(reply: str) -> float:
-    """1 less `verbose`."""
-    return 1.0 - verbose(reply)
-
-
-def fits(replies: Sequence[str], items: Sequence[Item]) -> list[float]:
+def fitting(replies: Sequence[str], items: Sequence[Item]) -> list[float]:
     """Probability that a reply is preferred to one between those to the question and those to
     another, by the reward model beside the prompts.
     """
     about = items[0].meta
     rewards = torch.tensor(_reward(str(about["reward"])).scores(items, replies))
-    return (rewards - float(about["zero"])).sigmoid().tolist()
+    shares: list[float] = (rewards - float(about["zero"])).sigmoid().tolist()
+    return shares
 
 
 @cache
@@ -133,33 +146,23 @@ def main() -> None:
     asked = options.dev + options.spare + options.test
     pairs = pairs_of(options.chats, asked + options.train_pairs + HELD_OUT, seed=0)
     right, zero = train_reward(pairs[asked:], options.out / "reward")
-    names = ["verbose", "concise", *(["fits"] if right >= RIGHT else [])]
-    print(f"the reward orders {right:.0%} of held-out pairs right: {', '.join(names)}", flush=True)
+    print(f"the reward orders {right:.0%} of held-out pairs right", flush=True)
+    if right < RIGHT:
+        raise SystemExit("too few of them: it is not used")
     file = write_prompts(pairs[:asked], zero, options.out.resolve(), options.dev, options.spare)
-    lines = []
-    for seed in options.seeds:
-        for method in options.methods:
-            config = SearchConfig(
-                base=BASE,
-                experts=adapters(options.experts),
-                tasks=(f"prompts:{file}",),
-                metrics=tuple(f"{Path(__file__).resolve()}:{name}" for name in names),
-                combine="minimum",
-                out=str(options.out / f"{method}-{seed}"),
-                dev=options.dev,
-                max_new_tokens=2 * LONG,
-                seed=seed,
-                threads=options.threads,
-                **METHODS[method],
-            )
-            outcomes = finished(config)["outcomes"]
-            models = {**OF_DEFAULT, "base": "base"} if method == "default" else {}
-            if "mixture" not in outcomes:
-                models |= {"best": method}
-            for model, label in models.items():
-                if model in outcomes:
-                    for name, values in outcomes[model].items():
-                        lines.append(line((label, unpack(values)), name, seed))
+    lines: list[str] = []
+    for preference in PREFERENCES:
+        lines += compared(
+            argparse.Namespace(**{**vars(options), "out": options.out / preference}),
+            preference,
+            {},
+            base=BASE,
+            experts=adapters(options.experts),
+            tasks=(f"prompts:{file}",),
+            metrics=(f"{Path(__file__).resolve()}:{preference}",),
+            dev=options.dev,
+            max_new_tokens=2 * LONG,
+        )
     write_lines(options.outcomes, lines)
 
 
