@@ -9,6 +9,7 @@ there, see `judged`.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -22,9 +23,11 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.models.pretrained import load_weights, read_tokenizer
 from pyswarmopt_llm.tasks import Item
 
+log = logging.getLogger(__name__)
 # maximum length of a reply and scale of its length, as in the Model Swarms reference
 REWARD_TOKENS = 200
 _BATCH_TOKENS = 4096
+_FLAT = 0.02  # rewards that are all below it, on 0 to 1, tell next to nothing
 _LABELS = ("toxicity", "toxic")
 SHORTEST = 10  # characters of a continuation that is judged at all
 _TOKENS = 512  # of a text, the window of BERT-like classifiers
@@ -88,6 +91,7 @@ class RewardModel:
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self._model, self._tokenizer = model, tokenizer
+        self._warned = False
 
     def scores(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """The reward of each reply: the classifier's logit."""
@@ -122,8 +126,15 @@ class RewardModel:
     ) -> Iterator[tuple[float, float]]:
         """Reward and length of each reply, on 0 to 1."""
         # The reference scales rewards by constants of its reward model; the logistic function works
-        # for any.
+        # for any whose zero is among its rewards.
         rewards = [_logistic(value) for value in self.scores(items, texts)]
+        if not self._warned and (max(rewards) < _FLAT or min(rewards) > 1 - _FLAT):
+            log.warning(
+                "the rewards are all far %s 0, so that only the length of replies counts; write a "
+                "score of your own that moves their zero (FILE.py:FUNCTION)",
+                "below" if max(rewards) < _FLAT else "above",
+            )
+            self._warned = True
         lengths = [
             min(1.0, len(self._tokenizer(text)["input_ids"]) / REWARD_TOKENS) for text in texts
         ]
