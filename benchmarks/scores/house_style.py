@@ -12,50 +12,29 @@ another one resumed.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 
-from runs import Outcome, adapters, compared, line, methods_parser, write_lines
-
-from pyswarmopt_llm.evaluation.record import unpack
-from pyswarmopt_llm.jobs.search.rivals import FILE as RIVALS
+from runs import adapters, compared, methods_parser, write_lines
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "house_style"
 DEV, TEST = 50, 150
 
 
-def rivals(run: Path) -> Iterator[Outcome]:
-    """What a run compares its result with."""
-    for text in (run / RIVALS).read_text(encoding="utf-8").splitlines():
-        row = json.loads(text)
-        if row["phase"] == "test":
-            (values,) = row["items"].values()
-            yield row["key"], unpack(values)
-
-
 def main() -> None:
     options = methods_parser(__doc__).parse_args()
-    lines = list(
-        compared(
-            options,
-            "house-style",
-            {},
-            base="embedded:smollm2-135m",
-            experts=adapters(FOLDER / "experts"),
-            tasks=(),
-            prompts=str(FOLDER / "prompts.jsonl"),
-            metrics=(f"{FOLDER / 'style.py'}:style",),
-            dev=DEV,
-            test=TEST,
-            max_new_tokens=48,
-        )
+    lines = compared(
+        options,
+        "house-style",
+        {},
+        base="embedded:smollm2-135m",
+        experts=adapters(FOLDER / "experts"),
+        tasks=(),
+        prompts=str(FOLDER / "prompts.jsonl"),
+        metrics=(f"{FOLDER / 'style.py'}:style",),
+        dev=DEV,
+        test=TEST,
+        max_new_tokens=48,
     )
-    for seed in options.seeds if "default" in options.methods else ():
-        lines += [
-            line(outcome, "house-style", seed)
-            for outcome in rivals(options.out / f"default-{seed}")
-        ]
     write_lines(options.outcomes, lines)
 
 

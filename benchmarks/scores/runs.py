@@ -17,6 +17,7 @@ from iteration import FROM_BASE, FROM_BEST, best_of, iterated, on_dev
 from pyswarmopt_llm import SearchConfig, resume, search
 from pyswarmopt_llm.evaluation.record import unpack
 from pyswarmopt_llm.jobs.search.prepare import prepare
+from pyswarmopt_llm.jobs.search.rivals import FILE as RIVALS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 from lab import DEV
@@ -169,7 +170,18 @@ def searched(config: SearchConfig, method: str) -> Iterator[Outcome]:
     if method == "default":
         beside = {name: label for name, label in OF_DEFAULT.items() if name in result["outcomes"]}
         models = beside if "mixture" in beside else {**beside, "best": method}
-    return outcomes(result, models)
+    yield from outcomes(result, models)
+    if method == "default":
+        yield from _rivals(Path(config.out))
+
+
+def _rivals(run: Path) -> Iterator[Outcome]:
+    """What a run compares its result with."""
+    for text in (run / RIVALS).read_text(encoding="utf-8").splitlines():
+        row = json.loads(text)
+        if row["phase"] == "test":
+            (values,) = row["items"].values()
+            yield row["key"], unpack(values)
 
 
 def without_search(config: SearchConfig, method: str) -> Iterator[Outcome]:

@@ -91,24 +91,39 @@ EMBEDDED = {
 
 def house_style() -> str:
     """The style guide."""
-    return _embedded("house-style", "share of the rules kept")
+    return _embedded("share of the rules kept", "house-style")
 
 
 def structured() -> str:
     """Structured answers."""
-    return _embedded("structured", "validity and F1 of the fields, mean")
+    return _embedded("validity and F1 of the fields, mean", "structured")
 
 
 def continuations() -> str:
     """Continuations that are judged for profanity."""
-    return _embedded("continuations", "1 less the chance of profanity")
+    return _embedded("1 less the chance of profanity", "continuations")
 
 
-def _embedded(name: str, score: str) -> str:
+def concise() -> str:
+    """Replies that fit and are short."""
+    return _embedded("mean of fit and brevity", "concise", "conflicting")
+
+
+def verbose() -> str:
+    """Replies that fit and are long."""
+    return _embedded("mean of fit and length", "verbose", "conflicting")
+
+
+def _embedded(score: str, name: str, file: str | None = None) -> str:
     """A row per method on the model that people use: the score, its interval, and how far the
     result is ahead.
+
+    Args:
+        score: in words.
+        name: of the task.
+        file: of the outcomes, if that has another name.
     """
-    read, tasks = outcomes(name), (name,)
+    read, tasks = outcomes(file or name), (name,)
     result = "trained" if "trained" in read.methods() else "default"
     labels = {**LABELS, **EMBEDDED}
     rows = []
