@@ -6,7 +6,6 @@ import itertools
 import json
 import textwrap
 import tomllib
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +20,6 @@ from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
 from pyswarmopt_llm.common.options import GROUPS, OUTPUT, Option
 from pyswarmopt_llm.common.registry import unknown
-
-# Of other options that are given twice the last one counts, as an alias needs it.
-ONE_OF = ("task", "prompts", "metric", "adapter", "methods")
 
 
 def spread(args: Sequence[str], variadic: Sequence[str]) -> list[str]:
@@ -65,19 +61,12 @@ def refuse_empty(args: Sequence[str], options: Collection[str]) -> None:
 
 
 class SwarmCommand(HelpCommand):
-    """A command whose options with dots behind their value take several, and which does not leave
-    out one of two tasks, metrics or models where it takes one.
-    """
+    """A command whose options with dots behind their value take several."""
 
     headings = GROUPS
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Spread the variadic options, then parse as usual."""
-        _, _, given = self.make_parser(ctx).parse_args(list(args))
-        param: Any
-        for param, count in Counter(given).items():
-            if param.name in ONE_OF and count > 1 and not param.multiple:
-                raise typer.BadParameter(f"given {count} times; give it once", ctx, param)
         several = [
             name
             for param in self.params

@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.combined import Difference
 from pyswarmopt_llm.common.config import LEAST_DEV, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
@@ -26,6 +25,7 @@ from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.jobs.search.preset import resolve
 from pyswarmopt_llm.jobs.search.validate import CHOICES, check_settings, given_settings
+from pyswarmopt_llm.metrics.combine import Difference
 from pyswarmopt_llm.metrics.external.permission import runs_code
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.models.adapters.compatibility import unique_names

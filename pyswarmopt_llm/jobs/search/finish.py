@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.combined import Difference, combined_difference
 from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.files.regular import write_text
 from pyswarmopt_llm.common.interfaces import Patch, Score, Space
@@ -35,6 +34,7 @@ from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.rivals import BASE, Rival, entries
 from pyswarmopt_llm.jobs.search.selection import Choice, best_first, items_scored, values_on_dev
 from pyswarmopt_llm.jobs.search.written.replies import read_replies, save_replies
+from pyswarmopt_llm.metrics.combine import Difference, combined_difference
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.tasks import Scoring
 

@@ -21,7 +21,6 @@ from typing import Any
 from torch import Tensor
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.combined import combined_difference
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Patch, Score
@@ -32,7 +31,7 @@ from pyswarmopt_llm.evaluation.record import Row, journal, pack
 from pyswarmopt_llm.evaluation.result import RivalScore
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.prepare import Job
-from pyswarmopt_llm.metrics.combine import Combine
+from pyswarmopt_llm.metrics.combine import Combine, combined_difference
 from pyswarmopt_llm.models.choices import Choices, training_passes
 from pyswarmopt_llm.reporting.verdict import difference
 from pyswarmopt_llm.tasks import Scoring

@@ -1,11 +1,8 @@
-"""Numbers that are too large for anything, and two tasks where one is taken, are refused in one
-line.
-"""
+"""Numbers that are too large for anything are refused in one line that says the limit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,31 +65,3 @@ def test_a_swarm_beyond_memory_is_one_line(capsys: pytest.CaptureFixture[str]) -
     assert exit_info.value.code == 2
     err = capsys.readouterr().err
     assert err.startswith("error: 1000000 x 1000000 numbers") and err.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("words", "option"),
-    [
-        (["eval", "--task", "a.json", "--base", "b", "--task=c.json"], "--task"),
-        (["compare", "--methods", "ties", "--quiet", "--methods", "slerp"], "--methods"),
-        (["find", "x", "--base", "b", "--metric", "f1", "--metric", "bleu"], "--metric"),
-    ],
-)
-def test_the_first_of_two_tasks_metrics_or_methods_is_not_ignored(
-    words: list[str], option: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as exit_info:
-        APPS[1][1](words)
-    assert exit_info.value.code == 2
-    assert f"{option}': given 2 times; give it once" in capsys.readouterr().err
-
-
-def test_options_with_several_values_may_be_repeated_and_of_the_others_the_last_counts(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    out, task = str(tmp_path / "run"), str(tmp_path / "none.json")
-    twice = ["--task", task, "--task", task, "--experts", "a", "--experts", "b"]
-    with pytest.raises(SystemExit):
-        APPS[1][1](["search", "--base", "x", "--out", "wrong", "--out", out, *twice])
-    err = capsys.readouterr().err
-    assert "times" not in err and "none.json" in err

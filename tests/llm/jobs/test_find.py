@@ -290,8 +290,7 @@ def test_bad_input_is_one_line(
     (tmp_path / "list.txt").write_text("# nothing\n")
     places = {"EMPTY": tmp_path / "empty", "LIST": tmp_path / "list.txt", "ADAPTERS": folder}
     words = [places.get(word, word) for word in argv]
-    task = [] if "--task" in argv else ["--task", config.task]
-    code, out, err = swarm_llm(capsys, "find", "--base", config.base, *task, *words)
+    code, out, err = swarm_llm(capsys, "find", "--base", config.base, "--task", config.task, *words)
     assert code == 2 and out == "" and said in err and len(err.splitlines()) == 1
 
 

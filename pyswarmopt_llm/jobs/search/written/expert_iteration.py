@@ -196,8 +196,8 @@ def best_reply(replies: Sequence[Reply], least: float) -> Reply | None:
     first.
 
     Example:
-        >>> best_reply([Reply("No.", 0.0), Reply("Yes, sure.", 1.0), Reply("Yes.", 1.0)], 0.0)
-        Reply(text='Yes.', value=1.0)
+        >>> best_reply([Reply("No.", 0.0), Reply("Yes, sure.", 1.0), Reply("Yes.", 1.0)], 0.0).text
+        'Yes.'
     """
     best = max(replies, key=lambda reply: (reply.value, -len(reply.text)))
     return best if best.value > least else None

@@ -10,10 +10,15 @@ from statistics import fmean
 import numpy as np
 import pytest
 
-from pyswarmopt_llm.common.combined import combined_difference
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import compare_paired, score_of
-from pyswarmopt_llm.metrics.combine import Combine, arithmetic, harmonic, minimum
+from pyswarmopt_llm.metrics.combine import (
+    Combine,
+    arithmetic,
+    combined_difference,
+    harmonic,
+    minimum,
+)
 
 
 def right(rng: np.random.Generator, share: float, count: int) -> Score:
