@@ -338,6 +338,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "reading": talking_tables.reading,
     "unlike": lambda: talking_tables.writers("unlike"),
     "twelve": lambda: laboratory("twelve"),
+    "second-family": lambda: laboratory("second-family"),
     "log-contrast": lambda: talking_tables.votes("log-contrast"),
     "culprits": talking_tables.culprits,
     "attention": lambda: talking_tables.votes("attention"),
