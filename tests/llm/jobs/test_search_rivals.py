@@ -243,13 +243,14 @@ def test_a_search_that_trains_nothing_has_none(config: SearchConfig) -> None:
 
 
 @pytest.mark.usefixtures("mixture")
-def test_over_two_tasks_the_difference_is_that_of_the_means(
+def test_over_two_tasks_the_difference_is_that_of_the_combined_scores(
     config: SearchConfig, tmp_path: Path
 ) -> None:
     other = write_task(tmp_path / "more.json", questions(9, 3), questions(10, 4))
     result: Any = search(replace(config, tasks=(*config.tasks, str(other)))).result
     for rival in result["rivals"]:
-        assert "p" not in rival and len(rival["interval"]) == 2
+        assert rival["difference"] == pytest.approx(result["best_test"] - rival["test"])
+        assert 0.0 < rival["p"] <= 1.0 and len(rival["interval"]) == 2
         assert rival["interval"][0] <= rival["difference"] <= rival["interval"][1]
 
 
