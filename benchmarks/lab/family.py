@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import lab
 import torch
@@ -22,6 +22,9 @@ import torch
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tokens"))
+from train_small_models import gemma3
 
 EXPERTS = dict(islice(lab.EXPERTS.items(), 6))
 METHODS = ("best-single", "uniform-soup", "model-swarms", "item-model+dev")
@@ -32,35 +35,16 @@ def new_model(tokenizer: Any) -> Any:
     """A Gemma 3 as wide and deep as the laboratory's Llama, with random weights: other norms, heads
     that share keys, normalised queries and keys, a GELU gate, embeddings that are scaled.
     """
-    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
-
-    config = Gemma3TextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=384,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=32,
-        query_pre_attn_scalar=32,
-        max_position_embeddings=256,
-        sliding_window=256,
-        layer_types=["full_attention"] * 4,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=None,
-    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return Gemma3ForCausalLM(config)
+        return gemma3(tokenizer, width=128, inner=384, heads=4)
 
 
 def make(out: Path) -> None:
     """The base, the experts and the tasks that are not there yet."""
     base = out / "base"
     if not (base / "config.json").exists():
-        with mock.patch.object(lab, "new_model", new_model):
-            lab.make_base(base, lab.BASE_STEPS)
+        lab.make_base(base, lab.BASE_STEPS, new_model)
     for seed, (name, kinds) in enumerate(EXPERTS.items(), start=1):
         if not (out / "experts" / name).exists():
             lab.make_expert(base, out / "experts" / name, lab.expert_chats(base, kinds, seed))

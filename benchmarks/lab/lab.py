@@ -32,7 +32,7 @@ import json
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +140,14 @@ def new_model(tokenizer: Any) -> Any:
         return LlamaForCausalLM(config)
 
 
-def make_base(path: Path, steps: int) -> None:
-    """A model that has seen all skills and pairs, but not for long."""
+def make_base(path: Path, steps: int, new_model: Callable[[Any], Any] = new_model) -> None:
+    """A model that has seen all skills and pairs, but not for long.
+
+    Args:
+        path: its folder.
+        steps: of its training.
+        new_model: tokenizer -> a model with random weights.
+    """
     tokenizer = save_tokenizer(path)
     model = new_model(tokenizer)
     start = time.perf_counter()

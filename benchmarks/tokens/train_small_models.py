@@ -116,15 +116,15 @@ def gpt2(tokenizer: Any) -> Any:
     return GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), **size, **ids, **dropout))
 
 
-def gemma3(tokenizer: Any) -> Any:
-    """About two million weights; every layer sees all of the text."""
+def gemma3(tokenizer: Any, width: int = 192, inner: int = 512, heads: int = 6) -> Any:
+    """About two million weights; every layer sees all of the text, two heads share their keys."""
     config = Gemma3TextConfig(
         vocab_size=len(tokenizer),
-        hidden_size=192,
-        intermediate_size=512,
+        hidden_size=width,
+        intermediate_size=inner,
         num_hidden_layers=4,
-        num_attention_heads=6,
-        num_key_value_heads=3,
+        num_attention_heads=heads,
+        num_key_value_heads=heads // 2,
         head_dim=32,
         query_pre_attn_scalar=32,
         max_position_embeddings=WINDOW,

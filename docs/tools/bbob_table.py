@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import numpy as np
-from outcomes import lines
+from outcomes import lines, markdown
 from scipy.stats import rankdata
 
 PAGE = Path(__file__).resolve().parents[1] / "evidence.md"
@@ -67,10 +67,7 @@ def second_suites() -> str:
     problems, runs averaged, a solver has a larger area than the default.
     """
     runs = {((row["suite"], row["D"]), row["solver"]): row["runs"] for row in lines("other-suites")}
-    table = [
-        f"| area, targets hit, ahead of the default | {' | '.join(SUITES.values())} |",
-        f"|---|{'---:|' * len(SUITES)}",
-    ]
+    table = []
     for solver, name in OTHERS.items():
         cells = []
         for suite in SUITES:
@@ -84,8 +81,8 @@ def second_suites() -> str:
             if solver == "pyswarmopt":
                 cells[-1] = f"{area:.3f}, {hit:.3f}"
         if any(cells):
-            table.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(table)
+            table.append([name, *cells])
+    return markdown(["area, targets hit, ahead of the default", *SUITES.values()], table)
 
 
 def _by_problem(runs: list[list[float]]) -> dict[float, list[float]]:
@@ -99,9 +96,7 @@ def _by_problem(runs: list[list[float]]) -> dict[float, list[float]]:
 
 COMPETITIONS = {
     ("cec2022", 10): "CEC 2022, 10-D",
-    ("cec2022", 20): "CEC 2022, 20-D",
     ("cec2017", 10): "CEC 2017, 10-D",
-    ("cec2017", 20): "CEC 2017, 20-D",
 }
 SOLVED = 1e-7  # the rule is 1e-8, below the rounding of function 3 of 2022
 WINNERS = OTHERS | {"nl-shade-rsp": "NL-SHADE-RSP (minionpy)", "lsrtde": "LSRTDE (minionpy)"}
@@ -124,15 +119,10 @@ def competitions() -> str:
             if solver != "pyswarmopt":
                 cell += f", {(each < ours).sum()} to {(each > ours).sum()}"
             cells.setdefault(solver, [""] * len(suites))[suites.index(suite)] = cell
-    head = [f"{COMPETITIONS[suite]}" for suite in suites]
-    table = [
-        f"| mean rank, functions solved, better and worse than the default | {' | '.join(head)} |",
-        f"|---|{'---:|' * len(suites)}",
-    ]
-    for solver, name in WINNERS.items():
-        if solver in cells:
-            table.append(f"| {name} | {' | '.join(cells[solver])} |")
-    return "\n".join(table)
+    head = ["mean rank, functions solved, better and worse than the default"]
+    head += [COMPETITIONS[suite] for suite in suites]
+    rows = [[name, *cells[solver]] for solver, name in WINNERS.items() if solver in cells]
+    return markdown(head, rows)
 
 
 def _errors(runs: list[list[float]]) -> list[float]:

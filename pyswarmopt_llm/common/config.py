@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Annotated
 
@@ -391,3 +392,13 @@ class SearchConfig:
 def is_server(engine: str) -> bool:
     """Whether an engine is the URL of a server that runs the base."""
     return engine.startswith(("http://", "https://"))
+
+
+def for_all_tasks(metrics: Sequence[str]) -> list[str]:
+    """The metrics that are not ``TASK=NAME``.
+
+    Example:
+        >>> for_all_tasks(["f1", "math=numeric"])
+        ['f1']
+    """
+    return [metric for metric in metrics if "=" not in metric]

@@ -41,6 +41,16 @@ def canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
+def digest(value: Any) -> str:
+    """SHA-256 (hex) of a value's canonical JSON.
+
+    Example:
+        >>> digest({"b": 1, "a": [2]}) == digest({"a": [2], "b": 1})
+        True
+    """
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
 def versions() -> dict[str, str]:
     """Versions of the packages that a result depends on.
 

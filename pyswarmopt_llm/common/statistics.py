@@ -8,8 +8,9 @@ so the same scores give the same figures.
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -142,11 +143,38 @@ def bootstrap_interval(
         return 0.0, 0.0
     if np.ptp(values) == 0.0:
         return student_interval(values, (-1.0, 1.0), confidence)
-    rng = np.random.default_rng(0)
-    result = stats.bootstrap(
-        (values,), np.mean, confidence_level=confidence, n_resamples=RESAMPLES, rng=rng
-    )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+    return bca_interval((values,), np.mean, confidence)
+
+
+def bca_interval(
+    samples: Sequence[npt.NDArray[Any]], statistic: Callable[..., Any], confidence: float = 0.95
+) -> tuple[float, float]:
+    """A confidence interval of a statistic by the BCa bootstrap (Efron 1987).
+
+    Args:
+        samples: each is resampled on its own.
+        statistic: of the samples, called with an `axis` along which the items are.
+        confidence: level.
+
+    Returns:
+        Low and high; not a number where resampling changes nothing.
+
+    Example:
+        >>> low, high = bca_interval((np.array([1.0, 2.0, 4.0, 8.0]),), np.median)
+        >>> (low, high)
+        (1.0, 8.0)
+    """
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        bounds = stats.bootstrap(
+            tuple(samples),
+            statistic,
+            confidence_level=confidence,
+            n_resamples=RESAMPLES,
+            rng=np.random.default_rng(0),
+            vectorized=True,
+        ).confidence_interval
+    return float(bounds.low), float(bounds.high)
 
 
 def interval_over_tasks(
@@ -211,6 +239,40 @@ def items_needed(differences: Sequence[float] | Floats) -> int | None:
         return None
     z = stats.norm.ppf(1 - LEVEL / 2) + stats.norm.ppf(POWER)
     return max(2, math.ceil((z * d.std(ddof=1) / d.mean()) ** 2))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A paired difference on one split, over all tasks.
+
+    Attributes:
+        mean: the first model's score minus the second's.
+        low, high: 95% interval.
+        p_value: two-sided paired permutation test; None where there is none.
+        items: of all tasks; those that are the same count once.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p_value: float | None = None
+    items: int = 0
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the difference is significant, by interval and test, else 0."""
+        if self.p_value is not None and self.p_value >= LEVEL:
+            return 0
+        return int(self.low > 0) - int(self.high < 0)
+
+    @property
+    def size(self) -> str:
+        """The difference without its sign, and its interval."""
+        low, high = (self.low, self.high) if self.mean >= 0 else (-self.high, -self.low)
+        return f"by {abs(self.mean):.3f} (95% interval {low:.3f} to {high:.3f})"
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.3f} (95% interval {self.low:+.3f} to {self.high:+.3f})"
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ def _training(job: Job) -> tuple[int, int]:
     spare = job.trained_items if job.objectives.spare else 0
     schedule = ON_SPARE if spare else FULL
     passes = ROUNDS * schedule.passes(job.trained_items)
-    dev = job.dev_items // (len(job.tasks) if job.objectives.alike else 1)
+    dev = job.distinct("dev")
     return passes, planned_replies(dev, spare)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import SearchConfig, for_all_tasks
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.fingerprint import canonical
+from pyswarmopt_llm.common.fingerprint import digest
 from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
 from pyswarmopt_llm.metrics.combine import Combine, find_combine, of_the_same_items
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
@@ -178,7 +177,7 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
             )
         tasks[task.name] = task
     tasks = with_templates(tasks, config.template)
-    general = [spec for spec in config.metrics if "=" not in spec]
+    general = for_all_tasks(config.metrics)
     if len(general) < 2 or len(tasks) != 1:
         return tasks
     (task,) = tasks.values()
@@ -190,7 +189,7 @@ def task_print(task: Task) -> str:
     parts = [task.fingerprint, task.prompt]
     if task.spare:
         parts.append(Task(task.name, task.spare, ()).fingerprint)
-    return hashlib.sha256(canonical(parts)).hexdigest()
+    return digest(parts)
 
 
 def scorings_of(metric: Metric, scoring: str, task: Task) -> tuple[Scoring, ...]:

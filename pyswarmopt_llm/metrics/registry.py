@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pyswarmopt_llm.common.config import for_all_tasks
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.interfaces import Score
@@ -323,7 +324,7 @@ def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
         >>> metric_specs(["f1", "mine.py:short"], ["f1", "short"])
         {'f1': 'f1', 'short': 'mine.py:short'}
     """
-    general = [spec for spec in specs if "=" not in spec]
+    general = for_all_tasks(specs)
     if len(general) > 1:
         labels = metric_labels(general)
         if list(labels) == list(tasks):
@@ -350,5 +351,5 @@ def metric_given(specs: Sequence[str], task: str) -> str | None:
         >>> [metric_given(["f1", "math=numeric"], task) for task in ("math", "quiz")], metric_given([], "quiz")
         (['numeric', 'f1'], None)
     """
-    general = next((spec for spec in specs if "=" not in spec), None)
+    general = next(iter(for_all_tasks(specs)), None)
     return dict(spec.split("=", 1) for spec in specs if "=" in spec).get(task, general)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.statistics import LEVEL
+from pyswarmopt_llm.common.statistics import LEVEL, Difference
 from pyswarmopt_llm.evaluation.result import RivalScore, RunResult
-from pyswarmopt_llm.metrics.combine import Difference
 from pyswarmopt_llm.reporting.verdict import Verdict, difference, too_few
 
 ALIKE = 0.1  # share of dev items on which experts that are alike differ at most

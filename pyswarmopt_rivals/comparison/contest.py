@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path, write_json, write_text
-from pyswarmopt_llm.common.fingerprint import canonical, versions
+from pyswarmopt_llm.common.fingerprint import digest, versions
 from pyswarmopt_llm.common.optimizers import check_optimizer
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.evaluation.record import pack
@@ -149,10 +148,7 @@ class Inputs:
             "tasks": {
                 name: _task_print(task, self.metrics[name]) for name, task in self.tasks.items()
             },
-            "data": {
-                name: hashlib.sha256(canonical(list(examples))).hexdigest()
-                for name, examples in self.chats.items()
-            },
+            "data": {name: digest(list(examples)) for name, examples in self.chats.items()},
         }
 
 
@@ -208,7 +204,7 @@ def _task_print(task: Task, metric: Metric) -> str:
     """Fingerprint of items, prompt and metric; accuracy is left out, as in earlier versions."""
     named = [] if metric.name == "accuracy" else [metric.name]
     named += [metric.fingerprint] if metric.fingerprint else []
-    return hashlib.sha256(canonical([task.fingerprint, task.prompt, *named])).hexdigest()
+    return digest([task.fingerprint, task.prompt, *named])
 
 
 def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:

@@ -173,7 +173,7 @@ def test_one_module_resamples() -> None:
         return isinstance(called, ast.Attribute) and called.attr in words
 
     # of means of items, and of what several tasks' means are combined into
-    assert homes(resamples) == {"common.statistics", "metrics.combine"}
+    assert homes(resamples) == {"common.statistics"}
 
 
 def test_one_function_decides_between_letters_and_likelihoods() -> None:

@@ -14,7 +14,7 @@ from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.options import Config, DryRun, Json, Quiet
 from pyswarmopt_llm.cli.runs.running import interruptible, print_plan, repeating, spoken
 from pyswarmopt_llm.common import options as opt
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import SearchConfig, for_all_tasks
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import Option
@@ -60,7 +60,7 @@ class Trial:
         Raises:
             InvalidOption: several metrics of its task.
         """
-        general = [metric for metric in self.metrics if "=" not in metric]
+        general = for_all_tasks(self.metrics)
         if len(general) > 1:
             raise InvalidOption("metric", general[1], "a second one; the advice is about one score")
         tasks = (self.task,) if self.task else ()

@@ -8,7 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyswarmopt_llm.common.config import PROMPTS, TRANSFORMERS, SearchConfig, is_server
+from pyswarmopt_llm.common.config import (
+    PROMPTS,
+    TRANSFORMERS,
+    SearchConfig,
+    for_all_tasks,
+    is_server,
+)
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.evaluation.result import read_result
@@ -140,7 +146,7 @@ def with_run(config: EvalConfig) -> EvalConfig:
     )
     if task not in stored.tasks:
         return filled
-    several = [spec for spec in stored.metrics if "=" not in spec]
+    several = for_all_tasks(stored.metrics)
     if config.metric is None and len(several) > 1:
         which = ", ".join(several)
         raise UserError(f"{run}: has {len(several)} metrics ({which}); choose one with `metric`")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from scipy.special import softmax
 from pyswarmopt_llm.common.config import SearchConfig, is_server
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.fingerprint import canonical, sample_digest
+from pyswarmopt_llm.common.fingerprint import digest, sample_digest
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.evaluation.run_files import About, read_about, result_of
 from pyswarmopt_llm.jobs.evaluate.names import open_at, place_of, run_scoring
@@ -105,7 +104,7 @@ def predict(
             [row for _, row in rows],
             *([place] if is_server(place) else []),
         ]
-        file = PredictedFile(user_path(out), hashlib.sha256(canonical(inputs)).hexdigest())
+        file = PredictedFile(user_path(out), digest(inputs))
     probabilities = [] if file is None else file.first_rows(len(items))
     if len(probabilities) < len(items):
         model = open_at(place, run, *asked.model, **settings, threads=threads)

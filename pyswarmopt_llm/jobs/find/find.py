@@ -5,7 +5,6 @@ What decides is the mean probability of the right options: eight items tell litt
 
 from __future__ import annotations
 
-import hashlib
 import math
 import random
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ import torch
 from pyswarmopt_llm.common.commands import changed, command, task_settings
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.fingerprint import canonical
+from pyswarmopt_llm.common.fingerprint import digest
 from pyswarmopt_llm.common.interfaces import ItemScore, ItemUtility, Patch
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.jobs.evaluate.config import BARE, EvalConfig
@@ -200,7 +199,7 @@ def exam_print(exam: Exam, base: BaseModel, scoring: Scoring, seed: int, dtype: 
     metric = exam.metric
     how = [metric.name, metric.fingerprint, metric.new_tokens, scoring, seed, str(dtype)]
     parts = [base.fingerprint, task_print(exam.task), *how]
-    return hashlib.sha256(canonical(parts)).hexdigest()
+    return digest(parts)
 
 
 class Scorer:

@@ -19,7 +19,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.files.regular import write_text
 from pyswarmopt_llm.common.interfaces import Patch, Score, Space
-from pyswarmopt_llm.common.statistics import compare_paired, paired, score_interval
+from pyswarmopt_llm.common.statistics import Difference, compare_paired, paired, score_interval
 from pyswarmopt_llm.evaluation.record import CANDIDATES, Packed, Row, pack
 from pyswarmopt_llm.evaluation.result import (
     ExpertScores,
@@ -31,10 +31,9 @@ from pyswarmopt_llm.evaluation.result import (
 )
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.prepare import Job
-from pyswarmopt_llm.jobs.search.rivals import BASE, Rival, entries
+from pyswarmopt_llm.jobs.search.rivals import BASE, Rival, combined_difference, entries
 from pyswarmopt_llm.jobs.search.selection import Choice, best_first, items_scored, values_on_dev
 from pyswarmopt_llm.jobs.search.written.replies import read_replies, save_replies
-from pyswarmopt_llm.metrics.combine import Difference, combined_difference
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.tasks import Scoring
 
@@ -260,7 +259,10 @@ def _outcomes(scores: Scores) -> dict[str, dict[str, Packed]]:
 
 def _combined(job: Job, scores: Scores, first: str, second: str) -> dict[str, Difference]:
     """The differences of two contestants' combined scores, where there are several tasks."""
-    objectives, differences = job.objectives, {}
+    objectives = job.objectives
+    differences: dict[str, Difference] = {}
+    if len(objectives.names) < 2:
+        return differences
     for split in ("dev", "test"):
         ours, theirs = (scores.get((contestant, split), {}) for contestant in (first, second))
         difference = combined_difference(ours, theirs, objectives.combine, objectives.alike)

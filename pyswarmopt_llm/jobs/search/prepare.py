@@ -111,8 +111,11 @@ class Job(ResolvedSearch):
         """Items that the mixture that is found would be trained on: dev items, or spare ones; the
         prompts of several scores count once.
         """
-        spare = self.objectives.spare
-        counts = [len(task.spare if spare else task.dev) for task in self.tasks.values()]
+        return self.distinct("spare" if self.objectives.spare else "dev")
+
+    def distinct(self, split: str) -> int:
+        """Items of a split; those that all tasks share count once."""
+        counts = [len(task.split(split)) for task in self.tasks.values()]
         return counts[0] if self.objectives.alike else sum(counts)
 
     @cached_property

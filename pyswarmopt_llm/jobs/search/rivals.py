@@ -31,14 +31,16 @@ from pyswarmopt_llm.evaluation.record import Row, journal, pack
 from pyswarmopt_llm.evaluation.result import RivalScore
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.prepare import Job
-from pyswarmopt_llm.metrics.combine import Combine, combined_difference
+from pyswarmopt_llm.metrics.combine import Combine
 from pyswarmopt_llm.models.choices import Choices, training_passes
 from pyswarmopt_llm.reporting.verdict import difference
 from pyswarmopt_llm.tasks import Scoring
 
 FILE = "rivals.jsonl"
 BASE, BASE_TUNED, EXPERT_TUNED = "base", "base-tuned", "expert-tuned"
-train_once = lazy("pyswarmopt_llm.models.training.folds:train_once")  # not every search trains
+# Not every search trains, or has several tasks.
+train_once = lazy("pyswarmopt_llm.models.training.folds:train_once")
+combined_difference = lazy("pyswarmopt_llm.reporting.combined:combined_difference")
 
 
 @dataclass(frozen=True)
@@ -280,4 +282,4 @@ def entries(
     return scored
 
 
-__all__ = ["FILE", "Rival", "entries", "planned_rivals", "score_rivals"]
+__all__ = ["FILE", "Rival", "combined_difference", "entries", "planned_rivals", "score_rivals"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -18,7 +17,7 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.json_types import parse_json, wrong_field
-from pyswarmopt_llm.common.fingerprint import canonical
+from pyswarmopt_llm.common.fingerprint import digest
 
 _TRANSIENT = frozenset({408, 409, 429, 500, 502, 503, 504})
 _LONGEST_WAIT = 60.0
@@ -187,7 +186,7 @@ class ChatClient:
             "max_tokens": self._max_tokens,
             **options,
         }
-        key = hashlib.sha256(canonical([self._endpoint.url, body])).hexdigest()
+        key = digest([self._endpoint.url, body])
         with self._lock:
             if key in self._completions:
                 return self._completions[key]

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.jobs.search.written.replies import storable
-from pyswarmopt_llm.metrics.combine import Combine
+from pyswarmopt_llm.metrics.combine import Combine, combined_value
 from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.models.engines.generation.write import Draw
@@ -75,17 +75,6 @@ def ask_the_same(tasks: Mapping[str, Written]) -> bool:
     """Whether several tasks have the same prompts, and replies of the same length."""
     asked = [[(text, most) for _, text, most in utility.texts()] for utility in tasks.values()]
     return len(asked) > 1 and all(prompts == asked[0] for prompts in asked)
-
-
-def combined_value(combine: Combine, scores: Sequence[float]) -> float:
-    """The value of a reply that has several scores.
-
-    Example:
-        >>> from pyswarmopt_llm.metrics.combine import minimum
-        >>> combined_value(minimum, [0.5, 0.25])
-        0.25
-    """
-    return combine([Score(score, (score,), 1, 0.0) for score in scores]).value
 
 
 class ReplyLog:
@@ -274,4 +263,4 @@ class ReplyLog:
         return "task"
 
 
-__all__ = ["Reply", "ReplyLog", "ask_the_same", "combined_value", "weights"]
+__all__ = ["Reply", "ReplyLog", "ask_the_same", "weights"]

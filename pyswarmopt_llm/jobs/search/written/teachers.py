@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.evaluation.record import Row
-from pyswarmopt_llm.jobs.search.written.reply_log import combined_value
-from pyswarmopt_llm.metrics.combine import Combine
+from pyswarmopt_llm.metrics.combine import Combine, combined_value
 
 TEACHERS = 4
 Floats = npt.NDArray[np.float64]

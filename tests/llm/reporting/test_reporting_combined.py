@@ -12,13 +12,8 @@ import pytest
 
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import compare_paired, score_of
-from pyswarmopt_llm.metrics.combine import (
-    Combine,
-    arithmetic,
-    combined_difference,
-    harmonic,
-    minimum,
-)
+from pyswarmopt_llm.metrics.combine import Combine, arithmetic, harmonic, minimum
+from pyswarmopt_llm.reporting.combined import combined_difference
 
 
 def right(rng: np.random.Generator, share: float, count: int) -> Score:
