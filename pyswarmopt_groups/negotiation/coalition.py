@@ -58,12 +58,12 @@ def work(
     """
     questions = [question_of(item, context.template) for item in items]
     planner, filler, speaker = (context.members[jobs[job]] for job in ("plan", "slots", "answer"))
-    plans = planner.generate([_plan_prompt(question) for question in questions], _PLAN)
+    plans = planner.generate([plan_prompt(question) for question in questions], _PLAN)
     pairs = zip(questions, plans, strict=True)
-    filled = filler.generate([_slots_prompt(q, plan.texts[0]) for q, plan in pairs], _PLAN)
+    filled = filler.generate([slots_prompt(q, plan.texts[0]) for q, plan in pairs], _PLAN)
     triples = zip(items, questions, filled, strict=True)
     answers = speaker.generate(
-        [_answer_prompt(item, q, notes.texts[0]) for item, q, notes in triples]
+        [answer_prompt(item, q, notes.texts[0]) for item, q, notes in triples]
     )
     return [
         (answer.texts[0], plan.tokens + notes.tokens + answer.tokens)
@@ -76,7 +76,8 @@ def _right(context: GroupContext, jobs: dict[str, int], items: Sequence[Item]) -
     return sum(is_right(item, read_ballot(item, text)) for item, (text, _) in answers)
 
 
-def _plan_prompt(question: str) -> str:
+def plan_prompt(question: str) -> str:
+    """Asks for a plan with slots."""
     return (
         f"{question}\nDo not answer yet. Write a plan of at most three steps; put a name in "
         "square brackets wherever a "
@@ -84,14 +85,16 @@ def _plan_prompt(question: str) -> str:
     )
 
 
-def _slots_prompt(question: str, plan: str) -> str:
+def slots_prompt(question: str, plan: str) -> str:
+    """Asks for a plan's slots to be filled."""
     return (
         f"{question}\nPlan:\n{plan.strip()}\n"
         "Write the plan again with every square bracket replaced by what it stands for."
     )
 
 
-def _answer_prompt(item: Item, question: str, notes: str) -> str:
+def answer_prompt(item: Item, question: str, notes: str) -> str:
+    """Asks for the answer, by the filled plan."""
     return (
         f"{question}\nNotes:\n{notes.strip()}\nAnswer the question with the help of these. "
         f"{ending_of(item)}"
