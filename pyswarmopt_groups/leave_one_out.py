@@ -23,7 +23,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.common.files.regular import read_json
 from pyswarmopt_llm.common.options import check_options
-from pyswarmopt_llm.common.statistics import compare_paired
+from pyswarmopt_llm.common.paired import compare_paired
 from pyswarmopt_llm.tasks import Task
 
 RESPONSES, RESULT = "said.jsonl", "result.json"

@@ -26,7 +26,8 @@ from pyswarmopt_llm.common.files.regular import (
     write_text,
 )
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
+from pyswarmopt_llm.common.paired import Comparison, compare_paired
+from pyswarmopt_llm.common.statistics import interval, score_of
 from pyswarmopt_llm.jobs.evaluate.against import Turns, names_in_words, two_models
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import Exam, OnItems, load_items

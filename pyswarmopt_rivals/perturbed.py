@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.paired import Comparison, compare_paired
 from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.common.statistics import Comparison, compare_paired
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import EvalResult, Exam, OnItems, open_and_score
 from pyswarmopt_llm.jobs.evaluate.names import model_of

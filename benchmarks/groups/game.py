@@ -4,8 +4,8 @@ on request, and says of a proposed answer whether it is right (Jacob et al. 2023
 
 One model plays both parts, as in the paper. It is trained for a moment on questions of one of the
 laboratory's ten skills, with the options of its tasks, and stopped before it can do them; most
-examples are evaluations, which are harder to learn than answers. Rankings
-of the four options of other questions: by the likelihood of the plain answer, by each part alone,
+examples are evaluations, which are harder to learn than answers. Rankings of the four options of
+other questions: by the likelihood of the plain answer, by each part alone,
 and by both in equilibrium. `auc`: how often the evaluator thinks more of a right than of a wrong
 option of the same question, the sign that it has something to say. What is in --work or in the
 outcomes is not made again.

@@ -11,11 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt_llm.common.statistics import (
-    bootstrap_interval,
-    compare_paired,
-    interval_over_tasks,
-)
+from pyswarmopt_llm.common.paired import compare_paired
+from pyswarmopt_llm.common.statistics import bootstrap_interval, interval_over_tasks
 from pyswarmopt_rivals.comparison.summary import bootstrap_means, interval_over_seeds
 
 DOCS = Path(__file__).resolve().parents[1]

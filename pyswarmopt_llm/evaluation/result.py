@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json
-from pyswarmopt_llm.common.statistics import Comparison, Difference, Paired
+from pyswarmopt_llm.common.paired import Comparison, Difference, Paired
 from pyswarmopt_llm.evaluation.record import Packed
 from pyswarmopt_llm.tasks import Scoring
 

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.regular import read_json, user_path, write_json
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.common.statistics import Difference
+from pyswarmopt_llm.common.paired import Difference
 from pyswarmopt_llm.evaluation.record import pack, unpack
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.loop import resume, search

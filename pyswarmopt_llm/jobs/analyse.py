@@ -14,8 +14,8 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import refuse_link, write_json
 from pyswarmopt_llm.common.interfaces import Score, Utility
+from pyswarmopt_llm.common.paired import Paired, paired
 from pyswarmopt_llm.common.registry import plugins
-from pyswarmopt_llm.common.statistics import Paired, paired
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pyswarmopt_llm.common.config import LEAST_DEV
-from pyswarmopt_llm.common.statistics import Difference
+from pyswarmopt_llm.common.paired import Difference
 from pyswarmopt_llm.reporting.verdict import Verdict
 
 TAKE, BASE, EXPERT, SEARCH = "take", "train", "expert", "search"  # the ways, and their advice

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.paired import Difference
 from pyswarmopt_llm.common.statistics import (
     PERMUTATIONS,
-    Difference,
     Floats,
     bca_interval,
     bootstrap_interval,

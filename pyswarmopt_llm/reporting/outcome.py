@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.statistics import LEVEL, Difference
+from pyswarmopt_llm.common.paired import LEVEL, Difference
 from pyswarmopt_llm.evaluation.result import RivalScore, RunResult
 from pyswarmopt_llm.reporting.verdict import Verdict, difference, too_few
 

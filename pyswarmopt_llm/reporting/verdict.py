@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.statistics import Comparison, Difference, Paired
+from pyswarmopt_llm.common.paired import Comparison, Difference, Paired
 
 MOST_NEEDED = 10  # a power statement may ask for so many times the items that there are
 

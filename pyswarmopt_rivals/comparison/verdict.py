@@ -10,7 +10,7 @@ from typing import Any
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.commands import changed, command
 from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig
-from pyswarmopt_llm.common.statistics import LEVEL
+from pyswarmopt_llm.common.paired import LEVEL
 from pyswarmopt_llm.reporting.commands import command_line
 from pyswarmopt_rivals.comparison.contestants import (
     ADAPTER,

@@ -12,7 +12,8 @@ from pyswarmopt_llm.common.config import is_server
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import BatchedEngine, Engine, Patch, Score
-from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
+from pyswarmopt_llm.common.paired import Comparison, compare_paired
+from pyswarmopt_llm.common.statistics import interval, score_of
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import Exam, OnItems, collected, score
 from pyswarmopt_llm.jobs.evaluate.names import Model, model_of, opened, place_of, run_scoring

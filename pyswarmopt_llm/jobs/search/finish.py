@@ -19,7 +19,8 @@ from torch import Tensor
 from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.files.regular import write_text
 from pyswarmopt_llm.common.interfaces import Patch, Score, Space
-from pyswarmopt_llm.common.statistics import Difference, compare_paired, paired, score_interval
+from pyswarmopt_llm.common.paired import Difference, compare_paired, paired
+from pyswarmopt_llm.common.statistics import score_interval
 from pyswarmopt_llm.evaluation.record import CANDIDATES, Packed, Row, pack
 from pyswarmopt_llm.evaluation.result import (
     ExpertScores,

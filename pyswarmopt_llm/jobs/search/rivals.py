@@ -24,8 +24,9 @@ from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Patch, Score
+from pyswarmopt_llm.common.paired import paired
 from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.common.statistics import paired, score_interval
+from pyswarmopt_llm.common.statistics import score_interval
 from pyswarmopt_llm.evaluation.evaluator import own_values
 from pyswarmopt_llm.evaluation.record import Row, journal, pack
 from pyswarmopt_llm.evaluation.result import RivalScore

@@ -11,13 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pyswarmopt_llm.common.statistics import (
-    Floats,
-    compare_paired,
-    interval,
-    interval_over_tasks,
-    permutation_test,
-)
+from pyswarmopt_llm.common.paired import compare_paired
+from pyswarmopt_llm.common.statistics import Floats, interval, interval_over_tasks, permutation_test
 
 
 @given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.25, 1.0]), min_size=1, max_size=9))

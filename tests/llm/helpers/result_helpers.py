@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.statistics import Comparison
+from pyswarmopt_llm.common.paired import Comparison
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_files import About
 

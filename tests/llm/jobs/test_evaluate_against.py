@@ -10,7 +10,8 @@ import pytest
 from search_helpers import Json, louder, questions, small, swarm_llm, write_task
 
 import pyswarmopt_llm.jobs.evaluate.model as model
-from pyswarmopt_llm.common.statistics import Comparison, permutation_test, score_of
+from pyswarmopt_llm.common.paired import Comparison
+from pyswarmopt_llm.common.statistics import permutation_test, score_of
 from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.metrics.registry import written

@@ -16,7 +16,7 @@ from pyswarmopt.base.optimizer import Point
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.common.statistics import compare_paired
+from pyswarmopt_llm.common.paired import compare_paired
 from pyswarmopt_llm.evaluation.record import unpack
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run

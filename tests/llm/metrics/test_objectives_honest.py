@@ -18,7 +18,8 @@ from scipy import stats
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import recipe_options
-from pyswarmopt_llm.common.statistics import compare_paired, items_needed, paired, score_of
+from pyswarmopt_llm.common.paired import compare_paired, items_needed, paired
+from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.jobs.search.selection import FRONT, TOP, Archive

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from pyswarmopt_llm.common.statistics import Difference
+from pyswarmopt_llm.common.paired import Difference
 from pyswarmopt_llm.reporting.advice import Scores, advice, decide, gain
 
 

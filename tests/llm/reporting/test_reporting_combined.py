@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.statistics import compare_paired, score_of
+from pyswarmopt_llm.common.paired import compare_paired
+from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.metrics.combine import Combine, arithmetic, harmonic, minimum
 from pyswarmopt_llm.reporting.combined import combined_difference
 
