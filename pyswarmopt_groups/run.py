@@ -19,6 +19,7 @@ from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import Strategy, load_strategy
 from pyswarmopt_groups.responses import Responses, is_right
 from pyswarmopt_groups.validate import check_members, check_task, usable
+from pyswarmopt_llm.common.files.fingerprint import versions
 from pyswarmopt_llm.common.files.regular import (
     LINES_LIMIT,
     read_json,
@@ -27,7 +28,6 @@ from pyswarmopt_llm.common.files.regular import (
     write_json,
     write_text,
 )
-from pyswarmopt_llm.common.fingerprint import versions
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.statistics import interval, permutation_test, score_of

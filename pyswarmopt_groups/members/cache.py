@@ -18,8 +18,8 @@ from pyswarmopt_groups.members.protocol import (
     Texts,
 )
 from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.fingerprint import canonical
 from pyswarmopt_llm.common.files.json_types import wrong_field
-from pyswarmopt_llm.common.fingerprint import canonical
 from pyswarmopt_llm.tasks import Item, Scoring
 
 Unit = TypeVar("Unit")

@@ -13,8 +13,8 @@ import torch
 import pyswarmopt_llm.models.quantised.embedded as embedded
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import BITSANDBYTES
+from pyswarmopt_llm.common.files.fingerprint import canonical, sample_digest
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.fingerprint import canonical, sample_digest
 from pyswarmopt_llm.models.files import local_directory, read_json
 from pyswarmopt_llm.models.pretrained import load_weights, read_tokenizer
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.fingerprint import digest, versions
 from pyswarmopt_llm.common.files.regular import user_path, write_json, write_text
-from pyswarmopt_llm.common.fingerprint import digest, versions
 from pyswarmopt_llm.common.optimizers import check_optimizer
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.evaluation.record import pack

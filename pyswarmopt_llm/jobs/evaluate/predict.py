@@ -12,8 +12,8 @@ from scipy.special import softmax
 
 from pyswarmopt_llm.common.config import SearchConfig, is_server
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.fingerprint import digest, sample_digest
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.fingerprint import digest, sample_digest
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.evaluation.run_files import About, read_about, result_of
 from pyswarmopt_llm.jobs.evaluate.names import open_at, place_of, run_scoring

@@ -17,8 +17,8 @@ import torch
 
 from pyswarmopt_llm.common.commands import changed, command, task_settings
 from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.files.fingerprint import digest
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.fingerprint import digest
 from pyswarmopt_llm.common.interfaces import ItemScore, ItemUtility, Patch
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.jobs.evaluate.config import BARE, EvalConfig

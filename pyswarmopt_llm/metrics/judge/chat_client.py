@@ -16,8 +16,8 @@ from typing import Any
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.fingerprint import digest
 from pyswarmopt_llm.common.files.json_types import parse_json, wrong_field
-from pyswarmopt_llm.common.fingerprint import digest
 
 _TRANSIENT = frozenset({408, 409, 429, 500, 502, 503, 504})
 _LONGEST_WAIT = 60.0

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.fingerprint import canonical
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.fingerprint import canonical
 from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.models.adapters.config import AdapterConfig, read_config
 from pyswarmopt_llm.models.adapters.safetensors_file import TensorHeader, read_header

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.fingerprint import canonical
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.fingerprint import canonical
 from pyswarmopt_llm.models.adapters.adapter import DORA, AdapterInfo, read_adapter
 from pyswarmopt_llm.models.adapters.safetensors_file import read_header
 from pyswarmopt_llm.models.adapters.skeleton import skeleton

@@ -16,7 +16,7 @@ import torch
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import need_extra
-from pyswarmopt_llm.common.fingerprint import sample_digest
+from pyswarmopt_llm.common.files.fingerprint import sample_digest
 from pyswarmopt_llm.models.files import atomic_directory
 from pyswarmopt_llm.models.pretrained import load_weights, quiet_transformers, read_tokenizer
 

@@ -51,7 +51,7 @@ def test_fingerprint_sees_weights_and_config_but_not_the_writer(
 
 
 def test_fingerprint_of_large_files_sees_both_ends(tmp_path: Path) -> None:
-    from pyswarmopt_llm.common.fingerprint import sample_digest
+    from pyswarmopt_llm.common.files.fingerprint import sample_digest
 
     file = tmp_path / "large"
     content = bytearray(9_000_001)
