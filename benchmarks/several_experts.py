@@ -220,8 +220,6 @@ def _searched(config: SearchConfig) -> Mapping[str, Mapping[str, Packed]]:
 def run(args: argparse.Namespace) -> None:
     """Run the rows that are missing, one seed after the other."""
     place = Place(args.out, args.experts)
-    log = AppendLog(args.out / "outcomes.jsonl")
-    done = {(row["task"], row["rows"], row["seed"]) for row in log.repaired()}
     for seed in args.seeds:
         for task in args.tasks:
             config = SearchConfig(
@@ -234,15 +232,21 @@ def run(args: argparse.Namespace) -> None:
                 threads=args.threads,
                 seed=seed,
             )
-            for name in args.rows:
-                several_files = len(config.tasks) > 1
-                if (task, name, seed) in done or (name in ONE_TASK and several_files):
-                    continue
-                outcomes = dict(ROWS[name](config, place))
-                log.append({"task": task, "rows": name, "seed": seed, "outcomes": outcomes})
-                print(
-                    task, seed, *(f"{m} {_score(o):.3f}" for m, o in outcomes.items()), flush=True
-                )
+            add_rows(task, config, place, args.rows)
+
+
+def add_rows(task: str, config: SearchConfig, place: Place, names: Sequence[str]) -> None:
+    """Run the rows of a task and the configuration's seed that are not in the outcomes yet."""
+    log = AppendLog(place.out / "outcomes.jsonl")
+    done = {(row["task"], row["rows"], row["seed"]) for row in log.repaired()}
+    for name in names:
+        several_files = len(config.tasks) > 1
+        if (task, name, config.seed) in done or (name in ONE_TASK and several_files):
+            continue
+        outcomes = dict(ROWS[name](config, place))
+        log.append({"task": task, "rows": name, "seed": config.seed, "outcomes": outcomes})
+        scores = (f"{method} {_score(values):.3f}" for method, values in outcomes.items())
+        print(task, config.seed, *scores, flush=True)
 
 
 def _score(outcomes: Mapping[str, Packed]) -> float:
