@@ -20,12 +20,11 @@ from torch.nn.utils.rnn import pad_sequence
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.metrics.questions.written import REWARD_TOKENS
 from pyswarmopt_llm.models.pretrained import load_weights, read_tokenizer
 from pyswarmopt_llm.tasks import Item
 
 log = logging.getLogger(__name__)
-# maximum length of a reply and scale of its length, as in the Model Swarms reference
-REWARD_TOKENS = 200
 _BATCH_TOKENS = 4096
 _FLAT = 0.02  # rewards that are all below it, on 0 to 1, tell next to nothing
 _LABELS = ("toxicity", "toxic")

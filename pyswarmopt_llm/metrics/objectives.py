@@ -17,7 +17,14 @@ from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
 from pyswarmopt_llm.metrics.combine import Combine, find_combine, of_the_same_items
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
-from pyswarmopt_llm.metrics.registry import Metric, find_metric, metric_labels, metric_specs
+from pyswarmopt_llm.metrics.registry import (
+    Metric,
+    find_metric,
+    longest_reply,
+    metric_labels,
+    metric_specs,
+    reply_limit,
+)
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.tasks import Item, Scoring, Task, with_templates
 from pyswarmopt_llm.tasks.load import load_task_of
@@ -298,7 +305,8 @@ def find_metrics(
         specs: values of ``--metric``.
         cache: file for a judge's answers; default: in memory.
         device: device of a reward model.
-        new_tokens: longest reply; None: each metric's own limit.
+        new_tokens: longest reply; None: each metric's own limit, or, where there are several of the
+            same prompts, so that a reply is written once for all, the longest of theirs.
         sampling: of replies; None: greedy ones.
 
     Raises:
@@ -306,10 +314,11 @@ def find_metrics(
     """
     chosen = metric_specs(specs, list(tasks))
     names = {name: chosen.get(name) or metric_of(task) for name, task in tasks.items()}
-    metrics = {  # two tasks share a reward model
-        spec: find_metric(spec, cache, str(pick_device(device))).up_to(new_tokens, sampling)
-        for spec in dict.fromkeys(names.values())
-    }
+    together = longest_reply(for_all_tasks(specs))
+    metrics = {}
+    for spec in dict.fromkeys(names.values()):  # two tasks share a reward model
+        tokens = new_tokens or (None if reply_limit(spec) is None else together)
+        metrics[spec] = find_metric(spec, cache, str(pick_device(device))).up_to(tokens, sampling)
     for name, task in tasks.items():
         for split in ("dev", "test"):
             metrics[names[name]].check(task.split(split), f"{task.source}: {split}")

@@ -15,6 +15,9 @@ from pyswarmopt_llm.common.registry import lazy, unknown
 from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS, Accuracy
 from pyswarmopt_llm.metrics.external.permission import is_function
 from pyswarmopt_llm.metrics.questions.written import (
+    CONTINUED_TOKENS,
+    JUDGED_TOKENS,
+    REWARD_TOKENS,
     Chat,
     InOtherUnits,
     ItemsUtility,
@@ -26,9 +29,6 @@ from pyswarmopt_llm.tasks import Item, Scoring
 if TYPE_CHECKING:
     from pyswarmopt_llm.metrics.judge.judge import Judge
     from pyswarmopt_llm.metrics.questions.sampling import Sampling
-
-# of RealToxicityPrompts' continuations, as in its paper and the Model Swarms reference
-CONTINUED_TOKENS = 20
 
 Needs = Literal["nothing", "answer", "choices"]
 Compare = Callable[[Sequence[Item], Sequence[str], Sequence[str]], Score]
@@ -50,6 +50,7 @@ class Metric:
         usage: what it has spent, for ``result.json``; None if it costs nothing but time.
         module: that it needs of an extra (`common.extras`).
         new_tokens: maximum length of a reply; None: it is not for written replies.
+        plain: whether replies continue the plain text, without a chat template.
         sampling: of the replies; None: greedy ones.
         fingerprint: of the user's function that scores, else "".
     """
@@ -63,6 +64,7 @@ class Metric:
     usage: Callable[[], dict[str, Any]] | None = None
     module: str | None = None
     new_tokens: int | None = None
+    plain: bool = False
     sampling: Sampling | None = None
     fingerprint: str = ""
 
@@ -125,7 +127,7 @@ def written(
         needs: what every item must have.
         new: maximum length of a reply.
         named: the score in other units.
-        plain: whether they continue the plain text, without a chat template.
+        plain: see `Metric`.
         **more: further fields of `Metric`.
     """
     return Metric(
@@ -136,6 +138,7 @@ def written(
         "generate",
         needs,
         new_tokens=new,
+        plain=plain,
         **more,
     )
 
@@ -188,7 +191,7 @@ def _toxicity(spec: str, model: str, cache: Path | None, device: str) -> Metric:
 
 
 def _reward(spec: str, model: str, cache: Path | None, device: str) -> Metric:
-    from pyswarmopt_llm.metrics.classifiers import REWARD_TOKENS, load_reward, preferred
+    from pyswarmopt_llm.metrics.classifiers import load_reward, preferred
 
     kind, loaded = spec.partition(":")[0], load_reward(model, device)
     score = {"reward": loaded.scores, "verbose": loaded.verbose, "concise": loaded.concise}[kind]
@@ -226,8 +229,6 @@ def _local_judge(spec: str, model: str, cache: Path | None, device: str) -> Metr
 
 
 def _judged(spec: str, judge: Judge, usage: Callable[[], dict[str, Any]] | None = None) -> Metric:
-    from pyswarmopt_llm.metrics.judge.judge import JUDGED_TOKENS
-
     return written(
         spec, judge.ratings, "nothing", JUDGED_TOKENS, compare=judge.win_rate, usage=usage
     )
@@ -243,6 +244,15 @@ _LOADERS: dict[str, Callable[[str, str, Path | None, str], Metric]] = {
     "judge": _judge,
     "judge:RUBRIC.txt": _judge,
     "local-judge:MODEL": _local_judge,
+}
+# The longest reply to a chat that a family scores.
+_LIMITS = {
+    "evaluate": MAX_NEW_TOKENS,
+    "reward": REWARD_TOKENS,
+    "verbose": REWARD_TOKENS,
+    "concise": REWARD_TOKENS,
+    "judge": JUDGED_TOKENS,
+    "local-judge": JUDGED_TOKENS,
 }
 FAMILIES = (*_LOADERS, "FILE.py:FUNCTION")
 
@@ -273,6 +283,32 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
     if is_function(spec):
         return _function(spec)
     raise unknown("metric", spec, [*METRICS, *FAMILIES])
+
+
+def reply_limit(spec: str) -> int | None:
+    """Most tokens of a reply to a chat that a metric scores; None: it scores no such replies.
+
+    Example:
+        >>> reply_limit("numeric"), reply_limit("reward:a/model"), reply_limit("toxicity")
+        (256, 200, None)
+    """
+    if spec in METRICS:
+        return None if METRICS[spec].plain else METRICS[spec].new_tokens
+    if is_function(spec):
+        return MAX_NEW_TOKENS
+    return _LIMITS.get(spec.partition(":")[0])
+
+
+def longest_reply(specs: Sequence[str]) -> int | None:
+    """Most tokens of a reply to a chat that several metrics score, so that it is written once for
+    all; None: there are not several.
+
+    Example:
+        >>> longest_reply(["mine.py:short", "judge"]), longest_reply(["judge"])
+        (512, None)
+    """
+    limits = [limit for limit in map(reply_limit, specs) if limit is not None]
+    return max(limits) if len(limits) > 1 else None
 
 
 def metric_labels(specs: Sequence[str]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from pyswarmopt_llm.evaluation.result import read_result
 from pyswarmopt_llm.evaluation.run_files import read_about, result_of
 from pyswarmopt_llm.jobs.evaluate.config import BARE, EvalConfig
 from pyswarmopt_llm.metrics.external.permission import require
-from pyswarmopt_llm.metrics.registry import metric_given
+from pyswarmopt_llm.metrics.registry import longest_reply, metric_given
 from pyswarmopt_llm.spaces import is_whole_model
 
 if TYPE_CHECKING:
@@ -155,6 +155,8 @@ def with_run(config: EvalConfig) -> EvalConfig:
     tasks = () if task == config.task else (task,)
     require(replace(stored, tasks=tasks, metrics=named, utilities=(), workers="1"), (), run, "")
     as_stored = {name: getattr(config, name) or getattr(stored, name) for name in _AS_STORED}
+    if config.metric in several and as_stored["max_new_tokens"] is None:
+        as_stored["max_new_tokens"] = longest_reply(several)
     if stored.temperature and not config.temperature and config.against is None:
         filled = replace(
             filled, temperature=stored.temperature, samples=stored.samples, seed=stored.seed

@@ -23,8 +23,6 @@ from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.tasks import Item
 
-JUDGED_TOKENS = 512  # most tokens of a reply, as in the Model Swarms reference
-
 RUBRIC = "1 is the worst, 10 the best: helpful, correct, clear, and to the point."
 
 _RATING = re.compile(r"rating\W{0,6}(\d+(?:\.\d+)?)(?:\s*/\s*10)?(?![\d.]*\d)", re.IGNORECASE)

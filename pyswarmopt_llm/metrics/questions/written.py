@@ -15,6 +15,10 @@ from pyswarmopt_llm.tasks import Item, render_prompt
 if TYPE_CHECKING:
     from pyswarmopt_llm.metrics.questions.sampling import Sampling
 
+# Most tokens of a reply that a reward model or a judge scores, as in the Model Swarms reference, and
+# of RealToxicityPrompts' continuations, as in its paper and the reference.
+REWARD_TOKENS, JUDGED_TOKENS, CONTINUED_TOKENS = 200, 512, 20
+
 Chat = Callable[[str], str]
 ScoreTexts = Callable[[Sequence[Item], Sequence[str]], Sequence[float]]
 InOtherUnits = Callable[[Sequence[float]], Mapping[str, float]]

@@ -18,16 +18,18 @@ from pyswarmopt_llm.cli.runs.running import resuming
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
+from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
+from pyswarmopt_llm.jobs.evaluate.names import with_run
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.jobs.search.preset import resolve
 from pyswarmopt_llm.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.metrics.external.score_function import ScoreFunction
-from pyswarmopt_llm.metrics.objectives import load_objectives
+from pyswarmopt_llm.metrics.objectives import find_metrics, load_objectives
 from pyswarmopt_llm.metrics.registry import find_metric
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.generation.writer import ReplyWriter
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.tasks import Item, Task
 
 FUNCTIONS = """
     import math
@@ -414,6 +416,30 @@ def test_several_scores_of_the_same_prompts_are_combined(
         capsys, "advise", *words(config, "--metric", "mine.py:size", "--experts", *config.experts)
     )
     assert code == 2 and "--metric mine.py:size: a second one" in err
+    about = Path(config.out) / "run.json"
+    content = json.loads(about.read_text())
+    content["config"] |= {"max_new_tokens": None, "metrics": ["mine.py:size", "judge"]}
+    about.write_text(json.dumps(content))
+    asked = EvalConfig(run=config.out, metric="mine.py:size")
+    assert with_run(asked).max_new_tokens == 512  # as long as the search wrote for both
+
+
+def test_replies_that_several_metrics_score_are_as_long_as_the_longest_of_their_limits(
+    mine: Path,
+) -> None:
+    item = Item("1", "How many?", None, "4")
+    both = {name: Task(name, (item,), (item,)) for name in ("letters", "numeric")}
+
+    def limits(tasks: dict[str, Task], *specs: str, **more: Any) -> list[int | None]:
+        return [metric.new_tokens for metric in find_metrics(tasks, specs, **more).values()]
+
+    assert limits(both, "mine.py:letters", "numeric") == [256, 256]
+    assert limits(both, "mine.py:letters", "numeric", new_tokens=8) == [8, 8]
+    assert limits(both, "letters=mine.py:letters", "numeric=numeric") == [128, 256]
+    one = {"letters": both["letters"]}
+    assert limits(one, "mine.py:letters") == [128]
+    plain = {"toxicity": both["letters"], "letters": both["letters"], "numeric": both["letters"]}
+    assert limits(plain, "toxicity", "mine.py:letters", "numeric") == [20, 256, 256]
 
 
 def test_a_score_that_cannot_tell_candidates_apart_is_said_before_the_first_iteration(
