@@ -50,6 +50,10 @@ class Policy(Protocol):
 
     starts_in_full: bool
 
+    @property
+    def left_out(self) -> Sequence[int]:
+        """Numbers of the experts that are in no proposal, once there are some."""
+
     def plan(self, round: Round) -> list[Plan]:
         """The items to score of each candidate."""
 
@@ -74,6 +78,7 @@ class Full:
     """Scores every item of every candidate."""
 
     starts_in_full = True
+    left_out: Sequence[int] = ()
 
     def plan(self, round: Round) -> list[Plan]:
         """All items of all."""
@@ -102,6 +107,11 @@ class Screened:
 
     def __init__(self, screening: Screening, proposals: int) -> None:
         self._screening, self._proposals = screening, proposals
+
+    @property
+    def left_out(self) -> Sequence[int]:
+        """Those that harm; see `Screening.leave_out_harmful`."""
+        return self._screening.left_out
 
     def plan(self, round: Round) -> list[Plan]:
         """A screen for each candidate."""
@@ -205,6 +215,11 @@ class Dropout:
         self.starts_in_full = policy.starts_in_full
         self.in_full, self.learn = policy.in_full, policy.learn
         self.proposals, self.choice = policy.proposals, policy.choice
+
+    @property
+    def left_out(self) -> Sequence[int]:
+        """Those of the other policy."""
+        return self._policy.left_out
 
     def plan(self, round: Round) -> list[Plan]:
         """What the other policy plans, without those that are left out."""

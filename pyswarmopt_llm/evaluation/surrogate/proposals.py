@@ -26,8 +26,14 @@ _PARTICLES, _ITERATIONS, _PATIENCE = 40, 100, 10  # of the swarm that maximises 
 
 def proposals(screening: Screening, seed: int, count: int) -> Iterator[Tensor]:
     """`proposal`, `count` times with one seed after the other; learn from each before the next is
-    taken.
+    taken. Where experts are harmful, the sum of the others comes first.
     """
+    screening.leave_out_harmful()
+    if screening.left_out:
+        count -= 1
+        rest = torch.ones(screening.positions.shape[1], dtype=torch.float64)
+        rest[list(screening.left_out)] = 0.0
+        yield rest
     for number in range(count):
         position = proposal(screening, seed + number)
         if position is None:
@@ -53,11 +59,17 @@ def proposal(screening: Screening, seed: int) -> Tensor | None:
         return None
     spread = float(screening.closest(scored).std())
     model = screening.model()
+    moving = torch.ones(screening.positions.shape[1], dtype=torch.bool)
+    moving[list(screening.left_out)] = False
+
+    def whole(positions: Tensor) -> Tensor:
+        zeros = torch.zeros(len(positions), len(moving), dtype=positions.dtype)
+        return zeros.masked_scatter(moving, positions)
 
     def width(positions: Tensor) -> Tensor:
-        return torch.from_numpy(_width(model.margins(positions.numpy()), spread))
+        return torch.from_numpy(_width(model.margins(whole(positions).numpy()), spread))
 
-    scored_before = torch.from_numpy(screening.positions)
+    scored_before = torch.from_numpy(screening.positions)[:, moving]
     start = scored_before[width(scored_before).argsort(descending=True, stable=True)[:_PARTICLES]]
     recipe = replace(
         pso.recipes.constriction(), stop=(Patience(_PATIENCE), MaxIter(_ITERATIONS)), restart=()
@@ -70,7 +82,7 @@ def proposal(screening: Screening, seed: int) -> Tensor | None:
         seed=seed,
         dtype=start.dtype,
     )
-    return maximise(swarm, lambda positions: width(positions).tolist()).x
+    return whole(maximise(swarm, lambda positions: width(positions).tolist()).x[None])[0]
 
 
 def widest(screening: Screening, floor: float = -np.inf) -> Tensor | None:

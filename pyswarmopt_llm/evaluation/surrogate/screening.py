@@ -8,6 +8,7 @@ the best is never one that was predicted.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ from pyswarmopt_llm.evaluation.surrogate.gaussian_process import ItemModel, Kern
 
 # beyond, the candidates of a search tell too little of the space for a model of it
 MOST_COEFFICIENTS = 64
+# Standard errors by which an expert is worse than the base that is left out of proposals.
+ERRORS = 3.0
 _GROWTH = 1.5  # times as many margins as when the kernel was chosen: it is chosen anew
 
 Floats = npt.NDArray[np.float64]
@@ -34,12 +37,19 @@ class Seen:
     Attributes:
         position: (D,).
         margins: task name -> those of its items, None where not scored.
-        value: where all items were scored.
+        expected: its value, where not all items were scored the expected one.
+        complete: whether all were.
     """
 
     position: Floats
     margins: Mapping[str, Margins]
-    value: float | None
+    expected: float
+    complete: bool
+
+    @property
+    def value(self) -> float | None:
+        """Where all items were scored."""
+        return self.expected if self.complete else None
 
 
 class Screening:
@@ -48,10 +58,15 @@ class Screening:
     Args:
         level: P of `Screen`.
         items: task name -> number of its items.
+
+    Attributes:
+        left_out: numbers of coefficients that stay 0 in proposals; what was scored with another
+            value of them is not learnt from.
     """
 
     def __init__(self, level: float, items: Mapping[str, int]) -> None:
         self._level, self.items = level, dict(items)
+        self.left_out: Sequence[int] = ()
         self._seen: dict[str, Seen] = {}
         self._kernel: Kernel | None = None
         self._chosen_with = 0
@@ -66,23 +81,52 @@ class Screening:
         """
         scored = [margins is not None for task in evaluation.margins.values() for margins in task]
         if any(scored):
-            value = evaluation.value if all(scored) and evaluation.bounds is None else None
             self._seen[key] = Seen(
-                position.detach().cpu().double().numpy().copy(), evaluation.margins, value
+                position.detach().cpu().double().numpy().copy(),
+                evaluation.margins,
+                evaluation.value,
+                all(scored) and evaluation.bounds is None,
             )
+
+    def leave_out_harmful(self) -> None:
+        """Leave out the experts that are worse than the base by more than `ERRORS` standard errors.
+
+        What such an expert does to margins is larger than what all others do, so that a model with
+        one kernel for all sees little else. Nobody is left out if the base is not among the
+        candidates, or if most of them have some of such experts, as after iterations.
+        """
+        candidates = list(self._seen.values())
+        base = next((seen for seen in candidates if not seen.position.any()), None)
+        if base is None:
+            return
+        items = sum(self.items.values())
+        harmful = []
+        for candidate in candidates:
+            (numbers,) = np.nonzero(candidate.position)
+            if numbers.size == 1 and candidate.position[numbers[0]] == 1:
+                behind = base.expected - candidate.expected
+                if behind > ERRORS * _error(items, base.expected, candidate.expected):
+                    harmful.append(int(numbers[0]))
+        without = [seen for seen in candidates if not seen.position[harmful].any()]
+        if 2 * len(without) > len(candidates):
+            self.left_out = harmful
+
+    @property
+    def _used(self) -> list[Seen]:
+        """The candidates that are learnt from."""
+        out = list(self.left_out)
+        return [seen for seen in self._seen.values() if not seen.position[out].any()]
 
     @property
     def positions(self) -> Floats:
         """(N, D) of all candidates that were learnt from."""
-        return np.stack([candidate.position for candidate in self._seen.values()])
+        return np.stack([candidate.position for candidate in self._used])
 
     @property
     def in_full(self) -> list[tuple[Seen, float]]:
         """The candidates that were scored in full, with their values."""
         return [
-            (candidate, candidate.value)
-            for candidate in self._seen.values()
-            if candidate.value is not None
+            (candidate, candidate.value) for candidate in self._used if candidate.value is not None
         ]
 
     @property
@@ -119,7 +163,7 @@ class Screening:
 
     def model(self) -> ItemModel:
         """Of all margins; its kernel is chosen anew when half as many again are known."""
-        margins = as_cube([self._flat(candidate) for candidate in self._seen.values()])
+        margins = as_cube([self._flat(candidate) for candidate in self._used])
         scored = int((~np.isnan(margins)).sum())
         if scored >= _GROWTH * self._chosen_with:
             self._kernel, self._chosen_with = None, scored
@@ -130,6 +174,11 @@ class Screening:
     def _flat(self, candidate: Seen) -> Margins:
         """The margins of all items, task by task."""
         return [margins for name in self.items for margins in candidate.margins[name]]
+
+
+def _error(items: int, *shares: float) -> float:
+    """The standard error of a difference of two shares of so many items, as if of different ones."""
+    return math.sqrt(sum(share * (1 - share) for share in shares) / items)
 
 
 def as_cube(rows: Sequence[Sequence[Sequence[float] | None]]) -> Floats:

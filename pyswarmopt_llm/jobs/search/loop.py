@@ -170,16 +170,17 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
             scorer = scorers.scorer(Questions("dev", asked))
             for row in scorer.rows:
                 notify(events.row(row, "replayed"))
+            policy = make_policy(
+                job.config,
+                job.objectives.items,
+                job.objectives.combine,
+                # that with which the run began: another measurement gives another number
+                noisy=run.about.noise > 0,
+            )
             steps = Search(
                 job.space,
                 scorer,
-                make_policy(
-                    job.config,
-                    job.objectives.items,
-                    job.objectives.combine,
-                    # that with which the run began: another measurement gives another number
-                    noisy=run.about.noise > 0,
-                ),
+                policy,
                 swarm,
                 job.budget,
                 population=job.config.population,
@@ -196,6 +197,8 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
             warn_if_chance(job, singles, scorings, notify)
             warn_if_alike(job, singles, scorings, notify)
             stop = steps.run()
+            if policy.left_out:
+                notify(Event("note", {"text": _harmful(job, policy.left_out)}))
             if "proposals" in job.config.limits:
                 stop = {"proposals": steps.proposed}
             chosen = choose(
@@ -284,6 +287,12 @@ def _decided(job: Job, singles: Sequence[Mapping[str, Score]]) -> str:
         f"{latest} of {job.dev_items} dev items at the latest: they drop out, and no mixture is "
         "proposed"
     )
+
+
+def _harmful(job: Job, numbers: Sequence[int]) -> str:
+    """Which experts are in no proposed mixture, in words."""
+    names = ", ".join(job.space.expert_names[number] for number in numbers)
+    return f"{names}: worse than the base by three standard errors, so in no proposed mixture"
 
 
 def _by_task(job: Job, row: Row) -> dict[str, Score]:
