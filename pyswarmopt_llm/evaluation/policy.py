@@ -8,7 +8,7 @@ leaves out evaluations at random that another policy has planned.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -21,6 +21,7 @@ from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.metrics.combine import Combine
 
 if TYPE_CHECKING:
+    from pyswarmopt_llm.evaluation.surrogate.harmful import Rest
     from pyswarmopt_llm.evaluation.surrogate.score_model import Scored
     from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 
@@ -152,6 +153,7 @@ class Modelled(Full):
     ) -> None:
         self._objectives, self._combine, self._proposals = tuple(objectives), combine, proposals
         self.noisy = noisy
+        self.left_out: Sequence[int] = ()
         self._scored: dict[str, Scored] = {}
 
     def learn(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
@@ -166,27 +168,54 @@ class Modelled(Full):
                 )
 
     def proposals(self, seed: int, at_once: int) -> Iterator[Sequence[Tensor]]:
-        """Where the model expects the greatest improvement."""
+        """Where the model expects the greatest improvement; first the sum of the experts that do not
+        harm, where others do.
+        """
         from pyswarmopt_llm.evaluation.surrogate.score_model import (
             LEAST,
             box_around,
+            clearly_harmful,
             most_promising,
         )
 
         if len(self._scored) < LEAST:
             return
-        bounds = box_around([*self._scored.values()])
-        for first in range(0, self._proposals, at_once):
+        self.left_out = clearly_harmful([*self._scored.values()], self._combine)
+        begin, rest = 0, self._rest()
+        if self.left_out:
+            begin = 1
+            yield [rest.sum]
+        bounds = box_around(self._used(rest))
+        for first in range(begin, self._proposals, at_once):
             count = min(at_once, self._proposals - first)
-            yield most_promising(
-                [*self._scored.values()], self._combine, bounds, seed + first, count, self.noisy
+            promising = most_promising(
+                self._used(rest), self._combine, bounds, seed + first, count, self.noisy
             )
+            yield [rest.whole(position) for position in promising]
 
     def choice(self, floor: float) -> Tensor | None:
         """That which the model expects most of, among those about as good as the best."""
         from pyswarmopt_llm.evaluation.surrogate.score_model import most_credible
 
-        return most_credible([*self._scored.values()], self._combine, floor, self.noisy)
+        if not self._scored:
+            return None
+        rest = self._rest()
+        credible = most_credible(self._used(rest), self._combine, floor, self.noisy)
+        return None if credible is None else rest.whole(credible)
+
+    def _rest(self) -> Rest:
+        """The coefficients that proposals move in."""
+        from pyswarmopt_llm.evaluation.surrogate.harmful import Rest
+
+        return Rest(next(iter(self._scored.values())).position.size, self.left_out)
+
+    def _used(self, rest: Rest) -> list[Scored]:
+        """The candidates without experts that harm, in these coefficients."""
+        return [
+            replace(scored, position=rest.of(scored.position))
+            for scored in self._scored.values()
+            if not scored.position[list(self.left_out)].any()
+        ]
 
 
 class Dropout:

@@ -31,9 +31,7 @@ def proposals(screening: Screening, seed: int, count: int) -> Iterator[Tensor]:
     screening.leave_out_harmful()
     if screening.left_out:
         count -= 1
-        rest = torch.ones(screening.positions.shape[1], dtype=torch.float64)
-        rest[list(screening.left_out)] = 0.0
-        yield rest
+        yield screening.rest.sum
     for number in range(count):
         position = proposal(screening, seed + number)
         if position is None:
@@ -58,18 +56,12 @@ def proposal(screening: Screening, seed: int) -> Tensor | None:
     if not scored:
         return None
     spread = float(screening.closest(scored).std())
-    model = screening.model()
-    moving = torch.ones(screening.positions.shape[1], dtype=torch.bool)
-    moving[list(screening.left_out)] = False
+    model, rest = screening.model(), screening.rest
 
-    def whole(positions: Tensor) -> Tensor:
-        zeros = torch.zeros(len(positions), len(moving), dtype=positions.dtype)
-        return zeros.masked_scatter(moving, positions)
+    def width(part: Tensor) -> Tensor:
+        return torch.from_numpy(_width(model.margins(rest.whole(part).numpy()), spread))
 
-    def width(positions: Tensor) -> Tensor:
-        return torch.from_numpy(_width(model.margins(whole(positions).numpy()), spread))
-
-    scored_before = torch.from_numpy(screening.positions)[:, moving]
+    scored_before = torch.from_numpy(rest.of(screening.positions))
     start = scored_before[width(scored_before).argsort(descending=True, stable=True)[:_PARTICLES]]
     recipe = replace(
         pso.recipes.constriction(), stop=(Patience(_PATIENCE), MaxIter(_ITERATIONS)), restart=()
@@ -82,7 +74,7 @@ def proposal(screening: Screening, seed: int) -> Tensor | None:
         seed=seed,
         dtype=start.dtype,
     )
-    return whole(maximise(swarm, lambda positions: width(positions).tolist()).x[None])[0]
+    return rest.whole(maximise(swarm, lambda part: width(part).tolist()).x)
 
 
 def widest(screening: Screening, floor: float = -np.inf) -> Tensor | None:

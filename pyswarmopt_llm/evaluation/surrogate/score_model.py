@@ -32,6 +32,7 @@ from pyswarmopt_llm.evaluation.surrogate.gaussian_process import (
     Posterior,
     lengths_for,
 )
+from pyswarmopt_llm.evaluation.surrogate.harmful import harmful
 from pyswarmopt_llm.metrics.combine import Combine
 
 NOISES = (1e-4, 1e-2, 0.1, 0.3)  # tried for the kernel; outcomes of written answers jump
@@ -210,6 +211,14 @@ def _varying_items(scores: Sequence[Score]) -> Floats:
         return np.empty((len(scores), 0))
     items: Floats = np.array([score.per_item for score in scores])
     return items[:, np.ptp(items, axis=0) > 0]
+
+
+def clearly_harmful(candidates: Sequence[Scored], combine: Combine) -> list[int]:
+    """Numbers of the experts that are clearly worse than the base, see `harmful`."""
+    positions = np.stack([candidate.position for candidate in candidates])
+    values = np.array([candidate.value for candidate in candidates])
+    errors = np.array([combine(candidate.scores).stderr for candidate in candidates])
+    return harmful(positions, values, errors)
 
 
 def box_around(candidates: Sequence[Scored]) -> list[tuple[float, float]]:

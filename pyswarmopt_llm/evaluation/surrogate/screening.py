@@ -8,7 +8,6 @@ the best is never one that was predicted.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,11 +19,10 @@ from pyswarmopt_llm.evaluation.evaluator import Evaluation
 from pyswarmopt_llm.evaluation.plan import Screen
 from pyswarmopt_llm.evaluation.record import Margins, Row
 from pyswarmopt_llm.evaluation.surrogate.gaussian_process import ItemModel, Kernel
+from pyswarmopt_llm.evaluation.surrogate.harmful import Rest, harmful
 
 # beyond, the candidates of a search tell too little of the space for a model of it
 MOST_COEFFICIENTS = 64
-# Standard errors by which an expert is worse than the base that is left out of proposals.
-ERRORS = 3.0
 _GROWTH = 1.5  # times as many margins as when the kernel was chosen: it is chosen anew
 
 Floats = npt.NDArray[np.float64]
@@ -89,27 +87,17 @@ class Screening:
             )
 
     def leave_out_harmful(self) -> None:
-        """Leave out the experts that are worse than the base by more than `ERRORS` standard errors.
+        """Leave out the experts that are clearly worse than the base, see `harmful`."""
+        candidates = self._seen.values()
+        values = np.array([seen.expected for seen in candidates])
+        errors = np.sqrt(np.maximum(values * (1 - values), 0.0) / sum(self.items.values()))
+        positions = np.stack([seen.position for seen in candidates])
+        self.left_out = harmful(positions, values, errors)
 
-        What such an expert does to margins is larger than what all others do, so that a model with
-        one kernel for all sees little else. Nobody is left out if the base is not among the
-        candidates, or if most of them have some of such experts, as after iterations.
-        """
-        candidates = list(self._seen.values())
-        base = next((seen for seen in candidates if not seen.position.any()), None)
-        if base is None:
-            return
-        items = sum(self.items.values())
-        harmful = []
-        for candidate in candidates:
-            (numbers,) = np.nonzero(candidate.position)
-            if numbers.size == 1 and candidate.position[numbers[0]] == 1:
-                behind = base.expected - candidate.expected
-                if behind > ERRORS * _error(items, base.expected, candidate.expected):
-                    harmful.append(int(numbers[0]))
-        without = [seen for seen in candidates if not seen.position[harmful].any()]
-        if 2 * len(without) > len(candidates):
-            self.left_out = harmful
+    @property
+    def rest(self) -> Rest:
+        """The coefficients that proposals move in."""
+        return Rest(self.positions.shape[1], self.left_out)
 
     @property
     def _used(self) -> list[Seen]:
@@ -174,11 +162,6 @@ class Screening:
     def _flat(self, candidate: Seen) -> Margins:
         """The margins of all items, task by task."""
         return [margins for name in self.items for margins in candidate.margins[name]]
-
-
-def _error(items: int, *shares: float) -> float:
-    """The standard error of a difference of two shares of so many items, as if of different ones."""
-    return math.sqrt(sum(share * (1 - share) for share in shares) / items)
 
 
 def as_cube(rows: Sequence[Sequence[Sequence[float] | None]]) -> Floats:

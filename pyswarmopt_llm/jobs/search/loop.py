@@ -292,7 +292,7 @@ def _decided(job: Job, singles: Sequence[Mapping[str, Score]]) -> str:
 def _harmful(job: Job, numbers: Sequence[int]) -> str:
     """Which experts are in no proposed mixture, in words."""
     names = ", ".join(job.space.expert_names[number] for number in numbers)
-    return f"{names}: worse than the base by three standard errors, so in no proposed mixture"
+    return f"{names}: clearly worse than the base, and so in no proposed mixture"
 
 
 def _by_task(job: Job, row: Row) -> dict[str, Score]:

@@ -42,7 +42,7 @@ from pyswarmopt_llm.evaluation.record import wrong_in_row
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
 from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.evaluation.search import Budget, Search
-from pyswarmopt_llm.evaluation.surrogate.proposals import proposal, proposals, widest
+from pyswarmopt_llm.evaluation.surrogate.proposals import proposal, widest
 from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.preset import resolve
@@ -484,83 +484,3 @@ def test_a_screened_search_hands_over_what_is_no_worse_than_the_best_expert(
         error = math.sqrt(max(values) * (1 - max(values)) / 20)
         assert result["best_single_dev"] <= result["best_dev"] <= max(values)
         assert result["best_dev"] >= max(values) - error - 1e-9
-
-
-# Experts that harm
-
-
-def spoilt(harm: float, experts: int = 6, base: float = 0.6) -> Screening:
-    """100 items whose margins are smooth in all experts, of which the last lowers every one of
-    them; the experts, the base and their sum are scored, as a search begins.
-    """
-    rng = np.random.default_rng(0)
-    slopes = rng.normal(size=(100, experts))
-    slopes[:, -1] = -harm
-    level = rng.normal(size=100) + 0.5
-    screening = Screening(0.05, {"t": 100})
-    for key, x in enumerate([*np.eye(experts), np.zeros(experts), np.ones(experts)]):
-        margins = level + np.tanh(slopes) @ x - 0.5 * (x**2).sum() / experts
-        value = base if not x.any() else float((margins > 0).mean())
-        screening.learn(
-            str(key),
-            torch.from_numpy(x),
-            Evaluation(value, 100, {}, 0.0, margins={"t": margins[:, None].tolist()}),
-        )
-    return screening
-
-
-def test_an_expert_that_is_clearly_worse_than_the_base_is_in_no_proposal() -> None:
-    screening = spoilt(harm=30.0)
-    learnt_from = len(screening.positions)
-    first, *others = proposals(screening, seed=0, count=4)
-    assert first.tolist() == [1, 1, 1, 1, 1, 0]
-    assert len(others) == 3
-    assert all(position[-1] == 0 and position[:-1].any() for position in others)
-    assert list(screening.left_out) == [5]
-    assert len(screening.positions) == learnt_from - 2  # without it, and without the sum
-
-
-def test_proposals_without_a_harmful_expert_are_those_of_a_pool_without_it() -> None:
-    """But for the sum, which is a candidate of the smaller pool from the start."""
-    screening, smaller = spoilt(harm=30.0), Screening(0.05, {"t": 100})
-    (rest, *_) = proposals(screening, seed=0, count=1)
-    margins = {"t": [[0.5]] * 50 + [[-0.5]] * 50}
-    screening.learn("rest", rest, Evaluation(0.5, 100, {}, 0.0, margins=margins))
-    for key, seen in enumerate(screening.in_full):
-        smaller.learn(
-            str(key),
-            torch.from_numpy(seen[0].position[:-1]),
-            Evaluation(seen[1], 100, {}, 0.0, margins=seen[0].margins),
-        )
-    ours, theirs = proposal(screening, 3), proposal(smaller, 3)
-    assert ours is not None and theirs is not None
-    assert ours[:-1].equal(theirs)
-
-
-@pytest.mark.parametrize("errors", [2.9, 3.1])
-def test_clearly_is_three_standard_errors_of_two_shares(errors: float) -> None:
-    screening = spoilt(harm=30.0, base=0.5)
-    worse = 0.5 - errors * math.sqrt(2 * 0.25 / 100)
-    for _ in range(50):  # the error depends on the share
-        worse = 0.5 - errors * math.sqrt((0.25 + worse * (1 - worse)) / 100)
-    margins = {"t": [[-1.0]] * 100}
-    harmful = torch.eye(6, dtype=torch.float64)[5]
-    screening.learn("5", harmful, Evaluation(worse, 100, {}, 0.0, margins=margins))
-    screening.leave_out_harmful()
-    assert list(screening.left_out) == ([5] if errors > 3 else [])
-
-
-def test_nobody_is_left_out_without_a_base_or_after_iterations() -> None:
-    without_base = Screening(0.05, {"t": 100})
-    iterated = spoilt(harm=30.0)
-    for key, (seen, value) in enumerate(iterated.in_full):
-        if seen.position.any():
-            evaluation = Evaluation(value, 100, {}, 0.0, margins=seen.margins)
-            without_base.learn(str(key), torch.from_numpy(seen.position), evaluation)
-    rng = np.random.default_rng(1)
-    for key in range(20):
-        evaluation = Evaluation(0.5, 100, {}, 0.0, margins={"t": [[0.1]] * 100})
-        iterated.learn(f"moved-{key}", torch.from_numpy(rng.random(6)), evaluation)
-    for screening in (without_base, iterated):
-        screening.leave_out_harmful()
-        assert list(screening.left_out) == []
