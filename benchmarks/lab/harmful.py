@@ -30,7 +30,8 @@ from pyswarmopt_llm import SearchConfig
 from pyswarmopt_llm.evaluation.record import unpack
 from pyswarmopt_llm.evaluation.surrogate import harmful
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / name) for name in ("scores", "")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scores"))
 from runs import adapters, finished, lab_search, line, write_lines, written_tasks
 from several_tasks import HARMFUL
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import curve_tables
 import find_tables
 import numpy as np
+import several_tables
 import stress_tables
 import studies_tables
 import talking_tables
@@ -356,6 +357,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "find": find_tables.claimed_on,
     "find-chosen": find_tables.chosen_on,
     "find-public": find_tables.public,
+    "several": several_tables.several,
+    "harmful": several_tables.harmful,
     "unlabelled": unlabelled_tables.unlabelled,
     "unlabelled-differences": unlabelled_tables.unlabelled_differences,
     "unlabelled-tries": unlabelled_tables.unlabelled_tries,
