@@ -3,9 +3,8 @@
 on request, and says of a proposed answer whether it is right (Jacob et al. 2023, arXiv 2310.09139).
 
 One model plays both parts, as in the paper. It is trained for a moment on questions of one of the
-laboratory's ten skills, with the options of its tasks, and stopped before it can do them; most
-examples are evaluations, which are harder to learn than answers. Rankings of the four options of
-other questions: by the likelihood of the plain answer, by each part alone,
+laboratory's ten skills, with the options of its tasks, and stopped before it can do them. Rankings
+of the four options of other questions: by the likelihood of the plain answer, by each part alone,
 and by both in equilibrium. `auc`: how often the evaluator thinks more of a right than of a wrong
 option of the same question, the sign that it has something to say. What is in --work or in the
 outcomes is not made again.
@@ -46,8 +45,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 from lab import SINGLES, new_model, save_tokenizer, train
 from lab_skills import items
 
-EXAMPLES, STEPS, RATE, TEST = 60_000, 2500, 2e-3, 200
-SHARES = (1, 1, 10)  # of plain answers, proposals and evaluations among the examples
+EXAMPLES, STEPS, RATE, TEST = 30_000, 700, 2e-3, 100
 
 
 def asked(item: Mapping[str, Any]) -> str:
@@ -56,13 +54,16 @@ def asked(item: Mapping[str, Any]) -> str:
 
 
 def examples(n: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Plain answers, proposals and evaluations; of the latter two half with a wrong option."""
+    """Plain answers, proposals and evaluations in equal shares, half of either with a wrong option."""
     rng = random.Random(seed)
     for item in items(SINGLES, "train", n, seed):
         choices, question = dict(item["choices"]), asked(item)
         right = choices.pop(item["answer"])
-        wrong, honest = rng.choice(list(choices.values())), rng.random() < 0.5
-        (part,) = rng.choices(range(3), SHARES)
+        wrong, part, honest = (
+            rng.choice(list(choices.values())),
+            rng.randrange(3),
+            rng.random() < 0.5,
+        )
         text = right if honest else wrong
         if part == 0:
             yield chat(question, right)

@@ -109,7 +109,7 @@ def test_the_games_model_is_taught_right_and_wrong_as_they_are_called(scripts: A
             assert (proposed == right) == (reply == "correct")
         else:
             assert (reply == right) == ("incorrect" not in prompt)
-    assert min(verdicts.values()) > 200
+    assert min(verdicts.values()) > 60
 
 
 def test_a_judge_is_taught_what_the_better_reply_is(scripts: Any) -> None:
