@@ -7,6 +7,7 @@ from outcomes import markdown, outcomes, points
 CHOSEN_ON, TASKS = ("t1", "t2", "t3"), ("t4", "t5", "t6")
 SEARCH = "item-model+dev"
 LABELS = {
+    "base": "base",
     "uniform": "uniform average",
     "best-single": "best single expert",
     "finetune-once": "base, fine-tuned",
