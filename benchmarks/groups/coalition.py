@@ -45,7 +45,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 from lab import new_model, save_tokenizer, train
 from lab_skills import SKILLS, questions
 
-EXAMPLES, STEPS, RATE, DEV, TEST = 20_000, 700, 2e-3, 100, 500
+EXAMPLES, STEPS, RATE, DEV, TEST = 20_000, 200, 2e-3, 100, 500
 SYLLABLES = ("ba", "de", "li", "mo", "ru", "ta")
 WORDS = ["".join(pair) for pair in itertools.permutations(SYLLABLES, 2)]
 MEANING = dict(zip(WORDS, KINDS, strict=True))
@@ -101,7 +101,7 @@ def piped(context: GroupContext, jobs: Mapping[str, int]) -> list[Verdict]:
     """The answers of the pipeline whose jobs the members with these numbers do."""
     items = context.task.test
     verdicts = []
-    for item, (text, tokens) in zip(items, work(context, dict(jobs), items), strict=True):
+    for item, (text, tokens) in zip(items, work(context, jobs, items), strict=True):
         answer = read_ballot(item, text)
         verdicts.append(Verdict(answer, (answer,), 1.0, tokens))
     return verdicts

@@ -1,23 +1,19 @@
-"""A reward or a judge in the laboratory whose true quality is known: what a search gains by it, and
-what it really gains.
+"""A reward in the laboratory whose true quality is known: what a search gains by it, and what it
+really gains.
 
     python benchmarks/lab/lab.py make --out runs/lab
     python benchmarks/lab/judge.py runs/lab runs/written/tasks --out runs/judge \\
         --outcomes docs/evidence/judge.jsonl
-    python benchmarks/lab/judge.py runs/lab runs/written/tasks --out runs/ratings --kind rating \\
-        --outcomes docs/evidence/ratings.jsonl
 
 The tasks are those that `benchmarks/scores/written_lab.py` has written.
 
 For each task a reward model is trained on pairs of the right answer and a wrong one, an option of
 the laboratory or what base, experts and random mixtures of these wrote (Bradley & Terry 1952), then
-experts are searched by its reward of their answers; the search sees no right answer. A judge is
-trained on the same pairs to write ratings from 1 to 10, by the letters that are in place, and which
-of two replies is better. A line of the outcomes is a task and a seed: `pairs`, share of held-out
-pairs that the reward orders right; `rank`, Spearman's correlation of reward and truth over the test
-replies of base, best expert by reward, and result; of each of the three its mean reward and its
-exact matches on 500 test items, 1 or 0 each; and of a judge `wins`, the result's win rate against
-the best expert, in both orders.
+experts are searched by its reward of their answers; the search sees no right answer. A line of the
+outcomes is a task and a seed: `pairs`, share of held-out pairs that the reward orders right;
+`rank`, Spearman's correlation of reward and truth over the test replies of base, best expert by
+reward, and result; and of each of the three its mean reward and its exact matches on 500 test
+items, 1 or 0 each.
 """
 
 from __future__ import annotations
@@ -25,20 +21,17 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from lab import TASKS, items
-from lab import train as train_all
 from scipy.stats import spearmanr
 
 from pyswarmopt_llm import SearchConfig, load_reward, load_task, open_model, resume, search
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.metrics.judge.judge import Judge, load_local_judge
 from pyswarmopt_llm.metrics.registry import METRICS
 from pyswarmopt_llm.metrics.text import exact_match
 from pyswarmopt_llm.models.adapters.adapter import load_adapter
@@ -49,7 +42,6 @@ from pyswarmopt_llm.spaces.delta import DeltaSpace
 from pyswarmopt_llm.tasks import Item
 
 ASKED, STEPS, BATCH = 300, 1200, 64  # questions to each model, training steps, pairs of a step
-JUDGE_STEPS, LONGEST = 600, 128  # training steps of a judge, and tokens of an example
 MIXTURES, MIXED = 20, 4  # random mixtures, and the experts of one
 
 
@@ -139,91 +131,13 @@ def train_reward(lab: Path, kinds: Any, out: Path, seed: int) -> float:
     return float((right > wrong).float().mean())
 
 
-def judgement(rng: random.Random, question: str, right: str, wrong: str) -> dict[str, Any]:
-    """An example for a judge: the rating of one of two replies, or which of them is better."""
-    ask, first = Judge(lambda prompts: []), rng.random() < 0.5
-    if rng.random() < 0.5:
-        reply = right if first else wrong
-        prompt, said = ask.rating_prompt(question, reply), f"Rating: {rating(right, reply)}/10"
-    else:
-        prompt = ask.pair_prompt(question, *((right, wrong) if first else (wrong, right)))
-        said = f"Better: {'A' if first else 'B'}"
-    asked, answered = {"role": "user", "content": prompt}, {"role": "assistant", "content": said}
-    return {"messages": [asked, answered]}
-
-
-def rating(right: str, reply: str) -> int:
-    """1 to 10 by the letters of the right answer that are in place; 10 for the right answer only.
-
-    Example:
-        >>> rating("a b c d", "a b c d"), rating("a b c d", "a c b d"), rating("a b c d", "d")
-        (10, 5, 1)
-    """
-    letters = right.split()
-    if reply == right:
-        return 10
-    in_place = sum(a == b for a, b in zip(letters, reply.split(), strict=False))
-    return 1 + 8 * in_place // len(letters)
-
-
-def train_judge(lab: Path, kinds: Any, out: Path, seed: int) -> float:
-    """Train a judge from the base, and return the share of held-out pairs that its ratings order
-    right.
-    """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    torch.manual_seed(seed)
-    rng = random.Random(seed)
-    train, heldout = pairs_of(lab, kinds, "train", ASKED), pairs_of(lab, kinds, "dev", ASKED // 10)
-    examples = [judgement(rng, *rng.choice(train)) for _ in range(BATCH * JUDGE_STEPS)]
-    tokenizer = AutoTokenizer.from_pretrained(lab / "base")
-    model = AutoModelForCausalLM.from_pretrained(lab / "base")
-    texts = [message["content"] for chat in examples for message in chat["messages"]]
-    ratings = [f"{number}/10" for number in range(1, 11)]
-    words = {word for text in [*texts, *ratings] for word in text.split()}
-    tokenizer.add_tokens(sorted(words - {*tokenizer.get_vocab()}))
-    model.resize_token_embeddings(len(tokenizer))
-    loss = train_all(model, tokenizer, examples, JUDGE_STEPS, 1e-3, seed, LONGEST)
-    print(f"judge: loss {loss:.3f}", flush=True)
-    model.save_pretrained(out)
-    tokenizer.save_pretrained(out)
-    asked = [Item(str(number), row[0], None, "") for number, row in enumerate(heldout)]
-    judge = load_local_judge(str(out))
-    right = np.array(judge.ratings(asked, [row[1] for row in heldout]))
-    wrong = np.array(judge.ratings(asked, [row[2] for row in heldout]))
-    return float((right > wrong).mean())
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What judges: how it is trained, what the metric is called, and its values of replies."""
-
-    train: Callable[[Path, Any, Path, int], float]
-    metric: str
-    values: Callable[[str, Sequence[Item], Sequence[str]], list[float]]
-
-
-KINDS = {
-    "reward": Kind(
-        train_reward,
-        "reward",
-        lambda path, asked, replies: load_reward(path).scores(asked, replies),
-    ),
-    "rating": Kind(
-        train_judge,
-        "local-judge",
-        lambda path, asked, replies: load_local_judge(path).ratings(asked, replies),
-    ),
-}
-
-
-def searched(lab: Path, task: Path, metric: str, out: Path, seed: int) -> dict[str, Path | None]:
-    """The adapters of base, best expert by a metric on dev, and result of a search by it."""
+def searched(lab: Path, task: Path, reward: Path, out: Path, seed: int) -> dict[str, Path | None]:
+    """The adapters of base, best expert by reward on dev, and result of a search by the reward."""
     config = SearchConfig(
         base=str(lab / "base"),
         experts=tuple(sorted(map(str, (lab / "experts").iterdir()))),
         tasks=(str(task),),
-        metrics=(metric,),
+        metrics=(f"reward:{reward}",),
         max_new_tokens=6,
         out=str(out),
         seed=seed,
@@ -239,30 +153,24 @@ def searched(lab: Path, task: Path, metric: str, out: Path, seed: int) -> dict[s
     }
 
 
-def judged(
-    lab: Path, task: Path, kind: Kind, judge: str, models: dict[str, Path | None]
-) -> dict[str, Any]:
+def judged(lab: Path, task: Path, reward: Path, models: dict[str, Path | None]) -> dict[str, Any]:
     """Reward and truth of each model's test replies, and how they go together."""
-    questions = load_task(str(task)).test
-    line: dict[str, Any] = {}
-    rewards, rights, written = [], [], {}
+    questions, judge = load_task(str(task)).test, load_reward(str(reward))
+    rewards, rights, line = [], [], {}
     for name, adapter in models.items():
         engine = open_model(
             str(lab / "base"), None if adapter is None else str(adapter), "float32", "cpu", 1
         )
         replies = written_by(engine, questions)
-        values = kind.values(judge, questions, replies)
+        reward_of = judge.scores(questions, replies)
         right = exact_match(questions, replies)
-        rewards += values
+        rewards += reward_of
         rights += right
-        written[name] = replies
-        test = "".join(str(int(value)) for value in right)
-        line[name] = {"reward": sum(values) / len(questions), "test": test}
-    line["rank"] = float(spearmanr(rewards, rights).statistic)
-    if kind is KINDS["rating"]:
-        pairs = written["result"], written["best-single"]
-        line["wins"] = load_local_judge(judge).win_rate(questions, *pairs).value
-    return line
+        line[name] = {
+            "reward": sum(reward_of) / len(questions),
+            "test": "".join(str(int(value)) for value in right),
+        }
+    return {"rank": float(spearmanr(rewards, rights).statistic), **line}
 
 
 def main() -> None:
@@ -273,23 +181,23 @@ def main() -> None:
     parser.add_argument("tasks_in", metavar="tasks", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--outcomes", type=Path, required=True)
-    parser.add_argument("--kind", default="reward", choices=KINDS)
     parser.add_argument("--tasks", nargs="+", default=list(TASKS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
-    torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
-    kind = KINDS[options.kind]
     lines = []
     for task in options.tasks:
         file = options.tasks_in / f"{task}.json"
         for seed in options.seeds:
-            judge = options.out / f"{options.kind}-{task}-{seed}"
-            pairs = kind.train(options.lab, TASKS[task], judge, seed)
-            metric = f"{kind.metric}:{judge}"
-            models = searched(options.lab, file, metric, options.out / f"{task}-{seed}", seed)
-            line = {"task": task, "seed": seed, "pairs": pairs}
-            line |= judged(options.lab, file, kind, str(judge), models)
+            reward = options.out / f"reward-{task}-{seed}"
+            pairs = train_reward(options.lab, TASKS[task], reward, seed)
+            models = searched(options.lab, file, reward, options.out / f"{task}-{seed}", seed)
+            line = {
+                "task": task,
+                "seed": seed,
+                "pairs": pairs,
+                **judged(options.lab, file, reward, models),
+            }
             lines.append(json.dumps(line))
             for name in models:
                 line[name] = f"{line[name]['reward']:.2f} {line[name]['test'].count('1') / 500:.3f}"

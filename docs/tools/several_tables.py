@@ -34,7 +34,9 @@ def several() -> str:
         ahead = "" if method == SEARCH else points(read, SEARCH, method, TASKS)
         each = [f"{read.accuracy(method, task):.3f}" for task in TASKS]
         rows.append([LABELS[method], *each, mean, ahead])
-    return markdown(["500 test items a task, three seeds", *TASKS, "mean", "the search minus"], rows)
+    return markdown(
+        ["500 test items a task, three seeds", *TASKS, "mean", "the search minus"], rows
+    )
 
 
 KINDS = {"labels": "labels, options", "scores": "exact match of written answers"}

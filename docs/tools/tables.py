@@ -342,6 +342,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "second-family": lambda: laboratory("second-family"),
     "log-contrast": lambda: talking_tables.votes("log-contrast"),
     "culprits": talking_tables.culprits,
+    "coalition": lambda: talking_tables.votes("coalition"),
     "attention": lambda: talking_tables.votes("attention"),
     "reinforced": lambda: talking_tables.votes("reinforced"),
     "reward-votes": lambda: talking_tables.votes("reward-votes"),

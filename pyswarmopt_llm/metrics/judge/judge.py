@@ -42,7 +42,8 @@ class Judge:
     def ratings(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """A rating from 1 to 10 of each reply; an answer without one is a `UserError`."""
         prompts = [
-            self.rating_prompt(item.question, text) for item, text in zip(items, texts, strict=True)
+            self._rating_prompt(item.question, text)
+            for item, text in zip(items, texts, strict=True)
         ]
         return self._rate(prompts, items)
 
@@ -54,28 +55,11 @@ class Judge:
         side is a `UserError`.
         """
         triples = list(zip(items, first, second, strict=True))
-        prompts = [self.pair_prompt(item.question, a, b) for item, a, b in triples]
-        prompts += [self.pair_prompt(item.question, b, a) for item, a, b in triples]
+        prompts = [self._pair_prompt(item.question, a, b) for item, a, b in triples]
+        prompts += [self._pair_prompt(item.question, b, a) for item, a, b in triples]
         points = self._prefer(prompts, [*items, *items])
         in_order, swapped = points[: len(items)], points[len(items) :]
         return score_of([(a + 1.0 - b) / 2 for a, b in zip(in_order, swapped, strict=True)])
-
-    def rating_prompt(self, question: str, reply: str) -> str:
-        """What is asked of a single reply."""
-        return (
-            "Rate the reply to an instruction on a scale from 1 to 10.\n"
-            f"Rubric: {self._rubric}\n\nInstruction: {question}\n\nReply: {reply}\n\n"
-            'Begin your answer with "Rating: N/10", then give the reason in one sentence.'
-        )
-
-    def pair_prompt(self, question: str, a: str, b: str) -> str:
-        """What is asked of two replies."""
-        return (
-            "Which of two replies to an instruction is better?\n"
-            f"Rubric: {self._rubric}\n\nInstruction: {question}\n\nReply A: {a}\n\nReply B: {b}\n\n"
-            'Begin your answer with "Better: A", "Better: B" or "Better: tie", then give the '
-            "reason in one sentence."
-        )
 
     def _rate(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
         """The rating that each answer gives."""
@@ -90,6 +74,21 @@ class Judge:
             _points(answer, item)
             for answer, item in zip(self.complete(prompts), items, strict=True)
         ]
+
+    def _rating_prompt(self, question: str, reply: str) -> str:
+        return (
+            "Rate the reply to an instruction on a scale from 1 to 10.\n"
+            f"Rubric: {self._rubric}\n\nInstruction: {question}\n\nReply: {reply}\n\n"
+            'Begin your answer with "Rating: N/10", then give the reason in one sentence.'
+        )
+
+    def _pair_prompt(self, question: str, a: str, b: str) -> str:
+        return (
+            "Which of two replies to an instruction is better?\n"
+            f"Rubric: {self._rubric}\n\nInstruction: {question}\n\nReply A: {a}\n\nReply B: {b}\n\n"
+            'Begin your answer with "Better: A", "Better: B" or "Better: tie", then give the '
+            "reason in one sentence."
+        )
 
 
 def load_judge(rubric: str | None = None, cache: Path | None = None) -> tuple[Judge, ChatClient]:
