@@ -34,7 +34,7 @@ from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.rivals import BASE, Rival, combined_difference, entries
 from pyswarmopt_llm.jobs.search.selection import Choice, best_first, items_scored, values_on_dev
-from pyswarmopt_llm.jobs.search.written.replies import read_replies, save_replies
+from pyswarmopt_llm.jobs.search.written.replies import RESULT, read_replies, save_replies
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.tasks import Scoring
 
@@ -74,7 +74,7 @@ def finish(
     # As files, on new questions; what was trained on dev stays out of the scores on dev.
     best = replace(files, held_out=space.realise(chosen.position).held_out)
     scores = _closing_scores(job, best, chosen, training, (single, singles[single]), scorings)
-    _keep_replies(job, run, best, single, rivals, scores, scorings)
+    doubts = _keep_replies(job, run, best, single, rivals, scores, scorings)
     mixed, metrics = mixture.space or job.space, job.objectives.metrics
     combine, alike = job.objectives.combine, job.objectives.alike
     items = sum(row.n for row in run.rows)
@@ -125,7 +125,7 @@ def finish(
         stop={},
         workers=None if job.workers.alone else WorkerUse(job.config.workers, run.failures),
         judge={m.name: typed(m.usage(), JudgeUse) for m in metrics.values() if m.usage is not None},
-        notes=list({**job.notes, **run.about.notes}.values()),
+        notes=[*{**job.notes, **run.about.notes}.values(), *doubts],
     )
     if not cut and result.best_dev != chosen.value:
         why = ": the server does not repeat itself" if run.about.noise else ""
@@ -141,13 +141,19 @@ def _keep_replies(
     rivals: Sequence[Rival],
     scores: Scores,
     scorings: Mapping[str, Scoring],
-) -> None:
-    """Write down what the base, the best expert and the result reply, for the report."""
+) -> list[str]:
+    """Write down what the base, the best expert and the result reply, for the report; what a user has
+    to know of that.
+    """
     models = {rival.label: Patch() for rival in rivals if rival.name == BASE}
     expert = job.space.realise(job.space.vertices()[single])
     models[f"best expert, {job.space.expert_names[single]}"] = expert
-    models["result"] = best
-    save_replies(job, run, models, scores["best_single", "dev"], scores["best", "dev"], scorings)
+    models[RESULT] = best
+    singles, bests = scores["best_single", "dev"], scores["best", "dev"]
+    doubts = save_replies(job, run, models, singles, bests, scorings)
+    for doubt in doubts:
+        log.warning(doubt)
+    return doubts
 
 
 def _key(place: tuple[str, str]) -> str:

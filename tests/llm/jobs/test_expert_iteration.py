@@ -28,6 +28,7 @@ from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.jobs.search.preset import resolve
 from pyswarmopt_llm.jobs.search.written import expert_iteration, reply_log
 from pyswarmopt_llm.jobs.search.written.expert_iteration import best_reply, gains
+from pyswarmopt_llm.jobs.search.written.replies import warnings_about
 from pyswarmopt_llm.jobs.search.written.reply_log import Reply, ReplyLog, weights
 from pyswarmopt_llm.metrics.combine import arithmetic, minimum
 from pyswarmopt_llm.metrics.objectives import load_objectives
@@ -572,3 +573,33 @@ def test_without_replies_that_are_better_nothing_is_trained(
     result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
     assert any("0 of 10 prompts have a better reply: too few to train on" in note for note in notes)
     assert "trained" not in result and math.isclose(result["best_dev"], 1.0)
+
+
+# Replies that cheat the score
+
+
+def shown(**replies: list[str]) -> dict[str, Any]:
+    """A task of ``replies.json``: model -> its replies."""
+    rows: list[dict[str, Any]] = []
+    for texts in zip(*replies.values(), strict=True):
+        each = [
+            {"model": model, "text": text, "value": 0.5}
+            for model, text in zip(replies, texts, strict=True)
+        ]
+        rows.append({"prompt": "Why?", "replies": each})
+    return {"task": "wishes", "prompts": rows}
+
+
+SENSE = "When it comes to brainstorming an essay, several methods are effective: talk to a friend."
+AGAIN = "KeyNot" * 80
+
+
+def test_a_result_that_repeats_itself_where_no_other_model_does_is_said() -> None:
+    (line,) = warnings_about([shown(base=[SENSE] * 5, result=[AGAIN, AGAIN, SENSE, AGAIN, SENSE])])
+    assert line.startswith("wishes: the result's replies repeat one thing over and over")
+    assert (
+        warnings_about([shown(base=[SENSE] * 5, result=[AGAIN, AGAIN, SENSE, SENSE, SENSE])]) == []
+    )
+    assert warnings_about([shown(base=[AGAIN] * 5, result=[AGAIN] * 5)]) == []
+    assert warnings_about([shown(base=[SENSE] * 5, result=["No. " * 9] * 5)]) == []  # short
+    assert warnings_about([shown(base=[SENSE], best=[AGAIN], result=[SENSE])]) == []

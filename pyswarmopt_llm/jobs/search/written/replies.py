@@ -7,6 +7,7 @@ prompts are not looked at.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,9 @@ from pyswarmopt_llm.tasks import Scoring
 
 FILE = "replies.json"
 SHOWN = 5  # prompts of a task
+RESULT = "result"  # the last model that is shown
+# Bytes from which on a reply may repeat itself, and the share to which one that does compresses.
+_LEAST, _REPEATED = 100, 0.2
 
 
 def save_replies(
@@ -30,8 +34,11 @@ def save_replies(
     before: Mapping[str, Score],
     after: Mapping[str, Score],
     scorings: Mapping[str, Scoring],
-) -> None:
+) -> list[str]:
     """Write ``replies.json``, for tasks with written replies whose scoring costs nothing but time.
+
+    Returns:
+        What a user has to know of them, see `warnings_about`.
 
     Args:
         job: what the search worked with.
@@ -52,6 +59,40 @@ def save_replies(
             tasks.append({"task": name, "prompts": _answered(job, utility, models)})
     if tasks:
         write_json(run.path / FILE, {"tasks": tasks})
+    return warnings_about(tasks)
+
+
+def warnings_about(tasks: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each task to which most of the result's replies that are shown repeat themselves,
+    and most of no other model's do: such a score was cheated, and says nothing.
+    """
+    lines = []
+    for task in tasks:
+        repeated: dict[str, list[bool]] = {}
+        for row in task["prompts"]:
+            for reply in row["replies"]:
+                repeated.setdefault(reply["model"], []).append(repeats_itself(reply["text"]))
+        mostly = [model for model, each in repeated.items() if 2 * sum(each) > len(each)]
+        if mostly == [RESULT]:
+            lines.append(
+                f"{task['task']}: the result's replies repeat one thing over and over, which the "
+                "score rewards: read them in the report before you use it"
+            )
+    return lines
+
+
+def repeats_itself(text: str) -> bool:
+    """Whether a reply is little but the same again: it compresses to less than a fifth.
+
+    Whisper tells such texts by the same measure (Radford et al. 2022, arXiv 2212.04356, section
+    4.5).
+
+    Example:
+        >>> repeats_itself("KeyNot" * 80), repeats_itself("The answer is no. " * 2)
+        (True, False)
+    """
+    raw = text.encode("utf-8", "replace")
+    return len(raw) >= _LEAST and len(zlib.compress(raw)) < _REPEATED * len(raw)
 
 
 def changed_most(before: Sequence[float], after: Sequence[float]) -> list[int]:
