@@ -111,7 +111,8 @@ def code_tokens(file: Path) -> int:
             (*OTHERS, *TRAINING),
             90_800,
         ),
-        ({}, "delta", OTHERS, 100_200),  # as by default: candidates of the item model, then training
+        # as by default: candidates of the item model, then training
+        ({}, "delta", OTHERS, 100_200),
     ],
     ids=["paper", "auto"],
 )
