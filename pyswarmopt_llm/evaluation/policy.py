@@ -211,10 +211,12 @@ class Modelled(Full):
 
     def _used(self, rest: Rest) -> list[Scored]:
         """The candidates without experts that harm, in these coefficients."""
+        from pyswarmopt_llm.evaluation.surrogate.harmful import free_of
+
         return [
             replace(scored, position=rest.of(scored.position))
             for scored in self._scored.values()
-            if not scored.position[list(self.left_out)].any()
+            if free_of(scored.position, self.left_out)
         ]
 
 

@@ -48,12 +48,18 @@ def harmful(positions: Floats, values: Floats, errors: Floats) -> list[int]:
             behind = values[base] - values[place]
             if behind > ERRORS * np.hypot(errors[base], errors[place]):
                 worse.append(number)
-    return worse if 2 * without(positions, worse).sum() > len(positions) else []
+    kept = [position for position in positions if free_of(position, worse)]
+    return worse if 2 * len(kept) > len(positions) else []
 
 
-def without(positions: Floats, numbers: Sequence[int]) -> npt.NDArray[np.bool_]:
-    """(N,) whether candidates have nothing of these experts."""
-    return np.array([not position[list(numbers)].any() for position in positions])
+def free_of(position: Floats, numbers: Sequence[int]) -> bool:
+    """Whether a candidate has nothing of these experts.
+
+    Example:
+        >>> free_of(np.array([0.5, 0.0]), [1]), free_of(np.array([0.5, 0.1]), [1])
+        (True, False)
+    """
+    return not position[list(numbers)].any()
 
 
 class Rest:
@@ -92,4 +98,4 @@ class Rest:
         return positions
 
 
-__all__ = ["Rest", "harmful", "without"]
+__all__ = ["Rest", "free_of", "harmful"]

@@ -19,7 +19,7 @@ from pyswarmopt_llm.evaluation.evaluator import Evaluation
 from pyswarmopt_llm.evaluation.plan import Screen
 from pyswarmopt_llm.evaluation.record import Margins, Row
 from pyswarmopt_llm.evaluation.surrogate.gaussian_process import ItemModel, Kernel
-from pyswarmopt_llm.evaluation.surrogate.harmful import Rest, harmful
+from pyswarmopt_llm.evaluation.surrogate.harmful import Rest, free_of, harmful
 
 # beyond, the candidates of a search tell too little of the space for a model of it
 MOST_COEFFICIENTS = 64
@@ -97,13 +97,13 @@ class Screening:
     @property
     def rest(self) -> Rest:
         """The coefficients that proposals move in."""
-        return Rest(self.positions.shape[1], self.left_out)
+        first = next(iter(self._seen.values()))
+        return Rest(first.position.size, self.left_out)
 
     @property
     def _used(self) -> list[Seen]:
         """The candidates that are learnt from."""
-        out = list(self.left_out)
-        return [seen for seen in self._seen.values() if not seen.position[out].any()]
+        return [seen for seen in self._seen.values() if free_of(seen.position, self.left_out)]
 
     @property
     def positions(self) -> Floats:
