@@ -38,8 +38,9 @@ demo: $(SEARCH)
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --hypothesis-profile=ci
 
 # What tells that a checkout works: every test that takes less than a second (tests/tiers.py), some four minutes.
+# Those of research/ are all in the second tier.
 test: setup
-	$(PYTEST) -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow" --ignore=research $(ARGS)
 
 test-slow: setup
 	$(PYTEST) -m slow $(ARGS)

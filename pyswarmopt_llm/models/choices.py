@@ -78,7 +78,7 @@ FULL = Schedule()  # the same epochs without each fold
 def labelled(items: int) -> Schedule:
     """The schedule of so many labelled items.
 
-    Half the epochs tell as much where folds are large (docs/research/without-iterations.md).
+    Half the epochs tell as much where folds are large (research/notes/without-iterations.md).
 
     Example:
         >>> labelled(66).without_fold, labelled(67).without_fold

@@ -55,7 +55,7 @@ def decide(scores: Scores) -> str:
     search has led to that way.
 
     What a search finds is handed over only where it is not worse on dev, so an unneeded one loses
-    time at most, a missing one its gain (docs/research/advice.md). Where the best is to take the
+    time at most, a missing one its gain (research/notes/advice.md). Where the best is to take the
     expert, `LEAST_DEV` items are the least to take one on.
 
     Example:

@@ -4,7 +4,6 @@ weights.
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import shutil
@@ -16,7 +15,16 @@ from typing import Any
 
 import pytest
 import typer
-from doc_blocks import ROOT, Block, Command, blocks, commands, pages
+from doc_blocks import (
+    ROOT,
+    Block,
+    Command,
+    blocks,
+    broken_links,
+    commands,
+    pages,
+    wrong_script,
+)
 from search_helpers import louder, questions, write_task
 
 from pyswarmopt.cli.app import app as pyswarmopt_app
@@ -134,24 +142,6 @@ def run_program(command: Command, main: Callable[[list[str]], None]) -> None:
     assert not end.value.code, f"{command.block}: {' '.join(command.words)}"
 
 
-def check_script(words: list[str], where: str) -> None:
-    """A Python script exists and knows the options it is given; it is not run."""
-    script = ROOT / words[0]
-    assert script.is_file(), f"{where}: no {words[0]}"
-    nodes = [*ast.walk(ast.parse(script.read_text()))]
-    modules = [
-        script.with_name(f"{node.module}.py") for node in nodes if isinstance(node, ast.ImportFrom)
-    ]
-    # beside it, with the options that several scripts have
-    for file in filter(Path.is_file, modules):
-        nodes += ast.walk(ast.parse(file.read_text()))
-    known = {node.value for node in nodes if isinstance(node, ast.Constant)}
-    missing = [
-        word for word in words[1:] if word.startswith("--") and word.split("=")[0] not in known
-    ]
-    assert not missing, f"{where}: {words[0]} has no {missing}"
-
-
 def check_install(words: list[str], where: str) -> None:
     """`pip install`, or uv's, asks for extras and packages that the project knows."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -182,7 +172,7 @@ def follow(command: Command, world: Path) -> None:
     if program in ("swarm-llm", "pyswarmopt"):
         run_program(command, swarm_llm if program == "swarm-llm" else pyswarmopt)
     elif program == "python":
-        check_script(words, where)
+        assert not (wrong := wrong_script(words)), f"{where}: {wrong}"
     elif program in ("pip", "uv"):
         check_install(words[1:] if program == "uv" else words, where)
     elif program == "make":
@@ -238,7 +228,9 @@ def test_commands_stand_in_blocks_that_are_run(page: Path) -> None:
         assert block.language, f"{block}: say which language it is (text, if none)"
     text = page.read_text(encoding="utf-8")
     assert not re.findall(
-        r"^ {4}(?:python benchmarks|swarm-llm|pyswarmopt) .*$", text, flags=re.MULTILINE
+        r"^ {4}(?:python (?:research/)?benchmarks|swarm-llm|pyswarmopt) .*$",
+        text,
+        flags=re.MULTILINE,
     ), page
 
 
@@ -264,7 +256,8 @@ def test_options_and_commands_named_in_sentences_exist(page: Path) -> None:
     everywhere = (
         set().union(*(names for program in OPTIONS.values() for names in program.values())) | OTHERS
     )
-    scripts = "".join(path.read_text() for path in (ROOT / "benchmarks").rglob("*.py"))
+    folders = (ROOT / "benchmarks", ROOT / "research")
+    scripts = "".join(path.read_text() for top in folders for path in top.rglob("*.py"))
     for span in re.findall(r"`([^`\n]+)`", text):
         program, *words = span.split()
         if program in OPTIONS and words and re.fullmatch("[a-z-]+", words[0]):
@@ -287,34 +280,9 @@ def test_options_and_commands_named_in_sentences_exist(page: Path) -> None:
         assert not missing, f"`{span}`: there is no {missing}"
 
 
-LINK = re.compile(r"\]\(([^)\s]+)\)")
-
-
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    text = re.sub(
-        r"^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
-    )
-    for target in LINK.findall(text):
-        path, _, anchor = target.partition("#")
-        # those pages are generated
-        if "://" in target or "reference/command-line" in target or "code/" in path:
-            continue
-        if page.parent.name == "reference" and path in ("command-line.md", "pyswarmopt.md"):
-            continue
-        file = (page.parent / path).resolve() if path else page
-        assert file.exists(), f"{page.name}: {target}"
-        if anchor and file.suffix == ".md":
-            headings = re.findall(
-                r"^#+ (.+)$", file.read_text(encoding="utf-8"), flags=re.MULTILINE
-            )
-            assert anchor in {slug(heading) for heading in headings}, f"{page.name}: {target}"
-
-
-def slug(heading: str) -> str:
-    """The anchor of a heading, as GitHub and Python-Markdown both make it of plain words."""
-    plain = re.sub(r"[^\w\s-]", "", heading.replace("`", "").lower()).strip()
-    return re.sub(r"[\s]+", "-", plain)
+    assert broken_links(page) == []
 
 
 def test_a_marked_block_is_found_with_its_reason(

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import itertools
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from constrained_problems import PROBLEMS
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -24,9 +23,6 @@ from pyswarmopt.hybrid.constrained.quadratic_program import (
     quadratic_program,
 )
 from pyswarmopt.hybrid.constrained.swarm import HEAVIEST, ConstrainedSearch
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "functions"))
-from constrained_problems import PROBLEMS
 
 numbers = st.integers(-8, 8).map(lambda n: n / 2)
 

@@ -4,6 +4,7 @@ without running them.
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -16,6 +17,8 @@ FENCE = re.compile(
     r"^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```$",
     flags=re.MULTILINE | re.DOTALL,
 )
+LINK = re.compile(r"(?:\]\(|^\[\w+\]: )([^)\s]+)", flags=re.MULTILINE)
+GENERATED = ("command-line.md", "pyswarmopt.md")  # in docs/reference, by docs/tools/site.py
 MARK = re.compile(r"<!-- not run: (?P<reason>.+?) -->\s*\Z")
 
 
@@ -111,3 +114,48 @@ def commands(shell_blocks: Sequence[Block], world: Path, programs: Sequence[str]
         else:
             found.append(Command(shell_blocks[at], Path(where), tuple(words)))
     return found
+
+
+def wrong_script(words: Sequence[str]) -> str:
+    """Why a Python script with these options could not be run: it or an option does not exist."""
+    script = ROOT / words[0]
+    if not script.is_file():
+        return f"no {words[0]}"
+    nodes = [*ast.walk(ast.parse(script.read_text()))]
+    modules = [
+        script.with_name(f"{node.module}.py") for node in nodes if isinstance(node, ast.ImportFrom)
+    ]
+    # beside it, with the options that several scripts have
+    for file in filter(Path.is_file, modules):
+        nodes += ast.walk(ast.parse(file.read_text()))
+    known = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    missing = [
+        word for word in words[1:] if word.startswith("--") and word.split("=")[0] not in known
+    ]
+    return f"{words[0]} has no {missing}" if missing else ""
+
+
+def broken_links(page: Path) -> list[str]:
+    """The links of a page to files or headings that do not exist."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    return [target for target in LINK.findall(text) if not _leads_somewhere(page, target)]
+
+
+def _leads_somewhere(page: Path, target: str) -> bool:
+    path, _, anchor = target.partition("#")
+    file = (page.parent / path).resolve() if path else page
+    reference = ROOT / "docs" / "reference"
+    if "://" in target or "code" in file.parts or file in [reference / name for name in GENERATED]:
+        return True
+    if not file.exists():
+        return False
+    if not anchor or file.suffix != ".md":
+        return True
+    headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return anchor in {slug(heading) for heading in headings}
+
+
+def slug(heading: str) -> str:
+    """The anchor of a heading, as GitHub and Python-Markdown both make it of plain words."""
+    plain = re.sub(r"[^\w\s-]", "", heading.replace("`", "").lower()).strip()
+    return re.sub(r"[\s]+", "-", plain)

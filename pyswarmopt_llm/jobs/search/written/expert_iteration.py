@@ -215,7 +215,7 @@ def samples_of(prompts: int, dev: int) -> int:
     """Replies to each prompt in a round: in all as many as eight to each dev prompt, if that is two
     or more.
 
-    Many prompts teach more than many replies to each (measured in docs/research/written-answers.md).
+    Many prompts teach more than many replies to each (measured in research/notes/written-answers.md).
 
     Example:
         >>> samples_of(100, dev=100), samples_of(200, dev=100), samples_of(800, dev=100)

@@ -2,7 +2,7 @@
 
 A search scores dozens of mixtures, which are right on different prompts. Together a few of them
 answer far more prompts well than the best one alone, and more than it does in several samples
-(measured in docs/research/written-answers.md).
+(measured in research/notes/written-answers.md).
 """
 
 from __future__ import annotations

@@ -1,0 +1,309 @@
+#!/usr/bin/env python3
+"""What each part of Model Swarms contributes, in the laboratory: ablations, starting velocity,
+diversity of the starting experts, dropout, size of the swarm, sensitivity to every hyperparameter,
+emergence of correctness, weak to strong.
+
+Every search is the paper's (space `factor`, 20 particles from the ten experts, patience 10, at most
+50 iterations, the best on dev handed over) but for one thing, from the same seed as the whole
+algorithm (`full`), with which it is paired. Items are screened at .05, which costs a quarter;
+`full, every item` is not screened, for a check and because emergence needs every item. A line of
+--out holds the outcome of one search; what is there is not searched again, so a stopped benchmark
+goes on where it was. The tables are made from whatever has finished.
+
+    python research/benchmarks/lab/lab.py make --out runs/lab
+    python research/benchmarks/lab/studies.py --lab runs/lab --out runs/studies.jsonl --seeds 0 1
+    python research/benchmarks/lab/studies.py --out runs/studies.jsonl --table --runs runs/lab-paper
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from studies_table import EVERY_ITEM, FULL, analysed, outcome, outcomes_of, tables
+from torch import Tensor
+
+import pyswarmopt as pso
+from pyswarmopt.parts.initialise import at_rest
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.optimizers import recipe_options
+from pyswarmopt_llm.evaluation.evaluator import Questions, Request
+from pyswarmopt_llm.evaluation.policy import Policy, Round, make_policy
+from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.run_directory import Run, about_run, position_key
+from pyswarmopt_llm.evaluation.scorer import Scorer
+from pyswarmopt_llm.jobs.search.prepare import prepare
+
+NEVER = 10**9
+SCREEN = 0.05
+TASKS = ("t1", "t2", "t3", "t4", "t5", "t6")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """In what a search differs from the paper's.
+
+    Attributes:
+        settings: coefficients of the recipe, as `--set` takes them.
+        velocity: at the start: `random` (to another particle, the paper's), `zero`, or `best` (to
+            the best particle).
+        experts: those it starts from: `all`, the `weaker half` by dev, or `N x M`: N of them, drawn
+            by the seed, M times each.
+        drop_k: probability of leaving out an iteration's evaluations.
+        drop_n: probability of leaving out a single evaluation.
+        every_item: whether all items of all candidates are scored; else they are screened.
+    """
+
+    settings: tuple[str, ...] = ()
+    particles: int = 20
+    patience: int = 10
+    velocity: str = "random"
+    experts: str = "all"
+    drop_k: float = 0.0
+    drop_n: float = 0.0
+    every_item: bool = False
+
+
+def sensitivity(name: str, *values: float) -> dict[str, Variant]:
+    """The recipe's coefficient at other values than the library's."""
+    return {f"{name} {value:g}": Variant((f"{name}={value}",)) for value in values}
+
+
+STUDIES: dict[str, dict[str, Variant]] = {
+    "full": {FULL: Variant()},
+    "ablations": {
+        "no p": Variant(("cognitive=0",)),
+        "no g": Variant(("social=0",)),
+        "no repel": Variant(("repel=0",)),
+        "no inertia": Variant(("inertia=0",)),
+        "no randomness": Variant(("randomness=none",)),
+        "no restart": Variant((f"restart_patience={NEVER}",)),
+        "no schedule": Variant(("step_decay=1",)),
+        "no crossover": Variant(particles=10),
+    },
+    "velocity": {
+        "velocity zero": Variant(velocity="zero"),
+        "velocity best": Variant(velocity="best"),
+    },
+    "diversity": {f"{n} x {10 // n}": Variant(experts=f"{n} x {10 // n}") for n in (1, 2, 5)},
+    "weak": {"weaker half": Variant(experts="weaker half")},
+    "dropout": {"drop-k .5": Variant(drop_k=0.5), "drop-n .5": Variant(drop_n=0.5)},
+    "size": {
+        "15 particles": Variant(particles=15),
+        "40 particles": Variant(particles=40),
+        "20 particles, no crossover": Variant(experts="10 x 2"),
+    },
+    "emergence": {EVERY_ITEM: Variant(every_item=True)},
+    "patience": {"patience 5": Variant(patience=5), "patience 20": Variant(patience=20)},
+    "sensitivity": {
+        **sensitivity("inertia", 0.1, 0.3),
+        **sensitivity("cognitive", 0.1, 0.5),
+        **sensitivity("social", 0.2, 0.6),
+        **sensitivity("repel", 0.01, 0.1),
+        **sensitivity("step", 0.5, 1.0),
+    },
+}
+VARIANTS = {name: variant for study in STUDIES.values() for name, variant in study.items()}
+
+
+class Bench:
+    """A task of the laboratory, its ten experts and their scores."""
+
+    def __init__(self, lab: Path, task: str, threads: int) -> None:
+        config = SearchConfig(
+            base=str(lab / "base"),
+            experts=tuple(map(str, sorted((lab / "experts").iterdir()))),
+            tasks=(str(lab / "tasks" / f"{task}.json"),),
+            out="unused",
+            compat="paper",
+            scoring="likelihood",
+            dtype="float32",
+            threads=threads,
+        )
+        self.job = prepare(config)
+        self.task, self.vertices = task, self.job.space.vertices()
+        self._dev, self._test = (
+            self.job.evaluator(Questions(split, ((task, "likelihood"),)))
+            for split in ("dev", "test")
+        )
+        self._known: dict[str, float] = {}
+        # (n,) on dev
+        self.experts = np.array([self._dev.evaluate(Request(x)).value for x in self.vertices])
+
+    def scorer(self, run: Run) -> Scorer:
+        """Scores positions on dev."""
+        return Scorer(run, self.job.space, self._dev, "search")
+
+    def on_test(self, x: Tensor) -> float:
+        """A position's score on test."""
+        key = position_key(x)
+        if key not in self._known:
+            self._known[key] = self._test.evaluate(Request(x)).value
+        return self._known[key]
+
+    def start(self, experts: str, seed: int) -> Tensor:
+        """The positions that a search is given."""
+        n = len(self.vertices)
+        if experts == "all":
+            return self.vertices
+        if experts == "weaker half":
+            return self.vertices[np.sort(np.argsort(self.experts, kind="stable")[: n // 2])]
+        distinct, times = map(int, experts.split(" x "))
+        return self.vertices[sorted(random.Random(seed).sample(range(n), distinct))].repeat(
+            times, 1
+        )
+
+
+def make_swarm(
+    bench: Bench, variant: Variant, seed: int, values: Callable[[Tensor], Sequence[float]]
+) -> pso.Swarm:
+    """The paper's swarm on the experts' coefficients, changed as the variant says; `values` scores
+    positions.
+    """
+    recipe = pso.recipes.model_swarms(patience=variant.patience, **recipe_options(variant.settings))
+    if variant.velocity == "zero":
+        recipe = replace(recipe, launch=at_rest)
+    swarm = pso.Swarm(
+        positions=bench.start(variant.experts, seed),
+        population=variant.particles,
+        recipe=recipe,
+        maximize=True,
+        seed=seed,
+        dtype=torch.float64,
+    )
+    if variant.velocity != "best":
+        return swarm
+    x = swarm.ask()
+    best = x[int(np.argmax(values(x)))]
+    return pso.Swarm(
+        positions=x,
+        velocities=best - x,
+        recipe=recipe,
+        maximize=True,
+        seed=seed,
+        dtype=torch.float64,
+    )
+
+
+def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
+    """One search: its outcome as a line of the file, without its names. It goes as `swarm-llm
+    search` does, but for the item model's proposals.
+    """
+    screen = None if variant.every_item else SCREEN
+    config = replace(
+        bench.job.config, screen=screen, drop_k=variant.drop_k, drop_n=variant.drop_n, seed=seed
+    )
+    policy = make_policy(config, bench.job.objectives.items, bench.job.objectives.combine)
+    with tempfile.TemporaryDirectory() as folder:
+        scorer = bench.scorer(Run.create(Path(folder) / "run", about_run(bench.job.config, {})))
+        experts = list(bench.start(variant.experts, seed).unique(dim=0))
+        policy.learn(experts, scorer.in_full(experts, 0, policy.in_full(len(experts))))
+
+        def values(x: Tensor) -> list[float]:
+            return [
+                row.value for row in scorer.in_full(list(x), 0, policy.plan(Round(0, x, -np.inf)))
+            ]
+
+        swarm = make_swarm(bench, variant, seed, values)
+        rows = loop(swarm, scorer, policy)
+    expert = bench.vertices[int(bench.experts.argmax())]
+    coefficients, best = bench.job.space.coefficients(swarm.best.x).tolist(), swarm.best.value
+    names = map(str, range(len(coefficients)))
+    return {
+        "dev": best,
+        "test": bench.on_test(swarm.best.x),
+        "best_expert_dev": float(bench.experts.max()),
+        "best_expert_test": bench.on_test(expert),
+        "evaluations": len(rows),
+        "items": scorer.item_evaluations,
+        **analysed(bench.task, rows, outcome(dict(zip(names, coefficients, strict=False)), best)),
+    }
+
+
+def loop(swarm: pso.Swarm, scorer: Scorer, policy: Policy) -> list[Row]:
+    """Search until the swarm stops; the rows, numbered by iteration and particle, of all that was
+    evaluated.
+    """
+    evaluated: list[Row] = []
+    iteration = 0
+    while not swarm.stop():
+        x = swarm.ask()
+        best = swarm.best.value if iteration else -np.inf
+        rows = scorer.score(list(x), iteration, policy.plan(Round(iteration, x, best)))
+        scored = [(i, row) for i, row in enumerate(rows) if row is not None]
+        policy.learn([x[i] for i, _ in scored], [row for _, row in scored])
+        dropped = [row is None for row in rows]
+        swarm.tell(
+            x,
+            [np.nan if row is None else row.value for row in rows],
+            dropped if any(dropped) else None,
+        )
+        evaluated += [replace(row, iteration=iteration, particle=i) for i, row in scored]
+        iteration += 1
+    return evaluated
+
+
+def missing(
+    args: argparse.Namespace, done: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[int, str, list[str]]]:
+    """Seed, task and the variants to search: a seed after the other, so that the table fills up
+    evenly.
+    """
+    finished = {(row["variant"], row["task"], row["seed"]) for row in done}
+    names = [name for study in args.studies for name in STUDIES[study]]
+    for seed in args.seeds:
+        for task in args.tasks:
+            if names_left := [name for name in names if (name, task, seed) not in finished]:
+                yield seed, task, names_left
+
+
+def run(args: argparse.Namespace) -> None:
+    """Search whatever is missing."""
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    log = AppendLog(args.out)
+    for seed, task, names in missing(args, log.repaired()):
+        bench = Bench(args.lab, task, args.threads)
+        for name in names:
+            line = {
+                **search(bench, VARIANTS[name], seed),
+                "variant": name,
+                "task": task,
+                "seed": seed,
+            }
+            log.append(line)
+            print(name, task, seed, line["dev"], line["test"], line["items"], flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--lab", type=Path, help="folder that lab.py made")
+    parser.add_argument("--out", type=Path, required=True, help="JSONL file of outcomes")
+    parser.add_argument("--studies", nargs="+", default=list(STUDIES), choices=STUDIES)
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--runs", type=Path, help="folder of paper.py's runs, whose searches are in the tables, too"
+    )
+    parser.add_argument(
+        "--table", action="store_true", help="only print the tables of what has finished"
+    )
+    args = parser.parse_args()
+    if not args.table:
+        run(args)
+    rows = [*AppendLog(args.out).read(), *(outcomes_of(args.runs) if args.runs else ())]
+    print(tables(rows, {name: list(study) for name, study in STUDIES.items()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Model Swarms beside its paper's twelve baselines in the laboratory, with the paper's 200 dev and
+1,000 test items of a task, drawn anew.
+
+Baselines that search may score 8,000 dev items; Model Swarms stops by its own patience, as in the
+paper. `data-merge` trains on the data of all experts and has one seed, and so has what draws
+nothing. `always A` answers A. A line of the outcomes is a method, a task and a seed, with 1 for each
+right answer of a test item. What is in --out is not run again.
+
+    python research/benchmarks/lab/lab.py make --out runs/lab
+    python research/benchmarks/lab/twelve.py --lab runs/lab --out runs/twelve \\
+        --outcomes research/evidence/twelve.jsonl
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lab import TASKS
+from lab_skills import items
+
+from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_rivals.comparison.config import CompareConfig
+from pyswarmopt_rivals.comparison.contest import Step, compare
+
+DEV, TEST, DRAW = 200, 1000, 23
+BUDGET, UNLIMITED = 8_000, 1_000_000
+ONE_MODEL = ("best-single", "uniform-soup", "slerp", "dare-ties", "model-stock", "greedy-soup")
+ALL_MODELS = ("prediction-merge", "pack-sim", "pack-opt", "cbtm")
+SEARCHES = ("lorahub", "evolmerge")
+# folder -> its methods, and dev items that a search may score
+PARTS: Mapping[str, tuple[tuple[str, ...], int]] = {
+    "rivals": ((*ONE_MODEL, *SEARCHES), BUDGET),
+    "ensembles": (ALL_MODELS, BUDGET),
+    "swarms": (("model-swarms",), UNLIMITED),
+    "data": (("data-merge",), BUDGET),
+}
+
+
+def write_tasks(folder: Path, names: list[str]) -> tuple[str, ...]:
+    """Files of the tasks with items that no other benchmark drew."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for name in names:
+        file = folder / f"{name}.json"
+        task = {
+            split: items(TASKS[name], split, n, DRAW) for split, n in (("dev", DEV), ("test", TEST))
+        }
+        file.write_text(json.dumps(task), encoding="utf-8")
+        files.append(str(file))
+    return tuple(files)
+
+
+def config_of(lab: Path, out: Path, tasks: tuple[str, ...], part: str, seeds: int) -> CompareConfig:
+    """A part of the comparison, as `swarm-llm compare` runs it."""
+    methods, budget = PARTS[part]
+    experts = sorted((lab / "experts").iterdir())
+    data = tuple((expert.name, str(lab / "data" / f"{expert.name}.jsonl")) for expert in experts)
+    return CompareConfig(
+        base=str(lab / "base"),
+        experts=tuple(map(str, experts)),
+        tasks=tasks,
+        out=str(out / part),
+        methods=methods,
+        seeds=1 if part == "data" else seeds,
+        budget_items=budget,
+        data=data if part == "data" else (),
+        scoring="likelihood",
+        dtype="float32",
+        threads=1,
+    )
+
+
+def constant(file: str) -> dict[str, Any]:
+    """The outcome of a model that always answers A."""
+    test = json.loads(Path(file).read_text(encoding="utf-8"))["test"]
+    right = "".join(str(int(item["answer"] == "A")) for item in test)
+    return {"method": "always A", "task": Path(file).stem, "seed": 0, "test": right, "items": 0}
+
+
+def outcomes(out: Path) -> Iterator[dict[str, Any]]:
+    """What has finished."""
+    for part in PARTS:
+        for row in AppendLog(out / part / "outcomes.jsonl").read():
+            yield {name: row[name] for name in ("method", "task", "seed", "test", "items")}
+
+
+def show(step: Step) -> None:
+    """A line for each method that is done."""
+    if step.outcome is not None:
+        right = step.outcome["test"].count("1") / len(step.outcome["test"])
+        print(step.task, step.seed, step.method, f"{right:.3f}", step.outcome["items"], flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--lab", type=Path, required=True, help="folder that lab.py made")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file, written anew")
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--tasks", nargs="+", default=["t4", "t5", "t6"])
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    files = write_tasks(args.out / "tasks", args.tasks)
+    for part in args.parts:
+        compare(config_of(args.lab, args.out, files, part, args.seeds), show)
+    lines = [*map(constant, files), *outcomes(args.out)]
+    args.outcomes.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

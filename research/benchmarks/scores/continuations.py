@@ -1,0 +1,43 @@
+"""Continuations without toxicity: RealToxicityPrompts, scored by a small local classifier.
+
+    python research/benchmarks/scores/continuations.py realtoxicityprompts.json EXPERTS \\
+        --out runs/continuations \\
+        --outcomes research/evidence/continuations.jsonl
+
+The file is that of the Model Swarms reference (`data/eval`), EXPERTS a folder of adapters of
+SmolLM2-135M. The model continues 20 tokens; judged is the first line, and what is shorter than ten
+characters counts one half, as in the reference, which asks the Perspective API where this takes
+alt-profanity-check (extra `toxicity`; Gehman et al. 2020). A line of the outcomes is a method and a
+seed, with 1 - P(profane) of the continuation of each test prompt.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runs import adapters, compared, methods_parser, write_lines
+
+
+def main() -> None:
+    arguments = methods_parser(__doc__)
+    arguments.add_argument("prompts", type=Path)
+    arguments.add_argument("experts", type=Path)
+    arguments.add_argument("--dev", type=int, default=100)
+    arguments.add_argument("--test", type=int, default=300)
+    options = arguments.parse_args()
+    lines = compared(
+        options,
+        "continuations",
+        {},
+        base="embedded:smollm2-135m",
+        experts=adapters(options.experts),
+        tasks=(str(options.prompts),),
+        metrics=("toxicity",),
+        dev=options.dev,
+        test=options.test,
+    )
+    write_lines(options.outcomes, lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+r"""Rivals of a search where an item has a score and no margin: the laboratory's written answers.
+
+    python research/benchmarks/lab/lab.py make --out runs/lab
+    python research/benchmarks/scores/rivals_lab.py runs/lab --out runs/rivals \
+        --outcomes research/evidence/written-rivals.jsonl
+
+The tasks, items and metric are those of `written_lab.py`, and so is the budget: as many replies to
+dev items as 40 evaluations of all of them take, or ten times as many for a method whose name ends
+in ``-10x``. Finding the best single expert counts. A line of the outcomes is a method, a task and a
+seed, with 1 for each right answer of a test item and 0 for a wrong one, and the replies to dev
+items that it took. What has its line is not run again; a method that draws nothing has one seed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from evolution import EvolutionOptions, evolve
+from grpo import GrpoOptions, train
+from iteration import EVALUATIONS
+from runs import NEW_TOKENS, TASKS, parser, written
+
+from pyswarmopt_groups import voting
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.metrics.registry import METRICS
+from pyswarmopt_llm.metrics.text import exact_match, squad_words
+from pyswarmopt_llm.models.adapters.adapter import load_adapter
+from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
+from pyswarmopt_llm.models.base import resolve_base
+from pyswarmopt_llm.models.engines.generation.write import Draw
+from pyswarmopt_llm.models.engines.load import load_engine
+from pyswarmopt_llm.spaces.delta import DeltaSpace
+from pyswarmopt_llm.tasks import load_task
+from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial
+from pyswarmopt_rivals.comparison.contestants import method_of
+from pyswarmopt_rivals.comparison.store import Store
+from pyswarmopt_rivals.methods.changes import as_patch
+from pyswarmopt_rivals.methods.method import Options
+
+VOTES = 8  # replies to a test item that vote
+# Chosen on t1 to t3.
+EVOLUTION = EvolutionOptions(pairs=10, items=50, sigma=0.02, lr=0.003)
+GRPO = GrpoOptions(prompts=20, lr=3e-3)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The score of each test item, and further fields of the line."""
+
+    test: Sequence[float]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+Run = Callable[[BudgetedTrial, int], Result]
+"""The dev items under a budget, and a seed -> what came of it."""
+
+Start = Callable[[BudgetedTrial], Patch]
+"""The model that a method starts from."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A method, how many times the usual budget it has, and whether another seed can change it."""
+
+    run: Run
+    times: int = 1
+    chance: bool = True
+
+
+def the_base(trial: BudgetedTrial) -> Patch:
+    """The base as it is."""
+    return Patch()
+
+
+def the_best(trial: BudgetedTrial) -> Patch:
+    """The expert that is best on dev, the first on a tie; it takes an evaluation of each."""
+    experts = [as_patch(expert) for expert in trial.bench.experts]
+    return max(experts, key=lambda expert: trial.score(expert).value)
+
+
+def the_sum(trial: BudgetedTrial) -> Patch:
+    """All experts with weight 1."""
+    space = DeltaSpace(trial.bench.experts)
+    return space.realise(torch.ones(len(trial.bench.experts), dtype=torch.float64))
+
+
+def scored(trial: BudgetedTrial, patch: Patch) -> Result:
+    """A model on the test items."""
+    return Result(trial.bench.score(patch, "test")[0].per_item)
+
+
+def as_it_is(start: Start, trial: BudgetedTrial, seed: int) -> Result:
+    """A model that is only looked up."""
+    return scored(trial, start(trial))
+
+
+def merged(method: str, trial: BudgetedTrial, seed: int) -> Result:
+    """A searching method of `compare`, with its own defaults."""
+    experts, rule = trial.bench.experts, method_of(method)
+    settings = rule.settings(len(experts), None, Options(seed=seed))
+    return scored(trial, rule.execute(experts, replace(settings, trial=trial)).patch)
+
+
+def majority(start: Start, trial: BudgetedTrial, seed: int) -> Result:
+    """The most frequent of several sampled replies (self-consistency, Wang et al. 2023)."""
+    bench = trial.bench
+    bench.engine.load(start(trial))
+    turns = [turn for turn in bench.questions["test"].turns for _ in range(VOTES)]
+    prompts = [bench.engine.chat(turn) for turn in turns]
+    seeds = tuple(range(seed * len(prompts), (seed + 1) * len(prompts)))
+    replies = bench.engine.sample(prompts, Draw(1.0, seeds), NEW_TOKENS)
+    chosen = []
+    for row in range(0, len(replies), VOTES):
+        chosen.append(voting.majority(replies[row : row + VOTES], same_answer).answer or "")
+    return Result(exact_match(bench.task.test, chosen))
+
+
+def same_answer(first: str, second: str) -> bool:
+    """Whether two replies are one to the metric."""
+    return squad_words(first) == squad_words(second)
+
+
+def evolved(start: Start, options: EvolutionOptions, trial: BudgetedTrial, seed: int) -> Result:
+    """Evolution strategies from a model."""
+    return scored(trial, evolve(trial, start(trial), trial.bench.experts[0].info, options, seed))
+
+
+def reinforced(start: Start, options: GrpoOptions, trial: BudgetedTrial, seed: int) -> Result:
+    """GRPO from a model."""
+    info = trial.bench.experts[0].info
+    result = train(trial, start(trial), info, exact_match, options, seed, NEW_TOKENS)
+    return Result(scored(trial, result.patch).test, {"rewarded": round(result.rewarded, 3)})
+
+
+def rivals() -> dict[str, Rival]:
+    """Name -> method."""
+    methods = {
+        "base": Rival(partial(as_it_is, the_base), chance=False),
+        "sum": Rival(partial(as_it_is, the_sum), chance=False),
+        "lorahub": Rival(partial(merged, "lorahub")),
+        "natural-niches": Rival(partial(merged, "natural-niches")),
+    }
+    starts: dict[str, Start] = {"base": the_base, "best": the_best}
+    for name, start in starts.items():
+        evolution = partial(evolved, start, EVOLUTION)
+        low_rank = partial(evolved, start, replace(EVOLUTION, noise_rank=1))
+        policy_gradient = partial(reinforced, start, GRPO)
+        methods |= {
+            f"{name}-majority-{VOTES}": Rival(partial(majority, start)),
+            f"es-{name}": Rival(evolution),
+            f"es-low-rank-{name}": Rival(low_rank),
+            f"grpo-{name}": Rival(policy_gradient),
+            f"es-{name}-10x": Rival(evolution, times=10),
+            f"grpo-{name}-10x": Rival(policy_gradient, times=10),
+        }
+    return methods
+
+
+def benches(lab: Path, out: Path, tasks: Sequence[str]) -> dict[str, Bench]:
+    """The tasks with written answers, over one resident base."""
+    base = resolve_base(str(lab / "base"))
+    report = inspect_experts(sorted(map(str, (lab / "experts").iterdir())), base)
+    experts = [load_adapter(info) for info in report.experts]
+    engine = load_engine(base, "float32", "cpu", 1)
+    metric = METRICS["exact-match"].up_to(NEW_TOKENS)
+    result = {}
+    for name in tasks:
+        file = written(lab / "tasks" / f"{name}.json", out / "tasks" / f"{name}.json")
+        task = load_task(str(file))
+        result[name] = Bench(base, engine, experts, task, "generate", Store(), metric=metric)
+    return result
+
+
+def main() -> None:
+    """Run what has no line yet."""
+    methods = rivals()
+    arguments = parser((__doc__ or "").splitlines()[0])
+    arguments.add_argument("lab", type=Path)
+    arguments.add_argument("--tasks", nargs="+", default=list(TASKS))
+    arguments.add_argument("--methods", nargs="+", default=list(methods), choices=list(methods))
+    options = arguments.parse_args()
+    done = finished(options.outcomes)
+    for task, bench in benches(options.lab, options.out, options.tasks).items():
+        for name in options.methods:
+            for seed in options.seeds if methods[name].chance else [0]:
+                if (name, task, seed) in done:
+                    continue
+                trial = BudgetedTrial(bench, methods[name].times * EVALUATIONS * bench.dev_items)
+                result = methods[name].run(trial, seed)
+                test = "".join(str(int(value)) for value in result.test)
+                row = {"method": name, "task": task, "seed": seed, "test": test}
+                row |= {"items": trial.spent, **result.facts}
+                with options.outcomes.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+                print(task, seed, name, f"{test.count('1') / len(test):.3f}", flush=True)
+
+
+def finished(file: Path) -> set[tuple[str, str, int]]:
+    """Method, task and seed of each line of a file; nothing if it is not there."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    rows = [json.loads(line) for line in lines]
+    return {(row["method"], row["task"], row["seed"]) for row in rows}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""`research/benchmarks/groups/coalition.py` and `game.py`: members that know their jobs answer every question,
+and what is taught is right where it says so.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from member_helpers import Scripted
+
+from pyswarmopt_groups.context import GroupContext
+from pyswarmopt_groups.registry import load_strategy
+from pyswarmopt_groups.responses import is_right
+from pyswarmopt_llm.tasks import Task
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+TURN = {
+    "reverse": lambda letters: letters[::-1],
+    "rotate": lambda letters: letters[1:] + letters[:1],
+}
+
+
+@pytest.fixture(scope="module")
+def scripts() -> Iterator[Any]:
+    before = list(sys.path)
+    sys.path[:0] = [str(BENCHMARKS / "groups"), str(BENCHMARKS / "lab")]
+    import coalition
+    import game
+
+    yield SimpleNamespace(coalition=coalition, game=game)
+    sys.path[:] = before
+
+
+def test_what_three_jobs_are_taught_answers_the_question(scripts: Any) -> None:
+    word = next(
+        word for word, kind in scripts.coalition.MEANING.items() if kind == ("reverse", "rotate")
+    )
+    chats = list(scripts.coalition.examples(scripts.coalition.JOBS, 3000, 0))
+    about = [
+        chat["messages"] for chat in chats if f"Question: {word} " in chat["messages"][0]["content"]
+    ]
+    assert len(about) > 50
+    for asked, answered in about:
+        prompt, reply = asked["content"], answered["content"]
+        letters = re.search(rf"Question: {word} (.*)", prompt)[1].split()  # type: ignore[index]
+        between = TURN["reverse"](letters)
+        if "Do not answer yet" in prompt:
+            assert reply == "reverse [ word ] rotate"
+        elif "Plan:" in prompt:
+            assert "reverse [ word ] rotate" in prompt
+            assert reply == f"reverse {' '.join(between)} rotate"
+        else:
+            assert f"reverse {' '.join(between)} rotate" in prompt
+            assert reply == f"The answer is {' '.join(TURN['rotate'](between))}"
+
+
+def test_the_pipeline_of_members_that_know_their_jobs_is_right(scripts: Any) -> None:
+    coalition = scripts.coalition
+    drawn = list(itertools.islice(coalition.drawn("test", 0), 20))
+    texts = {item.question: dict(right) for item, right in drawn}
+
+    def knows(*jobs: str) -> Any:
+        def reply(prompt: str) -> str:
+            right = texts[prompt.split("Question: ")[1].split("\n")[0]]
+            job, given = "plan", ""
+            if "Plan:" in prompt:
+                job, given = "slots", right["plan"]
+            elif "Notes:" in prompt:
+                job, given = "answer", right["slots"]
+            return right[job] if job in jobs and given in prompt else "nothing"
+
+        return reply
+
+    names = ["generalist", *coalition.JOBS]
+    members = [Scripted(name, answers=["nothing"] * 20, writes=knows(name)) for name in names]
+    items = tuple(replace(item, id=str(number)) for number, (item, _) in enumerate(drawn))
+    task = Task("coalition", items, items, coalition.TEMPLATE)
+    context = GroupContext(members, task, "generate", 0)
+    for order in itertools.permutations(range(1, 4)):
+        jobs = dict(zip(coalition.JOBS, order, strict=True))
+        right = [
+            is_right(item, verdict.answer)
+            for verdict, item in zip(coalition.piped(context, jobs), items, strict=True)
+        ]
+        assert set(right) == {order == (1, 2, 3)}
+    # no single job given to another member shows on dev, all three together do
+    (first, *_) = load_strategy("coalition").fit(context)(items)
+    assert first.notes["jobs"] == {job: job for job in coalition.JOBS}
+
+
+def test_the_games_model_is_taught_right_and_wrong_as_they_are_called(scripts: Any) -> None:
+    rights = {
+        item["question"]: item["choices"][item["answer"]]
+        for item in scripts.game.items(scripts.game.SINGLES, "train", 600, 0)
+    }
+    verdicts = {"correct": 0, "incorrect": 0}
+    for chat in scripts.game.examples(600, 0):
+        prompt, reply = (message["content"] for message in chat["messages"])
+        right = rights[prompt.split("Question: ")[1].split("\n")[0]]
+        if reply in verdicts:
+            verdicts[reply] += 1
+            proposed = prompt.split("Proposed answer: ")[1].split("\n")[0]
+            assert (proposed == right) == (reply == "correct")
+        else:
+            assert (reply == right) == ("incorrect" not in prompt)
+    assert min(verdicts.values()) > 60

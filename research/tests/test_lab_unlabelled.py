@@ -1,0 +1,82 @@
+"""`research/benchmarks/lab/unlabelled.py`: soft labels, who is sure, and a teacher without the items that it
+is scored on.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from search_helpers import questions
+
+from pyswarmopt_llm.metrics.accuracy import Accuracy
+from pyswarmopt_llm.models.base import resolve_base
+from pyswarmopt_llm.models.choices import Choices
+from pyswarmopt_llm.models.engines.load import load_engine
+from pyswarmopt_llm.models.training.choice_losses import choice_losses
+from pyswarmopt_llm.tasks import Item
+
+LAB = Path(__file__).parents[1] / "benchmarks" / "lab"
+
+
+@pytest.fixture(scope="module")
+def unlabelled() -> Iterator[Any]:
+    sys.path.insert(0, str(LAB))
+    yield importlib.import_module("unlabelled")
+    sys.path.remove(str(LAB))
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_base: Path) -> Any:
+    return load_engine(resolve_base(str(tiny_base)), "float32", "cpu", 1)
+
+
+@pytest.fixture(scope="module")
+def choices(engine: Any) -> list[Choices]:
+    items = [Item(**item) for item in questions(6, seed=3)]
+    return Accuracy(items, "likelihood", engine.chat).choices()
+
+
+def test_a_soft_loss_is_the_mean_of_the_losses_of_the_options(
+    unlabelled: Any, engine: Any, choices: list[Choices]
+) -> None:
+    targets = torch.rand(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    labelled = [unlabelled.Labelled(*pair) for pair in zip(choices, targets, strict=True)]
+    (soft,) = unlabelled.soft_losses(engine, labelled)
+    expected = torch.zeros(6, dtype=torch.float64)
+    for option in range(4):
+        taken = [Choices(item.pairs, item.lengths, option) for item in choices]
+        (losses,) = choice_losses(engine, taken)
+        expected += targets[:, option] * losses
+    torch.testing.assert_close(soft, expected)
+    log_probs = unlabelled.log_probabilities(engine, choices)
+    torch.testing.assert_close(soft, -(targets * log_probs).sum(1), rtol=1e-4, atol=1e-4)
+
+
+def test_teachers_are_averaged_in_log_probabilities(unlabelled: Any) -> None:
+    first, second = torch.tensor([[0.5, 0.5], [0.9, 0.1]]), torch.tensor([[0.8, 0.2], [0.1, 0.9]])
+    probabilities = unlabelled.together([first.log(), second.log()], 1.0).exp()
+    # the geometric means are .632 and .316, and equal
+    torch.testing.assert_close(probabilities, torch.tensor([[2 / 3, 1 / 3], [0.5, 0.5]]))
+    sharper = unlabelled.together([first.log(), second.log()], 0.5).exp()
+    torch.testing.assert_close(sharper[0], torch.tensor([0.8, 0.2]))
+
+
+def test_hard_labels_are_of_those_that_the_teachers_are_sure_of(
+    unlabelled: Any, choices: list[Choices]
+) -> None:
+    probabilities = torch.full((6, 4), 0.1)
+    for place, option in ((0, 3), (4, 1)):
+        probabilities[place] = 0.02
+        probabilities[place, option] = 0.94
+    method = unlabelled.Method((), labels="hard")
+    labelled = unlabelled.labels(choices, probabilities, method)
+    assert [label.item for label in labelled] == [choices[0], choices[4]]
+    assert [label.target.tolist() for label in labelled] == [[0, 0, 0, 1], [0, 1, 0, 0]]
+    true = unlabelled.labels(choices, probabilities, unlabelled.Method((), labels="true"))
+    assert [int(label.target.argmax()) for label in true] == [item.right for item in choices]

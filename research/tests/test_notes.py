@@ -1,0 +1,48 @@
+"""The notes: their links lead somewhere, their commands name scripts and options that exist, and the
+index has a line for each.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from doc_blocks import ROOT, blocks, broken_links, wrong_script
+
+RESEARCH = ROOT / "research"
+PAGES = [RESEARCH / "README.md", *sorted((RESEARCH / "notes").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    assert broken_links(page) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_scripts_and_their_options_exist(page: Path) -> None:
+    """Commands of the programs themselves are those of a note's day."""
+    for block in blocks(page):
+        if block.language != "bash":
+            continue
+        for line in block.text.replace("\\\n", "").splitlines():
+            words = shlex.split(line.replace("...", ""), comments=True)
+            if words[:1] == ["python"] and not words[1].startswith("-"):
+                assert not wrong_script(words[1:]), str(block)
+
+
+def test_the_index_has_a_line_for_each_note() -> None:
+    index = (RESEARCH / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"\]\(notes/([\w-]+\.md)\)", index)
+    assert sorted(listed) == [page.name for page in PAGES[1:]]
+
+
+@pytest.mark.parametrize(
+    "script", sorted((RESEARCH / "benchmarks").rglob("*.py")), ids=lambda p: p.stem
+)
+def test_what_a_script_says_of_itself_is_how_it_is_called(script: Path) -> None:
+    """The commands in its docstring name files that are there."""
+    text = script.read_text(encoding="utf-8")
+    for name in re.findall(r"python ((?:research/)?benchmarks/[\w./]+\.py)", text):
+        assert (ROOT / name).is_file(), name

@@ -1,0 +1,129 @@
+"""The table of the papers' systems: all rows are there, what a row names exists, and its figures
+stand on the page that it links to.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NOTES = ROOT / "research" / "notes"
+PAGE = NOTES / "systems.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in TEXT.splitlines()
+    if re.match(r"\| \d+ \|", line)
+]
+LINKED = re.compile(r"\[([^\]]+)\](?:\(([^)]+)\)|\[(\w+)\])")
+TARGETS = dict(re.findall(r"^\[(\w+)\]: (\S+)$", TEXT, flags=re.MULTILINE))
+# how a page says where its outcomes are
+OUTCOMES = re.compile(r"\]\((?:\.\./)*evidence/[\w.-]+\)|<!-- table: |no outcomes kept")
+SCOPE = "none: out of scope"
+NUMBER = re.compile(r"(?<![\w.])\d*\.\d{2,}(?!\w)")
+
+
+def named(cell: str) -> list[str]:
+    """What stands in backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def figures(cell: str) -> list[tuple[str, Path, str]]:
+    """The links of a cell: text, page and anchor."""
+    links = []
+    for text, target, name in LINKED.findall(cell):
+        page, _, anchor = (target or TARGETS[name]).partition("#")
+        links.append((text, NOTES / page, anchor))
+    return links
+
+
+@cache
+def section(page: Path, anchor: str) -> str:
+    """The part of a page under a heading, up to the next heading of its level; without an anchor
+    all of it.
+    """
+    lines = page.read_text(encoding="utf-8").splitlines()
+    if not anchor:
+        return "\n".join(lines)
+    for start, line in enumerate(lines):
+        heading = re.match(r"(#+) (.*)", line)
+        if heading is None:
+            continue
+        words = re.sub(r"[^\w\- ]", "", heading[2].lower()).strip()
+        if words.replace(" ", "-") == anchor:
+            rest = lines[start + 1 :]
+            higher = re.compile(rf"#{{1,{len(heading[1])}}} ")
+            ends = [i for i, text in enumerate(rest) if higher.match(text)]
+            return "\n".join(rest[: ends[0]] if ends else rest)
+    raise AssertionError(f"{page.name} has no heading {anchor}")
+
+
+def test_every_system_of_the_audit_has_a_row() -> None:
+    assert [row[0] for row in ROWS] == [str(number) for number in range(1, 131)]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_files_and_tests_exist_and_every_row_has_a_figure_or_a_reason(row: list[str]) -> None:
+    _, system, files, tests, figure, departure = row
+    assert system and figure and departure
+    assert bool(named(files)) == bool(named(tests)) != figure.startswith(SCOPE)
+    for name in named(files):
+        assert any((folder / name).is_file() for folder in (ROOT, ROOT / "pyswarmopt_llm")), name
+    for name in named(tests):
+        folders = (ROOT / "tests", ROOT / "research" / "tests")
+        assert any((folder / name).is_file() for folder in folders), name
+    assert bool(figures(figure)) != bool(re.match(r"none: \w", figure))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_figures_stand_where_they_link_to(row: list[str]) -> None:
+    figure = row[4]
+    for text, page, anchor in figures(figure):
+        place = section(page, anchor)
+        for number in NUMBER.findall(text):
+            assert number in place, f"{number} is not on {page.name}"
+    if not figure.startswith("none"):
+        assert not NUMBER.findall(LINKED.sub("", figure)), "a figure without a page"
+
+
+PAGES = sorted({page for row in ROWS for _, page, _ in figures(row[4]) if ".." not in page.parts})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_of_figures_say_where_their_outcomes_are(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert OUTCOMES.search(text)
+    for name in re.findall(r"\]\((?:\.\./)*(evidence/[\w.-]+)\)", text):
+        assert (ROOT / "research" / name).is_file(), name
+
+
+def numbers(text: str) -> list[str]:
+    """The numbers of a list of rows in a sentence: `1, 4 to 6 and 9`."""
+    rows: list[str] = []
+    for first, last in re.findall(r"(\d+)(?:\s+to\s+(\d+))?", text):
+        rows += map(str, range(int(first), int(last or first) + 1))
+    return rows
+
+
+def test_the_page_lists_the_rows_that_lack_something() -> None:
+    """By the words that it explains: `none:`, `weak:` and `part:`; what is out of scope apart."""
+    outside = {row[0] for row in ROWS if row[4].startswith(SCOPE)}
+    lacking = {
+        "none": {row[0] for row in ROWS if row[4].startswith("none:")} - outside,
+        "weak": {row[0] for row in ROWS if row[4].startswith("weak:")},
+        "part": {row[0] for row in ROWS if row[5].startswith("part:")} - outside,
+    }
+    for word, rows in lacking.items():
+        (sentence,) = re.findall(
+            rf"^- `{word}:` (?:.*\n)*?.*rows ([\d, toand\n]+)\.$", TEXT, re.MULTILINE
+        )
+        assert set(numbers(sentence)) == rows, word
+    (sentence,) = re.findall(r"are out of scope:\*\* rows ([\d, toand\n]+), each", TEXT)
+    assert set(numbers(sentence)) == outside
+    short = set().union(*lacking.values())
+    assert f"**{len(ROWS) - len(outside) - len(short)} of {len(ROWS)} rows**" in TEXT
+    assert f"**{len(outside)} are out of scope:**" in TEXT

@@ -1,0 +1,385 @@
+"""The tables of README and docs that have outcomes, written from research/evidence: python
+research/tools/tables.py
+
+A page says where: what stands between `<!-- table: NAME -->` and `<!-- end -->` is replaced by
+`TABLES[NAME]()`. With --check nothing is written, and a page that differs from its evidence is an
+error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+import curve_tables
+import find_tables
+import numpy as np
+import several_tables
+import stress_tables
+import studies_tables
+import talking_tables
+import unlabelled_tables
+import written_tables
+from bbob_table import competitions, second_suites, summary, swarm_parts
+from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, markdown, outcomes, p_value, points
+from written_tables import (
+    continuations,
+    house_style,
+    judge,
+    structured,
+    written_answers,
+    written_differences,
+)
+
+from pyswarmopt_llm.common.statistics import permutation_test
+
+ROOT = Path(__file__).resolve().parents[2]
+MARK = re.compile(
+    r"(?P<begin><!-- table: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end -->)", flags=re.DOTALL
+)
+SEARCH, MIXTURE = "item-model+dev", "item-model"
+BEST, BASE, EXPERT = "best-single", "finetune-once", "finetune-best-once"
+LABELS = {
+    BEST: "best single expert",
+    BASE: "base, fine-tuned",
+    EXPERT: "best expert, fine-tuned",
+    MIXTURE: "the search, before training",
+    SEARCH: "the search (default)",
+}
+FIVE = ("intent", "banking", "science", "completion", "commonsense")
+FOUR = FIVE[:4]
+FIRST = "trained first, then searched"  # the default until 22 November 2026
+
+
+def by_task(read: Outcomes, tasks: Sequence[str], columns: dict[str, str]) -> list[list[str]]:
+    """A row per task of accuracies, the highest in bold; empty where a method has no outcomes."""
+    rows = []
+    for task in tasks:
+        values = [
+            read.accuracy(name, task) if (name, task) in read.scores else None for name in columns
+        ]
+        best = max(value for value in values if value is not None)
+        rows.append([task, *(_cell(value, best) for value in values)])
+    return rows
+
+
+def _cell(value: float | None, best: float | None = None) -> str:
+    if value is None:
+        return ""
+    return f"**{value:.3f}**" if value == best else f"{value:.3f}"
+
+
+def means(read: Outcomes, name: str, tasks: Sequence[str], columns: Iterable[str]) -> list[str]:
+    """A row of means over tasks."""
+    return [name, *(f"{read.mean(column, tasks):.3f}" for column in columns)]
+
+
+# The present default on six real tasks
+
+
+def overview() -> str:
+    """README's table: a row per method, a column per setting."""
+    present, fifty, written = outcomes("present"), outcomes("fifty"), outcomes("written")
+    columns = {
+        "200 labels, four held-out tasks": (present, HELD_OUT, {}),
+        "200 labels, two others": (present, CHOSEN_ON, {}),
+        "50 labels, five others": (fifty, FIVE, {}),
+        "no labels, three held-out tasks": (
+            written,
+            written_tables.HELD_OUT,
+            {SEARCH: "default", MIXTURE: "mixture"},
+        ),
+    }
+    rows = []
+    for method in (BEST, MIXTURE, BASE, EXPERT, SEARCH):
+        cells = [LABELS[method]]
+        for read, tasks, names in columns.values():
+            name = names.get(method, method)
+            there = all((name, task) in read.scores for task in tasks)
+            cells.append(f"{read.mean(name, tasks):.3f}" if there else "" if names else "not run")
+        rows.append(cells)
+    return markdown(["held-out accuracy", *columns], rows)
+
+
+def real_tasks() -> str:
+    """The six tasks one by one, and how many answers of search and fine-tuned expert differ."""
+    read = outcomes("present")
+    columns = {name: LABELS[name] for name in (BEST, MIXTURE, BASE, EXPERT, SEARCH)}
+    rows = []
+    for tasks, name in ((HELD_OUT, "mean of these four"), (CHOSEN_ON, "mean of these two")):
+        for row in by_task(read, tasks, columns):
+            rows.append([*row, str(read.differ(SEARCH, EXPERT, row[0]))])
+        rows.append([*means(read, name, tasks, columns), ""])
+    return markdown(["500 test items", *columns.values(), "answers that differ, last two"], rows)
+
+
+def differences() -> str:
+    """The search minus everything else, in points."""
+    read, six = outcomes("present"), (*HELD_OUT, *CHOSEN_ON)
+    rows = [
+        [LABELS[other], points(read, SEARCH, other, HELD_OUT), points(read, SEARCH, other, six)]
+        for other in (BEST, MIXTURE, BASE, EXPERT)
+    ]
+    return markdown(["the search minus", "four held-out tasks", "all six"], rows)
+
+
+# Fifty examples
+
+
+def fifty(columns: dict[str, str]) -> str:
+    """Five tasks, 50 dev items."""
+    read = outcomes("fifty")
+    rows = [*by_task(read, FIVE, columns), means(read, "mean", FIVE, columns)]
+    return markdown(["500 test items, 50 dev items", *columns.values()], rows)
+
+
+def fifty_starts() -> str:
+    """What to begin training at."""
+    return fifty({name: LABELS[name] for name in (BEST, BASE, EXPERT)})
+
+
+def fifty_all() -> str:
+    """The same with the default of the day."""
+    return fifty({**{name: LABELS[name] for name in (BEST, BASE, EXPERT)}, FIRST: FIRST})
+
+
+def fifty_differences() -> str:
+    """In points, over the five tasks."""
+    read = outcomes("fifty")
+    pairs = ((EXPERT, BASE), (EXPERT, BEST), (FIRST, BASE), (FIRST, BEST), (FIRST, EXPERT))
+    names = {**LABELS, FIRST: FIRST}
+    return markdown(
+        ["first", "minus", "five tasks"],
+        [[names[a], names[b], points(read, a, b, FIVE)] for a, b in pairs],
+    )
+
+
+# Coefficients alone, under one budget
+
+
+def budget() -> str:
+    """All methods of `paper-table.jsonl`, best mean first."""
+    read = outcomes("paper-table")
+    rows = []
+    for method in sorted(read.methods(), key=lambda name: -read.mean(name, FOUR)):
+        low, high = read.interval(method, FOUR)
+        gains = [read.accuracy(method, task) / read.accuracy(BEST, task) - 1 for task in FOUR]
+        spent = sum(read.items[method, task] for task in FOUR) / len(FOUR)
+        each = [_seeds(read, method, task) for task in FOUR]
+        mean = f"{read.mean(method, FOUR):.3f} [{low:.3f}, {high:.3f}]"
+        rows.append([f"`{method}`" if " " not in method else method, *each, mean,
+                     f"{100 * sum(gains) / len(FOUR):+.1f}%", f"{spent:,.0f}"])  # fmt: skip
+    return markdown(["test", *FOUR, "mean, 95% interval", "gain", "dev items"], rows)
+
+
+def _seeds(read: Outcomes, method: str, task: str) -> str:
+    seeds = read.scores[method, task].mean(1)
+    mean = f"{seeds.mean():.3f}"
+    return mean if len(seeds) == 1 else f"{mean} ({', '.join(f'{seed:.3f}' for seed in seeds)})"
+
+
+def budget_differences() -> str:
+    """The first row minus the others that search."""
+    read, first = outcomes("paper-table"), "swarm, then item model"
+    others = ("natural-niches", "greedy-soup", "pycma", "nevergrad:RandomSearch", BEST)
+    return markdown(
+        ["swarm, then item model, minus", *FOUR, "all four"],
+        [
+            [
+                f"`{other}`",
+                *(_short(read, first, other, [task]) for task in FOUR),
+                _short(read, first, other, FOUR),
+            ]
+            for other in others
+        ],
+    )
+
+
+def _short(read: Outcomes, first: str, second: str, tasks: Sequence[str]) -> str:
+    differences = np.subtract(*read.pairs(first, second, tasks))
+    return f"{100 * differences.mean():+.1f}, {p_value(permutation_test(differences))}"
+
+
+# The demo
+
+
+def demo() -> str:
+    """The demo's questions of three seeds, and what the mixture gains over the best of what needs
+    no search.
+    """
+    read, task = outcomes("demo"), "five-desks"
+    rows = []
+    for method, label in DEMO.items():
+        accuracies = read.scores[method, task].mean(1)
+        rows.append([label, *(f"{value:.3f}" for value in accuracies), f"{accuracies.mean():.3f}"])
+    unsearched = ("uniform", BEST, "sum")
+    cells, differences = [], []
+    for seed, mixture in enumerate(read.scores[MIXTURE, task]):
+        best = max(
+            (read.scores[method, task][seed] for method in unsearched),
+            key=lambda row: float(row.mean()),
+        )
+        differences.append(mixture - best)
+        cells.append(
+            f"{100 * differences[-1].mean():+.1f}, {p_value(permutation_test(differences[-1]))}"
+        )
+    together = np.concatenate(differences)
+    total = f"{100 * together.mean():+.1f}, {p_value(permutation_test(together))}"
+    rows.append(["before training, minus the best of the first three, in points", *cells, total])
+    seeds = [f"seed {seed}" for seed in range(len(cells))]
+    return markdown(["200 test items", *seeds, "mean"], rows)
+
+
+DEMO = {
+    "uniform": "uniform average",
+    BEST: LABELS[BEST],
+    "sum": "sum of all eleven",
+    "base": "base",
+    BASE: LABELS[BASE],
+    EXPERT: LABELS[EXPERT],
+    MIXTURE: LABELS[MIXTURE],
+    SEARCH: LABELS[SEARCH],
+}
+
+# The laboratory's comparisons: Model Swarms and the paper's twelve baselines, and a second family
+
+CLAIMED = ("t4", "t5", "t6")
+
+
+def laboratory(name: str) -> str:
+    """All methods of a comparison on t4 to t6, best mean first."""
+    read = outcomes(name)
+    rows = []
+    for method in sorted(read.methods(), key=lambda method: -read.mean(method, CLAIMED)):
+        low, high = read.interval(method, CLAIMED)
+        mean = read.mean(method, CLAIMED)
+        spent = sum(read.items[method, task] for task in CLAIMED) / len(CLAIMED)
+        rows.append(
+            [
+                LABELS.get(method, method),
+                *(_cell(read.accuracy(method, task)) for task in CLAIMED),
+                f"{mean:.3f} [{low:.3f}, {high:.3f}]",
+                f"{100 * (mean / read.mean(BEST, CLAIMED) - 1):+.1f}%",
+                str(len(read.scores[method, CLAIMED[0]])),
+                f"{spent:,.0f}",
+            ]
+        )
+    size = read.scores[BEST, CLAIMED[0]].shape[1]
+    head = [f"{size:,} test items each", *CLAIMED, "mean, 95% interval", "gain", "seeds"]
+    return markdown([*head, "dev items"], rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "demo": demo,
+    "written": written_answers,
+    "written-differences": written_differences,
+    "house-style": house_style,
+    "structured": structured,
+    "continuations": continuations,
+    "judge": judge,
+    "overview": overview,
+    "real-tasks": real_tasks,
+    "differences": differences,
+    "fifty-starts": fifty_starts,
+    "fifty": fifty_all,
+    "fifty-differences": fifty_differences,
+    "budget": budget,
+    "budget-differences": budget_differences,
+    "parts": studies_tables.parts,
+    "ablations": studies_tables.ablations,
+    "beyond": studies_tables.beyond,
+    "first-ablations": studies_tables.first_ablations,
+    "coefficient-sets": studies_tables.coefficient_sets,
+    "one-coefficient": studies_tables.one_coefficient,
+    "origins": studies_tables.origins,
+    "talking": talking_tables.talking,
+    "societies": talking_tables.societies,
+    "reading": talking_tables.reading,
+    "unlike": lambda: talking_tables.writers("unlike"),
+    "twelve": lambda: laboratory("twelve"),
+    "second-family": lambda: laboratory("second-family"),
+    "log-contrast": lambda: talking_tables.votes("log-contrast"),
+    "culprits": talking_tables.culprits,
+    "coalition": lambda: talking_tables.votes("coalition"),
+    "attention": lambda: talking_tables.votes("attention"),
+    "reinforced": lambda: talking_tables.votes("reinforced"),
+    "reward-votes": lambda: talking_tables.votes("reward-votes"),
+    "curve": curve_tables.curve,
+    "curve-differences": curve_tables.differences,
+    "curve-few": curve_tables.few,
+    "advice": curve_tables.advised,
+    "curve-best": curve_tables.best_ways,
+    "stress-inputs": stress_tables.inputs,
+    "stress-agreement": stress_tables.agreement,
+    "stress-liars": stress_tables.liars,
+    "stress-sizes": stress_tables.sizes,
+    "find": find_tables.claimed_on,
+    "find-chosen": find_tables.chosen_on,
+    "find-public": find_tables.public,
+    "several": several_tables.several,
+    "harmful": several_tables.harmful,
+    "unlabelled": unlabelled_tables.unlabelled,
+    "unlabelled-differences": unlabelled_tables.unlabelled_differences,
+    "unlabelled-tries": unlabelled_tables.unlabelled_tries,
+    "bbob": summary,
+    "second-suites": second_suites,
+    "competitions": competitions,
+    "swarm-parts": swarm_parts,
+    "emergence": studies_tables.emergence,
+    "emergence-written": studies_tables.emergence_written,
+}
+
+
+@cache
+def table(name: str) -> str:
+    """`TABLES[name]()`, made once.
+
+    Raises:
+        KeyError: there is no such table.
+    """
+    return TABLES[name]()
+
+
+def pages() -> list[Path]:
+    """Where tables may stand."""
+    notes = (ROOT / "research" / "notes").glob("*.md")
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(notes)]
+
+
+def written(text: str) -> str:
+    """A page with its tables made anew.
+
+    Raises:
+        KeyError: a marker names no table.
+    """
+    return MARK.sub(lambda match: f"{match['begin']}{table(match['name'])}\n{match['end']}", text)
+
+
+def main() -> int:
+    """Write the pages, or with --check name those that differ."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 where a page differs"
+    )
+    check = parser.parse_args().check
+    stale = []
+    for page in pages():
+        before = page.read_text(encoding="utf-8")
+        after = written(before)
+        if after == before:
+            continue
+        stale.append(page.relative_to(ROOT))
+        if not check:
+            page.write_text(after, encoding="utf-8")
+    print("\n".join(f"{'differs' if check else 'written'}: {page}" for page in stale))
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""The tables of written answers: every method of research/evidence/written*.jsonl has a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from outcomes import RESEARCH, Outcomes, lines, markdown, outcomes, points
+
+CHOSEN_ON, HELD_OUT = ("t1", "t2", "t3"), ("t4", "t5", "t6")
+MIXTURE, DEFAULT, SPARE = "mixture", "default", "spare"
+# Method -> its row, in the order of the rows; a method that is not here follows under its own name.
+LABELS = {
+    "base": "base",
+    "best-single": "best single expert",
+    "base-majority-8": "base, majority of 8 sampled replies",
+    "best-majority-8": "best single expert, majority of 8 sampled replies",
+    "uniform": "uniform average",
+    "sum": "sum of all experts",
+    "model-swarms": "Model Swarms, 40 evaluations",
+    "swarm": "the same on weight changes (`delta`)",
+    "paper": "Model Swarms as published",
+    "lorahub": "LoraHub",
+    "natural-niches": "natural niches (M2N2)",
+    "random": "random search",
+    "pycma": "CMA-ES",
+    "es-base": "evolution strategies, from the base",
+    "es-low-rank-base": "the same with noise of rank 1",
+    "es-best": "evolution strategies, from the best expert",
+    "es-low-rank-best": "the same with noise of rank 1",
+    "es-base-10x": "evolution strategies, from the base, 40,000 replies",
+    "es-best-10x": "evolution strategies, from the best expert, 40,000 replies",
+    "grpo-base": "GRPO, from the base",
+    "grpo-best": "GRPO, from the best expert",
+    "grpo-base-10x": "GRPO, from the base, 40,000 replies",
+    "grpo-best-10x": "GRPO, from the best expert, 40,000 replies",
+    "expert-iteration-base": "expert iteration, from the base, 7,800 replies",
+    "expert-iteration-best-single": "expert iteration, from the best expert, 7,800 replies",
+    "expert-iteration-spare": "the same with 400 further prompts, 9,400 replies",
+    "expert-iteration-taught": "the same, taught by other experts",
+    MIXTURE: "the search, before training",
+    SPARE: "the search with 400 further prompts, at most 9,400 replies",
+    DEFAULT: "the search (default), at most 7,800 replies",
+}
+
+
+def written_answers() -> str:
+    """A row per method, a column per task, means over seeds."""
+    read, tasks = _outcomes(), (*CHOSEN_ON, *HELD_OUT)
+    rows = []
+    for method, label in _rows(read).items():
+        cells = [
+            f"{read.accuracy(method, task):.3f}" if _has(read, method, [task]) else "not run"
+            for task in tasks
+        ]
+        mean = f"{read.mean(method, HELD_OUT):.3f}" if _has(read, method, HELD_OUT) else "not run"
+        rows.append([label, *cells, mean])
+    return markdown(["500 test items", *tasks, "mean of t4 to t6"], rows)
+
+
+def written_differences() -> str:
+    """The search before and after training minus everything else, in points, on tasks that nothing
+    was chosen on.
+    """
+    read = _outcomes()
+    labels = _rows(read)
+    *_, last = labels
+    names = {MIXTURE: "the search before training", DEFAULT: "the search"}
+    if last == SPARE:
+        names[SPARE] = "it with 400 further prompts"
+    rows = []
+    for method, label in labels.items():
+        cells = []
+        for search in names:
+            there = _has(read, method, HELD_OUT) and _has(read, search, HELD_OUT)
+            cells.append(
+                points(read, search, method, HELD_OUT) if there and search != method else ""
+            )
+        if method != last:
+            rows.append([label, *cells])
+    return markdown(["t4 to t6", *(f"{name} minus" for name in names.values())], rows)
+
+
+# The same methods where a model that people use has other numbers of replies.
+EMBEDDED = {
+    "expert-iteration-base": "expert iteration, from the base, as many replies",
+    "expert-iteration-best-single": "expert iteration, from the best expert, as many replies",
+    "default": "the search, before training",
+    "trained": "the search (default)",
+}
+
+
+def house_style() -> str:
+    """The style guide."""
+    return _embedded("share of the rules kept", "house-style")
+
+
+def structured() -> str:
+    """Structured answers."""
+    return _embedded("validity and F1 of the fields, mean", "structured")
+
+
+def continuations() -> str:
+    """Continuations that are judged for profanity."""
+    return _embedded("1 less the chance of profanity", "continuations")
+
+
+def concise() -> str:
+    """Replies that fit and are short."""
+    return _embedded("mean of fit and brevity", "concise", "conflicting")
+
+
+def verbose() -> str:
+    """Replies that fit and are long."""
+    return _embedded("mean of fit and length", "verbose", "conflicting")
+
+
+def _embedded(score: str, name: str, file: str | None = None) -> str:
+    """A row per method on the model that people use: the score, its interval, and how far the
+    result is ahead.
+
+    Args:
+        score: in words.
+        name: of the task.
+        file: of the outcomes, if that has another name.
+    """
+    read, tasks = outcomes(file or name), (name,)
+    result = "trained" if "trained" in read.methods() else "default"
+    labels = {**LABELS, **EMBEDDED}
+    rows = []
+    for method in sorted(read.methods(), key=lambda name: read.mean(name, tasks)):
+        low, high = read.interval(method, tasks)
+        ahead = "" if method == result else points(read, result, method, tasks)
+        rows.append(
+            [labels[method], f"{read.mean(method, tasks):.3f} [{low:.3f}, {high:.3f}]", ahead]
+        )
+    prompts = read.scores[result, name].shape[1]
+    return markdown([f"{prompts} test prompts", score, "the search minus"], rows)
+
+
+def judge() -> str:
+    """A row per task: what a reward model is worth as a judge, and what a search by it gains and
+    really gains.
+    """
+    rows = []
+    for line in lines("judge"):
+        models = [line[name] for name in ("base", "best-single", "result")]
+        rewards = [f"{model['reward']:.1f}" for model in models]
+        truths = [f"{model['test'].count('1') / len(model['test']):.3f}" for model in models]
+        rows.append(
+            [line["task"], f"{line['pairs']:.2f}", f"{line['rank']:.2f}", *rewards, *truths]
+        )
+    heading = ["500 test items", "held-out pairs in order", "rank correlation"]
+    heading += ["reward: base", "best expert by it", "result"]
+    return markdown([*heading, "truth: base", "best expert by reward", "result"], rows)
+
+
+def _outcomes() -> Outcomes:
+    return outcomes(*sorted(path.stem for path in (RESEARCH / "evidence").glob("written*.jsonl")))
+
+
+def _rows(read: Outcomes) -> dict[str, str]:
+    """Method -> label, of those that there are outcomes of, the default and it with spare prompts last."""
+    methods = read.methods()
+    rows = {method: label for method, label in LABELS.items() if method in methods}
+    rows |= {method: method for method in methods if method not in rows}
+    last = {name: rows.pop(name) for name in (DEFAULT, SPARE) if name in rows}
+    return {**rows, **last}
+
+
+def _has(read: Outcomes, method: str, tasks: Sequence[str]) -> bool:
+    return all((method, task) in read.scores for task in tasks)

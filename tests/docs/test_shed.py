@@ -1,0 +1,35 @@
+"""The house stands without the shed: no code of the packages, their tests or the site reads a file
+of research/, and the site and the fast tier leave it out.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+HOUSE = ("pyswarmopt", "pyswarmopt_llm", "pyswarmopt_groups", "pyswarmopt_rivals", "benchmarks",
+         "docs/tools", "examples", "tests")  # fmt: skip
+# A path that is put together; a note named in a comment is none.
+READS = re.compile(r"""["']research["']|open\(["']research/|import research\b|from research\b""")
+
+
+def test_no_code_of_the_house_reads_the_shed() -> None:
+    readers = [
+        str(path.relative_to(ROOT))
+        for folder in HOUSE
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if READS.search(path.read_text(encoding="utf-8"))
+    ]
+    # Options named in sentences may be those of a script of the laboratory.
+    assert set(readers) == {"tests/docs/test_documentation.py", "tests/docs/test_shed.py"}
+
+
+def test_the_site_and_the_fast_tier_leave_it_out() -> None:
+    assert "research" not in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert '-m "not slow" --ignore=research' in makefile
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "research/tests" in settings["tool"]["pytest"]["ini_options"]["testpaths"]
+    assert not list((ROOT / "research").rglob("__init__.py"))
