@@ -108,8 +108,6 @@ class Scorer:
             for i, (x, plan) in enumerate(zip(positions, plans, strict=True))
         ]
         new = self._new(calls)
-        if self._pool is None:
-            self._evaluator.expect({calls[i].key: calls[i].position for i in new})
         begun = {} if self._pool is None else self._begin(calls, new, self._pool)
         arrivals, arrived = as_completed(begun), dict[int, Row]()
         pending = set(begun.values())
