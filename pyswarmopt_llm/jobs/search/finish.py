@@ -30,7 +30,7 @@ from pyswarmopt_llm.evaluation.result import (
     TaskResult,
     WorkerUse,
 )
-from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.evaluation.run_directory import UNDEFINED, Run
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.rivals import BASE, Rival, combined_difference, entries
 from pyswarmopt_llm.jobs.search.selection import Choice, best_first, items_scored, values_on_dev
@@ -125,12 +125,19 @@ def finish(
         stop={},
         workers=None if job.workers.alone else WorkerUse(job.config.workers, run.failures),
         judge={m.name: typed(m.usage(), JudgeUse) for m in metrics.values() if m.usage is not None},
-        notes=[*{**job.notes, **run.about.notes}.values(), *doubts],
+        notes=[*{**job.notes, **run.about.notes}.values(), *doubts, *_without_numbers(run)],
     )
     if not cut and result.best_dev != chosen.value:
         why = ": the server does not repeat itself" if run.about.noise else ""
         log.warning("best/ scores %s, the search saw %s%s", result.best_dev, chosen.value, why)
     return result
+
+
+def _without_numbers(run: Run) -> list[str]:
+    """A note on candidates that the engine could not score."""
+    count = run.failures.get(UNDEFINED, 0)
+    said = f"{count} candidates overflowed in this `dtype` and counted as the worst before them"
+    return [f"{said}; with float32 or bfloat16 they may have scores"] if count else []
 
 
 def _keep_replies(

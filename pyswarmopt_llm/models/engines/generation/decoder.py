@@ -70,8 +70,7 @@ class Decoder:
                 use_cache=True,
             )
         self.tokens_fed += len(self._tokens)
-        logits: Tensor = output.logits[:, -1]
-        return logits
+        return self._passes.defined(output.logits[:, -1])
 
     def _read_prompts(self) -> Tensor:
         """The logits after each prompt; its keys and values are in the cache then."""
