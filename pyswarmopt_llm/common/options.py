@@ -200,8 +200,17 @@ Threads = Annotated[int | None, Option("CPU threads (PyTorch's choice).", "N", M
 Place = Annotated[
     str,
     Option(
-        "http://HOST:PORT of a server that runs the base (the run's), or transformers.",
+        "http://HOST:PORT of a server that runs the base, or transformers.",
         "E",
+        MACHINE,
+        hidden=True,
+    ),
+]
+ServerFolder = Annotated[
+    str | None,
+    Option(
+        "Folder that the server sees, too, for candidates (a temporary one).",
+        "DIR",
         MACHINE,
         hidden=True,
     ),

@@ -32,9 +32,7 @@ def check_served(config: SearchConfig, objectives: Objectives, prepared: Prepare
                 f"{engine.server.name} gives no log-probabilities of texts, by which {name} is "
                 "scored"
             )
-            raise InvalidOption(
-                "scoring", None, f"{why}; score by letter or generate, or use vLLM or SGLang"
-            )
+            raise InvalidOption("scoring", None, f"{why}; score by letter or generate, or use vLLM")
     if config.output_rank is not None and not engine.likelihoods:
         why = "llama.cpp's server cannot load the truncated adapter to score it"
         raise InvalidOption(

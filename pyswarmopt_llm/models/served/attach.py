@@ -59,7 +59,7 @@ def attach(config: SearchConfig, base: BaseModel, experts: Experts) -> ServedEng
             none.
 
     Raises:
-        UserError: no server answers, it is none of the three, or lacks what a search needs.
+        UserError: no server answers, it is neither of the two, or lacks what a search needs.
     """
     from transformers import AutoConfig
 
@@ -91,11 +91,6 @@ def recognise(config: SearchConfig, experts: Experts, dtype: torch.dtype) -> Can
         from pyswarmopt_llm.models.served.llamacpp import LlamaCpp
 
         return LlamaCpp(http, props, experts())
-    model = http.greet("/model_info") or http.greet("/get_model_info")
-    if isinstance(model, dict) and "model_path" in model:
-        from pyswarmopt_llm.models.served.sglang import Sglang
-
-        return Sglang(http, model, *files)
     version = http.greet("/version")
     if isinstance(version, dict) and "version" in version:
         from pyswarmopt_llm.models.served.vllm import Vllm
@@ -104,7 +99,7 @@ def recognise(config: SearchConfig, experts: Experts, dtype: torch.dtype) -> Can
     raise InvalidOption(
         "engine",
         config.engine,
-        "is not vLLM, SGLang or llama.cpp's server; give the URL of one of them",
+        "is not vLLM's server or llama.cpp's; give the URL of one of them",
     )
 
 

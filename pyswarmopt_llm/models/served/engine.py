@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.http import Refusal
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.engines.base import BaseEngine, PromptTokenizer
 from pyswarmopt_llm.models.engines.batching import TokenPair, encode_pair
-from pyswarmopt_llm.models.served.http import Refusal
 from pyswarmopt_llm.models.served.server import CandidateServer
 
 T = TypeVar("T")

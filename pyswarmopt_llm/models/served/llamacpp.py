@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.http import Refusal
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors
 from pyswarmopt_llm.models.engines.batching import TokenPair
-from pyswarmopt_llm.models.served.http import Http, Refusal
+from pyswarmopt_llm.models.served.http import Http
 from pyswarmopt_llm.models.served.server import by_context, reading
 
 # log-probabilities of how many tokens; all where a letter is not among the first
@@ -93,7 +94,7 @@ class LlamaCpp:
             raise UserError(
                 f"{self.name} gives log-probabilities of the next token only, not of texts such "
                 "as these options; "
-                "score by letters (`scoring` letter) or written replies, or use vLLM or SGLang"
+                "score by letters (`scoring` letter) or written replies, or use vLLM"
             )
         contexts = by_context(pairs)
         logprobs = dict(zip(contexts, self._top(candidate, list(contexts), _FIRST), strict=True))
@@ -227,7 +228,7 @@ class Checksums:
         return UserError(
             "llama.cpp's server runs mixtures of the adapters that it was started with, and this "
             "candidate is none "
-            "(trained, or of a truncated rank); use vLLM or SGLang for it"
+            "(trained, or of a truncated rank); use vLLM for it"
         )
 
 

@@ -19,11 +19,11 @@ from typing import Any, Protocol
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.http import Refusal
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import ADAPTER_FILES, AdapterInfo
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.engines.batching import TokenPair
-from pyswarmopt_llm.models.served.http import Refusal
 
 
 class CandidateServer(Protocol):

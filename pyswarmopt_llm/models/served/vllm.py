@@ -14,8 +14,9 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.http import Refusal
 from pyswarmopt_llm.models.engines.batching import TokenPair
-from pyswarmopt_llm.models.served.http import Http, Refusal
+from pyswarmopt_llm.models.served.http import Http
 from pyswarmopt_llm.models.served.server import LoraFiles, by_context, reading
 
 _TOKENS = 128  # at most in `logprob_token_ids`

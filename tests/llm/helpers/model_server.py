@@ -1,4 +1,4 @@
-"""A stand-in for vLLM, SGLang and llama.cpp's server on loopback: their documented JSON,
+"""A stand-in for vLLM and llama.cpp's server on loopback: their documented JSON,
 transformers behind it.
 """
 
@@ -24,7 +24,7 @@ class ModelServer:
     """One base; candidates are added to its weights by arithmetic of its own.
 
     Args:
-        kind: vllm, sglang or llamacpp.
+        kind: vllm or llamacpp.
         base: directory of the model, served in float32.
         adapters: for llama.cpp: what it was started with.
         name: what the server calls its base.
@@ -116,7 +116,7 @@ class ModelServer:
         handler.end_headers()
         handler.wfile.write(data)
 
-    # The three protocols
+    # The two protocols
 
     def _vllm(self, path: str, body: Json) -> tuple[int, Any]:
         if path == "/version":
@@ -168,47 +168,6 @@ class ModelServer:
                 }
             choices.append(choice)
         return 200, {"object": "text_completion", "choices": choices[::-1]}
-
-    def _sglang(self, path: str, body: Json) -> tuple[int, Any]:
-        if path == "/get_model_info":
-            return 200, {"model_path": self.name, "is_generation": True}
-        if path == "/server_info":
-            return 200, {"version": "0.5.9", "context_length": 512}
-        if path == "/tokenize":
-            return 200, self._tokens(body["prompt"], body["add_special_tokens"])
-        if path == "/load_lora_adapter":
-            self.loaded[body["lora_name"]] = changes(Path(body["lora_path"]), self.ignores_alpha)
-            return 200, {"success": True, "error_message": "", "loaded_adapters": list(self.loaded)}
-        if path == "/unload_lora_adapter":
-            return 200, {"success": self.loaded.pop(body["lora_name"], None) is not None}
-        if path != "/generate":
-            return 404, {"detail": "Not Found"}
-        names = body.get("lora_path") or [None] * len(body["input_ids"])
-        if not {*names} - {None} <= self.loaded.keys():
-            return 400, {
-                "error": {"message": "The following requested LoRA adapters are not loaded"}
-            }
-        rows = []
-        for i, ids in enumerate(body["input_ids"]):
-            self._apply([(self.loaded[names[i]], 1.0)] if names[i] else [])
-            logprobs, meta = self._logprobs(ids), {"prompt_tokens": len(ids)}
-            start = body.get("logprob_start_len", -1)
-            start = start[i] if isinstance(start, list) else start
-            if body.get("return_logprob") and start >= 0:
-                scored = [
-                    [float(logprobs[k - 1, ids[k]]), ids[k], None]
-                    for k in range(start + 1, len(ids))
-                ]
-                meta["input_token_logprobs"] = [[None, ids[start], None], *scored]
-            if "token_ids_logprob" in body:
-                requested = body["token_ids_logprob"][i]
-                meta["output_token_ids_logprobs"] = [
-                    [[float(logprobs[-1, t]), t, None] for t in requested]
-                ]
-            rows.append(
-                {"text": self._write(ids, {**body, **body["sampling_params"]}), "meta_info": meta}
-            )
-        return 200, rows
 
     def _llamacpp(self, path: str, body: Json) -> tuple[int, Any]:
         if path == "/props":
@@ -276,9 +235,7 @@ class ModelServer:
     @torch.inference_mode()
     def _write(self, ids: Sequence[int], body: Json) -> str:
         """The greedy continuation; none where only log-probabilities are requested."""
-        new = next(
-            body[name] for name in ("max_tokens", "max_new_tokens", "n_predict") if name in body
-        )
+        new = body.get("max_tokens") or body["n_predict"]
         written: list[int] = []
         while len(written) < new > 1:
             token = int(self._logprobs([*ids, *written])[-1].argmax())

@@ -1,6 +1,4 @@
-"""The engine on a model server: the same numbers as the resident model, on each of the three
-protocols.
-"""
+"""The engine on a model server: the same numbers as the resident model, on both protocols."""
 
 from __future__ import annotations
 
@@ -79,7 +77,7 @@ def mixture(space: DeltaSpace, *weights: float) -> Patch:
     return space.realise(torch.tensor(weights, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("kind", ["vllm", "sglang", "llamacpp"])
+@pytest.mark.parametrize("kind", ["vllm", "llamacpp"])
 def test_it_answers_as_the_resident_model_does(
     kind: str,
     start: Start,
@@ -112,9 +110,7 @@ def test_letters_of_a_vllm_without_logprob_token_ids(
     assert any("prompt_logprobs" in body for _, body in server.requests)
 
 
-@pytest.mark.parametrize("kind", ["vllm", "sglang"])
 def test_a_restarted_server_gets_the_candidate_again_and_loses_it_at_the_end(
-    kind: str,
     start: Start,
     connect: Callable[..., ServedEngine],
     space: DeltaSpace,
@@ -122,7 +118,7 @@ def test_a_restarted_server_gets_the_candidate_again_and_loses_it_at_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    server = start(kind)
+    server = start("vllm")
     engine = connect(server, server_folder=str(tmp_path))
     engine.load(mixture(space, 0.5, 0.0, 0.0))
     before = engine.loglikelihood(TEXTS)
@@ -273,8 +269,8 @@ def test_the_examination(
     refused(noisy, "gives NaN for a log-probability; its weights are damaged")
     noisy.noise = 0.001
     noise = examine(connect(noisy), space, space.infos, ["amber birch cedar", "delta ember?"])
-    assert "alone and in a full batch, differs by at most 0.02 nats: models of" in noise.text
-    assert "weight 0 is the base within 0.00" in noise.text and 0.01 < noise.noise < 0.02
+    assert "alone and in a full batch, differs by at most 0.008 nats: models of" in noise.text
+    assert "weight 0 is the base within 0.00" in noise.text and 0.007 < noise.noise < 0.009
     assert "template" not in noise.text
 
 

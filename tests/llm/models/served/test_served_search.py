@@ -71,7 +71,7 @@ def start(tiny_base: Path, config: Make) -> Iterator[Callable[[str], ModelServer
         server.stop()
 
 
-@pytest.mark.parametrize("kind", ["vllm", "sglang", "llamacpp"])
+@pytest.mark.parametrize("kind", ["vllm", "llamacpp"])
 def test_a_search_ends_as_on_the_resident_model(
     kind: str, start: Callable[[str], ModelServer], config: Make, reference: SearchResult
 ) -> None:
@@ -137,7 +137,7 @@ def test_what_is_no_server_is_refused_before_anything_is_written(
     server.trouble = lambda server, path: trouble
     refused = config("refused", engine=server.url)
     unknown = (
-        "is not vLLM, SGLang or llama.cpp's server"
+        "is not vLLM's server or llama.cpp's"
         if trouble == "404"
         else "no server answers .*; start it first"
     )
@@ -163,11 +163,11 @@ def test_a_run_whose_server_dies_is_resumed(
     reference: SearchResult,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    server = start("sglang")
+    server = start("vllm")
     dying = config(f"dies-{trouble}", engine=server.url)
 
     def after_the_experts(server: ModelServer, path: str) -> str:
-        loads = sum(path == "/load_lora_adapter" for path, _ in server.requests)
+        loads = sum(path == "/v1/load_lora_adapter" for path, _ in server.requests)
         if loads > 10:  # 7 before the first candidate
             monkeypatch.setattr(http, "TIMEOUT", 0.3)
         return trouble if loads > 10 else ""
