@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.jobs.evaluate.names import open_at, place_of
@@ -48,6 +49,6 @@ def generate_text(
     if fusion != "auto":
         raise InvalidOption("fusion", fusion, "goes with a mixture of models only; remove it")
     place = place_of(engine, run)
-    where = {"dtype": dtype, "device": device, "server_folder": server_folder}
+    where: dict[str, Any] = {"dtype": dtype, "device": device, "server_folder": server_folder}
     model = open_at(place, run, base, adapter, threads=threads, **where)
     return model.stream(model.chat(prompt), max_new_tokens)

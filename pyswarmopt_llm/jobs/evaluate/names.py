@@ -115,8 +115,8 @@ def open_at(
         config = SearchConfig(base, () if adapter is None else (adapter,), (), "")
     else:
         config = replace(read_about(user_path(run)).config, base=base)
-    named = {"engine": place, "server_folder": server_folder, "dtype": dtype}
-    return open_served(replace(config, **named), adapter)
+    config = replace(config, engine=place, server_folder=server_folder, dtype=dtype)
+    return open_served(config, adapter)
 
 
 def opened(config: EvalConfig, base: str, adapter: str | None) -> Engine:
@@ -164,8 +164,8 @@ def with_run(config: EvalConfig) -> EvalConfig:
     metric = config.metric or metric_given(stored.metrics, _name(task))
     named = () if metric == config.metric or metric is None else (metric,)
     tasks = () if task == config.task else (task,)
-    here = {"utilities": (), "workers": "1", "engine": TRANSFORMERS}
-    require(replace(stored, tasks=tasks, metrics=named, **here), (), run, "")
+    scored = replace(stored, tasks=tasks, metrics=named, utilities=(), workers="1")
+    require(replace(scored, engine=TRANSFORMERS), (), run, "")
     as_stored = {name: getattr(config, name) or getattr(stored, name) for name in _AS_STORED}
     if config.metric in several and as_stored["max_new_tokens"] is None:
         as_stored["max_new_tokens"] = longest_reply(several)

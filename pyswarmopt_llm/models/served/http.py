@@ -87,9 +87,8 @@ class Http(Connection):
         return answer
 
     def _answer(self, method: str, path: str, body: Any, read: Callable[[bytes], T]) -> T:
-        limits = {"timeout": TIMEOUT, "patience": PATIENCE}
         try:
-            return self.request(method, path, body, read, **limits)
+            return self.request(method, path, body, read, timeout=TIMEOUT, patience=PATIENCE)
         except NoAnswer as error:
             raise UserError(
                 f"{error.text}; start the server again at this address and resume the run, whose "

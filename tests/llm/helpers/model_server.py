@@ -40,8 +40,15 @@ class ModelServer:
         self.kind, self.name = kind, name or str(base)
         self.trouble: Trouble = lambda server, path: ""
         self.key, self.template = "", True
+        self.keys: set[str | None] = set()
         self.knows_token_ids, self.tokens_moved, self.ignores_adapters = True, 0, False
         self.ignores_alpha, self.noise = False, 0.0
+        # added in requests of more than four prompts; added where an adapter is applied
+        self.batch_noise, self.drift = 0.0, 0.0
+        # what is said in place of log-probabilities where an adapter is applied; tokens left out
+        self.said: list[Any] = []
+        self.hidden: set[int] = set()
+        self._prompts, self._mixed = 0, False
         self.adapters = [changes(path) for path in adapters]
         self.paths = [f"/gone/{path.name}.gguf" for path in adapters]
         self.loaded: dict[str, Json] = {}
@@ -83,6 +90,8 @@ class ModelServer:
 
     def answer(self, handler: Any, body: Json) -> None:
         self.requests.append((handler.path, body))
+        self._prompts = len(body.get("prompt", ""))
+        self.keys.add(handler.headers.get("Authorization"))
         trouble = self.trouble(self, handler.path)
         if trouble == "hang":
             time.sleep(1)
@@ -153,7 +162,7 @@ class ModelServer:
             choice: Json = {"index": index, "text": self._write(ids, body), "logprobs": None}
             if "prompt_logprobs" in body:
                 rows = [
-                    {str(t): {"logprob": float(logprobs[i, t]), "rank": 1}}
+                    {str(t): {"logprob": self._number(logprobs[i, t]), "rank": 1}}
                     for i, t in enumerate(ids[1:])
                 ]
                 choice["prompt_logprobs"] = [None, *rows]
@@ -164,10 +173,18 @@ class ModelServer:
                     else logprobs[-1].topk(2).indices.tolist()
                 )
                 choice["logprobs"] = {
-                    "top_logprobs": [{f"token_id:{t}": float(logprobs[-1, t]) for t in top}]
+                    "top_logprobs": [{f"token_id:{t}": self._number(logprobs[-1, t]) for t in top}]
                 }
             choices.append(choice)
         return 200, {"object": "text_completion", "choices": choices[::-1]}
+
+    def _number(self, logprob: Any) -> Any:
+        return self.said[0] if self.said and self._mixed else float(logprob)
+
+    def restarted(self, other: float = 1.0) -> None:
+        """Lose the adapters that were loaded; the base's weights are multiplied."""
+        self.loaded.clear()
+        self._weights = {name: weight * other for name, weight in self._weights.items()}
 
     def _llamacpp(self, path: str, body: Json) -> tuple[int, Any]:
         if path == "/props":
@@ -198,8 +215,9 @@ class ModelServer:
             if n := body.get("n_probs"):
                 top = logprobs.topk(min(n, len(logprobs)) if n > 100 else 2)
                 listed = [
-                    {"id": t, "logprob": v}
+                    {"id": t, "logprob": self._number(v)}
                     for t, v in zip(top.indices.tolist(), top.values.tolist(), strict=True)
+                    if t not in self.hidden
                 ]
                 row["completion_probabilities"] = [{**listed[0], "top_logprobs": listed}]
             rows.append(row)
@@ -220,6 +238,7 @@ class ModelServer:
     @torch.no_grad()
     def _apply(self, mixture: Sequence[tuple[Json, float]]) -> None:
         weights = {name: weight.clone() for name, weight in self._weights.items()}
+        self._mixed = any(scale for _, scale in mixture)
         for adapter, scale in [] if self.ignores_adapters else mixture:
             for name, change in adapter.items():
                 weights[name] += scale * change
@@ -228,9 +247,9 @@ class ModelServer:
 
     @torch.inference_mode()
     def _logprobs(self, ids: Sequence[int]) -> torch.Tensor:
-        return self.model(torch.tensor([list(ids)])).logits[0].log_softmax(-1) + self.noise * (
-            len(self.requests) % 3
-        )
+        logprobs = self.model(torch.tensor([list(ids)])).logits[0].log_softmax(-1)
+        more = self.noise * (len(self.requests) % 3) - self.drift * self._mixed
+        return logprobs + more - self.batch_noise * (self._prompts > 4)
 
     @torch.inference_mode()
     def _write(self, ids: Sequence[int], body: Json) -> str:
