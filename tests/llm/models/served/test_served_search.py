@@ -171,9 +171,9 @@ def test_a_run_whose_server_dies_is_resumed(
 
     def after_the_experts(server: ModelServer, path: str) -> str:
         loads = sum(path == "/v1/load_lora_adapter" for path, _ in server.requests)
-        if loads > 10:  # 7 before the first candidate
+        if loads > 11:  # 8 before the first candidate
             monkeypatch.setattr(http, "TIMEOUT", 0.3)
-        return trouble if loads > 10 else ""
+        return trouble if loads > 11 else ""
 
     server.trouble = after_the_experts
     monkeypatch.setattr(http, "PATIENCE", 0.0)
@@ -238,7 +238,7 @@ def test_a_number_that_is_none_names_its_candidate(
     server = start("vllm")
 
     def overflows(server: ModelServer, path: str) -> str:
-        if sum("load_lora" in path for path, _ in server.requests) > 10:  # of the first candidates
+        if sum(path == "/v1/load_lora_adapter" for path, _ in server.requests) > 11:
             server.said = [math.nan]
         return ""
 
