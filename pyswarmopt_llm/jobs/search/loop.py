@@ -48,8 +48,7 @@ from pyswarmopt_llm.jobs.search.written.same_score import check_unchanged
 from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.adapters.compatibility import remarks
-from pyswarmopt_llm.reporting.outcome import not_held_out
-from pyswarmopt_llm.reporting.summary import duration
+from pyswarmopt_llm.reporting.summary import duration, not_held_out
 from pyswarmopt_llm.tasks.types import form_of
 
 if TYPE_CHECKING:

@@ -40,7 +40,7 @@ from pyswarmopt_llm.models.adapters.adapter import load_adapter, load_factors, r
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.training import folds
 from pyswarmopt_llm.reporting.findings import findings
-from pyswarmopt_llm.reporting.outcome import verdict
+from pyswarmopt_llm.reporting.verdict import verdict
 
 DEV, SAMPLES = 10, 8
 
