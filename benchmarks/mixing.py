@@ -1,12 +1,10 @@
 #!/usr/bin/env python3
-"""The time of a candidate: merged into the weights, added at run time, and four candidates in the
-rows of one batch.
+"""The time of a candidate: merged into the weights, and added at run time.
 
 Prints milliseconds per candidate through some layers of the base, the least of interleaved rounds
 (of processor time on a CPU, which other processes lengthen little): `merged` and `runtime` put the
-candidate in and pass a batch, `stacked` passes the batches of four candidates at once, each row
-scaled by weights of its own; `nf4` and `nf4 stacked` are the same on four-bit weights. With `--replies`, seconds
-per candidate of written replies through the whole base, one candidate at a time and together.
+candidate in and pass a batch; `nf4` is the same on four-bit weights. With `--replies`, seconds per
+candidate of written replies through the whole base.
 
     python benchmarks/mixing.py --ranks 16 64 256
     python benchmarks/mixing.py --replies 12x32 --ranks 32 --base nf4:embedded:smollm2-135m
@@ -23,7 +21,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.base import load_model, resolve_base
@@ -33,7 +30,6 @@ from pyswarmopt_llm.models.engines.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.models.quantised.added_outputs import AddedOutputs
 from pyswarmopt_llm.tasks import load_task
 
-STACKED = 4
 Run = Callable[[], object]
 
 
@@ -95,27 +91,6 @@ def put_in(
     return partial(candidate, copied, kind(copied), changes, ids)
 
 
-def stacked(model: Any, changes: Mapping[str, LowRank], ids: Tensor) -> object:
-    """Pass the batches of several candidates at once."""
-
-    def add(
-        a: Tensor, b: Tensor, scales: Tensor, _: object, inputs: tuple[Tensor, ...], output: Tensor
-    ) -> Tensor:
-        return output + linear(linear(inputs[0], a) * scales, b)
-
-    rows, handles = ids.repeat(STACKED, 1), []
-    for name, change in changes.items():
-        layer = model.get_submodule(name.removesuffix(".weight"))
-        a, b = change.a.to(ids.device, model.dtype), change.b.to(ids.device, model.dtype)
-        scales = torch.rand(len(rows), 1, len(a), device=ids.device, dtype=model.dtype)
-        handles.append(layer.register_forward_hook(partial(add, a, b, scales)))
-    try:
-        return passed(model, rows)
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
 def milliseconds(run: Run) -> float:
     clock = time.process_time
     if torch.cuda.is_available():
@@ -146,14 +121,10 @@ def replies(args: argparse.Namespace) -> None:
             engine.load(patch)
             engine.generate(prompts, new)
 
-    alone = milliseconds(write)
-    engine.expect(patches)
-    together = milliseconds(write)
-    per_candidate = (alone / args.candidates / 1000, together / args.candidates / 1000)
+    per_candidate = milliseconds(write) / args.candidates / 1000
     print(
         f"{args.base}, {engine.dtype}, {args.threads} threads, {n_prompts} prompts of {new} new tokens, "
-        f"rank sum {args.ranks[0]}, {args.candidates} candidates: {per_candidate[0]:.2f} s per candidate, "
-        f"together {per_candidate[1]:.2f} s"
+        f"rank sum {args.ranks[0]}, {args.candidates} candidates: {per_candidate:.2f} s per candidate"
     )
 
 
@@ -180,18 +151,14 @@ def main() -> None:
                 "base alone": partial(passed, model, ids),
                 "merged": put_in(PatchedWeights, model, changes, ids),
                 "runtime": put_in(AddedOutputs, model, changes, ids),
-                "stacked": partial(stacked, model, changes, ids),
             }
             if packed is not None:
                 runs["nf4"] = put_in(AddedOutputs, packed, changes, ids)
-                runs["nf4 stacked"] = partial(stacked, packed, changes, ids)
             best = dict.fromkeys(runs, float("inf"))
             for _ in range(args.rounds):
                 for name, run in runs.items():
                     best[name] = min(best[name], milliseconds(run))
-            shown = [
-                f"{name} {best[name] / (STACKED if 'stacked' in name else 1):.0f}" for name in runs
-            ]
+            shown = [f"{name} {best[name]:.0f}" for name in runs]
             print(f"{batch} tokens, rank sum {rank}: {', '.join(shown)}", flush=True)
 
 

@@ -30,7 +30,7 @@ from pyswarmopt_llm.common.files.regular import (
 )
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.options import check_options
-from pyswarmopt_llm.common.statistics import interval, permutation_test, score_of
+from pyswarmopt_llm.common.statistics import interval, paired_test, score_of
 from pyswarmopt_llm.metrics.questions.answer_format import (
     TRIAL,
     TRIED,
@@ -245,6 +245,7 @@ def _strategy_row(
         float(is_right(item, verdict.answer)) for item, verdict in zip(items, verdicts, strict=True)
     ]
     differences = [a - b for a, b in zip(right, single, strict=True)]
+    test = paired_test(differences)
     return {
         "source": strategy.source,
         **accuracy_row(right, sum(verdict.tokens for verdict in verdicts) / len(verdicts)),
@@ -253,6 +254,7 @@ def _strategy_row(
         "undecided": sum(verdict.answer is None for verdict in verdicts),
         "against_single": {
             "difference": sum(differences) / len(differences),
-            "p": permutation_test(differences),
+            "interval": list(test.interval),
+            "p": test.p_value,
         },
     } | strategy.measures(items, verdicts)

@@ -18,6 +18,7 @@ from pyswarmopt_groups.members.protocol import (
     Texts,
 )
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.http import server_url
 from pyswarmopt_llm.metrics.judge.chat_client import ChatClient, Completion, Endpoint
 from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
 
@@ -41,14 +42,15 @@ class EndpointSpec:
         """Parse ``URL#MODEL``.
 
         Raises:
-            UserError: there is no model.
+            UserError: there is no model, or a URL with more than host, port and path.
         """
         url, _, model = spec.partition("#")
+        url = server_url(url)
         if not model:
             raise UserError(
                 f"{spec}: names no model; write URL#MODEL, such as http://127.0.0.1:8000/v1#qwen"
             )
-        return cls(url.rstrip("/"), model)
+        return cls(url, model)
 
 
 class EndpointMember:
@@ -73,6 +75,7 @@ class EndpointMember:
                 spec.url,
                 spec.model,
                 os.environ.get(KEY, ""),
+                KEY,
                 timeout=timeout,
                 attempts=attempts,
                 who=f"member {name}",

@@ -18,7 +18,7 @@ from pyswarmopt.cli.help import HelpCommand
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
-from pyswarmopt_llm.common.options import GROUPS, OUTPUT, Option
+from pyswarmopt_llm.common.options import GROUPS, MACHINE, OUTPUT, Option, ServerFolder
 from pyswarmopt_llm.common.registry import unknown
 
 
@@ -167,15 +167,30 @@ Track = Annotated[
 DryRun = Annotated[
     bool, Option("Load, time one batch, print the cost, write nothing.", group=OUTPUT)
 ]
-Allow = Annotated[
-    tuple[str, ...],
-    Option(
-        "Name what of the run executes code (mine.py:score, ray, ...) to allow it; repeatable.",
-        "CODE",
-        OUTPUT,
-    ),
-]
 Quiet = Annotated[bool, Option("No progress display.", group=OUTPUT)]
+
+
+@dataclass(frozen=True)
+class Again:
+    """What a run, perhaps a stranger's, names and only the user permits; see `permission`."""
+
+    allow: Annotated[
+        tuple[str, ...],
+        Option(
+            "Name what of the run executes code (mine.py:score, ray, ...) to allow it; repeatable.",
+            "CODE",
+            OUTPUT,
+        ),
+    ] = ()
+    engine: Annotated[
+        str | None, Option("Name the run's server to send it data.", "URL", MACHINE, hidden=True)
+    ] = None
+    server_folder: ServerFolder = None
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """All of it."""
+        return (*self.allow, *filter(None, (self.engine, self.server_folder)))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from pyswarmopt_llm.common.options import (
     Prompts,
     Samples,
     Scoring,
+    ServerFolder,
     SkipBad,
     SplitSeed,
     Temperature,
@@ -269,15 +270,7 @@ class SearchConfig:
             hidden=True,
         ),
     ] = TRANSFORMERS
-    server_folder: Annotated[
-        str | None,
-        Option(
-            "Folder that the server sees, too, for candidates (a temporary one).",
-            "DIR",
-            MACHINE,
-            hidden=True,
-        ),
-    ] = None
+    server_folder: ServerFolder = None
     server_slots: Annotated[
         int,
         Option(

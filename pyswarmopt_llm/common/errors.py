@@ -97,5 +97,9 @@ class NotFiniteError(UserError):
     """A score is not a number, or infinite."""
 
 
+class UndefinedModelError(NotFiniteError):
+    """A model's log-probabilities are not numbers."""
+
+
 class NoRoomError(UserError):
     """Not even a single item fits in memory."""

@@ -235,21 +235,6 @@ class BatchedEngine(Engine, Protocol):
 
 
 @runtime_checkable
-class ExpectingEngine(Engine, Protocol):
-    """An `Engine` that works on several candidates at once where it is told which come next.
-
-    Attributes:
-        mixes_rows: whether it can.
-    """
-
-    @property
-    def mixes_rows(self) -> bool: ...
-
-    def expect(self, patches: Sequence[Patch]) -> None:
-        """Take note of what will be loaded next; the very same objects."""
-
-
-@runtime_checkable
 class Batched(Protocol):
     """A utility that is the mean over items and can be scored batch by batch, all of them or some.
 

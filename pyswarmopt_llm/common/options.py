@@ -11,6 +11,7 @@ shows them as they are typed there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from operator import ge, gt, le, lt
@@ -71,6 +72,8 @@ class Option:
         if self.choices and value is not None and value not in self.choices:
             *others, last = self.choices
             raise InvalidOption(field, value, f"unknown; use {', '.join(others)} or {last}")
+        if isinstance(value, float) and math.isinf(value):
+            raise InvalidOption(field, value, "out of range; give a finite number")
         if isinstance(value, int | float) and not isinstance(value, bool):
             most = largest(field) if self.most is None and isinstance(value, int) else self.most
             rules: list[tuple[str, Any, Callable[[Any, Any], bool]]] = [
@@ -185,7 +188,12 @@ Temperature = Annotated[
 Samples = Annotated[
     int,
     Option(
-        "Sampled replies to a prompt, whose mean score counts.", "N", TASK, hidden=True, least=1
+        "Sampled replies to a prompt, whose mean score counts.",
+        "N",
+        TASK,
+        hidden=True,
+        least=1,
+        most=1000,
     ),
 ]
 Scoring = Annotated[
@@ -200,8 +208,17 @@ Threads = Annotated[int | None, Option("CPU threads (PyTorch's choice).", "N", M
 Place = Annotated[
     str,
     Option(
-        "http://HOST:PORT of a server that runs the base (the run's), or transformers.",
+        "http://HOST:PORT of a server that runs the base, or transformers.",
         "E",
+        MACHINE,
+        hidden=True,
+    ),
+]
+ServerFolder = Annotated[
+    str | None,
+    Option(
+        "Folder that the server sees, too, for candidates (a temporary one).",
+        "DIR",
         MACHINE,
         hidden=True,
     ),

@@ -2,54 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.statistics import Floats, bootstrap_interval, permutation_test
-
-LEVEL, POWER = 0.05, 0.8
-# of the largest difference: a mean below it is 0, but for the rounding of its sum
-_ROUNDING = 1e-12
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A paired difference on one split, over all tasks.
-
-    Attributes:
-        mean: the first model's score minus the second's.
-        low, high: 95% interval.
-        p_value: two-sided paired permutation test; None where there is none.
-        items: of all tasks; those that are the same count once.
-    """
-
-    mean: float
-    low: float
-    high: float
-    p_value: float | None = None
-    items: int = 0
-
-    @property
-    def sign(self) -> int:
-        """1 or -1 where the difference is significant, by interval and test, else 0."""
-        if self.p_value is not None and self.p_value >= LEVEL:
-            return 0
-        return int(self.low > 0) - int(self.high < 0)
-
-    @property
-    def size(self) -> str:
-        """The difference without its sign, and its interval."""
-        low, high = (self.low, self.high) if self.mean >= 0 else (-self.high, -self.low)
-        return f"by {abs(self.mean):.3f} (95% interval {low:.3f} to {high:.3f})"
-
-    def __str__(self) -> str:
-        return f"{self.mean:+.3f} (95% interval {self.low:+.3f} to {self.high:+.3f})"
+from pyswarmopt_llm.common.statistics import (
+    LEVEL,
+    Ends,
+    Floats,
+    assumed_scale,
+    items_needed,
+    paired_test,
+)
 
 
 @dataclass(frozen=True)
@@ -58,13 +25,15 @@ class Comparison:
 
     Attributes:
         difference: mean of the first minus mean of the second.
-        interval: 95% interval of the difference (BCa bootstrap over items).
-        p_value: two-sided paired permutation test.
+        interval: of the difference, at 95% unless told otherwise; it holds 0 exactly if `p_value` is
+            not below 5% (see `paired_test`).
+        p_value: of the two-sided test that the interval inverts; McNemar's exact one for right and
+            wrong answers.
         n: items.
         gained: items on which the first is better.
         lost: items on which the second is better.
-        items_needed: items at which a difference of this size would be significant at level `LEVEL`
-            with probability `POWER`; None where there is no difference.
+        items_needed: items at which a difference of this size would be significant at 5% with 80%
+            probability; None where there is no difference.
     """
 
     difference: float
@@ -75,37 +44,57 @@ class Comparison:
     lost: int
     items_needed: int | None
 
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the interval is above or below 0, else 0."""
+        low, high = self.interval
+        return int(low > 0) - int(high < 0)
+
     def record(self) -> dict[str, Any]:
         """As JSON values."""
         return {**asdict(self), "interval": list(self.interval)}
 
 
-def compare_paired(first: Sequence[float], second: Sequence[float]) -> Comparison:
+def compare_paired(
+    first: Sequence[float], second: Sequence[float], scale: Ends | None = None
+) -> Comparison:
     """Compare two models item by item.
+
+    Args:
+        first: scores of one model.
+        second: those of the other, which are subtracted.
+        scale: the least and the greatest score of an item; None: see `assumed_scale`.
 
     Raises:
         ValueError: no items, or unequal numbers.
 
     Example:
         >>> result = compare_paired([1, 1, 1, 1, 1, 1, 0, 1], [0, 0, 1, 0, 0, 0, 0, 0])
-        >>> result.difference, result.p_value, result.gained, result.lost
-        (0.75, 0.03125, 6, 0)
+        >>> result.difference, result.p_value, result.gained, result.lost, result.sign
+        (0.75, 0.03125, 6, 0, 1)
     """
     if not first or len(first) != len(second):
         raise ValueError(
             f"{len(first)} and {len(second)} items: give the same items of both, at least one"
         )
-    d = np.subtract(first, second, dtype=np.float64)
+    low, high = scale or assumed_scale([*first, *second])
+    return compare_differences(np.subtract(first, second, dtype=np.float64), largest=high - low)
+
+
+def compare_differences(
+    differences: Sequence[float] | Floats, level: float = LEVEL, largest: float = 1.0
+) -> Comparison:
+    """The comparison of two models by the differences of their scores, item by item.
+
+    Args:
+        differences: at least one.
+        level: of the test; the interval holds ``1 - level``.
+        largest: size of the largest difference that an item can have.
+    """
+    d = np.asarray(differences, dtype=np.float64)
+    p_value, interval = paired_test(d, level, largest)
     gained, lost = int(np.sum(d > 0)), int(np.sum(d < 0))
-    return Comparison(
-        float(d.mean()),
-        bootstrap_interval(d),
-        permutation_test(d),
-        d.size,
-        gained,
-        lost,
-        items_needed(d),
-    )
+    return Comparison(float(d.mean()), interval, p_value, d.size, gained, lost, items_needed(d))
 
 
 Paired = dict[str, dict[str, Comparison]]  # task -> split -> comparison
@@ -115,6 +104,7 @@ def paired(
     scores: Mapping[tuple[str, str], Mapping[str, Score]],
     first: str = "best",
     second: str = "best_single",
+    scales: Mapping[str, Ends | None] | None = None,
 ) -> Paired:
     """The paired comparisons of two contestants, on the tasks whose items they share.
 
@@ -122,6 +112,7 @@ def paired(
         scores: (contestant, split) -> task -> score.
         first: a contestant.
         second: another, which is subtracted.
+        scales: task -> scale of its scores, see `compare_paired`.
     """
     comparisons: Paired = {}
     for split in ("dev", "test"):
@@ -129,24 +120,12 @@ def paired(
         for task in minuends:
             a, b = minuends[task].per_item, subtrahends[task].per_item
             if len(a) == len(b) > 1:
-                comparisons.setdefault(task, {})[split] = compare_paired(a, b)
+                scale = (scales or {}).get(task)
+                comparisons.setdefault(task, {})[split] = compare_paired(a, b, scale)
     return comparisons
 
 
-def items_needed(differences: Sequence[float] | Floats) -> int | None:
-    """Items at which a mean of such differences would be significant with probability `POWER`.
-
-    ``n = ((z_{1 - level/2} + z_power) s / d)^2`` with the mean d and standard deviation s of what
-    was seen (the normal approximation of the paired test); None if d is 0, but for rounding, or
-    there are fewer than two items.
-
-    Example:
-        >>> items_needed([1.0] * 10 + [0.0] * 90)  # d = .1, s = .3
-        72
-        >>> items_needed([0.1, 0.2, -0.3])  # whose sum is 5.6e-17
-    """
-    d = np.asarray(differences, dtype=np.float64)
-    if d.size < 2 or abs(d.mean()) <= _ROUNDING * np.abs(d).max():
-        return None
-    z = stats.norm.ppf(1 - LEVEL / 2) + stats.norm.ppf(POWER)
-    return max(2, math.ceil((z * d.std(ddof=1) / d.mean()) ** 2))
+def only(paired: Paired, split: str) -> Comparison | None:
+    """The comparison on a split of the only task that has one; None if there is not one task."""
+    pairs = [splits[split] for splits in paired.values() if split in splits]
+    return pairs[0] if len(pairs) == 1 else None

@@ -1,17 +1,17 @@
 """Statistics of scores: standard errors, intervals, resampling, chance.
 
-Intervals are Wilson's for proportions, Student's with two pseudo-observations for graded scores,
-and bootstrapped for differences; the test is a paired permutation test. Resampling has fixed seeds,
-so the same scores give the same figures.
+Intervals of scores are Wilson's for proportions and Student's with two pseudo-observations for
+grades. A difference of two models has one procedure, `paired_test`: its interval inverts its test,
+so that one never contradicts the other. Draws have fixed seeds: the same scores give the same
+figures.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +20,15 @@ from scipy import stats
 from pyswarmopt_llm.common.interfaces import Score
 
 Floats = npt.NDArray[np.float64]
+Ends = tuple[float, float]
+NO_ENDS = (-math.inf, math.inf)
 
+LEVEL = 0.05  # of tests; an interval holds 95% unless told otherwise
 RESAMPLES = 2000  # of a bootstrap
-PERMUTATIONS = 10_000
-_EXACT = 16  # differences up to which all sign patterns are tried
+SUBSETS = 10_000  # drawn where there are too many to go through
+_EXACT = 16  # differences up to which all subsets are gone through
+# of the largest difference: a mean below it is 0, but for the rounding of its sum
+ROUNDING = 1e-9
 
 
 def score_of(per_item: Sequence[float] | Floats) -> Score:
@@ -45,11 +50,18 @@ def score_of(per_item: Sequence[float] | Floats) -> Score:
     )
 
 
-def interval(per_item: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+def interval(
+    per_item: Sequence[float], confidence: float = 0.95, scale: Ends | None = None
+) -> tuple[float, float]:
     """A confidence interval of the mean over items.
 
     Wilson's score interval (Wilson 1927) where every item is right or wrong, else
     `student_interval`.
+
+    Args:
+        per_item: at least one value.
+        confidence: level.
+        scale: the least and the greatest value that an item can have; None: see `assumed_scale`.
 
     Example:
         >>> low, high = interval([1.0] * 8 + [0.0] * 2)
@@ -58,29 +70,53 @@ def interval(per_item: Sequence[float], confidence: float = 0.95) -> tuple[float
         >>> low, high = interval([0.5] * 12)
         >>> round(low, 3), round(high, 3)
         (0.387, 0.613)
+        >>> low, high = interval([9.0] * 20, scale=(1, 10))  # a judge's ratings
+        >>> round(low, 2), round(high, 2)
+        (7.93, 9.43)
     """
     values = np.asarray(per_item, dtype=np.float64)
-    if np.isin(values, (0.0, 1.0)).all():
-        test = stats.binomtest(int(values.sum()), values.size)
-        bounds = test.proportion_ci(confidence, method="wilson")
-        return float(bounds.low), float(bounds.high)
-    return student_interval(values, (0.0, 1.0), confidence)
+    if np.isin(values, (0.0, 1.0)).all() and (scale is None or scale == (0.0, 1.0)):
+        return _wilson(int(values.sum()), values.size, confidence)
+    return student_interval(values, scale, confidence)
+
+
+def _wilson(hits: int, n: int, confidence: float) -> Ends:
+    bounds = stats.binomtest(hits, n).proportion_ci(confidence, method="wilson")
+    return float(bounds.low), float(bounds.high)
+
+
+def assumed_scale(values: Sequence[float] | Floats) -> Ends:
+    """The ends of a scale that nobody named, by the values on it.
+
+    From 0 to 1 if the values fit; if none is above 0.01, from 0 to the next power of ten above
+    all. For values outside, their least and greatest, at least 1 apart.
+
+    Example:
+        >>> assumed_scale([0.2, 0.5]), assumed_scale([0.0002, 0.0005]), assumed_scale([1.0, 9.0])
+        ((0.0, 1.0), (0.0, 0.001), (1.0, 9.0))
+    """
+    low, high = float(np.min(values)), float(np.max(values))
+    if low >= 0.0 and high <= 1.0:
+        return 0.0, 10.0 ** math.ceil(math.log10(high)) if 0.0 < high <= 0.01 else 1.0
+    pad = max(0.0, (1.0 - (high - low)) / 2)
+    return low - pad, high + pad
 
 
 def student_interval(
-    values: Sequence[float] | Floats, scale: tuple[float, float], confidence: float = 0.95
+    values: Sequence[float] | Floats, scale: Ends | None, confidence: float = 0.95
 ) -> tuple[float, float]:
     """Student's interval of the mean, with one pseudo-observation at either end of the scale.
 
     Few items may all have the same score, or miss a rare one; without more, an interval of zero
     width or a far too narrow one would follow. One observation added at either end is what Agresti
     & Caffo (2000, The American Statistician 54) do for proportions. In simulations it holds the
-    mean in at least 94% of samples of 6 to 100 items (the tests make them).
+    mean in at least 94% of samples of 6 to 100 items, if `scale` is the scale (the tests make
+    them); where it had to be assumed and values lie outside 0 to 1, in at least 85%.
 
     Args:
         values: one per item, at least one.
-        scale: its ends. Where a value lies outside, the least and the greatest of the values, at
-            least 1 apart.
+        scale: its ends, to which the interval is cut; None: see `assumed_scale`, cut to 0 and 1 if
+            all values are there.
         confidence: level.
 
     Example:
@@ -88,21 +124,17 @@ def student_interval(
         >>> round(low, 3), round(high, 3)
         (0.107, 0.893)
     """
-    values = np.asarray(values, dtype=np.float64)
-    low, high = scale
-    inside = bool(values.min() >= low and values.max() <= high)
-    if not inside:
-        low, high = float(values.min()), float(values.max())
-        pad = max(0.0, (1.0 - (high - low)) / 2)
-        low, high = low - pad, high + pad
-    sample = np.append(values, (low, high))
+    sample = np.append(values, scale or assumed_scale(values))
+    if scale is None:
+        scale = (0.0, 1.0) if 0.0 <= np.min(values) <= np.max(values) <= 1.0 else NO_ENDS
     centre, error = sample.mean(), sample.std(ddof=1) / math.sqrt(sample.size)
     half = float(stats.t.ppf((1 + confidence) / 2, sample.size - 1)) * error
-    bounds = float(centre - half), float(centre + half)
-    return (max(low, bounds[0]), min(high, bounds[1])) if inside else bounds
+    return max(scale[0], float(centre - half)), min(scale[1], float(centre + half))
 
 
-def score_interval(score: Score, tasks: int = 1) -> tuple[float, float] | None:
+def score_interval(
+    score: Score, tasks: int = 1, scale: Ends | None = None
+) -> tuple[float, float] | None:
     """A 95% interval of a score: of the items for one task, else by the standard error (normal).
 
     Where all items are between 0 and 1 it is cut to that; None where there is neither.
@@ -112,65 +144,13 @@ def score_interval(score: Score, tasks: int = 1) -> tuple[float, float] | None:
         True
     """
     if tasks == 1 and score.n > 1 and len(score.per_item) == score.n:
-        return interval(score.per_item)
+        return interval(score.per_item, scale=scale)
     if math.isnan(score.stderr):
         return None
     low, high = score.value - 1.96 * score.stderr, score.value + 1.96 * score.stderr
     if all(0.0 <= value <= 1.0 for value in score.per_item):
         return max(0.0, low), min(1.0, high)
     return low, high
-
-
-def bootstrap_interval(
-    values: Sequence[float] | Floats, confidence: float = 0.95
-) -> tuple[float, float]:
-    """A confidence interval of the mean of paired differences, by the BCa bootstrap (Efron 1987).
-
-    Where all differences are the same there is nothing to resample: then it is `student_interval`
-    between -1 and 1, or a point where they are all 0, as of a model and itself.
-
-    Example:
-        >>> low, high = bootstrap_interval([-1.0, 0.0, 0.0, 1.0, 1.0, 1.0])
-        >>> low < 1 / 3 < high
-        True
-    """
-    values = np.asarray(values, dtype=np.float64)
-    if not values.any():
-        return 0.0, 0.0
-    if np.ptp(values) == 0.0:
-        return student_interval(values, (-1.0, 1.0), confidence)
-    return bca_interval((values,), np.mean, confidence)
-
-
-def bca_interval(
-    samples: Sequence[npt.NDArray[Any]], statistic: Callable[..., Any], confidence: float = 0.95
-) -> tuple[float, float]:
-    """A confidence interval of a statistic by the BCa bootstrap (Efron 1987).
-
-    Args:
-        samples: each is resampled on its own.
-        statistic: of the samples, called with an `axis` along which the items are.
-        confidence: level.
-
-    Returns:
-        Low and high; not a number where resampling changes nothing.
-
-    Example:
-        >>> low, high = bca_interval((np.array([1.0, 2.0, 4.0, 8.0]),), np.median)
-        >>> (low, high)
-        (1.0, 8.0)
-    """
-    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        bounds = stats.bootstrap(
-            tuple(samples),
-            statistic,
-            confidence_level=confidence,
-            n_resamples=RESAMPLES,
-            rng=np.random.default_rng(0),
-            vectorized=True,
-        ).confidence_interval
-    return float(bounds.low), float(bounds.high)
 
 
 def interval_over_tasks(
@@ -193,29 +173,156 @@ def interval_over_tasks(
     )
 
 
-def permutation_test(differences: Sequence[float] | Floats) -> float:
-    """Two-sided p-value of the mean of paired differences under random signs (Fisher 1935).
+class PairedTest(NamedTuple):
+    """A test of a mean paired difference, and its inversion."""
 
-    If two models are equal, each item's difference may as well have the other sign. Exact where at
-    most 16 differences are not 0; else 10,000 sign patterns are drawn, and the observed one is
+    p_value: float
+    interval: Ends
+
+
+def paired_test(
+    differences: Sequence[float] | Floats, level: float = LEVEL, largest: float = 1.0
+) -> PairedTest:
+    """Test the mean of paired differences against 0, two-sided, with the interval that belongs to it.
+
+    The mean is the share of the items that differ times the mean difference of those. The test is
+    of the latter: if two models are equal, each difference may as well have the other sign (Fisher
+    1935). Of right and wrong answers that is McNemar's exact test. The interval of the share is
+    Wilson's. That of the mean difference inverts the test: Clopper & Pearson's (1934) where all
+    differences are of one size, else the quantiles of the means of all subsets (Hartigan 1969,
+    Journal of the American Statistical Association 64). The two errors add in quadrature (Zou &
+    Donner 2008), up to the product of the two ends, so the interval holds 0 exactly if p is not
+    below `level`, and never has zero width.
+
+    Of more than 16 differences of several sizes 10,000 subsets are drawn, and the empty one is
     counted in (Phipson & Smyth 2010).
 
+    Simulated with 20, 50 and 200 items, a 95% interval holds the mean in at least 91% of samples of
+    right and wrong answers and of symmetric or rarely different grades, and the test is wrong in
+    at most 6%. Where one model is often a little worse and rarely much better it is wrong in up to
+    14% of samples of 20 or 50 items, and in 7% of 200: no rare item need be in the sample.
+
+    Args:
+        differences: one per item, at least one.
+        level: of the test; the interval holds ``1 - level``.
+        largest: size of the largest difference that an item can have.
+
     Example:
-        >>> permutation_test([1.0, 1.0, 1.0, 1.0])  # 2 of 16 patterns are as extreme
+        >>> test = paired_test([1.0] * 8 + [-1.0] * 1 + [0.0] * 11)  # McNemar: 8 gained, 1 lost
+        >>> round(test.p_value, 4), [round(end, 3) for end in test.interval]
+        (0.0391, [0.009, 0.62])
+        >>> paired_test([1.0, 1.0, 1.0, 1.0]).p_value  # 2 of 16 patterns of signs are as extreme
         0.125
+        >>> paired_test([0.0] * 100).interval[1] > 0.03  # another item may still differ
+        True
     """
     d = np.asarray(differences, dtype=np.float64)
-    d = d[d != 0]
-    if d.size == 0:
-        return 1.0
-    observed = abs(d.sum()) - 1e-9 * np.abs(d).sum()  # sums in another order round differently
-    if d.size <= _EXACT:
-        patterns = (np.arange(2**d.size)[:, None] >> np.arange(d.size)) & 1
-        return float(np.mean(np.abs((1 - 2 * patterns) @ d) >= observed))
-    rng, hits = np.random.default_rng(0), 0
-    for _ in range(PERMUTATIONS // 1000):  # in parts: thousands of items by thousands of patterns
-        hits += int((np.abs(rng.choice((-1.0, 1.0), (1000, d.size)) @ d) >= observed).sum())
-    return (1 + hits) / (1 + PERMUTATIONS)
+    differ = d[d != 0]
+    share, shares = differ.size / d.size, _wilson(differ.size, d.size, 1 - level)
+    if differ.size == 0:
+        return PairedTest(1.0, (-largest * shares[1], largest * shares[1]))
+    sizes = np.abs(differ)
+    one_size = float(np.ptp(sizes)) <= ROUNDING * sizes.max()
+    p_value, (low, high) = (_mcnemar if one_size else _subsets)(differ, level, largest)
+    mean = float(differ.mean())
+    lower = -_product_end(-mean, -low, share, shares)
+    return PairedTest(p_value, (lower, _product_end(mean, high, share, shares)))
+
+
+def permutation_test(differences: Sequence[float] | Floats) -> float:
+    """The p-value of `paired_test`.
+
+    Example:
+        >>> permutation_test([1.0, 1.0, 1.0, 1.0])
+        0.125
+    """
+    return paired_test(differences).p_value
+
+
+def _mcnemar(differ: Floats, level: float, largest: float) -> PairedTest:
+    """Of differences of one size: how many are positive is binomial."""
+    test = stats.binomtest(int((differ > 0).sum()), differ.size)
+    ends = test.proportion_ci(1 - level, method="exact")
+    size = float(np.abs(differ).max())
+    return PairedTest(
+        float(test.pvalue), (size * (2 * float(ends.low) - 1), size * (2 * float(ends.high) - 1))
+    )
+
+
+def _subsets(differ: Floats, level: float, largest: float) -> PairedTest:
+    """Of differences of several sizes: with the signs of a subset changed, the mean is at least as
+    large as it is if the mean of the subset is not above 0.
+    """
+    means = _subset_means(differ)
+    means[np.abs(means) <= ROUNDING * np.abs(differ).max()] = 0.0
+    count = means.size + 1  # with the empty subset, which is as extreme in either direction
+    extreme = 1 + min(int((means <= 0).sum()), int((means >= 0).sum()))
+    place = math.ceil(count * level / 2) - 2
+    ends = (-largest, largest) if place < 0 else (means[place], means[-1 - place])
+    return PairedTest(min(1.0, 2 * extreme / count), (float(ends[0]), float(ends[1])))
+
+
+def _subset_means(differ: Floats) -> Floats:
+    """Means of the non-empty subsets in ascending order: of all, or of drawn ones."""
+    both = np.stack([differ, np.ones(differ.size)], axis=1)
+    if differ.size <= _EXACT:
+        members = (np.arange(1, 2**differ.size)[:, None] >> np.arange(differ.size)) & 1
+        sums = members @ both
+    else:
+        rng, parts = np.random.default_rng(0), []
+        for _ in range(SUBSETS // 1000):  # in parts: thousands of items by thousands of subsets
+            drawn = rng.integers(0, 256, (1000, -(-differ.size // 8)), dtype=np.uint8)
+            parts.append(np.unpackbits(drawn, axis=1, count=differ.size) @ both)
+        sums = np.concatenate(parts)
+        sums = sums[sums[:, 1] > 0]
+    return np.sort(sums[:, 0] / sums[:, 1])
+
+
+def _product_end(mean: float, end: float, share: float, shares: Ends) -> float:
+    """Upper end of an interval of `share` times `mean`; `end` and `shares` are of theirs."""
+    farthest = end * shares[end > 0]
+    error = math.hypot(share * (end - mean), mean * (shares[mean > 0] - share))
+    return min(farthest, share * mean + error)
+
+
+def items_needed(
+    differences: Sequence[float] | Floats, level: float = LEVEL, power: float = 0.8
+) -> int | None:
+    """Items at which a mean of such differences would be significant with probability `power`.
+
+    The differences are drawn again and again, and tested after each item: exactly if all that are
+    not 0 have one size, else by the normal approximation of `paired_test`. Above 2,000 items,
+    where that is precise, the normal approximation of the power is taken.
+
+    Returns:
+        None if the mean is 0, but for rounding, or there are fewer than two items.
+
+    Example:
+        >>> items_needed([1.0] * 10 + [0.0] * 90) > 72  # by the normal approximation it is 72
+        True
+        >>> items_needed([0.1, 0.2, -0.3])  # whose sum is 5.6e-17
+    """
+    d = np.asarray(differences, dtype=np.float64)
+    if d.size < 2 or abs(d.mean()) <= ROUNDING * np.abs(d).max():
+        return None
+    z = float(stats.norm.isf(level / 2))
+    ratio = (z + stats.norm.isf(1 - power)) * d.std(ddof=1) / d.mean()
+    about = max(6, math.ceil(ratio**2))
+    if about > 2000:
+        return about
+    sizes = np.abs(d[d != 0])
+    d = d / sizes.max()
+    draws = np.random.default_rng(0).choice(d, (1000, 2 * about + 20))
+    sums, squares = np.abs(draws.cumsum(axis=1)), (draws**2).cumsum(axis=1)
+    if np.ptp(d[d != 0] ** 2) <= ROUNDING:
+        differ = np.arange(draws.shape[1] + 1)
+        # one size: so many more gained than lost are significant
+        margin = 2 * (stats.binom.isf(level / 2, differ, 0.5) + 1) - differ
+        significant = sums + 0.5 > margin[np.rint(squares).astype(int)]
+    else:
+        significant = sums > z * np.sqrt(squares)
+    enough = significant.mean(axis=0) >= power
+    return int(enough.argmax()) + 1 if enough.any() else draws.shape[1]
 
 
 def chance_bound(option_counts: Sequence[int], level: float) -> float:

@@ -21,9 +21,7 @@ from pyswarmopt_llm.common.interfaces import (
     Batched,
     BatchedEngine,
     Engine,
-    ExpectingEngine,
     ItemUtility,
-    Patch,
     Score,
     Space,
     Utility,
@@ -31,7 +29,6 @@ from pyswarmopt_llm.common.interfaces import (
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.plan import Selection, Values, bounds, complete
 from pyswarmopt_llm.evaluation.record import Margins
-from pyswarmopt_llm.evaluation.run_directory import position_key
 from pyswarmopt_llm.metrics.combine import Combine
 from pyswarmopt_llm.tasks import Scoring
 
@@ -134,24 +131,14 @@ class Evaluator:
     ) -> None:
         self._space, self._engine, self.combine = space, engine, combine
         self.utilities = dict(utilities)
-        self._expected: dict[str, Patch] = {}
 
     def on(self, engine: Engine) -> Evaluator:
         """The same on another engine."""
         return Evaluator(self._space, engine, self.utilities, self.combine)
 
-    def expect(self, positions: Mapping[str, Tensor]) -> None:
-        """Take note of the candidates that will be evaluated next, by name (`position_key`), so that
-        an engine that can may work on several at once.
-        """
-        if isinstance(self._engine, ExpectingEngine) and self._engine.mixes_rows:
-            self._expected = {key: self._space.realise(x) for key, x in positions.items()}
-            self._engine.expect(list(self._expected.values()))
-
     def load(self, position: Tensor) -> None:
         """Load the candidate at a position into the engine."""
-        patch = self._expected.get(position_key(position)) if self._expected else None
-        self._engine.load(self._space.realise(position) if patch is None else patch)
+        self._engine.load(self._space.realise(position))
 
     def evaluate(self, request: Request) -> Evaluation:
         """Score all items of a candidate, or those that its screen selects.

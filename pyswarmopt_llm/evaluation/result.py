@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json
-from pyswarmopt_llm.common.paired import Comparison, Difference, Paired
+from pyswarmopt_llm.common.paired import Comparison, Paired, only
 from pyswarmopt_llm.evaluation.record import Packed
 from pyswarmopt_llm.tasks import Scoring
 
@@ -63,6 +63,27 @@ class ExpertScores:
     def __post_init__(self) -> None:
         if self.second not in self.dev:
             raise WrongType("experts second")
+
+
+@dataclass(frozen=True)
+class Headroom:
+    """The way from the best expert to the best expert of each item, on dev.
+
+    Attributes:
+        oracle: the score with, for each item, the best of the experts' scores.
+        best_single: the score of the best expert.
+        best: the score of the result.
+        share: of the way that the result goes; None where there is none to go.
+        n: items, of all tasks.
+        partial: whether some items are missing, since an expert dropped out before them.
+    """
+
+    oracle: float
+    best_single: float
+    best: float
+    share: float | None
+    n: int
+    partial: bool = False
 
 
 @dataclass(frozen=True)
@@ -202,13 +223,14 @@ class RunResult(TaskResult):
     outcomes: dict[str, dict[str, Packed]] | None = None
     paired: Paired = field(default_factory=dict)
     paired_training: Paired | None = None
-    combined: dict[str, Difference] = field(default_factory=dict)
-    combined_training: dict[str, Difference] = field(default_factory=dict)
+    combined: dict[str, Comparison] = field(default_factory=dict)
+    combined_training: dict[str, Comparison] = field(default_factory=dict)
     expert_iteration: Iterated | None = None
     rivals: list[RivalScore] = field(default_factory=list)
     passes_rivals: int | None = None
     seconds_rivals: float | None = None
     experts: ExpertScores | None = None
+    headroom: Headroom | None = None
     notes: list[str] = field(default_factory=list)
     graph: str | None = None
     passes: int = 0
@@ -243,6 +265,17 @@ class RunResult(TaskResult):
         """The content of ``result.json``."""
         content: dict[str, Any] = _json(self)
         return content
+
+    def lead(self, over: str = "best_single", split: str = "test") -> Comparison | None:
+        """The result minus the best single expert, or, over ``training``, training minus none.
+
+        None where the scores have no paired outcomes. Of several tasks it is of the combined scores.
+        """
+        if over == "training":
+            combined, pairs = self.combined_training, self.paired_training or {}
+        else:
+            combined, pairs = self.combined, self.paired
+        return combined.get(split) if self.tasks else only(pairs, split)
 
     def task(self, name: str) -> TaskResult:
         """The result on one task: where it is the only one, the whole."""

@@ -65,6 +65,9 @@ def position_key(position: Tensor) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
+UNDEFINED = "not a number"  # a candidate's failure: its log-probabilities are none
+
+
 class Journal:
     """A search's rows, in memory; a `Run` keeps them in files.
 
@@ -83,6 +86,9 @@ class Journal:
     def searched(self) -> list[Row]:
         """The rows of the search: not of trials, confirmation and training."""
         return [row for row in self.rows if row.phase == "search"]
+
+    def note_failure(self, kind: str, text: str) -> None:
+        """Record a worker's failure, or a candidate's."""
 
     def append(self, row: Row) -> None:
         """Keep a row."""
@@ -241,12 +247,12 @@ class Run(Journal):
         self._set_aside.append(row.to_json())
 
     def note_failure(self, kind: str, text: str) -> None:
-        """Record a worker failure."""
+        """See `Journal.note_failure`."""
         self._failures.append({"kind": kind, "text": text})
 
     @property
     def failures(self) -> dict[str, int]:
-        """Number of worker failures so far, by kind."""
+        """Number of failures so far, by kind."""
         return dict(sorted(Counter(str(row["kind"]) for row in self._failures.read()).items()))
 
     @property

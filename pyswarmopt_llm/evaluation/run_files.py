@@ -52,6 +52,7 @@ class About:
         forms: task -> form of its questions; None in runs that do not say.
         left: task -> test items that are not scored.
         noise: of a server's log-probabilities when the run began, in nats.
+        server_scores: of the first dev items by the base on that server then, in nats.
     """
 
     config: SearchConfig
@@ -65,6 +66,7 @@ class About:
     left: dict[str, int] = field(default_factory=dict)
     seeds: dict[str, int] = field(default_factory=dict)
     noise: float = 0.0
+    server_scores: tuple[float, ...] = ()
 
     @property
     def base(self) -> str:

@@ -4,6 +4,7 @@ the journal.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
@@ -14,12 +15,14 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
-from pyswarmopt_llm.common.errors import NotFiniteError, UserError
+from pyswarmopt_llm.common.errors import NotFiniteError, UndefinedModelError, UserError
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request
 from pyswarmopt_llm.evaluation.plan import Items, Plan
 from pyswarmopt_llm.evaluation.record import Margins, Row, pack
-from pyswarmopt_llm.evaluation.run_directory import Journal, position_key
+from pyswarmopt_llm.evaluation.run_directory import UNDEFINED, Journal, position_key
+
+log = logging.getLogger(__name__)
 
 OnRow = Callable[[Row], None]
 
@@ -108,10 +111,8 @@ class Scorer:
             for i, (x, plan) in enumerate(zip(positions, plans, strict=True))
         ]
         new = self._new(calls)
-        if self._pool is None:
-            self._evaluator.expect({calls[i].key: calls[i].position for i in new})
         begun = {} if self._pool is None else self._begin(calls, new, self._pool)
-        arrivals, arrived = as_completed(begun), dict[int, Row]()
+        arrivals, arrived = as_completed(begun), dict[int, Future[Evaluation]]()
         pending = set(begun.values())
         rows: list[Row | None] = []
         for i, call in enumerate(calls):
@@ -119,7 +120,7 @@ class Scorer:
                 rows.append(None)
             elif i in pending:
                 self._wait_for(i, calls, begun, arrivals, arrived)
-                rows.append(self._write(arrived[i]))
+                rows.append(self._write(self._new_row(call, arrived[i].result)))
             else:
                 rows.append(self._row(call))
         self._run.forget_aside()
@@ -179,6 +180,8 @@ class Scorer:
         """The evaluation of a position as a row."""
         try:
             evaluation = find()
+        except UndefinedModelError as error:
+            return self._as_the_worst(call, error)
         except NotFiniteError as error:
             text = (
                 f"particle {call.particle}, iteration {call.iteration}: {error}; correct it "
@@ -202,6 +205,25 @@ class Scorer:
                 name: _merged(before.get(name), margins)
                 for name, margins in evaluation.margins.items()
             },
+        )
+
+    def _as_the_worst(self, call: _Call, error: UndefinedModelError) -> Row:
+        """A candidate without numbers counts as the worst before it; where there is none, the base
+        or the dtype is at fault.
+        """
+        before = [row for row in self.rows if row.complete]
+        text = f"particle {call.particle}, iteration {call.iteration}: {error.text}"
+        if not before:
+            raise UserError(text) from error
+        log.warning("%s; it counts as the worst so far", UserError(text))
+        self._run.note_failure(UNDEFINED, text)
+        return replace(
+            min(before, key=lambda row: row.value),
+            iteration=call.iteration,
+            particle=call.particle,
+            key=call.key,
+            coefficients=self._space.coefficients(call.position).tolist(),
+            seconds=0.0,
         )
 
     # Many at a time
@@ -233,7 +255,7 @@ class Scorer:
         calls: Sequence[_Call],
         begun: Mapping[Future[Evaluation], int],
         arrivals: Iterator[Future[Evaluation]],
-        arrived: dict[int, Row],
+        arrived: dict[int, Future[Evaluation]],
     ) -> None:
         """Collect evaluations until that of position i is there; rows before their turn are kept
         beside the journal.
@@ -241,9 +263,9 @@ class Scorer:
         while i not in arrived:
             future = next(arrivals)
             j = begun[future]
-            arrived[j] = self._new_row(calls[j], future.result)
-            if j != i:
-                self._run.set_aside(arrived[j])
+            arrived[j] = future
+            if j != i and not isinstance(future.exception(), UndefinedModelError):
+                self._run.set_aside(self._new_row(calls[j], future.result))
 
     # What is known
 

@@ -19,7 +19,6 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.regular import read_json, user_path, write_json
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.common.paired import Difference
 from pyswarmopt_llm.evaluation.record import pack, unpack
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.loop import resume, search
@@ -31,7 +30,7 @@ from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.models.adapters.compatibility import unique_names
 from pyswarmopt_llm.models.choices import labelled
 from pyswarmopt_llm.models.training.folds import train_once
-from pyswarmopt_llm.reporting.advice import BASE, EXPERT, SEARCH, TAKE, advice, gains
+from pyswarmopt_llm.reporting.advice import BASE, EXPERT, SEARCH, TAKE, Difference, advice, gains
 from pyswarmopt_llm.reporting.commands import advised_steps, near
 from pyswarmopt_llm.reporting.verdict import Verdict
 

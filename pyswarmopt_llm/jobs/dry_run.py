@@ -30,8 +30,7 @@ from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, TRIED
 from pyswarmopt_llm.metrics.registry import Metric
 from pyswarmopt_llm.models.choices import FULL, labelled, training_passes
 from pyswarmopt_llm.models.engines.hardware import pick_device
-from pyswarmopt_llm.reporting.outcome import not_held_out
-from pyswarmopt_llm.reporting.summary import duration
+from pyswarmopt_llm.reporting.summary import duration, not_held_out
 from pyswarmopt_llm.tasks import Item, Scoring, Task
 
 RUN_FILES = ("run.json", "history.jsonl", "checkpoint/", "best/", "result.json", "report.html")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.jobs.evaluate.names import open_at, place_of
@@ -23,6 +24,7 @@ def generate_text(
     threads: int | None = None,
     engine: str = "auto",
     run: str | Path | None = None,
+    server_folder: str | None = None,
 ) -> Iterator[str]:
     """The greedy answer to a user turn: in pieces as a mixture writes it, else whole.
 
@@ -37,6 +39,7 @@ def generate_text(
         threads: CPU threads.
         engine: see `place_of`.
         run: that the model comes from, if any.
+        server_folder: see `open_at`.
 
     Raises:
         UserError: the base or the adapter cannot be used.
@@ -46,5 +49,6 @@ def generate_text(
     if fusion != "auto":
         raise InvalidOption("fusion", fusion, "goes with a mixture of models only; remove it")
     place = place_of(engine, run)
-    model = open_at(place, run, base, adapter, dtype=dtype, device=device, threads=threads)
+    where: dict[str, Any] = {"dtype": dtype, "device": device, "server_folder": server_folder}
+    model = open_at(place, run, base, adapter, threads=threads, **where)
     return model.stream(model.chat(prompt), max_new_tokens)

@@ -21,6 +21,7 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.metrics.questions.written import REWARD_TOKENS
+from pyswarmopt_llm.models.engines.chat import rendered
 from pyswarmopt_llm.models.pretrained import load_weights, read_tokenizer
 from pyswarmopt_llm.tasks import Item
 
@@ -141,7 +142,7 @@ class RewardModel:
 
     def _encode(self, prompt: str, reply: str) -> list[int]:
         messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
-        text = self._tokenizer.apply_chat_template(messages, tokenize=False)
+        text = rendered(self._tokenizer, messages)
         return [int(i) for i in self._tokenizer(text, add_special_tokens=False)["input_ids"]]
 
 

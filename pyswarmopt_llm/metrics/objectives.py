@@ -80,6 +80,11 @@ class Objectives:
         return {name: len(self.tasks[name].dev) if name in self.tasks else 0 for name in self.names}
 
     @property
+    def scales(self) -> dict[str, tuple[float, float] | None]:
+        """Task name -> scale of its scores, see `Metric.scale`."""
+        return {name: metric.scale for name, metric in self.metrics.items()}
+
+    @property
     def writes(self) -> bool:
         """Whether replies are written, or a function scores the engine: that is expensive."""
         return bool(self.externals) or any(

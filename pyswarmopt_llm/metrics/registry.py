@@ -68,6 +68,11 @@ class Metric:
     sampling: Sampling | None = None
     fingerprint: str = ""
 
+    @property
+    def scale(self) -> tuple[float, float] | None:
+        """See `scale_of`."""
+        return scale_of(self.name)
+
     def build(
         self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
     ) -> ItemsUtility:
@@ -108,6 +113,16 @@ class Metric:
                     "answers, or score the "
                     "text itself: `metric` FILE.py:FUNCTION, toxicity, reward:MODEL or judge"
                 )
+
+
+def scale_of(name: str) -> tuple[float, float] | None:
+    """The least and the greatest score of an item by a metric of this name; None: not known.
+
+    Example:
+        >>> scale_of("judge:rubric.txt"), scale_of("mine.py:short")
+        ((1.0, 10.0), None)
+    """
+    return (1.0, 10.0) if name.partition(":")[0] in ("judge", "local-judge") else None
 
 
 def written(

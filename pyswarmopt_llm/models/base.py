@@ -16,7 +16,7 @@ from pyswarmopt_llm.common.extras import BITSANDBYTES
 from pyswarmopt_llm.common.files.fingerprint import canonical, sample_digest
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.models.files import local_directory, read_json
-from pyswarmopt_llm.models.pretrained import load_weights, read_tokenizer
+from pyswarmopt_llm.models.pretrained import load_weights, read_tokenizer, refuse_codes
 
 # Files of the tokenizer; a changed chat template changes every score.
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
@@ -217,6 +217,7 @@ def load_model(
         return model, tokenizer
     from transformers import AutoModelForCausalLM
 
+    refuse_codes(base.weight_files, base.spec)
     model = load_weights(
         AutoModelForCausalLM,
         base.path,

@@ -42,6 +42,8 @@ def local_directory(spec: str | Path, patterns: Sequence[str]) -> Path:
     try:
         return Path(snapshot_download(str(spec), allow_patterns=list(patterns)))
     except Exception as error:  # network, access, no such repository: the remedy is the same
+        if path.parent.is_dir():  # a name in a folder that is here
+            raise UserError(f"{spec}: no such directory; check the path") from error
         raise UserError(
             f"{spec}: no such directory, and not available from the hub "
             f"({type(error).__name__}: {first_line(error)}); "

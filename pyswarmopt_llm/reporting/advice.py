@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from pyswarmopt_llm.common.config import LEAST_DEV
-from pyswarmopt_llm.common.paired import Difference
 from pyswarmopt_llm.reporting.verdict import Verdict
 
 TAKE, BASE, EXPERT, SEARCH = "take", "train", "expert", "search"  # the ways, and their advice
@@ -19,6 +19,19 @@ WORTH = 0.01  # a gain that is not larger is not worth an effort
 ROUNDING = 1e-9
 SCATTER = 1.6  # with it, intervals hold in 91 to 96% of simulated trials (the tests make them)
 _Z = 1.96  # half of a 95% interval, in standard errors
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A gain with its interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.3f} (95% interval {self.low:+.3f} to {self.high:+.3f})"
+
 
 Scores = Mapping[str, Sequence[float]]
 """Way -> the score of each item; `TAKE`: of the expert that is best on the other half."""

@@ -6,11 +6,13 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from pyswarmopt_llm.common.commands import changed, command, task_settings
 from pyswarmopt_llm.common.config import PROMPTS, SearchConfig
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_files import About
+from pyswarmopt_llm.metrics.external.permission import asks_server
 from pyswarmopt_llm.models.choices import EPOCHS, RATE
 from pyswarmopt_llm.spaces import space_kind
 from pyswarmopt_llm.tasks.types import Form
@@ -80,7 +82,7 @@ def evaluation(config: SearchConfig, model: str, against: str | None = None) -> 
         adapter=model if adapter else None,
         **task_settings(config.tasks[:1]),
         against=against,
-        engine=config.engine if config.served else None,
+        **dict(asks_server(config)),
         **changed({name: getattr(config, name) for name in reading}),
     )
 
@@ -127,11 +129,16 @@ def usage(about: About, result: RunResult) -> Iterator[Step]:
             "\n".join([*code, f"model = PeftModel.from_pretrained(base, {best!r})"]),
         )
     if (labelling := labelled(about, result)) is None:
-        yield "Ask a question", f"{command('generate', run=config.out)} 'YOUR QUESTION'"
+        yield "Ask a question", f"{_on('generate', config)} 'YOUR QUESTION'"
     else:
         yield from labelling_commands(config, *labelling)
     if len(config.tasks) == 1:
-        yield "Evaluate it again", command("eval", run=config.out)
+        yield "Evaluate it again", _on("eval", config)
+
+
+def _on(name: str, config: SearchConfig, **options: Any) -> str:
+    """A command on a run; its server is named again."""
+    return command(name, run=config.out, **options, **dict(asks_server(config)))
 
 
 def labelled(about: About, result: RunResult) -> tuple[str, Form | None] | None:
@@ -157,7 +164,7 @@ def labelling_commands(config: SearchConfig, task: str, form: Form | None) -> It
         >>> [command for _, command in labelling_commands(SearchConfig("b", (), ("t.csv",), "r"), "t", form)]
         ["swarm-llm predict --run r --text 'Lost it!'", 'swarm-llm predict --run r new.csv --out labelled.csv']
     """
-    predict = command("predict", run=config.out, task=task if len(config.tasks) > 1 else None)
+    predict = _on("predict", config, task=task if len(config.tasks) > 1 else None)
     if form is not None and form.choices and form.example:
         yield "Label a question", f"{predict} {shlex.join(['--text', form.example])}"
     yield "Label new rows", f"{predict} new.csv --out labelled.csv"

@@ -10,9 +10,9 @@ from pyswarmopt.base.words import counted
 from pyswarmopt_llm.evaluation.result import ModelScore, RunResult
 from pyswarmopt_llm.evaluation.run_files import About
 from pyswarmopt_llm.reporting.commands import as_typed, command_line, near, next_steps
-from pyswarmopt_llm.reporting.outcome import mixture_name, verdict
-from pyswarmopt_llm.reporting.summary import duration, folded, mixture_text
-from pyswarmopt_llm.reporting.verdict import Verdict
+from pyswarmopt_llm.reporting.report.pages import sentences
+from pyswarmopt_llm.reporting.summary import duration, folded, mixture_name, mixture_text
+from pyswarmopt_llm.reporting.verdict import WORDS, Verdict, verdict
 
 
 @dataclass(frozen=True)
@@ -121,31 +121,22 @@ def _about_dev(result: RunResult) -> Iterator[str]:
 
 
 def _tests(result: RunResult) -> Iterator[str]:
-    """The paired tests against the best single expert, task by task."""
+    """The items gained and lost against the best single expert, task by task."""
     tests = {name: splits["test"] for name, splits in result.paired.items() if "test" in splits}
     for name, pair in tests.items():
-        low, high = pair.interval
-        difference = (
-            f"{name}: {pair.difference:+.3f} [{low:+.3f}, {high:+.3f}], " if len(tests) > 1 else ""
-        )
-        yield (
-            f"{difference}p = {pair.p_value:.2g} (paired permutation test) on "
-            f"{counted(pair.n, 'test item')}, {pair.gained} gained and {pair.lost} lost."
-        )
+        lead = ""
+        if len(tests) > 1:
+            short = sentences(WORDS).short(pair.difference, pair.interval, pair.p_value)
+            lead = f"{name}, result minus best expert: {short}. "
+        yield f"{lead}Of {counted(pair.n, 'test item')} {pair.gained} gained and {pair.lost} lost."
 
 
 def _optimism(result: RunResult) -> str:
     """Advice on reading the dev score."""
-    chosen = f"the mixture was chosen by dev from {counted(result.evaluations, 'evaluation')}"
+    chosen = f"By dev the result was chosen from {counted(result.evaluations, 'evaluation')}"
     if result.best_test is None:
-        return f"The dev score is optimistic: {chosen}."
-    gap = result.best_dev - result.best_test
-    dev = (
-        "The dev score is no estimate"
-        if gap <= 0
-        else f"The dev score is optimistic (dev minus test {gap:+.3f})"
-    )
-    return f"{dev}, since {chosen}: report the test score."
+        return f"{chosen}, so its dev score is optimistic."
+    return f"{chosen} (dev minus test {result.best_dev - result.best_test:+.3f}): report test."
 
 
 def _named(task: str, named: dict[str, dict[str, float]]) -> str:
@@ -166,6 +157,8 @@ def _named(task: str, named: dict[str, dict[str, float]]) -> str:
 def remarks(result: RunResult) -> Iterator[str]:
     """Remarks on the scores: paired tests, the gap from dev to test, warnings."""
     yield from _tests(result)
+    if result.headroom is not None:
+        yield sentences(WORDS).headroom(result.headroom)
     yield _optimism(result)
     if (confirm := result.confirm) is not None:
         chosen = confirm.candidates[confirm.chosen]

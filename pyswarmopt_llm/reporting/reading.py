@@ -1,17 +1,20 @@
-"""Analyses of a finished run: correctness emergence, and where its best particle started."""
+"""Analyses of a finished run: correctness emergence, headroom, and where its best particle started."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.statistics import ROUNDING, Floats
 from pyswarmopt_llm.evaluation.record import TRAINED, Row
-from pyswarmopt_llm.evaluation.result import RunResult
+from pyswarmopt_llm.evaluation.result import Headroom, RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.metrics.combine import Combine, combined_value
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,51 @@ def emergence(rows: Sequence[Row], result: RunResult) -> dict[str, Emergence]:
             int((~expert & ~right).sum()),
         )
     return cases
+
+
+def headroom(
+    rows: Iterable[Row], experts: int, single: int, best: Mapping[str, Score], combine: Combine
+) -> Headroom | None:
+    """The headroom on dev, from scores that the search has made: nothing is scored for it.
+
+    Where experts dropped out of a race it is of the items that all of them were scored on.
+
+    Args:
+        rows: of the journal.
+        experts: their number.
+        single: number of the best one.
+        best: task name -> the result's score on dev.
+        combine: of the tasks' scores.
+
+    Returns:
+        None for fewer than two experts, and where a task has no item that all were scored on.
+    """
+    started = [row for row in rows if row.phase == "search" and row.iteration == 0]
+    latest = {row.particle: row for row in started if row.particle < experts}
+    if experts < 2 or len(latest) < experts:
+        return None
+    means, count, partial = [], 0, False
+    for task, score in best.items():
+        values = [latest[number].item_values(task) for number in range(experts)]
+        if {len(score.per_item)} != {*map(len, values)} or not score.per_item:
+            return None
+        table = np.array([*values, score.per_item])
+        known = ~np.isnan(table).any(axis=0)
+        if not known.any():
+            return None
+        means.append(_means(table[:, known], single))
+        count, partial = count + int(known.sum()), partial or not known.all()
+    oracle, alone, result = (
+        combined_value(combine, column) for column in np.transpose(means).tolist()
+    )
+    way = oracle - alone
+    share = (result - alone) / way if way > ROUNDING * abs(oracle) else None
+    return Headroom(oracle, alone, result, share, count, partial)
+
+
+def _means(table: Floats, single: int) -> list[float]:
+    """Of the best of the experts on each item, of the best expert, of the result (the last row)."""
+    return [float(row.mean()) for row in (table[:-1].max(axis=0), table[single], table[-1])]
 
 
 def origin(rows: Sequence[Row], result: RunResult) -> Origin:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from pyswarmopt_llm.evaluation.result import RunResult
 
 Interval = tuple[float, float]
 SMALL = 0.05  # weights below this are not listed
+UNIT = 5e-4  # a weight this close to 0 or 1 is 0 or 1
 WEIGHTS = (
     "A weight scales what an expert contributes: a negative one subtracts it, and weights "
     "need not sum to 1."
@@ -41,17 +44,31 @@ def score_text(value: float | None, interval: Interval | None = None) -> str:
     )
 
 
-def against_text(against: Mapping[str, Any] | None, named: bool = False) -> str:
-    """A difference with its p-value.
+def p_text(p_value: float) -> str:
+    """A p-value.
 
     Example:
-        >>> against_text({"method": "ties", "difference": 0.0213, "p": 0.00009}, named=True)
-        '+0.021 (p < 0.001) ties'
+        >>> p_text(0.00009), p_text(0.0707), p_text(0.5)
+        ('p < 0.001', 'p = 0.071', 'p = 0.50')
+    """
+    if p_value < 0.001:
+        return "p < 0.001"
+    return f"p = {p_value:.3f}" if p_value < 0.1 else f"p = {p_value:.2f}"
+
+
+def against_text(against: Mapping[str, Any] | None, named: bool = False) -> str:
+    """A difference with its interval and p-value.
+
+    Example:
+        >>> against = {"method": "ties", "difference": 0.0213, "interval": [0.01, 0.03], "p": 9e-5}
+        >>> against_text(against, named=True)
+        '+0.021 [+0.010, +0.030], p < 0.001, ties'
     """
     if against is None:
         return "-"
-    p = f"= {against['p']:.3f}" if against["p"] >= 0.001 else "< 0.001"
-    return f"{against['difference']:+.3f} (p {p})" + (f" {against['method']}" if named else "")
+    name, (low, high) = f", {against['method']}" if named else "", against["interval"]
+    difference = f"{against['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
+    return f"{difference}, {p_text(against['p'])}{name}"
 
 
 def folded(coefficients: Mapping[str, float]) -> tuple[list[tuple[str, float]], list[str]]:
@@ -83,3 +100,48 @@ def mixture_text(coefficients: Mapping[str, float]) -> str:
     for name, weight in others:
         text += f" {'-' if weight < 0 else '+'} {abs(weight):.2f} {name}"
     return f"{text}, and {len(rest)} more below {SMALL}" if rest else text
+
+
+def mixture_name(result: RunResult) -> str:
+    """The search's result before any training, by the name of its weights if they have one.
+
+    These are ``base``, ``sum of all experts``, ``average of all experts`` and ``expert NAME``; any
+    other is a ``mixture``, or a ``graph``.
+    """
+    if result.graph is not None:
+        return "graph"
+    weights = result.coefficients
+    if len(weights) < 2:
+        return "mixture"
+    equal = {"base": 0.0, "sum of all experts": 1.0, "average of all experts": 1 / len(weights)}
+    for name, weight in equal.items():
+        if all(abs(other - weight) < UNIT for other in weights.values()):
+            return name
+    used = [name for name, weight in weights.items() if abs(weight) >= UNIT]
+    return f"expert {used[0]}" if len(used) == 1 and abs(weights[used[0]] - 1) < UNIT else "mixture"
+
+
+def not_held_out(name: str) -> str:
+    """The remark on a score of the user's own that has no test split.
+
+    Example:
+        >>> print(not_held_out("style"))
+        style has no parameter `split`, so nothing is held out and there is no test score: write
+        def style(engine, split="dev") and score other prompts where split is "test"
+    """
+    remedy = f'write def {name}(engine, split="dev") and score other prompts where split is "test"'
+    return (
+        f"{name} has no parameter `split`, so nothing is held out and there is no test score: "
+        f"{remedy}"
+    )
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words in a sentence.
+
+    Example:
+        >>> listed(["a"]), listed(["a", "b", "c"])
+        ('a', 'a, b and c')
+    """
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last

@@ -1,13 +1,19 @@
-"""The comparison of two models by their scores on the same items: numbers and a sentence."""
+"""The verdict on a search, or on two models: what their scores on the same items say, in words.
+
+The words are those of ``verdict.txt.j2``; here is which of them hold.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.paired import Comparison, Difference, Paired
+from pyswarmopt_llm.common.paired import Comparison
+from pyswarmopt_llm.evaluation.result import RunResult
+from pyswarmopt_llm.reporting.report.pages import sentences
+from pyswarmopt_llm.reporting.summary import UNIT, mixture_name
 
 MOST_NEEDED = 10  # a power statement may ask for so many times the items that there are
+WORDS = "pyswarmopt_llm/reporting/verdict.txt.j2"
 
 
 @dataclass(frozen=True)
@@ -18,7 +24,7 @@ class Verdict:
         kind: ``better``, ``level``, ``worse``, ``same`` (it is an expert itself), ``untested`` (no
             test split) or ``unpaired`` (no outcomes item by item).
         sentence: the result in words.
-        reasons: why, the most telling first.
+        reasons: what else was measured, the most telling first.
     """
 
     kind: str
@@ -26,22 +32,46 @@ class Verdict:
     reasons: tuple[str, ...] = ()
 
 
-def difference(paired: Paired, split: str = "test") -> Difference | None:
-    """The comparison on a split of the only task; None if it has no items.
+def verdict(result: RunResult) -> Verdict:
+    """The verdict on a finished search, with at most two reasons."""
+    words, dev, test = sentences(WORDS), result.lead(split="dev"), result.lead()
+    alone = _alone(result)
+    kind = "same" if alone else _kind(result, test)
+    needed = ""
+    if test is not None and not result.tasks:
+        needed = too_few(test, None if dev is None else dev.n) or ""
+    outcome = (words.outcome(kind, result, test, alone), words.rivals(result))
+    reasons = words.reasons(kind, result, dev, test, mixture_name(result), needed).splitlines()
+    return Verdict(
+        kind, " ".join(" ".join(outcome).split()), tuple(filter(None, map(str.strip, reasons)))[:2]
+    )
 
-    Of several tasks see `RunResult.combined`.
 
-    Example:
-        >>> test = difference({"t": {"test": Comparison(0.1, (0.02, 0.18), 0.01, 90, 15, 6, 80)}})
-        >>> test.sign, test.size
-        (1, 'by 0.100 (95% interval 0.020 to 0.180)')
-    """
-    pairs = [splits[split] for splits in paired.values() if split in splits]
-    return _of_one(pairs[0]) if len(pairs) == 1 else None
+def _kind(result: RunResult, test: Comparison | None) -> str:
+    if result.best_test is None or result.best_single_test is None:
+        return "untested"
+    return "unpaired" if test is None else kind_of(test)
 
 
-def _of_one(pair: Comparison) -> Difference:
-    return Difference(pair.difference, *pair.interval, pair.p_value, pair.n)
+def kind_of(pair: Comparison) -> str:
+    """``better``, ``level`` or ``worse``: the interval decides, and p says the same."""
+    return {1: "better", 0: "level", -1: "worse"}[pair.sign]
+
+
+def _alone(result: RunResult) -> str | None:
+    """The result's name if it equals one of its sources, and no item is answered otherwise."""
+    if result.trained or result.graph is not None:
+        return None
+    ones = [name for name, weight in result.coefficients.items() if abs(weight - 1) < UNIT]
+    others = [weight for weight in result.coefficients.values() if abs(weight) >= UNIT]
+    changed = any(
+        pair.gained or pair.lost for splits in result.paired.values() for pair in splits.values()
+    )
+    if not others:
+        return "the base"
+    if len(ones) != 1 or len(others) != 1 or (changed and ones[0] == result.best_single):
+        return None
+    return f"expert {ones[0]}"
 
 
 def too_few(test: Comparison, dev_items: int | None = None) -> str | None:
@@ -74,27 +104,18 @@ def between(
 
     Example:
         >>> pair = Comparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6, 80)
-        >>> print(between(("the base", "x"), (0.7, 0.6), pair, "test").sentence)
-        The base is better than x, by 0.100 (95% interval 0.020 to 0.180) on 90 test items: 0.700 against 0.600.
+        >>> found = between(("the base", "x"), (0.7, 0.6), pair, "test")
+        >>> found.kind, found.sentence.partition(", ")[2]
+        ('better', '+0.100 (95% interval +0.020 to +0.180, p = 0.014).')
     """
-    first, second = names
-    lead = _of_one(pair)
-    items, seen = counted(pair.n, f"{split} item"), f"{scores[0]:.3f} against {scores[1]:.3f}"
-    reasons: tuple[str, ...] = ()
+    kind = kind_of(pair) if pair.gained or pair.lost else "same"
+    sentence = sentences(WORDS).between(kind, *names, scores, pair, f"{split} item")
+    reasons = []
     if split == "dev":
-        reasons = ("Dev items guide searches and training: compare on test, too.",)
-    if not (pair.gained or pair.lost):
-        alike = (
-            f"No difference between {first} and {second}: the same score on each of {items} "
-            f"({scores[0]:.3f})."
-        )
-        return Verdict("same", alike, reasons)
-    if lead.sign:
-        kind = "better" if lead.sign > 0 else "worse"
-        subject = first[0].upper() + first[1:] if first.startswith("the ") else first
-        return Verdict(
-            kind, f"{subject} is {kind} than {second}, {lead.size} on {items}: {seen}.", reasons
-        )
-    few = too_few(replace(pair, difference=abs(pair.difference))) if split == "test" else None
-    sentence = f"No measurable difference between {first} and {second}, on {items}: {seen}, {lead}."
-    return Verdict("level", sentence, reasons if few is None else (*reasons, few))
+        reasons.append("Dev items guide searches and training: compare on test, too.")
+    elif kind == "level" and (few := too_few(replace(pair, difference=abs(pair.difference)))):
+        reasons.append(few)
+    return Verdict(kind, sentence, tuple(reasons))
+
+
+__all__ = ["Verdict", "between", "kind_of", "too_few", "verdict"]

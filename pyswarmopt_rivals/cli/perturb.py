@@ -31,7 +31,7 @@ def command(
 
 
 def _perturbed(config: EvalConfig, perturbations: list[str], on_items: OnItems) -> Shown:
-    from pyswarmopt_llm.reporting.summary import score_text
+    from pyswarmopt_llm.reporting.summary import p_text, score_text
     from pyswarmopt_rivals.perturbed import evaluate_perturbed
 
     plain, results = evaluate_perturbed(config, perturbations, on_items)
@@ -43,7 +43,7 @@ def _perturbed(config: EvalConfig, perturbations: list[str], on_items: OnItems) 
         shown.append(
             f"  {spec}: {score_text(result.score.value, result.interval)}, difference "
             f"{paired.difference:+.3f} [{low:+.3f}, {high:+.3f}], {paired.gained} gained and "
-            f"{paired.lost} lost, p = {paired.p_value:.2g}"
+            f"{paired.lost} lost, {p_text(paired.p_value)}"
         )
         rows[spec] = {
             "value": result.score.value,

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt_llm.common.statistics import (
+    LEVEL,
     RESAMPLES,
     Floats,
     interval,
     interval_over_tasks,
-    permutation_test,
+    paired_test,
 )
 from pyswarmopt_llm.evaluation.record import unpack
 from pyswarmopt_rivals.comparison.config import CompareConfig
@@ -121,11 +122,21 @@ def _task_table(runs: Mapping[str, Runs]) -> dict[str, Any]:
         for label, other in rivals.items():
             if other is not None and other in runs and other != method:
                 difference = seeds.judged.mean(0) - runs[other].judged.mean(0)
+                test = paired_test(difference)
                 row[f"against_{label}"] = {
                     "method": other,
                     "difference": float(difference.mean()),
-                    "p": permutation_test(difference),
+                    "interval": list(test.interval),
+                    "p": test.p_value,
                 }
+                if label == "single":
+                    # the first of several methods is the best of them by chance, too (Bonferroni)
+                    corrected = paired_test(difference, LEVEL / (len(runs) - 1))
+                    row["against_single"]["corrected"] = {
+                        "rivals": len(runs) - 1,
+                        "interval": list(corrected.interval),
+                        "p": min(1.0, test.p_value * (len(runs) - 1)),
+                    }
         traces = [[list(point) for point in row["trace"]] for row in seeds.rows]
         if any(len(trace) > 1 for trace in traces):
             row["traces"] = traces

@@ -10,8 +10,8 @@ from typing import Any
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.commands import changed, command
 from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig
-from pyswarmopt_llm.common.paired import LEVEL
 from pyswarmopt_llm.reporting.commands import command_line
+from pyswarmopt_llm.reporting.summary import p_text
 from pyswarmopt_rivals.comparison.contestants import (
     ADAPTER,
     ITEM_MODEL,
@@ -89,16 +89,18 @@ def compared(result: Json) -> str:
     single expert.
 
     Its p-value is multiplied by the number of methods (Bonferroni), as the first is the best of
-    them on these items.
+    them on these items; the interval is that of the corrected test.
 
     Args:
         result: ``compare.json``.
 
     Example:
-        >>> rows = {"ties": {"test": 0.7, "dev": 0.8, "against_single": {"method": "best-single", "p": 0.001,
-        ...     "difference": 0.1}}, "best-single": {"test": 0.6, "dev": 0.7}}
-        >>> compared({"methods": rows})
-        'ties is first, and better than the best single expert: 0.700 against 0.600 (p = 0.001, corrected for 1 rival).'
+        >>> test = {"rivals": 1, "interval": [0.04, 0.16], "p": 0.001}
+        >>> against = {"method": "best-single", "difference": 0.1, "corrected": test}
+        >>> rows = {"ties": {"test": 0.7, "dev": 0.8, "against_single": against},
+        ...     "best-single": {"test": 0.6, "dev": 0.7}}
+        >>> print(compared({"methods": rows}).partition(": ")[2])
+        0.700 against 0.600, +0.100 [+0.040, +0.160], p = 0.001, corrected for 1 rival.
     """
     methods = result["methods"]
     split = "test" if all(row["test"] is not None for row in methods.values()) else "dev"
@@ -113,19 +115,18 @@ def compared(result: Json) -> str:
     scores = f"{methods[first][split]:.3f} against {methods[SINGLE][split]:.3f}"
     if "tasks" in result:
         return _over_tasks(result, first, scores)
-    rivals = len(methods) - 1
-    p_value = min(1.0, methods[first]["against_single"]["p"] * rivals)
-    p = (
-        f"p {'< 0.001' if p_value < 0.001 else f'= {p_value:.3f}'}, corrected for "
-        f"{counted(rivals, 'rival')}"
+    against = methods[first]["against_single"]
+    test = against["corrected"]
+    low, high = test["interval"]
+    seen = (
+        f"{scores}, {against['difference']:+.3f} [{low:+.3f}, {high:+.3f}], {p_text(test['p'])}, "
+        f"corrected for {counted(test['rivals'], 'rival')}"
     )
-    if p_value < LEVEL and split == "test":
-        return f"{first} is first, and better than the best single expert: {scores} ({p})."
-    unseen = "" if split == "test" else "; there is no test split"
-    return (
-        f"{first} is first, but not measurably better than the best single expert: {scores} "
-        f"({p}){unseen}."
-    )
+    if split != "test":
+        return f"{first} is first on dev: {seen}; there is no test split."
+    if low > 0:
+        return f"{first} is first, and better than the best single expert: {seen}."
+    return f"{first} is first, not significantly different from the best single expert: {seen}."
 
 
 def _over_tasks(result: Json, first: str, scores: str) -> str:

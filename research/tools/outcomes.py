@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt_llm.common.paired import compare_paired
-from pyswarmopt_llm.common.statistics import bootstrap_interval, interval_over_tasks
+from pyswarmopt_llm.common.statistics import interval_over_tasks, paired_test
 from pyswarmopt_rivals.comparison.summary import bootstrap_means, interval_over_seeds
 
 RESEARCH = Path(__file__).resolve().parents[1]
@@ -102,7 +102,7 @@ class Outcomes:
             if np.ptp(differences, axis=0).any():
                 ends = np.quantile(bootstrap_means(differences, rng), [0.025, 0.975])
             else:
-                ends = np.array(bootstrap_interval(differences[0]))
+                ends = np.array(paired_test(differences[0]).interval)
             means.append(float(differences.mean()))
             intervals.append(ends)
         return float(np.mean(means)), *interval_over_tasks(means, intervals)

@@ -141,8 +141,7 @@ def _lines(result: Against) -> Iterator[str]:
     for name, score, limits in zip(result.names, result.scores, result.intervals, strict=True):
         yield f"  {name:{width}}  {result.metric} {score_text(score.value, limits)}"
     gained, lost, n = len(result.gained), len(result.lost), counted(result.paired.n, "item")
-    test = f"p = {result.paired.p_value:.2g} (paired permutation test), {result.scoring} scoring"
-    yield f"Of {n} {gained} are gained and {lost} lost; {test}."
+    yield f"Of {n} {gained} are gained and {lost} lost; {result.scoring} scoring."
     for heading, items in (("Gained", result.gained), ("Lost", result.lost)):
         if items:
             yield f"{heading} ({min(SHOWN, len(items))} of {len(items)}; all of them with --json):"

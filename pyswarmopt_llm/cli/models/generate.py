@@ -15,7 +15,7 @@ from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.models.evaluate import placed
 from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.options import TASK, Device, Dtype, Option, Place, Threads
+from pyswarmopt_llm.common.options import TASK, Device, Dtype, Option, Place, ServerFolder, Threads
 from pyswarmopt_llm.evaluation.run_files import result_of
 
 
@@ -38,6 +38,7 @@ class Generation:
     device: Device = "auto"
     threads: Threads = None
     engine: Place = "auto"
+    server_folder: ServerFolder = None
 
     @property
     def model(self) -> tuple[str, str | None]:
@@ -67,7 +68,7 @@ def command(
     base, adapter = settings.model
     from pyswarmopt_llm.jobs.generate import generate_text
 
-    names = ("fusion", "dtype", "device", "threads", "run")
+    names = ("fusion", "dtype", "device", "threads", "run", "server_folder")
     options = {name: getattr(settings, name) for name in names}
     options["engine"] = placed(settings.engine, settings.run, quiet=as_json)
     answer = generate_text(base, adapter, prompt, settings.max_new_tokens, **options)

@@ -45,6 +45,7 @@ class Labelling:
     device: opt.Device = "auto"
     threads: opt.Threads = None
     engine: opt.Place = "auto"
+    server_folder: opt.ServerFolder = None
 
 
 def command(
@@ -70,9 +71,8 @@ def command(
         raise InvalidOption("out", str(settings.out), "is for a file of rows; remove it")
     from pyswarmopt_llm.jobs.evaluate.predict import predict
 
-    options = {
-        name: getattr(settings, name) for name in ("task", "columns", "dtype", "device", "threads")
-    }
+    names = ("task", "columns", "dtype", "device", "threads", "server_folder")
+    options = {name: getattr(settings, name) for name in names}
     options["engine"] = placed(settings.engine, settings.run, quiet=quiet or as_json)
     console = open_console(stderr=True)
     with interruptible(repeating), items_bar(console, quiet or as_json) as on_items:

@@ -12,7 +12,7 @@ import typer
 from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.build import with_flags
-from pyswarmopt_llm.cli.options import Allow, Json
+from pyswarmopt_llm.cli.options import Again, Json
 from pyswarmopt_llm.common.options import OUTPUT, Option
 from pyswarmopt_llm.reporting.summary import score_text
 
@@ -22,8 +22,9 @@ def command(
         Path, typer.Argument(metavar="RUN", help="A finished run, or a group's directory.")
     ],
     out: Annotated[Path | None, Option("Output directory (RUN/analysis).", "DIR", OUTPUT)] = None,
-    allow: Allow = (),
     as_json: Json = False,
+    *,
+    again: Again,
 ) -> None:
     """Show which experts carry a result: score it without each, or decide without each member.
 
@@ -32,7 +33,7 @@ def command(
     from pyswarmopt_llm.jobs.analyse import analyse
 
     folder = out or run / "analysis"
-    record = analyse(run, folder, allowed=allow, tell=lambda text: echo(text, err=True))
+    record = analyse(run, folder, allowed=again.allowed, tell=lambda text: echo(text, err=True))
     if as_json:
         echo(json.dumps(record))
         return

@@ -45,10 +45,10 @@ def resuming(run: Path) -> str:
     """The hint how to resume a run; what of it runs code is named again."""
     command = f"swarm-llm resume {shlex.quote(str(run))}"
     if (run / "run.json").is_file():
-        from pyswarmopt_llm.metrics.external.permission import runs_code
+        from pyswarmopt_llm.metrics.external.permission import to_name_again
 
-        allowed = [shlex.quote(spec) for _, spec in runs_code(read_about(run).config)]
-        return f"resume with: {' --allow '.join([command, *allowed])}"
+        options = map(with_flags, to_name_again(read_about(run).config))
+        return f"resume with: {' '.join([command, *options])}"
     return f"resume with: {command}" if (run / GRID).is_file() else "nothing has been written"
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.options import Allow, Config, DryRun, Shown
+from pyswarmopt_llm.cli.options import Again, Config, DryRun, Shown
 from pyswarmopt_llm.cli.runs.running import print_plan, run_job
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
@@ -76,20 +76,20 @@ def command(
 
 def resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory.")],
-    allow: Allow = (),
     *,
+    again: Again,
     shown: Shown,
 ) -> None:
     """Resume an interrupted run; the result is the same as without the interruption.
 
     If the run executes code (a function, a harness YAML, a metric's script, a Ray cluster), allow
-    it by name.
+    it by name; if a server runs its base, name that with --engine.
 
     Example: swarm-llm resume runs/first
     """
     from pyswarmopt_llm.jobs.search import grid
 
-    run_job(lambda on_event: grid.resume(run, on_event, allow), run, **vars(shown))
+    run_job(lambda on_event: grid.resume(run, on_event, again.allowed), run, **vars(shown))
 
 
 def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")]) -> None:

@@ -6,9 +6,13 @@ Invalid content becomes a one-line error; writing replaces a whole file or appen
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
+import re
+import secrets
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +24,8 @@ from pyswarmopt_llm.common.files.json_types import parse_json
 JSON_LIMIT = 2**26  # bytes of a file of a run that is parsed as one JSON value
 INPUT_LIMIT = 2**29  # bytes of a task file or a tokenizer
 LINES_LIMIT = 2**30  # bytes of a file of lines
+_PART = re.compile(r"\.\d+-[0-9a-f]{8}\.part")  # a temporary name: process and random number
+_ABANDONED = 3600.0  # seconds; no file takes that long to write
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 
 
@@ -115,19 +121,17 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file, open for writing, that replaces `path` if the block succeeds.
 
     It is made inside the opened directory, so that neither `path` nor the temporary name can be a
-    link elsewhere.
+    link elsewhere. Each writer has a temporary name of its own: of several the last one counts.
 
     Raises:
         UserError: `path` is a link, or not a regular file.
         OSError: it cannot be written.
     """
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    part = f".{path.name}.part"
+    part = f".{os.getpid()}-{secrets.token_hex(4)}.part"
     try:
         _refuse_other(path, folder)
-        # of a process that was killed while it wrote; of a link the link itself
-        with suppress(FileNotFoundError):
-            os.unlink(part, dir_fd=folder)
+        _remove_parts(folder)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(part, flags, 0o666, dir_fd=folder), "wb") as file:
             yield file
@@ -138,6 +142,16 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         with suppress(OSError):
             os.unlink(part, dir_fd=folder)
         os.close(folder)
+
+
+def _remove_parts(folder: int) -> None:
+    """Remove what processes that were killed while they wrote have left; of a link the link."""
+    for part in os.listdir(folder):
+        if _PART.fullmatch(part):
+            with suppress(FileNotFoundError):
+                written = os.stat(part, dir_fd=folder, follow_symlinks=False).st_mtime
+                if time.time() - written > _ABANDONED:
+                    os.unlink(part, dir_fd=folder)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -168,6 +182,25 @@ def truncate(path: Path, size: int) -> None:
     """Truncate a file to `size` bytes; raises as `append`."""
     with _open_to_change(path) as file:
         os.ftruncate(file.fileno(), size)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a file, made if it is not there; the lock ends with its process, so it is never stale.
+
+    Raises:
+        UserError: another process holds it or has just removed it, or as `append`.
+        OSError: as `append`.
+    """
+    with _open_to_change(path, os.O_CREAT) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+        except (BlockingIOError, FileNotFoundError):
+            held = False
+        if not held:
+            raise UserError(f"{path}: another process writes it; wait for that one, or stop it")
+        yield
 
 
 @contextmanager

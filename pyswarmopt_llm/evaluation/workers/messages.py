@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import NoRoomError, NotFiniteError, UserError
+from pyswarmopt_llm.common.errors import NoRoomError, NotFiniteError, UndefinedModelError, UserError
 from pyswarmopt_llm.evaluation.evaluator import (
     Evaluation,
     Evaluator,
@@ -72,9 +72,15 @@ class Ready:
 
 @dataclass(frozen=True)
 class Refused:
-    """The user can correct it; another worker would say the same."""
+    """The user can correct it; another worker would say the same.
+
+    Attributes:
+        text: what to do.
+        undefined: whether it is an `UndefinedModelError`.
+    """
 
     text: str
+    undefined: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,6 +141,8 @@ class Handler:
         """Do it; whatever is raised becomes a reply."""
         try:
             evaluation = self._find(order)
+        except UndefinedModelError as error:
+            return Refused(error.text, undefined=True)
         except NotFiniteError as error:
             return Failed("not finite", str(error))
         except UserError as error:

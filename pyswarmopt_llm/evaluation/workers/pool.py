@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
 from pyswarmopt_llm.evaluation.evaluator import ShardRequest
 from pyswarmopt_llm.evaluation.run_directory import position_key
 from pyswarmopt_llm.evaluation.workers.messages import Failed, Order, Ready, Refused, Reply, Worker
@@ -158,7 +158,8 @@ class Pool:
                 if not self._keeps(slot):
                     return
             elif isinstance(reply, Refused):
-                task.future.set_exception(UserError(reply.text))
+                kind = UndefinedModelError if reply.undefined else UserError
+                task.future.set_exception(kind(reply.text))
             elif not isinstance(reply, Failed):
                 task.future.set_result(reply)
 

@@ -10,11 +10,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request
+from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.metrics.objectives import Objectives
-from pyswarmopt_llm.models.served.attach import PLAIN, TEXTS, Examination, examine
+from pyswarmopt_llm.models.served.attach import (
+    CONTINUED,
+    PLAIN,
+    TEXTS,
+    TOLERANCE,
+    Examination,
+    examine,
+)
 from pyswarmopt_llm.models.served.engine import ServedEngine
 from pyswarmopt_llm.spaces.kind import Prepared
 
@@ -32,9 +40,7 @@ def check_served(config: SearchConfig, objectives: Objectives, prepared: Prepare
                 f"{engine.server.name} gives no log-probabilities of texts, by which {name} is "
                 "scored"
             )
-            raise InvalidOption(
-                "scoring", None, f"{why}; score by letter or generate, or use vLLM or SGLang"
-            )
+            raise InvalidOption("scoring", None, f"{why}; score by letter or generate, or use vLLM")
     if config.output_rank is not None and not engine.likelihoods:
         why = "llama.cpp's server cannot load the truncated adapter to score it"
         raise InvalidOption(
@@ -46,6 +52,30 @@ def check_served(config: SearchConfig, objectives: Objectives, prepared: Prepare
     return examine(
         engine, prepared.space, prepared.experts, texts or [engine.chat(text) for text in PLAIN]
     )
+
+
+def still_same(run: Run, now: Examination) -> dict[str, str]:
+    """A note for a resumed run whose server has ceased to repeat itself; else none.
+
+    Raises:
+        UserError: the server runs another base than when the run began.
+    """
+    before = run.about
+    tolerance = TOLERANCE + max(before.noise, now.noise)
+    distances = [abs(a - b) for a, b in zip(before.server_scores, now.scores, strict=False)]
+    if max(distances, default=0.0) > tolerance * CONTINUED:
+        raise UserError(
+            f"{run.path}: its server scores the first items otherwise than when the run began "
+            f"(by {max(distances):.2g} nats): it runs another base, or quantises it otherwise; "
+            "start it as it was, or begin a new run"
+        )
+    if before.noise or not now.noise:
+        return {}
+    text = (
+        "the server answered bit for bit when this run began, and now differs by up to "
+        f"{now.noise:.1g} nats: the result may not be that of a run without interruption"
+    )
+    return {"repeats": text}
 
 
 def _texts(config: SearchConfig, objectives: Objectives, engine: ServedEngine) -> Iterator[str]:

@@ -223,7 +223,8 @@ def _result(
     answers: Sequence[tuple[str, ...]],
 ) -> Against:
     metric, (first, second) = exam.metric, (score.per_item for score in scores)
-    paired = compare_paired(first, second)
+    scale = metric.scale if metric.compare is None else (0.0, 1.0)  # of shares of wins
+    paired = compare_paired(first, second, scale)
     rows = zip(exam.items, zip(first, second, strict=True), answers, strict=True)
     changed = [Changed(item, values, said) for item, values, said in rows if values[0] != values[1]]
     # stable: else in the order of the file
@@ -234,7 +235,7 @@ def _result(
         names,
         models,
         scores,
-        (interval(first), interval(second)),
+        (interval(first, scale=scale), interval(second, scale=scale)),
         paired,
         tuple(row for row in changed if row.values[0] > row.values[1]),
         tuple(row for row in changed if row.values[0] < row.values[1]),

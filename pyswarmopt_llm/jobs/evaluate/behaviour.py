@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from pyswarmopt_llm.common.commands import command
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.common.paired import LEVEL, compare_paired
+from pyswarmopt_llm.common.paired import compare_paired
+from pyswarmopt_llm.common.statistics import LEVEL
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import Exam
 from pyswarmopt_llm.models.adapters.adapter import load_factors

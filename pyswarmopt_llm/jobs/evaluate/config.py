@@ -57,6 +57,7 @@ class EvalConfig:
     device: opt.Device = "auto"
     threads: opt.Threads = None
     engine: opt.Place = "auto"
+    server_folder: opt.ServerFolder = None
 
     def __post_init__(self) -> None:
         """Make `prompts` the task.

@@ -145,7 +145,12 @@ class Exam:
             self.metric.build(self.items, how, engine.chat, self.task.prompt), engine, on_items
         )
         return EvalResult(
-            self.task.name, scored, interval(scored.per_item), how, self.metric.name, self.task.note
+            self.task.name,
+            scored,
+            interval(scored.per_item, scale=self.metric.scale),
+            how,
+            self.metric.name,
+            self.task.note,
         )
 
 

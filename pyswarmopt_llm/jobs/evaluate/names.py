@@ -4,6 +4,7 @@ bare base.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from pyswarmopt_llm.common.config import (
 )
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.http import server_url
 from pyswarmopt_llm.evaluation.result import read_result
 from pyswarmopt_llm.evaluation.run_files import read_about, result_of
 from pyswarmopt_llm.jobs.evaluate.config import BARE, EvalConfig
@@ -56,19 +58,24 @@ def _model_of(base: str, name: str | None) -> Model:
 
 
 def place_of(engine: str, run: str | Path | None) -> str:
-    """The server that runs a model, or ``transformers`` where it runs here; ``auto`` is where the
-    run searched.
+    """The server that runs a model, or ``transformers`` where it runs here; ``auto`` is here, too,
+    but not for a run that searched on a server.
 
     Raises:
-        UserError: neither of them, or not a run.
+        UserError: neither of them, not a run, or the run's server, which only the user names.
     """
-    if engine == "auto" and run is not None:
-        engine = read_about(user_path(run)).config.engine
-        return engine if is_server(engine) else TRANSFORMERS
-    if engine not in ("auto", TRANSFORMERS) and not is_server(engine):
+    if is_server(engine):
+        return server_url(engine)
+    if engine == TRANSFORMERS:
+        return engine
+    if engine != "auto":
         why = f"unknown; use {TRANSFORMERS} or http://HOST:PORT"
         raise InvalidOption("engine", engine, why)
-    return TRANSFORMERS if engine == "auto" else engine
+    if run is not None and (stored := read_about(user_path(run)).config).served:
+        which = f"`engine` {shlex.quote(stored.engine)} to send it your data"
+        why = f"searched on a server; add {which}, or `engine` {TRANSFORMERS} to load the base here"
+        raise UserError(f"{run}: {why}")
+    return TRANSFORMERS
 
 
 def open_at(
@@ -80,18 +87,20 @@ def open_at(
     dtype: str = "auto",
     device: str = "auto",
     threads: int | None = None,
+    server_folder: str | None = None,
 ) -> Engine:
     """A model on the engine that `place_of` gives.
 
     Args:
         place: where it runs.
         run: the run that it comes from, if any; it knows which adapters the server was started
-            with, and the folder that both see.
+            with.
         base: of the model.
         adapter: on top of it; None for none.
         dtype: "auto", "float32" or "bfloat16".
         device: of a model that is loaded here.
         threads: the same; None: those of the machine.
+        server_folder: that the server sees, too; the run's own is not written to.
 
     Raises:
         UserError: the model cannot be loaded, or the server does not run it.
@@ -106,7 +115,8 @@ def open_at(
         config = SearchConfig(base, () if adapter is None else (adapter,), (), "")
     else:
         config = replace(read_about(user_path(run)).config, base=base)
-    return open_served(replace(config, engine=place, dtype=dtype), adapter)
+    config = replace(config, engine=place, server_folder=server_folder, dtype=dtype)
+    return open_served(config, adapter)
 
 
 def opened(config: EvalConfig, base: str, adapter: str | None) -> Engine:
@@ -119,6 +129,7 @@ def opened(config: EvalConfig, base: str, adapter: str | None) -> Engine:
         dtype=config.dtype,
         device=config.device,
         threads=config.threads,
+        server_folder=config.server_folder,
     )
 
 
@@ -153,7 +164,8 @@ def with_run(config: EvalConfig) -> EvalConfig:
     metric = config.metric or metric_given(stored.metrics, _name(task))
     named = () if metric == config.metric or metric is None else (metric,)
     tasks = () if task == config.task else (task,)
-    require(replace(stored, tasks=tasks, metrics=named, utilities=(), workers="1"), (), run, "")
+    scored = replace(stored, tasks=tasks, metrics=named, utilities=(), workers="1")
+    require(replace(scored, engine=TRANSFORMERS), (), run, "")
     as_stored = {name: getattr(config, name) or getattr(stored, name) for name in _AS_STORED}
     if config.metric in several and as_stored["max_new_tokens"] is None:
         as_stored["max_new_tokens"] = longest_reply(several)

@@ -25,7 +25,12 @@ from pyswarmopt_llm.tasks import Item, Scoring, Task
 from pyswarmopt_llm.tasks.formats import read_rows
 from pyswarmopt_llm.tasks.tables.names import Rows, columns_of
 from pyswarmopt_llm.tasks.tables.new_rows import new_items
-from pyswarmopt_llm.tasks.tables.predicted import PredictedFile, Prediction, check_out
+from pyswarmopt_llm.tasks.tables.predicted import (
+    PredictedFile,
+    Prediction,
+    check_out,
+    predicted_file,
+)
 from pyswarmopt_llm.tasks.types import Form, form_of
 
 CHUNK = 128  # questions between two points at which an interrupted job goes on
@@ -57,6 +62,7 @@ def predict(
     device: str = "auto",
     threads: int | None = None,
     engine: str = "auto",
+    server_folder: str | None = None,
     on_items: OnItems | None = None,
 ) -> list[Prediction]:
     """Label new questions with the prompt, the choices and the scoring of the search.
@@ -66,13 +72,14 @@ def predict(
         questions: a file of rows (``.csv``, ``.tsv``, ``.jsonl``, ``.json``), or a list of texts or
             of rows by column.
         out: file of the same rows with label and probabilities. While it is made, ``OUT.progress``
-            beside it holds what is done: the same call goes on there.
+            beside it holds what is done: the same call goes on there, and no other meanwhile.
         task: which one, of a search over several.
         columns: names of the new file's columns, as in `load_task`.
         dtype: of the weights; ``auto`` is the search's.
         device: where they go.
         threads: CPU threads.
         engine: see `place_of`.
+        server_folder: see `open_at`.
         on_items: called with the number of questions labelled so far, and of all.
 
     Returns:
@@ -92,39 +99,46 @@ def predict(
     ]
     settings = {"dtype": asked.config.dtype if dtype == "auto" else dtype, "device": device}
     place = place_of(engine, run)
-    file = None
-    if out is not None:
-        check_out(user_path(out), names)
-        inputs = [
-            asked.prints,
-            asked.scoring,
-            asked.form.to_json(),
-            specs,
-            settings,
-            [row for _, row in rows],
-            *([place] if is_server(place) else []),
-        ]
-        file = PredictedFile(user_path(out), digest(inputs))
-    probabilities = [] if file is None else file.first_rows(len(items))
-    if len(probabilities) < len(items):
-        model = open_at(place, run, *asked.model, **settings, threads=threads)
-        new = Task("new", (), tuple(items), asked.form.prompt, str(path))
-        check_window(
-            new, asked.scoring, model, ("test",), replace(METRICS["accuracy"], needs="nothing")
-        )
-        for start in range(len(probabilities), len(items), CHUNK):
-            chunk = probabilities_of(
-                items[start : start + CHUNK], asked.scoring, model, asked.form.prompt
-            )
-            if file is not None:
-                file.keep(chunk)
-            probabilities += chunk
-            if on_items is not None:
-                on_items(len(probabilities), len(items))
-    predictions = [Prediction.of(*pair) for pair in zip(labels, probabilities, strict=True)]
-    if file is not None:
+    inputs = [
+        asked.prints,
+        asked.scoring,
+        asked.form.to_json(),
+        specs,
+        settings,
+        [row for _, row in rows],
+        *([place] if is_server(place) else []),
+    ]
+    target = None if out is None else user_path(out)
+    if target is not None:
+        check_out(target, names, [] if shared is None else labels[0])
+    with predicted_file(target, digest(inputs), list(map(len, labels))) as file:
+        if len(file.rows) < len(items):
+            where: dict[str, Any] = {**settings, "threads": threads, "server_folder": server_folder}
+            model = open_at(place, run, *asked.model, **where)
+            _label(items, asked, model, path, file, on_items)
+        predictions = [Prediction.of(*pair) for pair in zip(labels, file.rows, strict=True)]
         file.write(path, names, [row for _, row in rows], predictions, shared is not None)
     return predictions
+
+
+def _label(
+    items: Sequence[Item],
+    asked: _Asked,
+    model: Engine,
+    path: Path,
+    file: PredictedFile,
+    on_items: OnItems | None,
+) -> None:
+    """Add the probabilities of the items that the file has not."""
+    new = Task("new", (), tuple(items), asked.form.prompt, str(path))
+    check_window(
+        new, asked.scoring, model, ("test",), replace(METRICS["accuracy"], needs="nothing")
+    )
+    for start in range(len(file.rows), len(items), CHUNK):
+        chunk = items[start : start + CHUNK]
+        file.keep(probabilities_of(chunk, asked.scoring, model, asked.form.prompt))
+        if on_items is not None:
+            on_items(len(file.rows), len(items))
 
 
 def probabilities_of(

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.commands import changed, command, task_settings
-from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.errors import InvalidOption, UndefinedModelError, UserError
 from pyswarmopt_llm.common.files.fingerprint import digest
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import ItemScore, ItemUtility, Patch
@@ -169,7 +169,10 @@ def find(
         candidate = pool.candidates[number]
 
         def score(missing: range) -> list[Answer]:
-            return scorer(Patch(low_rank=load_factors(candidate.info)), missing)
+            try:
+                return scorer(Patch(low_rank=load_factors(candidate.info)), missing)
+            except UndefinedModelError as error:
+                raise UserError(f"{candidate.name}: {error.text}, or leave it out") from error
 
         return kept.of(candidate.digest, numbers, score)
 

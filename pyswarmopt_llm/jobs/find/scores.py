@@ -18,6 +18,7 @@ _SHAPE = {
     **{"exam": str, "adapter": str, "first": int, "values": list[float]},
     "probabilities": list[float],
 }
+_LARGEST = 1e100  # of a value, whose mean and variance are finite then
 _BEGINNING = b'{"exam": "'
 
 
@@ -40,7 +41,7 @@ class Scores:
         self._answers: dict[str, list[Answer]] = {}
         if file is not None:
             _check(file)
-        self._log = AppendLog(file, None, lambda row: wrong_field(row, _SHAPE))
+        self._file, self._log = file, AppendLog(file, None, _wrong)
         for row in self._log.repaired():
             known = self._answers.setdefault(row["adapter"], [])
             if row["exam"] == exam and row["first"] == len(known):
@@ -61,8 +62,15 @@ class Scores:
         if len(known) < numbers.stop:
             first = len(known)
             known += score(range(first, numbers.stop))
-            self._log.append(self._row(adapter, first, known[first:]))
+            self._keep(self._row(adapter, first, known[first:]))
         return known[numbers.start : numbers.stop]
+
+    def _keep(self, row: dict[str, Any]) -> None:
+        try:
+            self._log.append(row)
+        except OSError as error:
+            why = f"cannot be written ({error.strerror}); name another file"
+            raise InvalidOption("scores", str(self._file), why) from error
 
     def _row(self, adapter: str, first: int, answers: list[Answer]) -> dict[str, Any]:
         return {
@@ -72,6 +80,22 @@ class Scores:
             "values": [answer.value for answer in answers],
             "probabilities": [answer.probability for answer in answers],
         }
+
+
+def _wrong(row: dict[str, Any]) -> str | None:
+    """The field of a line that nobody can have written for an exam; None: there is none."""
+    wrong = wrong_field(row, _SHAPE)
+    if wrong is not None:
+        return wrong
+    if not all(abs(value) <= _LARGEST for value in row["values"]):
+        return "values"
+    whole = len(row["probabilities"]) == len(row["values"])
+    # where nothing is compared it is the value
+    possible = all(
+        0 <= p <= 1 or p == value
+        for p, value in zip(row["probabilities"], row["values"], strict=False)
+    )
+    return None if whole and possible else "probabilities"
 
 
 def _check(file: Path) -> None:

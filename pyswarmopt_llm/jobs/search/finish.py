@@ -19,7 +19,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.files.regular import write_text
 from pyswarmopt_llm.common.interfaces import Patch, Score, Space
-from pyswarmopt_llm.common.paired import Difference, compare_paired, paired
+from pyswarmopt_llm.common.paired import Comparison, compare_paired, paired
 from pyswarmopt_llm.common.statistics import score_interval
 from pyswarmopt_llm.evaluation.record import CANDIDATES, Packed, Row, pack
 from pyswarmopt_llm.evaluation.result import (
@@ -30,12 +30,13 @@ from pyswarmopt_llm.evaluation.result import (
     TaskResult,
     WorkerUse,
 )
-from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.evaluation.run_directory import UNDEFINED, Run
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.rivals import BASE, Rival, combined_difference, entries
 from pyswarmopt_llm.jobs.search.selection import Choice, best_first, items_scored, values_on_dev
 from pyswarmopt_llm.jobs.search.written.replies import RESULT, read_replies, save_replies
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
+from pyswarmopt_llm.reporting.reading import headroom
 from pyswarmopt_llm.tasks import Scoring
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def finish(
     scores = _closing_scores(job, best, chosen, training, (single, singles[single]), scorings)
     doubts = _keep_replies(job, run, best, single, rivals, scores, scorings)
     mixed, metrics = mixture.space or job.space, job.objectives.metrics
-    combine, alike = job.objectives.combine, job.objectives.alike
+    combine, scales = job.objectives.combine, job.objectives.scales
     items = sum(row.n for row in run.rows)
     totals = {place: combine(list(tasks.values())) for place, tasks in scores.items()}
     values: dict[str, Any] = {_key(place): total.value for place, total in totals.items()}
@@ -84,15 +85,17 @@ def finish(
         **values,
         best_single=job.space.expert_names[single],
         intervals={
-            _key(place): score_interval(total, len(scores[place]))
+            _key(place): score_interval(
+                total, len(scores[place]), scales.get(job.objectives.names[0])
+            )
             for place, total in totals.items()
         },
         stderr={
             _key(place): None if math.isnan(total.stderr) else total.stderr
             for place, total in totals.items()
         },
-        paired=paired(scores),
-        paired_training=None if training is None else paired(scores, "trained", "mixture"),
+        paired=paired(scores, scales=scales),
+        paired_training=None if training is None else paired(scores, "trained", "mixture", scales),
         combined=_combined(job, scores, "best", "best_single"),
         combined_training=_combined(job, scores, "trained", "mixture"),
         expert_iteration=None if training is None else training.iteration,
@@ -101,9 +104,10 @@ def finish(
         named=_named(scores),
         own_scores=_own_scores(job, scores["best", "dev"]),
         outcomes=_outcomes(scores) or None,
-        rivals=entries(rivals, scores, combine, chosen is not mixture, alike),
+        rivals=entries(rivals, scores, job.objectives, chosen is not mixture),
         passes_rivals=sum(rival.passes for rival in rivals) if rivals else None,
         seconds_rivals=round(sum(rival.seconds for rival in rivals), 3) if rivals else None,
+        headroom=headroom(run.rows, len(singles), single, scores["best", "dev"], combine),
         experts=_experts(job.space.expert_names, on_dev, singles, single, second),
         trained=None if training is None else chosen is training.after,
         coefficients=dict(
@@ -125,12 +129,19 @@ def finish(
         stop={},
         workers=None if job.workers.alone else WorkerUse(job.config.workers, run.failures),
         judge={m.name: typed(m.usage(), JudgeUse) for m in metrics.values() if m.usage is not None},
-        notes=[*{**job.notes, **run.about.notes}.values(), *doubts],
+        notes=[*{**job.notes, **run.about.notes}.values(), *doubts, *_without_numbers(run)],
     )
     if not cut and result.best_dev != chosen.value:
         why = ": the server does not repeat itself" if run.about.noise else ""
         log.warning("best/ scores %s, the search saw %s%s", result.best_dev, chosen.value, why)
     return result
+
+
+def _without_numbers(run: Run) -> list[str]:
+    """A note on candidates that the engine could not score."""
+    count = run.failures.get(UNDEFINED, 0)
+    said = f"{count} candidates overflowed in this `dtype` and counted as the worst before them"
+    return [f"{said}; with float32 or bfloat16 they may have scores"] if count else []
 
 
 def _keep_replies(
@@ -264,10 +275,10 @@ def _outcomes(scores: Scores) -> dict[str, dict[str, Packed]]:
     }
 
 
-def _combined(job: Job, scores: Scores, first: str, second: str) -> dict[str, Difference]:
+def _combined(job: Job, scores: Scores, first: str, second: str) -> dict[str, Comparison]:
     """The differences of two contestants' combined scores, where there are several tasks."""
     objectives = job.objectives
-    differences: dict[str, Difference] = {}
+    differences: dict[str, Comparison] = {}
     if len(objectives.names) < 2:
         return differences
     for split in ("dev", "test"):

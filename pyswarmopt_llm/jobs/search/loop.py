@@ -48,8 +48,7 @@ from pyswarmopt_llm.jobs.search.written.same_score import check_unchanged
 from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.adapters.compatibility import remarks
-from pyswarmopt_llm.reporting.outcome import not_held_out
-from pyswarmopt_llm.reporting.summary import duration
+from pyswarmopt_llm.reporting.summary import duration, not_held_out
 from pyswarmopt_llm.tasks.types import form_of
 
 if TYPE_CHECKING:
@@ -107,7 +106,8 @@ def begin(
         }
     }
     more |= {"left": {name: task.left for name, task in job.tasks.items() if task.left is not None}}
-    more |= {"noise": job.noise} if job.noise else {}
+    if job.examination is not None:
+        more |= {"noise": job.examination.noise, "server_scores": job.examination.scores}
     before = given_settings(asked or config)
     more |= {"given": before, "chosen": chosen_by_preset(before, job.config)}
     about = about_run(
@@ -145,6 +145,10 @@ def resume(
     # A judge's answers are in the run, wherever that is now; what a preset chose is stored.
     job = prepare(replace(config, out=str(opened.path), preset="none"))
     check_unchanged(opened, job)
+    if job.examination is not None:
+        from pyswarmopt_llm.evaluation.workers.served import still_same
+
+        job = replace(job, notes={**job.notes, **still_same(opened, job.examination)})
     with released(optimizer(job.config, job.starts)) as swarm:
         return _work(job, opened, swarm, on_event)
 

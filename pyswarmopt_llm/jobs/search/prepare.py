@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -35,6 +35,9 @@ from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.spaces.starts import starting_points
 from pyswarmopt_llm.tasks import Scoring, Task
 
+if TYPE_CHECKING:
+    from pyswarmopt_llm.models.served.attach import Examination
+
 EXPERT_ITERATION = 0.5  # share of `budget_minutes` that is kept for it
 
 
@@ -51,7 +54,7 @@ class Job(ResolvedSearch):
         fingerprints: of base, experts and tasks, for ``run.json``.
         notes: task -> how its dev and test were drawn, if its file has no split; what to know of
             the base.
-        noise: of a server's log-probabilities, in nats; 0 where the base runs here.
+        examination: of the server; None where the base runs here.
     """
 
     objectives: Objectives
@@ -61,7 +64,7 @@ class Job(ResolvedSearch):
     base_name: str
     fingerprints: Mapping[str, Any]
     notes: Mapping[str, str]
-    noise: float
+    examination: Examination | None
 
     @property
     def tasks(self) -> Mapping[str, Task]:
@@ -169,12 +172,12 @@ def prepare(config: SearchConfig) -> Job:
     for name, task in objectives.tasks.items():
         if task.note and task.note not in notes.values():
             notes[name] = task.note
-    noise = 0.0
+    examination = None
     if search.config.served:
         from pyswarmopt_llm.evaluation.workers.served import check_served
 
         examination = check_served(search.config, objectives, prepared)
-        notes["engine"], noise = examination.text, examination.noise
+        notes["engine"] = examination.text
     search = search.changed(start=_start(search.config, prepared.space))
     return Job(
         **vars(search),
@@ -185,7 +188,7 @@ def prepare(config: SearchConfig) -> Job:
         base_name=prepared.base_name,
         fingerprints={**prepared.fingerprints, **_prints(objectives)},
         notes={**notes, **prepared.notes},
-        noise=noise,
+        examination=examination,
     )
 
 

@@ -24,7 +24,7 @@ from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Patch, Score
-from pyswarmopt_llm.common.paired import paired
+from pyswarmopt_llm.common.paired import only, paired
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.common.statistics import score_interval
 from pyswarmopt_llm.evaluation.evaluator import own_values
@@ -32,9 +32,8 @@ from pyswarmopt_llm.evaluation.record import Row, journal, pack
 from pyswarmopt_llm.evaluation.result import RivalScore
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.prepare import Job
-from pyswarmopt_llm.metrics.combine import Combine
+from pyswarmopt_llm.metrics.objectives import Objectives
 from pyswarmopt_llm.models.choices import Choices, training_passes
-from pyswarmopt_llm.reporting.verdict import difference
 from pyswarmopt_llm.tasks import Scoring
 
 FILE = "rivals.jsonl"
@@ -238,9 +237,8 @@ def _row(name: str, split: str, scores: Mapping[str, Score], total: Score, secon
 def entries(
     rivals: Sequence[Rival],
     scores: Mapping[tuple[str, str], Mapping[str, Score]],
-    combine: Combine,
+    objectives: Objectives,
     kept: bool,
-    alike: bool,
 ) -> list[RivalScore]:
     """The rivals for ``result.json``.
 
@@ -248,11 +246,10 @@ def entries(
         rivals: see `score_rivals`.
         scores: of the result and what the search trained: (``best`` or ``trained``, split) -> task
             -> score.
-        combine: of the tasks' scores.
+        objectives: of the search.
         kept: whether the result is what the search trained.
-        alike: whether all tasks have the same items.
     """
-    scored = []
+    scored, combine, scales = list[RivalScore](), objectives.combine, objectives.scales
     for rival in rivals:
         splits = dict(rival.scores) or {
             split: scores["trained", split] for split in ("dev", "test")
@@ -260,7 +257,9 @@ def entries(
         totals = {split: combine(list(tasks.values())) for split, tasks in splits.items()}
         values: dict[str, Any] = {split: total.value for split, total in totals.items()}
         values |= {
-            f"{split}_interval": score_interval(total, len(splits[split]))
+            f"{split}_interval": score_interval(
+                total, len(splits[split]), scales.get(objectives.names[0])
+            )
             for split, total in totals.items()
         }
         entry = RivalScore(
@@ -272,13 +271,13 @@ def entries(
         )
         ours, theirs = scores.get(("best", "test"), {}), splits.get("test", {})
         if len(ours) > 1:
-            against = combined_difference(ours, theirs, combine, alike)
+            against = combined_difference(ours, theirs, combine, objectives.alike)
         else:
             both = {("best", "test"): ours, (rival.name, "test"): theirs}
-            against = difference(paired(both, "best", rival.name))
+            against = only(paired(both, "best", rival.name, scales), "test")
         if against is not None and entry.row != "best":
-            interval = (against.low, against.high)
-            entry = replace(entry, difference=against.mean, interval=interval, p=against.p_value)
+            lead = {"difference": against.difference, "interval": against.interval}
+            entry = replace(entry, **lead, p=against.p_value)
         scored.append(entry)
     return scored
 

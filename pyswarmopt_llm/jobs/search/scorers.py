@@ -161,10 +161,7 @@ def warn_if_chance(
         countable = job.objectives.metrics[name].name == "accuracy" and option_counts(task.dev)
         if countable and not beats_chance(task.dev, scores):
             best = f"{scorings[name]} scoring (best {max(score.value for score in scores):.3f})"
-            text = (
-                f"{name}: every expert is within chance on dev with {best}; a search has "
-                "nothing to build on here"
-            )
+            text = f"{name}: no expert is measurably better than guessing on dev with {best}"
             notify(Event("note", {"text": text}))
 
 

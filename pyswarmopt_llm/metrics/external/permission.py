@@ -1,4 +1,6 @@
-"""Code runs only if the user names it: what files may name, what needs confirmation."""
+"""Code runs, and servers get data, only if the user names them: what files may name, what needs
+confirmation.
+"""
 
 from __future__ import annotations
 
@@ -56,28 +58,56 @@ def runs_code(config: SearchConfig) -> Iterator[tuple[str, str]]:
         yield "workers", config.workers
 
 
+def asks_server(config: SearchConfig) -> Iterator[tuple[str, str]]:
+    """Field and value of the server that gets the items and the user's key, and of the folder that
+    candidates are written to.
+
+    Example:
+        >>> served = SearchConfig("b", (), (), "r", engine="http://a:1", server_folder="/dev/shm")
+        >>> [*asks_server(served)], [*asks_server(SearchConfig("b", (), (), "r"))]
+        ([('engine', 'http://a:1'), ('server_folder', '/dev/shm')], [])
+    """
+    if config.served:
+        yield "engine", config.engine
+        if config.server_folder is not None:
+            yield "server_folder", config.server_folder
+
+
+def to_name_again(
+    config: SearchConfig, allowed: Collection[str] = (), allow: str = "allow"
+) -> list[str]:
+    """The options that a command on a run needs for what is not among `allowed`; see `require`."""
+    code = [(allow or field, value) for field, value in runs_code(config)]
+    return [
+        f"`{option}` {shlex.quote(value)}"
+        for option, value in (*code, *asks_server(config))
+        if value not in allowed
+    ]
+
+
 def require(
     config: SearchConfig, allowed: Collection[str], run: Path, allow: str = "allow"
 ) -> None:
-    """Refuse a ``run.json`` that runs code, unless each of these settings is given again.
+    """Refuse a ``run.json`` that runs code or asks a server, unless each of these settings is given
+    again.
 
-    `allow` is the option of the command that takes them; empty where the settings' own options do.
+    `allow` is the option of the command that takes code; empty where the settings' own options do.
 
     This happens before any import. A fingerprint would not help: an attacker who can write a module
     next to a ``run.json`` can write its fingerprint, too.
     """
-    code = list(runs_code(config))
-    other = sorted(set(allowed) - {value for _, value in code})
+    code, server = list(runs_code(config)), list(asks_server(config))
+    other = sorted(set(allowed) - {value for _, value in (*code, *server)})
     if other:
         raise UserError(
             f"{run}: was not started with {other[0]}; remove it, or start a new run with it"
         )
-    missing = [
-        f"`{allow or field}` {shlex.quote(value)}" for field, value in code if value not in allowed
-    ]
+    missing = to_name_again(config, allowed, allow)
     if missing:
+        names = ["code to run"] * bool(code) + ["a server to send data to"] * bool(server)
+        what = " and ".join(names)
         raise UserError(
-            f"{run}: its run.json names code to run; if you trust it, add {' '.join(missing)}"
+            f"{run}: its run.json names {what}; if you trust it, add {' '.join(missing)}"
         )
 
 

@@ -6,9 +6,10 @@ import hashlib
 import importlib.util
 import inspect
 import math
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stdout
 from dataclasses import replace
 from itertools import chain
 from types import ModuleType
@@ -54,7 +55,7 @@ class ScoreFunction:
         path = user_path(file)
         if not path.is_file():
             raise InvalidOption("metric", spec, "no such file; give FILE.py:FUNCTION")
-        self._file = path.resolve()
+        self._file, self._folder = path.resolve(), os.getcwd()
         self.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
         self._function: Any = getattr(self._run_file(), self._name, None)
         if not callable(self._function):
@@ -132,15 +133,26 @@ class ScoreFunction:
 
     def _call(self, arguments: Mapping[str, Any]) -> Any:
         try:
-            with redirect_stdout(sys.stderr):  # stdout is for results, as with `json`
+            with self._own_place():
                 value = self._function(**{name: arguments[name] for name in self._parameters})
                 return list(value) if isinstance(value, Iterator) else value
-        except (Exception, SystemExit) as error:  # whatever the user's code raises
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever the user's code raises
             what = f"raised {type(error).__name__} ({first_line(error)}){line_in(error, str(self._file))}"
             place = (
                 "" if self._of_all else f"{self._place(arguments['prompt'], arguments['item'])}: "
             )
             raise InvalidOption("metric", self._spec, f"{place}{what}; correct it") from error
+
+    @contextmanager
+    def _own_place(self) -> Iterator[None]:
+        """Where the user's code runs: it may change the working directory, which is its own, and
+        print; stdout is for results, as with `json`.
+        """
+        with chdir(self._folder), redirect_stdout(sys.stderr):
+            yield
+            self._folder = os.getcwd()
 
     def _checked(self, value: object, place: str) -> dict[str, float]:
         """The named numbers that one value stands for."""
@@ -166,9 +178,11 @@ class ScoreFunction:
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # where dataclasses and pickle look for it
         try:
-            with redirect_stdout(sys.stderr):
+            with self._own_place():
                 spec.loader.exec_module(module)
-        except (Exception, SystemExit) as error:  # importing runs the user's code
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # importing runs the user's code
             what = f"{type(error).__name__}: {first_line(error)}{line_in(error, str(self._file))}"
             raise InvalidOption(
                 "metric", self._spec, f"cannot be imported ({what}); correct it"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import threading
 import time
@@ -14,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.fingerprint import digest
 from pyswarmopt_llm.common.files.json_types import parse_json, wrong_field
+from pyswarmopt_llm.common.http import TRANSIENT, Connection, NoAnswer, Refusal, TransientError
 
-_TRANSIENT = frozenset({408, 409, 429, 500, 502, 503, 504})
-_LONGEST_WAIT = 60.0
-_LONGEST_ANSWER = 2**24  # bytes
+_PATH = "/chat/completions"
 
 
 @dataclass(frozen=True)
@@ -32,11 +28,11 @@ class Endpoint:
         url: base URL, such as http://127.0.0.1:8000/v1.
         model: its name there.
         key: sent as a bearer token; empty for none.
+        variable: of the environment, from which the key is.
         prices: per million prompt and completion tokens, or None.
         timeout: seconds per request.
         attempts: attempts per request.
-        deadline: seconds until retries end and an unfinished response is abandoned; at least
-            `timeout`.
+        deadline: seconds of retries; at least `timeout`.
         who, settings, when_down: for messages: its name, what to check if it refuses, what to do if
             it is down.
     """
@@ -44,6 +40,7 @@ class Endpoint:
     url: str
     model: str
     key: str = ""
+    variable: str = "SWARM_LLM_JUDGE_KEY"
     prices: tuple[float, float] | None = None
     timeout: float = 60.0
     attempts: int = 5
@@ -99,14 +96,6 @@ class Completion:
     tokens: int
 
 
-class _TransientError(Exception):
-    """A failure that may pass; `wait`: seconds until the retry, if the endpoint says so."""
-
-    def __init__(self, problem: str, wait: float | None = None) -> None:
-        super().__init__(problem)
-        self.wait = wait
-
-
 class ChatClient:
     """Sends user turns to an endpoint, the same request never twice.
 
@@ -129,14 +118,11 @@ class ChatClient:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        httpx = optional("httpx", "an endpoint")
-        headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
-        self._http = httpx.Client(timeout=endpoint.timeout, headers=headers)
-        self._errors = httpx.RequestError
-        self._bad_urls = (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError)
+        self._http = Connection(
+            endpoint.url, endpoint.key, endpoint.variable, TRANSIENT | {500}, sleep, clock
+        )
         self._endpoint, self._max_tokens = endpoint, max_tokens
         self._cache = AppendLog(cache, None, lambda row: wrong_field(row, _CACHED))
-        self._sleep, self._clock = sleep, clock
         self._lock = threading.Lock()
         self.usage = dict.fromkeys(("requests", *_COUNTS), 0)
         self._completions: dict[str, Completion] = {}
@@ -196,52 +182,16 @@ class ChatClient:
 
     def _send(self, body: Mapping[str, Any]) -> tuple[str, Any]:
         """Text and usage; transient failures are retried while attempts and time last."""
-        where, content = self._endpoint, json.dumps(body).encode()
-        limit = max(where.deadline, where.timeout)
-        end = self._clock() + limit
-        for attempt in range(where.attempts):
-            try:
-                return self._attempt(content, end)
-            except _TransientError as error:
-                problem = str(error)
-                wait = min(2.0**attempt, _LONGEST_WAIT) if error.wait is None else error.wait
-            if attempt + 1 < where.attempts:
-                if self._clock() + wait > end:
-                    raise self._down(f"within {limit:g} s", problem)
-                self._sleep(wait)
-        raise self._down(f"in {where.attempts} attempts", problem)
-
-    def _attempt(self, content: bytes, end: float) -> tuple[str, Any]:
-        url, where = f"{self._endpoint.url}/chat/completions", self._endpoint
+        where = self._endpoint
+        limits = {"timeout": where.timeout, "patience": max(where.deadline, where.timeout)}
         try:
-            status, headers, data = self._post(url, content, end)
-        except self._bad_urls as error:
-            raise UserError(f"{url}: not a URL ({error}); check {where.settings}") from error
-        except self._errors as error:
-            raise _TransientError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
-        if status == 200:
-            return self._read(data)
-        problem = f"status {status}: {data[:200].decode(errors='replace')}"
-        if status not in _TRANSIENT:
-            raise UserError(f"{where.who} at {url} refuses ({problem}); check {where.settings}")
-        raise _TransientError(problem, _retry_after(headers.get("retry-after")))
-
-    def _down(self, after: str, problem: str) -> UserError:
-        where = f"{self._endpoint.who} at {self._endpoint.url}/chat/completions"
-        return UserError(f"{where} did not answer {after} ({problem}); {self._endpoint.when_down}")
-
-    def _post(self, url: str, content: bytes, end: float) -> tuple[int, Any, bytes]:
-        """Status, headers and body, streamed so that an endless response can be abandoned."""
-        kind = {"Content-Type": "application/json"}
-        with self._http.stream("POST", url, content=content, headers=kind) as reply:
-            data = b""
-            for chunk in reply.iter_bytes():
-                data += chunk
-                if len(data) > _LONGEST_ANSWER:
-                    raise _TransientError(f"an answer of more than {_LONGEST_ANSWER >> 20} MiB")
-                if self._clock() > end:
-                    raise _TransientError("the answer did not come to an end")
-            return reply.status_code, reply.headers, data
+            return self._http.request(
+                "POST", _PATH, body, self._read, attempts=where.attempts, **limits
+            )
+        except NoAnswer as error:
+            raise UserError(f"{where.who}: {error.text}; {where.when_down}") from error
+        except Refusal as refusal:
+            raise UserError(f"{where.who}: {refusal.text}; check {where.settings}") from refusal
 
     def _read(self, data: bytes) -> tuple[str, Any]:
         """Text and usage of a response; what is no JSON object does not come from an endpoint."""
@@ -254,7 +204,7 @@ class ChatClient:
         try:
             reply = parse_json(data, numbers=True)
         except ValueError as error:
-            raise _TransientError(f"malformed JSON: {error}") from error
+            raise TransientError(f"malformed JSON: {error}") from error
         try:
             text = reply["choices"][0]["message"]["content"]
         except (KeyError, IndexError, TypeError):
@@ -265,7 +215,7 @@ class ChatClient:
                 f"{where.settings}"
             )
         if not text.isprintable() and any("\ud800" <= c <= "\udfff" for c in text):
-            raise _TransientError("a text with half a Unicode pair")
+            raise TransientError("a text with half a Unicode pair")
         return text, reply.get("usage")
 
     def _keep(self, key: str, text: str, usage: Any) -> Completion:
@@ -282,15 +232,6 @@ class ChatClient:
         self._completions[key] = Completion(text, sum(counts))
         for name, n in zip(self.usage, (1, *counts), strict=True):
             self.usage[name] += n
-
-
-def _retry_after(header: str | None) -> float | None:
-    """Seconds; None where the header says none (a date, nan)."""
-    try:
-        seconds = float(header or "")
-    except ValueError:
-        return None
-    return None if math.isnan(seconds) else min(max(seconds, 0.0), _LONGEST_WAIT)
 
 
 def _numbers(settings: Mapping[str, str], name: str, count: int) -> tuple[float, ...]:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.models.engines.chat import Chat, Turns
 
 
 class BaseEngine(ABC):
@@ -44,33 +45,17 @@ class PromptTokenizer:
 
     Attributes:
         tokenizer, window: as given.
+        form: what goes around the turns of a user.
     """
 
     def __init__(self, tokenizer: Any, window: int | None) -> None:
-        self.tokenizer, self.window = tokenizer, window
+        self.tokenizer, self.window, self.form = tokenizer, window, Chat()
         # A chat template includes its special tokens.
         self._lead = leading_specials(tokenizer) if tokenizer.chat_template is None else []
 
-    def chat(self, user: str, earlier: Sequence[tuple[str, str]] = ()) -> str:
-        """A user turn in the chat template, up to the start of the assistant's turn.
-
-        Without a chat template: the text and a line break.
-
-        Args:
-            user: the turn.
-            earlier: what was said before it, (user, assistant) in order.
-        """
-        if self.tokenizer.chat_template is None:
-            return "".join(f"{question}\n{answer}\n" for question, answer in earlier) + f"{user}\n"
-        messages = [
-            {"role": role, "content": text}
-            for turns in earlier
-            for role, text in zip(("user", "assistant"), turns, strict=True)
-        ]
-        messages.append({"role": "user", "content": user})
-        return str(
-            self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        )
+    def chat(self, user: str, earlier: Turns = ()) -> str:
+        """A user turn after earlier ones, up to the start of the assistant's; see `Chat.prompt`."""
+        return self.form.prompt(self.tokenizer, user, earlier)
 
     def encode(self, text: str) -> list[int]:
         """Token ids with leading special tokens, without trailing ones."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.safetensors_file import StoredTensors
 from pyswarmopt_llm.models.base import BaseModel, load_model, refuse_quantised
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
@@ -46,4 +47,7 @@ def load_engine(
     else:
         stored = StoredTensors(base.weight_files) if where.type == "cpu" or whole_models else None
         mixing = PatchedWeights(model, stored)
-    return TransformersEngine(model, tokenizer, batch_tokens, mixing)
+    engine = TransformersEngine(model, tokenizer, batch_tokens, mixing)
+    engine.name = base.spec
+    engine.load(Patch())
+    return engine

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -30,19 +30,6 @@ class Mixing(Protocol):
             KeyError: the base has no such weight.
             ValueError: a shape does not fit. Nothing is changed then.
         """
-
-
-@runtime_checkable
-class RowMixing(Mixing, Protocol):
-    """A `Mixing` that can give each row of a batch a candidate of its own."""
-
-    def load_rows(self, patches: Sequence[Patch]) -> None:
-        """Let the rows of batches of one token each be of these candidates, which change the same
-        weights with the same ranks, until the next `load`; `set_owners` says whose each is.
-        """
-
-    def set_owners(self, owners: Tensor) -> None:
-        """Whose each row of the next batches is, (B,) int64 places among the candidates."""
 
 
 class PatchedWeights:

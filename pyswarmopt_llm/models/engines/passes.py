@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache
 
+from pyswarmopt_llm.common.errors import UndefinedModelError
 from pyswarmopt_llm.models.engines.attention import (
     PrefixCache,
     attention_mask,
@@ -35,6 +36,7 @@ class Passes:
 
     Attributes:
         model: as given.
+        name: of the model with what was added to it, for error messages.
         windows: from `attention_windows`.
 
     Raises:
@@ -42,7 +44,7 @@ class Passes:
     """
 
     def __init__(self, model: Any) -> None:
-        self.model = model
+        self.model, self.name = model, "the base"
         self.windows = attention_windows(model)
 
     def prefix(self, ids: Sequence[int]) -> PrefixCache | None:
@@ -68,8 +70,23 @@ class Passes:
         heads, inputs = self.inputs(batch, n_prefix)
         with self.vocabulary_only_at(heads):
             output = self.model(**inputs, past_key_values=cache, use_cache=cache is not None)
-        logits: Tensor = output.logits[0]
-        return logits
+        return self.defined(output.logits[0])
+
+    def defined(self, logits: Tensor) -> Tensor:
+        """The logits as they are, (M, V), if each row makes a distribution; unlooked at in training.
+
+        Raises:
+            UndefinedModelError: one does not, as of damaged weights, or where float16 overflows.
+        """
+        if torch.is_grad_enabled() or bool(logits.amax(-1).isfinite().all()):
+            return logits
+        dtype = str(self.model.dtype).removeprefix("torch.")
+        remedy = "its weights are damaged, or too large: export it again"
+        if self.model.dtype == torch.float16:
+            remedy = "choose `dtype` float32 or bfloat16"
+        raise UndefinedModelError(
+            f"{self.name}: its log-probabilities in {dtype} are not numbers; {remedy}"
+        )
 
     def inputs(self, batch: Batch, n_prefix: int) -> tuple[Tensor, dict[str, Any]]:
         """A batch's heads among the tokens that are fed, and the model's inputs."""

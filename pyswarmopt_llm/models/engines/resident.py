@@ -34,6 +34,7 @@ class ResidentModel(PromptTokenizer, BaseEngine):
 
     Attributes:
         batch_tokens: as given.
+        name: of the base, for error messages.
         tokens_fed: tokens sent through the model so far, padding excluded.
     """
 
@@ -41,7 +42,7 @@ class ResidentModel(PromptTokenizer, BaseEngine):
         self, model: Any, tokenizer: Any, batch_tokens: int = 1024, mixing: Mixing | None = None
     ) -> None:
         super().__init__(tokenizer, window_of(model.config))
-        self._model = model
+        self._model, self.name = model, "the base"
         self.batch_tokens = batch_tokens
         self.tokens_fed = 0
         self._mixing = mixing or PatchedWeights(model)
@@ -84,6 +85,8 @@ class ResidentModel(PromptTokenizer, BaseEngine):
         """
         self._merged = None
         self._candidate = self._active = patch
+        changed = patch.low_rank or patch.full_rank or patch.dense
+        self._passes.name = f"{self.name} with what is added to it" if changed else self.name
         if not patch.held_out:
             _ = self.model
 

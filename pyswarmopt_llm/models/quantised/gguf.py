@@ -65,6 +65,7 @@ def _convert(gguf: Path, target: Path, who: str) -> None:
     """Dequantise to bf16 and save model and tokenizer into `target`."""
     import transformers
 
+    _check_layers(gguf, who)
     file = {"gguf_file": gguf.name}
     plain: dict[str, Any] = {"dtype": torch.bfloat16}
     # of versions that leave weights packed where they have kernels for it
@@ -83,6 +84,25 @@ def _convert(gguf: Path, target: Path, who: str) -> None:
             f"{target}: cannot be written ({error.strerror}); set XDG_CACHE_HOME to a directory "
             "with more room"
         ) from error
+
+
+def _check_layers(gguf: Path, who: str) -> None:
+    """Refuse a file that names more layers than it has tensors of; each would be made first.
+
+    Raises:
+        UserError: it does.
+    """
+    from gguf import GGUFReader
+
+    try:
+        reader = GGUFReader(gguf)
+        kind = reader.fields["general.architecture"].contents()
+        named = int(reader.fields[f"{kind}.block_count"].contents())
+    except (ValueError, LookupError, TypeError, OSError):  # what loads it says what is wrong
+        return
+    held = len({tensor.name.split(".")[1] for tensor in reader.tensors if "blk." in tensor.name})
+    if named > held:
+        raise UserError(f"{who}: names {named:,} layers and holds {held}; download it again")
 
 
 def _as_plain(model: Any) -> None:

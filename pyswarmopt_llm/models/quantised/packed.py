@@ -14,7 +14,9 @@ from typing import Any
 
 import torch
 
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import BITSANDBYTES, need_extra, optional
+from pyswarmopt_llm.models.adapters.safetensors_file import DTYPES, read_header
 from pyswarmopt_llm.models.pretrained import load_weights
 
 
@@ -32,15 +34,24 @@ def load_packed(
         device: of the model.
 
     Raises:
-        UserError: it cannot be loaded, or bitsandbytes is not installed and it needs it.
+        UserError: it cannot be loaded, config.json does not describe its files, or bitsandbytes is
+            not installed and it needs it.
     """
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
 
     options: dict[str, Any] = {"device_map": {"": str(device)}}
     by_bitsandbytes = packing.startswith(BITSANDBYTES)
     if by_bitsandbytes:
         need_extra(BITSANDBYTES, f"{who}: its quantisation")
         quiet_bitsandbytes()
+        if not scheme:
+            _refuse_plain(path, who)
+    elif packing not in AUTO_QUANTIZATION_CONFIG_MAPPING:
+        known = "transformers does not know it here; install what it needs"
+        raise UserError(
+            f"{who}: its config.json says that its weights are packed by {packing}; {known}"
+        )
     if scheme:
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=scheme == "nf4",
@@ -51,9 +62,25 @@ def load_packed(
         )
     options |= {"dtype": dtype, "local_files_only": True}
     model = load_weights(AutoModelForCausalLM, path, who, "language model", **options)
+    # transformers leaves what is not packed as it was saved, and what it unpacks in bfloat16.
+    for parameter in model.parameters():
+        if parameter.dtype in DTYPES.values():
+            parameter.data = parameter.data.to(dtype)
     if by_bitsandbytes:
         _prepare_layers(model, dtype)
     return model
+
+
+def _refuse_plain(path: Path, who: str) -> None:
+    """Refuse files of plain weights of which config.json says that bitsandbytes packed them."""
+    headers = [
+        header for file in path.glob("*.safetensors") for header in read_header(file).values()
+    ]
+    if not any(header.dtype in ("U8", "I8") for header in headers):
+        raise UserError(
+            f"{who}: its config.json says that bitsandbytes packed its weights, and they are plain; "
+            "remove quantization_config from config.json"
+        )
 
 
 def quiet_bitsandbytes() -> None:
@@ -66,13 +93,10 @@ def quiet_bitsandbytes() -> None:
 def _prepare_layers(model: Any, dtype: torch.dtype) -> None:
     """Let a model with layers of bitsandbytes compute in `dtype`, forward and backward.
 
-    transformers leaves what is not packed in the dtype in which it was saved. The format of 4-bit
-    layers for CPUs with AVX-512 is not used: it rounds inputs to bfloat16, has no backward pass
-    (gradients are lost without an error, version 0.50.2), and was no faster when measured.
+    The format of 4-bit layers for CPUs with AVX-512 is not used: it rounds inputs to bfloat16, has
+    no backward pass (gradients are lost without an error, version 0.50.2), and was no faster when
+    measured.
     """
-    for parameter in model.parameters():
-        if parameter.is_floating_point():
-            parameter.data = parameter.data.to(dtype)
     layers = optional(BITSANDBYTES, BITSANDBYTES).nn
     for module in model.modules():
         if isinstance(module, layers.Linear4bit):

@@ -1,3 +1,1 @@
-"""Models that a server runs: vLLM, SGLang or llama.cpp. A search attaches to what the user
-started.
-"""
+"""Models that a server runs: vLLM or llama.cpp. A search attaches to what the user started."""

@@ -4,10 +4,9 @@ meant.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,12 +22,13 @@ from pyswarmopt_llm.models.engines.batching import TokenPair
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.served.engine import ServedEngine
 from pyswarmopt_llm.models.served.http import Http
-from pyswarmopt_llm.models.served.server import CandidateServer
+from pyswarmopt_llm.models.served.server import CandidateServer, loaded, log_likelihoods
+from pyswarmopt_llm.models.served.watch import Watch, per_token
 
 TEXTS = 8  # that the server is examined on
 TOLERANCE = 1e-2  # nats per token
-_CONTINUED = 8  # tokens of a continuation
-_FULL = 4  # copies of the texts in a full batch
+CONTINUED = 8  # tokens of a continuation
+_FULL = 4  # times as many texts in a full batch
 
 
 Experts = Callable[[], Sequence[AdapterInfo]]
@@ -43,10 +43,12 @@ class Examination:
     Attributes:
         text: a line.
         noise: the largest difference between two answers to the same request, in nats.
+        scores: of the first items' texts by the base, in nats; a resumed run compares them.
     """
 
     text: str
     noise: float
+    scores: tuple[float, ...]
 
 
 def attach(config: SearchConfig, base: BaseModel, experts: Experts) -> ServedEngine:
@@ -59,7 +61,7 @@ def attach(config: SearchConfig, base: BaseModel, experts: Experts) -> ServedEng
             none.
 
     Raises:
-        UserError: no server answers, it is none of the three, or lacks what a search needs.
+        UserError: no server answers, it is neither of the two, or lacks what a search needs.
     """
     from transformers import AutoConfig
 
@@ -91,11 +93,6 @@ def recognise(config: SearchConfig, experts: Experts, dtype: torch.dtype) -> Can
         from pyswarmopt_llm.models.served.llamacpp import LlamaCpp
 
         return LlamaCpp(http, props, experts())
-    model = http.greet("/model_info") or http.greet("/get_model_info")
-    if isinstance(model, dict) and "model_path" in model:
-        from pyswarmopt_llm.models.served.sglang import Sglang
-
-        return Sglang(http, model, *files)
     version = http.greet("/version")
     if isinstance(version, dict) and "version" in version:
         from pyswarmopt_llm.models.served.vllm import Vllm
@@ -104,7 +101,7 @@ def recognise(config: SearchConfig, experts: Experts, dtype: torch.dtype) -> Can
     raise InvalidOption(
         "engine",
         config.engine,
-        "is not vLLM, SGLang or llama.cpp's server; give the URL of one of them",
+        "is not vLLM's server or llama.cpp's; give the URL of one of them",
     )
 
 
@@ -125,17 +122,14 @@ def examine(
     """
     server = engine.server
     pairs = [pair for text in texts[:TEXTS] for pair in _pairs(engine, text)]
-    single = [server.score(None, [pair])[0] for pair in pairs]
-    again = [server.score(None, [pair])[0] for pair in pairs]
-    full = server.score(None, pairs * _FULL)
-    batches = [full[k : k + len(pairs)] for k in range(0, len(full), len(pairs))]
-    if any(map(math.isnan, single)):
-        why = "its weights are damaged or overflow in its dtype"
-        raise UserError(f"{server.name}: gives NaN for a log-probability; {why}")
-    noise = max(_distance(single, values) for values in (again, *batches))
+    single, again = ([_alone(server, pair) for pair in pairs] for _ in range(2))
+    # other contexts, as the same one is sent once
+    beside = [(head[:-k], tail) for k in range(1, _FULL) for head, tail in pairs if len(head) > k]
+    full = log_likelihoods(server, None, [*pairs, *beside])[: len(pairs)]
+    noise = max(_distance(single, values) for values in (again, full))
 
     nothing = space.realise(space.vertices()[0] * 0)
-    from_base = _per_token(_scored(engine, nothing, pairs), single, pairs)
+    from_base = per_token(_scored(engine, nothing, pairs), single, pairs)
     if from_base > TOLERANCE + noise:
         differs = f"differs from its base by {from_base:.2g} nats per token"
         raise UserError(f"{server.name}: weight 0 of all experts {differs}")
@@ -146,10 +140,10 @@ def examine(
         _require_applied(
             server, f"weight 1 of {info.name}", patch, _distance(values, single), noise
         )
-        with _from_its_file(server, info) as candidate:
+        with loaded(server, partial(server.from_file, info)) as candidate:
             if candidate is None:
                 continue
-            differing = _per_token(server.score(candidate, pairs), values, pairs)
+            differing = per_token(log_likelihoods(server, candidate, pairs), values, pairs)
         if differing > TOLERANCE + noise:
             differs = f"differs from its own file by {differing:.2g} nats per token"
             raise UserError(
@@ -158,15 +152,21 @@ def examine(
         from_files = max(from_files, differing)
         each = f"weight 1 each expert within {from_files:.1g}"
     engine.leave()
+    first = space.realise(space.vertices()[0])
+    engine.watch = Watch(server, [Patch(), first], pairs[:2], TOLERANCE + noise)
+    repeats = (
+        f"differs by at most {noise:.1g} nats: models of the scores take it as noise, intervals "
+        "over items contain it"
+        if noise
+        else "agrees bit for bit, so that a resumed run repeats this one"
+    )
     text = (
         f"the base runs in {server.name} (as {server.base}): on {len(texts[:TEXTS])} texts weight "
         f"0 is the base within {from_base:.1g} nats per token, {each}; the same request again, "
-        f"alone and in a full batch, differs by at most {noise:.1g} nats"
+        f"alone and in a full batch, {repeats}"
     )
-    if noise:
-        text += ": models of the scores take it as noise, intervals over items contain it"
     remarks = [server.remark, _other_template(engine)]
-    return Examination("; ".join(filter(None, [text, *remarks])), noise)
+    return Examination("; ".join(filter(None, [text, *remarks])), noise, tuple(single))
 
 
 def _other_template(engine: ServedEngine) -> str:
@@ -188,9 +188,10 @@ def check_loaded(engine: ServedEngine, patch: Patch, name: str) -> None:
     """
     server = engine.server
     pairs = [pair for text in PLAIN for pair in _pairs(engine, engine.chat(text))]
-    single, again = (server.score(None, pairs) for _ in range(2))
-    distance = _distance(engine.score(pairs), single)
-    _require_applied(server, name, patch, distance, _distance(single, again))
+    single, again = (log_likelihoods(server, None, pairs) for _ in range(2))
+    distance, noise = _distance(engine.score(pairs), single), _distance(single, again)
+    _require_applied(server, name, patch, distance, noise)
+    engine.watch = Watch(server, [Patch(), patch], pairs[:2], TOLERANCE + noise)
 
 
 def _require_applied(
@@ -229,7 +230,7 @@ def _pairs(engine: ServedEngine, text: str) -> Iterator[TokenPair]:
         yield ids[:-1], ids[-1:]
     half = len(ids) // 2
     if engine.server.likelihoods and len(ids) - half > 1:
-        yield ids[:half], ids[half : half + _CONTINUED]
+        yield ids[:half], ids[half : half + CONTINUED]
 
 
 def _scored(engine: ServedEngine, patch: Patch, pairs: Sequence[TokenPair]) -> list[float]:
@@ -237,21 +238,10 @@ def _scored(engine: ServedEngine, patch: Patch, pairs: Sequence[TokenPair]) -> l
     return engine.score(pairs)
 
 
-@contextmanager
-def _from_its_file(server: CandidateServer, info: AdapterInfo) -> Iterator[object]:
-    """An expert as its own file says, for as long as it is needed; None where the server has no
-    such way.
-    """
-    candidate = server.from_file(info)
-    try:
-        yield candidate
-    finally:
-        server.unload(candidate)
-
-
 def _distance(a: Sequence[float], b: Sequence[float]) -> float:
     return max(abs(x - y) for x, y in zip(a, b, strict=True))
 
 
-def _per_token(a: Sequence[float], b: Sequence[float], pairs: Sequence[TokenPair]) -> float:
-    return max(abs(x - y) / len(tail) for x, y, (_, tail) in zip(a, b, pairs, strict=True))
+def _alone(server: CandidateServer, pair: TokenPair) -> float:
+    """The log-likelihood of a pair in a request of its own."""
+    return log_likelihoods(server, None, [pair])[0]

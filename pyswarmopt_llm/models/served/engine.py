@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.http import Refusal
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.engines.base import BaseEngine, PromptTokenizer
 from pyswarmopt_llm.models.engines.batching import TokenPair, encode_pair
-from pyswarmopt_llm.models.served.http import Refusal
-from pyswarmopt_llm.models.served.server import CandidateServer
+from pyswarmopt_llm.models.served.server import CandidateServer, log_likelihoods
+from pyswarmopt_llm.models.served.watch import Watch
 
 T = TypeVar("T")
 ROWS = 64  # prompts of one request
@@ -33,6 +34,7 @@ class ServedEngine(PromptTokenizer, BaseEngine):
 
     Attributes:
         server, dtype: as given.
+        watch: looks again at a server that failed; None before the examination.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class ServedEngine(PromptTokenizer, BaseEngine):
     ) -> None:
         super().__init__(tokenizer, window)
         self.server, self.dtype = server, dtype
+        self.watch: Watch | None = None
         self.likelihoods = server.likelihoods
         self._patch = Patch()
         # shared with the finalizer, which must not hold the engine
@@ -49,7 +52,9 @@ class ServedEngine(PromptTokenizer, BaseEngine):
 
     def another(self) -> ServedEngine:
         """An engine on the same server, for another candidate at the same time."""
-        return ServedEngine(self.server, self.tokenizer, self.window, self.dtype)
+        other = ServedEngine(self.server, self.tokenizer, self.window, self.dtype)
+        other.watch = self.watch
+        return other
 
     def load(self, patch: Patch) -> None:
         """Replace the previous candidate.
@@ -82,7 +87,7 @@ class ServedEngine(PromptTokenizer, BaseEngine):
 
     def score(self, pairs: Sequence[TokenPair]) -> list[float]:
         """`loglikelihood` of token ids."""
-        return self._by_rows(pairs, lambda candidate, part: self.server.score(candidate, part))
+        return self._by_rows(pairs, partial(log_likelihoods, self.server))
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
         """Greedy continuations, without special tokens."""
@@ -109,15 +114,21 @@ class ServedEngine(PromptTokenizer, BaseEngine):
         self, value: Callable[[Any, Sequence[Any]], list[T]], part: Sequence[Any]
     ) -> list[T]:
         """One request; a server that was restarted has lost the candidate, which is loaded once
-        more then.
+        more then, and may be another one.
         """
+        lost = False
         try:
-            return value(self._loaded[0], part)
+            answer = value(self._loaded[0], part)
         except Refusal:
             if self._loaded[0] is None:
                 raise
-        self.load(self._patch)
-        return value(self._loaded[0], part)
+            lost = True
+        if lost:
+            self.load(self._patch)
+            answer = value(self._loaded[0], part)
+        if self.watch is not None:
+            self.watch.look(lost)
+        return answer
 
 
 def _leave(server: CandidateServer, loaded: list[Any]) -> None:

@@ -7,7 +7,6 @@ and 15189), so tasks are scored by letters or by written replies.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,11 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.http import Refusal
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors
 from pyswarmopt_llm.models.engines.batching import TokenPair
-from pyswarmopt_llm.models.served.http import Http, Refusal
+from pyswarmopt_llm.models.served.http import Http
 from pyswarmopt_llm.models.served.server import by_context, reading
 
 # log-probabilities of how many tokens; all where a letter is not among the first
@@ -51,12 +51,25 @@ class LlamaCpp:
         self.name = f"llama.cpp {props.get('build_info', '')}".rstrip() + f" at {http.url}"
         self.base = str(props.get("model_path", ""))
         self.window: int | None = props.get("default_generation_settings", {}).get("n_ctx")
-        adapters = http.get("/lora-adapters")
-        with reading(self.name):
-            files = {int(adapter["id"]): Path(adapter["path"]) for adapter in adapters}
+        files = {number: Path(path) for number, path in self._adapters()}
         self._ids, self.remark = _ids_of(experts, files, self.name)
         self._idle = sorted(files.keys() - set(self._ids))
         self._sums = Checksums(experts)
+
+    @property
+    def failures(self) -> int:
+        """See `CandidateServer.failures`."""
+        return self._http.failures
+
+    def running(self) -> tuple[object, list[tuple[int, str]]]:
+        """See `CandidateServer.running`: the base's file, and the adapters, which go by number."""
+        with reading(self.name):
+            return self._http.get("/props").get("model_path"), self._adapters()
+
+    def _adapters(self) -> list[tuple[int, str]]:
+        with reading(self.name):
+            adapters = self._http.get("/lora-adapters")
+            return [(int(adapter["id"]), str(adapter["path"])) for adapter in adapters]
 
     def tokens(self, text: str) -> list[int]:
         """See `CandidateServer.tokens`."""
@@ -87,13 +100,13 @@ class LlamaCpp:
     def unload(self, candidate: Scales | None) -> None:
         """See `CandidateServer.unload`: nothing was loaded."""
 
-    def score(self, candidate: Scales | None, pairs: Sequence[TokenPair]) -> list[float]:
+    def score(self, candidate: Scales | None, pairs: Sequence[TokenPair]) -> list[list[Any]]:
         """See `CandidateServer.score`; continuations of one token only."""
         if any(len(continuation) > 1 for _, continuation in pairs):
             raise UserError(
                 f"{self.name} gives log-probabilities of the next token only, not of texts such "
                 "as these options; "
-                "score by letters (`scoring` letter) or written replies, or use vLLM or SGLang"
+                "score by letters (`scoring` letter) or written replies, or use vLLM"
             )
         contexts = by_context(pairs)
         logprobs = dict(zip(contexts, self._top(candidate, list(contexts), _FIRST), strict=True))
@@ -101,11 +114,11 @@ class LlamaCpp:
         if lacking:
             distinct = list(dict.fromkeys(lacking))
             logprobs |= zip(distinct, self._top(candidate, distinct, _ALL), strict=True)
-        return [logprobs[context].get(ids[0], -math.inf) for context, ids in pairs]
+        return [[logprobs[context].get(ids[0], "nothing")] for context, ids in pairs]
 
     def _top(
         self, candidate: Scales | None, prompts: Sequence[tuple[int, ...]], n: int
-    ) -> list[dict[int, float]]:
+    ) -> list[dict[int, Any]]:
         """For each prompt the log-probabilities of the n most likely next tokens, by their ids."""
         # The end token is a letter's rival, too, but a row that begins with it would have no
         # probabilities.
@@ -114,7 +127,7 @@ class LlamaCpp:
         with reading(self.name):
             for answer in answers:
                 top = answer["completion_probabilities"][0]["top_logprobs"]
-                logprobs.append({int(token["id"]): float(token["logprob"]) for token in top})
+                logprobs.append({int(token["id"]): token["logprob"] for token in top})
         return logprobs
 
     def generate(
@@ -227,7 +240,7 @@ class Checksums:
         return UserError(
             "llama.cpp's server runs mixtures of the adapters that it was started with, and this "
             "candidate is none "
-            "(trained, or of a truncated rank); use vLLM or SGLang for it"
+            "(trained, or of a truncated rank); use vLLM for it"
         )
 
 
@@ -306,10 +319,11 @@ def _norms_of_file(path: Path) -> Tensor:
             t.name: torch.tensor(gguf.quants.dequantize(t.data, t.tensor_type))
             for t in reader.tensors
         }
-    except (ValueError, KeyError, OSError, NotImplementedError) as error:
+        pairs = [
+            (factors[f"{name[:-1]}a"], b * (alpha / b.shape[1]))
+            for name, b in factors.items()
+            if name.endswith(".lora_b")
+        ]
+    except (ValueError, LookupError, OSError, NotImplementedError) as error:
         raise UserError(f"{path}: is no LoRA adapter as GGUF ({error}); export it again") from error
-    pairs = []
-    for name, b in factors.items():
-        if name.endswith(".lora_b"):
-            pairs.append((factors[f"{name[:-1]}a"], b * (alpha / b.shape[1])))
     return _norms(pairs)

@@ -18,12 +18,16 @@ from typing import Any, Protocol
 
 import torch
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import NotFiniteError, UserError
+from pyswarmopt_llm.common.http import Refusal
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import ADAPTER_FILES, AdapterInfo
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.engines.batching import TokenPair
-from pyswarmopt_llm.models.served.http import Refusal
+
+_LEAST = -1e6  # vLLM has -9999 for what is less
+_ROUNDING = 1e-3  # of a probability of 1
+_SHOWN = 40  # characters of what is no number
 
 
 class CandidateServer(Protocol):
@@ -70,8 +74,16 @@ class CandidateServer(Protocol):
     def unload(self, candidate: Any) -> None:
         """Forget a candidate."""
 
-    def score(self, candidate: Any, pairs: Sequence[TokenPair]) -> list[float]:
-        """Natural log of P(continuation | context), summed over tokens.
+    @property
+    def failures(self) -> int:
+        """Requests so far that did not succeed at once."""
+
+    def running(self) -> object:
+        """What the server says that it runs: base, and adapters that it was started with."""
+
+    def score(self, candidate: Any, pairs: Sequence[TokenPair]) -> list[list[Any]]:
+        """Natural log of P(token | those before it) of each token of each continuation, as the
+        server gives it; `log_likelihoods` checks it.
 
         Raises:
             UserError: the server refuses, or does not answer.
@@ -167,6 +179,39 @@ class LoraFiles(ABC):
                 raise UserError(f"{error.text}; {doubts}") from error
             raise
         return name
+
+
+@contextmanager
+def loaded(server: CandidateServer, load: Callable[[], Any]) -> Iterator[Any]:
+    """The candidate that `load` makes, for as long as it is needed."""
+    candidate = load()
+    try:
+        yield candidate
+    finally:
+        server.unload(candidate)
+
+
+def log_likelihoods(
+    server: CandidateServer, candidate: Any, pairs: Sequence[TokenPair]
+) -> list[float]:
+    """Natural log of P(continuation | context), summed over tokens.
+
+    Raises:
+        NotFiniteError: the server gives anything but finite numbers of at most 0.
+        UserError: it refuses, or does not answer.
+    """
+    return [
+        sum(_logprob(server.name, value) for value in values)
+        for values in server.score(candidate, pairs)
+    ]
+
+
+def _logprob(name: str, value: Any) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and _LEAST < value <= _ROUNDING:
+        return float(value)
+    why = "its weights are damaged, or overflow in its dtype"
+    raise NotFiniteError(f"{name} gives {str(value)[:_SHOWN]} for a log-probability; {why}")
 
 
 def by_context(

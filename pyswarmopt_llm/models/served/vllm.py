@@ -14,8 +14,9 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.http import Refusal
 from pyswarmopt_llm.models.engines.batching import TokenPair
-from pyswarmopt_llm.models.served.http import Http, Refusal
+from pyswarmopt_llm.models.served.http import Http
 from pyswarmopt_llm.models.served.server import LoraFiles, by_context, reading
 
 _TOKENS = 128  # at most in `logprob_token_ids`
@@ -43,11 +44,19 @@ class Vllm(LoraFiles):
         super().__init__(folder, dtype)
         self._http, self.together = http, together
         self.name = f"vLLM {version} at {http.url}"
+        self._model, self.base, self.window = self.running()
+
+    @property
+    def failures(self) -> int:
+        """See `CandidateServer.failures`."""
+        return self._http.failures
+
+    def running(self) -> tuple[str, str, int | None]:
+        """See `CandidateServer.running`: the base's name, its source and its window."""
         with reading(self.name):
-            base = next(card for card in http.get("/v1/models")["data"] if not card.get("parent"))
-            self._model = str(base["id"])
-            self.base = str(base.get("root") or self._model)
-            self.window: int | None = base.get("max_model_len")
+            cards = self._http.get("/v1/models")["data"]
+            base = next(card for card in cards if not card.get("parent"))
+            return str(base["id"]), str(base.get("root") or base["id"]), base.get("max_model_len")
 
     def tokens(self, text: str) -> list[int]:
         """See `CandidateServer.tokens`."""
@@ -83,11 +92,11 @@ class Vllm(LoraFiles):
         """See `LoraFiles.remove`."""
         self._http.tell("/v1/unload_lora_adapter", {"lora_name": name})
 
-    def score(self, candidate: str | None, pairs: Sequence[TokenPair]) -> list[float]:
+    def score(self, candidate: str | None, pairs: Sequence[TokenPair]) -> list[list[Any]]:
         """See `CandidateServer.score`; continuations of one token are read from the next token's
         distribution.
         """
-        values: dict[int, float] = {}
+        values: dict[int, list[Any]] = {}
         ids = sorted({continuation[0] for _, continuation in pairs if len(continuation) == 1})
         if 0 < len(ids) <= _TOKENS:
             values = self._next_tokens(candidate, pairs, ids)
@@ -100,7 +109,7 @@ class Vllm(LoraFiles):
 
     def _next_tokens(
         self, candidate: str | None, pairs: Sequence[TokenPair], ids: Sequence[int]
-    ) -> dict[int, float]:
+    ) -> dict[int, list[Any]]:
         """Place -> value, of the continuations of one token as far as the server gives them."""
         contexts = by_context(
             pairs, [place for place, pair in enumerate(pairs) if len(pair[1]) == 1]
@@ -114,19 +123,19 @@ class Vllm(LoraFiles):
                 for place in places:
                     token = f"token_id:{pairs[place][1][0]}"
                     if token in logprobs:
-                        values[place] = float(logprobs[token])
+                        values[place] = [logprobs[token]]
         return values
 
-    def _texts(self, candidate: str | None, pairs: Sequence[TokenPair]) -> list[float]:
+    def _texts(self, candidate: str | None, pairs: Sequence[TokenPair]) -> list[list[Any]]:
         whole = [context + continuation for context, continuation in pairs]
         choices = self._complete(candidate, whole, 1, prompt_logprobs=1)
-        sums = []
+        values = []
         with reading(self.name):
             for choice, ids, (context, _) in zip(choices, whole, pairs, strict=True):
                 by_place = choice["prompt_logprobs"]
                 scored = range(len(context), len(ids))
-                sums.append(sum(float(by_place[i][str(ids[i])]["logprob"]) for i in scored))
-        return sums
+                values.append([by_place[i][str(ids[i])]["logprob"] for i in scored])
+        return values
 
     def generate(
         self, candidate: str | None, prompts: Sequence[Sequence[int]], max_new_tokens: int

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.models.engines.chat import THINKING, rendered
 
 # Examples sorted by length together: enough for little padding, few enough to stay shuffled.
 _CHUNK = 400
@@ -48,10 +49,7 @@ def encode_chat(
     chats = []
     for number, example in enumerate(examples, start=1):
         messages = _messages(example, number)
-        prompt = tokenizer.apply_chat_template(
-            messages[:-1], tokenize=False, add_generation_prompt=True
-        )
-        whole = tokenizer.apply_chat_template(messages, tokenize=False)
+        prompt, whole = _before_and_after(tokenizer, messages)
         if not whole.startswith(prompt):
             raise UserError(
                 "the base model's chat template rewrites earlier turns; use another base"
@@ -82,6 +80,13 @@ def _messages(example: Mapping[str, Any], number: int) -> Sequence[Mapping[str, 
     return messages
 
 
+def _before_and_after(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> tuple[str, str]:
+    """A chat in the chat template up to the start of its last turn, and as a whole."""
+    options = {THINKING: False}
+    prompt = rendered(tokenizer, messages[:-1], add_generation_prompt=True, **options)
+    return prompt, rendered(tokenizer, messages, **options)
+
+
 def reply_frame(tokenizer: Any) -> tuple[str, str]:
     """White space before an assistant's reply, and the text that ends it, as the chat template has
     them.
@@ -93,8 +98,7 @@ def reply_frame(tokenizer: Any) -> tuple[str, str]:
     if not tokenizer.chat_template:
         return plain
     messages = [{"role": "user", "content": "question"}, {"role": "assistant", "content": "reply"}]
-    prompt = tokenizer.apply_chat_template(messages[:1], tokenize=False, add_generation_prompt=True)
-    whole = tokenizer.apply_chat_template(messages, tokenize=False)
+    prompt, whole = _before_and_after(tokenizer, messages)
     if not whole.startswith(prompt):
         return plain
     before, _, after = whole[len(prompt) :].partition("reply")

@@ -9,6 +9,7 @@ from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.result import ModelScore, RunResult
+from pyswarmopt_llm.metrics.registry import scale_of
 from pyswarmopt_llm.reporting.reading import expert_rows
 from pyswarmopt_llm.reporting.summary import Interval, score_text
 
@@ -81,7 +82,7 @@ def models(scores: Sequence[ModelScore], result: RunResult, history: Sequence[Ro
         if name not in scored:
             label = f"{name}, on {counted(dropped[name], 'dev item')}" if name in dropped else name
             dev = row.value if result.experts is None else result.experts.dev[name]
-            rows.append(ModelScore(label, dev, _dev_interval(row)))
+            rows.append(ModelScore(label, dev, _dev_interval(row, result)))
     numbers: list[float] = []
     for model in rows:
         numbers += [value for value in (model.dev, model.test) if value is not None]
@@ -104,12 +105,13 @@ def _model(row: ModelScore, x: Callable[[float], float], first: bool) -> Line:
     return Line(row.label, cells, dots, spans, first)
 
 
-def _dev_interval(row: Row) -> Interval | None:
+def _dev_interval(row: Row, result: RunResult) -> Interval | None:
     """Of a row with one task, by its items."""
     if len(row.items) != 1:
         return None
-    score = row.score(next(iter(row.items)))
-    return interval(score.per_item) if len(score.per_item) == score.n > 1 else None
+    task = next(iter(row.items))
+    score, scale = row.score(task), scale_of(result.metrics.get(task, ""))
+    return interval(score.per_item, scale=scale) if len(score.per_item) == score.n > 1 else None
 
 
 def bars(weights: Sequence[tuple[str, float]]) -> tuple[list[Line], float]:

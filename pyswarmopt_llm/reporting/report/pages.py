@@ -8,7 +8,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
 
-from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, score_text
+from pyswarmopt.base.words import counted
+from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, not_held_out, p_text, score_text
 
 LAYER = "pyswarmopt_llm"
 FOLDER = f"{LAYER}/reporting/report"
@@ -55,6 +56,17 @@ def render(template: str, **content: Any) -> str:
             ``pyswarmopt_llm/reporting/report/report.html.j2``.
         content: its variables; in HTML whatever is not `Markup` is escaped.
     """
+    environment = _environment(template)
+    source, _, _ = environment.loader.get_source(environment, f"{FOLDER}/page.css")  # type: ignore[union-attr]
+    return environment.get_template(template).render(stylesheet=Markup(source), **content)
+
+
+def sentences(template: str) -> Any:
+    """The macros of a template of sentences, as functions that return text."""
+    return _environment(template).get_template(template).module
+
+
+def _environment(template: str) -> Environment:
     packages = {LAYER, template.partition("/")[0]}
     loaders = {package: PackageLoader(package, ".") for package in packages}
     environment = Environment(
@@ -64,7 +76,7 @@ def render(template: str, **content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"code": code, "one_line": one_line, "plain": plain}
+    environment.filters |= {"code": code, "one_line": one_line, "plain": plain, "p": p_text}
+    environment.filters |= {"counted": counted, "not_held_out": not_held_out}
     environment.globals |= {"score_text": score_text, "smallest": SMALL, "about_weights": WEIGHTS}
-    source, _, _ = environment.loader.get_source(environment, f"{FOLDER}/page.css")  # type: ignore[union-attr]
-    return environment.get_template(template).render(stylesheet=Markup(source), **content)
+    return environment

@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ import numpy as np
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.append_log import AppendLog
-from pyswarmopt_llm.common.files.regular import refuse_link, write_text
+from pyswarmopt_llm.common.files.json_types import wrong_field
+from pyswarmopt_llm.common.files.regular import locked, refuse_link, write_text
 from pyswarmopt_llm.tasks.formats import separator_of
 
 LABEL, PROBABILITIES = "predicted", "probabilities"  # the new columns
 _SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
 _REMEDY = "remove the file to begin anew"
+_CHUNK = {"first": int, "probabilities": list[list[float | None]]}
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,13 @@ class Prediction:
         return cls(best, dict(zip(labels, probabilities, strict=True)))
 
 
-def check_out(out: Path, names: Sequence[str]) -> None:
+def check_out(out: Path, names: Sequence[str], labels: Sequence[str]) -> None:
     """Refuse a file that cannot be written, before a model is loaded.
+
+    Args:
+        out: the file.
+        names: columns of the input.
+        labels: the choices that all questions have; none if each has its own.
 
     Raises:
         UserError: of another kind, there already, in no folder, or of columns that the input has.
@@ -64,44 +73,86 @@ def check_out(out: Path, names: Sequence[str]) -> None:
     refuse_link(out)
     if out.exists() and not _progress(out).exists():
         raise InvalidOption("out", out, "is there already; remove it, or give another file")
-    taken = next((name for name in names if name in (LABEL, PROBABILITIES)), None)
+    new = {LABEL, PROBABILITIES, *map(_column, labels)}
+    taken = next((name for name in names if name in new), None)
     if taken is not None:
         raise UserError(f'the input has a column "{taken}", which `out` is to have; rename it')
+
+
+@contextmanager
+def predicted_file(out: Path | None, inputs: str, sizes: Sequence[int]) -> Iterator[PredictedFile]:
+    """The file, with its progress locked; None: nothing is kept.
+
+    Args:
+        out: see `PredictedFile`.
+        inputs: the same.
+        sizes: the same.
+
+    Raises:
+        UserError: another process writes it, or as `PredictedFile`.
+    """
+    if out is None:
+        yield PredictedFile(None, inputs, sizes)
+        return
+    with locked(_progress(out)):
+        if out.exists():  # another process has just finished it
+            _progress(out).unlink()
+            raise InvalidOption("out", out, "is there already; remove it, or give another file")
+        yield PredictedFile(out, inputs, sizes)
 
 
 class PredictedFile:
     """The progress of the file, in ``OUT.progress`` beside it until it is complete.
 
     Args:
-        out: the file.
+        out: the file; None: nothing is written.
         inputs: digest of rows, model and settings.
+        sizes: number of choices of each question.
+
+    Attributes:
+        rows: probabilities of the first questions, as far as they are known.
 
     Raises:
-        UserError: the progress is of other inputs.
+        UserError: the progress is of other inputs, or damaged.
     """
 
-    def __init__(self, out: Path, inputs: str) -> None:
-        self._out, self._progress = out, _progress(out)
+    def __init__(self, out: Path | None, inputs: str, sizes: Sequence[int]) -> None:
+        self._out, self._progress = out, None if out is None else _progress(out)
         self._log = AppendLog(self._progress, _REMEDY)
-        header, *self._chunks = self._log.repaired() or [{}]
-        if header and header.get("inputs") != inputs:
+        self.rows: list[list[float]] = []
+        header, *chunks = self._log.repaired() or [{"inputs": inputs, "new": True}]
+        if header.get("inputs") != inputs:
             raise UserError(
                 f"{self._progress}: is of other inputs; remove it to begin anew, or give another "
                 "`out`"
             )
-        if not header:
+        for chunk in chunks:
+            self._read(chunk, sizes)
+        if "new" in header:
             self._append({"inputs": inputs})
-
-    def first_rows(self, count: int) -> list[list[float]]:
-        """Probabilities of the first rows, of `count` in all."""
-        rows = [row for chunk in self._chunks for row in chunk.get("probabilities", [])]
-        if len(rows) > count or not all(isinstance(row, list) for row in rows):
-            raise UserError(f"{self._progress}: damaged; {_REMEDY}")
-        return rows
 
     def keep(self, probabilities: Sequence[Sequence[float]]) -> None:
         """Add those of the next rows."""
-        self._append({"probabilities": [list(row) for row in probabilities]})
+        numbers = [[None if math.isnan(p) else p for p in row] for row in probabilities]
+        self._append({"first": len(self.rows), "probabilities": numbers})
+        self.rows += map(list, probabilities)
+
+    def _read(self, chunk: Mapping[str, Any], sizes: Sequence[int]) -> None:
+        """Add the rows of a line.
+
+        Raises:
+            UserError: they are not the next ones, or not probabilities of their choices.
+        """
+        first, new = len(self.rows), chunk.get("probabilities")
+        next_sizes = sizes[first : first + len(new)] if isinstance(new, list) else []
+        if (
+            wrong_field(chunk, _CHUNK)
+            or chunk["first"] != first
+            or list(map(len, chunk["probabilities"])) != list(next_sizes)
+            or not all(map(_sums_to_one, chunk["probabilities"]))
+        ):
+            raise UserError(f"{self._progress}: damaged after row {first}; {_REMEDY}")
+        self.rows += ([math.nan if p is None else p for p in row] for row in new or ())
 
     def write(
         self,
@@ -111,7 +162,7 @@ class PredictedFile:
         predictions: Sequence[Prediction],
         spread: bool,
     ) -> None:
-        """Write the file whole, then remove the progress.
+        """Write the file whole, if there is one, then remove the progress.
 
         Args:
             source: of the rows; a CSV file has the same separator.
@@ -120,6 +171,8 @@ class PredictedFile:
             predictions: one for each.
             spread: whether a CSV file has a column for each label, ``p(LABEL)``, else one of JSON.
         """
+        if self._out is None or self._progress is None:
+            return
         try:
             write_text(self._out, _text(self._out, source, names, rows, predictions, spread))
         except OSError as error:
@@ -135,6 +188,24 @@ class PredictedFile:
             raise UserError(
                 f"{self._progress}: cannot be written ({error.strerror}); check the folder"
             ) from error
+
+
+def _sums_to_one(row: Sequence[float | None]) -> bool:
+    """Whether numbers are probabilities; without any they are those of a model that overflows.
+
+    Example:
+        >>> _sums_to_one([0.25, 0.75]), _sums_to_one([1.5, -0.5]), _sums_to_one([None, None])
+        (True, False, True)
+    """
+    known = [p for p in row if p is not None]
+    if not known:
+        return bool(row)
+    return len(known) == len(row) and min(known) >= 0 and abs(sum(known) - 1) < _ROUNDING
+
+
+def _column(label: str) -> str:
+    """The column of a label's probability."""
+    return f"p({label})"
 
 
 def _progress(out: Path) -> Path:
@@ -166,7 +237,7 @@ def _text(
             else "[\n" + ",\n".join(lines) + "\n]\n"
         )
     labels = list(predictions[0].probabilities) if spread else []
-    header = [*names, LABEL, *([f"p({label})" for label in labels] or [PROBABILITIES])]
+    header = [*names, LABEL, *([*map(_column, labels)] or [PROBABILITIES])]
     text = io.StringIO(newline="")
     writer = csv.writer(
         text, delimiter="\t" if suffix == ".tsv" else separator_of(source), lineterminator="\n"

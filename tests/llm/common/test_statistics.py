@@ -110,10 +110,11 @@ def test_items_that_are_all_the_same_have_no_interval_of_zero_width(values: list
     assert high - low < 10 / len(values)
 
 
-def test_nor_have_differences_unless_the_two_are_the_same() -> None:
+def test_nor_have_differences() -> None:
     low, high = compare_paired([1.0] * 6, [0.0] * 6).interval
     assert 0 < low < 0.9 and high == 1
-    assert compare_paired([0.5] * 12, [0.5] * 12).interval == (0.0, 0.0)
+    low, high = compare_paired([0.5] * 200, [0.5] * 200).interval
+    assert -0.02 < low < 0 < high < 0.02  # that 200 items agree is no proof for the next
 
 
 def test_with_many_items_the_interval_of_graded_scores_is_the_normal_one() -> None:

@@ -1,4 +1,4 @@
-"""A stand-in for vLLM, SGLang and llama.cpp's server on loopback: their documented JSON,
+"""A stand-in for vLLM and llama.cpp's server on loopback: their documented JSON,
 transformers behind it.
 """
 
@@ -24,7 +24,7 @@ class ModelServer:
     """One base; candidates are added to its weights by arithmetic of its own.
 
     Args:
-        kind: vllm, sglang or llamacpp.
+        kind: vllm or llamacpp.
         base: directory of the model, served in float32.
         adapters: for llama.cpp: what it was started with.
         name: what the server calls its base.
@@ -40,8 +40,15 @@ class ModelServer:
         self.kind, self.name = kind, name or str(base)
         self.trouble: Trouble = lambda server, path: ""
         self.key, self.template = "", True
+        self.keys: set[str | None] = set()
         self.knows_token_ids, self.tokens_moved, self.ignores_adapters = True, 0, False
         self.ignores_alpha, self.noise = False, 0.0
+        # added in requests of more than four prompts; added where an adapter is applied
+        self.batch_noise, self.drift = 0.0, 0.0
+        # what is said in place of log-probabilities where an adapter is applied; tokens left out
+        self.said: list[Any] = []
+        self.hidden: set[int] = set()
+        self._prompts, self._mixed = 0, False
         self.adapters = [changes(path) for path in adapters]
         self.paths = [f"/gone/{path.name}.gguf" for path in adapters]
         self.loaded: dict[str, Json] = {}
@@ -83,6 +90,8 @@ class ModelServer:
 
     def answer(self, handler: Any, body: Json) -> None:
         self.requests.append((handler.path, body))
+        self._prompts = len(body.get("prompt", ""))
+        self.keys.add(handler.headers.get("Authorization"))
         trouble = self.trouble(self, handler.path)
         if trouble == "hang":
             time.sleep(1)
@@ -116,7 +125,7 @@ class ModelServer:
         handler.end_headers()
         handler.wfile.write(data)
 
-    # The three protocols
+    # The two protocols
 
     def _vllm(self, path: str, body: Json) -> tuple[int, Any]:
         if path == "/version":
@@ -153,7 +162,7 @@ class ModelServer:
             choice: Json = {"index": index, "text": self._write(ids, body), "logprobs": None}
             if "prompt_logprobs" in body:
                 rows = [
-                    {str(t): {"logprob": float(logprobs[i, t]), "rank": 1}}
+                    {str(t): {"logprob": self._number(logprobs[i, t]), "rank": 1}}
                     for i, t in enumerate(ids[1:])
                 ]
                 choice["prompt_logprobs"] = [None, *rows]
@@ -164,51 +173,18 @@ class ModelServer:
                     else logprobs[-1].topk(2).indices.tolist()
                 )
                 choice["logprobs"] = {
-                    "top_logprobs": [{f"token_id:{t}": float(logprobs[-1, t]) for t in top}]
+                    "top_logprobs": [{f"token_id:{t}": self._number(logprobs[-1, t]) for t in top}]
                 }
             choices.append(choice)
         return 200, {"object": "text_completion", "choices": choices[::-1]}
 
-    def _sglang(self, path: str, body: Json) -> tuple[int, Any]:
-        if path == "/get_model_info":
-            return 200, {"model_path": self.name, "is_generation": True}
-        if path == "/server_info":
-            return 200, {"version": "0.5.9", "context_length": 512}
-        if path == "/tokenize":
-            return 200, self._tokens(body["prompt"], body["add_special_tokens"])
-        if path == "/load_lora_adapter":
-            self.loaded[body["lora_name"]] = changes(Path(body["lora_path"]), self.ignores_alpha)
-            return 200, {"success": True, "error_message": "", "loaded_adapters": list(self.loaded)}
-        if path == "/unload_lora_adapter":
-            return 200, {"success": self.loaded.pop(body["lora_name"], None) is not None}
-        if path != "/generate":
-            return 404, {"detail": "Not Found"}
-        names = body.get("lora_path") or [None] * len(body["input_ids"])
-        if not {*names} - {None} <= self.loaded.keys():
-            return 400, {
-                "error": {"message": "The following requested LoRA adapters are not loaded"}
-            }
-        rows = []
-        for i, ids in enumerate(body["input_ids"]):
-            self._apply([(self.loaded[names[i]], 1.0)] if names[i] else [])
-            logprobs, meta = self._logprobs(ids), {"prompt_tokens": len(ids)}
-            start = body.get("logprob_start_len", -1)
-            start = start[i] if isinstance(start, list) else start
-            if body.get("return_logprob") and start >= 0:
-                scored = [
-                    [float(logprobs[k - 1, ids[k]]), ids[k], None]
-                    for k in range(start + 1, len(ids))
-                ]
-                meta["input_token_logprobs"] = [[None, ids[start], None], *scored]
-            if "token_ids_logprob" in body:
-                requested = body["token_ids_logprob"][i]
-                meta["output_token_ids_logprobs"] = [
-                    [[float(logprobs[-1, t]), t, None] for t in requested]
-                ]
-            rows.append(
-                {"text": self._write(ids, {**body, **body["sampling_params"]}), "meta_info": meta}
-            )
-        return 200, rows
+    def _number(self, logprob: Any) -> Any:
+        return self.said[0] if self.said and self._mixed else float(logprob)
+
+    def restarted(self, other: float = 1.0) -> None:
+        """Lose the adapters that were loaded; the base's weights are multiplied."""
+        self.loaded.clear()
+        self._weights = {name: weight * other for name, weight in self._weights.items()}
 
     def _llamacpp(self, path: str, body: Json) -> tuple[int, Any]:
         if path == "/props":
@@ -239,8 +215,9 @@ class ModelServer:
             if n := body.get("n_probs"):
                 top = logprobs.topk(min(n, len(logprobs)) if n > 100 else 2)
                 listed = [
-                    {"id": t, "logprob": v}
+                    {"id": t, "logprob": self._number(v)}
                     for t, v in zip(top.indices.tolist(), top.values.tolist(), strict=True)
+                    if t not in self.hidden
                 ]
                 row["completion_probabilities"] = [{**listed[0], "top_logprobs": listed}]
             rows.append(row)
@@ -261,6 +238,7 @@ class ModelServer:
     @torch.no_grad()
     def _apply(self, mixture: Sequence[tuple[Json, float]]) -> None:
         weights = {name: weight.clone() for name, weight in self._weights.items()}
+        self._mixed = any(scale for _, scale in mixture)
         for adapter, scale in [] if self.ignores_adapters else mixture:
             for name, change in adapter.items():
                 weights[name] += scale * change
@@ -269,16 +247,14 @@ class ModelServer:
 
     @torch.inference_mode()
     def _logprobs(self, ids: Sequence[int]) -> torch.Tensor:
-        return self.model(torch.tensor([list(ids)])).logits[0].log_softmax(-1) + self.noise * (
-            len(self.requests) % 3
-        )
+        logprobs = self.model(torch.tensor([list(ids)])).logits[0].log_softmax(-1)
+        more = self.noise * (len(self.requests) % 3) - self.drift * self._mixed
+        return logprobs + more - self.batch_noise * (self._prompts > 4)
 
     @torch.inference_mode()
     def _write(self, ids: Sequence[int], body: Json) -> str:
         """The greedy continuation; none where only log-probabilities are requested."""
-        new = next(
-            body[name] for name in ("max_tokens", "max_new_tokens", "n_predict") if name in body
-        )
+        new = body.get("max_tokens") or body["n_predict"]
         written: list[int] = []
         while len(written) < new > 1:
             token = int(self._logprobs([*ids, *written])[-1].argmax())

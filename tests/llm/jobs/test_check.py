@@ -113,7 +113,7 @@ WRONG: dict[str, tuple[Edit, str]] = {
     ),
     "bias": (lambda tensors: tensors.update({f"{LAYER_0}.self_attn.q_proj.bias": torch.ones(32)}),
              "not a LoRA weight"),
-    "enormous": (enormous, "log-probabilities are not finite"),
+    "enormous": (enormous, "with what is added to it: its log-probabilities in float32 are not"),
     "not finite": (
         lambda tensors: tensors[f"{LAYER_0}.self_attn.q_proj.lora_A.weight"].fill_(torch.nan),
         "train or export"

@@ -208,16 +208,15 @@ def test_the_verdict_in_words() -> None:
     seen = Comparison(-0.2, (-0.3, -0.1), p_value=0.001, n=50, gained=1, lost=11, items_needed=40)
     worse = between(("a", "b"), (0.5, 0.7), seen, "test")
     assert worse.sentence == (
-        "a is worse than b, by 0.200 (95% interval 0.100 to 0.300) on 50 test items: 0.500 "
-        "against 0.700."
+        "a is worse than b: 0.500 against 0.700 on 50 test items, -0.200 (95% interval -0.300 to "
+        "-0.100, p = 0.001)."
     )
     level = replace(seen, difference=0.02, interval=(-0.1, 0.14), p_value=0.6, items_needed=300)
     found = between(("a", "the base"), (0.52, 0.5), level, "test")
     assert (found.kind, found.sentence) == (
         "level",
-        "No measurable difference between a and the base, on 50 test items: 0.520 against 0.500, "
-        "+0.020 "
-        "(95% interval -0.100 to +0.140).",
+        "a is not significantly different from the base: 0.520 against 0.500 on 50 test items, "
+        "+0.020 (95% interval -0.100 to +0.140, p = 0.60).",
     )
     (reason,) = found.reasons
     assert reason.startswith(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import random
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from search_helpers import Json, ends_as, files, history, louder, questions, small, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
@@ -27,9 +30,9 @@ from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.jobs.search.preset import resolve
 from pyswarmopt_llm.jobs.search.written import expert_iteration, reply_log
-from pyswarmopt_llm.jobs.search.written.expert_iteration import best_reply, gains
+from pyswarmopt_llm.jobs.search.written.expert_iteration import best_reply, best_round, gains
 from pyswarmopt_llm.jobs.search.written.replies import warnings_about
-from pyswarmopt_llm.jobs.search.written.reply_log import Reply, ReplyLog, weights
+from pyswarmopt_llm.jobs.search.written.reply_log import Reply, ReplyLog, weights, without_rounding
 from pyswarmopt_llm.metrics.combine import arithmetic, minimum
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.metrics.registry import METRICS, written
@@ -37,7 +40,7 @@ from pyswarmopt_llm.models.adapters.adapter import load_adapter, load_factors, r
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.training import folds
 from pyswarmopt_llm.reporting.findings import findings
-from pyswarmopt_llm.reporting.outcome import verdict
+from pyswarmopt_llm.reporting.verdict import verdict
 
 DEV, SAMPLES = 10, 8
 
@@ -103,6 +106,45 @@ def test_no_reply_counts_twenty_times_as_much_as_the_mean_one() -> None:
     low = math.exp(-1 / math.sqrt(99))
     assert weights(values)[-1] / weights(values)[0] == pytest.approx(20 / low)
     assert weights([0.1] * 7) == [1.0] * 7 and weights([3.0]) == [1.0] and weights([]) == []
+
+
+@given(st.lists(st.integers(-20, 20), min_size=1, max_size=12), st.randoms())
+def test_rounding_decides_nothing(tenths: list[int], rng: random.Random) -> None:
+    """Values of equal numbers, summed in another order, count alike and are not better."""
+    exact = [tenth / 10 for tenth in tenths]
+    parts = [[0.1, 0.2, 0.4, -0.7, tenth / 10] for tenth in tenths]
+    summed = [sum(rng.sample(numbers, len(numbers))) for numbers in parts]
+    assert weights(summed) == pytest.approx(weights(exact), abs=1e-9)
+    for one, other in zip(summed, exact, strict=True):
+        kept = [Reply("", without_rounding(value)) for value in (one, other)]
+        assert best_reply(kept[:1], kept[1].value) is best_reply(kept[1:], kept[0].value) is None
+
+
+def test_the_file_of_replies_gives_values_without_rounding(config: SearchConfig) -> None:
+    engine, (utility,) = opened(config)
+    values = iter([0.3, 0.1 + 0.2, *[0.3] * (DEV - 2)])
+    rounded = SimpleNamespace(
+        texts=utility.texts,
+        answers=lambda engine: ["a"] * DEV,
+        judge=lambda texts: [next(values) for _ in texts],
+    )
+    log = ReplyLog(engine, {"a": rounded}, arithmetic, Path(config.out), seed=0)  # type: ignore[dict-item]
+    assert {reply.value for reply in log.greedy("base", Patch())} == {0.3}
+
+
+def test_of_equal_rounds_the_last_is_handed_over() -> None:
+    rounds: Any = [SimpleNamespace(value=value) for value in (0.1, 0.5, 0.5, 0.2)]
+    assert best_round(rounds) is rounds[2] and best_round([]) is None
+
+
+def test_a_reply_that_was_cut_off_is_trained_on_without_an_end(config: SearchConfig) -> None:
+    """It went on: an end there would teach the model to stop in the middle."""
+    engine, (utility,) = opened(config)
+    log = ReplyLog(engine, {"a": utility}, arithmetic, Path("unused"), seed=0)
+    texts = ["abcdefgh", "abcdefg", *["abc"] * (DEV - 2)]  # of 8, 7 and 3 tokens, 8 at most
+    items = log.training_items([Reply(text, 1.0) for text in texts])
+    trained_on = [item.pairs[0][1] for item in items]
+    assert trained_on == ["abcdefgh", "abcdefg<|im_end|>", *["abc<|im_end|>"] * (DEV - 2)]
 
 
 def test_each_tasks_replies_are_weighed_among_themselves(config: SearchConfig) -> None:

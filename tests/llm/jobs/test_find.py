@@ -19,12 +19,14 @@ from hypothesis import strategies as st
 from search_helpers import louder, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
 from pyswarmopt_llm.jobs.find.find import Scorer, find
 from pyswarmopt_llm.jobs.find.halving import Answer, halved, halvings, passes, plan
-from pyswarmopt_llm.jobs.find.pool import adapter_paths, read_pool
+from pyswarmopt_llm.jobs.find.pool import adapter_paths, digest, read_pool
+from pyswarmopt_llm.jobs.find.scores import Scores
+from pyswarmopt_llm.models.adapters.adapter import read_adapter
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.spaces.load import open_model
 from pyswarmopt_llm.tasks import load_task
@@ -320,3 +322,62 @@ def test_another_base_is_refused(tiny_base: Path, folder: Path, tmp_path: Path) 
     safetensors.torch.save_file(tensors, other / "model.safetensors", {"format": "pt"})
     with pytest.raises(UserError, match="no adapter can be used; ant: "):
         read_pool([str(folder)], resolve_base(str(other)))
+
+
+def scores_line(**more: object) -> str:
+    row = {"exam": "e", "adapter": "a", "first": 0, "values": [1.0], "probabilities": [0.5]}
+    return json.dumps({**row, **more}) + "\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        scores_line(probabilities=[7]),
+        scores_line(probabilities=[-1]),
+        scores_line(probabilities=[]),
+        scores_line(values=[1e308], probabilities=[1.0]),
+        scores_line(values=[True]),
+        scores_line(first=1),
+        scores_line(first=-1),
+        scores_line(exam="other"),
+    ],
+)
+def test_a_line_that_nobody_wrote_for_this_exam_is_not_believed(line: str, tmp_path: Path) -> None:
+    file = tmp_path / "scores.jsonl"
+    file.write_text(line)
+    scores = Scores(file, "e")
+    known = [Answer(0.0, 0.25)]
+    assert scores.of("a", range(1), lambda missing: known * len(missing)) == known
+    assert scores.read == 0
+    file.write_text(scores_line() + scores_line(first=1, values=[3.5], probabilities=[3.5]))
+    assert Scores(file, "e").of("a", range(2), lambda missing: known) == [
+        Answer(1.0, 0.5),
+        Answer(3.5, 3.5),
+    ]
+
+
+def test_a_file_of_scores_that_cannot_be_written_is_one_line() -> None:
+    scores = Scores(Path("/proc/scores.jsonl"), "e")
+    with pytest.raises(InvalidOption, match=r"scores\.jsonl: cannot be written"):
+        scores.of("a", range(1), lambda missing: [Answer(0.0, 0.25)])
+
+
+def test_a_digest_tells_shapes_apart() -> None:
+    wide = LowRank(b=torch.ones(4, 1), a=torch.ones(1, 4))
+    assert digest({"q": wide}) != digest({"q": LowRank(b=torch.ones(2, 2), a=torch.ones(2, 2))})
+
+
+def test_a_missing_name_in_a_folder_that_is_here_is_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "adapters").mkdir()
+
+    def offline(*args: object, **more: object) -> None:
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
+    with pytest.raises(UserError, match=r"^adapters/lwa: no such directory; check the path$"):
+        read_adapter("adapters/lwa")
+    with pytest.raises(UserError, match=r"^org/lwa: no such directory, and not available from the"):
+        read_adapter("org/lwa")

@@ -208,12 +208,13 @@ def treasure(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["report.html", ".report.html.part"])
+@pytest.mark.parametrize("name", ["report.html", ".1-0a1b2c3d.part"])
 def test_report_does_not_write_through_a_link(
     name: str, run: Path, treasure: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run / name).unlink(missing_ok=True)
     (run / name).symlink_to(treasure / "file")
+    os.utime(run / name, (0, 0), follow_symlinks=False)
     code, out, err = swarm_llm(capsys, "report", run)
     if name == "report.html":
         in_one_line(code, out, err)

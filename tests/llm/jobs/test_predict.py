@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.jobs.evaluate import predict as job
 from pyswarmopt_llm.jobs.search.loop import search
+from pyswarmopt_llm.tasks.tables.predicted import Prediction, predicted_file
 
 LABELS = ("card lost", "loan", "öffnen")
 Run = Callable[..., Path]
@@ -176,6 +179,121 @@ def test_refuses_to_mix_inputs(
     assert out.read_text() == "mine"
 
 
+def stopped(run: Path, new: Path, out: Path, rows: int) -> Path:
+    """The progress of a file that was stopped after so many rows."""
+
+    def stop(done: int, total: int) -> None:
+        if done == rows:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sl.predict(run, new, out, on_items=stop)
+    return out.with_name(f"{out.name}.progress")
+
+
+def test_two_at_once_do_not_write_one_file(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "CHUNK", 4)
+    new, whole, out = (
+        write_rows(tmp_path / "new.csv", 11, 3),
+        tmp_path / "w.csv",
+        tmp_path / "o.csv",
+    )
+    sl.predict(runs["letter"], new, whole)
+    said: list[str] = []
+
+    def meanwhile(done: int, total: int) -> None:
+        with pytest.raises(
+            UserError, match=r"o\.csv\.progress: another process writes it"
+        ) as error:
+            sl.predict(runs["letter"], new, out)
+        said.append(error.value.text)
+
+    sl.predict(runs["letter"], new, out, on_items=meanwhile)
+    assert len(said) == 3 and out.read_bytes() == whole.read_bytes()
+
+
+def test_chunks_of_two_that_were_killed_are_not_mixed(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "CHUNK", 4)
+    new, out = write_rows(tmp_path / "new.csv", 11, 3), tmp_path / "o.csv"
+    progress = stopped(runs["letter"], new, out, 4)
+    header, chunk = progress.read_text().splitlines(keepends=True)
+    progress.write_text(header + chunk + chunk)
+    with pytest.raises(UserError, match="damaged after row 4; remove the file to begin anew"):
+        sl.predict(runs["letter"], new, out)
+    assert not out.exists()
+
+
+THIRD = [1 / 3] * 3
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        {"probabilities": [THIRD]},
+        {"first": 1, "probabilities": [THIRD]},
+        {"first": True, "probabilities": [THIRD]},
+        *(
+            {"first": 0, "probabilities": rows}
+            for rows in (
+                [[0.5, 0.5]],
+                [["a", "b", "c"]],
+                [[THIRD] * 3],
+                [[9, 9, 9]],
+                [[True, False, False]],
+                [[1.5, -0.5, 0]],
+                [[None, 0.5, 0.5]],
+                [[]],
+                [None],
+                None,
+                7,
+                "abc",
+                {"a": 1},
+                [THIRD] * 12,
+                [[math.nan] * 3],
+            )
+        ),
+    ],
+    ids=str,
+)
+def test_a_damaged_progress_is_one_line(chunk: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    progress = tmp_path / "out.csv.progress"
+    progress.write_text(json.dumps({"inputs": "x"}) + "\n" + json.dumps(chunk) + "\n")
+    with (
+        pytest.raises(UserError, match="damaged after row 0; remove the file") as error,
+        predicted_file(out, "x", [3] * 11),
+    ):
+        pass
+    assert "\n" not in error.value.text
+
+
+def test_what_a_model_that_overflows_answers_is_kept_and_has_no_label(tmp_path: Path) -> None:
+    out, nan = tmp_path / "out.csv", math.nan
+    with predicted_file(out, "x", [3, 3]) as file:
+        file.keep([[nan] * 3])
+    with predicted_file(out, "x", [3, 3]) as file:
+        assert len(file.rows) == 1 and all(map(math.isnan, file.rows[0]))
+        assert Prediction.of(["a", "b", "c"], file.rows[0]).label == ""
+
+
+def test_another_form_of_the_question_is_another_input(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "CHUNK", 4)
+    run = shutil.copytree(runs["letter"], tmp_path / "run")
+    new, out = write_rows(tmp_path / "new.csv", 11, 3), tmp_path / "o.csv"
+    stopped(run, new, out, 4)
+    about = json.loads((run / "run.json").read_text())
+    about["forms"]["tickets"]["prompt"] = "Which team? {question}{choices}"
+    (run / "run.json").write_text(json.dumps(about))
+    with pytest.raises(UserError, match="is of other inputs"):
+        sl.predict(run, new, out)
+
+
 @pytest.mark.parametrize("suffix", ["json", "jsonl"])
 def test_json_in_and_out(suffix: str, runs: dict[str, Path], tmp_path: Path) -> None:
     rows = [
@@ -226,8 +344,6 @@ def test_options_of_their_own(tiny_base: Path, tiny_experts: list[Path], tmp_pat
 def test_a_run_without_forms_reads_its_task(
     runs: dict[str, Path], tmp_path: Path, folder: Path
 ) -> None:
-    import shutil
-
     old = shutil.copytree(runs["letter"], tmp_path / "old")
     about = json.loads((old / "run.json").read_text())
     assert about.pop("forms")["tickets"]["choices"] == dict(zip("ABC", LABELS, strict=True))
@@ -247,6 +363,7 @@ def errors() -> list[tuple[str, list[str], str]]:
         ("", [], "no"),
         ("nr;body\n1;\n2;a\n3; \n", [], "2 bad rows: line 2: nothing in column"),
         ("nr;body;predicted\n1;a;b\n", [], 'has a column "predicted"'),
+        ("nr;body;p(loan)\n1;a;b\n", [], 'has a column "p(loan)", which --out is to have'),
     ]
 
 

@@ -27,7 +27,7 @@ from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.models.training.folds import train_once
 from pyswarmopt_llm.reporting.findings import score_rows
-from pyswarmopt_llm.reporting.outcome import verdict
+from pyswarmopt_llm.reporting.verdict import verdict
 
 
 @pytest.fixture

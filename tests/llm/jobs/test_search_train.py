@@ -22,8 +22,8 @@ from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.models.training.folds import folds, train_once
 from pyswarmopt_llm.reporting.findings import score_rows
-from pyswarmopt_llm.reporting.outcome import mixture_name
 from pyswarmopt_llm.reporting.report.report import changes
+from pyswarmopt_llm.reporting.summary import mixture_name
 
 
 @pytest.fixture

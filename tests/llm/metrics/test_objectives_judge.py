@@ -227,6 +227,26 @@ def test_a_url_that_is_none_is_said_at_once(url: str) -> None:
     assert [wait for wait in waits if wait > 1] == []
 
 
+@pytest.mark.parametrize("url", ["http://me:hush@a/v1", "http://a/v1?key=hush", "http://a/#hush"])
+def test_a_url_with_a_secret_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(UserError, match="keys and passwords stand in an environment") as error:
+        ChatClient(Endpoint(url, "m"))
+    assert "hush" not in str(error.value)
+
+
+@pytest.mark.parametrize("key", ["hush\nX-Other: 1", "hush\u00e9", "hush\x7f"])
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(UserError, match="SWARM_LLM_JUDGE_KEY: holds a character that") as error:
+        ChatClient(Endpoint("http://127.0.0.1:9/v1", "m", key))
+    assert "hush" not in str(error.value)
+
+
+def test_blanks_around_a_key_are_not_sent(serve: Any) -> None:
+    server = serve(lambda prompt, n: answer("Rating: 5"))
+    client(server, key=" secret\n")(["x"])
+    assert {r["key"] for r in server.requests} == {"Bearer secret"}
+
+
 def test_halves_of_unicode_pairs_can_be_asked(serve: Any) -> None:
     assert client(serve(lambda prompt, n: answer(str(len(prompt)))))(["a\ud800"]) == ["2"]
 
@@ -256,7 +276,7 @@ def test_retries_end_after_the_stated_time(serve: Any) -> None:
 def test_an_answer_that_never_ends_is_given_up(serve: Any) -> None:
     server, clock = serve(lambda prompt, n: (200, {}, b"{" + 2**20 * b" ")), Clock()
     endpoint = Endpoint(server.url, "m", attempts=2, timeout=4.0, deadline=4.0)
-    with pytest.raises(UserError, match="the answer did not come to an end"):
+    with pytest.raises(UserError, match="the answer did not end in 4 s"):
         ChatClient(endpoint, sleep=clock.sleep, clock=clock)(["x"])
 
 

@@ -21,7 +21,7 @@ from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.reporting.findings import score_rows
-from pyswarmopt_llm.reporting.outcome import verdict
+from pyswarmopt_llm.reporting.verdict import verdict
 
 FUNCTIONS = """
     from pyswarmopt_llm import score_of

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from pyswarmopt_llm.common.paired import Difference
-from pyswarmopt_llm.reporting.advice import Scores, advice, decide, gain
+from pyswarmopt_llm.reporting.advice import Difference, Scores, advice, decide, gain
 
 
 def draw(rng: np.random.Generator, items: int, accuracies: list[float]) -> Any:

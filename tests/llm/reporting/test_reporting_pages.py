@@ -22,7 +22,6 @@ from sklearn.decomposition import PCA
 
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.commands import command_line, usage
-from pyswarmopt_llm.reporting.outcome import verdict
 from pyswarmopt_llm.reporting.report.card import model_card
 from pyswarmopt_llm.reporting.report.figures import (
     HEIGHT,
@@ -35,6 +34,7 @@ from pyswarmopt_llm.reporting.report.figures import (
 from pyswarmopt_llm.reporting.report.front_matter import Parent
 from pyswarmopt_llm.reporting.report.pages import code, plain
 from pyswarmopt_llm.reporting.report.report import render_report
+from pyswarmopt_llm.reporting.verdict import verdict
 from pyswarmopt_llm.tasks import Item, Task
 
 HOSTILE = "</pre><script>alert('1')</script>`|[x](javascript:0)\n# *b* {{ 7 * 7 }}"

@@ -11,9 +11,9 @@ from result_helpers import about_of, pair, result_of
 from rich.console import Console
 
 from pyswarmopt_llm.reporting.findings import findings, remarks, score_rows
-from pyswarmopt_llm.reporting.outcome import verdict
 from pyswarmopt_llm.reporting.summary import WEIGHTS, duration, folded, mixture_text
 from pyswarmopt_llm.reporting.terminal import print_findings
+from pyswarmopt_llm.reporting.verdict import verdict
 
 RESULT: dict[str, Any] = {
     "best_dev": 0.712,
@@ -98,9 +98,9 @@ def test_one_of_a_thing_is_in_the_singular() -> None:
     spent = {"judge": {"judge": {"requests": 1, "prompt_tokens": 1, "completion_tokens": 0}}}
     text = printed(evaluations=1, stop={"max_iter": 1}, **tested, **spent)
     for words in (
-        "from 1 evaluation:",
-        "on 1 unseen item:",
-        "on 1 test item,",
+        "from 1 evaluation ",
+        "on 1 unseen item,",
+        "Of 1 test item 2 gained",
         "after 1 iteration\n",
         "1 more point of",
     ):
@@ -111,14 +111,14 @@ def test_one_of_a_thing_is_in_the_singular() -> None:
 def test_paired_tests_are_listed_by_task() -> None:
     found = pair(0.05, 0.04, 0.02, 300, gained=31, lost=16)
     first, *_ = remarks(result_of(paired={"quiz": {"test": found}}))
-    assert first == "p = 0.02 (paired permutation test) on 300 test items, 31 gained and 16 lost."
+    assert first == "Of 300 test items 31 gained and 16 lost."
     both = result_of(
         paired={"quiz": {"test": found}, "other": {"test": {**found, "n": 20}, "dev": found}}
     )
-    words = "+0.050 [+0.010, +0.090], p = 0.02 (paired permutation test)"
+    words = "result minus best expert: +0.050 [+0.010, +0.090], p = 0.020."
     assert list(remarks(both))[:2] == [
-        f"quiz: {words} on 300 test items, 31 gained and 16 lost.",
-        f"other: {words} on 20 test items, 31 gained and 16 lost.",
+        f"quiz, {words} Of 300 test items 31 gained and 16 lost.",
+        f"other, {words} Of 20 test items 31 gained and 16 lost.",
     ]
 
 
@@ -151,4 +151,4 @@ def test_duration(seconds: float, text: str) -> None:
 
 def test_a_dev_score_below_test_is_not_called_optimistic() -> None:
     (line,) = remarks(result_of(best_dev=0.5, best_test=0.6))
-    assert "optimistic" not in line and "report the test score" in line
+    assert "optimistic" not in line and "(dev minus test -0.100): report test." in line

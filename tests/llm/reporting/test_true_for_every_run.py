@@ -14,9 +14,10 @@ from test_reporting_pages import Elements, row
 
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.findings import costs, score_rows
-from pyswarmopt_llm.reporting.outcome import mixture_name, verdict
 from pyswarmopt_llm.reporting.report.figures import curve
 from pyswarmopt_llm.reporting.report.report import render_report
+from pyswarmopt_llm.reporting.summary import mixture_name
+from pyswarmopt_llm.reporting.verdict import verdict
 from pyswarmopt_rivals.comparison.table import cells
 from pyswarmopt_rivals.methods import METHODS
 
@@ -148,25 +149,22 @@ RIVALS = [
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({}, "0.776, no measurable difference (+0.030 [-0.020, +0.080])."),
+        ({}, "+0.030 [-0.020, +0.080], not significant (p = 0.30)."),
         (
             {"difference": 0.1, "interval": [0.02, 0.18], "p": 0.01},
-            "0.776, worse by 0.100 [0.020, 0.180].",
+            "+0.100 [+0.020, +0.180], p = 0.010.",
         ),
         (
             {"difference": -0.1, "interval": [-0.18, -0.02], "p": 0.01},
-            "0.776, better by 0.100 [0.020, 0.180].",
-        ),
-        (
-            {"difference": 0.1, "interval": [0.02, 0.18], "p": 0.06},
-            "0.776, no measurable difference (+0.100 ",
+            "-0.100 [-0.180, -0.020], p = 0.010.",
         ),
     ],
 )
 def test_the_verdict_names_its_rival(changes: dict[str, Any], words: str) -> None:
     result = result_of(trained=True, trained_dev=0.7, rivals=[RIVALS[0], {**RIVALS[1], **changes}])
     sentence = verdict(result).sentence
-    assert f"Fine-tuning the base alone on the same items: {words}" in sentence
+    tuned = "Result minus rival: the base, fine-tuned alone on the same items (0.776)"
+    assert f"{tuned} {words}" in sentence
     # The base as it is is worse than what was trained: its row tells that.
     assert "the base as it is" not in sentence
 
@@ -174,4 +172,5 @@ def test_the_verdict_names_its_rival(changes: dict[str, Any], words: str) -> Non
 def test_the_base_is_named_where_it_is_no_worse() -> None:
     base = {**RIVALS[0], "difference": 0.0, "interval": [-0.1, 0.1], "p": 1.0}
     result = result_of(trained=True, trained_dev=0.7, rivals=[base, RIVALS[1]])
-    assert "The base as it is: 0.500, no measurable difference" in verdict(result).sentence
+    said = "the base as it is (0.500) +0.000 [-0.100, +0.100], not significant (p = 1.00); "
+    assert said in verdict(result).sentence

@@ -56,7 +56,6 @@ OTHERS = (
         "tasks.tables.columns",
         "tasks.tables.own",
         "models.engines.generation.decoder",
-        "models.engines.generation.several",
         "models.engines.generation.write",
         "models.engines.generation.few_rows",
         "jobs.export",

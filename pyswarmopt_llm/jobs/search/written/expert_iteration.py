@@ -177,7 +177,7 @@ def expert_iteration(
         if number > 1 and not gains(before, written):
             break
         before, value = written, done[-1].value
-    best = max(reversed(done), key=lambda round: round.value, default=None)
+    best = best_round(done)
     number = 0 if best is None else done.index(best) + 1
     replies = sum(each.count for each in logs)
     tokens = sum(each.tokens for each in logs)
@@ -189,6 +189,11 @@ def expert_iteration(
 def _plain(log: ReplyLog, start: Patch) -> tuple[list[Reply], list[Reply]]:
     """Replies of base and mixture."""
     return log.greedy("base", Patch()), log.greedy("start", start)
+
+
+def best_round(rounds: Sequence[Round]) -> Round | None:
+    """The round of the highest value, of equals the last; None of none."""
+    return max(reversed(rounds), key=lambda round: round.value, default=None)
 
 
 def best_reply(replies: Sequence[Reply], least: float) -> Reply | None:
@@ -263,6 +268,7 @@ __all__ = [
     "ON_SPARE",
     "Iteration",
     "best_reply",
+    "best_round",
     "expert_iteration",
     "gains",
     "planned_replies",

@@ -50,6 +50,16 @@ class Reply:
     scores: tuple[float, ...] = ()
 
 
+def without_rounding(value: float) -> float:
+    """A value to twelve digits: what sums leave behind them decides nothing.
+
+    Example:
+        >>> without_rounding(0.1 + 0.2), without_rounding(0.1 + 0.2 - 0.3)
+        (0.3, 0.0)
+    """
+    return float(f"{round(value, 12):.12g}") + 0.0
+
+
 def weights(values: Sequence[float]) -> list[float]:
     """How much replies of these values count in training, 1 in the mean.
 
@@ -59,12 +69,12 @@ def weights(values: Sequence[float]) -> list[float]:
     would teach it next to nothing if all counted alike.
 
     Example:
-        >>> [round(weight, 2) for weight in weights([0.75, 0.75, 0.75, 1.0])], weights([1.0, 1.0])
+        >>> [round(weight, 2) for weight in weights([0.75, 0.75, 0.75, 1.0])], weights([0.3, 0.1 + 0.2])
         ([0.31, 0.31, 0.31, 3.08], [1.0, 1.0])
     """
-    if len(set(values)) < 2:
+    every = np.array([without_rounding(value) for value in values])
+    if len(set(every)) < 2:
         return [1.0] * len(values)
-    every = np.array(values)
     above = (every - every.mean()) / every.std()
     counts = np.minimum(np.exp(above), MOST)
     shares: list[float] = (counts / counts.mean()).tolist()
@@ -147,7 +157,7 @@ class ReplyLog:
 
     def _reply(self, text: str, scores: tuple[float, ...]) -> Reply:
         value = scores[0] if len(scores) == 1 else combined_value(self._combine, scores)
-        return Reply(text, value, scores)
+        return Reply(text, without_rounding(value), scores)
 
     def _complete(self, model: str, patch: Patch, samples: Sequence[int]) -> None:
         """Have the model write what is not there, score it, and keep both."""
@@ -263,4 +273,4 @@ class ReplyLog:
         return "task"
 
 
-__all__ = ["Reply", "ReplyLog", "ask_the_same", "weights"]
+__all__ = ["Reply", "ReplyLog", "ask_the_same", "weights", "without_rounding"]

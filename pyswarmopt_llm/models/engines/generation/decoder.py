@@ -58,7 +58,7 @@ class Decoder:
     def logits(self) -> Tensor:
         """Process the pending tokens; the logits of the next token, (B, V)."""
         if self._tokens is None:
-            return self._read_prompts(0)
+            return self._read_prompts()
         model = self._passes.model
         positions, mask = self._cache.step(model.dtype)
         with products_for_few_rows(model, len(self._tokens)):
@@ -70,20 +70,17 @@ class Decoder:
                 use_cache=True,
             )
         self.tokens_fed += len(self._tokens)
-        logits: Tensor = output.logits[:, -1]
-        return logits
+        return self._passes.defined(output.logits[:, -1])
 
-    def _read_prompts(self, first: int) -> Tensor:
-        """The logits after each prompt; its keys and values are in the cache then, from row `first`
-        on.
-        """
+    def _read_prompts(self) -> Tensor:
+        """The logits after each prompt; its keys and values are in the cache then."""
         plan = self._plan
         prefix = self._passes.prefix(plan.prefix)
         parts = []
         for batch in plan.batches:
             recorded = RecordingCache(prefix)
             logits = self._passes.logits(batch, len(plan.prefix), recorded)
-            self._cache.fill(batch, self._passes.packing(batch, len(plan.prefix)), recorded, first)
+            self._cache.fill(batch, self._passes.packing(batch, len(plan.prefix)), recorded)
             parts.append(logits[batch.target_head.to(logits.device)])
         self.tokens_fed += plan.n_tokens
         order = torch.cat([batch.target_pair for batch in plan.batches]).argsort()

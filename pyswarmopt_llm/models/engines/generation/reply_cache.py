@@ -64,18 +64,15 @@ class ReplyCache(Cache):
         in_reply = lengths[:, None] + columns - self._start
         self._positions = torch.where(columns < self._start, in_prompt, in_reply)
 
-    def fill(
-        self, batch: Batch, packing: Packing | None, recorded: RecordingCache, first: int = 0
-    ) -> None:
+    def fill(self, batch: Batch, packing: Packing | None, recorded: RecordingCache) -> None:
         """Take over the keys and values of a batch of prompts, and of the prefix before them.
 
         Args:
             batch: of a plan whose pairs are rows of this cache.
             packing: how the batch was fed.
             recorded: the cache of its forward pass.
-            first: the row of the plan's first pair.
         """
-        rows = first + batch.target_pair
+        rows = batch.target_pair
         # A head is the last token of its row's prompt.
         sources = batch.heads[batch.target_head] // batch.input_ids.shape[1]
         for index, layer in enumerate(recorded.layers):

@@ -1,4 +1,4 @@
-"""Whole replies by the resident model, of one candidate or of several at once.
+"""Whole replies by the resident model, of one candidate.
 
 What writes them is imported when there is something to write.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.engines.batching import KEYS_PER_TOKEN
-from pyswarmopt_llm.models.engines.mixing import Mixing, RowMixing
+from pyswarmopt_llm.models.engines.mixing import Mixing
 from pyswarmopt_llm.models.engines.resident import ResidentModel
 
 if TYPE_CHECKING:
@@ -29,22 +29,12 @@ class ReplyWriter(ResidentModel):
         self, model: Any, tokenizer: Any, batch_tokens: int = 1024, mixing: Mixing | None = None
     ) -> None:
         super().__init__(model, tokenizer, batch_tokens, mixing)
-        self._expected = Expected()
         self._texts: dict[Call, list[str]] = {}  # of the candidate that is loaded
 
     def load(self, patch: Patch) -> None:
         """See `ResidentModel.load`."""
         self._texts.clear()
         super().load(patch)
-
-    @property
-    def mixes_rows(self) -> bool:
-        """See `interfaces.ExpectingEngine`: where candidates are added at run time."""
-        return isinstance(self._mixing, RowMixing)
-
-    def expect(self, patches: Sequence[Patch]) -> None:
-        """See `interfaces.ExpectingEngine`."""
-        self._expected.replace(patches)
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
         """Greedy continuations, without special tokens; finished sequences leave the batch.
@@ -83,58 +73,16 @@ class ReplyWriter(ResidentModel):
         """Continuations, greedy or sampled, written once for each candidate."""
         call = (tuple(prompts), max_new_tokens, draw)
         if call not in self._texts:
-            self._texts[call] = self._written_now(call)
+            self._texts[call] = self._written_now(*call)
         return list(self._texts[call])
 
-    def _written_now(self, call: Call) -> list[str]:
-        prompts, max_new_tokens, draw = call
-        texts = self._expected.replies(self._candidate, call)
-        if texts is None:
-            encoded = self.encode_prompts(prompts, max_new_tokens)
-            self._write_ahead(call, encoded)
-            texts = self._expected.replies(self._candidate, call)
-        return (
-            self._written_alone(prompts, encoded, max_new_tokens, draw) if texts is None else texts
-        )
-
-    def _write_ahead(self, call: Call, encoded: Sequence[tuple[int, ...]]) -> None:
-        """Write the replies of as many expected candidates together as a batch has room for, if it
-        has for several.
-        """
-        _, max_new_tokens, draw = call
-        longest = max(map(len, encoded), default=0) + max_new_tokens
-        room = KEYS_PER_TOKEN * self.batch_tokens // (longest * max(len(encoded), 1))
-        group = self._expected.group(self._candidate, room)
-        if len(group) < 2 or not isinstance(self._mixing, RowMixing):
-            return
-        from pyswarmopt_llm.models.engines.generation.few_rows import rearranged_weights
-        from pyswarmopt_llm.models.engines.generation.several import SeveralDecoder
-
-        self._merged = None
-        settings = (max_new_tokens, self.batch_tokens, self.pad(), self._mixing, group)
-        decoder = SeveralDecoder(self._passes, encoded, *settings)
-        rows = None if draw is None else draw.rows([*range(len(encoded))] * len(group))
-        try:
-            with rearranged_weights(self._model, max_new_tokens):
-                texts = self._replies(decoder, len(encoded) * len(group), max_new_tokens, rows)
-        except RuntimeError as error:
-            self._smaller_batches(error, len(encoded) * len(group))
-            self._expected.replace([])
-            return
-        for k, patch in enumerate(group):
-            start = k * len(encoded)
-            self._expected.keep(patch, call, texts[start : start + len(encoded)])
-
-    def _written_alone(
-        self,
-        prompts: Sequence[str],
-        encoded: Sequence[tuple[int, ...]],
-        max_new_tokens: int,
-        draw: Draw | None,
+    def _written_now(
+        self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None
     ) -> list[str]:
         """Continuations by the candidate that is loaded."""
         from pyswarmopt_llm.models.engines.generation.few_rows import rearranged_weights
 
+        encoded = self.encode_prompts(prompts, max_new_tokens)
         texts: dict[int, str] = {}
         with closing(self._shares(prompts)) as shares:
             for places in shares:
@@ -181,40 +129,3 @@ class ReplyWriter(ResidentModel):
         from pyswarmopt_llm.models.engines.generation.decoder import Decoder
 
         return Decoder(self.passes, prompts, max_new_tokens, self.batch_tokens, self.pad())
-
-
-class Expected:
-    """Candidates that will be loaded, and replies of theirs that were written with others'."""
-
-    def __init__(self) -> None:
-        self._patches: list[Patch] = []
-        self._texts: dict[tuple[int, Call], list[str]] = {}
-
-    def replace(self, patches: Sequence[Patch]) -> None:
-        """Forget the previous ones."""
-        self._patches = list(patches)
-        self._texts.clear()
-
-    def group(self, patch: Patch, size: int) -> list[Patch]:
-        """The candidates that are written together with one, itself among them: the same ones
-        whichever of them is first, so that a search that is resumed has the same batches.
-        """
-        place = self._place(patch)
-        if place is None or size < 2:
-            return [patch]
-        start = place // size * size
-        return self._patches[start : start + size]
-
-    def keep(self, patch: Patch, call: Call, texts: list[str]) -> None:
-        """Replies of a candidate, which another call like this one needs, too."""
-        place = self._place(patch)
-        if place is not None:
-            self._texts[place, call] = texts
-
-    def replies(self, patch: Patch, call: Call) -> list[str] | None:
-        """Those that `keep` was given; None if there are none."""
-        place = self._place(patch)
-        return None if place is None else self._texts.get((place, call))
-
-    def _place(self, patch: Patch) -> int | None:
-        return next((k for k, other in enumerate(self._patches) if other is patch), None)

@@ -5,7 +5,6 @@ base again.
 from __future__ import annotations
 
 import copy
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,13 @@ from llm_fixtures import save_random_expert
 from search_helpers import history, louder, questions, small, write_task
 from torch import Tensor
 
-from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import HeldOut, LowRank, Patch
-from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.metrics.registry import METRICS, written
 from pyswarmopt_llm.models.adapters.adapter import Expert, load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.models.engines.generation.decoder import Decoder
-from pyswarmopt_llm.models.engines.generation.several import SeveralDecoder
 from pyswarmopt_llm.models.engines.generation.write import Draw
-from pyswarmopt_llm.models.engines.generation.writer import Expected
-from pyswarmopt_llm.models.engines.passes import Passes
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.quantised.added_outputs import AddedOutputs
 from pyswarmopt_llm.spaces.delta import DeltaSpace
@@ -183,143 +178,107 @@ def test_gradients_flow_through_what_is_added(tiny_base: Path, experts: list[Pat
     torch.testing.assert_close(slopes[0], slopes[1], rtol=1e-3, atol=1e-4)
 
 
-# Replies of several candidates in one batch
+# Candidates one after the other: whatever is called, in whatever order
 
 PROMPTS = ["Which one is it, then?", "Which one?", "Which one?", "Where", "Which two of them? Say"]
 WEIGHTS = [(0.5, -0.3, 1.2, 0.25), (0, 0, 0, 0), (0, 1, 0, 0), (1.5, 1, -1, 0.5), (2, 0, 0, 2)]
 
 
-def candidates(experts: list[Path]) -> list[Patch]:
-    space = space_of(experts)
-    return [space.realise(torch.tensor(weights, dtype=torch.float64)) for weights in WEIGHTS]
-
-
 @pytest.mark.parametrize("draw", [None, Draw(2.0, (1, 2, 3, 4, 5))])
-def test_replies_of_several_candidates_are_those_of_each(
-    tiny_base: Path, experts: list[Path], draw: Draw | None, monkeypatch: pytest.MonkeyPatch
+def test_replies_of_candidates_are_those_of_merged_ones(
+    tiny_base: Path, experts: list[Path], draw: Draw | None
 ) -> None:
-    steps: list[int] = []
+    """Also after likelihoods, of the same candidate and of another."""
+    space = space_of(experts)
+    written: list[list[list[str]]] = []
+    for engine in engines(tiny_base):
+        texts = []
+        for weights in WEIGHTS:
+            engine.load(space.realise(torch.tensor(weights, dtype=torch.float64)))
+            before = engine.loglikelihood(PAIRS)
+            texts.append(
+                engine.generate(PROMPTS, 12) if draw is None else engine.sample(PROMPTS, draw, 12)
+            )
+            assert engine.loglikelihood(PAIRS) == before
+        written.append(texts)
+    merged, runtime = written
+    assert runtime == merged and len({tuple(texts) for texts in merged}) == len(WEIGHTS)
 
-    def logits(decoder: Any) -> Tensor:
-        steps.append(1)
-        return plain(decoder)
 
+def halves_on_short_memory(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    """A machine on which batches of more rows run out of memory while they write."""
     plain = Decoder.logits
+
+    def logits(decoder: Decoder) -> Tensor:
+        result = plain(decoder)
+        if len(result) > rows:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return result
+
     monkeypatch.setattr(Decoder, "logits", logits)
-    patches = candidates(experts)
-
-    def written(engine: TransformersEngine, patch: Patch) -> list[str]:
-        engine.load(patch)
-        if draw is None:
-            return engine.generate(PROMPTS, 12)
-        return engine.sample(PROMPTS, draw, 12)
-
-    _, engine = engines(tiny_base)
-    alone = [written(engine, patch) for patch in patches]
-    assert len({tuple(texts) for texts in alone}) == len(patches)
-    steps_alone = len(steps)
-    engine.expect(patches)
-    assert [written(engine, patch) for patch in patches] == alone
-    assert len(steps) - steps_alone < steps_alone / 3
-    steps.clear()  # a second score of the same replies
-    assert [written(engine, patch) for patch in patches] == alone and not steps
-    # a run that is resumed has some of them already, and asks for one twice
-    steps.clear()
-    engine.expect(patches)
-    again = [written(engine, patches[number]) for number in (3, 1)]
-    assert again == [alone[3], alone[1]] and len(steps) < steps_alone / 3
-    assert written(engine, Patch()) == alone[1]
-    # 12 rows in a batch: two candidates, two, and one
-    engine.batch_tokens = 60
-    engine.expect(patches)
-    assert [written(engine, patch) for patch in patches] == alone
 
 
-def test_logits_of_several_candidates_are_those_of_each(
-    tiny_base: Path, experts: list[Path]
-) -> None:
-    """Also of candidates that share no factor, and while rows leave."""
-    _, engine = engines(tiny_base)
-    ids = [engine.encode_prompt(prompt) for prompt in PROMPTS]
-    factors = load_factors(read_adapter(experts[0]))
-    halves = {name: LowRank(b=c.b, a=c.a / 2) for name, c in factors.items()}
-    different = [Patch(factors), Patch(halves)]
-    n, generator = len(ids), torch.Generator().manual_seed(0)
-    for patches in (candidates(experts), different):
-        model = copy.deepcopy(engine.model)
-        several = SeveralDecoder(
-            Passes(model), ids, 6, 100, engine.pad(), AddedOutputs(model), patches
-        )
-        each = []
-        for patch in patches:
-            runtime = copy.deepcopy(engine.model)
-            AddedOutputs(runtime).load(patch)
-            each.append(Decoder(Passes(runtime), ids, 6, 100, engine.pad()))
-        rows = [*range(n)]
-        for kept in ([0, 1, 2, 3, 4], [4, 1, 2], [1, 2]):
-            expected = torch.cat([decoder.logits() for decoder in each])
-            torch.testing.assert_close(several.logits(), expected, rtol=0, atol=1e-5)
-            tokens = torch.randint(5, 60, (len(rows),), generator=generator)
-            for decoder in each:
-                decoder.keep(kept)
-                decoder.push(tokens[kept])
-            several.keep([k * len(rows) + row for k in range(len(patches)) for row in kept])
-            several.push(tokens[kept].repeat(len(patches)))
-            rows = kept
-
-
-def test_where_memory_does_not_suffice_for_several_they_are_written_one_by_one(
+def test_where_memory_runs_out_while_replies_are_written_they_are_the_same(
     tiny_base: Path, experts: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(decoder: SeveralDecoder) -> Tensor:
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
     _, engine = engines(tiny_base)
-    patches = candidates(experts)[:2]
-    alone = []
-    for patch in patches:
-        engine.load(patch)
-        alone.append(engine.generate(PROMPTS, 8))
-    monkeypatch.setattr(SeveralDecoder, "logits", full)
-    engine.expect(patches)
-    for patch, texts in zip(patches, alone, strict=True):
-        engine.load(patch)
-        assert engine.generate(PROMPTS, 8) == texts
-    assert engine.batch_tokens < 1024
+    patches = [space_of(experts).realise(torch.tensor(w, dtype=torch.float64)) for w in WEIGHTS]
+
+    def written() -> list[list[str]]:
+        texts = []
+        for patch in patches:
+            engine.load(patch)
+            texts.append(engine.generate(PROMPTS, 8))
+        return texts
+
+    alone = written()
+    halves_on_short_memory(monkeypatch, 2)
+    assert written() == alone and engine.batch_tokens < 1024
 
 
-def test_a_search_writes_the_replies_of_a_round_together(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("packed", ["", "nf4:"])
+@pytest.mark.parametrize("first", ["written", "choice"])
+def test_a_search_of_two_tasks_scores_as_merged_ones_in_both_orders(
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    first: str,
+    packed: str,
 ) -> None:
-    """The same journal as one by one, and so has a run that was stopped."""
+    """Merged candidates are the reference; on four bits, where nothing can be merged, each task
+    alone is.
+    """
+    if packed:
+        pytest.importorskip("bitsandbytes")
 
     def distinct(items: Any, texts: Sequence[str]) -> list[float]:
         return [float(len(set(text))) for text in texts]
 
     monkeypatch.setitem(METRICS, "distinct", written("distinct", distinct, "nothing", new=6))
-    task = write_task(tmp_path / "words.json", questions(8, 1), questions(3, 2), metric="distinct")
+    tasks = [
+        write_task(tmp_path / "written.json", questions(8, 1), questions(3, 2), metric="distinct"),
+        write_task(tmp_path / "choice.json", questions(8, 3), questions(3, 4)),
+    ]
+    tasks = tasks if first == "written" else tasks[::-1]
     loud = louder(tiny_experts, tmp_path / "loud")
-    settings = {"space": "delta", "mix": "runtime", "dtype": "float32", "scoring": "auto"}
+    settings = {"space": "delta", "dtype": "float32", "scoring": "likelihood"}
+    settings |= {"seed": 3, "combine": "arithmetic"}
 
-    def config(name: str) -> SearchConfig:
-        return small(tiny_base, loud, [task], tmp_path / name, max_iter=2, **settings)
+    def rows(name: str, which: list[Path], mix: str) -> list[dict[str, Any]]:
+        base = f"{packed}{tiny_base}"
+        more = settings | {"mix": mix}
+        return history(search(small(base, loud, which, tmp_path / name, max_iter=1, **more)).run)
 
-    sizes: list[int] = []
-
-    def group(expected: Expected, patch: Patch, size: int) -> list[Patch]:
-        patches = plain(expected, patch, size)
-        sizes.append(len(patches))
-        return patches
-
-    plain = Expected.group
-    monkeypatch.setattr(Expected, "group", group)
-    together = history(search(config("together")).run)
-    assert max(sizes) == 5 and len({row["value"] for row in together}) > 3
-    stopped = tmp_path / "stopped"
-    shutil.copytree(tmp_path / "together", stopped)
-    (stopped / "result.json").unlink()
-    lines = (stopped / "history.jsonl").read_text().splitlines(keepends=True)
-    (stopped / "history.jsonl").write_text("".join(lines[:7]))
-    assert history(resume(stopped).run) == together
-    monkeypatch.setattr(Expected, "group", lambda expected, patch, size: [patch])
-    assert history(search(config("alone")).run) == together
+    both = rows("both", tasks, "runtime")
+    assert len({row["value"] for row in both}) > 3
+    if not packed:
+        for row, merged in zip(both, rows("merged", tasks, "merged"), strict=True):
+            assert row["key"] == merged["key"]
+            assert row["value"] == pytest.approx(merged["value"], abs=1e-5)
+    starts = [row for row in both if row["iteration"] == 0]
+    assert len(starts) > 2
+    for task in tasks:
+        alone = {row["key"]: row for row in rows(f"alone-{task.stem}", [task], "runtime")}
+        for row in starts:
+            assert row["items"][task.stem] == alone[row["key"]]["items"][task.stem]

@@ -5,6 +5,8 @@ where it died.
 from __future__ import annotations
 
 import json
+import math
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -71,7 +73,7 @@ def start(tiny_base: Path, config: Make) -> Iterator[Callable[[str], ModelServer
         server.stop()
 
 
-@pytest.mark.parametrize("kind", ["vllm", "sglang", "llamacpp"])
+@pytest.mark.parametrize("kind", ["vllm", "llamacpp"])
 def test_a_search_ends_as_on_the_resident_model(
     kind: str, start: Callable[[str], ModelServer], config: Make, reference: SearchResult
 ) -> None:
@@ -91,12 +93,13 @@ def test_a_search_ends_as_on_the_resident_model(
     ]
     assert files[0] == files[1]
     assert len(server.loaded) <= 1  # the last one is unloaded with the engine
-    again = evaluate(with_run(EvalConfig(run=str(served.run), split="dev")))
+    of_run = EvalConfig(run=str(served.run), split="dev", engine=server.url)
+    again = evaluate(with_run(of_run))
     assert again.score.value == served.result["best_dev"]
     best = EvalConfig(str(config("").base), config("").tasks[0], str(served.run / "best"))
     alone = evaluate(replace(best, split="dev", engine=server.url))
     assert alone.score.value == served.result["best_dev"]
-    expert = EvalConfig(run=str(served.run), split="dev", against=config("").experts[0])
+    expert = replace(of_run, against=config("").experts[0])
     compared = evaluate_against(with_run(expert))
     assert compared.scores[1].value == served.result["experts"]["dev"]["ant"]
 
@@ -137,7 +140,7 @@ def test_what_is_no_server_is_refused_before_anything_is_written(
     server.trouble = lambda server, path: trouble
     refused = config("refused", engine=server.url)
     unknown = (
-        "is not vLLM, SGLang or llama.cpp's server"
+        "is not vLLM's server or llama.cpp's"
         if trouble == "404"
         else "no server answers .*; start it first"
     )
@@ -163,14 +166,14 @@ def test_a_run_whose_server_dies_is_resumed(
     reference: SearchResult,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    server = start("sglang")
+    server = start("vllm")
     dying = config(f"dies-{trouble}", engine=server.url)
 
     def after_the_experts(server: ModelServer, path: str) -> str:
-        loads = sum(path == "/load_lora_adapter" for path, _ in server.requests)
-        if loads > 10:  # 7 before the first candidate
+        loads = sum(path == "/v1/load_lora_adapter" for path, _ in server.requests)
+        if loads > 11:  # 8 before the first candidate
             monkeypatch.setattr(http, "TIMEOUT", 0.3)
-        return trouble if loads > 10 else ""
+        return trouble if loads > 11 else ""
 
     server.trouble = after_the_experts
     monkeypatch.setattr(http, "PATIENCE", 0.0)
@@ -182,7 +185,7 @@ def test_a_run_whose_server_dies_is_resumed(
     server.trouble = lambda server, path: ""
     server.loaded.clear()
     monkeypatch.setattr(http, "TIMEOUT", 60.0)
-    assert history(resume(dying.out).run) == history(reference.run)
+    assert history(resume(dying.out, allowed=[server.url]).run) == history(reference.run)
 
 
 def test_noise_is_measured_once_and_given_to_the_model_of_the_scores(
@@ -206,9 +209,47 @@ def test_noise_is_measured_once_and_given_to_the_model_of_the_scores(
     assert 0.0 < noise < 0.05
     (Path(noisy.out) / "result.json").unlink()
     server.noise = 0.0
-    assert resume(noisy.out).result["notes"] == result["notes"]
-    search(config("exact", engine=server.url))
-    assert noises == [True, True, False]
+    resumed = resume(noisy.out, allowed=[server.url])
+    assert resumed.result["notes"] == result["notes"]
+    exact = search(config("exact", engine=server.url))
+    assert noises == [True, True, False] and "agrees bit for bit" in exact.result["notes"][0]
+    (exact.run / "result.json").unlink()
+    server.noise = 0.001
+    notes = resume(exact.run, allowed=[server.url]).result["notes"]
+    assert any("answered bit for bit when this run began, and now differs" in n for n in notes)
+
+
+def test_a_run_is_not_resumed_on_another_base(
+    start: Callable[[str], ModelServer], config: Make
+) -> None:
+    server = start("llamacpp")
+    run = search(config("moved", engine=server.url)).run
+    (run / "result.json").unlink()
+    journal = history(run)
+    server.restarted(1.2)
+    with pytest.raises(UserError, match="scores the first items otherwise than when the run"):
+        resume(run, allowed=[server.url])
+    assert history(run) == journal
+
+
+def test_a_number_that_is_none_names_its_candidate(
+    start: Callable[[str], ModelServer], config: Make
+) -> None:
+    server = start("vllm")
+
+    def overflows(server: ModelServer, path: str) -> str:
+        if sum(path == "/v1/load_lora_adapter" for path, _ in server.requests) > 11:
+            server.said = [math.nan]
+        return ""
+
+    server.trouble = overflows
+    refused = config("overflows", engine=server.url)
+    with pytest.raises(
+        UserError, match=r"particle \d, iteration \d: vLLM .* gives nan for"
+    ) as error:
+        search(refused)
+    assert "\n" not in error.value.text
+    assert all(0 <= row["value"] <= 1 for row in history(Path(refused.out)))
 
 
 def test_the_command_line(
@@ -244,7 +285,7 @@ def test_the_command_line(
     assert loaded and all(path.startswith(str(tmp_path)) for path in loaded)
 
 
-def test_commands_of_a_served_run_use_the_same_server(
+def test_commands_of_a_served_run_use_the_server_that_is_named(
     start: Callable[[str], ModelServer],
     config: Make,
     capsys: pytest.CaptureFixture[str],
@@ -265,7 +306,7 @@ def test_commands_of_a_served_run_use_the_same_server(
 
     for words in commands:
         requests = completions()
-        code, there, err = swarm_llm(capsys, *words)
+        code, there, err = swarm_llm(capsys, *words, "--engine", server.url)
         assert code == 0, err
         assert f"runs on the server at {server.url} (here: --engine transformers)" in err
         assert completions() > requests
@@ -275,7 +316,112 @@ def test_commands_of_a_served_run_use_the_same_server(
         assert (code, completions()) == (0, requests), err
         assert server.url not in err and there == here
     server.ignores_adapters = True
-    code, _, err = swarm_llm(capsys, *commands[0])
+    code, _, err = swarm_llm(capsys, *commands[0], "--engine", server.url)
     assert code == 2 and "best gives what the base gives: it is not applied" in err
     code, _, err = swarm_llm(capsys, *commands[1], "--engine", "llama")
     assert code == 2 and "--engine llama: unknown; use transformers or http://HOST:PORT" in err
+
+
+@pytest.fixture
+def strangers(start: Callable[[str], ModelServer], config: Make) -> tuple[ModelServer, Path, Path]:
+    """A server, a finished run on it that names a folder, and that folder."""
+    server = start("vllm")
+    folder = Path(config("").out) / "theirs"
+    folder.mkdir(parents=True, exist_ok=True)
+    run = Path(config(f"strangers-{server.port}").out)
+    search(config(run.name, engine=server.url, server_folder=str(folder)))
+    server.requests.clear()
+    server.keys.clear()
+    return server, run, folder
+
+
+def test_a_strangers_run_does_not_choose_the_server_or_the_folder(
+    strangers: tuple[ModelServer, Path, Path],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server, run, folder = strangers
+    monkeypatch.setenv(http.KEY, "sk-mine")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({k: questions(1, 7)[0][k] for k in ("question", "choices")}) + "\n")
+    commands = [
+        ["eval", "--run", run, "--split", "dev"],
+        ["generate", "--run", run, "Name a colour.", "--max-new-tokens", "2"],
+        ["predict", "--run", run, rows, "--out", tmp_path / "labelled.jsonl"],
+        ["analyse", run, "--out", tmp_path / "analysis"],
+        ["resume", run],
+    ]
+    (run / "result.json").rename(tmp_path / "result.json")
+    for words in commands:
+        if words[0] != "resume":
+            shutil.copy(tmp_path / "result.json", run)
+        code, _, err = swarm_llm(capsys, *words)
+        assert code == 2 and err.count("\n") == 1 and f"add --engine {server.url}" in err
+        (run / "result.json").unlink(missing_ok=True)
+    assert not server.requests and not (tmp_path / "labelled.jsonl").exists()
+    for words in commands[3:]:
+        shutil.copy(tmp_path / "result.json", run)
+        if words[0] == "resume":
+            (run / "result.json").unlink()
+        code, _, err = swarm_llm(capsys, *words, "--engine", server.url)
+        assert code == 2 and err.endswith(f"if you trust it, add --server-folder {folder}\n")
+    assert not server.requests
+    shutil.copy(tmp_path / "result.json", run)
+    code, _, err = swarm_llm(capsys, *commands[0], "--engine", server.url)
+    assert code == 0 and server.keys == {"Bearer sk-mine"}, err
+    loaded = [body["lora_path"] for path, body in server.requests if "/load_lora" in path]
+    assert loaded and not any(path.startswith(str(folder)) for path in loaded)
+    server.requests.clear()
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    code, _, err = swarm_llm(capsys, *commands[0], "--engine", server.url, "--server-folder", mine)
+    loaded = [body["lora_path"] for path, body in server.requests if "/load_lora" in path]
+    assert code == 0 and loaded and all(path.startswith(str(mine)) for path in loaded), err
+
+
+def test_a_result_on_a_server_says_commands_that_name_it(
+    strangers: tuple[ModelServer, Path, Path],
+) -> None:
+    server, run, folder = strangers
+    card = (run / "best" / "README.md").read_text(encoding="utf-8")
+    steps = [line for line in card.splitlines() if "swarm-llm eval" in line or "predict" in line]
+    named = f"--engine {server.url} --server-folder {folder}"
+    assert steps and all(named in line for line in steps)
+
+
+@pytest.mark.parametrize("secret", ["http://me:hush@{}", "http://{}/?key=hush", "http://{}#hush"])
+def test_a_secret_in_the_url_is_refused_and_stands_nowhere(
+    secret: str,
+    start: Callable[[str], ModelServer],
+    config: Make,
+    strangers: tuple[ModelServer, Path, Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    server, run, _ = strangers
+    url = secret.format(f"127.0.0.1:{server.port}")
+    refused = config("secret", engine=url)
+    with pytest.raises(UserError, match="such as SWARM_LLM_SERVER_KEY") as error:
+        search(refused)
+    assert "hush" not in error.value.text and not Path(refused.out).exists()
+    for words in (["eval", "--run", run], ["generate", "--run", run, "Hi"]):
+        code, out, err = swarm_llm(capsys, *words, "--engine", url)
+        assert code == 2 and err.count("\n") == 1 and "hush" not in out + err
+    assert not server.requests
+
+
+@pytest.mark.parametrize("key", ["hush\n1", "hush\u00e9"])
+def test_a_key_that_no_header_can_hold_is_one_line_without_it(
+    key: str,
+    start: Callable[[str], ModelServer],
+    config: Make,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = start("vllm")
+    monkeypatch.setenv(http.KEY, key)
+    with pytest.raises(UserError, match=f"{http.KEY}: holds a character that a key") as error:
+        search(config("refused", engine=server.url))
+    assert "hush" not in error.value.text
+    server.key = "secret"
+    monkeypatch.setenv(http.KEY, " secret\n")
+    assert http.Http(server.url).get("/v1/models")

@@ -204,7 +204,7 @@ def test_a_member_that_answers_with_nan(
     model.save_pretrained(tmp_path / "broken")
     tokenizer.save_pretrained(tmp_path / "broken")
     line = refused(capsys, small_token([mixed[3], tmp_path / "broken"], task, tmp_path / "run"))
-    assert "broken: returns NaN" in line
+    assert "broken: its log-probabilities in" in line
 
 
 def test_an_item_too_long_for_one_member(
