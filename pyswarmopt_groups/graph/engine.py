@@ -81,6 +81,7 @@ class GraphEngine(BaseEngine):
         model = self._graph[-1].model
         engine = self._engine_of(model)
         longest = max(len(engine.tokenizer(continuation)["input_ids"]) for _, continuation in pairs)
+        # What the others write is to the prompt alone, whatever the options after it.
         prompts = tuple(dict.fromkeys(prompt for prompt, _ in pairs))
         turns = dict(zip(prompts, self._turns(prompts, longest), strict=True))
         return list(

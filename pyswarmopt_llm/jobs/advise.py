@@ -29,7 +29,7 @@ from pyswarmopt_llm.metrics.external.permission import runs_code
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.models.adapters.compatibility import unique_names
 from pyswarmopt_llm.models.choices import labelled
-from pyswarmopt_llm.models.training.folds import train_once
+from pyswarmopt_llm.models.training.folds import fit
 from pyswarmopt_llm.reporting.advice import BASE, EXPERT, SEARCH, TAKE, Difference, advice, gains
 from pyswarmopt_llm.reporting.commands import advised_steps, near
 from pyswarmopt_llm.reporting.verdict import Verdict
@@ -202,8 +202,8 @@ def _trained(config: SearchConfig, epochs: int, result: Mapping[str, Any]) -> di
             starts[SEARCH] = job.space.read(path / "best")
         outcomes = {}
         for way, start in starts.items():
-            job.engine.load(start)
-            lora, _ = train_once(job.engine, choices, job.experts[0], config.seed, epochs=epochs)
+            settings = (job.experts[0], config.seed)
+            lora = fit(job.engine, start, choices, *settings, epochs=epochs)
             job.engine.load(start.with_low_rank(lora.low_rank))
             outcomes[way] = {
                 name: pack(utility(job.engine).per_item) for name, utility in utilities.items()

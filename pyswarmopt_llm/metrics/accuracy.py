@@ -78,10 +78,6 @@ class Accuracy:
                 trained.append(Choices(tuple(pairs), tuple(lengths), letters.index(item.answer)))
         return trained
 
-    def by_prompt(self, values: Sequence[float]) -> dict[str, float]:
-        """Prompt -> the value of its item, of one value per item."""
-        return dict(zip(self.prompts, values, strict=True))
-
     def texts(self) -> Iterator[tuple[Item, str, int]]:
         """The texts that have to fit the context window: item, text, maximum of new tokens."""
         if self.scoring == "generate":

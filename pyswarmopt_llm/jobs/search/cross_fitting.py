@@ -1,76 +1,111 @@
-"""Train a mixture of experts further on the dev items, and once without each fold of them.
+"""Train a model further on the dev items, and tell by cross-fitting what that is worth.
 
-See `spaces.cross_fitted`. Items that are not dev items need no folds.
+What is handed over is an ordinary patch: the model to start from, and a LoRA that was trained on
+all items. Each item is scored by what was trained without its fold (see `models.training.folds`).
+These scores are of the items that were trained on and of nothing else: whatever comes later is
+scored by the patch.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.models.choices import FULL, Choices, Schedule
-from pyswarmopt_llm.models.training.folds import folds, train_folds
-from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace
-from pyswarmopt_llm.spaces.delta import DeltaSpace
+from pyswarmopt_llm.models.training.folds import fit, folds
 from pyswarmopt_llm.spaces.one_base import save_patch
 
-ALL = "all"  # the one that was trained on all of dev
+ALL = "all"  # the LoRA that was trained on all items
+T = TypeVar("T")
 
 
-def train_on_dev(
-    engine: Engine,
-    start: Patch,
-    choices: Sequence[Choices],
-    pattern: AdapterInfo,
-    folder: Path,
-    seed: int,
-    after_epoch: Callable[[float], None] | None = None,
-    schedule: Schedule = FULL,
-) -> None:
-    """Train the LoRAs, unless they are there already.
+@dataclass(frozen=True)
+class Fitting:
+    """A training on items, and one without each fold of them; all begin alike.
+
+    Attributes:
+        engine: the one on transformers.
+        start: the model that is trained further.
+        items: to train on, at least two.
+        pattern: an expert, whose modules, rank and scale the LoRAs have.
+        seed: of the LoRAs' start, the folds and the order.
+        folder: keeps the LoRAs, ``without-K`` and ``all``, each as soon as it is trained; what is
+            there is not trained again. None: nothing is kept.
+        schedule: epochs; without folds where the items are not those that are scored.
+        identities: what each item is known by, see `folds`.
+        progress: called with the share of the training that is done, in 0..1.
+    """
+
+    engine: Engine
+    start: Patch
+    items: Sequence[Choices]
+    pattern: AdapterInfo
+    seed: int
+    folder: Path | None = None
+    schedule: Schedule = FULL
+    identities: Sequence[Hashable] | None = None
+    progress: Callable[[float], None] = lambda share: None
+
+    @cached_property
+    def folds(self) -> list[list[int]]:
+        """The places of each fold's items; none where the schedule has no folds."""
+        return folds(self.items, self.seed, self.identities) if self.schedule.without_fold else []
+
+    def without_folds(self) -> Iterator[tuple[list[int], Patch]]:
+        """The places of each fold's items, and the model that was trained without these."""
+        done = 0
+        for number, fold in enumerate(self.folds, start=1):
+            rest = [item for place, item in enumerate(self.items) if place not in fold]
+            yield fold, self._fitted(f"without-{number}", rest, self.schedule.without_fold, done)
+            done += len(rest)
+
+    def whole(self) -> Patch:
+        """The model that was trained on all items."""
+        return self._fitted(ALL, self.items, self.schedule.epochs, self._left_out)
+
+    @property
+    def _left_out(self) -> int:
+        """Items of an epoch of all trainings without a fold."""
+        return max(len(self.folds) - 1, 0) * len(self.items)
+
+    def _fitted(self, name: str, items: Sequence[Choices], epochs: int, done: int) -> Patch:
+        """The model after training on items; `done`: items of an epoch of those before."""
+        short = self.schedule.without_fold
+        total = short * self._left_out + self.schedule.epochs * len(self.items)
+
+        def after_epoch(epoch: int, _epochs: int, _loss: float) -> None:
+            self.progress((short * done + epoch * len(items)) / total)
+
+        def trained() -> Patch:
+            settings = (self.pattern, self.seed, after_epoch, epochs)
+            return fit(self.engine, self.start, items, *settings)
+
+        if self.folder is None:
+            return self.start.with_low_rank(trained().low_rank)
+        place = self.folder / name
+        if not place.exists():
+            save_patch(trained(), [self.pattern], place)
+        return self.start.with_low_rank(load_factors(read_adapter(place)))
+
+
+def cross_fit(fitting: Fitting, score: Callable[[list[int]], Sequence[T]]) -> list[T]:
+    """The outcome of each item by what was trained without its fold.
 
     Args:
-        engine: runs the base.
-        start: the change that they are trained on top of.
-        choices: the dev items, or others.
-        pattern: an expert, whose rank, scale and modules they have.
-        folder: where they are or will be: ``without-K`` for each fold, and ``all``.
-        seed: of the training.
-        after_epoch: called with the share of the training that is done, in 0..1.
-        schedule: epochs; without folds where the items are not those of dev.
+        fitting: with folds.
+        score: places of items -> their outcomes, by the model that is loaded.
     """
-    if (folder / ALL).exists():  # which is written last
-        return
-    shares = train_folds(engine, start, choices, pattern, seed, after_epoch, schedule)
-    for place, share in zip(_places(folder, len(shares) - 1), shares, strict=True):
-        if not place.exists():  # a process may have been stopped between two of them
-            save_patch(Patch(low_rank=share.changes), [pattern], place)
-
-
-def read_trained(
-    mixtures: DeltaSpace,
-    folder: Path,
-    choices: Sequence[Choices],
-    seed: int,
-    schedule: Schedule = FULL,
-) -> CrossFittedSpace:
-    """The space over what `train_on_dev` wrote for these items, this seed and schedule.
-
-    Raises:
-        UserError: an adapter is not there.
-    """
-    contexts = folds(choices, seed) if schedule.without_fold else []
-    places = _places(folder, len(contexts))
-    changes = []
-    for place in places:
-        if not place.exists():
-            raise UserError(f"{place}: not there; restore it, or begin a new search")
-        changes.append(load_factors(read_adapter(place)))
-    return CrossFittedSpace(mixtures, changes, contexts)
+    outcomes: dict[int, T] = {}
+    for fold, patch in fitting.without_folds():
+        fitting.engine.load(patch)
+        outcomes |= zip(fold, score(fold), strict=True)
+    return [outcomes[place] for place in range(len(fitting.items))]
 
 
 def not_worse(trained: Score, mixture: Score) -> bool:
@@ -91,9 +126,4 @@ def not_worse(trained: Score, mixture: Score) -> bool:
     return trained.value >= mixture.value - error
 
 
-def _places(folder: Path, count: int) -> list[Path]:
-    """Directories of the LoRAs, those without a fold first."""
-    return [folder / name for name in (*(f"without-{k + 1}" for k in range(count)), ALL)]
-
-
-__all__ = ["not_worse", "read_trained", "train_on_dev"]
+__all__ = ["Fitting", "cross_fit", "not_worse"]

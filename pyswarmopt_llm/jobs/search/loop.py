@@ -222,11 +222,7 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
         start += time.perf_counter() - begun  # counted apart
         notify(Event("closing"))
         result = finish(job, run, chosen, training, rivals, singles, scorings, scorers.memory)
-        front = (
-            save_front(job, run, archive, chosen.position)
-            if len(job.objectives.names) > 1
-            else None
-        )
+        front = save_front(job, run, archive, chosen) if len(job.objectives.names) > 1 else None
         seconds = round(earlier + time.perf_counter() - start, 3)
         written = publish(job, run, replace(result, stop=stop, front=front, seconds=seconds))
     notify(Event("done", {"result": written}))

@@ -27,8 +27,8 @@ from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.paired import only, paired
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.common.statistics import score_interval
-from pyswarmopt_llm.evaluation.evaluator import own_values
-from pyswarmopt_llm.evaluation.record import Row, journal, pack
+from pyswarmopt_llm.evaluation.evaluator import row_of
+from pyswarmopt_llm.evaluation.record import Row, journal
 from pyswarmopt_llm.evaluation.result import RivalScore
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.prepare import Job
@@ -39,7 +39,7 @@ from pyswarmopt_llm.tasks import Scoring
 FILE = "rivals.jsonl"
 BASE, BASE_TUNED, EXPERT_TUNED = "base", "base-tuned", "expert-tuned"
 # Not every search trains, or has several tasks.
-train_once = lazy("pyswarmopt_llm.models.training.folds:train_once")
+fit = lazy("pyswarmopt_llm.models.training.folds:fit")
 combined_difference = lazy("pyswarmopt_llm.reporting.combined:combined_difference")
 
 
@@ -173,13 +173,8 @@ class _Scoring:
             if scores is None:
                 scores = {name: utility(self._job.engine) for name, utility in tasks.items()}
             seconds, begun = round(time.perf_counter() - begun, 3), time.perf_counter()
-            row = _row(
-                rival.name,
-                split,
-                scores,
-                self._job.objectives.combine(list(scores.values())),
-                seconds,
-            )
+            total = self._job.objectives.combine(list(scores.values()))
+            row = row_of(split, rival.name, scores, total, seconds)
             self._log.append(row.to_json())
             self._rows[rival.name, split] = row
 
@@ -190,9 +185,8 @@ class _Scoring:
                 Event("rival", {"label": rival.label, "share": epoch / epochs, "seconds": seconds})
             )
 
-        engine, config = self._job.engine, self._job.config
-        engine.load(rival.patch)
-        lora, _ = train_once(engine, self._choices, self._job.experts[0], config.seed, after_epoch)
+        settings = (self._job.experts[0], self._job.config.seed, after_epoch)
+        lora: Patch = fit(self._job.engine, rival.patch, self._choices, *settings)
         return rival.patch.with_low_rank(lora.low_rank)
 
     def _row(self, name: str, split: str) -> Row:
@@ -225,13 +219,6 @@ def _announcement(rivals: Sequence[Rival], items: int) -> str:
         else ""
     )
     return f"for comparison the base is scored{then} (`no_rivals` leaves this out)"
-
-
-def _row(name: str, split: str, scores: Mapping[str, Score], total: Score, seconds: float) -> Row:
-    items = {task: pack(score.per_item) for task, score in scores.items()}
-    return Row(
-        split, 0, 0, name, (), total.value, total.n, seconds, items, values=own_values(scores)
-    )
 
 
 def entries(

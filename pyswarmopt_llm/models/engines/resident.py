@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Sequence
 from typing import Any
 
 import torch
@@ -46,7 +45,7 @@ class ResidentModel(PromptTokenizer, BaseEngine):
         self.batch_tokens = batch_tokens
         self.tokens_fed = 0
         self._mixing = mixing or PatchedWeights(model)
-        self._candidate = self._active = Patch()
+        self._candidate = Patch()
         self._merged: Patch | None = self._candidate
         self._short_of_memory = False
         self._passes = Passes(model)
@@ -65,10 +64,10 @@ class ResidentModel(PromptTokenizer, BaseEngine):
     @property
     def model(self) -> Any:
         """The model with the candidate's weights."""
-        if self._merged is not self._active:
+        if self._merged is not self._candidate:
             self._merged = None  # until an interrupted merge is repeated
-            self._mixing.load(self._active)
-            self._merged = self._active
+            self._mixing.load(self._candidate)
+            self._merged = self._candidate
         return self._model
 
     @property
@@ -78,35 +77,12 @@ class ResidentModel(PromptTokenizer, BaseEngine):
         return self._passes
 
     def load(self, patch: Patch) -> None:
-        """Make the resident model ``base + patch``; see `Mixing.load`.
-
-        A patch with `held_out` parts is merged on use, since most of its items are scored with
-        other weights.
-        """
+        """Make the resident model ``base + patch``; see `Mixing.load`."""
         self._merged = None
-        self._candidate = self._active = patch
+        self._candidate = patch
         changed = patch.low_rank or patch.full_rank or patch.dense
         self._passes.name = f"{self.name} with what is added to it" if changed else self.name
-        if not patch.held_out:
-            _ = self.model
-
-    def _shares(self, contexts: Sequence[str]) -> Generator[list[int], None, None]:
-        """The places of those contexts that one set of weights is for, which is active until the
-        next ones; those that nothing was trained on have the candidate's own.
-        """
-        rest = list(range(len(contexts)))
-        try:
-            for held in self._candidate.held_out:
-                there = [i for i in rest if contexts[i] in held.contexts]
-                rest = [i for i in rest if contexts[i] not in held.contexts]
-                if there:
-                    self._active = held.patch
-                    yield there
-            if rest:
-                self._active = self._candidate
-                yield rest
-        finally:
-            self._active = self._candidate
+        _ = self.model
 
     def _smaller_batches(self, error: RuntimeError, rows: int) -> None:
         """Handle an error of a batch: if memory ran out, halve later batches and warn once; else

@@ -62,7 +62,7 @@ class ServedEngine(PromptTokenizer, BaseEngine):
         Raises:
             UserError: the patch is more than low-rank changes of weights, or the server refuses it.
         """
-        if patch.dense or patch.full_rank or patch.mixture or patch.graph or patch.held_out:
+        if patch.dense or patch.full_rank or patch.mixture or patch.graph:
             raise InvalidOption(
                 "engine", self.server.name, "takes candidates of space delta only, as they are"
             )

@@ -24,7 +24,7 @@ from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
 from pyswarmopt_llm.models.choices import EPOCHS, labelled, training_passes
-from pyswarmopt_llm.models.training.folds import train_once
+from pyswarmopt_llm.models.training.folds import fit
 from pyswarmopt_llm.reporting.advice import gain
 from pyswarmopt_llm.tasks import Item, load_task
 
@@ -91,8 +91,7 @@ def test_the_gains_are_those_of_two_searches_each_on_half_of_the_items(
         assert len(choices) == 20
         best = Patch(low_rank=load_factors(read_adapter(run / "best")))
         for way, start in (("search", best), ("expert", expert), ("train", Patch())):
-            job.engine.load(start)
-            lora, _ = train_once(job.engine, choices, job.experts[0], 0)
+            lora = fit(job.engine, start, choices, job.experts[0], 0)
             job.engine.load(start.with_low_rank(lora.low_rank))
             values[way] += utility(job.engine).per_item
     assert not {item.question for item in halves[0]} & {item.question for item in halves[1]}

@@ -6,7 +6,6 @@ What writes them is imported when there is something to write.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.common.interfaces import Patch
@@ -84,15 +83,11 @@ class ReplyWriter(ResidentModel):
 
         encoded = self.encode_prompts(prompts, max_new_tokens)
         texts: dict[int, str] = {}
-        with closing(self._shares(prompts)) as shares:
-            for places in shares:
-                batches = self._generation_batches([encoded[i] for i in places], max_new_tokens)
-                with rearranged_weights(self.model, max_new_tokens):
-                    for batch in batches:
-                        chosen = [places[k] for k in batch]
-                        rows = None if draw is None else draw.rows(chosen)
-                        written = self._write([encoded[i] for i in chosen], max_new_tokens, rows)
-                        texts |= zip(chosen, written, strict=True)
+        with rearranged_weights(self.model, max_new_tokens):
+            for batch in self._generation_batches(encoded, max_new_tokens):
+                rows = None if draw is None else draw.rows(batch)
+                written = self._write([encoded[i] for i in batch], max_new_tokens, rows)
+                texts |= zip(batch, written, strict=True)
         return [texts[i] for i in range(len(prompts))]
 
     def _write(
