@@ -91,6 +91,24 @@ def load_task(
     return with_templates({task.name: task}, templates)[task.name]
 
 
+def training_rows(
+    spec: str, columns: Sequence[str] = (), skip_bad_rows: bool = False
+) -> tuple[tuple[Item, ...], str | None]:
+    """The items to train on, and the file's prompt: dev, and all rows of a file without splits.
+
+    Args:
+        spec: see `load_task`; nothing that is generated.
+        columns: see `load_task`.
+        skip_bad_rows: see `load_task`.
+
+    Raises:
+        UserError: see `load_task`.
+    """
+    raw, _ = _read(spec, None, None, parse_reading(columns, 0, skip_bad_rows))
+    splits = ("dev",) if raw.strata is None else SPLITS
+    return tuple(item for split in splits for _, item in raw.splits[split]), raw.prompt
+
+
 def with_templates(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[str, Task]:
     """The tasks with their prompts replaced: by ``TEXT``, for all of them, or by ``TASK=TEXT``.
 

@@ -24,6 +24,7 @@ from pyswarmopt_llm.models.adapters.compatibility import PreflightReport, Proble
 
 LEAST = 3  # adapters from which on one of them can be an outlier
 RATIO = 5.0  # between norms of one module
+IDLE = "changes nothing: B is zero in all its modules, as before training; train it, or export it again"
 EXCESS = 0.15  # of the share of the first singular value, median over modules
 
 
@@ -72,21 +73,22 @@ def inspect_weights(report: PreflightReport, base: str | None = None) -> Preflig
     pool: dict[str, Spectra] = {}
     problems = list(report.problems)
     for info in report.experts:
-        if not info.config.dora:  # an error already, and no plain product
-            try:
-                pool[info.name] = {
-                    name: spectrum(change) for name, change in load_factors(info).items()
-                }
-            except UserError as error:
-                problems.append(Problem(info.name, error.text))
+        try:
+            pool[info.name] = {
+                name: spectrum(change) for name, change in load_factors(info).items()
+            }
+        except UserError as error:
+            problems.append(Problem(info.name, error.text))
     for info in report.experts:
-        words = [] if info.name not in pool else [*_oddities(pool[info.name], pool.values())]
-        if words:
+        spectra: Spectra = pool.get(info.name, {})
+        if words := [*_oddities(spectra, pool.values())]:
             problems.append(Problem(info.name, "; ".join([*words, _remedy(info, base)]), "warning"))
+        elif spectra and not any(spectrum.norm for spectrum in spectra.values()):
+            problems.append(Problem(info.name, IDLE, "warning"))
     rows = []
     for row in report.rows:
-        spectra = pool.get(row.expert)
-        if spectra is not None:
+        if row.expert in pool:
+            spectra = pool[row.expert]
             norm = math.sqrt(math.fsum(spectrum.norm**2 for spectrum in spectra.values()))
             row = replace(row, norm=norm, top_share=_share(spectra))
         rows.append(row)
@@ -99,7 +101,9 @@ def _share(spectra: Spectra) -> float:
 
 
 def _oddities(spectra: Spectra, pool: Collection[Spectra]) -> Iterator[str]:
-    """Differences of an adapter from its pool, in words; it is a part of the pool."""
+    """Differences of an adapter that changes something from its pool, in words; it is a part."""
+    if not any(spectrum.norm for spectrum in spectra.values()):
+        return
     ratios: dict[str, float] = {}
     excesses: list[float] = []
     for module, spectrum in spectra.items():

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
-from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
+from pyswarmopt_llm.models.adapters.adapter import Adapter, AdapterInfo
 from pyswarmopt_llm.models.training.trainer import Addition
 
 
@@ -64,6 +64,19 @@ class Lora:
         return cls(shapes, first.rank, first.scale, seed, device)
 
     @classmethod
+    def of_adapter(cls, adapter: Adapter, device: torch.device | str = "cpu") -> Lora:
+        """An adapter, to be trained further: the same modules and ranks, and the scale of the first
+        one, to which other scales are brought in B.
+        """
+        lora = cls({}, 1, next(iter(adapter.factors.values())).scale, 0, device)
+        for module, factors in adapter.factors.items():
+            b = factors.b * (factors.scale / lora.scale)
+            lora._a[module] = factors.a.to(device).requires_grad_()
+            lora._b[module] = b.to(device).requires_grad_()
+        lora.tensors = [*lora._a.values(), *lora._b.values()]
+        return lora
+
+    @classmethod
     def of_targets(
         cls, model: Any, targets: Sequence[str], rank: int, scale: float, seed: int
     ) -> Lora:
@@ -92,6 +105,12 @@ class Lora:
     def factors(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Module name -> (B, A), bf16 on the CPU, to be written with alpha = scale * r."""
         return {name: (_stored(self._b[name]), _stored(a)) for name, a in self._a.items()}
+
+    def scaled_factors(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """`factors` with the scale in B, to be written with each module's rank as alpha."""
+        return {
+            name: (_stored(self._b[name] * self.scale), _stored(a)) for name, a in self._a.items()
+        }
 
     def patch(self) -> Patch:
         """The change of weights as it is now, float32 on the CPU, the scale folded into B."""

@@ -207,6 +207,10 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         f"the weights of {MODULE} are so large",
     ),
     "dora": (lambda p: _rewrite(p, lambda c: c.update(use_dora=True)), "is DoRA"),
+    "megatron": (
+        lambda p: _rewrite(p, lambda c: c.update(megatron_config={"a": 1})),
+        "megatron_config is set",
+    ),
 }
 
 
