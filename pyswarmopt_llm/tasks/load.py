@@ -44,7 +44,7 @@ def check_files(config: Any, specs: Sequence[str]) -> None:
     reading = parse_reading(config.columns, config.split_seed, config.skip_bad_rows)
     for spec in specs:
         if spec.partition(":")[0] not in _NO_FILES:
-            _read(spec, None, None, reading)
+            read_raw(spec, None, None, reading)
 
 
 def load_task(
@@ -89,24 +89,6 @@ def load_task(
     task = _load(spec, dev, test, allow_overlap, parse_reading(columns, split_seed, skip_bad_rows))
     templates = (template,) if isinstance(template, str) else template
     return with_templates({task.name: task}, templates)[task.name]
-
-
-def training_rows(
-    spec: str, columns: Sequence[str] = (), skip_bad_rows: bool = False
-) -> tuple[tuple[Item, ...], str | None]:
-    """The items to train on, and the file's prompt: dev, and all rows of a file without splits.
-
-    Args:
-        spec: see `load_task`; nothing that is generated.
-        columns: see `load_task`.
-        skip_bad_rows: see `load_task`.
-
-    Raises:
-        UserError: see `load_task`.
-    """
-    raw, _ = _read(spec, None, None, parse_reading(columns, 0, skip_bad_rows))
-    splits = ("dev",) if raw.strata is None else SPLITS
-    return tuple(item for split in splits for _, item in raw.splits[split]), raw.prompt
 
 
 def with_templates(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[str, Task]:
@@ -179,12 +161,12 @@ def _load(
         raise UserError(
             f"{spec}: a task of lm-evaluation-harness has no items here; give it to search or eval"
         )
-    raw, source = _read(spec, dev, test, reading)
+    raw, source = read_raw(spec, dev, test, reading)
     _check(raw, source, allow_overlap)
     return _task(raw, source, dev, test, reading.seed)
 
 
-def _read(spec: str, dev: int | None, test: int | None, reading: Reading) -> tuple[RawTask, str]:
+def read_raw(spec: str, dev: int | None, test: int | None, reading: Reading) -> tuple[RawTask, str]:
     """The raw task, and the name of its source in messages."""
     kind, _, rest = spec.partition(":")
     if kind == "hub":

@@ -10,8 +10,9 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tasks import Item
 from pyswarmopt_llm.tasks.builtin import builtin_examples, builtin_training_items
 from pyswarmopt_llm.tasks.formats import json_lines
-from pyswarmopt_llm.tasks.load import name_and_seed, training_rows
+from pyswarmopt_llm.tasks.load import name_and_seed, read_raw
 from pyswarmopt_llm.tasks.prompts import render_prompt
+from pyswarmopt_llm.tasks.tables.names import SPLITS, parse_reading
 
 BUILTIN = "builtin:"
 BUILTIN_ITEMS = 200  # as many as a search has dev items
@@ -43,7 +44,7 @@ def load_examples(
         return list(builtin_examples(data.removeprefix(BUILTIN), count or BUILTIN_EXAMPLES, seed))
     if not columns and _has_chats(data):
         return read_examples(Path(data))[:count]
-    items, prompt = training_rows(data, columns)
+    items, prompt = _rows(data, columns)
     return [_as_chat(item, prompt) for item in items[:count]]
 
 
@@ -73,4 +74,15 @@ def training_items(
     if data.startswith(BUILTIN):
         name, seed = name_and_seed(data, seed)
         return builtin_training_items(name, count or BUILTIN_ITEMS, seed)
-    return training_rows(data, columns)[0][:count]
+    return _rows(data, columns)[0][:count]
+
+
+def _rows(spec: str, columns: Sequence[str]) -> tuple[tuple[Item, ...], str | None]:
+    """The items to train on, and the file's prompt: dev, and all rows of a file without splits.
+
+    Raises:
+        UserError: see `load_task`.
+    """
+    raw, _ = read_raw(spec, None, None, parse_reading(columns, 0, False))
+    splits = ("dev",) if raw.strata is None else SPLITS
+    return tuple(item for split in splits for _, item in raw.splits[split]), raw.prompt

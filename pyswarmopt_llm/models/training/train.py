@@ -72,7 +72,8 @@ class TrainingOptions:
             report = inspect_experts([self.start], base)
             report.require("delta")
             return Lora.of_adapter(load_adapter(report.experts[0]), model.device)
-        return Lora.of_targets(model, self.targets, self.rank, self.alpha / self.rank, self.seed)
+        shapes = target_shapes(model, self.targets)
+        return Lora(shapes, self.rank, self.alpha / self.rank, self.seed, model.device)
 
     def __str__(self) -> str:
         shape = f"r={self.rank}, alpha={self.alpha:g}, targets {', '.join(self.targets)}"
@@ -214,14 +215,39 @@ tags: [lora]
 - training loss: {result.train_loss_first:.4f} (first steps) -> {result.train_loss_last:.4f} (last steps)
 {heldout}"""
     new = options.start is None
+    scale = lora.scale if new else 1.0  # the rest of it stays in B
+    factors = {
+        name.removesuffix(".weight"): (
+            (change.b / scale).to(torch.bfloat16),
+            change.a.to(torch.bfloat16),
+        )
+        for name, change in lora.patch().low_rank.items()
+    }
     write_adapter(
         out,
-        lora.factors() if new else lora.scaled_factors(),
+        factors,
         base_model_name=base_name,
-        target_modules=options.targets if new else lora.factors(),
+        target_modules=options.targets if new else factors,
         alpha=options.alpha if new else None,
         card=card,
     )
+
+
+def target_shapes(model: Any, targets: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Linear layers whose names, or their last parts, are these -> (out, in) of their weights.
+
+    Raises:
+        UserError: the model has no such layer.
+    """
+    endings = tuple(f".{target}" for target in targets)
+    shapes = {
+        name: (layer.out_features, layer.in_features)
+        for name, layer in model.named_modules()
+        if isinstance(layer, torch.nn.Linear) and f".{name}".endswith(endings)
+    }
+    if not shapes:
+        raise UserError(f"targets {', '.join(targets)}: no such linear layers in the base")
+    return shapes
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from pyswarmopt_llm.models.training.chats import (
 )
 from pyswarmopt_llm.models.training.examples import load_examples
 from pyswarmopt_llm.models.training.lora import Lora
-from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
+from pyswarmopt_llm.models.training.train import TrainingOptions, target_shapes, train_expert
 from pyswarmopt_llm.models.training.trainer import warmup_cosine
 
 
@@ -221,7 +221,7 @@ def test_losses_are_those_of_plain_steps_on_peft_from_the_same_start(
     train_expert(base, EXAMPLES, tmp_path / "out", options, dtype=torch.float32, on_step=on_step)
 
     model, tokenizer = load_model(base, torch.float32)
-    start = Lora.of_targets(model, targets, rank=2, scale=2.0, seed=5).patch().low_rank
+    start = Lora(target_shapes(model, targets), rank=2, scale=2.0, seed=5).patch().low_rank
     config = peft.LoraConfig(r=2, lora_alpha=4, target_modules=list(targets))
     plain = peft.get_peft_model(model, config)
     names = {
