@@ -55,7 +55,7 @@ class LayerByLayer:
         rows = []
         for prompt in prompts:
             ids = torch.tensor([self._prompts.encode_prompt(prompt)], device=self.model.device)
-            logits = self.model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, -1]
+            logits = self.model(input_ids=ids, use_cache=False).logits[0, -1]
             rows.append(logits.float().log_softmax(-1).cpu())
         return torch.stack(rows)
 
