@@ -175,13 +175,10 @@ def check(
         if "delta" in problem.spaces:
             said[problem.severity][problem.expert].append(problem.text)
     results = {
-        row.expert: AdapterCheck(
-            row.expert,
-            str(path),
-            tuple(said["error"][row.expert]),
-            tuple(said["warning"][row.expert]),
+        name: AdapterCheck(
+            name, str(path), tuple(said["error"][name]), tuple(said["warning"][name])
         )
-        for row, path in zip(report.rows, adapters, strict=True)
+        for name, path in zip(report.names, adapters, strict=True)
     }
     modules = skeleton(resolved)
     loaded = {

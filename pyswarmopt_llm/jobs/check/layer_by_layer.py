@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
-from pyswarmopt_llm.models.adapters.safetensors_file import StoredTensors
-from pyswarmopt_llm.models.base import BaseModel, load_model
+from pyswarmopt_llm.models.adapters.by_peft import load_stored
+from pyswarmopt_llm.models.base import BaseModel
 from pyswarmopt_llm.models.engines.base import PromptTokenizer
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.models.engines.mixing import PatchedWeights
@@ -33,9 +33,7 @@ class LayerByLayer:
     """
 
     def __init__(self, base: BaseModel, device: str) -> None:
-        self.model, tokenizer = load_model(
-            base, StoredTensors(base.weight_files).main_dtype, pick_device(device)
-        )
+        self.model, tokenizer = load_stored(base, pick_device(device))
         self.dtype = torch.float32
         self._prompts = PromptTokenizer(tokenizer, None)
         self._changes: Mapping[str, LowRank] = {}

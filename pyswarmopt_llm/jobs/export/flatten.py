@@ -17,12 +17,12 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.models.adapters.adapter import adapter_folder, read_adapter
-from pyswarmopt_llm.models.adapters.by_peft import load_by_peft
+from pyswarmopt_llm.models.adapters.by_peft import load_by_peft, load_stored
 from pyswarmopt_llm.models.adapters.config import NotPlain, read_config
 from pyswarmopt_llm.models.adapters.safetensors_file import StoredTensors
 from pyswarmopt_llm.models.adapters.skeleton import skeleton
 from pyswarmopt_llm.models.adapters.truncate import truncate_dense
-from pyswarmopt_llm.models.base import BaseModel, load_model, refuse_quantised
+from pyswarmopt_llm.models.base import BaseModel, refuse_quantised
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,12 @@ def flatten(spec: str, base: BaseModel, rank: int) -> Flattened:
     folder = adapter_folder(spec)
     config = read_config(folder / "adapter_config.json", plain=False)
     modules = skeleton(base)
-    modules.selected_by(config.selection)  # PEFT matches its patterns without a limit of time
+    for module in modules.selected_by(config.selection):
+        # PEFT matches the same patterns without a limit of time.
+        config.scale_of(module, config.rank_of(module))
     linear = {f"{module}.weight" for module in modules.linear}
     stored = StoredTensors(base.weight_files)
-    model, _ = load_model(base, stored.main_dtype)
+    model, _ = load_stored(base)
     load_by_peft(model, folder)
     changes: dict[str, LowRank] = {}
     errors: dict[str, float] = {}

@@ -7,7 +7,6 @@ A LoRA layer adds ``scale * B @ A`` to a weight, with ``scale = alpha / r`` (Hu 
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,16 +77,6 @@ class AdapterInfo:
     def weights_file(self) -> Path:
         """The safetensors file."""
         return self.path / _WEIGHTS
-
-    @property
-    def dtypes(self) -> tuple[str, ...]:
-        """The stored dtypes, such as ``("BF16",)``."""
-        return tuple(sorted({tensor.dtype for tensor in self.tensors.values()}))
-
-    @property
-    def parameters(self) -> int:
-        """Number of weights."""
-        return sum(math.prod(tensor.shape) for tensor in self.tensors.values())
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.commands import command
@@ -19,6 +20,10 @@ from pyswarmopt_llm.models.adapters.skeleton import skeleton
 from pyswarmopt_llm.models.base import BaseModel, resolve_base
 from pyswarmopt_llm.models.files import read_json, refuse_unmatched
 from pyswarmopt_llm.models.quantised.embedded import GGUF
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.models.adapters.outliers import Spectra
+    from pyswarmopt_llm.models.adapters.table import ExpertRow
 
 SPACES = frozenset({"factor", "delta"})
 _ONLY_FACTOR = frozenset({"factor"})
@@ -50,40 +55,29 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class ExpertRow:
-    """One row of the table of experts; dashes for an expert that cannot be read.
-
-    `norm` and `top_share` are those of its weight changes, see `outliers.inspect_weights`; `score`
-    is that on the dev items of a task. None: not computed.
-    """
-
-    expert: str
-    base: str = "-"
-    rank: str = "-"
-    alpha: str = "-"
-    kind: str = "-"
-    targets: str = "-"
-    dtype: str = "-"
-    parameters: int = 0
-    bytes: int = 0
-    norm: float | None = None
-    top_share: float | None = None
-    score: float | None = None
-
-
-@dataclass(frozen=True)
 class PreflightReport:
     """The result of `inspect_experts`.
 
     Attributes:
-        rows: one per expert, in the order given.
+        names: of the experts, in the order given.
         problems: errors and warnings, in the order of the experts.
         experts: the experts that could be read; all of them if `require` passes.
+        spectra: of each expert's weight changes, by module, see `outliers.inspect_weights`.
+        scores: of experts on the dev items of a task.
     """
 
-    rows: tuple[ExpertRow, ...]
+    names: tuple[str, ...]
     problems: tuple[Problem, ...]
     experts: tuple[AdapterInfo, ...]
+    spectra: Mapping[str, Spectra] = field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> tuple[ExpertRow, ...]:
+        """The table of the experts, in the order given."""
+        from pyswarmopt_llm.models.adapters.table import rows_of
+
+        return rows_of(self)
 
     def errors(self, space: str) -> list[Problem]:
         """The problems that prevent mixing in `space`."""
@@ -118,18 +112,14 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
     if not paths:
         raise UserError("no experts given; name their directories with `experts`")
     refuse_unmatched(paths)
-    rows: list[ExpertRow] = []
+    names = unique_names(paths)
     experts: list[AdapterInfo] = []
     problems: list[Problem] = []
-    for path, name in zip(paths, unique_names(paths), strict=True):
+    for path, name in zip(paths, names, strict=True):
         try:
-            info = read_adapter(path, name)
+            experts.append(read_adapter(path, name))
         except UserError as error:
-            rows.append(ExpertRow(name))
             problems.append(Problem(name, error.text))
-        else:
-            rows.append(_row(info))
-            experts.append(info)
     files = None if base is None or not experts else BaseFiles(base)
     for i, info in enumerate(experts):
         problems += _remarks(info, experts[:i])
@@ -138,7 +128,7 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
         elif i:
             problems += _other_base(info, experts[0])
         problems += _differences(info, experts[0])
-    return PreflightReport(tuple(rows), tuple(problems), tuple(experts))
+    return PreflightReport(tuple(names), tuple(problems), tuple(experts))
 
 
 def unique_names(paths: Sequence[str | Path]) -> list[str]:
@@ -174,21 +164,6 @@ def ignored_in_words(info: AdapterInfo) -> str:
     return (
         f"its file adapts {modules}, which its adapter_config.json does not select: ignored, "
         "as in peft"
-    )
-
-
-def _row(info: AdapterInfo) -> ExpertRow:
-    ranks = sorted({shape.rank for shape in info.modules.values()})
-    return ExpertRow(
-        expert=info.name,
-        base=info.base_model_name or "-",
-        rank=", ".join(map(str, ranks)),
-        alpha=f"{info.config.alpha:g}",
-        kind="rsLoRA" if info.config.rslora else "LoRA",
-        targets=", ".join(sorted({module.rsplit(".", 1)[-1] for module in info.modules})),
-        dtype=", ".join(info.dtypes),
-        parameters=info.parameters,
-        bytes=info.weights_file.stat().st_size,
     )
 
 

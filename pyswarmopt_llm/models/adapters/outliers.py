@@ -64,7 +64,7 @@ def spectrum(change: LowRank) -> Spectrum:
 
 
 def inspect_weights(report: PreflightReport, base: str | None = None) -> PreflightReport:
-    """The report with norms and shares, an error per adapter that is damaged, outliers' warnings.
+    """The report with spectra, an error per adapter that is damaged, outliers' warnings.
 
     Args:
         report: of `inspect_experts`.
@@ -85,17 +85,10 @@ def inspect_weights(report: PreflightReport, base: str | None = None) -> Preflig
             problems.append(Problem(info.name, "; ".join([*words, _remedy(info, base)]), "warning"))
         elif spectra and not any(spectrum.norm for spectrum in spectra.values()):
             problems.append(Problem(info.name, IDLE, "warning"))
-    rows = []
-    for row in report.rows:
-        if row.expert in pool:
-            spectra = pool[row.expert]
-            norm = math.sqrt(math.fsum(spectrum.norm**2 for spectrum in spectra.values()))
-            row = replace(row, norm=norm, top_share=_share(spectra))
-        rows.append(row)
-    return replace(report, rows=tuple(rows), problems=tuple(problems))
+    return replace(report, problems=tuple(problems), spectra=pool)
 
 
-def _share(spectra: Spectra) -> float:
+def median_share(spectra: Spectra) -> float:
     """The median over modules."""
     return median(spectrum.share for spectrum in spectra.values())
 
@@ -129,7 +122,7 @@ def _oddities(spectra: Spectra, pool: Collection[Spectra]) -> Iterator[str]:
             )
     if excesses and median(excesses) > EXCESS:
         yield (
-            f"has {_share(spectra):.0%} of its change in one direction per module, "
+            f"has {median_share(spectra):.0%} of its change in one direction per module, "
             f"{median(excesses):.0%} more than the median of the pool"
         )
 

@@ -139,8 +139,3 @@ class StoredTensors(Mapping[str, Tensor]):
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name -> shape."""
         return {name: header.shape for name, header in self.headers.items()}
-
-    @property
-    def main_dtype(self) -> torch.dtype:
-        """The dtype of the largest tensor."""
-        return self.dtype(max(self.headers, key=lambda name: math.prod(self.headers[name].shape)))

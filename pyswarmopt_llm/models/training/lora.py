@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
-from pyswarmopt_llm.models.adapters.adapter import Adapter, AdapterInfo
+from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.training.trainer import Addition
 
 
@@ -60,19 +60,6 @@ class Lora:
         first = next(iter(info.modules.values()))
         shapes = {module: shape.weight_shape for module, shape in info.modules.items()}
         return cls(shapes, first.rank, first.scale, seed, device)
-
-    @classmethod
-    def of_adapter(cls, adapter: Adapter, device: torch.device | str = "cpu") -> Lora:
-        """An adapter, to be trained further: the same modules and ranks, and the scale of the first
-        one, to which other scales are brought in B.
-        """
-        lora = cls({}, 1, next(iter(adapter.factors.values())).scale, 0, device)
-        for module, factors in adapter.factors.items():
-            b = factors.b * (factors.scale / lora.scale)
-            lora._a[module] = factors.a.to(device).requires_grad_()
-            lora._b[module] = b.to(device).requires_grad_()
-        lora.tensors = [*lora._a.values(), *lora._b.values()]
-        return lora
 
     def additions(self) -> dict[str, Addition]:
         """Module name -> the LoRA's part of its output."""

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.models.adapters.adapter import load_adapter
+from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.base import BaseModel, load_model
@@ -71,7 +71,7 @@ class TrainingOptions:
         if self.start is not None:
             report = inspect_experts([self.start], base)
             report.require("delta")
-            return Lora.of_adapter(load_adapter(report.experts[0]), model.device)
+            return _Continued(load_adapter(report.experts[0]), model.device)
         shapes = target_shapes(model, self.targets)
         return Lora(shapes, self.rank, self.alpha / self.rank, self.seed, model.device)
 
@@ -231,6 +231,20 @@ tags: [lora]
         alpha=options.alpha if new else None,
         card=card,
     )
+
+
+class _Continued(Lora):
+    """An adapter to be trained further: its modules and ranks, and the scale of the first module, to
+    which other scales are brought in B.
+    """
+
+    def __init__(self, adapter: Adapter, device: torch.device | str) -> None:
+        super().__init__({}, 1, next(iter(adapter.factors.values())).scale, 0)
+        for module, factors in adapter.factors.items():
+            b = factors.b * (factors.scale / self.scale)
+            self._a[module] = factors.a.to(device).requires_grad_()
+            self._b[module] = b.to(device).requires_grad_()
+        self.tensors = [*self._a.values(), *self._b.values()]
 
 
 def target_shapes(model: Any, targets: Sequence[str]) -> dict[str, tuple[int, int]]:

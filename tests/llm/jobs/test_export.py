@@ -24,6 +24,7 @@ from search_helpers import files, louder, questions, search_words, small, swarm_
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.jobs.export.export import export_model
 from pyswarmopt_llm.jobs.search.loop import search
+from pyswarmopt_llm.models.adapters import patterns
 from pyswarmopt_llm.models.full_model import write_tensors
 
 Q = "model.layers.0.self_attn.q_proj.weight"
@@ -308,12 +309,14 @@ def test_what_is_no_change_of_weights_or_hostile_is_not_given_to_peft(
 ) -> None:
     adapter = other_kind(tiny_base, tmp_path / "adapter", KINDS["dora"])
     monkeypatch.setattr(peft.PeftModel, "from_pretrained", lambda *_, **__: pytest.fail("given"))
+    monkeypatch.setattr(patterns.Patterns.__init__, "__defaults__", (0.02,))
     file = adapter / "adapter_config.json"
     settings = json.loads(file.read_text())
     for change, words in (
         ({"layer_replication": [[0, 1], [1, 2]]}, "layer_replication is set"),
         ({"megatron_config": {"a": 1}, "megatron_core": "antigravity"}, "megatron_config is set"),
         ({"target_modules": "(((.{900}){900}){900})"}, "repeats too much"),
+        ({"rank_pattern": {"(?:.|..|...)*(?<![a-z0-9])": 2}}, "takes too long to match"),
     ):
         file.write_text(json.dumps({**settings, **change}))
         with pytest.raises(UserError, match=words):
