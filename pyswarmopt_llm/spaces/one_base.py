@@ -20,6 +20,7 @@ from pyswarmopt_llm.models.adapters.adapter import (
     read_adapter,
 )
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
+from pyswarmopt_llm.models.adapters.outliers import inspect_weights
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.base import BaseModel, resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
@@ -33,8 +34,8 @@ class OneBaseKind(SpaceKind):
     whole_models: ClassVar[bool] = False  # candidates replace all weights
 
     @abstractmethod
-    def find(self, config: SearchConfig, base: BaseModel) -> Sequence[Any]:
-        """The experts, proven to fit the base and each other.
+    def find(self, config: SearchConfig, base: BaseModel, notes: dict[str, str]) -> Sequence[Any]:
+        """The experts, proven to fit the base and each other; what is odd goes to the notes.
 
         Raises:
             UserError: one does not.
@@ -52,13 +53,13 @@ class OneBaseKind(SpaceKind):
 
     def prepare(self, config: SearchConfig) -> Prepared:
         base = resolve_base(config.base, weights=not config.served)
-        experts = self.find(config, base)
+        notes: dict[str, str] = {}
+        experts = self.find(config, base, notes)
         engine = self.engine(config, base, experts)
         prints = {
             "base": base.fingerprint,
             "experts": {info.name: info.fingerprint for info in experts},
         }
-        notes = {}
         if config.mix == "runtime" or base.packing:
             why = (
                 f"the weights of {base.spec} stay quantised ({base.packing})"
@@ -89,9 +90,12 @@ class AdapterKind(OneBaseKind):
     title = "An adapter found by a swarm of experts"
     description = "A LoRA adapter for {base}: the mixture of {experts}"
 
-    def find(self, config: SearchConfig, base: BaseModel) -> Sequence[AdapterInfo]:
-        report = inspect_experts(config.experts, base)
+    def find(
+        self, config: SearchConfig, base: BaseModel, notes: dict[str, str]
+    ) -> Sequence[AdapterInfo]:
+        report = inspect_weights(inspect_experts(config.experts, base), config.base)
         report.require(self.requires)
+        notes |= {text: text for text in map(str, report.warnings)}
         return report.experts
 
     def over(

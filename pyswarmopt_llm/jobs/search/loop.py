@@ -46,8 +46,6 @@ from pyswarmopt_llm.jobs.search.selection import (
 from pyswarmopt_llm.jobs.search.validate import given_settings
 from pyswarmopt_llm.jobs.search.written.same_score import check_unchanged
 from pyswarmopt_llm.metrics.external.permission import require
-from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.models.adapters.compatibility import remarks
 from pyswarmopt_llm.reporting.summary import duration, not_held_out
 from pyswarmopt_llm.tasks.types import form_of
 
@@ -246,9 +244,6 @@ def _notes(job: Job, run: Run) -> list[str]:
         notes.append(
             f"`particles` {config.particles}: raised to {config.population}, since {begins}"
         )
-    adapters = [info for info in job.experts if isinstance(info, AdapterInfo)]
-    for number, info in enumerate(adapters):
-        notes += map(str, remarks(info, adapters[:number]))
     return notes
 
 

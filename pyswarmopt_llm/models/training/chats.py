@@ -21,10 +21,11 @@ _CHUNK = 400
 
 @dataclass(frozen=True)
 class ChatTokens:
-    """Token ids of one chat; the last `answer` of them are the target."""
+    """Token ids of one chat; the last `answer` of them are the target. Some may be `cut` off."""
 
     ids: list[int]
     answer: int
+    cut: bool = False
 
 
 def encode_chat(
@@ -58,9 +59,11 @@ def encode_chat(
         # The template's line break after the end-of-turn token is never generated, so it is no
         # target.
         answer = tokenizer(whole[len(prompt) :].rstrip("\n"), add_special_tokens=False)["input_ids"]
-        ids = (before + answer)[:max_len]
+        whole_ids = before + answer
+        ids = whole_ids[:max_len]
         if len(ids) > len(before):
-            chats.append(ChatTokens(ids=ids, answer=len(ids) - len(before)))
+            cut = len(ids) < len(whole_ids)
+            chats.append(ChatTokens(ids=ids, answer=len(ids) - len(before), cut=cut))
     return chats
 
 
