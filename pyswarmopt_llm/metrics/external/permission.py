@@ -96,16 +96,15 @@ def require(
     This happens before any import. A fingerprint would not help: an attacker who can write a module
     next to a ``run.json`` can write its fingerprint, too.
     """
-    code, server = list(runs_code(config)), list(asks_server(config))
-    other = sorted(set(allowed) - {value for _, value in (*code, *server)})
+    code = list(runs_code(config))
+    other = sorted(set(allowed) - {value for _, value in (*code, *asks_server(config))})
     if other:
         raise UserError(
             f"{run}: was not started with {other[0]}; remove it, or start a new run with it"
         )
     missing = to_name_again(config, allowed, allow)
     if missing:
-        names = ["code to run"] * bool(code) + ["a server to send data to"] * bool(server)
-        what = " and ".join(names)
+        what = "code to run" if code else "a server to send data to"
         raise UserError(
             f"{run}: its run.json names {what}; if you trust it, add {' '.join(missing)}"
         )

@@ -14,8 +14,14 @@ from typing import Any
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.fingerprint import digest
+from pyswarmopt_llm.common.files.http import (
+    TRANSIENT,
+    Connection,
+    NoAnswer,
+    Refusal,
+    TransientError,
+)
 from pyswarmopt_llm.common.files.json_types import parse_json, wrong_field
-from pyswarmopt_llm.common.http import TRANSIENT, Connection, NoAnswer, Refusal, TransientError
 
 _PATH = "/chat/completions"
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.http import Refusal
+from pyswarmopt_llm.common.files.http import Refusal
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.engines.base import BaseEngine, PromptTokenizer
 from pyswarmopt_llm.models.engines.batching import TokenPair, encode_pair
