@@ -197,7 +197,7 @@ def paired_test(
     Of more than 16 differences of several sizes 10,000 subsets are drawn, and the empty one is
     counted in (Phipson & Smyth 2010).
 
-    Simulated with 20, 50 and 200 items, a 95% interval holds the mean in at least 91% of samples of
+    Simulated with 20, 50 and 200 items, a 95% interval holds the mean in at least 90% of samples of
     right and wrong answers and of symmetric or rarely different grades, and the test is wrong in
     at most 6%. Where one model is often a little worse and rarely much better it is wrong in up to
     14% of samples of 20 or 50 items, and in 7% of 200: no rare item need be in the sample.
