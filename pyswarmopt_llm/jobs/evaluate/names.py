@@ -27,7 +27,15 @@ from pyswarmopt_llm.spaces import is_whole_model
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.interfaces import Engine
 
-_AS_STORED = ("max_new_tokens", "columns", "split_seed", "skip_bad_rows", "dev", "allow_overlap")
+_AS_STORED = (
+    "system",
+    "max_new_tokens",
+    "columns",
+    "split_seed",
+    "skip_bad_rows",
+    "dev",
+    "allow_overlap",
+)
 Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and None
 
 
@@ -80,6 +88,7 @@ def open_at(
     dtype: str = "auto",
     device: str = "auto",
     threads: int | None = None,
+    system: str | None = None,
 ) -> Engine:
     """A model on the engine that `place_of` gives.
 
@@ -92,21 +101,24 @@ def open_at(
         dtype: "auto", "float32" or "bfloat16".
         device: of a model that is loaded here.
         threads: the same; None: those of the machine.
+        system: the turn before each question; None: the run's.
 
     Raises:
         UserError: the model cannot be loaded, or the server does not run it.
     """
     from pyswarmopt_llm.spaces.load import open_model, open_served
 
+    if system is None:
+        system = "" if run is None else read_about(user_path(run)).config.system
     if not is_server(place):
-        return open_model(base, adapter, dtype, device, threads)
+        return open_model(base, adapter, dtype, device, threads, system)
     if run is None and adapter is not None:
         run = _run_of(user_path(adapter))
     if run is None:
         config = SearchConfig(base, () if adapter is None else (adapter,), (), "")
     else:
         config = replace(read_about(user_path(run)).config, base=base)
-    return open_served(replace(config, engine=place, dtype=dtype), adapter)
+    return open_served(replace(config, engine=place, dtype=dtype, system=system), adapter)
 
 
 def opened(config: EvalConfig, base: str, adapter: str | None) -> Engine:
@@ -119,6 +131,7 @@ def opened(config: EvalConfig, base: str, adapter: str | None) -> Engine:
         dtype=config.dtype,
         device=config.device,
         threads=config.threads,
+        system=config.system,
     )
 
 

@@ -49,7 +49,9 @@ class ServedEngine(PromptTokenizer, BaseEngine):
 
     def another(self) -> ServedEngine:
         """An engine on the same server, for another candidate at the same time."""
-        return ServedEngine(self.server, self.tokenizer, self.window, self.dtype)
+        engine = ServedEngine(self.server, self.tokenizer, self.window, self.dtype)
+        engine.form = self.form
+        return engine
 
     def load(self, patch: Patch) -> None:
         """Replace the previous candidate.
