@@ -10,6 +10,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Node, Patch
 from pyswarmopt_llm.models.engines.base import BaseEngine
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
@@ -98,8 +99,14 @@ class GraphEngine(BaseEngine):
         engine = self._engine_of(self._graph[-1].model)
         return engine.next_token_logprobs([engine.chat(turn) for turn in turns])
 
-    def chat(self, user: str) -> str:
-        """The user's turn as it is: a graph has as many chat templates as members."""
+    def chat(self, user: str, earlier: Sequence[Mapping[str, str]] = ()) -> str:
+        """The user's turn as it is: a graph has as many chat templates as members.
+
+        Raises:
+            UserError: there are turns before it.
+        """
+        if earlier:
+            raise UserError("a graph of models takes single turns, no conversations")
         return user
 
     @property

@@ -25,6 +25,7 @@ from pyswarmopt_llm.common.options import (
     ServerFolder,
     SkipBad,
     SplitSeed,
+    System,
     Temperature,
     Template,
     Threads,
@@ -173,6 +174,7 @@ class SearchConfig:
     test: Annotated[int | None, replace(TEST, least=0)] = None  # 0: nothing is scored on test
     columns: Columns = ()
     template: Template = ()
+    system: System = ""
     split_seed: SplitSeed = 0
     skip_bad_rows: SkipBad = False
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0

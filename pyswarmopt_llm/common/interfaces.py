@@ -163,8 +163,10 @@ class Engine(Protocol):
     def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
         """Natural-log next-token distribution after each prompt: (N, V) float32."""
 
-    def chat(self, user: str) -> str:
-        """`user` as a user turn of the model's chat template, ready for the assistant's turn."""
+    def chat(self, user: str, earlier: Sequence[Mapping[str, str]] = ()) -> str:
+        """`user` as a user turn of the model's chat template, after `earlier` turns (role,
+        content), ready for the assistant's turn.
+        """
 
     @property
     def dtype(self) -> torch.dtype:

@@ -161,6 +161,7 @@ Columns = Annotated[
 Template = Annotated[
     tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", TASK, hidden=True)
 ]
+System = Annotated[str, Option("System turn before each question.", "TEXT", TASK, hidden=True)]
 SplitSeed = Annotated[
     int, Option("Draws dev and test if a file has no split.", "S", TASK, hidden=True, least=0)
 ]

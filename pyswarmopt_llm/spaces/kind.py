@@ -19,6 +19,7 @@ _OPTIONS = {
     "contrast": "`space` token",
     "mix": "spaces factor and delta",
     "output_rank": "`space` delta",
+    "system": "one `base`",
 }
 
 # Settings of a search -> the values besides None that leave it the paper's, and any other in words.
@@ -61,7 +62,7 @@ class SpaceKind(ABC):
 
     Attributes:
         name: as `space` takes it.
-        options: which of the settings contrast, mix and output_rank it takes.
+        options: which of the settings contrast, mix, output_rank and system it takes.
         several_models: whether a candidate is several models side by side, which need no common
             base.
         takes_workers: whether other processes can score candidates (`workers`).

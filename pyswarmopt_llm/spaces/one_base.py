@@ -76,14 +76,14 @@ class OneBaseKind(SpaceKind):
     def engine(self, config: SearchConfig, base: BaseModel, experts: Sequence[Any]) -> Engine:
         """The resident base."""
         machine = (config.dtype, config.device, config.threads, config.batch_tokens)
-        return load_engine(base, *machine, self.whole_models, config.mix)
+        return load_engine(base, *machine, self.whole_models, config.mix, config.system)
 
 
 class AdapterKind(OneBaseKind):
     """LoRA adapters of one base, mixed into one adapter."""
 
     adapters = True
-    options = frozenset({"mix"})
+    options = frozenset({"mix", "system"})
     # of `PreflightReport.require`; "factor": equal ranks, alphas and modules
     requires: ClassVar[str] = "delta"
     library = "peft"

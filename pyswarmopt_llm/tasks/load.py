@@ -319,4 +319,4 @@ def _shared(raw: RawTask, key: Callable[[Item], tuple[str, ...]]) -> list[Item]:
 
 
 def _solved(item: Item) -> tuple[str, str]:
-    return normalise(item.question), normalise(item.answer_text)
+    return normalise(item.asked), normalise(item.answer_text)

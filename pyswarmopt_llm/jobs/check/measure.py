@@ -10,7 +10,6 @@ from typing import Any
 from torch import Tensor
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import BITSANDBYTES
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.jobs.check.layer_by_layer import LayerByLayer

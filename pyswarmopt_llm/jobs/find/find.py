@@ -35,7 +35,16 @@ from pyswarmopt_llm.tasks import Item, Scoring
 
 LARGE = 500.0  # a logit whose exponential is still finite
 AS_READ = (  # settings of the task that a search shares
-    *("dev", "columns", "template", "split_seed", "skip_bad_rows", "scoring", "max_new_tokens"),
+    *(
+        "dev",
+        "columns",
+        "template",
+        "system",
+        "split_seed",
+        "skip_bad_rows",
+        "scoring",
+        "max_new_tokens",
+    ),
     *("temperature", "samples", "allow_overlap", "dtype", "device", "threads"),
 )
 
@@ -151,7 +160,7 @@ def find(
     pool = read_pool(adapters, base)
     items = len(exam.items)
     rounds = plan(len(pool.candidates), items, top, budget)
-    engine = load_engine(base, config.dtype, config.device, config.threads)
+    engine = load_engine(base, config.dtype, config.device, config.threads, system=config.system)
     scoring = exam.format(engine, config.scoring)
     scorer = Scorer(exam, engine, scoring, config.seed)
     file = None if scores is None else user_path(scores)

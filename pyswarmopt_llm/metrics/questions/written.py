@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS
-from pyswarmopt_llm.tasks import Item, render_prompt
+from pyswarmopt_llm.tasks import Item, chat_prompt, render_prompt
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.metrics.questions.sampling import Sampling
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # of RealToxicityPrompts' continuations, as in its paper and the reference.
 REWARD_TOKENS, JUDGED_TOKENS, CONTINUED_TOKENS = 200, 512, 20
 
-Chat = Callable[[str], str]
+Chat = Callable[..., str]  # a user turn, and the turns before it
 ScoreTexts = Callable[[Sequence[Item], Sequence[str]], Sequence[float]]
 InOtherUnits = Callable[[Sequence[float]], Mapping[str, float]]
 
@@ -77,7 +77,9 @@ class Written:
         self.items, self._score, self._new = tuple(items), score, max_new_tokens
         self._named, self._sampling = named, sampling
         self.turns = [render_prompt(item, "generate", template) for item in self.items]
-        self._prompts = self.turns if chat is None else [chat(turn) for turn in self.turns]
+        self._prompts = self.turns
+        if chat is not None:
+            self._prompts = [chat_prompt(item, "generate", chat, template) for item in self.items]
 
     @property
     def sampled(self) -> bool:

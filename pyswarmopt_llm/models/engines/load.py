@@ -7,6 +7,7 @@ import torch
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.safetensors_file import StoredTensors
 from pyswarmopt_llm.models.base import BaseModel, load_model, refuse_quantised
+from pyswarmopt_llm.models.engines.chat import Chat
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.engines.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
@@ -20,6 +21,7 @@ def load_engine(
     batch_tokens: int = 1024,
     whole_models: bool = False,
     mix: str = "auto",
+    system: str = "",
 ) -> TransformersEngine:
     """The resident base, and how candidates are put into it.
 
@@ -27,7 +29,7 @@ def load_engine(
     unless `mix` says otherwise. On a CPU their own values are read from its files again when a
     candidate needs them; on a GPU, where that would be slow against its arithmetic, those that
     candidates change are kept beside it, unless candidates are `whole_models`, which replace all of
-    them.
+    them. Each question comes after the turn `system`, if there is one.
 
     Raises:
         UserError: no such device or dtype, the model cannot be loaded, or nothing can be merged
@@ -48,6 +50,6 @@ def load_engine(
         stored = StoredTensors(base.weight_files) if where.type == "cpu" or whole_models else None
         mixing = PatchedWeights(model, stored)
     engine = TransformersEngine(model, tokenizer, batch_tokens, mixing)
-    engine.name = base.spec
+    engine.name, engine.form = base.spec, Chat(system)
     engine.load(Patch())
     return engine

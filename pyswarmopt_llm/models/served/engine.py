@@ -53,7 +53,7 @@ class ServedEngine(PromptTokenizer, BaseEngine):
     def another(self) -> ServedEngine:
         """An engine on the same server, for another candidate at the same time."""
         other = ServedEngine(self.server, self.tokenizer, self.window, self.dtype)
-        other.watch = self.watch
+        other.watch, other.form = self.watch, self.form
         return other
 
     def load(self, patch: Patch) -> None:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.models.engines.chat import THINKING, rendered
+from pyswarmopt_llm.models.engines.chat import rendered
 
 # Examples sorted by length together: enough for little padding, few enough to stay shuffled.
 _CHUNK = 400
@@ -85,9 +85,8 @@ def _messages(example: Mapping[str, Any], number: int) -> Sequence[Mapping[str, 
 
 def _before_and_after(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> tuple[str, str]:
     """A chat in the chat template up to the start of its last turn, and as a whole."""
-    options = {THINKING: False}
-    prompt = rendered(tokenizer, messages[:-1], add_generation_prompt=True, **options)
-    return prompt, rendered(tokenizer, messages, **options)
+    prompt = rendered(tokenizer, messages[:-1], add_generation_prompt=True)
+    return prompt, rendered(tokenizer, messages)
 
 
 def reply_frame(tokenizer: Any) -> tuple[str, str]:
