@@ -28,7 +28,7 @@ from pyswarmopt_llm.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.metrics.objectives import External
 from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, TRIED
 from pyswarmopt_llm.metrics.registry import Metric
-from pyswarmopt_llm.models.choices import FULL, labelled, training_passes
+from pyswarmopt_llm.models.choices import FULL, MOST_STARTS, labelled, training_passes
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.reporting.summary import duration, not_held_out
 from pyswarmopt_llm.tasks import Item, Scoring, Task
@@ -89,13 +89,9 @@ def dry_run_search(config: SearchConfig) -> Plan:
     )
     rounds_of_dev = math.ceil(written / max(job.dev_items, 1))
     seconds += sum(timing.seconds(timing.dev * rounds_of_dev, rounds_of_dev) for timing in timed)
-    scored, tuned = planned_rivals(job)
-    tuning = tuned * training_passes(job.dev_items)
-    passes += tuning + scored * sum(timing.dev + timing.test for timing in timed)
+    scored = planned_rivals(job)
+    passes += scored * sum(timing.dev + timing.test for timing in timed)
     seconds += sum(timing.seconds(scored * (timing.dev + timing.test), scored) for timing in timed)
-    seconds += (
-        tuning / max(job.dev_items, 1) * sum(timing.seconds(timing.dev, 0) for timing in timed)
-    )
     result = plan(
         timed,
         passes,
@@ -167,7 +163,7 @@ def _evaluations(job: Job) -> int:
 def _training(job: Job) -> tuple[int, int]:
     """Passes that training takes at most, and replies that are written for it."""
     if not job.objectives.written:
-        return labelled(job.dev_items).passes(job.dev_items), 0
+        return MOST_STARTS * labelled(job.dev_items).passes(job.dev_items), 0
     from pyswarmopt_llm.jobs.search.written.expert_iteration import (
         ON_SPARE,
         ROUNDS,

@@ -15,7 +15,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+from scipy.special import expit
+
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.evaluation.record import Margins, Row
+from pyswarmopt_llm.evaluation.surrogate.proposals import SOFTNESS
+from pyswarmopt_llm.metrics.objectives import Objectives
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.models.choices import FULL, Choices, Schedule
 from pyswarmopt_llm.models.training.folds import fit, folds
@@ -108,22 +115,56 @@ def cross_fit(fitting: Fitting, score: Callable[[list[int]], Sequence[T]]) -> li
     return [outcomes[place] for place in range(len(fitting.items))]
 
 
-def not_worse(trained: Score, mixture: Score) -> bool:
-    """Whether training is kept: the mixture is not ahead on dev by more than a standard error.
+def expected(rows: Sequence[Row], objectives: Objectives) -> list[Score]:
+    """The score that each row lets expect on unseen items, all in the same way.
 
-    On dev the trained one is scored by LoRAs of a part of the items, below what it is worth.
+    Where all margins are known, an item counts by its closest rival's margin (see `softened`): that
+    varies half as much as right and wrong. Else it is the score itself.
+    """
+    names = objectives.names
+    known = all(
+        all(margins for margins in row.margins.get(name, [None])) for row in rows for name in names
+    )
+    scores = [
+        [softened(row.margins[name]) if known else row.score(name) for name in names]
+        for row in rows
+    ]
+    return [objectives.combine(of_row) for of_row in scores]
+
+
+def softened(margins: Margins) -> Score:
+    """The score of items by their margins: the logistic function of the closest rival's, in units
+    of `SOFTNESS` times the standard deviation of these.
+
+    Example:
+        >>> softened([[2.0, 0.5], [-0.5]]).value
+        0.5
+    """
+    closest = np.array([min(of_item) for of_item in margins if of_item])
+    scale = SOFTNESS * float(closest.std()) or 1.0
+    return score_of(expit(closest / scale).tolist())
+
+
+def not_worse(trained: Score, before: Score) -> bool:
+    """Whether training is kept: it is not behind on dev by more than a standard error.
+
+    That error is of the differences item by item, where both have the same items. On dev what was
+    trained is scored by LoRAs of a part of the items, below what it is worth.
 
     Args:
         trained: by cross-fitting.
-        mixture: before training.
+        before: without training.
 
     Example:
-        >>> mixture = Score(3.0, (), 9, 0.5)
-        >>> not_worse(Score(2.5, (), 9, 0.1), mixture), not_worse(Score(2.4, (), 9, 0.9), mixture)
+        >>> before = score_of([1.0, 1.0, 0.0, 1.0])
+        >>> not_worse(score_of([1.0, 0.0, 1.0, 1.0]), before), not_worse(score_of([0.0] * 4), before)
         (True, False)
     """
-    error = 0.0 if math.isnan(mixture.stderr) else mixture.stderr
-    return trained.value >= mixture.value - error
+    error = before.stderr
+    if len(trained.per_item) == len(before.per_item) > 1:
+        differences = zip(trained.per_item, before.per_item, strict=True)
+        error = score_of([after - own for after, own in differences]).stderr
+    return trained.value >= before.value - (0.0 if math.isnan(error) else error)
 
 
-__all__ = ["Fitting", "cross_fit", "not_worse"]
+__all__ = ["Fitting", "cross_fit", "expected", "not_worse", "softened"]

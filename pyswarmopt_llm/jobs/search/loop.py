@@ -206,17 +206,15 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
             chosen = choose(
                 job, archive, steps.best(), lambda: scorers.scorer(Questions("fresh", asked))
             )
-        training = mixture = None
+        training, single = None, best_first(job, singles)[0]
         if job.config.train == "on":
             from pyswarmopt_llm.jobs.search.train import train_further
 
-            training = train_further(job, run, chosen, scorer, scorings, notify, on_row)
+            training = train_further(job, run, chosen, single, scorer, scorings, notify, on_row)
         if training is not None:
-            mixture, chosen = chosen.position, training.chosen
+            chosen = training.chosen
         begun = time.perf_counter()
-        single = best_first(job, singles)[0]
-        base = {} if training is None else training.base
-        rivals = score_rivals(job, run, mixture, single, scorings, notify, base)
+        rivals = score_rivals(job, run, training, scorings, notify)
         start += time.perf_counter() - begun  # counted apart
         notify(Event("closing"))
         result = finish(job, run, chosen, training, rivals, singles, scorings, scorers.memory)
