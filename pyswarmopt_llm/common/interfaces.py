@@ -70,6 +70,9 @@ class Computed(Mapping[str, T]):
             raise KeyError(name)
         return self._make(name)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.shapes  # a mapping's own would compute the value
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.shapes)
 

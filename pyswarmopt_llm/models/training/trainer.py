@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.models.engines.hardware import give_back_memory
 from pyswarmopt_llm.models.engines.packed_attention import NAME as PACKED
 from pyswarmopt_llm.models.training.backward import short_norms
 
@@ -93,6 +94,7 @@ class Trainer(Generic[Item]):
                     torch.nn.utils.clip_grad_norm_(tensors, _CLIP)
                     optimizer.step()
                     schedule.step()
+                    give_back_memory()
                 history.append(total / sum(map(len, steps)))
                 if on_round is not None:
                     on_round(number, len(self.rounds), history[-1])

@@ -6,7 +6,6 @@ other, with the change of the weights added as matrices.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,10 +17,11 @@ import pytest
 import torch
 from engine_reference import load_tiny, naive_loglikelihood, plain_ids
 from peft import PeftModel
-from search_helpers import WORDS, Json, ends_as, history, louder, small, swarm_llm, write_task
+from search_helpers import WORDS, Json, history, lasting, louder, small, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
 from pyswarmopt_llm.jobs.search import train
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
@@ -111,7 +111,7 @@ def lora(config: SearchConfig, name: str) -> Patch:
 
 
 def test_on_test_the_score_is_that_of_the_files_read_by_peft(
-    done: tuple[SearchConfig, Json], capsys: pytest.CaptureFixture[str]
+    done: tuple[SearchConfig, Json],
 ) -> None:
     config, result = done
     job, best = opened(config), Path(config.out) / "best"
@@ -119,11 +119,9 @@ def test_on_test_the_score_is_that_of_the_files_read_by_peft(
     values = plain(job, model, job.tasks["words"].test)
     assert result["trained"] and result["best_test"] == fmean(values)
     assert result["outcomes"]["best"]["words"] == "".join(str(int(value)) for value in values)
-    words = ("--base", config.base, "--task", config.tasks[0], "--split", "test")
-    words += ("--scoring", "likelihood", "--dtype", "float32", "--threads", "1", "--json")
-    code, out, err = swarm_llm(capsys, "eval", best, *words)
-    assert code == 0, err
-    assert json.loads(out)["score"] == result["best_test"]
+    options: Options = {"scoring": "likelihood", "dtype": "float32", "threads": 1}
+    again = evaluate_model(config.base, str(best), config.tasks[0], "test", **options).score
+    assert again.value == result["best_test"] and list(again.per_item) == values
 
 
 def test_on_dev_each_item_is_scored_by_what_was_trained_without_it(
@@ -170,7 +168,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
     done: tuple[SearchConfig, Json], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the first fold, and with every score there but those of the end."""
-    config, _ = done
+    config, result = done
     monkeypatch.setattr(train, "not_worse", lambda *_: True)
     stopped = replace(config, out=str(tmp_path / "run"))
     for kind, share in (("training", 0.3), ("closing", 0.0)):
@@ -181,8 +179,10 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
 
         with pytest.raises(KeyboardInterrupt):
             search(stopped, stop)
-        resume(stopped.out)
-        ends_as(Path(stopped.out), Path(config.out))
+        assert lasting(resume(stopped.out).result) == lasting(result)
+        assert history(Path(stopped.out)) == history(Path(config.out))
+        files = [Path(c.out) / "best" / "adapter_model.safetensors" for c in (stopped, config)]
+        assert files[0].read_bytes() == files[1].read_bytes()
         Path(stopped.out).rename(tmp_path / kind)
 
 
