@@ -25,7 +25,7 @@ from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.jobs.search.preset import resolve
 from pyswarmopt_llm.jobs.search.validate import CHOICES, check_settings, given_settings
-from pyswarmopt_llm.metrics.external.permission import runs_code
+from pyswarmopt_llm.metrics.external.named_again import runs_code
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.models.adapters.compatibility import unique_names
 from pyswarmopt_llm.models.choices import labelled

@@ -21,7 +21,7 @@ from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.cross_fitting import ALL as WHOLE
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.train import FOLDER
-from pyswarmopt_llm.metrics.external.permission import require
+from pyswarmopt_llm.metrics.external.named_again import require
 from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
 from pyswarmopt_llm.reporting.reading import read_run
 from pyswarmopt_llm.tasks import Scoring
@@ -53,7 +53,7 @@ def analyse(
         path: a run directory, or one of `ensemble` or `negotiate`.
         out: directory to write to.
         tell: called with a line before every candidate.
-        allowed: what of the run's configuration may run code; see `permission.require`.
+        allowed: what of the run's configuration may run code; see `named_again.require`.
 
     Returns:
         ``leave_one_out``: see `without_experts` and `GroupAnalysis`.

@@ -45,7 +45,7 @@ def resuming(run: Path) -> str:
     """The hint how to resume a run; what of it runs code is named again."""
     command = f"swarm-llm resume {shlex.quote(str(run))}"
     if (run / "run.json").is_file():
-        from pyswarmopt_llm.metrics.external.permission import to_name_again
+        from pyswarmopt_llm.metrics.external.named_again import to_name_again
 
         options = map(with_flags, to_name_again(read_about(run).config))
         return f"resume with: {' '.join([command, *options])}"

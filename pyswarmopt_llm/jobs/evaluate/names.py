@@ -22,7 +22,7 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.evaluation.result import read_result
 from pyswarmopt_llm.evaluation.run_files import read_about, result_of
 from pyswarmopt_llm.jobs.evaluate.config import BARE, EvalConfig
-from pyswarmopt_llm.metrics.external.permission import require
+from pyswarmopt_llm.metrics.external.named_again import require
 from pyswarmopt_llm.metrics.registry import longest_reply, metric_given
 from pyswarmopt_llm.spaces import is_whole_model
 

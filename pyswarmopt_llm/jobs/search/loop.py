@@ -45,7 +45,6 @@ from pyswarmopt_llm.jobs.search.selection import (
 )
 from pyswarmopt_llm.jobs.search.validate import given_settings
 from pyswarmopt_llm.jobs.search.written.same_score import check_unchanged
-from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.reporting.summary import duration, not_held_out
 from pyswarmopt_llm.tasks.types import form_of
 
@@ -105,7 +104,7 @@ def begin(
     }
     more |= {"left": {name: task.left for name, task in job.tasks.items() if task.left is not None}}
     if job.examination is not None:
-        more |= {"noise": job.examination.noise, "server_scores": job.examination.scores}
+        more |= job.examination.stored
     before = given_settings(asked or config)
     more |= {"given": before, "chosen": chosen_by_preset(before, job.config)}
     about = about_run(
@@ -126,7 +125,7 @@ def resume(
         run: its directory.
         on_event: called with progress.
         allowed: what of its configuration may run code, in the words it was begun with; see
-            `permission.require`.
+            `named_again.require`.
 
     Raises:
         UserError: not a run, one that would run code that is not allowed, or base, experts or data
@@ -138,6 +137,8 @@ def resume(
         if on_event is not None:
             on_event(Event("done", {"result": result}))
         return SearchResult(opened.path, result)
+    from pyswarmopt_llm.metrics.external.named_again import require
+
     config = opened.config
     require(config, allowed, opened.path)
     # A judge's answers are in the run, wherever that is now; what a preset chose is stored.
@@ -146,7 +147,7 @@ def resume(
     if job.examination is not None:
         from pyswarmopt_llm.evaluation.workers.served import still_same
 
-        job = replace(job, notes={**job.notes, **still_same(opened, job.examination)})
+        job = replace(job, notes=still_same(opened, job.examination, job.notes))
     with released(optimizer(job.config, job.starts)) as swarm:
         return _work(job, opened, swarm, on_event)
 

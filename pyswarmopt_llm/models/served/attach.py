@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -50,6 +51,11 @@ class Examination:
     text: str
     noise: float
     scores: tuple[float, ...]
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """Of it in ``run.json``."""
+        return {"noise": self.noise, "server_scores": self.scores}
 
 
 def attach(config: SearchConfig, base: BaseModel, experts: Experts) -> ServedEngine:
