@@ -11,17 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
-from pyswarmopt_llm.tasks.items import (
-    as_object,
-    check_unicode,
-    from_messages,
-    parse_item,
-    require_columns,
-)
+from pyswarmopt_llm.tasks.items import as_object, check_unicode, parse_item, require_columns
 from pyswarmopt_llm.tasks.prompts import check_template
 from pyswarmopt_llm.tasks.tables.names import (
     SPLITS,
@@ -93,15 +88,19 @@ def _numbered(records: Sequence[object], where: str) -> Records:
 def _as_rows(records: Iterable[tuple[str, object]], text: str = "") -> tuple[list[str], Rows]:
     """The columns of records, and the records: objects, or plain texts of a column."""
     rows = [
-        (
-            where,
-            {text: record}
-            if text and isinstance(record, str)
-            else from_messages(as_object(record, where), where),
-        )
+        (where, {text: record} if text and isinstance(record, str) else _record(record, where))
         for where, record in records
     ]
     return columns_of(row for _, row in rows), rows
+
+
+def _record(raw: object, where: str) -> Mapping[Any, Any]:
+    record = as_object(raw, where)
+    if "messages" not in record or "question" in record or "prompt" in record:
+        return record
+    from pyswarmopt_llm.tasks.tables.conversations import from_messages
+
+    return from_messages(record, where)
 
 
 def json_lines(path: Path, unique: bool = False) -> Iterator[tuple[str, object]]:

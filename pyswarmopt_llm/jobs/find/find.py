@@ -13,8 +13,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import torch
-
 from pyswarmopt_llm.common.commands import changed, command, task_settings
 from pyswarmopt_llm.common.errors import InvalidOption, UndefinedModelError, UserError
 from pyswarmopt_llm.common.files.fingerprint import digest
@@ -164,7 +162,7 @@ def find(
     scoring = exam.format(engine, config.scoring)
     scorer = Scorer(exam, engine, scoring, config.seed)
     file = None if scores is None else user_path(scores)
-    kept = Scores(file, exam_print(exam, base, scoring, config.seed, engine.dtype))
+    kept = Scores(file, exam_print(exam, base, scoring, config.seed, engine))
     total = passes(rounds) + items
     done = 0
 
@@ -206,10 +204,20 @@ def find(
     )
 
 
-def exam_print(exam: Exam, base: BaseModel, scoring: Scoring, seed: int, dtype: torch.dtype) -> str:
+def exam_print(
+    exam: Exam, base: BaseModel, scoring: Scoring, seed: int, engine: TransformersEngine
+) -> str:
     """A hash of all but the adapter that an answer depends on."""
     metric = exam.metric
-    how = [metric.name, metric.fingerprint, metric.new_tokens, scoring, seed, str(dtype)]
+    how = [
+        metric.name,
+        metric.fingerprint,
+        metric.new_tokens,
+        scoring,
+        seed,
+        str(engine.dtype),
+        engine.form.system,
+    ]
     parts = [base.fingerprint, task_print(exam.task), *how]
     return digest(parts)
 

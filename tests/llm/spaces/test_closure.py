@@ -54,6 +54,7 @@ OTHERS = (
         "tasks.answers",
         "tasks.prompt_lists",
         "tasks.tables.columns",
+        "tasks.tables.conversations",
         "tasks.tables.own",
         "models.engines.generation.decoder",
         "models.engines.generation.write",
