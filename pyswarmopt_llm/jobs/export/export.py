@@ -141,8 +141,8 @@ def _refuse_packed(source: str, origin: Source, out: str | Path) -> None:
     plain = scheme_of(origin.base.spec)[1] if origin.base.scheme else "PLAIN"
     way = command("export", str(origin.adapter.path), base=plain, out=str(out))
     raise UserError(
-        f"{source}: was made on {origin.base.spec}, whose weights are quantised "
-        f"({origin.base.packing}), and a change cannot be added to them; merge it into the plain "
+        f"{source}: the weights of {origin.base.spec} are quantised ({origin.base.packing}), and a "
+        "change cannot be added to them; merge it into the plain "
         f"base ({way}), or write the adapter alone with `form` gguf or peft"
     )
 

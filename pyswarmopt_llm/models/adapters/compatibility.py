@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.commands import command
@@ -14,15 +14,13 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.fingerprint import canonical
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, read_adapter
-from pyswarmopt_llm.models.adapters.base_names import relation
 from pyswarmopt_llm.models.adapters.safetensors_file import read_header
 from pyswarmopt_llm.models.adapters.skeleton import skeleton
-from pyswarmopt_llm.models.base import BaseModel, resolve_base
+from pyswarmopt_llm.models.base import BaseModel, relation, resolve_base
 from pyswarmopt_llm.models.files import read_json, refuse_unmatched
 from pyswarmopt_llm.models.quantised.embedded import GGUF
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.models.adapters.outliers import Spectra
     from pyswarmopt_llm.models.adapters.table import ExpertRow
 
 SPACES = frozenset({"factor", "delta"})
@@ -69,7 +67,7 @@ class PreflightReport:
     names: tuple[str, ...]
     problems: tuple[Problem, ...]
     experts: tuple[AdapterInfo, ...]
-    spectra: Mapping[str, Spectra] = field(default_factory=dict)
+    spectra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -77,7 +75,7 @@ class PreflightReport:
         """The table of the experts, in the order given."""
         from pyswarmopt_llm.models.adapters.table import rows_of
 
-        return rows_of(self)
+        return rows_of(self.names, self.experts, self.spectra, self.scores)
 
     def errors(self, space: str) -> list[Problem]:
         """The problems that prevent mixing in `space`."""

@@ -88,7 +88,7 @@ def inspect_weights(report: PreflightReport, base: str | None = None) -> Preflig
     return replace(report, problems=tuple(problems), spectra=pool)
 
 
-def median_share(spectra: Spectra) -> float:
+def _share(spectra: Spectra) -> float:
     """The median over modules."""
     return median(spectrum.share for spectrum in spectra.values())
 
@@ -122,7 +122,7 @@ def _oddities(spectra: Spectra, pool: Collection[Spectra]) -> Iterator[str]:
             )
     if excesses and median(excesses) > EXCESS:
         yield (
-            f"has {median_share(spectra):.0%} of its change in one direction per module, "
+            f"has {_share(spectra):.0%} of its change in one direction per module, "
             f"{median(excesses):.0%} more than the median of the pool"
         )
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
+from typing import Any
 
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.models.adapters.compatibility import PreflightReport
-from pyswarmopt_llm.models.adapters.outliers import median_share
 
 
 @dataclass(frozen=True)
@@ -33,24 +33,24 @@ class ExpertRow:
     score: float | None = None
 
 
-def rows_of(report: PreflightReport) -> tuple[ExpertRow, ...]:
-    """One row per expert, in the order given."""
-    return tuple(_rows(report))
+def rows_of(
+    names: Sequence[str],
+    experts: Sequence[AdapterInfo],
+    spectra: Mapping[str, Mapping[str, Any]],
+    scores: Mapping[str, float],
+) -> tuple[ExpertRow, ...]:
+    """One row per name; see `PreflightReport`."""
+    read = {info.name: info for info in experts}
+    return tuple(
+        _row(read[name], spectra.get(name), scores.get(name)) if name in read else ExpertRow(name)
+        for name in names
+    )
 
 
-def _rows(report: PreflightReport) -> Iterator[ExpertRow]:
-    experts = {info.name: info for info in report.experts}
-    for name in report.names:
-        if name in experts:
-            yield _row(experts[name], report)
-        else:
-            yield ExpertRow(name)
-
-
-def _row(info: AdapterInfo, report: PreflightReport) -> ExpertRow:
+def _row(info: AdapterInfo, spectra: Mapping[str, Any] | None, score: float | None) -> ExpertRow:
     ranks = sorted({shape.rank for shape in info.modules.values()})
-    spectra = report.spectra.get(info.name)
     norms = [] if spectra is None else [spectrum.norm for spectrum in spectra.values()]
+    shares = [] if spectra is None else [spectrum.share for spectrum in spectra.values()]
     return ExpertRow(
         expert=info.name,
         base=info.base_model_name or "-",
@@ -62,6 +62,6 @@ def _row(info: AdapterInfo, report: PreflightReport) -> ExpertRow:
         parameters=sum(math.prod(tensor.shape) for tensor in info.tensors.values()),
         bytes=info.weights_file.stat().st_size,
         norm=None if spectra is None else math.hypot(*norms),
-        top_share=None if spectra is None else median_share(spectra),
-        score=report.scores.get(info.name),
+        top_share=None if spectra is None else median(shares),
+        score=score,
     )

@@ -12,9 +12,8 @@ import pytest
 from search_helpers import questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.jobs.search.prepare import prepare
-from pyswarmopt_llm.models.adapters.base_names import relation
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
-from pyswarmopt_llm.models.base import resolve_base
+from pyswarmopt_llm.models.base import relation, resolve_base
 
 SAME, TUNING, OTHER = "same", "tuning", "other"
 HUB = "/home/anna/.cache/huggingface/hub"

@@ -191,7 +191,6 @@ def test_what_changes_packed_weights_is_refused_in_one_line(
             out,
         ),
         ("compare", "--base", in_8_bits, "--experts", *tiny_experts, *rest, "--methods", "ties"),
-        ("export", tiny_experts[0], "--base", in_8_bits, "--out", out),
     ):
         assert swarm_llm(capsys, *words) == (2, "", said), words
     assert not out.exists()
