@@ -24,7 +24,6 @@ Ends = tuple[float, float]
 NO_ENDS = (-math.inf, math.inf)
 
 LEVEL = 0.05  # of tests; an interval holds 95% unless told otherwise
-RESAMPLES = 2000  # of a bootstrap
 SUBSETS = 10_000  # drawn where there are too many to go through
 _EXACT = 16  # differences up to which all subsets are gone through
 # of the largest difference: a mean below it is 0, but for the rounding of its sum
@@ -151,26 +150,6 @@ def score_interval(
     if all(0.0 <= value <= 1.0 for value in score.per_item):
         return max(0.0, low), min(1.0, high)
     return low, high
-
-
-def interval_over_tasks(
-    means: Sequence[float], intervals: Sequence[Sequence[float]]
-) -> tuple[float, float]:
-    """An interval of the mean of independent means from the interval of each (Zou & Donner 2008).
-
-    Args:
-        means: of each task.
-        intervals: low and high of each, at the level that the result has, too.
-
-    Example:
-        >>> interval_over_tasks([0.5, 1.0], [(0.2, 0.8), (0.6, 1.0)])
-        (0.5, 0.9)
-    """
-    centre, count = np.mean(means), len(means)
-    below, above = np.abs(np.asarray(intervals, dtype=np.float64).T - np.asarray(means))
-    return float(centre - np.linalg.norm(below) / count), float(
-        centre + np.linalg.norm(above) / count
-    )
 
 
 class PairedTest(NamedTuple):

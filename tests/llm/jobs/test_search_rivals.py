@@ -128,7 +128,7 @@ def test_they_are_in_table_report_card_and_verdict(config: SearchConfig) -> None
         )
         assert "cross-fitted: each item is scored by what was trained without it" in text
         assert "are of the training items themselves" in text
-    assert "ine-tuning the best expert alone" in verdict(RunResult.from_json(result)).sentence
+    assert "the best expert, fine-tuned alone" in verdict(RunResult.from_json(result)).sentence
 
 
 @pytest.mark.parametrize("kept", [True, False])

@@ -427,8 +427,9 @@ def test_several_scores_of_the_same_prompts_are_combined(
     assert list(result["tasks"]) == ["letters", "size"]
     assert result["best_test"] == min(dev["best_test"], test["best_test"])
     lead = result["combined"]["test"]
-    assert lead["mean"] == pytest.approx(result["best_test"] - result["best_single_test"])
-    assert lead["items"] == 8 and lead["low"] <= lead["mean"] <= lead["high"]
+    assert lead["difference"] == pytest.approx(result["best_test"] - result["best_single_test"])
+    low, high = lead["interval"]
+    assert lead["n"] == 8 and low <= lead["difference"] <= high
     candidates = {row["key"] for row in history(Path(config.out)) if row["phase"] == "search"}
     assert written.count(written[0]) < 2 * len(candidates)
     notes = [note for note in result["notes"] if "names no split" in note]
