@@ -31,7 +31,8 @@ def open_model(
             )
         return kind.open(Path(base), dtype, device, threads)
     patch = Patch() if adapter is None else adapter_patch(base, adapter)
-    engine = load_engine(resolve_base(base), dtype, device, threads)
+    changed = patch.low_rank.keys()
+    engine = load_engine(resolve_base(base), dtype, device, threads, changed=changed)
     engine.load(patch)
     return engine
 

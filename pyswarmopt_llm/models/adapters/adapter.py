@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -233,6 +233,11 @@ def _why_refused(key: str) -> str:
         "is not a LoRA weight (a saved module, a bias, an unknown key); train the expert "
         "without modules_to_save"
     )
+
+
+def changed_weights(experts: Iterable[AdapterInfo]) -> frozenset[str]:
+    """The weights of the base that any of these adapters changes."""
+    return frozenset(f"{module}.weight" for info in experts for module in info.modules)
 
 
 def load_adapter(info: AdapterInfo) -> Adapter:

@@ -13,8 +13,12 @@ from pyswarmopt_llm.common.errors import UserError
 class BaseEngine(ABC):
     """Defaults of `interfaces.Engine`: one model, of unlimited length, that writes its whole answer
     at once.
+
+    See `interfaces.LoadedEngine`, too.
     """
 
+    notes: Mapping[str, str] = MappingProxyType({})
+    decided: Mapping[str, Any] = MappingProxyType({})
     window: int | None = None
     message_tokens: int = 0
     likelihoods: bool = True

@@ -40,7 +40,7 @@ class ReplyWriter(ResidentModel):
     @property
     def mixes_rows(self) -> bool:
         """See `interfaces.ExpectingEngine`: where candidates are added at run time."""
-        return isinstance(self._mixing, RowMixing)
+        return isinstance(self._mixing, RowMixing) and bool(self._passes.windows)
 
     def expect(self, patches: Sequence[Patch]) -> None:
         """See `interfaces.ExpectingEngine`."""
@@ -105,7 +105,7 @@ class ReplyWriter(ResidentModel):
         longest = max(map(len, encoded), default=0) + max_new_tokens
         room = KEYS_PER_TOKEN * self.batch_tokens // (longest * max(len(encoded), 1))
         group = self._expected.group(self._candidate, room)
-        if len(group) < 2 or not isinstance(self._mixing, RowMixing):
+        if len(group) < 2 or not self.mixes_rows or not isinstance(self._mixing, RowMixing):
             return
         from pyswarmopt_llm.models.engines.generation.few_rows import rearranged_weights
         from pyswarmopt_llm.models.engines.generation.several import SeveralDecoder
@@ -178,9 +178,7 @@ class ReplyWriter(ResidentModel):
 
     def decoder(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Decoder:
         """A decoder of prompts, given as token ids, by the model with the candidate's weights."""
-        from pyswarmopt_llm.models.engines.generation.decoder import Decoder
-
-        return Decoder(self.passes, prompts, max_new_tokens, self.batch_tokens, self.pad())
+        return self.passes.decoder(prompts, max_new_tokens, self.batch_tokens, self.pad())
 
 
 class Expected:
