@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -200,6 +200,18 @@ class Engine(Protocol):
 
     def stream(self, prompt: str, max_new_tokens: int = 64) -> Iterator[str]:
         """The greedy continuation, piece by piece where the engine can give it so."""
+
+
+class LoadedEngine(Engine, Protocol):
+    """An engine that says how it was loaded.
+
+    Attributes:
+        notes: what to know of how it runs, by topic.
+        decided: settings that the memory of its device has decided; a run that goes on keeps them.
+    """
+
+    notes: Mapping[str, str]
+    decided: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ class Prepared:
         experts: what the space was made of, where it reads their weights (`AdapterInfo` or
             `ModelInfo`).
         notes: what to know of the base, by topic.
+        decided: settings that the device's memory has decided; a run that goes on keeps them.
     """
 
     space: Space
@@ -53,6 +54,7 @@ class Prepared:
     base_name: str = ""
     experts: Sequence[Any] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
+    decided: Mapping[str, Any] = field(default_factory=dict)
 
 
 class SpaceKind(ABC):

@@ -38,7 +38,8 @@ def open_model(
             raise UserError(f"{base}: stands for several models, which take no `system`; remove it")
         return kind.open(Path(base), dtype, device, threads)
     patch = Patch() if adapter is None else adapter_patch(base, adapter)
-    engine = load_engine(resolve_base(base), dtype, device, threads, system=system)
+    machine = (resolve_base(base), dtype, device, threads)
+    engine = load_engine(*machine, changed=patch.low_rank.keys(), system=system)
     engine.load(patch)
     return engine
 

@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
+from pyswarmopt_llm.common.interfaces import Engine, LoadedEngine, Patch, Space
 from pyswarmopt_llm.models.adapters.adapter import (
     AdapterFile,
     AdapterInfo,
+    changed_weights,
     load_factors,
     read_adapter,
 )
@@ -60,23 +61,20 @@ class OneBaseKind(SpaceKind):
             "base": base.fingerprint,
             "experts": {info.name: info.fingerprint for info in experts},
         }
-        if config.mix == "runtime" or base.packing:
-            why = (
-                f"the weights of {base.spec} stay quantised ({base.packing})"
-                if base.packing
-                else "as `mix` says"
-            )
-            notes["mix"] = (
-                f"candidates are added to the outputs of layers at run time, not merged: {why}"
-            )
-        return Prepared(
-            self.over(experts, base, config, engine), engine, prints, base.name, experts, notes
-        )
+        space = self.over(experts, base, config, engine)
+        more = ({**notes, **engine.notes}, engine.decided)
+        return Prepared(space, engine, prints, base.name, experts, *more)
 
-    def engine(self, config: SearchConfig, base: BaseModel, experts: Sequence[Any]) -> Engine:
+    def engine(self, config: SearchConfig, base: BaseModel, experts: Sequence[Any]) -> LoadedEngine:
         """The resident base."""
         machine = (config.dtype, config.device, config.threads, config.batch_tokens)
-        return load_engine(base, *machine, self.whole_models, config.mix, config.system)
+        return load_engine(
+            base, *machine, self.whole_models, config.mix, config.system, self.changed(experts)
+        )
+
+    def changed(self, experts: Sequence[Any]) -> frozenset[str]:
+        """The weights that candidates change, where experts say which."""
+        return frozenset()
 
 
 class AdapterKind(OneBaseKind):
@@ -98,6 +96,10 @@ class AdapterKind(OneBaseKind):
         notes |= {text: text for text in map(str, report.warnings)}
         return report.experts
 
+    def changed(self, experts: Sequence[AdapterInfo]) -> frozenset[str]:
+        """See `OneBaseKind.changed`."""
+        return changed_weights(experts)
+
     def over(
         self, experts: Sequence[AdapterInfo], base: BaseModel, config: SearchConfig, engine: Engine
     ) -> Space:
@@ -106,7 +108,7 @@ class AdapterKind(OneBaseKind):
 
     def engine(
         self, config: SearchConfig, base: BaseModel, experts: Sequence[AdapterInfo]
-    ) -> Engine:
+    ) -> LoadedEngine:
         """The resident base, or the server that has it."""
         if config.served:
             from pyswarmopt_llm.models.served.attach import attach

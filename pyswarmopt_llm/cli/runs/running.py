@@ -28,6 +28,7 @@ from pyswarmopt_llm.reporting.terminal import json_lines, progress
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.jobs.dry_run import Plan, Timed
+    from pyswarmopt_llm.jobs.fits import Fit
     from pyswarmopt_llm.jobs.search.loop import SearchResult
 
 
@@ -148,6 +149,17 @@ def print_plan(plan: Plan, as_json: bool) -> None:
         typer.echo(json.dumps(asdict(plan)))
         return
     for line in plan_lines(plan):
+        echo(line)
+
+
+def print_fit(fit: Fit | None, as_json: bool) -> None:
+    """Print whether a search fits on a card."""
+    if fit is None:
+        return
+    if as_json:
+        typer.echo(json.dumps({"fits": fit.fits, **asdict(fit)}))
+        return
+    for line in fit.lines():
         echo(line)
 
 

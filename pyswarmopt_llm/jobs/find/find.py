@@ -25,7 +25,7 @@ from pyswarmopt_llm.jobs.find.halving import TOP, Answer, halved, mean_probabili
 from pyswarmopt_llm.jobs.find.pool import read_pool
 from pyswarmopt_llm.jobs.find.scores import Scores
 from pyswarmopt_llm.metrics.objectives import task_print
-from pyswarmopt_llm.models.adapters.adapter import load_factors
+from pyswarmopt_llm.models.adapters.adapter import changed_weights, load_factors
 from pyswarmopt_llm.models.base import BaseModel, resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
@@ -158,7 +158,9 @@ def find(
     pool = read_pool(adapters, base)
     items = len(exam.items)
     rounds = plan(len(pool.candidates), items, top, budget)
-    engine = load_engine(base, config.dtype, config.device, config.threads, system=config.system)
+    changed = changed_weights(candidate.info for candidate in pool.candidates)
+    machine = (config.dtype, config.device, config.threads)
+    engine = load_engine(base, *machine, changed=changed, system=config.system)
     scoring = exam.format(engine, config.scoring)
     scorer = Scorer(exam, engine, scoring, config.seed)
     file = None if scores is None else user_path(scores)

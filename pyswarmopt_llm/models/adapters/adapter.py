@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -221,6 +221,11 @@ def _what_is(key: str) -> str:
     if ".lora_" in key:
         return "is not a plain LoRA weight of a linear layer"
     return "is not a LoRA weight (a saved module, a bias, an unknown key)"
+
+
+def changed_weights(experts: Iterable[AdapterInfo]) -> frozenset[str]:
+    """The weights of the base that any of these adapters changes."""
+    return frozenset(f"{module}.weight" for info in experts for module in info.modules)
 
 
 def load_adapter(info: AdapterInfo) -> Adapter:

@@ -13,7 +13,7 @@ from pyswarmopt_llm.models.engines.base import BaseEngine, PromptTokenizer, wind
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
 from pyswarmopt_llm.models.engines.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.models.engines.packed_attention import use_packed_attention
-from pyswarmopt_llm.models.engines.passes import Passes
+from pyswarmopt_llm.models.engines.passes import Passes, passes_of
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +27,6 @@ class ResidentModel(PromptTokenizer, BaseEngine):
         batch_tokens: padded tokens per forward pass; halved when memory runs out.
         mixing: puts candidates into the model, and takes them out exactly; default:
             `PatchedWeights`, which changes its weights in place.
-
-    Raises:
-        UserError: the architecture does not support planned batches (see `attention_windows`).
 
     Attributes:
         batch_tokens: as given.
@@ -48,7 +45,9 @@ class ResidentModel(PromptTokenizer, BaseEngine):
         self._candidate = Patch()
         self._merged: Patch | None = self._candidate
         self._short_of_memory = False
-        self._passes = Passes(model)
+        self._passes = passes_of(model)
+        if self._passes.note:
+            self.notes = {"batches": self._passes.note}
         use_packed_attention(model)
 
     @property
@@ -100,9 +99,14 @@ class ResidentModel(PromptTokenizer, BaseEngine):
                 self.batch_tokens,
             )
             self._short_of_memory = True
-            self.batch_tokens = max(self.batch_tokens // 2, 1)
+            self.halve_batches()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+    def halve_batches(self) -> bool:
+        """Make later batches smaller; whether they could be."""
+        could, self.batch_tokens = self.batch_tokens > 1, max(self.batch_tokens // 2, 1)
+        return could
 
     def stops(self) -> frozenset[int]:
         """Tokens that end a turn: the tokenizer's and those of the model's generation config."""

@@ -19,7 +19,6 @@ from pyswarmopt_llm.models.engines.batching import (
     Batch,
     Plan,
     TokenPair,
-    build_plan,
     encode_pair,
     make_batch,
 )
@@ -164,7 +163,7 @@ class TransformersEngine(ReplyWriter):
             else:
                 encoded.append((self.encode_prompt(context), ()))
                 self.check_length(len(encoded[-1][0]), context)
-        self._plans[pairs] = build_plan(encoded, self.batch_tokens, self.pad())
+        self._plans[pairs] = self._passes.plan(encoded, self.batch_tokens, self.pad())
         if len(self._plans) > _PLANS:
             self._plans.popitem(last=False)
         return self._plans[pairs]

@@ -140,6 +140,4 @@ class ReplyWriter(ResidentModel):
 
     def decoder(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Decoder:
         """A decoder of prompts, given as token ids, by the model with the candidate's weights."""
-        from pyswarmopt_llm.models.engines.generation.decoder import Decoder
-
-        return Decoder(self.passes, prompts, max_new_tokens, self.batch_tokens, self.pad())
+        return self.passes.decoder(prompts, max_new_tokens, self.batch_tokens, self.pad())
