@@ -49,11 +49,11 @@ def minimize(options: Options) -> Result:
             `MemeticSwarm` (points that a Gaussian process proposes, then descents by differences
             beside a swarm that adapts its covariance) for a deterministic function of real
             coordinates, however many; its form with mutations in place of descents where some are
-            integers or categories; its form with quadratic programs for up to 100 coordinates with
-            constraints, of which some are real. With noise it is `recipes.surrogate`, and
-            `recipes.covariant` if there are integers, categories or constraints as well or
-            constraints in an asynchronous search; above 100 coordinates `recipes.constriction`
-            takes the place of both.
+            integers or categories; its form with quadratic programs, which move whole numbers on
+            their grid, for up to 100 coordinates with constraints, some of them real. With noise it
+            is `recipes.surrogate`, and `recipes.covariant` if there are integers, categories or
+            constraints as well or constraints in an asynchronous search; above 100 coordinates
+            `recipes.constriction` takes the place of both.
             `Result.algorithm` says what ran: "memetic" needs NumPy alone, a recipe torch as well.
         population: particles; it does not change the algorithm. Default: the recipe's;
             `MemeticSwarm` chooses its own, and an asynchronous swarm has at least as many as
@@ -62,7 +62,9 @@ def minimize(options: Options) -> Result:
             categories the first 200, it proposes so many at a time, by default one by one.
         max_evals: the most calls of `fun`, never exceeded. Default: 1000 * D if neither `max_iter`
             nor `timeout` is given and the recipe has no stop rule of its own. Points where `fun` is
-            not called, since they break a constraint, count too.
+            not called, since they break a constraint, count too. With the default, and from 50 calls
+            on, the last one is for the best point again: noise that was not declared shows there,
+            `message` says so, and `fun` is the second value.
         max_iter: the most moves; takes the place of the recipe's own limit.
         target: stop when the best value is at least as good.
         seed: the same seed gives the same search; None takes one from the operating system, a NumPy
@@ -117,10 +119,13 @@ def minimize(options: Options) -> Result:
             name; with ``vectorized=True`` `fun` gets a list of dicts. `Result.params` has the best
             ones. `x0` may then be such a dict, or several.
         args: further arguments of `fun`: ``fun(x, *args)``.
-        timeout: seconds after which no call of `fun` begins; a search that goes on from a
-            checkpoint has them anew.
+        timeout: seconds after which no call of `fun` begins, and ``stop`` has the key "timeout"; the
+            calls under way are waited for, which `evaluation_timeout` bounds. A search that goes on
+            from a checkpoint has them anew.
         evaluation_timeout: seconds after which a call of `fun` fails with TimeoutError, as
-            `on_error` says; for workers=1 in the main thread and for processes.
+            `on_error` says. With workers=1 in the main thread and in processes it is interrupted;
+            on threads, executors and Ray nobody waits for it any longer, and where as many calls
+            are under way as there are workers. A thread that hangs keeps the program from ending.
 
     Ctrl-C ends the search: the result so far comes back, with ``success=False`` and
     ``message="interrupted"``, and the calls of the iteration under way are lost.

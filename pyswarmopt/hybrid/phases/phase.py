@@ -18,6 +18,13 @@ from pyswarmopt.base.arrays import Floats
 NONE = np.empty(0)
 BATCH = 2**18  # numbers in a batch of differences, at most, unless a single point has more
 
+LARGEST = 1e300  # cost: differences and sums of such costs do not overflow
+
+
+def bounded(costs: Floats) -> Floats:
+    """The costs as phases learn them: finite ones at most `LARGEST` in size."""
+    return np.where(np.isfinite(costs), np.clip(costs, -LARGEST, LARGEST), costs)
+
 
 @dataclass
 class Phase(ABC):

@@ -105,19 +105,19 @@ class Clock:
 def test_no_call_begins_after_the_timeout(monkeypatch, recipe):
     fun = Clock(monkeypatch)
     r = pso.minimize(fun, BOX, recipe, max_evals=500, seed=0, timeout=25)
-    assert r.nfev == 25 and list(r.stop) == ["max_time"] and "limit of time" in r.message
+    assert r.nfev == 25 and list(r.stop) == ["timeout"] and "limit of time" in r.message
     assert r.fun == bowl(r.x)
 
 
 def test_a_timeout_alone_is_the_only_limit(monkeypatch):
     r = pso.minimize(Clock(monkeypatch), [(-5, 5)], "constriction", seed=0, timeout=1200)
-    assert r.nfev == 1200 and list(r.stop) == ["max_time"]
+    assert r.nfev == 1200 and list(r.stop) == ["timeout"]
 
 
 def test_the_timeout_holds_in_an_asynchronous_search(monkeypatch):
     fun = Clock(monkeypatch)
     r = pso.minimize(fun, BOX, max_evals=500, seed=0, timeout=25, asynchronous=True)
-    assert r.nfev == 25 and "max_time" in r.stop
+    assert r.nfev == 25 and "timeout" in r.stop
 
 
 def test_a_call_that_takes_too_long_fails():
