@@ -148,6 +148,8 @@ class Evaluator:
         self.patience = math.inf
         self.shape = () if outputs is None else (outputs,)
         self._forgive, self._retries = _read_on_error(on_error)
+        # else the first error of a worker ends the search at once
+        self._lost = _lost if self._forgive or self._retries else None
         self.workers = Workers(workers)
         self.workers.check(fun)
 
@@ -224,7 +226,7 @@ class Evaluator:
 
     def outcome(self, future: Future[Outcome], x: Floats) -> Outcome:
         """What became of the call at x, (D,), that has ended."""
-        return _checked(self.workers.answer(future, self._one(), x, _lost))
+        return _checked(self.workers.answer(future, self._one(), x, self._lost))
 
     def end(self, outcome: Outcome, tries: int) -> float | None:
         """The value of a point whose call has begun for the `tries`-th time.
@@ -376,7 +378,7 @@ class Evaluator:
 
     def _one_by_one(self, points: Floats) -> list[Outcome]:
         self.calls += len(points)
-        outcomes = self.workers.map(self._one(), list(points), _lost, self.patience)
+        outcomes = self.workers.map(self._one(), list(points), self._lost, self.patience)
         return [_checked(outcome) for outcome in outcomes]
 
     def _one(self) -> _Call:

@@ -221,9 +221,10 @@ class Search:
                 ):
                     stop = {**stop, "callback": 1.0}
             stop = self._finish(stop)
+            result = self._result(stop, final=True)
+            self._show_progress(result.nit)
             if self._options.progress:
                 sys.stderr.write("\n")
-            result = self._result(stop, final=True)
             best = f"best {result.fun:.6g} after {result.nfev} evaluations"
             LOGGER.info("%s: %s; %s", result.algorithm, result.message, best)
             return result
@@ -252,6 +253,9 @@ class Search:
         """What is on disk and on the screen after an iteration."""
         if self._checkpoint is not None:
             self._save(self._checkpoint)
+        self._show_progress(iteration)
+
+    def _show_progress(self, iteration: int) -> None:
         if self._options.progress:
             best = f"evaluations {self._evaluator.calls}  best {self._best_value():.6g}"
             sys.stderr.write(f"\r{_bar(self._share(iteration), self._elapsed()) + best:<78}")

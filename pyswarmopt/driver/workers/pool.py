@@ -162,10 +162,10 @@ class Workers:
                 raise
             return self._alone(function, item, lost)
         except Exception as error:
-            if lost is None:
-                raise
             if isinstance(error, TimeoutError) and time.monotonic() >= end:
                 self.give_up(future)
+            if lost is None:
+                raise
             return lost(error)
 
     def give_up(self, future: Any) -> None:
