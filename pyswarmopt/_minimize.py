@@ -2,41 +2,55 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
-from typing import ParamSpec
+import os
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from pyswarmopt.base.inputs import as_target
 from pyswarmopt.base.spelling import answered
-from pyswarmopt.driver.options import Options
+from pyswarmopt.driver.evaluation import Objective, OnError
+from pyswarmopt.driver.history import Granularity
+from pyswarmopt.driver.options import Callback, Options, Start
 from pyswarmopt.driver.result import Result
 from pyswarmopt.driver.search import Search
+from pyswarmopt.driver.workers.pool import MapLike
 
-P = ParamSpec("P")
-
-
-def _taking(
-    options: Callable[P, Options],
-) -> Callable[[Callable[[Options], Result]], Callable[P, Result]]:
-    """Make a function of `Options` one of their fields."""
-    signature = inspect.signature(options).replace(return_annotation="Result")
-
-    def decorate(function: Callable[[Options], Result]) -> Callable[P, Result]:
-        @functools.wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> Result:
-            signature.bind(*args, **kwargs)  # its errors do not name the class
-            return function(options(*args, **kwargs))
-
-        call.__signature__ = signature  # type: ignore[attr-defined]
-        return call
-
-    return decorate
+if TYPE_CHECKING:
+    from pyswarmopt.algorithms.recipe import Recipe
 
 
 @answered
-@_taking(Options)
-def minimize(options: Options) -> Result:
+def minimize(
+    fun: Objective,
+    bounds: Any = None,
+    recipe: str | Recipe | None = None,
+    population: int | None = None,
+    max_evals: int | None = None,
+    max_iter: int | None = None,
+    target: float | None = None,
+    seed: int | np.random.Generator | None = None,
+    workers: int | str | MapLike | Executor = 1,
+    vectorized: bool | Literal["auto"] = "auto",
+    callback: Callback | None = None,
+    x0: Start | None = None,
+    progress: bool = False,
+    on_error: OnError = "raise",
+    checkpoint: str | os.PathLike[str] | None = None,
+    integrality: npt.ArrayLike | None = None,
+    constraints: Any = None,
+    categorical: npt.ArrayLike | None = None,
+    noisy: bool = False,
+    history: Granularity | None = None,
+    asynchronous: bool = False,
+    space: Mapping[str, Any] | None = None,
+    args: tuple[Any, ...] = (),
+    timeout: float | None = None,
+    evaluation_timeout: float | None = None,
+) -> Result:
     """Find the point of a box, or the parameters of a space, where `fun` is smallest.
 
     Args:
@@ -159,12 +173,37 @@ def minimize(options: Options) -> Result:
         >>> r.params["layers"], r.params["opt"], r.fun < 0.01
         (3, 'adam', True)
     """
-    return _search(options, maximize=False)
+    return _search(Options(**locals()), maximize=False)
 
 
 @answered
-@_taking(Options)
-def maximize(options: Options) -> Result:
+def maximize(
+    fun: Objective,
+    bounds: Any = None,
+    recipe: str | Recipe | None = None,
+    population: int | None = None,
+    max_evals: int | None = None,
+    max_iter: int | None = None,
+    target: float | None = None,
+    seed: int | np.random.Generator | None = None,
+    workers: int | str | MapLike | Executor = 1,
+    vectorized: bool | Literal["auto"] = "auto",
+    callback: Callback | None = None,
+    x0: Start | None = None,
+    progress: bool = False,
+    on_error: OnError = "raise",
+    checkpoint: str | os.PathLike[str] | None = None,
+    integrality: npt.ArrayLike | None = None,
+    constraints: Any = None,
+    categorical: npt.ArrayLike | None = None,
+    noisy: bool = False,
+    history: Granularity | None = None,
+    asynchronous: bool = False,
+    space: Mapping[str, Any] | None = None,
+    args: tuple[Any, ...] = (),
+    timeout: float | None = None,
+    evaluation_timeout: float | None = None,
+) -> Result:
     """Find the point of a box where `fun` is largest; arguments and result are those of `minimize`.
 
     Example:
@@ -173,7 +212,7 @@ def maximize(options: Options) -> Result:
         >>> round(r.fun, 3), round(float(r.x[0]), 3)
         (3.0, 1.0)
     """
-    return _search(options, maximize=True)
+    return _search(Options(**locals()), maximize=True)
 
 
 def _search(options: Options, maximize: bool) -> Result:

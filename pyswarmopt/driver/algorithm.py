@@ -219,5 +219,5 @@ def warn_of_idle_workers(search: MemeticSearch, options: Options, workers: int) 
             f"{workers - 1} "
             f"wait; population={workers} proposes {workers} at a time, asynchronous=True one for "
             "each free worker, which are other searches",
-            stacklevel=7,  # the line that calls minimize
+            stacklevel=6,  # the line that calls minimize
         )

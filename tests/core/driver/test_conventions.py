@@ -4,17 +4,22 @@ sign, names.
 
 from __future__ import annotations
 
+import ast
+import inspect
 import logging
 import re
 import time
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import fields
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import pyswarmopt as pso
+from pyswarmopt.driver.options import Options
 
 BOX = [(-5.0, 5.0)] * 3
 
@@ -397,3 +402,14 @@ def test_scipys_distributions_are_ranges():
     assert (read.names, read.integrality) == (meant.names, meant.integrality)
     with pytest.raises(ValueError, match=r"space\['x'\] = norm\(.*uniform, loguniform and randint"):
         pso.Space({"x": stats.norm()})
+
+
+@pytest.mark.parametrize("function", [pso.minimize, pso.maximize])
+def test_the_arguments_are_written_out_where_editors_look_for_them(function):
+    """In the source, not put there by a decorator; the same as those of `Options`, in order."""
+    source = ast.parse(Path(inspect.getsourcefile(inspect.unwrap(function))).read_text())
+    written = next(n for n in source.body if getattr(n, "name", "") == function.__name__).args
+    names = [argument.arg for argument in written.args]
+    assert names == [field.name for field in fields(Options)] and names[:2] == ["fun", "bounds"]
+    defaults = [p.default for p in inspect.signature(function).parameters.values()]
+    assert defaults == [p.default for p in inspect.signature(Options).parameters.values()]
