@@ -14,9 +14,10 @@ from pyswarmopt.base.inputs import as_target
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.evaluation import Objective, OnError
 from pyswarmopt.driver.history import Granularity
-from pyswarmopt.driver.options import Callback, Options, Start
+from pyswarmopt.driver.options import Callback, Options
 from pyswarmopt.driver.result import Result
 from pyswarmopt.driver.search import Search
+from pyswarmopt.driver.start import Start
 from pyswarmopt.driver.workers.pool import MapLike
 
 if TYPE_CHECKING:

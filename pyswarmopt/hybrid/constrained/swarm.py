@@ -31,7 +31,7 @@ from pyswarmopt.hybrid.memetic import MemeticSearch
 from pyswarmopt.hybrid.model.kinds import Kinds
 from pyswarmopt.hybrid.phased_search import Turn
 from pyswarmopt.hybrid.phases.cma_es import CovarianceSwarm
-from pyswarmopt.hybrid.phases.phase import NONE, Phase, bounded
+from pyswarmopt.hybrid.phases.phase import NONE, Phase
 from pyswarmopt.hybrid.slots import KINDS, MATRIX_DIM
 
 SLOTS = {"descent": "ConstrainedDescent", "swarm": "CovarianceSwarm"}
@@ -96,7 +96,7 @@ class ConstrainedSearch(MemeticSearch):
         """
         if rows is not None:
             told = np.asarray(rows, dtype=np.float64)
-            self._rows = bounded(np.where(np.isfinite(told), told, math.inf))
+            self._rows = np.where(np.isfinite(told), told, math.inf)
             self._weights = self._weights if len(self._weights) else np.zeros(told.shape[1] - 1)
         super().tell(positions, values, dropped)
 
