@@ -190,6 +190,29 @@ def test_a_grid_descent_stays_on_the_grid_and_ends_at_the_best_real_number():
     ends = {x: fun((x, min(0.9, 1.2 - x))) for x in np.arange(0.05, 1, 0.1)}
     x = min(ends, key=ends.get)
     assert descent.x == pytest.approx([x, 1.2 - x], abs=1e-6) and len(asked) < 80
+    assert descent.smooth.tolist() == [1]  # in the end the real number moved alone
+
+
+class Downwards:
+    """Draws that round every share of a step down."""
+
+    def random(self, shape):
+        return np.zeros(shape)
+
+
+def test_the_nearest_rounding_is_among_those_by_chance_and_the_best_expected_comes_first():
+    descent = GridDescent(np.array([0.45, 0.45]), np.arange(2), np.array([0.1, 0.1]))
+    random = np.random.default_rng(0)
+    x = descent.ask(random)
+    descent.tell(np.column_stack([-3 * x[:, 0] - x[:, 1], np.full(len(x), -9.0)]))
+    descent.direction, descent.t = np.array([0.17, 0.28]), 1.0
+    steps = descent._rounded_steps(Downwards())
+    counts = [np.rint(step / 0.1).tolist() for step in steps]
+    assert sorted(counts) == [[1.0, 2.0], [2.0, 3.0]]  # down, and nearest
+    expected = [descent._expected(step) for step in descent._rounded_steps(random)]
+    assert expected == sorted(expected) and counts[0] == min(
+        counts, key=lambda n: descent._expected(0.1 * np.array(n))
+    )
 
 
 def test_a_grid_descent_moves_two_whole_numbers_along_a_constraint():
