@@ -134,8 +134,6 @@ class SearchConfig:
             least=0,
         ),
     ] = None
-    # 1 or 2: of the dev items this half is for dev, the other for test; set by `advise`
-    half: int | None = None
     preset: Annotated[
         str | None,
         Option(

@@ -311,7 +311,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "curve": curve_tables.curve,
     "curve-differences": curve_tables.differences,
     "curve-few": curve_tables.few,
-    "advice": curve_tables.advised,
     "curve-best": curve_tables.best_ways,
     "stress-inputs": stress_tables.inputs,
     "stress-agreement": stress_tables.agreement,

@@ -87,7 +87,9 @@ def test_truncated_weights_and_missing_tokenizer(tiny_base: Path, tmp_path: Path
     path = Path(shutil.copytree(tiny_base, tmp_path / "base"))
     weights = path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(UserError, match="truncated or corrupt|cannot be loaded as a language model"):
+    with pytest.raises(
+        UserError, match=r"truncated or corrupt|cannot be loaded as a language model"
+    ):
         load_model(resolve_base(str(path)), torch.float32)
     for file in path.glob("tokenizer*"):
         file.unlink()
