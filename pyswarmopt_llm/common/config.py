@@ -82,15 +82,7 @@ class SearchConfig:
         tuple[str, ...],
         Option("accuracy, f1, judge, mine.py:score, ... (the task's).", "M", TASK, name="metric"),
     ] = ()
-    utilities: Annotated[
-        tuple[str, ...],
-        Option(
-            "Python function that scores the engine; repeatable.",
-            "M:F",
-            hidden=True,
-            name="utility",
-        ),
-    ] = ()
+    utilities: tuple[str, ...] = ()  # module:function that scores the engine; from Python alone
     combine: Annotated[
         str, Option("harmonic, arithmetic, minimum or weighted:2,1.", "C", hidden=True)
     ] = "harmonic"

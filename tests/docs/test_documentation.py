@@ -80,6 +80,7 @@ def stage(
         shutil.copy(
             ROOT / "examples" / "house_style" / name, folder / "examples" / "house_style" / name
         )
+    shutil.copy(ROOT / "examples" / "new_requests.csv", folder / "examples")
     (folder / ".ci").mkdir()  # named by its path, so no stand-in is found for it
     shutil.copy("/bin/true", folder / ".ci" / "run")
     write_task(folder / "questions.json", questions(8, 1), questions(6, 2))
