@@ -1,6 +1,6 @@
 """A utility of one's own: how much likelier a polite reply is than a rude one.
 
-swarm-llm search ... --utility polite:politeness
+sl.search(sl.SearchConfig(..., utilities=("polite:politeness",)))
 """
 
 from __future__ import annotations

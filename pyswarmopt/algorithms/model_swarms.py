@@ -96,8 +96,8 @@ def model_swarms(
         topology=Global(),  # g is the best of all
         boundary=boundaries.clip,
         schedule=Exponential(step, step_decay),  # lambda, phi_lambda
-        restart=RestartAtBest(restart_patience),  # step 3: c_r
-        stop=(Patience(patience), MaxIter(max_iter)),  # step 4: c, K
+        restart=RestartAtBest(restart_patience),  # in step 2: c_r
+        stop=(Patience(patience), MaxIter(max_iter)),  # step 3: c, K
         population=20,
     )
     return (

@@ -168,7 +168,7 @@ def remember_extremes(
         state.worst_cost, at.w[0] = cost, at.x[i]
 
 
-# ---- step 3: restart; step 4: stop ----
+# ---- restart (of step 2); step 3: stop ----
 
 
 def send_back(state: State, at: Snapshot, rows: Bools) -> None:

@@ -107,10 +107,10 @@ def run(
             g, f_g, g_unchanged = x[y.argmax()].copy(), y.max(), 0
         if y.min() < f_w:
             w, f_w = x[y.argmin()].copy(), y.min()
-        # Step 3. Restart: back to p, at rest; the count begins anew.
+        # Restart (of step 2): back to p, at rest; the count begins anew.
         due = p_unchanged >= s.c_r
         x[due], v[due], p_unchanged[due] = p[due], 0.0, 0
-        # Step 4. Stop, or shorten the step.
+        # Step 3. Stop, or shorten the step.
         if g_unchanged >= s.c:
             break
         lambda_ = lambda_ * s.phi_lambda

@@ -25,12 +25,11 @@ from pyswarmopt_llm.cli.models import (
     train_expert,
 )
 from pyswarmopt_llm.cli.options import SwarmCommand
-from pyswarmopt_llm.cli.runs import advise, analyse, demo, init, search
+from pyswarmopt_llm.cli.runs import analyse, demo, init, search
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import plugins
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    "advise": advise.command,
     "search": search.command,
     "resume": search.resume,
     "report": search.report,

@@ -83,15 +83,7 @@ class SearchConfig:
         tuple[str, ...],
         Option("accuracy, f1, judge, mine.py:score, ... (the task's).", "M", TASK, name="metric"),
     ] = ()
-    utilities: Annotated[
-        tuple[str, ...],
-        Option(
-            "Python function that scores the engine; repeatable.",
-            "M:F",
-            hidden=True,
-            name="utility",
-        ),
-    ] = ()
+    utilities: tuple[str, ...] = ()  # module:function that scores the engine; from Python alone
     combine: Annotated[
         str, Option("harmonic, arithmetic, minimum or weighted:2,1.", "C", hidden=True)
     ] = "harmonic"
@@ -137,8 +129,6 @@ class SearchConfig:
             least=0,
         ),
     ] = None
-    # 1 or 2: of the dev items this half is for dev, the other for test; set by `advise`
-    half: int | None = None
     preset: Annotated[
         str | None,
         Option(

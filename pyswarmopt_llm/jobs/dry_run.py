@@ -17,7 +17,6 @@ from pyswarmopt_llm.common.interfaces import Batched, BatchedEngine, Engine, Pat
 from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.evaluation.run_directory import check_new
 from pyswarmopt_llm.evaluation.run_files import GRID
-from pyswarmopt_llm.jobs.advise import RECORD, plan_trial
 from pyswarmopt_llm.jobs.fits import fit_of
 from pyswarmopt_llm.jobs.search.finish import peak_memory
 from pyswarmopt_llm.jobs.search.grid.draws import make_grid
@@ -29,7 +28,7 @@ from pyswarmopt_llm.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.metrics.objectives import External
 from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, TRIED
 from pyswarmopt_llm.metrics.registry import Metric
-from pyswarmopt_llm.models.choices import FULL, MOST_STARTS, labelled, training_passes
+from pyswarmopt_llm.models.choices import FULL, MOST_STARTS, labelled
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.models.engines.memory import free_memory
 from pyswarmopt_llm.reporting.summary import duration, not_held_out
@@ -109,23 +108,6 @@ def dry_run_search(config: SearchConfig) -> Plan:
         writes=(*RUN_FILES, *["trained/"] * bool(trained), *[RIVALS] * bool(scored)),
     )
     return replace(result, memory_bytes=result.memory_bytes * workers)
-
-
-def dry_run_advise(config: SearchConfig) -> Plan:
-    """The cost of `advise`: on each half of dev a search, and training."""
-    planned = plan_trial(config)
-    trial = dry_run_search(planned.halves[0])
-    items, passes = sum(task.dev for task in trial.tasks), trial.passes
-    if planned.epochs:  # what was found, the best expert and the base, scored on the other half
-        passes += 3 * (training_passes(items, planned.epochs) + items)
-    return replace(
-        trial,
-        evaluations=2 * trial.evaluations,
-        passes=2 * passes,
-        seconds=round(2 * trial.seconds * passes / trial.passes, 1),
-        writes=(RECORD, *(f"half-{number}/" for number in (1, 2))),
-        out=config.out,
-    )
 
 
 def dry_run_grid(config: SearchConfig) -> Plan:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -232,10 +231,6 @@ def load_split(config: SearchConfig) -> tuple[dict[str, Task], dict[str, tuple[I
                 f"`confirm` {kept}: {name} has {len(task.dev)} dev items; none would be left for "
                 "the search"
             )
-    if config.half is not None:
-        tasks = {
-            name: _halved(task, config.half, config.split_seed) for name, task in tasks.items()
-        }
     tasks = {name: _with_spare(task, config.spare) for name, task in tasks.items()}
     if not kept:
         return tasks, {}
@@ -258,17 +253,6 @@ def _with_spare(task: Task, count: int | None) -> Task:
     if count is None:
         count = SPARE * len(task.dev) if available >= len(task.dev) else 0
     return replace(task, spare=task.spare[:count])
-
-
-def _halved(task: Task, half: int, seed: int) -> Task:
-    """With one half of dev for dev, the other for test; each has half of every answer's items."""
-    numbers = list(range(len(task.dev)))
-    random.Random(seed).shuffle(numbers)
-    numbers.sort(key=lambda number: task.dev[number].answer_text)
-    dev, test = (
-        tuple(task.dev[number] for number in sorted(numbers[k::2])) for k in (half - 1, 2 - half)
-    )
-    return replace(task, dev=dev, test=test, fingerprint="")
 
 
 def _load_externals(config: SearchConfig) -> dict[str, External]:

@@ -13,7 +13,6 @@ from pyswarmopt_llm.common.config import PROMPTS, SearchConfig
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_files import About
 from pyswarmopt_llm.metrics.external.permission import asks_server
-from pyswarmopt_llm.models.choices import EPOCHS, RATE
 from pyswarmopt_llm.spaces import space_kind
 from pyswarmopt_llm.tasks.types import Form
 
@@ -214,43 +213,6 @@ def next_steps(
     elif kind == "level" and partly and single:
         yield "compare them on all test items", evaluation(config, f"{run}/best", against=single)
     yield _again(replace(near(as_typed(about)), out=config.out))
-
-
-def advised_steps(kind: str, expert: str, config: SearchConfig) -> Iterator[Step]:
-    """(purpose, command): what to do after an advice of that kind.
-
-    Args:
-        kind: of `advice.advice`.
-        expert: path of the best one.
-        config: of the search that the advice is about; its `out` is the trial's directory.
-    """
-    out, adapters = _run(config), replace(config, space="delta")
-    if kind == "take":
-        yield "score that expert", evaluation(adapters, expert)
-    elif kind == "train" and not config.columns:
-        yield (
-            "fine-tune the base",
-            command(
-                "train-expert",
-                base=config.base,
-                loss="options",
-                lr=RATE,
-                epochs=EPOCHS,
-                data=config.tasks,
-                out=f"{out}-trained",
-            ),
-        )
-    elif kind == "expert":
-        tuned = replace(config, proposals=0, no_rivals=True, out=f"{out}-tuned")
-        yield "fine-tune the best expert", command_line(tuned)
-    elif kind == "score":
-        prompts, score = f"{PROMPTS}PROMPTS.txt", "FILE.py:FUNCTION"
-        models = (config.base, config.experts)
-        scored = SearchConfig(*models, (prompts,), f"{out}-search", metrics=(score,))
-        yield "search by a score of your own", command_line(scored)
-    if kind in ("train", "expert", "search", "collect"):
-        purpose = "search all the same" if kind != "search" else "search"
-        yield purpose, command_line(replace(config, out=f"{out}-search"))
 
 
 def _again(config: SearchConfig) -> Step:

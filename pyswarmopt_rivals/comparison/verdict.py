@@ -28,7 +28,7 @@ _SEARCHING = ("base", "experts", *_READING, "scoring", "allow_overlap", "dev", "
 
 def next_steps(result: Json) -> Iterator[tuple[str, str]]:
     """(purpose, command): make the adapter of the best method; nothing for an ensemble, which has
-    none.
+    none, and for the best single expert, which is there.
 
     Args:
         result: ``compare.json``.
@@ -39,9 +39,6 @@ def next_steps(result: Json) -> Iterator[tuple[str, str]]:
     split = "test" if all(row["test"] is not None for row in rows.values()) else "dev"
     first = max(rows, key=lambda name: rows[name][split])
     if first == SINGLE:
-        options = {**_options(config, _READING), "dev": config["dev"]}
-        better = command("advise", **_models(config), task=config["tasks"][0], **changed(options))
-        yield "ask what could do better", better
         return
     name, kind = first.removesuffix(ADAPTER), contestant(first).kind
     if kind in ("rule", "searching") and name != "data-merge":

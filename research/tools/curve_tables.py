@@ -1,16 +1,12 @@
-"""How many labels, and is the advice right: the tables, from `curve.jsonl` and `advice.jsonl`."""
+"""How many labels: the tables, from `curve.jsonl`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import numpy as np
 from outcomes import Outcomes, lines, markdown, outcomes, points_over_seeds
 
 from pyswarmopt_llm.common.config import LEAST_DEV
-from pyswarmopt_llm.evaluation.record import unpack
-from pyswarmopt_llm.reporting.advice import WORTH, decide
 
 CHOSEN_ON, CLAIMED_ON = ("t1", "t2", "t3"), ("t4", "t5", "t6")
 TASKS = (*CHOSEN_ON, *CLAIMED_ON)
@@ -32,13 +28,9 @@ FEW = {
     "pull 0.1": "pull 0.1",
 }
 PROMPT = "few-shot"
-# the ways that `advise` weighs, by effort
+# ways to use the examples, by effort
 WAYS = {"take": SINGLE, "train": BASE, "expert": EXPERT, "search": SEARCH}
-# the experts that advice was asked about -> outcomes of the advice, and of all ways
-EXPERTS = {
-    "ten experts": ("advice", "curve"),
-    "one more, made for the task": ("advice-made", "curve-made"),
-}
+WORTH = 0.01  # a gain that more effort is worth
 
 
 def sizes() -> dict[int, int]:
@@ -137,45 +129,6 @@ def _added(read: Outcomes, method: str, tasks: Sequence[str]) -> str:
     if any((method, task) not in read.scores for task in tasks):
         return ""
     return points_over_seeds(read, method, MIXTURE, tasks)
-
-
-def advised() -> str:
-    """A row per experts and number of examples: what following the advice is worth, and what
-    always searching is.
-    """
-    rows = []
-    for experts, (advice, curve_name) in EXPERTS.items():
-        trials = lines(advice)
-        for examples in sorted({row["examples"] for row in trials}):
-            cells = [f"{experts}, {examples} examples"]
-            for tasks in (CHOSEN_ON, CLAIMED_ON):
-                pairs = [
-                    (said(row), gained(curve_name, row["task"], examples))
-                    for row in trials
-                    if row["examples"] == examples and row["task"] in tasks
-                ]
-                cells += [_worth(pairs), _worth([("search", gains) for _, gains in pairs])]
-            rows.append(cells)
-    head = [""]
-    for tasks in (CHOSEN_ON, CLAIMED_ON):
-        names = f"{tasks[0]} to {tasks[-1]}"
-        head += [f"{names}: the advice", f"{names}: always search"]
-    return markdown(head, rows)
-
-
-def _worth(pairs: Sequence[tuple[str, Mapping[str, float]]]) -> str:
-    """`7 of 9 right, 1.1 lost, 2 needless`, of pairs of an advice and the gains of all ways."""
-    lost = [max(gains.values()) - gains[way] for way, gains in pairs]
-    right = sum(value <= WORTH for value in lost)
-    needless = sum(_least_effort(gains) != way for way, gains in pairs) - (len(lost) - right)
-    points = 100 * float(np.mean(lost))
-    return f"{right} of {len(pairs)} right, {points:.1f} lost, {needless} needless"
-
-
-def said(row: Mapping[str, Any]) -> str:
-    """The way that today's rule advises on a trial."""
-    advice = decide({way: unpack(text) for way, text in row["outcomes"].items()})
-    return "take" if advice == "collect" else advice
 
 
 def gained(curve_name: str, task: str, examples: int) -> dict[str, float]:

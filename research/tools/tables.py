@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from textwrap import wrap
 
 import curve_tables
 import find_tables
@@ -35,9 +36,15 @@ from written_tables import (
     written_differences,
 )
 
+from pyswarmopt_llm.common.paired import compare_paired
 from pyswarmopt_llm.common.statistics import permutation_test
+from pyswarmopt_llm.reporting.report.pages import sentences
+from pyswarmopt_llm.reporting.verdict import WORDS
 
 ROOT = Path(__file__).resolve().parents[2]
+EVIDENCE = ROOT / "research" / "evidence"
+# outcomes, tasks, our method, the same before training, the methods' names
+Case = tuple[Outcomes, Sequence[str], str, str, dict[str, str]]
 MARK = re.compile(
     r"(?P<begin><!-- table: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end -->)", flags=re.DOTALL
 )
@@ -81,28 +88,77 @@ def means(read: Outcomes, name: str, tasks: Sequence[str], columns: Iterable[str
 # The present default on six real tasks
 
 
-def overview() -> str:
-    """README's table: a row per method, a column per setting."""
-    present, fifty, written = outcomes("present"), outcomes("fifty"), outcomes("written")
-    columns = {
-        "200 labels, four held-out tasks": (present, HELD_OUT, {}),
-        "200 labels, two others": (present, CHOSEN_ON, {}),
-        "50 labels, five others": (fifty, FIVE, {}),
-        "no labels, three held-out tasks": (
+def does_it_help() -> str:
+    """README's table: the best adapter, the best of all rivals that were run, and the search."""
+    written = outcomes(*sorted(path.stem for path in EVIDENCE.glob("written*.jsonl")))
+    style, demo = outcomes("house-style"), outcomes("demo")
+    same_prompts = {"expert-iteration-spare", "expert-iteration-taught"}  # had more, or are ours
+    cases: dict[str, Case] = {
+        "four real tasks, 200 labels": (outcomes("present"), HELD_OUT, SEARCH, MIXTURE, LABELS),
+        "demo, 100 labels, one seed": (demo, ("five-desks",), SEARCH, MIXTURE, LABELS),
+        "synthetic, 100 labels, one harmful adapter": (
+            outcomes("several"),
+            several_tables.TASKS,
+            SEARCH,
+            MIXTURE,
+            several_tables.LABELS,
+        ),
+        "synthetic, exact match of written answers": (
             written,
             written_tables.HELD_OUT,
-            {SEARCH: "default", MIXTURE: "mixture"},
+            written_tables.DEFAULT,
+            written_tables.MIXTURE,
+            written_tables.LABELS,
+        ),
+        "style guide that a program checks": (
+            style,
+            ("house-style",),
+            "trained",
+            "default",
+            written_tables.EMBEDDED,
         ),
     }
     rows = []
-    for method in (BEST, MIXTURE, BASE, EXPERT, SEARCH):
-        cells = [LABELS[method]]
-        for read, tasks, names in columns.values():
-            name = names.get(method, method)
-            there = all((name, task) in read.scores for task in tasks)
-            cells.append(f"{read.mean(name, tasks):.3f}" if there else "" if names else "not run")
-        rows.append(cells)
-    return markdown(["held-out accuracy", *columns], rows)
+    for name, (read, tasks, ours, untrained, labels) in cases.items():
+        own = {ours, untrained, written_tables.SPARE, *same_prompts}
+        rivals = [
+            method
+            for method in read.methods()
+            if method not in own and all((method, task) in read.scores for task in tasks)
+        ]
+        rival = max(rivals, key=lambda method, read=read, tasks=tasks: read.mean(method, tasks))
+        rows.append(
+            [
+                name,
+                f"{read.mean(BEST, tasks):.3f}",
+                f"{read.mean(rival, tasks):.3f}, {labels[rival].partition(', as many')[0]}",
+                f"{read.mean(ours, tasks):.3f}",
+                points(read, ours, rival, tasks),
+            ]
+        )
+    head = ["held-out score", "best adapter", "best rival", "search", "search minus rival, points"]
+    return markdown(head, rows)
+
+
+def demo_verdict() -> str:
+    """The lines with which the demo's search ends, by the program's own sentences."""
+    read, tasks, say = outcomes("demo"), ("five-desks",), sentences(WORDS)
+    ours = read.mean(SEARCH, tasks)
+    pairs = {
+        name: compare_paired(*read.pairs(SEARCH, name, tasks)) for name in (BEST, BASE, EXPERT)
+    }
+    single = pairs[BEST]
+    scores = ours, read.mean(BEST, tasks)
+    first = say.lead("better", "the best single expert, clinic", scores, single, "unseen item")
+    beside = {BASE: "the base, fine-tuned alone on the same items",
+              EXPERT: "the best expert, fine-tuned alone"}  # fmt: skip
+    rivals = [
+        f"{name} ({read.mean(method, tasks):.3f}) "
+        + say.short(pairs[method].difference, pairs[method].interval, pairs[method].p_value)
+        for method, name in beside.items()
+    ]
+    lines = wrap(f"{first} Result minus rival: {'; '.join(rivals)}.", 96)
+    return "\n".join(["```text", *lines, "```"])
 
 
 def real_tasks() -> str:
@@ -281,7 +337,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "structured": structured,
     "continuations": continuations,
     "judge": judge,
-    "overview": overview,
+    "demo-verdict": demo_verdict,
+    "does-it-help": does_it_help,
     "real-tasks": real_tasks,
     "differences": differences,
     "fifty-starts": fifty_starts,
@@ -311,7 +368,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "curve": curve_tables.curve,
     "curve-differences": curve_tables.differences,
     "curve-few": curve_tables.few,
-    "advice": curve_tables.advised,
     "curve-best": curve_tables.best_ways,
     "stress-inputs": stress_tables.inputs,
     "stress-agreement": stress_tables.agreement,

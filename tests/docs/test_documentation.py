@@ -35,7 +35,6 @@ PROGRAMS = ("swarm-llm", "pyswarmopt", "python", "make", "pip", "uv", "cat", "he
 # So that a documented command costs a second; the command line takes the last of two values.
 CHEAPER = {
     ("swarm-llm", "search"): "--particles 4 --max-iter 1 --dev 4 --test 4 --threads 1 --quiet",
-    ("swarm-llm", "advise"): "--threads 1 --quiet",
     ("swarm-llm", "compare"): "--seeds 1 --budget-items 24 --dev 4 --test 4 --threads 1 --quiet",
     ("swarm-llm", "eval"): "--dev 4 --test 4 --threads 1",
     ("swarm-llm", "generate"): "--max-new-tokens 2 --threads 1",
@@ -81,6 +80,7 @@ def stage(
         shutil.copy(
             ROOT / "examples" / "house_style" / name, folder / "examples" / "house_style" / name
         )
+    shutil.copy(ROOT / "examples" / "new_requests.csv", folder / "examples")
     (folder / ".ci").mkdir()  # named by its path, so no stand-in is found for it
     shutil.copy("/bin/true", folder / ".ci" / "run")
     write_task(folder / "questions.json", questions(8, 1), questions(6, 2))

@@ -582,7 +582,7 @@ def test_a_raised_population_is_said() -> None:
 @pytest.mark.parametrize(
     ("method", "words"),
     [
-        ("best-single", "advise --base B --experts x y --task t.csv --columns label=team --dev 40"),
+        ("best-single", None),
         ("ties:adapter", "merge --base B --experts x y --method ties --out runs/a-ties"),
         ("lorahub", "--method lorahub --task t.csv --columns label=team --out runs/a-lorahub"),
         ("pycma", "--optimizer pycma --dev 40 --columns label=team --train off"),

@@ -31,9 +31,9 @@ class Generation:
     ] = None
     adapter: Annotated[str | None, Option("LoRA adapter on `base`.", "A", TASK)] = None
     max_new_tokens: Annotated[int, Option("Maximum number of new tokens.", "N", least=1)] = 128
-    fusion: Annotated[
-        str, Option("For mixtures: auto, exact, bytes, union, top-k, edit-distance, relative.", "F")
-    ] = "auto"
+    fusion: Annotated[str, Option("For mixtures: auto, exact, bytes, union, relative.", "F")] = (
+        "auto"
+    )
     dtype: Dtype = "auto"
     device: Device = "auto"
     threads: Threads = None

@@ -105,11 +105,10 @@ def next_command(
     task: str | None,
     columns: tuple[str, ...] = (),
 ) -> str:
-    """The next step with experts that mix in that space: advice, or a search."""
+    """The next step with experts that mix in that space: a search."""
     models = {"base": base or "BASE", "experts": experts, "task": task or "TASK.json"}
-    if space == DEFAULT:
-        return command_text("advise", **models, columns=columns)
-    return command_text("search", **models, columns=columns, space=space, out="runs/first")
+    chosen = None if space == DEFAULT else space
+    return command_text("search", **models, columns=columns, space=chosen, out="runs/first")
 
 
 def command(

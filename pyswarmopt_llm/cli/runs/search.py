@@ -72,7 +72,7 @@ def command(
     elsewhere: Elsewhere,
     shown: Shown,
 ) -> None:
-    """Search for a better model with a swarm of experts; RUN/best is the adapter it finds.
+    """Find a better mixture of experts and train it; --paper: by a particle swarm. RUN/best is the adapter.
 
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
     """

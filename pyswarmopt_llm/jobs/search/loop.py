@@ -61,7 +61,7 @@ class SearchResult:
 
 
 def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:
-    """Search for a better model with a swarm of experts, with one set of coefficients.
+    """Find a better mixture of experts and train it, with one set of coefficients.
 
     Args:
         config: what to search, where and how long; with a grid, `jobs.search.grid.search` takes it.

@@ -1,4 +1,4 @@
-"""``--utility module:function``: custom objectives."""
+"""Functions that score the engine: `SearchConfig.utilities`, each ``module:function``."""
 
 from __future__ import annotations
 

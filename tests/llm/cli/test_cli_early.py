@@ -41,7 +41,6 @@ main(sys.argv[1:])
         ],
         ["eval", "--base", "b", "--task", "bad.csv"],
         ["compare", "--base", "b", "--experts", "x", "y", "--task", "bad.csv", "--out", "run"],
-        ["advise", "--base", "b", "--experts", "x", "y", "--task", "bad.csv", "--out", "run"],
         ["train-expert", "--base", "b", "--loss", "options", "--data", "bad.csv", "--out", "run"],
     ],
 )

@@ -95,7 +95,7 @@ def test_nothing_is_overwritten(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["x.json"], "end in .toml"),
         (["x.toml", "--for", "serch"], "did you mean search?"),
-        (["x.toml", "--for", "eval"], "use one of: advise, search, "),
+        (["x.toml", "--for", "eval"], "use one of: search, "),
         (["absent/x.toml"], "absent/x.toml: cannot be written"),
     ],
 )

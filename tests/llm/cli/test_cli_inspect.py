@@ -58,8 +58,11 @@ def test_experts_of_one_kind_can_be_mixed_anyhow(
     assert "--space factor: these experts can be mixed" in out
     assert "--space delta: these experts can be mixed" in out
     *_, last = lines
-    assert last.startswith("Next: swarm-llm advise --base ")
-    assert shlex.split(last)[-2:] == ["--task", "TASK.json"] and str(tiny_experts[2]) in last
+    assert last.startswith("Next: swarm-llm search --base ")
+    assert (
+        shlex.split(last)[-4:] == ["--task", "TASK.json", "--out", "runs/first"]
+        and str(tiny_experts[2]) in last
+    )
 
 
 def test_factor_is_recommended_where_weight_changes_cannot_be_mixed() -> None:

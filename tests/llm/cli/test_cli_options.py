@@ -320,7 +320,6 @@ def test_an_empty_value_is_refused_in_a_line(
         ("search", "--task", "TASK", "--out", "r", "--experts"),
         ("merge", "--base", "BASE", "--method", "ties", "--out", "r", "--experts"),
         ("compare", "--base", "BASE", "--task", "TASK", "--out", "r", "--experts"),
-        ("advise", "--base", "BASE", "--task", "TASK", "--out", "r", "--experts"),
         ("ensemble", "--task", "TASK", "--out", "r", "--members"),
     ],
 )

@@ -342,7 +342,7 @@ ALLOWED = {
     (
         "pyswarmopt_llm/metrics/external/callables.py",
         "import_module",
-    ): "--utility; of a run.json only by `require`",
+    ): "`utilities`; of a run.json only by `require`",
     (
         "pyswarmopt_llm/metrics/external/score_function.py",
         "spec_from_file_location",

@@ -1,9 +1,10 @@
-"""``--utility``: what a search for a score of one's own says before it begins, what it lacks, what
+"""`utilities`: what a search for a score of one's own says before it begins, what it lacks, what
 a dry run tries.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -11,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from search_helpers import louder, small, swarm_llm
+from search_helpers import louder, small
 
+from pyswarmopt_llm.cli.runs.running import print_plan
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.evaluation.result import RunResult
+from pyswarmopt_llm.jobs.dry_run import dry_run_search
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.metrics.external.callables import CallableUtility
@@ -149,28 +152,17 @@ def test_without_split_the_verdict_says_why_there_is_no_test_score(config: Searc
     assert "test" not in result["rivals"][0]
 
 
-def dry(
-    capsys: pytest.CaptureFixture[str], config: SearchConfig, name: str
-) -> tuple[int, str, str]:
-    words = [
-        "search",
-        "--base",
-        config.base,
-        "--experts",
-        *config.experts,
-        "--out",
-        config.out,
-        "--threads",
-        "1",
-    ]
-    found = swarm_llm(capsys, *words, "--utility", f"own_scores_here:{name}", "--dry-run")
+def dry(capsys: pytest.CaptureFixture[str], config: SearchConfig, name: str) -> str:
+    """The plan of a search by that function, as it is printed."""
+    spec = f"own_scores_here:{name}"
+    plain = SearchConfig(config.base, config.experts, (), config.out, utilities=(spec,), threads=1)
+    print_plan(dry_run_search(plain), as_json=False)
     assert not Path(config.out).exists()
-    return found
+    return capsys.readouterr().out
 
 
 def test_a_dry_run_calls_it_once(config: SearchConfig, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = dry(capsys, config, "no_split")
-    assert (code, err) == (0, "")
+    out = dry(capsys, config, "no_split")
     assert (
         "score of your own: nothing is trained; 40 evaluations, 34 of them proposed by a model of "
         "the scores"
@@ -205,9 +197,8 @@ def test_a_dry_run_calls_it_once(config: SearchConfig, capsys: pytest.CaptureFix
 def test_a_dry_run_finds_a_function_that_does_not_work(
     config: SearchConfig, capsys: pytest.CaptureFixture[str], name: str, message: str
 ) -> None:
-    code, out, err = dry(capsys, config, name)
-    assert (code, out) == (2, "") and len(err.strip().splitlines()) == 1
-    assert message in err, err
+    with pytest.raises(UserError, match=re.escape(message)):
+        dry(capsys, config, name)
 
 
 def test_a_function_that_takes_no_engine_is_refused_before_anything_is_loaded(

@@ -440,10 +440,6 @@ def test_several_scores_of_the_same_prompts_are_combined(
         capsys, "eval", "--run", config.out, "--metric", "mine.py:size", "--json"
     )
     assert code == 0 and json.loads(out)["value"] == test["best_test"]
-    code, _, err = swarm_llm(
-        capsys, "advise", *words(config, "--metric", "mine.py:size", "--experts", *config.experts)
-    )
-    assert code == 2 and "--metric mine.py:size: a second one" in err
     about = Path(config.out) / "run.json"
     content = json.loads(about.read_text())
     content["config"] |= {"max_new_tokens": None, "metrics": ["mine.py:size", "judge"]}
@@ -619,7 +615,7 @@ def test_the_command_line_searches_and_evaluates_the_run_again(
     assert code == 0 and json.loads(out)["value"] == result["best_test"]
 
 
-def test_eval_compare_and_advise_take_it(
+def test_eval_and_compare_take_it(
     config: SearchConfig, capsys: pytest.CaptureFixture[str], mine: Path, tmp_path: Path
 ) -> None:
     (mine / "asks.txt").write_text("\n".join(f"{name} {i}" for i in range(3) for name in NAMES))
@@ -643,12 +639,6 @@ def test_eval_compare_and_advise_take_it(
     assert code == 0, err
     table = json.loads((Path(out_folder) / "compare.json").read_text())
     assert {"best-single", "uniform-soup", "model-swarms"} <= table["methods"].keys()
-    trial = [*lengths, "--out", str(tmp_path / "advice"), "--json", "--quiet"]
-    code, out, err = swarm_llm(capsys, "advise", *words(config, *experts, *trial))
-    assert code == 0, err
-    assert json.loads(out)["items"] == 10
-    again = swarm_llm(capsys, "advise", *words(config, *experts, *trial))
-    assert again[0] == 0 and json.loads(again[1]) == json.loads(out)
 
 
 def test_a_dry_run_says_what_it_will_be(

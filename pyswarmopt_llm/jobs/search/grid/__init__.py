@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:
-    """Search for a better model with a swarm of experts.
+    """Find a better mixture of experts and train it; the preset `paper` moves a swarm of them.
 
     Args:
         config: what to search, where and how long.

@@ -12,9 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.spaces.mixture.fusion.edit_distance import EditDistance
 from pyswarmopt_llm.spaces.mixture.fusion.relative import RelativeRepresentations
-from pyswarmopt_llm.spaces.mixture.fusion.top_k import TopKUnion
 from pyswarmopt_llm.spaces.mixture.fusion.union import Union
 from pyswarmopt_llm.spaces.mixture.incremental import IncrementalDecoder, TextModel
 
@@ -24,8 +22,6 @@ Make = Callable[[Sequence[TextModel], Sequence[float]], Choose]
 
 TOKEN_FUSIONS: dict[str, Make] = {
     "union": Union,
-    "top-k": TopKUnion,
-    "edit-distance": EditDistance,
     "relative": RelativeRepresentations,
 }
 

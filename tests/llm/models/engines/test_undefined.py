@@ -62,7 +62,6 @@ COMMANDS = {
     "search": "search --base {base} --experts {experts} --task {task} --out {out} --threads 1",
     "paper": "search --paper --base {base} --experts {experts} --task {task} --out {out} "
     "--grid given --particles 4 --threads 1",
-    "advise": "advise --base {base} --experts {experts} --task {task} --threads 1",
     "generate": "generate Where --base {base}",
 }
 

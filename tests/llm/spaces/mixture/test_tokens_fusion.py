@@ -15,14 +15,12 @@ from tokens_helpers import MERGES, byte_level, member, sentence_piece
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.spaces.mixture.fusion import TOKEN_FUSIONS, token_fusion
-from pyswarmopt_llm.spaces.mixture.fusion.edit_distance import Aligner, EditDistance
 from pyswarmopt_llm.spaces.mixture.fusion.relative import (
     RelativeRepresentations,
     relative_representations,
     search,
     shared_tokens,
 )
-from pyswarmopt_llm.spaces.mixture.fusion.top_k import TopKUnion
 from pyswarmopt_llm.spaces.mixture.fusion.union import Union
 from pyswarmopt_llm.spaces.mixture.incremental import IncrementalDecoder, TextModel
 from pyswarmopt_llm.spaces.mixture.vocabulary import Vocabulary
@@ -56,80 +54,6 @@ def test_union_ends_where_the_end_is_most_probable() -> None:
         choose(Union, [0.5, 0.5], decoder({"a": 0.6}, end=0.4), decoder({"b": 0.4}, end=0.6))
         is None
     )
-
-
-def test_top_k_takes_the_longest_beginning_for_a_token_that_is_missing() -> None:
-    """Candidates: cat and the second's best, ca, and the end. The first: cat .5, ca as c .1, end
-    .1, so /.7; the second: cat as ca .7, ca .7, end .05, so /1.45; dog and t are no candidates with
-    k = 1.
-    """
-    second = decoder({"ca": 0.7, "t": 0.25}, end=0.05)
-    assert choose(TopKUnion, [0.5, 0.5], FIRST, second, k=1) == b"cat"
-    # With all of the weight on the second the two are equal, and the first candidate counts.
-    assert choose(TopKUnion, [0.0, 1.0], FIRST, second, k=1) == b"cat"
-    # A candidate of which a member cannot write even the beginning has nothing from it.
-    assert (
-        choose(
-            TopKUnion, [0.5, 0.5], decoder({"x": 0.9}, end=0.1), decoder({"y": 0.8}, end=0.2), k=1
-        )
-        == b"x"
-    )
-
-
-def test_the_longest_beginning_stands_for_a_missing_token() -> None:
-    """Candidates cat and x: .65 of .6, .4 and .35 of .3, .6 over .9; with c for ca it would be .1,
-    .6 over .7.
-    """
-    first, second = decoder({"cat": 0.6, "x": 0.4}), decoder({"c": 0.1, "ca": 0.3, "x": 0.6})
-    assert choose(TopKUnion, [0.65, 0.35], first, second, k=1) == b"cat"
-
-
-def test_ten_candidates_of_each_member_are_the_papers() -> None:
-    """An eleventh is none: it would win with what the other member gives to its beginning."""
-    own = {chr(97 + k): 0.05 for k in range(10)}
-    first, second = decoder({**own, "zz": 0.04}), decoder({"z": 1.0})
-    assert choose(TopKUnion, [0.5, 0.5], first, second) == b"z"
-    assert choose(TopKUnion, [0.9, 0.1], first, second, k=11) == b"zz"
-    assert choose(TopKUnion, [0.9, 0.1], first, second) == b"z"
-
-
-def test_edit_distance_moves_probability_to_the_nearest_token() -> None:
-    """ "cats" is one letter from cat, "dug" from dog; nothing of it is lost: .5*.5 + .5*.3 against
-    .5*.3 + .5*.7.
-    """
-    other = decoder({"cats": 0.3, "dug": 0.7})
-    assert choose(EditDistance, [0.51, 0.49], FIRST, other) == b"dog"
-    assert choose(EditDistance, [0.9, 0.1], FIRST, other) == b"cat"
-
-
-@pytest.mark.parametrize(("weight", "expected"), [(0.46, b"cat"), (0.48, b"dog")])
-def test_edit_distance_scales_what_is_aligned_to_all_but_the_end(
-    weight: float, expected: bytes
-) -> None:
-    """The other's .8 stand for .9, times 1.125; with weight w on it dog wins where .2 (1 - w) <
-    .225 w: above .471.
-    """
-    other = decoder({"cats": 0.3, "dug": 0.5}, end=0.1)
-    assert choose(EditDistance, [1 - weight, weight], FIRST, other) == expected
-
-
-def levenshtein(a: bytes, b: bytes) -> int:
-    """By its definition."""
-    if not a or not b:
-        return len(a) + len(b)
-    if a[0] == b[0]:
-        return levenshtein(a[1:], b[1:])
-    return 1 + min(levenshtein(a[1:], b), levenshtein(a, b[1:]), levenshtein(a[1:], b[1:]))
-
-
-words = st.text("abc", min_size=1, max_size=5).map(str.encode)
-
-
-@given(st.lists(words, min_size=1, max_size=8), words)
-def test_distances_and_the_nearest_text(texts: list[bytes], text: bytes) -> None:
-    expected = [levenshtein(text, other) for other in texts]
-    assert Aligner(texts).distances(text).tolist() == expected
-    assert expected[Aligner(texts).nearest(text)] == min(expected)
 
 
 # Relative representations
