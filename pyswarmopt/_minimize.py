@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
-from typing import ParamSpec
+import os
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from pyswarmopt.base.inputs import as_target
 from pyswarmopt.base.spelling import answered
-from pyswarmopt.driver.options import Options
+from pyswarmopt.driver.evaluation import Objective, OnError
+from pyswarmopt.driver.history import Granularity
+from pyswarmopt.driver.options import Callback, Options
 from pyswarmopt.driver.result import Result
 from pyswarmopt.driver.search import Search
+from pyswarmopt.driver.start import Start
+from pyswarmopt.driver.workers.pool import MapLike
 
-P = ParamSpec("P")
-
-
-def _taking(
-    options: Callable[P, Options],
-) -> Callable[[Callable[[Options], Result]], Callable[P, Result]]:
-    """Make a function of `Options` one of their fields."""
-    signature = inspect.signature(options).replace(return_annotation="Result")
-
-    def decorate(function: Callable[[Options], Result]) -> Callable[P, Result]:
-        @functools.wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> Result:
-            signature.bind(*args, **kwargs)  # its errors do not name the class
-            return function(options(*args, **kwargs))
-
-        call.__signature__ = signature  # type: ignore[attr-defined]
-        return call
-
-    return decorate
+if TYPE_CHECKING:
+    from pyswarmopt.algorithms.recipe import Recipe
 
 
 @answered
-@_taking(Options)
-def minimize(options: Options) -> Result:
+def minimize(
+    fun: Objective,
+    bounds: Any = None,
+    recipe: str | Recipe | None = None,
+    population: int | None = None,
+    max_evals: int | None = None,
+    max_iter: int | None = None,
+    target: float | None = None,
+    seed: int | np.random.Generator | None = None,
+    workers: int | str | MapLike | Executor = 1,
+    vectorized: bool | Literal["auto"] = "auto",
+    callback: Callback | None = None,
+    x0: Start | None = None,
+    progress: bool = False,
+    on_error: OnError = "raise",
+    checkpoint: str | os.PathLike[str] | None = None,
+    integrality: npt.ArrayLike | None = None,
+    constraints: Any = None,
+    categorical: npt.ArrayLike | None = None,
+    noisy: bool = False,
+    history: Granularity | None = None,
+    asynchronous: bool = False,
+    space: Mapping[str, Any] | None = None,
+    args: tuple[Any, ...] = (),
+    timeout: float | None = None,
+    evaluation_timeout: float | None = None,
+) -> Result:
     """Find the point of a box, or the parameters of a space, where `fun` is smallest.
 
     Args:
@@ -49,11 +64,11 @@ def minimize(options: Options) -> Result:
             `MemeticSwarm` (points that a Gaussian process proposes, then descents by differences
             beside a swarm that adapts its covariance) for a deterministic function of real
             coordinates, however many; its form with mutations in place of descents where some are
-            integers or categories; its form with quadratic programs for up to 100 coordinates with
-            constraints, of which some are real. With noise it is `recipes.surrogate`, and
-            `recipes.covariant` if there are integers, categories or constraints as well or
-            constraints in an asynchronous search; above 100 coordinates `recipes.constriction`
-            takes the place of both.
+            integers or categories; its form with quadratic programs, which move whole numbers on
+            their grid, for up to 100 coordinates with constraints, some of them real. With noise it
+            is `recipes.surrogate`, and `recipes.covariant` if there are integers, categories or
+            constraints as well or constraints in an asynchronous search; above 100 coordinates
+            `recipes.constriction` takes the place of both.
             `Result.algorithm` says what ran: "memetic" needs NumPy alone, a recipe torch as well.
         population: particles; it does not change the algorithm. Default: the recipe's;
             `MemeticSwarm` chooses its own, and an asynchronous swarm has at least as many as
@@ -62,7 +77,9 @@ def minimize(options: Options) -> Result:
             categories the first 200, it proposes so many at a time, by default one by one.
         max_evals: the most calls of `fun`, never exceeded. Default: 1000 * D if neither `max_iter`
             nor `timeout` is given and the recipe has no stop rule of its own. Points where `fun` is
-            not called, since they break a constraint, count too.
+            not called, since they break a constraint, count too. With the default, and from 50 calls
+            on, the last one is for the best point again: noise that was not declared shows there,
+            `message` says so, and `fun` is the second value.
         max_iter: the most moves; takes the place of the recipe's own limit.
         target: stop when the best value is at least as good.
         seed: the same seed gives the same search; None takes one from the operating system, a NumPy
@@ -117,10 +134,13 @@ def minimize(options: Options) -> Result:
             name; with ``vectorized=True`` `fun` gets a list of dicts. `Result.params` has the best
             ones. `x0` may then be such a dict, or several.
         args: further arguments of `fun`: ``fun(x, *args)``.
-        timeout: seconds after which no call of `fun` begins; a search that goes on from a
-            checkpoint has them anew.
+        timeout: seconds after which no call of `fun` begins, and ``stop`` has the key "timeout"; the
+            calls under way are waited for, which `evaluation_timeout` bounds. A search that goes on
+            from a checkpoint has them anew.
         evaluation_timeout: seconds after which a call of `fun` fails with TimeoutError, as
-            `on_error` says; for workers=1 in the main thread and for processes.
+            `on_error` says. With workers=1 in the main thread and in processes it is interrupted;
+            on threads, executors and Ray nobody waits for it any longer, and where as many calls
+            are under way as there are workers. A thread that hangs keeps the program from ending.
 
     Ctrl-C ends the search: the result so far comes back, with ``success=False`` and
     ``message="interrupted"``, and the calls of the iteration under way are lost.
@@ -154,12 +174,37 @@ def minimize(options: Options) -> Result:
         >>> r.params["layers"], r.params["opt"], r.fun < 0.01
         (3, 'adam', True)
     """
-    return _search(options, maximize=False)
+    return _search(Options(**locals()), maximize=False)
 
 
 @answered
-@_taking(Options)
-def maximize(options: Options) -> Result:
+def maximize(
+    fun: Objective,
+    bounds: Any = None,
+    recipe: str | Recipe | None = None,
+    population: int | None = None,
+    max_evals: int | None = None,
+    max_iter: int | None = None,
+    target: float | None = None,
+    seed: int | np.random.Generator | None = None,
+    workers: int | str | MapLike | Executor = 1,
+    vectorized: bool | Literal["auto"] = "auto",
+    callback: Callback | None = None,
+    x0: Start | None = None,
+    progress: bool = False,
+    on_error: OnError = "raise",
+    checkpoint: str | os.PathLike[str] | None = None,
+    integrality: npt.ArrayLike | None = None,
+    constraints: Any = None,
+    categorical: npt.ArrayLike | None = None,
+    noisy: bool = False,
+    history: Granularity | None = None,
+    asynchronous: bool = False,
+    space: Mapping[str, Any] | None = None,
+    args: tuple[Any, ...] = (),
+    timeout: float | None = None,
+    evaluation_timeout: float | None = None,
+) -> Result:
     """Find the point of a box where `fun` is largest; arguments and result are those of `minimize`.
 
     Example:
@@ -168,7 +213,7 @@ def maximize(options: Options) -> Result:
         >>> round(r.fun, 3), round(float(r.x[0]), 3)
         (3.0, 1.0)
     """
-    return _search(options, maximize=True)
+    return _search(Options(**locals()), maximize=True)
 
 
 def _search(options: Options, maximize: bool) -> Result:

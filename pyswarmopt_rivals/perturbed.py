@@ -144,7 +144,9 @@ def _parse(spec: str) -> Perturb:
 
 
 def _changed(exam: Exam, seed: int, kind: Perturb) -> Task:
-    items = [kind(item, random.Random(f"{seed} {item.question}")) for item in exam.items]
+    # Items that ask the same question draw one after the other, each another change.
+    draws = {item.question: random.Random(f"{seed} {item.question}") for item in exam.items}
+    items = [kind(item, draws[item.question]) for item in exam.items]
     split: dict[str, Sequence[Item]] = {exam.split: tuple(items)}
     return replace(exam.task, **split, fingerprint="")  # type: ignore[arg-type]
 

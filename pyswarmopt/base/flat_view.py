@@ -27,6 +27,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -38,14 +39,20 @@ class FlatView:
     mapping.
 
     Args:
-        named: names to tensors, or a module, which stands for its named parameters. Only the shapes
-            are read.
+        named: names to tensors, or a module, which stands for its named parameters. Only shapes,
+            dtypes and addresses are read.
 
     Attributes:
         names: the names in order.
         shapes: name to shape.
         spans: name to the slice of the vector that holds it.
         size: length of the vector.
+
+    Raises:
+        TypeError: a tensor that holds no floating-point numbers: whole ones and packed codes would
+            be cut.
+        ValueError: tensors that share memory, such as the tied weights of a state dict: one place
+            cannot hold two parts of the vector.
 
     Example:
         >>> layout = FlatView({"a": torch.zeros(2, 2), "b": torch.zeros(3)})
@@ -57,6 +64,8 @@ class FlatView:
 
     def __init__(self, named: Mapping[str, Tensor] | Module) -> None:
         named = _by_name(named)
+        _refuse_other_dtypes(named)
+        _refuse_shared_memory(named)
         self.names = tuple(named)
         self.shapes = {name: tuple(tensor.shape) for name, tensor in named.items()}
         self.spans: dict[str, slice] = {}
@@ -77,6 +86,7 @@ class FlatView:
                 their device.
 
         Raises:
+            TypeError: a tensor that holds no floating-point numbers.
             ValueError: missing or extra names, or other shapes.
         """
         named = self._checked(named)
@@ -91,6 +101,7 @@ class FlatView:
         dtype and device.
 
         Raises:
+            TypeError: a tensor that holds no floating-point numbers.
             ValueError: missing or extra names, or other shapes.
         """
         named = self._checked(named)
@@ -111,6 +122,7 @@ class FlatView:
                 raise ValueError(
                     f"{name} has shape {tuple(named[name].shape)}, the layout says {shape}"
                 )
+        _refuse_other_dtypes(named)
         return named
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
@@ -159,6 +171,34 @@ class FlatView:
 
 def _by_name(named: Mapping[str, Tensor] | Module) -> Mapping[str, Tensor]:
     return dict(named.named_parameters()) if isinstance(named, Module) else named
+
+
+def _refuse_other_dtypes(named: Mapping[str, Tensor]) -> None:
+    for name, tensor in named.items():
+        if not tensor.is_floating_point():
+            raise TypeError(
+                f"{name} holds {tensor.dtype}, no floating-point numbers; leave it out, or use "
+                "FlatView(module), which takes the parameters alone"
+            )
+
+
+def _refuse_shared_memory(named: Mapping[str, Tensor]) -> None:
+    """Of tensors side by side in memory the next one begins after the end of the one before."""
+    spans = []
+    for name, tensor in named.items():
+        if tensor.numel() and tensor.device.type != "meta":
+            steps = sum(
+                (n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True)
+            )
+            first = tensor.data_ptr()
+            spans.append((str(tensor.device), first, first + steps * tensor.element_size(), name))
+    spans.sort()
+    for (device, _, last, name), (other, first, _, next_name) in pairwise(spans):
+        if device == other and first <= last:
+            raise ValueError(
+                f"{name} and {next_name} share memory; leave one of them out, or use "
+                "FlatView(module), which has tied parameters once"
+            )
 
 
 def layer_of(name: str) -> str:

@@ -174,9 +174,10 @@ def make_optimizer(
             "population": population,
         }  # fmt: skip
         if problem.constraints:
-            return ConstrainedSearch(bounds, smooth=problem.smooth, **common)
+            kinds = None if problem.smooth.all() else coding.kinds
+            return ConstrainedSearch(bounds, smooth=problem.smooth, kinds=kinds, **common)
         if problem.discrete:
-            return MixedSearch(bounds, levels=coding.levels, parameter=coding.parameter, **common)
+            return MixedSearch(bounds, kinds=coding.kinds, **common)
         return MemeticSearch(bounds, **common)
     from pyswarmopt.swarm import Swarm
 
@@ -218,5 +219,5 @@ def warn_of_idle_workers(search: MemeticSearch, options: Options, workers: int) 
             f"{workers - 1} "
             f"wait; population={workers} proposes {workers} at a time, asynchronous=True one for "
             "each free worker, which are other searches",
-            stacklevel=7,  # the line that calls minimize
+            stacklevel=6,  # the line that calls minimize
         )

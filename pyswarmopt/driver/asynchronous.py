@@ -5,8 +5,9 @@ there.
 from __future__ import annotations
 
 import math
+import time
 from concurrent.futures import Future
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ class _Call(NamedTuple):
     ticket: Ticket
     point: Floats
     tries: int
+    began: float
 
 
 class AsynchronousSearch(Search):
@@ -120,18 +122,35 @@ class AsynchronousSearch(Search):
                 "asynchronous=True needs workers whose futures have add_done_callback, which "
                 f"{type(future).__name__} has not"
             )
-        self._calls[future] = _Call(ticket, point, tries)
+        self._calls[future] = _Call(ticket, point, tries, time.monotonic())
         future.add_done_callback(self._answered.put)
 
     def _hear(self) -> None:
-        """Wait for one answer and take it in."""
-        future = self._answered.get()
+        """Wait for one answer and take it in, or give up a call that has none in time."""
+        future, outcome = self._next_answer()
         call = self._calls.pop(future)
-        value = self._evaluator.end(future.result(), call.tries)
+        if outcome is None:
+            outcome = self._evaluator.outcome(future, call.point)
+        value = self._evaluator.end(outcome, call.tries)
         if value is None:
             self._call(call.ticket, call.point, call.tries + 1)
         else:
             self._tell(call.ticket, call.point, value)
+
+    def _next_answer(self) -> tuple[Future[Outcome], Outcome | None]:
+        """The next call that has ended, and what became of it if it was given up."""
+        patience = self._evaluator.patience
+        while True:
+            oldest = min(self._calls, key=lambda future: self._calls[future].began)
+            left = self._calls[oldest].began + patience - time.monotonic()
+            try:
+                future = self._answered.get(timeout=None if left == math.inf else max(left, 0.0))
+            except Empty:
+                self._evaluator.workers.give_up(oldest)
+                slow = TimeoutError(f"fun took longer than evaluation_timeout={patience} s")
+                return oldest, Outcome(None, slow)
+            if future in self._calls:  # else it was given up
+                return future, None
 
     def _tell(self, ticket: Ticket, point: Floats, value: float, violation: float = 0.0) -> None:
         iteration = self._swarm.rounds

@@ -55,6 +55,11 @@ class _Call:
         return Outcome(as_array(value) if is_tensor(value) else value, None)
 
 
+def _lost(error: Exception) -> Outcome:
+    """What became of a call whose worker gave no answer."""
+    return Outcome(None, error)
+
+
 def _tensor(x: Floats) -> Any:
     import torch
 
@@ -103,9 +108,11 @@ class Evaluator:
     Attributes:
         calls: calls so far.
         skipped: points that used up budget without a call, because they broke a constraint.
+        confirms: whether a call is kept back for `confirm`, as a vectorised `fun` always has it.
         vectorized: how `fun` is called; None until the trial.
         tensors: whether it takes tensors; None until the trial.
         shape: of a value: () or (outputs,).
+        patience: seconds that a call under way is waited for.
         unreported: points, (m, D), and values, NaN where there is none, of a call that ended with
             an exception.
         workers: the pool; close it in the end.
@@ -129,6 +136,7 @@ class Evaluator:
             raise ValueError(f"vectorized={vectorized!r}: use True, False or 'auto'")
         self.calls = 0
         self.skipped = 0
+        self.confirms = False
         self.vectorized: bool | None = None if vectorized == "auto" else bool(vectorized)
         self.tensors: bool | None = None
         self.unreported: tuple[Floats, Floats] | None = None
@@ -136,28 +144,36 @@ class Evaluator:
         self._fun = fun
         self._known: _Call | None = None
         self._deadline = math.inf
-        self._seconds: float | None = None
+        self._seconds: float | None = None  # after which a call is interrupted
+        self.patience = math.inf
         self.shape = () if outputs is None else (outputs,)
         self._forgive, self._retries = _read_on_error(on_error)
+        # else the first error of a worker ends the search at once
+        self._lost = _lost if self._forgive or self._retries else None
         self.workers = Workers(workers)
         self.workers.check(fun)
 
     def limit_time(self, deadline: float, seconds: float | None) -> None:
         """Begin no call after `deadline`, by `time.monotonic`, and let none take longer than
-        `seconds`: it then fails.
+        `seconds`: it then fails. It is interrupted in this thread and in processes; elsewhere it is
+        waited for no longer.
 
         Raises:
-            ValueError: calls that would be made where they cannot be interrupted.
+            ValueError: calls that can neither be interrupted nor left alone.
         """
-        if seconds is not None:
-            here = threading.current_thread() is threading.main_thread()
-            if self.workers.kind not in ("serial", "processes") or not here:
-                raise ValueError(
-                    "evaluation_timeout= interrupts calls in the main thread of a process only: "
-                    "use workers=1 or "
-                    "'processes:N'"
-                )
-        self._deadline, self._seconds = deadline, seconds
+        self._deadline = deadline
+        if seconds is None:
+            return
+        here = threading.current_thread() is threading.main_thread()
+        if self.workers.kind == "map" or (self.workers.kind == "serial" and not here):
+            raise ValueError(
+                "evaluation_timeout= cannot end calls outside of the main thread, nor those of a "
+                "map: use workers=1 in the main thread, 2 and more, 'processes:N' or an executor"
+            )
+        if self.workers.kind in ("serial", "processes"):
+            self._seconds = seconds
+        else:
+            self.patience = seconds
 
     @property
     def late(self) -> bool:
@@ -166,9 +182,14 @@ class Evaluator:
 
     @property
     def left(self) -> int:
-        """Calls that may still be made; a vectorised `fun` keeps one back for `confirm`."""
-        left = self.max_evals - self.calls - self.skipped - (1 if self.vectorized else 0)
+        """Calls that may still be made, without those kept back."""
+        left = self.max_evals - self.calls - self.skipped - self.kept_back
         return int(min(max(left, 0), sys.maxsize))
+
+    @property
+    def kept_back(self) -> int:
+        """Calls that are kept for `confirm`."""
+        return 1 if self.vectorized or self.confirms else 0
 
     def __call__(self, points: Floats) -> tuple[Floats, Bools]:
         """Evaluate the points, (N, D), in order, as far as the calls suffice.
@@ -203,6 +224,10 @@ class Evaluator:
         self.calls += 1
         return self.workers.submit(self._one(), x)
 
+    def outcome(self, future: Future[Outcome], x: Floats) -> Outcome:
+        """What became of the call at x, (D,), that has ended."""
+        return _checked(self.workers.answer(future, self._one(), x, self._lost))
+
     def end(self, outcome: Outcome, tries: int) -> float | None:
         """The value of a point whose call has begun for the `tries`-th time.
 
@@ -223,16 +248,20 @@ class Evaluator:
         Args:
             x: (D,), a point.
             value: what is returned if the call gives no finite value, or none is left.
-            known: `value` was `fun`'s at x. It is not called again then, unless batches are
-                evaluated: what it gives for one of many points may differ in the last bit.
+            known: `value` was `fun`'s at x. It is called again all the same if a call was kept back:
+                noise shows then, and what it gives for one of many points may differ in the last
+                bit.
         """
-        if (known and not self.vectorized) or self.calls >= self.max_evals:
+        if (known and not self.kept_back) or self.calls >= self.max_evals or self.late:
             return value
-        outcome = self._one()(x)
-        if self.vectorized is False or (outcome.error is None and self._fits(outcome.value)):
-            self.calls += 1
-        else:  # a single point is not what it takes
-            outcome = self._batch(x[None])[0]
+        if self.vectorized is False:
+            outcome = self._one_by_one(x[None])[0]
+        else:
+            outcome = self._one()(x)
+            if outcome.error is None and self._fits(outcome.value):
+                self.calls += 1
+            else:  # a single point is not what it takes
+                outcome = self._batch(x[None])[0]
         now = math.nan if outcome.error is not None else float(self._number(outcome.value))
         return now if math.isfinite(now) else value
 
@@ -340,9 +369,8 @@ class Evaluator:
 
     def _evaluate(self, points: Floats, which: list[int], outcomes: dict[int, Outcome]) -> None:
         which = which[: self.left]
-        together = (
-            len(which) if self.vectorized or self._deadline == math.inf else self.workers.capacity()
-        )
+        hurried = min(self._deadline, self.patience) < math.inf
+        together = self.workers.capacity() if hurried and not self.vectorized else len(which)
         while which and not self.late:
             now, which = which[:together], which[together:]
             answers = self._batch(points[now]) if self.vectorized else self._one_by_one(points[now])
@@ -350,7 +378,8 @@ class Evaluator:
 
     def _one_by_one(self, points: Floats) -> list[Outcome]:
         self.calls += len(points)
-        return self.workers.map(self._one(), list(points))
+        outcomes = self.workers.map(self._one(), list(points), self._lost, self.patience)
+        return [_checked(outcome) for outcome in outcomes]
 
     def _one(self) -> _Call:
         """The same object every time, so that workers elsewhere need be sent it once."""
@@ -390,8 +419,12 @@ class Evaluator:
 
     def _several(self, value: Any) -> str:
         """A hint for a function that gives several numbers where one is needed."""
-        several = not self.shape and isinstance(value, tuple | list) and len(value) > 1
-        return "; a function of several objectives is one for pso.minimize_multi" if several else ""
+        if isinstance(value, tuple | list) and len(value) > 1:
+            if not self.shape:
+                return "; a function of several objectives is one for pso.minimize_multi"
+            if len(value) != self.shape[0]:
+                return f"; say n_objectives={len(value)}"
+        return ""
 
     @property
     def _wanted(self) -> str:
@@ -403,7 +436,8 @@ class Evaluator:
             return False
         try:
             array = np.asarray(value)
-            if array.dtype.kind == "c":  # NumPy would drop the imaginary part
+            # NumPy would drop an imaginary part, and read numbers in text
+            if array.dtype.kind in "cSU":
                 return False
             array = array.astype(np.float64)
         except (TypeError, ValueError):
@@ -445,6 +479,20 @@ class Evaluator:
         check(saved, {f"evaluator.{name}": kind for name, kind in kinds.items()})
         for name in ("calls", "skipped", "vectorized", "tensors"):
             setattr(self, name, saved[f"evaluator.{name}"])
+
+
+def _checked(outcome: Any) -> Outcome:
+    """What a worker answered, if it is what `_Call` gives.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(outcome, Outcome):
+        raise ValueError(
+            f"workers= gave {type(outcome).__name__} where it must give what the function that it "
+            "was handed returns"
+        )
+    return outcome
 
 
 class WrongShapeError(ValueError):

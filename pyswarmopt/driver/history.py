@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.checkpoint import check
+
+if TYPE_CHECKING:
+    from pyswarmopt.driver.problem.space import Space
 
 LARGEST_EXPONENT = 450  # of 2: the squares of smaller values can be added up
 Granularity = Literal["best", "iteration", "particles"] | int
@@ -63,6 +66,7 @@ class History:
             where the best value improved; "particles": a `ParticleRecord` for every evaluation.
         limit: the most records to keep, at least 2. The records of particles hold positions, so of
             them the limit is one of numbers: 256 * `limit` coordinates, but always two iterations.
+        space: parameters by name, which tables then have in place of coordinates.
 
     Raises:
         ValueError: an unknown granularity, or a limit below 2.
@@ -75,7 +79,12 @@ class History:
         [0, 4, 8]
     """
 
-    def __init__(self, granularity: Granularity = "iteration", limit: int = 4096) -> None:
+    def __init__(
+        self,
+        granularity: Granularity = "iteration",
+        limit: int = 4096,
+        space: Space | None = None,
+    ) -> None:
         if isinstance(granularity, str):
             valid = granularity in ("best", "iteration", "particles")
         else:
@@ -88,6 +97,7 @@ class History:
             raise ValueError(f"limit={limit}: a history holds at least 2 records")
         self.granularity = granularity
         self._limit = limit
+        self._space = space
         self._stride = granularity if isinstance(granularity, int) else 1
         self._records: list[Any] = []
 
@@ -165,8 +175,10 @@ class History:
         return self._records[index]
 
     def to_pandas(self) -> Any:
-        """A `pandas.DataFrame` with a column per field; a position has one per coordinate: x0, x1,
-        ...
+        """A `pandas.DataFrame` with a column per field.
+
+        A position has one per coordinate, x0, x1, ..., or with a space one per parameter, in its own
+        units and without a value where it is inactive.
         """
         import pandas as pd
 
@@ -174,7 +186,7 @@ class History:
         return pd.DataFrame(rows, columns=header)
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write a CSV file with a header line; floats keep all their digits."""
+        """Write the same table as a CSV file with a header line; floats keep all their digits."""
         import csv
 
         header, rows = self._table()
@@ -186,9 +198,17 @@ class History:
     def _table(self) -> tuple[list[str], list[list[Any]]]:
         if self.granularity != "particles":
             return list(Record._fields), [list(r) for r in self._records]
-        dim = len(self._records[0].x) if self._records else 0
-        header = [*ParticleRecord._fields[:-1], *(f"x{i}" for i in range(dim))]
-        return header, [[r.iteration, r.particle, r.value, *r.x.tolist()] for r in self._records]
+        header = list(ParticleRecord._fields[:-1])
+        if self._space is None:
+            dim = len(self._records[0].x) if self._records else 0
+            return [*header, *(f"x{i}" for i in range(dim))], self._rows()
+        names, decoded = self._space.names, [self._space.decode(r.x) for r in self._records]
+        rows = zip(self._records, decoded, strict=True)
+        return [*header, *names], [[*r[:3], *map(params.get, names)] for r, params in rows]
+
+    def _rows(self) -> list[list[Any]]:
+        """Of particles, with coordinates."""
+        return [[r.iteration, r.particle, r.value, *r.x.tolist()] for r in self._records]
 
     def state_dict(self) -> dict[str, Any]:
         """Arrays and plain values from which `load_state_dict` restores the history."""
@@ -197,8 +217,7 @@ class History:
             "history.stride": self._stride,
         }
         if self.granularity == "particles":
-            _, rows = self._table()
-            saved["history.rows"] = np.array(rows, dtype=np.float64)
+            saved["history.rows"] = np.array(self._rows(), dtype=np.float64)
         else:
             saved["history.rows"] = [list(r) for r in self._records]
         return saved

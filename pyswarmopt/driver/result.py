@@ -16,13 +16,17 @@ from pyswarmopt.driver.problem.space import Space
 from pyswarmopt.parts import stopping
 
 R = TypeVar("R")
+Values = npt.NDArray[np.float64]
 INTERRUPTED = "interrupted"  # the reason to stop of a search that Ctrl-C has ended
 FAILED = "exception"  # of a search that an exception has ended
+
+TIMEOUT = "timeout"  # of a search whose time was up
 
 MESSAGES = {
     stopping.MaxIter.reason: "the limit of iterations was reached",
     stopping.MaxEvals.reason: "the limit of evaluations was reached",
     stopping.MaxTime.reason: "the limit of time was reached",
+    TIMEOUT: "the limit of time was reached",
     stopping.Patience.reason: "the best value has not changed for too many iterations",
     stopping.Spread.reason: "all particles have come together",
     stopping.Target.reason: "the target was reached",
@@ -43,7 +47,8 @@ class Result(Mapping[str, Any]):
             constraints least.
         fun: the objective there; ``fun(x)`` gives it again, bit for bit, if the objective is
             deterministic. With ``noisy=True`` the mean of `n_best` draws; infinitely bad if there
-            is none.
+            is none. Where a last call at x gave another value than before, it is that one, and
+            `message` says so.
         nfev: calls of the objective; a call on m points counts m.
         nit: moves of the swarm.
         success: a finite value was found, at a feasible point, and the target was reached if there
@@ -97,13 +102,37 @@ class Result(Mapping[str, Any]):
         }
         return next((status for status, holds in reasons.items() if holds), 1)
 
-    def evaluated(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """The points that were evaluated, (n, D), NaN where a parameter was inactive, and their
-        values, (n,).
+    def evaluated(self) -> tuple[npt.NDArray[np.float64] | list[dict[str, Any]], Values]:
+        """The points that were evaluated and their values, (n,): (n, D), or with ``space=`` a dict
+        of parameters for each, without those that were inactive.
+
+        `history.to_pandas()` has the same as a table.
 
         Raises:
             ValueError: they were not kept.
         """
+        records = self._particles()
+        values = np.array([r.value for r in records])
+        if self.space is None:
+            return np.array([r.x for r in records]), values
+        return [self.space.decode(r.x) for r in records], values
+
+    def coordinates(self) -> npt.NDArray[np.float64]:
+        """The coordinates of the points that were evaluated, (n, D), as they are searched:
+        logarithms, indices of choices, NaN where a parameter was inactive.
+
+        Raises:
+            ValueError: they were not kept.
+        """
+        x = np.array([r.x for r in self._particles()])
+        if self.space is None:
+            return x
+        decoded = [self.space.decode(point) for point in x]
+        active = np.array([[name in params for params in decoded] for name in self.space.names])
+        return np.where(active.T, x, np.nan)
+
+    def _particles(self) -> list[ParticleRecord]:
+        """The records of evaluations that gave a finite value."""
         records = [
             r for r in self.history if isinstance(r, ParticleRecord) and math.isfinite(r.value)
         ]
@@ -111,14 +140,7 @@ class Result(Mapping[str, Any]):
             raise ValueError(
                 "this search kept no positions: run minimize(..., history='particles')"
             )
-        x = np.array([r.x for r in records])
-        if self.space is not None:
-            decoded = [self.space.decode(point) for point in x]
-            active = np.array(
-                [[name in params for params in decoded] for name in self.space.names]
-            ).T
-            x = np.where(active, x, np.nan)
-        return x, np.array([r.value for r in records])
+        return records
 
     def importance(self) -> dict[str, float]:
         """How much each parameter matters by itself, as shares that add up to 1, the largest first.
@@ -131,7 +153,7 @@ class Result(Mapping[str, Any]):
             ValueError: the evaluated points were not kept, as they are with ``space=`` or
                 ``history="particles"``.
         """
-        x, values = self.evaluated()
+        x, values = self.coordinates(), self.evaluated()[1]
         if self.space is None:
             names, low, high = [f"x{i}" for i in range(x.shape[1])], x.min(axis=0), x.max(axis=0)
             whole = np.zeros(x.shape[1], dtype=np.bool_)

@@ -36,19 +36,31 @@ from pyswarmopt.driver.problem.constraints import INFEASIBLE, Constraints
 from pyswarmopt.driver.problem.encoding import check_inside, make_coding
 from pyswarmopt.driver.problem.feasibility import ByAmounts, ByOrder, Incumbent, Judged, judge_for
 from pyswarmopt.driver.resampling import Resampler
-from pyswarmopt.driver.result import FAILED, INTERRUPTED, Result, keep_in, message, wants_to_stop
-from pyswarmopt.driver.start import check_value, starting_points
+from pyswarmopt.driver.result import (
+    FAILED,
+    INTERRUPTED,
+    TIMEOUT,
+    Result,
+    keep_in,
+    message,
+    wants_to_stop,
+)
+from pyswarmopt.driver.start import ROUNDING, check_value, same_but_rounding, starting_points
 from pyswarmopt.hybrid.memetic import MemeticSearch
 from pyswarmopt.parts.bounds import read_bounds
-from pyswarmopt.parts.stopping import MaxTime
 
 if TYPE_CHECKING:
     from pyswarmopt.swarm import Swarm
 
+NOISE = (
+    "; fun gave {:.6g} at x and {:.6g} when it was called there again, so it has noise and its least "
+    "value is luck: say noisy=True"
+)
 LOGGER = logging.getLogger("pyswarmopt")
 # the most evaluations with which a noisy search chooses its result, and with which it reports it
 FINAL_DRAWS = 100
 FINAL_SHARE = 10  # of this many evaluations one
+CONFIRMED_FROM = 50  # evaluations of which one is for the result once more
 BAR = 20  # signs in the progress bar
 
 
@@ -91,7 +103,8 @@ class Search:
             time.monotonic(),
             math.inf if options.timeout is None else options.timeout,
         )
-        self._history = History("iteration" if options.history is None else options.history)
+        granularity = "iteration" if options.history is None else options.history
+        self._history = History(granularity, space=self._space)
         self._reserve = 0
         if options.noisy and self._max_evals:
             self._reserve = 2 * min(self._max_evals // FINAL_SHARE, FINAL_DRAWS)
@@ -99,6 +112,8 @@ class Search:
         self._evaluator = Evaluator(
             options.fun, options.vectorized, options.workers, options.on_error, limit
         )
+        # not of a recipe by name: the last iteration of a swarm would be cut
+        self._evaluator.confirms = recipe is None and limit >= CONFIRMED_FROM
         self._evaluator.limit_time(self._began + self._timeout, options.evaluation_timeout)
         if self._space is not None:
             self._evaluator.tensors = False  # known, like vectorized: no trial is needed
@@ -206,9 +221,10 @@ class Search:
                 ):
                     stop = {**stop, "callback": 1.0}
             stop = self._finish(stop)
+            result = self._result(stop, final=True)
+            self._show_progress(result.nit)
             if self._options.progress:
                 sys.stderr.write("\n")
-            result = self._result(stop, final=True)
             best = f"best {result.fun:.6g} after {result.nfev} evaluations"
             LOGGER.info("%s: %s; %s", result.algorithm, result.message, best)
             return result
@@ -237,6 +253,9 @@ class Search:
         """What is on disk and on the screen after an iteration."""
         if self._checkpoint is not None:
             self._save(self._checkpoint)
+        self._show_progress(iteration)
+
+    def _show_progress(self, iteration: int) -> None:
         if self._options.progress:
             best = f"evaluations {self._evaluator.calls}  best {self._best_value():.6g}"
             sys.stderr.write(f"\r{_bar(self._share(iteration), self._elapsed()) + best:<78}")
@@ -262,15 +281,10 @@ class Search:
     def _reasons(self) -> dict[str, float]:
         reasons = self._swarm.stop()
         if self._elapsed() >= self._timeout:
-            reasons[MaxTime.reason] = self._elapsed()
+            reasons[TIMEOUT] = self._elapsed()
         evaluator = self._evaluator
         if self._max_evals is not None and evaluator.left == 0:
-            spent = (
-                evaluator.calls
-                + evaluator.skipped
-                + self._reserve
-                + (1 if evaluator.vectorized else 0)
-            )
+            spent = evaluator.calls + evaluator.skipped + self._reserve + evaluator.kept_back
             reasons["max_evals"] = min(spent, self._max_evals)
         x, noise, target = self._best.x, self._resampler, self._target
         if noise is not None and target is not None and noise.reaches(x, self._sign * target):
@@ -317,6 +331,7 @@ class Search:
             self._look()
         x, fun, stderr, n = self._best.x, self._best_value(), 0.0, 1
         maxcv, feasible = self._constraints.breach(x)
+        noise = ""
         if self._resampler is not None and feasible:
             sample = (
                 self._resampler.fresh(x, self._final_draws())
@@ -328,13 +343,16 @@ class Search:
             cost = self._best.cost
             value = self._sign * cost if math.isfinite(cost) else fun
             fun = self._evaluator.confirm(x, value, known=not math.isnan(cost))
+            scale = self._history.first_value()
+            if math.isfinite(cost) and not same_but_rounding(value, fun, scale):
+                noise = NOISE.format(value, fun)
         return Result(
             x=x,
             fun=fun,
             nfev=self._evaluator.calls,
             nit=self._swarm.iteration,
-            success=math.isfinite(fun) and feasible and self._succeeded(stop),
-            message=message(stop, fun, feasible, maxcv),
+            success=math.isfinite(fun) and feasible and self._succeeded(stop, fun),
+            message=message(stop, fun, feasible, maxcv) + noise,
             stop=stop,
             history=self._history,
             fun_stderr=stderr,
@@ -347,11 +365,15 @@ class Search:
             feasible=feasible,
         )
 
-    def _succeeded(self, stop: dict[str, float]) -> bool:
-        """Whether the search ended by itself, at the target if there is one."""
-        return not stop.keys() & {INTERRUPTED, FAILED} and (
-            self._target is None or "target" in stop
-        )
+    def _succeeded(self, stop: dict[str, float], fun: float) -> bool:
+        """Whether the search ended by itself, at the target if there is one, as far as `fun`, the
+        value there now, bears that out.
+        """
+        if self._target is None:
+            return not stop.keys() & {INTERRUPTED, FAILED}
+        missed = self._sign * (fun - self._target) > ROUNDING * abs(self._target)
+        short = missed and self._resampler is None
+        return "target" in stop and not short
 
     def _final_draws(self) -> int:
         return (

@@ -96,13 +96,18 @@ def check_value(
         ValueError: they differ by more than rounding.
     """
     before, after = np.asarray(stored, dtype=np.float64), np.asarray(now, dtype=np.float64)
-    allowed = ROUNDING * np.maximum(np.abs(before), np.nan_to_num(np.abs(scale), posinf=0.0))
-    with np.errstate(over="ignore", invalid="ignore"):
-        same = (after == before) | (np.abs(after - before) <= allowed)
-    if not (np.isnan(after).any() or same.all()):
+    if not (np.isnan(after).any() or same_but_rounding(before, after, scale)):
         raise ValueError(
             f"{path}: the checkpoint of another objective: at its best point {what} "
             f"{before.tolist()} there, "
             f"{after.tolist()} now; give another path, or x0= this one to begin anew from its "
             "points"
         )
+
+
+def same_but_rounding(before: npt.ArrayLike, after: npt.ArrayLike, scale: npt.ArrayLike) -> bool:
+    """Whether values of one point, numbers of the size `scale`, differ by no more than rounding."""
+    allowed = ROUNDING * np.maximum(np.abs(before), np.nan_to_num(np.abs(scale), posinf=0.0))
+    with np.errstate(over="ignore", invalid="ignore"):
+        away = np.abs(np.subtract(after, before))
+    return bool(((away <= allowed) | np.equal(after, before)).all())

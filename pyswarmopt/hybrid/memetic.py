@@ -202,7 +202,7 @@ class MemeticSearch(PhasedSearch):
             model.under_way = under_way
             return model.propose(self._random)[0]
         axes, best = self._axes, self._best_point()
-        mutations = Mutations(axes.levels, axes.parameter, best, self._best_cost)
+        mutations = Mutations(axes.levels, axes.parameter, best, self._best_known)
         return mutations.propose(self._random)[0]
 
     def _learn_beside(self, x: Floats, cost: float) -> None:
@@ -257,14 +257,14 @@ class MemeticSearch(PhasedSearch):
             math.sqrt(float(np.mean(descent.gradient**2))) if isinstance(descent, Descent) else 0.0
         )
         return RepeatedCall(
-            self._box.encode(self._best_x), self._best_cost, NOISE * FIRST_DIFFERENCE * slope
+            self._box.encode(self._best_x), self._best_known, NOISE * FIRST_DIFFERENCE * slope
         )
 
     def _begin_test(self) -> Phase:
-        return SeparabilityTest(self._box.encode(self._best_x), self._best_cost)
+        return SeparabilityTest(self._box.encode(self._best_x), self._best_known)
 
     def _begin_axes(self) -> Phase:
-        return CheckedAxisSearch(self._box.encode(self._best_x), self._best_cost)
+        return CheckedAxisSearch(self._box.encode(self._best_x), self._best_known)
 
     def _begin_descent(self) -> Phase:
         """From the first point, then from random ones, or with dear gradients from the best if it
@@ -273,7 +273,7 @@ class MemeticSearch(PhasedSearch):
         first, progress = "descent" not in self._phases, self._progress
         x, cost = self._first_point() if first else self._random.random(self._box.dim), math.inf
         if first or (progress.test_first and progress.best_by == "swarm"):
-            cost = self._best_cost
+            cost = self._best_known
             x = self._box.encode(self._best_x) if math.isfinite(cost) else x
         if progress.slots["descent"] == "LimitedMemory":
             return LimitedMemory(x, cost)

@@ -17,7 +17,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.hybrid.memetic import MemeticSearch
-from pyswarmopt.hybrid.model.kinds import Ints, Kinds
+from pyswarmopt.hybrid.model.kinds import Kinds
 from pyswarmopt.hybrid.phased_search import Turn
 from pyswarmopt.hybrid.phases.mutations import Mutations
 from pyswarmopt.hybrid.phases.phase import Phase
@@ -34,21 +34,17 @@ class MixedSearch(MemeticSearch):
 
     Args:
         bounds: the box; this and all others not named here as for `MemeticSearch`.
-        levels: of the M coordinates, see `Kinds`.
-        parameter: to which parameter each of them belongs.
+        kinds: what the M coordinates are.
     """
 
     _kinds: ClassVar = KINDS | {"Mutations": Mutations}
     _tables: ClassVar = (SMALL, LARGE)
 
-    def __init__(
-        self, bounds: Any, *args: Any, levels: Ints, parameter: Ints, **kwargs: Any
-    ) -> None:
+    def __init__(self, bounds: Any, *args: Any, kinds: Kinds, **kwargs: Any) -> None:
         super().__init__(bounds, *args, **kwargs)
         self._progress.slots = SMALL if self._box.dim <= MATRIX_DIM else LARGE
         self._progress.spent = {"swarm": 0, "mutations": 0}
-        free = self._box.free
-        self._mixed_axes = Kinds(levels[free], np.unique(parameter[free], return_inverse=True)[1])
+        self._mixed_axes = kinds.of(self._box.free)
 
     @property
     def _axes(self) -> Kinds:
@@ -84,7 +80,7 @@ class MixedSearch(MemeticSearch):
 
     def _begin_mutations(self) -> Phase:
         return Mutations(
-            self._axes.levels, self._axes.parameter, self._best_point(), self._best_cost
+            self._axes.levels, self._axes.parameter, self._best_point(), self._best_known
         )
 
     def _begin_swarm(self) -> Phase:
@@ -93,5 +89,5 @@ class MixedSearch(MemeticSearch):
     def _teach(self, phase: Phase, costs: Floats) -> None:
         super()._teach(phase, costs)
         mutations = self._phases.get("mutations")
-        if isinstance(mutations, Mutations) and self._best_cost < mutations.cost:
-            mutations.best, mutations.cost = self._best_point(), self._best_cost
+        if isinstance(mutations, Mutations) and self._best_known < mutations.cost:
+            mutations.best, mutations.cost = self._best_point(), self._best_known

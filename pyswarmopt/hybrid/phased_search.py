@@ -22,7 +22,7 @@ from pyswarmopt.base import checkpoint
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.inputs import as_mask, as_points, as_values
-from pyswarmopt.hybrid.phases.phase import Phase
+from pyswarmopt.hybrid.phases.phase import Phase, bounded
 from pyswarmopt.hybrid.tickets import Tickets
 from pyswarmopt.hybrid.unit_box import UnitBox
 from pyswarmopt.parts.bounds import read_bounds
@@ -147,7 +147,7 @@ class PhasedSearch(ABC):
         self._keep(ticket.x, cost, "beside" if beside else progress.turn)
         if beside:
             progress.evaluations += 1
-            self._learn_beside(ticket.x, cost)
+            self._learn_beside(ticket.x, float(bounded(np.asarray(cost))))
         elif tickets.complete:
             values = tickets.values
             tickets.begin_round(0)
@@ -192,6 +192,7 @@ class PhasedSearch(ABC):
         costs = np.where(evaluated & np.isfinite(costs), costs, math.inf)
         i = int(costs.argmin())
         self._keep(asked[i], float(costs[i]), progress.turn)
+        costs = bounded(costs)
         progress.rounds += 1
         progress.evaluations += int(evaluated.sum())
         self._asked = None
@@ -208,6 +209,11 @@ class PhasedSearch(ABC):
         """Keep a point, (D,), if it is the best so far."""
         if cost < self._best_cost:
             self._best_cost, self._best_x, self._progress.best_by = cost, x.copy(), by
+
+    @property
+    def _best_known(self) -> float:
+        """The best cost as phases know it."""
+        return float(bounded(np.asarray(self._best_cost)))
 
     def _teach(self, phase: Phase, costs: Floats) -> None:
         """Tell the phase whose turn it was what its points cost."""

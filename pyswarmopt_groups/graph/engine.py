@@ -10,6 +10,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Node, Patch
 from pyswarmopt_llm.models.engines.base import BaseEngine
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
@@ -81,6 +82,7 @@ class GraphEngine(BaseEngine):
         model = self._graph[-1].model
         engine = self._engine_of(model)
         longest = max(len(engine.tokenizer(continuation)["input_ids"]) for _, continuation in pairs)
+        # What the others write is to the prompt alone, whatever the options after it.
         prompts = tuple(dict.fromkeys(prompt for prompt, _ in pairs))
         turns = dict(zip(prompts, self._turns(prompts, longest), strict=True))
         return list(
@@ -97,8 +99,14 @@ class GraphEngine(BaseEngine):
         engine = self._engine_of(self._graph[-1].model)
         return engine.next_token_logprobs([engine.chat(turn) for turn in turns])
 
-    def chat(self, user: str) -> str:
-        """The user's turn as it is: a graph has as many chat templates as members."""
+    def chat(self, user: str, earlier: Sequence[Mapping[str, str]] = ()) -> str:
+        """The user's turn as it is: a graph has as many chat templates as members.
+
+        Raises:
+            UserError: there are turns before it.
+        """
+        if earlier:
+            raise UserError("a graph of models takes single turns, no conversations")
         return user
 
     @property

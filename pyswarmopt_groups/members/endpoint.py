@@ -18,7 +18,7 @@ from pyswarmopt_groups.members.protocol import (
     Texts,
 )
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.http import server_url
+from pyswarmopt_llm.common.files.http import server_url
 from pyswarmopt_llm.metrics.judge.chat_client import ChatClient, Completion, Endpoint
 from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
 

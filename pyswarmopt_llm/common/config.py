@@ -25,6 +25,7 @@ from pyswarmopt_llm.common.options import (
     ServerFolder,
     SkipBad,
     SplitSeed,
+    System,
     Temperature,
     Template,
     Threads,
@@ -93,7 +94,9 @@ class SearchConfig:
     # How it is searched.
     settings: Annotated[
         tuple[str, ...],
-        Option("Swarm coefficient (inertia=0.1); repeatable.", "NAME=VALUE", name="set"),
+        Option(
+            "Swarm coefficient (inertia=0.1); repeatable.", "NAME=VALUE", hidden=True, name="set"
+        ),
     ] = ()
     grid: Annotated[
         str,
@@ -153,16 +156,20 @@ class SearchConfig:
         int | None, Option("Maximum number of iterations (by the preset).", "K", least=0)
     ] = None
     proposals: Annotated[
-        int | None, Option("Candidates that a model of the scores proposes.", "N", least=0)
+        int | None,
+        Option("Candidates that a model of the scores proposes.", "N", hidden=True, least=0),
     ] = None
     patience: Annotated[
         int | None,
         Option("Stop after C iterations without a new best (10).", "C", hidden=True, least=1),
     ] = None
     dev: Dev = None
-    test: Annotated[int | None, replace(TEST, least=0)] = None  # 0: nothing is scored on test
+    test: Annotated[int | None, replace(TEST, least=0, hidden=True)] = (
+        None  # 0: nothing is scored on test
+    )
     columns: Columns = ()
     template: Template = ()
+    system: System = ""
     split_seed: SplitSeed = 0
     skip_bad_rows: SkipBad = False
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
@@ -249,8 +256,9 @@ class SearchConfig:
     device: Device = "auto"
     threads: Threads = None
     batch_tokens: Annotated[
-        int, Option("Padded tokens per forward pass.", "N", MACHINE, hidden=True, least=1)
-    ] = 1024
+        int | None,
+        Option("Padded tokens per pass (1024; on a GPU what fits).", "N", MACHINE, least=1),
+    ] = None
     engine: Annotated[
         str,
         Option(
@@ -278,7 +286,7 @@ class SearchConfig:
     mix: Annotated[
         str,
         Option(
-            "How candidates get into the base: merged, or added at runtime (if it is quantised).",
+            "How candidates get into the base: merged, or added at runtime (if quantised or short of memory).",
             "M",
             MACHINE,
             hidden=True,

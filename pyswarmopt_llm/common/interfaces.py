@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -70,6 +70,9 @@ class Computed(Mapping[str, T]):
             raise KeyError(name)
         return self._make(name)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.shapes  # a mapping's own would compute the value
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.shapes)
 
@@ -101,19 +104,16 @@ class Patch:
     An empty patch is the base itself. Any of these mappings may be `Computed`. `mixture` is for an
     engine with several models resident: the weights of their next-token distributions, summing to
     1. So is `graph`: who reads whose message, in the order of calling; the last node answers.
-    `held_out` is for candidates of which a part was trained on some of the questions: what follows
-    those contexts is scored, or written, with other weights.
     """
 
     low_rank: Mapping[str, LowRank] = field(default_factory=dict)
     dense: Mapping[str, Tensor] = field(default_factory=dict)
     mixture: tuple[float, ...] = ()
     graph: tuple[Node, ...] = ()
-    held_out: tuple[HeldOut, ...] = ()
     full_rank: Mapping[str, Tensor] = field(default_factory=dict)
 
     def with_low_rank(self, changes: Mapping[str, LowRank]) -> Patch:
-        """The patch with further changes of low rank, added to those that it has.
+        """The patch with further changes of low rank, added on access to those that it has.
 
         Example:
             >>> change = {"w": LowRank(b=torch.ones(2, 1), a=torch.ones(1, 2))}
@@ -121,23 +121,31 @@ class Patch:
             >>> {name: change.dense()[0, 0].item() for name, change in both.low_rank.items()}
             {'w': 2.0, 'v': 1.0}
         """
-        both = {**self.low_rank, **changes}
-        for name in self.low_rank.keys() & changes.keys():
-            both[name] = self.low_rank[name].plus(changes[name])
-        return replace(self, low_rank=both)
+
+        def both(name: str) -> LowRank:
+            if name not in self.low_rank:
+                return changes[name]
+            own = self.low_rank[name]
+            return own.plus(changes[name]) if name in changes else own
+
+        shapes = {**shapes_of(self.low_rank), **shapes_of(changes)}
+        return replace(self, low_rank=Computed(shapes, both))
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """Questions on which part of a candidate was trained, and the patch that scores them instead.
+def shapes_of(part: Mapping[str, Tensor] | Mapping[str, LowRank]) -> Mapping[str, tuple[int, ...]]:
+    """Shapes of the changes in a part of a patch, which computes none of them."""
+    if isinstance(part, Computed):
+        return part.shapes
+    return {
+        name: _shape_of(name, value) if isinstance(value, LowRank) else tuple(value.shape)
+        for name, value in part.items()
+    }
 
-    Attributes:
-        contexts: the prompts of these questions.
-        patch: the candidate with a part that was not trained on them.
-    """
 
-    contexts: frozenset[str]
-    patch: Patch
+def _shape_of(name: str, change: LowRank) -> tuple[int, int]:
+    if change.b.shape[1] != change.a.shape[0]:
+        raise ValueError(f"{name}: factors of rank {change.b.shape[1]} and {change.a.shape[0]}")
+    return change.b.shape[0], change.a.shape[1]
 
 
 class Engine(Protocol):
@@ -158,8 +166,10 @@ class Engine(Protocol):
     def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
         """Natural-log next-token distribution after each prompt: (N, V) float32."""
 
-    def chat(self, user: str) -> str:
-        """`user` as a user turn of the model's chat template, ready for the assistant's turn."""
+    def chat(self, user: str, earlier: Sequence[Mapping[str, str]] = ()) -> str:
+        """`user` as a user turn of the model's chat template, after `earlier` turns (role,
+        content), ready for the assistant's turn.
+        """
 
     @property
     def dtype(self) -> torch.dtype:
@@ -190,6 +200,18 @@ class Engine(Protocol):
 
     def stream(self, prompt: str, max_new_tokens: int = 64) -> Iterator[str]:
         """The greedy continuation, piece by piece where the engine can give it so."""
+
+
+class LoadedEngine(Engine, Protocol):
+    """An engine that says how it was loaded.
+
+    Attributes:
+        notes: what to know of how it runs, by topic.
+        decided: settings that the memory of its device has decided; a run that goes on keeps them.
+    """
+
+    notes: Mapping[str, str]
+    decided: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class Option:
         if self.choices and value is not None and value not in self.choices:
             *others, last = self.choices
             raise InvalidOption(field, value, f"unknown; use {', '.join(others)} or {last}")
-        if isinstance(value, float) and math.isinf(value):
+        if value in (math.inf, -math.inf):
             raise InvalidOption(field, value, "out of range; give a finite number")
         if isinstance(value, int | float) and not isinstance(value, bool):
             most = largest(field) if self.most is None and isinstance(value, int) else self.most
@@ -161,6 +161,7 @@ Columns = Annotated[
 Template = Annotated[
     tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", TASK, hidden=True)
 ]
+System = Annotated[str, Option("System turn before each question.", "TEXT", TASK, hidden=True)]
 SplitSeed = Annotated[
     int, Option("Draws dev and test if a file has no split.", "S", TASK, hidden=True, least=0)
 ]

@@ -28,7 +28,7 @@ from pyswarmopt_llm.common.interfaces import (
 )
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.plan import Selection, Values, bounds, complete
-from pyswarmopt_llm.evaluation.record import Margins
+from pyswarmopt_llm.evaluation.record import Margins, Row, pack
 from pyswarmopt_llm.metrics.combine import Combine
 from pyswarmopt_llm.tasks import Scoring
 
@@ -235,7 +235,7 @@ class Evaluator:
         if not isinstance(utility, ItemUtility):
             raise TypeError(f"{name}: its items cannot be scored one by one")
         for i, answer in zip(items, utility.score_items(self._engine, items), strict=True):
-            values[i], margins[i] = answer.value, _stored(answer.margins)
+            values[i], margins[i] = answer.value, stored_margins(answer.margins)
 
 
 def own_values(scores: Mapping[str, Score]) -> dict[str, list[float]]:
@@ -247,7 +247,15 @@ def own_values(scores: Mapping[str, Score]) -> dict[str, list[float]]:
     }
 
 
-def _stored(margins: Sequence[float]) -> list[float] | None:
+def row_of(phase: str, key: str, scores: Mapping[str, Score], total: Score, seconds: float) -> Row:
+    """The row of complete scores of all tasks, and of their combination."""
+    items = {task: pack(score.per_item) for task, score in scores.items()}
+    return Row(
+        phase, 0, 0, key, (), total.value, total.n, seconds, items, values=own_values(scores)
+    )
+
+
+def stored_margins(margins: Sequence[float]) -> list[float] | None:
     """Six digits are more than a model's rounding leaves; margins that are not numbers count as not
     known.
     """

@@ -7,6 +7,7 @@ leaves out evaluations at random that another policy has planned.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.evaluation.surrogate.harmful import Rest
     from pyswarmopt_llm.evaluation.surrogate.score_model import Scored
     from pyswarmopt_llm.evaluation.surrogate.screening import Screening
+
+
+LEAST_GAIN = 1.0  # standard errors that the model has to expect of a mixture
 
 
 @dataclass(frozen=True)
@@ -106,8 +110,9 @@ class Screened:
 
     starts_in_full = False
 
-    def __init__(self, screening: Screening, proposals: int) -> None:
+    def __init__(self, screening: Screening, proposals: int, least_gain: float = -math.inf) -> None:
         self._screening, self._proposals = screening, proposals
+        self._least_gain = least_gain
 
     @property
     def left_out(self) -> Sequence[int]:
@@ -133,7 +138,7 @@ class Screened:
         """Those of the item model, one by one."""
         from pyswarmopt_llm.evaluation.surrogate.proposals import proposals
 
-        for position in proposals(self._screening, seed, self._proposals):
+        for position in proposals(self._screening, seed, self._proposals, self._least_gain):
             yield [position]
 
     def choice(self, floor: float) -> Tensor | None:
@@ -280,7 +285,10 @@ def make_policy(
     if config.screen is not None:
         from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 
-        policy = Screened(Screening(config.screen, items), config.most_proposals)
+        # Where all that is found is trained anyway, a mixture has to promise something.
+        least_gain = LEAST_GAIN if config.train == "on" and config.proposals is None else -math.inf
+        screening = Screening(config.screen, items)
+        policy = Screened(screening, config.most_proposals, least_gain)
     if config.drop_k or config.drop_n:
         return Dropout(policy, config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
     return policy

@@ -13,18 +13,21 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import refuse_link, write_json
-from pyswarmopt_llm.common.interfaces import Score, Utility
+from pyswarmopt_llm.common.interfaces import Patch, Score, Utility
 from pyswarmopt_llm.common.paired import Paired, paired
 from pyswarmopt_llm.common.registry import plugins
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.jobs.search.cross_fitting import ALL as WHOLE
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
-from pyswarmopt_llm.jobs.search.train import trained_space
-from pyswarmopt_llm.metrics.external.permission import require
+from pyswarmopt_llm.jobs.search.train import FOLDER
+from pyswarmopt_llm.metrics.external.named_again import require
+from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
 from pyswarmopt_llm.reporting.reading import read_run
 from pyswarmopt_llm.tasks import Scoring
 
 ALL = "all"  # the contestant whose coefficients are the result's
+LORA = "trained-on-dev"  # the name of what was trained, among the experts
 
 
 class GroupAnalysis(Protocol):
@@ -50,7 +53,7 @@ def analyse(
         path: a run directory, or one of `ensemble` or `negotiate`.
         out: directory to write to.
         tell: called with a line before every candidate.
-        allowed: what of the run's configuration may run code; see `permission.require`.
+        allowed: what of the run's configuration may run code; see `named_again.require`.
 
     Returns:
         ``leave_one_out``: see `without_experts` and `GroupAnalysis`.
@@ -85,6 +88,8 @@ def _make(out: Path, run: Path) -> None:
 def without_experts(run: Run, result: RunResult, tell: Callable[[str], None]) -> dict[str, Any]:
     """Score the result again, and without each expert that it contains, on dev and test.
 
+    What was trained on dev is left out as an expert is, and scored on test alone.
+
     The other coefficients stay as they are; a mixture of distributions is scaled to sum to 1 again.
     In a run with `output_rank` the candidates are those before truncation. The journal is not
     written to.
@@ -101,26 +106,27 @@ def without_experts(run: Run, result: RunResult, tell: Callable[[str], None]) ->
         all experts against all but this one.
 
     Raises:
-        UserError: base, experts or data changed since the run, or its space has no coefficient per
-            expert.
+        UserError: base, experts or data changed since the run, its space has no coefficient per
+            expert, or it was trained on dev and has no test items.
     """
     job, scorings = _opened(run, result)
     position = _position(job, run.path, result)
-    if result.trained:
-        space = trained_space(job, run, position, scorings)
-        job, position = replace(job, space=space), space.on_top_of(position)
-    coefficients = dict(
-        zip(job.space.expert_names, job.space.coefficients(position).tolist(), strict=True)
-    )
-    names, used = job.space.expert_names, _used(position, len(job.space.expert_names))
-    utilities = {split: job.utilities(split, scorings) for split in ("dev", "test")}
+    names, lora = job.space.expert_names, _trained(run, result) if result.trained else Patch()
+    coefficients = dict(zip(names, job.space.coefficients(position).tolist(), strict=True))
+    utilities = {split: job.utilities(split, scorings) for split in _splits(run, result)}
     scores: dict[tuple[str, str], dict[str, Score]] = {}
-    for name, candidate in [(ALL, position), *_candidates(position, names, used)]:
+    candidates = [(ALL, position, lora)]
+    candidates += [(name, x, lora) for name, x in _candidates(position, names)]
+    if result.trained:
+        coefficients[LORA] = 1.0
+        candidates.append((LORA, position, Patch()))
+    for name, candidate, added in candidates:
         tell(f"leave one out: {'all experts' if name == ALL else f'without {name}'}")
         scores |= {
-            (name, split): values for split, values in _scored(job, candidate, utilities).items()
+            (name, split): values
+            for split, values in _scored(job, candidate, added, utilities).items()
         }
-    scored = [names[k] for k in used if (names[k], "dev") in scores]
+    scored = [name for name in coefficients if any(name == who for who, _ in scores)]
     return {
         ALL: _values(scores, ALL),
         "experts": {
@@ -168,29 +174,42 @@ def _position(job: Job, run: Path, result: RunResult) -> Tensor:
     return position
 
 
-def _used(position: Tensor, n: int) -> list[int]:
-    """The experts with a coefficient other than 0."""
-    return [k for k in range(n) if position[k] != 0]
+def _splits(run: Run, result: RunResult) -> tuple[str, ...]:
+    """The splits on which the result, as it is, was not trained."""
+    iteration = result.expert_iteration
+    if not result.trained or (iteration is not None and iteration.spare):
+        return ("dev", "test")
+    if result.best_test is None:
+        raise UserError(f"{run.path}: was trained on its dev items, and has no others to score")
+    return ("test",)
 
 
-def _candidates(
-    position: Tensor, names: Sequence[str], used: Sequence[int]
-) -> Iterator[tuple[str, Tensor]]:
-    for k in used:
-        without = position.clone()
-        without[k] = 0.0
-        yield names[k], without
+def _trained(run: Run, result: RunResult) -> Patch:
+    """What a finished run trained, without the mixture that it was trained on top of."""
+    folder, iteration = run.path / FOLDER, result.expert_iteration
+    if iteration is not None:
+        folder = folder / f"round-{iteration.round}"
+    return Patch(low_rank=load_factors(read_adapter(folder / WHOLE)))
+
+
+def _candidates(position: Tensor, names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+    """Without each expert that has a coefficient other than 0."""
+    for k, name in enumerate(names):
+        if position[k] != 0:
+            without = position.clone()
+            without[k] = 0.0
+            yield name, without
 
 
 def _scored(
-    job: Job, position: Tensor, utilities: Mapping[str, Mapping[str, Utility]]
+    job: Job, position: Tensor, added: Patch, utilities: Mapping[str, Mapping[str, Utility]]
 ) -> dict[str, dict[str, Score]]:
-    """Split -> task -> score; empty where nothing is left to mix."""
+    """Split -> task -> score of a candidate with a change; empty where nothing is left to mix."""
     try:
         patch = job.space.realise(position)
     except ValueError:  # a mixture of distributions without positive weights
         return {}
-    job.engine.load(patch)
+    job.engine.load(patch.with_low_rank(added.low_rank) if added.low_rank else patch)
     return {
         split: {name: utility(job.engine) for name, utility in tasks.items()}
         for split, tasks in utilities.items()

@@ -7,16 +7,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import torch
 
 from pyswarmopt_llm.common.config import PATIENCE, SearchConfig
+from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Batched, BatchedEngine, Engine, Patch
 from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.evaluation.run_directory import check_new
 from pyswarmopt_llm.evaluation.run_files import GRID
+from pyswarmopt_llm.jobs.fits import fit_of
 from pyswarmopt_llm.jobs.search.finish import peak_memory
 from pyswarmopt_llm.jobs.search.grid.draws import make_grid
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
@@ -27,8 +28,9 @@ from pyswarmopt_llm.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.metrics.objectives import External
 from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, TRIED
 from pyswarmopt_llm.metrics.registry import Metric
-from pyswarmopt_llm.models.choices import FULL, labelled, training_passes
+from pyswarmopt_llm.models.choices import FULL, MOST_STARTS, labelled
 from pyswarmopt_llm.models.engines.hardware import pick_device
+from pyswarmopt_llm.models.engines.memory import free_memory
 from pyswarmopt_llm.reporting.summary import duration, not_held_out
 from pyswarmopt_llm.tasks import Item, Scoring, Task
 
@@ -42,8 +44,11 @@ def dry_run_any(config: SearchConfig) -> Plan:
 
 
 def dry_run_search(config: SearchConfig) -> Plan:
-    """The cost of a search with one set of coefficients."""
+    """The cost of a search with one set of coefficients; of one that does not fit that it does not."""
     check_new(user_path(config.out))
+    fit = fit_of(config)
+    if fit is not None and not fit.fits:
+        raise NoRoomError("; ".join(fit.lines()))
     job = prepare(config)
     with released(optimizer(job.config, job.starts)):
         pass
@@ -88,13 +93,9 @@ def dry_run_search(config: SearchConfig) -> Plan:
     )
     rounds_of_dev = math.ceil(written / max(job.dev_items, 1))
     seconds += sum(timing.seconds(timing.dev * rounds_of_dev, rounds_of_dev) for timing in timed)
-    scored, tuned = planned_rivals(job)
-    tuning = tuned * training_passes(job.dev_items)
-    passes += tuning + scored * sum(timing.dev + timing.test for timing in timed)
+    scored = planned_rivals(job)
+    passes += scored * sum(timing.dev + timing.test for timing in timed)
     seconds += sum(timing.seconds(scored * (timing.dev + timing.test), scored) for timing in timed)
-    seconds += (
-        tuning / max(job.dev_items, 1) * sum(timing.seconds(timing.dev, 0) for timing in timed)
-    )
     result = plan(
         timed,
         passes,
@@ -102,7 +103,7 @@ def dry_run_search(config: SearchConfig) -> Plan:
         dtype=job.engine.dtype,
         device=config.device,
         evaluations=evaluations,
-        notes=_notes(job, timed, external_seconds),
+        notes=[*([] if fit is None else fit.lines()), *_notes(job, timed, external_seconds)],
         out=config.out,
         writes=(*RUN_FILES, *["trained/"] * bool(trained), *[RIVALS] * bool(scored)),
     )
@@ -149,7 +150,7 @@ def _evaluations(job: Job) -> int:
 def _training(job: Job) -> tuple[int, int]:
     """Passes that training takes at most, and replies that are written for it."""
     if not job.objectives.written:
-        return labelled(job.dev_items).passes(job.dev_items), 0
+        return MOST_STARTS * labelled(job.dev_items).passes(job.dev_items), 0
     from pyswarmopt_llm.jobs.search.written.expert_iteration import (
         ON_SPARE,
         ROUNDS,
@@ -287,16 +288,6 @@ def paid_note(name: str) -> str:
     return f"{name} is paid for by the request and is not in the time"
 
 
-def free_memory(meminfo: Path = Path("/proc/meminfo")) -> int | None:
-    """Bytes that a new process may take without swapping; None if the system does not say."""
-    try:
-        lines = meminfo.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    available = [line for line in lines if line.startswith("MemAvailable:")]
-    return 1024 * int(available[0].split()[1]) if available else None
-
-
 def plan(
     timed: Sequence[Timed],
     passes: int,
@@ -316,7 +307,7 @@ def plan(
         passes,
         round(seconds, 1),
         peak_memory(),
-        free_memory(),
+        free_memory(pick_device(device)),
         str(dtype).removeprefix("torch."),
         torch.get_num_threads(),
         tuple(notes),

@@ -57,7 +57,7 @@ def train_on_options(
         raise InvalidOption(
             "loss", "options", "no item has a right answer; give a task with answers"
         )
-    lora = options.lora(engine.model)
+    lora = options.lora(model, engine.model)
     epochs = math.ceil(options.epochs)
     trainer = choice_trainer(engine, choices, lora, options.lr, epochs, options.seed)
     fed, start = engine.tokens_fed, time.perf_counter()

@@ -80,7 +80,8 @@ class Abstention:
 
     def _reflection(self, item: Item, answer: str) -> str:
         question = render_prompt(item, "letter" if item.choices else "generate", self._template)
-        return self._chat(
+        doubted = (
             f"{question}\nProposed answer: {answer}\n"
             "Is the proposed answer true or false? Directly answer with True or False."
         )
+        return self._chat(doubted, item.earlier) if item.earlier else self._chat(doubted)

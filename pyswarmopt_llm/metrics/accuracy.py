@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pyswarmopt_llm.common.interfaces import BatchedEngine, Engine, ItemScore, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.models.choices import Choices
-from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
+from pyswarmopt_llm.tasks import Item, Scoring, chat_prompt
 
 MAX_NEW_TOKENS = 128  # of a generated answer: a worked GSM8K solution fits
 
@@ -43,11 +43,11 @@ class Accuracy:
         self,
         items: Sequence[Item],
         scoring: Scoring,
-        chat: Callable[[str], str],
+        chat: Callable[..., str],
         template: str | None = None,
     ) -> None:
         self.items, self.scoring, self.template = tuple(items), scoring, template
-        self.prompts = [chat(render_prompt(item, scoring, template)) for item in self.items]
+        self.prompts = [chat_prompt(item, scoring, chat, template) for item in self.items]
         self._pairs: list[tuple[str, str]] = []
         self._lengths: list[float] = []
         self._spans: list[range] = []  # the pairs of each item
@@ -77,10 +77,6 @@ class Accuracy:
                 lengths = self._lengths[span.start : span.stop]
                 trained.append(Choices(tuple(pairs), tuple(lengths), letters.index(item.answer)))
         return trained
-
-    def by_prompt(self, values: Sequence[float]) -> dict[str, float]:
-        """Prompt -> the value of its item, of one value per item."""
-        return dict(zip(self.prompts, values, strict=True))
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
         """The texts that have to fit the context window: item, text, maximum of new tokens."""

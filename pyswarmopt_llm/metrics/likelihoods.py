@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.metrics.questions.written import Chat
-from pyswarmopt_llm.tasks import Item, render_prompt
+from pyswarmopt_llm.tasks import Item, chat_prompt
 
 
 class Truthfulness:
@@ -23,7 +23,7 @@ class Truthfulness:
     def __init__(self, items: Sequence[Item], chat: Chat, template: str | None = None) -> None:
         self.items = tuple(items)
         self._pairs = [
-            (chat(render_prompt(item, "likelihood", template)), text)
+            (chat_prompt(item, "likelihood", chat, template), text)
             for item in self.items
             for text in (item.choices or {}).values()
         ]
@@ -54,8 +54,7 @@ class InversePerplexity:
     def __init__(self, items: Sequence[Item], chat: Chat, template: str | None = None) -> None:
         self.items = tuple(items)
         self._pairs = [
-            (chat(render_prompt(item, "generate", template)), item.answer_text)
-            for item in self.items
+            (chat_prompt(item, "generate", chat, template), item.answer_text) for item in self.items
         ]
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:

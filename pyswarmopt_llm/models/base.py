@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -24,6 +25,18 @@ QUANTISED = ("nf4", "int8")  # before the name of a base: bitsandbytes packs its
 INT8 = f"{BITSANDBYTES} int8"  # as `BaseModel.packing`
 _WEIGHTS = "*.safetensors"
 _PATTERNS = ("*.json", _WEIGHTS, "*.jinja", "*.model", "*.txt", "README.md")
+
+
+Relation = Literal["same", "tuning", "other"]
+
+# as unsloth, the hub's cache and people spell them
+_CACHED = re.compile(r"(?:^|/)models--(?:[^/]+--)?([^/]+?)(?:/snapshots/[^/]+)?$")
+# Words on how a model is stored; "Meta" is left out of newer names, and v0.1 is Mistral's first.
+_STORAGE = re.compile(
+    r"unsloth|bnb|hf|mlx|gguf|gptq|awq|dynamic|nf4|[bf]p?(8|16)|int[48]|(4|8|16)bit"
+    r"|quantized\..*|w\d+a\d+|meta|v0\.1"
+)
+_TUNING = re.compile(r"instruct|it|chat|base|pt|sft|dpo|thinking|qat|\d{4}")  # or a date
 
 
 @dataclass(frozen=True)
@@ -149,6 +162,33 @@ def packing_of(config: Mapping[str, Any]) -> str:
         return INT8 if in_8_bits else str(method or "quantization_config")
     inner = (packing_of(value) for value in config.values() if isinstance(value, dict))
     return next(filter(None, inner), "")
+
+
+def relation(name: str, other: str) -> Relation:
+    """Whether two names stand for one model, for two tunings of one, or for two models.
+
+    Example:
+        >>> relation("unsloth/Meta-Llama-3.1-8B-bnb-4bit", "meta-llama/Llama-3.1-8B")
+        'same'
+        >>> relation("Qwen/Qwen2.5-7B-Instruct", "/models/Qwen2.5-7B"), relation("Qwen/Qwen3-8B", "Qwen/Qwen3-4B")
+        ('tuning', 'other')
+    """
+    first, second = _words(name), _words(other)
+    if "".join(first) == "".join(second):
+        return "same"
+    return "tuning" if _untuned(first) == _untuned(second) else "other"
+
+
+def _words(name: str) -> list[str]:
+    """The words of a model's name in lower case, without its owner and how it is stored."""
+    path = name.strip().replace("\\", "/").rstrip("/").lower().replace("___", ".")  # ModelScope's
+    cached = _CACHED.search(path)
+    words = re.split(r"[-_\s]+", cached[1] if cached else path.rpartition("/")[2])
+    return [word for word in words if not _STORAGE.fullmatch(word)] or words
+
+
+def _untuned(words: list[str]) -> str:
+    return "".join(word for word in words if not _TUNING.fullmatch(word))
 
 
 def refuse_quantised(base: BaseModel) -> None:

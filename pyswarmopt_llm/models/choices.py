@@ -8,6 +8,7 @@ from dataclasses import dataclass
 PASSES = 2.5
 EPOCHS = 4  # of what is trained on labelled items
 RATE = 2e-3  # its peak learning rate
+MOST_STARTS = 3  # models that a search trains: base, best expert, and perhaps a mixture
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ def labelled(items: int) -> Schedule:
 __all__ = [
     "EPOCHS",
     "FULL",
+    "MOST_STARTS",
     "PASSES",
     "RATE",
     "Choices",

@@ -27,8 +27,9 @@ def combined_difference(
     """The comparison of two models' combined scores, by `paired_test` of the parts of the items.
 
     Simulated with 20 and 100 items in each of 2 and 3 tasks, equal models or models that trade one
-    task for another, the test is wrong in at most 7% and the interval holds the difference in at
-    least 92% of samples (the tests make them).
+    task for another, the interval holds the difference in at least 92% of samples and the test is
+    wrong in at most 8%. Of a harmonic mean of 20 items each, of which hardly one of a task is right,
+    it is 85% and 15%.
 
     Args:
         first: task name -> score.

@@ -20,7 +20,16 @@ Step = tuple[str, str]  # purpose and command
 _IMPORT = "from transformers import AutoModelForCausalLM, AutoTokenizer"
 _NAMED = ("base", "experts", "tasks", "out")
 _READING = (  # of a task
-    *("metrics", "max_new_tokens", "columns", "template", "split_seed", "skip_bad_rows", "scoring"),
+    *(
+        "metrics",
+        "max_new_tokens",
+        "columns",
+        "template",
+        "system",
+        "split_seed",
+        "skip_bad_rows",
+        "scoring",
+    ),
     "allow_overlap",
 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,8 +65,8 @@ def findings(about: About, result: RunResult, out: str | None = None) -> Finding
     return Findings(
         verdict=judged,
         rows=score_rows(result),
-        about_dev=list(_about_dev(result)),
-        remarks=list(remarks(result)),
+        about_dev=_lines(sentences(WORDS).about_dev(result)),
+        remarks=remarks(result),
         mixture=mixture_text(result.coefficients),
         weights=weights,
         small=small,
@@ -104,83 +103,13 @@ def score_rows(result: RunResult) -> list[ModelScore]:
     return [*rows, *experts, row(f"{mixture}, trained" if result.trained else mixture, "best")]
 
 
-def _about_dev(result: RunResult) -> Iterator[str]:
-    """The items behind the scores on dev, where these were not kept from training."""
-    if result.trained_dev is not None:
-        who = "the result" if result.trained else "what was trained"
-        iteration = result.expert_iteration
-        if iteration is not None and iteration.spare:
-            yield f"On dev {who} is scored on prompts that it was not trained on."
-        else:
-            yield f"On dev {who} is cross-fitted: each item is scored by what was trained without it."
-    if any(rival.dev_of == "training" for rival in result.rivals):
-        yield (
-            "The dev scores of what is fine-tuned on dev are of the training items themselves: "
-            "compare on test."
-        )
+def remarks(result: RunResult) -> list[str]:
+    """Remarks on the scores: items gained and lost, headroom, the gap from dev to test, warnings."""
+    return [*_lines(sentences(WORDS).remarks(result)), *result.notes]
 
 
-def _tests(result: RunResult) -> Iterator[str]:
-    """The items gained and lost against the best single expert, task by task."""
-    tests = {name: splits["test"] for name, splits in result.paired.items() if "test" in splits}
-    for name, pair in tests.items():
-        lead = ""
-        if len(tests) > 1:
-            short = sentences(WORDS).short(pair.difference, pair.interval, pair.p_value)
-            lead = f"{name}, result minus best expert: {short}. "
-        yield f"{lead}Of {counted(pair.n, 'test item')} {pair.gained} gained and {pair.lost} lost."
-
-
-def _optimism(result: RunResult) -> str:
-    """Advice on reading the dev score."""
-    chosen = f"By dev the result was chosen from {counted(result.evaluations, 'evaluation')}"
-    if result.best_test is None:
-        return f"{chosen}, so its dev score is optimistic."
-    return f"{chosen} (dev minus test {result.best_dev - result.best_test:+.3f}): report test."
-
-
-def _named(task: str, named: dict[str, dict[str, float]]) -> str:
-    """The named numbers of a score, of the best expert and the result, on test if there is one."""
-    split = "test" if "best_test" in named else "dev"
-    before, after = named.get(f"best_single_{split}"), named.get(f"best_{split}", {})
-    if before is None:
-        return (
-            f"{task}, the result on {split}: "
-            f"{', '.join(f'{name} {after[name]:.3f}' for name in after)}."
-        )
-    changes = ", ".join(
-        f"{name} {before[name]:.3f} to {after[name]:.3f}" for name in after if name in before
-    )
-    return f"{task}, from the best expert to the result on {split}: {changes}."
-
-
-def remarks(result: RunResult) -> Iterator[str]:
-    """Remarks on the scores: paired tests, the gap from dev to test, warnings."""
-    yield from _tests(result)
-    if result.headroom is not None:
-        yield sentences(WORDS).headroom(result.headroom)
-    yield _optimism(result)
-    if (confirm := result.confirm) is not None:
-        chosen = confirm.candidates[confirm.chosen]
-        yield (
-            f"Of {counted(len(confirm.candidates), 'leader')} scored again on "
-            f"{counted(confirm.items, 'fresh dev item')}, number {confirm.chosen + 1} was best: "
-            f"{chosen.fresh:.3f} there, {chosen.dev:.3f} in the search."
-        )
-    if result.front is not None and result.front.points:
-        yield f"In front/: {counted(len(result.front.points), 'more point')} of the Pareto front."
-    for name, named in result.named.items():
-        yield _named(name, named)
-    for name, use in result.judge.items():
-        cost = "" if use.cost is None else f", cost {use.cost:.4g}"
-        tokens = counted(use.prompt_tokens + use.completion_tokens, "token")
-        yield f"{name}: {counted(use.requests, 'request')}, {tokens}{cost}."
-    if result.graph is not None:
-        yield f"Graph: {result.graph}."
-    if result.workers is not None and (failures := result.workers.failures):
-        kinds = ", ".join(f"{kind} {count}" for kind, count in failures.items())
-        yield f"Workers that failed and were replaced, with no result lost: {kinds}."
-    yield from result.notes
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def costs(result: RunResult) -> dict[str, str]:

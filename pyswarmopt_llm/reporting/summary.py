@@ -57,18 +57,16 @@ def p_text(p_value: float) -> str:
 
 
 def against_text(against: Mapping[str, Any] | None, named: bool = False) -> str:
-    """A difference with its interval and p-value.
+    """A difference with its p-value.
 
     Example:
-        >>> against = {"method": "ties", "difference": 0.0213, "interval": [0.01, 0.03], "p": 9e-5}
-        >>> against_text(against, named=True)
-        '+0.021 [+0.010, +0.030], p < 0.001, ties'
+        >>> against_text({"method": "ties", "difference": 0.0213, "p": 0.00009}, named=True)
+        '+0.021 (p < 0.001) ties'
     """
     if against is None:
         return "-"
-    name, (low, high) = f", {against['method']}" if named else "", against["interval"]
-    difference = f"{against['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
-    return f"{difference}, {p_text(against['p'])}{name}"
+    name = f" {against['method']}" if named else ""
+    return f"{against['difference']:+.3f} ({p_text(against['p'])}){name}"
 
 
 def folded(coefficients: Mapping[str, float]) -> tuple[list[tuple[str, float]], list[str]]:

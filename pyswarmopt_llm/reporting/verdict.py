@@ -5,14 +5,13 @@ The words are those of ``verdict.txt.j2``; here is which of them hold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pyswarmopt_llm.common.paired import Comparison
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.reporting.report.pages import sentences
 from pyswarmopt_llm.reporting.summary import UNIT, mixture_name
 
-MOST_NEEDED = 10  # a power statement may ask for so many times the items that there are
 WORDS = "pyswarmopt_llm/reporting/verdict.txt.j2"
 
 
@@ -37,11 +36,8 @@ def verdict(result: RunResult) -> Verdict:
     words, dev, test = sentences(WORDS), result.lead(split="dev"), result.lead()
     alone = _alone(result)
     kind = "same" if alone else _kind(result, test)
-    needed = ""
-    if test is not None and not result.tasks:
-        needed = too_few(test, None if dev is None else dev.n) or ""
     outcome = (words.outcome(kind, result, test, alone), words.rivals(result))
-    reasons = words.reasons(kind, result, dev, test, mixture_name(result), needed).splitlines()
+    reasons = words.reasons(kind, result, dev, test, mixture_name(result)).splitlines()
     return Verdict(
         kind, " ".join(" ".join(outcome).split()), tuple(filter(None, map(str.strip, reasons)))[:2]
     )
@@ -74,23 +70,6 @@ def _alone(result: RunResult) -> str | None:
     return f"expert {ones[0]}"
 
 
-def too_few(test: Comparison, dev_items: int | None = None) -> str | None:
-    """The number of items that would show this difference, where they can be collected.
-
-    Args:
-        test: on test items.
-        dev_items: on which a search chose; None without a search.
-    """
-    seen, needed = test.n, test.items_needed
-    if test.difference <= 0 or needed is None or not seen < needed <= MOST_NEEDED * seen:
-        return None
-    dev = "" if dev_items is None or dev_items >= needed else f"{dev_items} dev and "
-    return (
-        f"{dev}{seen} test items are too few to show a difference of {test.difference:.3f}: it "
-        f"takes about {needed} test items (80% power)."
-    )
-
-
 def between(
     names: tuple[str, str], scores: tuple[float, float], pair: Comparison, split: str
 ) -> Verdict:
@@ -109,13 +88,10 @@ def between(
         ('better', '+0.100 (95% interval +0.020 to +0.180, p = 0.014).')
     """
     kind = kind_of(pair) if pair.gained or pair.lost else "same"
-    sentence = sentences(WORDS).between(kind, *names, scores, pair, f"{split} item")
-    reasons = []
-    if split == "dev":
-        reasons.append("Dev items guide searches and training: compare on test, too.")
-    elif kind == "level" and (few := too_few(replace(pair, difference=abs(pair.difference)))):
-        reasons.append(few)
-    return Verdict(kind, sentence, tuple(reasons))
+    words = sentences(WORDS)
+    sentence = words.between(kind, *names, scores, pair, f"{split} item")
+    reasons = words.about(kind, pair, split).splitlines()
+    return Verdict(kind, sentence, tuple(filter(None, reasons)))
 
 
-__all__ = ["Verdict", "between", "kind_of", "too_few", "verdict"]
+__all__ = ["Verdict", "between", "kind_of", "verdict"]

@@ -89,7 +89,7 @@ class Delta(AdapterKind):
     """Weighted sums of weight changes."""
 
     name = "delta"
-    options = frozenset({"mix", "output_rank"})
+    options = frozenset({"mix", "output_rank", "system"})
     trains = True
 
     def over_adapters(self, experts: Sequence[Expert]) -> Space:

@@ -103,7 +103,9 @@ class Full(OneBaseKind):
     title = "A model found by a swarm of experts"
     description = "A model like {base}: the mixture of {experts}"
 
-    def find(self, config: SearchConfig, base: BaseModel) -> Sequence[ModelInfo]:
+    def find(
+        self, config: SearchConfig, base: BaseModel, notes: dict[str, str]
+    ) -> Sequence[ModelInfo]:
         return inspect_models(config.experts, base)
 
     def over(

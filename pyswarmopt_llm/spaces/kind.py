@@ -19,6 +19,7 @@ _OPTIONS = {
     "contrast": "`space` token",
     "mix": "spaces factor and delta",
     "output_rank": "`space` delta",
+    "system": "one `base`",
 }
 
 # Settings of a search -> the values besides None that leave it the paper's, and any other in words.
@@ -44,6 +45,7 @@ class Prepared:
         experts: what the space was made of, where it reads their weights (`AdapterInfo` or
             `ModelInfo`).
         notes: what to know of the base, by topic.
+        decided: settings that the device's memory has decided; a run that goes on keeps them.
     """
 
     space: Space
@@ -52,6 +54,7 @@ class Prepared:
     base_name: str = ""
     experts: Sequence[Any] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
+    decided: Mapping[str, Any] = field(default_factory=dict)
 
 
 class SpaceKind(ABC):
@@ -61,7 +64,7 @@ class SpaceKind(ABC):
 
     Attributes:
         name: as `space` takes it.
-        options: which of the settings contrast, mix and output_rank it takes.
+        options: which of the settings contrast, mix, output_rank and system it takes.
         several_models: whether a candidate is several models side by side, which need no common
             base.
         takes_workers: whether other processes can score candidates (`workers`).

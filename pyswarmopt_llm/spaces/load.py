@@ -15,10 +15,15 @@ from pyswarmopt_llm.spaces import saved_kind
 
 
 def open_model(
-    base: str, adapter: str | None, dtype: str, device: str, threads: int | None
+    base: str,
+    adapter: str | None,
+    dtype: str,
+    device: str,
+    threads: int | None,
+    system: str = "",
 ) -> Engine:
     """A base model, an adapter merged into it, or the several models that a directory such as
-    RUN/best stands for.
+    RUN/best stands for; questions come after the turn `system`.
 
     Raises:
         UserError: the base or the adapter cannot be used.
@@ -29,9 +34,12 @@ def open_model(
             raise UserError(
                 f"{base}: stands for several models, so it takes no adapter; leave out `adapter`"
             )
+        if system:
+            raise UserError(f"{base}: stands for several models, which take no `system`; remove it")
         return kind.open(Path(base), dtype, device, threads)
     patch = Patch() if adapter is None else adapter_patch(base, adapter)
-    engine = load_engine(resolve_base(base), dtype, device, threads)
+    machine = (resolve_base(base), dtype, device, threads)
+    engine = load_engine(*machine, changed=patch.low_rank.keys(), system=system)
     engine.load(patch)
     return engine
 

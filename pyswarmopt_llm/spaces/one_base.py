@@ -12,14 +12,16 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
+from pyswarmopt_llm.common.interfaces import Engine, LoadedEngine, Patch, Space
 from pyswarmopt_llm.models.adapters.adapter import (
     AdapterFile,
     AdapterInfo,
+    changed_weights,
     load_factors,
     read_adapter,
 )
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
+from pyswarmopt_llm.models.adapters.outliers import inspect_weights
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.base import BaseModel, resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
@@ -33,8 +35,8 @@ class OneBaseKind(SpaceKind):
     whole_models: ClassVar[bool] = False  # candidates replace all weights
 
     @abstractmethod
-    def find(self, config: SearchConfig, base: BaseModel) -> Sequence[Any]:
-        """The experts, proven to fit the base and each other.
+    def find(self, config: SearchConfig, base: BaseModel, notes: dict[str, str]) -> Sequence[Any]:
+        """The experts, proven to fit the base and each other; what is odd goes to the notes.
 
         Raises:
             UserError: one does not.
@@ -52,47 +54,51 @@ class OneBaseKind(SpaceKind):
 
     def prepare(self, config: SearchConfig) -> Prepared:
         base = resolve_base(config.base, weights=not config.served)
-        experts = self.find(config, base)
+        notes: dict[str, str] = {}
+        experts = self.find(config, base, notes)
         engine = self.engine(config, base, experts)
         prints = {
             "base": base.fingerprint,
             "experts": {info.name: info.fingerprint for info in experts},
         }
-        notes = {}
-        if config.mix == "runtime" or base.packing:
-            why = (
-                f"the weights of {base.spec} stay quantised ({base.packing})"
-                if base.packing
-                else "as `mix` says"
-            )
-            notes["mix"] = (
-                f"candidates are added to the outputs of layers at run time, not merged: {why}"
-            )
-        return Prepared(
-            self.over(experts, base, config, engine), engine, prints, base.name, experts, notes
-        )
+        space = self.over(experts, base, config, engine)
+        more = ({**notes, **engine.notes}, engine.decided)
+        return Prepared(space, engine, prints, base.name, experts, *more)
 
-    def engine(self, config: SearchConfig, base: BaseModel, experts: Sequence[Any]) -> Engine:
+    def engine(self, config: SearchConfig, base: BaseModel, experts: Sequence[Any]) -> LoadedEngine:
         """The resident base."""
         machine = (config.dtype, config.device, config.threads, config.batch_tokens)
-        return load_engine(base, *machine, self.whole_models, config.mix)
+        return load_engine(
+            base, *machine, self.whole_models, config.mix, config.system, self.changed(experts)
+        )
+
+    def changed(self, experts: Sequence[Any]) -> frozenset[str]:
+        """The weights that candidates change, where experts say which."""
+        return frozenset()
 
 
 class AdapterKind(OneBaseKind):
     """LoRA adapters of one base, mixed into one adapter."""
 
     adapters = True
-    options = frozenset({"mix"})
+    options = frozenset({"mix", "system"})
     # of `PreflightReport.require`; "factor": equal ranks, alphas and modules
     requires: ClassVar[str] = "delta"
     library = "peft"
     title = "An adapter found by a swarm of experts"
     description = "A LoRA adapter for {base}: the mixture of {experts}"
 
-    def find(self, config: SearchConfig, base: BaseModel) -> Sequence[AdapterInfo]:
-        report = inspect_experts(config.experts, base)
+    def find(
+        self, config: SearchConfig, base: BaseModel, notes: dict[str, str]
+    ) -> Sequence[AdapterInfo]:
+        report = inspect_weights(inspect_experts(config.experts, base), config.base)
         report.require(self.requires)
+        notes |= {text: text for text in map(str, report.warnings)}
         return report.experts
+
+    def changed(self, experts: Sequence[AdapterInfo]) -> frozenset[str]:
+        """See `OneBaseKind.changed`."""
+        return changed_weights(experts)
 
     def over(
         self, experts: Sequence[AdapterInfo], base: BaseModel, config: SearchConfig, engine: Engine
@@ -102,7 +108,7 @@ class AdapterKind(OneBaseKind):
 
     def engine(
         self, config: SearchConfig, base: BaseModel, experts: Sequence[AdapterInfo]
-    ) -> Engine:
+    ) -> LoadedEngine:
         """The resident base, or the server that has it."""
         if config.served:
             from pyswarmopt_llm.models.served.attach import attach

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pyswarmopt_llm.tasks.load import load_task, with_templates
-from pyswarmopt_llm.tasks.prompts import Scoring, render_prompt
+from pyswarmopt_llm.tasks.prompts import Scoring, chat_prompt, render_prompt
 from pyswarmopt_llm.tasks.types import Item, Task
 
 __all__ = [
     "Item",
     "Scoring",
     "Task",
+    "chat_prompt",
     "load_task",
     "render_prompt",
     "with_templates",

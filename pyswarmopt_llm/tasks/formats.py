@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import parse_json
@@ -87,10 +88,19 @@ def _numbered(records: Sequence[object], where: str) -> Records:
 def _as_rows(records: Iterable[tuple[str, object]], text: str = "") -> tuple[list[str], Rows]:
     """The columns of records, and the records: objects, or plain texts of a column."""
     rows = [
-        (where, {text: record} if text and isinstance(record, str) else as_object(record, where))
+        (where, {text: record} if text and isinstance(record, str) else _record(record, where))
         for where, record in records
     ]
     return columns_of(row for _, row in rows), rows
+
+
+def _record(raw: object, where: str) -> Mapping[Any, Any]:
+    record = as_object(raw, where)
+    if "messages" not in record or "question" in record or "prompt" in record:
+        return record
+    from pyswarmopt_llm.tasks.tables.conversations import from_messages
+
+    return from_messages(record, where)
 
 
 def json_lines(path: Path, unique: bool = False) -> Iterator[tuple[str, object]]:

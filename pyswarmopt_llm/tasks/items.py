@@ -86,7 +86,7 @@ def normalise(text: str) -> str:
 
 def content(item: Item) -> tuple[str, ...]:
     """The question and options of an item, normalised: of one content is one item."""
-    return (normalise(item.question), *(normalise(text) for text in (item.choices or {}).values()))
+    return (normalise(item.asked), *(normalise(text) for text in (item.choices or {}).values()))
 
 
 def unordered(item: Item) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ def check_files(config: Any, specs: Sequence[str]) -> None:
     reading = parse_reading(config.columns, config.split_seed, config.skip_bad_rows)
     for spec in specs:
         if spec.partition(":")[0] not in _NO_FILES:
-            _read(spec, None, None, reading)
+            read_raw(spec, None, None, reading)
 
 
 def load_task(
@@ -161,12 +161,12 @@ def _load(
         raise UserError(
             f"{spec}: a task of lm-evaluation-harness has no items here; give it to search or eval"
         )
-    raw, source = _read(spec, dev, test, reading)
+    raw, source = read_raw(spec, dev, test, reading)
     _check(raw, source, allow_overlap)
     return _task(raw, source, dev, test, reading.seed)
 
 
-def _read(spec: str, dev: int | None, test: int | None, reading: Reading) -> tuple[RawTask, str]:
+def read_raw(spec: str, dev: int | None, test: int | None, reading: Reading) -> tuple[RawTask, str]:
     """The raw task, and the name of its source in messages."""
     kind, _, rest = spec.partition(":")
     if kind == "hub":
@@ -319,4 +319,4 @@ def _shared(raw: RawTask, key: Callable[[Item], tuple[str, ...]]) -> list[Item]:
 
 
 def _solved(item: Item) -> tuple[str, str]:
-    return normalise(item.question), normalise(item.answer_text)
+    return normalise(item.asked), normalise(item.answer_text)

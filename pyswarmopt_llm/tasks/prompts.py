@@ -8,7 +8,7 @@ question.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal
 
 from pyswarmopt_llm.common.errors import UserError
@@ -63,6 +63,14 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
     if scoring == "likelihood" or item.choices is None:
         return f"Question: {item.question}"
     return f"{INSTRUCTION}\nQuestion: {item.question}\n{_lettered(item)}\nThe answer is"
+
+
+def chat_prompt(
+    item: Item, scoring: Scoring, chat: Callable[..., str], template: str | None
+) -> str:
+    """The user turn of an item in a chat template, after the turns before it."""
+    turn = render_prompt(item, scoring, template)
+    return chat(turn, item.earlier) if item.earlier else chat(turn)
 
 
 def fillers(item: Item) -> dict[str, str]:

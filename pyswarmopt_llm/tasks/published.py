@@ -95,6 +95,8 @@ def _draw(
         everything = list(islice(items(first), dev + test))
         dev = min(dev, len(everything) // 3)
         held_out, candidates = everything[dev:], iter(everything[:dev])
+    # Stricter than an item needs (the same question with other options is another item): dev items
+    # abound.
     held_out_texts = {normalise(item.question) for _, item in held_out}
     fresh = (
         (place, item)

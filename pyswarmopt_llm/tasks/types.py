@@ -32,6 +32,17 @@ class Item:
     plain: bool = False  # whether the question is a complete prompt, given to the model verbatim
 
     @property
+    def earlier(self) -> list[dict[str, str]]:
+        """The turns of a conversation before the question, with ``role`` and ``content``."""
+        turns: list[dict[str, str]] = json.loads(self.meta.get("earlier", "[]"))
+        return turns
+
+    @property
+    def asked(self) -> str:
+        """The question, after what was said before it: of one text is one item."""
+        return "\n".join([*(turn["content"] for turn in self.earlier), self.question])
+
+    @property
     def references(self) -> list[str]:
         """All right answers: `answer_text`, then the ``answers`` of the source (a JSON list).
 

@@ -4,14 +4,11 @@ coefficients.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import Literal
-
-from torch import Tensor
 
 from pyswarmopt_llm.common.config import (
     AFTER_ITERATIONS,
@@ -28,11 +25,11 @@ from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer, module_of, optimizer_names
 from pyswarmopt_llm.common.registry import unknown
+from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
-from pyswarmopt_llm.jobs.search.cross_fitting import not_worse, read_trained, train_on_dev
+from pyswarmopt_llm.jobs.search.cross_fitting import Fitting, cross_fit, not_worse
 from pyswarmopt_llm.models.choices import labelled, training_passes
 from pyswarmopt_llm.spaces import build_space
-from pyswarmopt_llm.spaces.delta import DeltaSpace
 from pyswarmopt_llm.spaces.factor import require_equal_modules
 from pyswarmopt_llm.spaces.starts import starting_points
 from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial
@@ -231,9 +228,18 @@ def run(entry: Entry) -> Outcome:
     start = time.perf_counter()
     if who.kind == "ensemble":
         return _run_ensemble(entry, trial, start)
-    merged = Merged(_optimize(entry, trial)) if who.kind == "optimizer" else _merge(entry, trial)
+    scores: dict[str, Score] = {}
+    if who.kind == "optimizer":
+        patch = _optimize(entry, trial)
+        if who.name == WITH_DEV:
+            patch, scores["dev"] = _trained(entry, patch)
+        merged = Merged(patch)
+    else:
+        merged = _merge(entry, trial)
     seconds = time.perf_counter() - start - trial.seconds_here + trial.seconds_known
-    scores = {split: bench.score(merged.patch, split)[0] for split in bench.questions}
+    for split in bench.questions:
+        if split not in scores:
+            scores[split] = bench.score(merged.patch, split)[0]
     return Outcome(
         *(
             scores["dev"],
@@ -327,11 +333,7 @@ def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
         proposed=AFTER_ITERATIONS if rounds else ALONE,
         seed=entry.seed,
     )
-    return (
-        _trained(entry, DeltaSpace(experts), position)
-        if name == WITH_DEV
-        else space.realise(position)
-    )
+    return space.realise(position)
 
 
 def population_for(experts: int, candidates: int) -> int:
@@ -351,25 +353,19 @@ def _training(bench: Bench) -> int:
     return labelled(items).passes(items) + bench.dev_items
 
 
-def _trained(entry: Entry, space: DeltaSpace, position: Tensor) -> Patch:
-    """A mixture after training on dev, or as it is, as `search` chooses; what that takes has been
-    charged.
+def _trained(entry: Entry, mixture: Patch) -> tuple[Patch, Score]:
+    """A mixture after training on dev, or as it is, as `search` chooses, and its score on dev; what
+    that takes has been charged.
+
+    On dev each item is scored by what was trained without it, on test the patch is.
     """
-    bench, before = entry.bench, space.realise(position)
-    with tempfile.TemporaryDirectory() as folder:
-        train_on_dev(
-            bench.engine,
-            before,
-            bench.choices,
-            bench.experts[0].info,
-            Path(folder),
-            entry.seed,
-            schedule=labelled(len(bench.choices)),
-        )
-        trained = read_trained(space, Path(folder), bench.choices, entry.seed)
-    after = trained.realise(trained.on_top_of(position))
-    mixture, result = (bench.score(patch, "dev")[0] for patch in (before, after))
-    return after if not_worse(result, mixture) else before
+    bench, items = entry.bench, entry.bench.choices
+    settings = (bench.engine, mixture, items, bench.experts[0].info, entry.seed)
+    fitting = Fitting(*settings, schedule=labelled(len(items)))
+    outcomes = cross_fit(fitting, partial(bench.accuracy["dev"].score_items, bench.engine))
+    result = score_of([outcome.value for outcome in outcomes])
+    before = bench.score(mixture, "dev")[0]
+    return (fitting.whole(), result) if not_worse(result, before) else (mixture, before)
 
 
 def _run_ensemble(entry: Entry, trial: BudgetedTrial, start: float) -> Outcome:

@@ -8,18 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt_llm.common.statistics import (
-    LEVEL,
-    RESAMPLES,
-    Floats,
-    interval,
-    interval_over_tasks,
-    paired_test,
-)
+from pyswarmopt_llm.common.statistics import LEVEL, Floats, interval, paired_test
 from pyswarmopt_llm.evaluation.record import unpack
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.store import Store
 from pyswarmopt_rivals.comparison.verdict import SINGLE
+
+RESAMPLES = 2000  # of a bootstrap
 
 
 @dataclass(frozen=True)
@@ -220,3 +215,23 @@ def interval_over_seeds(scores: Floats, rng: np.random.Generator) -> tuple[float
         return interval(scores[0].tolist())
     low, high = np.quantile(bootstrap_means(scores, rng), [0.025, 0.975])
     return float(low), float(high)
+
+
+def interval_over_tasks(
+    means: Sequence[float], intervals: Sequence[Sequence[float]]
+) -> tuple[float, float]:
+    """An interval of the mean of independent means from the interval of each (Zou & Donner 2008).
+
+    Args:
+        means: of each task.
+        intervals: low and high of each, at the level that the result has, too.
+
+    Example:
+        >>> interval_over_tasks([0.5, 1.0], [(0.2, 0.8), (0.6, 1.0)])
+        (0.5, 0.9)
+    """
+    centre, count = np.mean(means), len(means)
+    below, above = np.abs(np.asarray(intervals, dtype=np.float64).T - np.asarray(means))
+    return float(centre - np.linalg.norm(below) / count), float(
+        centre + np.linalg.norm(above) / count
+    )

@@ -8,14 +8,24 @@ any expert is read (the weights' pages become resident when they are first used)
 + 1.2 x experts + batch, above what Python and its libraries take.
 
     python research/benchmarks/memory.py --experts EXPERTS --task TASKS/banking.json
+
+With `--commands` it runs whole commands instead, each in a process of its own, with two random
+adapters on all linear layers in bfloat16: most resident memory above Python and its libraries, beside
+the base's size.
+
+    python research/benchmarks/memory.py --commands --items 16
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,13 +33,15 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.metrics import Accuracy
 from pyswarmopt_llm.models.adapters.adapter import AdapterFile
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
-from pyswarmopt_llm.models.base import resolve_base
+from pyswarmopt_llm.models.adapters.write import write_adapter
+from pyswarmopt_llm.models.base import load_model, resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.tasks import load_task
 
 HERE = Path(__file__).resolve().parents[2] / "examples"
 MIB = 2**20
+START = "from pyswarmopt.cli.start import swarm_llm; swarm_llm()"
 
 
 def peak() -> float:
@@ -39,6 +51,70 @@ def peak() -> float:
         * (1 if sys.platform == "darwin" else 1024)
         / MIB
     )
+
+
+def random_adapter(base: Any, model: Any, out: Path, seed: int, rank: int) -> str:
+    """A LoRA on all linear layers but the output, small enough to leave the base's answers."""
+    draws = torch.Generator().manual_seed(seed)
+    output = model.get_output_embeddings()
+    factors = {}
+    for name, layer in model.named_modules():
+        if isinstance(layer, torch.nn.Linear) and layer is not output:
+            a = torch.randn(rank, layer.in_features, generator=draws) / layer.in_features**0.5
+            b = 0.01 * torch.randn(layer.out_features, rank, generator=draws)
+            factors[name] = (b.bfloat16(), a.bfloat16())
+    targets = {name.rsplit(".", 1)[-1] for name in factors}
+    write_adapter(out, factors, base_model_name=base.name, target_modules=targets)
+    return str(out)
+
+
+def peak_of(*command: str) -> float:
+    """Most resident memory of a command, MiB; it has one thread.
+
+    Raises:
+        SystemExit: it failed.
+    """
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(command)}: ended with status {status}")
+    return used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / MIB
+
+
+def measure_commands(args: argparse.Namespace) -> None:
+    """Search, check, predict and training, one after another."""
+    base = resolve_base(args.base)
+    model, _ = load_model(base, torch.bfloat16)
+    weights = sum(p.numel() * p.element_size() for p in model.parameters()) / MIB
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        experts = [
+            random_adapter(base, model, out / name, seed, args.rank)
+            for seed, name in enumerate(("a", "b"))
+        ]
+        del model
+        size = sum(4 * info.parameters for info in inspect_experts(experts, base).experts) / MIB
+        machine = ["--dtype", "bfloat16", "--threads", "1"]
+        common = ["--base", args.base, *machine]
+        data = ["--task", args.task, "--dev", str(args.items)]
+        search = ["search", *common, *data, "--test", "0", "--experts", *experts, "--no-rivals"]
+        search += ["--allow-overlap", "--quiet"]
+        commands = {
+            "search (scoring)": [*search, "--train", "off", "--out", f"{out}/scored"],
+            "search (training)": [*search, "--train", "on", "--out", f"{out}/trained"],
+            "check": ["check", *experts, "--base", args.base, "--threads", "1"],
+            "predict": ["predict", "--run", f"{out}/scored", "--text", "Which?", *machine],
+        }
+        imports = "import pyswarmopt_llm, transformers.models.llama.modeling_llama"
+        libraries = peak_of("-c", imports)
+        print(f"base {weights:.0f} MiB, adapters in float32 {size:.0f}, libraries {libraries:.0f}")
+        for name, command in commands.items():
+            used = peak_of("-c", START, *command) - libraries
+            print(f"{name:<18} {used:6.0f} MiB above libraries: {used / weights:.2f} x the base")
 
 
 def main() -> None:
@@ -56,7 +132,12 @@ def main() -> None:
     parser.add_argument("--space", default="factor")
     parser.add_argument("--items", type=int, default=40)
     parser.add_argument("--candidates", type=int, default=3)
+    parser.add_argument("--commands", action="store_true", help="measure commands")
+    parser.add_argument("--rank", type=int, default=16, help="of their adapters")
     args = parser.parse_args()
+    if args.commands:
+        measure_commands(args)
+        return
     torch.set_num_threads(1)
     base = resolve_base(args.base)
     infos = inspect_experts(

@@ -42,7 +42,7 @@ from pyswarmopt_llm.jobs.search.grid import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.jobs.search.rivals import FILE as RIVALS
 from pyswarmopt_llm.models.base import resolve_base
-from pyswarmopt_llm.models.training.folds import train_once
+from pyswarmopt_llm.models.training.folds import fit
 from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare
@@ -161,8 +161,7 @@ def soups(config: SearchConfig, place: Place) -> Outcomes:
     starts = {"uniform": average(range(n)), "sum": vertices.sum(0), "greedy": average(kept)}
     for name, position in starts.items():
         patch = job.space.realise(position)
-        job.engine.load(patch)
-        lora, _ = train_once(job.engine, choices, job.experts[0], config.seed)
+        lora = fit(job.engine, patch, choices, job.experts[0], config.seed)
         job.engine.load(patch.with_low_rank(lora.low_rank))
         outcomes = {task: pack(test(job.engine).per_item) for task, test in tests.items()}
         yield f"{name} soup, fine-tuned", outcomes

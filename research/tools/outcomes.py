@@ -12,8 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt_llm.common.paired import compare_paired
-from pyswarmopt_llm.common.statistics import interval_over_tasks, paired_test
-from pyswarmopt_rivals.comparison.summary import bootstrap_means, interval_over_seeds
+from pyswarmopt_llm.common.statistics import paired_test
+from pyswarmopt_rivals.comparison.summary import (
+    bootstrap_means,
+    interval_over_seeds,
+    interval_over_tasks,
+)
 
 RESEARCH = Path(__file__).resolve().parents[1]
 Floats = npt.NDArray[np.float64]

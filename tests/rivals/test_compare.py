@@ -611,12 +611,12 @@ def test_a_comparison_ends_with_the_command_that_makes_the_best_result(
 
 
 def verdict_row(test: float | None, p: float | None = None, dev: float = 0.5) -> dict[str, Any]:
-    against = (
-        {}
-        if p is None
-        else {"against_single": {"method": "best-single", "difference": 0.1, "p": p}}
-    )
-    return {"dev": dev, "test": test, **against}
+    """The row of a method; `p` is corrected for two methods."""
+    if p is None:
+        return {"dev": dev, "test": test}
+    corrected = {"rivals": 2, "interval": [0.01 if p < 0.05 else -0.01, 0.2], "p": p}
+    against = {"method": "best-single", "difference": 0.1, "corrected": corrected}
+    return {"dev": dev, "test": test, "against_single": against}
 
 
 @pytest.mark.parametrize(
@@ -624,20 +624,21 @@ def verdict_row(test: float | None, p: float | None = None, dev: float = 0.5) ->
     [
         (
             {
-                "ties": verdict_row(0.7, 0.004),
-                "dare": verdict_row(0.5, 0.9),
+                "ties": verdict_row(0.7, 0.008),
+                "dare": verdict_row(0.5, 1.0),
                 "best-single": verdict_row(0.6),
             },
-            "better than the best single expert: ",
+            "better than the best single expert: 0.700 against 0.600, +0.100 [+0.010, +0.200], "
+            "p = 0.008, corrected for 2 rivals.",
         ),
         # .03 of a single test, of the best of two: .06.
         (
             {
-                "ties": verdict_row(0.7, 0.03),
-                "dare": verdict_row(0.5, 0.9),
+                "ties": verdict_row(0.7, 0.06),
+                "dare": verdict_row(0.5, 1.0),
                 "best-single": verdict_row(0.6),
             },
-            "but not measurably better",
+            "first, not significantly different from the best single expert: ",
         ),
         (
             {"ties": verdict_row(0.5, 0.03), "best-single": verdict_row(0.6)},

@@ -7,7 +7,11 @@ import pytest
 from scipy import stats
 
 from pyswarmopt_llm.common.statistics import interval
-from pyswarmopt_rivals.comparison.summary import bootstrap_means, interval_over_seeds
+from pyswarmopt_rivals.comparison.summary import (
+    bootstrap_means,
+    interval_over_seeds,
+    interval_over_tasks,
+)
 
 
 def test_intervals_hold_the_spread_of_items_and_of_seeds() -> None:
@@ -45,3 +49,22 @@ def test_where_seeds_differ_the_interval_is_that_of_the_bootstrap() -> None:
 def test_nor_has_one_seed() -> None:
     low, high = interval_over_seeds(np.full((1, 12), 0.5), np.random.default_rng(0))
     assert (low, high) == interval([0.5] * 12)
+
+
+def test_the_interval_over_tasks_covers_the_mean() -> None:
+    """Simulated: in 95% of draws, or a little more, the interval holds the mean of the three true
+    shares.
+    """
+    rng = np.random.default_rng(7)
+    shares, sizes, covered = np.array([0.5, 0.9, 0.97]), (60, 80, 100), 0
+    for _ in range(2000):
+        tasks = [
+            (rng.random(n) < share).astype(float).tolist()
+            for share, n in zip(shares, sizes, strict=True)
+        ]
+        low, high = interval_over_tasks(
+            [float(np.mean(task)) for task in tasks], [interval(task) for task in tasks]
+        )
+        covered += low <= shares.mean() <= high
+    assert 0.94 <= covered / 2000 <= 0.975
+    assert interval_over_tasks([0.4], [(0.3, 0.6)]) == pytest.approx((0.3, 0.6))

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.hybrid.model.kinds import Kinds
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,21 +50,14 @@ class Coding:
         return low, high
 
     @property
-    def levels(self) -> npt.NDArray[np.int64]:
-        """How many values each of the swarm's coordinates has, (M,): 0 for real numbers and for
-        labels, which are told apart by their keys.
-        """
+    def kinds(self) -> Kinds:
+        """What the swarm's coordinates are; labels are told apart by their keys."""
         levels = np.zeros(self.size, dtype=np.int64)
-        counts = np.where(
+        levels[self.first] = np.where(
             self.integers, self.high - self.low + 1, self.categories & (self.high == self.low)
         )
-        levels[self.first] = counts
-        return levels
-
-    @property
-    def parameter(self) -> npt.NDArray[np.int64]:
-        """The user's coordinate, 0 to D - 1, that each of the swarm's belongs to, (M,)."""
-        return np.searchsorted(self.first, np.arange(self.size), side="right") - 1
+        parameter = np.searchsorted(self.first, np.arange(self.size), side="right") - 1
+        return Kinds(levels, parameter)
 
     def decode(self, positions: Floats) -> Floats:
         """The swarm's positions, (n, M), as the objective sees them, (n, D), never out of

@@ -4,10 +4,12 @@ own.
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
+import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future
 from typing import Any, TypeVar, cast
 
 X = TypeVar("X")
@@ -74,8 +76,16 @@ class Workers:
                 "or use threads"
             ) from error
 
-    def map(self, function: Callable[[X], Y], items: list[X]) -> list[Y]:
-        """``[function(item) for item in items]``, possibly at the same time."""
+    def map(
+        self,
+        function: Callable[[X], Y],
+        items: list[X],
+        lost: Callable[[Exception], Y] | None = None,
+        seconds: float = math.inf,
+    ) -> list[Y]:
+        """``[function(item) for item in items]``, possibly at the same time; `lost` and `seconds`
+        as for `answer`.
+        """
         if self._map is not None:
             answers = list(self._map(function, items))
             if len(answers) != len(items):
@@ -86,21 +96,22 @@ class Workers:
             return answers
         if self.kind == "serial":
             return [function(item) for item in items]
-        if self._ray is not None:
-            return self._ray.map(function, items)
-        if self.kind == "executor":  # `submit` is what all executors have in common
-            futures = [self.submit(function, item) for item in items]
-            try:
-                return [future.result() for future in futures]
-            except BaseException:
-                for future in futures:
-                    future.cancel()
-                raise
-        return list(self._pool().map(function, items))
+        end = time.monotonic() + seconds
+        futures = [self.submit(function, item) for item in items]
+        try:
+            pairs = zip(futures, items, strict=True)
+            return [self.answer(future, function, item, lost, end) for future, item in pairs]
+        except BaseException:
+            for future in futures:
+                _cancel(future)
+            raise
 
     def submit(self, function: Callable[[X], Y], item: X) -> Future[Y]:
         """Begin a call and go on; a worker that is this thread makes it at once. Not for a map of
         the user's own.
+
+        Raises:
+            ValueError: an executor that gives no future.
         """
         if self.kind == "serial":
             future: Future[Y] = Future()
@@ -108,7 +119,70 @@ class Workers:
             return future
         if self._ray is not None:
             return self._ray.submit(function, item)
-        return self._pool().submit(function, item)
+        try:
+            future = self._pool().submit(function, item)
+        except BrokenExecutor:
+            if self.kind != "processes":
+                raise
+            self.close(wait=False)  # a process has died
+            future = self._pool().submit(function, item)
+        if not hasattr(future, "result"):
+            raise ValueError(
+                f"workers=: submit() of {type(self._executor).__name__} gave "
+                f"{type(future).__name__}; it must give a future, with result()"
+            )
+        return future
+
+    def answer(
+        self,
+        future: Future[Y],
+        function: Callable[[X], Y],
+        item: X,
+        lost: Callable[[Exception], Y] | None = None,
+        end: float = math.inf,
+    ) -> Y:
+        """The answer of a call that was submitted.
+
+        Args:
+            future: of the call.
+            function: what was called.
+            item: with what.
+            lost: from an error to what stands for the answer of a worker that gave none: its
+                process died, it sent what cannot be pickled, or it was too slow. None: the error is
+                raised.
+            end: when to give it up, by `time.monotonic`.
+
+        Where a process dies, so do all calls of its pool: each is made again, in a process of its
+        own, and what dies there is lost.
+        """
+        try:
+            return future.result() if end == math.inf else future.result(_until(end))
+        except BrokenExecutor:
+            if lost is None or self.kind != "processes":
+                raise
+            return self._alone(function, item, lost)
+        except Exception as error:
+            if isinstance(error, TimeoutError) and time.monotonic() >= end:
+                self.give_up(future)
+            if lost is None:
+                raise
+            return lost(error)
+
+    def give_up(self, future: Any) -> None:
+        """Wait no longer for a call; a thread of ours that hangs is left behind, with its pool."""
+        if not _cancel(future) and self.kind == "threads":
+            self.close(wait=False)
+
+    @staticmethod
+    def _alone(function: Callable[[X], Y], item: X, lost: Callable[[Exception], Y]) -> Y:
+        from pyswarmopt.driver.workers.processes import open_pool
+
+        with open_pool(1) as pool:
+            try:
+                return pool.submit(function, item).result()
+            except Exception as error:
+                error.add_note("the process that called fun died, or sent what cannot be read")
+                return lost(error)
 
     def capacity(self) -> int:
         """How many calls can be under way at once; a Ray cluster may grow and shrink."""
@@ -145,7 +219,17 @@ class Workers:
 
 def _size_of(executor: Any) -> int:
     """The calls that an executor makes at once, if it says; else as many as there are cores."""
-    return int(getattr(executor, "_max_workers", None) or os.cpu_count() or 1)
+    size = getattr(executor, "_max_workers", None)
+    return size if type(size) is int and size > 0 else os.cpu_count() or 1
+
+
+def _until(end: float) -> float:
+    return max(end - time.monotonic(), 0.0)
+
+
+def _cancel(future: Any) -> bool:
+    """Whether a call could be kept from beginning."""
+    return bool(future.cancel()) if hasattr(future, "cancel") else False
 
 
 def _parse(spec: int | str) -> tuple[str, int]:
@@ -193,9 +277,6 @@ class _Ray:
             self._sent = function, self._ray.put(function)
         future: Future[Any] = self._task.remote(self._sent[1], item).future()
         return future
-
-    def map(self, function: Callable[[Any], Any], items: list[Any]) -> list[Any]:
-        return [future.result() for future in [self.submit(function, item) for item in items]]
 
     def capacity(self) -> int:
         self._connect()

@@ -130,27 +130,32 @@ class ConstrainedDescent(Phase):
         self.done = not (longest > SMALLEST_STEP and self.gain < 0)
 
     def _direction(self) -> Floats:
-        """The quadratic program, in units in which the gradient of the cost and of each constraint
-        has length 1.
+        here = self.x[self.smooth]
+        direction, self.multipliers = self._program(-here, 1 - here)
+        latest = self.multipliers[: len(self.weights)]
+        self.weights = np.maximum(latest, NEW_WEIGHT * (self.weights + latest))  # Powell 1978
+        return np.clip(here + direction, 0.0, 1.0) - here
+
+    def _program(self, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+        """The quadratic program's step between two, (S,) each, and its multipliers.
+
+        It is solved in units in which the gradient of the cost and of each constraint has length 1.
         """
         lengths = np.linalg.norm(self.slopes, axis=1)
         lengths = np.where(lengths > 0, lengths, 1.0)
         if not len(self.hessian):
             self.hessian = np.eye(len(self.smooth)) * (lengths[0] / FIRST_STEP)
         units = self.slopes / lengths[:, None]
-        here, eye = self.x[self.smooth], np.eye(len(self.smooth))
+        eye = np.eye(len(self.smooth))
         rows = np.concatenate([units[1:], eye, -eye])
         distances = np.minimum(self.values[1:] / lengths[1:] + MARGIN, FARTHEST)
-        limits = np.concatenate([-distances, 1 - here, here])
-        scales = np.concatenate([lengths[1:], np.ones(2 * len(here))]) / lengths[0]
+        limits = np.concatenate([-distances, high, -low])
+        scales = np.concatenate([lengths[1:], np.ones(2 * len(eye))]) / lengths[0]
         latest = self.multipliers * scales
         direction, multipliers = quadratic_program(
             self.hessian / lengths[0], units[0], rows, limits, latest, SOFTNESS
         )
-        self.multipliers = np.minimum(multipliers, LARGEST) / scales
-        latest = self.multipliers[: len(self.weights)]
-        self.weights = np.maximum(latest, NEW_WEIGHT * (self.weights + latest))  # Powell 1978
-        return np.clip(here + direction, 0.0, 1.0) - here
+        return direction, np.minimum(multipliers, LARGEST) / scales
 
     def _predicted_gain(self) -> float:
         """Change of the merit to first order; the weights are raised until breaking less pays

@@ -8,8 +8,8 @@ What takes turns:
    the best of the swarm breaks a constraint; and beside it, with as many evaluations, descents:
    from the best point if that is new, and every other one from a random point.
 
-Descents move the coordinates that are real numbers. Where there are others, whole numbers say,
-descents start from the best point with one of the others changed.
+With whole numbers the descents are `GridDescent`, which moves them as well, and those that do not
+start from the best point start from a neighbour of it or from a random point.
 
 The best point is by Deb's rules: a feasible one is better than one that is not.
 """
@@ -26,7 +26,9 @@ import numpy.typing as npt
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.hybrid.constrained.descent import ConstrainedDescent
+from pyswarmopt.hybrid.constrained.grid_descent import GridDescent
 from pyswarmopt.hybrid.memetic import MemeticSearch
+from pyswarmopt.hybrid.model.kinds import Kinds
 from pyswarmopt.hybrid.phased_search import Turn
 from pyswarmopt.hybrid.phases.cma_es import CovarianceSwarm
 from pyswarmopt.hybrid.phases.phase import NONE, Phase
@@ -34,11 +36,14 @@ from pyswarmopt.hybrid.slots import KINDS, MATRIX_DIM
 
 SLOTS = {"descent": "ConstrainedDescent", "swarm": "CovarianceSwarm"}
 LARGE = SLOTS | {"swarm": "SeparableSwarm"}
+ON_A_GRID = SLOTS | {"descent": "GridDescent"}
+LARGE_ON_A_GRID = LARGE | {"descent": "GridDescent"}
 HARDER = 1.5  # factor of the weights of constraints that the swarm's best breaks
 # weight: far below what overflows, for an infinite one makes no number of a violation of 0
 HEAVIEST = 1e250
 LARGEST_COST = 1e300  # in units of their first spread
-NEAR = 0.5  # how often a whole number moves to the next one
+NEAR = 0.8  # share of neighbours of the best point among the starts of later descents on a grid
+WIDTHS = (1e-3, 0.3)  # of them, as a share of the range
 
 
 class ConstrainedSearch(MemeticSearch):
@@ -48,18 +53,29 @@ class ConstrainedSearch(MemeticSearch):
         bounds: the box; this and all other arguments as for `MemeticSearch`.
         smooth: mask of the coordinates, (D,), in which cost and constraints have slopes; None for
             all.
+        kinds: what the coordinates are; None where all are smooth.
     """
 
-    _kinds: ClassVar = KINDS | {"ConstrainedDescent": ConstrainedDescent}
-    _tables: ClassVar = (SLOTS, LARGE)
+    _kinds: ClassVar = KINDS | {kind.__name__: kind for kind in (ConstrainedDescent, GridDescent)}
+    _tables: ClassVar = (SLOTS, LARGE, ON_A_GRID, LARGE_ON_A_GRID)
 
     def __init__(
-        self, bounds: Any, *args: Any, smooth: npt.ArrayLike | None = None, **kwargs: Any
+        self,
+        bounds: Any,
+        *args: Any,
+        smooth: npt.ArrayLike | None = None,
+        kinds: Kinds | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(bounds, *args, **kwargs)
-        self._progress.slots = SLOTS if self._box.dim <= MATRIX_DIM else LARGE
+        small = self._box.dim <= MATRIX_DIM
+        if kinds is None:
+            self._progress.slots = SLOTS if small else LARGE
+        else:
+            self._progress.slots = ON_A_GRID if small else LARGE_ON_A_GRID
         mask = np.ones(len(self._box.low)) if smooth is None else np.asarray(smooth)
         self._smooth = mask.astype(np.bool_)[self._box.free]
+        self._grid = None if kinds is None else kinds.of(self._box.free)
         self._unit = 1.0  # of costs, so that the sum of a huge one and violations does not overflow
         self._weights = NONE  # of the violations, (J,)
         self._rows = NONE  # cost and constraints of the points told last, (m, 1 + J)
@@ -133,31 +149,26 @@ class ConstrainedSearch(MemeticSearch):
         return super()._swarm(dim, first)
 
     def _begin_descent(self) -> Phase:
-        smooth = np.flatnonzero(self._smooth)
         self._from_best = "descent" not in self._phases or (
             not self._from_best and self._best_cost < self._tried
         )
+        self._tried = self._best_cost
+        if self._grid is not None:
+            return self._begin_on(self._grid)
         x = self._first_point()
         if not self._from_best:
-            if self._smooth.all() or self._random.random() > NEAR:
-                x[smooth] = self._random.random(len(smooth))
-            self._change(x)
-        self._tried = self._best_cost
-        return ConstrainedDescent(x, smooth)
+            x = self._random.random(len(x))
+        return ConstrainedDescent(x, np.flatnonzero(self._smooth))
 
-    def _change(self, x: Floats) -> None:
-        """Move one of the coordinates without slopes, by 1 or by a step of any size."""
-        others = np.flatnonzero(~self._smooth)
-        if len(others):
-            i = int(self._random.choice(others))
-            unit = 1.0 / float((self._box.high - self._box.low)[self._box.free][i])
-            step = unit if self._random.random() < NEAR else unit ** self._random.random()
-            a_number = unit < 1  # else a key of a category
-            x[i] = (
-                (x[i] + self._random.choice([-1, 1]) * step) % 1.0
-                if a_number
-                else self._random.random()
-            )
+    def _begin_on(self, kinds: Kinds) -> Phase:
+        x = kinds.snap(self._first_point()[None])
+        if not self._from_best:
+            width = WIDTHS[0] * (WIDTHS[1] / WIDTHS[0]) ** self._random.random(1)
+            near = self._random.random() < NEAR
+            x = kinds.neighbours(x, width, self._random) if near else kinds.draw(1, self._random)
+        moving = np.flatnonzero(self._smooth | kinds.whole)
+        levels = kinds.levels[moving]
+        return GridDescent(x[0], moving, np.where(levels > 0, 1 / np.maximum(levels, 1), 0.0))
 
     # ---- saving ----
 

@@ -36,6 +36,11 @@ class Kinds:
     levels: Ints
     parameter: Ints
 
+    def of(self, coordinates: Ints) -> Kinds:
+        """What some of the coordinates are, (k,) numbers in order."""
+        parameter = np.unique(self.parameter[coordinates], return_inverse=True)[1]
+        return Kinds(self.levels[coordinates], parameter)
+
     @property
     def count(self) -> int:
         """Parameters."""

@@ -18,6 +18,22 @@ from pyswarmopt.base.arrays import Floats
 NONE = np.empty(0)
 BATCH = 2**18  # numbers in a batch of differences, at most, unless a single point has more
 
+HUGE = 2.0**1020  # cost: differences of such costs do not overflow
+
+
+def bounded(costs: Floats) -> Floats:
+    """The costs as phases learn them, in the same order: what is beyond `HUGE` an eighth as far
+    from it.
+
+    Example:
+        >>> [f"{cost:.1e}" for cost in bounded(np.array([-1.7e308, 1.0, 1.7e308, np.inf]))]
+        ['-3.1e+307', '1.0e+00', '3.1e+307', 'inf']
+    """
+    size = np.abs(costs)
+    if not (size > HUGE).any():
+        return costs
+    return np.where(size > HUGE, np.copysign(HUGE + (size - HUGE) / 8, costs), costs)
+
 
 @dataclass
 class Phase(ABC):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
+import re
 import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -84,8 +87,12 @@ def animate(
         figure, draw, frames=range(0, len(t.rounds), stride), interval=1000 / fps, blit=False
     )
     if target.suffix == ".html":
-        with mpl.rc_context({"animation.embed_limit": 200.0}):  # MB; the frames are few and small
-            target.write_text(film.to_jshtml(fps=fps), encoding="utf-8")
+        ground = io.BytesIO()
+        # MB: the frames are thinned afterwards
+        with mpl.rc_context({"animation.embed_limit": 200.0, "savefig.dpi": figure.dpi}):
+            figure.savefig(ground)  # before anything was drawn on it
+            page = film.to_jshtml(fps=fps)
+        target.write_text(_on_one_ground(page, ground.getvalue()), encoding="utf-8")
     elif target.suffix == ".gif":
         film.save(target, writer=PillowWriter(fps=fps), dpi=90)
         _shrink(target)
@@ -93,6 +100,31 @@ def animate(
         with mpl.rc_context({"animation.ffmpeg_path": str(_ffmpeg())}):
             film.save(target, writer=FFMpegWriter(fps=fps), dpi=110)
     return target
+
+
+def _on_one_ground(page: str, ground: bytes) -> str:
+    """The page with the landscape stored once: of a frame only what differs from it."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(ground)) as image:
+        below = np.asarray(image.convert("RGB"))
+
+    def thinned(frame: re.Match[str]) -> str:
+        data = base64.b64decode(frame.group(1).replace("\\", ""))
+        with Image.open(io.BytesIO(data)) as image:
+            pixels = np.array(image.convert("RGBA"))
+        pixels[(pixels[..., :3] == below).all(axis=2)] = 0
+        kept = io.BytesIO()
+        Image.fromarray(pixels).save(kept, "PNG", optimize=True)
+        return _as_url(kept.getvalue())
+
+    page = re.sub(r"data:image/png;base64,([A-Za-z0-9+/=\\\s]+)", thinned, page)
+    style = f"background: url({_as_url(ground)}) 0 0 / 100% 100%"
+    return f"<style>.animation img {{{style}}}</style>\n{page}"
+
+
+def _as_url(image: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(image).decode()
 
 
 def _shrink(path: Path) -> None:

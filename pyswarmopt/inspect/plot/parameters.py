@@ -47,8 +47,8 @@ def parameter(result: Result, name: str, ax: Axes | None = None) -> Axes:
     if space is None or name not in space.names:
         names = "has no names" if space is None else f"searched {', '.join(space.names)}"
         raise ValueError(f"parameter={name!r}: this search {names}")
-    points, values = result.evaluated()
-    kind, x = space.parameter(name), points[:, space.names.index(name)]
+    _, values = result.evaluated()
+    kind, x = space.parameter(name), result.coordinates()[:, space.names.index(name)]
     ax = axes_or_new(ax)
     if isinstance(kind, Real) and kind.log:
         x = np.exp(x)

@@ -120,6 +120,10 @@ class GlobalBestPSO:
                 f"bh_strategy={self.bh_strategy!r}, vh_strategy={self.vh_strategy!r}: use one of "
                 f"{', '.join(PLACES)}, and of {', '.join(FACTORS)}, or pso.boundary"
             )
+        if self.velocity_clamp is not None and len(self.velocity_clamp) != 2:
+            raise ValueError(
+                f"velocity_clamp={self.velocity_clamp!r}: give the least and the largest velocity"
+            )
         self._topology()  # or an error
         self.reset()
 
@@ -286,7 +290,8 @@ class LocalBestPSO(GlobalBestPSO):
 class BinaryPSO(LocalBestPSO):
     """Bits that are 1 with probability 1 / (1 + exp(-v)): Kennedy & Eberhart 1997, "A discrete
     binary version of the particle swarm algorithm"; arguments are those of `LocalBestPSO`, without
-    bounds.
+    bounds. As there, each bit of each particle has a random number of its own; in pyswarms all
+    particles share one for each bit.
 
     Args:
         init_pos: starting bits, (N, D).

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
@@ -30,7 +31,10 @@ class Export:
         Option("merged, gguf or peft.", "F", name="format", choices=("merged", "gguf", "peft")),
     ] = "merged"
     rank: Annotated[
-        int | None, Option("Truncate the adapter to rank R (peft, gguf).", "R", least=1)
+        int | None,
+        Option(
+            "Truncate the adapter to rank R (peft, gguf); flatten DoRA and others.", "R", least=1
+        ),
     ] = None
 
 
@@ -44,7 +48,7 @@ def command(
     """Write a result merged, as GGUF, or with a smaller rank.
 
     Formats: merged (transformers, vLLM), gguf (an adapter for llama.cpp, Ollama), peft (an
-    adapter).
+    adapter). With --rank, peft makes a plain LoRA of DoRA, saved modules and other kinds.
 
     Example: swarm-llm export runs/first --out first-merged
     """
@@ -54,6 +58,7 @@ def command(
     if as_json:
         record: dict[str, Any] = {"source": source, "out": options.out, "format": options.form}
         record |= {"files": dict(done.files), "rank": options.rank, "relative_error": done.lost}
+        record |= {"worst": done.worst, "left_out": done.left_out}
         typer.echo(json.dumps(record))
         return
     for line in _lines(source, options, done):
@@ -65,6 +70,12 @@ def _lines(source: str, options: Export, done: Exported) -> Iterator[str]:
     yield f"wrote {options.out}: {', '.join(done.files)} ({size:,.1f} MiB)"
     if done.lost is not None:
         yield f"rank {options.rank}: {done.lost:.1%} of the weights lost in the Frobenius norm"
+    if done.worst is not None:
+        yield f"The worst module, {done.worst[0]}: {done.worst[1]:.1%}"
+    if done.left_out:
+        first, more = done.left_out[0], len(done.left_out) - 1
+        also = f" and {counted(more, 'more parameter')}" if more else ""
+        yield f"Left out, and counted as lost: {first}{also}; no LoRA of linear layers holds them"
     if options.form == "gguf" and not done.base:
         yield (
             f"The base goes to {options.out}/base.gguf; llama.cpp's convert_hf_to_gguf.py writes it"

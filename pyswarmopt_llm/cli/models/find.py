@@ -47,6 +47,7 @@ class Ranking:
     dev: opt.Dev = None
     columns: opt.Columns = ()
     template: opt.Template = ()
+    system: opt.System = ""
     split_seed: opt.SplitSeed = 0
     skip_bad_rows: opt.SkipBad = False
     metric: Annotated[

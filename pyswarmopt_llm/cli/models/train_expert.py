@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -14,7 +14,17 @@ from rich.progress import Progress
 from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.common.options import OUTPUT, TASK, Base, Device, Dtype, Option, Threads
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.options import (
+    OUTPUT,
+    TASK,
+    Base,
+    Columns,
+    Device,
+    Dtype,
+    Option,
+    Threads,
+)
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.models.training.train import TrainingOptions, TrainingResult
@@ -44,7 +54,11 @@ class Training:
     base: Base
     data: Annotated[
         tuple[str, ...],
-        Option('JSONL of {"messages": [...]}, or builtin:NAME (generated); repeatable.', "D", TASK),
+        Option(
+            'JSONL of {"messages": [...]}, a task file, or builtin:NAME (generated); repeatable.',
+            "D",
+            TASK,
+        ),
     ]
     out: Annotated[str, Option("Adapter directory to create.", "DIR", OUTPUT)]
     examples: Annotated[
@@ -59,6 +73,16 @@ class Training:
             TASK,
         ),
     ] = "answer"
+    columns: Columns = ()
+    start: Annotated[
+        str | None,
+        Option(
+            "LoRA adapter to go on from; its modules, ranks and scale stay.",
+            "DIR",
+            TASK,
+            name="from",
+        ),
+    ] = None
     rank: Annotated[int, Option("LoRA rank.", "R", least=1)] = 8
     alpha: Annotated[float, Option("LoRA alpha; the scale is alpha / rank.", "A", hidden=True)] = 16
     targets: Annotated[
@@ -69,6 +93,7 @@ class Training:
     max_tokens: Annotated[int, Option("Training budget in tokens.", "N", hidden=True, least=1)] = (
         120_000
     )
+    max_len: Annotated[int, Option("Cut chats to N tokens.", "N", hidden=True, least=2)] = 448
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
     dtype: Dtype = "auto"
     device: Device = "auto"
@@ -80,7 +105,11 @@ def command(options: Training, quiet: Quiet = False, as_json: Json = False) -> N
 
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
     """
+    _check_start(options)
     sources = _sources(options)  # read before a model is loaded
+    if not (as_json or quiet):
+        for spec, source in sources.items():
+            echo(f"{spec}: {counted(len(source), 'row')}")
     with step_display(quiet) as on_step:
         done = _train(options, sources, on_step)
     if as_json:
@@ -93,6 +122,12 @@ def command(options: Training, quiet: Quiet = False, as_json: Json = False) -> N
         loss = (
             f"held-out loss {done.heldout_loss_base:.3f} (base) -> "
             f"{done.heldout_loss_expert:.3f} (expert)"
+        )
+    if done.cut or done.dropped:
+        echo(
+            f"of {sum(map(len, sources.values()))} chats {done.cut} are cut to "
+            f"{options.max_len} tokens, and {done.dropped} left out, whose answers begin later; "
+            "--max-len N takes more"
         )
     steps, tokens = counted(done.steps, "step"), counted(done.tokens, "token")
     echo(f"wrote {options.out}: {steps}, {tokens} in {done.seconds:.0f} s; {loss}")
@@ -126,19 +161,37 @@ def _train(
     return train_expert(base, examples, *to, dtype=dtype, device=device, data=data, on_step=on_step)
 
 
+def _check_start(options: Training) -> None:
+    """Refuse settings that an adapter to go on from brings with it."""
+    if options.start is not None:
+        for field in fields(Training):
+            value = getattr(options, field.name)
+            if field.name in ("rank", "alpha", "targets") and value != field.default:
+                raise InvalidOption(field.name, value, "is that of `start`; remove it")
+
+
 def _sources(options: Training) -> dict[str, Sequence[Any]]:
     """Each D and its examples: items, or chats."""
     if options.loss == "options":
         from pyswarmopt_llm.models.training.examples import training_items
 
-        return {spec: training_items(spec, options.examples, options.seed) for spec in options.data}
+        return {
+            spec: training_items(spec, options.examples, options.seed, options.columns)
+            for spec in options.data
+        }
     from pyswarmopt_llm.models.training.examples import load_examples
 
-    return {spec: load_examples(spec, options.examples, options.seed) for spec in options.data}
+    return {
+        spec: load_examples(spec, options.examples, options.seed, options.columns)
+        for spec in options.data
+    }
 
 
 def _recipe(options: Training) -> TrainingOptions:
     from pyswarmopt_llm.models.training.train import TrainingOptions
 
-    names = ("rank", "alpha", "targets", "lr", "epochs", "max_tokens", "seed", "threads")
+    names = (
+        *("rank", "alpha", "targets", "lr", "epochs", "max_tokens", "max_len", "seed"),
+        *("threads", "start"),
+    )
     return TrainingOptions(**{name: getattr(options, name) for name in names})

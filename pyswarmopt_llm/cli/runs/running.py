@@ -28,6 +28,7 @@ from pyswarmopt_llm.reporting.terminal import json_lines, progress
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.jobs.dry_run import Plan, Timed
+    from pyswarmopt_llm.jobs.fits import Fit
     from pyswarmopt_llm.jobs.search.loop import SearchResult
 
 
@@ -45,7 +46,7 @@ def resuming(run: Path) -> str:
     """The hint how to resume a run; what of it runs code is named again."""
     command = f"swarm-llm resume {shlex.quote(str(run))}"
     if (run / "run.json").is_file():
-        from pyswarmopt_llm.metrics.external.permission import to_name_again
+        from pyswarmopt_llm.metrics.external.named_again import to_name_again
 
         options = map(with_flags, to_name_again(read_about(run).config))
         return f"resume with: {' '.join([command, *options])}"
@@ -148,6 +149,17 @@ def print_plan(plan: Plan, as_json: bool) -> None:
         typer.echo(json.dumps(asdict(plan)))
         return
     for line in plan_lines(plan):
+        echo(line)
+
+
+def print_fit(fit: Fit | None, as_json: bool) -> None:
+    """Print whether a search fits on a card."""
+    if fit is None:
+        return
+    if as_json:
+        typer.echo(json.dumps({"fits": fit.fits, **asdict(fit)}))
+        return
+    for line in fit.lines():
         echo(line)
 
 

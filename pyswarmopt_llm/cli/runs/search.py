@@ -16,7 +16,7 @@ from pyswarmopt_llm.cli.runs.running import print_plan, run_job
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.options import Option
+from pyswarmopt_llm.common.options import MACHINE, Option
 from pyswarmopt_llm.tasks.load import check_files
 
 
@@ -50,12 +50,26 @@ class Published:
         return settings
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """A card that is not there, for which a dry run says whether the search fits."""
+
+    gpu: Annotated[
+        str | None,
+        Option('With a dry run: does it fit on a card ("RTX 4090")?', "CARD", MACHINE),
+    ] = None
+    memory: Annotated[
+        str | None, Option("The same, for so much memory (24GB).", "SIZE", MACHINE, hidden=True)
+    ] = None
+
+
 def command(
     published: Published,
     settings: SearchConfig,
     *,
     config: Config = None,
     dry_run: DryRun = False,
+    elsewhere: Elsewhere,
     shown: Shown,
 ) -> None:
     """Find a better mixture of experts and train it; --paper: by a particle swarm. RUN/best is the adapter.
@@ -63,6 +77,16 @@ def command(
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
     """
     settings = published.applied(settings)
+    named = {name: value for name, value in vars(elsewhere).items() if value is not None}
+    for name, value in named.items():
+        if not dry_run:
+            raise InvalidOption(name, value, "goes with `dry_run`; add it, or choose a `device`")
+    if named:
+        from pyswarmopt_llm.cli.runs.running import print_fit
+        from pyswarmopt_llm.jobs.fits import fit_of
+
+        print_fit(fit_of(settings, **named), shown.as_json or shown.as_lines)
+        return
     check_files(settings, settings.tasks)
     if dry_run:
         from pyswarmopt_llm.jobs.dry_run import dry_run_any

@@ -1,1 +1,1 @@
-"""Files, perhaps from untrusted sources: bounded reading, JSON, atomic writing, append logs."""
+"""Files and answers, perhaps from untrusted sources: bounded reading, JSON, atomic writing, logs."""

@@ -6,7 +6,6 @@ Invalid content becomes a one-line error; writing replaces a whole file or appen
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import re
@@ -172,7 +171,7 @@ def append(path: Path, text: str) -> None:
         UserError: it is a link, or not a regular file.
         OSError: it cannot be written.
     """
-    with _open_to_change(path, os.O_APPEND | os.O_CREAT) as file:
+    with open_to_change(path, os.O_APPEND | os.O_CREAT) as file:
         file.write(text.encode("utf-8"))
         file.flush()
         os.fsync(file.fileno())
@@ -180,31 +179,13 @@ def append(path: Path, text: str) -> None:
 
 def truncate(path: Path, size: int) -> None:
     """Truncate a file to `size` bytes; raises as `append`."""
-    with _open_to_change(path) as file:
+    with open_to_change(path) as file:
         os.ftruncate(file.fileno(), size)
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a file, made if it is not there; the lock ends with its process, so it is never stale.
-
-    Raises:
-        UserError: another process holds it or has just removed it, or as `append`.
-        OSError: as `append`.
-    """
-    with _open_to_change(path, os.O_CREAT) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = os.path.samestat(os.fstat(file.fileno()), os.stat(path))
-        except (BlockingIOError, FileNotFoundError):
-            held = False
-        if not held:
-            raise UserError(f"{path}: another process writes it; wait for that one, or stop it")
-        yield
-
-
-@contextmanager
-def _open_to_change(path: Path, flags: int = 0) -> Iterator[IO[bytes]]:
+def open_to_change(path: Path, flags: int = 0) -> Iterator[IO[bytes]]:
+    """A file that is open for writing at its end; raises as `append`."""
     refuse_link(path)  # for its message; O_NOFOLLOW is what holds
     always = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with _regular(os.open(path, always | flags, 0o666), "ab", path) as file:

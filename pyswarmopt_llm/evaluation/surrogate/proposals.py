@@ -24,9 +24,18 @@ SOFTNESS = 0.4
 _PARTICLES, _ITERATIONS, _PATIENCE = 40, 100, 10  # of the swarm that maximises the width
 
 
-def proposals(screening: Screening, seed: int, count: int) -> Iterator[Tensor]:
+def proposals(
+    screening: Screening, seed: int, count: int, least_gain: float = -np.inf
+) -> Iterator[Tensor]:
     """`proposal`, `count` times with one seed after the other; learn from each before the next is
     taken. Where experts are harmful, the sum of the others comes first.
+
+    Args:
+        screening: what was learnt.
+        seed: of the first.
+        count: at most so many.
+        least_gain: standard errors that the model has to expect the first to be ahead of the best;
+            else there is none.
     """
     screening.leave_out_harmful()
     if screening.left_out:
@@ -34,9 +43,19 @@ def proposals(screening: Screening, seed: int, count: int) -> Iterator[Tensor]:
         yield screening.rest.sum
     for number in range(count):
         position = proposal(screening, seed + number)
-        if position is None:
+        if position is None or (not number and gain(screening, position) < least_gain):
             return
         yield position
+
+
+def gain(screening: Screening, position: Tensor) -> float:
+    """How far the model expects a candidate, (D,), to be ahead of the best that was scored in full,
+    in standard errors of that one's accuracy.
+    """
+    best = screening.best
+    error = np.sqrt(max(best * (1 - best), 1e-12) / sum(screening.items.values()))
+    right = screening.model().right(position.numpy()[None]).mean()
+    return float((right - best) / error)
 
 
 def proposal(screening: Screening, seed: int) -> Tensor | None:

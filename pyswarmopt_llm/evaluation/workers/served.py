@@ -5,7 +5,7 @@ flight together.
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
@@ -54,8 +54,8 @@ def check_served(config: SearchConfig, objectives: Objectives, prepared: Prepare
     )
 
 
-def still_same(run: Run, now: Examination) -> dict[str, str]:
-    """A note for a resumed run whose server has ceased to repeat itself; else none.
+def still_same(run: Run, now: Examination, notes: Mapping[str, str]) -> Mapping[str, str]:
+    """The notes of a resumed run, with one more if its server has ceased to repeat itself.
 
     Raises:
         UserError: the server runs another base than when the run began.
@@ -70,12 +70,12 @@ def still_same(run: Run, now: Examination) -> dict[str, str]:
             "start it as it was, or begin a new run"
         )
     if before.noise or not now.noise:
-        return {}
+        return notes
     text = (
         "the server answered bit for bit when this run began, and now differs by up to "
         f"{now.noise:.1g} nats: the result may not be that of a run without interruption"
     )
-    return {"repeats": text}
+    return {**notes, "repeats": text}
 
 
 def _texts(config: SearchConfig, objectives: Objectives, engine: ServedEngine) -> Iterator[str]:

@@ -8,14 +8,17 @@ sums.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.jobs.check.layer_by_layer import LayerByLayer
 from pyswarmopt_llm.jobs.check.measure import (
     Changes,
     Differences,
@@ -30,12 +33,14 @@ from pyswarmopt_llm.models.adapters.adapter import (
     ADAPTER_FILES,
     AdapterInfo,
     load_factors,
-    read_adapter,
 )
-from pyswarmopt_llm.models.adapters.compatibility import BaseFiles, unique_names
+from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
+from pyswarmopt_llm.models.adapters.outliers import inspect_weights
 from pyswarmopt_llm.models.adapters.safetensors_file import read_header
+from pyswarmopt_llm.models.adapters.skeleton import skeleton
 from pyswarmopt_llm.models.base import INT8, BaseModel, resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.files import local_directory, refuse_unmatched
 
 # cosine above which two A began from the same random numbers; that of two draws is near 0
@@ -54,6 +59,8 @@ class Numbers:
         bfloat16_change: weight 1 from the base, both in bfloat16.
         bfloat16_kept: share of the change in float32 that is left in it, by projection.
         bfloat16_from_float32: weight 1 in bfloat16 from weight 1 in float32.
+        quantisation: norm of what 4 bits leave out of the weights that it changes, relative to its
+            change (|W - dequant(W4)| / |B A|); None for a plain base.
     """
 
     tensors: int
@@ -64,6 +71,7 @@ class Numbers:
     bfloat16_change: float
     bfloat16_kept: float
     bfloat16_from_float32: float
+    quantisation: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,7 @@ class AdapterCheck:
         adapter: its name.
         path: as given.
         problems: what is wrong, each with what to do; empty: nothing.
+        warnings: what is odd about it, as `inspect` says it.
         notes: what is worth knowing though nothing is wrong.
         numbers: None: it could not be loaded.
     """
@@ -81,16 +90,20 @@ class AdapterCheck:
     adapter: str
     path: str
     problems: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     numbers: Numbers | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong with it."""
+        """Whether it does what its files say; there may be warnings."""
         return not self.problems
 
     def __str__(self) -> str:
-        return f"{self.adapter}: {'; also, '.join(self.problems) or '; '.join(['ok', *self.notes])}"
+        if self.problems:
+            return f"{self.adapter}: {'; also, '.join(self.problems)}"
+        verdict = f"warning: {'; also, '.join(self.warnings)}" if self.warnings else "ok"
+        return f"{self.adapter}: {'; '.join([verdict, *self.notes])}"
 
 
 @dataclass(frozen=True)
@@ -131,7 +144,7 @@ def check(
 ) -> CheckReport:
     """Load each adapter in every way that has to give the same, and compare log-probabilities.
 
-    The base is in memory once, in float32 and then in bfloat16, beside the adapters.
+    Beside the adapters memory holds the base as it is stored, and one layer of it in float32.
 
     Args:
         adapters: PEFT adapter directories or hub ids.
@@ -154,15 +167,25 @@ def check(
             f"{base}: its layers round their inputs to 8 bits, which makes differences that are no "
             "adapter's; check on the original checkpoint, or on nf4:BASE"
         )
-    files = BaseFiles(resolved)
-    results: dict[str, AdapterCheck] = {}
-    loaded: dict[str, _Loaded] = {}
-    for name, path in zip(unique_names(adapters), adapters, strict=True):
-        try:
-            loaded[name] = _load(path, files)
-            results[name] = AdapterCheck(name, str(path), ())
-        except UserError as error:
-            results[name] = AdapterCheck(name, str(path), (str(error),))
+    if threads is not None:
+        torch.set_num_threads(threads)
+    report = inspect_weights(inspect_experts(adapters, resolved), base)
+    said = {severity: defaultdict[str, list[str]](list) for severity in ("error", "warning")}
+    for problem in report.problems:
+        if "delta" in problem.spaces:
+            said[problem.severity][problem.expert].append(problem.text)
+    results = {
+        name: AdapterCheck(
+            name, str(path), tuple(said["error"][name]), tuple(said["warning"][name])
+        )
+        for name, path in zip(report.names, adapters, strict=True)
+    }
+    modules = skeleton(resolved)
+    loaded = {
+        info.name: _Loaded(info, load_factors(info), modules.selected_by(info.config.selection))
+        for info in report.experts
+        if results[info.name].ok
+    }
     if not loaded:
         return CheckReport(base, None, tuple(results.values()), ())
     same_a = _same_a({name: adapter.changes for name, adapter in loaded.items()})
@@ -175,20 +198,6 @@ def check(
     return CheckReport(base, base_off, tuple(results.values()), same_a)
 
 
-def _load(path: str | Path, files: BaseFiles) -> _Loaded:
-    """An adapter of this base.
-
-    Raises:
-        UserError: it cannot be read, mixed, or added to this base.
-    """
-    info = read_adapter(path)
-    changes = load_factors(info)
-    errors = [problem.text for problem in files.problems(info) if problem.severity == "error"]
-    if errors:
-        raise UserError("; also, ".join(errors))
-    return _Loaded(info, changes, files.skeleton.selected_by(info.config.selection))
-
-
 def _measure(
     base: BaseModel, loaded: Mapping[str, _Loaded], device: str, threads: int | None
 ) -> tuple[dict[str, Numbers | str], float]:
@@ -196,7 +205,8 @@ def _measure(
     exact: dict[str, Tensor] = {}
     differences: dict[str, Differences] = {}
     measured: dict[str, Numbers | str] = {}
-    meter = Meter(load_engine(base, "float32", device, threads))
+    engines = _engines(base, device, threads)
+    meter = Meter(next(engines))
     for name, adapter in loaded.items():
         try:
             exact[name] = meter.of(adapter.changes)
@@ -208,7 +218,7 @@ def _measure(
             measured[name] = str(error)
     exact_base = meter.base
     del meter  # before the base is loaded a second time
-    rough = Meter(load_engine(base, "bfloat16", device, threads))
+    rough = Meter(next(engines))
     for name, in_float32 in differences.items():
         info = loaded[name].info
         try:
@@ -225,8 +235,25 @@ def _measure(
             bfloat16_change=apart(result, rough.base),
             bfloat16_kept=kept(result - rough.base, exact[name] - exact_base),
             bfloat16_from_float32=apart(result, exact[name]),
+            quantisation=rough.quantisation(base, loaded[name].changes),
         )
     return measured, apart(rough.base, exact_base)
+
+
+def _engines(
+    base: BaseModel, device: str, threads: int | None
+) -> Iterator[TransformersEngine | LayerByLayer]:
+    """The base computing in float32, then in bfloat16; in memory once.
+
+    Packed weights stay packed, others as they are stored.
+    """
+    if base.packing:
+        for dtype in ("float32", "bfloat16"):
+            yield load_engine(base, dtype, device, threads)
+        return
+    engine = LayerByLayer(base, device)
+    for engine.dtype in (torch.float32, torch.bfloat16):
+        yield engine
 
 
 def _judged(
@@ -242,7 +269,10 @@ def _judged(
         *result_problems(numbers.float32, adapter.changes, numbers.bfloat16_kept),
     )
     return replace(
-        result, problems=problems, notes=tuple(notes(adapter.changes, before)), numbers=numbers
+        result,
+        problems=problems,
+        notes=tuple(notes(adapter.changes, before, numbers.quantisation)),
+        numbers=numbers,
     )
 
 

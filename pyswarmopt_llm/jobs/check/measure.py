@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.errors import UserError, first_line
+from pyswarmopt_llm.common.extras import BITSANDBYTES
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.jobs.check.layer_by_layer import LayerByLayer
+from pyswarmopt_llm.jobs.check.quantisation import quantisation_error
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
+from pyswarmopt_llm.models.adapters.by_peft import load_by_peft
 from pyswarmopt_llm.models.adapters.compatibility import ignored_in_words
-from pyswarmopt_llm.models.engines.hardware import out_of_memory
+from pyswarmopt_llm.models.base import BaseModel
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.quantised.packed import quiet_bitsandbytes
 
 PROMPTS = (
     "What is the capital of France?",
@@ -67,7 +67,7 @@ class Meter:
         UserError: those are not numbers.
     """
 
-    def __init__(self, engine: TransformersEngine) -> None:
+    def __init__(self, engine: TransformersEngine | LayerByLayer) -> None:
         self._engine = engine
         self._prompts = [engine.chat(prompt) for prompt in PROMPTS]
         self.base = self.of({})
@@ -90,10 +90,16 @@ class Meter:
         self._engine.load(Patch())
         model = self._engine.model
         try:
-            _load_by_peft(model, folder)
+            load_by_peft(model, folder)
             return self._engine.next_token_logprobs(self._prompts)
         finally:
             _unwrap(model)
+
+    def quantisation(self, base: BaseModel, changes: Changes) -> float | None:
+        """See `quantisation_error`; None for a plain base."""
+        if base.packing != BITSANDBYTES:
+            return None
+        return quantisation_error(self._engine.model, base, changes)
 
     def differences(
         self, first: Tensor, changes: Changes, again: Changes, folder: Path
@@ -127,6 +133,7 @@ def apart(first: Tensor, second: Tensor) -> float:
     """The largest difference.
 
     Example:
+        >>> import torch
         >>> apart(torch.tensor([1.0, 2.0]), torch.tensor([1.5, 2.25]))
         0.5
     """
@@ -137,29 +144,11 @@ def kept(change: Tensor, whole: Tensor) -> float:
     """The share of a change that is left in another: its projection; NaN where there was none.
 
     Example:
+        >>> import torch
         >>> kept(torch.tensor([0.5, 7.0]), torch.tensor([1.0, 0.0]))
         0.5
     """
     return float((change * whole).sum() / (whole * whole).sum())
-
-
-def _load_by_peft(model: Any, folder: Path) -> None:
-    """Wrap the layers of a model as PEFT does for an adapter.
-
-    Raises:
-        UserError: PEFT does not load it.
-    """
-    quiet_bitsandbytes()  # peft imports it if it is installed
-    import peft
-
-    try:
-        # It draws what a file lacks, and warns of it.
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"):
-            peft.PeftModel.from_pretrained(model, folder, torch_device=str(model.device)).eval()
-    except Exception as error:  # whatever a configuration leads to
-        if out_of_memory(error):
-            raise
-        raise UserError(f"PEFT does not load it ({first_line(error)}); export it again") from error
 
 
 def _unwrap(model: Any) -> None:
@@ -241,13 +230,21 @@ def result_problems(
         )
 
 
-def notes(changes: Changes, same_a: Sequence[tuple[str, float]]) -> Iterator[str]:
+def notes(
+    changes: Changes, same_a: Sequence[tuple[str, float]], quantisation: float | None
+) -> Iterator[str]:
     """Remarks on a healthy adapter.
 
     Args:
         changes: the adapter's.
         same_a: name and cosine of those before it whose A is the same at random.
+        quantisation: see `Numbers`.
     """
+    if quantisation is not None:
+        yield (
+            f"rounding the base to 4 bits changes its weights {quantisation:.2g} times as much as "
+            "the adapter does (|W - dequant(W4)| / |change|)"
+        )
     idle = _untrained(changes)
     if 0 < len(idle) < len(changes):
         first = idle[0].removesuffix(".weight")

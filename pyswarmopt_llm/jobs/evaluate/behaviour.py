@@ -53,5 +53,4 @@ def inspect_behaviour(
                 f"adapter; see its answers ({command('eval', **see, columns=columns)}), or remove it"
             )
             problems.append(Problem(info.name, text, "warning"))
-    rows = tuple(replace(row, score=scores.get(row.expert)) for row in report.rows)
-    return replace(report, rows=rows, problems=tuple(problems))
+    return replace(report, problems=tuple(problems), scores=scores)

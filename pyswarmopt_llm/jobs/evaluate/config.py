@@ -38,6 +38,7 @@ class EvalConfig:
     test: opt.Test = None
     columns: opt.Columns = ()
     template: opt.Template = ()
+    system: opt.System = ""
     split_seed: opt.SplitSeed = 0
     skip_bad_rows: opt.SkipBad = False
     scoring: opt.Scoring = "auto"

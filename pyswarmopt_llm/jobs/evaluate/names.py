@@ -17,19 +17,27 @@ from pyswarmopt_llm.common.config import (
     is_server,
 )
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.http import server_url
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.http import server_url
 from pyswarmopt_llm.evaluation.result import read_result
 from pyswarmopt_llm.evaluation.run_files import read_about, result_of
 from pyswarmopt_llm.jobs.evaluate.config import BARE, EvalConfig
-from pyswarmopt_llm.metrics.external.permission import require
+from pyswarmopt_llm.metrics.external.named_again import require
 from pyswarmopt_llm.metrics.registry import longest_reply, metric_given
 from pyswarmopt_llm.spaces import is_whole_model
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.interfaces import Engine
 
-_AS_STORED = ("max_new_tokens", "columns", "split_seed", "skip_bad_rows", "dev", "allow_overlap")
+_AS_STORED = (
+    "system",
+    "max_new_tokens",
+    "columns",
+    "split_seed",
+    "skip_bad_rows",
+    "dev",
+    "allow_overlap",
+)
 Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and None
 
 
@@ -88,6 +96,7 @@ def open_at(
     device: str = "auto",
     threads: int | None = None,
     server_folder: str | None = None,
+    system: str | None = None,
 ) -> Engine:
     """A model on the engine that `place_of` gives.
 
@@ -101,21 +110,24 @@ def open_at(
         device: of a model that is loaded here.
         threads: the same; None: those of the machine.
         server_folder: that the server sees, too; the run's own is not written to.
+        system: the turn before each question; None: the run's.
 
     Raises:
         UserError: the model cannot be loaded, or the server does not run it.
     """
     from pyswarmopt_llm.spaces.load import open_model, open_served
 
+    if system is None:
+        system = "" if run is None else read_about(user_path(run)).config.system
     if not is_server(place):
-        return open_model(base, adapter, dtype, device, threads)
+        return open_model(base, adapter, dtype, device, threads, system)
     if run is None and adapter is not None:
         run = _run_of(user_path(adapter))
     if run is None:
         config = SearchConfig(base, () if adapter is None else (adapter,), (), "")
     else:
         config = replace(read_about(user_path(run)).config, base=base)
-    config = replace(config, engine=place, server_folder=server_folder, dtype=dtype)
+    config = replace(config, engine=place, server_folder=server_folder, dtype=dtype, system=system)
     return open_served(config, adapter)
 
 
@@ -130,6 +142,7 @@ def opened(config: EvalConfig, base: str, adapter: str | None) -> Engine:
         device=config.device,
         threads=config.threads,
         server_folder=config.server_folder,
+        system=config.system,
     )
 
 

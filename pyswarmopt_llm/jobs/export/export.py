@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pyswarmopt_llm.common.commands import command
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.evaluation.result import read_result
 from pyswarmopt_llm.evaluation.run_files import read_about
+from pyswarmopt_llm.jobs.export.flatten import flatten, is_plain
 from pyswarmopt_llm.jobs.export.gguf_file import Layout, write_lora
 from pyswarmopt_llm.jobs.export.source import Source, find_source
 from pyswarmopt_llm.models.adapters.truncate import truncate_low_rank
 from pyswarmopt_llm.models.adapters.write import write_adapter
+from pyswarmopt_llm.models.base import refuse_quantised, resolve_base, scheme_of
 from pyswarmopt_llm.models.files import atomic_directory, check_free
 from pyswarmopt_llm.models.full_model import write_model
 from pyswarmopt_llm.models.quantised.embedded import source_gguf
@@ -52,11 +56,15 @@ class Exported:
     Attributes:
         files: name -> size in bytes.
         lost: relative Frobenius error of the truncation to a rank; None if nothing was truncated.
+        worst: the module with the largest error of its own, and this, where it was flattened.
+        left_out: parameters whose change no LoRA of linear layers can hold, where it was flattened.
         base: the GGUF file that an adapter in GGUF goes with; "" if none is known.
     """
 
     files: Mapping[str, int]
     lost: float | None = None
+    worst: tuple[str, float] | None = None
+    left_out: tuple[str, ...] = ()
     base: str = ""
 
 
@@ -69,6 +77,9 @@ def export_model(
     rank: int | None = None,
 ) -> Exported:
     """Write a model in another format; memory holds one weight at a time.
+
+    An adapter that is no plain LoRA (DoRA, saved modules, LoHa, ...) becomes the nearest one of
+    rank `rank` in `form` peft; then memory holds the base, too.
 
     Args:
         source: a finished run, whose result is exported, an adapter, or a model directory.
@@ -85,7 +96,14 @@ def export_model(
     _check(form, rank)
     folder = user_path(out)
     check_free(folder)
+    if base is not None and rank is not None and form == "peft" and not is_plain(source):
+        flat = flatten(source, resolve_base(base), rank)
+        with _writing(folder) as part:
+            _write_peft(part, flat.changes, flat.base_name, flat.changes)
+        return Exported(_sizes(folder), flat.lost, flat.worst, flat.left_out)
     origin = find_source(source, base)
+    if not chosen.adapter:
+        _refuse_packed(source, origin, out)
     if chosen.adapter and origin.adapter is None:
         raise UserError(f"{source}: is a whole model, not an adapter; use `form` merged")
     lost, cut = None, ""
@@ -100,8 +118,33 @@ def export_model(
         if origin.run is not None:
             card = _card(origin.run, origin.adapter is not None, chosen.card, cut)
             (part / "README.md").write_text(card, encoding="utf-8")
-    files = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
-    return Exported(files, lost, str(source_gguf(origin.base.spec) or ""))
+    return Exported(_sizes(folder), lost, base=str(_gguf_of(origin) or ""))
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
+
+
+def _gguf_of(source: Source) -> Path | None:
+    return source_gguf(scheme_of(source.base.spec)[1])
+
+
+def _refuse_packed(source: str, origin: Source, out: str | Path) -> None:
+    """Refuse to merge into quantised weights, and name the plain base.
+
+    Raises:
+        UserError: they are quantised.
+    """
+    if origin.adapter is None or not origin.base.packing:
+        refuse_quantised(origin.base)
+        return
+    plain = scheme_of(origin.base.spec)[1] if origin.base.scheme else "PLAIN"
+    way = command("export", str(origin.adapter.path), base=plain, out=str(out))
+    raise UserError(
+        f"{source}: the weights of {origin.base.spec} are quantised ({origin.base.packing}), and a "
+        "change cannot be added to them; merge it into the plain "
+        f"base ({way}), or write the adapter alone with `form` gguf or peft"
+    )
 
 
 def _truncated(source: Source, rank: int) -> tuple[Source, float]:
@@ -123,12 +166,6 @@ def _check(form: str, rank: int | None) -> None:
     if rank is not None and not chosen.adapter:
         raise InvalidOption(
             "rank", rank, "goes with `form` peft or gguf; a merged model takes the whole adapter"
-        )
-    if rank is None and form == "peft":
-        raise InvalidOption(
-            "form",
-            form,
-            "is what a search and train-expert write already; add `rank` to truncate it",
         )
 
 
@@ -168,7 +205,7 @@ def _merged(source: Source, folder: Path) -> None:
 
 def _gguf(source: Source, folder: Path) -> None:
     write_lora(source, Layout.of(source), folder / ADAPTER_FILE)
-    base = source_gguf(source.base.spec)
+    base = _gguf_of(source)
     path = BASE_FILE if base is None else str(base.absolute())
     # Greedy, as the model was scored; Ollama takes the chat template from the base's GGUF file.
     text = (
@@ -181,13 +218,19 @@ def _gguf(source: Source, folder: Path) -> None:
 def _peft(source: Source, folder: Path) -> None:
     if source.adapter is None:
         raise TypeError("a PEFT adapter needs an adapter")
-    factors = {
-        name.removesuffix(".weight"): (change.b, change.a)
-        for name, change in source.changes.items()
-    }
     name = source.adapter.base_model_name or source.base.name
-    targets = source.adapter.target_modules
-    write_adapter(folder, factors, base_model_name=name, target_modules=targets)
+    _write_peft(folder, source.changes, name, source.adapter.target_modules)
+
+
+def _write_peft(
+    folder: Path, changes: Mapping[str, LowRank], base_name: str, targets: Iterable[str]
+) -> None:
+    """Write changes of weights as an adapter of scale 1."""
+    factors = {
+        name.removesuffix(".weight"): (change.b, change.a) for name, change in changes.items()
+    }
+    modules = {target.removesuffix(".weight") for target in targets}
+    write_adapter(folder, factors, base_model_name=base_name, target_modules=modules)
 
 
 _MERGED = "The adapter is merged into the base"

@@ -17,7 +17,7 @@ from pyswarmopt_llm.evaluation.run_files import read_about, result_of
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.adapters.safetensors_file import StoredTensors
-from pyswarmopt_llm.models.base import BaseModel, refuse_quantised, resolve_base
+from pyswarmopt_llm.models.base import BaseModel, resolve_base
 from pyswarmopt_llm.models.files import read_json
 from pyswarmopt_llm.spaces import is_whole_model, saved_kind
 
@@ -94,7 +94,6 @@ def find_source(source: str, base: str | None) -> Source:
 
 def _checked(source: str, base: BaseModel, adapter: str | None, run: Path | None) -> Source:
     config = read_json(base.path / "config.json")
-    refuse_quantised(base)
     if adapter is None:
         return Source(base, None, {}, run)
     if run is not None and read_about(run).fingerprints.get("base") != base.fingerprint:

@@ -13,8 +13,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import torch
-
 from pyswarmopt_llm.common.commands import changed, command, task_settings
 from pyswarmopt_llm.common.errors import InvalidOption, UndefinedModelError, UserError
 from pyswarmopt_llm.common.files.fingerprint import digest
@@ -27,7 +25,7 @@ from pyswarmopt_llm.jobs.find.halving import TOP, Answer, halved, mean_probabili
 from pyswarmopt_llm.jobs.find.pool import read_pool
 from pyswarmopt_llm.jobs.find.scores import Scores
 from pyswarmopt_llm.metrics.objectives import task_print
-from pyswarmopt_llm.models.adapters.adapter import load_factors
+from pyswarmopt_llm.models.adapters.adapter import changed_weights, load_factors
 from pyswarmopt_llm.models.base import BaseModel, resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
@@ -35,7 +33,16 @@ from pyswarmopt_llm.tasks import Item, Scoring
 
 LARGE = 500.0  # a logit whose exponential is still finite
 AS_READ = (  # settings of the task that a search shares
-    *("dev", "columns", "template", "split_seed", "skip_bad_rows", "scoring", "max_new_tokens"),
+    *(
+        "dev",
+        "columns",
+        "template",
+        "system",
+        "split_seed",
+        "skip_bad_rows",
+        "scoring",
+        "max_new_tokens",
+    ),
     *("temperature", "samples", "allow_overlap", "dtype", "device", "threads"),
 )
 
@@ -151,11 +158,13 @@ def find(
     pool = read_pool(adapters, base)
     items = len(exam.items)
     rounds = plan(len(pool.candidates), items, top, budget)
-    engine = load_engine(base, config.dtype, config.device, config.threads)
+    changed = changed_weights(candidate.info for candidate in pool.candidates)
+    machine = (config.dtype, config.device, config.threads)
+    engine = load_engine(base, *machine, changed=changed, system=config.system)
     scoring = exam.format(engine, config.scoring)
     scorer = Scorer(exam, engine, scoring, config.seed)
     file = None if scores is None else user_path(scores)
-    kept = Scores(file, exam_print(exam, base, scoring, config.seed, engine.dtype))
+    kept = Scores(file, exam_print(exam, base, scoring, config.seed, engine))
     total = passes(rounds) + items
     done = 0
 
@@ -197,10 +206,20 @@ def find(
     )
 
 
-def exam_print(exam: Exam, base: BaseModel, scoring: Scoring, seed: int, dtype: torch.dtype) -> str:
+def exam_print(
+    exam: Exam, base: BaseModel, scoring: Scoring, seed: int, engine: TransformersEngine
+) -> str:
     """A hash of all but the adapter that an answer depends on."""
     metric = exam.metric
-    how = [metric.name, metric.fingerprint, metric.new_tokens, scoring, seed, str(dtype)]
+    how = [
+        metric.name,
+        metric.fingerprint,
+        metric.new_tokens,
+        scoring,
+        seed,
+        str(engine.dtype),
+        engine.form.system,
+    ]
     parts = [base.fingerprint, task_print(exam.task), *how]
     return digest(parts)
 

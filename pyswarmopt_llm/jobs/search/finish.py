@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.files.regular import write_text
-from pyswarmopt_llm.common.interfaces import Patch, Score, Space
+from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.paired import Comparison, compare_paired, paired
 from pyswarmopt_llm.common.statistics import score_interval
 from pyswarmopt_llm.evaluation.record import CANDIDATES, Packed, Row, pack
@@ -37,6 +36,7 @@ from pyswarmopt_llm.jobs.search.selection import Choice, best_first, items_score
 from pyswarmopt_llm.jobs.search.written.replies import RESULT, read_replies, save_replies
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.reporting.reading import headroom
+from pyswarmopt_llm.spaces.one_base import save_patch
 from pyswarmopt_llm.tasks import Scoring
 
 if TYPE_CHECKING:
@@ -68,15 +68,13 @@ def finish(
         scorings: how each task is scored.
         workers_memory: bytes that the workers took.
     """
-    space, mixture = chosen.space or job.space, chosen if training is None else training.before
+    mixture = chosen if training is None else training.before
     files, cut = _write_best(job, run, chosen)
     on_dev = values_on_dev(job, singles)
     single, second = best_first(job, singles)[:2]
-    # As files, on new questions; what was trained on dev stays out of the scores on dev.
-    best = replace(files, held_out=space.realise(chosen.position).held_out)
-    scores = _closing_scores(job, best, chosen, training, (single, singles[single]), scorings)
-    doubts = _keep_replies(job, run, best, single, rivals, scores, scorings)
-    mixed, metrics = mixture.space or job.space, job.objectives.metrics
+    scores = _closing_scores(job, files, training, (single, singles[single]), scorings)
+    doubts = _keep_replies(job, run, files, single, rivals, scores, scorings)
+    metrics = job.objectives.metrics
     combine, scales = job.objectives.combine, job.objectives.scales
     items = sum(row.n for row in run.rows)
     totals = {place: combine(list(tasks.values())) for place, tasks in scores.items()}
@@ -111,10 +109,14 @@ def finish(
         experts=_experts(job.space.expert_names, on_dev, singles, single, second),
         trained=None if training is None else chosen is training.after,
         coefficients=dict(
-            zip(mixed.expert_names, mixed.coefficients(mixture.position).tolist(), strict=True)
+            zip(
+                job.space.expert_names,
+                job.space.coefficients(mixture.position).tolist(),
+                strict=True,
+            )
         ),
         space=job.kind.name,
-        graph=job.kind.in_words(files, space.expert_names),
+        graph=job.kind.in_words(files, job.space.expert_names),
         truncation={**cut, "dev_before": chosen.value} if cut else None,
         confirm=chosen.confirm,
         scoring=_one(scorings),
@@ -193,37 +195,42 @@ def publish(job: Job, run: Run, result: RunResult) -> dict[str, Any]:
 
 def _write_best(job: Job, run: Run, chosen: Choice) -> tuple[Patch, dict[str, float]]:
     """The patch that the files in ``best/`` hold, and what truncation lost."""
-    space, folder = chosen.space or job.space, run.path / "best"
+    space, folder = job.space, run.path / "best"
     if folder.exists():  # an earlier process was stopped after writing it
         shutil.rmtree(folder)
     cut: dict[str, float] = {}
-    if job.config.output_rank is None:
-        space.save(chosen.position, folder)
+    if job.config.output_rank is not None:
+        cut = _save_truncated(chosen.realise(space), job.config.output_rank, job.experts, folder)
+    elif chosen.patch is not None:
+        save_patch(chosen.patch, job.experts, folder)
     else:
-        cut = _save_truncated(space, chosen.position, job.config.output_rank, job.experts, folder)
+        space.save(chosen.position, folder)
     return space.read(folder), cut
 
 
 def _closing_scores(
     job: Job,
     best: Patch,
-    chosen: Choice,
     training: Training | None,
     single: tuple[int, Mapping[str, Score]],
     scorings: Mapping[str, Scoring],
 ) -> Scores:
     """Best, best single expert, the mixture before or after training, and the experts' average, on
     dev and test.
+
+    All are scored as files, but what was trained on dev: its scores on dev are cross-fitted.
     """
     vertices, (number, of_single) = job.space.vertices(), single
     contestants = {"best": best, "best_single": job.space.realise(vertices[number])}
     scores: Scores = {("best_single", "dev"): of_single}  # what the search has scored already
     if training is not None:
-        trained = chosen is training.after
-        other = training.before if trained else training.after
-        label, row = ("mixture", training.rows[0]) if trained else ("trained", training.rows[1])
-        contestants[label] = (other.space or job.space).realise(other.position)
-        scores[label, "dev"] = {name: row.score(name) for name in job.objectives.names}
+        same, label, other = "mixture", "trained", training.after
+        if training.kept:
+            same, label, other = "trained", "mixture", training.before
+            row, names = training.rows[0], job.objectives.names
+            scores["mixture", "dev"] = {name: row.score(name) for name in names}
+        scores["best" if training.kept else "trained", "dev"] = training.scores
+        contestants[label] = other.realise(job.space)
     if job.kind.averages:
         contestants["uniform"] = job.space.realise(vertices.mean(0))
     utilities = {split: job.utilities(split, scorings) for split in ("dev", "test")}
@@ -235,7 +242,6 @@ def _closing_scores(
                     name: utility(job.engine) for name, utility in tasks.items()
                 }
     if training is not None:
-        same = "trained" if trained else "mixture"  # as the best
         scores |= {
             (same, split): tasks for (label, split), tasks in scores.items() if label == "best"
         }
@@ -333,7 +339,7 @@ def peak_memory() -> int:
 
 
 def _save_truncated(
-    space: Space, position: Tensor, rank: int, experts: Sequence[AdapterInfo], folder: Path
+    patch: Patch, rank: int, experts: Sequence[AdapterInfo], folder: Path
 ) -> dict[str, float]:
     """Write the adapter of that rank that is nearest to a candidate (Eckart & Young 1936).
 
@@ -341,12 +347,8 @@ def _save_truncated(
         `rank`, and `relative_error` in the Frobenius norm over all weights.
     """
     from pyswarmopt_llm.models.adapters.truncate import truncate_low_rank
-    from pyswarmopt_llm.spaces.one_base import save_patch
 
-    cut = {
-        name: truncate_low_rank(change, rank)
-        for name, change in space.realise(position).low_rank.items()
-    }
+    cut = {name: truncate_low_rank(change, rank) for name, change in patch.low_rank.items()}
     save_patch(Patch(low_rank={name: part.change for name, part in cut.items()}), experts, folder)
     lost, whole = sum(part.lost for part in cut.values()), sum(part.whole for part in cut.values())
     return {"rank": rank, "relative_error": math.sqrt(lost / whole) if whole else 0.0}

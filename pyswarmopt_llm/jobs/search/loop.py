@@ -45,9 +45,6 @@ from pyswarmopt_llm.jobs.search.selection import (
 )
 from pyswarmopt_llm.jobs.search.validate import given_settings
 from pyswarmopt_llm.jobs.search.written.same_score import check_unchanged
-from pyswarmopt_llm.metrics.external.permission import require
-from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.models.adapters.compatibility import remarks
 from pyswarmopt_llm.reporting.summary import duration, not_held_out
 from pyswarmopt_llm.tasks.types import form_of
 
@@ -107,7 +104,7 @@ def begin(
     }
     more |= {"left": {name: task.left for name, task in job.tasks.items() if task.left is not None}}
     if job.examination is not None:
-        more |= {"noise": job.examination.noise, "server_scores": job.examination.scores}
+        more |= job.examination.stored
     before = given_settings(asked or config)
     more |= {"given": before, "chosen": chosen_by_preset(before, job.config)}
     about = about_run(
@@ -128,7 +125,7 @@ def resume(
         run: its directory.
         on_event: called with progress.
         allowed: what of its configuration may run code, in the words it was begun with; see
-            `permission.require`.
+            `named_again.require`.
 
     Raises:
         UserError: not a run, one that would run code that is not allowed, or base, experts or data
@@ -140,6 +137,8 @@ def resume(
         if on_event is not None:
             on_event(Event("done", {"result": result}))
         return SearchResult(opened.path, result)
+    from pyswarmopt_llm.metrics.external.named_again import require
+
     config = opened.config
     require(config, allowed, opened.path)
     # A judge's answers are in the run, wherever that is now; what a preset chose is stored.
@@ -148,7 +147,7 @@ def resume(
     if job.examination is not None:
         from pyswarmopt_llm.evaluation.workers.served import still_same
 
-        job = replace(job, notes={**job.notes, **still_same(opened, job.examination)})
+        job = replace(job, notes=still_same(opened, job.examination, job.notes))
     with released(optimizer(job.config, job.starts)) as swarm:
         return _work(job, opened, swarm, on_event)
 
@@ -208,25 +207,19 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
             chosen = choose(
                 job, archive, steps.best(), lambda: scorers.scorer(Questions("fresh", asked))
             )
-        training = mixture = None
+        training, single = None, best_first(job, singles)[0]
         if job.config.train == "on":
             from pyswarmopt_llm.jobs.search.train import train_further
 
-            training = train_further(job, run, chosen, scorer, scorings, notify, on_row)
+            training = train_further(job, run, chosen, single, scorer, scorings, notify, on_row)
         if training is not None:
-            mixture, chosen = chosen.position, training.chosen
+            chosen = training.chosen
         begun = time.perf_counter()
-        single = best_first(job, singles)[0]
-        base = {} if training is None else training.base
-        rivals = score_rivals(job, run, mixture, single, scorings, notify, base)
+        rivals = score_rivals(job, run, training, scorings, notify)
         start += time.perf_counter() - begun  # counted apart
         notify(Event("closing"))
         result = finish(job, run, chosen, training, rivals, singles, scorings, scorers.memory)
-        front = (
-            save_front(job, run, archive, chosen.position)
-            if len(job.objectives.names) > 1
-            else None
-        )
+        front = save_front(job, run, archive, chosen) if len(job.objectives.names) > 1 else None
         seconds = round(earlier + time.perf_counter() - start, 3)
         written = publish(job, run, replace(result, stop=stop, front=front, seconds=seconds))
     notify(Event("done", {"result": written}))
@@ -250,9 +243,6 @@ def _notes(job: Job, run: Run) -> list[str]:
         notes.append(
             f"`particles` {config.particles}: raised to {config.population}, since {begins}"
         )
-    adapters = [info for info in job.experts if isinstance(info, AdapterInfo)]
-    for number, info in enumerate(adapters):
-        notes += map(str, remarks(info, adapters[:number]))
     return notes
 
 

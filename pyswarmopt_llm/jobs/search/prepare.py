@@ -178,7 +178,8 @@ def prepare(config: SearchConfig) -> Job:
 
         examination = check_served(search.config, objectives, prepared)
         notes["engine"] = examination.text
-    search = search.changed(start=_start(search.config, prepared.space))
+    start = _start(search.config, prepared.space)
+    search = search.changed(start=start, **prepared.decided)
     return Job(
         **vars(search),
         objectives=objectives,

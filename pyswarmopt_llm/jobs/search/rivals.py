@@ -2,10 +2,10 @@
 on the same items.
 
 A gain over the best expert may come from training alone; rivals that are trained in the same way
-tell. They are scored on dev and test as the result is, cost one training each, and are left out by
-``--no-rivals``. A search that trains nothing but has a function of the user's to score gets the
-base alone, and so does one that trains on the best of its replies: each rival would take as long as
-the search's own training.
+tell. A search with labels trains both anyway, since either may be its result, so that they cost
+their scores on test and no more; ``--no-rivals`` leaves them out. A search that trains nothing but
+has a function of the user's to score gets the base alone, and so does one that trains on the best
+of its replies: each rival would take as long as the search's own training.
 
 Each score is a line of ``rivals.jsonl`` as soon as it is there, so that a resumed run does not
 repeat it.
@@ -16,30 +16,28 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
-from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.paired import only, paired
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.common.statistics import score_interval
-from pyswarmopt_llm.evaluation.evaluator import own_values
-from pyswarmopt_llm.evaluation.record import Row, journal, pack
+from pyswarmopt_llm.evaluation.evaluator import row_of
+from pyswarmopt_llm.evaluation.record import Row, journal
 from pyswarmopt_llm.evaluation.result import RivalScore
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.metrics.objectives import Objectives
-from pyswarmopt_llm.models.choices import Choices, training_passes
 from pyswarmopt_llm.tasks import Scoring
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.jobs.search.train import Training
 
 FILE = "rivals.jsonl"
 BASE, BASE_TUNED, EXPERT_TUNED = "base", "base-tuned", "expert-tuned"
 # Not every search trains, or has several tasks.
-train_once = lazy("pyswarmopt_llm.models.training.folds:train_once")
 combined_difference = lazy("pyswarmopt_llm.reporting.combined:combined_difference")
 
 
@@ -71,44 +69,35 @@ class Rival:
 def score_rivals(
     job: Job,
     run: Run,
-    mixture: Tensor | None,
-    single: int,
+    training: Training | None,
     scorings: Mapping[str, Scoring],
     notify: OnEvent,
-    base: Mapping[str, Score],
 ) -> list[Rival]:
-    """Train and score the rivals, or read what the run directory has of them.
-
-    Without test items none is trained: on dev it could be scored only on what it was trained on.
+    """Score the rivals, or read what the run directory has of them.
 
     Args:
         job: what the search worked with.
         run: its directory, locked.
-        mixture: position that the search trained further; None if it does not train.
-        single: number of the best single expert.
+        training: what the search trained; None if it does not train.
         scorings: of the tasks.
         notify: called with progress.
-        base: task name -> score of the base on dev, where it is known.
 
     Raises:
         UserError: ``rivals.jsonl`` is damaged.
     """
-    if not planned_rivals(job)[0]:
+    if not planned_rivals(job):
         return []
-    return _Scoring(job, run, scorings, notify, base).rivals(
-        mixture if _tunes(job) else None, single
-    )
+    return _Scoring(job, run, training, scorings, notify).rivals()
 
 
-def planned_rivals(job: Job) -> tuple[int, int]:
-    """Maximum number of rivals that are scored, and of those that are trained."""
-    if (
-        job.config.no_rivals
-        or not (job.config.train == "on" or job.objectives.user_scored)
-        or job.kind.several_models
-    ):
-        return 0, 0
-    return (3, 2) if _tunes(job) else (1, 0)
+def planned_rivals(job: Job) -> int:
+    """Maximum number of rivals that are scored."""
+    trains = job.config.train == "on"
+    if job.config.no_rivals or job.kind.several_models:
+        return 0
+    if not (trains or job.objectives.user_scored):
+        return 0
+    return 3 if _tunes(job) else 1
 
 
 def _tunes(job: Job) -> bool:
@@ -125,75 +114,55 @@ class _Scoring:
         self,
         job: Job,
         run: Run,
+        training: Training | None,
         scorings: Mapping[str, Scoring],
         notify: OnEvent,
-        base: Mapping[str, Score],
     ) -> None:
-        self._job, self._notify = job, notify
-        self._known = {(BASE, "dev"): base} if base else {}
+        self._job, self._notify, self._training = job, notify, training
+        self._known = {(BASE, "dev"): training.base} if training and training.base else {}
         splits = {split: job.utilities(split, scorings) for split in ("dev", "test")}
         self._utilities = {split: tasks for split, tasks in splits.items() if tasks}
-        self._choices: list[Choices] = []
-        if _tunes(job):
-            self._choices = job.training_items(scorings)[1]
         self._file = run.path / FILE
         self._log = journal(self._file)
         self._rows = {
             (row["key"], row["phase"]): Row.from_json(row) for row in self._log.repaired()
         }
 
-    def rivals(self, mixture: Tensor | None, single: int) -> list[Rival]:
-        unscored = list(_rivals(self._job, mixture, single))
+    def rivals(self) -> list[Rival]:
+        unscored = list(_rivals(self._job, self._training))
         if not self._rows:
-            self._notify(Event("note", {"text": _announcement(unscored, self._job.dev_items)}))
+            self._notify(Event("note", {"text": _announcement(unscored)}))
         return [rival if rival.same else self._scored(rival) for rival in unscored]
 
     def _scored(self, rival: Rival) -> Rival:
         if any((rival.name, split) not in self._rows for split in self._utilities):
             self._score(rival)
-        scores, seconds = dict[str, Mapping[str, Score]](), 0.0
-        passes = training_passes(len(self._choices)) if rival.trained else 0
+        scores, seconds, passes = dict[str, Mapping[str, Score]](), 0.0, 0
         for split in self._utilities:
             row = self._row(rival.name, split)
             scores[split] = {name: row.score(name) for name in row.items}
             passes += row.n
             seconds += row.seconds
-        return replace(rival, scores=scores, passes=passes, seconds=seconds)
+        # what was trained on dev is scored there by cross-fitting
+        return replace(rival, scores={**scores, **rival.scores}, passes=passes, seconds=seconds)
 
     def _score(self, rival: Rival) -> None:
-        """Train it if it is to be trained, and score it on the splits on which it is not scored
-        yet.
-        """
+        """Score it on the splits on which it is not scored yet."""
         begun = time.perf_counter()
-        self._job.engine.load(self._trained(rival, begun) if rival.trained else rival.patch)
+        self._job.engine.load(rival.patch)
         for split, tasks in self._utilities.items():
             if (rival.name, split) in self._rows:
                 continue
-            scores = self._known.get((rival.name, split))
+            scores = rival.scores.get(split) or self._known.get((rival.name, split))
             if scores is None:
                 scores = {name: utility(self._job.engine) for name, utility in tasks.items()}
             seconds, begun = round(time.perf_counter() - begun, 3), time.perf_counter()
-            row = _row(
-                rival.name,
-                split,
-                scores,
-                self._job.objectives.combine(list(scores.values())),
-                seconds,
-            )
+            total = self._job.objectives.combine(list(scores.values()))
+            if split in rival.scores:
+                total = replace(total, n=0)  # nothing was scored for it
+            row = row_of(split, rival.name, scores, total, seconds)
             self._log.append(row.to_json())
             self._rows[rival.name, split] = row
-
-    def _trained(self, rival: Rival, begun: float) -> Patch:
-        def after_epoch(epoch: int, epochs: int, _loss: float) -> None:
-            seconds = time.perf_counter() - begun
-            self._notify(
-                Event("rival", {"label": rival.label, "share": epoch / epochs, "seconds": seconds})
-            )
-
-        engine, config = self._job.engine, self._job.config
-        engine.load(rival.patch)
-        lora, _ = train_once(engine, self._choices, self._job.experts[0], config.seed, after_epoch)
-        return rival.patch.with_low_rank(lora.low_rank)
 
     def _row(self, name: str, split: str) -> Row:
         row = self._rows[name, split]
@@ -204,34 +173,26 @@ class _Scoring:
         return row
 
 
-def _rivals(job: Job, mixture: Tensor | None, single: int) -> Iterator[Rival]:
+def _rivals(job: Job, training: Training | None) -> Iterator[Rival]:
     yield Rival(BASE, "base", Patch())
-    if mixture is None:
+    if training is None or not _tunes(job):
         return
-    expert = job.space.vertices()[single]
-    label = f"best expert, fine-tuned on dev: {job.space.expert_names[single]}"
-    yield Rival(BASE_TUNED, "base, fine-tuned on dev", Patch(), True, not mixture.any())
-    yield Rival(
-        EXPERT_TUNED, label, job.space.realise(expert), True, mixture.equal(expert.to(mixture))
-    )
+    names = {"base": (BASE_TUNED, "base, fine-tuned on dev")}
+    best = training.tuned["expert"].position
+    expert = job.space.expert_names[int(best.argmax())]
+    names["expert"] = (EXPERT_TUNED, f"best expert, fine-tuned on dev: {expert}")
+    for start, (name, label) in names.items():
+        tuned = training.tuned[start]
+        same = training.after.patch is tuned.patch
+        yield Rival(name, label, tuned.patch, True, same, {} if same else {"dev": tuned.scores})
 
 
-def _announcement(rivals: Sequence[Rival], items: int) -> str:
-    names = {BASE_TUNED: "the base", EXPERT_TUNED: "the best expert"}
-    tuned = [names[rival.name] for rival in rivals if rival.trained and not rival.same]
-    then = (
-        f", and {' and '.join(tuned)} fine-tuned on the same {counted(items, 'dev item')}"
-        if tuned
-        else ""
-    )
-    return f"for comparison the base is scored{then} (`no_rivals` leaves this out)"
-
-
-def _row(name: str, split: str, scores: Mapping[str, Score], total: Score, seconds: float) -> Row:
-    items = {task: pack(score.per_item) for task, score in scores.items()}
-    return Row(
-        split, 0, 0, name, (), total.value, total.n, seconds, items, values=own_values(scores)
-    )
+def _announcement(rivals: Sequence[Rival]) -> str:
+    names = {BASE: "the base", BASE_TUNED: "the fine-tuned base", EXPERT_TUNED: "expert"}
+    names[EXPERT_TUNED] = "the fine-tuned best expert"
+    *others, last = [names[rival.name] for rival in rivals if not rival.same]
+    scored = f"{', '.join(others)} and {last} are scored" if others else f"{last} is scored"
+    return f"for comparison {scored} (`no_rivals` leaves this out)"
 
 
 def entries(
@@ -265,7 +226,7 @@ def entries(
         entry = RivalScore(
             rival.label,
             name=rival.name,
-            dev_of=("cross-fitting" if rival.same else "training") if rival.trained else None,
+            dev_of="cross-fitting" if rival.trained else None,
             row=("best" if kept else "trained") if rival.same else None,
             **values,
         )

@@ -15,7 +15,7 @@ from torch import Tensor
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
 from pyswarmopt_llm.common.files.regular import write_json
-from pyswarmopt_llm.common.interfaces import Score, Space
+from pyswarmopt_llm.common.interfaces import Patch, Score, Space
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.result import Confirmed, Front, Leader
 from pyswarmopt_llm.evaluation.run_directory import Run
@@ -77,9 +77,9 @@ class Archive:
         """The candidate at a position, if it is remembered."""
         return next((c for c in self._seen.values() if c.position.equal(position)), None)
 
-    def spread(self, without: Tensor) -> list[Candidate]:
-        """At most `FRONT` points of the front that lie far apart, `without` one position."""
-        points = [c for c in self.front if not c.position.equal(without)]
+    def spread(self, without: Candidate | None) -> list[Candidate]:
+        """At most `FRONT` points of the front that lie far apart, `without` one of them."""
+        points = [c for c in self.front if c is not without]
         while len(points) > FRONT:
             points.pop(int(crowding_distance(-self._values(points)).argmin()))
         return points
@@ -96,12 +96,16 @@ class Archive:
 
 @dataclass(frozen=True)
 class Choice:
-    """The position that is handed over."""
+    """The position that is handed over, or what was trained on top of it."""
 
     position: Tensor  # (D,)
     value: float  # on dev, as the search saw it
     confirm: Confirmed | None = None  # for ``result.json``; None without ``--confirm``
-    space: Space | None = None  # of the position; None: the job's
+    patch: Patch | None = None  # what was trained; None: the candidate at the position
+
+    def realise(self, space: Space) -> Patch:
+        """The patch, where the position is one of a space."""
+        return space.realise(self.position) if self.patch is None else self.patch
 
 
 def values_on_dev(job: Job, singles: Sequence[Mapping[str, Score]]) -> list[float]:
@@ -153,7 +157,7 @@ def choose(job: Job, archive: Archive, best: Point, fresh: Callable[[], Scorer])
     return Choice(candidates[chosen].position, candidates[chosen].value, confirm)
 
 
-def save_front(job: Job, run: Run, archive: Archive, chosen: Tensor) -> Front:
+def save_front(job: Job, run: Run, archive: Archive, chosen: Choice) -> Front:
     """Write ``front/``: candidates that no other beats on all tasks, their values on dev, and a
     plot.
 
@@ -165,7 +169,9 @@ def save_front(job: Job, run: Run, archive: Archive, chosen: Tensor) -> Front:
         shutil.rmtree(folder)
     folder.mkdir()
     points: list[dict[str, Any]] = []
-    for number, candidate in enumerate(archive.spread(without=chosen), start=1):
+    # what was trained is none of the candidates
+    at = archive.at(chosen.position) if chosen.patch is None else None
+    for number, candidate in enumerate(archive.spread(without=at), start=1):
         name = f"{number:02d}"
         job.space.save(candidate.position, folder / name)
         values = job.space.coefficients(candidate.position).tolist()
@@ -176,7 +182,6 @@ def save_front(job: Job, run: Run, archive: Archive, chosen: Tensor) -> Front:
     everything = [dict(candidate.tasks) for candidate in archive.front]
     content = {"tasks": list(job.objectives.names), "points": points, "all": everything}
     write_json(folder / "front.json", content)
-    at = archive.at(chosen)
     from pyswarmopt_llm.reporting.plots import plot_front
 
     plot_front(

@@ -1,32 +1,36 @@
-"""The last step of a search: the mixture that it found is trained further on dev (``--train``).
+"""The last step of a search: models are trained further on dev (``--train``).
 
-Where items have options, on these; where replies are written and scored, on the best of them.
+Where items have options, the base, the best expert and a mixture that is clearly better than it are
+all trained on these, and what is expected to be best is kept. Where replies are written and scored,
+the mixture is trained on the best of them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
+import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.common.interfaces import Engine, Score
-from pyswarmopt_llm.evaluation.evaluator import Evaluator
-from pyswarmopt_llm.evaluation.record import TRAINED, Row
+from pyswarmopt_llm.common.interfaces import Engine, ItemScore, Patch, Score
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.evaluation.evaluator import row_of, stored_margins
+from pyswarmopt_llm.evaluation.record import TRAINED, Margins, Row
 from pyswarmopt_llm.evaluation.result import Iterated
-from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.evaluation.run_directory import Run, position_key
 from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer
-from pyswarmopt_llm.jobs.search.cross_fitting import not_worse, read_trained, train_on_dev
+from pyswarmopt_llm.jobs.search.cross_fitting import Fitting, cross_fit, expected, not_worse
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.selection import Choice
+from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.models.choices import labelled
-from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 from pyswarmopt_llm.tasks import Scoring
 
@@ -34,17 +38,20 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.jobs.search.written.expert_iteration import Iteration
 
 FOLDER = "trained"  # in the run directory
+BASE, EXPERT, MIXTURE = "base", "expert", "mixture"  # what is trained on labels
 
 
 @dataclass(frozen=True)
 class Training:
-    """A mixture before and after training, with the rows of their scores on dev.
+    """A model before and after training, with the rows of their scores on dev.
 
     Attributes:
-        before, after: the mixture.
+        before, after: the model.
         rows: of both.
+        scores: of the second on dev, task name -> score; each item by what was trained without it.
         kept: whether the second is handed over.
-        passes: forward passes of an item that training took.
+        passes: forward passes of an item that all training took.
+        tuned: what was trained on the same labels, by the name of its start (`BASE`, `EXPERT`).
         iteration: of training without labels.
         base: of training without labels, task name -> score of the base on dev.
     """
@@ -52,8 +59,10 @@ class Training:
     before: Choice
     after: Choice
     rows: tuple[Row, Row]
+    scores: Mapping[str, Score]
     kept: bool
     passes: int
+    tuned: Mapping[str, Tuned] = field(default_factory=dict)
     iteration: Iterated | None = None
     base: Mapping[str, Score] = field(default_factory=dict)
 
@@ -63,78 +72,248 @@ class Training:
         return self.after if self.kept else self.before
 
 
+@dataclass(frozen=True)
+class Tuned:
+    """What was trained on top of a position, and its cross-fitted scores on dev, by task."""
+
+    position: Tensor
+    patch: Patch
+    scores: Mapping[str, Score]
+
+
 def train_further(
     job: Job,
     run: Run,
     chosen: Choice,
+    single: int,
     scorer: Scorer,
     scorings: Mapping[str, Scoring],
     notify: OnEvent,
     on_row: OnRow,
 ) -> Training | None:
-    """Train what the search found, unless the run directory has the outcome, and score that.
+    """Train, unless the run directory has the outcome, and score that.
 
     Args:
         job: the search, in a space of a kind that `trains`.
         run: where the LoRAs are or will be.
-        chosen: what is trained further.
+        chosen: what the search found.
+        single: number of the best expert.
         scorer: of the search.
         scorings: of the tasks.
         notify: called with progress.
-        on_row: called with the new row.
+        on_row: called with new rows.
 
     Returns:
-        The mixture before and after; None if too few replies were better than before, or no time is
+        A model before and after; None if too few replies were better than before, or no time is
         left.
     """
-    start = time.monotonic()
-    if not (run.path / FOLDER).exists():
-        from pyswarmopt_llm.reporting.summary import mixture_text
-
-        weights = dict(
-            zip(
-                job.space.expert_names,
-                job.space.coefficients(chosen.position).tolist(),
-                strict=True,
-            )
-        )
-        notify(Event("note", {"text": f"{job.training}, on top of {mixture_text(weights)}"}))
+    begun = time.monotonic()
 
     def progress(share: float) -> None:
-        notify(Event("training", {"share": share, "seconds": time.monotonic() - start}))
+        notify(Event("training", {"share": share, "seconds": time.monotonic() - begun}))
 
-    use, utilities = None, job.utilities("dev", scorings)
-    base: Mapping[str, Score] = {}
-    if job.objectives.written:
-        iteration = _iterate(job, run, chosen.position, scorings, notify, progress)
-        if iteration.best is None:
-            return None
-        space, passes, use = iteration.best.space, iteration.passes, iteration.use
-        if not job.config.temperature:  # else scores are of sampled replies
-            base = iteration.base
-            utilities = {
-                name: partial(_as_scored, score) for name, score in iteration.best.scores.items()
-            }
-    else:
-        mixtures, seed = cast(DeltaSpace, job.space), job.config.seed
-        choices = job.training_items(scorings)[1]
-        patch = mixtures.realise(chosen.position)
-        folder, schedule = run.path / FOLDER, labelled(len(choices))
-        train_on_dev(job.engine, patch, choices, job.experts[0], folder, seed, progress, schedule)
-        space = read_trained(mixtures, folder, choices, seed)
-        passes = schedule.passes(job.dev_items)
-    position = space.on_top_of(chosen.position)
-    evaluator = Evaluator(space, job.engine, utilities, job.objectives.combine)
+    if not job.objectives.written:
+        return _train_starts(job, run, chosen, single, scorer, scorings, notify, progress, on_row)
+    _announce(job, run, [_in_words(job, chosen.position)], notify)
+    outcome = _on_replies(job, run, chosen, scorings, notify, progress)
+    if outcome is None:
+        return None
     (before,) = scorer.in_full([chosen.position], 0)
-    (after,) = Scorer(run, space, evaluator, TRAINED, on_row).in_full([position], 0)
-    trained = replace(chosen, position=position, value=after.value, space=space)
-    kept = not_worse(_total(job, after), _total(job, before))
-    return Training(chosen, trained, (before, after), kept, passes, use, base)
+    after = _row(job, run, chosen.position, outcome, on_row)
+    return Training(
+        before=chosen,
+        after=replace(chosen, value=after.value, patch=outcome.patch),
+        rows=(before, after),
+        scores=outcome.scores,
+        kept=not_worse(_total(job, after), _total(job, before)),
+        passes=outcome.passes,
+        iteration=outcome.iteration,
+        base=outcome.base,
+    )
 
 
-def _as_scored(score: Score, engine: Engine) -> Score:
-    """The score of replies that are written already."""
-    return score
+def _train_starts(
+    job: Job,
+    run: Run,
+    chosen: Choice,
+    single: int,
+    scorer: Scorer,
+    scorings: Mapping[str, Scoring],
+    notify: OnEvent,
+    progress: Callable[[float], None],
+    on_row: OnRow,
+) -> Training:
+    """Train each start on the right options, and keep what is expected to be best."""
+    untrained = _untrained(job, chosen, single, scorer)
+    starts = _starts(job, untrained, single)
+    _announce(job, run, [_in_words(job, position) for position in starts.values()], notify)
+    outcomes: dict[str, _Outcome] = {}
+    rows: dict[str, Row] = {}
+    for number, (name, position) in enumerate(starts.items()):
+        share = partial(_share_of, progress, number, len(starts))
+        outcomes[name] = _on_labels(job, run, name, position, scorings, share)
+        rows[name] = _row(job, run, position, outcomes[name], on_row)
+    (row,) = scorer.in_full([untrained.position], 0)
+    *trained, before = expected([*rows.values(), row], job.objectives)
+    values = dict(zip(starts, trained, strict=True))
+    best = max(values, key=lambda name: values[name].value)
+    kept = not_worse(values[best], before)
+    if not kept:
+        best = next(name for name, start in starts.items() if start.equal(untrained.position))
+    elif not starts[best].equal(untrained.position):
+        (row,) = scorer.in_full([starts[best]], 0)
+        untrained = Choice(starts[best], row.value)
+    return Training(
+        before=untrained,
+        after=replace(untrained, value=rows[best].value, patch=outcomes[best].patch),
+        rows=(row, rows[best]),
+        scores=outcomes[best].scores,
+        kept=kept,
+        passes=sum(outcome.passes for outcome in outcomes.values()),
+        tuned={
+            name: Tuned(position, outcomes[name].patch, outcomes[name].scores)
+            for name, position in starts.items()
+        },
+    )
+
+
+def _untrained(job: Job, chosen: Choice, single: int, scorer: Scorer) -> Choice:
+    """What the search found; the best expert, unless a mixture is ahead of it by more than a
+    standard error.
+    """
+    expert = job.space.vertices()[single].to(chosen.position)
+    if chosen.position.equal(expert) or not chosen.position.any():
+        return chosen
+    found, alone = expected(scorer.in_full([chosen.position, expert], 0), job.objectives)
+    return Choice(expert, alone.value) if not_worse(alone, found) else chosen
+
+
+def _starts(job: Job, untrained: Choice, single: int) -> dict[str, Tensor]:
+    """Name -> position of each model that is trained."""
+    expert = job.space.vertices()[single].to(untrained.position)
+    starts = {BASE: torch.zeros_like(expert), EXPERT: expert}
+    if not any(untrained.position.equal(start) for start in starts.values()):
+        starts[MIXTURE] = untrained.position
+    return starts
+
+
+def _announce(job: Job, run: Run, starts: Sequence[str], notify: OnEvent) -> None:
+    if not (run.path / FOLDER).exists():
+        *others, last = starts
+        on_top = f"{', '.join(others)} and {last}" if others else last
+        notify(Event("note", {"text": f"{job.training}, on top of {on_top}"}))
+
+
+def _in_words(job: Job, position: Tensor) -> str:
+    """The model at a position."""
+    from pyswarmopt_llm.reporting.summary import mixture_text
+
+    weights = job.space.coefficients(position).tolist()
+    return mixture_text(dict(zip(job.space.expert_names, weights, strict=True)))
+
+
+def _share_of(progress: Callable[[float], None], number: int, count: int, share: float) -> None:
+    """Tell of one of several trainings."""
+    progress((number + share) / count)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What was trained, and its cross-fitted scores on dev; the rest as of `Training`."""
+
+    patch: Patch
+    scores: Mapping[str, Score]
+    passes: int
+    seconds: float = 0.0  # that scoring took
+    margins: Mapping[str, Margins] = field(default_factory=dict)
+    iteration: Iterated | None = None
+    base: Mapping[str, Score] = field(default_factory=dict)
+
+
+def _on_labels(
+    job: Job,
+    run: Run,
+    name: str,
+    position: Tensor,
+    scorings: Mapping[str, Scoring],
+    progress: Callable[[float], None],
+) -> _Outcome:
+    """Train a start on the right options."""
+    utilities, items = job.training_items(scorings)
+    start, schedule = job.space.realise(position), labelled(len(items))
+    folder, seed = run.path / FOLDER / name, job.config.seed
+    fitting = Fitting(
+        job.engine, start, items, job.experts[0], seed, folder, schedule, progress=progress
+    )
+    seconds = 0.0
+
+    def score(places: Sequence[int]) -> list[ItemScore]:
+        nonlocal seconds
+        begun = time.perf_counter()
+        outcomes = items_of_tasks(utilities.values(), job.engine, places)
+        seconds += time.perf_counter() - begun
+        return outcomes
+
+    outcomes = iter(cross_fit(fitting, score))
+    of_tasks = {name: list(islice(outcomes, task.n)) for name, task in utilities.items()}
+    return _Outcome(
+        fitting.whole(),
+        {name: score_of([item.value for item in own]) for name, own in of_tasks.items()},
+        schedule.passes(len(items)),
+        round(seconds, 4),
+        {name: [stored_margins(item.margins) for item in own] for name, own in of_tasks.items()},
+    )
+
+
+def items_of_tasks(
+    tasks: Iterable[Accuracy], engine: Engine, places: Sequence[int]
+) -> list[ItemScore]:
+    """The results on items of several tasks, whose places count on from task to task; ascending."""
+    outcomes: list[ItemScore] = []
+    first = 0
+    for task in tasks:
+        own = [place - first for place in places if first <= place < first + task.n]
+        outcomes += task.score_items(engine, own) if own else []
+        first += task.n
+    return outcomes
+
+
+def _on_replies(
+    job: Job,
+    run: Run,
+    chosen: Choice,
+    scorings: Mapping[str, Scoring],
+    notify: OnEvent,
+    progress: Callable[[float], None],
+) -> _Outcome | None:
+    """Train on the best replies; None if there are too few of them."""
+    iteration = _iterate(job, run, chosen.position, scorings, notify, progress)
+    if iteration.best is None:
+        return None
+    return _Outcome(
+        iteration.best.model.patch,
+        iteration.scores,
+        iteration.passes,
+        iteration=iteration.use,
+        # else scores are of sampled replies
+        base={} if job.config.temperature else iteration.base,
+    )
+
+
+def _row(job: Job, run: Run, position: Tensor, outcome: _Outcome, on_row: OnRow) -> Row:
+    """The journal's row of what was trained, with a coefficient of 1 for the LoRA."""
+    weights = job.space.coefficients(position)
+    weights = torch.cat([weights, torch.ones_like(weights[:1])])
+    key = position_key(weights)
+    for row in run.rows:
+        if (row.phase, row.key) == (TRAINED, key):
+            return row
+    total = job.objectives.combine(list(outcome.scores.values()))
+    row = row_of(TRAINED, key, outcome.scores, total, outcome.seconds)
+    row = replace(row, coefficients=weights.tolist(), margins=outcome.margins)
+    run.append(row)
+    on_row(row)
+    return row
 
 
 def _total(job: Job, row: Row) -> Score:
@@ -147,10 +326,10 @@ def _iterate(
     run: Run,
     position: Tensor,
     scorings: Mapping[str, Scoring],
-    notify: OnEvent = lambda event: None,
-    progress: Callable[[float], None] = lambda share: None,
+    notify: OnEvent,
+    progress: Callable[[float], None],
 ) -> Iteration:
-    """Train on the best replies."""
+    """Train on the best replies, round by round."""
     from pyswarmopt_llm.jobs.search.written.expert_iteration import expert_iteration
     from pyswarmopt_llm.jobs.search.written.reply_log import ask_the_same
     from pyswarmopt_llm.jobs.search.written.teachers import complementary
@@ -187,30 +366,4 @@ def _seconds_left(job: Job, run: Run) -> float | None:
     return job.budget.left(sum(row.n for row in rows), sum(row.seconds for row in rows))
 
 
-def trained_space(
-    job: Job, run: Run, position: Tensor, scorings: Mapping[str, Scoring]
-) -> CrossFittedSpace:
-    """The space of what a finished run of this search trained, read from its directory.
-
-    Args:
-        job: the search.
-        run: has trained what it found.
-        position: of the mixture that was trained.
-        scorings: of the tasks.
-
-    Raises:
-        UserError: it is not there.
-    """
-    folder = run.path / FOLDER
-    if not folder.exists():
-        raise UserError(f"{folder}: not there; restore it, or begin a new search")
-    if job.objectives.written:
-        iteration = _iterate(job, run, position, scorings)  # which is there: it is read
-        if iteration.best is not None:
-            return iteration.best.space
-    return read_trained(
-        cast(DeltaSpace, job.space), folder, job.training_items(scorings)[1], job.config.seed
-    )
-
-
-__all__ = ["FOLDER", "Training", "train_further", "trained_space"]
+__all__ = ["BASE", "EXPERT", "FOLDER", "MIXTURE", "Training", "Tuned", "train_further"]

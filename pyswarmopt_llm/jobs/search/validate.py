@@ -130,7 +130,7 @@ def _check_engine(config: SearchConfig, kind: SpaceKind, workers: Workers) -> No
         return
     if not config.served:
         raise InvalidOption("engine", engine, "unknown; use transformers or http://HOST:PORT")
-    from pyswarmopt_llm.common.http import server_url
+    from pyswarmopt_llm.common.files.http import server_url
 
     server_url(engine)
     if config.mix != "auto":

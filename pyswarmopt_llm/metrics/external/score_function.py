@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import InvalidOption, first_line, line_in
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.interfaces import Engine, Score
+from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.metrics.questions.written import Chat, Written, means_of_items
 from pyswarmopt_llm.tasks import Item
@@ -230,15 +230,12 @@ class FunctionUtility(Written):
         super().__init__(items, self._scores, chat, template, max_new_tokens, sampling=sampling)
         self._function = function
 
-    def __call__(self, engine: Engine) -> Score:
-        """Evaluate all prompts; one value per prompt."""
-        samples = [
-            self._function.parts(self.turns, replies, self.items)
-            for replies in self.samples(engine)
-        ]
-        rows = list(chain.from_iterable(samples))
+    def score_samples(self, samples: Sequence[Sequence[str]]) -> Score:
+        """See `Written`."""
+        scored = [self._function.parts(self.turns, replies, self.items) for replies in samples]
+        rows = list(chain.from_iterable(scored))
         named = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0] if name}
-        return replace(score_of(means_of_items([means(parts) for parts in samples])), named=named)
+        return replace(score_of(means_of_items([means(parts) for parts in scored])), named=named)
 
     def _scores(self, items: Sequence[Item], replies: Sequence[str]) -> list[float]:
         return means(self._function.parts(self.turns, replies, items))

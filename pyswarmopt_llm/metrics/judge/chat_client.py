@@ -14,8 +14,14 @@ from typing import Any
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.fingerprint import digest
+from pyswarmopt_llm.common.files.http import (
+    TRANSIENT,
+    Connection,
+    NoAnswer,
+    Refusal,
+    TransientError,
+)
 from pyswarmopt_llm.common.files.json_types import parse_json, wrong_field
-from pyswarmopt_llm.common.http import TRANSIENT, Connection, NoAnswer, Refusal, TransientError
 
 _PATH = "/chat/completions"
 
@@ -189,9 +195,9 @@ class ChatClient:
                 "POST", _PATH, body, self._read, attempts=where.attempts, **limits
             )
         except NoAnswer as error:
-            raise UserError(f"{where.who}: {error.text}; {where.when_down}") from error
+            raise UserError(f"{where.who} at {error.text}; {where.when_down}") from error
         except Refusal as refusal:
-            raise UserError(f"{where.who}: {refusal.text}; check {where.settings}") from refusal
+            raise UserError(f"{where.who} at {refusal.text}; check {where.settings}") from refusal
 
     def _read(self, data: bytes) -> tuple[str, Any]:
         """Text and usage of a response; what is no JSON object does not come from an endpoint."""

@@ -42,21 +42,24 @@ class Sampling:
 
     def seeds(self, prompts: Sequence[str], sample: int) -> list[int]:
         """The seed of each answer of a sample: those of all candidates are the same (common random
-        numbers).
+        numbers). Items with the same prompt have different ones.
 
         Example:
             >>> sampling = Sampling(1.0, 2, seed=0)
             >>> sampling.seeds(["a", "b"], 0)[1] == sampling.seeds(["b"], 0)[0] != sampling.seeds(["b"], 1)[0]
             True
         """
-        return [
-            random.Random(f"{self.seed} {sample} {prompt}").getrandbits(63) for prompt in prompts
-        ]
+        draws = {prompt: random.Random(f"{self.seed} {sample} {prompt}") for prompt in prompts}
+        return [draws[prompt].getrandbits(63) for prompt in prompts]
 
     def replies(
-        self, engine: Engine, prompts: Sequence[str], max_new_tokens: int
+        self,
+        engine: Engine,
+        prompts: Sequence[str],
+        max_new_tokens: int,
+        places: Sequence[int] | None = None,
     ) -> list[list[str]]:
-        """The loaded model's answers, sample by sample.
+        """The loaded model's answers, sample by sample; with `places`, to the prompts there alone.
 
         Raises:
             TypeError: the engine does not sample.
@@ -64,13 +67,15 @@ class Sampling:
         from pyswarmopt_llm.models.engines.generation.write import Draw
         from pyswarmopt_llm.models.engines.transformers import on_transformers
 
+        places = range(len(prompts)) if places is None else places
         seeds: list[int] = []
         for sample in range(self.samples):
-            seeds += self.seeds(prompts, sample)
+            of_sample = self.seeds(prompts, sample)
+            seeds += [of_sample[place] for place in places]
         draw = Draw(self.temperature, tuple(seeds))
-        repeated = [*prompts] * self.samples
+        repeated = [prompts[place] for place in places] * self.samples
         texts = on_transformers(engine, "replies are sampled").sample(
             repeated, draw, max_new_tokens
         )
-        starts = range(0, len(texts), len(prompts))
-        return [texts[start : start + len(prompts)] for start in starts]
+        starts = range(0, len(texts), len(places))
+        return [texts[start : start + len(places)] for start in starts]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS
-from pyswarmopt_llm.tasks import Item, render_prompt
+from pyswarmopt_llm.tasks import Item, chat_prompt, render_prompt
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.metrics.questions.sampling import Sampling
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # of RealToxicityPrompts' continuations, as in its paper and the reference.
 REWARD_TOKENS, JUDGED_TOKENS, CONTINUED_TOKENS = 200, 512, 20
 
-Chat = Callable[[str], str]
+Chat = Callable[..., str]  # a user turn, and the turns before it
 ScoreTexts = Callable[[Sequence[Item], Sequence[str]], Sequence[float]]
 InOtherUnits = Callable[[Sequence[float]], Mapping[str, float]]
 
@@ -77,29 +77,40 @@ class Written:
         self.items, self._score, self._new = tuple(items), score, max_new_tokens
         self._named, self._sampling = named, sampling
         self.turns = [render_prompt(item, "generate", template) for item in self.items]
-        self._prompts = self.turns if chat is None else [chat(turn) for turn in self.turns]
+        self._prompts = self.turns
+        if chat is not None:
+            self._prompts = [chat_prompt(item, "generate", chat, template) for item in self.items]
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the answers that are scored are drawn at random."""
+        return self._sampling is not None
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
         """Item, prompt, and the maximum number of new tokens."""
         for item, prompt in zip(self.items, self._prompts, strict=True):
             yield item, prompt, self._new
 
-    def answers(self, engine: Engine) -> list[str]:
-        """The model's greedy answers."""
-        return engine.generate(self._prompts, max_new_tokens=self._new)
+    def answers(self, engine: Engine, places: Sequence[int] | None = None) -> list[str]:
+        """The model's greedy answers to the items at these places; None: to all."""
+        prompts = self._prompts if places is None else [self._prompts[place] for place in places]
+        return engine.generate(prompts, max_new_tokens=self._new)
 
-    def samples(self, engine: Engine) -> list[list[str]]:
+    def samples(self, engine: Engine, places: Sequence[int] | None = None) -> list[list[str]]:
         """The answers that are scored, sample by sample; one sample, of greedy answers, without
         sampling.
         """
         if self._sampling is None:
-            return [self.answers(engine)]
-        return self._sampling.replies(engine, self._prompts, self._new)
+            return [self.answers(engine, places)]
+        return self._sampling.replies(engine, self._prompts, self._new, places)
 
     def __call__(self, engine: Engine) -> Score:
         """Evaluate all items; one value per item."""
-        values = [self.judge(answers) for answers in self.samples(engine)]
-        return self.score(means_of_items(values))
+        return self.score_samples(self.samples(engine))
+
+    def score_samples(self, samples: Sequence[Sequence[str]]) -> Score:
+        """The score of answers to all items, sample by sample."""
+        return self.score(means_of_items([self.judge(answers) for answers in samples]))
 
     def score(self, values: Sequence[float]) -> Score:
         """The score of answers with these values, one per item."""

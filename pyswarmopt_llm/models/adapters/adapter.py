@@ -7,9 +7,8 @@ A LoRA layer adds ``scale * B @ A`` to a weight, with ``scale = alpha / r`` (Hu 
 from __future__ import annotations
 
 import hashlib
-import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,14 +20,13 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.fingerprint import canonical
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import LowRank
-from pyswarmopt_llm.models.adapters.config import AdapterConfig, read_config
+from pyswarmopt_llm.models.adapters.config import AdapterConfig, NotPlain, read_config
 from pyswarmopt_llm.models.adapters.safetensors_file import TensorHeader, read_header
 from pyswarmopt_llm.models.adapters.write import PREFIX
 from pyswarmopt_llm.models.files import inside, local_directory
 
 _WEIGHTS = "adapter_model.safetensors"
 ADAPTER_FILES = ("adapter_config.json", _WEIGHTS, "tokenizer*.json", "README.md")
-DORA = "is DoRA, which does not add up linearly; train it with use_dora=False"
 _KEY = re.compile(re.escape(PREFIX) + r"(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
 
 
@@ -80,16 +78,6 @@ class AdapterInfo:
         """The safetensors file."""
         return self.path / _WEIGHTS
 
-    @property
-    def dtypes(self) -> tuple[str, ...]:
-        """The stored dtypes, such as ``("BF16",)``."""
-        return tuple(sorted({tensor.dtype for tensor in self.tensors.values()}))
-
-    @property
-    def parameters(self) -> int:
-        """Number of weights."""
-        return sum(math.prod(tensor.shape) for tensor in self.tensors.values())
-
 
 @dataclass(frozen=True)
 class Factors:
@@ -132,6 +120,23 @@ class AdapterFile:
 Expert = Adapter | AdapterFile  # as a space needs it
 
 
+def adapter_folder(spec: str | Path) -> Path:
+    """The local directory of an adapter.
+
+    Raises:
+        UserError: its files are missing, or its weights a pickle.
+    """
+    path = local_directory(spec, ADAPTER_FILES)
+    if not (path / _WEIGHTS).is_file() and (path / "adapter_model.bin").is_file():
+        raise UserError(
+            f"{path / 'adapter_model.bin'}: is a pickle, which can run code; if you trust it, "
+            "load it with peft and save it again (save_pretrained writes safetensors)"
+        )
+    if hint := inside(path, "adapter_config.json"):
+        raise UserError(f"{spec}: has no adapter_config.json{hint}")
+    return path
+
+
 def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
     """Read an adapter's config and header; no weights are loaded.
 
@@ -140,17 +145,10 @@ def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
         name: the expert's name; by default the last part of `spec`.
 
     Raises:
-        UserError: missing, corrupt, or of a kind that cannot be mixed.
+        UserError: missing, corrupt, or of a kind that cannot be mixed (`NotPlain`).
     """
-    path = local_directory(spec, ADAPTER_FILES)
+    path = adapter_folder(spec)
     weights = path / _WEIGHTS
-    if not weights.is_file() and (path / "adapter_model.bin").is_file():
-        raise UserError(
-            f"{path / 'adapter_model.bin'}: is a pickle, which can run code; if you trust it, "
-            "load it with peft and save it again (save_pretrained writes safetensors)"
-        )
-    if hint := inside(path, "adapter_config.json"):
-        raise UserError(f"{spec}: has no adapter_config.json{hint}")
     config = read_config(path / "adapter_config.json")
     pairs = _pairs(weights, read_header(weights))
     used = {module: pair for module, pair in sorted(pairs.items()) if config.selection.has(module)}
@@ -185,10 +183,10 @@ def _pairs(file: Path, tensors: Mapping[str, TensorHeader]) -> dict[str, dict[st
     for key, tensor in tensors.items():
         match = _KEY.fullmatch(key)
         if match is None:
-            raise UserError(f"{file}: tensor {key!r} {_why_refused(key)}")
+            raise NotPlain(file, f"tensor {key!r} {_what_is(key)}")
         if len(tensor.shape) != 2 or 0 in tensor.shape:
-            raise UserError(
-                f"{file}: tensor {key!r} is {list(tensor.shape)}; only linear layers can be mixed"
+            raise NotPlain(
+                file, f"tensor {key!r} is {list(tensor.shape)}, only linear layers can be mixed"
             )
         if tensor.dtype not in ("F64", "F32", "F16", "BF16"):
             raise UserError(
@@ -216,34 +214,27 @@ def _shape(
     return ModuleShape(rank, config.scale_of(module, rank), (pair["B"].shape[0], in_features))
 
 
-def _why_refused(key: str) -> str:
-    """Why a tensor with this name cannot be mixed, and the remedy."""
+def _what_is(key: str) -> str:
+    """Why a tensor with this name cannot be mixed."""
     if "lora_embedding_" in key:
-        return "adapts an embedding; train the expert without embeddings among its target modules"
-    if "lora_magnitude_vector" in key:
-        return (
-            "belongs to DoRA, which does not add up linearly; train the expert with use_dora=False"
-        )
+        return "adapts an embedding"
     if ".lora_" in key:
-        return (
-            "is not a plain LoRA weight of a linear layer; train the expert as plain LoRA on "
-            "linear layers"
-        )
-    return (
-        "is not a LoRA weight (a saved module, a bias, an unknown key); train the expert "
-        "without modules_to_save"
-    )
+        return "is not a plain LoRA weight of a linear layer"
+    return "is not a LoRA weight (a saved module, a bias, an unknown key)"
+
+
+def changed_weights(experts: Iterable[AdapterInfo]) -> frozenset[str]:
+    """The weights of the base that any of these adapters changes."""
+    return frozenset(f"{module}.weight" for info in experts for module in info.modules)
 
 
 def load_adapter(info: AdapterInfo) -> Adapter:
     """Load an adapter's weights in float32.
 
     Raises:
-        UserError: DoRA, a file that changed since its header was read, weights that are not finite,
-            or so large that the changes may not be.
+        UserError: a file that changed since its header was read, weights that are not finite, or
+            so large that the changes may not be.
     """
-    if info.config.dora:
-        raise UserError(f"{info.path}: {DORA}")
     raw = _load_tensors(info)
     factors = {}
     for module, shape in info.modules.items():

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pyswarmopt.base.words import counted
+from pyswarmopt_llm.common.commands import command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.fingerprint import canonical
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.models.adapters.adapter import DORA, AdapterInfo, read_adapter
+from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, read_adapter
 from pyswarmopt_llm.models.adapters.safetensors_file import read_header
 from pyswarmopt_llm.models.adapters.skeleton import skeleton
-from pyswarmopt_llm.models.base import BaseModel, resolve_base
+from pyswarmopt_llm.models.base import BaseModel, relation, resolve_base
 from pyswarmopt_llm.models.files import read_json, refuse_unmatched
 from pyswarmopt_llm.models.quantised.embedded import GGUF
 
+if TYPE_CHECKING:
+    from pyswarmopt_llm.models.adapters.table import ExpertRow
+
 SPACES = frozenset({"factor", "delta"})
 _ONLY_FACTOR = frozenset({"factor"})
+# of an adapter whose shapes fit, by the relation of its base's name to the base
+_RISKS = {
+    "tuning": "another tuning of one model; it may do less here, or reply in another format",
+    "other": "its shapes fit, but on another model it adds noise",
+}
 
 
 @dataclass(frozen=True)
@@ -43,44 +53,38 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class ExpertRow:
-    """One row of the table of experts; dashes for an expert that cannot be read.
-
-    `norm` and `top_share` are those of its weight changes, see `outliers.inspect_weights`; `score`
-    is that on the dev items of a task. None: not computed.
-    """
-
-    expert: str
-    base: str = "-"
-    rank: str = "-"
-    alpha: str = "-"
-    kind: str = "-"
-    targets: str = "-"
-    dtype: str = "-"
-    parameters: int = 0
-    bytes: int = 0
-    norm: float | None = None
-    top_share: float | None = None
-    score: float | None = None
-
-
-@dataclass(frozen=True)
 class PreflightReport:
     """The result of `inspect_experts`.
 
     Attributes:
-        rows: one per expert, in the order given.
+        names: of the experts, in the order given.
         problems: errors and warnings, in the order of the experts.
         experts: the experts that could be read; all of them if `require` passes.
+        spectra: of each expert's weight changes, by module, see `outliers.inspect_weights`.
+        scores: of experts on the dev items of a task.
     """
 
-    rows: tuple[ExpertRow, ...]
+    names: tuple[str, ...]
     problems: tuple[Problem, ...]
     experts: tuple[AdapterInfo, ...]
+    spectra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> tuple[ExpertRow, ...]:
+        """The table of the experts, in the order given."""
+        from pyswarmopt_llm.models.adapters.table import rows_of
+
+        return rows_of(self.names, self.experts, self.spectra, self.scores)
 
     def errors(self, space: str) -> list[Problem]:
         """The problems that prevent mixing in `space`."""
         return [p for p in self.problems if p.severity == "error" and space in p.spaces]
+
+    @property
+    def warnings(self) -> list[Problem]:
+        """The problems that prevent nothing."""
+        return [p for p in self.problems if p.severity == "warning"]
 
     def require(self, space: str) -> None:
         """Raise a `UserError` with the first problem that prevents mixing in `space`."""
@@ -106,27 +110,23 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
     if not paths:
         raise UserError("no experts given; name their directories with `experts`")
     refuse_unmatched(paths)
-    rows: list[ExpertRow] = []
+    names = unique_names(paths)
     experts: list[AdapterInfo] = []
     problems: list[Problem] = []
-    for path, name in zip(paths, unique_names(paths), strict=True):
+    for path, name in zip(paths, names, strict=True):
         try:
-            info = read_adapter(path, name)
+            experts.append(read_adapter(path, name))
         except UserError as error:
-            rows.append(ExpertRow(name))
             problems.append(Problem(name, error.text))
-        else:
-            rows.append(_row(info))
-            experts.append(info)
     files = None if base is None or not experts else BaseFiles(base)
     for i, info in enumerate(experts):
-        if info.config.dora:
-            problems.append(Problem(info.name, DORA))
-        problems += remarks(info, experts[:i])
+        problems += _remarks(info, experts[:i])
         if files is not None:
             problems += files.problems(info)
+        elif i:
+            problems += _other_base(info, experts[0])
         problems += _differences(info, experts[0])
-    return PreflightReport(tuple(rows), tuple(problems), tuple(experts))
+    return PreflightReport(tuple(names), tuple(problems), tuple(experts))
 
 
 def unique_names(paths: Sequence[str | Path]) -> list[str]:
@@ -144,7 +144,7 @@ def unique_names(paths: Sequence[str | Path]) -> list[str]:
     return unique
 
 
-def remarks(info: AdapterInfo, others: Sequence[AdapterInfo]) -> Iterator[Problem]:
+def _remarks(info: AdapterInfo, others: Sequence[AdapterInfo]) -> Iterator[Problem]:
     """Warnings about an expert that can be mixed: ignored modules, the weights of another one."""
     if info.ignored:
         yield Problem(info.name, ignored_in_words(info), "warning")
@@ -165,44 +165,8 @@ def ignored_in_words(info: AdapterInfo) -> str:
     )
 
 
-def same_base(name: str, other: str) -> bool:
-    """Whether two names may mean the same base: their last parts agree, ignoring case.
-
-    Example:
-        >>> same_base("HuggingFaceTB/SmolLM2-135M-Instruct", "/models/smollm2-135m-instruct/")
-        True
-        >>> same_base("HuggingFaceTB/SmolLM2-135M-Instruct", "HuggingFaceTB/SmolLM2-360M-Instruct")
-        False
-    """
-    return _last_part(name) == _last_part(other)
-
-
-def _last_part(name: str) -> str:
-    return name.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1].lower()
-
-
-def _row(info: AdapterInfo) -> ExpertRow:
-    ranks = sorted({shape.rank for shape in info.modules.values()})
-    return ExpertRow(
-        expert=info.name,
-        base=info.base_model_name or "-",
-        rank=", ".join(map(str, ranks)),
-        alpha=f"{info.config.alpha:g}",
-        kind="DoRA" if info.config.dora else "rsLoRA" if info.config.rslora else "LoRA",
-        targets=", ".join(sorted({module.rsplit(".", 1)[-1] for module in info.modules})),
-        dtype=", ".join(info.dtypes),
-        parameters=info.parameters,
-        bytes=info.weights_file.stat().st_size,
-    )
-
-
 def _differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
     """Differences of an expert from the first one; the table shows which one is the odd one out."""
-    base, first_base = info.base_model_name, first.base_model_name
-    if base and first_base and not same_base(base, first_base):
-        yield Problem(
-            info.name, f"was trained on {base}, {first.name} on {first_base}; remove one of them"
-        )
     lacking = sorted(first.modules.keys() - info.modules)
     added = sorted(info.modules.keys() - first.modules)
     parts = []
@@ -221,14 +185,6 @@ def _differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
         if name in info.modules
     ]
     for module, a, b in common:
-        if a.weight_shape != b.weight_shape:
-            text = (
-                f"changes {module} of shape {_by(a.weight_shape)}, {first.name} one of "
-                f"{_by(b.weight_shape)}"
-            )
-            yield Problem(info.name, f"{text}: they have different bases; remove one of them")
-            break
-    for module, a, b in common:
         if (a.rank, a.scale) != (b.rank, b.scale):
             text = (
                 f"has rank {a.rank} and scale {a.scale:g} at {module} (alpha "
@@ -237,13 +193,21 @@ def _differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
             )
             yield Problem(info.name, text, spaces=_ONLY_FACTOR)
             break
-    if info.dtypes != first.dtypes:
-        dtypes, first_dtypes = ", ".join(info.dtypes), ", ".join(first.dtypes)
-        text = (
-            f"is stored in {dtypes}, {first.name} in {first_dtypes}; harmless, they are mixed "
-            "in float32"
-        )
-        yield Problem(info.name, text, "warning")
+
+
+def _other_base(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
+    """Signs that two experts have different bases, where none is given to compare them with."""
+    for module, adapted in info.modules.items():
+        there = first.modules.get(module, adapted).weight_shape
+        if there != adapted.weight_shape:
+            text = f"changes {module} of shape {_by(adapted.weight_shape)}, {first.name} one of "
+            text += f"{_by(there)}: they have different bases; remove one of them"
+            yield Problem(info.name, text)
+            return
+    base, first_base = info.base_model_name, first.base_model_name
+    if base and first_base and relation(base, first_base) != "same":
+        text = f"was trained on {base}, {first.name} on {first_base}; give the base that they are "
+        yield Problem(info.name, f"{text}to be mixed on with `base`", "warning")
 
 
 class BaseFiles:
@@ -271,31 +235,37 @@ class BaseFiles:
         self._vocabulary = _vocabulary(base.path)
 
     def problems(self, info: AdapterInfo) -> Iterator[Problem]:
-        """Misfits between an expert and this base."""
-        yield from self._name_problem(info)
-        for module, adapted in info.modules.items():
-            shape = self._shapes.get(f"{module}.weight")
-            if shape != adapted.weight_shape:
-                text = (
-                    f"adapts {module} of shape {_by(adapted.weight_shape)}, which "
-                    f"{self._base.spec} does not have"
-                )
-                there = f" (there it is {_by(shape)})" if shape else ""
-                yield Problem(info.name, f"{text}{there}: trained on another base; remove it")
-                break
-            if module in self.skeleton.others:
-                text = (
-                    f"adapts {module}, which {self.skeleton.others[module]}; train it on "
-                    "linear layers only"
-                )
-                yield Problem(info.name, text)
-                break
+        """Misfits between an expert and this base: shapes are errors, names are warnings."""
+        misfit = self._misfit(info)
+        if misfit:
+            yield Problem(info.name, misfit)
+        else:
+            yield from self._name_problem(info)
         yield from self._selection_problem(info)
         vocabulary = _vocabulary(info.path)
         if None not in (vocabulary, self._vocabulary) and vocabulary != self._vocabulary:
             yield Problem(
                 info.name, "has a tokenizer with another vocabulary; the base's is used", "warning"
             )
+
+    def _misfit(self, info: AdapterInfo) -> str:
+        """The first module that this base does not have, or not as a linear layer; "" if all fit."""
+        for module, adapted in info.modules.items():
+            shape = self._shapes.get(f"{module}.weight")
+            if shape != adapted.weight_shape:
+                there = f" (there it is {_by(shape)})" if shape else ""
+                named = f", {info.base_model_name}" if info.base_model_name else ""
+                return (
+                    f"adapts {module} of shape {_by(adapted.weight_shape)}, which "
+                    f"{self._base.spec} does not have{there}: trained on another base{named}; "
+                    "remove it"
+                )
+            if module in self.skeleton.others:
+                return (
+                    f"adapts {module}, which {self.skeleton.others[module]}; train it on "
+                    "linear layers only"
+                )
+        return ""
 
     def _selection_problem(self, info: AdapterInfo) -> Iterator[Problem]:
         """Modules that an expert's config selects, but its file lacks, or the reverse."""
@@ -329,31 +299,29 @@ class BaseFiles:
             )
             yield Problem(info.name, text, "warning")
             return
-        # then compare the files, which is more reliable than any name
-        local = user_path(name).is_dir()
-        if _is_in(name, base) if local else same_base(name, base.name):
-            return
-        # A bare directory does not say which model it holds, nor do codes whose they are: then
-        # another name is a warning, and the shapes decide.
-        sure = not base.packing and (local or str(base.path.resolve()) != base.name)
-        text = (
-            f"was trained on {name}, not on {base.name}; give its own base with `base`, or "
-            "remove it"
-        )
-        yield Problem(info.name, text, "error" if sure else "warning")
+        kind = relation(name, base.name)
+        if (stated := _model_at(name)) is not None:  # its files say more than its name
+            if stated.path == base.path or stated.fingerprint == base.fingerprint:
+                return
+            if kind == "same" and not (stated.packing or base.packing):
+                kind = "other"  # other weights under the same name
+        if kind != "same":
+            text = f"was trained on {name}, not on {base.name}: {_RISKS[kind]}"
+            models = {"base": base.spec, "adapter": info.path, "against": "base"}
+            seen = command("eval", **models, task="TASK.json")
+            yield Problem(info.name, f"{text}; see what it does ({seen})", "warning")
 
 
 def _by(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
-def _is_in(directory: str, base: BaseModel) -> bool:
-    """Whether a directory holds the files of this base."""
+def _model_at(directory: str) -> BaseModel | None:
+    """The model in a directory; None without one."""
     try:
-        model = resolve_base(directory, weights=False)
+        return resolve_base(directory, weights=False) if user_path(directory).is_dir() else None
     except UserError:
-        return False
-    return model.path == base.path or model.fingerprint == base.fingerprint
+        return None
 
 
 def _vocabulary(path: Path) -> bytes | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pyswarmopt_llm.common.commands import command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.models.adapters.patterns import Pattern, Patterns
 from pyswarmopt_llm.models.adapters.selection import Selection, read_selection
@@ -15,21 +16,41 @@ from pyswarmopt_llm.models.files import read_json
 
 _T = TypeVar("_T")
 
-# Options of peft with which an adapter is more than base + scale * B @ A on linear layers.
-_REFUSED = {
+
+class NotPlain(UserError):
+    """An adapter that is more than base + scale * B @ A on linear layers; `export` flattens it.
+
+    Args:
+        file: a file of its directory.
+        what: what it is.
+    """
+
+    def __init__(self, file: Path, what: str) -> None:
+        way = command("export", str(file.parent), base="B", format="peft", rank=16, out="DIR")
+        super().__init__(f"{file}: {what}; flatten it to a plain LoRA ({way})")
+
+
+# Options of peft with which an adapter is not plain.
+_MERGED = {
+    "use_dora": "is DoRA, which does not add up linearly",
     "modules_to_save": "replaces whole modules",
     "trainable_token_indices": "trains token embeddings",
     "target_parameters": "adapts bare parameters",
-    "layer_replication": "repeats layers of the base",
-    "alora_invocation_tokens": "is an activated LoRA",
     "lora_bias": "trains a bias",
     "use_qalora": "is a QA-LoRA",
     "use_bdlora": "is a block-diagonal LoRA",
-    "arrow_config": "routes between adapters",
     "kasa_config": "is a KaSA adapter",
     "monteclora_config": "is a Monte Carlo LoRA",
+}
+# Options with which it is no change of the base's weights.
+_REFUSED = {
+    "layer_replication": "repeats layers of the base",
+    "alora_invocation_tokens": "is an activated LoRA",
+    "arrow_config": "routes between adapters",
+    "megatron_config": "is for Megatron",
     "fan_in_fan_out": "is for layers that store their weight transposed",
 }
+_OTHER_KINDS = ("LOHA", "LOKR", "IA3", "OFT", "BOFT", "VERA", "HRA")  # that PEFT can merge
 _MODULE = r"(.*\.)?({})$"  # a whole name, or its end after a dot
 _BEGINS_AS_BASE = ("gaussian", "mica")  # initialisations with B A = 0, besides the default
 # Initialisations that change the base's own weights.
@@ -45,7 +66,6 @@ class AdapterConfig:
         rank: ``r``.
         alpha: ``lora_alpha``.
         rslora: whether the scale is alpha / sqrt(r) instead of alpha / r.
-        dora: whether it is a DoRA adapter.
         selection: the modules that it changes.
         rank_pattern: exceptions to `rank`: patterns of module names, each with a rank; the first
             that matches counts.
@@ -58,7 +78,6 @@ class AdapterConfig:
     rank: int
     alpha: float
     rslora: bool
-    dora: bool
     selection: Selection
     rank_pattern: Sequence[tuple[Pattern, int]] = ()
     alpha_pattern: Sequence[tuple[Pattern, float]] = ()
@@ -80,7 +99,7 @@ class AdapterConfig:
 
         Example:
             >>> from pyswarmopt_llm.models.adapters.selection import Names
-            >>> config = AdapterConfig(None, 4, 8, True, False, Selection(Names(("q_proj",))))
+            >>> config = AdapterConfig(None, 4, 8, True, Selection(Names(("q_proj",))))
             >>> config.scale_of("layers.0.self_attn.q_proj", 4)
             4.0
         """
@@ -93,28 +112,24 @@ def _by_pattern(patterns: Sequence[tuple[Pattern, _T]], module: str, default: _T
     return next((value for pattern, value in patterns if pattern.match(module)), default)
 
 
-def read_config(path: Path) -> AdapterConfig:
+def read_config(path: Path, plain: bool = True) -> AdapterConfig:
     """Read and check adapter_config.json.
 
+    Args:
+        path: the file.
+        plain: refuse what is not plain LoRA.
+
     Raises:
-        UserError: missing, malformed, not LoRA, or a kind of LoRA that cannot be mixed.
+        UserError: missing, malformed, not LoRA, or a kind of LoRA that cannot be mixed; `NotPlain`
+            where it can be flattened.
     """
     config = read_json(path)
-    if config.get("peft_type") != "LORA":
-        raise UserError(
-            f"{path}: peft_type is {config.get('peft_type')!r}; only LORA adapters can be mixed"
-        )
     for option, what in _REFUSED.items():
         if config.get(option):
             raise UserError(f"{path}: {option} is set (the adapter {what}); train it as plain LoRA")
-    if (config.get("bias") or "none") != "none":
-        raise UserError(f"{path}: bias is {config['bias']!r}; train the expert with bias='none'")
+    if plain:
+        _refuse_other_kinds(path, config)
     start = config.get("init_lora_weights", True)
-    if isinstance(start, str) and start.lower().startswith(_BASE_CHANGING):
-        raise UserError(
-            f"{path}: init_lora_weights is {start!r}, which changes the base's weights; convert it "
-            "to plain LoRA (peft: save_pretrained with path_initial_model_for_weight_conversion)"
-        )
     name = config.get("base_model_name_or_path")
     if name is not None and not (isinstance(name, str) and name.isprintable()):
         raise UserError(f"{path}: base_model_name_or_path is {name!r}; name the base model there")
@@ -124,13 +139,28 @@ def read_config(path: Path) -> AdapterConfig:
         rank=_rank(path, "r", config.get("r", 8)),
         alpha=_alpha(path, "lora_alpha", config.get("lora_alpha", 8)),
         rslora=_flag(path, config, "use_rslora"),
-        dora=_flag(path, config, "use_dora"),
         selection=read_selection(path, config, patterns),
         rank_pattern=_by_module(path, config, "rank_pattern", patterns, _rank),
         alpha_pattern=_by_module(path, config, "alpha_pattern", patterns, _alpha),
         begins_as_base=start is True
         or (isinstance(start, str) and start.lower() in _BEGINS_AS_BASE),
     )
+
+
+def _refuse_other_kinds(path: Path, config: Mapping[str, Any]) -> None:
+    kind = config.get("peft_type")
+    if kind in _OTHER_KINDS:
+        raise NotPlain(path, f"peft_type is {kind!r}, only LORA adapters can be mixed")
+    if kind != "LORA":
+        raise UserError(f"{path}: peft_type is {kind!r}; only LORA adapters can be mixed")
+    for option, what in _MERGED.items():
+        if config.get(option):
+            raise NotPlain(path, f"{option} is set (the adapter {what})")
+    if (config.get("bias") or "none") != "none":
+        raise NotPlain(path, f"bias is {config['bias']!r}")
+    start = config.get("init_lora_weights", True)
+    if isinstance(start, str) and start.lower().startswith(_BASE_CHANGING):
+        raise NotPlain(path, f"init_lora_weights is {start!r}, which changes the base's weights")
 
 
 def _rank(path: Path, what: str, value: Any) -> int:

@@ -24,6 +24,7 @@ from pyswarmopt_llm.models.adapters.compatibility import PreflightReport, Proble
 
 LEAST = 3  # adapters from which on one of them can be an outlier
 RATIO = 5.0  # between norms of one module
+IDLE = "changes nothing: B is zero in all its modules, as before training; train it, or export it again"
 EXCESS = 0.15  # of the share of the first singular value, median over modules
 
 
@@ -63,7 +64,7 @@ def spectrum(change: LowRank) -> Spectrum:
 
 
 def inspect_weights(report: PreflightReport, base: str | None = None) -> PreflightReport:
-    """The report with norms and shares, an error per adapter that is damaged, outliers' warnings.
+    """The report with spectra, an error per adapter that is damaged, outliers' warnings.
 
     Args:
         report: of `inspect_experts`.
@@ -72,25 +73,19 @@ def inspect_weights(report: PreflightReport, base: str | None = None) -> Preflig
     pool: dict[str, Spectra] = {}
     problems = list(report.problems)
     for info in report.experts:
-        if not info.config.dora:  # an error already, and no plain product
-            try:
-                pool[info.name] = {
-                    name: spectrum(change) for name, change in load_factors(info).items()
-                }
-            except UserError as error:
-                problems.append(Problem(info.name, error.text))
+        try:
+            pool[info.name] = {
+                name: spectrum(change) for name, change in load_factors(info).items()
+            }
+        except UserError as error:
+            problems.append(Problem(info.name, error.text))
     for info in report.experts:
-        words = [] if info.name not in pool else [*_oddities(pool[info.name], pool.values())]
-        if words:
+        spectra: Spectra = pool.get(info.name, {})
+        if words := [*_oddities(spectra, pool.values())]:
             problems.append(Problem(info.name, "; ".join([*words, _remedy(info, base)]), "warning"))
-    rows = []
-    for row in report.rows:
-        spectra = pool.get(row.expert)
-        if spectra is not None:
-            norm = math.sqrt(math.fsum(spectrum.norm**2 for spectrum in spectra.values()))
-            row = replace(row, norm=norm, top_share=_share(spectra))
-        rows.append(row)
-    return replace(report, rows=tuple(rows), problems=tuple(problems))
+        elif spectra and not any(spectrum.norm for spectrum in spectra.values()):
+            problems.append(Problem(info.name, IDLE, "warning"))
+    return replace(report, problems=tuple(problems), spectra=pool)
 
 
 def _share(spectra: Spectra) -> float:
@@ -99,7 +94,9 @@ def _share(spectra: Spectra) -> float:
 
 
 def _oddities(spectra: Spectra, pool: Collection[Spectra]) -> Iterator[str]:
-    """Differences of an adapter from its pool, in words; it is a part of the pool."""
+    """Differences of an adapter that changes something from its pool, in words; it is a part."""
+    if not any(spectrum.norm for spectrum in spectra.values()):
+        return
     ratios: dict[str, float] = {}
     excesses: list[float] = []
     for module, spectrum in spectra.items():

@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.models.engines.batching import Batch
 
 
-def attention_windows(model: Any) -> dict[str, int | None]:
+def attention_windows(model: Any) -> dict[str, int | None] | None:
     """The kinds of attention layers of a model, as transformers names them, and their windows.
 
     Only the mask and the position ids separate the branches of a tree, so every layer must respect
@@ -26,11 +25,9 @@ def attention_windows(model: Any) -> dict[str, int | None]:
         model: a transformers causal LM.
 
     Returns:
-        Kind -> window in tokens, including the token itself (None: unlimited).
-
-    Raises:
-        UserError: a layer is recurrent (Mamba, linear attention), measures distance by index
-            (ALiBi, GPT-Neo's local layers) or attends to fixed chunks.
+        Kind -> window in tokens, including the token itself (None: unlimited). None where a layer is
+        recurrent (Mamba, linear attention), measures distance by index (ALiBi, GPT-Neo's local
+        layers) or attends to fixed chunks.
 
     Example:
         >>> from transformers import MistralConfig, MistralForCausalLM
@@ -52,13 +49,7 @@ def attention_windows(model: Any) -> dict[str, int | None]:
         or getattr(config, "alibi", False)
         or "local" in getattr(config, "attention_layers", ())
     )
-    if unfit:
-        raise UserError(
-            f"{config.model_type}: its layers do not take a mask and position ids per token; "
-            "use a base with plain or sliding-window attention (Llama, Qwen, Gemma, Mistral, "
-            "GPT-2, ...)"
-        )
-    return {kind: windows[kind] for kind in sorted(set(kinds))}
+    return None if unfit else {kind: windows[kind] for kind in sorted(set(kinds))}
 
 
 def attention_mask(

@@ -14,8 +14,12 @@ from pyswarmopt_llm.models.engines.chat import Chat, Turns
 class BaseEngine(ABC):
     """Defaults of `interfaces.Engine`: one model, of unlimited length, that writes its whole answer
     at once.
+
+    See `interfaces.LoadedEngine`, too.
     """
 
+    notes: Mapping[str, str] = MappingProxyType({})
+    decided: Mapping[str, Any] = MappingProxyType({})
     window: int | None = None
     message_tokens: int = 0
     likelihoods: bool = True

@@ -15,7 +15,8 @@ from pyswarmopt_llm.common.errors import UserError, first_line
 
 _STEPS = 1_000_000  # lines and calls of a template; those of models take some hundred
 _LONGEST = 10_000_000  # characters
-THINKING = "enable_thinking"  # the variable of templates whose models may think first
+# Models that may think before they answer do not, where their template knows the variable.
+UNTHOUGHT = {"enable_thinking": False}
 
 Message = Mapping[str, str]
 Turns = Sequence[Message]
@@ -26,12 +27,10 @@ class Chat:
     """What goes around the turns of a user.
 
     Attributes:
-        system: the first turn; "" for none.
-        thinking: whether models that can think before they answer do so.
+        system: the first turn, unless a conversation has its own; "" for none.
     """
 
     system: str = ""
-    thinking: bool = False
 
     def prompt(self, tokenizer: Any, user: str, earlier: Turns = ()) -> str:
         """A user turn after earlier ones, up to the start of the assistant's turn.
@@ -46,14 +45,7 @@ class Chat:
         messages = [*first, *earlier, {"role": "user", "content": user}]
         if tokenizer.chat_template is None:
             return "".join(f"{message['content']}\n" for message in messages)
-        # A template that does not know the variable ignores it.
-        options = {"add_generation_prompt": True, THINKING: self.thinking}
-        return rendered(tokenizer, messages, **options)
-
-
-def thinks(tokenizer: Any) -> bool:
-    """Whether a chat template knows models that think before they answer."""
-    return THINKING in str(tokenizer.chat_template)
+        return rendered(tokenizer, messages, add_generation_prompt=True)
 
 
 def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
@@ -71,7 +63,9 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
     try:
         _refuse_powers(str(tokenizer.chat_template))
         with _at_most(_STEPS):
-            text = tokenizer.apply_chat_template(list(messages), tokenize=False, **options)
+            text = tokenizer.apply_chat_template(
+                list(messages), tokenize=False, **UNTHOUGHT, **options
+            )
     except Exception as error:  # a template may raise anything, what it wants to say included
         raise UserError(f"{where} fails ({first_line(error)}); use that of another copy") from error
     if len(text) > _LONGEST or not text.strip():

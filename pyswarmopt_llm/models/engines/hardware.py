@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+from functools import cache
+from typing import Any
+
 import torch
 
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.registry import unknown
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+
+
+@cache
+def _c_library() -> Any:
+    return ctypes.CDLL(None if os.name == "posix" else "msvcrt")
+
+
+def give_back_memory() -> None:
+    """Return what is free to the system, where the C library is glibc.
+
+    Activations of many sizes leave holes in its heap, which grows from step to step otherwise.
+    """
+    trim = getattr(_c_library(), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def pick_device(name: str = "auto") -> torch.device:

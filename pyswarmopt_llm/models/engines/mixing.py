@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch
+from pyswarmopt_llm.common.interfaces import LowRank, Patch, shapes_of
 
 
 class Mixing(Protocol):
@@ -113,19 +113,3 @@ class PatchedWeights:
                 if shape != base_shape:
                     raise ValueError(f"{name}: a change of shape {shape} for {base_shape} weights")
                 shapes[name] = shape
-
-
-def shapes_of(part: Mapping[str, Tensor] | Mapping[str, LowRank]) -> Mapping[str, tuple[int, ...]]:
-    """Shapes of the changes in a part of a patch, which computes none of them."""
-    if isinstance(part, Computed):
-        return part.shapes
-    return {
-        name: _shape_of(name, value) if isinstance(value, LowRank) else tuple(value.shape)
-        for name, value in part.items()
-    }
-
-
-def _shape_of(name: str, change: LowRank) -> tuple[int, int]:
-    if change.b.shape[1] != change.a.shape[0]:
-        raise ValueError(f"{name}: factors of rank {change.b.shape[1]} and {change.a.shape[0]}")
-    return change.b.shape[0], change.a.shape[1]

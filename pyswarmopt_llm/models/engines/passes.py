@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -19,13 +19,25 @@ from pyswarmopt_llm.models.engines.attention import (
     attention_windows,
     on_device,
 )
-from pyswarmopt_llm.models.engines.batching import Batch
+from pyswarmopt_llm.models.engines.batching import Batch, Plan, TokenPair, build_plan
 from pyswarmopt_llm.models.engines.packed_attention import NAME as PACKED
 from pyswarmopt_llm.models.engines.packed_attention import Packing, products_win
 
+if TYPE_CHECKING:
+    from pyswarmopt_llm.models.engines.generation.decoder import Decoder
+
 # Positions normalised at once: their float32 logits stay in the cache of a CPU (four times faster),
 # small on a GPU.
-_HEAD_ROWS = {"cpu": 16, "cuda": 1024}
+_HEAD_ROWS, _HEAD_ROWS_OF_CPU = 1024, 16
+
+
+def passes_of(model: Any) -> Passes:
+    """The forward passes of a model: planned ones where its architecture takes them."""
+    if attention_windows(model) is not None:
+        return Passes(model)
+    from pyswarmopt_llm.models.engines.plain import PlainPasses
+
+    return PlainPasses(model)
 
 
 class Passes:
@@ -37,15 +49,27 @@ class Passes:
     Attributes:
         model: as given.
         name: of the model with what was added to it, for error messages.
-        windows: from `attention_windows`.
-
-    Raises:
-        UserError: the architecture does not support planned batches (see `attention_windows`).
+        windows: from `attention_windows`; empty where batches are not planned.
+        note: what to know of them; "" for nothing.
     """
+
+    note = ""
 
     def __init__(self, model: Any) -> None:
         self.model, self.name = model, "the base"
-        self.windows = attention_windows(model)
+        self.windows = attention_windows(model) or {}
+
+    def plan(self, pairs: Sequence[TokenPair], batch_tokens: int, pad: int) -> Plan:
+        """The batches of pairs; see `build_plan`."""
+        return build_plan(pairs, batch_tokens, pad)
+
+    def decoder(
+        self, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: int, pad: int
+    ) -> Decoder:
+        """A decoder of prompts, given as token ids."""
+        from pyswarmopt_llm.models.engines.generation.decoder import Decoder
+
+        return Decoder(self, prompts, max_new_tokens, batch_tokens, pad)
 
     def prefix(self, ids: Sequence[int]) -> PrefixCache | None:
         """Keys and values of token ids; their graph is kept where gradients are enabled. None for
@@ -137,7 +161,8 @@ def target_logprobs(batch: Batch, logits: Tensor) -> Tensor:
     heads, (M, V).
     """
     chosen = logits[batch.target_head, batch.target_token].float()
-    return (chosen.cpu() - normalisers(logits).cpu()[batch.target_head]).double()
+    # Subtracted where they are: a GPU is waited for once.
+    return (chosen - normalisers(logits)[batch.target_head]).cpu().double()
 
 
 def normalisers(logits: Tensor) -> Tensor:
@@ -147,4 +172,4 @@ def normalisers(logits: Tensor) -> Tensor:
 
 def head_rows(x: Tensor) -> tuple[Tensor, ...]:
     """Rows in parts that are small enough to be computed with in float32."""
-    return x.split(_HEAD_ROWS[x.device.type])
+    return x.split(_HEAD_ROWS_OF_CPU if x.device.type == "cpu" else _HEAD_ROWS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from pyswarmopt_llm.models.engines.base import BaseEngine, PromptTokenizer, wind
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
 from pyswarmopt_llm.models.engines.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.models.engines.packed_attention import use_packed_attention
-from pyswarmopt_llm.models.engines.passes import Passes
+from pyswarmopt_llm.models.engines.passes import Passes, passes_of
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +27,6 @@ class ResidentModel(PromptTokenizer, BaseEngine):
         batch_tokens: padded tokens per forward pass; halved when memory runs out.
         mixing: puts candidates into the model, and takes them out exactly; default:
             `PatchedWeights`, which changes its weights in place.
-
-    Raises:
-        UserError: the architecture does not support planned batches (see `attention_windows`).
 
     Attributes:
         batch_tokens: as given.
@@ -46,10 +42,12 @@ class ResidentModel(PromptTokenizer, BaseEngine):
         self.batch_tokens = batch_tokens
         self.tokens_fed = 0
         self._mixing = mixing or PatchedWeights(model)
-        self._candidate = self._active = Patch()
+        self._candidate = Patch()
         self._merged: Patch | None = self._candidate
         self._short_of_memory = False
-        self._passes = Passes(model)
+        self._passes = passes_of(model)
+        if self._passes.note:
+            self.notes = {"batches": self._passes.note}
         use_packed_attention(model)
 
     @property
@@ -65,10 +63,10 @@ class ResidentModel(PromptTokenizer, BaseEngine):
     @property
     def model(self) -> Any:
         """The model with the candidate's weights."""
-        if self._merged is not self._active:
+        if self._merged is not self._candidate:
             self._merged = None  # until an interrupted merge is repeated
-            self._mixing.load(self._active)
-            self._merged = self._active
+            self._mixing.load(self._candidate)
+            self._merged = self._candidate
         return self._model
 
     @property
@@ -78,35 +76,12 @@ class ResidentModel(PromptTokenizer, BaseEngine):
         return self._passes
 
     def load(self, patch: Patch) -> None:
-        """Make the resident model ``base + patch``; see `Mixing.load`.
-
-        A patch with `held_out` parts is merged on use, since most of its items are scored with
-        other weights.
-        """
+        """Make the resident model ``base + patch``; see `Mixing.load`."""
         self._merged = None
-        self._candidate = self._active = patch
+        self._candidate = patch
         changed = patch.low_rank or patch.full_rank or patch.dense
         self._passes.name = f"{self.name} with what is added to it" if changed else self.name
-        if not patch.held_out:
-            _ = self.model
-
-    def _shares(self, contexts: Sequence[str]) -> Generator[list[int], None, None]:
-        """The places of those contexts that one set of weights is for, which is active until the
-        next ones; those that nothing was trained on have the candidate's own.
-        """
-        rest = list(range(len(contexts)))
-        try:
-            for held in self._candidate.held_out:
-                there = [i for i in rest if contexts[i] in held.contexts]
-                rest = [i for i in rest if contexts[i] not in held.contexts]
-                if there:
-                    self._active = held.patch
-                    yield there
-            if rest:
-                self._active = self._candidate
-                yield rest
-        finally:
-            self._active = self._candidate
+        _ = self.model
 
     def _smaller_batches(self, error: RuntimeError, rows: int) -> None:
         """Handle an error of a batch: if memory ran out, halve later batches and warn once; else
@@ -124,9 +99,14 @@ class ResidentModel(PromptTokenizer, BaseEngine):
                 self.batch_tokens,
             )
             self._short_of_memory = True
-            self.batch_tokens = max(self.batch_tokens // 2, 1)
+            self.halve_batches()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+    def halve_batches(self) -> bool:
+        """Make later batches smaller; whether they could be."""
+        could, self.batch_tokens = self.batch_tokens > 1, max(self.batch_tokens // 2, 1)
+        return could
 
     def stops(self) -> frozenset[int]:
         """Tokens that end a turn: the tokenizer's and those of the model's generation config."""

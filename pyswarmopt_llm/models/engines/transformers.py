@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from typing import Any
@@ -20,7 +19,6 @@ from pyswarmopt_llm.models.engines.batching import (
     Batch,
     Plan,
     TokenPair,
-    build_plan,
     encode_pair,
     make_batch,
 )
@@ -83,20 +81,6 @@ class TransformersEngine(ReplyWriter):
         Yields:
             The indices of the pairs of a batch, and their values.
         """
-        if not self._candidate.held_out:
-            yield from self._scored_by_batch(pairs, only)
-            return
-        with closing(self._shares([context for context, _ in pairs])) as shares:
-            for places in shares:
-                share = [pairs[i] for i in places]
-                within = None if only is None else {k for k, i in enumerate(places) if i in only}
-                for indices, values in self._scored_by_batch(share, within):
-                    yield tuple(places[k] for k in indices), values
-
-    def _scored_by_batch(
-        self, pairs: Sequence[tuple[str, str]], only: Collection[int] | None
-    ) -> Iterator[tuple[tuple[int, ...], list[float]]]:
-        """`loglikelihood_by_batch` with the weights as they are."""
         plan = self._likelihood_plan(pairs)
         prefix = cache(lambda: self.prefix(plan))
         for batch in plan.batches:
@@ -179,7 +163,7 @@ class TransformersEngine(ReplyWriter):
             else:
                 encoded.append((self.encode_prompt(context), ()))
                 self.check_length(len(encoded[-1][0]), context)
-        self._plans[pairs] = build_plan(encoded, self.batch_tokens, self.pad())
+        self._plans[pairs] = self._passes.plan(encoded, self.batch_tokens, self.pad())
         if len(self._plans) > _PLANS:
             self._plans.popitem(last=False)
         return self._plans[pairs]

@@ -9,8 +9,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.interfaces import LowRank, Patch
-from pyswarmopt_llm.models.engines.mixing import shapes_of
+from pyswarmopt_llm.common.interfaces import LowRank, Patch, shapes_of
 
 
 class AddedOutputs:

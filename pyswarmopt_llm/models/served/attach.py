@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,6 +20,7 @@ from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.base import BaseModel, load_tokenizer, resolve_base
 from pyswarmopt_llm.models.engines.base import window_of
 from pyswarmopt_llm.models.engines.batching import TokenPair
+from pyswarmopt_llm.models.engines.chat import Chat
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.served.engine import ServedEngine
 from pyswarmopt_llm.models.served.http import Http
@@ -50,6 +52,11 @@ class Examination:
     noise: float
     scores: tuple[float, ...]
 
+    @property
+    def stored(self) -> dict[str, Any]:
+        """Of it in ``run.json``."""
+        return {"noise": self.noise, "server_scores": self.scores}
+
 
 def attach(config: SearchConfig, base: BaseModel, experts: Experts) -> ServedEngine:
     """The engine on the server at `config.engine`; the base's weights are not read here.
@@ -76,7 +83,9 @@ def attach(config: SearchConfig, base: BaseModel, experts: Experts) -> ServedEng
     server = recognise(config, experts, dtype)
     _check_base(server, base)
     windows = [window for window in (window_of(model), server.window) if window is not None]
-    return ServedEngine(server, load_tokenizer(base), min(windows, default=None), dtype)
+    engine = ServedEngine(server, load_tokenizer(base), min(windows, default=None), dtype)
+    engine.form = Chat(config.system)
+    return engine
 
 
 def recognise(config: SearchConfig, experts: Experts, dtype: torch.dtype) -> CandidateServer:

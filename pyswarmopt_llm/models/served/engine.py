@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.http import Refusal
+from pyswarmopt_llm.common.files.http import Refusal
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.engines.base import BaseEngine, PromptTokenizer
 from pyswarmopt_llm.models.engines.batching import TokenPair, encode_pair
@@ -53,7 +53,7 @@ class ServedEngine(PromptTokenizer, BaseEngine):
     def another(self) -> ServedEngine:
         """An engine on the same server, for another candidate at the same time."""
         other = ServedEngine(self.server, self.tokenizer, self.window, self.dtype)
-        other.watch = self.watch
+        other.watch, other.form = self.watch, self.form
         return other
 
     def load(self, patch: Patch) -> None:
@@ -62,7 +62,7 @@ class ServedEngine(PromptTokenizer, BaseEngine):
         Raises:
             UserError: the patch is more than low-rank changes of weights, or the server refuses it.
         """
-        if patch.dense or patch.full_rank or patch.mixture or patch.graph or patch.held_out:
+        if patch.dense or patch.full_rank or patch.mixture or patch.graph:
             raise InvalidOption(
                 "engine", self.server.name, "takes candidates of space delta only, as they are"
             )

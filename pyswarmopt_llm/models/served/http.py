@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.http import (
+from pyswarmopt_llm.common.files.http import (
     Connection,
     NoAnswer,
     Refusal,

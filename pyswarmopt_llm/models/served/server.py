@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import torch
 
 from pyswarmopt_llm.common.errors import NotFiniteError, UserError
-from pyswarmopt_llm.common.http import Refusal
+from pyswarmopt_llm.common.files.http import Refusal
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import ADAPTER_FILES, AdapterInfo
 from pyswarmopt_llm.models.adapters.write import write_adapter

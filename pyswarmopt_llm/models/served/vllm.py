@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.http import Refusal
+from pyswarmopt_llm.common.files.http import Refusal
 from pyswarmopt_llm.models.engines.batching import TokenPair
 from pyswarmopt_llm.models.served.http import Http
 from pyswarmopt_llm.models.served.server import LoraFiles, by_context, reading

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.models.engines.chat import THINKING, rendered
+from pyswarmopt_llm.models.engines.chat import rendered
 
 # Examples sorted by length together: enough for little padding, few enough to stay shuffled.
 _CHUNK = 400
@@ -21,10 +21,11 @@ _CHUNK = 400
 
 @dataclass(frozen=True)
 class ChatTokens:
-    """Token ids of one chat; the last `answer` of them are the target."""
+    """Token ids of one chat; the last `answer` of them are the target. Some may be `cut` off."""
 
     ids: list[int]
     answer: int
+    cut: bool = False
 
 
 def encode_chat(
@@ -58,9 +59,11 @@ def encode_chat(
         # The template's line break after the end-of-turn token is never generated, so it is no
         # target.
         answer = tokenizer(whole[len(prompt) :].rstrip("\n"), add_special_tokens=False)["input_ids"]
-        ids = (before + answer)[:max_len]
+        whole_ids = before + answer
+        ids = whole_ids[:max_len]
         if len(ids) > len(before):
-            chats.append(ChatTokens(ids=ids, answer=len(ids) - len(before)))
+            cut = len(ids) < len(whole_ids)
+            chats.append(ChatTokens(ids=ids, answer=len(ids) - len(before), cut=cut))
     return chats
 
 
@@ -82,9 +85,8 @@ def _messages(example: Mapping[str, Any], number: int) -> Sequence[Mapping[str, 
 
 def _before_and_after(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> tuple[str, str]:
     """A chat in the chat template up to the start of its last turn, and as a whole."""
-    options = {THINKING: False}
-    prompt = rendered(tokenizer, messages[:-1], add_generation_prompt=True, **options)
-    return prompt, rendered(tokenizer, messages, **options)
+    prompt = rendered(tokenizer, messages[:-1], add_generation_prompt=True)
+    return prompt, rendered(tokenizer, messages)
 
 
 def reply_frame(tokenizer: Any) -> tuple[str, str]:

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.models.choices import Choices
-from pyswarmopt_llm.models.engines.batching import build_plan
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.training.backward import target_logprobs
 from pyswarmopt_llm.models.training.trainer import Trainable, Trainer
@@ -51,7 +50,8 @@ def choice_trainer(
         order = draws.sample(items, len(items))
         starts = range(0, len(items), ITEMS_PER_STEP)
         rounds.append([order[start : start + ITEMS_PER_STEP] for start in starts])
-    return Trainer(engine.model, change, partial(choice_losses, engine), rounds, lr)
+    losses = partial(choice_losses, engine)
+    return Trainer(engine.model, change, losses, rounds, lr, engine.halve_batches)
 
 
 def choice_losses(engine: TransformersEngine, items: Sequence[Choices]) -> Iterator[Tensor]:
@@ -98,7 +98,7 @@ def loglikelihoods(
         UserError: a pair exceeds the context window.
     """
     encoded = [engine.encode_continuation(*pair) for pair in pairs]
-    plan = build_plan(encoded, engine.batch_tokens, engine.pad())
+    plan = engine.passes.plan(encoded, engine.batch_tokens, engine.pad())
     for batch in plan.batches:
         # Anew for each batch: differentiating its values frees the graph of the prefix, too.
         prefix = engine.prefix(plan)

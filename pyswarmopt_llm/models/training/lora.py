@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.training.trainer import Addition
@@ -63,35 +61,12 @@ class Lora:
         shapes = {module: shape.weight_shape for module, shape in info.modules.items()}
         return cls(shapes, first.rank, first.scale, seed, device)
 
-    @classmethod
-    def of_targets(
-        cls, model: Any, targets: Sequence[str], rank: int, scale: float, seed: int
-    ) -> Lora:
-        """A new one on the linear layers whose names, or their last parts, are these.
-
-        Raises:
-            UserError: the model has no such layer.
-        """
-        endings = tuple(f".{target}" for target in targets)
-        shapes = {
-            name: (layer.out_features, layer.in_features)
-            for name, layer in model.named_modules()
-            if isinstance(layer, torch.nn.Linear) and f".{name}".endswith(endings)
-        }
-        if not shapes:
-            raise UserError(f"targets {', '.join(targets)}: no such linear layers in the base")
-        return cls(shapes, rank, scale, seed, model.device)
-
     def additions(self) -> dict[str, Addition]:
         """Module name -> the LoRA's part of its output."""
         return {module: partial(self._output, module) for module in self._a}
 
     def _output(self, module: str, x: Tensor) -> Tensor:
         return (x @ self._a[module].T.to(x.dtype)) @ (self._b[module] * self.scale).T.to(x.dtype)
-
-    def factors(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Module name -> (B, A), bf16 on the CPU, to be written with alpha = scale * r."""
-        return {name: (_stored(self._b[name]), _stored(a)) for name, a in self._a.items()}
 
     def patch(self) -> Patch:
         """The change of weights as it is now, float32 on the CPU, the scale folded into B."""
@@ -103,10 +78,6 @@ class Lora:
                 for module, a in self._a.items()
             }
         )
-
-
-def _stored(factor: Tensor) -> Tensor:
-    return factor.detach().to("cpu", torch.bfloat16)
 
 
 __all__ = ["Lora"]

@@ -18,6 +18,8 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter
+from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.base import BaseModel, load_model
 from pyswarmopt_llm.models.engines.hardware import pick_dtype
@@ -43,6 +45,8 @@ class TrainingOptions:
         seed: of the initial adapter, the held-out split and the order.
         heldout: number of held-out examples, at most a fifth of all.
         threads: CPU threads; default: torch's current setting.
+        start: an adapter of this base to go on from, directory or hub id; its modules, ranks and
+            scale are kept, so rank, alpha and targets have no effect. Default: a new one.
     """
 
     rank: int = 8
@@ -56,21 +60,26 @@ class TrainingOptions:
     seed: int = 0
     heldout: int = 60
     threads: int | None = None
+    start: str | None = None
 
-    def lora(self, model: Any) -> Lora:
-        """A new adapter of a model.
+    def lora(self, base: BaseModel, model: Any) -> Lora:
+        """The adapter of a model to train.
 
         Raises:
-            UserError: a target is not in the model.
+            UserError: a target is not in the model, or `start` does not fit the base.
         """
-        return Lora.of_targets(model, self.targets, self.rank, self.alpha / self.rank, self.seed)
+        if self.start is not None:
+            report = inspect_experts([self.start], base)
+            report.require("delta")
+            return _Continued(load_adapter(report.experts[0]), model.device)
+        shapes = target_shapes(model, self.targets)
+        return Lora(shapes, self.rank, self.alpha / self.rank, self.seed, model.device)
 
     def __str__(self) -> str:
-        targets = ", ".join(self.targets)
-        return (
-            f"r={self.rank}, alpha={self.alpha:g}, targets {targets}; AdamW, peak lr "
-            f"{self.lr:g}, seed {self.seed}"
-        )
+        shape = f"r={self.rank}, alpha={self.alpha:g}, targets {', '.join(self.targets)}"
+        if self.start is not None:
+            shape = f"trained further from {self.start}"
+        return f"{shape}; AdamW, peak lr {self.lr:g}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,8 @@ class TrainingResult:
         train_loss_last: mean over the last up to 20 steps.
         heldout_loss_base: held-out loss of the base (nan without held-out examples).
         heldout_loss_expert: held-out loss of the trained expert.
+        cut: chats of which the end was cut off, since they are longer than `max_len` tokens.
+        dropped: longer chats with nothing left of their answer, which were left out.
     """
 
     name: str
@@ -101,6 +112,8 @@ class TrainingResult:
     train_loss_last: float
     heldout_loss_base: float
     heldout_loss_expert: float
+    cut: int = 0
+    dropped: int = 0
 
 
 def train_expert(
@@ -138,12 +151,13 @@ def train_expert(
         model, tokenizer = load_model(base, dtype, device)
         draws = random.Random(options.seed)
         chats = encode_chat(tokenizer, examples, options.max_len)
+        cut, dropped = sum(chat.cut for chat in chats), len(examples) - len(chats)
         draws.shuffle(chats)
         kept = min(options.heldout, len(chats) // 5)
         heldout, chats = chats[:kept], chats[kept:]
         if not chats:
             raise UserError("no training example is left; give more examples, or a larger max_len")
-        lora = options.lora(model)
+        lora = options.lora(base, model)
         steps = chat_steps(chats, options.max_tokens, options.epochs, options.batch_tokens, draws)
         pad = tokenizer.pad_token_id
         rounds = [[step] for step in steps]
@@ -165,6 +179,8 @@ def train_expert(
         train_loss_last=fmean(losses[-20:]),
         heldout_loss_base=heldout_loss_base,
         heldout_loss_expert=heldout_loss_expert,
+        cut=cut,
+        dropped=dropped,
     )
     write_expert(out, lora, result, base.name, data, options, "loss on the answers only")
     return result
@@ -198,14 +214,54 @@ tags: [lora]
 - training: {result.steps} steps, {result.tokens} tokens, {result.seconds:.0f} s, {loss}
 - training loss: {result.train_loss_first:.4f} (first steps) -> {result.train_loss_last:.4f} (last steps)
 {heldout}"""
+    new = options.start is None
+    scale = lora.scale if new else 1.0  # the rest of it stays in B
+    factors = {
+        name.removesuffix(".weight"): (
+            (change.b / scale).to(torch.bfloat16),
+            change.a.to(torch.bfloat16),
+        )
+        for name, change in lora.patch().low_rank.items()
+    }
     write_adapter(
         out,
-        lora.factors(),
+        factors,
         base_model_name=base_name,
-        target_modules=options.targets,
-        alpha=options.alpha,
+        target_modules=options.targets if new else factors,
+        alpha=options.alpha if new else None,
         card=card,
     )
+
+
+class _Continued(Lora):
+    """An adapter to be trained further: its modules and ranks, and the scale of the first module, to
+    which other scales are brought in B.
+    """
+
+    def __init__(self, adapter: Adapter, device: torch.device | str) -> None:
+        super().__init__({}, 1, next(iter(adapter.factors.values())).scale, 0)
+        for module, factors in adapter.factors.items():
+            b = factors.b * (factors.scale / self.scale)
+            self._a[module] = factors.a.to(device).requires_grad_()
+            self._b[module] = b.to(device).requires_grad_()
+        self.tensors = [*self._a.values(), *self._b.values()]
+
+
+def target_shapes(model: Any, targets: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Linear layers whose names, or their last parts, are these -> (out, in) of their weights.
+
+    Raises:
+        UserError: the model has no such layer.
+    """
+    endings = tuple(f".{target}" for target in targets)
+    shapes = {
+        name: (layer.out_features, layer.in_features)
+        for name, layer in model.named_modules()
+        if isinstance(layer, torch.nn.Linear) and f".{name}".endswith(endings)
+    }
+    if not shapes:
+        raise UserError(f"targets {', '.join(targets)}: no such linear layers in the base")
+    return shapes
 
 
 @contextmanager

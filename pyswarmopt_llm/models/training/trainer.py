@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.models.engines.hardware import give_back_memory, out_of_memory
 from pyswarmopt_llm.models.engines.packed_attention import NAME as PACKED
 from pyswarmopt_llm.models.training.backward import short_norms
 
@@ -56,6 +57,7 @@ class Trainer(Generic[Item]):
             its graph.
         rounds: the items of each step of each round; the learning rate is planned for all of them.
         lr: peak learning rate.
+        smaller: makes the parts of a step smaller, and says whether that was possible.
     """
 
     model: Any
@@ -63,6 +65,7 @@ class Trainer(Generic[Item]):
     losses: Callable[[Sequence[Item]], Iterable[Tensor]]
     rounds: Sequence[Sequence[Sequence[Item]]]
     lr: float
+    smaller: Callable[[], bool] = lambda: False
 
     @property
     def steps(self) -> int:
@@ -82,21 +85,40 @@ class Trainer(Generic[Item]):
         factor = partial(warmup_cosine, steps=self.steps)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         history = []
-        with training(self.model, self.change.additions()):
+        from pyswarmopt_llm.models.training.checkpointing import less_memory
+
+        with training(self.model, self.change.additions()), ExitStack() as stack:
+            savings = less_memory(self.model, self.smaller, stack)
             for number, steps in enumerate(self.rounds[:last], start=1):
-                total = 0.0
+                sums = []
                 for items in steps:
-                    optimizer.zero_grad(set_to_none=True)
-                    for values in self.losses(items):
-                        (values.sum() / len(items)).backward()
-                        total += float(values.detach().sum())
+                    sums += self._gradients(items, savings)
                     torch.nn.utils.clip_grad_norm_(tensors, _CLIP)
                     optimizer.step()
                     schedule.step()
-                history.append(total / sum(map(len, steps)))
+                    give_back_memory()
+                history.append(sum(map(float, sums)) / sum(map(len, steps)))
                 if on_round is not None:
                     on_round(number, len(self.rounds), history[-1])
         return history
+
+    def _gradients(self, items: Sequence[Item], savings: Iterator[bool]) -> list[Tensor]:
+        """The sums of a step's losses, part by part; their gradients are in the tensors then.
+
+        Where memory runs out it is done again with less.
+        """
+        for tensor in self.change.tensors:
+            tensor.grad = None
+        sums = []  # on their device, which need not be waited for
+        try:
+            for values in self.losses(items):
+                (values.sum() / len(items)).backward()
+                sums.append(values.detach().sum())
+            return sums
+        except RuntimeError as error:
+            if not (out_of_memory(error) and next(savings, False)):
+                raise
+        return self._gradients(items, savings)
 
 
 def warmup_cosine(step: int, steps: int) -> float:

@@ -187,8 +187,16 @@ class MixtureEngine(BaseEngine):
             raise unknown("fusion", name, ["auto", *FUSIONS])
         return name
 
-    def chat(self, user: str) -> str:
-        """The user's turn as it is: a mixture has as many chat templates as members."""
+    def chat(self, user: str, earlier: Sequence[Mapping[str, str]] = ()) -> str:
+        """The user's turn as it is: a mixture has as many chat templates as members.
+
+        Raises:
+            UserError: there are turns before it.
+        """
+        if earlier:
+            raise UserError(
+                "a mixture of models takes single turns, no conversations; use one `base`"
+            )
         return user
 
     @property

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers.cache_utils import DynamicCache
 
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.models.alphabet import token_bytes
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.spaces.mixture.vocabulary import Vocabulary
@@ -35,8 +36,15 @@ class TextModel:
         """Of an engine.
 
         Raises:
-            UserError: its tokenizer does not say which bytes a token stands for.
+            UserError: its tokenizer does not say which bytes a token stands for, or its layers keep
+                more than keys and values.
         """
+        if not engine.passes.windows:
+            kind = engine.model.config.get_text_config().model_type
+            raise UserError(
+                f"{kind}: its layers do not take a mask and position ids per token, so it cannot "
+                "be mixed with models of other tokenizers; use members of one tokenizer"
+            )
         size = int(engine.model.get_output_embeddings().weight.shape[0])
         # Rows of the output layer beyond the tokenizer's tokens stand for nothing, tokens beyond
         # them are never given.

@@ -17,7 +17,8 @@ import numpy as np
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.json_types import wrong_field
-from pyswarmopt_llm.common.files.regular import locked, refuse_link, write_text
+from pyswarmopt_llm.common.files.lock import locked
+from pyswarmopt_llm.common.files.regular import refuse_link, write_text
 from pyswarmopt_llm.tasks.formats import separator_of
 
 LABEL, PROBABILITIES = "predicted", "probabilities"  # the new columns

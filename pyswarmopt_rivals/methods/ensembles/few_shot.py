@@ -13,7 +13,7 @@ earliest examples are dropped where the context window is too small.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -62,16 +62,21 @@ class FewShot(Answerer):
         return Accuracy(
             questions.items,
             questions.scoring,
-            lambda turn: self._chat(turn, room),
+            lambda turn, earlier=(): self._chat(turn, room, earlier),
             questions.template,
         )
 
-    def _chat(self, turn: str, room: int) -> str:
+    def _chat(self, turn: str, room: int, earlier: Sequence[Mapping[str, str]]) -> str:
         """The examples and a user turn, as many of the latest examples as leave room for `room`
         more tokens.
         """
         for first in range(len(self._turns) + 1):
-            text = self._engine.chat(turn, self._turns[first:])
+            examples = [
+                {"role": role, "content": said}
+                for pair in self._turns[first:]
+                for role, said in zip(("user", "assistant"), pair, strict=True)
+            ]
+            text = self._engine.chat(turn, [*examples, *earlier])
             if (
                 self._engine.window is None
                 or self._engine.count_tokens(text) + room <= self._engine.window

@@ -24,7 +24,9 @@ TAU = 1.0
 GRID = torch.linspace(0, 1, 21)
 
 Weigh = Callable[[Sequence[str]], Mapping[str, Tensor]]
-"""contexts -> context: (n,) weights that sum to 1."""
+"""contexts -> context: (n,) weights that sum to 1. They are of the prompt alone, and so the same for
+all items that have it.
+"""
 
 
 def fit_sim(panel: Panel, dev: Accuracy, seed: int) -> Likelihoods:

@@ -26,7 +26,7 @@ from pyswarmopt_llm.models.adapters.adapter import Adapter
 from pyswarmopt_llm.models.choices import EPOCHS, PASSES, Choices, training_passes
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.training.choice_losses import choice_losses, choice_trainer
-from pyswarmopt_llm.models.training.folds import train_once
+from pyswarmopt_llm.models.training.folds import fit
 from pyswarmopt_llm.models.training.lora import Lora
 from pyswarmopt_llm.models.training.trainer import Addition, Trainable
 from pyswarmopt_rivals.methods.changes import SideBySide, as_patch, by_module
@@ -132,8 +132,7 @@ def _best(experts: Sequence[Adapter], settings: Settings) -> Patch:
 def _trained_once(experts: Sequence[Adapter], settings: Settings, start: Patch) -> Patch:
     trial = settings.need_trial()
     trial.spend(training_passes(len(trial.choices)))
-    trial.load(start)
-    return train_once(trial.engine, trial.choices, experts[0].info, settings.seed)[0]
+    return fit(trial.engine, start, trial.choices, experts[0].info, settings.seed)
 
 
 def _trained(experts: Sequence[Adapter], settings: Settings, start: Patch) -> Patch:

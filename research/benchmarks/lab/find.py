@@ -44,7 +44,7 @@ from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
 from pyswarmopt_llm.models.choices import PASSES, Choices
 from pyswarmopt_llm.models.training.choice_losses import choice_losses
-from pyswarmopt_llm.models.training.folds import train_once
+from pyswarmopt_llm.models.training.folds import fit
 from pyswarmopt_llm.models.training.trainer import Addition, training
 from pyswarmopt_llm.tasks import Item
 
@@ -85,8 +85,7 @@ class Bench:
     def trained(self, start: Patch, lab: Path) -> float:
         """The test score after training on dev from a start."""
         pattern = read_adapter(lab / "experts" / PATTERN)
-        self.engine.load(start)
-        lora, _ = train_once(self.engine, self.choices, pattern, self.seed)
+        lora = fit(self.engine, start, self.choices, pattern, self.seed)
         self.engine.load(start.with_low_rank(lora.low_rank))
         return self._test(self.engine).value
 

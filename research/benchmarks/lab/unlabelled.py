@@ -40,12 +40,12 @@ from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.regular import write_json
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.evaluation.record import pack, unpack
+from pyswarmopt_llm.jobs.search.cross_fitting import Fitting, cross_fit
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.choices import EPOCHS, PASSES, RATE, Choices
 from pyswarmopt_llm.models.training.choice_losses import ITEMS_PER_STEP, loglikelihoods
-from pyswarmopt_llm.models.training.folds import train_folds
 from pyswarmopt_llm.models.training.lora import Lora
 from pyswarmopt_llm.models.training.trainer import Trainer
 from pyswarmopt_llm.tasks import load_task
@@ -290,17 +290,14 @@ class Cell:
         start, _, copy = name.partition("#")
         patch = self.start(start)
         seed = self._seed + 100 * int(copy or 0)
-        *parts, whole = train_folds(self._engine, patch, self.dev, self._job.experts[0], seed)
-        dev = torch.zeros(len(self.dev), len(self.dev[0].pairs), dtype=torch.float64)
-        for part in parts:
-            places = [
-                place
-                for place, item in enumerate(self.dev)
-                if item.pairs[0][0] not in part.contexts
-            ]
-            self._engine.load(patch.with_low_rank(part.changes))
-            dev[places] = log_probabilities(self._engine, [self.dev[place] for place in places])
-        self._engine.load(patch.with_low_rank(whole.changes))
+        fitting = Fitting(self._engine, patch, self.dev, self._job.experts[0], seed)
+
+        def score(places: Sequence[int]) -> Sequence[Tensor]:
+            items = [self.dev[place] for place in places]
+            return log_probabilities(self._engine, items).unbind()
+
+        dev = torch.stack(cross_fit(fitting, score))
+        self._engine.load(fitting.whole())
         scored = {"pool": self.pool[:pool], "test": self.test}
         return {
             "dev": dev,

@@ -5,7 +5,6 @@ a search and its training take.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -102,14 +101,11 @@ def iterated(
     )
     patch = job.space.realise(position)
     if iteration.best is not None:
-        space = iteration.best.space
-        trained = space.realise(space.on_top_of(position))
-        scores = []
-        for candidate in (trained, patch):
-            job.engine.load(candidate)
-            scores.append(job.objectives.combine([utility(job.engine) for utility in dev.values()]))
-        if not_worse(*scores):
-            patch = replace(trained, held_out=())
+        job.engine.load(patch)
+        before = [utility(job.engine) for utility in dev.values()]
+        combine = job.objectives.combine
+        if not_worse(combine([*iteration.scores.values()]), combine(before)):
+            patch = iteration.best.model.patch
     job.engine.load(patch)
     (utility,) = job.utilities("test", scorings).values()
     return list(utility(job.engine).per_item)

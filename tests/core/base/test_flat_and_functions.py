@@ -206,3 +206,28 @@ def test_import_loads_nothing_but_itself():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert set(out) == {"pyswarmopt"}
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.complex64])
+def test_a_flat_view_refuses_what_holds_no_floating_point_numbers(dtype):
+    with pytest.raises(TypeError, match="codes holds"):
+        pso.FlatView({"w": torch.zeros(2), "codes": torch.zeros(3, dtype=dtype)})
+    layout = pso.FlatView({"codes": torch.zeros(3)})
+    with pytest.raises(TypeError, match="codes holds"):
+        layout.load({"codes": torch.zeros(3, dtype=dtype)}, torch.full((3,), 3.9))
+
+
+def test_a_flat_view_refuses_tensors_that_share_memory():
+    net = torch.nn.Sequential(torch.nn.Linear(3, 3, bias=False), torch.nn.Linear(3, 3, bias=False))
+    net[1].weight = net[0].weight
+    with pytest.raises(ValueError, match=r"0\.weight and 1\.weight share memory"):
+        pso.FlatView(net.state_dict())
+    assert pso.FlatView(net).size == 9
+    base = torch.zeros(10)
+    with pytest.raises(ValueError, match="a and b share memory"):
+        pso.FlatView({"a": base[:6], "b": base[5:]})
+    assert pso.FlatView({"a": base[:5], "b": base[5:], "c": base[:0]}).size == 10
+    assert (
+        pso.FlatView({"a": torch.zeros(2, device="meta"), "b": torch.zeros(2, device="meta")}).size
+        == 4
+    )

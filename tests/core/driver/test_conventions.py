@@ -4,17 +4,22 @@ sign, names.
 
 from __future__ import annotations
 
+import ast
+import inspect
 import logging
 import re
 import time
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import fields
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import pyswarmopt as pso
+from pyswarmopt.driver.options import Options
 
 BOX = [(-5.0, 5.0)] * 3
 
@@ -105,19 +110,19 @@ class Clock:
 def test_no_call_begins_after_the_timeout(monkeypatch, recipe):
     fun = Clock(monkeypatch)
     r = pso.minimize(fun, BOX, recipe, max_evals=500, seed=0, timeout=25)
-    assert r.nfev == 25 and list(r.stop) == ["max_time"] and "limit of time" in r.message
+    assert r.nfev == 25 and list(r.stop) == ["timeout"] and "limit of time" in r.message
     assert r.fun == bowl(r.x)
 
 
 def test_a_timeout_alone_is_the_only_limit(monkeypatch):
     r = pso.minimize(Clock(monkeypatch), [(-5, 5)], "constriction", seed=0, timeout=1200)
-    assert r.nfev == 1200 and list(r.stop) == ["max_time"]
+    assert r.nfev == 1200 and list(r.stop) == ["timeout"]
 
 
 def test_the_timeout_holds_in_an_asynchronous_search(monkeypatch):
     fun = Clock(monkeypatch)
     r = pso.minimize(fun, BOX, max_evals=500, seed=0, timeout=25, asynchronous=True)
-    assert r.nfev == 25 and "max_time" in r.stop
+    assert r.nfev == 25 and "timeout" in r.stop
 
 
 def test_a_call_that_takes_too_long_fails():
@@ -141,8 +146,8 @@ def test_a_call_that_takes_too_long_fails_in_a_process():
 
 
 def test_calls_that_cannot_be_interrupted_are_refused():
-    with pytest.raises(ValueError, match="workers=1 or 'processes:N'"):
-        pso.minimize(bowl, BOX, workers=2, evaluation_timeout=1)
+    with pytest.raises(ValueError, match="those of a map: use workers=1"):
+        pso.minimize(bowl, BOX, workers=map, evaluation_timeout=1)
     for name in ("timeout", "evaluation_timeout"):
         with pytest.raises(ValueError, match=f"{name}=0: it must be"):
             pso.minimize(bowl, BOX, **{name: 0})
@@ -397,3 +402,14 @@ def test_scipys_distributions_are_ranges():
     assert (read.names, read.integrality) == (meant.names, meant.integrality)
     with pytest.raises(ValueError, match=r"space\['x'\] = norm\(.*uniform, loguniform and randint"):
         pso.Space({"x": stats.norm()})
+
+
+@pytest.mark.parametrize("function", [pso.minimize, pso.maximize])
+def test_the_arguments_are_written_out_where_editors_look_for_them(function):
+    """In the source, not put there by a decorator; the same as those of `Options`, in order."""
+    source = ast.parse(Path(inspect.getsourcefile(inspect.unwrap(function))).read_text())
+    written = next(n for n in source.body if getattr(n, "name", "") == function.__name__).args
+    names = [argument.arg for argument in written.args]
+    assert names == [field.name for field in fields(Options)] and names[:2] == ["fun", "bounds"]
+    defaults = [p.default for p in inspect.signature(function).parameters.values()]
+    assert defaults == [p.default for p in inspect.signature(Options).parameters.values()]

@@ -215,7 +215,8 @@ def test_an_error_is_raised_or_counts_as_the_worst_or_is_tried_again():
 
     steady = pso.minimize(bowl, BOX, max_iter=5, seed=0)
     r = pso.minimize(fails_twice, BOX, max_iter=5, seed=0, on_error=("retry", 2), vectorized=False)
-    assert np.array_equal(r.x, steady.x) and r.nfev == 3 * steady.nfev
+    # the call that looks for noise is the last one
+    assert np.array_equal(r.x, steady.x) and r.nfev - 1 == 3 * (steady.nfev - 1)
     tries.clear()
     with pytest.raises(OSError, match="try again"):
         pso.minimize(fails_twice, BOX, max_iter=5, seed=0, on_error=("retry", 1))
@@ -227,13 +228,13 @@ def test_a_failure_of_the_last_call_does_not_cost_the_result(workers, asynchrono
     calls = itertools.count(1)
 
     def fails_last(x):
-        if next(calls) == 100:
+        if next(calls) == 40:
             raise OSError("try again")
         return bowl(x)
 
-    options = {"seed": 0, "max_evals": 100, "workers": workers, "asynchronous": asynchronous}
+    options = {"seed": 0, "max_evals": 40, "workers": workers, "asynchronous": asynchronous}
     r = pso.minimize(fails_last, BOX, **options, on_error=("retry", 2))
-    assert r.nfev == 100 and r.success and r.fun == bowl(r.x)
+    assert r.nfev == 40 and r.success and r.fun == bowl(r.x)
     calls = itertools.count(1)
     with pytest.raises(OSError, match="try again"):
         pso.minimize(fails_last, BOX, **options)

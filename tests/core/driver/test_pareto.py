@@ -300,3 +300,13 @@ def test_a_front_is_drawn():
     nothing = minimize_multi(lambda x: [math.nan] * 2, [(-9, 9)], max_evals=100, seed=1)
     with pytest.raises(ValueError, match="no points"):
         pso.plot.front(nothing)
+
+
+def test_more_values_than_objectives_say_how_many_there_are():
+    with pytest.raises(ValueError, match="say n_objectives=3"):
+        minimize_multi(lambda x: [1.0, 2.0, 3.0], [(0, 1)] * 2, max_evals=10)
+
+
+def test_text_is_no_value():
+    with pytest.raises(ValueError, match="fun returned list"):
+        minimize_multi(lambda x: ["1", "2"], [(0, 1)] * 2, max_evals=10)

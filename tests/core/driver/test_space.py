@@ -10,6 +10,7 @@ import math
 import pickle
 
 import numpy as np
+import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -225,7 +226,7 @@ def test_importance_is_not_taken_in_by_a_search_that_has_converged():
 
 def test_importance_of_a_conditional_parameter_is_that_where_it_is_active():
     r = pso.minimize(loss, space=SPACE, max_evals=300, seed=0)
-    points, _ = r.evaluated()
+    points = r.coordinates()
     active = ~np.isnan(points[:, r.space.names.index("momentum")])
     assert (
         active == (points[:, r.space.names.index("opt")] == 1)
@@ -244,3 +245,23 @@ def test_importance_without_names_and_without_points():
     assert next(iter(r.importance())) == "x1"
     with pytest.raises(ValueError, match="history='particles'"):
         pso.minimize(lambda x: x[0] ** 2, [(-1, 1)], max_evals=20, seed=0).importance()
+
+
+def test_tables_and_points_have_names_and_units(tmp_path):
+    r = pso.minimize(loss, space=SPACE, max_evals=60, seed=0)
+    points, values = r.evaluated()
+    table = r.history.to_pandas()
+    assert list(table.columns) == ["iteration", "particle", "value", *r.space.names]
+    assert [loss(**params) for params in points] == pytest.approx(values.tolist())
+    for params, (_, row) in zip(points, table.iterrows(), strict=True):
+        for name in r.space.names:
+            assert (
+                row[name] == params[name]
+                if params.get(name) is not None
+                else pandas.isna(row[name])
+            )
+    r.history.to_csv(tmp_path / "h.csv")
+    again = pandas.read_csv(tmp_path / "h.csv")
+    assert again["lr"].tolist() == table["lr"].tolist() and again["opt"].notna().equals(
+        table["opt"].notna()
+    )

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 import pyswarmopt.interop.pyswarms as ps
 from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits
@@ -293,3 +294,19 @@ def test_scripts_run_with_their_imports_changed(script, monkeypatch):
         pytest.importorskip("matplotlib").use("agg")
     changed = script.replace("import pyswarms as", "import pyswarmopt.interop.pyswarms as")
     exec(changed.replace("from pyswarms.", "from pyswarmopt.interop.pyswarms."), {})
+
+
+def test_a_particle_is_the_nearest_of_its_own_also_among_duplicates():
+    from types import SimpleNamespace
+
+    from pyswarmopt.interop.pyswarms.optimizers import Nearest
+
+    positions = torch.tensor([[0.0, 1.0]] * 4 + [[1.0, 1.0]] * 3, dtype=torch.float64)
+    state = SimpleNamespace(positions=positions, best_costs=np.arange(7.0)[::-1].copy())
+    for p in (1, 2):
+        assert Nearest(1, p).informants(state, torch.Generator()).tolist() == list(range(7))
+
+
+def test_a_velocity_clamp_has_two_ends():
+    with pytest.raises(ValueError, match="velocity_clamp"):
+        ps.single.GlobalBestPSO(5, 2, {"c1": 1, "c2": 1, "w": 1}, velocity_clamp=(0,))

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.regular import locked, replacing, write_text
+from pyswarmopt_llm.common.files.lock import locked
+from pyswarmopt_llm.common.files.regular import replacing, write_text
 
 SIZE = 200_000
 

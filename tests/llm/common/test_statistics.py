@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pyswarmopt_llm.common.paired import compare_paired
-from pyswarmopt_llm.common.statistics import Floats, interval, interval_over_tasks, permutation_test
+from pyswarmopt_llm.common.statistics import Floats, interval, permutation_test
 
 
 @given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.25, 1.0]), min_size=1, max_size=9))
@@ -44,25 +44,6 @@ def test_p_values_of_equals_are_uniform() -> None:
     rng = np.random.default_rng(3)
     found = [permutation_test(rng.normal(size=40)) for _ in range(120)]
     assert stats.kstest(found, "uniform").pvalue > 0.01
-
-
-def test_the_interval_over_tasks_covers_the_mean() -> None:
-    """Simulated: in 95% of draws, or a little more, the interval holds the mean of the three true
-    shares.
-    """
-    rng = np.random.default_rng(7)
-    shares, sizes, covered = np.array([0.5, 0.9, 0.97]), (60, 80, 100), 0
-    for _ in range(2000):
-        tasks = [
-            (rng.random(n) < share).astype(float).tolist()
-            for share, n in zip(shares, sizes, strict=True)
-        ]
-        low, high = interval_over_tasks(
-            [float(np.mean(task)) for task in tasks], [interval(task) for task in tasks]
-        )
-        covered += low <= shares.mean() <= high
-    assert 0.94 <= covered / 2000 <= 0.975
-    assert interval_over_tasks([0.4], [(0.3, 0.6)]) == pytest.approx((0.3, 0.6))
 
 
 def test_ties_that_round_differently_are_ties() -> None:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import peft
 import pytest
 import safetensors.torch
 import torch
+import transformers
+from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 
 import pyswarmopt_llm as sl
 from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.jobs.check import measure
 from pyswarmopt_llm.jobs.check.check import AdapterCheck, check
+from pyswarmopt_llm.jobs.check.layer_by_layer import LayerByLayer
+from pyswarmopt_llm.jobs.check.quantisation import expected_error
 from pyswarmopt_llm.models.adapters.config import AdapterConfig
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "experts"
 Tensors = dict[str, torch.Tensor]
@@ -141,7 +146,7 @@ def test_dora_and_another_base_are_refused_and_the_others_checked(
     other = by_hand("other", {"model.layers.0.self_attn.q_proj": ([[1.0]] * 7, [[1.0] * 5])})
     adapters = [make_expert("ant", 1, use_dora=True), other, make_expert("bee", 2)]
     dora, unfit, healthy = check(adapters, str(tiny_base), "cpu", 1).adapters
-    assert "use_dora=False" in str(dora) and "trained on another base" in str(unfit) and healthy.ok
+    assert "--format peft" in str(dora) and "trained on another base" in str(unfit) and healthy.ok
     assert dora.numbers is None and unfit.numbers is None
 
 
@@ -160,7 +165,7 @@ def test_an_adapter_that_our_loading_ignores_is_found(
     tiny_base: Path, make_expert: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapter = make_expert("ant", 1)
-    monkeypatch.setattr(TransformersEngine, "load", lambda self, patch: None)
+    monkeypatch.setattr(LayerByLayer, "load", lambda self, patch: None)
     problems = only(adapter, tiny_base).problems
     assert problems[0].startswith("is not applied: PEFT's loading changes log-probabilities by ")
 
@@ -257,6 +262,93 @@ def test_twins_of_one_random_a_are_noted_and_ok(
     assert pair["adapters"] == ["ant", "fly"] and 0.5 < pair["cosine"] < 1
 
 
+def test_memory_holds_the_base_as_stored_and_one_layer_in_float32(
+    tiny_base: Path, make_expert: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All weights of the models that are alive, whenever one of their linear layers runs."""
+    alive: list[weakref.ref[Any]] = []
+    peaks: list[int] = []
+    load, linear = transformers.AutoModelForCausalLM.from_pretrained, torch.nn.functional.linear
+
+    def loaded(*arguments: Any, **options: Any) -> Any:
+        model = load(*arguments, **options)
+        alive.append(weakref.ref(model[0] if isinstance(model, tuple) else model))
+        return model
+
+    def watched(*arguments: torch.Tensor) -> torch.Tensor:
+        models = [model for one in alive if (model := one()) is not None]
+        weights = {
+            parameter.data_ptr(): parameter.numel() * parameter.element_size()
+            for model in models
+            for name, parameter in model.named_parameters()
+            if "lora_" not in name
+        }
+        peaks.append(sum(weights.values()))
+        return linear(*arguments)
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", loaded)
+    monkeypatch.setattr(torch.nn.functional, "linear", watched)
+    expert = make_expert("ant", 1, target_modules="all-linear")
+    assert only(expert, tiny_base).ok
+    tensors = safetensors.torch.load_file(tiny_base / "model.safetensors")
+    assert {value.dtype for value in tensors.values()} == {torch.bfloat16}
+    stored = sum(2 * value.numel() for value in tensors.values())
+    layer = sum(value.numel() for name, value in tensors.items() if ".layers.0." in name)
+    head = tensors["model.embed_tokens.weight"].numel()  # tied
+    assert stored < max(peaks) <= stored + 2 * max(layer, head)  # two bytes more than before
+
+
+def test_the_ratio_of_rounding_to_4_bits_and_change_is_said(
+    tiny_base: Path, make_expert: Callable[..., Path]
+) -> None:
+    expert = make_expert("ant", 1, rank=2)
+    result = only(expert, Path(f"nf4:{tiny_base}"))
+    tensors = safetensors.torch.load_file(tiny_base / "model.safetensors")
+    change = safetensors.torch.load_file(expert / "adapter_model.safetensors")
+    lost = changed = 0.0
+    for key in change:
+        if "lora_A" in key:
+            whole = tensors[key.removeprefix("base_model.model.").replace("lora_A.", "")].float()
+            codes, state = quantize_4bit(whole, quant_type="nf4", compress_statistics=True)
+            lost += float((whole - dequantize_4bit(codes, state)).norm()) ** 2
+            own = 4 * change[key.replace("lora_A", "lora_B")] @ change[key]  # alpha 8 / rank 2
+            changed += float(own.norm()) ** 2
+    assert result.ok and result.numbers is not None and result.numbers.quantisation is not None
+    assert result.numbers.quantisation == pytest.approx((lost / changed) ** 0.5, rel=1e-2)
+    assert f"changes its weights {result.numbers.quantisation:.2g} times as much" in str(result)
+
+
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize("kind", ["nf4", "fp4"])
+def test_codes_alone_tell_about_how_much_rounding_left_out(kind: str, nested: bool) -> None:
+    weights = torch.randn(256, 512, generator=torch.Generator().manual_seed(0)) * 0.3
+    codes, state = quantize_4bit(weights, quant_type=kind, compress_statistics=nested)
+    lost = float((weights - dequantize_4bit(codes, state)).norm())
+    assert expected_error(codes, state) ** 0.5 == pytest.approx(lost, rel=0.1)
+
+
+def test_a_base_that_was_packed_before_has_a_ratio_too(
+    tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path
+) -> None:
+    result = only(make_expert("ant", 1), packed_copy(tiny_base, tmp_path / "packed"))
+    assert result.numbers is not None and result.numbers.quantisation is not None
+    assert 0.01 < result.numbers.quantisation < 10 and "|W - dequant(W4)|" in str(result)
+
+
+def packed_copy(base: Path, folder: Path) -> Path:
+    """The base as bitsandbytes saves it."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        base,
+        device_map={"": "cpu"},
+        quantization_config=transformers.BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True
+        ),
+    )
+    model.save_pretrained(folder)
+    transformers.AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+    return folder
+
+
 def test_json_has_the_numbers(
     tiny_base: Path,
     make_expert: Callable[..., Path],
@@ -270,11 +362,15 @@ def test_json_has_the_numbers(
     record = json.loads(capsys.readouterr().out)
     assert set(record) == {"base", "base_bfloat16_from_float32", "adapters", "same_a", "ok"}
     ant, empty = record["adapters"]
-    assert set(ant) == set(empty) == {"adapter", "path", "ok", "problems", "notes", "numbers"}
+    assert (
+        set(ant)
+        == set(empty)
+        == {"adapter", "path", "ok", "problems", "warnings", "notes", "numbers"}
+    )
     assert ant["ok"] and not empty["ok"] and not record["ok"] and empty["numbers"] is None
     rough = {"bfloat16_change", "bfloat16_kept", "bfloat16_from_float32"}
     counts = {"tensors", "used", "selected", "adapted"}
-    assert set(ant["numbers"]) == {*counts, "float32", *rough}
+    assert set(ant["numbers"]) == {*counts, "float32", *rough, "quantisation"}
     exact = {"rounding", "change", "peft_change", "from_peft", "zero_from_base", "again"}
     assert set(ant["numbers"]["float32"]) == exact
 

@@ -7,6 +7,7 @@ import json
 import math
 import random
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, pstdev
@@ -25,20 +26,25 @@ from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.analyse import without_experts
 from pyswarmopt_llm.jobs.dry_run import dry_run_search
-from pyswarmopt_llm.jobs.search import train
+from pyswarmopt_llm.jobs.search import cross_fitting, train
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.jobs.search.preset import resolve
 from pyswarmopt_llm.jobs.search.written import expert_iteration, reply_log
 from pyswarmopt_llm.jobs.search.written.expert_iteration import best_reply, best_round, gains
 from pyswarmopt_llm.jobs.search.written.replies import warnings_about
-from pyswarmopt_llm.jobs.search.written.reply_log import Reply, ReplyLog, weights, without_rounding
+from pyswarmopt_llm.jobs.search.written.reply_log import (
+    Answerer,
+    Reply,
+    ReplyLog,
+    weights,
+    without_rounding,
+)
 from pyswarmopt_llm.metrics.combine import arithmetic, minimum
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.metrics.registry import METRICS, written
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.training import folds
 from pyswarmopt_llm.reporting.findings import findings
 from pyswarmopt_llm.reporting.verdict import verdict
 
@@ -157,7 +163,7 @@ def test_each_tasks_replies_are_weighed_among_themselves(config: SearchConfig) -
     values = [float(place % 3) for place in range(DEV)]
     replies: list[Reply | None] = [Reply("yes", value) for value in values]
     replies += [None, *(Reply("no", 1000 * value) for value in values[1:])]
-    items = log.training_items(replies)
+    items = list(log.training_items(replies).values())
     expected = [*weights(values), *weights(values[1:])]
     assert [item.weight for item in items] == pytest.approx(expected)
     prompts = [prompt for _, prompt, _ in utility.texts()]
@@ -178,11 +184,11 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
     tasks, file = {"few": few, "more": more}, tmp_path / "replies.jsonl"
     log = ReplyLog(engine, tasks, minimum, file, seed=0)
     if stopped:
-        log.sampled("start", Patch(), 2)
+        log.sampled("start", Answerer(Patch()), 2)
         kept = file.read_text().splitlines(keepends=True)[:3]
         file.write_text("".join(kept))
         log = ReplyLog(engine, tasks, minimum, file, seed=0)
-    samples = log.sampled("start", Patch(), 2)
+    samples = log.sampled("start", Answerer(Patch()), 2)
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert [(row["sample"], row["task"]) for row in rows] == [
         (1, "few"), (1, "more"), (2, "few"), (2, "more")
@@ -200,10 +206,10 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
     alone = ReplyLog(engine, {"few": few}, minimum, tmp_path / "alone.jsonl", seed=0)
     engine.load(Patch())
     before = engine.tokens_fed
-    alone.sampled("start", Patch(), 2)
+    alone.sampled("start", Answerer(Patch()), 2)
     of_one = engine.tokens_fed - before
     again = ReplyLog(engine, tasks, minimum, tmp_path / "again.jsonl", seed=0)
-    again.sampled("start", Patch(), 2)
+    again.sampled("start", Answerer(Patch()), 2)
     assert engine.tokens_fed == before + 2 * of_one
     assert alone.tokens == again.tokens == log.tokens
 
@@ -220,13 +226,13 @@ def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
     config: SearchConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained_on: list[dict[str, str]] = []
-    once = folds.train_once
+    once = cross_fitting.fit
 
-    def noted(engine: Any, choices: Any, *rest: Any) -> Any:
+    def noted(engine: Any, start: Any, choices: Any, *rest: Any) -> Any:
         trained_on.append({item.pairs[0][0]: item.pairs[0][1] for item in choices})
-        return once(engine, choices, *rest)
+        return once(engine, start, choices, *rest)
 
-    monkeypatch.setattr(folds, "train_once", noted)
+    monkeypatch.setattr(cross_fitting, "fit", noted)
     result: Any = search(config).result
     use, rows = result["expert_iteration"], lines(config.out)
     rounds = use["rounds"]
@@ -318,13 +324,13 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     first round four replies are the teachers'.
     """
     trained_on: list[set[str]] = []
-    once = folds.train_once
+    once = cross_fitting.fit
 
-    def noted(engine: Any, choices: Any, *rest: Any) -> Any:
+    def noted(engine: Any, start: Any, choices: Any, *rest: Any) -> Any:
         trained_on.append({item.pairs[0][0] for item in choices})
-        return once(engine, choices, *rest)
+        return once(engine, start, choices, *rest)
 
-    monkeypatch.setattr(folds, "train_once", noted)
+    monkeypatch.setattr(cross_fitting, "fit", noted)
     monkeypatch.setattr(train, "not_worse", lambda trained, mixture: True)
     file = open_task(tmp_path / "open.json", 30)
     config = replace(config, tasks=(str(file),), dev=DEV)
@@ -486,23 +492,22 @@ def test_a_dry_run_counts_the_replies_and_the_training(config: SearchConfig) -> 
 def test_replies_that_are_there_are_not_written_again(
     config: SearchConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All samples of a round in one call, of the first those that the teachers leave; the base and a
-    round's model write to dev once, the result when read back.
+    """The base and a round's model write to dev once, and again what is shown; of the samples of the
+    first round those are left out that the teachers write.
     """
-    models: list[str] = []
+    written: Counter[str] = Counter()
     generate, sample = TransformersEngine.generate, TransformersEngine.sample
+    (utility,) = opened(config)[1]
+    prompts_of_dev = {prompt for _, prompt, _ in utility.texts()}
 
     def noted(engine: Any, prompts: Any, max_new_tokens: int) -> list[str]:
-        patch = engine._candidate
-        if len(prompts) == DEV:
-            models.append("trained" if patch.held_out else "mixed" if patch.low_rank else "base")
+        ranks = {len(change.a) for change in engine._candidate.low_rank.values()}
+        who = {0: "base", 12: "mixed", 16: "trained"}[max(ranks, default=0)]  # three experts, LoRA
+        written[who] += len(prompts_of_dev.intersection(prompts))
         return generate(engine, prompts, max_new_tokens)
 
     def sampled(engine: Any, prompts: Any, *rest: Any) -> list[str]:
-        taught = [row for row in lines(config.out) if row["model"].startswith("teacher")]
-        teachers = 0 if "sampled" in models else len(taught)
-        assert len(prompts) == (SAMPLES - teachers) * DEV
-        models.append("sampled")
+        written["sampled"] += len(prompts)
         return sample(engine, prompts, *rest)
 
     monkeypatch.setattr(TransformersEngine, "generate", noted)
@@ -510,11 +515,10 @@ def test_replies_that_are_there_are_not_written_again(
     monkeypatch.setattr(train, "not_worse", lambda trained, mixture: True)
     result: Any = search(replace(config, no_rivals=False)).result
     rounds = result["expert_iteration"]["rounds"]
-    assert [models.count(kind) for kind in ("base", "sampled", "trained")] == [
-        1,
-        rounds,
-        rounds + 1,
-    ]
+    shown = json.loads((Path(config.out) / "replies.json").read_text())["tasks"][0]["prompts"]
+    teachers = sum(row["model"].startswith("teacher") for row in lines(config.out))
+    expected = [DEV + len(shown), (rounds * SAMPLES - teachers) * DEV, rounds * DEV + len(shown)]
+    assert [written[who] for who in ("base", "sampled", "trained")] == expected
     assert {row["name"] for row in result["rivals"]} == {"base"}
 
 

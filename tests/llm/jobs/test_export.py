@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from search_helpers import files, louder, questions, search_words, small, swarm_
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.jobs.export.export import export_model
 from pyswarmopt_llm.jobs.search.loop import search
+from pyswarmopt_llm.models.adapters import patterns
 from pyswarmopt_llm.models.full_model import write_tensors
 
 Q = "model.layers.0.self_attn.q_proj.weight"
@@ -202,6 +204,126 @@ def test_a_truncated_adapter_is_the_nearest_of_its_rank(
     assert f"by {record['relative_error']:.1%}" in (tmp_path / "out" / "README.md").read_text()
 
 
+def test_after_a_search_on_4_bits_only_merging_is_refused_and_names_the_plain_base(
+    tiny_base: Path, expert: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packed = f"nf4:{tiny_base}"
+    for form in ("peft", "gguf"):
+        found = export_model(str(expert), tmp_path / form, form, base=packed).files
+        assert (
+            found
+            == export_model(str(expert), tmp_path / f"{form}-2", form, base=str(tiny_base)).files
+        )
+        assert files(tmp_path / form) == files(tmp_path / f"{form}-2")
+    one, again = (merged_by_peft(tiny_base, folder) for folder in (expert, tmp_path / "peft"))
+    for name, value in one.items():
+        torch.testing.assert_close(again[name], value, rtol=1e-5, atol=1e-6)
+    code, _, said = swarm_llm(
+        capsys, "export", expert, "--base", packed, "--out", tmp_path / "merged"
+    )
+    way = f"swarm-llm export {expert} --base {tiny_base} --out {tmp_path / 'merged'}"
+    assert code == 2 and f"merge it into the plain base ({way})" in said
+    assert swarm_llm(capsys, *way.split()[1:])[0] == 0
+    found = dict(load_tiny(tmp_path / "merged", torch.bfloat16)[0].named_parameters())
+    assert all(torch.equal(found[name], value.to(torch.bfloat16)) for name, value in one.items())
+
+
+# Kinds that are no plain LoRA
+
+
+@pytest.fixture(scope="module")
+def exact_base(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The base in float32: some kinds are loaded by PEFT in the dtype of the base."""
+    folder = Path(shutil.copytree(tiny_base, tmp_path_factory.mktemp("exact") / "base"))
+    load_tiny(tiny_base)[0].save_pretrained(folder)
+    return folder
+
+
+def other_kind(base: Path, folder: Path, config: Any) -> Path:
+    """An adapter with random weights, saved by peft."""
+    with warnings.catch_warnings(action="ignore"), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        model = peft.get_peft_model(load_tiny(base)[0], config)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.requires_grad:
+                    parameter.add_(torch.randn(parameter.shape) * 0.1)
+        model.save_pretrained(folder, save_embedding_layers=False)
+    return folder
+
+
+LORA = {"r": 3, "target_modules": ["q_proj", "down_proj"], "task_type": "CAUSAL_LM"}
+KINDS: dict[str, Any] = {
+    "dora": peft.LoraConfig(**LORA, use_dora=True),
+    "saved module": peft.LoraConfig(**LORA, modules_to_save=["o_proj"]),
+    "embedding": peft.LoraConfig(**{**LORA, "target_modules": ["v_proj", "embed_tokens"]}),
+    "pissa": peft.LoraConfig(**LORA, init_lora_weights="pissa"),
+    "loha": peft.LoHaConfig(**LORA),
+    "ia3": peft.IA3Config(
+        target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"],
+        task_type="CAUSAL_LM",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_search_refuses_is_flattened_to_the_nearest_lora(
+    kind: str, exact_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Against the SVD by numpy of what peft merges, minus the base."""
+    adapter = other_kind(exact_base, tmp_path / "adapter", KINDS[kind])
+    code, out, _ = swarm_llm(capsys, "inspect", adapter, "--base", exact_base, "--json")
+    assert code == 2
+    (problem,) = json.loads(out)["problems"]
+    assert f"swarm-llm export {adapter} --base B --format peft --rank 16" in problem["text"]
+    words = ["export", adapter, "--base", exact_base, "--format", "peft", "--rank", 4]
+    code, out, err = swarm_llm(capsys, *words, "--out", tmp_path / "flat", "--json")
+    assert code == 0, err
+    record = json.loads(out)
+    bare = dict(load_tiny(exact_base)[0].named_parameters())
+    whole = merged_by_peft(exact_base, adapter)
+    flat = merged_by_peft(exact_base, tmp_path / "flat")
+    lost = total = 0.0
+    worst: dict[str, float] = {}
+    for name, base in bare.items():
+        full = (whole[name] - base).detach().double().numpy()
+        found = (flat[name] - base).detach().double().numpy()
+        total += float((full**2).sum())
+        if "proj" in name and full.any():
+            u, s, vt = np.linalg.svd(full)
+            np.testing.assert_allclose(found, (u[:, :4] * s[:4]) @ vt[:4], atol=2e-4)
+            worst[name.removesuffix(".weight")] = ((s[4:] ** 2).sum() / (s**2).sum()) ** 0.5
+            lost += float((s[4:] ** 2).sum())
+        else:
+            assert not found.any()
+            lost += float((full**2).sum())
+    tolerance = 2e-3
+    assert record["relative_error"] == pytest.approx((lost / total) ** 0.5, rel=tolerance, abs=1e-4)
+    assert record["worst"][1] == pytest.approx(max(worst.values()), rel=tolerance, abs=1e-4)
+    assert (record["left_out"] == ["model.embed_tokens.weight"]) == (kind == "embedding")
+    assert swarm_llm(capsys, "inspect", tmp_path / "flat", "--base", exact_base)[0] == 0
+
+
+def test_what_is_no_change_of_weights_or_hostile_is_not_given_to_peft(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = other_kind(tiny_base, tmp_path / "adapter", KINDS["dora"])
+    monkeypatch.setattr(peft.PeftModel, "from_pretrained", lambda *_, **__: pytest.fail("given"))
+    monkeypatch.setattr(patterns.Patterns.__init__, "__defaults__", (0.02,))
+    file = adapter / "adapter_config.json"
+    settings = json.loads(file.read_text())
+    for change, words in (
+        ({"layer_replication": [[0, 1], [1, 2]]}, "layer_replication is set"),
+        ({"megatron_config": {"a": 1}, "megatron_core": "antigravity"}, "megatron_config is set"),
+        ({"target_modules": "(((.{900}){900}){900})"}, "repeats too much"),
+        ({"rank_pattern": {"(?:.|..|...)*(?<![a-z0-9])": 2}}, "takes too long to match"),
+    ):
+        file.write_text(json.dumps({**settings, **change}))
+        with pytest.raises(UserError, match=words):
+            export_model(str(adapter), tmp_path / "out", "peft", base=str(tiny_base), rank=2)
+    assert not (tmp_path / "out").exists()
+
+
 # What is refused
 
 
@@ -225,7 +347,6 @@ def test_wrong_input_is_one_line_and_leaves_nothing(
         ([tiny_base, "--base", tiny_base], "is a whole model"),
         ([tiny_base, "--format", "gguf"], "not an adapter; use --format merged"),
         ([expert, "--base", tiny_base, "--rank", 2], "--rank 2: goes with --format peft or gguf"),
-        ([expert, "--base", tiny_base, "--format", "peft"], "add --rank"),
         ([expert, "--base", tiny_base, "--format", "onnx"], "use merged, gguf or peft"),
     ):
         assert expected in refused(capsys, out, *words)

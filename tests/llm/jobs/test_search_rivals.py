@@ -25,7 +25,7 @@ from pyswarmopt_llm.jobs.dry_run import dry_run_search
 from pyswarmopt_llm.jobs.search import rivals, train
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
-from pyswarmopt_llm.models.training.folds import train_once
+from pyswarmopt_llm.models.training.folds import fit
 from pyswarmopt_llm.reporting.findings import score_rows
 from pyswarmopt_llm.reporting.verdict import verdict
 
@@ -61,9 +61,9 @@ def count(monkeypatch: pytest.MonkeyPatch, trained: list[str]) -> None:
 
     def noted(*args: Any) -> Any:
         trained.append("once")
-        return train_once(*args)
+        return fit(*args)
 
-    monkeypatch.setattr(rivals, "train_once", noted)
+    monkeypatch.setattr(rivals, "fit", noted)
 
 
 def by_hand(job: Job, start: Patch | None, split: str) -> tuple[float, ...]:
@@ -71,8 +71,7 @@ def by_hand(job: Job, start: Patch | None, split: str) -> tuple[float, ...]:
     patch = Patch()
     if start is not None:
         _, choices = job.training_items({"words": "likelihood"})
-        job.engine.load(start)
-        lora, _ = train_once(job.engine, choices, job.experts[0], job.config.seed)
+        lora = fit(job.engine, start, choices, job.experts[0], job.config.seed)
         patch = start.with_low_rank(lora.low_rank)
     (utility,) = job.utilities(split, {"words": "likelihood"}).values()
     job.engine.load(patch)
@@ -129,7 +128,7 @@ def test_they_are_in_table_report_card_and_verdict(config: SearchConfig) -> None
         )
         assert "cross-fitted: each item is scored by what was trained without it" in text
         assert "are of the training items themselves" in text
-    assert "ine-tuning the best expert alone" in verdict(RunResult.from_json(result)).sentence
+    assert "the best expert, fine-tuned alone" in verdict(RunResult.from_json(result)).sentence
 
 
 @pytest.mark.parametrize("kept", [True, False])

@@ -385,7 +385,7 @@ def test_auto_asks_for_texts_where_letters_are_at_chance_and_says_when_all_is_ch
     assert found.result["scoring"] == "likelihood"
     choice, warning = note_texts(events)
     assert "within chance" in choice and "scoring is likelihood" in choice
-    assert "every expert is within chance on dev with likelihood scoring" in warning
+    assert "no expert is measurably better than guessing on dev with likelihood scoring" in warning
 
 
 def test_what_is_ignored_of_an_expert_is_said(

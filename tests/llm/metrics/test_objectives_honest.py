@@ -127,7 +127,7 @@ def test_the_archive_against_all_that_was_seen(points: list[tuple[int, int]]) ->
     }
     assert {(round(10 * c.tasks["a"]), round(10 * c.tasks["b"])) for c in archive.front} == front
     assert len(archive.front) == len(front)
-    spread = archive.spread(without=archive.top[0].position)
+    spread = archive.spread(without=archive.top[0])
     assert len(spread) <= FRONT and all(
         not c.position.equal(archive.top[0].position) for c in spread
     )

@@ -126,7 +126,9 @@ def test_with_items_it_has_the_statistics_of_any_task_and_the_row_of_the_base(
     assert (rows := score_rows(RunResult.from_json(result)))[0].label == "base" and rows[
         0
     ].test == base["test"]
-    assert f"he base as it is: {base['test']:.3f}" in verdict(RunResult.from_json(result)).sentence
+    assert (
+        f"the base as it is ({base['test']:.3f})" in verdict(RunResult.from_json(result)).sentence
+    )
 
 
 def test_of_one_number_the_verdict_says_what_is_missing_and_the_code_that_brings_it(

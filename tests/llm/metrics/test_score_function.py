@@ -242,6 +242,7 @@ def test_what_is_wrong_with_it_is_one_line(mine: Path, name: str, message: str) 
     [
         ("def score(:", "cannot be imported (SyntaxError: "),
         ("raise SystemExit(3)", "cannot be imported (SystemExit: 3 in line 1"),
+        ("raise BaseException('own')", "cannot be imported (BaseException: own in line 1"),
         (
             "import no_such_module_here",
             "cannot be imported (ModuleNotFoundError: No module named 'no_such_mo",
@@ -253,6 +254,32 @@ def test_a_file_that_cannot_be_run_is_refused(mine: Path, text: str, message: st
     with pytest.raises(UserError) as error:
         find_metric("bad.py:score")
     assert message in str(error.value) and "in line 1" in str(error.value)
+
+
+def test_an_exception_of_its_own_kind_is_one_line(mine: Path) -> None:
+    (mine / "own.py").write_text(
+        "class Stop(BaseException): pass\ndef score(reply): raise Stop('mine')\n"
+    )
+    with pytest.raises(UserError, match=r"raised Stop \(mine\) in line 2 of own.py; correct it"):
+        scores("own.py:score")
+    (mine / "interrupted.py").write_text("def score(reply): raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        scores("interrupted.py:score")
+
+
+def test_a_working_directory_that_it_changes_is_its_own(mine: Path) -> None:
+    (mine / "data").mkdir()
+    (mine / "data" / "rules.txt").write_text("0.5")
+    (mine / "moves.py").write_text(
+        "import os\nos.chdir('data')\n"
+        "def score(reply):\n    number = float(open('rules.txt').read())\n"
+        "    os.chdir('/')\n    os.chdir(os.path.dirname(__file__) + '/data')\n    return number\n"
+        "def away(reply):\n    os.chdir('/')\n    raise ValueError\n"
+    )
+    assert scores("moves.py:score") == [0.5, 0.5] and Path.cwd() == mine
+    with pytest.raises(UserError, match="raised ValueError"):
+        scores("moves.py:away")
+    assert Path.cwd() == mine
 
 
 @pytest.mark.parametrize(
@@ -400,8 +427,9 @@ def test_several_scores_of_the_same_prompts_are_combined(
     assert list(result["tasks"]) == ["letters", "size"]
     assert result["best_test"] == min(dev["best_test"], test["best_test"])
     lead = result["combined"]["test"]
-    assert lead["mean"] == pytest.approx(result["best_test"] - result["best_single_test"])
-    assert lead["items"] == 8 and lead["low"] <= lead["mean"] <= lead["high"]
+    assert lead["difference"] == pytest.approx(result["best_test"] - result["best_single_test"])
+    low, high = lead["interval"]
+    assert lead["n"] == 8 and low <= lead["difference"] <= high
     candidates = {row["key"] for row in history(Path(config.out)) if row["phase"] == "search"}
     assert written.count(written[0]) < 2 * len(candidates)
     notes = [note for note in result["notes"] if "names no split" in note]

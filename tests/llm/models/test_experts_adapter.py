@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.models.adapters import patterns
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, load_factors, read_adapter
+from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.files import atomic_directory
 
 MODULE = "model.layers.0.self_attn.q_proj"
@@ -75,7 +76,9 @@ def test_header_alone_tells_shapes(tiny_experts: list[Path]) -> None:
         "o_proj": (32, 32),
     }
     assert {(s.rank, s.scale) for s in info.modules.values()} == {(4, 2.0)}
-    assert info.parameters == 2 * 4 * (2 * (32 + 32) + 2 * (16 + 32))
+    assert inspect_experts(tiny_experts[:1]).rows[0].parameters == 2 * 4 * (
+        2 * (32 + 32) + 2 * (16 + 32)
+    )
 
 
 def test_scale_by_hand(by_hand: Callable[..., Path]) -> None:
@@ -207,6 +210,10 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         f"the weights of {MODULE} are so large",
     ),
     "dora": (lambda p: _rewrite(p, lambda c: c.update(use_dora=True)), "is DoRA"),
+    "megatron": (
+        lambda p: _rewrite(p, lambda c: c.update(megatron_config={"a": 1})),
+        "megatron_config is set",
+    ),
 }
 
 

@@ -76,23 +76,22 @@ def test_dora_blocks_both(tiny_experts: list[Path], tmp_path: Path) -> None:
 
 
 def test_other_base_by_name(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> None:
+    """Shapes decide: a name alone is a warning, with a base and without one."""
     odd = configured(
         copy(tiny_experts[1], tmp_path / "odd"), base_model_name_or_path="some/other-model"
     )
-    text, severity, _ = only_problem(inspect_experts([tiny_experts[0], odd]))
-    assert "odd: was trained on some/other-model" in text
-    assert severity == "error"
-    # Beside its siblings it stays an error with a base; alone on a bare directory, whose name says
-    # nothing and whose shapes fit, it is a warning.
-    base = resolve_base(str(tiny_base))
-    assert inspect_experts([tiny_experts[0], odd], base).errors("delta")
-    assert only_problem(inspect_experts([odd], base))[1] == "warning"
+    report = inspect_experts([tiny_experts[0], odd])
+    text, severity, _ = only_problem(report)
+    assert "odd: was trained on some/other-model, ant on " in text
+    assert severity == "warning"
+    report = inspect_experts([tiny_experts[0], odd], resolve_base(str(tiny_base)))
+    text, severity, _ = only_problem(report)
+    assert "odd: was trained on some/other-model, not on " in text
+    assert severity == "warning"
 
 
 def test_other_base_by_its_files(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> None:
-    """Both directories are at hand and differ in a weight: an error, though their last names are
-    the same.
-    """
+    """Both directories are at hand and differ in a weight, though their last names are the same."""
     other = copy(tiny_base, tmp_path / tiny_base.name)
     weights = other / "model.safetensors"
     content = bytearray(weights.read_bytes())
@@ -100,7 +99,7 @@ def test_other_base_by_its_files(tiny_base: Path, tiny_experts: list[Path], tmp_
     weights.write_bytes(content)
     text, severity, _ = only_problem(inspect_experts([tiny_experts[0]], resolve_base(str(other))))
     assert "was trained on" in text
-    assert severity == "error"
+    assert severity == "warning"
 
 
 def test_copy_of_the_base_is_the_base(
@@ -138,28 +137,20 @@ def test_shapes_among_experts(by_hand: Callable[..., Path]) -> None:
     assert (severity, spaces) == ("error", {"factor", "delta"})
 
 
-def test_duplicates_dtypes_and_tokenizers_only_warn(
+def test_duplicates_and_tokenizers_only_warn(
     tiny_base: Path, tiny_experts: list[Path], make_expert: Callable[..., Path], tmp_path: Path
 ) -> None:
-    import safetensors.torch
-
     twin = copy(tiny_experts[0], tmp_path / "twin")
-    half = make_expert("half", 9)
-    tensors = safetensors.torch.load_file(half / "adapter_model.safetensors")
-    safetensors.torch.save_file(
-        {k: v.bfloat16() for k, v in tensors.items()}, half / "adapter_model.safetensors"
-    )
     worded = make_expert("worded", 10)
     tokenizer = json.loads((tiny_base / "tokenizer.json").read_text())
     tokenizer["model"]["vocab"]["new"] = 9999
     (worded / "tokenizer.json").write_text(json.dumps(tokenizer))
-    report = inspect_experts([tiny_experts[0], twin, half, worded], resolve_base(str(tiny_base)))
+    report = inspect_experts([tiny_experts[0], twin, worded], resolve_base(str(tiny_base)))
     assert {p.expert: p.severity for p in report.problems} == dict.fromkeys(
-        ["twin", "half", "worded"], "warning"
+        ["twin", "worded"], "warning"
     )
     texts = {p.expert: p.text for p in report.problems}
     assert "same weights as ant" in texts["twin"]
-    assert "stored in BF16" in texts["half"]
     assert "another vocabulary" in texts["worded"]
     report.require("factor")
 

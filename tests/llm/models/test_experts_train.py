@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from search_helpers import swarm_llm
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
@@ -26,8 +28,9 @@ from pyswarmopt_llm.models.training.chats import (
     mean_loss,
     reply_frame,
 )
+from pyswarmopt_llm.models.training.examples import load_examples
 from pyswarmopt_llm.models.training.lora import Lora
-from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
+from pyswarmopt_llm.models.training.train import TrainingOptions, target_shapes, train_expert
 from pyswarmopt_llm.models.training.trainer import warmup_cosine
 
 
@@ -185,9 +188,10 @@ def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(
         result.steps
     }
     info = read_adapter(tmp_path / "laugh")
-    assert (info.base_model_name, info.dtypes, info.config.rank, info.config.alpha) == (
+    dtypes = {tensor.dtype for tensor in info.tensors.values()}
+    assert (info.base_model_name, dtypes, info.config.rank, info.config.alpha) == (
         base.name,
-        ("BF16",),
+        {"BF16"},
         2,
         4.0,
     )
@@ -218,7 +222,7 @@ def test_losses_are_those_of_plain_steps_on_peft_from_the_same_start(
     train_expert(base, EXAMPLES, tmp_path / "out", options, dtype=torch.float32, on_step=on_step)
 
     model, tokenizer = load_model(base, torch.float32)
-    start = Lora.of_targets(model, targets, rank=2, scale=2.0, seed=5).patch().low_rank
+    start = Lora(target_shapes(model, targets), rank=2, scale=2.0, seed=5).patch().low_rank
     config = peft.LoraConfig(r=2, lora_alpha=4, target_modules=list(targets))
     plain = peft.get_peft_model(model, config)
     names = {
@@ -244,6 +248,90 @@ def test_losses_are_those_of_plain_steps_on_peft_from_the_same_start(
         optimizer.step()
         expected.append(loss.item())
     assert losses == pytest.approx(expected, rel=1e-3)
+
+
+def test_going_on_from_an_adapter_is_going_on_with_peft(
+    base: BaseModel, tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Ranks and scales that differ between modules, too; one step of plain AdamW on peft."""
+    import peft
+
+    start = make_expert("ant", 1, rank_pattern={"k_proj": 2}, alpha_pattern={"v_proj": 3})
+    options = TrainingOptions(
+        start=str(start), lr=1e-2, epochs=1, batch_tokens=10_000, heldout=0, threads=1
+    )
+    losses: list[float] = []
+    on_step = lambda step, steps, loss: losses.append(loss)  # noqa: E731
+    out = tmp_path / "out"
+    train_expert(base, EXAMPLES[:1], out, options, dtype=torch.float32, on_step=on_step)
+
+    model, tokenizer = load_model(base, torch.float32)
+    plain = peft.PeftModel.from_pretrained(model, start, is_trainable=True)
+    (chat,) = encode_chat(tokenizer, EXAMPLES[:1], 448)
+    ids = torch.tensor([chat.ids])
+    loss = F.cross_entropy(plain(ids).logits[0, -chat.answer - 1 : -1], ids[0, -chat.answer :])
+    assert losses == pytest.approx([loss.item()], rel=1e-3)
+    loss.backward()
+    before, after = (load_factors(read_adapter(path)) for path in (start, out))
+    assert {name: change.a.shape for name, change in before.items()} == {
+        name: change.a.shape for name, change in after.items()
+    }
+    moved = 0
+    for name, parameter in plain.named_parameters():
+        if "lora_A" in name:
+            weight = name.split("base_model.model.")[1].replace("lora_A.default.", "")
+            step = after[weight].a - before[weight].a  # of AdamW's first: lr against the gradient
+            clear = parameter.grad.abs() > 1e-4
+            rounding = before[weight].a.abs() / 200
+            off = (step + 1e-2 * parameter.grad.sign()).abs()
+            assert (off[clear] <= rounding[clear] + 1e-3).all()
+            moved += int(clear.sum())
+    assert moved > 100
+    config = json.loads((out / "adapter_config.json").read_text())
+    assert config["peft_type"] == "LORA" and not config["use_rslora"]
+    assert "trained further from" in (out / "README.md").read_text()
+
+
+def test_an_adapter_of_another_base_is_not_gone_on_from(
+    base: BaseModel, by_hand: Callable[..., Path], tmp_path: Path
+) -> None:
+    other = by_hand("odd", {"model.layers.0.self_attn.q_proj": ([[1.0]] * 48, [[1.0] * 32])})
+    with pytest.raises(UserError, match="trained on another base"):
+        train_expert(base, EXAMPLES, tmp_path / "out", TrainingOptions(start=str(other)))
+
+
+def test_chats_that_are_cut_or_left_out_are_counted_and_said(
+    base: BaseModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "chats.jsonl"
+    long = [chat("hi", "ha " * 300), chat("ha " * 300, "yes"), *EXAMPLES[:6]]
+    data.write_text("".join(json.dumps(example) + "\n" for example in long))
+    words = ["train-expert", "--base", base.spec, "--data", data, "--epochs", 1, "--rank", 2]
+    code, out, err = swarm_llm(capsys, *words, "--threads", 1, "--out", tmp_path / "a")
+    assert code == 0, err
+    assert f"{data}: 8 rows" in out
+    assert "of 8 chats 1 are cut to 448 tokens, and 1 left out" in out and "--max-len N" in out
+    code, out, _ = swarm_llm(
+        capsys, *words, "--threads", 1, "--out", tmp_path / "b", "--max-len", 2000
+    )
+    assert code == 0 and "cut to" not in out
+
+
+def test_rows_of_a_table_are_trained_on_as_chats(
+    base: BaseModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "export 2026.csv"
+    data.write_text("Ticket,Team\n" + "".join(f"Where is it {i}?,post\n" for i in range(9)))
+    examples = load_examples(str(data), None, 0, ("question=Ticket", "answer=Team"))
+    assert sorted(example["messages"][0]["content"] for example in examples) == [
+        f"Question: Where is it {i}?" for i in range(9)
+    ]
+    assert {example["messages"][1]["content"] for example in examples} == {"post"}
+    words = ["train-expert", "--base", base.spec, "--data", data, "--rank", 2, "--epochs", 1]
+    columns = ["--columns", "question=Ticket,answer=Team", "--threads", 1, "--json"]
+    code, out, err = swarm_llm(capsys, *words, *columns, "--out", tmp_path / "a")
+    assert code == 0, err
+    assert json.loads(out)["examples"] + json.loads(out)["heldout"] == 9
 
 
 def test_same_seed_same_files_and_another_seed_others(base: BaseModel, tmp_path: Path) -> None:

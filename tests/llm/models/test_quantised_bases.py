@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gguf
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -23,6 +24,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.jobs.export.export import export_model
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.models.base import load_model, packing_of, resolve_base
+from pyswarmopt_llm.models.quantised.gguf import dequantised
 from pyswarmopt_llm.spaces.load import open_model
 
 
@@ -189,7 +191,6 @@ def test_what_changes_packed_weights_is_refused_in_one_line(
             out,
         ),
         ("compare", "--base", in_8_bits, "--experts", *tiny_experts, *rest, "--methods", "ties"),
-        ("export", tiny_experts[0], "--base", in_8_bits, "--out", out),
     ):
         assert swarm_llm(capsys, *words) == (2, "", said), words
     assert not out.exists()
@@ -328,3 +329,18 @@ def test_a_base_is_quantised_on_loading(
         assert code == 0 and "was trained on" not in err, err
         values[str(base)] = json.loads(out)["value"]
     assert len(values) == 3
+
+
+def test_a_gguf_that_names_more_layers_than_it_holds_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    writer = gguf.GGUFWriter(tmp_path / "deep.gguf", "llama")
+    writer.add_block_count(10**6)
+    writer.add_tensor("blk.0.attn_norm.weight", np.ones(4, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(UserError, match=r"deep: names 1,000,000 layers and holds 1; download it"):
+        dequantised(tmp_path / "deep.gguf", "deep")

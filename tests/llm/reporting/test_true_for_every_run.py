@@ -4,6 +4,7 @@ iterations included.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from typing import Any
@@ -12,8 +13,12 @@ import pytest
 from result_helpers import about_of, result_of
 from test_reporting_pages import Elements, row
 
-from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.evaluation.record import Row, pack
+from pyswarmopt_llm.evaluation.result import Headroom
+from pyswarmopt_llm.metrics.combine import arithmetic
 from pyswarmopt_llm.reporting.findings import costs, score_rows
+from pyswarmopt_llm.reporting.reading import headroom
 from pyswarmopt_llm.reporting.report.figures import curve
 from pyswarmopt_llm.reporting.report.report import render_report
 from pyswarmopt_llm.reporting.summary import mixture_name
@@ -174,3 +179,27 @@ def test_the_base_is_named_where_it_is_no_worse() -> None:
     result = result_of(trained=True, trained_dev=0.7, rivals=[base, RIVALS[1]])
     said = "the base as it is (0.500) +0.000 [-0.100, +0.100], not significant (p = 1.00); "
     assert said in verdict(result).sentence
+
+
+def test_the_headroom_is_that_of_the_items_that_all_experts_were_scored_on() -> None:
+    """By hand: of the four items all experts know (the last two dropped y), the best of each has 3 of 4,
+    x alone 1, the result 2.
+    """
+    rows = [
+        row(0, 0, [1.0, 0.0], "100011"),
+        row(1, 0, [0.0, 1.0], "0110"),
+        row(2, 0, [0.5, 0.5], "111111"),  # no expert
+        row(0, 1, [0.7, 0.5], "111111"),
+    ]
+    rows[1] = replace(rows[1], items={"t": pack([0.0, 1.0, 1.0, 0.0, math.nan, math.nan])})
+    best = {"t": score_of([1.0, 0.0, 1.0, 0.0, 1.0, 1.0])}
+    found = headroom(rows, 2, 0, best, arithmetic)
+    assert found == Headroom(0.75, 0.25, 0.5, 0.5, 4, partial=True)
+    whole = [rows[0], replace(rows[1], items={"t": "011000"})]
+    found = headroom(whole, 2, 0, best, arithmetic)
+    assert found is not None and not found.partial and found.n == 6
+    assert found.share == pytest.approx((4 / 6 - 3 / 6) / (5 / 6 - 3 / 6))
+    assert headroom(rows[:1], 2, 0, best, arithmetic) is None  # an expert was not scored
+    assert headroom(rows[:1], 1, 0, best, arithmetic) is None
+    alike = headroom([rows[0], replace(rows[0], particle=1)], 2, 0, best, arithmetic)
+    assert alike is not None and alike.share is None

@@ -21,7 +21,7 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.training.folds import train_folds
+from pyswarmopt_llm.models.training.folds import fit
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.changes import as_patch
@@ -142,8 +142,7 @@ def test_trained_once_it_is_what_a_search_trains_from_there(
         spent = resident.spent
         found = run(name, experts, resident, seed=3)
         assert resident.spent - spent == items + 4 * 2.5 * 32
-        *_, whole = train_folds(resident.engine, start, resident.choices, experts[0].info, 3)
-        alone = flat(Patch(low_rank=dict(whole.changes)))
+        alone = flat(fit(resident.engine, start, resident.choices, experts[0].info, 3))
         assert torch.allclose(
             flat(found), alone + flat(start) if start.low_rank else alone, atol=1e-6
         )

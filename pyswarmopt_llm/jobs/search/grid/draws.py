@@ -33,7 +33,8 @@ from pyswarmopt_llm.jobs.search.grid.file import Draw, Grid, stored_grid, write_
 from pyswarmopt_llm.jobs.search.loop import SearchResult, begin, resume
 from pyswarmopt_llm.jobs.search.preset import in_words, resolve
 from pyswarmopt_llm.jobs.search.validate import given_settings
-from pyswarmopt_llm.metrics.external.permission import LM_EVAL, require
+from pyswarmopt_llm.metrics.external.named_again import require
+from pyswarmopt_llm.metrics.external.permission import LM_EVAL
 from pyswarmopt_llm.metrics.objectives import load_split
 
 DRAWS = 10

@@ -24,15 +24,14 @@ from torch import Tensor
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.result import Iterated
-from pyswarmopt_llm.jobs.search.cross_fitting import read_trained, train_on_dev
+from pyswarmopt_llm.jobs.search.cross_fitting import Fitting
 from pyswarmopt_llm.jobs.search.validate import LEAST_TRAINED
-from pyswarmopt_llm.jobs.search.written.reply_log import Reply, ReplyLog
+from pyswarmopt_llm.jobs.search.written.reply_log import Answerer, Reply, ReplyLog
 from pyswarmopt_llm.jobs.search.written.teachers import TEACHERS
 from pyswarmopt_llm.metrics.combine import Combine
 from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.choices import FULL, Schedule
-from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 
 SAMPLES, LEAST_SAMPLES = 8, 2  # replies to a prompt in a round
@@ -46,15 +45,17 @@ class Round:
     """The outcome of a round.
 
     Attributes:
-        space: of the mixtures and the LoRA.
+        model: what was trained, which answers dev prompts that it was not trained on.
         kept: prompts with a reply that it was trained on.
+        replies: greedy ones to the dev prompts.
         scores: task name -> score of greedy replies to the dev prompts, each by what was not
             trained on it.
         value: of these scores.
     """
 
-    space: CrossFittedSpace
+    model: Answerer
     kept: int
+    replies: Sequence[Reply]
     scores: Mapping[str, Score]
     value: float
 
@@ -66,12 +67,14 @@ class Iteration:
     Attributes:
         best: the round with the best value on dev, of equals the last one; None if too few replies
             were kept to train on, or there was no time.
-        base: task name -> score of the base on dev.
+        scores: task name -> score of the best round on dev, as the search scores it.
+        base: the same of the base.
         use: what it took, for ``result.json``.
         passes: forward passes of a prompt that it took, training included.
     """
 
     best: Round | None
+    scores: Mapping[str, Score]
     base: Mapping[str, Score]
     use: Iterated
     passes: int
@@ -136,7 +139,7 @@ def expert_iteration(
     samples = samples or samples_of(len(pool), len(base))
     schedule = ON_SPARE if spare else FULL
     value = _value(combine, dev.scores(before))
-    name, patch = "start", start
+    name, model = "start", Answerer(start)
     done: list[Round] = []
     passes = 0
     latest = samples * log.seconds / 2
@@ -150,27 +153,38 @@ def expert_iteration(
         if number == 1:
             count = max(samples - len(teachers), 0)
             for teacher, place in enumerate(teachers, start=1):
-                _add(pool, log.greedy(f"teacher-{teacher}", mixtures.realise(place)))
-        for sample in log.sampled(name, patch, count):
+                _add(pool, log.greedy(f"teacher-{teacher}", Answerer(mixtures.realise(place))))
+        for sample in log.sampled(name, model, count):
             _add(pool, sample)
         kept = [best_reply(replies, floor) for replies, floor in zip(pool, least, strict=True)]
         items = log.training_items(kept)
         share = f"{len(items)} of {len(pool)} prompts have a better reply"
         lead += share
-        if len({item.pairs[0][0] for item in items}) < LEAST_TRAINED:
+        if len({log.identities[place] for place in items}) < LEAST_TRAINED:
             say(f"{lead}: too few to train on")
             break
         name = f"round-{number}"
         training = _second_half(progress, number, rounds)
-        train_on_dev(engine, start, items, pattern, folder / name, seed, training, schedule)
+        places = list(items)
+        fitting = Fitting(
+            engine,
+            start,
+            list(items.values()),
+            pattern,
+            seed,
+            folder / name,
+            schedule,
+            [log.identities[place] for place in places],
+            training,
+        )
+        unseen = [([places[k] for k in fold], patch) for fold, patch in fitting.without_folds()]
+        model = Answerer(fitting.whole(), unseen)
         passes += schedule.passes(len(items))
-        space = read_trained(mixtures, folder / name, items, seed, schedule)
-        patch = space.realise(space.on_top_of(position))
-        written = dev.greedy(name, patch)
+        written = dev.greedy(name, model)
         if not spare:
             _add(pool, written)
         scores = dev.scores(written)
-        done.append(Round(space, len(items), scores, _value(combine, scores)))
+        done.append(Round(model, len(items), written, scores, _value(combine, scores)))
         latest = elapsed() - begun
         gain = f"dev {value:.3f} to {done[-1].value:.3f}"
         say(f"{lead} than the base's or the mixture's; trained on them, {gain}")
@@ -183,12 +197,13 @@ def expert_iteration(
     tokens = sum(each.tokens for each in logs)
     used = 0 if best is None else best.kept
     use = Iterated(len(done), number, used, replies, tokens, len(pool) if spare else 0)
-    return Iteration(best, dev.scores(base), use, replies + passes)
+    final = {} if best is None else dev.final(best.replies, best.model)
+    return Iteration(best, final, dev.scores(base), use, replies + passes)
 
 
 def _plain(log: ReplyLog, start: Patch) -> tuple[list[Reply], list[Reply]]:
     """Replies of base and mixture."""
-    return log.greedy("base", Patch()), log.greedy("start", start)
+    return log.greedy("base", Answerer(Patch())), log.greedy("start", Answerer(start))
 
 
 def best_round(rounds: Sequence[Round]) -> Round | None:

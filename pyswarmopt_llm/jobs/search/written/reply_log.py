@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,30 @@ def without_rounding(value: float) -> float:
         (0.3, 0.0)
     """
     return float(f"{round(value, 12):.12g}") + 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Answerer:
+    """A model that answers; to prompts at some places another one does, that was trained without
+    them.
+
+    Attributes:
+        patch: the model.
+        unseen: places of prompts, and who answers these.
+    """
+
+    patch: Patch
+    unseen: Sequence[tuple[Sequence[int], Patch]] = ()
+
+    def shares(self, places: Sequence[int]) -> Iterator[tuple[Patch, list[int]]]:
+        """Who answers, and the places of the prompts, of these alone."""
+        rest = list(places)
+        for own, patch in self.unseen:
+            if there := [place for place in rest if place in own]:
+                yield patch, there
+            rest = [place for place in rest if place not in own]
+        if rest:
+            yield self.patch, rest
 
 
 def weights(values: Sequence[float]) -> list[float]:
@@ -113,7 +138,9 @@ class ReplyLog:
         self._engine = on_transformers(engine, "replies are sampled")
         self._tasks, self._combine, self._file, self._seed = tasks, combine, file, seed
         # tasks that score the same replies
-        self._groups = [tuple(tasks)] if ask_the_same(tasks) else [(name,) for name in tasks]
+        self._groups: list[tuple[str, ...]] = [(name,) for name in tasks]
+        if ask_the_same(tasks):
+            self._groups = [tuple(tasks)]
         self._prompts = {group: list(tasks[group[0]].texts()) for group in self._groups}
         self._log = AppendLog(
             file, "restore it, or remove this line and those after it", self._wrong
@@ -123,26 +150,26 @@ class ReplyLog:
         self._seconds: dict[tuple[str, int, str], float] = {}  # of what was asked for so far
         self._latest = time.monotonic()
 
-    def greedy(self, model: str, patch: Patch) -> list[Reply]:
+    def greedy(self, model: str, who: Answerer) -> list[Reply]:
         """The reply to each prompt.
 
         Args:
             model: its name in the file.
-            patch: the model.
+            who: answers.
         """
-        self._complete(model, patch, [GREEDY])
+        self._complete(model, who, [GREEDY])
         return self._replies(model, GREEDY)
 
-    def sampled(self, model: str, patch: Patch, count: int) -> list[list[Reply]]:
+    def sampled(self, model: str, who: Answerer, count: int) -> list[list[Reply]]:
         """Samples, each a reply to each prompt; they are written together.
 
         Args:
             model: its name in the file.
-            patch: the model.
+            who: answers.
             count: number of samples.
         """
         samples = range(1, count + 1)
-        self._complete(model, patch, samples)
+        self._complete(model, who, samples)
         return [self._replies(model, sample) for sample in samples]
 
     def _replies(self, model: str, sample: int) -> list[Reply]:
@@ -159,39 +186,62 @@ class ReplyLog:
         value = scores[0] if len(scores) == 1 else combined_value(self._combine, scores)
         return Reply(text, without_rounding(value), scores)
 
-    def _complete(self, model: str, patch: Patch, samples: Sequence[int]) -> None:
+    def _complete(self, model: str, who: Answerer, samples: Sequence[int]) -> None:
         """Have the model write what is not there, score it, and keep both."""
         missing = {}
         for group in self._groups:
             missing[group] = [sample for sample in samples if self._lacks(model, sample, group)]
         if not any(missing.values()):
             return
-        self._engine.load(patch)
         for group, numbers in missing.items():
-            texts = self._written(model, numbers, group)
-            for sample in numbers:
-                replies = [storable(next(texts)) for _ in self._prompts[group]]
+            written = self._written(model, who, numbers, group) if numbers else []
+            for sample, texts in zip(numbers, written, strict=True):
                 for task in self._lacks(model, sample, group):
-                    self._keep(model, sample, task, replies)
+                    self._keep(model, sample, task, list(map(storable, texts)))
 
     def _lacks(self, model: str, sample: int, group: tuple[str, ...]) -> list[str]:
         """The tasks of which the file has no line."""
         return [task for task in group if (model, sample, task) not in self._rows]
 
-    def _written(self, model: str, samples: Sequence[int], group: tuple[str, ...]) -> Iterator[str]:
-        """The replies of the loaded model to a group's prompts, sample by sample."""
-        task = group[0]
+    def _written(
+        self, model: str, who: Answerer, samples: Sequence[int], group: tuple[str, ...]
+    ) -> list[list[str]]:
+        """The replies to a group's prompts, sample by sample."""
+        task = self._tasks[group[0]]
         if samples == [GREEDY]:
-            return iter(self._tasks[task].answers(self._engine))
-        prompts = [prompt for _, prompt, _ in self._prompts[group]]
-        most = self._prompts[group][0][2]
-        seeds: list[int] = []
+            return self._by_place(group, who, lambda places: [task.answers(self._engine, places)])
+        seeds = []
         for sample in samples:
-            draws = random.Random(f"{self._seed} {model} {sample} {task}")
-            seeds += [draws.getrandbits(63) for _ in prompts]
-        return iter(
-            self._engine.sample(prompts * len(samples), Draw(TEMPERATURE, tuple(seeds)), most)
-        )
+            draws = random.Random(f"{self._seed} {model} {sample} {group[0]}")
+            seeds.append([draws.getrandbits(63) for _ in self._prompts[group]])
+
+        def write(places: Sequence[int]) -> list[list[str]]:
+            prompts = [self._prompts[group][place][1] for place in places]
+            own = tuple(of_sample[place] for of_sample in seeds for place in places)
+            draw, most = Draw(TEMPERATURE, own), self._prompts[group][0][2]
+            texts = iter(self._engine.sample(prompts * len(samples), draw, most))
+            return [[next(texts) for _ in places] for _ in samples]
+
+        return self._by_place(group, who, write)
+
+    def _by_place(
+        self,
+        group: tuple[str, ...],
+        who: Answerer,
+        write: Callable[[Sequence[int]], list[list[str]]],
+    ) -> list[list[str]]:
+        """The replies to a group's prompts, sample by sample: each of `who` writes those to its
+        places in the group.
+        """
+        earlier = self._groups[: self._groups.index(group)]
+        first = sum(len(self._prompts[other]) for other in earlier)
+        size = len(self._prompts[group])
+        found: dict[int, tuple[str, ...]] = {}
+        for patch, places in who.shares(range(first, first + size)):
+            self._engine.load(patch)
+            texts = zip(*write([place - first for place in places]), strict=True)
+            found |= zip(places, texts, strict=True)
+        return [*map(list, zip(*(found[first + k] for k in range(size)), strict=True))]
 
     def _keep(self, model: str, sample: int, task: str, texts: Sequence[str]) -> None:
         """Score replies and append them to the file, with the seconds since the line before."""
@@ -214,28 +264,55 @@ class ReplyLog:
                 scores[name] = self._tasks[name].score(values)
         return scores
 
-    def training_items(self, replies: Sequence[Reply | None]) -> list[Choices]:
-        """The replies that are there, each after its prompt, as they are trained on.
+    def final(self, replies: Sequence[Reply], who: Answerer) -> dict[str, Score]:
+        """The score of each task as the search scores it, by its name.
+
+        Args:
+            replies: greedy ones of `who`.
+            who: answers again where the search scores samples.
+        """
+        rest = iter(replies)
+        scores: dict[str, Score] = {}
+        for group, prompts in self._prompts.items():
+            task, texts = self._tasks[group[0]], [x.text for x in islice(rest, len(prompts))]
+            samples = [texts]
+            if task.sampled:
+                samples = self._by_place(group, who, partial(task.samples, self._engine))
+            scores |= {name: self._tasks[name].score_samples(samples) for name in group}
+        return scores
+
+    @cached_property
+    def identities(self) -> list[Hashable]:
+        """What the item of each prompt is known by: the prompt, its options and its answers."""
+        return [
+            (prompt, tuple((item.choices or {}).values()), tuple(item.references))
+            for prompts in self._prompts.values()
+            for item, prompt, _ in prompts
+        ]
+
+    def training_items(self, replies: Sequence[Reply | None]) -> dict[int, Choices]:
+        """The replies that are there, each after its prompt, as they are trained on, by place.
 
         A reply that was not cut off ends as the model's chat template has it. How much it counts
         among those of its tasks is said by `weights`.
         """
         opening, ending = reply_frame(self._engine.tokenizer)
-        rest = iter(replies)
-        items = []
+        rest = iter(enumerate(replies))
+        items = {}
         for prompts in self._prompts.values():
             kept = [
-                (prompt, most, reply)
-                for (_, prompt, most), reply in zip(
+                (place, prompt, most, reply)
+                for (_, prompt, most), (place, reply) in zip(
                     prompts, islice(rest, len(prompts)), strict=True
                 )
                 if reply is not None
             ]
             counts = weights([reply.value for *_, reply in kept])
-            for (prompt, most, reply), count in zip(kept, counts, strict=True):
-                text = reply.text + ending * (self._length(reply.text) < most)
-                items.append(Choices(((prompt, opening + text),), (1.0,), 0, count))
-        return [item for item in items if item.pairs[0][1]]
+            for (place, prompt, most, reply), count in zip(kept, counts, strict=True):
+                text = opening + reply.text + ending * (self._length(reply.text) < most)
+                if text:
+                    items[place] = Choices(((prompt, text),), (1.0,), 0, count)
+        return items
 
     @property
     def count(self) -> int:
@@ -273,4 +350,4 @@ class ReplyLog:
         return "task"
 
 
-__all__ = ["Reply", "ReplyLog", "ask_the_same", "weights", "without_rounding"]
+__all__ = ["Answerer", "Reply", "ReplyLog", "ask_the_same", "weights", "without_rounding"]

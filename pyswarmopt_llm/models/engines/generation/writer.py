@@ -5,8 +5,8 @@ What writes them is imported when there is something to write.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.common.interfaces import Patch
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.models.engines.generation.decoder import Decoder
     from pyswarmopt_llm.models.engines.generation.write import Draw
 
+log = logging.getLogger(__name__)
+
+_LONG = 32  # new tokens from which a reply is meant to end by itself
 # prompts, maximum number of new tokens, sampling
 Call = tuple[tuple[str, ...], int, "Draw | None"]
 
@@ -30,6 +33,7 @@ class ReplyWriter(ResidentModel):
     ) -> None:
         super().__init__(model, tokenizer, batch_tokens, mixing)
         self._texts: dict[Call, list[str]] = {}  # of the candidate that is loaded
+        self._cut_off, self._told = 0, False  # replies that ended by length, of this call
 
     def load(self, patch: Patch) -> None:
         """See `ResidentModel.load`."""
@@ -84,16 +88,25 @@ class ReplyWriter(ResidentModel):
 
         encoded = self.encode_prompts(prompts, max_new_tokens)
         texts: dict[int, str] = {}
-        with closing(self._shares(prompts)) as shares:
-            for places in shares:
-                batches = self._generation_batches([encoded[i] for i in places], max_new_tokens)
-                with rearranged_weights(self.model, max_new_tokens):
-                    for batch in batches:
-                        chosen = [places[k] for k in batch]
-                        rows = None if draw is None else draw.rows(chosen)
-                        written = self._write([encoded[i] for i in chosen], max_new_tokens, rows)
-                        texts |= zip(chosen, written, strict=True)
+        with rearranged_weights(self.model, max_new_tokens):
+            for batch in self._generation_batches(encoded, max_new_tokens):
+                rows = None if draw is None else draw.rows(batch)
+                written = self._write([encoded[i] for i in batch], max_new_tokens, rows)
+                texts |= zip(batch, written, strict=True)
+        self._tell_of_cut_off(len(prompts), max_new_tokens)
         return [texts[i] for i in range(len(prompts))]
+
+    def _tell_of_cut_off(self, count: int, max_new_tokens: int) -> None:
+        """Say once that replies end by their length, where a tenth of many does."""
+        cut, self._cut_off = self._cut_off, 0
+        if not self._told and max_new_tokens >= _LONG and 10 * cut >= count >= 4:
+            self._told = True
+            log.warning(
+                "%d of %d replies reached max_new_tokens, %d, and end in the middle",
+                cut,
+                count,
+                max_new_tokens,
+            )
 
     def _write(
         self, prompts: Sequence[tuple[int, ...]], max_new_tokens: int, draw: Draw | None = None
@@ -122,10 +135,9 @@ class ReplyWriter(ResidentModel):
         else:
             replies = sampled(decoder, self.stops(), max_new_tokens, draw)
         self.tokens_fed += decoder.tokens_fed
+        self._cut_off += sum(len(ids) == max_new_tokens for ids in replies)
         return [self.tokenizer.decode(ids, skip_special_tokens=True) for ids in replies]
 
     def decoder(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Decoder:
         """A decoder of prompts, given as token ids, by the model with the candidate's weights."""
-        from pyswarmopt_llm.models.engines.generation.decoder import Decoder
-
-        return Decoder(self.passes, prompts, max_new_tokens, self.batch_tokens, self.pad())
+        return self.passes.decoder(prompts, max_new_tokens, self.batch_tokens, self.pad())

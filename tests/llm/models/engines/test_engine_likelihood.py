@@ -267,34 +267,6 @@ def test_a_text_longer_than_the_context_window_is_named(tiny: tuple[Any, Any]) -
         engine.next_token_logprobs(["Long story" + "y" * 1020])
 
 
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("Mamba", {}),
-        ("Bloom", {}),
-        ("Falcon", {"alibi": True}),
-        ("GPTNeo", {"num_layers": 2, "attention_types": [[["global", "local"], 1]]}),
-        ("Qwen3Next", {"layer_types": ["linear_attention", "full_attention"], "num_experts": 2}),
-    ],
-)
-def test_architectures_that_ignore_mask_or_position_ids_are_refused(
-    tiny: tuple[Any, Any], name: str, options: dict[str, Any]
-) -> None:
-    import transformers
-
-    config = getattr(transformers, f"{name}Config")(
-        vocab_size=len(tiny[1]),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        **options,
-    )
-    with torch.device("meta"):
-        model = transformers.AutoModelForCausalLM.from_config(config)
-    with pytest.raises(UserError, match=f"{config.model_type}: .*; use a base with"):
-        TransformersEngine(model, tiny[1])
-
-
 @pytest.mark.gpu
 def test_likelihood_on_cuda(tiny_base: Path) -> None:
     model, tokenizer = load_tiny(tiny_base)

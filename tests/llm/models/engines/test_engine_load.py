@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import HeldOut, LowRank, Patch
-from pyswarmopt_llm.models.engines.generation.write import Draw
+from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.engines.mixing import PatchedWeights
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
@@ -300,69 +299,6 @@ def merged(monkeypatch: pytest.MonkeyPatch) -> list[Patch]:
         PatchedWeights, "load", lambda self, patch: (patches.append(patch), load(self, patch))[1]
     )
     return patches
-
-
-def test_a_cross_fitted_candidate_merges_only_what_is_scored(
-    tiny_base: Path, tiny_experts: list[Path], merged: list[Patch]
-) -> None:
-    first, second, whole = (
-        expert_patch(path, 0.5) for path in [*tiny_experts, tiny_experts[0]][:3]
-    )
-    contexts = ["one two", "three", "four five"]
-    pairs = [(context, f" {option}") for context in contexts for option in ("red", "blue green")]
-    halves = HeldOut(frozenset(contexts[:1]), first), HeldOut(frozenset(contexts[1:2]), second)
-    candidate = Patch(low_rank=whole.low_rank, held_out=halves)
-
-    engine = TransformersEngine(*load_tiny(tiny_base))
-    alone = []
-    for patch, share in ((first, pairs[:2]), (second, pairs[2:4]), (whole, pairs[4:])):
-        engine.load(patch)
-        alone += engine.loglikelihood(share)
-    text = engine.generate(["six"], 3)
-
-    merged.clear()
-    engine.load(candidate)
-    assert engine.loglikelihood(pairs[:4]) == alone[:4] and merged == [first, second]
-    assert engine.loglikelihood(pairs) == alone and merged[2:] == [first, second, candidate]
-    assert engine.generate(["six"], 3) == text and len(merged) == 5
-    engine.load(candidate)  # what changed the weights meanwhile is undone
-    assert engine.generate(["six"], 3) == text and merged[5:] == [candidate]
-
-
-def test_of_a_cross_fitted_candidate_a_batch_alone_merges_its_share(
-    tiny_base: Path, tiny_experts: list[Path], merged: list[Patch]
-) -> None:
-    first, second = (expert_patch(path, 0.5) for path in tiny_experts[:2])
-    held = HeldOut(frozenset({"one"}), first), HeldOut(frozenset({"two"}), second)
-    engine = TransformersEngine(*load_tiny(tiny_base))
-    merged.clear()
-    engine.load(Patch(held_out=held))
-    pairs = [("one", " a"), ("two", " a")]
-    by_batch = dict(engine.loglikelihood_by_batch(pairs, only={1}))
-    assert list(by_batch) == [(1,)] and merged == [second]
-
-
-def test_what_a_cross_fitted_candidate_writes_is_by_the_weights_of_the_prompts_share(
-    tiny_base: Path, tiny_experts: list[Path]
-) -> None:
-    first, second, whole = (
-        expert_patch(path, 3.0) for path in [*tiny_experts, tiny_experts[0]][:3]
-    )
-    held = HeldOut(frozenset({"one two"}), first), HeldOut(frozenset({"three"}), second)
-    prompts, seeds = ["six", "three", "one two"], (5, 6, 7)
-    engine = TransformersEngine(*load_tiny(tiny_base))
-    greedy, drawn = [], []
-    for patch, prompt, seed in zip((whole, second, first), prompts, seeds, strict=True):
-        engine.load(patch)
-        greedy += engine.generate([prompt], 6)
-        drawn += engine.sample([prompt], Draw(1.0, (seed,)), 6)
-    engine.load(Patch(low_rank=whole.low_rank, held_out=held))
-    assert (
-        engine.generate(prompts, 6) == greedy
-        and engine.sample(prompts, Draw(1.0, seeds), 6) == drawn
-    )
-    engine.load(whole)
-    assert engine.generate(prompts, 6) != greedy
 
 
 def test_bfloat16_is_never_chosen_where_the_cpu_emulates_it(

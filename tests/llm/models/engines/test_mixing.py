@@ -17,7 +17,7 @@ from search_helpers import history, louder, questions, small, write_task
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.interfaces import HeldOut, LowRank, Patch
+from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.metrics.registry import METRICS, written
 from pyswarmopt_llm.models.adapters.adapter import Expert, load_adapter, load_factors, read_adapter
@@ -123,17 +123,6 @@ def test_the_base_is_itself_again_and_its_weights_never_change(
     assert all(
         torch.equal(value, weights[name]) for name, value in runtime.model.named_parameters()
     )
-
-
-def test_parts_that_are_held_out_are_scored_by_their_own_patch(
-    tiny_base: Path, experts: list[Path]
-) -> None:
-    first, second = (Patch(low_rank=load_factors(read_adapter(folder))) for folder in experts[:2])
-    merged, runtime = engines(tiny_base)
-    patch = Patch(first.low_rank, held_out=(HeldOut(frozenset({"A"}), second),))
-    for engine in (merged, runtime):
-        engine.load(patch)
-    assert runtime.loglikelihood(PAIRS) == pytest.approx(merged.loglikelihood(PAIRS), abs=1e-5)
 
 
 def test_what_cannot_be_added_to_outputs_is_refused_and_changes_nothing(tiny_base: Path) -> None:

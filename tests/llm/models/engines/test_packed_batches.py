@@ -14,7 +14,7 @@ import torch
 from engine_reference import load_tiny, plain_ids, random_model
 from torch import Tensor
 
-from pyswarmopt_llm.common.interfaces import HeldOut, LowRank, Patch
+from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.models.engines.packed_attention import _MODELS
 from pyswarmopt_llm.models.engines.packed_attention import NAME as NAME_OF_PACKED
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
@@ -126,23 +126,6 @@ def changed(model: Any, change: LowRank) -> Any:
     with torch.no_grad():
         model.get_parameter(f"{NAME}.weight").add_(change.b @ change.a)
     return model
-
-
-def test_held_out_items_are_scored_with_their_own_weights(tiny: tuple[Any, Any]) -> None:
-    pairs, (first, other) = CASES["a shared prefix"], (change(0), change(1))
-    unseen = frozenset({pairs[0][0], pairs[-1][0]})
-    with torch.no_grad():
-        by_own, by_other = (
-            padded(changed(tiny[0], part), tiny[1], pairs).tolist() for part in (first, other)
-        )
-    expected = [
-        there if pair[0] in unseen else here
-        for pair, here, there in zip(pairs, by_own, by_other, strict=True)
-    ]
-    engine = TransformersEngine(copy.deepcopy(tiny[0]), tiny[1])
-    held = HeldOut(unseen, Patch(low_rank={f"{NAME}.weight": other}))
-    engine.load(Patch(low_rank={f"{NAME}.weight": first}, held_out=(held,)))
-    assert engine.loglikelihood(pairs) == pytest.approx(expected, abs=TOLERANCE)
 
 
 def gradients_of_padded_pass(

@@ -96,7 +96,7 @@ class Connection:
         sleep: Callable[[float], None] = lambda seconds: time.sleep(seconds),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        httpx = optional("httpx", "a server")
+        httpx = optional("httpx", "an endpoint")
         self.url, self.failures = server_url(url), 0
         try:
             known = httpx.URL(self.url).scheme in ("http", "https") and httpx.URL(self.url).host

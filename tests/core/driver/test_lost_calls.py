@@ -1,0 +1,214 @@
+"""Workers that die, hang, or answer something else; values at the end of float64."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+
+import pyswarmopt as pso
+from pyswarmopt.driver.workers.pool import Workers
+
+BOX = [(-2.0, 2.0)] * 2
+PARENT = os.getpid()
+
+
+def bowl(x):
+    return float(x @ x)
+
+
+def dies(x):
+    if x[0] > 0.5:
+        os._exit(3)
+    return bowl(x)
+
+
+def gives_a_lock(x):
+    return threading.Lock() if x[0] > 0.5 else bowl(x)
+
+
+class Unreadable(Exception):
+    def __init__(self, one, two):
+        super().__init__(one)
+
+
+def raises_what_cannot_be_read(x):
+    if x[0] > 0.5:
+        raise Unreadable("a", "b")
+    return bowl(x)
+
+
+STARTS = np.array([[-1.0, 0.0], [1.0, 0.0], [-1.0, 1.0], [0.9, 0.4], [-0.5, 0.5]])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fun", [dies, gives_a_lock, raises_what_cannot_be_read])
+def test_a_call_that_costs_its_process_counts_as_failed(fun):
+    arguments = {"recipe": "constriction", "population": 5, "x0": STARTS, "seed": 0, "max_evals": 10,
+                 "workers": "processes:2", "history": "particles"}  # fmt: skip
+    r = pso.minimize(fun, BOX, on_error="worst", **arguments)
+    first = list(r.history)[:5]
+    assert r.nfev == 10 and [math.isnan(record.value) for record in first] == [
+        False, True, False, True, False,
+    ]  # fmt: skip
+    assert [record.value for record in first][::2] == [bowl(x) for x in STARTS[::2]]
+    with pytest.raises(Exception) as error:
+        pso.minimize(fun, BOX, on_error=("retry", 1), **arguments)
+    assert error.value.result.fun == bowl(STARTS[4])
+
+
+@pytest.mark.slow
+def test_an_asynchronous_search_outlives_a_process_that_dies():
+    r = pso.minimize(
+        dies, BOX, "constriction", population=4, x0=[[-1.0, 0.0]], seed=0, max_evals=12,
+        workers="processes:2", on_error="worst", asynchronous=True, history="particles",
+    )  # fmt: skip
+    for record in r.history:
+        assert math.isnan(record.value) == (record.x[0] > 0.5)
+    assert r.nfev == 12
+
+
+class Lonely:
+    """An executor whose futures can do nothing but answer."""
+
+    def __init__(self, *sizes):
+        if sizes:
+            self._max_workers = sizes[0]
+
+    def submit(self, function, item):
+        answer = function(item)
+
+        class Answer:
+            def result(self):
+                return answer
+
+        return Answer()
+
+
+def test_futures_without_cancel_do_not_hide_the_error():
+    def fails(x):
+        raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        pso.minimize(fails, BOX, max_evals=20, workers=Lonely())
+    with pytest.raises(RuntimeError, match="mine"):
+        pso.minimize(fails, BOX, "constriction", max_evals=20, workers=Lonely())
+    assert pso.minimize(bowl, BOX, max_evals=30, seed=0, workers=Lonely()).nfev == 30
+
+
+def test_an_executor_that_gives_no_future_or_no_answer_is_told_so():
+    class Bare:
+        def submit(self, function, item):
+            return 3.0
+
+    class Other(Bare):
+        def submit(self, function, item):
+            future = Future()
+            future.set_result(3.0)
+            return future
+
+    with pytest.raises(ValueError, match="gave float; it must give a future"):
+        pso.minimize(bowl, BOX, max_evals=20, workers=Bare())
+    for asynchronous in (False, True):
+        with pytest.raises(ValueError, match="workers= gave float"):
+            pso.minimize(bowl, BOX, max_evals=20, workers=Other(), asynchronous=asynchronous)
+    with pytest.raises(ValueError, match="workers= gave float"):
+        pso.minimize(bowl, BOX, max_evals=20, workers=lambda f, items: [3.0 for _ in items])
+
+
+@pytest.mark.parametrize("size", [-3, 0, math.nan, math.inf, [2], True, "4"])
+def test_an_executor_that_misstates_its_size_has_as_many_calls_as_there_are_cores(size):
+    assert Workers(Lonely(size)).capacity() == (os.cpu_count() or 1)
+
+
+class Deaf:
+    """An executor that never answers what lies right of the middle."""
+
+    _max_workers = 2
+
+    def submit(self, function, item):
+        future = Future()
+        if item[0] <= 0:
+            future.set_result(function(item))
+        return future
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_call_that_never_answers_is_given_up(asynchronous):
+    began = time.monotonic()
+    r = pso.minimize(
+        bowl, BOX, "constriction", population=4, max_evals=12, seed=1, workers=Deaf(),
+        evaluation_timeout=0.05, on_error="worst", asynchronous=asynchronous, history="particles",
+        x0=[[-1.0, 0.0], [1.0, 0.0]],
+    )  # fmt: skip
+    lost = [record.x[0] > 0 for record in r.history if math.isnan(record.value)]
+    assert lost and all(lost) and r.nfev == 12 and r.fun == bowl(r.x)
+    assert time.monotonic() - began < 60
+    with pytest.raises(TimeoutError):
+        pso.minimize(
+            bowl, BOX, "constriction", max_evals=12, seed=1, workers=Deaf(), x0=[[1.0, 0.0]],
+            evaluation_timeout=0.05, asynchronous=asynchronous,
+        )  # fmt: skip
+
+
+def test_a_search_with_a_timeout_ends_where_a_call_never_answers():
+    r = pso.minimize(
+        bowl, BOX, "constriction", population=4, seed=1, workers=Deaf(), timeout=0.2,
+        evaluation_timeout=0.05, on_error="worst", x0=[[-1.0, 0.0]],
+    )  # fmt: skip
+    assert list(r.stop) == ["timeout"] and r.fun == bowl(r.x)
+
+
+def test_a_thread_that_hangs_is_left_behind():
+    enough = threading.Event()
+
+    def fun(x):
+        if x[0] > 0:
+            enough.wait(60)
+        return bowl(x)
+
+    try:
+        r = pso.minimize(
+            fun, BOX, "constriction", population=4, max_evals=12, seed=1, workers=2,
+            evaluation_timeout=0.1, on_error="worst", x0=[[-1.0, 0.0]],
+        )  # fmt: skip
+        assert r.nfev == 12 and not enough.is_set() and r.x[0] <= 0
+    finally:
+        enough.set()
+
+
+@pytest.mark.parametrize("options", [{}, {"integrality": [1, 0]}, {"constraints": lambda x: x[1] - 1},
+                                     {"asynchronous": True, "workers": 2}])  # fmt: skip
+@pytest.mark.parametrize("seed", range(4))
+def test_values_at_the_end_of_float64_do_no_harm(options, seed, recwarn):
+    def fun(x):
+        return 1.7e308 if x[0] > 0 else -1.7e308 * float(np.clip(-x[0], 0.5, 1))
+
+    r = pso.minimize(fun, BOX, max_evals=60, seed=seed, **options)
+    assert r.success and r.fun == fun(r.x) and r.x[0] <= 0
+    assert not [w for w in recwarn if "overflow" in str(w.message)]
+
+
+def test_what_was_counted_in_an_asynchronous_search_is_what_has_answered():
+    """Calls that are under way are in no record and no result."""
+    asked = threading.Semaphore(0)
+
+    def fun(x):
+        asked.release()
+        return bowl(x)
+
+    def after_two(r):
+        if r.nit == 2:
+            raise KeyboardInterrupt
+        return None
+
+    r = pso.minimize(
+        fun, BOX, "constriction", population=5, max_evals=200, seed=0, workers=3,
+        asynchronous=True, callback=after_two,
+    )  # fmt: skip
+    assert [record.evaluations for record in r.history] == [5, 10, 15] and r.nfev == 15
