@@ -1,6 +1,6 @@
 """The default search beside SciPy's differential evolution where whole numbers and constraints meet.
 
-    python benchmarks/functions/mixed_constrained.py --seeds 8
+    python research/benchmarks/functions/mixed_constrained.py --seeds 8
 
 The table has, after each budget, the median distance of the best feasible value from the best known
 one, relative to it, and in brackets how many runs are within a thousandth. `minimize` has so many
