@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import (
     LEVEL,
     Ends,
@@ -17,6 +16,9 @@ from pyswarmopt_llm.common.statistics import (
     items_needed,
     paired_test,
 )
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.common.interfaces import Score
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from pyswarmopt_llm.common.interfaces import Score
+if TYPE_CHECKING:
+    from pyswarmopt_llm.common.interfaces import Score
+
 
 Floats = npt.NDArray[np.float64]
 Ends = tuple[float, float]
@@ -44,6 +46,8 @@ def score_of(per_item: Sequence[float] | Floats) -> Score:
     if values.size == 0 or not np.isfinite(values).all():
         raise ValueError("a score needs at least one item, and finite values only")
     spread = float(values.std(ddof=1)) if values.size > 1 else math.nan
+    from pyswarmopt_llm.common.interfaces import Score
+
     return Score(
         float(values.mean()), tuple(values.tolist()), values.size, spread / math.sqrt(values.size)
     )

@@ -8,8 +8,6 @@ import ast
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-import pytest
-
 import pyswarmopt
 
 ROOT = Path(pyswarmopt.__file__).parent
@@ -20,13 +18,6 @@ ROOMS = (
 )  # fmt: skip
 # The package itself imports the rooms; these ask it for its version.
 ASK_THE_PACKAGE = {"pyswarmopt.cli.app", "pyswarmopt.teaching.lesson"}
-MOST_ENTRIES = 12
-MOST_ARGUMENTS = 8
-# Signatures that users rely on.
-LONG = {
-    "minimize_multi", "Swarm.__init__", "compose", "model_swarms", "surrogate",
-    "SwarmSearchCV.__init__",
-}  # fmt: skip
 
 
 def trees() -> dict[str, ast.Module]:
@@ -94,41 +85,6 @@ def test_no_folders_import_each_other_in_a_circle():
         folders.setdefault(here, set()).update(there - {here, "pyswarmopt"})
     folders.pop("pyswarmopt", None)  # single files, which the rooms' order covers
     list(TopologicalSorter(folders).static_order())
-
-
-FOLDERS = [
-    ROOT,
-    *(path for path in ROOT.rglob("*") if path.is_dir() and path.name != "__pycache__"),
-]
-
-
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
-def test_a_folder_has_few_entries(folder):
-    beside = {"__init__.py", "py.typed", "__pycache__"}
-    entries = [path.name for path in folder.iterdir() if path.name not in beside]
-    assert len(entries) <= MOST_ENTRIES, sorted(entries)
-
-
-def public_functions(body: list[ast.stmt], owner: str = "") -> list[tuple[str, ast.FunctionDef]]:
-    found = []
-    for node in body:
-        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            found += public_functions(node.body, f"{node.name}.")
-        elif isinstance(node, ast.FunctionDef) and (
-            node.name == "__init__" or not node.name.startswith("_")
-        ):
-            found.append((owner + node.name, node))
-    return found
-
-
-def test_public_functions_have_few_arguments():
-    long = set()
-    for module, tree in trees().items():
-        for name, function in public_functions(tree.body):
-            arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
-            if len([a for a in arguments if a.arg not in ("self", "cls")]) > MOST_ARGUMENTS:
-                long.add((module, name))
-    assert {name for _, name in long} == LONG, sorted(long)
 
 
 def test_nothing_passes_its_local_variables_on():

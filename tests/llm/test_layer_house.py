@@ -14,7 +14,6 @@ from line_rules import files_that_spell_options, tree_of, users_of_the_cores_com
 import pyswarmopt_llm
 
 ROOT = Path(pyswarmopt_llm.__file__).parent
-MOST_ENTRIES = 12
 
 # Folders from the lowest to the highest; those in one line do not import each other.
 ORDER = (
@@ -59,7 +58,6 @@ def imported(tree: ast.Module) -> Iterator[str]:
 # What is still open: each with its reason. An entry that holds no longer fails a test, so that the
 # lists only shrink.
 
-CROWDED: dict[str, str] = {}
 UPWARDS: dict[tuple[str, str], str] = {}
 CIRCLES: dict[tuple[str, ...], str] = {}
 NAMED_SPACES: dict[str, str] = {}
@@ -67,22 +65,6 @@ CONCRETE: dict[str, str] = {}
 
 
 # Rules
-
-
-def test_a_folder_has_few_entries() -> None:
-    crowded = set()
-    for folder in [
-        ROOT,
-        *(path for path in ROOT.rglob("*") if path.is_dir() and path.name != "__pycache__"),
-    ]:
-        own = {entry.name for entry in folder.iterdir()} - {
-            "__init__.py",
-            "__pycache__",
-            "py.typed",
-        }
-        if len(own) > MOST_ENTRIES:
-            crowded.add(".".join(folder.relative_to(ROOT).parts))
-    assert crowded == set(CROWDED)
 
 
 def test_every_folder_has_a_place_in_the_order() -> None:

@@ -28,13 +28,14 @@ class LayerByLayer:
         device: ``auto``, ``cpu``, ``cuda``, ...
 
     Attributes:
+        name: of the base, for error messages.
         model: of transformers, in the dtype of its files between passes.
         dtype: in which a layer computes, and to which its merged weights are rounded.
     """
 
     def __init__(self, base: BaseModel, device: str) -> None:
         self.model, tokenizer = load_stored(base, pick_device(device))
-        self.dtype = torch.float32
+        self.name, self.dtype = base.spec, torch.float32
         self._prompts = PromptTokenizer(tokenizer, None)
         self._changes: Mapping[str, LowRank] = {}
         self._kept: list[tuple[Tensor, Tensor]] = []

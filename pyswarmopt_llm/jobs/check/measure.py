@@ -18,6 +18,7 @@ from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.adapters.by_peft import load_by_peft
 from pyswarmopt_llm.models.adapters.compatibility import ignored_in_words
 from pyswarmopt_llm.models.base import BaseModel
+from pyswarmopt_llm.models.engines.passes import undefined
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 
 PROMPTS = (
@@ -79,7 +80,11 @@ class Meter:
             UserError: they are not numbers.
         """
         self._engine.load(Patch(low_rank=changes))
-        return self._engine.next_token_logprobs(self._prompts)
+        found = self._engine.next_token_logprobs(self._prompts)
+        if not bool(found.isfinite().any(-1).all()) or bool(found.isnan().any()):
+            added = " with what is added to it" if changes else ""
+            raise undefined(f"{self._engine.name}{added}", self._engine.dtype)
+        return found
 
     def by_peft(self, folder: Path) -> Tensor:
         """Log-probabilities of the base with an adapter as PEFT loads it from a folder.

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache
 
 from pyswarmopt_llm.common.errors import UndefinedModelError
+from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.models.engines.attention import (
     PrefixCache,
     attention_mask,
@@ -23,8 +24,9 @@ from pyswarmopt_llm.models.engines.batching import Batch, Plan, TokenPair, build
 from pyswarmopt_llm.models.engines.packed_attention import NAME as PACKED
 from pyswarmopt_llm.models.engines.packed_attention import Packing, products_win
 
-if TYPE_CHECKING:
-    from pyswarmopt_llm.models.engines.generation.decoder import Decoder
+# what writes with these passes
+planned_decoder = lazy("pyswarmopt_llm.models.engines.generation.decoder:Decoder")
+plain_passes = lazy("pyswarmopt_llm.models.engines.plain:PlainPasses")
 
 # Positions normalised at once: their float32 logits stay in the cache of a CPU (four times faster),
 # small on a GPU.
@@ -35,9 +37,19 @@ def passes_of(model: Any) -> Passes:
     """The forward passes of a model: planned ones where its architecture takes them."""
     if attention_windows(model) is not None:
         return Passes(model)
-    from pyswarmopt_llm.models.engines.plain import PlainPasses
+    passes: Passes = plain_passes(model)
+    return passes
 
-    return PlainPasses(model)
+
+def undefined(name: str, dtype: torch.dtype) -> UndefinedModelError:
+    """The error of a model of this name whose log-probabilities are not numbers."""
+    remedy = "its weights are damaged, or too large: export it again"
+    if dtype == torch.float16:
+        remedy = "choose `dtype` float32 or bfloat16"
+    shown = str(dtype).removeprefix("torch.")
+    return UndefinedModelError(
+        f"{name}: its log-probabilities in {shown} are not numbers; {remedy}"
+    )
 
 
 class Passes:
@@ -65,11 +77,9 @@ class Passes:
 
     def decoder(
         self, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: int, pad: int
-    ) -> Decoder:
-        """A decoder of prompts, given as token ids."""
-        from pyswarmopt_llm.models.engines.generation.decoder import Decoder
-
-        return Decoder(self, prompts, max_new_tokens, batch_tokens, pad)
+    ) -> Any:
+        """A `generation.decoder.Decoder` of prompts, given as token ids."""
+        return planned_decoder(self, prompts, max_new_tokens, batch_tokens, pad)
 
     def prefix(self, ids: Sequence[int]) -> PrefixCache | None:
         """Keys and values of token ids; their graph is kept where gradients are enabled. None for
@@ -104,13 +114,7 @@ class Passes:
         """
         if torch.is_grad_enabled() or bool(logits.amax(-1).isfinite().all()):
             return logits
-        dtype = str(self.model.dtype).removeprefix("torch.")
-        remedy = "its weights are damaged, or too large: export it again"
-        if self.model.dtype == torch.float16:
-            remedy = "choose `dtype` float32 or bfloat16"
-        raise UndefinedModelError(
-            f"{self.name}: its log-probabilities in {dtype} are not numbers; {remedy}"
-        )
+        raise undefined(self.name, self.model.dtype)
 
     def inputs(self, batch: Batch, n_prefix: int) -> tuple[Tensor, dict[str, Any]]:
         """A batch's heads among the tokens that are fed, and the model's inputs."""

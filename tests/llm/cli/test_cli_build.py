@@ -4,8 +4,8 @@ message know it.
 
 from __future__ import annotations
 
-import math
 import json
+import math
 import tomllib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace

@@ -413,7 +413,7 @@ def test_several_scores_of_the_same_prompts_are_combined(
 ) -> None:
     """A reply is written once for both; each is an objective of its own."""
     written = []
-    generate = ReplyWriter._written_alone
+    generate = ReplyWriter._written_now
 
     def counted(self: ReplyWriter, prompts: Sequence[str], *rest: Any) -> list[str]:
         written.append(tuple(prompts))
@@ -421,7 +421,7 @@ def test_several_scores_of_the_same_prompts_are_combined(
 
     two = replace(config, metrics=("mine.py:letters", "mine.py:size"), combine="minimum")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ReplyWriter, "_written_alone", counted)
+        patch.setattr(ReplyWriter, "_written_now", counted)
         result = search(two).result
     dev, test = result["tasks"]["letters"], result["tasks"]["size"]
     assert list(result["tasks"]) == ["letters", "size"]
