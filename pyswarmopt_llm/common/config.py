@@ -137,11 +137,11 @@ class SearchConfig:
             choices=("auto", "paper", "reference", "none"),
         ),
     ] = None
-    space: Annotated[str, Option("factor, delta, full, token or graph (by the preset).", "S")] = (
+    space: Annotated[str, Option("factor, delta, full, token, graph (by the preset).", "S")] = (
         "auto"
     )
     optimizer: Annotated[
-        str, Option("model-swarms, constriction, ..., pycma or nevergrad:NAME.", "O")
+        str, Option("model-swarms, constriction, ..., pycma or nevergrad:NAME.", "O", hidden=True)
     ] = "auto"
     particles: Annotated[int | None, Option("Particles (by the preset).", "N", least=1)] = None
     start: Annotated[

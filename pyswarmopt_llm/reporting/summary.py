@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyswarmopt_llm.evaluation.result import RunResult
+if TYPE_CHECKING:
+    from pyswarmopt_llm.evaluation.result import RunResult
 
 Interval = tuple[float, float]
 SMALL = 0.05  # weights below this are not listed

@@ -55,7 +55,7 @@ class Training:
     data: Annotated[
         tuple[str, ...],
         Option(
-            'JSONL of {"messages": [...]}, a task file, or builtin:NAME (generated); repeatable.',
+            'JSONL of {"messages": [...]}, a task file, builtin:NAME.',
             "D",
             TASK,
         ),
