@@ -112,8 +112,8 @@ def test_training_steps_are_those_of_the_cpu(
 
 
 def test_nothing_waits_for_the_device_but_results(tiny_base: Path, waits: Counter[str]) -> None:
-    """Two waits for each batch that is scored (are its numbers defined, and the result), one for each token that is written, however many
-    layers there are.
+    """Two waits for each batch that is scored or token that is written, however many layers there
+    are: whether its numbers are defined, and the result.
     """
     engine = engine_on(tiny_base, "merged", card())
     waits.clear()
