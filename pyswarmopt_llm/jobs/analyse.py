@@ -20,7 +20,7 @@ from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.cross_fitting import ALL as WHOLE
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
-from pyswarmopt_llm.jobs.search.train import FOLDER
+from pyswarmopt_llm.jobs.search.train import FOLDER, start_name
 from pyswarmopt_llm.metrics.external.named_again import require
 from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
 from pyswarmopt_llm.reporting.reading import read_run
@@ -186,10 +186,10 @@ def _splits(run: Run, result: RunResult) -> tuple[str, ...]:
 
 def _trained(run: Run, result: RunResult) -> Patch:
     """What a finished run trained, without the mixture that it was trained on top of."""
-    folder, iteration = run.path / FOLDER, result.expert_iteration
-    if iteration is not None:
-        folder = folder / f"round-{iteration.round}"
-    return Patch(low_rank=load_factors(read_adapter(folder / WHOLE)))
+    name = start_name(result.coefficients, result.best_single)
+    if result.expert_iteration is not None:
+        name = f"round-{result.expert_iteration.round}"
+    return Patch(low_rank=load_factors(read_adapter(run.path / FOLDER / name / WHOLE)))
 
 
 def _candidates(position: Tensor, names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:

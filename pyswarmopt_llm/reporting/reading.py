@@ -226,8 +226,12 @@ def origin(rows: Sequence[Row], result: RunResult) -> Origin:
 
 def final_row(rows: Sequence[Row], result: RunResult) -> Row:
     """The journal's row of the result: of the best candidate, or of what was trained."""
-    trained = [row for row in rows if row.phase == TRAINED] if result.trained else []
-    return trained[0] if trained else best_row(searched(rows), result)
+    if result.trained:
+        own = [*result.coefficients.values(), 1.0]  # what it began with, and what was trained
+        for row in rows:
+            if row.phase == TRAINED and list(row.coefficients) == own:
+                return row
+    return best_row(searched(rows), result)
 
 
 def best_row(rows: Sequence[Row], result: RunResult) -> Row:

@@ -156,7 +156,7 @@ def _train_starts(
     (row,) = scorer.in_full([untrained.position], 0)
     *trained, before = expected([*rows.values(), row], job.objectives)
     values = dict(zip(starts, trained, strict=True))
-    best = max(values, key=lambda name: values[name].value)
+    best = best_start(values)
     kept = not_worse(values[best], before)
     if not kept:
         best = next(name for name, start in starts.items() if start.equal(untrained.position))
@@ -175,6 +175,29 @@ def _train_starts(
             for name, position in starts.items()
         },
     )
+
+
+def best_start(values: Mapping[str, Score]) -> str:
+    """The start after whose training most is expected; of equals the first.
+
+    Example:
+        >>> best_start({"base": Score(0.5, (), 2, 0.1), "expert": Score(0.6, (), 2, 0.1)})
+        'expert'
+    """
+    return max(values, key=lambda name: values[name].value)
+
+
+def start_name(coefficients: Mapping[str, float], best_single: str) -> str:
+    """What a trained model with these coefficients began with, as its folder is called.
+
+    Example:
+        >>> start_name({"x": 0.0}, "x"), start_name({"x": 1.0}, "x"), start_name({"x": 0.5}, "x")
+        ('base', 'expert', 'mixture')
+    """
+    used = {name: weight for name, weight in coefficients.items() if weight}
+    if not used:
+        return BASE
+    return EXPERT if used == {best_single: 1.0} else MIXTURE
 
 
 def _untrained(job: Job, chosen: Choice, single: int, scorer: Scorer) -> Choice:
@@ -366,4 +389,14 @@ def _seconds_left(job: Job, run: Run) -> float | None:
     return job.budget.left(sum(row.n for row in rows), sum(row.seconds for row in rows))
 
 
-__all__ = ["BASE", "EXPERT", "FOLDER", "MIXTURE", "Training", "Tuned", "train_further"]
+__all__ = [
+    "BASE",
+    "EXPERT",
+    "FOLDER",
+    "MIXTURE",
+    "Training",
+    "Tuned",
+    "best_start",
+    "start_name",
+    "train_further",
+]

@@ -6,6 +6,7 @@ other, with the change of the weights added as matrices.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -107,7 +108,14 @@ def mixture(config: SearchConfig, result: Json) -> Patch:
 
 
 def lora(config: SearchConfig, name: str) -> Patch:
-    return Patch(low_rank=load_factors(read_adapter(Path(config.out) / "trained" / name)))
+    start = train.start_name(*started(config))
+    return Patch(low_rank=load_factors(read_adapter(Path(config.out) / "trained" / start / name)))
+
+
+def started(config: SearchConfig) -> tuple[Any, str]:
+    """The result's coefficients, and its best expert."""
+    result = json.loads((Path(config.out) / "result.json").read_text())
+    return result["coefficients"], result["best_single"]
 
 
 def test_on_test_the_score_is_that_of_the_files_read_by_peft(
@@ -142,7 +150,8 @@ def test_on_dev_each_item_is_scored_by_what_was_trained_without_it(
         model = changed(config, start, trained)
         values |= zip(fold, plain(job, model, [items[place] for place in fold]), strict=True)
     assert result["trained_dev"] == result["best_dev"] == fmean(values.values())
-    row = history(Path(config.out))[-1]
+    own = [*result["coefficients"].values(), 1.0]
+    (row,) = (row for row in history(Path(config.out)) if row["coefficients"] == own)
     assert row["items"]["words"] == "".join(str(int(values[place])) for place in range(N))
     assert [margins[0] > 0 for margins in row["margins"]["words"]] == [
         values[place] > 0 for place in range(N)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,10 @@ from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.search import Search
 from pyswarmopt_llm.jobs.dry_run import dry_run_search
-from pyswarmopt_llm.jobs.search import rivals, train
+from pyswarmopt_llm.jobs.search import cross_fitting, rivals, train
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
-from pyswarmopt_llm.models.training.folds import fit
+from pyswarmopt_llm.models.training.folds import fit, folds
 from pyswarmopt_llm.reporting.findings import score_rows
 from pyswarmopt_llm.reporting.verdict import verdict
 
@@ -54,16 +53,24 @@ def force(monkeypatch: pytest.MonkeyPatch, weights: list[float], kept: bool = Tr
     position = torch.tensor(weights, dtype=torch.float64)
     monkeypatch.setattr(Search, "best", lambda self: Point(position, 0.5))
     monkeypatch.setattr(train, "not_worse", lambda *_: kept)
+    monkeypatch.setattr(train, "_untrained", lambda job, chosen, single, scorer: chosen)
+    monkeypatch.setattr(train, "best_start", lambda values: start_at(weights))
+
+
+def start_at(weights: list[float]) -> str:
+    if not any(weights):
+        return "base"
+    return "expert" if sorted(weights) == [0.0, 0.0, 1.0] else "mixture"
 
 
 def count(monkeypatch: pytest.MonkeyPatch, trained: list[str]) -> None:
-    """Have every training of a rival noted."""
+    """Have every training noted."""
 
     def noted(*args: Any) -> Any:
         trained.append("once")
         return fit(*args)
 
-    monkeypatch.setattr(rivals, "fit", noted)
+    monkeypatch.setattr(cross_fitting, "fit", noted)
 
 
 def by_hand(job: Job, start: Patch | None, split: str) -> tuple[float, ...]:
@@ -76,6 +83,20 @@ def by_hand(job: Job, start: Patch | None, split: str) -> tuple[float, ...]:
     (utility,) = job.utilities(split, {"words": "likelihood"}).values()
     job.engine.load(patch)
     return utility(job.engine).per_item
+
+
+def without_folds(job: Job, start: Patch) -> list[float]:
+    """The values on dev of what is trained without each item's fold."""
+    (utility,) = job.utilities("dev", {"words": "likelihood"}).values()
+    _, choices = job.training_items({"words": "likelihood"})
+    values = [0.0] * len(choices)
+    for fold in folds(choices, job.config.seed):
+        rest = [item for place, item in enumerate(choices) if place not in fold]
+        lora = fit(job.engine, start, rest, job.experts[0], job.config.seed)
+        job.engine.load(start.with_low_rank(lora.low_rank))
+        for place, value in enumerate(utility(job.engine).per_item):
+            values[place] = value if place in fold else values[place]
+    return values
 
 
 @pytest.mark.usefixtures("mixture")
@@ -92,10 +113,10 @@ def test_a_search_that_trains_stands_beside_what_training_alone_gives(config: Se
     assert [rival["name"] for rival in result["rivals"]] == list(starts)
     ours = unpack(result["outcomes"]["best"]["words"])
     for rival, start in zip(result["rivals"], starts.values(), strict=True):
-        test, dev = by_hand(job, start, "test"), by_hand(job, start, "dev")
-        assert rival["test"] == pytest.approx(sum(test) / 12) and rival["dev"] == pytest.approx(
-            sum(dev) / 16
-        )
+        test = by_hand(job, start, "test")
+        dev = by_hand(job, start, "dev") if start is None else without_folds(job, start)
+        assert rival["test"] == pytest.approx(sum(test) / 12)
+        assert rival["dev"] == pytest.approx(sum(dev) / 16)
         low, high = rival["test_interval"]
         assert 0 <= low <= rival["test"] <= high <= 1
         expected = compare_paired(ours, test)
@@ -104,8 +125,8 @@ def test_a_search_that_trains_stands_beside_what_training_alone_gives(config: Se
             and rival["p"] == expected.p_value
         )
         assert rival["interval"] == pytest.approx(list(expected.interval))
-        assert rival.get("dev_of") == (None if start is None else "training")
-    assert result["passes_rivals"] == 3 * (16 + 12) + 2 * 160
+        assert rival.get("dev_of") == (None if start is None else "cross-fitting")
+    assert result["passes_rivals"] == (16 + 12) + 2 * 12  # trained by the search
     alone: Any = search(replace(config, out=f"{config.out}-alone", no_rivals=True)).result
     assert "rivals" not in alone and "passes_rivals" not in alone
     assert alone["passes"] == result["passes"] and alone["best_test"] == result["best_test"]
@@ -125,7 +146,6 @@ def test_they_are_in_table_report_card_and_verdict(config: SearchConfig) -> None
         tuned = f"{result['rivals'][1]['test']:.3f}"
         assert f"the base, fine-tuned alone on the same items ({tuned})" in text
         assert "cross-fitted: each item is scored by what was trained without it" in text
-        assert "are of the training items themselves" in text
     assert "the best expert, fine-tuned alone" in verdict(RunResult.from_json(result)).sentence
 
 
@@ -141,7 +161,8 @@ def test_what_the_search_trained_itself_is_not_trained_again(
     count(monkeypatch, trained)
     result: Any = search(config).result
     (same,) = (rival for rival in result["rivals"] if "row" in rival)
-    assert same["name"] == name and len(trained) == 1
+    assert same["name"] == name
+    assert len(trained) == 2 * (5 + 1)  # base and best expert, without five folds and whole
     assert same["row"] == ("best" if kept else "trained")
     assert same["test"] == result["trained_test"] and same["dev"] == result["trained_dev"]
     assert same["dev_of"] == "cross-fitting" and ("difference" in same) is not kept
@@ -166,29 +187,18 @@ def test_a_run_that_was_stopped_among_its_rivals_ends_as_one_that_was_not(
         "expert-tuned"
     ] * 2
 
-    def stopping(labels: Iterator[str]) -> Any:
-        def on_event(event: Any) -> None:
-            if event.kind == "rival" and event.data["label"].startswith(label):
-                raise KeyboardInterrupt
+    def closing(event: Any) -> None:
+        if event.kind == "closing":
+            raise KeyboardInterrupt
 
-        label = next(labels)
-        return on_event
-
-    for label in ("base", "best expert"):
-        with pytest.raises(KeyboardInterrupt):
-            search(config, stopping(iter([label])))
-        assert not (Path(config.out) / "result.json").exists()
-        resume(config.out)
-        ends_as(Path(config.out), tmp_path / "whole")
-        Path(config.out).rename(tmp_path / label)
-    # What is done is not done again, a line that was cut off is.
+    # What is scored is not scored again, a line that was cut off is; nothing is trained again.
     with pytest.raises(KeyboardInterrupt):
-        search(config, stopping(iter(["base"])))
+        search(config, closing)
     (Path(config.out) / rivals.FILE).write_text("".join(lines[:5]) + lines[5][:40])
     trained: list[str] = []
     count(monkeypatch, trained)
     resume(config.out)
-    assert trained == ["once"]
+    assert not trained
     ends_as(Path(config.out), tmp_path / "whole")
 
 
