@@ -41,7 +41,8 @@ PARTICLES, PATIENCE, MAX_ITER = 20, 10, 50  # the paper's
 # candidates that the model of the items proposes, where none are asked for
 AFTER_ITERATIONS, ALONE = 10, 6
 
-LEAST_DEV = 40  # dev items from which on `auto` trains on them
+# Dev items from which on `auto` trains: on them, or on replies to as many spare prompts or more.
+LEAST_DEV, LEAST_DEV_BESIDE_SPARE = 40, 16
 EVEN_SUMS = 3  # see `spaces.starts.even_sums`
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.evaluation.result import ModelScore, RunResult
-from pyswarmopt_llm.evaluation.run_files import About
+from pyswarmopt_llm.evaluation.run_files import UNTRAINED, About
 from pyswarmopt_llm.reporting.commands import as_typed, command_line, near, next_steps
 from pyswarmopt_llm.reporting.report.pages import sentences
 from pyswarmopt_llm.reporting.summary import duration, folded, mixture_name, mixture_text
@@ -60,13 +60,15 @@ def findings(about: About, result: RunResult, out: str | None = None) -> Finding
         result: ``result.json``.
         out: where the run is now; None: where it was begun.
     """
-    judged = verdict(result)
+    judged, why = verdict(result), about.notes.get(UNTRAINED)
+    if why is not None:
+        judged = replace(judged, reasons=(*judged.reasons, f"Nothing was trained: {why}."))
     weights, small = folded(result.coefficients)
     return Findings(
         verdict=judged,
         rows=score_rows(result),
         about_dev=_lines(sentences(WORDS).about_dev(result)),
-        remarks=remarks(result),
+        remarks=[line for line in remarks(result) if line != why],
         mixture=mixture_text(result.coefficients),
         weights=weights,
         small=small,
