@@ -145,6 +145,7 @@ class Evaluator:
         self._known: _Call | None = None
         self._deadline = math.inf
         self._seconds: float | None = None  # after which a call is interrupted
+        self._seconds_here: float | None = None  # the same for the trial, which is made here
         self.patience = math.inf
         self.shape = () if outputs is None else (outputs,)
         self._forgive, self._retries = _read_on_error(on_error)
@@ -165,6 +166,7 @@ class Evaluator:
         if seconds is None:
             return
         here = threading.current_thread() is threading.main_thread()
+        self._seconds_here = seconds if here else None
         if self.workers.kind == "map" or (self.workers.kind == "serial" and not here):
             raise ValueError(
                 "evaluation_timeout= cannot end calls outside of the main thread, nor those of a "
@@ -314,7 +316,7 @@ class Evaluator:
         """Try one point, then a batch, as far as `asked` leaves it open: None if it goes well, else
         the failure.
         """
-        call, failure = self._one(), None
+        call, failure = _Call(self._fun, bool(self.tensors), self._seconds_here), None
         if not asked:
             failure = call(points[0])
             if failure.error is None and self._fits(failure.value):

@@ -19,6 +19,7 @@ the base's size.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import resource
 import subprocess
@@ -42,6 +43,11 @@ from pyswarmopt_llm.tasks import load_task
 HERE = Path(__file__).resolve().parents[2] / "examples"
 MIB = 2**20
 START = "from pyswarmopt.cli.start import swarm_llm; swarm_llm()"
+
+
+def _bytes(info: Any) -> int:
+    """Size of an adapter in float32."""
+    return sum(4 * math.prod(tensor.shape) for tensor in info.tensors.values())
 
 
 def peak() -> float:
@@ -97,7 +103,7 @@ def measure_commands(args: argparse.Namespace) -> None:
             for seed, name in enumerate(("a", "b"))
         ]
         del model
-        size = sum(4 * info.parameters for info in inspect_experts(experts, base).experts) / MIB
+        size = sum(map(_bytes, inspect_experts(experts, base).experts)) / MIB
         machine = ["--dtype", "bfloat16", "--threads", "1"]
         common = ["--base", args.base, *machine]
         data = ["--task", args.task, "--dev", str(args.items)]
@@ -163,7 +169,7 @@ def main() -> None:
     stages["candidates"] = peak()
 
     weights = sum(p.numel() * p.element_size() for p in engine.model.parameters()) / MIB
-    adapters = sum(4 * info.parameters for info in infos) / MIB
+    adapters = sum(map(_bytes, infos)) / MIB
     before = 0.0
     for stage, total in stages.items():
         print(f"{stage:<22}{total - before:8.0f} MiB more, {total:8.0f} in all")

@@ -245,7 +245,7 @@ def options_of(app: typer.Typer) -> dict[str, set[str]]:
 
 
 OPTIONS = {"swarm-llm": options_of(swarm_llm_app), "pyswarmopt": options_of(pyswarmopt_app)}
-OTHERS = {"--no-deps", "--quick", "--torch-backend"}  # pip's, uv's
+OTHERS = {"--lora", "--no-deps", "--quick", "--torch-backend"}  # llama.cpp's, pip's, uv's
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))

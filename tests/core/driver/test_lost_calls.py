@@ -164,7 +164,8 @@ def test_a_search_with_a_timeout_ends_where_a_call_never_answers():
     assert list(r.stop) == ["timeout"] and r.fun == bowl(r.x)
 
 
-def test_a_thread_that_hangs_is_left_behind():
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_thread_that_hangs_is_left_behind(asynchronous):
     enough = threading.Event()
 
     def fun(x):
@@ -175,9 +176,11 @@ def test_a_thread_that_hangs_is_left_behind():
     try:
         r = pso.minimize(
             fun, BOX, "constriction", population=4, max_evals=12, seed=1, workers=2,
-            evaluation_timeout=0.1, on_error="worst", x0=[[-1.0, 0.0]],
+            evaluation_timeout=0.3, on_error="worst", history="particles",
+            x0=[[1.0, 0.0], [1.0, 1.0]], asynchronous=asynchronous,
         )  # fmt: skip
-        assert r.nfev == 12 and not enough.is_set() and r.x[0] <= 0
+        lost = {record.x[0] > 0: math.isnan(record.value) for record in r.history}
+        assert r.nfev == 12 and not enough.is_set() and lost == {True: True, False: False}
     finally:
         enough.set()
 

@@ -4,6 +4,7 @@ message know it.
 
 from __future__ import annotations
 
+import math
 import json
 import tomllib
 from collections.abc import Callable
@@ -97,7 +98,8 @@ def test_a_new_option_out_of_range_is_refused_by_library_and_command(
     with pytest.raises(InvalidOption) as command:
         call(*NEEDED, f"--swing={value}")
     assert str(library.value) == str(command.value)
-    assert str(library.value) == f"swing {value:g}: out of range; give at least 0 and less than 1"
+    wanted = "a finite number" if value == math.inf else "at least 0 and less than 1"
+    assert str(library.value) == f"swing {value:g}: out of range; give {wanted}"
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,12 @@ def test_of_grades_the_interval_is_all_shifts_that_the_test_does_not_reject() ->
     assert 0 < low < kept[0] and kept[0] - low < 0.03
 
 
+def test_if_nothing_is_lost_the_upper_end_is_that_of_the_share_gained() -> None:
+    high = paired_test([1.0] * 8 + [0.0] * 12).interval[1]
+    wilson = stats.binomtest(8, 20).proportion_ci(method="wilson")
+    assert high == pytest.approx(wilson.high)
+
+
 def test_with_many_items_the_interval_of_grades_is_students() -> None:
     d = np.random.default_rng(3).normal(0.05, 0.3, 3000)
     half = 1.96 * d.std() / np.sqrt(d.size)
@@ -196,6 +202,7 @@ def test_the_scale_of_a_judge_is_used() -> None:
         held += low <= 8.2 <= high
         assert low >= 1 and high <= 10
     assert held >= 368
+    assert interval([1.0] * 20, scale=(1, 10))[0] == 1
 
 
 def test_small_scores_have_small_intervals() -> None:

@@ -131,11 +131,11 @@ def test_the_file_of_replies_gives_values_without_rounding(config: SearchConfig)
     values = iter([0.3, 0.1 + 0.2, *[0.3] * (DEV - 2)])
     rounded = SimpleNamespace(
         texts=utility.texts,
-        answers=lambda engine: ["a"] * DEV,
+        answers=lambda engine, places: ["a"] * DEV,
         judge=lambda texts: [next(values) for _ in texts],
     )
     log = ReplyLog(engine, {"a": rounded}, arithmetic, Path(config.out), seed=0)  # type: ignore[dict-item]
-    assert {reply.value for reply in log.greedy("base", Patch())} == {0.3}
+    assert {reply.value for reply in log.greedy("base", Answerer(Patch()))} == {0.3}
 
 
 def test_of_equal_rounds_the_last_is_handed_over() -> None:
@@ -149,7 +149,7 @@ def test_a_reply_that_was_cut_off_is_trained_on_without_an_end(config: SearchCon
     log = ReplyLog(engine, {"a": utility}, arithmetic, Path("unused"), seed=0)
     texts = ["abcdefgh", "abcdefg", *["abc"] * (DEV - 2)]  # of 8, 7 and 3 tokens, 8 at most
     items = log.training_items([Reply(text, 1.0) for text in texts])
-    trained_on = [item.pairs[0][1] for item in items]
+    trained_on = [item.pairs[0][1] for item in items.values()]
     assert trained_on == ["abcdefgh", "abcdefg<|im_end|>", *["abc<|im_end|>"] * (DEV - 2)]
 
 

@@ -122,10 +122,8 @@ def test_they_are_in_table_report_card_and_verdict(config: SearchConfig) -> None
     page = (Path(config.out) / "report.html").read_text()
     for text in (card, page):
         assert all(label in text for label in labels)
-        assert (
-            f"ine-tuning the base alone on the same items: {result['rivals'][1]['test']:.3f}"
-            in text
-        )
+        tuned = f"{result['rivals'][1]['test']:.3f}"
+        assert f"the base, fine-tuned alone on the same items ({tuned})" in text
         assert "cross-fitted: each item is scored by what was trained without it" in text
         assert "are of the training items themselves" in text
     assert "the best expert, fine-tuned alone" in verdict(RunResult.from_json(result)).sentence

@@ -395,4 +395,5 @@ def test_earlier_turns_without_a_chat_template_are_lines(
     panel: Panel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(panel.engine.tokenizer, "chat_template", None)
-    assert panel.engine.chat("c", [("a", "b")]) == "a\nb\nc\n" and panel.engine.chat("c") == "c\n"
+    earlier = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    assert panel.engine.chat("c", earlier) == "a\nb\nc\n" and panel.engine.chat("c") == "c\n"
