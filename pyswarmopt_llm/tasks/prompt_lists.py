@@ -65,9 +65,7 @@ def read_prompts(path: Path, reading: Reading) -> RawTask:
 
     prompts = problems.each(rows, placed)
     problems.refuse()
-    return placed_task(
-        prompts, path, reading, problems.note(), "prompt", DEV_SHARE_OF_PROMPTS
-    )
+    return placed_task(prompts, path, reading, problems.note(), "prompt", DEV_SHARE_OF_PROMPTS)
 
 
 def _rows(path: Path, reading: Reading) -> Rows:

@@ -363,7 +363,7 @@ def test_a_search_has_statistics_the_base_notes_and_replies_in_its_report(
     assert kinds[:3] == ["evaluation", "note", "evaluation"]
     assert result["metrics"] == {"asks": "mine.py:letters"} and result["scoring"] == "generate"
     assert (
-        result["paired"]["asks"]["test"]["n"] == 8 and result["intervals"]["best_test"] is not None
+        result["paired"]["asks"]["test"]["n"] == 6 and result["intervals"]["best_test"] is not None
     )
     assert [rival["name"] for rival in result["rivals"]] == ["base"]
     assert not any("the same on each of" in text for text in texts)
@@ -417,7 +417,7 @@ def test_several_scores_of_the_same_prompts_are_combined(
 ) -> None:
     """A reply is written once for both; each is an objective of its own."""
     written = []
-    generate = ReplyWriter._written_alone
+    generate = ReplyWriter._written_now
 
     def counted(self: ReplyWriter, prompts: Sequence[str], *rest: Any) -> list[str]:
         written.append(tuple(prompts))
@@ -425,7 +425,7 @@ def test_several_scores_of_the_same_prompts_are_combined(
 
     two = replace(config, metrics=("mine.py:letters", "mine.py:size"), combine="minimum")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ReplyWriter, "_written_alone", counted)
+        patch.setattr(ReplyWriter, "_written_now", counted)
         result = search(two).result
     dev, test = result["tasks"]["letters"], result["tasks"]["size"]
     assert list(result["tasks"]) == ["letters", "size"]
