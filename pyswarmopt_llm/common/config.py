@@ -86,8 +86,13 @@ class SearchConfig:
     ] = ()
     utilities: tuple[str, ...] = ()  # module:function that scores the engine; from Python alone
     combine: Annotated[
-        str, Option("harmonic, arithmetic, minimum or weighted:2,1.", "C", hidden=True)
-    ] = "harmonic"
+        str,
+        Option(
+            "harmonic (auto; of scores below 0 arithmetic), arithmetic, minimum, weighted:2,1.",
+            "C",
+            hidden=True,
+        ),
+    ] = "auto"
     prompts: Prompts = None  # stands for the task ``prompts:FILE``
     max_new_tokens: NewTokens = None
     temperature: Temperature = 0.0

@@ -20,6 +20,7 @@ class Findings:
 
     Attributes:
         verdict: on the result.
+        scored: what a score is, where several objectives make it.
         rows: scores of rivals, the best expert, the average, the mixture before or after training,
             and the result.
         about_dev: sentences on scores on dev whose items were trained on.
@@ -35,6 +36,7 @@ class Findings:
     """
 
     verdict: Verdict
+    scored: str
     rows: list[ModelScore]
     about_dev: list[str]
     remarks: list[str]
@@ -66,6 +68,7 @@ def findings(about: About, result: RunResult, out: str | None = None) -> Finding
     weights, small = folded(result.coefficients)
     return Findings(
         verdict=judged,
+        scored=_scored(about, result),
         rows=score_rows(result),
         about_dev=_lines(sentences(WORDS).about_dev(result)),
         remarks=[line for line in remarks(result) if line != why],
@@ -77,6 +80,14 @@ def findings(about: About, result: RunResult, out: str | None = None) -> Finding
         steps=list(next_steps(judged.kind, about, result, out)),
         command=command_line(near(as_typed(about))),
     )
+
+
+def _scored(about: About, result: RunResult) -> str:
+    """The combination of several objectives, in words; "" of one."""
+    if len(result.tasks) < 2:
+        return ""
+    by = {"auto": "harmonic mean", "harmonic": "harmonic mean", "arithmetic": "mean"}
+    return f"{by.get(about.config.combine, about.config.combine)} of {', '.join(result.tasks)}"
 
 
 def score_rows(result: RunResult) -> list[ModelScore]:

@@ -173,6 +173,12 @@ def prepare(config: SearchConfig) -> Job:
     for name, task in objectives.tasks.items():
         if task.note and task.note not in notes.values():
             notes[name] = task.note
+    if config.combine == "auto" and objectives.combined_by != "harmonic":
+        search = search.changed(combine=objectives.combined_by)
+        notes["combine"] = (
+            f"{', '.join(objectives.names)}: the mean of the scores is maximised (`combine` "
+            "arithmetic), since they may be negative; front/ has other compromises"
+        )
     if why := untrained(search, objectives):
         notes[UNTRAINED] = why
     examination = None

@@ -412,6 +412,23 @@ def test_named_numbers_are_reported_beside_their_mean(
     assert code == 0 and json.loads(out)["named"] == own["best_test"]
 
 
+def test_two_scores_that_may_be_negative_have_their_mean_by_default_and_it_is_said(
+    config: SearchConfig,
+) -> None:
+    notes: list[str] = []
+    two = replace(config, metrics=("mine.py:letters", "mine.py:size"))
+    found = search(two, lambda event: notes.append(event.data.get("text", "")))
+    (said,) = (text for text in notes if "the mean of the scores" in text)
+    assert said.startswith("letters, size: ") and "`combine` arithmetic" in said
+    own = [found.result["tasks"][name]["best_test"] for name in ("letters", "size")]
+    assert found.result["best_test"] == pytest.approx(sum(own) / 2)
+    about = read_about(found.run)
+    assert about.config.combine == "arithmetic"
+    assert findings(about, RunResult.from_json(found.result)).scored == "mean of letters, size"
+    with pytest.raises(UserError, match="harmonic mean is undefined"):
+        load_objectives(replace(two, combine="harmonic"))
+
+
 def test_several_scores_of_the_same_prompts_are_combined(
     config: SearchConfig, capsys: pytest.CaptureFixture[str], mine: Path
 ) -> None:
