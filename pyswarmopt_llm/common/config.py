@@ -41,7 +41,8 @@ PARTICLES, PATIENCE, MAX_ITER = 20, 10, 50  # the paper's
 # candidates that the model of the items proposes, where none are asked for
 AFTER_ITERATIONS, ALONE = 10, 6
 
-LEAST_DEV = 40  # dev items from which on `auto` trains on them
+# Dev items from which on `auto` trains: on them, or on replies to as many spare prompts or more.
+LEAST_DEV, LEAST_DEV_BESIDE_SPARE = 40, 16
 EVEN_SUMS = 3  # see `spaces.starts.even_sums`
 
 
@@ -85,8 +86,13 @@ class SearchConfig:
     ] = ()
     utilities: tuple[str, ...] = ()  # module:function that scores the engine; from Python alone
     combine: Annotated[
-        str, Option("harmonic, arithmetic, minimum or weighted:2,1.", "C", hidden=True)
-    ] = "harmonic"
+        str,
+        Option(
+            "harmonic (auto; of scores below 0 arithmetic), arithmetic, minimum, weighted:2,1.",
+            "C",
+            hidden=True,
+        ),
+    ] = "auto"
     prompts: Prompts = None  # stands for the task ``prompts:FILE``
     max_new_tokens: NewTokens = None
     temperature: Temperature = 0.0

@@ -21,6 +21,7 @@ from pyswarmopt_llm.tasks.types import Form
 FORMAT = 1  # of run.json and history.jsonl
 # in the directory of a search over a grid of coefficients, from its beginning on
 GRID = "grid.json"
+UNTRAINED = "untrained"  # the note that says why nothing is trained, and what to do
 OWNER = ".owner"  # names the process that holds the lock
 
 _SETTINGS = get_type_hints(SearchConfig)
@@ -47,7 +48,7 @@ class About:
         fingerprints: of base, experts and data.
         base_name: the base's public name; "" or None where it has none.
         versions: package -> version.
-        notes: about the tasks, by their names.
+        notes: about the tasks, by their names; `UNTRAINED`.
         given, chosen: settings that were given, and those that the preset chose.
         forms: task -> form of its questions; None in runs that do not say.
         left: task -> test items that are not scored.

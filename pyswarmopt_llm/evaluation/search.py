@@ -52,6 +52,13 @@ class Budget:
     kept_items: int = 0  # reserved for proposals, which are scored when the search has ended
     training_share: float = 0.0  # of the seconds, reserved for expert iteration
 
+    @property
+    def limits(self) -> dict[str, float]:
+        """Those that there are, as ``stop`` of ``result.json`` has them."""
+        minutes = None if self.seconds is None else round(self.seconds / 60, 3)
+        named = {"budget_items": self.items, "budget_minutes": minutes}
+        return {name: limit for name, limit in named.items() if limit is not None}
+
     def spent(self, item_evaluations: Sequence[int], seconds: float) -> dict[str, float]:
         """Reasons to stop: another iteration like the latest would exceed the budget.
 
@@ -135,6 +142,7 @@ class Search:
     Attributes:
         decided: whether the race is decided, once the experts are scored.
         proposed: how many proposals were new, once it has `run`.
+        over_budget: the budget that ended the proposals, if one did.
     """
 
     def __init__(
@@ -161,6 +169,7 @@ class Search:
         self._race = race
         self.decided = False
         self.proposed = 0
+        self.over_budget: dict[str, float] = {}
 
     def score_experts(self) -> Sequence[Row]:
         """Score the experts, complete but for those that drop out of a race that is decided; call
@@ -270,6 +279,7 @@ class Search:
             if not self._budget.pays(
                 scorer.item_evaluations, scorer.seconds, len(batch) * self._items
             ):
+                self.over_budget = self._budget.limits
                 break
             rows = scorer.in_full(batch, iteration, self._policy.in_full(len(batch)), first=number)
             self._take_in(batch, rows)

@@ -58,6 +58,7 @@ class Objectives:
         externals: name -> objective without items.
         fresh: task name -> dev items reserved for `confirm`.
         combine: combination of the scores.
+        combined_by: its name; see `find_combine`.
         tested: whether externals are scored on test.
     """
 
@@ -66,6 +67,7 @@ class Objectives:
     externals: Mapping[str, External]
     fresh: Mapping[str, tuple[Item, ...]]
     combine: Combine
+    combined_by: str = "harmonic"
     tested: bool = True
 
     @property
@@ -158,13 +160,17 @@ def load_objectives(config: SearchConfig) -> Objectives:
         tasks, config.metrics, where, config.device, config.max_new_tokens, sampling
     )
     signed = next((metric.name for metric in metrics.values() if metric.signed), None)
-    if config.combine == "harmonic" and len(metrics) + len(externals) > 1 and signed is not None:
+    one = len(metrics) + len(externals) < 2 or signed is None
+    by = config.combine
+    if by == "auto":
+        by = "harmonic" if one else "arithmetic"
+    elif by == "harmonic" and not one:
         raise UserError(
             f"`metric` {signed}: may be negative, and a harmonic mean is undefined then; add "
             "`combine` arithmetic"
         )
-    combine = find_combine(config.combine, len(tasks) + len(externals))
-    objectives = Objectives(tasks, metrics, externals, fresh, combine, tested=config.test != 0)
+    combine = find_combine(by, len(tasks) + len(externals))
+    objectives = Objectives(tasks, metrics, externals, fresh, combine, by, config.test != 0)
     if objectives.alike:
         return replace(objectives, combine=of_the_same_items(combine))
     return objectives

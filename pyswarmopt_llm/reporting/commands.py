@@ -11,7 +11,7 @@ from typing import Any
 from pyswarmopt_llm.common.commands import changed, command, task_settings
 from pyswarmopt_llm.common.config import PROMPTS, SearchConfig
 from pyswarmopt_llm.evaluation.result import RunResult
-from pyswarmopt_llm.evaluation.run_files import About
+from pyswarmopt_llm.evaluation.run_files import UNTRAINED, About
 from pyswarmopt_llm.metrics.external.permission import asks_server
 from pyswarmopt_llm.spaces import space_kind
 from pyswarmopt_llm.tasks.types import Form
@@ -192,6 +192,10 @@ def next_steps(
     """
     config = near(replace(about.config, out=out or about.config.out))
     run = _run(config)
+    typed = replace(near(as_typed(about)), out=config.out)
+    if UNTRAINED in about.notes:
+        more = replace(typed, out=f"{run}-more")
+        yield "train the result, too, with more prompts", command_line(more)
     single = dict(zip(result.coefficients, config.experts, strict=False)).get(result.best_single)
     partly = bool(config.tasks) and (
         any(about.left.values()) if about.left else config.test is not None
@@ -212,7 +216,8 @@ def next_steps(
         yield "score that expert", evaluation(config, single)
     elif kind == "level" and partly and single:
         yield "compare them on all test items", evaluation(config, f"{run}/best", against=single)
-    yield _again(replace(near(as_typed(about)), out=config.out))
+    if UNTRAINED not in about.notes:
+        yield _again(typed)
 
 
 def _again(config: SearchConfig) -> Step:

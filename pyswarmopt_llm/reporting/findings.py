@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.evaluation.result import ModelScore, RunResult
-from pyswarmopt_llm.evaluation.run_files import About
+from pyswarmopt_llm.evaluation.run_files import UNTRAINED, About
 from pyswarmopt_llm.reporting.commands import as_typed, command_line, near, next_steps
 from pyswarmopt_llm.reporting.report.pages import sentences
 from pyswarmopt_llm.reporting.summary import duration, folded, mixture_name, mixture_text
@@ -20,6 +20,7 @@ class Findings:
 
     Attributes:
         verdict: on the result.
+        scored: what a score is, where several objectives make it.
         rows: scores of rivals, the best expert, the average, the mixture before or after training,
             and the result.
         about_dev: sentences on scores on dev whose items were trained on.
@@ -35,6 +36,7 @@ class Findings:
     """
 
     verdict: Verdict
+    scored: str
     rows: list[ModelScore]
     about_dev: list[str]
     remarks: list[str]
@@ -60,13 +62,16 @@ def findings(about: About, result: RunResult, out: str | None = None) -> Finding
         result: ``result.json``.
         out: where the run is now; None: where it was begun.
     """
-    judged = verdict(result)
+    judged, why = verdict(result), about.notes.get(UNTRAINED)
+    if why is not None:
+        judged = replace(judged, reasons=(*judged.reasons, f"Nothing was trained: {why}."))
     weights, small = folded(result.coefficients)
     return Findings(
         verdict=judged,
+        scored=_scored(about, result),
         rows=score_rows(result),
         about_dev=_lines(sentences(WORDS).about_dev(result)),
-        remarks=remarks(result),
+        remarks=[line for line in remarks(result) if line != why],
         mixture=mixture_text(result.coefficients),
         weights=weights,
         small=small,
@@ -75,6 +80,14 @@ def findings(about: About, result: RunResult, out: str | None = None) -> Finding
         steps=list(next_steps(judged.kind, about, result, out)),
         command=command_line(near(as_typed(about))),
     )
+
+
+def _scored(about: About, result: RunResult) -> str:
+    """The combination of several objectives, in words; "" of one."""
+    if len(result.tasks) < 2:
+        return ""
+    by = {"auto": "harmonic mean", "harmonic": "harmonic mean", "arithmetic": "mean"}
+    return f"{by.get(about.config.combine, about.config.combine)} of {', '.join(result.tasks)}"
 
 
 def score_rows(result: RunResult) -> list[ModelScore]:

@@ -301,7 +301,8 @@ def print_findings(console: Console, run: Path, findings: Findings) -> None:
     """
     for line in (findings.verdict.sentence, *findings.verdict.reasons):
         say(console, line)
-    table = Table(title="Scores with 95% intervals", title_justify="left")
+    title = ": ".join(filter(None, ["Scores with 95% intervals", findings.scored]))
+    table = Table(title=escape(title), title_justify="left")
     table.add_column("")
     table.add_column("dev", justify="right", no_wrap=True)
     table.add_column("test (held out)", justify="right", no_wrap=True)

@@ -71,7 +71,7 @@ def load_task(
             ``"0=bad"`` names a label.
         template: the user turn, with ``{question}`` and perhaps ``{choices}`` or other columns; see
             `with_templates`.
-        split_seed: draws dev (a third) and test of a file that has no splits; 200 and 1,000 of them
+        split_seed: draws dev (a third; half of prompts) and test of a file that has no splits; 200 and 1,000 of them
             are used unless `dev` and `test` say otherwise.
         skip_bad_rows: leave out rows of a file that cannot be read; `Task.note` says which.
 

@@ -11,7 +11,7 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.tasks.formats import read_lines, read_rows
 from pyswarmopt_llm.tasks.items import content, parse_item
 from pyswarmopt_llm.tasks.tables.columns import question_column
-from pyswarmopt_llm.tasks.tables.draw import Placed, placed_task
+from pyswarmopt_llm.tasks.tables.draw import DEV_SHARE_OF_PROMPTS, Placed, placed_task
 from pyswarmopt_llm.tasks.tables.names import (
     Reading,
     Rows,
@@ -34,7 +34,7 @@ def read_prompts(path: Path, reading: Reading) -> RawTask:
     A text file has a prompt on each line; blank lines are skipped. A table has them in ``prompt``,
     ``question`` or a column of a like name, or as ``--columns prompt=COLUMN`` says; in JSON they
     may be plain texts, too. The other columns go to the items, ``answer`` too. A column ``split``
-    says which are dev and which test; else they are drawn.
+    says which are dev and which test; else half of them are drawn as dev.
 
     Args:
         path: ends in .txt, .json, .jsonl, .csv or .tsv.
@@ -65,7 +65,7 @@ def read_prompts(path: Path, reading: Reading) -> RawTask:
 
     prompts = problems.each(rows, placed)
     problems.refuse()
-    return placed_task(prompts, path, reading, problems.note(), "prompt")
+    return placed_task(prompts, path, reading, problems.note(), "prompt", DEV_SHARE_OF_PROMPTS)
 
 
 def _rows(path: Path, reading: Reading) -> Rows:

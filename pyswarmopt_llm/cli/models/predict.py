@@ -104,11 +104,12 @@ def _single(prediction: Prediction) -> Iterator[str]:
 
 def _many(predictions: Sequence[Prediction], out: Path) -> Iterator[str]:
     """The place of the rows, and the number with each label."""
-    yield f"{counted(len(predictions), 'row')} labelled in {out}"
+    yield f"{counted(sum(_counts(predictions).values()), 'row')} labelled in {out}"
     yield ", ".join(
         f"{count} {label or 'undefined'}" for label, count in _counts(predictions).items()
     )
 
 
 def _counts(predictions: Sequence[Prediction]) -> dict[str, int]:
-    return dict(Counter(prediction.label for prediction in predictions).most_common())
+    labels = (prediction.label for prediction in predictions if prediction.probabilities)
+    return dict(Counter(labels).most_common())

@@ -26,6 +26,7 @@ from pyswarmopt_llm.tasks.formats import read_rows
 from pyswarmopt_llm.tasks.tables.names import Rows, columns_of
 from pyswarmopt_llm.tasks.tables.new_rows import new_items
 from pyswarmopt_llm.tasks.tables.predicted import (
+    BLANK,
     PredictedFile,
     Prediction,
     check_out,
@@ -83,7 +84,7 @@ def predict(
         on_items: called with the number of questions labelled so far, and of all.
 
     Returns:
-        A prediction for each row, in order.
+        A prediction for each row, in order; `BLANK` for a row without a question.
 
     Raises:
         UserError: no such run, a task without choices, rows that are no questions, or an `out` of
@@ -92,7 +93,8 @@ def predict(
     asked = _asked(user_path(run), task)
     specs = [*_without(asked.config.columns, columns), *columns]
     path, names, rows = _rows(questions, asked.form)
-    items = new_items(asked.form, rows, names, path, specs)
+    questioned = new_items(asked.form, rows, names, path, specs)
+    items = [item for item in questioned if item is not None]
     shared = asked.form.choices
     labels = [
         list(item.choices or {}) if shared is None else list(shared.values()) for item in items
@@ -116,7 +118,8 @@ def predict(
             where: dict[str, Any] = {**settings, "threads": threads, "server_folder": server_folder}
             model = open_at(place, run, *asked.model, **where)
             _label(items, asked, model, path, file, on_items)
-        predictions = [Prediction.of(*pair) for pair in zip(labels, file.rows, strict=True)]
+        labelled = (Prediction.of(*pair) for pair in zip(labels, file.rows, strict=True))
+        predictions = [BLANK if item is None else next(labelled) for item in questioned]
         file.write(path, names, [row for _, row in rows], predictions, shared is not None)
     return predictions
 

@@ -203,7 +203,7 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
             if policy.left_out:
                 notify(Event("note", {"text": _harmful(job, policy.left_out)}))
             if "proposals" in job.config.limits:
-                stop = {"proposals": steps.proposed}
+                stop = steps.over_budget or {"proposals": steps.proposed}
             chosen = choose(
                 job, archive, steps.best(), lambda: scorers.scorer(Questions("fresh", asked))
             )

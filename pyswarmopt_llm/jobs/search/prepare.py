@@ -15,8 +15,9 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Space, Utility
 from pyswarmopt_llm.common.optimizers import is_swarm
 from pyswarmopt_llm.evaluation.evaluator import LETTERS, Evaluator, Questions
+from pyswarmopt_llm.evaluation.run_files import UNTRAINED
 from pyswarmopt_llm.evaluation.search import Budget, proposal_count
-from pyswarmopt_llm.jobs.search.preset import resolve
+from pyswarmopt_llm.jobs.search.preset import resolve, untrained
 from pyswarmopt_llm.jobs.search.validate import (
     ResolvedSearch,
     check_budget,
@@ -172,6 +173,14 @@ def prepare(config: SearchConfig) -> Job:
     for name, task in objectives.tasks.items():
         if task.note and task.note not in notes.values():
             notes[name] = task.note
+    if config.combine == "auto" and objectives.combined_by != "harmonic":
+        search = search.changed(combine=objectives.combined_by)
+        notes["combine"] = (
+            f"{', '.join(objectives.names)}: the mean of the scores is maximised (`combine` "
+            "arithmetic), since they may be negative; front/ has other compromises"
+        )
+    if why := untrained(search, objectives):
+        notes[UNTRAINED] = why
     examination = None
     if search.config.served:
         from pyswarmopt_llm.evaluation.workers.served import check_served

@@ -18,6 +18,7 @@ from pyswarmopt_llm.common.config import (
     ALONE,
     EVEN_SUMS,
     LEAST_DEV,
+    LEAST_DEV_BESIDE_SPARE,
     MAX_ITER,
     MODEL_SWARMS,
     PARTICLES,
@@ -28,10 +29,12 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import option_name, options_of
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers, threads_of
 from pyswarmopt_llm.jobs.search.validate import (
+    LEAST_TRAINED,
     ResolvedSearch,
     check_proposals,
     check_screen,
     check_train,
+    check_trainable,
     filled,
     given_settings,
 )
@@ -143,7 +146,7 @@ def _by_task(search: ResolvedSearch, objectives: Objectives) -> ResolvedSearch:
             search = screened
     items = sum(len(task.dev) for task in objectives.tasks.values())
     if (
-        items >= LEAST_DEV
+        items >= (LEAST_DEV_BESIDE_SPARE if objectives.spare else LEAST_DEV)
         and not objectives.paid
         and _goes(check_train, search.changed(train="on"), objectives)
     ):
@@ -151,6 +154,25 @@ def _by_task(search: ResolvedSearch, objectives: Objectives) -> ResolvedSearch:
     if search.config.screen is not None:
         return _proposing(search, items)
     return _few(search) if objectives.writes or objectives.user_scored else search
+
+
+def untrained(search: ResolvedSearch, objectives: Objectives) -> str:
+    """The reason why ``auto`` does not train on replies, and the remedy, where that is too few dev
+    prompts; else "".
+    """
+    config = search.config
+    chosen = config.preset == "auto" and config.train == "off" and "train" not in search.given
+    if not (chosen and objectives.written and not objectives.paid):
+        return ""
+    if not _goes(check_trainable, search, objectives):
+        return ""
+    dev = sum(len(task.dev) for task in objectives.tasks.values())
+    remedy = " or give `train` on" if dev >= LEAST_TRAINED else ""
+    return (
+        f"{counted(dev, 'dev prompt')}, too few to train on: `auto` trains from {LEAST_DEV} on, or "
+        f"from {LEAST_DEV_BESIDE_SPARE} (`dev` {LEAST_DEV_BESIDE_SPARE}) with as many spare ones; "
+        f"add prompts{remedy}"
+    )
 
 
 def _few(search: ResolvedSearch) -> ResolvedSearch:
@@ -187,10 +209,8 @@ def _proposing(search: ResolvedSearch, items: int) -> ResolvedSearch:
 
 
 def _unending(config: SearchConfig) -> bool:
-    """Whether nothing that is given ends the iterations."""
-    return all(
-        limit is None for limit in (config.max_iter, config.budget_items, config.budget_minutes)
-    )
+    """Whether no number of iterations or items is given, which would ask for iterations."""
+    return config.max_iter is None and config.budget_items is None
 
 
 def _compat(search: ResolvedSearch) -> str:

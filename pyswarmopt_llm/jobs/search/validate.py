@@ -220,9 +220,17 @@ def check_proposals(config: SearchConfig, size: int) -> None:
 
 def check_train(search: ResolvedSearch, objectives: Objectives) -> None:
     """Refuse tasks and settings with which nothing can be trained on the dev items."""
-    config, kind = search.config, search.kind
-    if config.train != "on":
+    if search.config.train != "on":
         return
+    check_trainable(search, objectives)
+    items = sum(len(task.dev) for task in objectives.tasks.values())
+    if items < LEAST_TRAINED:
+        raise InvalidOption("train", "on", f"{items} dev items are too few to train on; remove it")
+
+
+def check_trainable(search: ResolvedSearch, objectives: Objectives) -> None:
+    """Refuse tasks and settings with which nothing can be trained, however many items there are."""
+    config, kind = search.config, search.kind
     if not kind.trains:
         raise InvalidOption(
             "train", "on", f"goes with `space` delta only, not with {kind.name}; remove it"
@@ -241,9 +249,6 @@ def check_train(search: ResolvedSearch, objectives: Objectives) -> None:
             "learns from the scores of options, or where all tasks have scores of written replies"
         )
         raise InvalidOption("train", "on", f"{learns}, {why}; remove it")
-    items = sum(len(task.dev) for task in objectives.tasks.values())
-    if items < LEAST_TRAINED:
-        raise InvalidOption("train", "on", f"{items} dev items are too few to train on; remove it")
 
 
 def _without_option_scores(config: SearchConfig, objectives: Objectives) -> Iterator[str]:

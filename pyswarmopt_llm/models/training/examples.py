@@ -83,6 +83,6 @@ def _rows(spec: str, columns: Sequence[str]) -> tuple[tuple[Item, ...], str | No
     Raises:
         UserError: see `load_task`.
     """
-    raw, _ = read_raw(spec, None, None, parse_reading(columns, 0, False))
+    raw, _ = read_raw(spec, None, None, parse_reading(columns))
     splits = ("dev",) if raw.strata is None else SPLITS
     return tuple(item for split in splits for _, item in raw.splits[split]), raw.prompt

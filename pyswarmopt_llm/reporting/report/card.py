@@ -9,7 +9,7 @@ from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import MODEL_SWARMS, PARTICLES, SearchConfig
 from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_files import About
-from pyswarmopt_llm.reporting.commands import labelled, labelling_commands, near
+from pyswarmopt_llm.reporting.commands import labelled
 from pyswarmopt_llm.reporting.findings import findings
 from pyswarmopt_llm.reporting.report.front_matter import (
     ADAPTER,
@@ -21,14 +21,17 @@ from pyswarmopt_llm.reporting.report.front_matter import (
 )
 from pyswarmopt_llm.reporting.report.pages import code, plain, render
 from pyswarmopt_llm.spaces import space_kind
+from pyswarmopt_llm.tasks.prompts import placeholders, render_prompt
+from pyswarmopt_llm.tasks.types import Form as Asked
+from pyswarmopt_llm.tasks.types import Item
 
 MOST_CHOICES = 20  # named in a card
 
 
-def _use(about: About, result: RunResult) -> tuple[str, str] | None:
-    """Advice on labelling with it, and the command, if the task has choices.
+def _use(about: About, result: RunResult) -> tuple[str, list[str]] | None:
+    """Advice on labelling with it, and the lines of the prompt, if the task has choices.
 
-    A card is published, so no question of the task is in it.
+    A card is published: no question of the task is in it, and nothing that needs the run.
     """
     labelling = labelled(about, result)
     if labelling is None:
@@ -44,14 +47,24 @@ def _use(about: About, result: RunResult) -> tuple[str, str] | None:
     )
     more = f" and {len(choices) - MOST_CHOICES} more" if len(choices) > MOST_CHOICES else ""
     scoring = result.task(task).scoring
-    *_, (_, command) = labelling_commands(near(about.config), task, form)
+    system = f" after the system turn {code(about.config.system)}" if about.config.system else ""
+    scored = "letter" if scoring == "letter" else "text, per byte,"
     return (
-        (
-            f"It chooses {which}{more}, by the {scoring} of each ({code(task)}), and is not meant "
-            "to write."
-        ),
-        command,
+        f"It chooses {which}{more}, by the {scoring} of each ({code(task)}), and is not meant to "
+        f"write. The user turn of the chat{system}, with the question in place of "
+        f"{code('{question}')}, is below; of each option, the log-probability of its {scored} as the reply "
+        "is compared:",
+        _prompt(form, scoring).splitlines(),
     )
+
+
+def _prompt(form: Asked | None, scoring: str) -> str:
+    """The user turn, with the names of columns in braces for what a question puts there."""
+    choices = (None if form is None else form.choices) or {"A": "{option A}", "B": "{option B}"}
+    template = None if form is None else form.prompt
+    columns = {name: f"{{{name}}}" for name in placeholders(template or "")}
+    item = Item("", "{question}", dict(choices), "", meta=columns)
+    return render_prompt(item, "letter" if scoring == "letter" else "likelihood", template)
 
 
 def method_text(config: SearchConfig) -> str:

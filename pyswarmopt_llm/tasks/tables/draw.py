@@ -14,16 +14,22 @@ from pyswarmopt_llm.tasks.types import Item, RawTask
 
 Located = tuple[str, Item]  # its place in the file, for messages, and the item
 Placed = tuple[str, Item, str]  # the same and its split, "" if the file has none
-DEV_SHARE = 3  # dev is one item in so many
+# dev is one item in so many; of prompts, which nobody has to answer, every other one
+DEV_SHARE, DEV_SHARE_OF_PROMPTS = 3, 2
 
 
 def placed_task(
-    items: Sequence[Placed], path: Path, reading: Reading, note: str, column: str
+    items: Sequence[Placed],
+    path: Path,
+    reading: Reading,
+    note: str,
+    column: str,
+    share: int = DEV_SHARE,
 ) -> RawTask:
     """The task of items, in the splits that their file names, or in drawn ones."""
     if not any(split for *_, split in items):
         located = [(place, item) for place, item, _ in items]
-        splits, strata = draw_splits(located, reading.seed, str(path))
+        splits, strata = draw_splits(located, reading.seed, str(path), share)
         return RawTask(path.stem, None, splits, strata=strata, note=note, column=column)
     splits = {split: [] for split in SPLITS}
     for place, item, split in items:
@@ -32,9 +38,9 @@ def placed_task(
 
 
 def draw_splits(
-    items: Sequence[Located], seed: int, where: str
+    items: Sequence[Located], seed: int, where: str, share: int = DEV_SHARE
 ) -> tuple[dict[str, list[Located]], str]:
-    """A third of the items as dev, the rest as test, in drawn order: the first N are a sample.
+    """One item in `share` as dev, the rest as test, in drawn order: the first N are a sample.
 
     Systematic sampling: each stratum, the items of one answer and domain, is shuffled and spread
     evenly over the order. Equal questions stay together. The draw depends on questions, answers and
@@ -51,7 +57,7 @@ def draw_splits(
             "dev and test"
         )
     strata = {key: _stratum(group) for key, group in groups.items()}
-    target = max(1, len(items) // DEV_SHARE)
+    target = max(1, len(items) // share)
     dev: list[Located] = []
     test: list[Located] = []
     order = _spread(strata, seed)

@@ -25,7 +25,7 @@ class Reading:
     seed: int  # of the draw of dev and test, where the file has none
     # a number in the file -> what the label is called
     labels: Mapping[str, str] = field(default_factory=dict)
-    skip_bad: bool = False  # leave out rows that cannot be read
+    skip_bad: bool | None = None  # leave out rows that cannot be read; None: not offered
 
     @property
     def names_columns(self) -> bool:
@@ -40,7 +40,7 @@ def checked_split(split: object, where: str) -> str:
     return str(split)
 
 
-def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool = False) -> Reading:
+def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool | None = None) -> Reading:
     """Read ``--columns``: ``name=header`` names a column, ``NUMBER=NAME`` a label.
 
     Raises:

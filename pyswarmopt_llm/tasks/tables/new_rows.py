@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +17,16 @@ from pyswarmopt_llm.tasks.tables.names import Rows, check_names, parse_reading, 
 from pyswarmopt_llm.tasks.tables.problems import Problems
 from pyswarmopt_llm.tasks.types import Form, Item
 
+log = logging.getLogger(__name__)
+
 _LEFT = ("prompt", "id", "choices", "answers", "right")  # of a row, beside what its answer is
 _ANSWERS = ("answer", "label", "split")  # columns that a new file may lack
 
 
 def new_items(
     form: Form, rows: Rows, names: Sequence[str], path: Path, specs: Sequence[str] = ()
-) -> list[Item]:
-    """The rows of a new file as questions of this form, without answers.
+) -> list[Item | None]:
+    """The rows of a new file as questions of this form, without answers; None for blank ones.
 
     Args:
         form: of the search's task.
@@ -34,7 +37,7 @@ def new_items(
             left out.
 
     Raises:
-        UserError: no rows, no such column, or rows that are no questions, all of them named.
+        UserError: no rows, all of them blank, no such column, or rows that are no questions, all of them named.
     """
     if not rows:
         raise UserError(f"{path}: no rows; give one for each question")
@@ -46,25 +49,38 @@ def new_items(
     read = [name for name in header if name not in letters] + (["choices"] if letters else [])
     table = Columns(read, str(path), answered=False)
 
-    def parse(place: str, row: Mapping[str, Any]) -> Item:
-        return _item(form, table, csv_record(renamed(row, columns), letters), place, columns)
+    needed = _needed(form)
 
-    problems = Problems(str(path))
-    items = problems.each(rows, parse)
+    def filled(place: str, row: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+        record = csv_record(renamed(row, columns), letters)
+        for name in needed:
+            if record.get(name) is None or not str(record[name]).strip():
+                column = columns.get(name, name)
+                raise UserError(f'{place}: nothing in column "{column}"; fill it in')
+        return place, record
+
+    def parse(place: str, record: Mapping[str, Any]) -> Item:
+        return _item(form, table, record, place)
+
+    blank, problems = Problems(str(path), skip=True), Problems(str(path))
+    records = blank.each(rows, filled)
+    if not records:
+        raise next(iter(blank.bad.values()))
+    items = dict(zip((place for place, _ in records), problems.each(records, parse), strict=False))
     problems.refuse()
-    return items
+    if blank.bad:
+        log.warning("%s: %s, since they are blank", path, blank.note())
+    return [items.get(place) for place, _ in rows]
 
 
-def _item(
-    form: Form, table: Columns, record: Mapping[str, Any], place: str, columns: Mapping[str, str]
-) -> Item:
+def _needed(form: Form) -> list[str]:
+    """Columns without which nothing can be asked."""
+    others = placeholders(form.prompt or "")
+    return ["question", *(name for name in others if name not in ("question", "choices"))]
+
+
+def _item(form: Form, table: Columns, record: Mapping[str, Any], place: str) -> Item:
     """One row by our names as a question of the form."""
-    needed = [
-        name for name in placeholders(form.prompt or "") if name not in ("question", "choices")
-    ]
-    for name in ("question", *needed):
-        if record.get(name) in (None, ""):
-            raise UserError(f'{place}: nothing in column "{columns.get(name, name)}"; fill it in')
     raw = {
         name: value for name, value in record.items() if name and name not in {*table.used, *_LEFT}
     }

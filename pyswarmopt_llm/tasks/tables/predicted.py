@@ -54,6 +54,9 @@ class Prediction:
         return cls(best, dict(zip(labels, probabilities, strict=True)))
 
 
+BLANK = Prediction("", {})  # of a row without a question
+
+
 def check_out(out: Path, names: Sequence[str], labels: Sequence[str]) -> None:
     """Refuse a file that cannot be written, before a model is loaded.
 
@@ -237,7 +240,7 @@ def _text(
             if suffix == ".jsonl"
             else "[\n" + ",\n".join(lines) + "\n]\n"
         )
-    labels = list(predictions[0].probabilities) if spread else []
+    labels = next(list(p.probabilities) for p in predictions if p != BLANK) if spread else []
     header = [*names, LABEL, *([*map(_column, labels)] or [PROBABILITIES])]
     text = io.StringIO(newline="")
     writer = csv.writer(
@@ -245,7 +248,9 @@ def _text(
     )
     writer.writerow(header)
     for row, prediction in pairs:
-        values = [f"{value:.6g}" for value in prediction.probabilities.values()]
+        values = [f"{value:.6g}" for value in prediction.probabilities.values()] or [""] * len(
+            labels
+        )
         last = values if spread else [json.dumps(dict(prediction.probabilities))]
         writer.writerow([*(_cell(row.get(name)) for name in names), prediction.label, *last])
     return text.getvalue()

@@ -17,7 +17,7 @@ class Problems:
 
     Args:
         where: the file.
-        skip: whether bad rows are left out instead of refused.
+        skip: whether bad rows are left out instead of refused; None: the command cannot.
 
     Example:
         >>> problems = Problems("a.csv")
@@ -33,7 +33,7 @@ class Problems:
         pyswarmopt_llm.common.errors.UserError: a.csv: 2 bad rows: line 2: nothing there; line 4: nothing there
     """
 
-    def __init__(self, where: str, skip: bool = False) -> None:
+    def __init__(self, where: str, skip: bool | None = None) -> None:
         self._where, self._skip = where, skip
         self._rows: dict[str, UserError | None] = {}  # place -> what is wrong, in order
 
@@ -71,11 +71,13 @@ class Problems:
         if not self.refused:
             return
         errors = list(self.bad.values())
+        remedy = "" if self._skip is None else "leave out with `skip_bad_rows`"
         if len(errors) == 1:
-            raise errors[0]
+            raise UserError(f"{errors[0].text}, or {remedy}") if remedy else errors[0]
         texts = list(self._without_advice(errors[:NAMED]))
         if more := len(errors) - len(texts):
             texts.append(f"and {more} more")
+        texts += [f"mend them, or {remedy}"] if remedy else []
         raise UserError(f"{self._where}: {counted(len(errors), 'bad row')}: {'; '.join(texts)}")
 
     def note(self) -> str:

@@ -361,10 +361,29 @@ def errors() -> list[tuple[str, list[str], str]]:
         ("nr;text\n1;Hi\n", ["--columns", "question=txt"], 'no column "txt"'),
         ("nr;body\n", [], "no rows"),
         ("", [], "no"),
-        ("nr;body\n1;\n2;a\n3; \n", [], "2 bad rows: line 2: nothing in column"),
+        ("nr;body\n1;\n3; \n", [], 'line 2: nothing in column "body"; fill it in'),
         ("nr;body;predicted\n1;a;b\n", [], 'has a column "predicted"'),
         ("nr;body;p(loan)\n1;a;b\n", [], 'has a column "p(loan)", which --out is to have'),
     ]
+
+
+def test_blank_rows_stay_without_a_label_and_the_others_have_theirs(
+    runs: dict[str, Path], tmp_path: Path, capsys: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    new, out = tmp_path / "new.csv", tmp_path / "out.csv"
+    new.write_text("nr;body\n1;\n2;amber\n3;  \n4;birch\n")
+    with pytest.raises(SystemExit) as ended:
+        main(["predict", str(new), "--run", str(runs["letter"]), "--out", str(out)])
+    shown = capsys.readouterr()
+    assert not ended.value.code
+    (said,) = (line for line in caplog.messages if "blank" in line)
+    assert "new.csv: 2 of 4 rows left out (line 2, line 4), since they are blank" in said
+    assert "2 rows labelled in" in shown.out and "undefined" not in shown.out
+    rows, alone = read(out), sl.predict(runs["letter"], ["amber", "birch"])
+    assert [row["nr"] for row in rows] == list("1234")
+    assert [row["predicted"] for row in rows] == ["", alone[0].label, "", alone[1].label]
+    assert [row["p(loan)"] for row in rows][::2] == ["", ""]
+    assert float(rows[3]["p(loan)"]) == pytest.approx(alone[1].probabilities["loan"], abs=1e-5)
 
 
 @pytest.mark.parametrize(("text", "more", "said"), errors())

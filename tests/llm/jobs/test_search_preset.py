@@ -113,7 +113,7 @@ def test_iterations_that_nothing_ends_have_a_budget(config: SearchConfig) -> Non
         return resolve(found, load_objectives(found)).config.budget_items
 
     assert budget() == 40 * 40 and budget(particles=50) == 50 * 40
-    assert budget(budget_items=900) == 900 and budget(budget_minutes=2.0) is None
+    assert budget(budget_items=900) == 900 and budget(budget_minutes=2.0) == 40 * 40
     assert budget(max_iter=9) is None and budget(preset="paper") is None
     assert budget(patience=10) == 40 * 40 and budget(patience=None) is None
 

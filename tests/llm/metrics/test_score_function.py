@@ -17,18 +17,22 @@ from search_helpers import history, lasting, louder, small, swarm_llm, write_tas
 from pyswarmopt_llm.cli.runs.running import resuming
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.evaluation.result import RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
+from pyswarmopt_llm.evaluation.run_files import read_about
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.names import with_run
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
-from pyswarmopt_llm.jobs.search.preset import resolve
+from pyswarmopt_llm.jobs.search.preset import resolve, untrained
 from pyswarmopt_llm.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.metrics.external.score_function import ScoreFunction
 from pyswarmopt_llm.metrics.objectives import find_metrics, load_objectives
 from pyswarmopt_llm.metrics.registry import find_metric
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.generation.writer import ReplyWriter
+from pyswarmopt_llm.reporting.commands import near
+from pyswarmopt_llm.reporting.findings import findings
 from pyswarmopt_llm.tasks import Item, Task
 
 FUNCTIONS = """
@@ -325,7 +329,7 @@ def test_its_values_are_those_of_the_replies_that_transformers_writes(config: Se
     job = prepare(config)
     (task,) = job.tasks.values()
     assert sorted(item.question for item in (*task.dev, *task.test)) == sorted(NAMES)
-    assert (len(task.dev), len(task.test)) == (4, 8)
+    assert (len(task.dev), len(task.test)) == (6, 6)
     for number, vertex in enumerate(job.space.vertices()):
         job.engine.load(job.space.realise(vertex))
         (utility,) = job.utilities("dev", {task.name: "generate"}).values()
@@ -348,7 +352,7 @@ def test_a_search_has_statistics_the_base_notes_and_replies_in_its_report(
         in texts
     )
     drawn = (
-        "asks.txt names no split: 4 dev and 8 test items drawn from its 12 prompts with split "
+        "asks.txt names no split: 6 dev and 6 test items drawn from its 12 prompts with split "
         "seed 0"
     )
     assert drawn in texts and result["notes"] == [drawn]
@@ -359,7 +363,7 @@ def test_a_search_has_statistics_the_base_notes_and_replies_in_its_report(
     assert kinds[:3] == ["evaluation", "note", "evaluation"]
     assert result["metrics"] == {"asks": "mine.py:letters"} and result["scoring"] == "generate"
     assert (
-        result["paired"]["asks"]["test"]["n"] == 8 and result["intervals"]["best_test"] is not None
+        result["paired"]["asks"]["test"]["n"] == 6 and result["intervals"]["best_test"] is not None
     )
     assert [rival["name"] for rival in result["rivals"]] == ["base"]
     assert not any("the same on each of" in text for text in texts)
@@ -371,7 +375,7 @@ def test_its_replies_are_in_the_report_and_escaped(config: SearchConfig, mine: P
     result = search(replace(config, particles=8, max_iter=3)).result
     run = Path(config.out)
     (found,) = json.loads((run / "replies.json").read_text())["tasks"]
-    assert found["task"] == "asks" and 1 <= len(found["prompts"]) <= 4
+    assert found["task"] == "asks" and 1 <= len(found["prompts"]) <= 5
     names = ["base", f"best expert, {result['best_single']}", "result"]
     for row in found["prompts"]:
         assert row["prompt"].endswith(trap)
@@ -408,6 +412,23 @@ def test_named_numbers_are_reported_beside_their_mean(
     assert code == 0 and json.loads(out)["named"] == own["best_test"]
 
 
+def test_two_scores_that_may_be_negative_have_their_mean_by_default_and_it_is_said(
+    config: SearchConfig,
+) -> None:
+    notes: list[str] = []
+    two = replace(config, metrics=("mine.py:letters", "mine.py:size"))
+    found = search(two, lambda event: notes.append(event.data.get("text", "")))
+    (said,) = (text for text in notes if "the mean of the scores" in text)
+    assert said.startswith("letters, size: ") and "`combine` arithmetic" in said
+    own = [found.result["tasks"][name]["best_test"] for name in ("letters", "size")]
+    assert found.result["best_test"] == pytest.approx(sum(own) / 2)
+    about = read_about(found.run)
+    assert about.config.combine == "arithmetic"
+    assert findings(about, RunResult.from_json(found.result)).scored == "mean of letters, size"
+    with pytest.raises(UserError, match="harmonic mean is undefined"):
+        load_objectives(replace(two, combine="harmonic"))
+
+
 def test_several_scores_of_the_same_prompts_are_combined(
     config: SearchConfig, capsys: pytest.CaptureFixture[str], mine: Path
 ) -> None:
@@ -429,7 +450,7 @@ def test_several_scores_of_the_same_prompts_are_combined(
     lead = result["combined"]["test"]
     assert lead["difference"] == pytest.approx(result["best_test"] - result["best_single_test"])
     low, high = lead["interval"]
-    assert lead["n"] == 8 and low <= lead["difference"] <= high
+    assert lead["n"] == 6 and low <= lead["difference"] <= high
     candidates = {row["key"] for row in history(Path(config.out)) if row["phase"] == "search"}
     assert written.count(written[0]) < 2 * len(candidates)
     notes = [note for note in result["notes"] if "names no split" in note]
@@ -477,7 +498,7 @@ def test_a_score_that_cannot_tell_candidates_apart_is_said_before_the_first_iter
     before = events[: next(i for i, (kind, _) in enumerate(events) if kind == "iteration")]
     (text,) = (text for _, text in before if "the same on each of" in text)
     assert text.startswith(
-        "asks: the score of every expert and the base is 1.000, the same on each of the 4 dev"
+        "asks: the score of every expert and the base is 1.000, the same on each of the 6 dev"
     )
 
 
@@ -529,7 +550,7 @@ def test_an_error_later_in_the_search_leaves_a_run_that_resumes(
     (mine / "mine.py").write_text(
         "import pathlib\n\ndef score(prompt, reply, item):\n"
         "    file = pathlib.Path('calls')\n    n = len(file.read_text()) if file.exists() else 0\n"
-        "    file.write_text('x' * (n + 1))\n    return len(reply) / (n != 22)\n"
+        "    file.write_text('x' * (n + 1))\n    return len(reply) / (n != 33)\n"
     )
     with pytest.raises(UserError, match=r"prompt \d+ \('Tell me .*raised ZeroDivisionError"):
         search(replace(config, metrics=("mine.py:score",)))
@@ -559,7 +580,8 @@ def test_after_an_error_in_the_first_evaluation_a_corrected_function_goes_on(
         ({"particles": 4}, (4, 0, 38)),
         ({"max_iter": 50}, (20, 50, 1020)),
         ({"particles": 30, "max_iter": 2}, (30, 2, 90)),
-        ({"budget_minutes": 5.0}, (20, 50, 1020)),
+        ({"budget_minutes": 5.0}, (6, 0, 40)),  # a limit, not another method
+        ({"budget_items": 900}, (20, 50, 1020)),
     ],
 )
 def test_without_a_budget_at_most_40_candidates_are_planned(
@@ -569,6 +591,52 @@ def test_without_a_budget_at_most_40_candidates_are_planned(
     found = resolve(auto, load_objectives(auto)).config
     assert (found.population, found.iterations, found.planned) == expected
     assert found.screen is None and found.train == "off"
+
+
+@pytest.mark.parametrize(
+    ("prompts", "given", "train"),
+    [
+        (80, {}, "on"),
+        (78, {}, "off"),
+        (64, {"dev": 16}, "on"),  # 16 more are spare
+        (62, {"dev": 16}, "off"),
+        (64, {"dev": 15}, "off"),
+        (12, {}, "off"),
+        (64, {"dev": 16, "train": "off"}, "off"),
+    ],
+)
+def test_it_trains_from_40_dev_prompts_on_and_from_16_beside_spare_ones(
+    config: SearchConfig, mine: Path, prompts: int, given: dict[str, Any], train: str
+) -> None:
+    (mine / "asks.txt").write_text("".join(f"Tell me of {n}.\n" for n in range(prompts)))
+    auto = replace(config, preset=None, **{"particles": None, "max_iter": None, **given})
+    found = resolve(auto, load_objectives(auto))
+    assert found.config.train == train
+    why = untrained(found, load_objectives(auto))
+    assert bool(why) == (train == "off" and "train" not in given)
+    assert ("give `train` on" in why) == (bool(why) and prompts != 12)
+
+
+def test_a_limit_of_time_keeps_the_method_and_stops_it(config: SearchConfig) -> None:
+    auto = replace(config, preset=None, max_iter=None, budget_minutes=1e-6)
+    result = search(auto).result
+    assert list(result["stop"]) == ["budget_minutes"] and result["evaluations"] == 6
+
+
+def test_where_too_few_prompts_are_there_to_train_the_reason_and_the_remedy_stand_everywhere(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    auto = replace(config, preset=None, max_iter=None, proposals=1)
+    notes: list[str] = []
+    found = search(auto, lambda event: notes.append(event.data.get("text", "")))
+    (why,) = (text for text in notes if "too few to train on" in text)
+    assert why.startswith("6 dev prompts, ") and "from 40 on, or from 16" in why
+    about = read_about(found.run)
+    known = findings(about, RunResult.from_json(found.result))
+    assert known.verdict.reasons[-1] == f"Nothing was trained: {why}."
+    assert why not in known.remarks
+    assert known.steps[0][0] == "train the result, too, with more prompts"
+    assert f"--out {near(about.config).out}-more" in known.steps[0][1]
 
 
 # Commands
@@ -622,7 +690,7 @@ def test_eval_and_compare_take_it(
     experts = ["--experts", *config.experts]
     code, out, err = swarm_llm(capsys, "eval", *words(config, "--max-new-tokens", "8", "--json"))
     assert code == 0, err
-    assert json.loads(out)["n"] == 24 and json.loads(out)["metric"] == "mine.py:letters"
+    assert json.loads(out)["n"] == 18 and json.loads(out)["metric"] == "mine.py:letters"
     out_folder = str(tmp_path / "table")
     more = [
         "--methods",

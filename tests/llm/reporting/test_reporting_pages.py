@@ -36,6 +36,8 @@ from pyswarmopt_llm.reporting.report.pages import code, plain
 from pyswarmopt_llm.reporting.report.report import render_report
 from pyswarmopt_llm.reporting.verdict import verdict
 from pyswarmopt_llm.tasks import Item, Task
+from pyswarmopt_llm.tasks.prompts import render_prompt
+from pyswarmopt_llm.tasks.types import Form
 
 HOSTILE = "</pre><script>alert('1')</script>`|[x](javascript:0)\n# *b* {{ 7 * 7 }}"
 TEXT = st.text(
@@ -503,3 +505,19 @@ def test_a_hostile_name_stays_text_in_the_report() -> None:
             )
         ).tags
     )
+
+
+@pytest.mark.parametrize("scoring", ["letter", "likelihood"])
+def test_the_card_holds_the_prompt_and_needs_nothing_of_the_authors_disk(scoring: str) -> None:
+    """The prompt is the one of the search, with {question} for the question."""
+    choices = {"A": "card", "B": "loan"}
+    for prompt in (None, "{question} ({part})\nTeam:"):
+        form = Form("body", choices, prompt, "Where is my card?")
+        about = about_of({"forms": {"t": form}}, tasks=("t.csv",), out="/home/anna/runs/secret")
+        card = model_card(about, result_of(scoring=scoring))
+        use = card.partition("## Use")[2].partition("## Scores")[0]
+        item = Item("1", "Lost it!", choices, "A", meta={"part": "west"})
+        wanted = render_prompt(item, scoring, prompt)  # type: ignore[arg-type]
+        shown = "\n".join(line[4:] for line in use.splitlines() if line.startswith("    "))
+        assert shown.replace("{question}", "Lost it!").replace("{part}", "west") == wanted
+        assert "/home/anna" not in use and "--run" not in use and "Where is my card?" not in card

@@ -554,10 +554,16 @@ def test_all_bad_rows_are_listed_at_once(tmp_path: Path) -> None:
         f'{path}: 3 bad rows: line 14: nothing in column "label"; line 15: nothing in column "text"'
     )
     assert (
-        text.endswith('line 16: split must be "dev" or "test", not \'train\'') and "\n" not in text
+        text.endswith(
+            'line 16: split must be "dev" or "test", not \'train\'; mend them, or leave out with '
+            "skip_bad_rows"
+        )
+        and "\n" not in text
     )
     path.write_text(BAD + ",x,dev\n" * 30)
-    with pytest.raises(UserError, match=r"30 bad rows: line 14: .* line 33: [^;]*; and 10 more$"):
+    with pytest.raises(
+        UserError, match=r"30 bad rows: line 14: .* line 33: [^;]*; and 10 more; mend"
+    ):
         load_task(str(path), columns=named)
     path.write_text("question,answer,split\na,1,dev\n,2,dev\nc,3,train\nd,4,test\n")
     with pytest.raises(
