@@ -23,7 +23,7 @@ from pyswarmopt_llm.reporting.report.pages import code, plain, render
 from pyswarmopt_llm.spaces import space_kind
 from pyswarmopt_llm.tasks.prompts import placeholders, render_prompt
 from pyswarmopt_llm.tasks.types import Form as Asked
-from pyswarmopt_llm.tasks.types import Item
+from pyswarmopt_llm.tasks.types import Item, Scoring
 
 MOST_CHOICES = 20  # named in a card
 
@@ -64,7 +64,10 @@ def _prompt(form: Asked | None, scoring: str) -> str:
     template = None if form is None else form.prompt
     columns = {name: f"{{{name}}}" for name in placeholders(template or "")}
     item = Item("", "{question}", dict(choices), "", meta=columns)
-    return render_prompt(item, "letter" if scoring == "letter" else "likelihood", template)
+    shown: Scoring = "likelihood"  # the options are not in the prompt
+    if scoring == "letter":
+        shown = "letter"
+    return render_prompt(item, shown, template)
 
 
 def method_text(config: SearchConfig) -> str:

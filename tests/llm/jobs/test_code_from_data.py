@@ -420,6 +420,7 @@ ALLOWED = {
         "unlink",
     ): "the run's own files; of a link the link itself",
     ("pyswarmopt_llm/reporting/report/figures.py", "savefig"): "into memory",
+    ("pyswarmopt/inspect/plot/animation.py", "savefig"): "into memory",
     ("pyswarmopt_llm/reporting/plots.py", "savefig"): "into the file of `regular.replacing`",
     # Candidates for a server, under names of this process
     (
