@@ -21,9 +21,10 @@ from pyswarmopt_llm.reporting.report.front_matter import (
 )
 from pyswarmopt_llm.reporting.report.pages import code, plain, render
 from pyswarmopt_llm.spaces import space_kind
+from pyswarmopt_llm.tasks import Scoring
 from pyswarmopt_llm.tasks.prompts import placeholders, render_prompt
 from pyswarmopt_llm.tasks.types import Form as Asked
-from pyswarmopt_llm.tasks.types import Item, Scoring
+from pyswarmopt_llm.tasks.types import Item
 
 MOST_CHOICES = 20  # named in a card
 
