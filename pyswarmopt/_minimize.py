@@ -174,7 +174,15 @@ def minimize(
         >>> r.params["layers"], r.params["opt"], r.fun < 0.01
         (3, 'adam', True)
     """
-    return _search(Options(**locals()), maximize=False)
+    options = Options(
+        fun=fun, bounds=bounds, recipe=recipe, population=population, max_evals=max_evals,
+        max_iter=max_iter, target=target, seed=seed, workers=workers, vectorized=vectorized,
+        callback=callback, x0=x0, progress=progress, on_error=on_error, checkpoint=checkpoint,
+        integrality=integrality, constraints=constraints, categorical=categorical, noisy=noisy,
+        history=history, asynchronous=asynchronous, space=space, args=args, timeout=timeout,
+        evaluation_timeout=evaluation_timeout,
+    )  # fmt: skip
+    return _search(options, maximize=False)
 
 
 @answered
@@ -213,7 +221,15 @@ def maximize(
         >>> round(r.fun, 3), round(float(r.x[0]), 3)
         (3.0, 1.0)
     """
-    return _search(Options(**locals()), maximize=True)
+    options = Options(
+        fun=fun, bounds=bounds, recipe=recipe, population=population, max_evals=max_evals,
+        max_iter=max_iter, target=target, seed=seed, workers=workers, vectorized=vectorized,
+        callback=callback, x0=x0, progress=progress, on_error=on_error, checkpoint=checkpoint,
+        integrality=integrality, constraints=constraints, categorical=categorical, noisy=noisy,
+        history=history, asynchronous=asynchronous, space=space, args=args, timeout=timeout,
+        evaluation_timeout=evaluation_timeout,
+    )  # fmt: skip
+    return _search(options, maximize=True)
 
 
 def _search(options: Options, maximize: bool) -> Result:

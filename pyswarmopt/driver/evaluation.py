@@ -143,6 +143,7 @@ class Evaluator:
         self.max_evals = max_evals
         self._fun = fun
         self._known: _Call | None = None
+        self._latest_again: tuple[int, Floats, float] | None = None  # calls before it, point, value
         self._deadline = math.inf
         self._seconds: float | None = None  # after which a call is interrupted
         self._seconds_here: float | None = None  # the same for the trial, which is made here
@@ -256,6 +257,11 @@ class Evaluator:
         """
         if (known and not self.kept_back) or self.calls >= self.max_evals or self.late:
             return value
+        if self.vectorized is False and self._latest_again is not None:
+            calls, point, now = self._latest_again
+            if calls == self.calls and np.array_equal(point, x) and math.isfinite(now):
+                self.calls += 1  # this one: it was made in the same form, and nothing came after it
+                return now
         if self.vectorized is False:
             outcome = self._one_by_one(x[None])[0]
         else:
@@ -269,7 +275,7 @@ class Evaluator:
 
     def again(self, x: Floats) -> Floats:
         """``fun(x)`` in the form that is known, for a point, (D,), that was evaluated before; it is
-        not counted.
+        not counted, unless `confirm` would make the same call next.
 
         Returns:
             The value, of `shape`; NaN if the call failed and that is forgiven.
@@ -282,7 +288,10 @@ class Evaluator:
             outcome = self._call_batch(x[None])[0] if self.vectorized else self._one()(x)
             if not self._failed(outcome):
                 break
-        return self._values(1, {0: outcome})[0][0]
+        value = self._values(1, {0: outcome})[0][0]
+        if self.shape == ():
+            self._latest_again = self.calls, x.copy(), float(value)
+        return value
 
     # ---- which form the objective takes ----
 

@@ -3,7 +3,8 @@ checkpoint ends.
 
 A search that continued with another function would report the value of the old one. So the best
 point is evaluated once more when a checkpoint is read; that call is not counted, draws from no
-generator of the search and is made in this process.
+generator of the search and is made in this process. Where the search had ended, it is the call that
+its result needs, too.
 """
 
 from __future__ import annotations

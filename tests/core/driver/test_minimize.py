@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import itertools
 import math
+import sys
 import threading
 
 import numpy as np
@@ -12,6 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
+from pyswarmopt.driver.options import Options
 
 BOX = [(-5.0, 5.0)] * 3
 
@@ -314,6 +318,18 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(tmp_path, vectorized):
             and len(done.points) == 1 + vectorized
         )
         path.unlink()
+
+
+def test_every_argument_is_passed_on(monkeypatch):
+    """They are written out, and one that is left out would be its default, silently."""
+    module = sys.modules["pyswarmopt._minimize"]
+    monkeypatch.setattr(module, "Options", dict)
+    monkeypatch.setattr(module, "_search", lambda options, maximize: (options, maximize))
+    names = [field.name for field in dataclasses.fields(Options)]
+    for function, maximize in (pso.minimize, False), (pso.maximize, True):
+        assert list(inspect.signature(function).parameters) == names
+        given = {name: object() for name in names}
+        assert function(**given) == (given, maximize)
 
 
 def test_a_checkpoint_of_another_search_is_refused(tmp_path):
