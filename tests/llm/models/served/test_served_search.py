@@ -4,6 +4,7 @@ where it died.
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import shutil
@@ -384,8 +385,12 @@ def test_a_result_on_a_server_says_commands_that_name_it(
     strangers: tuple[ModelServer, Path, Path],
 ) -> None:
     server, run, folder = strangers
-    card = (run / "best" / "README.md").read_text(encoding="utf-8")
-    steps = [line for line in card.splitlines() if "swarm-llm eval" in line or "predict" in line]
+    page = html.unescape((run / "report.html").read_text(encoding="utf-8"))
+    steps = [
+        line
+        for line in page.splitlines()
+        if "swarm-llm eval" in line or "swarm-llm predict" in line
+    ]
     named = f"--engine {server.url} --server-folder {folder}"
     assert steps and all(named in line for line in steps)
 
