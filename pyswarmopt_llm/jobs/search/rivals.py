@@ -188,8 +188,11 @@ def _rivals(job: Job, training: Training | None) -> Iterator[Rival]:
 
 
 def _announcement(rivals: Sequence[Rival]) -> str:
-    names = {BASE: "the base", BASE_TUNED: "the fine-tuned base", EXPERT_TUNED: "expert"}
-    names[EXPERT_TUNED] = "the fine-tuned best expert"
+    names = {
+        BASE: "the base",
+        BASE_TUNED: "the fine-tuned base",
+        EXPERT_TUNED: "the fine-tuned best expert",
+    }
     *others, last = [names[rival.name] for rival in rivals if not rival.same]
     scored = f"{', '.join(others)} and {last} are scored" if others else f"{last} is scored"
     return f"for comparison {scored} (`no_rivals` leaves this out)"
