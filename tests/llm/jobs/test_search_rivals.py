@@ -226,7 +226,7 @@ def test_a_damaged_result_is_said(config: SearchConfig) -> None:
     for broken in ({**base, "dev": 1}, {**base, "weights": {}}, {"weights": base["weights"]}, []):
         models = {**result["models"], "base": broken}
         file.write_text(json.dumps({**result, "models": models}))
-        with pytest.raises(UserError, match=r"result\.json: damaged \(models base"):
+        with pytest.raises(UserError, match=r"result\.json: damaged \(models"):
             _ = Run.open(Path(config.out)).result
 
 
