@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass, replace
+from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Any, TypeGuard, get_args, get_origin, get_type_hints
 
@@ -14,7 +15,6 @@ from pyswarmopt_llm.common.errors import InvalidOption, spell
 from pyswarmopt_llm.common.options import Option, check_options, option_in, option_name, options_of
 
 PAIRS = tuple[tuple[str, str], ...]
-_OPTIONS: dict[str, Option] = {}  # of all commands that `as_command` has made
 
 
 def as_command(function: Callable[..., None]) -> Callable[..., None]:
@@ -28,18 +28,16 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
     """
     hints = get_type_hints(function, include_extras=True)
     options = options_in(function)
-    _OPTIONS.update(options)
     signature = inspect.signature(function).parameters.values()
 
     def command(**values: Any) -> None:
-        _OPTIONS.update(options)  # another command may call the same field otherwise
         function(
             **{name: _value(name, hint, values) for name, hint in hints.items() if name != "return"}
         )
 
     parameters: list[inspect.Parameter] = []
     for parameter in signature:
-        parameters += _expanded(parameter, hints[parameter.name])
+        parameters += _expanded(parameter, hints[parameter.name], options)
     # required ones first
     parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -65,7 +63,22 @@ def as_flag(field: str) -> str:
         >>> as_flag("tasks"), as_flag("trust_remote_code")
         ('--task', '`trust_remote_code`')
     """
-    return flag(field, _OPTIONS) if field in _OPTIONS else f"`{field}`"
+    return _spelled(field, _of_all_commands())
+
+
+@cache
+def _of_all_commands() -> Mapping[str, Option]:
+    from pyswarmopt_llm.cli.app import COMMANDS
+
+    return {
+        name: option
+        for command in COMMANDS.values()
+        for name, option in options_in(command).items()
+    }
+
+
+def _spelled(field: str, options: Mapping[str, Option]) -> str:
+    return flag(field, options) if field in options else f"`{field}`"
 
 
 def with_flags(text: str) -> str:
@@ -105,12 +118,15 @@ def _shown(config: type[Any]) -> dict[str, Option]:
     return {name: option for name, option in options_of(config).items() if option.help}
 
 
-def _expanded(parameter: inspect.Parameter, hint: Any) -> Iterator[inspect.Parameter]:
+def _expanded(
+    parameter: inspect.Parameter, hint: Any, options: Mapping[str, Option]
+) -> Iterator[inspect.Parameter]:
     """The parameters for Typer that one parameter of a command stands for."""
     if not (_configuration(hint) or option_in(hint)):
         yield parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY)
     for name, kind, option, default in _settings(parameter, hint):
-        yield _parameter(name, kind, option, default)
+        help = spell(option.help, lambda field: _spelled(field, options))
+        yield _parameter(name, kind, replace(option, help=help), default)
 
 
 def _settings(parameter: inspect.Parameter, hint: Any) -> Iterator[tuple[str, Any, Option, Any]]:
@@ -140,7 +156,7 @@ def _parameter(name: str, kind: Any, option: Option, default: Any) -> inspect.Pa
     said = typer.Option(
         flag(name, {name: option}),
         metavar=option.metavar or None,
-        help=spell(option.help, as_flag),
+        help=option.help,
         hidden=option.hidden,
         rich_help_panel=option.group,
     )
