@@ -14,7 +14,7 @@ import typer
 
 from pyswarmopt.cli.help import HelpGroup, run_app, version_option
 from pyswarmopt.cli.terminal import complain, tame_warnings, unreadable
-from pyswarmopt_llm.cli.build import as_command, as_flag
+from pyswarmopt_llm.cli.build import as_command, as_flag, options_in, spelling
 from pyswarmopt_llm.cli.models import (
     evaluate,
     export,
@@ -103,7 +103,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def _run(arguments: list[str]) -> int:
     """Run a command line; the exit code."""
-    try:
-        return run_app(app, "swarm-llm", arguments)
-    except UserError as error:
-        return complain(error.spelled(as_flag), arguments)
+    options = {
+        name: option
+        for command in COMMANDS.values()
+        for name, option in options_in(command).items()
+    }
+    with spelling(options):
+        try:
+            return run_app(app, "swarm-llm", arguments)
+        except UserError as error:
+            return complain(error.spelled(as_flag), arguments)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, fields, is_dataclass, replace
-from functools import cache
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import MISSING, fields, is_dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, TypeGuard, get_args, get_origin, get_type_hints
 
@@ -15,6 +16,7 @@ from pyswarmopt_llm.common.errors import InvalidOption, spell
 from pyswarmopt_llm.common.options import Option, check_options, option_in, option_name, options_of
 
 PAIRS = tuple[tuple[str, str], ...]
+_KNOWN: ContextVar[Mapping[str, Option]] = ContextVar("options", default=MappingProxyType({}))
 
 
 def as_command(function: Callable[..., None]) -> Callable[..., None]:
@@ -37,7 +39,8 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
 
     parameters: list[inspect.Parameter] = []
     for parameter in signature:
-        parameters += _expanded(parameter, hints[parameter.name], options)
+        with spelling(options):
+            parameters += _expanded(parameter, hints[parameter.name])
     # required ones first
     parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -56,36 +59,34 @@ def flag(field: str, options: Mapping[str, Option] = MappingProxyType({})) -> st
     return f"--{option_name(field, options.get(field))}"
 
 
+@contextmanager
+def spelling(options: Mapping[str, Option]) -> Iterator[None]:
+    """Within this context `as_flag` and `with_flags` know these options."""
+    before = _KNOWN.set(options)
+    try:
+        yield
+    finally:
+        _KNOWN.reset(before)
+
+
 def as_flag(field: str) -> str:
-    """The name on the command line of a field of any command; other words in backticks stay.
+    """The name on the command line of a field; other words in backticks stay.
 
     Example:
-        >>> as_flag("tasks"), as_flag("trust_remote_code")
+        >>> with spelling({"tasks": Option("Task files.", name="task")}):
+        ...     as_flag("tasks"), as_flag("trust_remote_code")
         ('--task', '`trust_remote_code`')
     """
-    return _spelled(field, _of_all_commands())
-
-
-@cache
-def _of_all_commands() -> Mapping[str, Option]:
-    from pyswarmopt_llm.cli.app import COMMANDS
-
-    return {
-        name: option
-        for command in COMMANDS.values()
-        for name, option in options_in(command).items()
-    }
-
-
-def _spelled(field: str, options: Mapping[str, Option]) -> str:
-    return flag(field, options) if field in options else f"`{field}`"
+    known = _KNOWN.get()
+    return flag(field, known) if field in known else f"`{field}`"
 
 
 def with_flags(text: str) -> str:
     """A note with its settings as the command line calls them.
 
     Example:
-        >>> with_flags("`max_iter` N: iterations first")
+        >>> with spelling({"max_iter": Option("Iterations.")}):
+        ...     with_flags("`max_iter` N: iterations first")
         '--max-iter N: iterations first'
     """
     return spell(text, as_flag)
@@ -118,15 +119,12 @@ def _shown(config: type[Any]) -> dict[str, Option]:
     return {name: option for name, option in options_of(config).items() if option.help}
 
 
-def _expanded(
-    parameter: inspect.Parameter, hint: Any, options: Mapping[str, Option]
-) -> Iterator[inspect.Parameter]:
+def _expanded(parameter: inspect.Parameter, hint: Any) -> Iterator[inspect.Parameter]:
     """The parameters for Typer that one parameter of a command stands for."""
     if not (_configuration(hint) or option_in(hint)):
         yield parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY)
     for name, kind, option, default in _settings(parameter, hint):
-        help = spell(option.help, lambda field: _spelled(field, options))
-        yield _parameter(name, kind, replace(option, help=help), default)
+        yield _parameter(name, kind, option, default)
 
 
 def _settings(parameter: inspect.Parameter, hint: Any) -> Iterator[tuple[str, Any, Option, Any]]:
@@ -156,7 +154,7 @@ def _parameter(name: str, kind: Any, option: Option, default: Any) -> inspect.Pa
     said = typer.Option(
         flag(name, {name: option}),
         metavar=option.metavar or None,
-        help=option.help,
+        help=with_flags(option.help),
         hidden=option.hidden,
         rich_help_panel=option.group,
     )
