@@ -18,6 +18,7 @@ from pyswarmopt_llm.reporting.front_matter import (
 )
 from pyswarmopt_llm.reporting.pages import render
 from pyswarmopt_llm.spaces import space_kind
+from pyswarmopt_llm.tasks import Scoring
 from pyswarmopt_llm.tasks.prompts import placeholders, render_prompt
 from pyswarmopt_llm.tasks.types import Form as Asked
 from pyswarmopt_llm.tasks.types import Item
@@ -43,7 +44,7 @@ def model_card(
     kind = space_kind(about.config.space)
     form = form or (ADAPTER if kind.library == "peft" else MODEL)
     task, asked = labelled(about, result) or ("", None)
-    scoring = result.objectives[task].scoring if task else ""
+    scoring = (result.objectives[task].answer_format if task else None) or "likelihood"
     text = render(
         "pyswarmopt_llm/reporting/card.md.j2",
         header=front_matter(form, parents, about, result) if kind.library else "",
@@ -62,11 +63,10 @@ def model_card(
     return text.rstrip() + "\n"
 
 
-def _prompt(form: Asked | None, scoring: str) -> str:
+def _prompt(form: Asked | None, scoring: Scoring) -> str:
     """The user turn, with the names of columns in braces for what a question puts there."""
     choices = (None if form is None else form.choices) or {"A": "{option A}", "B": "{option B}"}
     template = None if form is None else form.prompt
     columns = {name: f"{{{name}}}" for name in placeholders(template or "")}
     item = Item("", "{question}", dict(choices), "", meta=columns)
-    # by likelihood the options are not in the prompt
-    return render_prompt(item, "letter" if scoring == "letter" else "likelihood", template)
+    return render_prompt(item, scoring, template)
