@@ -25,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="""
+COMMAND --help explains a command; also: --version, --install-completion
 Example: pyswarmopt run rastrigin --dim 2 --recipe constriction --seed 1 --animate swarm.gif
 Exit codes: 0 done, 2 wrong input (one line on stderr, nothing written), 130 interrupted.""",
 )

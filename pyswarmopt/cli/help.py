@@ -1,11 +1,14 @@
 """How the help looks: one line per option, in groups, on one screen; what few people need by name
-only.
+only. ``--help-all`` shows all of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import textwrap
+from collections.abc import Iterator, Mapping
 from importlib import import_module
+from itertools import zip_longest
 from typing import Any, ClassVar
 
 import typer
@@ -19,6 +22,8 @@ from pyswarmopt.cli.start import INTERRUPTED
 from pyswarmopt.cli.terminal import complain, echo
 
 SETTINGS, OUTPUT = "Settings", "Output"
+EVERYTHING, EXAMPLE = "--help-all", "Example: "
+HEADING = 12  # columns of a heading beside commands
 WIDE = 100  # the help is not spread over more columns, however wide the terminal is
 
 
@@ -37,24 +42,28 @@ class HelpCommand(BoundedCommand):
         """Print the help; nothing is left for the parser's own formatter."""
         print_help(self, ctx)
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Show everything if that is asked for, else parse as usual."""
+        if EVERYTHING in args and not ctx.resilient_parsing:
+            print_help(self, ctx, everything=True)
+            ctx.exit()
+        return super().parse_args(ctx, args)
+
 
 class HelpGroup(TyperGroup):
-    """The list of commands, printed like the help of each."""
+    """The list of commands, under the headings that they were registered with."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help; nothing is left for the parser's own formatter."""
         console = _console()
-        _head(console, f"{ctx.command_path} COMMAND [OPTIONS]", self.help or "")
-        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        listed = [
-            (name, _summary(command.help or ""))
-            for name, command in commands
-            if command is not None
-        ]
-        options = [
-            (_names(param), getattr(param, "help", "") or "") for param in self.get_params(ctx)
-        ]
-        console.print(_rows([("Commands", listed), ("Options", options)]))
+        _head(console, f"{ctx.command_path} COMMAND [OPTIONS]", [*_paragraphs(self.help or "")])
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name in self.list_commands(ctx):
+            command: Any = self.get_command(ctx, name)
+            heading = getattr(command, "rich_help_panel", None)
+            section = heading if isinstance(heading, str) else "Commands"
+            sections.setdefault(section, []).append((name, _summary(command.help or "")))
+        console.print(_commands(sections))
         for line in (self.epilog or "").splitlines():
             console.print(Text(line), soft_wrap=True)
 
@@ -88,26 +97,29 @@ def version_option(package: str) -> Any:
     )
 
 
-def print_help(command: Any, ctx: Any) -> None:
-    """Print a command's usage, text, options by group and the names of its hidden options.
+def print_help(command: Any, ctx: Any, everything: bool = False) -> None:
+    """Print a command's usage, first paragraph, options by group and example.
 
     Args:
         command: the parser's command, a `HelpCommand`.
         ctx: its context, which knows the command's whole name.
+        everything: whether the other paragraphs are shown, and the hidden options with their texts;
+            else these are only named.
     """
     console = _console()
     required = [_left(param) for param in command.params if param.required]
-    _head(console, " ".join([ctx.command_path, *required, "[OPTIONS]"]), command.help or "")
-    console.print(
-        _rows(
-            (name, [(_left(p), _right(p)) for p in params])
-            for name, params in grouped(command, ctx)
-        )
-    )
-    if command.only_named:
-        explained = any(param.name == "config" for param in command.params)
-        more = f"More (see {ctx.find_root().info_name} init): " if explained else "More: "
-        console.print(Text(more).append(" ".join(command.only_named), style="cyan"))
+    summary, *others = _paragraphs(command.help or "")
+    example = [text for text in others if text.startswith(EXAMPLE)]
+    more = [text for text in others if text not in example] if everything else []
+    usage = " ".join([ctx.command_path, *required, "[OPTIONS]"])
+    _head(console, usage, [summary, *more])
+    groups = grouped(command, ctx, everything)
+    console.print(_rows((name, [(_left(p), _right(p)) for p in ps]) for name, ps in groups))
+    if command.only_named and not everything:
+        names = Text(" ".join(command.only_named), style="cyan")
+        console.print(Text(f"More, explained by {EVERYTHING}: ").append(names))
+    for text in example:
+        console.print(Text(text), soft_wrap=True)
 
 
 def grouped(command: Any, ctx: Any, hidden: bool = False) -> list[tuple[str, list[Any]]]:
@@ -147,11 +159,23 @@ def _console() -> Console:
     return console
 
 
-def _head(console: Console, usage: str, text: str) -> None:
+def _head(console: Console, usage: str, paragraphs: list[str]) -> None:
     console.print(Text("Usage: ").append(usage, style="bold"))
-    for paragraph in _paragraphs(text):
+    for paragraph in paragraphs:
         console.print(Text(paragraph))
     console.print()
+
+
+def _commands(sections: Mapping[str, list[tuple[str, str]]]) -> Table:
+    """A line for each command, the headings beside their first ones."""
+    table = Table.grid(padding=(0, 2))
+    for _ in range(2):
+        table.add_column(no_wrap=True)
+    for heading, commands in sections.items():
+        words = textwrap.wrap(heading, HEADING)
+        for word, (name, text) in zip_longest(words[: len(commands)], commands, fillvalue=""):
+            table.add_row(Text(word, style="bold"), Text(name, style="cyan"), Text(text))
+    return table
 
 
 def _rows(groups: Any) -> Table:
@@ -173,8 +197,8 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 def _summary(text: str) -> str:
-    """The first sentence, up to its first semicolon: what fits into a list."""
-    return next(_paragraphs(text)).split("; ")[0].rstrip(".")
+    """The first sentence, up to its first colon or semicolon: what fits into a list."""
+    return re.split("[:;.] ", next(_paragraphs(text)))[0].rstrip(".")
 
 
 def _names(param: Any) -> str:

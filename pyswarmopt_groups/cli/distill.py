@@ -15,8 +15,7 @@ from pyswarmopt_llm.cli.options import Json, Quiet
 
 
 def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = False) -> None:
-    """Train one adapter on a group's answers to dev questions, so that one model does what the
-    group did.
+    """Train one adapter on a group's answers: one model does what the group did.
 
     Example: swarm-llm distill --base B --members adapters/* --task questions.json --strategy
     weighted --out student

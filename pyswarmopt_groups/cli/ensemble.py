@@ -7,7 +7,6 @@ from pyswarmopt_groups.registry import VOTES
 
 SUMMARY = """Let models vote on a task or a question; fitted on dev, reported on test.
 
-\b
 Example: swarm-llm ensemble --members adapters/* --base B --strategy weighted,nearest:8 --task questions.json
 """
 

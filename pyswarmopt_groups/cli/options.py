@@ -44,7 +44,9 @@ def council_command(
         council: CouncilConfig,
         *,
         prompt: Prompt = None,
-        strategy: Annotated[str, Option("all, or some of the names above.", "S,S")] = default,
+        strategy: Annotated[
+            str, Option("all, or some strategies (--help-all names them).", "S,S")
+        ] = default,
         config: Config = None,
         quiet: Quiet = False,
         as_json: Json = False,
@@ -56,7 +58,7 @@ def council_command(
         run_council(chosen, prompt, quiet, as_json)
 
     usages = [strategy.usage for strategy in strategies.values()]
-    command.__doc__ = summary + "\n".join(names_block("Strategies", [*usages, *more]))
+    command.__doc__ = summary + "\n\b\n" + "\n".join(names_block("Strategies", [*usages, *more]))
     return command
 
 

@@ -14,7 +14,7 @@ import typer
 
 from pyswarmopt.cli.help import HelpGroup, run_app, version_option
 from pyswarmopt.cli.terminal import complain, tame_warnings, unreadable
-from pyswarmopt_llm.cli.build import as_command, as_flag
+from pyswarmopt_llm.cli.build import as_command, as_flag, options_in, spelling
 from pyswarmopt_llm.cli.models import (
     evaluate,
     export,
@@ -29,23 +29,31 @@ from pyswarmopt_llm.cli.runs import analyse, demo, init, search
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import plugins
 
-COMMANDS: dict[str, Callable[..., None]] = {
-    "search": search.command,
-    "resume": search.resume,
-    "report": search.report,
-    "eval": evaluate.command,
-    "inspect": inspect.command,
-    "check": inspect.check,
-    "find": find.command,
-    "predict": predict.command,
-    "generate": generate.command,
-    "export": export.command,
-    "analyse": analyse.command,
-    "train-expert": train_expert.command,
-    "demo": demo.command,
-    "init": init.command,
+SECTIONS: dict[str, dict[str, Callable[..., None]]] = {
+    "Start": {"demo": demo.command, "init": init.command},
+    "Search": {
+        "search": search.command,
+        "resume": search.resume,
+        "report": search.report,
+        "analyse": analyse.command,
+    },
+    "Use a result": {
+        "predict": predict.command,
+        "generate": generate.command,
+        "export": export.command,
+    },
+    "Check and find": {
+        "eval": evaluate.command,
+        "inspect": inspect.command,
+        "check": inspect.check,
+        "find": find.command,
+    },
+    "Compare and combine": {
+        "train-expert": train_expert.command,
+        **{name: point.load() for name, point in plugins("commands").items()},
+    },
 }
-COMMANDS |= {name: point.load() for name, point in plugins("commands").items()}
+COMMANDS = {name: command for section in SECTIONS.values() for name, command in section.items()}
 
 app = typer.Typer(
     name="swarm-llm",
@@ -54,18 +62,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="""
+COMMAND --help, or --help-all, shows its options. Also: --version
 Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
-Exit codes: 0 done, 1 check found a fault, 2 wrong input (one line on stderr, nothing written), 130 interrupted.""",
+Exit codes: 0 done, 1 check found a fault, 2 wrong input (one line on stderr), 130 interrupted""",
 )
-for _name, _function in COMMANDS.items():
-    app.command(_name, cls=SwarmCommand)(as_command(_function))
+for _section, _commands in SECTIONS.items():
+    for _name, _function in _commands.items():
+        app.command(_name, cls=SwarmCommand, rich_help_panel=_section)(as_command(_function))
 
 
 @app.callback()
 def swarm_llm(version: Annotated[bool, version_option("pyswarmopt_llm")] = False) -> None:
-    """Search a swarm of LoRA experts for a better mixture, and train it on labels or on its best
-    replies.
-    """
+    """Find a better mixture of LoRA experts and train it: on labels or replies."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -95,7 +103,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def _run(arguments: list[str]) -> int:
     """Run a command line; the exit code."""
-    try:
-        return run_app(app, "swarm-llm", arguments)
-    except UserError as error:
-        return complain(error.spelled(as_flag), arguments)
+    options = {
+        name: option
+        for command in COMMANDS.values()
+        for name, option in options_in(command).items()
+    }
+    with spelling(options):
+        try:
+            return run_app(app, "swarm-llm", arguments)
+        except UserError as error:
+            return complain(error.spelled(as_flag), arguments)

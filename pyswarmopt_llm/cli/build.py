@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import MISSING, fields, is_dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, TypeGuard, get_args, get_origin, get_type_hints
@@ -14,7 +16,7 @@ from pyswarmopt_llm.common.errors import InvalidOption, spell
 from pyswarmopt_llm.common.options import Option, check_options, option_in, option_name, options_of
 
 PAIRS = tuple[tuple[str, str], ...]
-_OPTIONS: dict[str, Option] = {}  # of all commands that `as_command` has made
+_KNOWN: ContextVar[Mapping[str, Option]] = ContextVar("options", default=MappingProxyType({}))
 
 
 def as_command(function: Callable[..., None]) -> Callable[..., None]:
@@ -28,18 +30,17 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
     """
     hints = get_type_hints(function, include_extras=True)
     options = options_in(function)
-    _OPTIONS.update(options)
     signature = inspect.signature(function).parameters.values()
 
     def command(**values: Any) -> None:
-        _OPTIONS.update(options)  # another command may call the same field otherwise
         function(
             **{name: _value(name, hint, values) for name, hint in hints.items() if name != "return"}
         )
 
     parameters: list[inspect.Parameter] = []
     for parameter in signature:
-        parameters += _expanded(parameter, hints[parameter.name])
+        with spelling(options):
+            parameters += _expanded(parameter, hints[parameter.name])
     # required ones first
     parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -58,21 +59,34 @@ def flag(field: str, options: Mapping[str, Option] = MappingProxyType({})) -> st
     return f"--{option_name(field, options.get(field))}"
 
 
+@contextmanager
+def spelling(options: Mapping[str, Option]) -> Iterator[None]:
+    """Within this context `as_flag` and `with_flags` know these options."""
+    before = _KNOWN.set(options)
+    try:
+        yield
+    finally:
+        _KNOWN.reset(before)
+
+
 def as_flag(field: str) -> str:
-    """The name on the command line of a field of any command; other words in backticks stay.
+    """The name on the command line of a field; other words in backticks stay.
 
     Example:
-        >>> as_flag("tasks"), as_flag("trust_remote_code")
+        >>> with spelling({"tasks": Option("Task files.", name="task")}):
+        ...     as_flag("tasks"), as_flag("trust_remote_code")
         ('--task', '`trust_remote_code`')
     """
-    return flag(field, _OPTIONS) if field in _OPTIONS else f"`{field}`"
+    known = _KNOWN.get()
+    return flag(field, known) if field in known else f"`{field}`"
 
 
 def with_flags(text: str) -> str:
     """A note with its settings as the command line calls them.
 
     Example:
-        >>> with_flags("`max_iter` N: iterations first")
+        >>> with spelling({"max_iter": Option("Iterations.")}):
+        ...     with_flags("`max_iter` N: iterations first")
         '--max-iter N: iterations first'
     """
     return spell(text, as_flag)
@@ -140,7 +154,7 @@ def _parameter(name: str, kind: Any, option: Option, default: Any) -> inspect.Pa
     said = typer.Option(
         flag(name, {name: option}),
         metavar=option.metavar or None,
-        help=spell(option.help, as_flag),
+        help=with_flags(option.help),
         hidden=option.hidden,
         rich_help_panel=option.group,
     )

@@ -263,7 +263,9 @@ class SearchConfig:
     threads: Threads = None
     batch_tokens: Annotated[
         int | None,
-        Option("Padded tokens per pass (1024; on a GPU what fits).", "N", MACHINE, least=1),
+        Option(
+            "Padded tokens per pass (1024; on a GPU what fits).", "N", MACHINE, hidden=True, least=1
+        ),
     ] = None
     engine: Annotated[
         str,

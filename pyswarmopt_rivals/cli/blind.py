@@ -24,7 +24,7 @@ def command(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Write the replies of two models for people to judge blind.
+    """Pair the replies of two models, to be judged blind.
 
     Example: swarm-llm blind pairs.csv --run runs/first --against base --task questions.json
     """

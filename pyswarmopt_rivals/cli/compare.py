@@ -75,8 +75,9 @@ def _scores(row: Mapping[str, Any]) -> str:
 
 command.__doc__ = """Compare ways to combine experts: same items, seeds and budget; DIR/compare.md is the table.
 
-\b
 Example: swarm-llm compare --base B --experts adapters/* --task questions.json --out comparison
+
+\b
 """ + "\n".join(
     [
         *names_block("Fixed rules (RULE:adapter: cut to a LoRA)", METHODS),

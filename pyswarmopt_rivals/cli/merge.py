@@ -33,7 +33,7 @@ class Merge:
     base: Base
     experts: Experts
     out: Annotated[str, Option("Adapter directory to create.", "ADAPTER", OUTPUT)]
-    method: Annotated[str, Option("One of the methods above.", "M")] = "uniform-soup"
+    method: Annotated[str, Option("A method (--help-all names them).", "M")] = "uniform-soup"
     space: Annotated[
         str | None, Option("factor (A and B) or delta (B A); default: the method's own.", "S")
     ] = None
@@ -94,10 +94,11 @@ def _numbers(text: str | None) -> tuple[float, ...] | None:
 
 
 # The help shows the table of methods; \b keeps its lines as they are.
-command.__doc__ = """Merge experts by a fixed rule, or by a method that uses a task's dev items.
+command.__doc__ = """Merge experts by a rule, or with a task's dev items.
+
+Example: swarm-llm merge --base B --experts adapters/* --method ties --out merged
 
 \b
-Example: swarm-llm merge --base B --experts adapters/* --method ties --out merged
 """ + "\n".join(
     [
         *(f"  {name:<16} {method.text}" for name, method in METHODS.items()),

@@ -19,7 +19,7 @@ def command(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Score a model again on items with typos or shuffled options.
+    """Score a model with typos or options in another order.
 
     Example: swarm-llm perturb typos=0.05 options --run runs/first
     """

@@ -31,7 +31,7 @@ OnItems = Callable[[int, int], None]
 
 
 def command(options: EvalConfig, quiet: Quiet = False, as_json: Json = False) -> None:
-    """Score a model with a 95% interval, or compare it with another.
+    """Score a model, or compare it with another: with 95% intervals.
 
     Example: swarm-llm eval --base B --adapter runs/first/best --task questions.json --split test
     """

@@ -45,7 +45,7 @@ def command(
     options: Export,
     as_json: Json = False,
 ) -> None:
-    """Write a result merged, as GGUF, or with a smaller rank.
+    """Write a result merged, smaller, or as GGUF.
 
     Formats: merged (transformers, vLLM), gguf (an adapter for llama.cpp, Ollama), peft (an
     adapter). With --rank, peft makes a plain LoRA of DoRA, saved modules and other kinds.

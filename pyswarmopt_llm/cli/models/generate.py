@@ -61,7 +61,7 @@ def command(
     settings: Generation,
     as_json: Json = False,
 ) -> None:
-    """Answer a prompt, greedily, in the base's chat template.
+    """Answer a prompt: greedily, in the base's chat template.
 
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """

@@ -123,7 +123,7 @@ def command(
     columns: Columns = (),
     as_json: Json = False,
 ) -> None:
-    """Check whether experts can be mixed, and which stand out; exit code 2 if no space can mix
+    """Say whether experts can be mixed, and who stands out; exit code 2 if no space can mix
     them.
 
     Example: swarm-llm inspect adapters/* --base embedded:smollm2-135m
@@ -165,7 +165,7 @@ def check(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Check that adapters are applied, whole and at their scale.
+    """Check that adapters apply, whole and at their scale.
 
     No examples are needed. Exit code 1 if something is wrong with one of them.
 

@@ -74,7 +74,7 @@ class Training:
         ),
     ] = "answer"
     columns: Columns = ()
-    start: Annotated[
+    start_from: Annotated[
         str | None,
         Option(
             "LoRA adapter to go on from; its modules, ranks and scale stay.",
@@ -163,11 +163,11 @@ def _train(
 
 def _check_start(options: Training) -> None:
     """Refuse settings that an adapter to go on from brings with it."""
-    if options.start is not None:
+    if options.start_from is not None:
         for field in fields(Training):
             value = getattr(options, field.name)
             if field.name in ("rank", "alpha", "targets") and value != field.default:
-                raise InvalidOption(field.name, value, "is that of `start`; remove it")
+                raise InvalidOption(field.name, value, "is that of `start_from`; remove it")
 
 
 def _sources(options: Training) -> dict[str, Sequence[Any]]:
@@ -192,6 +192,7 @@ def _recipe(options: Training) -> TrainingOptions:
 
     names = (
         *("rank", "alpha", "targets", "lr", "epochs", "max_tokens", "max_len", "seed"),
-        *("threads", "start"),
+        "threads",
     )
-    return TrainingOptions(**{name: getattr(options, name) for name in names})
+    given = {name: getattr(options, name) for name in names}
+    return TrainingOptions(**given, start=options.start_from)

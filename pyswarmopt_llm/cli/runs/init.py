@@ -33,7 +33,7 @@ def command(
     ] = Path("search.toml"),
     of: Annotated[str, Option("A command with `config`.", "COMMAND", name="for")] = "search",
 ) -> None:
-    """Write a configuration file with every option, its meaning and its default.
+    """Write a configuration file with every option: its meaning and its default.
 
     Example: swarm-llm init search.toml
     """

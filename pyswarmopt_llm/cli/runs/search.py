@@ -56,7 +56,7 @@ class Elsewhere:
 
     gpu: Annotated[
         str | None,
-        Option('With a dry run: does it fit on a card ("RTX 4090")?', "CARD", MACHINE),
+        Option('With a dry run: does it fit on a card ("RTX 4090")?', "CARD", MACHINE, hidden=True),
     ] = None
     memory: Annotated[
         str | None, Option("The same, for so much memory (24GB).", "SIZE", MACHINE, hidden=True)
@@ -72,7 +72,7 @@ def command(
     elsewhere: Elsewhere,
     shown: Shown,
 ) -> None:
-    """Find a better mixture of experts and train it; --paper: by a particle swarm. RUN/best is the adapter.
+    """Find a better mixture of experts and train it: RUN/best is the adapter.
 
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
     """
@@ -117,7 +117,7 @@ def resume(
 
 
 def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")]) -> None:
-    """Regenerate RUN/report.html, say once missing task files are back.
+    """Write RUN/report.html again; say once missing task files are back.
 
     Example: swarm-llm report runs/first
     """

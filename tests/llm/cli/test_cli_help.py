@@ -12,16 +12,22 @@ from typing import Any
 import pytest
 import typer
 
-from pyswarmopt_llm.cli.app import COMMANDS, app, main
+from pyswarmopt_llm.cli.app import COMMANDS, SECTIONS, app, main
 from pyswarmopt_llm.common.options import GROUPS
 
 WITHOUT_JSON = {"init", "report"}  # they write files that are none
 
 
-def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *argv: str) -> str:
-    monkeypatch.setenv("COLUMNS", "100")
+def shown(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    *argv: str,
+    columns: int = 100,
+) -> str:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    words = list(argv) if argv[-1:] == ("--help-all",) else [*argv, "--help"]
     with pytest.raises(SystemExit) as end:
-        main([*argv, "--help"])
+        main(words)
     assert not end.value.code
     return capsys.readouterr().out
 
@@ -31,16 +37,28 @@ def parser(name: str) -> Any:
     return group.commands[name]
 
 
-def test_the_list_of_commands_names_them_all_their_example_and_the_exit_codes(
+def test_the_list_of_commands_is_grouped_on_one_screen(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = shown(capsys, monkeypatch)
-    lines = [line.split() for line in text.splitlines()]
-    start, end = lines.index(["Commands"]), lines.index(["Options"])
-    assert {words[0] for words in lines[start + 1 : end]} >= set(COMMANDS)
-    assert "Example: swarm-llm search" in text and text.count("\n") <= 42
+    text = shown(capsys, monkeypatch, columns=80)
+    lines = text.rstrip().splitlines()
+    assert len(lines) <= 30
+    rows = text.split("\n\n")[1].splitlines()
+    assert [row[14:].split()[0] for row in rows] == list(COMMANDS)
+    headings = " ".join(filter(None, (row[:14].strip() for row in rows)))
+    assert headings == " ".join(SECTIONS)
+    assert "Example: swarm-llm search" in text
     for code in ("0 done", "2 wrong input", "130 interrupted"):
         assert code in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_fits_a_screen_and_ends_with_an_example(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = shown(capsys, monkeypatch, name, columns=80)
+    lines = text.rstrip().splitlines()
+    assert len(lines) <= 40 and lines[-1].startswith(f"Example: swarm-llm {name}")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -49,6 +67,7 @@ def test_every_option_stands_in_the_help_under_one_heading_or_is_named_at_its_en
 ) -> None:
     text = shown(capsys, monkeypatch, name)
     table, _, more = text.partition("\nMore")
+    everything = shown(capsys, monkeypatch, name, "--help-all")
     headings = [
         line.strip() for line in table.splitlines() if line.strip() in ("Arguments", *GROUPS)
     ]
@@ -58,16 +77,17 @@ def test_every_option_stands_in_the_help_under_one_heading_or_is_named_at_its_en
     for param in command.params:
         if param.param_type_name == "argument":
             assert any(line.split()[:1] == [param.metavar] for line in table.splitlines())
-        elif getattr(param, "hidden", False):
-            assert param.opts[0] in command.only_named and f"  {param.opts[0]} " not in table
-        else:
-            long = max(param.opts, key=len)
-            (row,) = [
-                line
-                for line in table.splitlines()
-                if line.startswith("  ") and long in line.split()[:2]
-            ]
-            assert ("(required)" in row) == param.required
+            continue
+        long = max(param.opts, key=len)
+        hidden = getattr(param, "hidden", False)
+        assert hidden == (long in command.only_named) and hidden == (f"  {long} " not in table)
+        (row,) = [
+            line
+            for line in everything.splitlines()
+            if line.startswith("  ") and long in line.split()[:2]
+        ]
+        assert ("(required)" in row) == param.required
+        assert param.help.split()[0] in row
 
 
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - WITHOUT_JSON))

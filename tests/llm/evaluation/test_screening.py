@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from search_helpers import (
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.interfaces import ItemScore, Score
+from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator
 from pyswarmopt_llm.evaluation.plan import Screen, bounds
@@ -47,11 +48,9 @@ from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.preset import resolve
 from pyswarmopt_llm.jobs.search.validate import check_screen
-from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.metrics.combine import harmonic
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.reporting.terminal import SearchState
-from pyswarmopt_llm.tasks import Item
 
 
 @pytest.fixture(autouse=True)
@@ -164,15 +163,14 @@ class Smooth:
         self._flat, self._slopes = rng.normal(size=(n, 4)), rng.normal(size=(n, 4, dim))
         self._curves = 0.5 * rng.normal(size=(n, 4, dim, dim))
 
-    def score_items(self, engine: Any, indices: Sequence[int]) -> list[ItemScore]:
-        self.asked += len(indices)
+    def __call__(self, engine: Any, places: Sequence[int] | None = None) -> Score:
+        chosen = list(range(self.n) if places is None else places)
+        self.asked += len(chosen)
         x = engine.x.numpy()
         scores = self._flat + self._slopes @ x + self._curves @ x @ x
-        margins = (scores[:, :1] - scores[:, 1:])[list(indices)]
-        return [ItemScore(float((m > 0).all()), tuple(m.tolist())) for m in margins]
-
-    def __call__(self, engine: Any) -> Score:
-        return score_of([answer.value for answer in self.score_items(engine, range(self.n))])
+        margins = (scores[:, :1] - scores[:, 1:])[chosen]
+        score = score_of((margins > 0).all(1))
+        return replace(score, margins=tuple(tuple(m) for m in margins.tolist()))
 
     def truth(self, x: torch.Tensor) -> float:
         """The value at a position, without counting it."""
@@ -257,27 +255,6 @@ def test_a_search_cut_off_anywhere_replays_to_the_same_end(
 
 
 # On a language model
-
-
-class Hash:
-    """An engine whose likelihoods follow from the texts alone, whatever else is asked."""
-
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        return [-1.0 - sum(map(ord, context + text)) % 97 / 10 for context, text in pairs]
-
-
-@pytest.mark.parametrize("scoring", ["letter", "likelihood"])
-def test_some_items_answer_as_they_do_among_all(scoring: Any) -> None:
-    items = [Item(q["id"], q["question"], q["choices"], q["answer"]) for q in questions(12, 3)]
-    utility, engine = Accuracy(items, scoring, lambda text: text), Hash()
-    whole, wanted = utility(engine).per_item, [7, 2, 11]  # type: ignore[arg-type]
-    answers = utility.score_items(engine, wanted)  # type: ignore[arg-type]
-    assert [answer.value for answer in answers] == [whole[i] for i in wanted]
-    scores = utility.option_scores(engine)  # type: ignore[arg-type]
-    for i, answer in zip(wanted, answers, strict=True):
-        right = scores[i].pop(items[i].answer)
-        assert answer.margins == tuple(right - other for other in scores[i].values())
-        assert (answer.value == 1.0) == (min(answer.margins) > 0) or 0.0 in answer.margins
 
 
 @pytest.fixture(scope="module")

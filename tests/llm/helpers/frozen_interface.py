@@ -115,15 +115,9 @@ def help_of(program: str) -> str:
 
 def commands(text: str) -> list[str]:
     """The names in a program's list of commands."""
-    lines = text.splitlines()
-    start = next(i for i, line in enumerate(lines) if re.match(r"\W*Commands\b", line))
-    found = []
-    for line in lines[start + 1 :]:
-        if not line.strip() or not re.match(r"[ │]", line):
-            break
-        if name := re.match(r"[ │] ? ?([a-z][a-z-]*)  ", line):
-            found.append(name[1])
-    return found
+    rows = text.split("\n\n")[1].splitlines()
+    column = len(re.split(r"(?<=  )(?=\S)", rows[0])[0])  # headings come first
+    return [row[column:].split()[0] for row in rows if row[column:].strip() and row[column] != " "]
 
 
 def _trimmed(text: str) -> str:
