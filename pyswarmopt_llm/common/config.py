@@ -38,8 +38,7 @@ PYCMA = "pycma"
 TRANSFORMERS = "transformers"  # the engine where none is chosen
 PROMPTS = "prompts:"  # begins the name of a task of prompts without answers
 PARTICLES, PATIENCE, MAX_ITER = 20, 10, 50  # the paper's
-# candidates that the model of the items proposes, where none are asked for
-AFTER_ITERATIONS, ALONE = 10, 6
+ALONE = 6  # candidates that the model of the items proposes, where none are asked for
 
 # Dev items from which on `auto` trains: on them, or on replies to as many spare prompts or more.
 LEAST_DEV, LEAST_DEV_BESIDE_SPARE = 40, 16
@@ -211,20 +210,9 @@ class SearchConfig:
         int | None,
         Option("Truncate the result to rank R (delta).", "R", hidden=True, least=1),
     ] = None
-    # What is evaluated: less than every item of every candidate.
-    screen: Annotated[
-        float | None,
-        Option(
-            (
-                "Skip items whose outcome a surrogate predicts with error probability below P (try "
-                "0.05)."
-            ),
-            "P",
-            hidden=True,
-            above=0,
-            below=0.5,
-        ),
-    ] = None
+    # "items" where a model of the items' margins proposes; of the scores if None. A preset's choice.
+    surrogate: str | None = None
+    # What is evaluated: less than every candidate.
     drop_k: Annotated[
         float | None,
         Option(
@@ -331,14 +319,12 @@ class SearchConfig:
 
         Example:
             >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", max_iter=0)
-            >>> config.most_proposals, replace(config, screen=0.05).most_proposals, replace(config, proposals=9).planned
-            (0, 6, 29)
+            >>> config.most_proposals, replace(config, surrogate="items").most_proposals
+            (0, 6)
         """
         if self.proposals is not None:
             return self.proposals
-        if self.screen is None:
-            return 0
-        return AFTER_ITERATIONS if self.iterations else ALONE
+        return ALONE if self.surrogate == "items" else 0
 
     @property
     def iterations(self) -> int:

@@ -1,1 +1,1 @@
-"""Evaluating candidates: journal, cache, screening, workers, the run directory."""
+"""Evaluating candidates: journal, cache, surrogates, workers, the run directory."""

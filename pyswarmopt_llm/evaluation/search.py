@@ -6,21 +6,22 @@ import itertools
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt_llm.common.config import AFTER_ITERATIONS
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.common.optimizers import play_round
-from pyswarmopt_llm.evaluation.plan import Items
-from pyswarmopt_llm.evaluation.policy import Policy, Round
+from pyswarmopt_llm.evaluation.plan import Items, Plan
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.scorer import Scorer
 
 if TYPE_CHECKING:
+    from pyswarmopt_llm.evaluation.surrogate import Surrogate
     from pyswarmopt_llm.evaluation.surrogate.race import Race
 
 
@@ -110,14 +111,33 @@ class Budget:
         )
 
 
-def proposal_count(candidates: int) -> int:
-    """How many of a budget of so many candidates are kept for proposals after iterations.
+class Dropout:
+    """Leaves evaluations out at random: Drop-K a whole iteration, Drop-N a single candidate.
+
+    The particles move on all the same. The starting swarm is always evaluated. The draws are its
+    own, so that the same seed moves the swarm by the same random numbers with and without it.
+
+    Args:
+        drop_k: probability that a whole iteration is left out.
+        drop_n: probability that a single candidate is left out.
+        seed: of the search.
 
     Example:
-        >>> proposal_count(100), proposal_count(20)
-        (10, 5)
+        >>> dropout = Dropout(0.0, 0.5, seed=0)
+        >>> dropout.dropped(0, 4).tolist(), dropout.dropped(1, 4).tolist()
+        ([False, False, False, False], [False, False, False, True])
     """
-    return min(AFTER_ITERATIONS, candidates // 4)
+
+    def __init__(self, drop_k: float, drop_n: float, seed: int) -> None:
+        self._whole, self._single = drop_k, drop_n
+        self._random = np.random.default_rng([seed, 1])
+
+    def dropped(self, iteration: int, particles: int) -> npt.NDArray[np.bool_]:
+        """(N,) mask of the particles that are not evaluated."""
+        if iteration == 0:
+            return np.zeros(particles, dtype=np.bool_)
+        whole = self._random.random() < self._whole
+        return (self._random.random(particles) < self._single) | whole
 
 
 class Search:
@@ -126,13 +146,13 @@ class Search:
     Args:
         space: what positions mean; its vertices are the experts.
         scorer: scores positions.
-        policy: which items of which positions are scored, and what is proposed when the optimizer
-            has stopped.
         optimizer: proposes positions, beginning with the experts.
         budget: ends the search.
         population: positions of a round at most; proposals are numbered from there.
         items: of a complete evaluation.
         seed: of the proposals.
+        surrogate: proposes candidates when the optimizer has stopped, and chooses the best.
+        dropout: leaves evaluations out.
         at_once: candidates that are scored side by side, and so proposed together.
         watcher: is told how the search goes on.
         race: among the experts. Where it is decided, the experts that dropped out stay incomplete,
@@ -149,18 +169,20 @@ class Search:
         self,
         space: Space,
         scorer: Scorer,
-        policy: Policy,
         optimizer: pso.Optimizer,
         budget: Budget,
         *,
         population: int,
         items: int,
         seed: int,
+        surrogate: Surrogate[Any] | None = None,
+        dropout: Dropout | None = None,
         at_once: int = 1,
         watcher: Watcher | None = None,
         race: Race | None = None,
     ) -> None:
-        self._vertices, self._scorer, self._policy = list(space.vertices()), scorer, policy
+        self._vertices, self._scorer = list(space.vertices()), scorer
+        self._surrogate, self._dropout = surrogate, dropout
         self._optimizer, self._budget, self._population = optimizer, budget, population
         self._items, self._seed, self._at_once = items, seed, at_once
         self._watcher = watcher or Watcher()
@@ -179,7 +201,7 @@ class Search:
         self.decided = bool(raced) and len(racing) == 1
         everyone = range(len(self._vertices))
         rows = self._completed(self._vertices, raced, racing if self.decided else everyone)
-        self._policy.learn(self._vertices, rows)
+        self._learn(self._vertices, rows)
         self._floor = max(row.value for row in rows if row.complete)
         return rows
 
@@ -203,23 +225,17 @@ class Search:
         self, positions: Sequence[Tensor], rows: Mapping[int, Row], numbers: Collection[int]
     ) -> list[Row]:
         """The rows after a race, those of these numbers complete."""
-        whole = self._policy.in_full(len(positions))
-        plans = [plan if number in numbers else Items.NONE for number, plan in enumerate(whole)]
+        plans = [self._in_full if n in numbers else Items.NONE for n in range(len(positions))]
         complete = self._scorer.score(positions, 0, plans)
         return [rows[n] if row is None else row for n, row in enumerate(complete)]
 
     def run(self) -> dict[str, float]:
-        """Search until the optimizer or the budget ends it, then score the policy's proposals.
+        """Search until the optimizer or the budget ends it, then score the surrogate's proposals.
 
         Returns:
             The reasons.
         """
-        # If the experts are charged separately, the starting round costs as much as any other
-        # without them, where it has more than them.
-        more = self._population > len(self._vertices)
-        self._totals = [
-            0 if self._policy.starts_in_full or not more else self._scorer.item_evaluations
-        ]
+        self._totals = [0]
         reasons: dict[str, float] = {}
         while not reasons:
             play_round(self._optimizer, self._scored)
@@ -235,10 +251,10 @@ class Search:
         return reasons
 
     def best(self) -> Point:
-        """Return what to hand over: the policy's choice, never below the best expert, or the
+        """Return what to hand over: the surrogate's choice, never below the best expert, or the
         best.
         """
-        choice = self._policy.choice(self._floor)
+        choice = None if self._surrogate is None else self._surrogate.choice(self._floor)
         if choice is None:
             return self._optimizer.best
         position = choice.to(self._optimizer.best.x)
@@ -255,8 +271,7 @@ class Search:
             against_winner = self._completed(list(positions), raced, racing)
             self._take_in(positions, against_winner)
             return [row.value for row in against_winner]
-        best = self._optimizer.best.value if self._iteration else -math.inf
-        plans = self._policy.plan(Round(self._iteration, positions, best))
+        plans = self._plans(positions)
         rows = self._scorer.score(list(positions), self._iteration, plans)
         self._take_in(positions, rows)
         return [None if row is None else row.value for row in rows]
@@ -264,24 +279,46 @@ class Search:
     def _take_in(self, positions: Iterable[Tensor], rows: Sequence[Row | None]) -> None:
         candidates = list(positions)
         self._watcher.on_scored(candidates, rows)
-        self._policy.learn(candidates, rows)
+        self._learn(candidates, rows)
+
+    @property
+    def _in_full(self) -> Plan:
+        return Items.ALL if self._surrogate is None else self._surrogate.in_full
+
+    def _plans(self, positions: Tensor) -> list[Plan]:
+        """The items to score of each candidate of a round, (N, D)."""
+        plans = [self._in_full] * len(positions)
+        if self._surrogate is not None and not self._iteration:
+            plans = self._surrogate.begin(positions)
+        if self._dropout is None:
+            return plans
+        dropped = self._dropout.dropped(self._iteration, len(plans))
+        return [Items.NONE if out else plan for out, plan in zip(dropped, plans, strict=True)]
+
+    def _learn(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
+        if self._surrogate is not None:
+            for position, row in zip(positions, rows, strict=True):
+                if row is not None:
+                    self._surrogate.tell(position, row)
 
     def _score_proposals(self) -> None:
-        """Score the policy's proposals in full, as far as the budget goes.
+        """Score the surrogate's proposals in full, as far as the budget goes.
 
         In the journal they are one more iteration, of particles numbered after those of the swarm;
         views of a search do not count it.
         """
+        if self._surrogate is None:
+            return
         scorer, iteration = self._scorer, self._iteration
         values, spent = [], scorer.item_evaluations
         number = self._population
-        for batch in self._policy.proposals(self._seed, self._at_once):
+        for batch in self._surrogate.propose(self._seed, self._at_once):
             if not self._budget.pays(
                 scorer.item_evaluations, scorer.seconds, len(batch) * self._items
             ):
                 self.over_budget = self._budget.limits
                 break
-            rows = scorer.in_full(batch, iteration, self._policy.in_full(len(batch)), first=number)
+            rows = scorer.in_full(batch, iteration, [self._in_full] * len(batch), first=number)
             self._take_in(batch, rows)
             values += [row.value for row in rows]
             # By the journal's row, not by the scorer's count, which holds all of a resumed run's

@@ -189,8 +189,6 @@ def _notes(
         if not job.objectives.externals[name].has_test:
             notes.append(not_held_out(name))
     notes += [paid_note(task.name) for task in timed if task.seconds_per_item is None]
-    if job.config.screen is not None and job.config.iterations:
-        notes.append("screening skips items; how many depends on the experts")
     patience = job.config.patience or PATIENCE
     if patience < job.config.iterations:
         notes.append(f"the search stops early after {patience} iterations without a new best")

@@ -210,8 +210,7 @@ def origin(rows: Sequence[Row], result: RunResult) -> Origin:
     """Where the final best started.
 
     Args:
-        rows: of the journal, partial evaluations included: most of what a screened swarm starts
-            from is estimated.
+        rows: of the journal, partial evaluations included.
         result: ``result.json``.
     """
     best = best_row(searched(rows), result)

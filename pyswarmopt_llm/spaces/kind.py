@@ -26,7 +26,7 @@ _OPTIONS = {
 _DEPARTURES: dict[str, tuple[Container[Any], str]] = {
     "start": (("auto", "segments"), "starts: {}"),
     "max_iter": (range(1, sys.maxsize), "no iterations"),
-    "screen": ((), "items screened at {} by a model that proposes candidates"),
+    "surrogate": ((), "candidates proposed by a model of the {}"),
     "train": (("auto", "off"), "training on the dev items"),
     "confirm": ((), "leaders scored again on {} fresh items"),
     "contrast": ((False,), "negative weights that count against a token"),

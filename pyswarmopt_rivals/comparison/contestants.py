@@ -11,8 +11,6 @@ from functools import partial
 from typing import Literal
 
 from pyswarmopt_llm.common.config import (
-    AFTER_ITERATIONS,
-    ALONE,
     EVEN_SUMS,
     MAX_ITER,
     MODEL_SWARMS,
@@ -26,7 +24,7 @@ from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer, module_of, optimizer_names
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
+from pyswarmopt_llm.evaluation.surrogate import MOST_COEFFICIENTS
 from pyswarmopt_llm.jobs.search.cross_fitting import Fitting, cross_fit, not_worse
 from pyswarmopt_llm.models.choices import labelled, training_passes
 from pyswarmopt_llm.spaces import build_space
@@ -34,7 +32,7 @@ from pyswarmopt_llm.spaces.factor import require_equal_modules
 from pyswarmopt_llm.spaces.starts import starting_points
 from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial
 from pyswarmopt_rivals.comparison.groups import is_group, load_group, written_out
-from pyswarmopt_rivals.comparison.screened import KIND, can_screen, screened_best
+from pyswarmopt_rivals.comparison.modelled import KIND, can_model, modelled_best
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING, load_method
 from pyswarmopt_rivals.methods.changes import as_adapter, random_adapters
 from pyswarmopt_rivals.methods.method import Ensemble, Merged, Method, Options
@@ -46,6 +44,7 @@ ITEM_MODEL = "item-model"  # candidates that a model of the items proposes, as `
 WITH_DEV = f"{ITEM_MODEL}+dev"  # whose result is trained on dev; see `jobs.search.cross_fitting`
 ADAPTER = ":adapter"  # what a fixed rule makes, cut to the LoRA that `merge` writes of it
 RANDOM = "random-adapters"  # item-model on adapters of random factors
+MODELLED = (ITEM_MODEL, WITH_DEV, RANDOM)
 NOTES = {
     MODEL_SWARMS: (
         "the published update and sizes in space factor, with one set of coefficients "
@@ -73,8 +72,6 @@ TRAINED = (
     "finetune-best",
     "finetune-best-once",
 )
-STARTING_SHARE = 0.6  # of the candidates that a budget pays for in full, at most so many begin
-MOST_PER_EXPERT = 2
 UNENDING = 10**6  # rounds: the budget ends a search, or the optimizer itself
 
 
@@ -141,7 +138,7 @@ def contestant(name: str) -> Contestant:
         )
     if name in ENSEMBLES or is_group(name):
         return Contestant(name, "ensemble", "seed" in _ensemble(name).needs)
-    if name.startswith(NEVERGRAD) or name in (ITEM_MODEL, WITH_DEV, RANDOM, *optimizer_names()):
+    if name.startswith(NEVERGRAD) or name in (*MODELLED, *optimizer_names()):
         return Contestant(name, "optimizer", True)
     raise unknown(
         "methods", name, known_methods(), f"use all or some of: {', '.join(known_methods())}"
@@ -213,7 +210,7 @@ class Entry:
     seed: int
     budget: int  # dev items that it may evaluate
     space: str = "delta"  # of optimizers
-    # of optimizers; None: as many as experts, or by budget if items are screened
+    # of optimizers; None: as many as experts, and the sums that the item model begins with
     particles: int | None = None
 
     @property
@@ -285,32 +282,27 @@ def optimizer_of(name: str) -> str:
         >>> optimizer_of("item-model+dev"), optimizer_of("random-adapters"), optimizer_of("pycma")
         ('model-swarms', 'model-swarms', 'pycma')
     """
-    return MODEL_SWARMS if name in (ITEM_MODEL, WITH_DEV, RANDOM) else name
+    return MODEL_SWARMS if name in MODELLED else name
 
 
 def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
-    """The best that an optimizer of coefficients finds: with screened items by the search of users,
-    else by all items.
-
-    Model Swarms runs with update, starting points, sizes and rules to stop of the paper, the others
-    until the budget is spent; a swarm for the item model has no rounds but the first, as `search`
-    by default.
+    """The best that an optimizer of coefficients finds: Model Swarms with update, starting
+    points, sizes and rules to stop of the paper, the item model by the search of users, the others
+    until the budget is spent.
     """
     name, bench = entry.who.name, entry.bench
     published, swarm = name == MODEL_SWARMS, is_swarm(optimizer_of(name))
     experts = random_adapters(bench.experts, entry.seed) if name == RANDOM else bench.experts
     space = build_space("factor" if published else entry.space, experts)
-    screens = swarm and not published and can_screen(bench, space)
+    modelled = name in MODELLED and can_model(bench, space)
     if name == WITH_DEV:
         trial.spend(_training(bench))
     least = count = len(space.expert_names)
     start, rounds, population = "auto" if swarm else "segments", UNENDING, count
     if published:
         start, rounds, population = "segments", MAX_ITER, PARTICLES
-    elif screens and optimizer_of(name) == MODEL_SWARMS:
+    elif modelled:
         start, rounds, least = "even", 0, count + EVEN_SUMS
-    elif screens:
-        population = population_for(count, trial.left)
     population = max(entry.particles or population, least)
     if name.startswith(NEVERGRAD):
         rounds = max(trial.left // population - 1, 0)
@@ -322,29 +314,17 @@ def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
         patience=PATIENCE,
         seed=entry.seed,
     )
-    if not screens:
+    if not modelled:
         return best_found(optimizer, trial, space.realise)
-    position = screened_best(
+    position = modelled_best(
         optimizer,
         trial,
         space,
         kind=f"{KIND} {name} {entry.seed}" if name == RANDOM else KIND,
         population=population,
-        proposed=AFTER_ITERATIONS if rounds else ALONE,
         seed=entry.seed,
     )
     return space.realise(position)
-
-
-def population_for(experts: int, candidates: int) -> int:
-    """Particles for a budget of so many full evaluations: the more the longer it lasts, never fewer
-    than experts.
-
-    Example:
-        >>> population_for(10, 100), population_for(12, 40), population_for(10, 5)
-        (20, 24, 10)
-    """
-    return max(experts, min(MOST_PER_EXPERT * experts, int(STARTING_SHARE * candidates)))
 
 
 def _training(bench: Bench) -> int:

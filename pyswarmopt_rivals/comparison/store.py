@@ -44,7 +44,7 @@ class Store:
     """An open directory, or memory alone if `path` is None.
 
     `scores` maps (task, kind, key) to a row of ``scores.jsonl``; kinds are ``dev``, ``dev I,I,...``
-    (these dev items alone), ``test``, ``loss``, and names that begin with ``screened``. `outcomes`
+    (these dev items alone), ``test``, ``loss``, and names that begin with ``modelled``. `outcomes`
     maps (task, method, seed) to a row of ``outcomes.jsonl``.
     """
 

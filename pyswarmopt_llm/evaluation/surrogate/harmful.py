@@ -62,7 +62,7 @@ def free_of(position: Floats, numbers: Sequence[int]) -> bool:
     return not position[list(numbers)].any()
 
 
-class Rest:
+class ActiveExperts:
     """The coefficients of the experts that are not left out.
 
     Args:
@@ -70,10 +70,10 @@ class Rest:
         left_out: numbers of some.
 
     Example:
-        >>> rest = Rest(3, [1])
-        >>> rest.sum.tolist(), rest.of(np.array([[5.0, 0.0, 7.0]])).tolist()
+        >>> active = ActiveExperts(3, [1])
+        >>> active.ones.tolist(), active.restrict(np.array([[5.0, 0.0, 7.0]])).tolist()
         ([1.0, 0.0, 1.0], [[5.0, 7.0]])
-        >>> rest.whole(torch.tensor([[5.0, 7.0]])).tolist()
+        >>> active.embed(torch.tensor([[5.0, 7.0]])).tolist()
         [[5.0, 0.0, 7.0]]
     """
 
@@ -82,20 +82,20 @@ class Rest:
         self._moving[list(left_out)] = False
 
     @property
-    def sum(self) -> Tensor:
+    def ones(self) -> Tensor:
         """The position of their sum, (D,) float64."""
         return self._moving.double()
 
-    def of(self, positions: Floats) -> Floats:
+    def restrict(self, positions: Floats) -> Floats:
         """(..., K) theirs alone."""
         part: Floats = positions[..., self._moving.numpy()]
         return part
 
-    def whole(self, part: Tensor) -> Tensor:
+    def embed(self, part: Tensor) -> Tensor:
         """(..., D) from (..., K): 0 where an expert is left out."""
         positions = torch.zeros(*part.shape[:-1], len(self._moving), dtype=part.dtype)
         positions[..., self._moving] = part
         return positions
 
 
-__all__ = ["Rest", "free_of", "harmful"]
+__all__ = ["ActiveExperts", "free_of", "harmful"]

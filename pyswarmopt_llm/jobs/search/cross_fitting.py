@@ -21,7 +21,7 @@ from scipy.special import expit
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.record import Margins, Row
-from pyswarmopt_llm.evaluation.surrogate.proposals import SOFTNESS
+from pyswarmopt_llm.evaluation.surrogate.items import SOFTNESS
 from pyswarmopt_llm.metrics.objectives import Objectives
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.models.choices import FULL, Choices, Schedule

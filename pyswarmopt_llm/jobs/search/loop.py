@@ -20,12 +20,11 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.evaluation.evaluator import Questions
-from pyswarmopt_llm.evaluation.policy import make_policy
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Checkpoint, Run, about_run, check_new
 from pyswarmopt_llm.evaluation.run_events import RunEvents
 from pyswarmopt_llm.evaluation.scorer import Scorer
-from pyswarmopt_llm.evaluation.search import Search, Watcher
+from pyswarmopt_llm.evaluation.search import Dropout, Search, Watcher
 from pyswarmopt_llm.jobs.search.finish import finish, publish
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.preset import chosen_by_preset, in_words, own_score
@@ -49,6 +48,7 @@ from pyswarmopt_llm.reporting.summary import duration, not_held_out
 from pyswarmopt_llm.tasks.types import form_of
 
 if TYPE_CHECKING:
+    from pyswarmopt_llm.evaluation.surrogate import Surrogate
     from pyswarmopt_llm.evaluation.surrogate.race import Race
 
 
@@ -173,22 +173,17 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
             scorer = scorers.scorer(Questions("dev", asked))
             for row in scorer.rows:
                 notify(events.row(row, "replayed"))
-            policy = make_policy(
-                job.config,
-                job.objectives.items,
-                job.objectives.combine,
-                # that with which the run began: another measurement gives another number
-                noisy=run.about.noise > 0,
-            )
+            surrogate = _surrogate(job, run)
             steps = Search(
                 job.space,
                 scorer,
-                policy,
                 swarm,
                 job.budget,
                 population=job.config.population,
                 items=job.dev_items,
                 seed=job.config.seed,
+                surrogate=surrogate,
+                dropout=_dropout(job.config),
                 at_once=job.workers.side_by_side,
                 watcher=_Progress(job, run, scorer, archive, notify),
                 race=_race(job),
@@ -200,8 +195,8 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
             warn_if_chance(job, singles, scorings, notify)
             warn_if_alike(job, singles, scorings, notify)
             stop = steps.run()
-            if policy.left_out:
-                notify(Event("note", {"text": _harmful(job, policy.left_out)}))
+            if surrogate is not None and surrogate.left_out:
+                notify(Event("note", {"text": _harmful(job, surrogate.left_out)}))
             if "proposals" in job.config.limits:
                 stop = steps.over_budget or {"proposals": steps.proposed}
             chosen = choose(
@@ -249,7 +244,7 @@ def _notes(job: Job, run: Run) -> list[str]:
 def _tell_price(job: Job, scorer: Scorer, notify: OnEvent) -> None:
     """Score the first expert, where that is expensive, and say what all evaluations may take."""
     config = job.config
-    if not (job.objectives.externals or (job.objectives.writes and config.screen is None)):
+    if not (job.objectives.externals or (job.objectives.writes and config.surrogate is None)):
         return
     (first,) = scorer.in_full(list(job.space.vertices()[:1]), 0)
     total = duration(first.seconds * config.planned / job.workers.side_by_side)
@@ -263,9 +258,26 @@ def _tell_price(job: Job, scorer: Scorer, notify: OnEvent) -> None:
     notify(Event("note", {"text": price}))
 
 
+def _surrogate(job: Job, run: Run) -> Surrogate[Any] | None:
+    """The model that proposes candidates, if one does."""
+    if not job.config.most_proposals:
+        return None
+    from pyswarmopt_llm.evaluation.surrogate import make_surrogate
+
+    # the noise with which the run began: another measurement gives another number
+    noisy = run.about.noise > 0
+    return make_surrogate(job.config, job.objectives.items, job.objectives.combine, noisy)
+
+
+def _dropout(config: SearchConfig) -> Dropout | None:
+    if not (config.drop_k or config.drop_n):
+        return None
+    return Dropout(config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
+
+
 def _race(job: Job) -> Race | None:
     """The race of the experts, where a model of the items is to propose mixtures of them."""
-    if job.config.screen is None or job.config.iterations:
+    if job.config.surrogate is None:
         return None
     from pyswarmopt_llm.evaluation.surrogate.race import Race
 

@@ -16,15 +16,14 @@ from pyswarmopt_llm.common.interfaces import Engine, Space, Utility
 from pyswarmopt_llm.common.optimizers import is_swarm
 from pyswarmopt_llm.evaluation.evaluator import LETTERS, Evaluator, Questions
 from pyswarmopt_llm.evaluation.run_files import UNTRAINED
-from pyswarmopt_llm.evaluation.search import Budget, proposal_count
+from pyswarmopt_llm.evaluation.search import Budget
 from pyswarmopt_llm.jobs.search.preset import resolve, untrained
 from pyswarmopt_llm.jobs.search.validate import (
     ResolvedSearch,
     check_budget,
     check_objectives,
-    check_proposals,
-    check_screen,
     check_settings,
+    check_surrogate,
     check_train,
 )
 from pyswarmopt_llm.metrics.accuracy import Accuracy
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.models.served.attach import Examination
 
 EXPERT_ITERATION = 0.5  # share of `budget_minutes` that is kept for it
+MOST_KEPT = 10  # candidates at most that a budget of items keeps for proposals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,11 +137,9 @@ class Job(ResolvedSearch):
         # what was trained.
         on_test = 3 + (self.config.train == "on")
         closing = 2 * self.dev_items + on_test * sum(len(task.test) for task in self.tasks.values())
-        candidates = 0
-        if self.config.most_proposals:
-            candidates = self.config.most_proposals
-            if items is not None:
-                candidates = min(candidates, proposal_count(items // self.dev_items))
+        candidates = self.config.most_proposals  # kept for proposals after iterations
+        if items is not None:
+            candidates = min(candidates, MOST_KEPT, items // self.dev_items // 4)
         training = (
             EXPERT_ITERATION if self.config.train == "on" and self.objectives.written else 0.0
         )
@@ -165,8 +163,7 @@ def prepare(config: SearchConfig) -> Job:
     check_budget(search.config, objectives.tasks)
     check_train(search, objectives)
     prepared = search.kind.prepare(search.config)
-    check_screen(search, objectives, prepared.space.size)
-    check_proposals(search.config, prepared.space.size)
+    check_surrogate(search, objectives, prepared.space.size)
     for name, task in objectives.tasks.items():
         check_window(task, search.config.scoring, prepared.engine, metric=objectives.metrics[name])
     notes: dict[str, str] = {}

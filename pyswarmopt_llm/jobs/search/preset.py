@@ -31,8 +31,7 @@ from pyswarmopt_llm.evaluation.workers.spec import parse_workers, threads_of
 from pyswarmopt_llm.jobs.search.validate import (
     LEAST_TRAINED,
     ResolvedSearch,
-    check_proposals,
-    check_screen,
+    check_surrogate,
     check_train,
     check_trainable,
     filled,
@@ -42,7 +41,6 @@ from pyswarmopt_llm.metrics.external.permission import is_function
 from pyswarmopt_llm.metrics.objectives import Objectives
 from pyswarmopt_llm.spaces import space_kind
 
-SCREEN = 0.05
 CANDIDATES = 40  # of which iterations without another limit may score as many items
 WRITING = 10  # particles where replies are written, so that `CANDIDATES` are several iterations
 PUBLISHED = ("paper", "reference")
@@ -68,8 +66,8 @@ def resolve(config: SearchConfig, objectives: Objectives | None = None) -> Resol
 
     Args:
         config: what is given.
-        objectives: of its tasks; without them, what ``auto`` chooses by task is as if nothing could
-            be screened.
+        objectives: of its tasks; without them, what ``auto`` chooses by task is as if no item could be
+            predicted.
 
     Raises:
         InvalidOption: settings that contradict each other.
@@ -140,10 +138,6 @@ def _published(config: SearchConfig) -> SearchConfig:
 
 def _by_task(search: ResolvedSearch, objectives: Objectives) -> ResolvedSearch:
     """The search with what ``auto`` chooses by task."""
-    if search.config.screen is None:
-        screened = search.changed(screen=SCREEN)
-        if _goes(check_screen, screened, objectives, len(search.config.experts)):
-            search = screened
     items = sum(len(task.dev) for task in objectives.tasks.values())
     if (
         items >= (LEAST_DEV_BESIDE_SPARE if objectives.spare else LEAST_DEV)
@@ -151,9 +145,10 @@ def _by_task(search: ResolvedSearch, objectives: Objectives) -> ResolvedSearch:
         and _goes(check_train, search.changed(train="on"), objectives)
     ):
         search = search.filled({"train": "on"})
-    if search.config.screen is not None:
+    by_items = search.changed(surrogate="items", max_iter=0)
+    if _goes(check_surrogate, by_items, objectives, len(search.config.experts)):
         return _proposing(search, items)
-    return _few(search) if objectives.writes or objectives.user_scored else search
+    return _few(search, objectives) if objectives.writes or objectives.user_scored else search
 
 
 def untrained(search: ResolvedSearch, objectives: Objectives) -> str:
@@ -175,7 +170,7 @@ def untrained(search: ResolvedSearch, objectives: Objectives) -> str:
     )
 
 
-def _few(search: ResolvedSearch) -> ResolvedSearch:
+def _few(search: ResolvedSearch, objectives: Objectives) -> ResolvedSearch:
     """With `CANDIDATES` evaluations, unless iterations or a budget are given: each writes all
     replies, or more.
 
@@ -184,10 +179,9 @@ def _few(search: ResolvedSearch) -> ResolvedSearch:
     if not _unending(search.config):
         return search
     starting = max(search.config.particles or 0, len(search.config.experts) + EVEN_SUMS)
-    modelled = _goes(
-        check_proposals, search.changed(proposals=ALONE).config, len(search.config.experts)
-    )
-    if modelled and not any(name in search.given for name in _OF_ITERATIONS):
+    modelled = search.changed(proposals=ALONE)
+    goes = _goes(check_surrogate, modelled, objectives, len(search.config.experts))
+    if goes and not any(name in search.given for name in _OF_ITERATIONS):
         most = max(CANDIDATES - starting, ALONE)
         return search.filled({"max_iter": 0, "particles": starting, "proposals": most})
     search = search.filled({"particles": max(WRITING, len(search.config.experts))})
@@ -202,7 +196,10 @@ def _proposing(search: ResolvedSearch, items: int) -> ResolvedSearch:
     that nothing ends have a budget, without which they may take hours.
     """
     if not any(name in search.given for name in _OF_ITERATIONS):
-        return search.filled({"max_iter": 0, "particles": len(search.config.experts) + EVEN_SUMS})
+        particles = len(search.config.experts) + EVEN_SUMS
+        search = search.filled({"max_iter": 0, "particles": particles})
+    if not search.config.iterations:
+        return search.changed(surrogate="items")
     if _unending(search.config):
         return search.changed(budget_items=max(CANDIDATES, search.config.population) * items)
     return search
@@ -256,10 +253,11 @@ def in_words(
         training: how the mixture that is found is trained, if it is.
 
     Example:
-        >>> auto = SearchConfig("b", ("x", "y"), ("t",), "r", preset="auto", space="delta", screen=0.05, max_iter=0)
+        >>> auto = SearchConfig("b", ("x", "y"), ("t",), "r", preset="auto", space="delta", max_iter=0)
+        >>> auto = replace(auto, surrogate="items")
         >>> in_words(auto, {})
         'preset auto: space delta, 6 candidates proposed by a model of the items (`max_iter` N: iterations first)'
-        >>> in_words(replace(auto, preset="paper", screen=None, grid="paper", optimizer="model-swarms"), {"seed": 3})
+        >>> in_words(replace(auto, preset="paper", surrogate=None, grid="paper", optimizer="model-swarms"), {"seed": 3})
         'preset paper: space delta; given: seed 3'
     """
     typed = list(_as_typed({name: value for name, value in before.items() if name != "preset"}))
@@ -278,10 +276,8 @@ def _parts(config: SearchConfig, training: str) -> Iterable[str]:
             yield f"at most {config.budget_items:,} items"
         if config.is_grid:
             yield "grid of coefficients"
-        if config.screen is not None:
-            yield f"items screened at {config.screen:g}"
     elif config.most_proposals:
-        model = "items" if config.screen is not None else "scores"
+        model = config.surrogate or "scores"
         yield (
             f"{config.most_proposals} candidates proposed by a model of the {model} (`max_iter` "
             "N: iterations first)"

@@ -38,7 +38,7 @@ CHOICES = (
         "grid",
         "draws",
         "proposals",
-        "screen",
+        "surrogate",
         "drop_k",
         "drop_n",
         "train",
@@ -182,33 +182,23 @@ def check_objectives(search: ResolvedSearch, objectives: Objectives) -> None:
         )
 
 
-def check_screen(search: ResolvedSearch, objectives: Objectives, size: int) -> None:
-    """Refuse tasks and spaces that a model of the items cannot learn from; `size` is the dimension
+def check_surrogate(search: ResolvedSearch, objectives: Objectives, size: int) -> None:
+    """Refuse what a model of the items, or of the scores, cannot learn from; `size` is the dimension
     of a position.
     """
     config, kind = search.config, search.kind
-    if config.screen is None:
-        return
-    from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
-
-    if kind.several_models:
-        raise InvalidOption(
-            "screen", None, f"`space` {kind.name} scores all items at once; remove it"
-        )
-    for why in _without_option_scores(config, objectives):
-        raise InvalidOption("screen", None, f"learns from the scores of options, {why}; remove it")
-    if size > MOST_COEFFICIENTS:
-        why = f"learns from at most {MOST_COEFFICIENTS} coefficients, here a candidate has {size}"
-        raise InvalidOption("screen", None, f"{why}; remove it")
-
-
-def check_proposals(config: SearchConfig, size: int) -> None:
-    """Refuse proposals of a model that has to learn too many coefficients; `size` is the dimension
-    of a position.
-    """
+    if config.surrogate not in (None, "items"):
+        raise InvalidOption("surrogate", config.surrogate, "unknown; give items")
+    if config.surrogate and config.iterations:
+        raise InvalidOption("surrogate", "items", "goes without iterations; give `max_iter` 0")
+    if config.surrogate and kind.several_models:
+        why = f"`space` {kind.name} scores all items at once"
+        raise InvalidOption("surrogate", "items", f"{why}; remove it")
+    for why in _without_option_scores(config, objectives) if config.surrogate else ():
+        raise InvalidOption("surrogate", "items", f"learns from options, {why}; remove it")
     if not config.most_proposals:
         return
-    from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
+    from pyswarmopt_llm.evaluation.surrogate import MOST_COEFFICIENTS
 
     if size > MOST_COEFFICIENTS:
         why = (

@@ -55,7 +55,7 @@ class TransformersEngine(ReplyWriter):
     ) -> None:
         super().__init__(model, tokenizer, batch_tokens, mixing)
         self._plans: OrderedDict[tuple[tuple[str, str], ...], Plan] = OrderedDict()
-        # A screened search scores a different subset of the same pairs every time.
+        # A race scores a different subset of the same pairs every time.
         self._encoded = lru_cache(_ENCODED)(partial(encode_pair, self.encode))
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:

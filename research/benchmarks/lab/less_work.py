@@ -28,7 +28,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "off": {},
     "drop-k": {"drop_k": 0.5},
     "drop-n": {"drop_n": 0.5},
-    "screen": {"screen": 0.05},
     "third": {"budget": 1 / 3},
 }
 # Not less work, but measured in the same way (--variants off delta): docs/spaces.md.

@@ -5,10 +5,10 @@ emergence of correctness, weak to strong.
 
 Every search is the paper's (space `factor`, 20 particles from the ten experts, patience 10, at most
 50 iterations, the best on dev handed over) but for one thing, from the same seed as the whole
-algorithm (`full`), with which it is paired. Items are screened at .05, which costs a quarter;
-`full, every item` is not screened, for a check and because emergence needs every item. A line of
---out holds the outcome of one search; what is there is not searched again, so a stopped benchmark
-goes on where it was. The tables are made from whatever has finished.
+algorithm (`full`), with which it is paired. Every item is scored. When the tables were made, a model
+of the items spared three of four items, but in `full, every item`. A line of --out holds the outcome
+of one search; what is there is not searched again, so a stopped benchmark goes on where it was. The
+tables are made from whatever has finished.
 
     python research/benchmarks/lab/lab.py make --out runs/lab
     python research/benchmarks/lab/studies.py --lab runs/lab --out runs/studies.jsonl --seeds 0 1
@@ -36,14 +36,14 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.evaluation.evaluator import Questions, Request
-from pyswarmopt_llm.evaluation.policy import Policy, Round, make_policy
+from pyswarmopt_llm.evaluation.plan import Items
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run, position_key
 from pyswarmopt_llm.evaluation.scorer import Scorer
+from pyswarmopt_llm.evaluation.search import Dropout
 from pyswarmopt_llm.jobs.search.prepare import prepare
 
 NEVER = 10**9
-SCREEN = 0.05
 TASKS = ("t1", "t2", "t3", "t4", "t5", "t6")
 
 
@@ -59,7 +59,6 @@ class Variant:
             by the seed, M times each.
         drop_k: probability of leaving out an iteration's evaluations.
         drop_n: probability of leaving out a single evaluation.
-        every_item: whether all items of all candidates are scored; else they are screened.
     """
 
     settings: tuple[str, ...] = ()
@@ -69,7 +68,6 @@ class Variant:
     experts: str = "all"
     drop_k: float = 0.0
     drop_n: float = 0.0
-    every_item: bool = False
 
 
 def sensitivity(name: str, *values: float) -> dict[str, Variant]:
@@ -101,7 +99,7 @@ STUDIES: dict[str, dict[str, Variant]] = {
         "40 particles": Variant(particles=40),
         "20 particles, no crossover": Variant(experts="10 x 2"),
     },
-    "emergence": {EVERY_ITEM: Variant(every_item=True)},
+    "emergence": {EVERY_ITEM: Variant()},
     "patience": {"patience 5": Variant(patience=5), "patience 20": Variant(patience=20)},
     "sensitivity": {
         **sensitivity("inertia", 0.1, 0.3),
@@ -197,23 +195,17 @@ def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
     """One search: its outcome as a line of the file, without its names. It goes as `swarm-llm
     search` does, but for the item model's proposals.
     """
-    screen = None if variant.every_item else SCREEN
-    config = replace(
-        bench.job.config, screen=screen, drop_k=variant.drop_k, drop_n=variant.drop_n, seed=seed
-    )
-    policy = make_policy(config, bench.job.objectives.items, bench.job.objectives.combine)
+    dropout = Dropout(variant.drop_k or 0.0, variant.drop_n or 0.0, seed)
     with tempfile.TemporaryDirectory() as folder:
         scorer = bench.scorer(Run.create(Path(folder) / "run", about_run(bench.job.config, {})))
         experts = list(bench.start(variant.experts, seed).unique(dim=0))
-        policy.learn(experts, scorer.in_full(experts, 0, policy.in_full(len(experts))))
+        scorer.in_full(experts, 0)
 
         def values(x: Tensor) -> list[float]:
-            return [
-                row.value for row in scorer.in_full(list(x), 0, policy.plan(Round(0, x, -np.inf)))
-            ]
+            return [row.value for row in scorer.in_full(list(x), 0)]
 
         swarm = make_swarm(bench, variant, seed, values)
-        rows = loop(swarm, scorer, policy)
+        rows = loop(swarm, scorer, dropout)
     expert = bench.vertices[int(bench.experts.argmax())]
     coefficients, best = bench.job.space.coefficients(swarm.best.x).tolist(), swarm.best.value
     names = map(str, range(len(coefficients)))
@@ -228,7 +220,7 @@ def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
     }
 
 
-def loop(swarm: pso.Swarm, scorer: Scorer, policy: Policy) -> list[Row]:
+def loop(swarm: pso.Swarm, scorer: Scorer, dropout: Dropout) -> list[Row]:
     """Search until the swarm stops; the rows, numbered by iteration and particle, of all that was
     evaluated.
     """
@@ -236,11 +228,10 @@ def loop(swarm: pso.Swarm, scorer: Scorer, policy: Policy) -> list[Row]:
     iteration = 0
     while not swarm.stop():
         x = swarm.ask()
-        best = swarm.best.value if iteration else -np.inf
-        rows = scorer.score(list(x), iteration, policy.plan(Round(iteration, x, best)))
+        dropped = dropout.dropped(iteration, len(x)).tolist()
+        plans = [Items.NONE if out else Items.ALL for out in dropped]
+        rows = scorer.score(list(x), iteration, plans)
         scored = [(i, row) for i, row in enumerate(rows) if row is not None]
-        policy.learn([x[i] for i, _ in scored], [row for _, row in scored])
-        dropped = [row is None for row in rows]
         swarm.tell(
             x,
             [np.nan if row is None else row.value for row in rows],

@@ -33,7 +33,7 @@ Row = Mapping[str, Any]
 def config_of(
     lab: Path, out: Path, task: str, experts: str = "experts", **more: Any
 ) -> SearchConfig:
-    """A search as the laboratory does it: 20 particles, patience 10, items screened."""
+    """A search as the laboratory does it: 20 particles, patience 10."""
     plain = SearchConfig(
         base=str(lab / "base"),
         experts=tuple(map(str, sorted((lab / experts).iterdir()))),
@@ -41,7 +41,6 @@ def config_of(
         out=str(out),
         preset="none",
         space="delta",
-        screen=0.05,
         scoring="likelihood",
         dtype="float32",
         threads=1,
@@ -74,18 +73,18 @@ def full(lab: Path, out: Path, task: str) -> dict[str, float]:
 
 def perplexity(lab: Path, out: Path, task: str) -> dict[str, float]:
     """1 / perplexity per byte of the right answer."""
-    how = {"metrics": ("perplexity",), "screen": None, "particles": 12, "max_iter": 10}
+    how = {"metrics": ("perplexity",), "particles": 12, "max_iter": 10}
     return scores(searched(config_of(lab, out, task, **how)))
 
 
 def token(lab: Path, out: Path, task: str) -> dict[str, float]:
     """Next-token probabilities of the ten experts, mixed."""
-    return scores(searched(config_of(lab, out, task, space="token", screen=None)))
+    return scores(searched(config_of(lab, out, task, space="token")))
 
 
 def contrast(lab: Path, out: Path, task: str) -> dict[str, float]:
     """The same, with weights that may be negative."""
-    return scores(searched(config_of(lab, out, task, space="token", screen=None, contrast=True)))
+    return scores(searched(config_of(lab, out, task, space="token", contrast=True)))
 
 
 def harmonic(lab: Path, out: Path, task: str) -> dict[str, float]:
@@ -93,7 +92,7 @@ def harmonic(lab: Path, out: Path, task: str) -> dict[str, float]:
     on the front.
     """
     tasks = tuple(str(lab / "tasks" / f"{name}.json") for name in (task, "t6"))
-    outcome = searched(config_of(lab, out, task, tasks=tasks, screen=None, max_iter=12))
+    outcome = searched(config_of(lab, out, task, tasks=tasks, max_iter=12))
     return {**scores(outcome), "points on the front": len(outcome["front"]["points"])}
 
 
@@ -117,7 +116,6 @@ def text_score(metric: str) -> Callable[[Path, Path, str], dict[str, float]]:
             "metrics": (metric,),
             "tasks": (file,),
             "scoring": "auto",
-            "screen": None,
             "max_new_tokens": 6,
         }
         return scores(searched(config_of(lab, out, task, preset="auto", space="auto", **how)))

@@ -36,7 +36,6 @@ BFLOAT16, FLOAT16 = "authors' code, bfloat16", "authors' code, float16 as releas
 THEIRS = {BFLOAT16: "bfloat16", FLOAT16: "float16"}
 OURS: dict[str, dict[str, Any]] = {
     "ours, letter, every item": {"scoring": "letter"},
-    "ours, letter, --screen .05": {"scoring": "letter", "screen": 0.05},
     "ours, likelihood, every item": {"scoring": "likelihood"},
 }
 

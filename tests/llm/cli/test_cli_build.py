@@ -110,7 +110,6 @@ def test_a_new_option_out_of_range_is_refused_by_library_and_command(
         ("seed", [-1, 2**63], [0, 2**63 - 1]),
         ("threads", [0, 4097], [1, 4096, None]),
         ("dev", [0, -3], [1, None]),
-        ("screen", [0.0, 0.5, -1.0, float("nan")], [1e-9, 0.49, None]),
         ("drop_k", [-1e-9, 1.0, float("inf")], [0.0, 0.999]),
         ("budget_minutes", [0.0, float("nan")], [1e-9, 1e9, None]),
         ("compat", ["", "Paper"], ["paper", "reference"]),

@@ -145,11 +145,11 @@ def test_every_option_of_search_reaches_its_field(seen: list[SearchConfig]) -> N
 def test_what_the_help_only_names_is_an_option_like_others(
     seen: list[SearchConfig], tmp_path: Path
 ) -> None:
-    (tmp_path / "c.toml").write_text('screen = 0.2\nno-rivals = true\ntemplate = ["{question}"]\n')
+    (tmp_path / "c.toml").write_text('drop-n = 0.2\nno-rivals = true\ntemplate = ["{question}"]\n')
     words = ["search", "--base", "B", "--experts", "x", "y", "--task", "t", "--out", "r"]
-    run(*words, "--config", str(tmp_path / "c.toml"), "--screen", "0.1", "--set", "inertia=0.1")
-    run(*words, "--screen=0.1", "--no-rivals", "--template", "{question}", "--set", "inertia=0.1")
-    config = SearchConfig("B", ("x", "y"), ("t",), "r", screen=0.1, settings=("inertia=0.1",))
+    run(*words, "--config", str(tmp_path / "c.toml"), "--drop-n", "0.1", "--set", "inertia=0.1")
+    run(*words, "--drop-n=0.1", "--no-rivals", "--template", "{question}", "--set", "inertia=0.1")
+    config = SearchConfig("B", ("x", "y"), ("t",), "r", drop_n=0.1, settings=("inertia=0.1",))
     assert seen[0] == seen[1] == replace(config, no_rivals=True, template=("{question}",))
 
 

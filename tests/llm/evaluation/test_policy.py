@@ -31,10 +31,10 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.evaluator import Evaluator
-from pyswarmopt_llm.evaluation.policy import Dropout, Full, Policy, Round, make_policy
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
 from pyswarmopt_llm.evaluation.scorer import Scorer
-from pyswarmopt_llm.evaluation.search import Budget, Search, Watcher
+from pyswarmopt_llm.evaluation.search import Budget, Dropout, Search, Watcher
+from pyswarmopt_llm.evaluation.surrogate import make_surrogate
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.metrics.combine import harmonic
 
@@ -89,9 +89,12 @@ def states(config: SearchConfig, scorer: Scorer, compat: Any) -> list[dict[str, 
     swarm = pso.Swarm(
         positions=vertices, population=7, recipe=recipe, maximize=True, seed=config.seed
     )
-    policy, watcher = make_policy(config, {"t0": 60}, harmonic), States()
+    watcher, dropout = States(), None
+    if config.drop_k is not None and config.drop_n is not None:
+        dropout = Dropout(config.drop_k, config.drop_n, config.seed)
     budget, more = Budget(None, None), {"population": 7, "items": 60, "seed": config.seed}
-    Search(Hull(4), scorer, policy, swarm, budget, **more, watcher=watcher).run()  # type: ignore[arg-type]
+    steps = Search(Hull(4), scorer, swarm, budget, **more, dropout=dropout, watcher=watcher)  # type: ignore[arg-type]
+    steps.run()
     return watcher.kept
 
 
@@ -113,7 +116,7 @@ def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) 
 
 
 def test_dropped_evaluations_are_as_frequent_as_asked_for_and_spare_the_start() -> None:
-    dropout = Dropout(Full(), 0.3, 0.2, seed=0)
+    dropout = Dropout(0.3, 0.2, seed=0)
     table = np.array([dropout.dropped(iteration, 50) for iteration in range(2000)])
     assert not table[0].any()
     whole = table[1:].all(axis=1)
@@ -126,7 +129,7 @@ def test_a_dropped_iteration_moves_on_without_a_single_evaluation(
 ) -> None:
     task = write_task(tmp_path / "words.json", questions(8, 1), questions(4, 2))
     config = small(tiny_base, experts, [task], tmp_path / "r", max_iter=6, drop_k=0.5, seed=1)
-    dropout = Dropout(Full(), 0.5, 0.0, config.seed)
+    dropout = Dropout(0.5, 0.0, config.seed)
     expected = [k for k in range(7) if not dropout.dropped(k, 5).any()]
     found = search(config)
     assert sorted({row["iteration"] for row in history(found.run)}) == expected
@@ -142,22 +145,22 @@ def test_proposals_are_scored_in_batches_and_within_the_budget(
     """
     config = config_of(1, proposals=6, max_iter=0, particles=7)
     scorer, utilities = scorer_of(opened(tmp_path / "r", config), 1, tasks=2)
-    policy = make_policy(config, {"t0": 60, "t1": 60}, harmonic)
+    surrogate = make_surrogate(config, {"t0": 60, "t1": 60}, harmonic)
     asked: list[int] = []
-    proposals = policy.proposals
+    propose = surrogate.propose
 
     def watched(seed: int, at_once: int) -> Any:
-        for batch in proposals(seed, at_once):
+        for batch in propose(seed, at_once):
             asked.append(utilities[0].calls)
             yield batch
 
-    policy.proposals = watched  # type: ignore[method-assign]
+    surrogate.propose = watched  # type: ignore[method-assign]
     recipe = pso.recipes.model_swarms(max_iter=0)
     vertices = torch.eye(4, dtype=torch.float64)
     swarm = pso.Swarm(positions=vertices, population=7, recipe=recipe, maximize=True, seed=1)
     budget = Budget(None, (7 + 5) * 120)
     more = {"population": 7, "items": 120, "seed": 1, "at_once": at_once}
-    steps = Search(Hull(4), scorer, policy, swarm, budget, **more)  # type: ignore[arg-type]
+    steps = Search(Hull(4), scorer, swarm, budget, surrogate=surrogate, **more)  # type: ignore[arg-type]
     steps.run()
     whole = {1: 5, 2: 4, 5: 5}[at_once]  # a batch that the budget does not cover is not begun
     assert steps.proposed == whole and asked[: whole // at_once] == list(
@@ -235,18 +238,6 @@ def test_the_command_line_knows_drops_and_budgets_and_no_early_stop(
     assert not (tmp_path / "r").exists()
     code, out, _ = swarm_llm(capsys, *words, *"--drop-n 0.2 --budget-items 400 --json".split())
     assert code == 0 and json.loads(out)["best_dev"] >= json.loads(out)["best_single_dev"]
-
-
-def test_a_policy_of_ones_own_decides_what_is_scored(tmp_path: Path) -> None:
-    policies: list[Policy] = [Full(), Dropout(Full(), 0.0, 0.9, seed=0)]
-    scored = []
-    for k, policy in enumerate(policies):
-        scorer, (utility,) = scorer_of(opened(tmp_path / str(k), config_of(0)), 0)
-        positions = torch.rand(20, 4, generator=torch.Generator().manual_seed(0)).double()
-        rows = scorer.score(list(positions), 1, policy.plan(Round(1, positions, 0.0)))
-        scored.append(sum(row is not None for row in rows))
-        assert utility.calls == scored[-1]
-    assert scored[0] == 20 and 0 < scored[1] < 10
 
 
 def test_what_run_json_holds_is_what_a_configuration_holds() -> None:

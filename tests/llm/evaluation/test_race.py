@@ -26,11 +26,10 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import ItemScore, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.evaluator import Evaluator
-from pyswarmopt_llm.evaluation.policy import make_policy
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
 from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.evaluation.search import Budget, Search
-from pyswarmopt_llm.evaluation.surrogate import race
+from pyswarmopt_llm.evaluation.surrogate import make_surrogate, race
 from pyswarmopt_llm.evaluation.surrogate.race import Race, behind
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.metrics.combine import harmonic
@@ -80,7 +79,7 @@ class Skills:
 def fly(run: Path, known: Sequence[float], races: bool = True) -> tuple[Search, Scorer, Skills]:
     """A default search over three experts that know these shares of 100 items."""
     utility, seed = Skills(known), 3
-    config = SearchConfig("b", ("x", "y"), ("t",), "r", seed=seed, max_iter=0, screen=0.05)
+    config = SearchConfig("b", ("x", "y"), ("t",), "r", seed=seed, max_iter=0, surrogate="items")
     opened = Run.open(run) if run.exists() else Run.create(run, about_run(config, {}))
     scorer = Scorer(opened, Hull(3), Evaluator(Hull(3), Position(), {"t": utility}, harmonic))
     positions = torch.cat([torch.eye(3), torch.tensor(_SUMS)]).double()
@@ -89,12 +88,12 @@ def fly(run: Path, known: Sequence[float], races: bool = True) -> tuple[Search, 
     flown = Search(
         Hull(3),
         scorer,
-        make_policy(config, {"t": 100}, harmonic),
         swarm,
         Budget(None, None),
         population=6,
         items=100,
         seed=seed,
+        surrogate=make_surrogate(config, {"t": 100}, harmonic),
         race=Race.over({"t": 100}, seed) if races else None,
     )
     flown.score_experts()
@@ -148,7 +147,7 @@ def test_a_decided_run_says_on_how_many_items_each_expert_was_scored(
     config = small(
         *(tiny_base, experts, [task], tmp_path / "run"),
         space="delta",
-        screen=0.05,
+        surrogate="items",
         max_iter=0,
         train="off",
         dtype="float32",

@@ -48,12 +48,11 @@ def test_workers_that_load_for_themselves_write_the_same_journal(
     assert found.result["workers"]["failures"] == {}
 
 
-def test_drops_screening_and_a_second_objective(crew_config: SearchConfig) -> None:
+def test_drops_and_a_second_objective(crew_config: SearchConfig) -> None:
     for k, more in enumerate(
         (
             {"drop_n": 0.2},
             {"utilities": ("fragile:fragile",)},
-            {"screen": 0.1},
         )
     ):
         settings = replace(crew_config, scoring="likelihood", combine="arithmetic", **more)

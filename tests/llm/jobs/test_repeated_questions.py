@@ -61,7 +61,7 @@ def done(
     """A search whose result is trained, and its ``result.json``."""
     folder = tmp_path_factory.mktemp("repeated")
     task = write_task(folder / "words.json", asking(request.param, 0), asking(request.param, 1))
-    more: Options = {"space": "delta", "screen": 0.05, "train": "on", "dtype": "float32"}
+    more: Options = {"space": "delta", "train": "on", "dtype": "float32"}
     experts = louder(tiny_experts, folder / "experts")
     config = small(tiny_base, experts, [task], folder / "run", max_iter=1, **more)
     with pytest.MonkeyPatch.context() as patched:

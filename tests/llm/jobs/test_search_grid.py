@@ -137,27 +137,10 @@ def test_a_draw_is_to_the_bit_the_search_that_its_settings_alone_make(
         assert "best_test" not in result
 
 
-def test_a_screened_draw_is_the_search_that_it_would_be_alone_too(
-    setting: SearchConfig, tmp_path: Path
-) -> None:
-    config = replace(
-        setting,
-        space="delta",
-        screen=0.05,
-        settings=("inertia=0.1,0.9",),
-        out=str(tmp_path / "run"),
-    )
-    run = grid_search(config).run
-    search(replace(config, settings=("inertia=0.9",), out=str(tmp_path / "alone"), test=0))
-    assert history(run / "draw-02") == history(tmp_path / "alone")
-
-
 def test_a_draw_begins_with_the_starting_swarm_and_no_other_row(
     finished: Path, tmp_path: Path
 ) -> None:
-    """A screened search may end with a row of iteration 0: that of what it hands over, scored in
-    full.
-    """
+    """A row of iteration 0 may be the last: that of what is handed over, scored in full."""
     shutil.copytree(finished / "draw-01", tmp_path / "draw-01")
     (tmp_path / "grid.json").write_bytes((finished / "grid.json").read_bytes())
     journal = tmp_path / "draw-01" / "history.jsonl"

@@ -30,11 +30,13 @@ def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchC
 
 def chosen(config: SearchConfig) -> tuple[Any, ...]:
     config = resolve(config, load_objectives(config)).config
-    return config.space, config.screen, config.train, config.start, config.compat
+    return config.space, config.surrogate, config.train, config.start, config.compat
 
 
-def test_auto_mixes_weight_changes_screens_and_trains(config: SearchConfig) -> None:
-    assert chosen(config) == ("delta", 0.05, "on", "auto", "none")
+def test_auto_mixes_weight_changes_models_the_items_and_trains(config: SearchConfig) -> None:
+    assert chosen(replace(config, max_iter=None)) == ("delta", "items", "on", "auto", "none")
+    assert chosen(replace(config, max_iter=0)) == ("delta", "items", "on", "auto", "none")
+    assert chosen(config) == ("delta", None, "on", "auto", "none")  # it is asked for an iteration
 
 
 def test_paper_and_reference_are_the_published_algorithm_and_the_authors_code(
@@ -52,10 +54,10 @@ def test_paper_and_reference_are_the_published_algorithm_and_the_authors_code(
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"space": "factor"}, ("factor", 0.05, "off")),
-        ({"train": "off", "screen": 0.1}, ("delta", 0.1, "off")),
-        ({"dev": 39}, ("delta", 0.05, "off")),
-        ({"workers": "2"}, ("delta", 0.05, "off")),
+        ({"space": "factor"}, ("factor", "items", "off")),
+        ({"train": "off"}, ("delta", "items", "off")),
+        ({"dev": 39}, ("delta", "items", "off")),
+        ({"workers": "2"}, ("delta", "items", "off")),
         ({"scoring": "generate"}, ("delta", None, "off")),
         ({"metrics": ("f1",)}, ("delta", None, "on")),
         ({"base": ""}, ("token", None, "off")),
@@ -64,7 +66,7 @@ def test_paper_and_reference_are_the_published_algorithm_and_the_authors_code(
 def test_what_is_given_wins_and_the_rest_goes_with_it(
     config: SearchConfig, given: dict[str, Any], expected: tuple[Any, ...]
 ) -> None:
-    assert chosen(replace(config, **given))[:3] == expected
+    assert chosen(replace(config, max_iter=None, **given))[:3] == expected
 
 
 def rounds(config: SearchConfig) -> tuple[int | None, int]:
@@ -95,7 +97,7 @@ def test_scores_without_margins_have_a_model_of_their_own(config: SearchConfig) 
     """
     free = replace(config, max_iter=None, particles=None, metrics=("f1",))
     resolved = resolve(free, load_objectives(free)).config
-    assert (resolved.max_iter, resolved.particles, resolved.proposals, resolved.screen) == (
+    assert (resolved.max_iter, resolved.particles, resolved.proposals, resolved.surrogate) == (
         0,
         6,
         34,
@@ -139,7 +141,7 @@ def test_a_run_says_and_stores_what_was_chosen(config: SearchConfig) -> None:
     events: list[Any] = []
     search(config, events.append)
     words = (
-        "preset auto: space delta, 5 particles, at most 1 iteration, items screened at 0.05, then "
+        "preset auto: space delta, 5 particles, at most 1 iteration, then "
         "training on the 40 "
         "dev items; given: particles 5, max-iter 1"
     )
@@ -153,10 +155,10 @@ def test_a_run_says_and_stores_what_was_chosen(config: SearchConfig) -> None:
     )
     assert {name: stored[name] for name in about["chosen"]} == about["chosen"]
     assert not about["chosen"].keys() & about["given"].keys()
-    assert (stored["preset"], stored["space"], stored["screen"], stored["train"]) == (
+    assert (stored["preset"], stored["space"], stored["surrogate"], stored["train"]) == (
         "auto",
         "delta",
-        0.05,
+        None,
         "on",
     )
     assert (stored["start"], stored["compat"]) == ("sums", "none")
@@ -174,7 +176,7 @@ def test_a_run_says_and_stores_what_was_chosen(config: SearchConfig) -> None:
         ({"preset": "reference"}, "reference"),
         ({"preset": "paper", "space": "delta"}, "none"),
         ({"preset": "paper", "start": "sums"}, "none"),
-        ({"preset": "paper", "screen": 0.05}, "none"),
+        ({"preset": "paper", "max_iter": 0}, "none"),
         ({"preset": "paper", "confirm": 5}, "none"),
         ({"preset": "paper", "optimizer": "pycma"}, "none"),
     ],
@@ -192,8 +194,7 @@ def test_the_card_says_what_ran(config: SearchConfig) -> None:
         search(replace(config, preset=preset, grid="given", out=out))
         said[preset] = " ".join((Path(out) / "best" / "README.md").read_text().split())
         assert "compat" not in json.loads((Path(out) / "result.json").read_text())
-    screened = "items screened at 0.05 by a model that proposes candidates"
-    departures = f"space delta, starts: sums, {screened}, training on the dev items"
+    departures = "space delta, starts: sums, training on the dev items"
     assert f"Model Swarms, not as published ({departures})" in said["auto"]
     assert "Model Swarms as published (5 particles, at most 1 iteration)" in said["paper"]
     assert (
@@ -281,7 +282,7 @@ def test_what_is_given_counts_also_where_it_equals_a_default(config: SearchConfi
     free = replace(config, preset=None, max_iter=None)
     typed = replace(free, optimizer="model-swarms", compat="paper", particles=20, patience=10)
     found = resolve(typed, load_objectives(typed)).config
-    assert (found.preset, found.space, found.start, found.train, found.screen) == (
+    assert (found.preset, found.space, found.start, found.train, found.surrogate) == (
         "paper", "factor", "segments", "off", None,
     )  # fmt: skip
     assert (found.particles, found.max_iter, found.patience, found.compat) == (20, 50, 10, "paper")
@@ -303,7 +304,7 @@ def test_the_paper_is_its_whole_procedure() -> None:
     assert (found.space, found.start, found.particles, found.max_iter, found.patience) == (
         "factor", "segments", 20, 50, 10,
     )  # fmt: skip
-    assert (found.train, found.screen, found.grid, found.settings, found.compat) == (
+    assert (found.train, found.surrogate, found.grid, found.settings, found.compat) == (
         "off",
         None,
         "paper",

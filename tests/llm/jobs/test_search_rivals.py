@@ -35,7 +35,7 @@ def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchC
     task = write_task(tmp_path / "words.json", questions(16, 1), questions(12, 2))
     more: dict[str, Any] = {
         "space": "delta",
-        "screen": 0.05,
+        "surrogate": "items",
         "train": "on",
         "dtype": "float32",
         "max_iter": 0,
@@ -245,7 +245,7 @@ def test_without_test_items_only_the_base_can_be_compared(config: SearchConfig) 
 
 
 def test_a_search_that_trains_nothing_has_none(config: SearchConfig) -> None:
-    result: Any = search(replace(config, train="off", screen=None)).result
+    result: Any = search(replace(config, train="off", surrogate=None)).result
     assert "rivals" not in result
 
 

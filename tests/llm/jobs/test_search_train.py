@@ -32,7 +32,6 @@ def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchC
     task = write_task(tmp_path / "words.json", questions(16, 1), questions(12, 2))
     more: dict[str, Any] = {
         "space": "delta",
-        "screen": 0.05,
         "train": "on",
         "dtype": "float32",
         "no_rivals": True,
@@ -196,10 +195,10 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ({"space": "factor", "screen": None}, "goes with space delta only"),
+        ({"space": "factor"}, "goes with space delta only"),
         ({"workers": "2"}, "one worker"),
         (
-            {"metrics": ("mc2",), "screen": None},
+            {"metrics": ("mc2",)},
             "learns from the scores of options, .* words is scored by mc2",
         ),
         ({"dev": 6}, "6 dev items are too few"),

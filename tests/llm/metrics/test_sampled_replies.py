@@ -15,7 +15,8 @@ from search_helpers import ends_as, history, louder, questions, small, write_tas
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.evaluation.policy import Modelled, make_policy
+from pyswarmopt_llm.evaluation.surrogate import make_surrogate
+from pyswarmopt_llm.evaluation.surrogate.scores import ScoreSurrogate
 from pyswarmopt_llm.jobs.evaluate.against import evaluate_against
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import evaluate
@@ -118,12 +119,12 @@ def test_a_search_a_resumed_one_and_its_evaluation_draw_the_same_replies(
 
 def test_a_model_of_sampled_scores_does_not_interpolate(config: SearchConfig) -> None:
     for temperature in (0.0, 1.0):
-        policy = make_policy(
+        surrogate = make_surrogate(
             replace(config, temperature=temperature, proposals=3), {"words": 8}, harmonic
         )
-        assert isinstance(policy, Modelled) and policy.noisy == (temperature > 0)
-    policy = make_policy(replace(config, proposals=3), {"words": 8}, harmonic, noisy=True)
-    assert isinstance(policy, Modelled) and policy.noisy  # a server's
+        assert isinstance(surrogate, ScoreSurrogate) and surrogate.noisy == (temperature > 0)
+    surrogate = make_surrogate(replace(config, proposals=3), {"words": 8}, harmonic, noisy=True)
+    assert isinstance(surrogate, ScoreSurrogate) and surrogate.noisy  # a server's
 
 
 @pytest.mark.parametrize(

@@ -590,7 +590,7 @@ def test_without_a_budget_at_most_40_candidates_are_planned(
     auto = replace(config, preset=None, **{"particles": None, "max_iter": None, **given})
     found = resolve(auto, load_objectives(auto)).config
     assert (found.population, found.iterations, found.planned) == expected
-    assert found.screen is None and found.train == "off"
+    assert found.surrogate is None and found.train == "off"
 
 
 @pytest.mark.parametrize(

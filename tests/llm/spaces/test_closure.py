@@ -112,7 +112,7 @@ def code_tokens(file: Path) -> int:
             92_600,
         ),
         # as by default: candidates of the item model, then training
-        ({}, "delta", OTHERS, 103_600),
+        ({}, "delta", OTHERS, 103_200),
     ],
     ids=["paper", "auto"],
 )

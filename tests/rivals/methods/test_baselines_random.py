@@ -86,7 +86,7 @@ def test_the_search_on_random_adapters_never_takes_the_experts_scores(bench: Ben
     )
     assert random.models == 1 and random.items <= 100 and own.items <= 100
     kinds = {kind for _, kind, _ in mine.store.scores}
-    assert {"screened", "screened random-adapters 0", "screened random-adapters 1"} <= kinds
+    assert {"modelled", "modelled random-adapters 0", "modelled random-adapters 1"} <= kinds
     for seed, outcome in ((0, random), (1, other)):
         space = build_space("delta", random_adapters(bench.experts, seed))
         best = max(mine.score(space.realise(x), "dev")[0].value for x in space.vertices())

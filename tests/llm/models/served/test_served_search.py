@@ -19,7 +19,7 @@ from search_helpers import history, louder, questions, small, swarm_llm, write_t
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.evaluation.policy import Policy, make_policy
+from pyswarmopt_llm.evaluation import surrogate
 from pyswarmopt_llm.jobs.evaluate.against import evaluate_against
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import evaluate
@@ -194,13 +194,12 @@ def test_noise_is_measured_once_and_given_to_the_model_of_the_scores(
 ) -> None:
     noises: list[bool] = []
 
-    def seen(
-        config: SearchConfig, items: Mapping[str, int], combine: Combine, noisy: bool
-    ) -> Policy:
+    def seen(config: SearchConfig, items: Mapping[str, int], combine: Combine, noisy: bool) -> Any:
         noises.append(noisy)
-        return make_policy(config, items, combine, noisy)
+        return made(config, items, combine, noisy)
 
-    monkeypatch.setattr("pyswarmopt_llm.jobs.search.loop.make_policy", seen)
+    made = surrogate.make_surrogate
+    monkeypatch.setattr(surrogate, "make_surrogate", seen)
     server = start("vllm")
     server.noise = 0.001
     noisy = config("noisy", engine=server.url)

@@ -1,6 +1,4 @@
-"""Screened swarms in a comparison: what they are told is true where it matters, and the budget
-holds.
-"""
+"""The item model in a comparison: it is the search of users, and the budget holds."""
 
 from __future__ import annotations
 
@@ -13,23 +11,20 @@ import torch
 from search_helpers import history, louder, questions, small, write_task
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.evaluation.policy import Round, Screened
 from pyswarmopt_llm.evaluation.run_directory import position_key
-from pyswarmopt_llm.evaluation.surrogate.screening import Screening
+from pyswarmopt_llm.evaluation.surrogate.items import ItemSurrogate
 from pyswarmopt_llm.jobs.search.loop import search
-from pyswarmopt_llm.jobs.search.preset import SCREEN
 from pyswarmopt_llm.metrics.registry import METRICS
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.spaces import build_space
-from pyswarmopt_llm.spaces.starts import sums
 from pyswarmopt_llm.tasks import load_task
 from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare
 from pyswarmopt_rivals.comparison.contestants import Entry, contestant, known_methods, run, why_not
-from pyswarmopt_rivals.comparison.screened import BudgetedScorer, can_screen
+from pyswarmopt_rivals.comparison.modelled import BudgetedScorer, can_model
 from pyswarmopt_rivals.comparison.store import Store
 
 
@@ -44,31 +39,15 @@ def bench(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> Bench:
     return Bench(base, engine, experts, task, "likelihood", Store(), {})
 
 
-def test_what_is_told_is_paid_for_and_the_best_is_true(bench: Bench) -> None:
-    """Every value against the complete score: the best of all is exact, and most others are."""
+def test_what_is_scored_is_paid_for_once(bench: Bench) -> None:
     space = build_space("delta", bench.experts)
-    n = len(bench.experts)
     trial = BudgetedTrial(bench, 10_000)
-    scorer, policy = (
-        BudgetedScorer(trial, space),
-        Screened(Screening(SCREEN, {bench.task.name: 20}), 0),
-    )
-    positions = torch.cat([torch.eye(n, dtype=torch.float64), sums(n, 40, 0)])
-    told: list[float] = []
-    for iteration, part in enumerate(positions.split(n)):
-        rows = scorer.score(list(part), iteration, policy.plan(Round(iteration, part, scorer.best)))
-        policy.learn(list(part), rows)
-        told += [row.value for row in rows if row is not None]
-    true = [bench.score(space.realise(x), "dev")[0].value for x in positions]
-    assert told[:n] == true[:n]
-    assert scorer.best == max(told) == true[told.index(max(told))]
-    assert sum(abs(a - b) < 1e-12 for a, b in zip(told, true, strict=True)) >= 0.6 * len(true)
-    assert n * 20 <= trial.spent < len(positions) * 20  # something was predicted
-    assert trial.spent == scorer.item_evaluations and trial.trace[-1] == (trial.spent, scorer.best)
-    spent = trial.spent
-    assert [row.value for row in scorer.in_full(list(positions[:n]), 0)] == told[
-        :n
-    ] and trial.spent == spent
+    scorer, positions = BudgetedScorer(trial, space), list(torch.eye(3, dtype=torch.float64))
+    told = [row.value for row in scorer.in_full(positions, 0)]
+    assert told == [bench.score(space.realise(x), "dev")[0].value for x in positions]
+    assert scorer.best == max(told) and trial.trace[-1] == (60, scorer.best)
+    assert trial.spent == scorer.item_evaluations == 60
+    assert [row.value for row in scorer.in_full(positions, 0)] == told and trial.spent == 60
 
 
 def test_the_budget_ends_a_search_and_the_rest_has_no_value(bench: Bench) -> None:
@@ -84,7 +63,7 @@ def test_a_comparison_scores_candidate_by_candidate_what_a_search_does(
     budget: int, bench: Bench, tmp_path: Path
 ) -> None:
     run(Entry(contestant("item-model"), bench, 3, budget))
-    scored = [key.partition(":")[0] for _, kind, key in bench.store.scores if kind == "screened"]
+    scored = [key.partition(":")[0] for _, kind, key in bench.store.scores if kind == "modelled"]
     experts, task = [expert.info.path for expert in bench.experts], tmp_path / "words.json"
     chosen = {
         "preset": "auto",
@@ -104,17 +83,17 @@ def test_what_the_model_promises_is_asked_in_full(
 ) -> None:
     asked: list[torch.Tensor] = []
 
-    def propose(screening: object, seed: int) -> torch.Tensor:
+    def widest(surrogate: object, seed: int) -> torch.Tensor:
         asked.append(torch.tensor([3.0, -2.0, 0.1 * seed], dtype=torch.float64))
         return asked[-1]
 
-    monkeypatch.setattr("pyswarmopt_llm.evaluation.surrogate.proposals.proposal", propose)
+    monkeypatch.setattr(ItemSurrogate, "widest", widest)
     outcome = run(Entry(contestant("item-model"), bench, 5, 400))
     assert len(asked) == 6 and outcome.items <= 400
     complete = [
         key
         for (_, kind, key), row in bench.store.scores.items()
-        if kind == "screened" and row["n"] == 20
+        if kind == "modelled" and row["n"] == 20
     ]
     assert sum(any(key.startswith(position_key(x)) for key in complete) for x in asked) >= 5
 
@@ -154,9 +133,9 @@ def test_model_swarms_is_the_published_search_over_averages_of_factors(
 
 def test_what_is_written_cannot_be_foretold(bench: Bench) -> None:
     space = build_space("delta", bench.experts)
-    assert can_screen(bench, space)
+    assert can_model(bench, space)
     bench.scoring = "generate"
-    assert not can_screen(bench, space)
+    assert not can_model(bench, space)
 
 
 def test_a_swarm_whose_items_cannot_be_foretold_asks_all_of_them(bench: Bench) -> None:

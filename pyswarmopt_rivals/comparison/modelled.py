@@ -10,24 +10,24 @@ from dataclasses import asdict, fields
 from torch import Tensor
 
 import pyswarmopt as pso
+from pyswarmopt_llm.common.config import ALONE
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.common.optimizers import released
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request
 from pyswarmopt_llm.evaluation.plan import Items, Plan, Screen
-from pyswarmopt_llm.evaluation.policy import Screened
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Journal, position_key
 from pyswarmopt_llm.evaluation.scorer import Scorer
-from pyswarmopt_llm.evaluation.search import Budget, Search, proposal_count
-from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS, Screening
-from pyswarmopt_llm.jobs.search.preset import SCREEN
+from pyswarmopt_llm.evaluation.search import Budget, Search
+from pyswarmopt_llm.evaluation.surrogate import MOST_COEFFICIENTS
+from pyswarmopt_llm.evaluation.surrogate.items import ItemSurrogate
 from pyswarmopt_llm.metrics.combine import harmonic
 from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial, BudgetSpentError
 
-KIND = "screened"  # of rows in the store
+KIND = "modelled"  # of rows in the store
 
 
-def can_screen(bench: Bench, space: Space) -> bool:
+def can_model(bench: Bench, space: Space) -> bool:
     """Whether a task's items can be predicted: options are scored, right or wrong, by few
     coefficients.
     """
@@ -135,19 +135,16 @@ class BudgetedScorer(Scorer):
         self._trial.note(self.best)
 
 
-def screened_best(
+def modelled_best(
     optimizer: pso.Optimizer,
     trial: BudgetedTrial,
     space: Space,
     *,
     kind: str,
     population: int,
-    proposed: int,
     seed: int,
 ) -> Tensor:
-    """Search with an optimizer that begins with the experts, then score the item model's proposals.
-
-    The optimizer ends when another round like its latest would leave too little for the proposals.
+    """Score the positions that an optimizer begins with, then the item model's proposals.
 
     Returns:
         What it hands over, (D,).
@@ -157,12 +154,12 @@ def screened_best(
     search = Search(
         space,
         BudgetedScorer(trial, space, kind),
-        Screened(Screening(SCREEN, {bench.task.name: items}), proposed),
         optimizer,
-        Budget(None, trial.items_left, kept_items=proposal_count(trial.left) * items),
+        Budget(None, trial.items_left),
         population=population,
         items=items,
         seed=seed,
+        surrogate=ItemSurrogate({bench.task.name: items}, ALONE),
     )
     with released(optimizer):
         search.score_experts()

@@ -13,7 +13,7 @@ are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,17 +22,15 @@ import torch
 from scipy.stats import t as student
 from torch import Tensor
 
-import pyswarmopt as pso
-from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.optimizers import maximise
+from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.surrogate.gaussian_process import (
     Floats,
     Kernel,
     Posterior,
     lengths_for,
 )
-from pyswarmopt_llm.evaluation.surrogate.harmful import harmful
+from pyswarmopt_llm.evaluation.surrogate.surrogate import PARTICLES, Surrogate, argmax
 from pyswarmopt_llm.metrics.combine import Combine
 
 NOISES = (1e-4, 1e-2, 0.1, 0.3)  # tried for the kernel; outcomes of written answers jump
@@ -42,8 +40,7 @@ BEYOND = 0.5  # of the range of what was scored before: so far beyond it candida
 _LENGTHS = 3
 _NO_ERROR = 1e-12
 _NO_NOISE = 1e-6  # in units of the values' variance: enough for the solver
-# of the swarm that maximises the expected improvement
-_PARTICLES, _ITERATIONS, _PATIENCE = 40, 60, 10
+_ITERATIONS = 60  # of the swarm that maximises the expected improvement
 
 
 @dataclass(frozen=True)
@@ -213,14 +210,6 @@ def _varying_items(scores: Sequence[Score]) -> Floats:
     return items[:, np.ptp(items, axis=0) > 0]
 
 
-def clearly_harmful(candidates: Sequence[Scored], combine: Combine) -> list[int]:
-    """Numbers of the experts that are clearly worse than the base, see `harmful`."""
-    positions = np.stack([candidate.position for candidate in candidates])
-    values = np.array([candidate.value for candidate in candidates])
-    errors = np.array([combine(candidate.scores).stderr for candidate in candidates])
-    return harmful(positions, values, errors)
-
-
 def box_around(candidates: Sequence[Scored]) -> list[tuple[float, float]]:
     """D bounds (lower, upper) for proposals: the range of these candidates and `BEYOND` of it on
     both sides.
@@ -234,6 +223,64 @@ def box_around(candidates: Sequence[Scored]) -> list[tuple[float, float]]:
     wide = upper - lower
     margin = BEYOND * np.where(wide > 0, wide, wide.max() or 1.0)
     return list(zip((lower - margin).tolist(), (upper + margin).tolist(), strict=True))
+
+
+class ScoreSurrogate(Surrogate[Scored]):
+    """Learns from the scores of candidates; proposes where most improvement is expected.
+
+    Args:
+        objectives: names of the tasks.
+        combine: see `ScoreModel`.
+        most: candidates that it proposes at most.
+        noisy: see `ScoreModel`.
+    """
+
+    least = LEAST
+
+    def __init__(
+        self, objectives: Iterable[str], combine: Combine, most: int, noisy: bool = False
+    ) -> None:
+        super().__init__(most)
+        self._objectives, self._combine, self.noisy = tuple(objectives), combine, noisy
+        self._seen: dict[str, Scored] = {}
+
+    def tell(self, position: Tensor, row: Row) -> None:
+        """Take in the scores, where all items were scored."""
+        if row.complete:
+            scores = [row.score(name) for name in self._objectives]
+            place = position.detach().cpu().double().numpy().copy()
+            self._seen[row.key] = Scored(place, scores, row.value)
+
+    @property
+    def scored(self) -> list[Scored]:
+        """The candidates without experts that harm."""
+        return self._without_harmful(self._candidates())
+
+    def _candidates(self) -> list[Scored]:
+        return list(self._seen.values())
+
+    def _error(self, candidate: Scored) -> float:
+        return self._combine(candidate.scores).stderr
+
+    def _expected(self, numbers: Sequence[int]) -> Floats:
+        """Their predicted values."""
+        active = self._active()
+        near = np.stack([active[number].position for number in numbers])
+        return ScoreModel(active, self._combine, self.noisy).predict(near)[0]
+
+    def _promising(self, seed: int, at_once: int) -> Iterator[Sequence[Tensor]]:
+        bounds = box_around(self._active())
+        for first in range(bool(self.left_out), self._most, at_once):
+            count = min(at_once, self._most - first)
+            found = most_promising(
+                self._active(), self._combine, bounds, seed + first, count, self.noisy
+            )
+            yield [self.active.embed(position) for position in found]
+
+    def _active(self) -> list[Scored]:
+        """`scored`, in the coefficients that proposals move in."""
+        active = self.active
+        return [replace(one, position=active.restrict(one.position)) for one in self.scored]
 
 
 def most_promising(
@@ -259,56 +306,15 @@ def most_promising(
     """
     model = ScoreModel(candidates, combine, noisy)
     positions = np.stack([candidate.position for candidate in candidates])
-    order = np.argsort(-model.predict(positions)[0], kind="stable")[:_PARTICLES]
-    recipe = replace(
-        pso.recipes.constriction(), stop=(Patience(_PATIENCE), MaxIter(_ITERATIONS)), restart=()
-    )
+    order = np.argsort(-model.predict(positions)[0], kind="stable")[:PARTICLES]
+    starts = torch.from_numpy(positions[order])
     promising: list[Tensor] = []
     for number in range(count):
         if promising:
             model.believe(promising[-1].numpy())
-        swarm = pso.Swarm(
-            bounds=list(bounds),
-            positions=torch.from_numpy(positions[order]),
-            population=_PARTICLES,
-            recipe=recipe,
-            maximize=True,
-            seed=seed + number,
-            dtype=torch.float64,
-        )
-        promising.append(
-            maximise(swarm, lambda points: model.improvement(points.numpy()).tolist()).x
-        )
+
+        def gain(points: Tensor) -> Tensor:
+            return torch.from_numpy(model.improvement(points.numpy()))
+
+        promising.append(argmax(gain, starts, seed + number, _ITERATIONS, bounds))
     return promising
-
-
-def most_credible(
-    candidates: Sequence[Scored], combine: Combine, floor: float, noisy: bool = False
-) -> Tensor | None:
-    """Of the candidates that are about as good as the best, that of the greatest expected value.
-
-    About as good is within a standard error of the best value (the rule of Breiman et al. 1984,
-    section 3.4.3). What won many comparisons on the same items owes part of that to luck; the model
-    shares it out among neighbours.
-
-    Args:
-        candidates: those that were scored.
-        combine: see `ScoreModel`.
-        floor: what is returned has no lower value.
-        noisy: see `ScoreModel`.
-
-    Returns:
-        Its position, (D,) float64; None where nothing of that value was scored.
-    """
-    if len(candidates) < LEAST:
-        return None
-    best = max(candidates, key=lambda candidate: candidate.value)
-    error = combine(best.scores).stderr
-    least = max(best.value - (0.0 if np.isnan(error) else error), floor)
-    near = [candidate for candidate in candidates if candidate.value >= least]
-    if not near:
-        return None
-    means, _ = ScoreModel(candidates, combine, noisy).predict(
-        np.stack([candidate.position for candidate in near])
-    )
-    return torch.from_numpy(near[int(np.argmax(means))].position.copy())

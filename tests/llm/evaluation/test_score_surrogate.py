@@ -12,15 +12,14 @@ from sklearn.gaussian_process.kernels import Matern
 
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.evaluation.policy import Full, Modelled, make_policy
-from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.record import Row, pack
 from pyswarmopt_llm.evaluation.surrogate.gaussian_process import Kernel, lengths_for
-from pyswarmopt_llm.evaluation.surrogate.score_model import (
+from pyswarmopt_llm.evaluation.surrogate.scores import (
     NOISES,
     Scored,
     ScoreModel,
+    ScoreSurrogate,
     box_around,
-    most_credible,
     most_promising,
 )
 from pyswarmopt_llm.metrics.combine import harmonic
@@ -45,6 +44,18 @@ def of(position: np.ndarray, *tasks: np.ndarray) -> Scored:
     """A candidate with these items of each task."""
     scores = [score_of(items.astype(float)) for items in tasks]
     return Scored(position, scores, harmonic(scores).value)
+
+
+def told(seen: list[Scored]) -> ScoreSurrogate:
+    """A surrogate that has been told of these candidates."""
+    surrogate = ScoreSurrogate(["t"], harmonic, 6)
+    for key, one in enumerate(seen):
+        (score,) = one.scores
+        own = {} if score.per_item else {"t": [score.value, score.stderr, score.n]}
+        items = {"t": pack(score.per_item)}
+        row = Row("search", 0, 0, str(key), (), one.value, 1, 0.0, items, values=own)
+        surrogate.tell(torch.from_numpy(one.position), row)
+    return surrogate
 
 
 def kriged(x: np.ndarray, y: np.ndarray, kernel: Kernel, new: np.ndarray) -> tuple[float, float]:
@@ -157,7 +168,7 @@ def test_proposals_find_what_the_same_number_of_random_candidates_does_not() -> 
     assert max(c.value for c in seen) >= np.quantile(by_chance, 0.95)
 
 
-def test_the_most_credible_is_not_the_luckiest() -> None:
+def test_the_choice_is_not_the_luckiest() -> None:
     """Of two within a standard error, that whose neighbours are good, too; never one below the
     floor.
     """
@@ -166,14 +177,11 @@ def test_the_most_credible_is_not_the_luckiest() -> None:
     values[-1] = 0.74  # where its neighbours have 0.4
     right = [np.arange(100) < 100 * value for value in values]
     seen = [of(np.array([p]), items) for p, items in zip(x, right, strict=True)]
-    chosen = most_credible(seen, harmonic, 0.0)
+    chosen = told(seen).choice(0.0)
     assert chosen is not None and 0.3 < float(chosen) < 0.5
-    last = most_credible(seen, harmonic, 0.735)
+    last = told(seen).choice(0.735)
     assert last is not None and last.tolist() == [1.0]
-    assert (
-        most_credible(seen, harmonic, 0.9) is None
-        and most_credible(seen[:2], harmonic, 0.0) is None
-    )
+    assert told(seen).choice(0.9) is None and told(seen[:2]).choice(0.0) is None
 
 
 def test_where_scores_are_noisy_nothing_is_interpolated() -> None:
@@ -204,33 +212,29 @@ def row(key: str, items: str, bounds: list[float] | None = None) -> Row:
     )
 
 
-def test_the_policy_learns_what_was_scored_in_full_and_proposes_as_many_as_asked() -> None:
-    policy = Modelled(("t",), harmonic, 3)
-    positions = [torch.tensor([float(i), 1.0 - i]) for i in range(5)]
+def test_it_learns_what_was_scored_in_full_and_proposes_as_many_as_asked() -> None:
+    positions = [torch.tensor([float(i), 1.0 - i]) for i in range(4)]
     rows = [
         row("a", "1100"),
         row("b", "1110"),
-        None,
         row("c", "0100"),
         row("d", "0000", [0.0, 1.0]),
     ]
-    assert list(policy.proposals(0, 1)) == [] and policy.choice(0.0) is None
-    policy.learn(positions, rows)
-    proposed = [position for batch in policy.proposals(0, 1) for position in batch]
+
+    def learnt() -> ScoreSurrogate:
+        surrogate = ScoreSurrogate(("t",), harmonic, 3)
+        for position, known in zip(positions, rows, strict=True):
+            surrogate.tell(position, known)
+        return surrogate
+
+    empty = ScoreSurrogate(("t",), harmonic, 3)
+    assert list(empty.propose(0, 1)) == [] and empty.choice(0.0) is None
+    proposed = [position for batch in learnt().propose(0, 1) for position in batch]
     assert len(proposed) == 3 and all(position.shape == (2,) for position in proposed)
-    again = Modelled(("t",), harmonic, 3)
-    again.learn(positions, rows)
-    assert [p.tolist() for (p,) in again.proposals(0, 1)] == [p.tolist() for p in proposed]
-    assert [len(batch) for batch in again.proposals(0, 2)] == [2, 1]
-    choice = policy.choice(0.0)
+    assert [p.tolist() for (p,) in learnt().propose(0, 1)] == [p.tolist() for p in proposed]
+    assert [len(batch) for batch in learnt().propose(0, 2)] == [2, 1]
+    choice = learnt().choice(0.0)
     assert choice is not None and choice.tolist() == [1.0, 0.0]
-
-
-def test_a_search_without_proposals_scores_everything_and_nothing_else() -> None:
-    from pyswarmopt_llm.common.config import SearchConfig
-
-    plain = SearchConfig("b", ("x", "y"), ("t",), "r", max_iter=1)
-    assert type(make_policy(plain, {"t": 4}, harmonic)) is Full
 
 
 def test_of_several_tasks_each_is_modelled_and_what_is_predicted_combined() -> None:
@@ -260,7 +264,7 @@ def test_a_function_without_items_of_its_own_is_modelled_by_its_values() -> None
     ]
     (position,) = most_promising(seen, harmonic, box_around(seen), seed=0)
     assert float(position) == pytest.approx(0.6, abs=0.05)
-    assert most_credible(seen, harmonic, 0.0) is not None
+    assert told(seen).choice(0.0) is not None
 
 
 def test_a_batch_is_made_as_if_the_predictions_had_been_seen() -> None:
