@@ -124,7 +124,7 @@ def finish(
         passes=items + (0 if training is None else training.passes),
         item_evaluations=items,
         # Functions and harness tasks are always scored whole.
-        items_saved=0.0 if job.objectives.externals else _items_saved(run.rows, job.dev_items),
+        items_saved=0.0 if job.objectives.externals else _items_saved(run.rows, job.plan.items),
         seconds=0.0,
         seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
         peak_memory_bytes=peak_memory() + workers_memory,

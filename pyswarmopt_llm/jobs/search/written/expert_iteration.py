@@ -21,11 +21,11 @@ from pathlib import Path
 
 from torch import Tensor
 
+from pyswarmopt_llm.common.config import LEAST_TRAINED
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.result import Iterated
 from pyswarmopt_llm.jobs.search.cross_fitting import Fitting
-from pyswarmopt_llm.jobs.search.validate import LEAST_TRAINED
 from pyswarmopt_llm.jobs.search.written.reply_log import Answerer, Reply, ReplyLog
 from pyswarmopt_llm.jobs.search.written.teachers import TEACHERS
 from pyswarmopt_llm.metrics.combine import Combine
