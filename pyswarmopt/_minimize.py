@@ -62,8 +62,9 @@ def minimize(
             arrays (low, high); see `pyswarmopt.boundary.make_box`. Either this or `space`.
         recipe: a name, a `Recipe`, or None: what does best in docs/evidence.md. That is
             `MemeticSwarm` (points that a Gaussian process proposes, then descents by differences
-            beside a swarm that adapts its covariance) for a deterministic function of real
-            coordinates, however many; its form with mutations in place of descents where some are
+            beside a swarm that adapts its covariance; in this order in
+            `pyswarmopt/hybrid/memetic.py`) for a deterministic function of real coordinates,
+            however many; its form with mutations in place of descents where some are
             integers or categories; its form with quadratic programs, which move whole numbers on
             their grid, for up to 100 coordinates with constraints, some of them real. With noise it
             is `recipes.surrogate`, and `recipes.covariant` if there are integers, categories or

@@ -17,9 +17,9 @@ from pyswarmopt.driver.problem.encoding import Coding
 from pyswarmopt.driver.problem.space import Real, Space
 from pyswarmopt.driver.workers.pool import Workers
 from pyswarmopt.hybrid.constrained.swarm import ConstrainedSearch
-from pyswarmopt.hybrid.memetic import MemeticSearch
+from pyswarmopt.hybrid.memetic import MATRIX_DIM, MemeticSearch
 from pyswarmopt.hybrid.mixed import MixedSearch
-from pyswarmopt.hybrid.slots import MATRIX_DIM
+from pyswarmopt.hybrid.search import PhasedSearch
 from pyswarmopt.parts.stopping import MaxIter, StopRule, Target
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _affordable(population: int, max_evals: int | None) -> int:
 
 def make_optimizer(
     options: Options, problem: Problem, recipe: Recipe | None, start: Floats | None, maximize: bool
-) -> Swarm | MemeticSearch:
+) -> Swarm | PhasedSearch:
     """The optimiser that moves the search's coordinates, from the starting points, (n, D)."""
     # A single lucky draw must not count as the target, so a noisy search looks at means itself.
     target = None if options.noisy else options.target
@@ -205,11 +205,11 @@ def _stop_rules(recipe: Recipe, max_iter: int | None, target: float | None) -> t
     return tuple(rules)
 
 
-def warn_of_idle_workers(search: MemeticSearch, options: Options, workers: int) -> None:
+def warn_of_idle_workers(search: PhasedSearch, options: Options, workers: int) -> None:
     """Say that workers wait where points are proposed one at a time for a large share of the
     evaluations.
     """
-    one_by_one = search.modelled if search.modelling else 0
+    one_by_one = search.one_by_one
     waiting = workers > 1 and not options.asynchronous
     if options.population is not None or not waiting or not one_by_one:
         return

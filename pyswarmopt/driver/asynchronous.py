@@ -20,7 +20,7 @@ from pyswarmopt.driver.search import Search
 
 if TYPE_CHECKING:
     from pyswarmopt.base.in_flight import Ticket
-    from pyswarmopt.hybrid.memetic import MemeticSearch
+    from pyswarmopt.hybrid.search import PhasedSearch
     from pyswarmopt.swarm import Swarm
 
 
@@ -44,7 +44,7 @@ class AsynchronousSearch(Search):
         ValueError: options that do not go together with it.
     """
 
-    _swarm: Swarm | MemeticSearch  # asked for one point at a time
+    _swarm: Swarm | PhasedSearch  # asked for one point at a time
     _judge: ByOrder
 
     def __init__(self, options: Options, maximize: bool = False) -> None:

@@ -46,7 +46,7 @@ from pyswarmopt.driver.result import (
     wants_to_stop,
 )
 from pyswarmopt.driver.start import ROUNDING, check_value, same_but_rounding, starting_points
-from pyswarmopt.hybrid.memetic import MemeticSearch
+from pyswarmopt.hybrid.search import PhasedSearch
 from pyswarmopt.parts.bounds import read_bounds
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Search:
         ValueError: options that do not make sense.
     """
 
-    _swarm: Swarm | MemeticSearch
+    _swarm: Swarm | PhasedSearch
     _judge: ByOrder | ByAmounts
 
     def __init__(self, arguments: Options, maximize: bool = False) -> None:
@@ -118,7 +118,7 @@ class Search:
         if self._space is not None:
             self._evaluator.tensors = False  # known, like vectorized: no trial is needed
         self._swarm = make_optimizer(options, problem, recipe, start, maximize)
-        if isinstance(self._swarm, MemeticSearch):  # sees to noise itself
+        if isinstance(self._swarm, PhasedSearch):  # sees to noise itself
             self._resampler = None
             warn_of_idle_workers(self._swarm, options, self._evaluator.workers.count)
         else:
@@ -140,7 +140,7 @@ class Search:
             "bounds": [side.tolist() for side in bounds],
             "recipe": self._algorithm,
             "population": options.population
-            if isinstance(swarm, MemeticSearch)
+            if isinstance(swarm, PhasedSearch)
             else len(swarm.positions),
             "maximize": self._maximize,
             "seed": options.seed,

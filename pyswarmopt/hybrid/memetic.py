@@ -1,53 +1,48 @@
 """The default search: a quasi-Newton descent, then a swarm that adapts its covariance and restarts
 ever larger.
 
-What takes its turn, in this order:
+Its phases in their order are `MemeticSearch.PHASES`; the first that is due has its turn:
 
-1. Up to `MODELLED_DIM` coordinates: `ModelPhase`, a Gaussian process that proposes the first
-   `MODELLED` evaluations per dimension.
-2. `QuasiNewton` from the best of them, else from the middle of the box or the best given position:
-   smooth functions of one basin, however ill-conditioned, are solved here, in a few tens of
-   evaluations per dimension.
-3. `SeparabilityTest`, five evaluations, and only if it says so `AxisSearch`.
-4. `CovarianceSwarm` with a population that doubles at each restart (IPOP: Auger & Hansen 2005, IEEE
-   CEC), beside quasi-Newton restarts from random points, which take the place of the many small
-   runs of BIPOP (Hansen 2009, GECCO workshop): half as many evaluations as the swarm while the best
-   point is theirs, else an eighth.
-
-The first descent is cut short after 100 D evaluations and continues as if it were a restart. From
-30 coordinates on, where no Hessian is affordable, the test comes first, and later descents start
-from what the swarm has found.
-
-Where the first step of the first descent changes the cost far less than differences predicted, or
-four steps ever shorter find nothing better, the best point is evaluated again (`RepeatedCall`), and
-the model proposes as many points once more. If the cost was another one, the differences were
-noise: only the swarm continues. Else a descent starts from the best point then.
+1. `Model`, up to 20 coordinates: a Gaussian process proposes the first 5 points per dimension.
+2. `Check`: where the first step of a descent changes the cost far less than differences predicted,
+   or four steps ever shorter find nothing better, the best point is evaluated again, and the model
+   proposes as many points once more. If the cost was another one, the differences were noise: only
+   the swarm continues. Else a descent starts from the best point then.
+3. `Test`, once, after the first descent: whether the function is a sum of functions of one
+   coordinate each. From 30 coordinates on, where no Hessian is affordable, it comes before.
+4. `Descent` from the best point so far, else from the middle of the box: smooth functions of one
+   basin, however ill-conditioned, are solved here, in a few tens of evaluations per dimension. The
+   first is cut short after 100 D evaluations and continues as if it were a restart. Restarts from
+   random points, or where gradients are dear from what the swarm has found, take the place of the
+   many small runs of BIPOP (Hansen 2009, GECCO workshop): half as many evaluations as the swarm
+   while the best point is theirs, else an eighth.
+5. `Axes`, only if the test says so: each coordinate is searched by itself.
+6. `Swarm`, whose population doubles at each restart (IPOP: Auger & Hansen 2005, IEEE CEC).
 
 Above 100 coordinates `LimitedMemory` and `SeparableSwarm` take the places of the two that keep
-matrices (`slots.py`).
+matrices.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.inputs import as_count
-from pyswarmopt.hybrid.model.kinds import Kinds
-from pyswarmopt.hybrid.phased_search import PhasedSearch, Turn
-from pyswarmopt.hybrid.phases.axis_search import CheckedAxisSearch, SeparabilityTest
-from pyswarmopt.hybrid.phases.bfgs import QuasiNewton
-from pyswarmopt.hybrid.phases.cma_es import CovarianceSwarm, SeparableSwarm, default_population
-from pyswarmopt.hybrid.phases.descent import FIRST_DIFFERENCE, Descent, RepeatedCall
-from pyswarmopt.hybrid.phases.limited_memory import LimitedMemory
-from pyswarmopt.hybrid.phases.mutations import Mutations
-from pyswarmopt.hybrid.phases.phase import NONE, Phase
-from pyswarmopt.hybrid.phases.proposals import ModelPhase
-from pyswarmopt.hybrid.slots import KINDS, LARGE, MATRIX_DIM, MIDDLE, MODELLED_DIM, SMALL, slots_for
+from pyswarmopt.hybrid.record import NONE
+from pyswarmopt.hybrid.runs.axis_search import AxisSearch, SeparabilityTest
+from pyswarmopt.hybrid.runs.bfgs import QuasiNewton
+from pyswarmopt.hybrid.runs.cma_es import CovarianceSwarm, SeparableSwarm, default_population
+from pyswarmopt.hybrid.runs.descent import FIRST_DIFFERENCE, LineSearchDescent, RepeatedCall
+from pyswarmopt.hybrid.runs.limited_memory import LimitedMemory
+from pyswarmopt.hybrid.runs.proposals import Proposals
+from pyswarmopt.hybrid.search import Phase, PhasedSearch, S
 
+MODELLED_DIM = 20  # the most parameters with a model of the costs
+MATRIX_DIM = 100  # the most coordinates with matrices of D x D numbers
 MODELLED = 5  # evaluations per dimension that the model proposes
 BESIDE = 200  # points up to which the model also proposes where a round is waited for
 ROUGH = 10  # in all, where the first descent's differences are no slopes
@@ -56,16 +51,229 @@ SHARE_AHEAD, SHARE_BEHIND = 0.5, 0.125  # evaluations of later descents for each
 SIGMA = 0.2  # first step size of the swarm, as a share of the box
 LEAST_POPULATION = 4
 GROWTH = 2  # of its population at a restart
-OFF_CENTRE = 0.01  # of the box: in the very middle a symmetrical function has no slope
 NEWTON_BUDGET = 0.25  # the most of all evaluations that measuring one Hessian may take
-# Where no Hessian is affordable the test, which costs next to nothing, comes first and decides the
-# descent's budget.
-TEST_FIRST = 30  # coordinates
+TEST_FIRST = 30  # coordinates from which on gradients are dear where no Hessian is affordable
 # evaluations per dimension of the first descent where the axes can be searched next
 SEPARABLE_DESCENT = 10
 # difference of two costs of a point, as a share of the differences that the gradient comes from
 NOISE = 0.01
 LEAST_DESCENT = 3  # evaluations per dimension without which gradients are of no use
+
+
+@dataclass
+class Model(Phase[S, Proposals]):
+    """The points that a Gaussian process proposes, where there are few parameters."""
+
+    name = "model"
+    kinds = (Proposals,)
+
+    def points(self, s: S) -> int:
+        """Evaluations that the model proposes."""
+        return MODELLED * s.box.dim
+
+    def due(self, s: S) -> bool:
+        if self.run is None:
+            return 0 < s.kinds.count <= MODELLED_DIM
+        return not self.run.done
+
+    def begin(self, s: S) -> Proposals:
+        return self._model(s, NONE, NONE)
+
+    def _model(self, s: S, points: Floats, costs: Floats) -> Proposals:
+        last = self.points(s)
+        budget = last if s.max_evals is None else min(s.max_evals, last)
+        first = min(max(4, s.kinds.count + 1), max(3, budget // 4))
+        at_once = s.progress.population or 1
+        return Proposals(s.kinds, first, last, at_once, points, costs)
+
+    def propose(self, s: S) -> Floats:
+        if self.run is not None:
+            self.run.under_way = s.under_way()
+        return super().propose(s)
+
+    def take_start(self, s: S, costs: Floats) -> None:
+        if self.due(s):
+            points = np.array([s.box.encode(x) for x in s.progress.start])
+            self.run = self._model(s, s.kinds.snap(points), costs)
+
+    def beside(self, s: S) -> Floats | None:
+        under_way = s.under_way()
+        if self.run is None or len(self.run.points) + len(under_way) >= BESIDE:
+            return None
+        self.run.under_way = under_way
+        return self.run.propose(s.random)[0]
+
+    def learn_beside(self, s: S, x: Floats, cost: float) -> None:
+        if self.run is not None and len(self.run.points) < BESIDE:
+            self.run.take_in(x[None], np.array([cost]))
+
+
+@dataclass
+class ModelTwice(Model["MemeticSearch"]):
+    """The same, and once more where a descent's differences led nowhere."""
+
+    def due(self, s: MemeticSearch) -> bool:
+        return super().due(s) or self._again(s)
+
+    def _again(self, s: MemeticSearch) -> bool:
+        checked = s.check.run is not None
+        return checked and self.run is not None and self.run.last <= self.points(s)
+
+    def begin(self, s: MemeticSearch) -> Proposals:
+        if self.run is None:
+            return super().begin(s)
+        self.run.last, self.run.done = ROUGH * s.box.dim, False
+        s.descent.run = None  # the next one starts at the best point
+        return self.run
+
+
+@dataclass
+class Check(Phase["MemeticSearch", RepeatedCall]):
+    """A second call of the best point, where differences may have been noise."""
+
+    name = "check"
+    kinds = (RepeatedCall,)
+
+    def due(self, s: MemeticSearch) -> bool:
+        descent = s.descent.run
+        return self.run is None and descent is not None and descent.doubtful
+
+    def begin(self, s: MemeticSearch) -> RepeatedCall:
+        gradient = NONE if s.descent.run is None else s.descent.run.gradient
+        slope = math.sqrt(float(np.mean(gradient**2)))
+        return RepeatedCall(s.best_unit(), s.best_cost, NOISE * FIRST_DIFFERENCE * slope)
+
+
+@dataclass
+class Test(Phase["MemeticSearch", SeparabilityTest]):
+    """A test of the first descent's function."""
+
+    name = "test"
+    kinds = (SeparabilityTest,)
+
+    def due(self, s: MemeticSearch) -> bool:
+        begun = self.run is None and s.descent.run is not None and s.has_slopes
+        return begun and (s.descent.dear or not s.descent.alone(s))
+
+    def begin(self, s: MemeticSearch) -> SeparabilityTest:
+        return SeparabilityTest(s.best_unit(), s.best_cost)
+
+    @property
+    def separable(self) -> bool:
+        return self.run is not None and self.run.separable
+
+
+@dataclass
+class Descent(Phase["MemeticSearch", LineSearchDescent]):
+    """The first descent, and later ones beside the swarm."""
+
+    name = "descent"
+    kinds = (QuasiNewton, LimitedMemory)
+    granted: int = 0  # evaluations before the swarm or the axes began
+    dear: bool = False  # many coordinates, and no Hessian is affordable
+
+    def due(self, s: MemeticSearch) -> bool:
+        return s.has_slopes and (self.alone(s) or self._owed(s))
+
+    def alone(self, s: MemeticSearch) -> bool:
+        """Whether the first descent has the search for itself: until its end, but no more than its
+        grant.
+        """
+        if self.run is None:
+            return s.test.run is None
+        if s.axes.run is not None or s.swarm.run is not None:
+            return False
+        per_dim = SEPARABLE_DESCENT if self.dear and s.test.separable else FIRST_DESCENT
+        ended = self.run.ended if self.dear else self.run.done
+        return not ended and self.granted < per_dim * s.box.dim
+
+    def _owed(self, s: MemeticSearch) -> bool:
+        """Whether later descents have had less than their share."""
+        ended = self.dear and self.run is not None and self.run.ended
+        ahead = s.progress.best_by == self.name and not ended
+        share = SHARE_AHEAD if ahead else SHARE_BEHIND
+        return share * s.swarm.spent > self.spent - self.granted
+
+    def over(self, s: MemeticSearch, run: LineSearchDescent) -> bool:
+        superseded = self.dear and s.progress.best_by == s.swarm.name and run.ended
+        return run.done or superseded
+
+    def begin(self, s: MemeticSearch) -> LineSearchDescent:
+        """From the first point, then from random ones, or with dear gradients from the best if it
+        is the swarm's.
+        """
+        first = self.run is None
+        x, cost = s.first_point() if first else s.random.random(s.box.dim), math.inf
+        if first or (self.dear and s.progress.best_by == s.swarm.name):
+            cost = s.best_cost
+            x = s.best_unit() if math.isfinite(cost) else x
+        if s.box.dim > MATRIX_DIM:
+            return LimitedMemory(x, cost)
+        return QuasiNewton(x, cost, affords_hessian(s))
+
+    def learn(self, s: MemeticSearch, costs: Floats) -> None:
+        super().learn(s, costs)
+        if s.axes.run is None and s.swarm.run is None:
+            self.granted = self.spent
+
+
+@dataclass
+class Axes(Phase["MemeticSearch", AxisSearch]):
+    """A search along each axis, where the function is separable."""
+
+    name = "axes"
+    kinds = (AxisSearch,)
+
+    def due(self, s: MemeticSearch) -> bool:
+        unsearched = self.run is None or not self.run.done
+        return s.has_slopes and s.test.separable and unsearched
+
+    def begin(self, s: MemeticSearch) -> AxisSearch:
+        return AxisSearch(s.best_unit(), s.best_cost)
+
+
+@dataclass
+class Swarm(Phase[S, CovarianceSwarm]):
+    """A swarm that adapts its covariance; each new one is larger."""
+
+    name = "swarm"
+    kinds = (CovarianceSwarm, SeparableSwarm)
+    population: int = 0  # of the present one
+
+    def due(self, s: S) -> bool:
+        return True
+
+    def begin(self, s: S) -> CovarianceSwarm:
+        first = self.start(s) if self.population == 0 else None
+        begun, dim = self.population > 0, self.dim(s)
+        self.population = self.population * GROWTH if begun else self._first_population(s, dim)
+        mean = s.random.random(dim) if first is None else first
+        kind = SeparableSwarm if s.box.dim > MATRIX_DIM else CovarianceSwarm
+        return kind(mean, SIGMA, self.population)
+
+    def start(self, s: S) -> Floats | None:
+        """Where the first swarm begins, None for a random point."""
+        return s.first_point()
+
+    def _first_population(self, s: S, dim: int) -> int:
+        """As given, else the usual one; with many coordinates no more points than are ever
+        evaluated.
+        """
+        if s.progress.population:
+            return max(s.progress.population, LEAST_POPULATION)
+        usual = default_population(dim)
+        if s.max_evals is None or dim <= MATRIX_DIM:
+            return usual
+        return min(usual, max(s.max_evals, LEAST_POPULATION))
+
+
+@dataclass
+class SwarmAfterDescents(Swarm["MemeticSearch"]):
+    """The same, elsewhere than a descent that has gone before."""
+
+    def start(self, s: MemeticSearch) -> Floats | None:
+        known = len(s.progress.start) or s.descent.dear or s.noisy
+        return s.first_point() if known else None
 
 
 class MemeticSearch(PhasedSearch):
@@ -75,250 +283,41 @@ class MemeticSearch(PhasedSearch):
     Its arguments are described there.
     """
 
-    _kinds: ClassVar = KINDS
-    _tables: ClassVar[tuple[dict[str, str], ...]] = (SMALL, MIDDLE, LARGE)
+    PHASES: ClassVar = (ModelTwice, Check, Test, Descent, Axes, SwarmAfterDescents)
+    model: ModelTwice
+    check: Check
+    test: Test
+    descent: Descent
+    axes: Axes
+    swarm: SwarmAfterDescents
 
-    def __init__(
-        self, bounds: Any, *args: Any, population: int | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, bounds: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(bounds, *args, **kwargs)
-        progress = self._progress
-        progress.slots = slots_for(self._box.dim)
-        progress.test_first = self._box.dim >= TEST_FIRST and not self._hessian_is_affordable()
-        progress.spent = {"descent": 0, "swarm": 0}
-        if population is not None:
-            population = as_count("population", population, 1)
-            progress.first_population = max(population, LEAST_POPULATION)
-        self._at_once = population or 1  # points that the model proposes at a time
-
-    # ---- whose turn it is ----
-
-    def _turns(self) -> list[Turn]:
-        first = Turn("descent", self._first_descent, self._begin_descent)
-        test = Turn("test", self._untested, self._begin_test)
-        return [
-            Turn("model", lambda: self.modelling, self._begin_model),
-            Turn("check", self._doubtful, self._begin_check),
-            Turn("model", self._models_again, self._begin_model),
-            Turn("swarm", lambda: self._noisy or self._too_short, self._begin_swarm),
-            *((test, first) if self._progress.test_first else (first, test)),
-            Turn("axes", self._separable, self._begin_axes),
-            Turn("descent", self._owed, self._begin_descent),
-            Turn("swarm", lambda: True, self._begin_swarm),
-        ]
-
-    def _next_turn(self) -> str:
-        if not {"axes", "swarm"} & self._phases.keys():
-            self._progress.granted = self._progress.spent.get("descent", 0)
-        return super()._next_turn()
+        self.descent.dear = gradients_are_dear(self)
 
     @property
-    def modelling(self) -> bool:
-        """Whether the next points are the model's."""
-        model = self._phases.get("model")
-        if model is not None:
-            return not model.done
-        return "model" in self._progress.slots and 0 < self._axes.count <= MODELLED_DIM
-
-    def _doubtful(self) -> bool:
-        """Whether the first descent's differences may be noise, which has not been checked."""
-        descent = self._phases.get("descent")
-        unchecked = "check" in self._progress.slots.keys() - self._phases
-        return unchecked and isinstance(descent, Descent) and descent.doubtful
-
-    def _models_again(self) -> bool:
-        """Whether the model is to propose more where the first descent's differences led nowhere;
-        once.
-        """
-        model = self._phases.get("model")
-        return (
-            "check" in self._phases
-            and isinstance(model, ModelPhase)
-            and model.last <= self.modelled
-        )
+    def noisy(self) -> bool:
+        """Whether two calls at one point gave two costs."""
+        return self.check.run is not None and self.check.run.noisy
 
     @property
-    def _noisy(self) -> bool:
-        check = self._phases.get("check")
-        return isinstance(check, RepeatedCall) and check.noisy
+    def has_slopes(self) -> bool:
+        """Whether differences are slopes, and there are enough evaluations for them."""
+        few = self.max_evals is not None and self.max_evals < LEAST_DESCENT * self.box.dim
+        return not self.noisy and not (few and self.descent.dear)
 
     @property
-    def _too_short(self) -> bool:
-        """Whether there are too few evaluations for dear gradients."""
-        short = self._max_evals is not None and self._max_evals < LEAST_DESCENT * self._box.dim
-        return short and self._progress.test_first
-
-    def _first_descent(self) -> bool:
-        """Whether the first descent has the search for itself: until its end, but no more than its
-        grant.
-        """
-        descent = self._phases.get("descent")
-        if descent is None:
-            return "test" not in self._phases
-        if {"axes", "swarm"} & self._phases.keys():
-            return False
-        test, dear = self._phases.get("test"), self._progress.test_first
-        short = dear and isinstance(test, SeparabilityTest) and test.separable
-        grant = (SEPARABLE_DESCENT if short else FIRST_DESCENT) * self._box.dim
-        return not ((_ended(descent) if dear else descent.done) or self._progress.granted >= grant)
-
-    def _untested(self) -> bool:
-        return "descent" in self._phases and "test" not in self._phases
-
-    def _separable(self) -> bool:
-        """Whether the axes are to be searched one by one."""
-        test, axes = self._phases.get("test"), self._phases.get("axes")
-        return (
-            isinstance(test, SeparabilityTest)
-            and test.separable
-            and not (axes is not None and axes.done)
-        )
-
-    def _owed(self) -> bool:
-        """Whether later descents have had less than their share."""
-        progress = self._progress
-        ahead = progress.best_by == "descent" and not (
-            progress.test_first and _ended(self._phases["descent"])
-        )
-        share = SHARE_AHEAD if ahead else SHARE_BEHIND
-        return share * progress.spent["swarm"] - (progress.spent["descent"] - progress.granted) > 0
-
-    def _outdone(self, phase: Phase) -> bool:
-        progress = self._progress
-        a_descent = progress.test_first and progress.turn == "descent"
-        return a_descent and progress.best_by == "swarm" and _ended(phase)
-
-    # ---- beside the rounds ----
-
-    def _propose(self) -> Floats:
-        if isinstance(model := self._phases.get("model"), ModelPhase):
-            model.under_way = self._under_way()
-        return super()._propose()
-
-    def _beside(self) -> Floats:
-        """What the model proposes while it has few points, else a mutation of the best one."""
-        model, under_way = self._phases.get("model"), self._under_way()
-        if isinstance(model, ModelPhase) and len(model.points) + len(under_way) < BESIDE:
-            model.under_way = under_way
-            return model.propose(self._random)[0]
-        axes, best = self._axes, self._best_point()
-        mutations = Mutations(axes.levels, axes.parameter, best, self._best_known)
-        return mutations.propose(self._random)[0]
-
-    def _learn_beside(self, x: Floats, cost: float) -> None:
-        model = self._phases.get("model")
-        if isinstance(model, ModelPhase) and len(model.points) < BESIDE:
-            model.take_in(self._box.encode(x)[None], np.array([cost]))
-
-    def _under_way(self) -> Floats:
-        """The points under way in the unit box, (k, M), snapped."""
-        points = [self._box.encode(ticket.x) for ticket in self.tickets()]
-        return self._axes.snap(np.array(points).reshape(-1, self._box.dim))
-
-    def _best_point(self) -> Floats:
-        """The best point in the unit box, (M,), snapped."""
-        return self._axes.snap(self._box.encode(self._best_x)[None])[0]
-
-    # ---- what takes it ----
-
-    def _take_start(self, costs: Floats) -> None:
-        """Take in what the starting points cost, beyond the best of them."""
-        if self.modelling:
-            points = np.array([self._box.encode(x) for x in self._start])
-            self._phases["model"] = self._model(self._axes.snap(points), costs)
-
-    @property
-    def _axes(self) -> Kinds:
-        """What the free coordinates are."""
-        return Kinds(np.zeros(self._box.dim, dtype=np.int64), np.arange(self._box.dim))
-
-    @property
-    def modelled(self) -> int:
-        """How many evaluations the model proposes, where there is one."""
-        return MODELLED * self._box.dim
-
-    def _model(self, points: Floats, costs: Floats) -> ModelPhase:
-        budget = self.modelled if self._max_evals is None else min(self._max_evals, self.modelled)
-        first = min(max(4, self._axes.count + 1), max(3, budget // 4))
-        axes = self._axes.levels, self._axes.parameter
-        return ModelPhase(*axes, first, self.modelled, self._at_once, points, costs)
-
-    def _begin_model(self) -> Phase:
-        model = self._phases.get("model")
-        if not isinstance(model, ModelPhase):
-            return self._model(NONE, NONE)
-        model.last, model.done = ROUGH * self._box.dim, False
-        self._phases.pop("descent", None)  # the next one starts at the best point
-        return model
-
-    def _begin_check(self) -> Phase:
-        descent = self._phases["descent"]
-        slope = (
-            math.sqrt(float(np.mean(descent.gradient**2))) if isinstance(descent, Descent) else 0.0
-        )
-        return RepeatedCall(
-            self._box.encode(self._best_x), self._best_known, NOISE * FIRST_DIFFERENCE * slope
-        )
-
-    def _begin_test(self) -> Phase:
-        return SeparabilityTest(self._box.encode(self._best_x), self._best_known)
-
-    def _begin_axes(self) -> Phase:
-        return CheckedAxisSearch(self._box.encode(self._best_x), self._best_known)
-
-    def _begin_descent(self) -> Phase:
-        """From the first point, then from random ones, or with dear gradients from the best if it
-        is the swarm's.
-        """
-        first, progress = "descent" not in self._phases, self._progress
-        x, cost = self._first_point() if first else self._random.random(self._box.dim), math.inf
-        if first or (progress.test_first and progress.best_by == "swarm"):
-            cost = self._best_known
-            x = self._box.encode(self._best_x) if math.isfinite(cost) else x
-        if progress.slots["descent"] == "LimitedMemory":
-            return LimitedMemory(x, cost)
-        return QuasiNewton(x, cost, self._hessian_is_affordable())
-
-    def _hessian_is_affordable(self) -> bool:
-        dim = self._box.dim
-        if self._progress.slots["descent"] == "LimitedMemory":
-            return False
-        return (
-            self._max_evals is None or (dim + 1) * (dim + 2) // 2 <= NEWTON_BUDGET * self._max_evals
-        )
-
-    def _begin_swarm(self) -> Phase:
-        start = bool(len(self._start)) or self._progress.test_first or self._noisy
-        first = self._first_point() if start and self._progress.population == 0 else None
-        return self._swarm(self._box.dim, first)
-
-    def _swarm(self, dim: int, first: Floats | None) -> CovarianceSwarm:
-        """The first one, from the point `first` if there is one, or a larger one from a random
-        point.
-        """
-        progress = self._progress
-        begun = progress.population > 0
-        if begun:
-            progress.population *= GROWTH
-        else:
-            progress.population = progress.first_population or self._affordable(dim)
-        mean = self._random.random(dim) if begun or first is None else first
-        kind = SeparableSwarm if progress.slots["swarm"] == "SeparableSwarm" else CovarianceSwarm
-        return kind(mean, SIGMA, progress.population)
-
-    def _affordable(self, dim: int) -> int:
-        """The usual population; with many coordinates no more points than are ever evaluated."""
-        usual = default_population(dim)
-        if self._max_evals is None or dim <= MATRIX_DIM:
-            return usual
-        return min(usual, max(self._max_evals, LEAST_POPULATION))
-
-    def _first_point(self) -> Floats:
-        if math.isfinite(self._best_cost) or len(self._start):
-            return self._box.encode(self._best_x)
-        return 0.5 + OFF_CENTRE * self._random.uniform(-1, 1, self._box.dim)
+    def one_by_one(self) -> int:
+        return self.model.points(self) if self.model.due(self) else 0
 
 
-def _ended(descent: Phase) -> bool:
-    """Whether a descent has come to its end, or so near that little more is to be gained."""
-    return descent.done or (isinstance(descent, Descent) and descent.slow)
+def affords_hessian(s: PhasedSearch) -> bool:
+    """Whether a Hessian may be measured."""
+    points = (s.box.dim + 1) * (s.box.dim + 2) // 2
+    within = s.max_evals is None or points <= NEWTON_BUDGET * s.max_evals
+    return s.box.dim <= MATRIX_DIM and within
+
+
+def gradients_are_dear(s: PhasedSearch) -> bool:
+    """Whether there are many coordinates, and no Hessian can be measured."""
+    return s.box.dim >= TEST_FIRST and not affords_hessian(s)

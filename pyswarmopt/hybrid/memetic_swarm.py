@@ -137,12 +137,15 @@ class MemeticSwarm:
             ValueError: the file is not a checkpoint of a memetic swarm.
         """
         saved = checkpoint.read(path)
-        if "low" not in saved:
+        if "progress.low" not in saved:
             raise ValueError(f"{path}: not the checkpoint of a memetic swarm")
         with checkpoint.taking_over(path):
             max_evals, max_iter, target = saved["limits"]
             search = cls(
-                (saved["low"], saved["high"]), max_evals=max_evals, max_iter=max_iter, target=target
+                (saved["progress.low"], saved["progress.high"]),
+                max_evals=max_evals,
+                max_iter=max_iter,
+                target=target,
             )
             search.load_state_dict(saved)
         return search

@@ -1,93 +1,83 @@
 """The default search with integers or categories.
 
-What takes turns:
+Its phases in their order are `MixedSearch.PHASES`:
 
-1. `ModelPhase`: a Gaussian process proposes the first points, up to `MODELLED` evaluations and 20
-  parameters.
-2. A `CovarianceSwarm` of those coordinates that have an order, with the best point's labels, and
-   beside it `Mutations` of the best point: as many evaluations as the swarm has, an eighth while
-   the best point is the swarm's.
+1. `Model`: a Gaussian process proposes the first 200 points, up to 20 parameters.
+2. `Mutate`: mutations of the best point, as many evaluations as the swarm has, an eighth while the
+   best point is the swarm's.
+3. `OrderedSwarm` of those coordinates that have an order, with the best point's labels.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.memetic import MemeticSearch
-from pyswarmopt.hybrid.model.kinds import Kinds
-from pyswarmopt.hybrid.phased_search import Turn
-from pyswarmopt.hybrid.phases.mutations import Mutations
-from pyswarmopt.hybrid.phases.phase import Phase
-from pyswarmopt.hybrid.slots import KINDS, MATRIX_DIM
+from pyswarmopt.hybrid.memetic import Model, Swarm
+from pyswarmopt.hybrid.runs.mutations import Mutations
+from pyswarmopt.hybrid.search import Phase, PhasedSearch
 
-SMALL = {"model": "ModelPhase", "mutations": "Mutations", "swarm": "CovarianceSwarm"}
-LARGE = SMALL | {"swarm": "SeparableSwarm"}
 MODELLED = 200  # evaluations
 SHARE_AHEAD, SHARE_BEHIND = 1.0, 0.125  # evaluations of mutations for each one of the swarm
 
 
-class MixedSearch(MemeticSearch):
-    """An `Optimizer` for real numbers, integers and categories together.
+@dataclass
+class LongModel(Model["MixedSearch"]):
+    """The points that a Gaussian process proposes."""
 
-    Args:
-        bounds: the box; this and all others not named here as for `MemeticSearch`.
-        kinds: what the M coordinates are.
-    """
-
-    _kinds: ClassVar = KINDS | {"Mutations": Mutations}
-    _tables: ClassVar = (SMALL, LARGE)
-
-    def __init__(self, bounds: Any, *args: Any, kinds: Kinds, **kwargs: Any) -> None:
-        super().__init__(bounds, *args, **kwargs)
-        self._progress.slots = SMALL if self._box.dim <= MATRIX_DIM else LARGE
-        self._progress.spent = {"swarm": 0, "mutations": 0}
-        self._mixed_axes = kinds.of(self._box.free)
-
-    @property
-    def _axes(self) -> Kinds:
-        return self._mixed_axes
-
-    @property
-    def modelled(self) -> int:
+    def points(self, s: MixedSearch) -> int:
         return MODELLED
 
-    def _turns(self) -> list[Turn]:
-        return [
-            Turn("model", lambda: self.modelling, self._begin_model),
-            Turn("mutations", self._mutates, self._begin_mutations),
-            Turn("swarm", lambda: True, self._begin_swarm),
-        ]
 
-    def _mutates(self) -> bool:
-        """Whether mutations have had no more than their share, or nothing else can be proposed."""
-        progress = self._progress
-        share = SHARE_BEHIND if progress.best_by == "swarm" else SHARE_AHEAD
-        return (
-            not self._axes.ordered.any()
-            or share * progress.spent["swarm"] >= progress.spent["mutations"]
-        )
+@dataclass
+class Mutate(Phase["MixedSearch", Mutations]):
+    """Mutations of the best point of all."""
 
-    def _propose(self) -> Floats:
-        proposed = super()._propose()
-        if self._progress.turn != "swarm" or not self._box.dim:
-            return proposed
-        points = np.tile(self._best_point(), (len(proposed), 1))
-        points[:, self._axes.ordered] = proposed
+    name = "mutations"
+    kinds = (Mutations,)
+
+    def due(self, s: MixedSearch) -> bool:
+        """Whether it has had no more than its share, or nothing else can be proposed."""
+        share = SHARE_BEHIND if s.progress.best_by == s.swarm.name else SHARE_AHEAD
+        return not s.kinds.ordered.any() or share * s.swarm.spent >= self.spent
+
+    def begin(self, s: MixedSearch) -> Mutations:
+        return Mutations(s.kinds, s.best_point(), s.best_cost)
+
+    def propose(self, s: MixedSearch) -> Floats:
+        if self.run is not None and s.best_cost < self.run.cost:
+            self.run.best, self.run.cost = s.best_point(), s.best_cost
+        return super().propose(s)
+
+
+@dataclass
+class OrderedSwarm(Swarm["MixedSearch"]):
+    """A swarm of the coordinates with an order."""
+
+    def start(self, s: MixedSearch) -> Floats:
+        return s.best_point()[s.kinds.ordered]
+
+    def propose(self, s: MixedSearch) -> Floats:
+        proposed = super().propose(s)
+        points = np.tile(s.best_point(), (len(proposed), 1))
+        points[:, s.kinds.ordered] = proposed
         return points
 
-    def _begin_mutations(self) -> Phase:
-        return Mutations(
-            self._axes.levels, self._axes.parameter, self._best_point(), self._best_known
-        )
+    def dim(self, s: MixedSearch) -> int:
+        return int(s.kinds.ordered.sum())
 
-    def _begin_swarm(self) -> Phase:
-        return self._swarm(int(self._axes.ordered.sum()), self._best_point()[self._axes.ordered])
 
-    def _teach(self, phase: Phase, costs: Floats) -> None:
-        super()._teach(phase, costs)
-        mutations = self._phases.get("mutations")
-        if isinstance(mutations, Mutations) and self._best_known < mutations.cost:
-            mutations.best, mutations.cost = self._best_point(), self._best_known
+class MixedSearch(PhasedSearch):
+    """A search of real numbers, integers and categories together."""
+
+    PHASES: ClassVar = (LongModel, Mutate, OrderedSwarm)
+    model: LongModel
+    mutations: Mutate
+    swarm: OrderedSwarm
+
+    @property
+    def one_by_one(self) -> int:
+        return MODELLED if self.model.due(self) else 0

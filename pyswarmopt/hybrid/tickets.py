@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from pyswarmopt.base import checkpoint
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.in_flight import Ticket
+from pyswarmopt.hybrid.record import Record, array, given
 
 BESIDE = -1  # in place of a row of the round
 
 
 @dataclass
-class Tickets:
+class Tickets(Record):
     """What is under way, and what the round's points have so far.
 
     A row of `points` is the point of a ticket, one of `numbers` its number and its place in the
     round, or `BESIDE` where it belongs to none.
     """
 
-    points: Floats  # (k, D)
-    numbers: Any = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))  # (k, 2)
-    values: Floats = field(default_factory=lambda: np.empty(0))  # (m,), NaN before they are told
+    points: Floats = given("kD")
+    numbers: Ints = field(
+        default_factory=lambda: np.empty((0, 2), dtype=np.int64),
+        metadata={"axes": "k2", "dtype": "int64"},
+    )
+    values: Floats = array("m")  # NaN before they are told
     sent: int = 0  # points of the round
     dispatched: int = 0  # number of the next ticket
 
@@ -74,29 +74,9 @@ class Tickets:
         self.values[row] = value
         return False
 
-    def state_dict(self) -> dict[str, Any]:
-        """Every field, for a checkpoint; nothing where no ticket was handed out."""
-        if not self.dispatched:
-            return {}
-        return {f"tickets.{name}": value for name, value in copy.deepcopy(vars(self)).items()}
-
-    @classmethod
-    def from_state(cls, saved: Mapping[str, Any], dim: int) -> Tickets:
-        """The inverse of `state_dict`, for points of `dim` coordinates.
-
-        Raises:
-            ValueError: entries that do not fit each other.
-        """
-        if "tickets.dispatched" not in saved:
-            return cls(np.empty((0, dim)))
-        kinds = {
-            "points": ("float64", "kD"), "numbers": ("int64", "kt"), "values": ("float64", "m"),
-            "sent": int, "dispatched": int,
-        }  # fmt: skip
-        sizes = {"D": dim, "t": 2, "m": len(saved["asked"]) if "asked" in saved else 0}
-        checkpoint.check(saved, {f"tickets.{name}": kind for name, kind in kinds.items()}, sizes)
-        tickets = cls(**{name: copy.deepcopy(saved[f"tickets.{name}"]) for name in kinds})
-        rows, sent = tickets.numbers[:, 1], tickets.sent
-        if not (0 <= sent <= sizes["m"] and (rows >= BESIDE).all() and (rows < sent).all()):
+    def check_round(self, asked: int) -> None:
+        """Raise ValueError for numbers that are not of a round of so many points."""
+        rows, told = self.numbers[:, 1], len(self.values)
+        fits = told in (0, asked) and len(rows) == len(self.points) and self.sent <= told
+        if not (fits and (rows >= BESIDE).all() and (rows < self.sent).all()):
             raise ValueError("tickets that are not of this round")
-        return tickets

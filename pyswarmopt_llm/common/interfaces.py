@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -152,7 +152,17 @@ class Engine(Protocol):
     """An engine runs a model. One base is resident for a whole run; `load` puts a candidate on it.
 
     Methods that read text raise `UserError` where it exceeds the context window.
+
+    Attributes:
+        progress: called after each batch of texts with the number of texts read so far and of all
+            in this call, so that a command can tell of it; None: nobody follows.
+        notes: how it runs, by topic.
+        decided: settings that the memory of its device has decided; a resumed run keeps them.
     """
+
+    progress: Callable[[int, int], None] | None
+    notes: Mapping[str, str]
+    decided: Mapping[str, Any]
 
     def load(self, patch: Patch) -> None:
         """Make the resident model `base + patch`; the previous patch is taken out exactly."""
@@ -202,18 +212,6 @@ class Engine(Protocol):
         """The greedy continuation, piece by piece where the engine can give it so."""
 
 
-class LoadedEngine(Engine, Protocol):
-    """An engine that says how it was loaded.
-
-    Attributes:
-        notes: what to know of how it runs, by topic.
-        decided: settings that the memory of its device has decided; a run that goes on keeps them.
-    """
-
-    notes: Mapping[str, str]
-    decided: Mapping[str, Any]
-
-
 @dataclass(frozen=True)
 class Score:
     """The outcome of a utility: higher is better.
@@ -224,6 +222,9 @@ class Score:
         n: number of items.
         stderr: standard error of `value` over items.
         named: numbers that `value` is the mean of, by the names that a score function gives them.
+        margins: per item the right option's score minus each other option's, in their order; empty
+            where no options are compared.
+        answers: per item the letter or the text that was scored; empty where there is none.
     """
 
     value: float
@@ -231,85 +232,18 @@ class Score:
     n: int
     stderr: float
     named: Mapping[str, float] = field(default_factory=dict)
+    margins: tuple[tuple[float, ...], ...] = ()
+    answers: tuple[str, ...] = ()
 
 
-Utility = Callable[[Engine], Score]
+class Utility(Protocol):
+    """A metric on a task's items: the score of the model that an engine has loaded."""
 
+    def __call__(self, engine: Engine, places: Sequence[int] | None = None) -> Score:
+        """Score all items, or those at these places alone, in their order.
 
-@runtime_checkable
-class BatchedEngine(Engine, Protocol):
-    """An `Engine` that says which questions it runs in one forward pass, and can run some of these
-    batches alone.
-    """
-
-    def likelihood_batches(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[int, ...]]:
-        """The pairs that `loglikelihood` scores together; those of one context share a batch."""
-
-    def generation_batches(
-        self, prompts: Sequence[str], max_new_tokens: int = 64
-    ) -> list[tuple[int, ...]]:
-        """The prompts that `generate` continues together; whole batches are divided alike."""
-
-    def loglikelihood_by_batch(
-        self, pairs: Sequence[tuple[str, str]], only: Collection[int] | None = None
-    ) -> Iterator[tuple[tuple[int, ...], list[float]]]:
-        """`loglikelihood` batch by batch; with `only`, the batches that hold any of these pairs."""
-
-
-@runtime_checkable
-class Batched(Protocol):
-    """A utility that is the mean over items and can be scored batch by batch, all of them or some.
-
-    The batches are the same for every candidate, and the values of some of them are, to the bit,
-    those of the whole.
-
-    Attributes:
-        n: number of items.
-    """
-
-    n: int
-
-    def batches(self, engine: BatchedEngine) -> list[tuple[int, ...]]:
-        """Items that are scored together, each in exactly one batch."""
-
-    def score_batches(
-        self, engine: BatchedEngine, items: Collection[int] | None = None
-    ) -> Iterator[dict[int, float]]:
-        """The values of items, batch by batch: of all, or of those that hold any of `items`."""
-
-
-@dataclass(frozen=True)
-class ItemScore:
-    """A candidate's result on one item.
-
-    Attributes:
-        value: 1 right, 0 wrong.
-        margins: the right option's score minus each other option's, in their order; empty where
-            nothing is compared.
-    """
-
-    value: float
-    margins: tuple[float, ...] = ()
-
-
-@runtime_checkable
-class ItemUtility(Protocol):
-    """A utility of items that are right (1) or wrong (0) and can be scored one by one.
-
-    Attributes:
-        n: number of items.
-    """
-
-    n: int
-
-    def __call__(self, engine: Engine) -> Score:
-        """Score all items."""
-
-    def score_items(self, engine: Engine, indices: Sequence[int]) -> list[ItemScore]:
-        """The results on these items, in their order, batched as these alone are best batched.
-
-        A value may differ by rounding from that of the whole, as it does between batches of
-        different shapes.
+        An engine batches what it is given as is best: a value may differ by rounding from that of
+        a call with other items.
         """
 
 

@@ -17,15 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import NotFiniteError
-from pyswarmopt_llm.common.interfaces import (
-    Batched,
-    BatchedEngine,
-    Engine,
-    ItemUtility,
-    Score,
-    Space,
-    Utility,
-)
+from pyswarmopt_llm.common.interfaces import Engine, Score, Space, Utility
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.plan import Selection, Values, bounds, complete
 from pyswarmopt_llm.evaluation.record import Margins, Row, pack
@@ -89,35 +81,6 @@ class Evaluation:
     margins: Mapping[str, Margins] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class ShardRequest:
-    """A shard of a candidate's evaluation.
-
-    Attributes:
-        position: (D,).
-        items: task name -> which of its items, whole batches (`Evaluator.batches`); None: the task
-            as a whole.
-    """
-
-    position: Tensor
-    items: Mapping[str, tuple[int, ...] | None]
-
-
-@dataclass(frozen=True)
-class ShardEvaluation:
-    """The outcome of a `ShardRequest`.
-
-    Attributes:
-        values: task name -> values of the requested items, in their order.
-        scores: of the tasks that were requested as a whole.
-        seconds: wall-clock time.
-    """
-
-    values: Mapping[str, tuple[float, ...]]
-    scores: Mapping[str, Score]
-    seconds: float
-
-
 class Evaluator:
     """Scores candidates on one set of tasks: `space` realises them, `engine` runs them.
 
@@ -155,39 +118,6 @@ class Evaluator:
                 {name: utility(self._engine) for name, utility in self.utilities.items()}
             )
         return replace(evaluation, seconds=round(time.perf_counter() - start, 4))
-
-    def evaluate_shard(self, request: ShardRequest, load: bool = True) -> ShardEvaluation:
-        """Score a shard of a candidate's items; without `load` the candidate is in the engine
-        already.
-        """
-        start = time.perf_counter()
-        if load:
-            self.load(request.position)
-        values: dict[str, tuple[float, ...]] = {}
-        scores: dict[str, Score] = {}
-        for name, items in request.items.items():
-            utility = self.utilities[name]
-            if items is None:
-                scores[name] = utility(self._engine)
-            elif isinstance(utility, Batched) and isinstance(self._engine, BatchedEngine):
-                by_item = {
-                    i: v
-                    for batch in utility.score_batches(self._engine, items)
-                    for i, v in batch.items()
-                }
-                values[name] = tuple(by_item[i] for i in items)
-        return ShardEvaluation(values, scores, time.perf_counter() - start)
-
-    def batches(self) -> dict[str, list[tuple[int, ...]]]:
-        """Of each task that can be divided: its items, batch by batch."""
-        engine = self._engine
-        if not isinstance(engine, BatchedEngine):
-            return {}
-        batches: dict[str, list[tuple[int, ...]]] = {}
-        for name, utility in self.utilities.items():
-            if isinstance(utility, Batched):
-                batches[name] = utility.batches(engine)
-        return batches
 
     def combined(self, scores: Mapping[str, Score]) -> Evaluation:
         """The evaluation that the complete scores of all tasks make.
@@ -231,11 +161,10 @@ class Evaluator:
         self, name: str, items: Sequence[int], values: Values, margins: Margins
     ) -> None:
         """Score these items of a task, into `values` and `margins`."""
-        utility = self.utilities[name]
-        if not isinstance(utility, ItemUtility):
-            raise TypeError(f"{name}: its items cannot be scored one by one")
-        for i, answer in zip(items, utility.score_items(self._engine, items), strict=True):
-            values[i], margins[i] = answer.value, stored_margins(answer.margins)
+        score = self.utilities[name](self._engine, items)
+        values[items] = score.per_item
+        for i, of_item in zip(items, score.margins, strict=False):  # no options: no margins
+            margins[i] = stored_margins(of_item)
 
 
 def own_values(scores: Mapping[str, Score]) -> dict[str, list[float]]:

@@ -12,7 +12,7 @@ import torch
 from pyswarmopt_llm.common.config import PATIENCE, SearchConfig
 from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.interfaces import Batched, BatchedEngine, Engine, Patch
+from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.evaluation.run_directory import check_new
 from pyswarmopt_llm.evaluation.run_files import GRID
@@ -28,10 +28,10 @@ from pyswarmopt_llm.metrics.registry import Metric
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.models.engines.memory import free_memory
 from pyswarmopt_llm.reporting.summary import duration, not_held_out
-from pyswarmopt_llm.tasks import Item, Scoring, Task
+from pyswarmopt_llm.tasks import Scoring, Task
 
 RUN_FILES = ("run.json", "history.jsonl", "checkpoint/", "best/", "result.json", "report.html")
-SAMPLE = 16  # items timed where the engine does not say what it batches
+SAMPLE = 16  # items that are timed
 
 
 def dry_run_any(config: SearchConfig) -> Cost:
@@ -208,22 +208,15 @@ def time_items(
     possible: Sequence[Scoring],
     candidates: Sequence[Callable[[], Patch]],
 ) -> Timed:
-    """Score one batch of the dev items with each candidate in turn, twice: the first time warms up.
+    """Score some dev items with each candidate in turn, twice: the first time warms up.
 
     Without candidates the model that is loaded is scored.
     """
     scoring, items = possible[-1], task.dev
-    utility = metric.build(items, scoring, engine.chat, task.prompt)
-    batches = (
-        utility.batches(engine)
-        if isinstance(utility, Batched) and isinstance(engine, BatchedEngine)
-        else None
-    )
     timed = Timed(task.name, len(task.dev), len(task.test), " or ".join(possible), None, 0.0, 0.0)
     if metric.usage is not None:
         return timed
-    middle = range(min(SAMPLE, len(items))) if batches is None else batches[len(batches) // 2]
-    sample: tuple[Item, ...] = tuple(items[i] for i in middle)
+    sample = items[:SAMPLE]
     batch = metric.build(sample, scoring, engine.chat, task.prompt)
     times = []
     for candidate in (*candidates, *candidates) or (None, None):

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS, Accuracy
+from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS, Accuracy, at
 from pyswarmopt_llm.metrics.questions.written import Chat
 from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
 
@@ -49,34 +50,31 @@ class Abstention:
                 longest = max((item.choices or {}).values(), key=len, default="")
                 yield item, self._reflection(item, longest) + _VERDICTS[1], 0
 
-    def __call__(self, engine: Engine) -> Score:
-        """Evaluate all items, each in two steps; one value per item."""
-        correct, abstained = self.decisions(engine)
-        return score_of(
-            [0.0 if a else 1.0 if c else -1.0 for c, a in zip(correct, abstained, strict=True)]
-        )
+    def __call__(self, engine: Engine, places: Sequence[int] | None = None) -> Score:
+        """Score all items, or those at these places, in two steps; see `Utility`."""
+        answered = self._accuracy(engine, places)
+        abstained = self._abstained(engine, at(self.items, places), answered.answers)
+        pairs = zip(answered.per_item, abstained, strict=True)
+        score = score_of([0.0 if withheld else 2.0 * right - 1.0 for right, withheld in pairs])
+        return replace(score, answers=answered.answers)
 
-    def decisions(self, engine: Engine) -> tuple[list[bool], list[bool]]:
-        """Whether each answer was right, and whether the model would rather not have given it."""
-        answers = self._accuracy.answers(engine)
-        correct = [bool(value) for value in self._accuracy.judge(answers)]
-        shown = answers
-        if self._accuracy.scoring != "generate":
-            shown = [
-                (item.choices or {}).get(answer, answer)
-                for item, answer in zip(self.items, answers, strict=True)
-            ]
+    def _abstained(
+        self, engine: Engine, items: Sequence[Item], answers: Sequence[str]
+    ) -> list[bool]:
+        """Whether the model would rather not have given each of its answers."""
+        writes = self._accuracy.scoring == "generate"
         prompts = [
-            self._reflection(item, text) for item, text in zip(self.items, shown, strict=True)
+            self._reflection(item, answer if writes else (item.choices or {}).get(answer, answer))
+            for item, answer in zip(items, answers, strict=True)
         ]
-        if self._accuracy.scoring == "generate":
+        if writes:
             written = engine.generate(prompts, max_new_tokens=_VERDICT_TOKENS)
-            return correct, ["false" in text.lower() for text in written]
+            return ["false" in text.lower() for text in written]
         logprobs = engine.loglikelihood(
             [(prompt, verdict) for prompt in prompts for verdict in _VERDICTS]
         )
-        true, false = logprobs[::2], logprobs[1::2]
-        return correct, [f > t or math.isnan(f - t) for t, f in zip(true, false, strict=True)]
+        verdicts = zip(logprobs[::2], logprobs[1::2], strict=True)
+        return [false > true or math.isnan(true - false) for true, false in verdicts]
 
     def _reflection(self, item: Item, answer: str) -> str:
         question = render_prompt(item, "letter" if item.choices else "generate", self._template)

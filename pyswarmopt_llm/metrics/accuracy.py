@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
-from pyswarmopt_llm.common.interfaces import BatchedEngine, Engine, ItemScore, Score
+from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.tasks import Item, Scoring, chat_prompt
+
+T = TypeVar("T")
 
 MAX_NEW_TOKENS = 128  # of a generated answer: a worked GSM8K solution fits
 
 
 class Accuracy:
-    """A `Utility`, also `Batched` and an `ItemUtility`: 1 for a right answer, 0 for a wrong one.
+    """A `Utility`: 1 for a right answer, 0 for a wrong one; with margins between options.
 
     * ``letter``: the options are shown with letters; the letter with the highest next-token
       probability counts.
@@ -88,79 +92,27 @@ class Accuracy:
             for k in span:
                 yield item, "".join(self._pairs[k]), 0
 
-    @property
-    def n(self) -> int:
-        """Number of items."""
-        return len(self.items)
-
-    def __call__(self, engine: Engine) -> Score:
-        """Evaluate all items; one value per item."""
-        return score_of(self.judge(self.answers(engine)))
-
-    def judge(self, answers: Sequence[str]) -> list[float]:
-        """1 for each right answer, else 0."""
-        return [self._value(item, answer) for item, answer in zip(self.items, answers, strict=True)]
-
-    def batches(self, engine: BatchedEngine) -> list[tuple[int, ...]]:
-        """The items as the engine batches them; the options of an item share a batch."""
+    def __call__(self, engine: Engine, places: Sequence[int] | None = None) -> Score:
+        """Score all items, or those at these places; see `Utility`."""
         if self.scoring == "generate":
-            return engine.generation_batches(self.prompts, MAX_NEW_TOKENS)
-        batches = map(set, engine.likelihood_batches(self._pairs))
-        return [
-            tuple(i for i, pairs in enumerate(self._spans) if pairs[0] in batch)
-            for batch in batches
-        ]
+            texts = engine.generate(at(self.prompts, places), max_new_tokens=MAX_NEW_TOKENS)
+            return replace(score_of(self.judge(texts, places)), answers=tuple(texts))
+        scores = self.option_scores(engine, places)
+        answers = tuple(map(_best, scores))
+        margins = tuple(map(_margins, at(self.items, places), scores))
+        return replace(score_of(self.judge(answers, places)), margins=margins, answers=answers)
 
-    def score_batches(
-        self, engine: BatchedEngine, items: Collection[int] | None = None
-    ) -> Iterator[dict[int, float]]:
-        """Item -> value, batch by batch; with `items`, of batches that hold any of them."""
-        for answers in self.answer_batches(engine, items):
-            yield {i: self._value(self.items[i], answer) for i, answer in answers.items()}
+    def judge(self, answers: Sequence[str], places: Sequence[int] | None = None) -> list[float]:
+        """1 for each right answer to all items, or to those at these places, else 0."""
+        pairs = zip(at(self.items, places), answers, strict=True)
+        if self.scoring != "generate":
+            return [float(item.answer == answer) for item, answer in pairs]
+        from pyswarmopt_llm.tasks.answers import is_correct
 
-    def answer_batches(
-        self, engine: BatchedEngine, items: Collection[int] | None = None
-    ) -> Iterator[dict[int, str]]:
-        """Item -> answer, batch by batch, as `score_batches`."""
-        if self.scoring == "generate":
-            for batch in engine.generation_batches(self.prompts, MAX_NEW_TOKENS):
-                if items is None or not set(items).isdisjoint(batch):
-                    written = engine.generate(
-                        [self.prompts[i] for i in batch], max_new_tokens=MAX_NEW_TOKENS
-                    )
-                    yield dict(zip(batch, written, strict=True))
-            return
-        owner = {k: i for i, pairs in enumerate(self._spans) for k in pairs}
-        only = None if items is None else {k for i in items for k in self._spans[i]}
-        for indices, sums in engine.loglikelihood_by_batch(self._pairs, only):
-            logprobs = dict(zip(indices, sums, strict=True))
-            there = dict.fromkeys(owner[k] for k in indices)
-            yield {i: _best(self._scores(i, logprobs)) for i in there}
-
-    def score_items(self, engine: Engine, indices: Sequence[int]) -> list[ItemScore]:
-        """The results on these items, with margins between options unless text is generated."""
-        if self.scoring == "generate":
-            written = engine.generate(
-                [self.prompts[i] for i in indices], max_new_tokens=MAX_NEW_TOKENS
-            )
-            return [
-                ItemScore(self._value(self.items[i], text))
-                for i, text in zip(indices, written, strict=True)
-            ]
-        option_scores = self.option_scores(engine, indices)
-        return [
-            self._weighed(self.items[i], scores)
-            for i, scores in zip(indices, option_scores, strict=True)
-        ]
-
-    def answers(self, engine: Engine) -> list[str]:
-        """The chosen letter of each item ("" if undefined), or the generated text."""
-        if self.scoring == "generate":
-            return engine.generate(self.prompts, max_new_tokens=MAX_NEW_TOKENS)
-        return [_best(scores) for scores in self.option_scores(engine)]
+        return [float(is_correct(item, answer)) for item, answer in pairs]
 
     def option_scores(
-        self, engine: Engine, indices: Sequence[int] | None = None
+        self, engine: Engine, places: Sequence[int] | None = None
     ) -> list[dict[str, float]]:
         """Per item letter -> log-probability of the option, per byte with ``likelihood``.
 
@@ -171,33 +123,29 @@ class Accuracy:
             raise ValueError(
                 "generate scoring extracts the answer from a text: there are no option scores"
             )
-        chosen = range(self.n) if indices is None else indices
-        places = [k for i in chosen for k in self._spans[i]]
-        logprobs = dict(
-            zip(places, engine.loglikelihood([self._pairs[k] for k in places]), strict=True)
-        )
-        return [self._scores(i, logprobs) for i in chosen]
+        spans = at(self._spans, places)
+        pairs = [self._pairs[k] for span in spans for k in span]
+        logprobs = iter(engine.loglikelihood(pairs))
+        return [
+            {
+                letter: next(logprobs) / self._lengths[k]
+                for letter, k in zip(item.choices or {}, span, strict=True)
+            }
+            for item, span in zip(at(self.items, places), spans, strict=True)
+        ]
 
-    def _value(self, item: Item, answer: str) -> float:
-        if self.scoring != "generate":
-            return float(item.answer == answer)
-        from pyswarmopt_llm.tasks.answers import is_correct
 
-        return float(is_correct(item, answer))
+def at(rows: Sequence[T], places: Sequence[int] | None) -> Sequence[T]:
+    """The rows at these places; None: all."""
+    return rows if places is None else [rows[place] for place in places]
 
-    def _weighed(self, item: Item, scores: Mapping[str, float]) -> ItemScore:
-        others = (score for letter, score in scores.items() if letter != item.answer)
-        return ItemScore(
-            self._value(item, _best(scores)), tuple(scores[item.answer] - score for score in others)
-        )
 
-    def _scores(self, i: int, logprobs: Mapping[int, float]) -> dict[str, float]:
-        """Letter -> score of item i, given the log-likelihoods of at least its own pairs."""
-        letters = self.items[i].choices or {}
-        return {
-            letter: logprobs[k] / self._lengths[k]
-            for letter, k in zip(letters, self._spans[i], strict=True)
-        }
+def _margins(item: Item, scores: Mapping[str, float]) -> tuple[float, ...]:
+    """The right option's score minus each other one's; none where it is not known."""
+    if item.answer not in scores:
+        return ()
+    right = scores[item.answer]
+    return tuple(right - score for letter, score in scores.items() if letter != item.answer)
 
 
 def _best(scores: Mapping[str, float]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.metrics.accuracy import at
 from pyswarmopt_llm.metrics.questions.written import Chat
 from pyswarmopt_llm.tasks import Item, chat_prompt
 
@@ -22,25 +23,25 @@ class Truthfulness:
 
     def __init__(self, items: Sequence[Item], chat: Chat, template: str | None = None) -> None:
         self.items = tuple(items)
-        self._pairs = [
-            (chat_prompt(item, "likelihood", chat, template), text)
-            for item in self.items
-            for text in (item.choices or {}).values()
-        ]
+        self._contexts = [chat_prompt(item, "likelihood", chat, template) for item in self.items]
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
         """Each question with each of its answers."""
-        owners = (item for item in self.items for _ in item.choices or {})
-        for item, (context, text) in zip(owners, self._pairs, strict=True):
-            yield item, context + text, 0
+        for item, context in zip(self.items, self._contexts, strict=True):
+            for text in (item.choices or {}).values():
+                yield item, context + text, 0
 
-    def __call__(self, engine: Engine) -> Score:
-        """Evaluate all items; one value per item."""
-        logprobs = iter(engine.loglikelihood(self._pairs))
-        rows = (
-            (item, {letter: next(logprobs) for letter in item.choices or {}}) for item in self.items
-        )
-        return score_of([_share(item, row) for item, row in rows])
+    def __call__(self, engine: Engine, places: Sequence[int] | None = None) -> Score:
+        """Score all items, or those at these places; see `Utility`."""
+        items, contexts = at(self.items, places), at(self._contexts, places)
+        pairs = [
+            (context, text)
+            for item, context in zip(items, contexts, strict=True)
+            for text in (item.choices or {}).values()
+        ]
+        logprobs = iter(engine.loglikelihood(pairs))
+        rows = [{letter: next(logprobs) for letter in item.choices or {}} for item in items]
+        return score_of(list(map(_share, items, rows)))
 
 
 class InversePerplexity:
@@ -62,13 +63,14 @@ class InversePerplexity:
         for item, (context, text) in zip(self.items, self._pairs, strict=True):
             yield item, context + text, 0
 
-    def __call__(self, engine: Engine) -> Score:
-        """Evaluate all items; one value per item."""
-        logprobs = engine.loglikelihood(self._pairs)
-        sizes = [len(text.encode()) for _, text in self._pairs]
-        return score_of(
-            [_number(math.exp(value / size)) for value, size in zip(logprobs, sizes, strict=True)]
-        )
+    def __call__(self, engine: Engine, places: Sequence[int] | None = None) -> Score:
+        """Score all items, or those at these places; see `Utility`."""
+        pairs = at(self._pairs, places)
+        per_byte = [
+            value / len(text.encode())
+            for value, (_, text) in zip(engine.loglikelihood(pairs), pairs, strict=True)
+        ]
+        return score_of([_number(math.exp(value)) for value in per_byte])
 
 
 def _share(item: Item, values: dict[str, float]) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -131,7 +130,7 @@ class Objectives:
                 utilities[name] = self.metrics[name].build(items, scorings[name], chat, task.prompt)
         for name, external in self.externals.items():
             if split == "dev" or (split == "test" and external.has_test and self.tested):
-                utilities[name] = partial(external, split=split)
+                utilities[name] = _on(external, split)
         return utilities
 
     def scorings(self, name: str, scoring: str, likelihoods: bool = True) -> tuple[Scoring, ...]:
@@ -318,3 +317,12 @@ def find_metrics(
         for split in ("dev", "test"):
             metrics[names[name]].check(task.split(split), f"{task.source}: {split}")
     return {name: metrics[spec] for name, spec in names.items()}
+
+
+def _on(external: External, split: str) -> Utility:
+    """An objective without items on a split."""
+
+    def utility(engine: Engine, places: Sequence[int] | None = None) -> Score:
+        return external(engine, split)
+
+    return utility

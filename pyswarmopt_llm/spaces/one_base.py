@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.interfaces import Engine, LoadedEngine, Patch, Space
+from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
 from pyswarmopt_llm.models.adapters.adapter import (
     AdapterFile,
     AdapterInfo,
@@ -65,7 +65,7 @@ class OneBaseKind(SpaceKind):
         more = ({**notes, **engine.notes}, engine.decided)
         return Prepared(space, engine, prints, base.name, experts, *more)
 
-    def engine(self, config: SearchConfig, base: BaseModel, experts: Sequence[Any]) -> LoadedEngine:
+    def engine(self, config: SearchConfig, base: BaseModel, experts: Sequence[Any]) -> Engine:
         """The resident base."""
         machine = (config.dtype, config.device, config.threads, config.batch_tokens)
         return load_engine(
@@ -108,7 +108,7 @@ class AdapterKind(OneBaseKind):
 
     def engine(
         self, config: SearchConfig, base: BaseModel, experts: Sequence[AdapterInfo]
-    ) -> LoadedEngine:
+    ) -> Engine:
         """The resident base, or the server that has it."""
         if config.served:
             from pyswarmopt_llm.models.served.attach import attach

@@ -7,7 +7,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Literal
 
 from pyswarmopt_llm.common.config import (
@@ -343,8 +342,8 @@ def _trained(entry: Entry, mixture: Patch) -> tuple[Patch, Score]:
     bench, items = entry.bench, entry.bench.choices
     settings = (bench.engine, mixture, items, bench.experts[0].info, entry.seed)
     fitting = Fitting(*settings, schedule=labelled(len(items)))
-    outcomes = cross_fit(fitting, partial(bench.accuracy["dev"].score_items, bench.engine))
-    result = score_of([outcome.value for outcome in outcomes])
+    dev = bench.accuracy["dev"]
+    result = score_of(cross_fit(fitting, lambda places: dev(bench.engine, places).per_item))
     before = bench.score(mixture, "dev")[0]
     return (fitting.whole(), result) if not_worse(result, before) else (mixture, before)
 

@@ -34,6 +34,7 @@ from written_tables import (
     structured,
     written_answers,
     written_differences,
+    written_short,
 )
 
 from pyswarmopt_llm.common.paired import compare_paired
@@ -238,6 +239,31 @@ def _seeds(read: Outcomes, method: str, task: str) -> str:
     return mean if len(seeds) == 1 else f"{mean} ({', '.join(f'{seed:.3f}' for seed in seeds)})"
 
 
+SHORT_BUDGET = (
+    ("swarm, then item model", "the search without training"),
+    ("natural-niches", "natural niches (M2N2)"),
+    ("greedy-soup", "greedy soup"),
+    ("pycma", "CMA-ES"),
+    ("nevergrad:RandomSearch", "random search"),
+    (BEST, "best expert"),
+    ("ties", "TIES"),
+    ("lorahub", "LoraHub"),
+    ("uniform-soup", "uniform average"),
+)
+
+
+def budget_short() -> str:
+    """The methods that a reader of docs/results.md asks for: mean over the four tasks, and gain."""
+    read = outcomes("paper-table")
+    rows = []
+    for method, label in SHORT_BUDGET:
+        low, high = read.interval(method, FOUR)
+        gains = [read.accuracy(method, task) / read.accuracy(BEST, task) - 1 for task in FOUR]
+        mean = f"{read.mean(method, FOUR):.3f} [{low:.3f}, {high:.3f}]"
+        rows.append([label, mean, f"{100 * sum(gains) / len(FOUR):+.1f}%"])
+    return markdown(["mixing alone, four tasks", "mean, 95% interval", "gain"], rows)
+
+
 def budget_differences() -> str:
     """The first row minus the others that search."""
     read, first = outcomes("paper-table"), "swarm, then item model"
@@ -332,6 +358,7 @@ def laboratory(name: str) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
     "written": written_answers,
+    "written-short": written_short,
     "written-differences": written_differences,
     "house-style": house_style,
     "structured": structured,
@@ -345,6 +372,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "fifty": fifty_all,
     "fifty-differences": fifty_differences,
     "budget": budget,
+    "budget-short": budget_short,
     "budget-differences": budget_differences,
     "parts": studies_tables.parts,
     "ablations": studies_tables.ablations,

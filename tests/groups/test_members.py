@@ -72,12 +72,12 @@ def test_members_of_one_base_share_it_and_do_not_mix(
     for k, folder in enumerate(loud):
         asked = Accuracy(ITEMS, "likelihood", plain.chat)
         engine = merged(plain, folder)
-        assert [row[k].text for row in by_turns] == asked.answers(engine)
+        assert [row[k].text for row in by_turns] == list(asked(engine).answers)
         for row, scores in zip(by_turns, asked.option_scores(engine), strict=True):
             assert row[k].scores == pytest.approx(scores, rel=1e-4)
     plain.load(Patch())
-    assert [row[-1].text for row in by_turns] == Accuracy(ITEMS, "likelihood", plain.chat).answers(
-        plain
+    assert [row[-1].text for row in by_turns] == list(
+        Accuracy(ITEMS, "likelihood", plain.chat)(plain).answers
     )
     assert len({tuple(row[k].text for row in by_turns) for k in range(4)}) > 2, (
         "they answer differently"

@@ -16,7 +16,7 @@ from pyswarmopt.driver.problem.constraints import Constraints, ranked
 from pyswarmopt.hybrid.constrained.swarm import ConstrainedSearch
 
 if TYPE_CHECKING:
-    from pyswarmopt.hybrid.memetic import MemeticSearch
+    from pyswarmopt.hybrid.search import PhasedSearch
     from pyswarmopt.swarm import Swarm
 
 # costs, (n,), of points, (n, D), and a mask of those evaluated
@@ -117,7 +117,7 @@ class ByOrder:
     They use up budget all the same: a search that finds no feasible point must end, too.
     """
 
-    def __init__(self, search: Swarm | MemeticSearch, constraints: Constraints, draw: Draw) -> None:
+    def __init__(self, search: Swarm | PhasedSearch, constraints: Constraints, draw: Draw) -> None:
         self._search, self._constraints, self._draw = search, constraints, draw
 
     def judge(self, points: Floats) -> Judged:
@@ -173,7 +173,7 @@ class ByAmounts:
 
 
 def judge_for(
-    search: Swarm | MemeticSearch, constraints: Constraints, draw: Draw
+    search: Swarm | PhasedSearch, constraints: Constraints, draw: Draw
 ) -> ByOrder | ByAmounts:
     """What evaluates the points of a search."""
     if isinstance(search, ConstrainedSearch):

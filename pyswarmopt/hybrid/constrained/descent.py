@@ -1,4 +1,4 @@
-"""A descent with constraints, as a phase: sequential quadratic programming by differences.
+"""A descent with constraints, as a run: sequential quadratic programming by differences.
 
 Nocedal & Wright 2006, Numerical Optimization, chapter 18: a quadratic program of the Lagrangian's
 damped BFGS Hessian and the linearised constraints gives the step, an exact penalty says how far to
@@ -9,15 +9,15 @@ are aimed at from a little inside, so that the end is strictly feasible.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.hybrid.constrained.quadratic_program import quadratic_program
-from pyswarmopt.hybrid.phases.descent import EPS, FIRST_STEP, LONGEST_STEP, TRIES
-from pyswarmopt.hybrid.phases.phase import NONE, Phase
+from pyswarmopt.hybrid.record import NONE, array, given
+from pyswarmopt.hybrid.runs.descent import EPS, FIRST_STEP, LONGEST_STEP, TRIES
+from pyswarmopt.hybrid.runs.run import Run
 
 DIFFERENCE = 1e-7  # of the side of the box
 # multiplier, where gradients have length 1: limits that contradict each other have no end
@@ -32,30 +32,35 @@ NEW_WEIGHT = 0.5  # share of the multipliers in the weights, where they were lar
 
 
 @dataclass
-class ConstrainedDescent(Phase):
+class ConstrainedDescent(Run):
     """Descends in the box [0, 1]^D to a local minimum that is feasible.
 
     It learns a row for each point: the cost, then the constraints, at most 0 where the point is
     allowed.
     """
 
-    x: Floats  # where to start, (D,); where it is
-    smooth: npt.NDArray[np.int64]  # which coordinates move, (S,)
-    # cost and constraints at x, (1 + J,)
-    values: Floats = field(default_factory=lambda: NONE, init=False)
-    slopes: Floats = field(default_factory=lambda: NONE, init=False)  # their gradients, (1 + J, S)
-    hessian: Floats = field(default_factory=lambda: NONE, init=False)  # of the Lagrangian, (S, S)
-    # of constraints and walls, (J + 2 S,)
-    multipliers: Floats = field(default_factory=lambda: NONE, init=False)
-    weights: Floats = field(default_factory=lambda: NONE, init=False)  # of the penalty, (J,)
-    scaled: bool = field(default=False, init=False)  # the Hessian knows the size of the curvature
-    mode: str = field(default="gradient", init=False)
-    direction: Floats = field(default_factory=lambda: NONE, init=False)
-    gain: float = field(default=0.0, init=False)  # of the merit per unit of t, to first order
-    t: float = field(default=1.0, init=False)
-    tries: int = field(default=0, init=False)
-    failures: int = field(default=0, init=False)
-    trivial: int = field(default=0, init=False)
+    x: Floats = given("D")  # where to start; where it is
+    smooth: Ints = given("S", "int64")  # which coordinates move
+    _: KW_ONLY
+    values: Floats = array("R")  # cost and constraints at x
+    slopes: Floats = array("RT")  # their gradients
+    hessian: Floats = array("SS")  # of the Lagrangian
+    multipliers: Floats = array("m")  # of constraints and walls
+    weights: Floats = array("J")  # of the penalty
+    scaled: bool = False  # the Hessian knows the size of the curvature
+    mode: str = "gradient"
+    direction: Floats = array("S")
+    gain: float = 0.0  # of the merit per unit of t, to first order
+    t: float = 1.0
+    tries: int = 0
+    failures: int = 0
+    trivial: int = 0
+
+    def check(self) -> None:
+        if not ((self.smooth >= 0) & (self.smooth < len(self.x))).all():
+            raise ValueError("coordinates that there are not")
+        if self.mode == "line" and not len(self.direction):
+            raise ValueError("a line search without a direction")
 
     def propose(self, random: np.random.Generator) -> Floats:
         if self.mode == "line":

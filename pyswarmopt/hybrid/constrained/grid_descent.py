@@ -8,14 +8,14 @@ numbers change together along an active constraint.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.hybrid.constrained.descent import ConstrainedDescent
-from pyswarmopt.hybrid.phases.descent import EPS, LONGEST_STEP
-from pyswarmopt.hybrid.phases.phase import NONE
+from pyswarmopt.hybrid.record import NONE, array
+from pyswarmopt.hybrid.runs.descent import EPS, LONGEST_STEP
 
 ROUNDINGS = 8  # of a step
 TESTED = 2  # most promising of them, which are evaluated
@@ -30,10 +30,9 @@ class GridDescent(ConstrainedDescent):
     alone.
     """
 
-    # distance of a coordinate's values in the unit box, (S,), 0 for real numbers; none once only
-    # these move
-    units: Floats
-    moves: Floats = field(default_factory=lambda: NONE, init=False)  # of the latest slopes, (S,)
+    # distance of a coordinate's values in the unit box, 0 for real numbers; none once only these move
+    units: Floats = array("S")
+    moves: Floats = array("V")  # of the latest slopes
 
     def propose(self, random: np.random.Generator) -> Floats:
         if not len(self.units):

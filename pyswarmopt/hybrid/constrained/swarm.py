@@ -1,12 +1,13 @@
 """The default search with constraints: descents by quadratic programs, and a swarm on an exact
 penalty.
 
-What takes turns:
+Its phases in their order are `ConstrainedSearch.PHASES`:
 
-1. `ConstrainedDescent` from the middle of the box, or from the best given position.
-2. `CovarianceSwarm` on the cost plus a weighted sum of violations, whose weights grow as long as
-   the best of the swarm breaks a constraint; and beside it, with as many evaluations, descents:
-   from the best point if that is new, and every other one from a random point.
+1. `ProgramDescent` from the middle of the box, or from the best given position; later beside the
+   swarm, with as many evaluations: from the best point if that is new, and every other one from a
+   random point.
+2. `PenaltySwarm` on the cost plus a weighted sum of violations, whose weights grow as long as the
+   best of the swarm breaks a constraint.
 
 With whole numbers the descents are `GridDescent`, which moves them as well, and those that do not
 start from the best point start from a neighbour of it or from a random point.
@@ -17,27 +18,20 @@ The best point is by Deb's rules: a feasible one is better than one that is not.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.hybrid.constrained.descent import ConstrainedDescent
 from pyswarmopt.hybrid.constrained.grid_descent import GridDescent
-from pyswarmopt.hybrid.memetic import MemeticSearch
-from pyswarmopt.hybrid.model.kinds import Kinds
-from pyswarmopt.hybrid.phased_search import Turn
-from pyswarmopt.hybrid.phases.cma_es import CovarianceSwarm
-from pyswarmopt.hybrid.phases.phase import NONE, Phase
-from pyswarmopt.hybrid.slots import KINDS, MATRIX_DIM
+from pyswarmopt.hybrid.memetic import Swarm, gradients_are_dear
+from pyswarmopt.hybrid.record import NONE, array
+from pyswarmopt.hybrid.search import Phase, PhasedSearch
 
-SLOTS = {"descent": "ConstrainedDescent", "swarm": "CovarianceSwarm"}
-LARGE = SLOTS | {"swarm": "SeparableSwarm"}
-ON_A_GRID = SLOTS | {"descent": "GridDescent"}
-LARGE_ON_A_GRID = LARGE | {"descent": "GridDescent"}
 HARDER = 1.5  # factor of the weights of constraints that the swarm's best breaks
 # weight: far below what overflows, for an infinite one makes no number of a violation of 0
 HEAVIEST = 1e250
@@ -46,41 +40,114 @@ NEAR = 0.8  # share of neighbours of the best point among the starts of later de
 WIDTHS = (1e-3, 0.3)  # of them, as a share of the range
 
 
-class ConstrainedSearch(MemeticSearch):
-    """An `Optimizer` for a function with constraints; `tell` takes their values, too.
+@dataclass
+class ProgramDescent(Phase["ConstrainedSearch", ConstrainedDescent]):
+    """Descents that learn cost and constraints."""
+
+    name = "descent"
+    kinds = (ConstrainedDescent, GridDescent)
+    granted: int = 0  # evaluations before the swarm began
+    tried: float = math.inf  # best cost when the latest descent began
+    from_best: bool = False  # where that began
+
+    def due(self, s: ConstrainedSearch) -> bool:
+        """Whether it is the first descent, or later ones have had fewer evaluations than the
+        swarm.
+        """
+        first = self.run is None or (s.swarm.run is None and not self.run.done)
+        owed = s.swarm.spent > self.spent - self.granted
+        return bool(s.smooth.any()) and (first or owed)
+
+    def begin(self, s: ConstrainedSearch) -> ConstrainedDescent:
+        cost = s.progress.best_cost
+        self.from_best = self.run is None or (not self.from_best and cost < self.tried)
+        self.tried = cost
+        if s.on_grid:
+            return self._on_grid(s)
+        x = s.first_point()
+        if not self.from_best:
+            x = s.random.random(len(x))
+        return ConstrainedDescent(x, np.flatnonzero(s.smooth))
+
+    def _on_grid(self, s: ConstrainedSearch) -> GridDescent:
+        kinds, random = s.kinds, s.random
+        x = kinds.snap(s.first_point()[None])
+        if not self.from_best:
+            width = WIDTHS[0] * (WIDTHS[1] / WIDTHS[0]) ** random.random(1)
+            near = random.random() < NEAR
+            x = kinds.neighbours(x, width, random) if near else kinds.draw(1, random)
+        moving = np.flatnonzero(s.smooth | kinds.whole)
+        levels = kinds.levels[moving]
+        units = np.where(levels > 0, 1 / np.maximum(levels, 1), 0.0)
+        return GridDescent(x[0], moving, units=units)
+
+    def learn(self, s: ConstrainedSearch, costs: Floats) -> None:
+        super().learn(s, s.rows)
+        if s.swarm.run is None:
+            self.granted = self.spent
+
+
+@dataclass
+class PenaltySwarm(Swarm["ConstrainedSearch"]):
+    """A swarm on the cost and a penalty."""
+
+    unit: float = 1.0  # of costs, so that the sum of a huge one and violations does not overflow
+    weights: Floats = array("J")  # of the violations; none before the swarm has told any
+
+    def start(self, s: ConstrainedSearch) -> Floats | None:
+        known = len(s.progress.start) or gradients_are_dear(s)
+        return s.first_point() if known else None
+
+    def begin(self, s: ConstrainedSearch) -> Any:
+        self.weights = NONE
+        return super().begin(s)
+
+    def learn(self, s: ConstrainedSearch, costs: Floats) -> None:
+        super().learn(s, self.merits(s.rows))
+
+    def merits(self, rows: Floats) -> Floats:
+        """Cost and weighted violations, (m,), in units of cost, of points' cost and constraints,
+        (m, 1 + J); a missing cost counts as the worst of the others.
+        """
+        costs, broken = rows[:, 0], np.maximum(rows[:, 1:], 0.0)
+        finite = np.isfinite(costs)
+        costs = np.where(finite, costs, costs[finite].max() if finite.any() else 0.0)
+        if not self.weights.any():
+            self.unit, self.weights = _unit_and_weights(costs, broken)
+        with np.errstate(over="ignore"):  # costs may be anything
+            scaled = np.clip(costs / self.unit, -LARGEST_COST, LARGEST_COST)
+            merits = scaled + broken @ self.weights
+        harder = np.minimum(HARDER * self.weights, HEAVIEST)
+        self.weights = np.where(broken[int(merits.argmin())] > 0, harder, self.weights)
+        return merits
+
+
+class ConstrainedSearch(PhasedSearch):
+    """A search with constraints; `tell` takes their values, too.
 
     Args:
-        bounds: the box; this and all other arguments as for `MemeticSearch`.
+        bounds: the box; this and all other arguments as for `PhasedSearch`.
         smooth: mask of the coordinates, (D,), in which cost and constraints have slopes; None for
             all.
-        kinds: what the coordinates are; None where all are smooth.
     """
 
-    _kinds: ClassVar = KINDS | {kind.__name__: kind for kind in (ConstrainedDescent, GridDescent)}
-    _tables: ClassVar = (SLOTS, LARGE, ON_A_GRID, LARGE_ON_A_GRID)
+    PHASES: ClassVar = (ProgramDescent, PenaltySwarm)
+    descent: ProgramDescent
+    swarm: PenaltySwarm
+    rows: Floats  # cost and constraints of the points told last, (m, 1 + J)
 
     def __init__(
-        self,
-        bounds: Any,
-        *args: Any,
-        smooth: npt.ArrayLike | None = None,
-        kinds: Kinds | None = None,
-        **kwargs: Any,
+        self, bounds: Any, *args: Any, smooth: npt.ArrayLike | None = None, **kwargs: Any
     ) -> None:
         super().__init__(bounds, *args, **kwargs)
-        small = self._box.dim <= MATRIX_DIM
-        if kinds is None:
-            self._progress.slots = SLOTS if small else LARGE
-        else:
-            self._progress.slots = ON_A_GRID if small else LARGE_ON_A_GRID
-        mask = np.ones(len(self._box.low)) if smooth is None else np.asarray(smooth)
-        self._smooth = mask.astype(np.bool_)[self._box.free]
-        self._grid = None if kinds is None else kinds.of(self._box.free)
-        self._unit = 1.0  # of costs, so that the sum of a huge one and violations does not overflow
-        self._weights = NONE  # of the violations, (J,)
-        self._rows = NONE  # cost and constraints of the points told last, (m, 1 + J)
-        # best cost when the latest descent began, and where
-        self._tried, self._from_best = math.inf, False
+        mask = np.ones(len(self.box.low)) if smooth is None else np.asarray(smooth)
+        self._smooth_of_all = mask.astype(np.bool_)
+        self.on_grid = kwargs.get("kinds") is not None
+
+    @property
+    def smooth(self) -> Bools:
+        """Mask of the free coordinates with slopes."""
+        return self._smooth_of_all[self.box.free]
 
     def tell(
         self,
@@ -89,103 +156,15 @@ class ConstrainedSearch(MemeticSearch):
         dropped: npt.ArrayLike | None = None,
         rows: npt.ArrayLike | None = None,
     ) -> None:
-        """As `MemeticSearch.tell`; `values` are in Deb's order, `rows`, (m, 1 + J), has cost and
+        """As `PhasedSearch.tell`; `values` are in Deb's order, `rows`, (m, 1 + J), has cost and
         constraints.
 
         The cost is lower for better, a constraint at most 0 where the point is allowed.
         """
         if rows is not None:
             told = np.asarray(rows, dtype=np.float64)
-            self._rows = np.where(np.isfinite(told), told, math.inf)
-            self._weights = self._weights if len(self._weights) else np.zeros(told.shape[1] - 1)
+            self.rows = np.where(np.isfinite(told), told, math.inf)
         super().tell(positions, values, dropped)
-
-    def _teach(self, phase: Phase, costs: Floats) -> None:
-        """Descents learn all values, swarms their merits."""
-        if len(self._rows) != len(costs):  # a state that is tried out
-            self._rows = np.zeros((len(costs), 1 + len(self._weights)))
-        phase.tell(self._merits() if isinstance(phase, CovarianceSwarm) else self._rows)
-
-    def _merits(self) -> Floats:
-        """Cost and weighted violations, (m,), in units of cost; a missing cost counts as the worst
-        of the others.
-        """
-        costs, broken = self._rows[:, 0], np.maximum(self._rows[:, 1:], 0.0)
-        finite = np.isfinite(costs)
-        costs = np.where(finite, costs, costs[finite].max() if finite.any() else 0.0)
-        if not self._weights.any():
-            self._unit, self._weights = _unit_and_weights(costs, broken)
-        with np.errstate(over="ignore"):  # costs may be anything
-            merits = (
-                np.clip(costs / self._unit, -LARGEST_COST, LARGEST_COST) + broken @ self._weights
-            )
-        best = int(merits.argmin())
-        self._weights = np.where(
-            broken[best] > 0, np.minimum(HARDER * self._weights, HEAVIEST), self._weights
-        )
-        return merits
-
-    # ---- whose turn it is ----
-
-    def _turns(self) -> list[Turn]:
-        return [
-            Turn("descent", self._descends, self._begin_descent),
-            Turn("swarm", lambda: True, self._begin_swarm),
-        ]
-
-    def _descends(self) -> bool:
-        """Whether it is the first descent, or later ones have had fewer evaluations than the
-        swarm.
-        """
-        if not self._smooth.any():
-            return False
-        descent, spent = self._phases.get("descent"), self._progress.spent
-        if descent is None or ("swarm" not in self._phases and not descent.done):
-            return True
-        return spent["swarm"] > spent["descent"] - self._progress.granted
-
-    def _swarm(self, dim: int, first: Floats | None) -> CovarianceSwarm:
-        self._weights = np.zeros_like(self._weights)
-        return super()._swarm(dim, first)
-
-    def _begin_descent(self) -> Phase:
-        self._from_best = "descent" not in self._phases or (
-            not self._from_best and self._best_cost < self._tried
-        )
-        self._tried = self._best_cost
-        if self._grid is not None:
-            return self._begin_on(self._grid)
-        x = self._first_point()
-        if not self._from_best:
-            x = self._random.random(len(x))
-        return ConstrainedDescent(x, np.flatnonzero(self._smooth))
-
-    def _begin_on(self, kinds: Kinds) -> Phase:
-        x = kinds.snap(self._first_point()[None])
-        if not self._from_best:
-            width = WIDTHS[0] * (WIDTHS[1] / WIDTHS[0]) ** self._random.random(1)
-            near = self._random.random() < NEAR
-            x = kinds.neighbours(x, width, self._random) if near else kinds.draw(1, self._random)
-        moving = np.flatnonzero(self._smooth | kinds.whole)
-        levels = kinds.levels[moving]
-        return GridDescent(x[0], moving, np.where(levels > 0, 1 / np.maximum(levels, 1), 0.0))
-
-    # ---- saving ----
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that a resume needs: copies, numbers and strings."""
-        lists = {"weights": self._weights.tolist(), "smooth": self._smooth.tolist()}
-        lists["unit"] = self._unit
-        return super().state_dict() | lists | {"tried": self._tried, "from_best": self._from_best}
-
-    def _take_over(self, saved: Mapping[str, Any]) -> None:
-        super()._take_over(saved)
-        self._weights, self._smooth = (
-            np.array(saved["weights"]),
-            np.array(saved["smooth"], dtype=np.bool_),
-        )
-        self._unit = saved.get("unit", 1.0)  # what it was when files had none
-        self._tried, self._from_best = saved["tried"], saved["from_best"]
 
 
 def _unit_and_weights(costs: Floats, broken: Floats) -> tuple[float, Floats]:

@@ -9,15 +9,7 @@ from typing import Any, Protocol
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import NoRoomError, NotFiniteError, UndefinedModelError, UserError
-from pyswarmopt_llm.evaluation.evaluator import (
-    Evaluation,
-    Evaluator,
-    Questions,
-    Request,
-    ShardEvaluation,
-    ShardRequest,
-)
-from pyswarmopt_llm.evaluation.run_directory import position_key
+from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Questions, Request
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
 
 
@@ -48,12 +40,12 @@ class Order:
 
     Attributes:
         questions: what to score on.
-        request: the candidate and its items.
+        request: the candidate.
         last: the final attempt, so smaller batches are accepted.
     """
 
     questions: Questions
-    request: Request | ShardRequest
+    request: Request
     last: bool = False
 
 
@@ -96,7 +88,7 @@ class Failed:
     text: str
 
 
-Reply = Evaluation | ShardEvaluation | Refused | Failed
+Reply = Evaluation | Refused | Failed
 
 
 class Worker(Protocol):
@@ -129,7 +121,6 @@ class Handler:
     def __init__(self, resident: Resident) -> None:
         self._resident = resident
         self._evaluators: dict[Questions, Evaluator] = {}
-        self._loaded = ""  # key of the candidate on the base
         self._batch_tokens = self._room()
 
     @property
@@ -158,18 +149,10 @@ class Handler:
             )
         return evaluation
 
-    def _find(self, order: Order) -> Evaluation | ShardEvaluation:
+    def _find(self, order: Order) -> Evaluation:
         if order.questions not in self._evaluators:
             self._evaluators[order.questions] = self._resident.evaluator(order.questions)
-        evaluator = self._evaluators[order.questions]
-        key, before = position_key(order.request.position), self._loaded
-        self._loaded = ""
-        if isinstance(order.request, Request):
-            evaluation: Evaluation | ShardEvaluation = evaluator.evaluate(order.request)
-        else:
-            evaluation = evaluator.evaluate_shard(order.request, load=key != before)
-        self._loaded = key
-        return evaluation
+        return self._evaluators[order.questions].evaluate(order.request)
 
     def _room(self) -> int:
         return int(getattr(self._resident.engine, "batch_tokens", 0))

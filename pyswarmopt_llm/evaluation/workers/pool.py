@@ -11,14 +11,13 @@ import logging
 import threading
 import time
 from bisect import insort
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
-from pyswarmopt_llm.evaluation.evaluator import ShardRequest
-from pyswarmopt_llm.evaluation.run_directory import position_key
+from pyswarmopt_llm.evaluation.evaluator import Evaluation, Questions, Request
 from pyswarmopt_llm.evaluation.workers.messages import Failed, Order, Ready, Refused, Reply, Worker
 
 log = logging.getLogger(__name__)
@@ -30,12 +29,10 @@ _LOOK = 1.0  # seconds between looks at how many workers there may be
 
 @dataclass(order=True)
 class _Task:
-    """An order with its place in the queue: by rank, then by age."""
+    """An order with its place in the queue, by age."""
 
-    rank: int
     number: int
     order: Order = field(compare=False)
-    candidate: str = field(compare=False)  # key of a sharded candidate; "" for a whole evaluation
     future: Future[Any] = field(compare=False, default_factory=Future)
     failures: list[Failed] = field(compare=False, default_factory=list)
 
@@ -83,18 +80,15 @@ class Pool:
         with self._lock:
             return list(self._workers.values())
 
-    def submit(self, order: Order, rank: int = 0) -> Future[Any]:
-        """Have an order carried out; those of lower rank first.
+    def submit(self, order: Order) -> Future[Evaluation]:
+        """Have an order carried out, the oldest ones first.
 
-        The future holds `Evaluation` or `ShardEvaluation`; it raises UserError if `TRIES` workers
-        failed at it, or one says that the user can correct it.
+        The future raises UserError if `TRIES` workers failed at it, or one says that the user can
+        correct it.
         """
         self._grow()
-        candidate = (
-            position_key(order.request.position) if isinstance(order.request, ShardRequest) else ""
-        )
         with self._lock:
-            task = _Task(rank, next(self._numbers), order, candidate)
+            task = _Task(next(self._numbers), order)
             insort(self._queue, task)
             self._lock.notify()
         return task.future
@@ -138,14 +132,12 @@ class Pool:
     def _serve(self, slot: int) -> None:
         """Hand one order after another to the worker in a slot."""
         worker: Worker | None = None
-        loaded = ""
         while True:
             worker = worker or self._fill(slot)
             ready = worker.start()  # before an order is taken, which others may be free for
-            task = self._next(loaded)
+            task = self._next()
             if task is None:
                 return
-            loaded = task.candidate
             try:
                 reply = self._carry_out(worker, ready, task)
                 failed = isinstance(reply, Failed) and self._again(task, reply)
@@ -197,15 +189,12 @@ class Pool:
 
     # Orders
 
-    def _next(self, loaded: str) -> _Task | None:
-        """The first order; before it one on the candidate that the worker has loaded."""
+    def _next(self) -> _Task | None:
+        """The first order; None once the pool is closed."""
         with self._lock:
             while not self._queue and not self._closed:
                 self._lock.wait()
-            if self._closed:
-                return None
-            same = (k for k, task in enumerate(self._queue) if loaded and task.candidate == loaded)
-            return self._queue.pop(next(same, 0))
+            return None if self._closed else self._queue.pop(0)
 
     def _carry_out(self, worker: Worker, ready: Ready | Refused | Failed, task: _Task) -> Reply:
         """The worker's reply; of one that could not start, why."""
@@ -239,6 +228,18 @@ class Pool:
             UserError(f"{text}; every score so far is kept: correct it and resume")
         )
         return True
+
+
+@dataclass(frozen=True)
+class QuestionPool:
+    """Has a pool evaluate candidates on these questions; a `scorer.WorkerPool`."""
+
+    pool: Pool
+    questions: Questions
+
+    def submit(self, requests: Sequence[Request]) -> list[Future[Evaluation]]:
+        """Begin to evaluate these candidates, the first ones first."""
+        return [self.pool.submit(Order(self.questions, request)) for request in requests]
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,15 @@ from typing import Any
 from pyswarmopt_llm.common.config import is_server
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.interfaces import BatchedEngine, Engine, Patch, Score
+from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.paired import Comparison, compare_paired
 from pyswarmopt_llm.common.statistics import interval, score_of
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
-from pyswarmopt_llm.jobs.evaluate.model import Exam, OnItems, collected, score
+from pyswarmopt_llm.jobs.evaluate.model import Exam, OnItems, followed
 from pyswarmopt_llm.jobs.evaluate.names import Model, model_of, opened, place_of, run_scoring
-from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import choose_scoring, trial_of
-from pyswarmopt_llm.metrics.questions.written import Answering, ItemsUtility
+from pyswarmopt_llm.metrics.questions.written import ItemsUtility, Written
 from pyswarmopt_llm.metrics.registry import Metric
 from pyswarmopt_llm.models.adapters.compatibility import unique_names
 from pyswarmopt_llm.reporting.verdict import Verdict, between
@@ -102,7 +101,8 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
         engine = opened.engine(model)
         exam.check(engine, scoring)
         utility = how.build(items, scoring, engine.chat, exam.task.prompt)
-        answered.append(_answered(utility, engine, how, _half(on_items, turn)))
+        with followed(engine, len(items), _half(on_items, turn)):
+            answered.append(_answered(utility, engine, how))
     (first, answers), (second, other_answers) = answered
     scores = (first, second)
     if how.compare is not None:  # the shares of wins; a tie is half a win
@@ -178,23 +178,12 @@ def _scoring(config: EvalConfig, models: Sequence[Model], exam: Exam, opened: Tu
     return choose_scoring(scorings_of(exam.metric, scoring, task), task.dev, letters)
 
 
-def _answered(
-    utility: ItemsUtility, engine: Engine, metric: Metric, on_items: OnItems | None
-) -> tuple[Score, list[str]]:
+def _answered(utility: ItemsUtility, engine: Engine, metric: Metric) -> tuple[Score, Sequence[str]]:
     """The score, and the answers if there are any; no score where both are judged together."""
-    if not isinstance(utility, Answering):
-        return score(utility, engine, on_items), []
-    answers = _answers(utility, engine, on_items)
-    return _UNJUDGED if metric.compare is not None else score_of(utility.judge(answers)), answers
-
-
-def _answers(utility: Answering, engine: Engine, on_items: OnItems | None) -> list[str]:
-    """The answers; batch by batch, with the same bits, if somebody follows the progress."""
-    if on_items is None or not (
-        isinstance(utility, Accuracy) and isinstance(engine, BatchedEngine)
-    ):
-        return utility.answers(engine)
-    return collected(utility.answer_batches(engine), utility.n, on_items)
+    if metric.compare is not None and isinstance(utility, Written):
+        return _UNJUDGED, utility.answers(engine)
+    score = utility(engine)
+    return score, score.answers
 
 
 def _half(on_items: OnItems | None, turn: int) -> OnItems | None:

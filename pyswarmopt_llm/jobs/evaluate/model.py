@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.interfaces import Batched, BatchedEngine, Engine, Score, Utility
+from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.common.statistics import interval, score_of
+from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.names import model_of, opened, run_scoring
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
@@ -29,7 +30,6 @@ from pyswarmopt_llm.tasks import Item, Scoring, Task
 from pyswarmopt_llm.tasks.load import load_task_of
 
 OnItems = Callable[[int, int], None]  # items scored, of how many
-Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,9 @@ class Exam:
     ) -> EvalResult:
         """Score the loaded model in its `format`."""
         how = self.format(engine, scoring)
-        scored = score(
-            self.metric.build(self.items, how, engine.chat, self.task.prompt), engine, on_items
-        )
+        utility = self.metric.build(self.items, how, engine.chat, self.task.prompt)
+        with followed(engine, len(self.items), on_items):
+            scored = utility(engine)
         return EvalResult(
             self.task.name,
             scored,
@@ -199,17 +199,19 @@ def _evaluate_harness(config: EvalConfig) -> EvalResult:
     return EvalResult(harness.name, scored, interval(scored.per_item), "own", "lm-eval")
 
 
-def score(utility: Utility, engine: Engine, on_items: OnItems | None) -> Score:
-    """The score; batch by batch, with the same bits, if somebody follows the progress."""
-    if on_items is None or not (isinstance(utility, Batched) and isinstance(engine, BatchedEngine)):
-        return utility(engine)
-    return score_of(collected(utility.score_batches(engine), utility.n, on_items))
+@contextmanager
+def followed(engine: Engine, items: int, on_items: OnItems | None) -> Iterator[None]:
+    """Tell of the items that are scored, as the engine reads its batches."""
+    latest = 0
 
+    def tell(done: int, texts: int) -> None:
+        nonlocal latest
+        if on_items is not None and items * done // texts > latest:
+            latest = items * done // texts
+            on_items(latest, items)
 
-def collected(batches: Iterable[Mapping[int, Found]], count: int, on_items: OnItems) -> list[Found]:
-    """The results of batches, index -> result, in the items' order."""
-    results: dict[int, Found] = {}
-    for batch in batches:
-        results |= batch
-        on_items(len(results), count)
-    return [results[i] for i in range(count)]
+    engine.progress = tell
+    try:
+        yield
+    finally:
+        engine.progress = None

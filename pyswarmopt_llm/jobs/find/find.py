@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.commands import changed, command, task_settings
 from pyswarmopt_llm.common.errors import InvalidOption, UndefinedModelError, UserError
 from pyswarmopt_llm.common.files.fingerprint import digest
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.interfaces import ItemScore, ItemUtility, Patch
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.jobs.evaluate.config import BARE, EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import Exam, OnItems
@@ -244,29 +244,29 @@ class Scorer:
         task, metric = self._exam.task, self._exam.metric
         items = self._items[numbers.start : numbers.stop]
         utility = metric.build(items, self._scoring, self._engine.chat, task.prompt)
-        if not isinstance(utility, ItemUtility):
-            return [Answer(value, value) for value in utility(self._engine).per_item]
-        scores = utility.score_items(self._engine, range(len(items)))
-        pairs = zip(items, scores, strict=True)
-        return [Answer(score.value, right(item, score, self._scoring)) for item, score in pairs]
+        score = utility(self._engine)
+        if not score.margins:
+            return [Answer(value, value) for value in score.per_item]
+        rows = zip(items, score.per_item, score.margins, strict=True)
+        return [
+            Answer(value, right(item, margins, self._scoring) if margins else value)
+            for item, value, margins in rows
+        ]
 
 
-def right(item: Item, score: ItemScore, scoring: Scoring) -> float:
+def right(item: Item, margins: Sequence[float], scoring: Scoring) -> float:
     """The probability of the right option among the options, as training sees it.
 
-    Scores by likelihood are per byte: they count times the mean length of the options. Where
-    nothing is compared it is the value.
+    Scores by likelihood are per byte: they count times the mean length of the options.
 
     Example:
         >>> item = Item("1", "?", {"A": "yes", "B": "never"}, "A")  # 4 bytes on average
-        >>> round(right(item, ItemScore(1.0, (0.5,)), "likelihood"), 3)  # 1 / (1 + exp(-2))
+        >>> round(right(item, (0.5,), "likelihood"), 3)  # 1 / (1 + exp(-2))
         0.881
     """
-    if not score.margins or item.choices is None:
-        return score.value
-    lengths = [len(text.encode()) for text in item.choices.values()]
+    lengths = [len(text.encode()) for text in (item.choices or {}).values()]
     scale = fmean(lengths) if scoring == "likelihood" else 1.0
-    logits = [-scale * margin for margin in score.margins]
+    logits = [-scale * margin for margin in margins]
     probability = 1 / (1 + math.fsum(math.exp(min(logit, LARGE)) for logit in logits))
     return 0.0 if math.isnan(probability) else probability
 

@@ -27,10 +27,9 @@ from pyswarmopt_llm.tasks import Item, Scoring
 if TYPE_CHECKING:
     from pyswarmopt_llm.evaluation.workers.local import ForkServer
     from pyswarmopt_llm.evaluation.workers.messages import Failed
-    from pyswarmopt_llm.evaluation.workers.pool import Pool
+    from pyswarmopt_llm.evaluation.workers.pool import Pool, QuestionPool
     from pyswarmopt_llm.evaluation.workers.ray import RayCluster
     from pyswarmopt_llm.evaluation.workers.served import CandidatePool
-    from pyswarmopt_llm.evaluation.workers.sharding import ShardingPool
 
 _PHASES = {LETTERS: "letter", "dev": "search", "fresh": "confirm"}  # in the journal
 
@@ -46,7 +45,7 @@ class Scorers:
         self.job, self._run, self._on_row = job, run, on_row
         self._pool: Pool | None = None
         self._place: ForkServer | RayCluster | None = None
-        self._shared: list[ShardingPool | CandidatePool] = []
+        self._served: list[CandidatePool] = []
         self.memory = 0
 
     def __enter__(self) -> Scorers:
@@ -60,25 +59,24 @@ class Scorers:
             self._pool.close()
         if self._place is not None:
             self._place.close()
-        for shared in self._shared:
-            shared.close()
+        for served in self._served:
+            served.close()
 
     def scorer(self, questions: Questions) -> Scorer:
         """Scores positions on these questions, with the run's journal."""
         evaluator = self.job.evaluator(questions)
-        pool: ShardingPool | CandidatePool | None = None
+        pool: QuestionPool | CandidatePool | None = None
         # a user's function may bear one thread only
         if self.job.config.served and not self.job.objectives.user_scored:
             from pyswarmopt_llm.evaluation.workers.served import candidate_pool
 
             pool = candidate_pool(evaluator, self.job.engine)
+            self._served.append(pool)
         elif not self.job.workers.alone:
-            from pyswarmopt_llm.evaluation.workers.sharding import ShardingPool
+            from pyswarmopt_llm.evaluation.workers.pool import QuestionPool
 
             self._pool = self._pool or self._start_pool()
-            pool = ShardingPool(self._pool, questions, evaluator)
-        if pool is not None:
-            self._shared.append(pool)
+            pool = QuestionPool(self._pool, questions)
         return Scorer(
             self._run, self.job.space, evaluator, _PHASES[questions.split], self._on_row, pool
         )

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.common.interfaces import Engine, ItemScore, Patch, Score
+from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.evaluator import row_of, stored_margins
 from pyswarmopt_llm.evaluation.record import TRAINED, Margins, Row
@@ -270,7 +270,7 @@ def _on_labels(
     )
     seconds = 0.0
 
-    def score(places: Sequence[int]) -> list[ItemScore]:
+    def score(places: Sequence[int]) -> list[tuple[float, tuple[float, ...]]]:
         nonlocal seconds
         begun = time.perf_counter()
         outcomes = items_of_tasks(utilities.values(), job.engine, places)
@@ -278,26 +278,31 @@ def _on_labels(
         return outcomes
 
     outcomes = iter(cross_fit(fitting, score))
-    of_tasks = {name: list(islice(outcomes, task.n)) for name, task in utilities.items()}
+    of_tasks = {name: list(islice(outcomes, len(task.items))) for name, task in utilities.items()}
     return _Outcome(
         fitting.whole(),
-        {name: score_of([item.value for item in own]) for name, own in of_tasks.items()},
+        {name: score_of([value for value, _ in own]) for name, own in of_tasks.items()},
         schedule.passes(len(items)),
         round(seconds, 4),
-        {name: [stored_margins(item.margins) for item in own] for name, own in of_tasks.items()},
+        {name: [stored_margins(margins) for _, margins in own] for name, own in of_tasks.items()},
     )
 
 
 def items_of_tasks(
     tasks: Iterable[Accuracy], engine: Engine, places: Sequence[int]
-) -> list[ItemScore]:
-    """The results on items of several tasks, whose places count on from task to task; ascending."""
-    outcomes: list[ItemScore] = []
+) -> list[tuple[float, tuple[float, ...]]]:
+    """Value and margins of items of several tasks, whose places count on from task to task;
+    ascending.
+    """
+    outcomes: list[tuple[float, tuple[float, ...]]] = []
     first = 0
     for task in tasks:
-        own = [place - first for place in places if first <= place < first + task.n]
-        outcomes += task.score_items(engine, own) if own else []
-        first += task.n
+        own = [place - first for place in places if first <= place < first + len(task.items)]
+        if own:
+            score = task(engine, own)
+            margins = score.margins or ((),) * len(own)  # none without options
+            outcomes += zip(score.per_item, margins, strict=True)
+        first += len(task.items)
     return outcomes
 
 

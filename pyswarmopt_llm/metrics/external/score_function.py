@@ -20,8 +20,9 @@ from pyswarmopt_llm.common.errors import InvalidOption, first_line, line_in
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.metrics.accuracy import at
 from pyswarmopt_llm.metrics.questions.written import Chat, Written, means_of_items
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.tasks import Item, render_prompt
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.metrics.questions.sampling import Sampling
@@ -228,17 +229,24 @@ class FunctionUtility(Written):
         sampling: Sampling | None = None,
     ) -> None:
         super().__init__(items, self._scores, chat, template, max_new_tokens, sampling=sampling)
-        self._function = function
+        self._function, self._template = function, template
 
-    def score_samples(self, samples: Sequence[Sequence[str]]) -> Score:
+    def score_samples(
+        self, samples: Sequence[Sequence[str]], places: Sequence[int] | None = None
+    ) -> Score:
         """See `Written`."""
-        scored = [self._function.parts(self.turns, replies, self.items) for replies in samples]
+        scored = [self._parts(at(self.items, places), replies) for replies in samples]
         rows = list(chain.from_iterable(scored))
         named = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0] if name}
         return replace(score_of(means_of_items([means(parts) for parts in scored])), named=named)
 
     def _scores(self, items: Sequence[Item], replies: Sequence[str]) -> list[float]:
-        return means(self._function.parts(self.turns, replies, items))
+        return means(self._parts(items, replies))
+
+    def _parts(self, items: Sequence[Item], replies: Sequence[str]) -> list[dict[str, float]]:
+        """The named numbers of each reply."""
+        turns = [render_prompt(item, "generate", self._template) for item in items]
+        return self._function.parts(turns, replies, items)
 
 
 def means(parts: Sequence[Mapping[str, float]]) -> list[float]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
-from pyswarmopt_llm.common.interfaces import Engine, Score
+from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS
+from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS, at
 from pyswarmopt_llm.tasks import Item, chat_prompt, render_prompt
 
 if TYPE_CHECKING:
@@ -24,27 +24,13 @@ ScoreTexts = Callable[[Sequence[Item], Sequence[str]], Sequence[float]]
 InOtherUnits = Callable[[Sequence[float]], Mapping[str, float]]
 
 
-class ItemsUtility(Protocol):
-    """A utility over items that knows in advance which texts have to fit the context window."""
+class ItemsUtility(Utility, Protocol):
+    """A `Utility` over items that knows in advance which texts have to fit the context window."""
 
     items: tuple[Item, ...]
 
-    def __call__(self, engine: Engine) -> Score:
-        """Evaluate all items; one value per item."""
-
     def texts(self) -> Iterator[tuple[Item, str, int]]:
         """Item, text, and the maximum number of tokens that the model adds to it."""
-
-
-@runtime_checkable
-class Answering(Protocol):
-    """A utility whose values are of answers that can be shown: a letter or a text for each item."""
-
-    def answers(self, engine: Engine) -> list[str]:
-        """The model's answers."""
-
-    def judge(self, answers: Sequence[str]) -> Sequence[float]:
-        """The value of each answer."""
 
 
 class Written:
@@ -93,8 +79,7 @@ class Written:
 
     def answers(self, engine: Engine, places: Sequence[int] | None = None) -> list[str]:
         """The model's greedy answers to the items at these places; None: to all."""
-        prompts = self._prompts if places is None else [self._prompts[place] for place in places]
-        return engine.generate(prompts, max_new_tokens=self._new)
+        return engine.generate(at(self._prompts, places), max_new_tokens=self._new)
 
     def samples(self, engine: Engine, places: Sequence[int] | None = None) -> list[list[str]]:
         """The answers that are scored, sample by sample; one sample, of greedy answers, without
@@ -104,22 +89,26 @@ class Written:
             return [self.answers(engine, places)]
         return self._sampling.replies(engine, self._prompts, self._new, places)
 
-    def __call__(self, engine: Engine) -> Score:
-        """Evaluate all items; one value per item."""
-        return self.score_samples(self.samples(engine))
+    def __call__(self, engine: Engine, places: Sequence[int] | None = None) -> Score:
+        """Score all items, or those at these places; see `Utility`."""
+        samples = self.samples(engine, places)
+        score = self.score_samples(samples, places)
+        return score if self.sampled else replace(score, answers=tuple(samples[0]))
 
-    def score_samples(self, samples: Sequence[Sequence[str]]) -> Score:
-        """The score of answers to all items, sample by sample."""
-        return self.score(means_of_items([self.judge(answers) for answers in samples]))
+    def score_samples(
+        self, samples: Sequence[Sequence[str]], places: Sequence[int] | None = None
+    ) -> Score:
+        """The score of answers to all items, or to those at these places, sample by sample."""
+        return self.score(means_of_items([self.judge(answers, places) for answers in samples]))
 
     def score(self, values: Sequence[float]) -> Score:
         """The score of answers with these values, one per item."""
         score = score_of(values)
         return score if self._named is None else replace(score, named=self._named(score.per_item))
 
-    def judge(self, answers: Sequence[str]) -> Sequence[float]:
+    def judge(self, answers: Sequence[str], places: Sequence[int] | None = None) -> Sequence[float]:
         """The value of each answer."""
-        return self._score(self.items, answers)
+        return self._score(at(self.items, places), answers)
 
 
 def means_of_items(samples: Sequence[Sequence[float]]) -> Sequence[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -14,10 +14,9 @@ from pyswarmopt_llm.models.engines.chat import Chat, Turns
 class BaseEngine(ABC):
     """Defaults of `interfaces.Engine`: one model, of unlimited length, that writes its whole answer
     at once.
-
-    See `interfaces.LoadedEngine`, too.
     """
 
+    progress: Callable[[int, int], None] | None = None
     notes: Mapping[str, str] = MappingProxyType({})
     decided: Mapping[str, Any] = MappingProxyType({})
     window: int | None = None
@@ -29,6 +28,11 @@ class BaseEngine(ABC):
     @abstractmethod
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
         """See `interfaces.Engine`."""
+
+    def _tell(self, done: int, count: int) -> None:
+        """Tell of texts that were read, where somebody follows."""
+        if self.progress is not None:
+            self.progress(done, count)
 
     def count_tokens(self, text: str) -> int:
         """The sum over the members."""

@@ -5,7 +5,7 @@ without waste.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from typing import Any
@@ -64,38 +64,14 @@ class TransformersEngine(ReplyWriter):
 
         Contexts shared by several pairs and the common prefix of all contexts are computed once.
         """
-        totals: dict[int, float] = {}
-        for indices, values in self.loglikelihood_by_batch(pairs):
-            totals |= zip(indices, values, strict=True)
-        return [totals[i] for i in range(len(pairs))]
-
-    def loglikelihood_by_batch(
-        self, pairs: Sequence[tuple[str, str]], only: Collection[int] | None = None
-    ) -> Iterator[tuple[tuple[int, ...], list[float]]]:
-        """`loglikelihood`, yielded batch by batch.
-
-        Args:
-            pairs: (context, continuation).
-            only: run only the batches with any of these pairs; default: all.
-
-        Yields:
-            The indices of the pairs of a batch, and their values.
-        """
-        plan = self._likelihood_plan(pairs)
-        prefix = cache(lambda: self.prefix(plan))
-        for batch in plan.batches:
-            indices = tuple(batch.pairs.tolist())
-            if only is None or not set(only).isdisjoint(indices):
-                totals = torch.zeros(plan.n_pairs, dtype=torch.float64)
-                for part, logits in self._forward(batch, plan, prefix):
-                    totals.index_add_(0, part.target_pair, target_logprobs(part, logits))
-                yield indices, totals[batch.pairs].tolist()
-
-    def likelihood_batches(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[int, ...]]:
-        """The pairs of each forward pass of `loglikelihood`; pairs with the same context share a
-        batch.
-        """
-        return [tuple(batch.pairs.tolist()) for batch in self._likelihood_plan(pairs).batches]
+        if any(not continuation for _, continuation in pairs):
+            raise ValueError("a continuation is empty: there is nothing to score")
+        totals, done = torch.zeros(len(pairs), dtype=torch.float64), 0
+        for batch, logits in self._forward_all(pairs):
+            totals.index_add_(0, batch.target_pair, target_logprobs(batch, logits))
+            done += len(batch.pairs)
+            self._tell(done, len(pairs))
+        return totals.tolist()
 
     def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
         """Natural-log distribution of the next token after each prompt: (N, V) float32 on the
@@ -139,11 +115,6 @@ class TransformersEngine(ReplyWriter):
         return result
 
     # Inside
-
-    def _likelihood_plan(self, pairs: Sequence[tuple[str, str]]) -> Plan:
-        if any(not continuation for _, continuation in pairs):
-            raise ValueError("a continuation is empty: there is nothing to score")
-        return self._plan(tuple(pairs))
 
     def encode_continuation(self, context: str, continuation: str) -> TokenPair:
         """Token ids of both; see `encode_pair`."""

@@ -86,7 +86,7 @@ def choice_loss(item: Choices, totals: Tensor) -> Tensor:
 def loglikelihoods(
     engine: TransformersEngine, pairs: Sequence[tuple[str, str]]
 ) -> Iterator[tuple[tuple[int, ...], Tensor]]:
-    """`TransformersEngine.loglikelihood_by_batch` of the model as it is, with gradients.
+    """`TransformersEngine.loglikelihood` of the model as it is, batch by batch, with gradients.
 
     See `trainer.training`. The prefix that all contexts share is computed once per batch, and
     gradients flow through its keys and values. Pairs with the same context are in the same batch.

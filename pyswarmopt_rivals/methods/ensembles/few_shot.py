@@ -48,12 +48,12 @@ class FewShot(Answerer):
     def answers(self, questions: Accuracy) -> list[str]:
         self._engine.load(Patch())
         shown = self.shown(questions)
-        answers = shown.answers(self._engine)
+        answers = list(shown(self._engine).answers)
         read = sum(len(self._engine.encode_prompt(prompt)) for prompt in shown.prompts)
         more = sum(
             map(self._tokens, answers if shown.scoring == "generate" else _scored_texts(shown))
         )
-        self.tokens_per_item = (read + more) / questions.n
+        self.tokens_per_item = (read + more) / len(questions.items)
         return answers
 
     def shown(self, questions: Accuracy) -> Accuracy:
@@ -113,8 +113,8 @@ def _scored_texts(questions: Accuracy) -> list[str]:
 def fit(panel: Panel, dev: Accuracy, seed: int) -> FewShot:
     """Choose k and the examples on dev."""
     budget, best, most = panel.need_budget(), None, -1.0
-    for chosen in draws(dev.n, seed):
-        rest = [i for i in range(dev.n) if i not in set(chosen)]
+    for chosen in draws(len(dev.items), seed):
+        rest = [i for i in range(len(dev.items)) if i not in set(chosen)]
         if len(rest) > budget.items_left:
             continue
         budget.spend(len(rest))

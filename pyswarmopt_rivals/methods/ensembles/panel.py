@@ -73,7 +73,7 @@ class Panel:
     def answers(self, questions: Accuracy) -> list[list[str]]:
         """Each expert's answers to the items: n lists."""
         if questions not in self._answers:
-            self._answers[questions] = [questions.answers(self.engine) for _ in self._each()]
+            self._answers[questions] = [list(questions(self.engine).answers) for _ in self._each()]
         return self._answers[questions]
 
     def token_logprobs(self, pairs: Pairs) -> list[Tensor]:
@@ -141,7 +141,7 @@ class Likelihoods(Answerer):
 
     def answers(self, questions: Accuracy) -> list[str]:
         refuse_open(questions)
-        return questions.answers(self)  # type: ignore[arg-type]
+        return list(questions(self).answers)  # type: ignore[arg-type]
 
 
 def refuse_open(questions: Accuracy) -> None:

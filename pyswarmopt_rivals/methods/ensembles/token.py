@@ -48,7 +48,7 @@ def fit(panel: Panel, dev: Accuracy, seed: int) -> Likelihoods:
 
     def value(position: Tensor) -> float:
         mixture.weights = mixing_weights(position)
-        return sum(dev.judge(mixed.answers(dev))) / dev.n
+        return sum(dev.judge(mixed.answers(dev))) / len(dev.items)
 
     swarm = make_optimizer(
         "model-swarms",

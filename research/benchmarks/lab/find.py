@@ -75,11 +75,11 @@ class Bench:
     def measured(self, start: Patch) -> dict[str, Any]:
         """The answers of a start to all dev items."""
         self.engine.load(start)
-        scores = self._dev.score_items(self.engine, range(DEV))
-        pairs = zip(self.dev, scores, strict=True)
+        score = self._dev(self.engine)
+        pairs = zip(self.dev, score.margins, strict=True)
         return {
-            "right": [int(score.value) for score in scores],
-            "probability": [round(right(item, s, "likelihood"), 4) for item, s in pairs],
+            "right": [int(value) for value in score.per_item],
+            "probability": [round(right(item, of, "likelihood"), 4) for item, of in pairs],
         }
 
     def trained(self, start: Patch, lab: Path) -> float:

@@ -45,10 +45,10 @@ import numpy.typing as npt
 from pyswarmopt.hybrid.memetic import MemeticSearch
 from pyswarmopt.hybrid.model.gaussian_process import GaussianProcess, on_log_scale
 from pyswarmopt.hybrid.model.kinds import Kinds
-from pyswarmopt.hybrid.phases.proposals import (
+from pyswarmopt.hybrid.runs.proposals import (
     GROWTH,
     Merit,
-    ModelPhase,
+    Proposals,
     expected_improvement,
     most_promising,
 )
@@ -292,15 +292,14 @@ class Fantasies(Process):
 
 
 class Rounds(Optimiser):
-    """`ModelPhase` as `minimize(population=workers)` runs it."""
+    """`Proposals` as `minimize(population=workers)` runs it."""
 
     def __init__(self, dim: int, workers: int, points: int, seed: int) -> None:
         first = max(dim + 1, min(workers, points // 4))
         self.batch = workers
         self._random = np.random.default_rng(seed)
-        self._phase = ModelPhase(
-            np.zeros(dim, dtype=np.int64), np.arange(dim), first, 10**9, workers
-        )
+        kinds = Kinds(np.zeros(dim, dtype=np.int64), np.arange(dim))
+        self._phase = Proposals(kinds, first, 10**9, workers)
         self._round: list[Floats] = []
         self._costs: dict[int, float] = {}
         self._asked = 0

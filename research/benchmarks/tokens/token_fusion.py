@@ -102,7 +102,7 @@ def one_search(engine: MixtureEngine, dev: Accuracy, seed: int) -> torch.Tensor:
 
 def answers_of(engine: MixtureEngine, weights: Sequence[float], asked: Accuracy) -> list[str]:
     engine.load(Patch(mixture=tuple(weights)))
-    return asked.answers(engine)
+    return list(asked(engine).answers)
 
 
 def right(items: Sequence[Item], answers: Sequence[str | None]) -> list[float]:

@@ -61,7 +61,7 @@ def test_given_points_come_first_and_the_model_knows_them():
     x = search.ask().numpy()
     assert np.array_equal(x, x0)
     search.tell(x, [bowl(row) for row in x])
-    model = search._search._phases["model"]
+    model = search._search.model.run
     assert np.allclose(model.points, (x0 + 5) / 10) and np.allclose(
         model.costs, [bowl(row) for row in x0]
     )
@@ -74,7 +74,7 @@ def test_more_given_points_than_the_model_would_propose_take_its_place():
     search = pso.MemeticSwarm([BOX] * 2, positions=x0, seed=0)
     search.tell(search.ask(), [bowl(x) for x in x0])
     search.ask()
-    assert search._search._progress.turn == "descent"
+    assert search._search.progress.turn == "descent"
 
 
 def test_a_population_is_proposed_at_once():
@@ -110,7 +110,7 @@ def test_noise_is_noticed_after_the_model_too():
     for _ in range(30):
         x = search.ask()
         search.tell(x, [bowl(row) + errors.normal() for row in x.numpy()])
-    assert search._search._noisy
+    assert search._search.noisy
 
 
 def test_a_fixed_coordinate_is_no_parameter():
@@ -144,7 +144,7 @@ def turns(fun, dim: int, n: int) -> list[str]:
     search, seen = pso.MemeticSwarm([BOX] * dim, seed=0), []
     while len(seen) < n:
         x = search.ask().numpy()
-        seen.append(search._search._progress.turn)
+        seen.append(search._search.progress.turn)
         search.tell(x, [fun(row) for row in x])
     return seen
 

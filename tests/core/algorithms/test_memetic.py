@@ -21,20 +21,24 @@ from pyswarmopt.base.optimizer import Optimizer
 from pyswarmopt.driver.asynchronous import AsynchronousSearch
 from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.search import Search
-from pyswarmopt.hybrid.phases.axis_search import AxisSearch, CheckedAxisSearch, SeparabilityTest
-from pyswarmopt.hybrid.phases.bfgs import QuasiNewton
-from pyswarmopt.hybrid.phases.cma_es import CovarianceSwarm, Rates, SeparableSwarm
-from pyswarmopt.hybrid.phases.limited_memory import LimitedMemory
-from pyswarmopt.hybrid.phases.phase import BATCH, Phase
+from pyswarmopt.hybrid.runs.axis_search import AxisSearch, SeparabilityTest
+from pyswarmopt.hybrid.runs.bfgs import QuasiNewton
+from pyswarmopt.hybrid.runs.cma_es import CovarianceSwarm, Rates, SeparableSwarm
+from pyswarmopt.hybrid.runs.limited_memory import LimitedMemory
+from pyswarmopt.hybrid.runs.run import BATCH, Run
 from pyswarmopt.parts.velocity import Snapshot
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "bbob"))
 
 
-def run(phase: Phase, fun, most: int = 10**5) -> Phase:
-    random = np.random.default_rng(0)
-    while not phase.done and phase.spent < most:
-        phase.tell(np.array([fun(x) for x in phase.ask(random)]))
+def run(phase: Run, fun, most: int = 10**5) -> Run:
+    """Until it is done, or has spent so many evaluations; `spent` says how many."""
+    random, spent = np.random.default_rng(0), 0
+    while not phase.done and spent < most:
+        x = phase.ask(random)
+        phase.tell(np.array([fun(row) for row in x]))
+        spent += len(x)
+    phase.spent = spent
     return phase
 
 
@@ -172,7 +176,7 @@ def test_ruggedness_kinks_and_steps_are_no_noise(fun):
     while search.evaluations < 300:
         x = search.ask()
         search.tell(x, [fun(row) for row in x.numpy()])
-        assert not search._search._noisy
+        assert not search._search.noisy
 
 
 def test_a_noisy_search_goes_on_from_every_state_it_was_saved_in():
@@ -194,7 +198,7 @@ def test_a_noisy_search_goes_on_from_every_state_it_was_saved_in():
         before = play(first, cut, errors)
         second.load_state_dict(first.state_dict())
         assert before + play(second, 45 - cut, errors) == whole
-    assert second._search._progress.turn == "swarm"
+    assert second._search.progress.turn == "swarm"
 
 
 # --- separability and axes ---
@@ -469,7 +473,7 @@ def test_a_population_is_that_of_the_first_swarm():
     sizes = []
     for _ in range(600):
         x = search.ask()
-        sizes += [len(x)] if search._search._progress.turn == "swarm" else []
+        sizes += [len(x)] if search._search.progress.turn == "swarm" else []
         search.tell(x, coupled(x))
     assert sizes[0] == 17 and set(sizes) <= {17, 34, 68}
     assert pso.minimize(bowl, [(-5, 5)] * 5, population=20, max_evals=1000, seed=0).fun < 1e-20
@@ -518,7 +522,7 @@ def test_many_coordinates_need_no_matrices():
 
 def test_a_budget_too_small_for_gradients_goes_to_the_swarm():
     search = Search(Options(bowl, [(-5, 5)] * 400, max_evals=800, seed=0))
-    assert search.run().nfev == 800 and search._swarm._progress.spent["descent"] == 0
+    assert search.run().nfev == 800 and search._swarm.descent.spent == 0
 
 
 def test_a_limited_memory_descent_takes_the_steps_of_bfgs_while_it_remembers_all():
@@ -555,7 +559,7 @@ def test_two_steps_along_each_coordinate_tell_both_derivatives_of_a_parabola():
 @pytest.mark.parametrize("batch", [10**6, 7])
 def test_a_limited_memory_descent_ends_where_scipy_ends_whatever_its_batches(batch, monkeypatch):
     scipy_optimize = pytest.importorskip("scipy.optimize")
-    monkeypatch.setattr("pyswarmopt.hybrid.phases.limited_memory.BATCH", batch)
+    monkeypatch.setattr("pyswarmopt.hybrid.runs.limited_memory.BATCH", batch)
     a, best = spd(6, 100.0, seed=3), np.array([0.3, 0.7, -0.5, 1.4, 0.5, 0.6])
 
     def fun(x):
@@ -571,14 +575,14 @@ def test_a_limited_memory_descent_ends_where_scipy_ends_whatever_its_batches(bat
 @pytest.mark.parametrize("batch", [10**6, 70])
 def test_axes_of_many_coordinates_know_the_cost_of_their_point(batch, monkeypatch):
     """By gains alone the tally of 100 axes was off by its own size after ten rounds."""
-    monkeypatch.setattr("pyswarmopt.hybrid.phases.axis_search.BATCH", batch * 100)
+    monkeypatch.setattr("pyswarmopt.hybrid.runs.axis_search.BATCH", batch * 100)
     best = np.random.default_rng(2).uniform(0.1, 0.9, 100)
 
     def fun(x):
         return rastrigin(10 * (x - best)) + 7
 
     x = np.random.default_rng(1).random(100)
-    phase = run(CheckedAxisSearch(x, fun(x)), fun, most=6500)
+    phase = run(AxisSearch(x, fun(x)), fun, most=6500)
     assert abs(phase.cost - 7) < 1e-6 and abs(phase.cost - fun(phase.x)) < 1e-9
 
 

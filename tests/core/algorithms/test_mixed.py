@@ -13,10 +13,10 @@ import pyswarmopt as pso
 from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.hybrid.mixed import MODELLED, MixedSearch
 from pyswarmopt.hybrid.model.gaussian_process import GaussianProcess, inverse_root, on_log_scale
-from pyswarmopt.hybrid.phases import proposals
-from pyswarmopt.hybrid.phases.mutations import Mutations
-from pyswarmopt.hybrid.phases.proposals import (
-    ModelPhase,
+from pyswarmopt.hybrid.runs import proposals
+from pyswarmopt.hybrid.runs.mutations import Mutations
+from pyswarmopt.hybrid.runs.proposals import (
+    Proposals,
     expected_improvement,
     most_promising,
 )
@@ -222,7 +222,7 @@ def test_starting_points_are_known_to_the_model():
     x = search.ask()
     np.testing.assert_array_equal(CODING.decode(x), start)
     search.tell(x, [0.0, math.nan], dropped=[False, True])
-    model = search._phases["model"]
+    model = search.model.run
     np.testing.assert_allclose(decoded(model.points), start, atol=1e-12)
     assert model.costs.tolist() == [0.0, math.inf]
 
@@ -248,7 +248,7 @@ def test_a_saved_search_goes_on_as_if_nothing_had_happened(rounds):
 
 def test_mutations_follow_the_best():
     random = np.random.default_rng(0)
-    phase = Mutations(KINDS.levels, KINDS.parameter, some_points(1)[0], 10.0)
+    phase = Mutations(KINDS, some_points(1)[0], 10.0)
     points = phase.ask(random)
     phase.tell(np.where(np.arange(len(points)) == 3, 1.0, 20.0))
     np.testing.assert_array_equal(phase.best, points[3])
@@ -279,14 +279,14 @@ def test_mutations_are_always_those_of_the_best_of_all():
     search = MixedSearch(CODING.bounds(), seed=1, kinds=CODING.kinds)
     while search.evaluations < 600:
         x = search.ask()
-        search.tell(x, [mixed_bowl(point) for point in CODING.decode(x)])
-        if "mutations" in search._phases:
-            mutations = search._phases["mutations"]
+        if search.progress.turn == "mutations":
+            mutations = search.mutations.run
             assert mutations.cost == search.best.value
             np.testing.assert_allclose(
                 decoded(mutations.best[None])[0], CODING.decode(search.best.x[None])[0]
             )
-    assert {"mutations", "swarm"} <= search._phases.keys()
+        search.tell(x, [mixed_bowl(point) for point in CODING.decode(x)])
+    assert search.mutations.spent and search.swarm.spent
 
 
 def test_a_point_proposed_beside_others_counts_as_what_is_expected_there(monkeypatch):
@@ -300,9 +300,7 @@ def test_a_point_proposed_beside_others_counts_as_what_is_expected_there(monkeyp
     monkeypatch.setattr(proposals, "most_promising", watched)
     points = some_points(20)
     costs = np.array([mixed_bowl(x) for x in decoded(points)])
-    phase = ModelPhase(
-        KINDS.levels, KINDS.parameter, first=5, last=99, at_once=3, points=points, costs=costs
-    )
+    phase = Proposals(KINDS, first=5, last=99, at_once=3, points=points, costs=costs)
     proposed = phase.ask(np.random.default_rng(0))
     assert len(proposed) == 3
     process = GaussianProcess(KINDS, phase.theta)

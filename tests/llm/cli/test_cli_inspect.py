@@ -122,7 +122,7 @@ def test_an_expert_that_is_worse_than_no_adapter_is_found_where_a_task_is_given(
     """The right answers are those of the bare base: who answers otherwise is worse."""
     engine = open_model(str(tiny_base), None, "auto", "cpu", 1)
     asked = [Item(row["id"], row["question"], row["choices"], "A") for row in questions(40, 1)]
-    right = Accuracy(asked, "likelihood", engine.chat).answers(engine)
+    right = list(Accuracy(asked, "likelihood", engine.chat)(engine).answers)
     items = [{**row, "answer": letter} for row, letter in zip(questions(40, 1), right, strict=True)]
     task = write_task(tmp_path / "words.json", items, questions(4, 2))
     (tmp_path / "loud").mkdir()

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from search_helpers import questions
 
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.plan import Screen, bounds
 from pyswarmopt_llm.evaluation.record import Row, wrong_in_row
 from pyswarmopt_llm.evaluation.surrogate.items import ItemSurrogate
-from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.metrics.combine import harmonic
-from pyswarmopt_llm.tasks import Item
 
 # The rule
 
@@ -113,30 +108,6 @@ def test_a_screen_has_the_items_of_each_task() -> None:
     }
     together = surrogate.model().right(np.full((1, 3), 1 / 3))[0]
     assert np.array_equal(np.concatenate([*screen.right.values()]), together)
-
-
-# On a language model
-
-
-class Hash:
-    """An engine whose likelihoods follow from the texts alone, whatever else is asked."""
-
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        return [-1.0 - sum(map(ord, context + text)) % 97 / 10 for context, text in pairs]
-
-
-@pytest.mark.parametrize("scoring", ["letter", "likelihood"])
-def test_some_items_answer_as_they_do_among_all(scoring: Any) -> None:
-    items = [Item(q["id"], q["question"], q["choices"], q["answer"]) for q in questions(12, 3)]
-    utility, engine = Accuracy(items, scoring, lambda text: text), Hash()
-    whole, wanted = utility(engine).per_item, [7, 2, 11]  # type: ignore[arg-type]
-    answers = utility.score_items(engine, wanted)  # type: ignore[arg-type]
-    assert [answer.value for answer in answers] == [whole[i] for i in wanted]
-    scores = utility.option_scores(engine)  # type: ignore[arg-type]
-    for i, answer in zip(wanted, answers, strict=True):
-        right = scores[i].pop(items[i].answer)
-        assert answer.margins == tuple(right - other for other in scores[i].values())
-        assert (answer.value == 1.0) == (min(answer.margins) > 0) or 0.0 in answer.margins
 
 
 def test_damaged_margins_are_no_row() -> None:

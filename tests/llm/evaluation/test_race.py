@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from search_helpers import (
 
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.interfaces import ItemScore, Score
+from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.evaluator import Evaluator
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
@@ -67,13 +68,11 @@ class Skills:
         self._knows = np.random.default_rng(0).random((100, len(known))) < np.array(known)
         self.asked, self.n = 0, 100
 
-    def score_items(self, engine: Any, indices: Sequence[int]) -> list[ItemScore]:
-        self.asked += len(indices)
-        margins = (self._knows - 0.5)[list(indices)] @ engine.x.numpy()
-        return [ItemScore(float(m > 0), (float(m),)) for m in margins]
-
-    def __call__(self, engine: Any) -> Score:
-        return score_of([answer.value for answer in self.score_items(engine, range(self.n))])
+    def __call__(self, engine: Any, places: Sequence[int] | None = None) -> Score:
+        chosen = list(range(self.n) if places is None else places)
+        self.asked += len(chosen)
+        margins = (self._knows - 0.5)[chosen] @ engine.x.numpy()
+        return replace(score_of(margins > 0), margins=tuple((float(m),) for m in margins))
 
 
 def fly(run: Path, known: Sequence[float], races: bool = True) -> tuple[Search, Scorer, Skills]:

@@ -1,4 +1,4 @@
-"""A pool alone, with workers that are not processes; how candidates are shared out."""
+"""A pool alone, with workers that are not processes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ import torch
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.evaluation.evaluator import Evaluation, Questions, Request, ShardRequest
+from pyswarmopt_llm.evaluation.evaluator import Evaluation, Questions, Request
 from pyswarmopt_llm.evaluation.workers.local import ForkServer
 from pyswarmopt_llm.evaluation.workers.messages import Failed, Order, Ready, Refused, Reply
-from pyswarmopt_llm.evaluation.workers.pool import TRIES, Pool
-from pyswarmopt_llm.evaluation.workers.sharding import in_shards, shares
+from pyswarmopt_llm.evaluation.workers.pool import TRIES, Pool, QuestionPool
 
 
 class Fake:
@@ -58,7 +57,7 @@ def test_orders_that_fail_go_to_another_worker_and_the_failed_one_is_ended() -> 
         return started[-1]
 
     with Pool(start_worker, lambda: 1, {"base": "files"}, on_failure=failures.append) as pool:
-        values = [future.result(5).value for future in [pool.submit(order(k), k) for k in range(6)]]
+        values = [future.result(5).value for future in [pool.submit(order(k)) for k in range(6)]]
     assert values == [0, 1, 2, 3, 4, 5]
     assert len(failures) == 1 and started[0].closed.is_set() and len(started) == 2
 
@@ -143,24 +142,23 @@ def test_a_crew_that_nobody_joins_and_a_failure_that_cannot_be_written_down_are_
         pool.submit(order(0)).result(5)
 
 
-def test_a_worker_goes_on_with_the_candidate_that_it_has_loaded() -> None:
-    done: list[float] = []
+def test_candidates_are_evaluated_in_their_order_on_the_questions_of_the_pool() -> None:
+    done: list[Order] = []
     gate = threading.Event()
 
     def note(order: Order) -> Reply:
         gate.wait(5)
-        done.append(float(order.request.position[0]))
+        done.append(order)
         return found(order)
 
-    def part(number: int) -> Order:
-        return Order(Questions("dev", ()), ShardRequest(torch.tensor([float(number)]), {}))
-
+    questions = Questions("dev", (("t", "letter"),))
+    requests = [Request(torch.tensor([float(number)])) for number in (3, 1, 2)]
     with Pool(lambda slot: Fake(note), lambda: 1, {"base": "files"}) as pool:
-        futures = [pool.submit(part(number), number) for number in (1, 2, 1, 3, 2, 1)]
+        futures = QuestionPool(pool, questions).submit(requests)
         gate.set()
-        for future in futures:
-            future.result(5)
-    assert done == [1, 1, 1, 2, 2, 3]
+        assert [future.result(5).value for future in futures] == [3, 1, 2]
+    assert [order.request for order in done] == requests
+    assert {order.questions for order in done} == {questions}
 
 
 def test_closing_a_crew_leaves_nobody_waiting() -> None:
@@ -181,29 +179,6 @@ def test_closing_a_crew_leaves_nobody_waiting() -> None:
     assert begun.wait(5)
     pool.close()
     assert all(future.cancelled() for future in futures)
-
-
-@pytest.mark.parametrize("workers", [1, 2, 3, 8])
-@pytest.mark.parametrize("candidates", [0, 1, 5, 8, 9])
-def test_all_workers_get_something_while_there_is_something(candidates: int, workers: int) -> None:
-    got = shares(candidates, workers)
-    assert len(got) == candidates
-    assert all(share >= 1 for share in got)
-    rest = candidates % workers
-    assert sum(got[candidates - rest :]) <= workers
-    assert not rest or sum(got[candidates - rest :]) + rest > workers
-
-
-def test_shardshold_every_item_once() -> None:
-    parts = [
-        (name, tuple(range(k, k + size))) for name in "ab" for k, size in ((0, 5), (5, 1), (6, 3))
-    ]
-    for count in (1, 2, 4, 50):
-        shards = in_shards(parts, count)
-        held = [(name, i) for shard in shards for name, items in shard.items() for i in items]
-        assert sorted(held) == sorted((name, i) for name, items in parts for i in items)
-        sizes = [sum(map(len, shard.values())) for shard in shards]
-        assert len(shards) == min(count, len(parts)) and max(sizes) - min(sizes) <= 5
 
 
 def test_closing_a_fork_server_ends_its_process() -> None:

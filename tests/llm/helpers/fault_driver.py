@@ -39,7 +39,7 @@ import pyswarmopt_llm.evaluation.run_directory
 import pyswarmopt_llm.evaluation.scorer
 import pyswarmopt_llm.evaluation.search
 import pyswarmopt_llm.evaluation.workers.local
-import pyswarmopt_llm.evaluation.workers.sharding
+import pyswarmopt_llm.evaluation.workers.pool
 import pyswarmopt_llm.jobs.search.finish
 import pyswarmopt_llm.jobs.search.loop
 import pyswarmopt_llm.jobs.search.scorers
@@ -75,7 +75,7 @@ DEADLY = frozenset(
         pyswarmopt_llm.jobs.search.finish,
         pyswarmopt_llm.jobs.search.loop,
         pyswarmopt_llm.jobs.search.scorers,
-        pyswarmopt_llm.evaluation.workers.sharding,
+        pyswarmopt_llm.evaluation.workers.pool,
     )
 )
 

@@ -345,7 +345,7 @@ def test_other_test_items_change_nothing_in_the_search(
 
 def chosen(base: Path, adapter: Path, items: Sequence[Item], scoring: Any) -> list[str]:
     engine = open_model(str(base), str(adapter), "auto", "cpu", 1)
-    return Accuracy(items, scoring, engine.chat).answers(engine)
+    return list(Accuracy(items, scoring, engine.chat)(engine).answers)
 
 
 def test_auto_asks_for_letters_where_an_expert_knows_them(

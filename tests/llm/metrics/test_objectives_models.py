@@ -84,7 +84,8 @@ def test_abstention_by_hand() -> None:
     ]
     metric = Abstention(items, "letter", engine.chat)
     assert metric(engine).per_item == (1.0, -1.0, 0.0, 0.0)
-    assert metric.decisions(engine) == ([True, False, True, False], [False, False, True, True])
+    assert metric(engine, [2, 0]).per_item == (0.0, 1.0)
+    assert metric(engine).answers == ("A",) * 4
     context, _ = engine.received[-1]
     assert "A: x\nB: y" in context and "Proposed answer: x\n" in context
 

@@ -18,6 +18,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from search_helpers import questions
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
@@ -86,9 +87,9 @@ def item(answer: str = "A", **choices: str) -> Item:
 def test_a_likelihood_counts_per_byte_of_the_option() -> None:
     engine = FakeEngine({"longer": -6.0, "no": -4.0, "abcd": -3.0, "été": -3.5})
     # -6 / 6 = -1 beats -4 / 2 = -2, though the sum is worse.
-    assert Accuracy([item(A="longer", B="no")], "likelihood", engine.chat).answers(engine) == ["A"]
+    assert Accuracy([item(A="longer", B="no")], "likelihood", engine.chat)(engine).answers == ("A",)
     # été has 5 bytes: -3.5 / 5 = -0.7 beats -3 / 4 = -0.75; by its 3 characters it would lose.
-    assert Accuracy([item(A="abcd", B="été")], "likelihood", engine.chat).answers(engine) == ["B"]
+    assert Accuracy([item(A="abcd", B="été")], "likelihood", engine.chat)(engine).answers == ("B",)
 
 
 def test_likelihood_scoring_scores_the_text_after_the_question_alone() -> None:
@@ -97,12 +98,39 @@ def test_likelihood_scoring_scores_the_text_after_the_question_alone() -> None:
     assert engine.received == [("<Question: Which?>", "x"), ("<Question: Which?>", "y")]
 
 
+class Hash(FakeEngine):
+    """An engine whose likelihoods follow from the texts alone, whatever else is asked."""
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        return [-1.0 - sum(map(ord, context + text)) % 97 / 10 for context, text in pairs]
+
+
+@pytest.mark.parametrize("scoring", ["letter", "likelihood"])
+def test_some_items_score_as_they_do_among_all_with_margins_from_the_right_option(
+    scoring: Any,
+) -> None:
+    items = [Item(q["id"], q["question"], q["choices"], q["answer"]) for q in questions(12, 3)]
+    utility, engine = Accuracy(items, scoring, lambda text: text), Hash()
+    whole, wanted = utility(engine), [7, 2, 11]  # type: ignore[arg-type]
+    some = utility(engine, wanted)  # type: ignore[arg-type]
+    assert some.per_item == tuple(whole.per_item[i] for i in wanted)
+    assert some.answers == tuple(whole.answers[i] for i in wanted)
+    scores = utility.option_scores(engine)  # type: ignore[arg-type]
+    for i, value, margins in zip(wanted, some.per_item, some.margins, strict=True):
+        right = scores[i].pop(items[i].answer)
+        assert margins == tuple(right - other for other in scores[i].values())
+        assert (value == 1.0) == (min(margins) > 0) or 0.0 in margins
+
+
 def test_letter_scoring_scores_letters_after_the_lettered_options() -> None:
     engine = FakeEngine({"A": -3.0, "B": -1.0, "C": -2.0})
     items = [item("B", A="long long long", B="y", C="z"), item("C", A="x", B="y", C="z")]
     accuracy = Accuracy(items, "letter", engine.chat)
     score = accuracy(engine)
-    assert accuracy.answers(engine) == ["B", "B"]
+    assert accuracy(engine).answers == (
+        "B",
+        "B",
+    )
     assert (score.value, score.per_item, score.n) == (0.5, (1.0, 0.0), 2)
     context, letter = engine.received[0]
     assert letter == "A" and "A: long long long\nB: y\nC: z\nThe answer is" in context
@@ -110,7 +138,7 @@ def test_letter_scoring_scores_letters_after_the_lettered_options() -> None:
 
 def test_equal_scores_go_to_the_first_option() -> None:
     engine = FakeEngine({"A": -1.0, "B": -1.0})
-    assert Accuracy([item(A="x", B="y")], "letter", engine.chat).answers(engine) == ["A"]
+    assert Accuracy([item(A="x", B="y")], "letter", engine.chat)(engine).answers == ("A",)
 
 
 @pytest.mark.parametrize("broken", [{"A": math.nan, "B": -1.0}, {"A": -1.0, "B": math.nan}])
@@ -122,7 +150,7 @@ def test_a_model_that_gives_no_numbers_is_never_right(broken: dict[str, float]) 
 
 def test_impossible_options_lose() -> None:
     engine = FakeEngine({"A": -math.inf, "B": -50.0})
-    assert Accuracy([item(A="x", B="y")], "letter", engine.chat).answers(engine) == ["B"]
+    assert Accuracy([item(A="x", B="y")], "letter", engine.chat)(engine).answers == ("B",)
 
 
 def test_generated_answers_are_read() -> None:

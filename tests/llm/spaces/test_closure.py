@@ -30,7 +30,6 @@ OTHERS = (
         "evaluation.workers.pool",
         "evaluation.workers.local",
         "evaluation.workers.ray",
-        "evaluation.workers.sharding",
     ),
     "evaluation.workers.served",
     *(

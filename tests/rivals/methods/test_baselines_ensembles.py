@@ -39,6 +39,9 @@ class Sheet(SimpleNamespace):
 
     __hash__ = object.__hash__
 
+    def __call__(self, engine: TransformersEngine) -> SimpleNamespace:
+        return SimpleNamespace(answers=next(self.sheets))
+
 
 def distributions(
     panel: Panel, patch: Patch, context: str, continuation: str
@@ -171,7 +174,7 @@ def test_cbtm_mixes_probabilities_by_the_inputs_cluster(panel: Panel) -> None:
         for q, a in [("red one", "A"), ("red fish", "B"), ("red one two", "A")]
     ]
     sheets = iter([["A", "C", "A"], ["C", "B", "C"], ["C", "C", "C"]])
-    asked = Sheet(items=items, answers=lambda engine: next(sheets))
+    asked = Sheet(items=items, sheets=sheets)
     voice = cbtm.fit(panel, asked, 0)
     clusters = cbtm.Clusters([item.question for item in items], 3, 0)
     chosen = cbtm.experts_of(
@@ -339,9 +342,9 @@ def test_k_and_examples_are_the_best_on_the_rest_of_dev(panel: Panel, dev: Accur
             "likelihood",
             panel.engine.chat,
         )
-        if spent + rest.n > 100:
+        if spent + len(rest.items) > 100:
             continue
-        spent += rest.n
+        spent += len(rest.items)
         few = few_shot.FewShot(panel.engine, [dev.items[i] for i in chosen], dev)
         answers = few.answers(rest)
         right = [a == item.answer for a, item in zip(answers, rest.items, strict=True)]

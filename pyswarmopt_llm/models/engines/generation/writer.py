@@ -53,19 +53,10 @@ class ReplyWriter(ResidentModel):
         """
         return self._written(prompts, max_new_tokens, draw)
 
-    def generation_batches(
-        self, prompts: Sequence[str], max_new_tokens: int = 64
-    ) -> list[tuple[int, ...]]:
-        """The prompts of each batch of `generate`, of similar length; a batch passed alone stays
-        one batch.
-        """
-        return self._generation_batches(
-            self.encode_prompts(prompts, max_new_tokens), max_new_tokens
-        )
-
-    def _generation_batches(
+    def _batches(
         self, encoded: Sequence[tuple[int, ...]], max_new_tokens: int
     ) -> list[tuple[int, ...]]:
+        """Indices of the prompts that are continued together, of similar length."""
         from pyswarmopt_llm.models.engines.generation.write import batches_of_similar_length
 
         lengths = [len(ids) + max_new_tokens for ids in encoded]
@@ -89,10 +80,11 @@ class ReplyWriter(ResidentModel):
         encoded = self.encode_prompts(prompts, max_new_tokens)
         texts: dict[int, str] = {}
         with rearranged_weights(self.model, max_new_tokens):
-            for batch in self._generation_batches(encoded, max_new_tokens):
+            for batch in self._batches(encoded, max_new_tokens):
                 rows = None if draw is None else draw.rows(batch)
                 written = self._write([encoded[i] for i in batch], max_new_tokens, rows)
                 texts |= zip(batch, written, strict=True)
+                self._tell(len(texts), len(prompts))
         self._tell_of_cut_off(len(prompts), max_new_tokens)
         return [texts[i] for i in range(len(prompts))]
 

@@ -1,9 +1,8 @@
-"""Some batches of the questions alone: the same numbers, also when memory or plans are short."""
+"""Some items alone, and batches: the same numbers, also when memory or plans are short."""
 
 from __future__ import annotations
 
 import logging
-import random
 from pathlib import Path
 from typing import Any
 
@@ -32,64 +31,39 @@ def items() -> list[Item]:
     return [Item(q["id"], q["question"], q["choices"], q["answer"]) for q in questions(12, 1)]
 
 
-def test_some_batches_alone_give_the_bits_of_the_whole(tiny: tuple[Any, Any]) -> None:
-    engine = TransformersEngine(*tiny, batch_tokens=120)
-    whole, batches = engine.loglikelihood(PAIRS), engine.likelihood_batches(PAIRS)
-    assert len(batches) > 2 and sorted(i for batch in batches for i in batch) == list(
-        range(len(PAIRS))
-    )
-    random.Random(0).shuffle(batches)
-    by_batch = dict(engine.loglikelihood_by_batch(PAIRS, [batch[0] for batch in batches[:-1]]))
-    assert sorted(by_batch) == sorted(batches[:-1])
-    for batch, values in by_batch.items():
-        assert values == [whole[i] for i in batch]
-
-
-def test_whole_batches_of_prompts_alone_are_divided_alike(tiny: tuple[Any, Any]) -> None:
-    engine = TransformersEngine(*tiny, batch_tokens=15)
-    whole, batches = engine.generate(PROMPTS, 5), engine.generation_batches(PROMPTS, 5)
-    assert len(batches) > 2 and sorted(i for batch in batches for i in batch) == list(
-        range(len(PROMPTS))
-    )
-    for some in (batches[:1], batches[1:], batches[::2]):
-        kept = sorted(i for batch in some for i in batch)
-        alone = [
-            tuple(kept[i] for i in batch)
-            for batch in engine.generation_batches([PROMPTS[i] for i in kept], 5)
-        ]
-        assert alone == some
-        assert engine.generate([PROMPTS[i] for i in kept], 5) == [whole[i] for i in kept]
-
-
 @pytest.mark.parametrize("scoring", ["letter", "likelihood", "generate"])
-def test_an_items_value_is_that_of_the_whole(scoring: Scoring, tiny: tuple[Any, Any]) -> None:
-    engine = TransformersEngine(*tiny, batch_tokens=1 if scoring == "generate" else 200)
-    few = items()[: 4 if scoring == "generate" else 12]
-    task = Accuracy(few, scoring, engine.chat)
-    whole, batches = task(engine), task.batches(engine)
-    assert len(batches) > 2 and sorted(i for batch in batches for i in batch) == list(range(task.n))
-    for chosen, held in (
-        (batches[0], batches[:1]),
-        (batches[-1][:1], batches[-1:]),
-        (None, batches),
-    ):
-        scored = [value for batch in task.score_batches(engine, chosen) for value in batch.items()]
-        assert sorted(scored) == sorted((i, whole.per_item[i]) for batch in held for i in batch)
+def test_the_score_of_some_items_is_that_of_a_task_with_these(
+    scoring: Scoring, tiny: tuple[Any, Any]
+) -> None:
+    engine = TransformersEngine(*tiny, batch_tokens=200)
+    few, places = items()[: 4 if scoring == "generate" else 12], [3, 0, 2]
+    some = Accuracy(few, scoring, engine.chat)(engine, places)
+    alone = Accuracy([few[place] for place in places], scoring, engine.chat)(engine)
+    assert some == alone and some.n == 3 and len(some.answers) == 3
+
+
+def test_progress_counts_texts_batch_by_batch(tiny: tuple[Any, Any]) -> None:
+    engine = TransformersEngine(*tiny, batch_tokens=120)
+    told: list[tuple[int, int]] = []
+    engine.progress = lambda done, texts: told.append((done, texts))
+    silent = TransformersEngine(*tiny, batch_tokens=120)
+    assert engine.loglikelihood(PAIRS) == silent.loglikelihood(PAIRS)
+    done = [number for number, _ in told]
+    assert len(done) == len(engine._plan(tuple(PAIRS)).batches) > 2
+    assert done == sorted(set(done)) and done[-1] == len(PAIRS) == told[0][1]
+    told.clear()
+    engine.batch_tokens = 1
+    engine.generate(PROMPTS, 5)
+    done = [number for number, _ in told]
+    assert len(done) > 2 and done == sorted(set(done)) and told[-1] == (len(PROMPTS),) * 2
 
 
 def test_the_common_beginning_is_computed_once(tiny: tuple[Any, Any]) -> None:
     engine = TransformersEngine(*tiny, batch_tokens=120)
     plan = engine._plan(tuple(PAIRS))
-    assert plan.prefix
-    batches = engine.likelihood_batches(PAIRS)
-    assert engine.tokens_fed == 0
-    running = engine.loglikelihood_by_batch(PAIRS, batches[0] + batches[1])
-    next(running)
-    assert engine.tokens_fed == len(plan.prefix) + plan.batches[0].n_tokens
-    next(running)
-    assert (
-        engine.tokens_fed == len(plan.prefix) + plan.batches[0].n_tokens + plan.batches[1].n_tokens
-    )
+    assert plan.prefix and len(plan.batches) > 2
+    engine.loglikelihood(PAIRS)
+    assert engine.tokens_fed == len(plan.prefix) + sum(batch.n_tokens for batch in plan.batches)
 
 
 # Memory

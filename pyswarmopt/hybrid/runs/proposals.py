@@ -1,18 +1,18 @@
-"""The points that a model of the costs proposes, as a phase."""
+"""The points that a model of the costs proposes, as a run."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.hybrid.model.gaussian_process import GaussianProcess, on_log_scale
-from pyswarmopt.hybrid.model.kinds import Ints, Kinds
-from pyswarmopt.hybrid.phases.phase import NONE, Phase
+from pyswarmopt.hybrid.model.kinds import Kinds
+from pyswarmopt.hybrid.record import NONE, array, known
+from pyswarmopt.hybrid.runs.run import Run
 
 Merit = Callable[[Floats], Floats]  # of points, (n, M): (n,)
 
@@ -27,7 +27,7 @@ KEPT = 8  # best candidates around which others are looked at
 
 
 @dataclass
-class ModelPhase(Phase):
+class Proposals(Run):
     """Proposes the points of greatest expected improvement by a Gaussian process, after a Latin
     hypercube.
 
@@ -36,25 +36,20 @@ class ModelPhase(Phase):
     believer of Ginsbourger et al. 2010). So do points that are under way.
     """
 
-    levels: Ints  # see `Kinds`
-    parameter: Ints
-    first: int  # points of the Latin hypercube
-    last: int  # points after which it is done
-    at_once: int  # points proposed at a time
-    points: Floats = field(default_factory=lambda: NONE)  # evaluated, (n, M), snapped
-    costs: Floats = field(default_factory=lambda: NONE)  # theirs, (n,)
-    theta: Floats = field(default_factory=lambda: NONE, init=False)  # of the process
-    fitted: int = field(default=0, init=False)  # points when the lengths were learnt
-    design: Floats = field(default_factory=lambda: NONE, init=False)  # points to begin with
-    under_way = NONE  # points beside, (k, M), snapped: told before each proposal, so not saved
+    kinds: Kinds = known()
+    first: int = 4  # points of the Latin hypercube
+    last: int = 0  # points after which it is done
+    at_once: int = 1  # points proposed at a time
+    points: Floats = array("kD")  # evaluated, snapped
+    costs: Floats = array("k")  # theirs
+    theta: Floats = array("t")  # of the process
+    fitted: int = 0  # points when the lengths were learnt
+    design: Floats = array("fD")  # points to begin with
+    under_way = NONE  # points beside, (k, D), snapped: told before each proposal, so not saved
 
     def __post_init__(self) -> None:
-        self.points = self.points.reshape(-1, len(self.levels))
+        self.points = self.points.reshape(-1, len(self.kinds.levels))
         self.done = len(self.points) >= self.last
-
-    @cached_property
-    def kinds(self) -> Kinds:
-        return Kinds(self.levels, self.parameter)
 
     def propose(self, random: np.random.Generator) -> Floats:
         proposed = len(self.points) + len(self.under_way)
@@ -82,7 +77,7 @@ class ModelPhase(Phase):
             merit = expected_improvement(process, float(scores.min()))
             proposal = most_promising(merit, self.kinds, points, scores, random)[None]
             points = np.concatenate([points, proposal])
-            if len(points) == fixed + self.at_once:
+            if len(points) >= fixed + self.at_once:
                 return points[fixed:]
             scores = np.append(scores, process.predict(proposal)[0])
 

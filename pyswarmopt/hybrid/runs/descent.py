@@ -1,4 +1,4 @@
-"""A descent by line searches, as a phase: what `bfgs` and `limited_memory` have in common.
+"""A descent by line searches, as a run: what `bfgs` and `limited_memory` have in common.
 
 A subclass says at which points the gradient is measured and which way to go. The line search
 interpolates (Nocedal & Wright 2006, Numerical Optimization, section 3.5). A coordinate at a wall
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.phases.phase import NONE, Phase
+from pyswarmopt.hybrid.record import array, given
+from pyswarmopt.hybrid.runs.run import Run
 
 EPS = float(np.finfo(np.float64).eps)
 FIRST_DIFFERENCE = 1e-4  # of the side of the box, while no curvature is known
@@ -34,38 +35,42 @@ TRIVIAL_GAIN = 1e-14  # of the cost, thrice in a row: the end
 
 
 @dataclass
-class Descent(Phase):
+class LineSearchDescent(Run):
     """Descends from x to a local minimum in the box [0, 1]^D."""
 
-    x: Floats  # where to start, (D,); where it is
+    x: Floats = given("D")  # where to start; where it is
     cost: float = math.inf  # at x; infinite while it is not known
-    gradient: Floats = field(default_factory=lambda: NONE, init=False)
-    # x and gradient one iteration ago, (2, D)
-    before: Floats = field(default_factory=lambda: NONE, init=False)
-    mode: str = field(default="gradient", init=False)
+    _: KW_ONLY
+    gradient: Floats = array("D")
+    before: Floats = array("pD")  # x and gradient one iteration ago
+    mode: str = "gradient"  # "newton", "line": what is evaluated
     # of differences, in units of what rounding needs
-    coarseness: float = field(default=3.0, init=False)
-    iterations: int = field(default=0, init=False)
-    failures: int = field(default=0, init=False)
-    trivial: int = field(default=0, init=False)
-    latest: list[float] = field(default_factory=list, init=False)  # costs of the last iterations
-    doubtful: bool = field(default=False, init=False)  # the first differences may be no slopes
+    coarseness: float = 3.0
+    iterations: int = 0
+    failures: int = 0
+    trivial: int = 0
+    latest: list[float] = field(default_factory=list)  # costs of the last iterations
+    doubtful: bool = False  # the first differences may be no slopes
     # the line search: x + t * direction
-    direction: Floats = field(default_factory=lambda: NONE, init=False)
-    slope: float = field(default=0.0, init=False)
-    t: float = field(default=1.0, init=False)
-    tries: int = field(default=0, init=False)
-    best_t: float = field(default=0.0, init=False)
-    best_cost: float = field(default=math.inf, init=False)
-    best_x: Floats = field(default_factory=lambda: NONE, init=False)
+    direction: Floats = array("D")
+    slope: float = 0.0
+    t: float = 1.0
+    tries: int = 0
+    best_t: float = 0.0
+    best_cost: float = math.inf
+    best_x: Floats = array("D")
 
     @property
-    def slow(self) -> bool:
-        """The last iterations gained little, as is usual among the local minima of a rugged
-        function.
+    def ended(self) -> bool:
+        """Whether it is done, or the last iterations gained little, as is usual among the local minima
+        of a rugged function.
         """
         gain = self.latest[0] - self.latest[-1] if len(self.latest) > SLOW_AFTER else math.inf
-        return gain < SLOW_GAIN * abs(self.cost)
+        return self.done or gain < SLOW_GAIN * abs(self.cost)
+
+    def check(self) -> None:
+        if self.mode == "line" and not len(self.direction):
+            raise ValueError("a line search without a direction")
 
     def propose(self, random: np.random.Generator) -> Floats:
         if self.mode == "line":
@@ -156,13 +161,13 @@ class Descent(Phase):
 
 
 @dataclass
-class RepeatedCall(Phase):
-    """Evaluates x, (D,), again: whether differences show slopes, or noise."""
+class RepeatedCall(Run):
+    """Evaluates x again: whether differences show slopes, or noise."""
 
-    x: Floats
-    cost: float  # that it had
-    tolerance: float  # a difference that does no harm
-    noisy: bool = field(default=False, init=False)
+    x: Floats = given("D")
+    cost: float = math.inf  # that it had
+    tolerance: float = 0.0  # a difference that does no harm
+    noisy: bool = False
 
     def propose(self, random: np.random.Generator) -> Floats:
         return self.x[None]

@@ -1,33 +1,32 @@
-"""Mutations of the best point, as a phase."""
+"""Mutations of the best point, as a run."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.model.kinds import Ints, Kinds
-from pyswarmopt.hybrid.phases.phase import Phase
+from pyswarmopt.hybrid.model.kinds import Kinds
+from pyswarmopt.hybrid.record import given, known
+from pyswarmopt.hybrid.runs.run import Run
 
 MUTANTS = 8  # points of a round
 NARROWEST, WIDEST = 1e-4, 0.5  # of a mutation, as a share of the range
 
 
 @dataclass
-class Mutations(Phase):
+class Mutations(Run):
     """Neighbours of the best point, of all widths; it goes where one is better."""
 
-    levels: Ints  # see `Kinds`
-    parameter: Ints
-    best: Floats  # (M,), snapped
-    cost: float
+    kinds: Kinds = known()
+    best: Floats = given("D")  # snapped
+    cost: float = math.inf
 
     def propose(self, random: np.random.Generator) -> Floats:
         widths = NARROWEST * (WIDEST / NARROWEST) ** random.random(MUTANTS)
-        return Kinds(self.levels, self.parameter).neighbours(
-            np.tile(self.best, (MUTANTS, 1)), widths, random
-        )
+        return self.kinds.neighbours(np.tile(self.best, (MUTANTS, 1)), widths, random)
 
     def learn(self, costs: Floats) -> None:
         i = int(costs.argmin())

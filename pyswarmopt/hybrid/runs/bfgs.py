@@ -1,4 +1,4 @@
-"""A quasi-Newton descent by differences, as a phase: BFGS and one Newton step.
+"""A quasi-Newton descent by differences, as a run: BFGS and one Newton step.
 
 Every gradient is one batch of D points, so it can be evaluated in parallel. What differs from the
 textbook (Nocedal & Wright 2006, Numerical Optimization, chapters 3, 6 and 8; equation numbers are
@@ -15,30 +15,31 @@ theirs):
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.phases.descent import (
+from pyswarmopt.hybrid.record import NONE, array
+from pyswarmopt.hybrid.runs.descent import (
     EPS,
     FIRST_DIFFERENCE,
     FIRST_STEP,
     LARGEST_DIFFERENCE,
     SMALLEST_DIFFERENCE,
-    Descent,
+    LineSearchDescent,
 )  # fmt: skip
-from pyswarmopt.hybrid.phases.phase import NONE
 
 
 @dataclass
-class QuasiNewton(Descent):
+class QuasiNewton(LineSearchDescent):
     """One descent."""
 
     newton: bool = True  # measure the Hessian once
-    inverse: Floats = field(default_factory=lambda: NONE, init=False)  # of the Hessian, (D, D)
-    scaled: bool = field(default=False, init=False)  # `inverse` knows the size of the curvature
+    _: KW_ONLY
+    inverse: Floats = array("DD")  # of the Hessian
+    scaled: bool = False  # `inverse` knows the size of the curvature
 
     def _points_around(self) -> Floats:
         if self.mode == "newton":

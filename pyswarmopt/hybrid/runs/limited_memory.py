@@ -1,4 +1,4 @@
-"""A descent for many coordinates, as a phase: L-BFGS by differences, in memory of order D.
+"""A descent for many coordinates, as a run: L-BFGS by differences, in memory of order D.
 
 The two loops are those of Liu & Nocedal 1989, Math. Programming 45 (Nocedal & Wright 2006,
 algorithm 7.4). A gradient costs D evaluations here and an update next to nothing, so more pairs are
@@ -10,38 +10,37 @@ Math. Programming 45, scale a diagonal so). Batches are of at most `BATCH` numbe
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.phases.descent import (
+from pyswarmopt.hybrid.record import NONE, array
+from pyswarmopt.hybrid.runs.descent import (
     EPS,
     FIRST_DIFFERENCE,
     FIRST_STEP,
     LARGEST_DIFFERENCE,
     SMALLEST_DIFFERENCE,
-    Descent,
+    LineSearchDescent,
 )  # fmt: skip
-from pyswarmopt.hybrid.phases.phase import BATCH, NONE
+from pyswarmopt.hybrid.runs.run import BATCH
 
 PAIRS = 50  # of moves and changes of the gradient that are kept
 FLATTEST = 1e-10  # the smallest curvature that is believed, as a share of the largest
 
 
 @dataclass
-class LimitedMemory(Descent):
+class LimitedMemory(LineSearchDescent):
     """One descent."""
 
     diagonal: bool = True  # measure the diagonal of the Hessian once
-    # along the coordinates, (D,)
-    curvature: Floats = field(default_factory=lambda: NONE, init=False)
-    # moves and changes of the gradient, (k, 2, D)
-    pairs: Floats = field(default_factory=lambda: NONE, init=False)
-    measured: int = field(default=0, init=False)  # coordinates done
-    # derivatives at x so far, (2, D)
-    found: Floats = field(default_factory=lambda: NONE, init=False)
+    _: KW_ONLY
+    curvature: Floats = array("D")  # along the coordinates
+    pairs: Floats = array("kpD")  # moves and changes of the gradient
+    measured: int = 0  # coordinates done
+    found: Floats = array("pD")  # derivatives at x so far
 
     # ---- differences ----
 

@@ -1,4 +1,4 @@
-"""A swarm that adapts its covariance, as a phase: CMA-ES (Hansen 2016, "The CMA Evolution Strategy:
+"""A swarm that adapts its covariance, as a run: CMA-ES (Hansen 2016, "The CMA Evolution Strategy:
 A Tutorial", arXiv 1604.00772; equation numbers are its).
 
 The particles of an iteration are drawn from N(mean, sigma^2 C). The better half pulls the mean,
@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.phases.phase import NONE, Phase
+from pyswarmopt.hybrid.record import array, given
+from pyswarmopt.hybrid.runs.run import Run
 
 EPS = float(np.finfo(np.float64).eps)
 LARGEST_CONDITION = 1e14
@@ -80,27 +81,32 @@ def _mirror(points: Floats) -> None:
 
 
 @dataclass
-class CovarianceSwarm(Phase):
+class CovarianceSwarm(Run):
     """One run from a mean and a step size until it has converged or stagnates."""
 
-    mean: Floats  # (D,), in the box [0, 1]^D
-    sigma: float
-    population: int  # lambda >= 4
-    iteration: int = field(default=0, init=False)
-    covariance: Floats = field(default_factory=lambda: NONE, init=False)
-    axes: Floats = field(default_factory=lambda: NONE, init=False)  # eigenvectors of C, in columns
-    lengths: Floats = field(default_factory=lambda: NONE, init=False)  # roots of its eigenvalues
-    decomposed: int = field(default=0, init=False)  # iteration of the last eigendecomposition
-    path_sigma: Floats = field(default_factory=lambda: NONE, init=False)
-    path_c: Floats = field(default_factory=lambda: NONE, init=False)
-    first_range: float = field(default=0.0, init=False)
-    bests: list[float] = field(default_factory=list, init=False)  # of the iterations
-    medians: list[float] = field(default_factory=list, init=False)
+    mean: Floats = given("D")  # in the box [0, 1]^D
+    sigma: float = 0.2
+    population: int = 4  # lambda >= 4
+    _: KW_ONLY
+    iteration: int = 0
+    covariance: Floats = array("DD", filled=True)
+    axes: Floats = array("DD")  # eigenvectors of C, in columns
+    lengths: Floats = array("D", filled=True)  # roots of its eigenvalues
+    decomposed: int = 0  # iteration of the last eigendecomposition
+    path_sigma: Floats = array("D", filled=True)
+    path_c: Floats = array("D", filled=True)
+    first_range: float = 0.0
+    bests: list[float] = field(default_factory=list)  # of the iterations
+    medians: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         dim = len(self.mean)
         self.covariance, self.axes, self.lengths = np.eye(dim), np.eye(dim), np.ones(dim)
         self.path_sigma, self.path_c = np.zeros(dim), np.zeros(dim)
+
+    def check(self) -> None:
+        if len(self.batch) not in (0, self.population):
+            raise ValueError(f"a population of {self.population} with {len(self.batch)} points")
 
     def propose(self, random: np.random.Generator) -> Floats:
         normal = random.standard_normal((self.population, len(self.mean)))
@@ -202,8 +208,10 @@ class SeparableSwarm(CovarianceSwarm):
     """One run of sep-CMA-ES (Ros & Hansen 2008, PPSN X), whose covariance is diagonal.
 
     It is learnt (D + 2) / 3 times faster, in memory and time of order D for a particle. The worse
-    half does not count, as in that paper. `covariance` and `lengths` are diagonals, (D,).
+    half does not count, as in that paper.
     """
+
+    covariance: Floats = array("D", filled=True)  # its diagonal
 
     def __post_init__(self) -> None:
         dim = len(self.mean)

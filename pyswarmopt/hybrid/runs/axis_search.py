@@ -11,12 +11,13 @@ other step refines the best point by interpolation instead.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.phases.phase import BATCH, NONE, Phase
+from pyswarmopt.hybrid.record import array, given
+from pyswarmopt.hybrid.runs.run import BATCH, Run
 
 EXCHANGES = 2  # a function that is not separable may pass one by chance
 AGREEMENT = 1e-9  # of the differences between the costs; rounding comes on top
@@ -27,12 +28,12 @@ STEPS = 400  # points on each axis
 
 
 @dataclass
-class SeparabilityTest(Phase):
-    """Exchanges coordinates between x, the best point, (D,), and a random one; five points."""
+class SeparabilityTest(Run):
+    """Exchanges coordinates between x, the best point, and a random one; five points."""
 
-    x: Floats
-    cost: float
-    separable: bool = field(default=False, init=False)
+    x: Floats = given("D")
+    cost: float = math.inf
+    separable: bool = False
 
     def propose(self, random: np.random.Generator) -> Floats:
         x, y = self.x, random.random(len(self.x))
@@ -55,29 +56,39 @@ class SeparabilityTest(Phase):
 
 
 @dataclass
-class AxisSearch(Phase):
+class AxisSearch(Run):
     """One search along each axis through x, all at once: a batch has a point on each, or on as many
-    as fit in.
+    as fit in, and x again.
+
+    By the sum of the gains alone an error in the cost of x enters every axis that improves, and so
+    grows by a factor of up to D in a round: rounding errors reach the size of the cost in ten
+    rounds of 100 coordinates.
     """
 
-    x: Floats  # the start, (D,); then the best coordinates put together
-    cost: float  # at x, by what the axes gained
-    points: list[list[float]] = field(default_factory=list, init=False)  # on each axis, ascending
+    x: Floats = given("D")  # the start; then the best coordinates put together
+    cost: float = math.inf  # at x
+    _: KW_ONLY
+    points: list[list[float]] = field(default_factory=list)  # on each axis, ascending
     # that axis' part of the cost there
-    values: list[list[float]] = field(default_factory=list, init=False)
-    coordinates: Floats = field(default_factory=lambda: NONE, init=False)
-    searched: int = field(default=0, init=False)  # points on the axes
+    values: list[list[float]] = field(default_factory=list)
+    coordinates: Floats = array("a")
+    searched: int = 0  # points on the axes
 
     def __post_init__(self) -> None:
         self.points = [[x] for x in self.x.tolist()]
         self.values = [[0.0] for _ in self.points]
 
+    def check(self) -> None:
+        axes = list(zip(self.x, self.points, self.values, strict=True))
+        if not all(len(points) == len(values) and x in points for x, points, values in axes):
+            raise ValueError("points on the axes without values")
+
     def propose(self, random: np.random.Generator) -> Floats:
         refine, axes = self.searched // len(self.x) % 2 == 0, self._part()
         axes_so_far = ((np.array(self.points[i]), np.array(self.values[i])) for i in axes)
         self.coordinates = np.array([_next(t, v, refine) for t, v in axes_so_far])
-        batch = np.tile(self.x, (len(axes), 1))
-        batch[np.arange(len(axes)), axes] = self.coordinates
+        batch = np.tile(self.x, (1 + len(axes), 1))
+        batch[1 + np.arange(len(axes)), axes] = self.coordinates
         return batch
 
     def _part(self) -> range:
@@ -88,7 +99,9 @@ class AxisSearch(Phase):
     def learn(self, costs: Floats) -> None:
         gain, axes = 0.0, self._part()
         self.searched += len(axes)
-        for cost, t, i in zip(costs, self.coordinates.tolist(), axes, strict=True):
+        if math.isfinite(costs[0]):
+            self.cost = float(costs[0])
+        for cost, t, i in zip(costs[1:], self.coordinates.tolist(), axes, strict=True):
             points, values = self.points[i], self.values[i]
             here = values[points.index(self.x[i])]
             if t not in points and math.isfinite(cost):
@@ -100,24 +113,6 @@ class AxisSearch(Phase):
             self.x[i] = points[best]
         self.cost -= gain
         self.done = self.searched >= STEPS * len(self.x)
-
-
-@dataclass
-class CheckedAxisSearch(AxisSearch):
-    """An `AxisSearch` that evaluates x again with every batch.
-
-    By the sum of the gains alone an error in the cost of x enters every axis that improves, and so
-    grows by a factor of up to D in a round: rounding errors reach the size of the cost in ten
-    rounds of 100 coordinates.
-    """
-
-    def propose(self, random: np.random.Generator) -> Floats:
-        return np.concatenate([self.x[None], super().propose(random)])
-
-    def learn(self, costs: Floats) -> None:
-        if math.isfinite(costs[0]):
-            self.cost = float(costs[0])
-        super().learn(costs[1:])
 
 
 def _next(t: Floats, v: Floats, refine: bool) -> float:

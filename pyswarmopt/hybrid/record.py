@@ -1,0 +1,97 @@
+"""Numbers that a search must have to go on: fields of a dataclass, saved and checked by their
+declaration.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+import numpy as np
+
+from pyswarmopt.base import checkpoint
+
+NONE = np.empty(0)
+PLAIN = {"int": int, "bool": bool, "float": float, "str": str}
+
+
+def array(axes: str, filled: bool = False) -> Any:
+    """A field for an array, empty at first, with a letter for each axis; the same letter is the same
+    length. `filled` where it is never empty later.
+    """
+    metadata = {"axes": axes, "dtype": "float64", "filled": filled}
+    return field(default_factory=lambda: NONE, metadata=metadata)
+
+
+def known() -> Any:
+    """A field that the problem says, so that it is not saved."""
+    return field(metadata={"saved": False})
+
+
+def given(axes: str, dtype: str = "float64") -> Any:
+    """As `array`, for one that must be given and is never empty."""
+    return field(metadata={"axes": axes, "dtype": dtype, "filled": True})
+
+
+@dataclass
+class Record:
+    """A dataclass whose fields are numbers, words, lists of numbers and arrays; all are saved."""
+
+    def state_dict(self, prefix: str) -> dict[str, Any]:
+        """Every field, copied, under its name after `prefix`."""
+        saved = [f.name for f in fields(self) if f.metadata.get("saved", True)]
+        return {f"{prefix}.{name}": copy.deepcopy(getattr(self, name)) for name in saved}
+
+    @classmethod
+    def from_state(
+        cls, saved: Mapping[str, Any], prefix: str, sizes: Mapping[str, int], **problem: Any
+    ) -> Self:
+        """The inverse of `state_dict`.
+
+        Args:
+            saved: the entries.
+            prefix: what their names begin with.
+            sizes: lengths of axes.
+            problem: the fields that are not saved.
+
+        Raises:
+            ValueError: an entry that is missing, of another kind, or that does not fit the others.
+        """
+        record, lengths = cls.__new__(cls), dict(sizes)
+        for f in fields(cls):
+            if not f.metadata.get("saved", True):
+                setattr(record, f.name, problem[f.name])
+                continue
+            name = f"{prefix}.{f.name}"
+            kind = _kind(f.metadata, str(f.type), saved.get(name))
+            checkpoint.check(saved, {name: kind}, lengths)
+            value = copy.deepcopy(saved[name])
+            if isinstance(value, int) and value < 0:
+                raise ValueError(f"{name} is {value}: it is a count")
+            if isinstance(value, list):
+                _check_numbers(name, value)
+            setattr(record, f.name, value)
+        record.check()
+        return record
+
+    def check(self) -> None:
+        """Raise ValueError where numbers that were read do not fit each other."""
+
+
+def _kind(metadata: Mapping[str, Any], annotation: str, value: Any) -> Any:
+    """What `checkpoint.check` must find for a field."""
+    if "axes" not in metadata:
+        return PLAIN.get(annotation, list)
+    empty = not metadata.get("filled") and getattr(value, "shape", None) == (0,)
+    return (metadata["dtype"], "0") if empty else (metadata["dtype"], metadata["axes"])
+
+
+def _check_numbers(name: str, values: list[Any]) -> None:
+    """Numbers, or lists of them."""
+    for value in values:
+        if isinstance(value, list):
+            _check_numbers(name, value)
+        elif type(value) not in (int, float):
+            raise ValueError(f"{name} holds {type(value).__name__}, not numbers")

@@ -1,0 +1,59 @@
+"""A run of one method from its start to its end: it proposes points of the unit box and learns their
+costs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import KW_ONLY, dataclass
+
+import numpy as np
+
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.hybrid.record import Record, array
+
+BATCH = 2**18  # numbers in a batch of differences, at most, unless a single point has more
+
+HUGE = 2.0**1020  # cost: differences of such costs do not overflow
+
+
+def bounded(costs: Floats) -> Floats:
+    """The costs as runs learn them, in the same order: what is beyond `HUGE` an eighth as far from
+    it.
+
+    Example:
+        >>> [f"{cost:.1e}" for cost in bounded(np.array([-1.7e308, 1.0, 1.7e308, np.inf]))]
+        ['-3.1e+307', '1.0e+00', '3.1e+307', 'inf']
+    """
+    size = np.abs(costs)
+    if not (size > HUGE).any():
+        return costs
+    return np.where(size > HUGE, np.copysign(HUGE + (size - HUGE) / 8, costs), costs)
+
+
+@dataclass
+class Run(Record, ABC):
+    """One run; all its numbers are fields, so that it can be saved between any ask and tell."""
+
+    _: KW_ONLY
+    done: bool = False
+    batch: Floats = array("nD")  # the latest proposed points in [0, 1]
+
+    def ask(self, random: np.random.Generator) -> Floats:
+        """Points to evaluate, (m, D), m >= 1."""
+        self.batch = self.propose(random)
+        return self.batch
+
+    def tell(self, costs: Floats) -> None:
+        """Costs of the proposed points, (m,), lower is better, +inf where there is none."""
+        # costs may be anything
+        with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+            self.learn(costs)
+
+    @abstractmethod
+    def propose(self, random: np.random.Generator) -> Floats:
+        """What `ask` returns."""
+
+    @abstractmethod
+    def learn(self, costs: Floats) -> None:
+        """What `tell` does."""
