@@ -16,29 +16,22 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Patch, Score
-from pyswarmopt_llm.common.paired import only, paired
-from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.common.statistics import score_interval
 from pyswarmopt_llm.evaluation.evaluator import row_of
 from pyswarmopt_llm.evaluation.record import Row, journal
-from pyswarmopt_llm.evaluation.result import RivalScore
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.prepare import Job
-from pyswarmopt_llm.metrics.objectives import Objectives
 from pyswarmopt_llm.tasks import Scoring
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.jobs.search.train import Training
 
 FILE = "rivals.jsonl"
-BASE, BASE_TUNED, EXPERT_TUNED = "base", "base-tuned", "expert-tuned"
-# Not every search trains, or has several tasks.
-combined_difference = lazy("pyswarmopt_llm.reporting.combined:combined_difference")
+BASE, BASE_TUNED, EXPERT_TUNED = "base", "base_tuned", "expert_tuned"
 
 
 @dataclass(frozen=True)
@@ -47,7 +40,6 @@ class Rival:
 
     Attributes:
         name: in ``rivals.jsonl`` and ``result.json``.
-        label: in tables.
         patch: what it is, or what is trained further.
         trained: whether it is fine-tuned on dev.
         same: the search has trained the very same, so that it is not scored again.
@@ -57,7 +49,6 @@ class Rival:
     """
 
     name: str
-    label: str
     patch: Patch
     trained: bool = False
     same: bool = False
@@ -155,17 +146,18 @@ class _Scoring:
 
 
 def _rivals(job: Job, training: Training | None) -> Iterator[Rival]:
+<<<<<<< HEAD
     yield Rival(BASE, "base", Patch())
     if training is None or job.plan.rivals < 2:
+=======
+    yield Rival(BASE, Patch())
+    if training is None or not _tunes(job):
+>>>>>>> main
         return
-    names = {"base": (BASE_TUNED, "base, fine-tuned on dev")}
-    best = training.tuned["expert"].position
-    expert = job.space.expert_names[int(best.argmax())]
-    names["expert"] = (EXPERT_TUNED, f"best expert, fine-tuned on dev: {expert}")
-    for start, (name, label) in names.items():
+    for start, name in {"base": BASE_TUNED, "expert": EXPERT_TUNED}.items():
         tuned = training.tuned[start]
         same = training.after.patch is tuned.patch
-        yield Rival(name, label, tuned.patch, True, same, {} if same else {"dev": tuned.scores})
+        yield Rival(name, tuned.patch, True, same, {} if same else {"dev": tuned.scores})
 
 
 def _announcement(rivals: Sequence[Rival]) -> str:
@@ -179,6 +171,7 @@ def _announcement(rivals: Sequence[Rival]) -> str:
     return f"for comparison {scored} (`no_rivals` leaves this out)"
 
 
+<<<<<<< HEAD
 def entries(
     rivals: Sequence[Rival],
     scores: Mapping[tuple[str, str], Mapping[str, Score]],
@@ -228,3 +221,6 @@ def entries(
 
 
 __all__ = ["FILE", "Rival", "combined_difference", "entries", "score_rivals"]
+=======
+__all__ = ["FILE", "Rival", "score_rivals"]
+>>>>>>> main

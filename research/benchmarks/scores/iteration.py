@@ -96,7 +96,7 @@ def iterated(
         seed,
         spare=spare,
         teachers=teachers,
-        samples=samples(spent, job.dev_items, job.trained_items if spare else 0),
+        samples=samples(spent, job.plan.items, job.plan.trained_items if spare else 0),
         say=lambda text: print(" ", text, flush=True),
     )
     patch = job.space.realise(position)
