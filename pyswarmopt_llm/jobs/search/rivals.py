@@ -146,13 +146,8 @@ class _Scoring:
 
 
 def _rivals(job: Job, training: Training | None) -> Iterator[Rival]:
-<<<<<<< HEAD
-    yield Rival(BASE, "base", Patch())
-    if training is None or job.plan.rivals < 2:
-=======
     yield Rival(BASE, Patch())
-    if training is None or not _tunes(job):
->>>>>>> main
+    if training is None or job.plan.rivals < 2:
         return
     for start, name in {"base": BASE_TUNED, "expert": EXPERT_TUNED}.items():
         tuned = training.tuned[start]
@@ -171,56 +166,4 @@ def _announcement(rivals: Sequence[Rival]) -> str:
     return f"for comparison {scored} (`no_rivals` leaves this out)"
 
 
-<<<<<<< HEAD
-def entries(
-    rivals: Sequence[Rival],
-    scores: Mapping[tuple[str, str], Mapping[str, Score]],
-    objectives: Objectives,
-    kept: bool,
-) -> list[RivalScore]:
-    """The rivals for ``result.json``.
-
-    Args:
-        rivals: see `score_rivals`.
-        scores: of the result and what the search trained: (``best`` or ``trained``, split) -> task
-            -> score.
-        objectives: of the search.
-        kept: whether the result is what the search trained.
-    """
-    scored, combine, scales = list[RivalScore](), objectives.combine, objectives.scales
-    for rival in rivals:
-        splits = dict(rival.scores) or {
-            split: scores["trained", split] for split in ("dev", "test")
-        }
-        totals = {split: combine(list(tasks.values())) for split, tasks in splits.items()}
-        values: dict[str, Any] = {split: total.value for split, total in totals.items()}
-        values |= {
-            f"{split}_interval": score_interval(
-                total, len(splits[split]), scales.get(objectives.names[0])
-            )
-            for split, total in totals.items()
-        }
-        entry = RivalScore(
-            rival.label,
-            name=rival.name,
-            dev_of="cross-fitting" if rival.trained else None,
-            row=("best" if kept else "trained") if rival.same else None,
-            **values,
-        )
-        ours, theirs = scores.get(("best", "test"), {}), splits.get("test", {})
-        if len(ours) > 1:
-            against = combined_difference(ours, theirs, combine, objectives.alike)
-        else:
-            both = {("best", "test"): ours, (rival.name, "test"): theirs}
-            against = only(paired(both, "best", rival.name, scales), "test")
-        if against is not None and entry.row != "best":
-            lead = {"difference": against.difference, "interval": against.interval}
-            entry = replace(entry, **lead, p=against.p_value)
-        scored.append(entry)
-    return scored
-
-
-__all__ = ["FILE", "Rival", "combined_difference", "entries", "score_rivals"]
-=======
 __all__ = ["FILE", "Rival", "score_rivals"]
->>>>>>> main
