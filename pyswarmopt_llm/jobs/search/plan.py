@@ -204,7 +204,7 @@ class Plan(Facts):
         """Passes of training, and replies that are written for it."""
         if not self.objectives.written:
             return MOST_STARTS * labelled(self.items).passes(self.items)
-        from pyswarmopt_llm.jobs.search.written.expert_iteration import (
+        from pyswarmopt_llm.jobs.search.written.schedule import (
             ON_SPARE,
             ROUNDS,
             planned_replies,
