@@ -16,7 +16,7 @@ from rich.table import Column, Table
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.reporting.summary import WEIGHTS, duration, score_text
+from pyswarmopt_llm.reporting.summary import WEIGHTS, duration, score, score_text
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.reporting.findings import Findings
@@ -301,22 +301,21 @@ def print_findings(console: Console, run: Path, findings: Findings) -> None:
     """
     for line in (findings.verdict.sentence, *findings.verdict.reasons):
         say(console, line)
+    result = findings.result
     title = ": ".join(filter(None, ["Scores with 95% intervals", findings.scored]))
     table = Table(title=escape(title), title_justify="left")
     table.add_column("")
     table.add_column("dev", justify="right", no_wrap=True)
     table.add_column("test (held out)", justify="right", no_wrap=True)
-    for row in findings.rows:
-        table.add_row(
-            escape(row.label),
-            score_text(row.dev, row.dev_interval),
-            score_text(row.test, row.test_interval),
-        )
+    for label, model in findings.rows.items():
+        table.add_row(escape(label), score(model.dev), score(model.test))
     console.print(table)
     for line in (*findings.about_dev, *findings.remarks):
         say(console, line)
-    if findings.several_experts:
-        say(console, f"Mixture: {findings.mixture}{', then trained' if findings.trained else ''}")
+    if len(result.coefficients) > 1:
+        say(
+            console, f"Mixture: {findings.mixture}{', then trained' if result.best.trained else ''}"
+        )
         say(console, WEIGHTS)
     say(
         console,

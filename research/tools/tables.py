@@ -39,8 +39,7 @@ from written_tables import (
 
 from pyswarmopt_llm.common.paired import compare_paired
 from pyswarmopt_llm.common.statistics import permutation_test
-from pyswarmopt_llm.reporting.report.pages import sentences
-from pyswarmopt_llm.reporting.verdict import WORDS
+from pyswarmopt_llm.reporting.pages import words
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIDENCE = ROOT / "research" / "evidence"
@@ -143,7 +142,7 @@ def does_it_help() -> str:
 
 def demo_verdict() -> str:
     """The lines with which the demo's search ends, by the program's own sentences."""
-    read, tasks, say = outcomes("demo"), ("five-desks",), sentences(WORDS)
+    read, tasks, say = outcomes("demo"), ("five-desks",), words()
     ours = read.mean(SEARCH, tasks)
     pairs = {
         name: compare_paired(*read.pairs(SEARCH, name, tasks)) for name in (BEST, BASE, EXPERT)
@@ -154,8 +153,7 @@ def demo_verdict() -> str:
     beside = {BASE: "the base, fine-tuned alone on the same items",
               EXPERT: "the best expert, fine-tuned alone"}  # fmt: skip
     rivals = [
-        f"{name} ({read.mean(method, tasks):.3f}) "
-        + say.short(pairs[method].difference, pairs[method].interval, pairs[method].p_value)
+        f"{name} ({read.mean(method, tasks):.3f}) " + say.short(pairs[method])
         for method, name in beside.items()
     ]
     lines = wrap(f"{first} Result minus rival: {'; '.join(rivals)}.", 96)

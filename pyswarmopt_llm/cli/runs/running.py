@@ -120,12 +120,12 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     """Print a finished run: verdict, scores, cost, what to do next, and the draws if it searched a
     grid.
     """
-    from pyswarmopt_llm.evaluation.result import RunResult
+    from pyswarmopt_llm.evaluation.result import Result
     from pyswarmopt_llm.reporting.findings import findings
     from pyswarmopt_llm.reporting.terminal import print_findings
 
     spoken_notes = [with_flags(note) for note in result.get("notes", ())]
-    shown = RunResult.from_json({**result, "notes": spoken_notes})
+    shown = Result.from_json({**result, "notes": spoken_notes})
     print_findings(console, run, findings(read_about(run), shown, str(run)))
     if (run / GRID).is_file():
         _print_draws(console, run)

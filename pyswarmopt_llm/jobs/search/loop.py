@@ -216,7 +216,8 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
         result = finish(job, run, chosen, training, rivals, singles, scorings, scorers.memory)
         front = save_front(job, run, archive, chosen) if len(job.objectives.names) > 1 else None
         seconds = round(earlier + time.perf_counter() - start, 3)
-        written = publish(job, run, replace(result, stop=stop, front=front, seconds=seconds))
+        cost = replace(result.cost, seconds=seconds)
+        written = publish(job, run, replace(result, stop=stop, front=front, cost=cost))
     notify(Event("done", {"result": written}))
     return SearchResult(run.path, written)
 

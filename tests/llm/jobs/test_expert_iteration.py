@@ -22,7 +22,7 @@ from search_helpers import Json, ends_as, files, history, louder, questions, sma
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.evaluation.result import RunResult
+from pyswarmopt_llm.evaluation.result import Result
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.analyse import without_experts
 from pyswarmopt_llm.jobs.dry_run import dry_run_search
@@ -302,9 +302,7 @@ def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
     )
     assert history(Path(config.out))[-1]["phase"] == "trained"
     # Leaving experts out begins with what was trained.
-    again = without_experts(
-        Run.open(Path(config.out)), RunResult.from_json(result), lambda text: None
-    )
+    again = without_experts(Run.open(Path(config.out)), Result.from_json(result), lambda text: None)
     assert again["all"]["words"]["test"] == result["best_test"]
 
 
@@ -352,7 +350,7 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     )
     assert use["kept"] == len(trained_on[use["round"] - 1]) and use["spare"] == 20
     run = Run.open(Path(config.out))
-    (about,) = findings(run.about, RunResult.from_json(result)).about_dev
+    (about,) = findings(run.about, Result.from_json(result)).about_dev
     assert about == "On dev the result is scored on prompts that it was not trained on."
     assert [place.name for place in (folder / "round-1").iterdir()] == ["all"]
     spare = [json.loads(line) for line in (folder / "spare.jsonl").read_text().splitlines()]
@@ -446,7 +444,7 @@ def test_the_mixture_is_handed_over_where_it_is_better_on_dev(
     assert (weights[0] == weights[1]) is not kept
     assert any("then expert iteration on the 10 dev prompts" in note for note in notes)
     assert any(note.startswith("expert iteration: round 1: ") for note in notes)
-    reasons = " ".join(verdict(RunResult.from_json(result)).reasons)
+    reasons = " ".join(verdict(Result.from_json(result)).reasons)
     number = result["expert_iteration"]["kept"]
     assert f"on its best replies to {number} prompts" in reasons and "examples" not in reasons
     assert ("(expert iteration: " in (Path(config.out) / "best" / "README.md").read_text()) is kept
@@ -519,7 +517,7 @@ def test_replies_that_are_there_are_not_written_again(
     teachers = sum(row["model"].startswith("teacher") for row in lines(config.out))
     expected = [DEV + len(shown), (rounds * SAMPLES - teachers) * DEV, rounds * DEV + len(shown)]
     assert [written[who] for who in ("base", "sampled", "trained")] == expected
-    assert {row["name"] for row in result["rivals"]} == {"base"}
+    assert "base" in result["models"] and "base_tuned" not in result["models"]
 
 
 @pytest.mark.parametrize(
@@ -618,7 +616,7 @@ def test_without_replies_that_are_better_nothing_is_trained(
     notes: list[str] = []
     result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
     assert any("0 of 10 prompts have a better reply: too few to train on" in note for note in notes)
-    assert "trained" not in result and math.isclose(result["best_dev"], 1.0)
+    assert not result["trained"] and math.isclose(result["best_dev"], 1.0)
 
 
 # Replies that cheat the score

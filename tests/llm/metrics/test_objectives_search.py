@@ -68,7 +68,7 @@ def test_front_and_confirmation(setting: SearchConfig, tmp_path: Path) -> None:
         }
         assert {name: found.score.value for name, found in scored.items()} == point["dev"]
     assert (tmp_path / "run" / "front" / "front.png").read_bytes().startswith(b"\x89PNG")
-    assert set(result["tasks"]) == {"t1", "t2"} == set(result["paired"])
+    assert set(result["tasks"]) == {"t1", "t2"} == set(result["objectives"])
 
 
 def test_a_confirmed_search_resumes(setting: SearchConfig, tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_rewards_and_prompts_without_answers(
     metrics = {"length": written("length", words, "nothing", new=8)}
     monkeypatch.setattr("pyswarmopt_llm.metrics.registry.METRICS", metrics)
     result = search(replace(setting, tasks=(task,), max_iter=1)).result
-    assert result["metrics"] == {"p": "length"} and result["scoring"] == "generate"
+    assert result["objectives"]["p"]["metric"] == "length" and result["scoring"] == "generate"
     dev = evaluate_model(setting.base, str(tmp_path / "run" / "best"), task, "dev", threads=1)
     assert dev.score.value == result["best_dev"] and dev.metric == "length"
 

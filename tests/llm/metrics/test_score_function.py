@@ -17,7 +17,7 @@ from search_helpers import history, lasting, louder, small, swarm_llm, write_tas
 from pyswarmopt_llm.cli.runs.running import resuming
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.evaluation.result import RunResult
+from pyswarmopt_llm.evaluation.result import Result
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
 from pyswarmopt_llm.evaluation.run_files import read_about
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
@@ -361,11 +361,12 @@ def test_a_search_has_statistics_the_base_notes_and_replies_in_its_report(
     )
     kinds = [kind for kind, text in notes if kind == "evaluation" or "one evaluation took" in text]
     assert kinds[:3] == ["evaluation", "note", "evaluation"]
-    assert result["metrics"] == {"asks": "mine.py:letters"} and result["scoring"] == "generate"
     assert (
-        result["paired"]["asks"]["test"]["n"] == 6 and result["intervals"]["best_test"] is not None
+        result["objectives"]["asks"]["metric"] == "mine.py:letters"
+        and result["scoring"] == "generate"
     )
-    assert [rival["name"] for rival in result["rivals"]] == ["base"]
+    assert result["lead"]["test"]["n"] == 6 and result["intervals"]["best_test"] is not None
+    assert "base" in result["models"] and "base_tuned" not in result["models"]
     assert not any("the same on each of" in text for text in texts)
 
 
@@ -400,16 +401,16 @@ def test_named_numbers_are_reported_beside_their_mean(
     config: SearchConfig, capsys: pytest.CaptureFixture[str], mine: Path
 ) -> None:
     result = search(replace(config, metrics=("mine.py:rules",))).result
-    own = result["named"]["asks"]
-    assert {"best_dev", "best_test", "best_single_test"} <= own.keys()
-    for split in ("best_dev", "best_test", "best_single_test"):
-        assert (own[split]["short"] + own[split]["long"]) / 2 == pytest.approx(result[split])
+    own = {}
+    for name, split in (("best", "dev"), ("best_single", "test"), ("best", "test")):
+        own = result["models"][name][split]["tasks"]["asks"]["named"]
+        assert (own["short"] + own["long"]) / 2 == pytest.approx(result[f"{name}_{split}"])
     page = (Path(config.out) / "report.html").read_text()
     assert "asks, from the best expert to the result on test: short " in page
     code, out, _ = swarm_llm(
         capsys, "eval", "--run", config.out, "--metric", "mine.py:rules", "--json"
     )
-    assert code == 0 and json.loads(out)["named"] == own["best_test"]
+    assert code == 0 and json.loads(out)["named"] == own
 
 
 def test_two_scores_that_may_be_negative_have_their_mean_by_default_and_it_is_said(
@@ -424,7 +425,7 @@ def test_two_scores_that_may_be_negative_have_their_mean_by_default_and_it_is_sa
     assert found.result["best_test"] == pytest.approx(sum(own) / 2)
     about = read_about(found.run)
     assert about.config.combine == "arithmetic"
-    assert findings(about, RunResult.from_json(found.result)).scored == "mean of letters, size"
+    assert findings(about, Result.from_json(found.result)).scored == "mean of letters, size"
     with pytest.raises(UserError, match="harmonic mean is undefined"):
         load_objectives(replace(two, combine="harmonic"))
 
@@ -447,7 +448,7 @@ def test_several_scores_of_the_same_prompts_are_combined(
     dev, test = result["tasks"]["letters"], result["tasks"]["size"]
     assert list(result["tasks"]) == ["letters", "size"]
     assert result["best_test"] == min(dev["best_test"], test["best_test"])
-    lead = result["combined"]["test"]
+    lead = result["lead"]["test"]
     assert lead["difference"] == pytest.approx(result["best_test"] - result["best_single_test"])
     low, high = lead["interval"]
     assert lead["n"] == 6 and low <= lead["difference"] <= high
@@ -632,7 +633,7 @@ def test_where_too_few_prompts_are_there_to_train_the_reason_and_the_remedy_stan
     (why,) = (text for text in notes if "too few to train on" in text)
     assert why.startswith("6 dev prompts, ") and "from 40 on, or from 16" in why
     about = read_about(found.run)
-    known = findings(about, RunResult.from_json(found.result))
+    known = findings(about, Result.from_json(found.result))
     assert known.verdict.reasons[-1] == f"Nothing was trained: {why}."
     assert why not in known.remarks
     assert known.steps[0][0] == "train the result, too, with more prompts"

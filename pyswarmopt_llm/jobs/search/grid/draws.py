@@ -275,7 +275,7 @@ def _start(run: Run) -> list[Row]:
 def _drawn(run: Run, settings: tuple[str, ...], first: bool) -> Draw:
     rows = run.rows if first else run.rows[len(_start(run)) :]
     items, seconds = sum(row.n for row in rows), sum(row.seconds for row in rows)
-    best = math.nan if run.result is None else run.result.best_dev
+    best = math.nan if run.result is None else run.result.best.dev.value
     return Draw(run.path.name, settings, best, len(rows), items, round(seconds, 3))
 
 

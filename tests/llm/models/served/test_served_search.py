@@ -102,7 +102,7 @@ def test_a_search_ends_as_on_the_resident_model(
     assert alone.score.value == served.result["best_dev"]
     expert = replace(of_run, against=config("").experts[0])
     compared = evaluate_against(with_run(expert))
-    assert compared.scores[1].value == served.result["experts"]["dev"]["ant"]
+    assert compared.scores[1].value == served.result["experts"]["ant"]["dev"]["value"]
 
 
 def test_what_a_server_cannot_do_is_refused_in_a_line(

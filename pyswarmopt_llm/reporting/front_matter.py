@@ -17,11 +17,11 @@ import pyswarmopt_llm.models.quantised.embedded as embedded
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import read_text, user_path
-from pyswarmopt_llm.evaluation.result import RunResult
+from pyswarmopt_llm.evaluation.result import Result
 from pyswarmopt_llm.evaluation.run_files import About
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.files import local_directory
-from pyswarmopt_llm.reporting.report.pages import one_line
+from pyswarmopt_llm.reporting.pages import one_line
 
 # Licences that let a derived work be given away under another one of them, the least demanding
 # first.
@@ -162,7 +162,7 @@ def licence_remarks(parents: Sequence[Parent]) -> list[str]:
     return [*([conflict] if conflict else []), *unstated]
 
 
-def front_matter(form: Form, parents: Sequence[Parent], about: About, result: RunResult) -> str:
+def front_matter(form: Form, parents: Sequence[Parent], about: About, result: Result) -> str:
     """The header between its two lines of dashes.
 
     Args:
@@ -187,25 +187,20 @@ def front_matter(form: Form, parents: Sequence[Parent], about: About, result: Ru
     header |= {"license": licence} if licence else {}
     header |= {"library_name": form.library, "pipeline_tag": "text-generation"}
     header["tags"] = sorted({*form.tags, "merge", "model-swarms", "pyswarmopt"})
-    if scores := _scores(about, result):
+    if scores := _scores(result):
         header["model-index"] = [
             {"name": one_line(Path(about.config.out).name or "model"), "results": scores}
         ]
     return f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---"
 
 
-def _scores(about: About, result: RunResult) -> list[dict[str, Any]]:
+def _scores(result: Result) -> list[dict[str, Any]]:
     """The scores on test, task by task, as a model index has them."""
-    config = about.config
-    only = next(iter([*about.task_names, *config.tasks, *config.utilities]), "task")
     return [
         {
             "task": {"type": "text-generation"},
             "dataset": {"name": one_line(name), "type": one_line(name), "split": "test"},
-            "metrics": [
-                {"type": one_line(result.metrics.get(name, "accuracy")), "value": scores.best_test}
-            ],
+            "metrics": [{"type": one_line(result.objectives[name].metric), "value": outcome.value}],
         }
-        for name, scores in (result.tasks or {only: result}).items()
-        if scores.best_test is not None
+        for name, outcome in (result.best.test.tasks if result.best.test else {}).items()
     ]

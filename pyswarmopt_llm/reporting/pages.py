@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import re
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, not_held_out, p_text, score_text
+from pyswarmopt_llm.reporting.summary import (
+    SMALL,
+    WEIGHTS,
+    duration,
+    mixture_name,
+    not_held_out,
+    p_text,
+    score,
+)
 
-LAYER = "pyswarmopt_llm"
-FOLDER = f"{LAYER}/reporting/report"
+FOLDER = "pyswarmopt_llm/reporting"
 # Markup inside a line of text; what is markup only at the start of a line is not here.
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -49,34 +58,38 @@ def code(value: object) -> str:
 
 
 def render(template: str, **content: Any) -> str:
-    """Render a model card, or a page that extends ``pyswarmopt_llm/reporting/report/page.html.j2``.
+    """Render a model card, or a page that extends ``pyswarmopt_llm/reporting/page.html.j2``.
 
     Args:
         template: its package and its path there, for example
-            ``pyswarmopt_llm/reporting/report/report.html.j2``.
+            ``pyswarmopt_llm/reporting/report.html.j2``.
         content: its variables; in HTML whatever is not `Markup` is escaped.
     """
-    environment = _environment(template)
-    source, _, _ = environment.loader.get_source(environment, f"{FOLDER}/page.css")  # type: ignore[union-attr]
-    return environment.get_template(template).render(stylesheet=Markup(source), **content)
+    return _template(template).render(**content)
 
 
-def sentences(template: str) -> Any:
-    """The macros of a template of sentences, as functions that return text."""
-    return _environment(template).get_template(template).module
+def words() -> Any:
+    """The macros of ``words.txt.j2``, as functions that return text."""
+    return _template(f"{FOLDER}/words.txt.j2").module
 
 
-def _environment(template: str) -> Environment:
-    packages = {LAYER, template.partition("/")[0]}
-    loaders = {package: PackageLoader(package, ".") for package in packages}
+def lines_of(text: str) -> list[str]:
+    """The lines of a text that say something."""
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+@cache
+def _template(name: str) -> Template:
+    packages = {FOLDER.partition("/")[0], name.partition("/")[0]}
     environment = Environment(
-        loader=PrefixLoader(loaders),
-        autoescape=template.endswith(".html.j2"),
+        loader=PrefixLoader({package: PackageLoader(package, ".") for package in packages}),
+        autoescape=name.endswith(".html.j2"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"code": code, "one_line": one_line, "plain": plain, "p": p_text}
-    environment.filters |= {"counted": counted, "not_held_out": not_held_out}
-    environment.globals |= {"score_text": score_text, "smallest": SMALL, "about_weights": WEIGHTS}
-    return environment
+    filters = (code, one_line, plain, counted, duration, mixture_name, not_held_out, score)
+    environment.filters |= {"p": p_text, **{each.__name__: each for each in filters}}
+    style = Markup((files("pyswarmopt_llm.reporting") / "page.css").read_text("utf-8"))
+    environment.globals |= {"smallest": SMALL, "about_weights": WEIGHTS, "stylesheet": style}
+    return environment.get_template(name)
