@@ -1,7 +1,7 @@
 """How base, experts and prompts of this folder were made: from the laboratory, stored in bfloat16.
 
-    python research/benchmarks/lab/lab.py make --out runs/lab
-    python examples/letters/make.py runs/lab
+python research/benchmarks/lab/lab.py make --out runs/lab
+python examples/letters/make.py runs/lab
 """
 
 import json

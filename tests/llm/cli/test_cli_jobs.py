@@ -168,9 +168,16 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         "experts/no-expert",
         "others/c",
         "house_style/experts/d",
+        "letters/experts/e",
     ):
         (tmp_path / "examples" / name).mkdir(parents=True)
-    for name in ("experts/b", "experts/a", "others/c", "house_style/experts/d"):
+    for name in (
+        "experts/b",
+        "experts/a",
+        "others/c",
+        "house_style/experts/d",
+        "letters/experts/e",
+    ):
         (tmp_path / "examples" / name / "adapter_config.json").write_text("{}")
     monkeypatch.setattr("pyswarmopt_llm.cli.runs.demo.PACKAGE", tmp_path / "pyswarmopt_llm")
     configs: list[Any] = []
@@ -197,12 +204,41 @@ def test_demo_searches_over_the_experts_of_the_checkout(
 
 
 def test_demo_of_a_score_names_its_program_and_prompts(checkout: list[Any], tmp_path: Path) -> None:
-    assert run("demo", "--score", "--out", str(tmp_path / "run")) == 0
+    assert run("demo", "--score", "--real", "--out", str(tmp_path / "run")) == 0
     (config,) = checkout
     folder = tmp_path / "examples" / "house_style"
     assert [Path(expert).name for expert in config.experts] == ["d"]
     assert config.tasks == (f"prompts:{folder / 'prompts.jsonl'}",)
     assert config.metrics == (f"{folder / 'style.py'}:style",)
+
+
+def test_demo_of_a_score_shows_what_was_gained_and_model_swarms_beside_it(
+    checkout: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").mkdir()
+    values = {"lost": (1.0, 0.0), "won": (0.0, 1.0)}
+    prompts = [
+        {
+            "prompt": prompt,
+            "replies": [
+                {"model": "best expert, e", "text": f"{prompt} before", "value": before},
+                {"model": "result", "text": f"{prompt} after", "value": after},
+            ],
+        }
+        for prompt, (before, after) in values.items()
+    ]
+    (tmp_path / "run" / "replies.json").write_text(json.dumps({"tasks": [{"prompts": prompts}]}))
+    assert run("demo", "--score", "--out", str(tmp_path / "run")) == 0
+    out = capsys.readouterr().out
+    assert "won: 'won before' by the best expert, 'won after' by the result" in out
+    assert "lost before" not in out
+    shown, beside = checkout
+    assert (shown.base, beside.space) == (str(tmp_path / "examples/letters/base"), "factor")
+
+
+def test_demo_real_goes_with_score(checkout: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("demo", "--real") == 2
+    assert "--real goes with --score" in capsys.readouterr().err
 
 
 def test_demo_without_its_experts_says_where_they_are(tmp_path: Path) -> None:
