@@ -263,10 +263,6 @@ class Space(Protocol):
     def starts(self, count: int, seed: int) -> Tensor:
         """Positions to begin with: the experts, and up to `count` in all."""
 
-    @property
-    def linear(self) -> bool:
-        """Whether what a candidate adds to the base is linear in its coordinates."""
-
     def coefficients(self, position: Tensor) -> Tensor:
         """The mixing weights of a position, (n_experts,) float64, for reports and cards."""
 

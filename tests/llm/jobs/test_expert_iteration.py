@@ -28,8 +28,8 @@ from pyswarmopt_llm.jobs.analyse import without_experts
 from pyswarmopt_llm.jobs.dry_run import dry_run_search
 from pyswarmopt_llm.jobs.search import cross_fitting, train
 from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.jobs.search.plan import make_plan
 from pyswarmopt_llm.jobs.search.prepare import prepare
-from pyswarmopt_llm.jobs.search.preset import resolve
 from pyswarmopt_llm.jobs.search.written import expert_iteration, reply_log
 from pyswarmopt_llm.jobs.search.written.expert_iteration import best_reply, best_round, gains
 from pyswarmopt_llm.jobs.search.written.replies import warnings_about
@@ -587,13 +587,9 @@ def test_by_default_only_a_score_that_costs_no_more_than_time_is_trained_on(
     task = write_task(tmp_path / "forty.json", questions(40, 1), questions(6, 2), metric="few")
     free = replace(config, preset="auto", train="auto", tasks=(str(task),))
     given = replace(free, train="on")
-    assert [
-        resolve(setting, load_objectives(setting)).config.train for setting in (free, given)
-    ] == ["on", "on"]
+    assert [make_plan(setting).config.train for setting in (free, given)] == ["on", "on"]
     monkeypatch.setitem(METRICS, "few", replace(METRICS["few"], usage=dict))
-    assert [
-        resolve(setting, load_objectives(setting)).config.train for setting in (free, given)
-    ] == ["off", "on"]
+    assert [make_plan(setting).config.train for setting in (free, given)] == ["off", "on"]
 
 
 def test_a_score_of_the_engine_cannot_be_trained_on(

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.evaluation.record import Packed, Row
-from pyswarmopt_llm.jobs.search.written.teachers import TEACHERS, complementary, covering
+from pyswarmopt_llm.jobs.search.written.schedule import TEACHERS
+from pyswarmopt_llm.jobs.search.written.teachers import complementary, covering
 from pyswarmopt_llm.metrics.combine import minimum
 
 
