@@ -42,15 +42,14 @@ def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
 
     Args:
         space: what positions mean.
-        start: ``segments``, ``sums``, ``even``, or ``auto``: sums where weight changes are linear
-            in the coefficients.
+        start: ``segments``, ``sums`` or ``even``.
         count: population.
         seed: of the draws.
 
     Returns:
         (at least n, size).
     """
-    if start in _SUMS or (start == "auto" and space.linear):
+    if start in _SUMS:
         vertices = space.vertices()
         n = len(vertices)
         if start == "even":

@@ -192,11 +192,6 @@ def fifty(columns: dict[str, str]) -> str:
     return markdown(["500 test items, 50 dev items", *columns.values()], rows)
 
 
-def fifty_starts() -> str:
-    """What to begin training at."""
-    return fifty({name: LABELS[name] for name in (BEST, BASE, EXPERT)})
-
-
 def fifty_all() -> str:
     """The same with the default of the day."""
     return fifty({**{name: LABELS[name] for name in (BEST, BASE, EXPERT)}, FIRST: FIRST})
@@ -366,7 +361,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "does-it-help": does_it_help,
     "real-tasks": real_tasks,
     "differences": differences,
-    "fifty-starts": fifty_starts,
     "fifty": fifty_all,
     "fifty-differences": fifty_differences,
     "budget": budget,

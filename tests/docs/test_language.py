@@ -13,7 +13,7 @@ from doc_blocks import FENCE, ROOT
 
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 CHANGELOG = ROOT / "CHANGELOG.md"
-PAGES = [ROOT / "README.md", CHANGELOG, *DOCS]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", CHANGELOG, *DOCS]
 MOST_WORDS = 30_000  # by `wc -w`, tables and code included
 LONGEST, MEDIAN, SEMICOLONS = 40, 14, 0.05
 HEADING = re.compile(r"^#+ +(.+)$", flags=re.MULTILINE)

@@ -243,7 +243,7 @@ def _cost(
         evaluations=len({(row.phase, row.key) for row in run.rows if row.phase in CANDIDATES}),
         item_evaluations=items,
         # Functions and harness tasks are always scored whole.
-        items_saved=0.0 if job.objectives.externals else _items_saved(run.rows, job.dev_items),
+        items_saved=0.0 if job.objectives.externals else _items_saved(run.rows, job.plan.items),
         passes=items + (0 if training is None else training.passes),
         passes_rivals=sum(rival.passes for rival in rivals) if rivals else None,
         seconds=0.0,

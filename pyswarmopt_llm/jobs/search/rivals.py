@@ -76,28 +76,9 @@ def score_rivals(
     Raises:
         UserError: ``rivals.jsonl`` is damaged.
     """
-    if not planned_rivals(job):
+    if not job.plan.rivals:
         return []
     return _Scoring(job, run, training, scorings, notify).rivals()
-
-
-def planned_rivals(job: Job) -> int:
-    """Maximum number of rivals that are scored."""
-    trains = job.config.train == "on"
-    if job.config.no_rivals or job.kind.several_models:
-        return 0
-    if not (trains or job.objectives.user_scored):
-        return 0
-    return 3 if _tunes(job) else 1
-
-
-def _tunes(job: Job) -> bool:
-    """Whether there are rivals that are trained: on the right answers, and scored on test."""
-    return (
-        job.config.train == "on"
-        and not job.objectives.written
-        and any(task.test for task in job.tasks.values())
-    )
 
 
 class _Scoring:
@@ -166,7 +147,7 @@ class _Scoring:
 
 def _rivals(job: Job, training: Training | None) -> Iterator[Rival]:
     yield Rival(BASE, Patch())
-    if training is None or not _tunes(job):
+    if training is None or job.plan.rivals < 2:
         return
     for start, name in {"base": BASE_TUNED, "expert": EXPERT_TUNED}.items():
         tuned = training.tuned[start]
@@ -185,4 +166,4 @@ def _announcement(rivals: Sequence[Rival]) -> str:
     return f"for comparison {scored} (`no_rivals` leaves this out)"
 
 
-__all__ = ["FILE", "Rival", "planned_rivals", "score_rivals"]
+__all__ = ["FILE", "Rival", "score_rivals"]

@@ -224,7 +224,7 @@ def _announce(job: Job, run: Run, starts: Sequence[str], notify: OnEvent) -> Non
     if not (run.path / FOLDER).exists():
         *others, last = starts
         on_top = f"{', '.join(others)} and {last}" if others else last
-        notify(Event("note", {"text": f"{job.training}, on top of {on_top}"}))
+        notify(Event("note", {"text": f"{job.plan.training}, on top of {on_top}"}))
 
 
 def _in_words(job: Job, position: Tensor) -> str:
@@ -391,7 +391,7 @@ def _iterate(
 def _seconds_left(job: Job, run: Run) -> float | None:
     """Seconds of the budget that a search leaves, by its journal; None without one."""
     rows = run.searched
-    return job.budget.left(sum(row.n for row in rows), sum(row.seconds for row in rows))
+    return job.plan.budget.left(sum(row.n for row in rows), sum(row.seconds for row in rows))
 
 
 __all__ = [

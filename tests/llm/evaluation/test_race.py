@@ -93,7 +93,7 @@ def fly(run: Path, known: Sequence[float], races: bool = True) -> tuple[Search, 
         population=6,
         items=100,
         seed=seed,
-        surrogate=make_surrogate(config, {"t": 100}, harmonic),
+        surrogate=make_surrogate("items", {"t": 100}, harmonic, 6),
         race=Race.over({"t": 100}, seed) if races else None,
     )
     flown.score_experts()

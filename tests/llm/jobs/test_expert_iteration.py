@@ -28,8 +28,8 @@ from pyswarmopt_llm.jobs.analyse import without_experts
 from pyswarmopt_llm.jobs.dry_run import dry_run_search
 from pyswarmopt_llm.jobs.search import cross_fitting, train
 from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.jobs.search.plan import make_plan
 from pyswarmopt_llm.jobs.search.prepare import prepare
-from pyswarmopt_llm.jobs.search.preset import resolve
 from pyswarmopt_llm.jobs.search.written import expert_iteration, reply_log
 from pyswarmopt_llm.jobs.search.written.expert_iteration import best_reply, best_round, gains
 from pyswarmopt_llm.jobs.search.written.replies import warnings_about
@@ -40,7 +40,7 @@ from pyswarmopt_llm.jobs.search.written.reply_log import (
     weights,
     without_rounding,
 )
-from pyswarmopt_llm.metrics.combine import arithmetic, minimum
+from pyswarmopt_llm.metrics.combine import arithmetic
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.metrics.registry import METRICS, written
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, load_factors, read_adapter
@@ -182,12 +182,12 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
     metric = written("more", more_letters, "nothing", new=8)
     more = metric.build(few.items, "generate", engine.chat, None)
     tasks, file = {"few": few, "more": more}, tmp_path / "replies.jsonl"
-    log = ReplyLog(engine, tasks, minimum, file, seed=0)
+    log = ReplyLog(engine, tasks, arithmetic, file, seed=0)
     if stopped:
         log.sampled("start", Answerer(Patch()), 2)
         kept = file.read_text().splitlines(keepends=True)[:3]
         file.write_text("".join(kept))
-        log = ReplyLog(engine, tasks, minimum, file, seed=0)
+        log = ReplyLog(engine, tasks, arithmetic, file, seed=0)
     samples = log.sampled("start", Answerer(Patch()), 2)
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert [(row["sample"], row["task"]) for row in rows] == [
@@ -199,16 +199,16 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
         assert [reply.scores for reply in sample] == [
             (-len({*text}), len({*text}) / 2) for text in row["replies"]
         ]
-        assert [reply.value for reply in sample] == [min(reply.scores) for reply in sample]
+        assert [reply.value for reply in sample] == [sum(reply.scores) / 2 for reply in sample]
         scores = log.scores(sample)
         assert scores["more"].per_item == tuple(len({*text}) / 2 for text in row["replies"])
     assert log.count == 2 * DEV
-    alone = ReplyLog(engine, {"few": few}, minimum, tmp_path / "alone.jsonl", seed=0)
+    alone = ReplyLog(engine, {"few": few}, arithmetic, tmp_path / "alone.jsonl", seed=0)
     engine.load(Patch())
     before = engine.tokens_fed
     alone.sampled("start", Answerer(Patch()), 2)
     of_one = engine.tokens_fed - before
-    again = ReplyLog(engine, tasks, minimum, tmp_path / "again.jsonl", seed=0)
+    again = ReplyLog(engine, tasks, arithmetic, tmp_path / "again.jsonl", seed=0)
     again.sampled("start", Answerer(Patch()), 2)
     assert engine.tokens_fed == before + 2 * of_one
     assert alone.tokens == again.tokens == log.tokens
@@ -587,13 +587,9 @@ def test_by_default_only_a_score_that_costs_no_more_than_time_is_trained_on(
     task = write_task(tmp_path / "forty.json", questions(40, 1), questions(6, 2), metric="few")
     free = replace(config, preset="auto", train="auto", tasks=(str(task),))
     given = replace(free, train="on")
-    assert [
-        resolve(setting, load_objectives(setting)).config.train for setting in (free, given)
-    ] == ["on", "on"]
+    assert [make_plan(setting).config.train for setting in (free, given)] == ["on", "on"]
     monkeypatch.setitem(METRICS, "few", replace(METRICS["few"], usage=dict))
-    assert [
-        resolve(setting, load_objectives(setting)).config.train for setting in (free, given)
-    ] == ["off", "on"]
+    assert [make_plan(setting).config.train for setting in (free, given)] == ["off", "on"]
 
 
 def test_a_score_of_the_engine_cannot_be_trained_on(

@@ -23,6 +23,7 @@ from pyswarmopt_llm.evaluation.search import Search
 from pyswarmopt_llm.jobs.dry_run import dry_run_search
 from pyswarmopt_llm.jobs.search import cross_fitting, rivals, train
 from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.jobs.search.plan import make_plan
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.models.training.folds import fit, folds
 from pyswarmopt_llm.reporting.findings import score_rows
@@ -259,7 +260,7 @@ def test_over_two_tasks_the_difference_is_that_of_the_combined_scores(
 def test_a_dry_run_counts_them(config: SearchConfig, more: dict[str, Any], scored: int) -> None:
     """What they are trained for, the search has trained anyway."""
     setting = replace(config, **more)
-    assert rivals.planned_rivals(prepare(setting)) == scored
+    assert make_plan(setting).rivals == scored
     plain, plan = dry_run_search(replace(setting, no_rivals=True)), dry_run_search(setting)
     test = 0 if more.get("test") == 0 else 12
     assert plan.passes - plain.passes == scored * (16 + test)

@@ -93,19 +93,16 @@ def test_what_it_means_and_costs_is_said_before_the_first_iteration(config: Sear
     (held_out,) = (text for text in notes if "nothing is held out" in text)
     assert 'write def no_split(engine, split="dev")' in held_out
     # After one evaluation, not after all experts.
-    kinds = [kind for kind, text in events if kind == "evaluation" or "one evaluation took" in text]
+    kinds = [kind for kind, text in events if kind == "evaluation" or "pace of the first" in text]
     assert kinds[:3] == ["evaluation", "note", "evaluation"]
-    (price,) = (text for text in notes if "one evaluation took" in text)
-    assert (
-        "at most 10 take about 0:0" in price
-        and "`budget_minutes` M ends the search in time" in price
-    )
+    (price,) = (text for text in notes if "pace of the first" in text)
+    assert price.startswith("about 0:0") and "`budget_minutes` M bounds the search" in price
 
 
 def test_the_cost_is_that_of_the_budget_where_there_is_one(config: SearchConfig) -> None:
     events, _ = told(with_score(config, "items", budget_minutes=3))
-    (price,) = (text for _, text in events if "one evaluation took" in text)
-    assert price.endswith("of which the budget allows 3:00")
+    (price,) = (text for _, text in events if "pace of the first" in text)
+    assert "budget_minutes" not in price
 
 
 def test_with_items_it_has_the_statistics_of_any_task_and_the_row_of_the_base(

@@ -8,7 +8,7 @@ import html
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import evaluate
 from pyswarmopt_llm.jobs.evaluate.names import with_run
 from pyswarmopt_llm.jobs.search.loop import SearchResult, resume, search
-from pyswarmopt_llm.metrics.combine import Combine
 from pyswarmopt_llm.models.served import http
 
 Make = Callable[..., SearchConfig]
@@ -194,9 +193,9 @@ def test_noise_is_measured_once_and_given_to_the_model_of_the_scores(
 ) -> None:
     noises: list[bool] = []
 
-    def seen(config: SearchConfig, items: Mapping[str, int], combine: Combine, noisy: bool) -> Any:
+    def seen(*arguments: Any, noisy: bool, **more: Any) -> Any:
         noises.append(noisy)
-        return made(config, items, combine, noisy)
+        return made(*arguments, noisy=noisy, **more)
 
     made = surrogate.make_surrogate
     monkeypatch.setattr(surrogate, "make_surrogate", seen)
