@@ -88,7 +88,7 @@ class SearchConfig:
     combine: Annotated[
         str,
         Option(
-            "harmonic (auto; of scores below 0 arithmetic), arithmetic, minimum, weighted:2,1.",
+            "harmonic (auto; of scores below 0 arithmetic), arithmetic, weighted:2,1.",
             "C",
             hidden=True,
         ),

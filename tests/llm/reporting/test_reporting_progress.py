@@ -24,7 +24,7 @@ START = Event(
     {
         "run": "runs/a",
         "experts": ["x", "y"],
-        "tasks": ["builtin:demo"],
+        "tasks": ["builtin:mixture"],
         "particles": 4,
         "limits": {"max_iter": 2, "patience": 5},
         "dev_items": 48,
@@ -202,7 +202,7 @@ def test_elsewhere_than_in_a_terminal_there_is_a_line_per_iteration() -> None:
     for word in (
         "runs/a",
         "2 experts",
-        "builtin:demo",
+        "builtin:mixture",
         "4 particles",
         "48 dev items",
         "likelihood",
@@ -231,7 +231,7 @@ def test_once_the_search_is_over_nothing_is_left() -> None:
 def test_the_headline_leaves_out_what_is_not_known() -> None:
     unknown = {"dev_items": 0, "scoring": "auto", "dtype": "auto", "threads": None}
     text = headline({**START.data, **unknown})
-    assert text == "runs/a: 2 experts on builtin:demo; 4 particles, at most 12 evaluations"
+    assert text == "runs/a: 2 experts on builtin:mixture; 4 particles, at most 12 evaluations"
 
 
 def test_lines_of_a_resumed_run_begin_where_it_was_stopped() -> None:
