@@ -97,6 +97,18 @@ def test_a_budget_bounds_the_time_left() -> None:
     assert state_after(*rows, planned=104, max_iter=9, budget_items=272).seconds_left == 10
 
 
+def test_training_rivals_and_the_result_are_counted_from_the_start() -> None:
+    """At 8 items a second."""
+    passes = {"experts": 96, "mixtures": 48, "training": 800, "rivals": 80, "result": 160}
+    state = SearchState()
+    state.add(Event("start", {**START.data, "passes": passes}))
+    for event in events_of(row(0, 0, 0, 0.5, seconds=6.0))[1:]:
+        state.add(event)
+    assert state.seconds_left == 11 * 6 + 1040 / 8
+    state.add(Event("training", {"share": 0.5, "seconds": 60.0}))
+    assert state.phase == "training: 50%, about 1:30 left"
+
+
 def test_nothing_is_claimed_before_the_first_evaluation() -> None:
     state = state_after()
     assert state.seconds_left is state.best is state.single is None
