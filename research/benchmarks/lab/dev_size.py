@@ -71,8 +71,8 @@ def outcome(lab: Path, file: Path, run: Path, seed: int, settings: Mapping[str, 
     shutil.rmtree(run)
     found: dict[str, Any] = {"evaluations": result["evaluations"]}
     for name in ("best_single", "best"):
-        (test,) = result["outcomes"][name].values()
-        found[name] = {"dev": result[f"{name}_dev"], "test": test}
+        (test,) = result["models"][name]["test"]["tasks"].values()
+        found[name] = {"dev": result[f"{name}_dev"], "test": test["items"]}
     return found
 
 

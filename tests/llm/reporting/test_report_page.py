@@ -22,7 +22,7 @@ from pyswarmopt_llm.reporting.report import render_report
 from pyswarmopt_llm.tasks import Item, Task
 from pyswarmopt_rivals.comparison.page import render_page
 
-STYLESHEET = Path(pyswarmopt_llm.__file__).parent / "reporting" / "report" / "page.css"
+STYLESHEET = Path(pyswarmopt_llm.__file__).parent / "reporting" / "page.css"
 
 # Writes down what a reader could not do without: no errors, no requests, nothing wider than the
 # window.
