@@ -18,16 +18,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.evaluation.run_files import GRID, read_about
-from pyswarmopt_llm.reporting.summary import duration
+from pyswarmopt_llm.reporting.pages import lines_of, words
 from pyswarmopt_llm.reporting.terminal import json_lines, progress
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.jobs.dry_run import Cost, Timed
+    from pyswarmopt_llm.jobs.dry_run import Cost
     from pyswarmopt_llm.jobs.fits import Fit
     from pyswarmopt_llm.jobs.search.loop import SearchResult
 
@@ -148,7 +147,7 @@ def print_plan(plan: Cost, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(asdict(plan)))
         return
-    for line in plan_lines(plan):
+    for line in lines_of(with_flags(words().cost_of(plan))):
         echo(line)
 
 
@@ -161,27 +160,3 @@ def print_fit(fit: Fit | None, as_json: bool) -> None:
         return
     for line in fit.lines():
         echo(line)
-
-
-def plan_lines(plan: Cost) -> Iterator[str]:
-    """The items to score, the time and memory for them here, and the files to write."""
-    yield from map(_task_line, plan.tasks)
-    yield f"at most {plan.evaluations:,} evaluations: {plan.passes:,} forward passes of an item"
-    where = f"{plan.device}, {plan.dtype}, {counted(plan.threads, 'thread')}"
-    yield f"at most {duration(plan.seconds)} on this machine ({where}), from one timed batch"
-    free = (
-        "" if plan.free_bytes is None else f"; {plan.free_bytes / 2**30:.1f} GiB are free beside it"
-    )
-    yield f"memory: {plan.memory_bytes / 2**30:.1f} GiB{free}"
-    yield from map(with_flags, plan.notes)
-    yield f"would write {plan.out}: {', '.join(plan.writes)}; nothing was written"
-
-
-def _task_line(task: Timed) -> str:
-    """Items and times of a task."""
-    dev, test = counted(task.dev, "dev item"), counted(task.test, "test item")
-    sizes = f"{task.name}: {dev}, {test}, {task.scoring} scoring"
-    if task.seconds_per_item is None:
-        return sizes
-    item, load = 1000 * task.seconds_per_item, 1000 * task.seconds_per_load
-    return f"{sizes}, {item:.3g} ms per item, {load:.0f} ms per candidate"

@@ -166,6 +166,12 @@ def test_a_rival_that_is_the_result_itself_is_called_so_and_stands_in_the_table_
     assert "base, fine-tuned on dev" in score_rows(result_of(**RIVALS))
 
 
+def test_what_was_trained_and_is_not_the_result_has_its_row_before_it() -> None:
+    rows = score_rows(result_of(**{**RIVALS, "trained": False}))
+    assert [*rows][-2:] == ["mixture, trained", "mixture"]
+    assert rows["mixture, trained"].trained and not rows["mixture"].trained
+
+
 def test_the_headroom_is_that_of_the_items_that_all_experts_were_scored_on() -> None:
     """By hand: of the four items all experts know (the last two dropped y), the best of each has 3 of 4,
     x alone 1, the result 2.
