@@ -60,8 +60,8 @@ COMMANDS = {
     "eval written": "eval --base {base} --task {task} --threads 1 --scoring generate",
     "find": "find {experts} --base {base} --task {task} --threads 1",
     "search": "search --base {base} --experts {experts} --task {task} --out {out} --threads 1",
-    "paper": "search --paper --base {base} --experts {experts} --task {task} --out {out} "
-    "--grid given --particles 4 --threads 1",
+    "paper": "search --compat paper --base {base} --experts {experts} --task {task} --out {out} "
+    "--particles 4 --threads 1",
     "generate": "generate Where --base {base}",
 }
 
