@@ -22,7 +22,6 @@ from pyswarmopt_llm.jobs.search.finish import peak_memory
 from pyswarmopt_llm.jobs.search.grid.draws import make_grid
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.preset import own_score, resolve
-from pyswarmopt_llm.jobs.search.rivals import FILE as RIVALS
 from pyswarmopt_llm.jobs.search.rivals import planned_rivals
 from pyswarmopt_llm.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.metrics.objectives import External
@@ -34,7 +33,15 @@ from pyswarmopt_llm.models.engines.memory import free_memory
 from pyswarmopt_llm.reporting.summary import duration, not_held_out
 from pyswarmopt_llm.tasks import Scoring, Task
 
-RUN_FILES = ("run.json", "history.jsonl", "checkpoint/", "best/", "result.json", "report.html")
+RUN_FILES = (
+    "run.json",
+    "results.jsonl",
+    "history.jsonl",
+    "checkpoint/",
+    "best/",
+    "result.json",
+    "report.html",
+)
 SAMPLE = 16  # items that are timed
 
 
@@ -105,7 +112,7 @@ def dry_run_search(config: SearchConfig) -> Plan:
         evaluations=evaluations,
         notes=[*([] if fit is None else fit.lines()), *_notes(job, timed, external_seconds)],
         out=config.out,
-        writes=(*RUN_FILES, *["trained/"] * bool(trained), *[RIVALS] * bool(scored)),
+        writes=(*RUN_FILES, *["trained/"] * bool(trained)),
     )
     return replace(result, memory_bytes=result.memory_bytes * workers)
 

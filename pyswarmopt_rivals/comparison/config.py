@@ -36,7 +36,8 @@ class CompareConfig:
     out: Annotated[str, Option("Output directory, new or resumable.", "DIR", opt.OUTPUT)]
     _: KW_ONLY
     methods: Annotated[
-        tuple[str, ...], Option("all, or several methods (--help-all names them).", "M,M", commas=True)
+        tuple[str, ...],
+        Option("all, or several methods (--help-all names them).", "M,M", commas=True),
     ] = ("all",)
     seeds: Annotated[int, Option("Number of seeds for randomised methods.", "N", least=1)] = 3
     budget_items: Annotated[

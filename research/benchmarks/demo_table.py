@@ -19,9 +19,9 @@ import torch
 
 from pyswarmopt_llm.cli.runs.demo import demo_search
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.evaluation.store import RESULTS
 from pyswarmopt_llm.jobs.search.grid import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
-from pyswarmopt_llm.jobs.search.rivals import FILE as RIVALS
 
 FOUND = {
     "best_single": "best-single",
@@ -39,9 +39,9 @@ def outcomes(config: SearchConfig) -> Iterator[tuple[str, str]]:
     for name, method in FOUND.items():
         (values,) = result["outcomes"][name].values()
         yield method, values
-    for line in (run / RIVALS).read_text(encoding="utf-8").splitlines():
+    for line in (run / RESULTS).read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        if row["phase"] == "test":
+        if row["what"] == "rival test":
             (values,) = row["items"].values()
             yield TUNED[row["key"]], values
     yield "sum", of_sum(config)

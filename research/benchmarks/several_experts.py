@@ -38,9 +38,9 @@ from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.regular import write_json, write_text
 from pyswarmopt_llm.evaluation.evaluator import Questions, Request
 from pyswarmopt_llm.evaluation.record import Packed, pack, unpack
+from pyswarmopt_llm.evaluation.store import RESULTS
 from pyswarmopt_llm.jobs.search.grid import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
-from pyswarmopt_llm.jobs.search.rivals import FILE as RIVALS
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.training.folds import fit
 from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
@@ -125,8 +125,8 @@ def default_search(config: SearchConfig, place: Place) -> Outcomes:
         yield method, outcomes[label]
     # A rival is not scored again where it is what the search has trained.
     scored = {TUNED[name]: outcomes["trained"] for name in ("base-tuned", "expert-tuned")}
-    for row in AppendLog(run / RIVALS).read():
-        if row["phase"] == "test":
+    for row in AppendLog(run / RESULTS).read():
+        if row["what"] == "rival test":
             scored[TUNED[row["key"]]] = row["items"]
     yield from scored.items()
 

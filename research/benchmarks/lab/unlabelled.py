@@ -228,7 +228,11 @@ class Cell:
         if not (run / "result.json").exists():
             search(config)
         self._result = json.loads((run / "result.json").read_text())
-        self._rivals = AppendLog(run / "rivals.jsonl").read()
+        self._rivals = [
+            row
+            for row in AppendLog(run / "results.jsonl").read()
+            if row["what"].startswith("rival ")
+        ]
         self._rows = AppendLog(run / "history.jsonl").read()
         self._job = prepare(config)
         self._engine, self._task = self._job.engine, task
