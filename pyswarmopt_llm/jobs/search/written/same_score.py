@@ -35,10 +35,11 @@ def check_unchanged(run: Run, job: Job) -> None:
 def _check_values(run: Run, job: Job, name: str) -> None:
     """Score the first expert again, if the journal has it."""
     vertex = job.space.vertices()[0]
-    name = "search", position_key(vertex)
-    if name not in run.store:
+    key = position_key(vertex)
+    if ("search", key) not in run.store:
         return
-    row = Row.from_json(run.store.get(*name, dict, wrong_for(job.objectives.names)))
+    stored = run.store.get("search", key, dict, wrong_for(job.objectives.names))
+    row = Row.from_json(stored)
     job.engine.load(job.space.realise(vertex))
     scorings: dict[str, Scoring] = {task: "generate" for task in job.tasks}
     objectives = replace(job.objectives, tasks={name: job.tasks[name]}, externals={})
