@@ -22,7 +22,7 @@ from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.base import BaseModel, refuse_quantised, resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.files import check_free
-from pyswarmopt_llm.reporting.report.pages import code, plain
+from pyswarmopt_llm.reporting.pages import code, plain
 from pyswarmopt_llm.spaces.one_base import save_patch
 from pyswarmopt_llm.tasks import Task, load_task
 from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial, task_scoring

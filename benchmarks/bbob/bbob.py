@@ -6,7 +6,7 @@ mixtures of them, on those of the CEC 2017 and 2022 competitions, and on moved o
     python benchmarks/bbob/bbob.py --suite control --solvers pyswarmopt,pagmo-pso --dims 10 \\
         --instances 1-5 --out runs/bbob
     python benchmarks/bbob/bbob.py --suite ma-bbob --dims 5 --instances 1-10 --out runs/bbob
-    python benchmarks/bbob/bbob.py --report docs/evidence.md --out runs/bbob
+    python benchmarks/bbob/bbob.py --report research/notes/optimiser.md --out runs/bbob
 
 A run ends when the budget of BUDGET x D evaluations is used or when f - f_opt <= 1e-8; a solver
 that returns earlier is started again with another seed. Each run appends a line to

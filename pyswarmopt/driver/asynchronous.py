@@ -14,14 +14,12 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.driver.evaluation import Outcome
+from pyswarmopt.driver.judge import Judged
 from pyswarmopt.driver.options import Options
-from pyswarmopt.driver.problem.feasibility import ByOrder, Judged
 from pyswarmopt.driver.search import Search
 
 if TYPE_CHECKING:
     from pyswarmopt.base.in_flight import Ticket
-    from pyswarmopt.hybrid.search import PhasedSearch
-    from pyswarmopt.swarm import Swarm
 
 
 class _Call(NamedTuple):
@@ -43,9 +41,6 @@ class AsynchronousSearch(Search):
     Raises:
         ValueError: options that do not go together with it.
     """
-
-    _swarm: Swarm | PhasedSearch  # asked for one point at a time
-    _judge: ByOrder
 
     def __init__(self, options: Options, maximize: bool = False) -> None:
         super().__init__(options, maximize)
@@ -158,8 +153,8 @@ class AsynchronousSearch(Search):
             np.array([self._sign * value]), np.array([violation]), np.ones(1, dtype=np.bool_)
         )
         self._swarm.tell(ticket, self._sign * float(self._judge.order(judged)[0]))
-        self._remember(point[None], judged)
-        self._counted -= len(self._calls)
+        self._judge.keep(point[None], judged)
+        self._judge.look(under_way=len(self._calls))
         self._told.append((ticket.particle, value, point))
         if self._swarm.rounds > iteration:
             self._record(iteration)
@@ -170,13 +165,13 @@ class AsynchronousSearch(Search):
         particles, values, points = zip(*self._told, strict=True)
         numbers = np.array(particles, dtype=np.int64)
         calls = self._evaluator.calls - len(self._calls)
-        self._history.add(
-            iteration, calls, self._best_value(), values, np.array(points), particles=numbers
-        )
+        best, x = self._judge.value, np.array(points)
+        self._history.add(iteration, calls, best, values, x, particles=numbers)
         self._told = []
-        self._write_down(iteration)
+        self._write_down()
 
     def _restore(self, saved: dict[str, Any]) -> None:
         super()._restore(saved)
         self._again = self._swarm.tickets()
         self._evaluator.calls -= len(self._again)  # what had begun is called again
+        self._judge.look()

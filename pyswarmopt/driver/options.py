@@ -24,7 +24,7 @@ from pyswarmopt.driver.workers.pool import MapLike
 if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
 
-Callback = Callable[[Result], bool | None]
+Callback = Callable[[Any], bool | None]  # given the result so far
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,21 +11,19 @@ Comput. 181; Rada-Vilela, Johnston & Zhang 2014, Swarm Evol. Comput. 17, compare
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Bools, Floats, Ints
+from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.checkpoint import check
+from pyswarmopt.driver.judge import ByOrder, Judged, Worth
 
-if TYPE_CHECKING:
-    from pyswarmopt.swarm import Swarm
-
-# (n, D) points -> their costs, (n,), and which were evaluated, (n,)
-Draw = Callable[[Floats], tuple[Floats, Bools]]
-
+# the most evaluations with which a noisy search chooses its result, and with which it reports it
+FINAL_DRAWS = 100
+FINAL_SHARE = 10  # of this many evaluations one
 # Evaluations spent again per particle and iteration. Of 1/4, 1/2, 1 and 2, this came nearest to the
 # optimum of the sphere, Rosenbrock's and Rastrigin's function under noise of 0.1, 1 and 10 in most
 # cases.
@@ -112,21 +110,22 @@ def _whole(shares: Floats, total: int) -> Ints:
     return whole
 
 
-class Resampler:
-    """Samples of the personal bests of one swarm, in the memory of one population.
+class ByMeans(ByOrder):
+    """As `ByOrder`, for a swarm on a noisy objective: its bests are sample means, in the memory of one
+    population.
 
     Args:
         swarm: whose bests they are.
-        draw: evaluates points, (n, D), again; costs are lower for better.
-        decode: from the swarm's positions, (n, M), to the points that are evaluated, (n, D).
-        maximize: whether the swarm does.
+        more: what `ByOrder` takes.
+        target: a value to stop at, None for none.
+        reserve: evaluations that are kept for the end, None where there is no limit.
     """
 
-    def __init__(
-        self, swarm: Swarm, draw: Draw, decode: Callable[[Floats], Floats], maximize: bool
-    ) -> None:
-        self._swarm, self._draw, self._decode = swarm, draw, decode
-        self._sign = -1.0 if maximize else 1.0
+    noisy = True
+
+    def __init__(self, swarm: Any, *more: Any, target: float | None, reserve: int | None) -> None:
+        super().__init__(swarm, *more)
+        self._swarm, self._target, self._reserve = swarm, target, reserve
         self._samples: dict[bytes, Sample] = {}
         self._points: dict[bytes, Floats] = {}
 
@@ -134,86 +133,110 @@ class Resampler:
         """What is known of the point x, (D,)."""
         return self._samples.get(x.tobytes(), Sample())
 
-    def judge(self, points: Floats, costs: Floats, candidates: Bools) -> Floats:
+    def judge(self, points: Floats) -> Judged:
         """Take in a first draw of each new point, draw some again, and tell the swarm what its
         bests are worth.
-
-        Args:
-            points: (N, D) the points that the swarm asked for and was not told yet.
-            costs: (N,) their first draws; infinite or NaN if one failed.
-            candidates: (N,) which of them were evaluated and break no constraint.
-
-        Returns:
-            (N,) mean costs of the points.
         """
-        bests = self._bests()
+        judged = super().judge(points)
+        candidates, bests = judged.valued, self._bests()
         latest = [self._points[key] for key in self._samples]  # the bests of the last round
-        self._take(points[candidates], costs[candidates])
+        self._take(points[candidates], judged.costs[candidates])
         self._spend(
             {x.tobytes(): x for x in [*latest, *points[candidates]]},
             math.ceil(SHARE_AGAIN * len(points)),
         )
         self._revise(bests)
         means = np.array([self.sample(x).mean for x in points])
-        return np.where(candidates, means, costs)
+        return judged._replace(costs=np.where(candidates, means, judged.costs))
 
-    def settle(self, budget: int) -> None:
-        """Choose among the swarm's bests by `budget` more draws: the last round's may be lucky
-        ones.
+    def tell(self, positions: Any, points: Floats, judged: Judged) -> None:
+        """As `ByOrder.tell`; then only the samples of the swarm's present bests are kept."""
+        super().tell(positions, points, judged)
+        self._decide()
+        kept = {x.tobytes() for x in self._bests()} | {self._best_now().tobytes()}
+        self._samples = {key: sample for key, sample in self._samples.items() if key in kept}
+        self._points = {key: self._points[key] for key in self._samples}
+        self.look()
+
+    def keep(self, points: Floats, judged: Judged) -> None:
+        """The swarm, whose bests are means, says which is the best."""
+
+    def _decide(self) -> None:
+        """Draw a best that seems to reach the target until that is sure: a small swarm draws none so
+        often.
+
+        It has `SURE_DRAWS` then, for of hundreds of bests some are lucky ten times.
         """
+        x = self._best_now()
+        sample = self.sample(x)
+        if self._target is None or not sample.n or sample.mean > self._sign * self._target:
+            return
+        more = SURE_DRAWS - sample.n
+        if more > 0:
+            self._take_again(np.repeat(x[None], more, axis=0))
+            self._revise(self._bests())
+
+    def reached(self, target: float) -> dict[str, float]:
+        """The reason to stop where the mean reaches the target, two standard errors on the safe
+        side.
+        """
+        sample = self.sample(self.found.best.x)
+        sure = sample.n >= DECISIVE_DRAWS
+        if not (sure and sample.mean + 2 * sample.stderr <= self._sign * target):
+            return {}
+        return {"target": self._sign * sample.mean}
+
+    # ---- the end ----
+
+    def choose(self) -> None:
+        """Choose among the swarm's bests by more draws: the last round's may be lucky ones."""
+        budget = self._final_draws()
+        self._evaluator.max_evals += self._reserve or 0
         stage = max(math.ceil(budget / STAGES), 1)
         for left in range(budget, 0, -stage):
             self._spend(dict(self._points), min(stage, left))
         self._revise(self._bests())
+        self.look()
 
-    def fresh(self, x: Floats, draws: int) -> Sample:
-        """Fresh draws at the chosen point, (D,): those that had it chosen were lucky ones."""
-        costs, evaluated = self._draw(np.repeat(x[None], draws, axis=0))
-        sample = Sample()
+    def final_worth(self, feasible: bool, scale: float) -> Worth:
+        """The mean of fresh draws: those that had the best chosen were lucky ones."""
+        if not feasible:
+            return super().final_worth(feasible, scale)
+        x, sample = self.found.best.x, Sample()
+        costs, evaluated = self.draw(np.repeat(x[None], self._final_draws(), axis=0))
         for cost in costs[evaluated]:
             sample = sample.add(float(cost))
-        return sample if sample.n > 1 else self.sample(x)
+        return self._mean(sample if sample.n > 1 else self.sample(x))
 
-    def decide(self, target: float) -> None:
-        """Draw a best that seems to cost no more than the target until that is sure: a small swarm
-        draws none so often.
+    def worth(self, feasible: bool) -> Worth:
+        """The mean so far."""
+        return self._mean(self.sample(self.found.best.x)) if feasible else Worth(self.value)
 
-        It has `SURE_DRAWS` then, for of hundreds of bests some are lucky ten times.
-        """
-        x = self._best()
-        sample = self.sample(x)
-        if not sample.n or sample.mean > target:
-            return
-        again = np.repeat(x[None], max(SURE_DRAWS - sample.n, 0), axis=0)
-        if len(again):
-            costs, evaluated = self._draw(again)
-            self._take(again[evaluated], costs[evaluated])
-            self._revise(self._bests())
+    def _mean(self, sample: Sample) -> Worth:
+        return Worth(self._sign * sample.mean if sample.n else self.value, sample.stderr, sample.n)
 
-    def reaches(self, x: Floats, target: float) -> bool:
-        """Whether the mean at x, (D,), is no more than the target, with two standard errors on the
-        safe side.
-        """
-        sample = self.sample(x)
-        return sample.n >= DECISIVE_DRAWS and sample.mean + 2 * sample.stderr <= target
+    def _final_draws(self) -> int:
+        if self._reserve is not None:
+            return self._reserve // 2
+        return min(max(self._evaluator.calls // 10, 2), FINAL_DRAWS)
 
-    def forget(self) -> None:
-        """Keep the samples of the swarm's present bests only."""
-        kept = {x.tobytes() for x in self._bests()} | {self._best().tobytes()}
-        self._samples = {key: sample for key, sample in self._samples.items() if key in kept}
-        self._points = {key: self._points[key] for key in self._samples}
+    # ---- samples ----
 
     def _bests(self) -> Floats:
-        return self._decode(np.asarray(self._swarm.personal_bests))
+        return self._coding.decode(np.asarray(self._swarm.personal_bests))
 
-    def _best(self) -> Floats:
-        return self._decode(np.asarray(self._swarm.best.x)[None])[0]
+    def _best_now(self) -> Floats:
+        return self._coding.decode(np.asarray(self._swarm.best.x)[None])[0]
 
     def _take(self, points: Iterable[Floats], costs: Iterable[float]) -> None:
         for x, cost in zip(points, costs, strict=True):
             key = x.tobytes()
             self._points.setdefault(key, x.copy())
             self._samples[key] = self._samples.get(key, Sample()).add(float(cost))
+
+    def _take_again(self, points: Floats) -> None:
+        costs, evaluated = self.draw(points)
+        self._take(points[evaluated], costs[evaluated])
 
     def _spend(self, points: dict[bytes, Floats], budget: int) -> None:
         points = {key: x for key, x in points.items() if math.isfinite(self._samples[key].mean)}
@@ -233,9 +256,7 @@ class Resampler:
             pooled = squares.sum() / freedom
             variances = (ENOUGH * pooled + squares) / (ENOUGH + counts - 1)
             more = allocate(means, variances, counts, budget)
-        again = np.repeat(np.array(list(points.values())), more, axis=0)
-        costs, evaluated = self._draw(again)
-        self._take(again[evaluated], costs[evaluated])
+        self._take_again(np.repeat(np.array(list(points.values())), more, axis=0))
 
     def _revise(self, bests: Floats) -> None:
         """Put the sample means in the place of the values that the swarm remembers for its
@@ -245,7 +266,7 @@ class Resampler:
         for i, x in enumerate(bests):
             if x.tobytes() in self._samples:
                 values[i] = self._sign * self.sample(x).mean
-        best = self.sample(self._best())
+        best = self.sample(self._best_now())
         self._swarm.revalue(values, self._sign * best.mean if best.n else None)
 
     def state_dict(self) -> dict[str, Any]:
@@ -256,7 +277,7 @@ class Resampler:
             "noise.samples": np.array(numbers, dtype=np.float64),
         }
 
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
         if saved["noise.samples"].size:
             sizes = {"c": 3}
@@ -273,3 +294,4 @@ class Resampler:
                 points, saved["noise.samples"].tolist(), strict=True
             )
         }
+        self.look()

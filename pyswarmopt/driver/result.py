@@ -218,8 +218,12 @@ def keep_in(error: Exception, result: Any) -> None:
 
 def message(stop: dict[str, float], fun: float, feasible: bool, maxcv: float) -> str:
     """The reasons to stop in words, and what is wrong with the result."""
-    text = "; ".join(MESSAGES.get(reason, reason) for reason in stop) or "the search goes on"
-    return with_faults(text, math.isfinite(fun), feasible, maxcv)
+    return with_faults(in_words(stop), math.isfinite(fun), feasible, maxcv)
+
+
+def in_words(stop: dict[str, float]) -> str:
+    """The reasons to stop."""
+    return "; ".join(MESSAGES.get(reason, reason) for reason in stop) or "the search goes on"
 
 
 def with_faults(text: str, finite: bool, feasible: bool, maxcv: float) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pyswarmopt_groups.graph.engine import GraphEngine, in_words
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import PARTICLES, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Node, Patch, Space
@@ -182,15 +182,21 @@ class Graph(MembersKind):
         "where they are. Use this directory as a base model:"
     )
 
+    def size(self, experts: int) -> int:
+        """A matrix of models."""
+        return experts**2
+
     def check(self, config: SearchConfig) -> None:
         """See `SpaceKind.check`; some particles have to be more than a single model."""
         super().check(config)
-        if config.particles is not None and config.particles <= len(config.experts):
+        if (config.particles or PARTICLES) <= len(config.experts):
             first = (
                 f"the first {len(config.experts)} are the experts alone, the others random graphs"
             )
             raise InvalidOption(
-                "particles", config.particles, f"{first}; give more particles than experts"
+                "particles",
+                config.particles or PARTICLES,
+                f"{first}; give more particles than experts",
             )
 
     def over(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from pyswarmopt_llm.common.options import (
     BASE,
@@ -42,6 +42,7 @@ ALONE = 6  # candidates that the model of the items proposes, where none are ask
 
 # Dev items from which on `auto` trains: on them, or on replies to as many spare prompts or more.
 LEAST_DEV, LEAST_DEV_BESIDE_SPARE = 40, 16
+LEAST_TRAINED = 8  # dev items of what is trained on them at all
 EVEN_SUMS = 3  # see `spaces.starts.even_sums`
 
 
@@ -51,8 +52,8 @@ class SearchConfig:
     """The configuration of `swarm-llm search`; stored whole in ``run.json``.
 
     The help of each field is what ``swarm-llm search --help`` and ``swarm-llm init`` show. Fields
-    that are None or "auto" are not given: the preset chooses them (`jobs.search.preset.resolve`),
-    and ``run.json`` has what it chose.
+    that are None or "auto" are not given: the plan decides them (`jobs.search.plan.make_plan`), and
+    ``run.json`` has what it decided.
 
     Example:
         >>> config = SearchConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="run", particles=20)
@@ -87,7 +88,7 @@ class SearchConfig:
     combine: Annotated[
         str,
         Option(
-            "harmonic (auto; of scores below 0 arithmetic), arithmetic, minimum, weighted:2,1.",
+            "harmonic (auto; of scores below 0 arithmetic), arithmetic, weighted:2,1.",
             "C",
             hidden=True,
         ),
@@ -142,6 +143,7 @@ class SearchConfig:
             choices=("auto", "paper", "reference", "none"),
         ),
     ] = None
+    quick: Annotated[bool, Option("Fine-tune the best of base and experts, no more.")] = False
     space: Annotated[str, Option("factor, delta, full, token, graph (by the preset).", "S")] = (
         "auto"
     )
@@ -305,36 +307,13 @@ class SearchConfig:
             >>> config.population, replace(config, start="even").population
             (2, 5)
         """
-        sums = EVEN_SUMS if self.start == "even" else 0
+        sums = {"even": EVEN_SUMS, "base": 1}.get(self.start, 0)
         return max(self.particles or PARTICLES, len(self.experts) + sums)
-
-    @property
-    def planned(self) -> int:
-        """Evaluations if nothing stops the search early."""
-        return self.rounds + self.most_proposals
-
-    @property
-    def most_proposals(self) -> int:
-        """Those that a model of the scores proposes when the iterations have ended, at most.
-
-        Example:
-            >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", max_iter=0)
-            >>> config.most_proposals, replace(config, surrogate="items").most_proposals
-            (0, 6)
-        """
-        if self.proposals is not None:
-            return self.proposals
-        return ALONE if self.surrogate == "items" else 0
 
     @property
     def iterations(self) -> int:
         """At most so many."""
         return MAX_ITER if self.max_iter is None else self.max_iter
-
-    @property
-    def rounds(self) -> int:
-        """Those that the optimizer asks for."""
-        return self.population * (self.iterations + 1)
 
     @property
     def limits(self) -> dict[str, float]:
@@ -346,9 +325,9 @@ class SearchConfig:
         """
         limits: dict[str, float]
         if self.optimizer == PYCMA or self.optimizer.startswith(NEVERGRAD):
-            limits = {"max_evals": self.rounds}
-        elif self.most_proposals and not self.iterations:
-            limits = {"proposals": self.most_proposals}
+            limits = {"max_evals": self.population * (self.iterations + 1)}
+        elif self.proposals and not self.iterations:
+            limits = {"proposals": self.proposals}
         else:
             limits = {"max_iter": self.iterations, "patience": self.patience or PATIENCE}
         if self.budget_items is not None:
@@ -372,6 +351,39 @@ class SearchConfig:
     def is_grid(self) -> bool:
         """Whether it is a search for each of several sets of coefficients."""
         return self.grid == "paper" or any("," in setting for setting in self.settings)
+
+
+# The settings that a preset chooses, or that say how its choice is to run.
+CHOICES = (
+    *("preset", "compat", "space", "optimizer", "particles", "start", "max_iter", "patience"),
+    *("settings", "grid", "draws", "proposals", "surrogate", "drop_k", "drop_n", "train"),
+    *("budget_items", "budget_minutes"),
+)
+
+
+def given_settings(config: SearchConfig) -> dict[str, Any]:
+    """The settings of `CHOICES` that are given: neither None nor ``auto``.
+
+    Example:
+        >>> given_settings(SearchConfig("b", ("x", "y"), ("t",), "r", particles=20, seed=3))
+        {'particles': 20}
+    """
+    values = {name: getattr(config, name) for name in CHOICES}
+    return {
+        name: value
+        for name, value in values.items()
+        if (name == "preset" and value) or _is_given(value)
+    }
+
+
+def with_defaults(config: SearchConfig, values: Mapping[str, Any]) -> SearchConfig:
+    """The configuration with these values where none is given."""
+    missing = {k: value for k, value in values.items() if not _is_given(getattr(config, k))}
+    return replace(config, **missing)
+
+
+def _is_given(value: object) -> bool:
+    return value not in (None, "auto", ())
 
 
 def is_server(engine: str) -> bool:

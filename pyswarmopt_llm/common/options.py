@@ -156,7 +156,7 @@ TEST = Option("Use the first N test items.", "N", TASK, least=1)
 Test = Annotated[int | None, TEST]
 Columns = Annotated[
     tuple[str, ...],
-    Option("Your file's columns: question=text,answer=label,0=bad.", "C,C", TASK, commas=True),
+    Option("Your file's columns: question=text,label=mood,0=bad.", "C,C", TASK, commas=True),
 ]
 Template = Annotated[
     tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", TASK, hidden=True)

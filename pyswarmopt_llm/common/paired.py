@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from pyswarmopt_llm.common.statistics import (
     items_needed,
     paired_test,
 )
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.common.interfaces import Score
 
 
 @dataclass(frozen=True)
@@ -99,35 +96,20 @@ def compare_differences(
     return Comparison(float(d.mean()), interval, p_value, d.size, gained, lost, items_needed(d))
 
 
-Paired = dict[str, dict[str, Comparison]]  # task -> split -> comparison
-
-
-def paired(
-    scores: Mapping[tuple[str, str], Mapping[str, Score]],
-    first: str = "best",
-    second: str = "best_single",
+def compare_tasks(
+    first: Mapping[str, Sequence[float]],
+    second: Mapping[str, Sequence[float]],
     scales: Mapping[str, Ends | None] | None = None,
-) -> Paired:
-    """The paired comparisons of two contestants, on the tasks whose items they share.
+) -> dict[str, Comparison]:
+    """The comparisons of two models on the tasks on which both have scores of the same items.
 
     Args:
-        scores: (contestant, split) -> task -> score.
-        first: a contestant.
-        second: another, which is subtracted.
+        first: task -> scores of one model.
+        second: those of the other, which are subtracted.
         scales: task -> scale of its scores, see `compare_paired`.
     """
-    comparisons: Paired = {}
-    for split in ("dev", "test"):
-        minuends, subtrahends = scores.get((first, split), {}), scores.get((second, split), {})
-        for task in minuends:
-            a, b = minuends[task].per_item, subtrahends[task].per_item
-            if len(a) == len(b) > 1:
-                scale = (scales or {}).get(task)
-                comparisons.setdefault(task, {})[split] = compare_paired(a, b, scale)
-    return comparisons
-
-
-def only(paired: Paired, split: str) -> Comparison | None:
-    """The comparison on a split of the only task that has one; None if there is not one task."""
-    pairs = [splits[split] for splits in paired.values() if split in splits]
-    return pairs[0] if len(pairs) == 1 else None
+    return {
+        task: compare_paired(items, second[task], (scales or {}).get(task))
+        for task, items in first.items()
+        if len(items) == len(second.get(task, ())) > 1
+    }

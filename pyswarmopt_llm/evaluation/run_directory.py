@@ -36,7 +36,7 @@ from pyswarmopt_llm.common.files.regular import (
     write_text,
 )
 from pyswarmopt_llm.evaluation.record import Row, journal
-from pyswarmopt_llm.evaluation.result import RunResult, read_result
+from pyswarmopt_llm.evaluation.result import Result, read_result
 from pyswarmopt_llm.evaluation.run_files import FORMAT, OWNER, About, read_about, this_process
 from pyswarmopt_llm.evaluation.store import RESULTS, Store
 from pyswarmopt_llm.models.files import atomic_directory
@@ -162,7 +162,7 @@ class Run(Journal):
         return self.about.config
 
     @property
-    def result(self) -> RunResult | None:
+    def result(self) -> Result | None:
         """The content of ``result.json``; None while the run, or its adapter, is not complete.
 
         Raises:

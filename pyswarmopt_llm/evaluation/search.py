@@ -192,6 +192,13 @@ class Search:
         self.proposed = 0
         self.over_budget: dict[str, float] = {}
 
+    def score_first(self) -> Row:
+        """Score the first expert, of a race on its first items: what that takes tells the pace."""
+        shares = [] if self._race is None else self._race.shares
+        plan = shares[0] if shares else self._in_full
+        (row,) = self._scorer.in_full(self._vertices[:1], 0, [plan])
+        return row
+
     def score_experts(self) -> Sequence[Row]:
         """Score the experts, complete but for those that drop out of a race that is decided; call
         it before `run`.

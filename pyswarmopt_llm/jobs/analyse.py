@@ -14,9 +14,9 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import refuse_link, write_json
 from pyswarmopt_llm.common.interfaces import Patch, Score, Utility
-from pyswarmopt_llm.common.paired import Paired, paired
+from pyswarmopt_llm.common.paired import compare_tasks
 from pyswarmopt_llm.common.registry import plugins
-from pyswarmopt_llm.evaluation.result import RunResult
+from pyswarmopt_llm.evaluation.result import Result
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.cross_fitting import ALL as WHOLE
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
@@ -85,7 +85,7 @@ def _make(out: Path, run: Path) -> None:
         ) from error
 
 
-def without_experts(run: Run, result: RunResult, tell: Callable[[str], None]) -> dict[str, Any]:
+def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> dict[str, Any]:
     """Score the result again, and without each expert that it contains, on dev and test.
 
     What was trained on dev is left out as an expert is, and scored on test alone.
@@ -111,13 +111,13 @@ def without_experts(run: Run, result: RunResult, tell: Callable[[str], None]) ->
     """
     job, scorings = _opened(run, result)
     position = _position(job, run.path, result)
-    names, lora = job.space.expert_names, _trained(run, result) if result.trained else Patch()
+    names, lora = job.space.expert_names, _trained(run, result) if result.best.trained else Patch()
     coefficients = dict(zip(names, job.space.coefficients(position).tolist(), strict=True))
     utilities = {split: job.utilities(split, scorings) for split in _splits(run, result)}
     scores: dict[tuple[str, str], dict[str, Score]] = {}
     candidates = [(ALL, position, lora)]
     candidates += [(name, x, lora) for name, x in _candidates(position, names)]
-    if result.trained:
+    if result.best.trained:
         coefficients[LORA] = 1.0
         candidates.append((LORA, position, Patch()))
     for name, candidate, added in candidates:
@@ -133,14 +133,14 @@ def without_experts(run: Run, result: RunResult, tell: Callable[[str], None]) ->
             name: {
                 "coefficient": coefficients[name],
                 "scores": _values(scores, name),
-                "paired": _records(paired(scores, ALL, name)),
+                "paired": _paired(scores, name),
             }
             for name in scored
         },
     }
 
 
-def _opened(run: Run, result: RunResult) -> tuple[Job, dict[str, Scoring]]:
+def _opened(run: Run, result: Result) -> tuple[Job, dict[str, Scoring]]:
     """The search's components, in this process, and the scoring of each task."""
     config = run.config
     job = prepare(replace(config, out=str(run.path), preset="none", workers="1"))
@@ -151,14 +151,14 @@ def _opened(run: Run, result: RunResult) -> tuple[Job, dict[str, Scoring]]:
         )
     scorings: dict[str, Scoring] = {}
     for name in job.tasks:
-        scoring = result.task(name).answer_format
+        scoring = result.objectives[name].answer_format if name in result.objectives else None
         if scoring is None:
             raise UserError(f"{run.path / 'result.json'}: {name} has no scoring; restore the file")
         scorings[name] = scoring
     return job, scorings
 
 
-def _position(job: Job, run: Path, result: RunResult) -> Tensor:
+def _position(job: Job, run: Path, result: Result) -> Tensor:
     """The position of the result, (n,) float64: one coefficient per expert."""
     names, weights = job.space.expert_names, result.coefficients
     try:
@@ -174,17 +174,17 @@ def _position(job: Job, run: Path, result: RunResult) -> Tensor:
     return position
 
 
-def _splits(run: Run, result: RunResult) -> tuple[str, ...]:
+def _splits(run: Run, result: Result) -> tuple[str, ...]:
     """The splits on which the result, as it is, was not trained."""
     iteration = result.expert_iteration
-    if not result.trained or (iteration is not None and iteration.spare):
+    if not result.best.trained or (iteration is not None and iteration.spare):
         return ("dev", "test")
-    if result.best_test is None:
+    if result.best.test is None:
         raise UserError(f"{run.path}: was trained on its dev items, and has no others to score")
     return ("test",)
 
 
-def _trained(run: Run, result: RunResult) -> Patch:
+def _trained(run: Run, result: Result) -> Patch:
     """What a finished run trained, without the mixture that it was trained on top of."""
     name = start_name(result.coefficients, result.best_single)
     if result.expert_iteration is not None:
@@ -217,12 +217,19 @@ def _scored(
     }
 
 
-def _records(comparisons: Paired) -> dict[str, dict[str, dict[str, Any]]]:
-    """Comparisons as JSON values."""
-    return {
-        task: {split: pair.record() for split, pair in splits.items()}
-        for task, splits in comparisons.items()
-    }
+def _paired(
+    scores: Mapping[tuple[str, str], Mapping[str, Score]], without: str
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Task -> split -> all experts compared with all but this one, as JSON values."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for split in ("dev", "test"):
+        first, second = (
+            {task: score.per_item for task, score in scores.get((name, split), {}).items()}
+            for name in (ALL, without)
+        )
+        for task, pair in compare_tasks(first, second).items():
+            found.setdefault(task, {})[split] = pair.record()
+    return found
 
 
 def _values(

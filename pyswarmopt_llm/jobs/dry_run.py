@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,14 +19,11 @@ from pyswarmopt_llm.evaluation.run_files import GRID
 from pyswarmopt_llm.jobs.fits import fit_of
 from pyswarmopt_llm.jobs.search.finish import peak_memory
 from pyswarmopt_llm.jobs.search.grid.draws import make_grid
+from pyswarmopt_llm.jobs.search.plan import Pace, with_preset
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
-from pyswarmopt_llm.jobs.search.preset import own_score, resolve
-from pyswarmopt_llm.jobs.search.rivals import planned_rivals
 from pyswarmopt_llm.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.metrics.objectives import External
-from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, TRIED
 from pyswarmopt_llm.metrics.registry import Metric
-from pyswarmopt_llm.models.choices import FULL, MOST_STARTS, labelled
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.models.engines.memory import free_memory
 from pyswarmopt_llm.reporting.summary import duration, not_held_out
@@ -45,12 +41,12 @@ RUN_FILES = (
 SAMPLE = 16  # items that are timed
 
 
-def dry_run_any(config: SearchConfig) -> Plan:
+def dry_run_any(config: SearchConfig) -> Cost:
     """The cost of `search`, with one set of coefficients or draws from a grid."""
-    return (dry_run_grid if resolve(config).config.is_grid else dry_run_search)(config)
+    return (dry_run_grid if with_preset(config).is_grid else dry_run_search)(config)
 
 
-def dry_run_search(config: SearchConfig) -> Plan:
+def dry_run_search(config: SearchConfig) -> Cost:
     """The cost of a search with one set of coefficients; of one that does not fit that it does not."""
     check_new(user_path(config.out))
     fit = fit_of(config)
@@ -59,72 +55,59 @@ def dry_run_search(config: SearchConfig) -> Plan:
     job = prepare(config)
     with released(optimizer(job.config, job.starts)):
         pass
-    vertices = job.space.vertices()
-    candidates = [partial(job.space.realise, vertex) for vertex in vertices[:2]]
-    possible = {name: job.objectives.scorings(name, job.config.scoring) for name in job.tasks}
-    timed = tuple(
-        time_items(job.engine, task, job.objectives.metrics[name], possible[name], candidates)
-        for name, task in job.tasks.items()
-    )
-    trains = job.config.train == "on"  # and scores the outcome on dev and test
-    on_dev, on_test = 2 + trains, 3 + trains
-    evaluations = _evaluations(job)
-    closing = sum(on_dev * timing.dev + on_test * timing.test for timing in timed)
-    tried = sum(trial_items(timing.dev, possible[timing.name]) for timing in timed)
-    trained, written = _training(job) if trains else (0, 0)
-    passes = (
-        trained
-        + written
-        + evaluations * job.dev_items
-        + closing
-        + tried * min(len(job.config.experts), TRIED)
-    )
-    workers = job.workers.side_by_side
-    seconds = (
-        sum(timing.seconds(timing.dev * evaluations, evaluations) for timing in timed) / workers
-    )
-    seconds += sum(
-        timing.seconds(on_dev * timing.dev + on_test * timing.test, on_dev + on_test)
-        for timing in timed
-    )
-    external_seconds = {
-        name: _score_of_function(job, external)
-        for name, external in job.objectives.externals.items()
-    }
-    seconds += evaluations / workers * sum(filter(None, external_seconds.values()))
-    if config.budget_minutes is not None:
-        seconds = min(seconds, 60 * config.budget_minutes)
-    # Not in the budget: training, and rivals.
-    seconds += (
-        trained / max(job.dev_items, 1) * sum(timing.seconds(timing.dev, 0) for timing in timed)
-    )
-    rounds_of_dev = math.ceil(written / max(job.dev_items, 1))
-    seconds += sum(timing.seconds(timing.dev * rounds_of_dev, rounds_of_dev) for timing in timed)
-    scored = planned_rivals(job)
-    passes += scored * sum(timing.dev + timing.test for timing in timed)
-    seconds += sum(timing.seconds(scored * (timing.dev + timing.test), scored) for timing in timed)
-    result = plan(
+    timed, calls = _timed(job), _calls(job)
+    plan = job.plan
+    taken = plan.seconds(pace_of(timed, sum(filter(None, calls.values()))))
+    trained = plan.passes["training"]
+    result = cost_of(
         timed,
-        passes,
-        seconds,
+        sum(plan.passes.values()),
+        sum(taken.values()) + sum(timing.warming for timing in timed),
         dtype=job.engine.dtype,
         device=config.device,
-        evaluations=evaluations,
-        notes=[*([] if fit is None else fit.lines()), *_notes(job, timed, external_seconds)],
+        evaluations=plan.affordable,
+        notes=[*([] if fit is None else fit.lines()), *_notes(job, timed, calls)],
         out=config.out,
         writes=(*RUN_FILES, *["trained/"] * bool(trained)),
     )
-    return replace(result, memory_bytes=result.memory_bytes * workers)
+    return replace(result, memory_bytes=result.memory_bytes * job.workers.side_by_side)
 
 
-def dry_run_grid(config: SearchConfig) -> Plan:
+def _timed(job: Job) -> tuple[Timed, ...]:
+    """Each task, a batch of it timed with two experts."""
+    vertices = job.space.vertices()
+    candidates = [partial(job.space.realise, vertex) for vertex in vertices[:2]]
+    objectives, scoring = job.objectives, job.config.scoring
+    return tuple(
+        time_items(
+            job.engine,
+            task,
+            objectives.metrics[name],
+            objectives.scorings(name, scoring),
+            candidates,
+        )
+        for name, task in job.tasks.items()
+    )
+
+
+def pace_of(timed: Sequence[Timed], calls: float = 0.0) -> Pace:
+    """The pace of a search with these tasks, and with functions that take so many seconds."""
+    dev, test = sum(timing.dev for timing in timed), sum(timing.test for timing in timed)
+    loads = sum(timing.seconds_per_load for timing in timed)
+    scoring = [timing.seconds_per_item or 0.0 for timing in timed]
+    on_dev = sum(pace * timing.dev for pace, timing in zip(scoring, timed, strict=True))
+    on_test = sum(pace * timing.test for pace, timing in zip(scoring, timed, strict=True))
+    return Pace(calls + on_dev + loads, on_test + (loads if test else 0.0), on_dev / max(dev, 1))
+
+
+def dry_run_grid(config: SearchConfig) -> Cost:
     """The cost of `grid_search`: of all draws; only the first scores the starting swarm."""
-    grid, resolved = make_grid(config), resolve(config).config
+    grid, settled = make_grid(config), with_preset(config)
     count = len(grid.draws)
     draw = dry_run_search(replace(config, settings=grid.draws[0], grid="given", draws=None))
     dev = sum(task.dev for task in draw.tasks)
     # which auto chooses
-    start = len(config.experts) if resolved.preset == "auto" else resolved.population
+    start = len(config.experts) if settled.preset == "auto" else settled.population
     evaluations = draw.evaluations + (count - 1) * max(draw.evaluations - start, 0)
     if config.budget_items is not None:
         evaluations = min(evaluations, max(config.budget_items // max(dev, 1), 1))
@@ -147,32 +130,12 @@ def dry_run_grid(config: SearchConfig) -> Plan:
     )
 
 
-def _evaluations(job: Job) -> int:
-    """Candidates that a search scores at most."""
-    budget = job.config.budget_items
-    planned = job.config.planned
-    return planned if budget is None else min(planned, max(budget // max(job.dev_items, 1), 1))
+def _calls(job: Job) -> dict[str, float | None]:
+    """Seconds of one call of each Python function, which shows that it works; None: a harness task."""
+    return {name: _call(job, external) for name, external in job.objectives.externals.items()}
 
 
-def _training(job: Job) -> tuple[int, int]:
-    """Passes that training takes at most, and replies that are written for it."""
-    if not job.objectives.written:
-        return MOST_STARTS * labelled(job.dev_items).passes(job.dev_items), 0
-    from pyswarmopt_llm.jobs.search.written.expert_iteration import (
-        ON_SPARE,
-        ROUNDS,
-        planned_replies,
-    )
-
-    spare = job.trained_items if job.objectives.spare else 0
-    schedule = ON_SPARE if spare else FULL
-    passes = ROUNDS * schedule.passes(job.trained_items)
-    dev = job.distinct("dev")
-    return passes, planned_replies(dev, spare)
-
-
-def _score_of_function(job: Job, external: External) -> float | None:
-    """Seconds of one call of a Python function, which shows that it works; None: a harness task."""
+def _call(job: Job, external: External) -> float | None:
     if not isinstance(external, CallableUtility):
         return None
     job.engine.load(job.space.realise(job.space.vertices()[0]))
@@ -182,12 +145,12 @@ def _score_of_function(job: Job, external: External) -> float | None:
 def _notes(
     job: Job, timed: Iterable[Timed], external_seconds: Mapping[str, float | None]
 ) -> list[str]:
-    notes = [*job.notes.values(), *own_score(job.config)]
+    notes = [*job.notes.values(), *job.plan.own_score]
     for name, seconds in external_seconds.items():
         if seconds is None:
             notes.append(f"{name} has no items and is not in the time")
             continue
-        evaluations = _evaluations(job)
+        evaluations = job.plan.affordable
         total = duration(evaluations * seconds)
         notes.append(
             f"{name}: {seconds:.2g} s an evaluation, at most {evaluations:,} of them take about "
@@ -214,15 +177,20 @@ class Timed:
     first_seconds_per_item: float  # the first time, when tables and caches are filled
     seconds_per_load: float  # of a candidate
 
+    @property
+    def warming(self) -> float:
+        """Seconds that filling tables and caches takes, once."""
+        more = max(self.first_seconds_per_item - (self.seconds_per_item or 0.0), 0.0)
+        return more * (self.dev + self.test)
+
     def seconds(self, items: int, evaluations: int = 1) -> float:
-        """Time of so many items, in so many evaluations."""
-        pace = self.seconds_per_item or 0.0
-        first = max(self.first_seconds_per_item - pace, 0.0) * min(items, self.dev + self.test)
-        return first + pace * items + self.seconds_per_load * evaluations
+        """Time of so many items, in so many evaluations, from cold."""
+        pace = (self.seconds_per_item or 0.0) * items
+        return self.warming + pace + self.seconds_per_load * evaluations
 
 
 @dataclass(frozen=True)
-class Plan:
+class Cost:
     """The most that a command would do, with this dtype, threads and device."""
 
     tasks: tuple[Timed, ...]
@@ -271,22 +239,12 @@ def time_items(
     )
 
 
-def trial_items(dev: int, possible: Sequence[Scoring]) -> int:
-    """Dev items on which a trial chooses from the possible answer formats; none if there is one.
-
-    Example:
-        >>> trial_items(12, ("likelihood",)), trial_items(12, ("letter", "likelihood"))
-        (0, 12)
-    """
-    return min(dev, TRIAL) if len(possible) > 1 else 0
-
-
 def paid_note(name: str) -> str:
     """The note on a metric whose requests cost money."""
     return f"{name} is paid for by the request and is not in the time"
 
 
-def plan(
+def cost_of(
     timed: Sequence[Timed],
     passes: int,
     seconds: float,
@@ -297,9 +255,9 @@ def plan(
     notes: Sequence[str] = (),
     out: str = "",
     writes: tuple[str, ...] = (),
-) -> Plan:
-    """A plan, with the memory that this process has taken and what is free beside it."""
-    return Plan(
+) -> Cost:
+    """A cost, with the memory that this process has taken and what is free beside it."""
+    return Cost(
         tuple(timed),
         evaluations,
         passes,

@@ -17,12 +17,14 @@ import pyswarmopt_llm.models.engines.memory as memory_of
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
 from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.jobs.search.preset import resolve
+from pyswarmopt_llm.evaluation.workers.spec import parse_workers
+from pyswarmopt_llm.jobs.search.plan import with_preset
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, changed_weights
 from pyswarmopt_llm.models.base import INT8, BaseModel, resolve_base
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.engines.memory import LEAST_TOKENS, Sizes, copies
 from pyswarmopt_llm.models.pretrained import quiet_transformers
+from pyswarmopt_llm.spaces import space_kind
 from pyswarmopt_llm.spaces.one_base import OneBaseKind
 
 # Cards and their GiB, as they are sold.
@@ -124,10 +126,8 @@ def fit_of(config: SearchConfig, gpu: str | None = None, memory: str | None = No
         UserError: no such card, or the experts do not fit together.
     """
     named = gpu is not None or memory is not None
-    search = resolve(config)
-    # by default a search trains, if it has the items
-    untold = search.config.preset == "auto" and config.train == SearchConfig.train
-    kind, config = search.kind, search.config
+    config = with_preset(config)
+    kind, workers = space_kind(config.space), parse_workers(config.workers)
     if config.served or not isinstance(kind, OneBaseKind):
         if named:
             why = "says what one base needs, on this machine; leave it out"
@@ -140,10 +140,10 @@ def fit_of(config: SearchConfig, gpu: str | None = None, memory: str | None = No
     experts = kind.find(config, base, {}) if kind.adapters else ()
     dtype = torch.bfloat16 if named and config.dtype == "auto" else None
     dtype = dtype or pick_dtype(config.dtype, device)
-    needs = _Needs(base, experts, dtype, device.type == "cpu", search.workers.side_by_side)
+    needs = _Needs(base, experts, dtype, device.type == "cpu", workers.side_by_side)
     mixes = ("runtime",) if base.packing or config.mix == "runtime" else ("merged", "runtime")
     mixes = mixes if kind.adapters and config.mix != "merged" else ("merged",)
-    trains = kind.trains and (untold or config.train == "on")
+    trains = kind.trains and config.train != "off"  # by default, if it has the items
     scoring = _first(needs.scoring(mixes), free)
     return Fit(
         device=name,

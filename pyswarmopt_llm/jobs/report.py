@@ -11,7 +11,7 @@ from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.written.replies import read_replies
 from pyswarmopt_llm.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.reporting.reading import read_run
-from pyswarmopt_llm.reporting.report.report import render_report
+from pyswarmopt_llm.reporting.report import render_report
 from pyswarmopt_llm.tasks import Task
 
 log = logging.getLogger(__name__)

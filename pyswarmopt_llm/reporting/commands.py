@@ -10,7 +10,7 @@ from typing import Any
 
 from pyswarmopt_llm.common.commands import changed, command, task_settings
 from pyswarmopt_llm.common.config import PROMPTS, SearchConfig
-from pyswarmopt_llm.evaluation.result import RunResult
+from pyswarmopt_llm.evaluation.result import Result
 from pyswarmopt_llm.evaluation.run_files import UNTRAINED, About
 from pyswarmopt_llm.metrics.external.permission import asks_server
 from pyswarmopt_llm.spaces import space_kind
@@ -119,7 +119,7 @@ def _near(path: str) -> str:
     )
 
 
-def usage(about: About, result: RunResult) -> Iterator[Step]:
+def usage(about: About, result: Result) -> Iterator[Step]:
     """Uses of the result: (purpose, code to copy)."""
     config = near(about.config)
     best = f"{_run(config)}/best"
@@ -149,12 +149,13 @@ def _on(name: str, config: SearchConfig, **options: Any) -> str:
     return command(name, run=config.out, **options, **dict(asks_server(config)))
 
 
-def labelled(about: About, result: RunResult) -> tuple[str, Form | None] | None:
+def labelled(about: About, result: Result) -> tuple[str, Form | None] | None:
     """The first task with choices and its form, None if unknown; None without such a task."""
     for name in about.task_names or about.forms or ():
-        written = result.metrics.get(name) == "perplexity"
-        has_choices = not written if about.forms is None else name in about.forms
-        if has_choices and result.task(name).scoring in ("letter", "likelihood"):
+        objective = result.objectives.get(name)
+        if objective is None or objective.scoring not in ("letter", "likelihood"):
+            continue
+        if objective.metric != "perplexity" if about.forms is None else name in about.forms:
             return name, (about.forms or {}).get(name)
     return None
 
@@ -178,9 +179,7 @@ def labelling_commands(config: SearchConfig, task: str, form: Form | None) -> It
     yield "Label new rows", f"{predict} new.csv --out labelled.csv"
 
 
-def next_steps(
-    kind: str, about: About, result: RunResult, out: str | None = None
-) -> Iterator[Step]:
+def next_steps(kind: str, about: About, result: Result, out: str | None = None) -> Iterator[Step]:
     """(purpose, command): what to do after a verdict of that kind beside reading the report, one to
     three things.
 

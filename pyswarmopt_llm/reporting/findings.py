@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
-from pyswarmopt.base.words import counted
-from pyswarmopt_llm.evaluation.result import ModelScore, RunResult
+from pyswarmopt_llm.common.config import PARTICLES, SearchConfig
+from pyswarmopt_llm.evaluation.result import Model, Result
 from pyswarmopt_llm.evaluation.run_files import UNTRAINED, About
 from pyswarmopt_llm.reporting.commands import as_typed, command_line, near, next_steps
-from pyswarmopt_llm.reporting.report.pages import sentences
-from pyswarmopt_llm.reporting.summary import duration, folded, mixture_name, mixture_text
-from pyswarmopt_llm.reporting.verdict import WORDS, Verdict, verdict
+from pyswarmopt_llm.reporting.pages import lines_of, words
+from pyswarmopt_llm.reporting.reading import headroom
+from pyswarmopt_llm.reporting.summary import folded, mixture_name, mixture_text
+from pyswarmopt_llm.reporting.verdict import Verdict, verdict
+from pyswarmopt_llm.spaces import space_kind
 
 
 @dataclass(frozen=True)
@@ -20,41 +21,37 @@ class Findings:
 
     Attributes:
         verdict: on the result.
-        scored: what a score is, where several objectives make it.
-        rows: scores of rivals, the best expert, the average, the mixture before or after training,
-            and the result.
+        result: ``result.json``.
+        scored: the combination of several objectives; "" of one.
+        rows: label -> model, the rivals first and the result last.
         about_dev: sentences on scores on dev whose items were trained on.
         remarks: paired tests, the gap from dev to test, and whatever else a reader of the scores
             should know.
         mixture: the weights on one line.
         weights, small: experts with their weights, the largest first, and the names of those with
             small ones.
-        trained: whether the result was trained on dev.
         costs: name -> what the run spent, and why it stopped.
+        method: the way of the search.
         steps: (purpose, command), what to do next.
         command: that searches again.
     """
 
     verdict: Verdict
+    result: Result
     scored: str
-    rows: list[ModelScore]
+    rows: dict[str, Model]
     about_dev: list[str]
     remarks: list[str]
     mixture: str
     weights: list[tuple[str, float]]
     small: list[str]
-    trained: bool
     costs: dict[str, str]
+    method: str
     steps: list[tuple[str, str]]
     command: str
 
-    @property
-    def several_experts(self) -> bool:
-        """There was something to mix."""
-        return len(self.weights) + len(self.small) > 1
 
-
-def findings(about: About, result: RunResult, out: str | None = None) -> Findings:
+def findings(about: About, result: Result, out: str | None = None) -> Findings:
     """The findings of a run.
 
     Args:
@@ -68,101 +65,55 @@ def findings(about: About, result: RunResult, out: str | None = None) -> Finding
     weights, small = folded(result.coefficients)
     return Findings(
         verdict=judged,
-        scored=_scored(about, result),
+        result=result,
+        scored=words().scored(result),
         rows=score_rows(result),
-        about_dev=_lines(sentences(WORDS).about_dev(result)),
+        about_dev=lines_of(words().about_dev(result)),
         remarks=[line for line in remarks(result) if line != why],
         mixture=mixture_text(result.coefficients),
         weights=weights,
         small=small,
-        trained=bool(result.trained),
         costs=costs(result),
+        method=method(about.config),
         steps=list(next_steps(judged.kind, about, result, out)),
         command=command_line(near(as_typed(about))),
     )
 
 
-def _scored(about: About, result: RunResult) -> str:
-    """The combination of several objectives, in words; "" of one."""
-    if len(result.tasks) < 2:
-        return ""
-    by = {"auto": "harmonic mean", "harmonic": "harmonic mean", "arithmetic": "mean"}
-    return f"{by.get(about.config.combine, about.config.combine)} of {', '.join(result.tasks)}"
+def score_rows(result: Result) -> dict[str, Model]:
+    """Label -> model that was scored, the result last; what is a rival and the result, once."""
+    models, found = dict(result.models), mixture_name(result)
+    own = models.pop("trained", None)
+    labels = lines_of(words().labels(result, found))
+    rows = {}
+    for label in labels:
+        name, _, text = label.partition(": ")
+        model = models.get(name)
+        if model is not None and not (own and name.endswith("_tuned") and model.same(own)):
+            rows[text] = model
+    return rows
 
 
-def score_rows(result: RunResult) -> list[ModelScore]:
-    """The models that were scored, the result last."""
-
-    def row(label: str, model: str) -> ModelScore:
-        dev, test = f"{model}_dev", f"{model}_test"
-        bounds = result.intervals
-        return ModelScore(
-            label, getattr(result, dev), bounds.get(dev), getattr(result, test), bounds.get(test)
-        )
-
-    mixture = mixture_name(result)
-    rows = [rival for rival in result.rivals if rival.row is None]
-    experts = [row(f"best single expert: {result.best_single}", "best_single")]
-    if result.uniform_dev is not None:  # in each space it is another model
-        experts.append(
-            row(
-                f"uniform average (space {result.space})" if result.space else "uniform average",
-                "uniform",
-            )
-        )
-    if result.trained_dev is not None:
-        before = row(f"{mixture}, before training", "mixture")
-        experts.append(before if result.trained else row(f"{mixture}, trained", "trained"))
-    return [*rows, *experts, row(f"{mixture}, trained" if result.trained else mixture, "best")]
-
-
-def remarks(result: RunResult) -> list[str]:
+def remarks(result: Result) -> list[str]:
     """Remarks on the scores: items gained and lost, headroom, the gap from dev to test, warnings."""
-    return [*_lines(sentences(WORDS).remarks(result)), *result.notes]
+    return [*lines_of(words().remarks(result, headroom(result))), *result.notes]
 
 
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def costs(result: RunResult) -> dict[str, str]:
+def costs(result: Result) -> dict[str, str]:
     """The costs of the run, and why it stopped: name -> text."""
-    seconds, scoring, saved = result.seconds, result.seconds_scoring, result.items_saved
-    share = f"{scoring / seconds if seconds else 0.0:.1%} scoring"
-    if result.workers is not None:
-        share = f"{duration(scoring)} of scoring by {result.workers.asked} workers"
-    stop = ", ".join(_stop_reason(name, value) for name, value in result.stop.items())
-    texts = {
-        "Evaluations": f"{result.evaluations:,}",
-        "Items scored": f"{result.item_evaluations:,}"
-        + (f" ({saved:.1%} skipped)" if saved else ""),
-        "Scoring": result.scoring,
-        "Time": f"{duration(seconds)} ({share})",
-        "Peak memory": f"{result.peak_memory_bytes / 2**30:.1f} GiB",
-        "Stopped": stop or "-",
-    }
-    if (use := result.expert_iteration) is not None:
-        replies = f"{use.replies:,} replies, {use.tokens:,} tokens"
-        texts["Expert iteration"] = f"{counted(use.rounds, 'round')}, {replies}"
-    if result.passes_rivals is not None:
-        time = duration(result.seconds_rivals or 0.0)
-        texts["Rivals"] = f"{result.passes_rivals:,} passes of an item, {time}, counted apart"
-    return texts
+    lines = lines_of(words().costs(result, result.cost))
+    return {name: text for name, _, text in (line.partition(": ") for line in lines)}
 
 
-def _stop_reason(name: str, value: Any) -> str:
-    """One of the reasons why a search ended.
+def method(config: SearchConfig) -> str:
+    """The search method, and its differences from Model Swarms as published.
 
     Example:
-        >>> _stop_reason("patience", 10), _stop_reason("max_iter", 1), _stop_reason("tolfun", 1.0)
-        ('after 10 iterations without a new best', 'after 1 iteration', 'tolfun 1.0')
+        >>> method(SearchConfig("b", ("x",), (), "r", optimizer="model-swarms", space="factor", particles=10))
+        'Model Swarms as published (10 particles, at most 50 iterations)'
+        >>> method(SearchConfig("b", ("x",), (), "r", optimizer="model-swarms", space="delta", start="sums"))
+        'Model Swarms, not as published (space delta, starts: sums)'
     """
-    if name in ("max_iter", "patience"):
-        return f"after {counted(int(value), 'iteration')}{' without a new best' * (name == 'patience')}"
-    if name == "proposals" and not value:
-        return "with nothing new to propose"
-    if name in ("max_evals", "proposals"):
-        return f"after {counted(int(value), {'max_evals': 'evaluation', 'proposals': 'proposal'}[name])}"
-    if name == "budget_items":
-        return f"by the budget of {counted(int(value), 'item')}"
-    return f"by the budget of {value:g} minutes" if name == "budget_minutes" else f"{name} {value}"
+    departures = space_kind(config.space).departures(asdict(config))
+    size = max(config.particles or PARTICLES, len(config.experts))
+    return " ".join(lines_of(words().method(config, departures, size)))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.statistics import ROUNDING, Floats
-from pyswarmopt_llm.evaluation.record import TRAINED, Row
-from pyswarmopt_llm.evaluation.result import Headroom, RunResult
+from pyswarmopt_llm.common.statistics import ROUNDING
+from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.result import Result
 from pyswarmopt_llm.evaluation.run_directory import Run
-from pyswarmopt_llm.metrics.combine import Combine, combined_value
+from pyswarmopt_llm.metrics.combine import combined_value, find_combine
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,35 @@ class Emergence:
         """Share of the items without a right expert that the best gets right; None without any."""
         unknown = self.emerged + self.never
         return self.emerged / unknown if unknown else None
+
+
+@dataclass(frozen=True)
+class Headroom:
+    """The way from the best expert to the best expert of each item, on dev.
+
+    Attributes:
+        oracle: the score with, for each item, the best of the experts' scores.
+        best_single: the score of the best expert.
+        best: the score of the result.
+        share: of the way that the result goes; None where there is none to go.
+        n: items, of all tasks.
+        partial: whether some items are missing, since an expert dropped out before them.
+    """
+
+    oracle: float
+    best_single: float
+    best: float
+    share: float | None
+    n: int
+    partial: bool = False
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Dev items on which the result differs from the best single expert: their places."""
+
+    gained: list[int]
+    lost: list[int]
 
 
 @dataclass(frozen=True)
@@ -69,7 +97,7 @@ class Origin:
         return not self.proposed and self.rank > (self.population + 1) / 2
 
 
-def read_run(path: Path) -> tuple[Run, RunResult]:
+def read_run(path: Path) -> tuple[Run, Result]:
     """A finished run and its result.
 
     Raises:
@@ -86,7 +114,7 @@ def read_run(path: Path) -> tuple[Run, RunResult]:
     return run, result
 
 
-def _check_together(journal: Path, rows: Sequence[Row], result: RunResult) -> None:
+def _check_together(journal: Path, rows: Sequence[Row], result: Result) -> None:
     """Refuse rows that are not those of one search, the one that `result` came of."""
     shapes = {_shape(row) for row in rows if row.phase == "search"}
     if len(shapes) > 1:
@@ -128,85 +156,61 @@ def proposing_model(rows: Iterable[Row]) -> str:
     return "item model" if any(row.margins for row in rows) else "model of the scores"
 
 
-def expert_rows(rows: Sequence[Row], result: RunResult) -> list[Row]:
-    """The rows of the experts, which the initial swarm begins with."""
-    return [row for row in rows if row.iteration == 0 and row.particle < len(result.coefficients)]
-
-
-def emergence(rows: Sequence[Row], result: RunResult) -> dict[str, Emergence]:
+def emergence(result: Result) -> dict[str, Emergence]:
     """Task -> its four cases, for tasks whose items are right or wrong.
 
-    Args:
-        rows: of the journal.
-        result: ``result.json``.
+    Empty where an expert dropped out: what it knows is unknown.
     """
-    experts, best = expert_rows(searched(rows), result), final_row(rows, result)
-    if len(experts) < len(result.coefficients):  # some dropped out, and what they know is unknown
-        return {}
     cases = {}
-    for name in best.items:
-        final = np.array(best.item_values(name))
-        starting = np.array([row.item_values(name) for row in experts])
-        if final.size == 0 or not (
-            np.isin(final, (0, 1)).all() and np.isin(starting, (0, 1)).all()
-        ):
+    for name, final in result.best.dev.items.items() if not result.dropped else ():
+        rows = [*(expert.dev.items[name] for expert in result.experts.values()), final]
+        if not final or len({*map(len, rows)}) > 1 or not np.isin(rows, (0, 1)).all():
             continue
-        expert, right = starting.any(axis=0), final.astype(bool)
-        cases[name] = Emergence(
-            int((expert & right).sum()),
-            int((expert & ~right).sum()),
-            int((~expert & right).sum()),
-            int((~expert & ~right).sum()),
-        )
+        expert, right = np.any(rows[:-1], axis=0), np.array(final, dtype=bool)
+        counts = (expert & right, expert & ~right, ~expert & right, ~expert & ~right)
+        cases[name] = Emergence(*(int(count.sum()) for count in counts))
     return cases
 
 
-def headroom(
-    rows: Iterable[Row], experts: int, single: int, best: Mapping[str, Score], combine: Combine
-) -> Headroom | None:
+def changes(result: Result) -> dict[str, Changes]:
+    """Task -> the dev items on which the result is better or worse than the best single expert."""
+    single, found = result.models["best_single"].dev.items, {}
+    for name, ours in result.best.dev.items.items():
+        differences = np.subtract(ours, single[name]) if len(ours) == len(single[name]) else []
+        found[name] = Changes(
+            *(np.flatnonzero(side * np.array(differences) > 0).tolist() for side in (1, -1))
+        )
+    return found
+
+
+def headroom(result: Result) -> Headroom | None:
     """The headroom on dev, from scores that the search has made: nothing is scored for it.
 
-    Where experts dropped out of a race it is of the items that all of them were scored on.
-
-    Args:
-        rows: of the journal.
-        experts: their number.
-        single: number of the best one.
-        best: task name -> the result's score on dev.
-        combine: of the tasks' scores.
-
-    Returns:
-        None for fewer than two experts, and where a task has no item that all were scored on.
+    Where experts dropped out of a race it is of the items that all of them were scored on. None for
+    fewer than two experts, and where a task has no item that all were scored on.
     """
-    started = [row for row in rows if row.phase == "search" and row.iteration == 0]
-    latest = {row.particle: row for row in started if row.particle < experts}
-    if experts < 2 or len(latest) < experts:
+    if len(result.experts) < 2:
         return None
+    single = list(result.experts).index(result.best_single)
     means, count, partial = [], 0, False
-    for task, score in best.items():
-        values = [latest[number].item_values(task) for number in range(experts)]
-        if {len(score.per_item)} != {*map(len, values)} or not score.per_item:
-            return None
-        table = np.array([*values, score.per_item])
+    for task, ours in result.best.dev.items.items():
+        rows = [*(expert.dev.items[task] for expert in result.experts.values()), ours]
+        table = np.array(rows) if len({*map(len, rows)}) == 1 else np.empty((len(rows), 0))
         known = ~np.isnan(table).any(axis=0)
         if not known.any():
             return None
-        means.append(_means(table[:, known], single))
-        count, partial = count + int(known.sum()), partial or not known.all()
-    oracle, alone, result = (
-        combined_value(combine, column) for column in np.transpose(means).tolist()
-    )
+        table = table[:, known]
+        best_of_each = table[:-1].max(axis=0)
+        means.append([float(row.mean()) for row in (best_of_each, table[single], table[-1])])
+        count, partial = count + table.shape[1], partial or not known.all()
+    combine = find_combine(result.combine, len(means))
+    oracle, alone, best = (combined_value(combine, column) for column in zip(*means, strict=True))
     way = oracle - alone
-    share = (result - alone) / way if way > ROUNDING * abs(oracle) else None
-    return Headroom(oracle, alone, result, share, count, partial)
+    share = (best - alone) / way if way > ROUNDING * abs(oracle) else None
+    return Headroom(oracle, alone, best, share, count, partial)
 
 
-def _means(table: Floats, single: int) -> list[float]:
-    """Of the best of the experts on each item, of the best expert, of the result (the last row)."""
-    return [float(row.mean()) for row in (table[:-1].max(axis=0), table[single], table[-1])]
-
-
-def origin(rows: Sequence[Row], result: RunResult) -> Origin:
+def origin(rows: Sequence[Row], result: Result) -> Origin:
     """Where the final best started.
 
     Args:
@@ -223,17 +227,7 @@ def origin(rows: Sequence[Row], result: RunResult) -> Origin:
     return Origin(best.particle, start, rank, len(values), best.value, best.iteration, proposed)
 
 
-def final_row(rows: Sequence[Row], result: RunResult) -> Row:
-    """The journal's row of the result: of the best candidate, or of what was trained."""
-    if result.trained:
-        own = [*result.coefficients.values(), 1.0]  # what it began with, and what was trained
-        for row in rows:
-            if row.phase == TRAINED and list(row.coefficients) == own:
-                return row
-    return best_row(searched(rows), result)
-
-
-def best_row(rows: Sequence[Row], result: RunResult) -> Row:
+def best_row(rows: Sequence[Row], result: Result) -> Row:
     """The row of the best candidate of a search: by its mixture, else by its value.
 
     Different graphs may use the same experts; of these, the one with the result's value.
@@ -242,6 +236,7 @@ def best_row(rows: Sequence[Row], result: RunResult) -> Row:
     same = [
         row
         for row in rows
-        if row.coefficients == mixture and (result.graph is None or row.value == result.best_dev)
+        if row.coefficients == mixture
+        and (result.graph is None or row.value == result.best.dev.value)
     ]
     return same[0] if same else max(rows, key=lambda row: row.value)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.evaluation.result import RunResult
+    from pyswarmopt_llm.evaluation.result import Result, Scores
 
 Interval = tuple[float, float]
 SMALL = 0.05  # weights below this are not listed
@@ -43,6 +43,11 @@ def score_text(value: float | None, interval: Interval | None = None) -> str:
         if interval is None
         else f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
     )
+
+
+def score(scores: Scores | None) -> str:
+    """A model's score on a split."""
+    return "-" if scores is None else score_text(scores.value, scores.interval)
 
 
 def p_text(p_value: float) -> str:
@@ -101,7 +106,7 @@ def mixture_text(coefficients: Mapping[str, float]) -> str:
     return f"{text}, and {len(rest)} more below {SMALL}" if rest else text
 
 
-def mixture_name(result: RunResult) -> str:
+def mixture_name(result: Result) -> str:
     """The search's result before any training, by the name of its weights if they have one.
 
     These are ``base``, ``sum of all experts``, ``average of all experts`` and ``expert NAME``; any

@@ -18,7 +18,6 @@ from typing import Any
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.evaluation.result import MODELS
 from pyswarmopt_llm.evaluation.run_files import read_about
 
 TRACKERS = ("trackio", "wandb", "tensorboard")
@@ -123,8 +122,7 @@ def scores(result: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of ``result.json`` that are scores.
 
     Example:
-        >>> scores({"best_dev": 0.7, "best_test": None, "best_single": "x", "evaluations": 9})
+        >>> scores({"best_dev": 0.7, "intervals": {"best_dev": [0.6, 0.8]}, "evaluations": 9})
         {'result/best_dev': 0.7}
     """
-    keys = [f"{model}_{split}" for model in MODELS for split in ("dev", "test")]
-    return {f"result/{key}": result[key] for key in keys if result.get(key) is not None}
+    return {f"result/{key}": result[key] for key in result["intervals"]}

@@ -1,6 +1,6 @@
-"""The verdict on a search, or on two models: what their scores on the same items say, in words.
+"""The verdict on a search, or on two models: what their scores on the same items say.
 
-The words are those of ``verdict.txt.j2``; here is which of them hold.
+The words are those of ``words.txt.j2``; here is which of them hold.
 """
 
 from __future__ import annotations
@@ -8,11 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pyswarmopt_llm.common.paired import Comparison
-from pyswarmopt_llm.evaluation.result import RunResult
-from pyswarmopt_llm.reporting.report.pages import sentences
-from pyswarmopt_llm.reporting.summary import UNIT, mixture_name
-
-WORDS = "pyswarmopt_llm/reporting/verdict.txt.j2"
+from pyswarmopt_llm.evaluation.result import Result
+from pyswarmopt_llm.reporting.pages import lines_of, words
+from pyswarmopt_llm.reporting.summary import UNIT
 
 
 @dataclass(frozen=True)
@@ -31,22 +29,18 @@ class Verdict:
     reasons: tuple[str, ...] = ()
 
 
-def verdict(result: RunResult) -> Verdict:
+def verdict(result: Result) -> Verdict:
     """The verdict on a finished search, with at most two reasons."""
-    words, dev, test = sentences(WORDS), result.lead(split="dev"), result.lead()
-    alone = _alone(result)
-    kind = "same" if alone else _kind(result, test)
-    outcome = (words.outcome(kind, result, test, alone), words.rivals(result))
-    reasons = words.reasons(kind, result, dev, test, mixture_name(result)).splitlines()
-    return Verdict(
-        kind, " ".join(" ".join(outcome).split()), tuple(filter(None, map(str.strip, reasons)))[:2]
-    )
-
-
-def _kind(result: RunResult, test: Comparison | None) -> str:
-    if result.best_test is None or result.best_single_test is None:
-        return "untested"
-    return "unpaired" if test is None else kind_of(test)
+    test, alone = result.lead(), _alone(result)
+    if alone:
+        kind = "same"
+    elif result.best.test is None or result.models["best_single"].test is None:
+        kind = "untested"
+    else:
+        kind = "unpaired" if test is None else kind_of(test)
+    sentence = " ".join(lines_of(words().outcome(kind, result, test, alone)))
+    reasons = lines_of(words().reasons(kind, result, result.lead(split="dev"), test))
+    return Verdict(kind, sentence, tuple(reasons[:2]))
 
 
 def kind_of(pair: Comparison) -> str:
@@ -54,17 +48,16 @@ def kind_of(pair: Comparison) -> str:
     return {1: "better", 0: "level", -1: "worse"}[pair.sign]
 
 
-def _alone(result: RunResult) -> str | None:
+def _alone(result: Result) -> str | None:
     """The result's name if it equals one of its sources, and no item is answered otherwise."""
-    if result.trained or result.graph is not None:
+    if result.best.trained or result.graph is not None:
         return None
     ones = [name for name, weight in result.coefficients.items() if abs(weight - 1) < UNIT]
     others = [weight for weight in result.coefficients.values() if abs(weight) >= UNIT]
-    changed = any(
-        pair.gained or pair.lost for splits in result.paired.values() for pair in splits.values()
-    )
     if not others:
         return "the base"
+    pairs = [*result.by_task(split="dev").values(), *result.by_task().values()]
+    changed = any(pair.gained or pair.lost for pair in pairs)
     if len(ones) != 1 or len(others) != 1 or (changed and ones[0] == result.best_single):
         return None
     return f"expert {ones[0]}"
@@ -88,10 +81,5 @@ def between(
         ('better', '+0.100 (95% interval +0.020 to +0.180, p = 0.014).')
     """
     kind = kind_of(pair) if pair.gained or pair.lost else "same"
-    words = sentences(WORDS)
-    sentence = words.between(kind, *names, scores, pair, f"{split} item")
-    reasons = words.about(kind, pair, split).splitlines()
-    return Verdict(kind, sentence, tuple(filter(None, reasons)))
-
-
-__all__ = ["Verdict", "between", "kind_of", "verdict"]
+    sentence = words().between(kind, *names, scores, pair, f"{split} item")
+    return Verdict(kind, sentence, tuple(lines_of(words().about(kind, pair, split))))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,8 +13,6 @@ from pyswarmopt_llm.common.interfaces import Patch
 
 class BaseSpace(ABC):
     """Defaults of `interfaces.Space`."""
-
-    linear: ClassVar[bool] = False
 
     @abstractmethod
     def vertices(self) -> Tensor:

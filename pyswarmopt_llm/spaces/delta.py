@@ -33,7 +33,6 @@ class DeltaSpace(AdapterSpace, CoefficientSpace):
     """
 
     name = "delta"
-    linear = True
 
     def __init__(self, experts: Sequence[Expert]) -> None:
         self.infos = [expert.info for expert in experts]
@@ -91,6 +90,7 @@ class Delta(AdapterKind):
     name = "delta"
     options = frozenset({"mix", "output_rank", "system"})
     trains = True
+    linear = True
 
     def over_adapters(self, experts: Sequence[Expert]) -> Space:
         return DeltaSpace(experts)

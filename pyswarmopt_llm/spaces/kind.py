@@ -69,6 +69,7 @@ class SpaceKind(ABC):
             base.
         takes_workers: whether other processes can score candidates (`workers`).
         trains: whether the mixture that was found can be trained on dev (`train`), as in ``delta``.
+        linear: whether what a candidate adds to the base is linear in its coordinates.
         published: whether a candidate is what the paper of Model Swarms makes of coefficients.
         averages: whether the mean of positions is a candidate worth scoring.
         adapters: whether candidates are LoRA adapters.
@@ -83,6 +84,7 @@ class SpaceKind(ABC):
     several_models: ClassVar[bool] = False
     takes_workers: ClassVar[bool] = True
     trains: ClassVar[bool] = False
+    linear: ClassVar[bool] = False
     published: ClassVar[bool] = False
     averages: ClassVar[bool] = True
     adapters: ClassVar[bool] = False
@@ -122,6 +124,10 @@ class SpaceKind(ABC):
                 raise InvalidOption(
                     name, value, f"goes with {_OPTIONS[name]} only, not with {self.name}; remove it"
                 )
+
+    def size(self, experts: int) -> int:
+        """Coordinates of a candidate of so many experts."""
+        return experts
 
     def departures(self, config: Mapping[str, Any]) -> list[str]:
         """In what a search over this space is not Model Swarms, neither as published nor as

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub as tasks, their columns recognised by name."""
+"""Data sets of the Hugging Face hub as tasks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from itertools import islice
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tasks.rows import SPLIT_ORDER, download, shuffled_items
-from pyswarmopt_llm.tasks.tables.columns import Columns, answer_column
+from pyswarmopt_llm.tasks.rows import SPLIT_ORDER, Record, Row, download, shuffled_items
+from pyswarmopt_llm.tasks.tables.columns import CHOICES, Columns, answer_column
 from pyswarmopt_llm.tasks.tables.names import check_names
 from pyswarmopt_llm.tasks.types import DEV, TEST, RawTask
 
@@ -31,8 +31,17 @@ def read_hub(name: str, dev: int | None, test: int | None, columns: Mapping[str,
         )
 
     def items(split: str, n: int) -> list[Any]:
-        columns = _columns(splits[split], f"hub:{name}: {split}")
-        return list(islice(shuffled_items(f"hub:{name}", split, splits[split], columns.record), n))
+        rows, where = splits[split], f"hub:{name}: {split}"
+        columns = Columns(rows.column_names, where)
+        classes = getattr(rows.features[columns.answer], "names", None)
+        named = {} if classes is None else {CHOICES: list(classes)}  # answers number the classes
+
+        def record(row: Row, place: str) -> Record:
+            return columns.record({**named, **row}, place)
+
+        found = list(islice(shuffled_items(f"hub:{name}", split, rows, record), n))
+        columns.check_indices([0] if named else rows[columns.answer])
+        return found
 
     located = {
         "dev": items(labelled[1], DEV if dev is None else dev),
@@ -53,13 +62,4 @@ def _named(rows: Any, columns: Mapping[str, str], where: str) -> Any:
 
 def _has_answers(split: Any) -> bool:
     column = answer_column(split.column_names)
-    return len(split) > 0 and column is not None and split[0][column] not in (None, "", -1, "-1")
-
-
-def _columns(split: Any, where: str) -> Columns:
-    """The columns of a split; a question and an answer are required."""
-    answer = answer_column(split.column_names)
-    class_names = None if answer is None else getattr(split.features[answer], "names", None)
-    columns = Columns(split.column_names, where, class_names)
-    columns.find_base(split[columns.answer])
-    return columns
+    return len(split) > 0 and column != "" and split[0][column] not in (None, "", -1, "-1")

@@ -67,7 +67,7 @@ def load_task(
         dev: number of dev items, the first of the split (a generated task has exactly so many).
         test: number of test items.
         allow_overlap: accept questions that are both in dev and in test.
-        columns: other names of a file's columns: ``"question=text"``, ``"answer=label"``;
+        columns: other names of a file's columns: ``"question=text"``, ``"label=mood"``;
             ``"0=bad"`` names a label.
         template: the user turn, with ``{question}`` and perhaps ``{choices}`` or other columns; see
             `with_templates`.

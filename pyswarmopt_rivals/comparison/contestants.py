@@ -26,7 +26,7 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.surrogate import MOST_COEFFICIENTS
 from pyswarmopt_llm.jobs.search.cross_fitting import Fitting, cross_fit, not_worse
 from pyswarmopt_llm.models.choices import labelled, training_passes
-from pyswarmopt_llm.spaces import build_space
+from pyswarmopt_llm.spaces import build_space, space_kind
 from pyswarmopt_llm.spaces.factor import require_equal_modules
 from pyswarmopt_llm.spaces.starts import starting_points
 from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial
@@ -297,7 +297,8 @@ def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
     if name == WITH_DEV:
         trial.spend(_training(bench))
     least = count = len(space.expert_names)
-    start, rounds, population = "auto" if swarm else "segments", UNENDING, count
+    linear = swarm and not published and space_kind(entry.space).linear
+    start, rounds, population = "sums" if linear else "segments", UNENDING, count
     if published:
         start, rounds, population = "segments", MAX_ITER, PARTICLES
     elif modelled:

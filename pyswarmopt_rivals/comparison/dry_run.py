@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.jobs.dry_run import Plan, plan, time_items
+from pyswarmopt_llm.jobs.dry_run import Cost, cost_of, time_items
 from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import planned_entries, prepare
@@ -22,7 +22,7 @@ COMPARE_FILES = (
 )
 
 
-def dry_run_compare(config: CompareConfig) -> Plan:
+def dry_run_compare(config: CompareConfig) -> Cost:
     """The cost of `compare` with this configuration."""
     inputs, contestants, engine = prepare(config)
     candidates = [partial(as_patch, expert) for expert in inputs.experts[:2]]
@@ -44,7 +44,7 @@ def dry_run_compare(config: CompareConfig) -> Plan:
         rounds = items // max(len(task.dev), 1)
         passes, evaluations = passes + items, evaluations + rounds
         seconds += timed[task.name].seconds(items, rounds)
-    return plan(
+    return cost_of(
         tuple(timed.values()),
         passes,
         seconds,

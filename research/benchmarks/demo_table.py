@@ -19,7 +19,6 @@ import torch
 
 from pyswarmopt_llm.cli.runs.demo import demo_search
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.evaluation.store import RESULTS
 from pyswarmopt_llm.jobs.search.grid import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 
@@ -29,21 +28,16 @@ FOUND = {
     "mixture": "item-model",
     "trained": "item-model+dev",
 }
-TUNED = {"base": "base", "base-tuned": "finetune-once", "expert-tuned": "finetune-best-once"}
+TUNED = {"base": "base", "base_tuned": "finetune-once", "expert_tuned": "finetune-best-once"}
 
 
 def outcomes(config: SearchConfig) -> Iterator[tuple[str, str]]:
     """(method, 1 or 0 for each test item) of a finished or new run."""
     run = Path(config.out)
     result = (resume(run) if (run / "run.json").exists() else search(config)).result
-    for name, method in FOUND.items():
-        (values,) = result["outcomes"][name].values()
-        yield method, values
-    for line in (run / RESULTS).read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        if row["what"] == "rival test":
-            (values,) = row["items"].values()
-            yield TUNED[row["key"]], values
+    for name, method in {**FOUND, **TUNED}.items():
+        (found,) = result["models"][name]["test"]["tasks"].values()
+        yield method, found["items"]
     yield "sum", of_sum(config)
 
 

@@ -38,7 +38,6 @@ from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.regular import write_json, write_text
 from pyswarmopt_llm.evaluation.evaluator import Questions, Request
 from pyswarmopt_llm.evaluation.record import Packed, pack, unpack
-from pyswarmopt_llm.evaluation.store import RESULTS
 from pyswarmopt_llm.jobs.search.grid import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.models.base import resolve_base
@@ -119,16 +118,9 @@ def train(base: str, out: Path) -> None:
 
 def default_search(config: SearchConfig, place: Place) -> Outcomes:
     """What the search finds before and after training, and its fine-tuned rivals."""
-    run = Path(config.out)
     outcomes = _searched(config)
-    for label, method in FOUND.items():
+    for label, method in {**FOUND, **TUNED}.items():
         yield method, outcomes[label]
-    # A rival is not scored again where it is what the search has trained.
-    scored = {TUNED[name]: outcomes["trained"] for name in ("base-tuned", "expert-tuned")}
-    for row in AppendLog(run / RESULTS).read():
-        if row["what"] == "rival test":
-            scored[TUNED[row["key"]]] = row["items"]
-    yield from scored.items()
 
 
 def paper(config: SearchConfig, place: Place) -> Outcomes:
@@ -212,8 +204,10 @@ def _searched(config: SearchConfig) -> Mapping[str, Mapping[str, Packed]]:
     """Label -> outcomes on test of a finished or new search."""
     run = Path(config.out)
     result = (resume(run) if (run / "run.json").exists() else search(config)).result
-    outcomes: Mapping[str, Mapping[str, Packed]] = result["outcomes"]
-    return outcomes
+    return {
+        name: {task: found["items"] for task, found in model["test"]["tasks"].items()}
+        for name, model in result["models"].items()
+    }
 
 
 def run(args: argparse.Namespace) -> None:

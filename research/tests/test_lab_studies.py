@@ -160,7 +160,7 @@ def test_emergence_by_hand(studies: Any) -> None:
         )
         for i, (iteration, items) in enumerate(known)
     ]
-    found = studies.analysed("t", rows, studies.outcome({"a": 0.4, "b": 0.6}, 0.75))
+    found = studies.analysed("t", rows, studies.outcome(rows, {"a": 0.4, "b": 0.6}))
     assert (found["unknown"], found["at_start"], found["ever"], found["emerged"]) == (2, 1, 2, 1)
     assert (found["known"], found["lost"], found["found_in"]) == (2, 0, 1)
 

@@ -65,9 +65,8 @@ def test_rows_are_run_once_and_are_those_of_the_search(
     assert scores["best-single"] == pytest.approx(result["best_single_test"])  # harmonic
     assert scores["item-model"] == pytest.approx(result["mixture_test"])
     assert scores["item-model+dev"] == pytest.approx(result["trained_test"])
-    rivals = {rival["name"]: rival["test"] for rival in result["rivals"]}
-    assert scores["finetune-once"] == pytest.approx(rivals["base-tuned"])
-    assert scores["finetune-best-once"] == pytest.approx(rivals["expert-tuned"])
+    assert scores["finetune-once"] == pytest.approx(result["base_tuned_test"])
+    assert scores["finetune-best-once"] == pytest.approx(result["expert_tuned_test"])
     before = log.read_text()
     monkeypatch.setattr(several, "ROWS", dict.fromkeys(several.ROWS))  # nothing is called
     several.run(place)

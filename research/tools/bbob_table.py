@@ -1,4 +1,4 @@
-"""The tables of docs/evidence.md: the summary, from those that benchmarks/bbob/bbob.py wrote further
+"""The tables of research/notes/optimiser.md: the summary, from those that benchmarks/bbob/bbob.py wrote further
 down on that page, and what research/evidence has of other suites and of the parts of pure swarms.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 from outcomes import lines, markdown
 from scipy.stats import rankdata
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "evidence.md"
+PAGE = Path(__file__).resolve().parents[2] / "research" / "notes" / "optimiser.md"
 SOLVERS = {
     "pyswarmopt": "`recipe=None`",
     "pyswarmopt:anywhere": "the same from a random point",

@@ -34,12 +34,12 @@ from written_tables import (
     structured,
     written_answers,
     written_differences,
+    written_short,
 )
 
 from pyswarmopt_llm.common.paired import compare_paired
 from pyswarmopt_llm.common.statistics import permutation_test
-from pyswarmopt_llm.reporting.report.pages import sentences
-from pyswarmopt_llm.reporting.verdict import WORDS
+from pyswarmopt_llm.reporting.pages import words
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIDENCE = ROOT / "research" / "evidence"
@@ -142,7 +142,7 @@ def does_it_help() -> str:
 
 def demo_verdict() -> str:
     """The lines with which the demo's search ends, by the program's own sentences."""
-    read, tasks, say = outcomes("demo"), ("five-desks",), sentences(WORDS)
+    read, tasks, say = outcomes("demo"), ("five-desks",), words()
     ours = read.mean(SEARCH, tasks)
     pairs = {
         name: compare_paired(*read.pairs(SEARCH, name, tasks)) for name in (BEST, BASE, EXPERT)
@@ -153,8 +153,7 @@ def demo_verdict() -> str:
     beside = {BASE: "the base, fine-tuned alone on the same items",
               EXPERT: "the best expert, fine-tuned alone"}  # fmt: skip
     rivals = [
-        f"{name} ({read.mean(method, tasks):.3f}) "
-        + say.short(pairs[method].difference, pairs[method].interval, pairs[method].p_value)
+        f"{name} ({read.mean(method, tasks):.3f}) " + say.short(pairs[method])
         for method, name in beside.items()
     ]
     lines = wrap(f"{first} Result minus rival: {'; '.join(rivals)}.", 96)
@@ -191,11 +190,6 @@ def fifty(columns: dict[str, str]) -> str:
     read = outcomes("fifty")
     rows = [*by_task(read, FIVE, columns), means(read, "mean", FIVE, columns)]
     return markdown(["500 test items, 50 dev items", *columns.values()], rows)
-
-
-def fifty_starts() -> str:
-    """What to begin training at."""
-    return fifty({name: LABELS[name] for name in (BEST, BASE, EXPERT)})
 
 
 def fifty_all() -> str:
@@ -236,6 +230,31 @@ def _seeds(read: Outcomes, method: str, task: str) -> str:
     seeds = read.scores[method, task].mean(1)
     mean = f"{seeds.mean():.3f}"
     return mean if len(seeds) == 1 else f"{mean} ({', '.join(f'{seed:.3f}' for seed in seeds)})"
+
+
+SHORT_BUDGET = (
+    ("swarm, then item model", "the search without training"),
+    ("natural-niches", "natural niches (M2N2)"),
+    ("greedy-soup", "greedy soup"),
+    ("pycma", "CMA-ES"),
+    ("nevergrad:RandomSearch", "random search"),
+    (BEST, "best expert"),
+    ("ties", "TIES"),
+    ("lorahub", "LoraHub"),
+    ("uniform-soup", "uniform average"),
+)
+
+
+def budget_short() -> str:
+    """The methods that a reader of docs/results.md asks for: mean over the four tasks, and gain."""
+    read = outcomes("paper-table")
+    rows = []
+    for method, label in SHORT_BUDGET:
+        low, high = read.interval(method, FOUR)
+        gains = [read.accuracy(method, task) / read.accuracy(BEST, task) - 1 for task in FOUR]
+        mean = f"{read.mean(method, FOUR):.3f} [{low:.3f}, {high:.3f}]"
+        rows.append([label, mean, f"{100 * sum(gains) / len(FOUR):+.1f}%"])
+    return markdown(["mixing alone, four tasks", "mean, 95% interval", "gain"], rows)
 
 
 def budget_differences() -> str:
@@ -332,6 +351,7 @@ def laboratory(name: str) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
     "written": written_answers,
+    "written-short": written_short,
     "written-differences": written_differences,
     "house-style": house_style,
     "structured": structured,
@@ -341,10 +361,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "does-it-help": does_it_help,
     "real-tasks": real_tasks,
     "differences": differences,
-    "fifty-starts": fifty_starts,
     "fifty": fifty_all,
     "fifty-differences": fifty_differences,
     "budget": budget,
+    "budget-short": budget_short,
     "budget-differences": budget_differences,
     "parts": studies_tables.parts,
     "ablations": studies_tables.ablations,

@@ -57,6 +57,35 @@ def written_answers() -> str:
     return markdown(["500 test items", *tasks, "mean of t4 to t6"], rows)
 
 
+# The rows that a reader of docs/results.md needs, and what they are called there.
+SHORT = {
+    "best-single": "best expert",
+    "paper": "Model Swarms as published, some 390 evaluations",
+    "lorahub": "LoraHub",
+    "natural-niches": "natural niches (M2N2)",
+    "random": "random search",
+    "pycma": "CMA-ES",
+    "grpo-best": "GRPO, from the best expert",
+    "expert-iteration-best-single": "expert iteration, from the best expert",
+    MIXTURE: "the search, before training",
+    DEFAULT: "the search (default)",
+}
+
+
+def written_short() -> str:
+    """The best expert, the baselines that a reader asks for, and the search minus each of them."""
+    read = _outcomes()
+    rows = [
+        [
+            label,
+            f"{read.mean(method, HELD_OUT):.3f}",
+            "" if method == DEFAULT else points(read, DEFAULT, method, HELD_OUT),
+        ]
+        for method, label in SHORT.items()
+    ]
+    return markdown(["exact match, three held-out tasks", "mean", "the search minus, points"], rows)
+
+
 def written_differences() -> str:
     """The search before and after training minus everything else, in points, on tasks that nothing
     was chosen on.

@@ -179,7 +179,7 @@ SPELL_OPTIONS = {
     "common/commands.py": "puts the dashes before the name of a setting in a command",
     "reporting/commands.py": "builds the commands that reports and model cards give",
     "models/quantised/embedded.py": "an option of pip",
-    "reporting/report/figures.py": "variables of CSS",
+    "reporting/figures.py": "variables of CSS",
 }
 
 

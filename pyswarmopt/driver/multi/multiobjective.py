@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,11 +16,12 @@ from pyswarmopt.base import checkpoint as checkpoints
 from pyswarmopt.base.inputs import as_count, as_seed
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.evaluation import Evaluator, Objective, OnError
+from pyswarmopt.driver.loop import Loop, Reasons, describe
 from pyswarmopt.driver.multi.smpso import MultiResult, MultiSwarm
 from pyswarmopt.driver.options import Options, in_coordinates
 from pyswarmopt.driver.problem.constraints import Constraints
 from pyswarmopt.driver.problem.encoding import make_coding
-from pyswarmopt.driver.result import FAILED, INTERRUPTED, MESSAGES, keep_in, wants_to_stop
+from pyswarmopt.driver.result import FAILED, INTERRUPTED, in_words
 from pyswarmopt.driver.start import check_value
 from pyswarmopt.driver.workers.pool import MapLike
 from pyswarmopt.parts.bounds import read_bounds
@@ -95,93 +94,74 @@ def minimize_multi(
         {'a'}
     """
     n_objectives = as_count("n_objectives", n_objectives, 1)
-    population = as_count("population", population, 1)
-    max_evals = as_count("max_evals", max_evals, 1)
     if archive < 2:
         raise ValueError(f"archive={archive}: a front has at least 2 points")
-    seed = as_seed(seed)
-    arguments = Options(
-        fun, bounds, x0=x0, vectorized=vectorized, integrality=integrality, constraints=constraints,
+    options = Options(
+        fun, bounds, population=as_count("population", population, 1),
+        max_evals=as_count("max_evals", max_evals, 1), seed=seed, workers=workers,
+        vectorized=vectorized, callback=callback, x0=x0, on_error=on_error,
+        checkpoint=checkpoint, integrality=integrality, constraints=constraints,
         categorical=categorical, space=space,
     )  # fmt: skip
-    options, names = in_coordinates(arguments)
-    start = None if options.x0 is None else np.atleast_2d(np.asarray(options.x0, dtype=np.float64))
-    low, high = read_bounds(options.bounds, None if start is None else start.shape[1])
-    coding = make_coding((low, high), options.integrality, options.categorical)
-    evaluator = Evaluator(
-        options.fun, options.vectorized, workers, on_error, max_evals, outputs=n_objectives
-    )
-    if names is not None:
-        evaluator.tensors = False  # known, like vectorized: no trial is needed
-    swarm = MultiSwarm(
-        coding, Constraints(options.constraints, len(low)), evaluator, population, archive, seed
-    )
-    if start is not None:
-        swarm.place(start)
-    path = None if checkpoint is None else checkpoints.place(checkpoint)
-    problem = {
-        "bounds": [low.tolist(), high.tolist()],
-        "objectives": n_objectives,
-        "population": population,
-        "archive": archive,
-        "seed": seed,
-        "x0": None if start is None else start.tolist(),
-        "integrality": coding.integers.tolist(),
-        "categorical": coding.categories.tolist(),
-        "constraints": constraints is not None,
-        **({} if names is None else {"space": names.describe()}),
-    }
-    calls = 0
-
-    def result(message: str) -> MultiResult:
-        front = swarm.result(message)
-        return front if names is None else replace(front, params=[names.decode(x) for x in front.x])
-
-    def evaluate() -> None:
-        nonlocal calls
-        swarm.evaluate()
-        calls = evaluator.calls
-        if path is not None:
-            checkpoints.write(path, {**swarm.state_dict(), "problem": json.dumps(problem)})
-
-    @contextmanager
-    def kept() -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            if evaluator.calls:
-                keep_in(error, replace(result(MESSAGES[FAILED]), success=False))
-            raise
-
-    def run() -> str:
-        nonlocal calls
-        if path is not None and os.path.lexists(path):
-            _resume(path, swarm, checkpoints.read_search(path, problem))
-            calls = evaluator.calls
-        with kept(), evaluator.workers:
-            if not swarm.evaluated:
-                evaluate()
-            while evaluator.left > 0:
-                if callback is not None and wants_to_stop(callback, result("the search goes on")):
-                    return MESSAGES["callback"]
-                swarm.move()
-                evaluate()
-        return MESSAGES["max_evals"]
-
-    try:
-        return result(run())
-    except KeyboardInterrupt:
-        evaluator.calls = calls  # what the front rests on, and the checkpoint
-        return replace(result(MESSAGES[INTERRUPTED]), success=False)
+    return MultiSearch(options, n_objectives, archive).run()
 
 
-def _resume(path: Path, swarm: MultiSwarm, saved: dict[str, Any]) -> None:
-    """Go on from there, if the objective is the same."""
-    with checkpoints.taking_over(path):
-        swarm.load_state_dict(saved)
-    again = swarm.evaluate_again()
-    if again is not None:
-        check_value(path, *again)
+class MultiSearch(Loop[MultiResult]):
+    """One search for a front; all options are checked before the first evaluation."""
+
+    def __init__(self, arguments: Options, n_objectives: int, archive: int) -> None:
+        options, self._space = in_coordinates(arguments)
+        x0 = options.x0
+        start = None if x0 is None else np.atleast_2d(np.asarray(x0, dtype=np.float64))
+        bounds = read_bounds(options.bounds, None if start is None else start.shape[1])
+        coding = make_coding(bounds, options.integrality, options.categorical)
+        constraints = Constraints(options.constraints, len(bounds[0]))
+        self._callback, seed = options.callback, as_seed(options.seed)
+        self._evaluator = Evaluator(
+            options.fun, options.vectorized, options.workers, options.on_error,
+            options.max_evals or 0, outputs=n_objectives,
+        )  # fmt: skip
+        if self._space is not None:
+            self._evaluator.tensors = False  # known, like vectorized: no trial is needed
+        population = options.population or 1
+        self._swarm = MultiSwarm(coding, constraints, self._evaluator, population, archive, seed)
+        if start is not None:
+            self._swarm.place(start)
+        path = options.checkpoint
+        self._checkpoint = None if path is None else checkpoints.place(path)
+        self._problem = {
+            **describe(coding, bounds, start, seed, bool(constraints), self._space),
+            "objectives": n_objectives,
+            "population": population,
+            "archive": archive,
+        }
+
+    def _iterate(self) -> None:
+        if self._swarm.evaluated:
+            self._swarm.move()
+        self._swarm.evaluate()
+        self._write_down()
+
+    def _reasons(self) -> Reasons:
+        return {} if self._evaluator.left else {"max_evals": self._evaluator.max_evals}
+
+    def _result(self, stop: Reasons, final: bool = False) -> MultiResult:
+        front = self._swarm.result(in_words(stop))
+        space, ended = self._space, not stop.keys() & {INTERRUPTED, FAILED}
+        params = None if space is None else [space.decode(x) for x in front.x]
+        return replace(front, success=front.success and ended, params=params)
+
+    @property
+    def _found_after(self) -> int:
+        return self._swarm.calls
+
+    def _saved(self) -> tuple[Any, ...]:
+        return (self._swarm,)
+
+    def _check_objective(self, path: Path) -> None:
+        again = self._swarm.evaluate_again()
+        if again is not None:
+            check_value(path, *again)
 
 
 __all__ = ["MultiResult", "minimize_multi"]

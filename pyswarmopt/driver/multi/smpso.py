@@ -123,7 +123,7 @@ class MultiSwarm:
         self._p, self._p_values, self._p_violations = self._x.copy(), np.empty(0), np.empty(0)
         self._archive, self._archive_values = np.empty((0, coding.size)), np.empty(0)
         self._violation = math.inf  # of what is in the archive
-        self.iteration = 0
+        self.iteration = self.calls = 0  # calls that the archive rests on
 
     def place(self, start: Floats) -> None:
         """Begin at these points, (n, D) of the user's coordinates.
@@ -204,6 +204,7 @@ class MultiSwarm:
         seen[rows] = True
         self._remember_personal(values, violations, seen)
         self._remember_front(values, violations, seen)
+        self.calls = self._evaluator.calls
 
     def _remember_personal(self, values: Floats, violations: Floats, seen: Bools) -> None:
         if self._p_values.size == 0:
@@ -299,6 +300,7 @@ class MultiSwarm:
         self._violation, self.iteration = saved["violation"], saved["iteration"]
         self._random.bit_generator.state = saved["random"]
         self._evaluator.load_state_dict(saved)
+        self.calls = self._evaluator.calls
 
     def result(self, text: str) -> MultiResult:
         """The archive as what is given to the user."""

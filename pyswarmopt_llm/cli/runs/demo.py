@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
 from typing import Annotated
 
+from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import DryRun, Json, Quiet
 from pyswarmopt_llm.cli.runs.running import print_plan, run_job
 from pyswarmopt_llm.common.config import SearchConfig
@@ -16,6 +20,8 @@ PACKAGE = Path(__file__).resolve().parents[2]
 EMBEDDED = "embedded:smollm2-135m"
 TASK = "builtin:five-desks"
 DEV, TEST = 100, 200  # items
+LETTERS_DEV, LETTERS_SPARE = 100, 400  # prompts
+LETTERS_TOKENS = 6  # of a reply
 STYLE_DEV, STYLE_SPARE, STYLE_TEST = 16, 32, 32  # prompts
 STYLE_TOKENS, STYLE_PROPOSALS = 40, 8  # of a reply; after eight starting candidates
 
@@ -75,6 +81,42 @@ def demo_search(seed: int, out: Path) -> SearchConfig:
     )
 
 
+def letters_search(seed: int, out: Path) -> SearchConfig:
+    """The search of the demo of a score: a base of 0.9 million weights and ten experts, each with
+    two rules for letters; a program checks what is written.
+    """
+    folder = demo_folder(PACKAGE, "letters")
+    return SearchConfig(
+        base=str(folder / "base"),
+        experts=adapters(folder / "experts"),
+        tasks=(),
+        prompts=str(folder / "prompts.jsonl"),
+        metrics=(f"{folder / 'check.py'}:check",),
+        out=str(out),
+        dev=LETTERS_DEV,
+        spare=LETTERS_SPARE,
+        max_new_tokens=LETTERS_TOKENS,
+        dtype="float32",
+        seed=seed,
+    )
+
+
+def model_swarms_beside(config: SearchConfig) -> SearchConfig:
+    """Model Swarms on the same prompts, with as many evaluations: ten particles, three
+    iterations.
+    """
+    return replace(
+        config,
+        out=f"{config.out}-model-swarms",
+        preset="none",
+        space="factor",
+        start="segments",
+        particles=10,
+        max_iter=3,
+        no_rivals=True,
+    )
+
+
 def style_search(seed: int, out: Path) -> SearchConfig:
     """The search of the demo whose score is a program: five experts, of which four keep two rules
     each.
@@ -111,7 +153,10 @@ def command(
     ] = None,
     seed: Annotated[int, Option("Random seed, of the questions too.", "S", least=0)] = 0,
     score: Annotated[
-        bool, Option("Without labels: a program that checks eight rules of style is the score.")
+        bool, Option("Without labels: a program that checks written letters is the score.")
+    ] = False,
+    real: Annotated[
+        bool, Option("With --score: a real base and eight rules of style (a quarter of an hour).")
     ] = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
@@ -123,7 +168,7 @@ def command(
     Example: swarm-llm demo --out runs/demo
     """
     run = out or free_directory(Path("runs"), "demo-score" if score else "demo")
-    config = style_search(seed, run) if score else demo_search(seed, run)
+    config = _demo(score, real)(seed, run)
     if dry_run:
         from pyswarmopt_llm.jobs.dry_run import dry_run_search
 
@@ -132,3 +177,39 @@ def command(
     from pyswarmopt_llm.jobs.search.loop import search
 
     run_job(lambda on_event: search(config, on_event), run, quiet=quiet, as_json=as_json)
+    if score and not (real or as_json):
+        for line in gained_replies(run / "replies.json"):
+            echo(line)
+        plain = search(model_swarms_beside(config)).result
+        echo(
+            f"Model Swarms, as published, with {plain['evaluations']} evaluations: "
+            f"{plain['best_test']:.3f} on test"
+        )
+
+
+def gained_replies(file: Path, count: int = 2) -> list[str]:
+    """The first prompts that the result answers better than the best expert, with both replies."""
+    (task,) = json.loads(file.read_text(encoding="utf-8"))["tasks"]
+    lines = []
+    for row in task["prompts"]:
+        (before,) = [it for it in row["replies"] if it["model"].startswith("best expert")]
+        (after,) = [it for it in row["replies"] if it["model"] == "result"]
+        if after["value"] > before["value"]:
+            lines.append(
+                f"{row['prompt']}: {before['text']!r} by the best expert, {after['text']!r} by the "
+                "result"
+            )
+    return lines[:count]
+
+
+def _demo(score: bool, real: bool) -> Callable[[int, Path], SearchConfig]:
+    """The search that is shown.
+
+    Raises:
+        UserError: `real` goes with `score`.
+    """
+    if not score:
+        if real:
+            raise UserError("--real goes with --score; the demo of labels has a real base")
+        return demo_search
+    return style_search if real else letters_search

@@ -27,7 +27,7 @@ from pyswarmopt_llm.reporting.summary import duration
 from pyswarmopt_llm.reporting.terminal import json_lines, progress
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.jobs.dry_run import Plan, Timed
+    from pyswarmopt_llm.jobs.dry_run import Cost, Timed
     from pyswarmopt_llm.jobs.fits import Fit
     from pyswarmopt_llm.jobs.search.loop import SearchResult
 
@@ -120,12 +120,12 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     """Print a finished run: verdict, scores, cost, what to do next, and the draws if it searched a
     grid.
     """
-    from pyswarmopt_llm.evaluation.result import RunResult
+    from pyswarmopt_llm.evaluation.result import Result
     from pyswarmopt_llm.reporting.findings import findings
     from pyswarmopt_llm.reporting.terminal import print_findings
 
     spoken_notes = [with_flags(note) for note in result.get("notes", ())]
-    shown = RunResult.from_json({**result, "notes": spoken_notes})
+    shown = Result.from_json({**result, "notes": spoken_notes})
     print_findings(console, run, findings(read_about(run), shown, str(run)))
     if (run / GRID).is_file():
         _print_draws(console, run)
@@ -143,7 +143,7 @@ def _print_draws(console: Console, run: Path) -> None:
     console.print(shown)
 
 
-def print_plan(plan: Plan, as_json: bool) -> None:
+def print_plan(plan: Cost, as_json: bool) -> None:
     """Print the cost of a command, for a person or as JSON."""
     if as_json:
         typer.echo(json.dumps(asdict(plan)))
@@ -163,7 +163,7 @@ def print_fit(fit: Fit | None, as_json: bool) -> None:
         echo(line)
 
 
-def plan_lines(plan: Plan) -> Iterator[str]:
+def plan_lines(plan: Cost) -> Iterator[str]:
     """The items to score, the time and memory for them here, and the files to write."""
     yield from map(_task_line, plan.tasks)
     yield f"at most {plan.evaluations:,} evaluations: {plan.passes:,} forward passes of an item"

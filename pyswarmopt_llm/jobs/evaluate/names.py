@@ -230,9 +230,9 @@ def run_scoring(best: Path, task: str) -> str | None:
         about, result = read_about(run), read_result(run)
     except UserError:  # not a run, or damaged: the trial decides
         return None
-    if result is None or task not in about.task_names:
+    if result is None or task not in about.task_names or task not in result.objectives:
         return None
-    return result.task(task).answer_format
+    return result.objectives[task].answer_format
 
 
 def _run_of(best: Path) -> Path | None:

@@ -24,8 +24,8 @@ from pyswarmopt_llm.models.base import refuse_quantised, resolve_base, scheme_of
 from pyswarmopt_llm.models.files import atomic_directory, check_free
 from pyswarmopt_llm.models.full_model import write_model
 from pyswarmopt_llm.models.quantised.embedded import source_gguf
-from pyswarmopt_llm.reporting.report.card import model_card
-from pyswarmopt_llm.reporting.report.front_matter import Form, parents_of
+from pyswarmopt_llm.reporting.card import model_card
+from pyswarmopt_llm.reporting.front_matter import Form, parents_of
 
 MODELFILE = "Modelfile"
 ADAPTER_FILE = "adapter.gguf"

@@ -8,34 +8,35 @@ import resource
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.files.regular import write_text
-from pyswarmopt_llm.common.interfaces import Patch, Score
-from pyswarmopt_llm.common.paired import Comparison, compare_paired, paired
+from pyswarmopt_llm.common.interfaces import Patch, Score, Utility
 from pyswarmopt_llm.common.statistics import score_interval
-from pyswarmopt_llm.evaluation.record import CANDIDATES, Packed, Row, pack
+from pyswarmopt_llm.evaluation.record import CANDIDATES, Row, pack
 from pyswarmopt_llm.evaluation.result import (
-    ExpertScores,
-    FunctionScore,
+    SPLITS,
+    Cost,
     JudgeUse,
-    RunResult,
-    TaskResult,
+    Model,
+    Objective,
+    Outcome,
+    Result,
+    Scores,
     WorkerUse,
 )
 from pyswarmopt_llm.evaluation.run_directory import UNDEFINED, Run
 from pyswarmopt_llm.jobs.search.prepare import Job
-from pyswarmopt_llm.jobs.search.rivals import BASE, Rival, combined_difference, entries
-from pyswarmopt_llm.jobs.search.selection import Choice, best_first, items_scored, values_on_dev
+from pyswarmopt_llm.jobs.search.rivals import BASE, Rival
+from pyswarmopt_llm.jobs.search.selection import Choice, best_first
 from pyswarmopt_llm.jobs.search.written.replies import RESULT, read_replies, save_replies
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.reporting.reading import headroom
 from pyswarmopt_llm.spaces.one_base import save_patch
 from pyswarmopt_llm.tasks import Scoring
 
@@ -43,7 +44,17 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.jobs.search.train import Training
 
 log = logging.getLogger(__name__)
-Scores = dict[tuple[str, str], Mapping[str, Score]]  # (contestant, split) -> task -> score
+ByTask = Mapping[str, Score]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A model to score, its weights and what is known of its scores, by split."""
+
+    patch: Patch
+    weights: dict[str, float]
+    trained: bool = False
+    known: Mapping[str, ByTask] = field(default_factory=dict)
 
 
 def finish(
@@ -52,10 +63,10 @@ def finish(
     chosen: Choice,
     training: Training | None,
     rivals: Sequence[Rival],
-    singles: Sequence[Mapping[str, Score]],
+    singles: Sequence[ByTask],
     scorings: Mapping[str, Scoring],
     workers_memory: int,
-) -> RunResult:
+) -> Result:
     """Write ``best/``, read it back, score it; score what it is compared with on test.
 
     Args:
@@ -68,75 +79,180 @@ def finish(
         scorings: how each task is scored.
         workers_memory: bytes that the workers took.
     """
-    mixture = chosen if training is None else training.before
+    single = best_first(job, singles)[0]
     files, cut = _write_best(job, run, chosen)
-    on_dev = values_on_dev(job, singles)
-    single, second = best_first(job, singles)[:2]
-    scores = _closing_scores(job, files, training, (single, singles[single]), scorings)
-    doubts = _keep_replies(job, run, files, single, rivals, scores, scorings)
-    metrics = job.objectives.metrics
-    combine, scales = job.objectives.combine, job.objectives.scales
-    items = sum(row.n for row in run.rows)
-    totals = {place: combine(list(tasks.values())) for place, tasks in scores.items()}
-    values: dict[str, Any] = {_key(place): total.value for place, total in totals.items()}
-    result = RunResult(
-        **values,
+    contestants = _contestants(job, files, chosen, training, single, singles[single])
+    contestants |= _rivals(job, rivals, single)
+    utilities = {split: job.utilities(split, scorings) for split in SPLITS}
+    models = {name: _model(job, one, utilities) for name, one in contestants.items()}
+    if training is not None:  # one of the two is the result
+        models["trained" if training.kept else "mixture"] = models["best"]
+    models |= {rival.name: models["trained"] for rival in rivals if rival.same}
+    doubts = _keep_replies(job, run, files, single, rivals, models, scorings)
+    result = Result(
+        models=models,
+        objectives=_objectives(job, scorings),
         best_single=job.space.expert_names[single],
-        intervals={
-            _key(place): score_interval(
-                total, len(scores[place]), scales.get(job.objectives.names[0])
-            )
-            for place, total in totals.items()
-        },
-        stderr={
-            _key(place): None if math.isnan(total.stderr) else total.stderr
-            for place, total in totals.items()
-        },
-        paired=paired(scores, scales=scales),
-        paired_training=None if training is None else paired(scores, "trained", "mixture", scales),
-        combined=_combined(job, scores, "best", "best_single"),
-        combined_training=_combined(job, scores, "trained", "mixture"),
-        expert_iteration=None if training is None else training.iteration,
-        tasks=_by_task(job, scores, scorings),
-        metrics={name: metric.name for name, metric in metrics.items()},
-        named=_named(scores),
-        own_scores=_own_scores(job, scores["best", "dev"]),
-        outcomes=_outcomes(scores) or None,
-        rivals=entries(rivals, scores, job.objectives, chosen is not mixture),
-        passes_rivals=sum(rival.passes for rival in rivals) if rivals else None,
-        seconds_rivals=round(sum(rival.seconds for rival in rivals), 3) if rivals else None,
-        headroom=headroom(run.rows, len(singles), single, scores["best", "dev"], combine),
-        experts=_experts(job.space.expert_names, on_dev, singles, single, second),
-        trained=None if training is None else chosen is training.after,
-        coefficients=dict(
-            zip(
-                job.space.expert_names,
-                job.space.coefficients(mixture.position).tolist(),
-                strict=True,
-            )
-        ),
+        cost=_cost(job, run, training, rivals, workers_memory),
+        stop={},
+        combine=job.objectives.combined_by,
+        alike=job.objectives.alike,
+        experts=_experts(job, run, singles),
         space=job.kind.name,
         graph=job.kind.in_words(files, job.space.expert_names),
         truncation={**cut, "dev_before": chosen.value} if cut else None,
+        expert_iteration=None if training is None else training.iteration,
         confirm=chosen.confirm,
-        scoring=_one(scorings),
-        evaluations=len({(row.phase, row.key) for row in run.rows if row.phase in CANDIDATES}),
-        passes=items + (0 if training is None else training.passes),
-        item_evaluations=items,
-        # Functions and harness tasks are always scored whole.
-        items_saved=0.0 if job.objectives.externals else _items_saved(run.rows, job.dev_items),
-        seconds=0.0,
-        seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
-        peak_memory_bytes=peak_memory() + workers_memory,
-        stop={},
-        workers=None if job.workers.alone else WorkerUse(job.config.workers, run.failures),
-        judge={m.name: typed(m.usage(), JudgeUse) for m in metrics.values() if m.usage is not None},
         notes=[*{**job.notes, **run.about.notes}.values(), *doubts, *_without_numbers(run)],
     )
-    if not cut and result.best_dev != chosen.value:
+    dev = result.best.dev.value
+    if not cut and dev != chosen.value:
         why = ": the server does not repeat itself" if run.about.noise else ""
-        log.warning("best/ scores %s, the search saw %s%s", result.best_dev, chosen.value, why)
+        log.warning("best/ scores %s, the search saw %s%s", dev, chosen.value, why)
     return result
+
+
+def _contestants(
+    job: Job,
+    best: Patch,
+    chosen: Choice,
+    training: Training | None,
+    single: int,
+    of_single: ByTask,
+) -> dict[str, Contestant]:
+    """Best, best single expert, the mixture before or after training, and the experts' average.
+
+    All are scored as files, but what was trained on dev: its scores on dev are cross-fitted.
+    """
+    vertices = job.space.vertices()
+    mixture = chosen if training is None else training.before
+    weights, kept = _weights(job, mixture.position), training is not None and training.kept
+    cross_fitted = {} if training is None else {"dev": training.scores}
+    contestants = {
+        "best": Contestant(best, weights, kept, cross_fitted if kept else {}),
+        "best_single": _at(job, vertices[single], known={"dev": of_single}),
+    }
+    if training is not None and kept:
+        row, names = training.rows[0], job.objectives.names
+        dev = {name: row.score(name) for name in names}
+        contestants["mixture"] = _at(job, mixture.position, mixture, {"dev": dev})
+    elif training is not None:
+        trained = training.after.realise(job.space)
+        contestants["trained"] = Contestant(trained, weights, True, cross_fitted)
+    if job.kind.averages:
+        contestants["uniform"] = _at(job, vertices.mean(0))
+    return contestants
+
+
+def _at(
+    job: Job,
+    position: Tensor,
+    choice: Choice | None = None,
+    known: Mapping[str, ByTask] | None = None,
+) -> Contestant:
+    """The model at a position."""
+    patch = job.space.realise(position) if choice is None else choice.realise(job.space)
+    return Contestant(patch, _weights(job, position), known=known or {})
+
+
+def _rivals(job: Job, rivals: Sequence[Rival], single: int) -> dict[str, Contestant]:
+    """The rivals, which are scored already, but for one that the search has trained itself."""
+    nothing = dict.fromkeys(job.space.expert_names, 0.0)
+    expert = {**nothing, job.space.expert_names[single]: 1.0}
+    return {
+        rival.name: Contestant(
+            rival.patch,
+            nothing if rival.name.startswith(BASE) else expert,
+            rival.trained,
+            rival.scores,
+        )
+        for rival in rivals
+        if not rival.same
+    }
+
+
+def _model(
+    job: Job, contestant: Contestant, utilities: Mapping[str, Mapping[str, Utility]]
+) -> Model:
+    """The model with its scores; what is not known is scored."""
+    scores, loaded = dict(contestant.known), False
+    for split, tasks in utilities.items():
+        if tasks and split not in scores:
+            if not loaded:
+                job.engine.load(contestant.patch)
+                loaded = True
+            scores[split] = {name: utility(job.engine) for name, utility in tasks.items()}
+    combined = {split: _scores(job, tasks) for split, tasks in scores.items()}
+    return Model(contestant.weights, combined["dev"], combined.get("test"), contestant.trained)
+
+
+def _scores(job: Job, tasks: ByTask) -> Scores:
+    """The scores on a split, by task and combined."""
+    objectives = job.objectives
+    total, scale = objectives.combine(list(tasks.values())), objectives.scales
+    return Scores(
+        total.value,
+        {name: Outcome(s.value, pack(s.per_item), dict(s.named)) for name, s in tasks.items()},
+        score_interval(total, len(tasks), scale.get(objectives.names[0])),
+        None if math.isnan(total.stderr) else total.stderr,
+    )
+
+
+def _experts(job: Job, run: Run, singles: Sequence[ByTask]) -> dict[str, Model]:
+    """The given experts on dev; with all items, where some were not scored in a race."""
+    first = {r.particle: r for r in run.rows if r.phase == "search" and r.iteration == 0}
+    experts = {}
+    for number, (name, tasks) in enumerate(zip(job.space.expert_names, singles, strict=False)):
+        dev, items = _scores(job, tasks), first[number].items
+        placed = {task: replace(outcome, items=items[task]) for task, outcome in dev.tasks.items()}
+        weights = _weights(job, job.space.vertices()[number])
+        experts[name] = Model(weights, replace(dev, tasks=placed))
+    return experts
+
+
+def _weights(job: Job, position: Tensor) -> dict[str, float]:
+    """The experts' weights at a position."""
+    values = job.space.coefficients(position).tolist()
+    return dict(zip(job.space.expert_names, values, strict=True))
+
+
+def _objectives(job: Job, scorings: Mapping[str, Scoring]) -> dict[str, Objective]:
+    """The way in which each task is scored."""
+    metrics, externals = job.objectives.metrics, job.objectives.externals
+    own = {spec.partition(":")[2] for spec in job.config.utilities}
+    scored = {
+        name: Objective(scorings[name], metric.name, metric.scale)
+        for name, metric in metrics.items()
+    }
+    return scored | {
+        name: Objective("own", name, held_out=external.has_test if name in own else None)
+        for name, external in externals.items()
+    }
+
+
+def _cost(
+    job: Job,
+    run: Run,
+    training: Training | None,
+    rivals: Sequence[Rival],
+    workers_memory: int,
+) -> Cost:
+    items = sum(row.n for row in run.rows)
+    metrics = job.objectives.metrics.values()
+    return Cost(
+        evaluations=len({(row.phase, row.key) for row in run.rows if row.phase in CANDIDATES}),
+        item_evaluations=items,
+        # Functions and harness tasks are always scored whole.
+        items_saved=0.0 if job.objectives.externals else _items_saved(run.rows, job.plan.items),
+        passes=items + (0 if training is None else training.passes),
+        passes_rivals=sum(rival.passes for rival in rivals) if rivals else None,
+        seconds=0.0,
+        seconds_rivals=round(sum(rival.seconds for rival in rivals), 3) if rivals else None,
+        seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
+        peak_memory_bytes=peak_memory() + workers_memory,
+        workers=None if job.workers.alone else WorkerUse(job.config.workers, run.failures),
+        judge={m.name: typed(m.usage(), JudgeUse) for m in metrics if m.usage is not None},
+    )
 
 
 def _without_numbers(run: Run) -> list[str]:
@@ -152,35 +268,29 @@ def _keep_replies(
     best: Patch,
     single: int,
     rivals: Sequence[Rival],
-    scores: Scores,
+    models: Mapping[str, Model],
     scorings: Mapping[str, Scoring],
 ) -> list[str]:
     """Write down what the base, the best expert and the result reply, for the report; what a user has
     to know of that.
     """
-    models = {rival.label: Patch() for rival in rivals if rival.name == BASE}
+    shown = {BASE: Patch()} if any(rival.name == BASE for rival in rivals) else {}
     expert = job.space.realise(job.space.vertices()[single])
-    models[f"best expert, {job.space.expert_names[single]}"] = expert
-    models[RESULT] = best
-    singles, bests = scores["best_single", "dev"], scores["best", "dev"]
-    doubts = save_replies(job, run, models, singles, bests, scorings)
+    shown |= {f"best expert, {job.space.expert_names[single]}": expert, RESULT: best}
+    before, after = models["best_single"].dev.items, models["best"].dev.items
+    doubts = save_replies(job, run, shown, before, after, scorings)
     for doubt in doubts:
         log.warning(doubt)
     return doubts
 
 
-def _key(place: tuple[str, str]) -> str:
-    """A contestant on a split, as ``result.json`` calls it: LABEL_SPLIT."""
-    return "_".join(place)
-
-
-def publish(job: Job, run: Run, result: RunResult) -> dict[str, Any]:
+def publish(job: Job, run: Run, result: Result) -> dict[str, Any]:
     """Write card and report first, ``result.json`` last: where it is, everything is. Returns its
     content.
     """
-    from pyswarmopt_llm.reporting.report.card import model_card
-    from pyswarmopt_llm.reporting.report.front_matter import licence_conflict, parents_of
-    from pyswarmopt_llm.reporting.report.report import render_report
+    from pyswarmopt_llm.reporting.card import model_card
+    from pyswarmopt_llm.reporting.front_matter import licence_conflict, parents_of
+    from pyswarmopt_llm.reporting.report import render_report
 
     parents = parents_of(job.config) if job.kind.library else []
     if conflict := licence_conflict(parents):
@@ -206,129 +316,6 @@ def _write_best(job: Job, run: Run, chosen: Choice) -> tuple[Patch, dict[str, fl
     else:
         space.save(chosen.position, folder)
     return space.read(folder), cut
-
-
-def _closing_scores(
-    job: Job,
-    best: Patch,
-    training: Training | None,
-    single: tuple[int, Mapping[str, Score]],
-    scorings: Mapping[str, Scoring],
-) -> Scores:
-    """Best, best single expert, the mixture before or after training, and the experts' average, on
-    dev and test.
-
-    All are scored as files, but what was trained on dev: its scores on dev are cross-fitted.
-    """
-    vertices, (number, of_single) = job.space.vertices(), single
-    contestants = {"best": best, "best_single": job.space.realise(vertices[number])}
-    scores: Scores = {("best_single", "dev"): of_single}  # what the search has scored already
-    if training is not None:
-        same, label, other = "mixture", "trained", training.after
-        if training.kept:
-            same, label, other = "trained", "mixture", training.before
-            row, names = training.rows[0], job.objectives.names
-            scores["mixture", "dev"] = {name: row.score(name) for name in names}
-        scores["best" if training.kept else "trained", "dev"] = training.scores
-        contestants[label] = other.realise(job.space)
-    if job.kind.averages:
-        contestants["uniform"] = job.space.realise(vertices.mean(0))
-    utilities = {split: job.utilities(split, scorings) for split in ("dev", "test")}
-    for label, patch in contestants.items():
-        job.engine.load(patch)
-        for split, tasks in utilities.items():
-            if tasks and (label, split) not in scores:
-                scores[label, split] = {
-                    name: utility(job.engine) for name, utility in tasks.items()
-                }
-    if training is not None:
-        scores |= {
-            (same, split): tasks for (label, split), tasks in scores.items() if label == "best"
-        }
-    return scores
-
-
-def _experts(
-    names: Sequence[str],
-    values: Sequence[float],
-    singles: Sequence[Mapping[str, Score]],
-    best: int,
-    second: int,
-) -> ExpertScores:
-    """The given experts on dev: scores, share of items on which they differ, the best against the
-    second; the latter two where all are scored on the same items.
-    """
-    counts = [items_scored(of_expert) for of_expert in singles]
-    dropped = {
-        name: count for name, count in zip(names, counts, strict=False) if count < max(counts)
-    }
-    scores = ExpertScores(dict(zip(names, values, strict=False)), names[second], dropped=dropped)
-    items = [
-        [value for score in of_expert.values() for value in score.per_item] for of_expert in singles
-    ]
-    if len({*map(len, items)}) > 1 or len(items[0]) < 2:
-        return scores
-    differ = float(np.mean(np.ptp(np.array(items), axis=0) > 0))
-    return replace(scores, differ=differ, ahead=compare_paired(items[best], items[second]))
-
-
-def _outcomes(scores: Scores) -> dict[str, dict[str, Packed]]:
-    """Model -> task -> the scores of its test items."""
-    return {
-        label: {name: pack(score.per_item) for name, score in tasks.items()}
-        for (label, split), tasks in scores.items()
-        if split == "test"
-    }
-
-
-def _combined(job: Job, scores: Scores, first: str, second: str) -> dict[str, Comparison]:
-    """The differences of two contestants' combined scores, where there are several tasks."""
-    objectives = job.objectives
-    differences: dict[str, Comparison] = {}
-    if len(objectives.names) < 2:
-        return differences
-    for split in ("dev", "test"):
-        ours, theirs = (scores.get((contestant, split), {}) for contestant in (first, second))
-        difference = combined_difference(ours, theirs, objectives.combine, objectives.alike)
-        if difference is not None:
-            differences[split] = difference
-    return differences
-
-
-def _by_task(job: Job, scores: Scores, scorings: Mapping[str, Scoring]) -> dict[str, TaskResult]:
-    """Each task's own scores, where there are several."""
-    names = job.objectives.names
-    return {
-        name: TaskResult(
-            **{_key(place): tasks[name].value for place, tasks in scores.items() if name in tasks},
-            scoring=scorings.get(name, "own"),
-        )
-        for name in (names if len(names) > 1 else ())
-    }
-
-
-def _own_scores(job: Job, dev: Mapping[str, Score]) -> dict[str, FunctionScore]:
-    """Of each Python function: how many items it has, and whether some are held out."""
-    names = [spec.partition(":")[2] for spec in job.config.utilities]
-    externals = job.objectives.externals
-    return {
-        name: FunctionScore(len(dev[name].per_item), externals[name].has_test) for name in names
-    }
-
-
-def _named(scores: Scores) -> dict[str, dict[str, dict[str, float]]]:
-    """Task -> model and split -> the named numbers of its score."""
-    named: dict[str, dict[str, dict[str, float]]] = {}
-    for (label, split), tasks in scores.items():
-        for name, score in tasks.items():
-            if score.named:
-                named.setdefault(name, {})[f"{label}_{split}"] = dict(score.named)
-    return named
-
-
-def _one(scorings: Mapping[str, Scoring]) -> str:
-    kinds: set[str] = {*scorings.values()} or {"own"}
-    return kinds.pop() if len(kinds) == 1 else "mixed"
 
 
 def peak_memory() -> int:

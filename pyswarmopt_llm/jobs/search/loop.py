@@ -26,8 +26,8 @@ from pyswarmopt_llm.evaluation.run_events import RunEvents
 from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.evaluation.search import Dropout, Search, Watcher
 from pyswarmopt_llm.jobs.search.finish import finish, publish
+from pyswarmopt_llm.jobs.search.plan import Pace, preset_text
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
-from pyswarmopt_llm.jobs.search.preset import chosen_by_preset, in_words, own_score
 from pyswarmopt_llm.jobs.search.rivals import score_rivals
 from pyswarmopt_llm.jobs.search.scorers import (
     Scorers,
@@ -42,7 +42,6 @@ from pyswarmopt_llm.jobs.search.selection import (
     items_scored,
     save_front,
 )
-from pyswarmopt_llm.jobs.search.validate import given_settings
 from pyswarmopt_llm.jobs.search.written.same_score import check_unchanged
 from pyswarmopt_llm.reporting.summary import duration, not_held_out
 from pyswarmopt_llm.tasks.types import form_of
@@ -84,7 +83,7 @@ def begin(
     config: SearchConfig,
     create: Callable[[dict[str, Any]], Run],
     on_event: OnEvent | None,
-    asked: SearchConfig | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> SearchResult:
     """As `search`, in the run that `create` makes of what ``run.json`` is to hold; it may hold rows
     already.
@@ -93,9 +92,9 @@ def begin(
         config: what to search.
         create: makes the run.
         on_event: called with progress.
-        asked: what was given, where `config` has more than that.
+        given: the settings that were given, where `config` has more than these.
     """
-    job = prepare(config)
+    job = prepare(config, given)
     more: dict[str, Any] = {"notes": job.notes} if job.notes else {}
     more |= {
         "forms": {
@@ -105,8 +104,7 @@ def begin(
     more |= {"left": {name: task.left for name, task in job.tasks.items() if task.left is not None}}
     if job.examination is not None:
         more |= job.examination.stored
-    before = given_settings(asked or config)
-    more |= {"given": before, "chosen": chosen_by_preset(before, job.config)}
+    more |= {"given": job.plan.given, "chosen": job.plan.chosen}
     about = about_run(
         job.config, job.fingerprints, base_name=job.base_name, versions=versions(), **more
     )
@@ -142,7 +140,8 @@ def resume(
     config = opened.config
     require(config, allowed, opened.path)
     # A judge's answers are in the run, wherever that is now; what a preset chose is stored.
-    job = prepare(replace(config, out=str(opened.path), preset="none"))
+    stored = replace(config, out=str(opened.path), preset="none")
+    job = prepare(stored, opened.about.given)
     check_unchanged(opened, job)
     if job.examination is not None:
         from pyswarmopt_llm.evaluation.workers.served import still_same
@@ -159,7 +158,7 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
         notify(_start(job, run))
         for text in _notes(job, run):
             notify(Event("note", {"text": text}))
-        events = RunEvents(job.config.planned)
+        events = RunEvents(job.plan.evaluations)
 
         def on_row(row: Row, known: bool) -> None:
             if row.phase == "search" or not known:
@@ -175,9 +174,9 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
                 job.space,
                 scorer,
                 swarm,
-                job.budget,
+                job.plan.budget,
                 population=job.config.population,
-                items=job.dev_items,
+                items=job.plan.items,
                 seed=job.config.seed,
                 surrogate=surrogate,
                 dropout=_dropout(job.config),
@@ -185,7 +184,7 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
                 watcher=_Progress(job, run, scorer, archive, notify),
                 race=_race(job),
             )
-            _tell_price(job, scorer, notify)
+            _tell_price(job, steps.score_first(), notify)
             singles = [_by_task(job, row) for row in steps.score_experts()]
             if steps.decided:
                 notify(Event("note", {"text": _decided(job, singles)}))
@@ -215,7 +214,8 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
         # What processes that were interrupted spent; their workers ran side by side.
         earlier = run.replayed_seconds / job.workers.side_by_side
         seconds = round(earlier + time.perf_counter() - start, 3)
-        written = publish(job, run, replace(result, stop=stop, front=front, seconds=seconds))
+        cost = replace(result.cost, seconds=seconds)
+        written = publish(job, run, replace(result, stop=stop, front=front, cost=cost))
     notify(Event("done", {"result": written}))
     return SearchResult(run.path, written)
 
@@ -223,9 +223,9 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
 def _notes(job: Job, run: Run) -> list[str]:
     """Notes for the start of a search."""
     # of a resumed run that which it began with
-    config = replace(job.config, preset=run.about.config.preset)
-    notes = [in_words(config, run.about.given, job.training), *job.notes.values()]
-    notes += own_score(config)
+    plan, config = job.plan, replace(job.config, preset=run.about.config.preset)
+    notes = [preset_text(config, plan.given, plan.training), *job.notes.values()]
+    notes += plan.own_score
     notes += [
         not_held_out(name)
         for name, external in job.objectives.externals.items()
@@ -240,32 +240,41 @@ def _notes(job: Job, run: Run) -> list[str]:
     return notes
 
 
-def _tell_price(job: Job, scorer: Scorer, notify: OnEvent) -> None:
-    """Score the first expert, where that is expensive, and say what all evaluations may take."""
-    config = job.config
-    if not (job.objectives.externals or (job.objectives.writes and config.surrogate is None)):
-        return
-    (first,) = scorer.in_full(list(job.space.vertices()[:1]), 0)
-    total = duration(first.seconds * config.planned / job.workers.side_by_side)
-    price = (
-        f"one evaluation took {first.seconds:.2g} s: at most {config.planned:,} take about {total}"
-    )
-    if config.budget_minutes is None:
-        price += " (`budget_minutes` M ends the search in time)"
-    else:
-        price += f", of which the budget allows {duration(60 * config.budget_minutes)}"
+def _tell_price(job: Job, first: Row, notify: OnEvent) -> None:
+    """Say what all of a search takes at most, at the pace of the first evaluation."""
+    plan = job.plan
+    item = first.seconds / first.n if first.n else 0.0
+    whole = first.seconds * (plan.items / first.n if first.n else 1)
+    taken = plan.seconds(Pace(whole, item * plan.test_items, item))
+    passes = sum(plan.passes.values())
+    price = f"at most {passes:,} passes of an item, " if passes else ""
+    price += f"about {duration(sum(taken.values()))} at the pace of the first: "
+    price += ", ".join(f"{name} {duration(spent)}" for name, spent in taken.items() if spent)
+    if plan.trains and not (plan.objectives.written or plan.config.quick):
+        price += " (`quick` fine-tunes the best start and no more)"
+    elif plan.config.budget_minutes is None:
+        price += " (`budget_minutes` M bounds the search)"
     notify(Event("note", {"text": price}))
 
 
 def _surrogate(job: Job, run: Run) -> Surrogate[Any] | None:
     """The model that proposes candidates, if one does."""
-    if not job.config.most_proposals:
+    plan = job.plan
+    if not plan.proposals:
         return None
     from pyswarmopt_llm.evaluation.surrogate import make_surrogate
 
     # the noise with which the run began: another measurement gives another number
-    noisy = run.about.noise > 0
-    return make_surrogate(job.config, job.objectives.items, job.objectives.combine, noisy)
+    noisy = run.about.noise > 0 or plan.config.temperature > 0
+    of, objectives = plan.config.surrogate or "scores", job.objectives
+    return make_surrogate(
+        of,
+        objectives.items,
+        objectives.combine,
+        plan.proposals,
+        choosy=plan.choosy,
+        noisy=noisy,
+    )
 
 
 def _dropout(config: SearchConfig) -> Dropout | None:
@@ -276,7 +285,7 @@ def _dropout(config: SearchConfig) -> Dropout | None:
 
 def _race(job: Job) -> Race | None:
     """The race of the experts, where a model of the items is to propose mixtures of them."""
-    if job.config.surrogate is None:
+    if job.config.surrogate is None and not job.config.quick:
         return None
     from pyswarmopt_llm.evaluation.surrogate.race import Race
 
@@ -289,7 +298,7 @@ def _decided(job: Job, singles: Sequence[Mapping[str, Score]]) -> str:
     *_, latest, _winner = sorted(map(items_scored, singles))
     return (
         f"{winner} is ahead of every other expert by more than three standard errors, after "
-        f"{latest} of {job.dev_items} dev items at the latest: they drop out, and no mixture is "
+        f"{latest} of {job.plan.items} dev items at the latest: they drop out, and no mixture is "
         "proposed"
     )
 
@@ -311,7 +320,7 @@ class _Progress(Watcher):
         self, job: Job, run: Run, scorer: Scorer, archive: Archive, notify: OnEvent
     ) -> None:
         self._planned, self._scorer, self._archive, self._notify = (
-            job.config.planned,
+            job.plan.evaluations,
             scorer,
             archive,
             notify,
@@ -341,11 +350,12 @@ def _start(job: Job, run: Run) -> Event:
         "tasks": list(job.objectives.names),
         "particles": job.config.population,
         "limits": job.config.limits,
-        "dev_items": job.dev_items,
+        "dev_items": job.plan.items,
         "scoring": job.config.scoring,
         "dtype": str(job.engine.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
-        "evaluations_planned": job.config.planned,
+        "evaluations_planned": job.plan.evaluations,
+        "passes": job.plan.passes,
         "workers": job.config.workers,
     }
     return Event("start", data)

@@ -9,45 +9,32 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Space, Utility
-from pyswarmopt_llm.common.optimizers import is_swarm
 from pyswarmopt_llm.evaluation.evaluator import LETTERS, Evaluator, Questions
-from pyswarmopt_llm.evaluation.run_files import UNTRAINED
-from pyswarmopt_llm.evaluation.search import Budget
-from pyswarmopt_llm.jobs.search.preset import resolve, untrained
-from pyswarmopt_llm.jobs.search.validate import (
-    ResolvedSearch,
-    check_budget,
-    check_objectives,
-    check_settings,
-    check_surrogate,
-    check_train,
-)
+from pyswarmopt_llm.evaluation.workers.spec import Workers
+from pyswarmopt_llm.jobs.search.plan import Plan, make_plan, with_preset
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.metrics.combine import harmonic
-from pyswarmopt_llm.metrics.objectives import Objectives, load_objectives, task_print
+from pyswarmopt_llm.metrics.objectives import Objectives, task_print
 from pyswarmopt_llm.metrics.questions.answer_format import trial_of
 from pyswarmopt_llm.metrics.questions.context_window import check_window
 from pyswarmopt_llm.models.choices import Choices
+from pyswarmopt_llm.spaces.kind import SpaceKind
 from pyswarmopt_llm.spaces.starts import starting_points
 from pyswarmopt_llm.tasks import Scoring, Task
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.models.served.attach import Examination
 
-EXPERT_ITERATION = 0.5  # share of `budget_minutes` that is kept for it
-MOST_KEPT = 10  # candidates at most that a budget of items keeps for proposals
-
 
 @dataclass(frozen=True, kw_only=True)
-class Job(ResolvedSearch):
-    """A search with its data and models, ready to run.
+class Job:
+    """A search with its models, ready to run.
 
     Attributes:
-        objectives: what is maximised.
+        plan: of the search.
         space: holds the experts' weights, or knows where they are.
         engine: holds the resident base, or all experts.
         experts: what the space was made of, see `Prepared`.
@@ -58,7 +45,7 @@ class Job(ResolvedSearch):
         examination: of the server; None where the base runs here.
     """
 
-    objectives: Objectives
+    plan: Plan
     space: Space
     engine: Engine
     experts: Sequence[Any]
@@ -66,6 +53,26 @@ class Job(ResolvedSearch):
     fingerprints: Mapping[str, Any]
     notes: Mapping[str, str]
     examination: Examination | None
+
+    @property
+    def config(self) -> SearchConfig:
+        """Every setting, with a value."""
+        return self.plan.config
+
+    @property
+    def kind(self) -> SpaceKind:
+        """The kind of its space."""
+        return self.plan.kind
+
+    @property
+    def workers(self) -> Workers:
+        """The workers that score."""
+        return self.plan.workers
+
+    @property
+    def objectives(self) -> Objectives:
+        """Tasks and scores."""
+        return self.plan.objectives
 
     @property
     def tasks(self) -> Mapping[str, Task]:
@@ -97,31 +104,6 @@ class Job(ResolvedSearch):
                 choices += utility.choices()
         return utilities, choices
 
-    @property
-    def training(self) -> str:
-        """The training of the mixture that is found, in words."""
-        if self.objectives.written:
-            kind = "spare" if self.objectives.spare else "dev"
-            return f"expert iteration on the {counted(self.trained_items, f'{kind} prompt')}"
-        return f"training on the {counted(self.dev_items, 'dev item')}"
-
-    @property
-    def dev_items(self) -> int:
-        """Items of one evaluation."""
-        return sum(len(task.dev) for task in self.tasks.values())
-
-    @property
-    def trained_items(self) -> int:
-        """Items that the mixture that is found would be trained on: dev items, or spare ones; the
-        prompts of several scores count once.
-        """
-        return self.distinct("spare" if self.objectives.spare else "dev")
-
-    def distinct(self, split: str) -> int:
-        """Items of a split; those that all tasks share count once."""
-        counts = [len(task.split(split)) for task in self.tasks.values()]
-        return counts[0] if self.objectives.alike else sum(counts)
-
     @cached_property
     def starts(self) -> Tensor:
         """Starting positions."""
@@ -129,66 +111,35 @@ class Job(ResolvedSearch):
             self.space, self.config.start, self.config.population, self.config.seed
         )
 
-    @cached_property
-    def budget(self) -> Budget:
-        """The budget of the search."""
-        minutes, items = self.config.budget_minutes, self.config.budget_items
-        # The end scores best and average on dev, and on test those, the best single expert, and
-        # what was trained.
-        on_test = 3 + (self.config.train == "on")
-        closing = 2 * self.dev_items + on_test * sum(len(task.test) for task in self.tasks.values())
-        candidates = self.config.most_proposals  # kept for proposals after iterations
-        if items is not None:
-            candidates = min(candidates, MOST_KEPT, items // self.dev_items // 4)
-        training = (
-            EXPERT_ITERATION if self.config.train == "on" and self.objectives.written else 0.0
-        )
-        seconds = None if minutes is None else 60 * minutes
-        return Budget(seconds, items, closing, candidates * self.dev_items, training)
 
+def prepare(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Job:
+    """Plan a search and load its tasks, experts and base; the first thing that is wrong is a
+    `UserError`, with nothing written.
 
-def prepare(config: SearchConfig) -> Job:
-    """Load tasks, experts and base; the first thing that is wrong is a `UserError`, with nothing
-    written.
+    Args:
+        config: the settings.
+        given: see `make_plan`.
     """
-    search = resolve(config)
-    if search.config.is_grid:
-        raise InvalidOption(
-            "grid", search.config.grid, "is a search for each draw; use `pyswarmopt_llm.search`"
-        )
-    check_settings(search)  # first, since it is cheap
-    objectives = load_objectives(search.config)
-    check_objectives(search, objectives)
-    search = resolve(config, objectives)
-    check_budget(search.config, objectives.tasks)
-    check_train(search, objectives)
-    prepared = search.kind.prepare(search.config)
-    check_surrogate(search, objectives, prepared.space.size)
-    for name, task in objectives.tasks.items():
-        check_window(task, search.config.scoring, prepared.engine, metric=objectives.metrics[name])
+    if with_preset(config).is_grid:
+        why = "is a search for each draw; use `pyswarmopt_llm.search`"
+        raise InvalidOption("grid", with_preset(config).grid, why)
+    plan = make_plan(config, given)
+    config, objectives = plan.config, plan.objectives
+    prepared = plan.kind.prepare(config)
     notes: dict[str, str] = {}
     for name, task in objectives.tasks.items():
+        check_window(task, config.scoring, prepared.engine, metric=objectives.metrics[name])
         if task.note and task.note not in notes.values():
             notes[name] = task.note
-    if config.combine == "auto" and objectives.combined_by != "harmonic":
-        search = search.changed(combine=objectives.combined_by)
-        notes["combine"] = (
-            f"{', '.join(objectives.names)}: the mean of the scores is maximised (`combine` "
-            "arithmetic), since they may be negative; front/ has other compromises"
-        )
-    if why := untrained(search, objectives):
-        notes[UNTRAINED] = why
+    notes |= plan.why
     examination = None
-    if search.config.served:
+    if config.served:
         from pyswarmopt_llm.evaluation.workers.served import check_served
 
-        examination = check_served(search.config, objectives, prepared)
+        examination = check_served(config, objectives, prepared)
         notes["engine"] = examination.text
-    start = _start(search.config, prepared.space)
-    search = search.changed(start=start, **prepared.decided)
     return Job(
-        **vars(search),
-        objectives=objectives,
+        plan=plan.with_settings(**prepared.decided),
         space=prepared.space,
         engine=prepared.engine,
         experts=prepared.experts,
@@ -211,15 +162,3 @@ def _prints(objectives: Objectives) -> dict[str, Any]:
         if metric.fingerprint
     }
     return {"tasks": tasks, "scores": scores} if scores else {"tasks": tasks}
-
-
-def _start(config: SearchConfig, space: Space) -> str:
-    """The starting points that ``auto`` stands for, or those that are given.
-
-    Sums of experts are for swarms; rivals, and the authors' code, begin with the experts.
-    """
-    if config.start != "auto":
-        return config.start
-    if not (space.linear and config.compat != "reference" and is_swarm(config.optimizer)):
-        return "segments"
-    return "sums" if config.iterations else "even"

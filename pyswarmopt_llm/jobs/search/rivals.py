@@ -20,23 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Patch, Score
-from pyswarmopt_llm.common.paired import only, paired
-from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.common.statistics import score_interval
 from pyswarmopt_llm.evaluation.evaluator import row_of
 from pyswarmopt_llm.evaluation.record import Row, wrong_for
-from pyswarmopt_llm.evaluation.result import RivalScore
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.prepare import Job
-from pyswarmopt_llm.metrics.objectives import Objectives
 from pyswarmopt_llm.tasks import Scoring
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.jobs.search.train import Training
 
-BASE, BASE_TUNED, EXPERT_TUNED = "base", "base-tuned", "expert-tuned"
-# Not every search trains, or has several tasks.
-combined_difference = lazy("pyswarmopt_llm.reporting.combined:combined_difference")
+BASE, BASE_TUNED, EXPERT_TUNED = "base", "base_tuned", "expert_tuned"
 
 
 @dataclass(frozen=True)
@@ -45,7 +38,6 @@ class Rival:
 
     Attributes:
         name: in the store and ``result.json``.
-        label: in tables.
         patch: what it is, or what is trained further.
         trained: whether it is fine-tuned on dev.
         same: the search has trained the very same, so that it is not scored again.
@@ -55,7 +47,6 @@ class Rival:
     """
 
     name: str
-    label: str
     patch: Patch
     trained: bool = False
     same: bool = False
@@ -83,28 +74,9 @@ def score_rivals(
     Raises:
         UserError: what is stored of them is damaged.
     """
-    if not planned_rivals(job):
+    if not job.plan.rivals:
         return []
     return _Scoring(job, run, training, scorings, notify).rivals()
-
-
-def planned_rivals(job: Job) -> int:
-    """Maximum number of rivals that are scored."""
-    trains = job.config.train == "on"
-    if job.config.no_rivals or job.kind.several_models:
-        return 0
-    if not (trains or job.objectives.user_scored):
-        return 0
-    return 3 if _tunes(job) else 1
-
-
-def _tunes(job: Job) -> bool:
-    """Whether there are rivals that are trained: on the right answers, and scored on test."""
-    return (
-        job.config.train == "on"
-        and not job.objectives.written
-        and any(task.test for task in job.tasks.values())
-    )
 
 
 class _Scoring:
@@ -161,17 +133,13 @@ def _what(split: str) -> str:
 
 
 def _rivals(job: Job, training: Training | None) -> Iterator[Rival]:
-    yield Rival(BASE, "base", Patch())
-    if training is None or not _tunes(job):
+    yield Rival(BASE, Patch())
+    if training is None or job.plan.rivals < 2:
         return
-    names = {"base": (BASE_TUNED, "base, fine-tuned on dev")}
-    best = training.tuned["expert"].position
-    expert = job.space.expert_names[int(best.argmax())]
-    names["expert"] = (EXPERT_TUNED, f"best expert, fine-tuned on dev: {expert}")
-    for start, (name, label) in names.items():
+    for start, name in {"base": BASE_TUNED, "expert": EXPERT_TUNED}.items():
         tuned = training.tuned[start]
         same = training.after.patch is tuned.patch
-        yield Rival(name, label, tuned.patch, True, same, {} if same else {"dev": tuned.scores})
+        yield Rival(name, tuned.patch, True, same, {} if same else {"dev": tuned.scores})
 
 
 def _announcement(rivals: Sequence[Rival]) -> str:
@@ -185,52 +153,4 @@ def _announcement(rivals: Sequence[Rival]) -> str:
     return f"for comparison {scored} (`no_rivals` leaves this out)"
 
 
-def entries(
-    rivals: Sequence[Rival],
-    scores: Mapping[tuple[str, str], Mapping[str, Score]],
-    objectives: Objectives,
-    kept: bool,
-) -> list[RivalScore]:
-    """The rivals for ``result.json``.
-
-    Args:
-        rivals: see `score_rivals`.
-        scores: of the result and what the search trained: (``best`` or ``trained``, split) -> task
-            -> score.
-        objectives: of the search.
-        kept: whether the result is what the search trained.
-    """
-    scored, combine, scales = list[RivalScore](), objectives.combine, objectives.scales
-    for rival in rivals:
-        splits = dict(rival.scores) or {
-            split: scores["trained", split] for split in ("dev", "test")
-        }
-        totals = {split: combine(list(tasks.values())) for split, tasks in splits.items()}
-        values: dict[str, Any] = {split: total.value for split, total in totals.items()}
-        values |= {
-            f"{split}_interval": score_interval(
-                total, len(splits[split]), scales.get(objectives.names[0])
-            )
-            for split, total in totals.items()
-        }
-        entry = RivalScore(
-            rival.label,
-            name=rival.name,
-            dev_of="cross-fitting" if rival.trained else None,
-            row=("best" if kept else "trained") if rival.same else None,
-            **values,
-        )
-        ours, theirs = scores.get(("best", "test"), {}), splits.get("test", {})
-        if len(ours) > 1:
-            against = combined_difference(ours, theirs, combine, objectives.alike)
-        else:
-            both = {("best", "test"): ours, (rival.name, "test"): theirs}
-            against = only(paired(both, "best", rival.name, scales), "test")
-        if against is not None and entry.row != "best":
-            lead = {"difference": against.difference, "interval": against.interval}
-            entry = replace(entry, **lead, p=against.p_value)
-        scored.append(entry)
-    return scored
-
-
-__all__ = ["Rival", "combined_difference", "entries", "planned_rivals", "score_rivals"]
+__all__ = ["Rival", "score_rivals"]

@@ -217,6 +217,8 @@ def _starts(job: Job, untrained: Choice, single: int) -> dict[str, Tensor]:
     starts = {BASE: torch.zeros_like(expert), EXPERT: expert}
     if not any(untrained.position.equal(start) for start in starts.values()):
         starts[MIXTURE] = untrained.position
+    if job.config.quick:
+        return {name: at for name, at in starts.items() if at.equal(untrained.position)}
     return starts
 
 
@@ -224,7 +226,7 @@ def _announce(job: Job, run: Run, starts: Sequence[str], notify: OnEvent) -> Non
     if not (run.path / FOLDER).exists():
         *others, last = starts
         on_top = f"{', '.join(others)} and {last}" if others else last
-        notify(Event("note", {"text": f"{job.training}, on top of {on_top}"}))
+        notify(Event("note", {"text": f"{job.plan.training}, on top of {on_top}"}))
 
 
 def _in_words(job: Job, position: Tensor) -> str:
@@ -393,7 +395,7 @@ def _iterate(
 def _seconds_left(job: Job, run: Run) -> float | None:
     """Seconds of the budget that a search leaves, by its journal; None without one."""
     rows = run.searched
-    return job.budget.left(sum(row.n for row in rows), sum(row.seconds for row in rows))
+    return job.plan.budget.left(sum(row.n for row in rows), sum(row.seconds for row in rows))
 
 
 __all__ = [

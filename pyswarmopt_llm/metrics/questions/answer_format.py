@@ -102,6 +102,16 @@ def choose_scoring(
     return "letter" if knows_letters(items[: scores[0].n], scores) else "likelihood"
 
 
+def trial_items(dev: int, possible: Sequence[Scoring]) -> int:
+    """Dev items on which a trial chooses from the possible answer formats; none if there is one.
+
+    Example:
+        >>> trial_items(12, ("likelihood",)), trial_items(12, ("letter", "likelihood"))
+        (0, 12)
+    """
+    return min(dev, TRIAL) if len(possible) > 1 else 0
+
+
 def possible_scorings(scoring: str, items: Sequence[Item]) -> tuple[Scoring, ...]:
     """The scorings that `wanted` allows: one, or two where ``auto`` is to be decided by
     `choose_scoring`.

@@ -12,7 +12,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tasks.formats import csv_record, letter_columns
 from pyswarmopt_llm.tasks.items import parse_item
 from pyswarmopt_llm.tasks.prompts import placeholders
-from pyswarmopt_llm.tasks.tables.columns import Columns
+from pyswarmopt_llm.tasks.tables.columns import Columns, options_of
 from pyswarmopt_llm.tasks.tables.names import Rows, check_names, parse_reading, renamed
 from pyswarmopt_llm.tasks.tables.problems import Problems
 from pyswarmopt_llm.tasks.types import Form, Item
@@ -87,7 +87,7 @@ def _item(form: Form, table: Columns, record: Mapping[str, Any], place: str) -> 
     raw["question"] = record["question"]
     if form.choices is not None:
         return replace(parse_item(raw, place, place, answered=False), choices=dict(form.choices))
-    options = table.options(record, place)
+    options = options_of(record, place)
     if options is None:
         raise UserError(f"{place}: no choices; add them, as the search's questions have them")
     return parse_item({**raw, "choices": list(options.values())}, place, place, answered=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,8 +11,6 @@ from string import ascii_uppercase
 from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.json_types import parse_json
-from pyswarmopt_llm.tasks.answers import extract_number
 from pyswarmopt_llm.tasks.items import normalise, parse_item
 from pyswarmopt_llm.tasks.tables.columns import LABEL, Columns, question_column
 from pyswarmopt_llm.tasks.tables.draw import Placed, placed_task
@@ -22,8 +19,6 @@ from pyswarmopt_llm.tasks.tables.problems import Problems
 from pyswarmopt_llm.tasks.types import Item, RawTask
 
 MOST_LABELS = 200
-# A column of another name holds labels if there are few of them, short, and each is frequent.
-_FEW, _WORDS, _REPEATS = 20, 5, 5
 
 
 def read_table(rows: Rows, path: Path, reading: Reading, header: Sequence[str] = ()) -> RawTask:
@@ -56,51 +51,44 @@ def _items(
 
         return problems.each(rows, verbatim), ""
     columns = Columns(names, where)
-
-    def whole(place: str, row: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        return place, _whole(row, columns, place, reading)
+    used = columns.used
+    needed = {name: reading.columns.get(name, name) for name in (columns.question, columns.answer)}
 
     def parse(place: str, row: Mapping[str, Any]) -> Placed:
-        rest = {name: value for name, value in row.items() if name and name not in columns.used}
+        for column, header in needed.items():
+            if row.get(column) in (None, ""):
+                raise UserError(
+                    f'{place}: nothing in column "{header}"; fill it in or remove the row'
+                )
+        rest = {name: value for name, value in row.items() if name and name not in used}
         item = parse_item(rest | columns.record(row, place), place, ids[place])
         return place, item, split_of(row, place)
 
-    complete = problems.each(rows, whole)
-    columns.find_base(row[columns.answer] for _, row in complete)
-    items = problems.each(complete, parse)
-    bad = problems.bad
-    table = [(row, place) for place, row in complete if place not in bad]
-    if not columns.base_is_clear(table):
-        problems.refuse()
-        raise UserError(
-            f'{where}: the numbers in "{columns.answer}" may count the options from 0 or from 1 '
-            "(none is 0, none is "
-            "the last); give the letters of the right options instead"
-        )
-    return _with_labels(items, columns, where, reading, problems)
+    items = problems.each(rows, parse)
+    columns.check_indices()
+    if problems.refused or not items:
+        return items, ""
+    return _with_labels(items, columns, where, reading)
 
 
 def _with_labels(
-    items: list[Placed], columns: Columns, where: str, reading: Reading, problems: Problems
+    items: list[Placed], columns: Columns, where: str, reading: Reading
 ) -> tuple[list[Placed], str]:
-    """The items with their labels as choices, if they have no options."""
+    """The items with their labels as choices, if they have no options; and a note on that."""
     if any(item.choices for _, item, _ in items):
         if reading.labels:
             raise InvalidOption(
                 "columns", _spec(reading), f"names labels, but {where} has options; remove it"
             )
         return items, ""
+    if columns.answer != LABEL and not reading.labels:
+        return items, 'answers are written, since there are no choices and no column "label"'
     column = reading.columns.get(columns.answer, columns.answer)
-    named = bool({columns.answer.casefold(), column.casefold()} & set(LABEL)) or bool(
-        reading.labels
-    )
-    if problems.refused or not items:
-        return items, ""
     plain = [
         replace(item, answer=_named(item.answer, place, reading)) if reading.labels else item
         for place, item, _ in items
     ]
-    labelled, note = with_label_choices(plain, f'{where}: column "{column}"', named)
+    labelled, note = with_label_choices(plain, f'{where}: column "{column}"')
     rows = zip(items, labelled, strict=True)
     return [(place, item, split) for (place, _, split), item in rows], note
 
@@ -123,81 +111,27 @@ def _spec(reading: Reading) -> str:
     return ",".join(f"{number}={name}" for number, name in reading.labels.items())
 
 
-def _whole(
-    row: Mapping[str, Any], columns: Columns, where: str, reading: Reading
-) -> dict[str, Any]:
-    """A row with a question and an answer, and with lists that a CSV file holds as JSON."""
-    for column in (columns.question, columns.answer):
-        if row.get(column) in (None, ""):
-            header = reading.columns.get(column, column)
-            raise UserError(f'{where}: nothing in column "{header}"; fill it in or remove the row')
-    return {
-        name: _parsed(value) if name == columns.options_column else value
-        for name, value in row.items()
-    }
+def with_label_choices(items: Sequence[Item], where: str) -> tuple[list[Item], str]:
+    """Give items the set of their answers as choices, and say so in a note.
 
-
-def _parsed(value: Any) -> Any:
-    """The list or object that a JSON text stands for."""
-    if isinstance(value, str) and value.startswith(("[", "{")):
-        try:
-            return parse_json(value)
-        except ValueError:
-            pass  # `Columns` says that it is no list
-    return value
-
-
-def with_label_choices(
-    items: Sequence[Item], where: str, named: bool = False
-) -> tuple[list[Item], str]:
-    """Give items without choices the set of their answers as choices, if the answers are labels.
-
-    `named` says that the column's name marks labels. Returns the items, open questions unchanged,
-    and a note on what was decided.
+    Raises:
+        UserError: the answers are no labels.
 
     Example:
         >>> items = [Item(str(i), f"text {i}", None, "no" if i % 2 else "yes") for i in range(4)]
-        >>> labelled, note = with_label_choices(items, "mine.csv", named=True)
+        >>> labelled, note = with_label_choices(items, "mine.csv")
         >>> labelled[0].choices, labelled[0].answer, note
         ({'A': 'no', 'B': 'yes'}, 'B', 'its 2 labels are the choices')
     """
-    spelled, merged = _one_spelling([item.answer for item in items])
-    labels = sorted(set(spelled.values()))
-    if not named and not _look_like_labels(items, labels):
-        return list(items), "answers are written, since there are no choices"
+    labels = sorted({item.answer for item in items})
     _check_labels(labels, len(items), where)
     choices = dict(zip(label_letters(len(labels)), labels, strict=True))
     letters = {label: letter for letter, label in choices.items()}
-    note = f"its {len(labels)} labels are the choices{merged}"
+    note = f"its {len(labels)} labels are the choices"
     if all(label.lstrip("-").isdigit() for label in labels):
-        names = ",".join(f"{label}=NAME" for label in labels[:2]) + (
-            ",..." if len(labels) > 2 else ""
-        )
+        names = ",".join(f"{label}=NAME" for label in labels[:2]) + ",..." * (len(labels) > 2)
         note += f"; they are numbers, which tell a model nothing: name them with `columns` {names}"
-    return [
-        replace(item, choices=choices, answer=letters[spelled[item.answer]]) for item in items
-    ], note
-
-
-def _one_spelling(answers: Sequence[str]) -> tuple[dict[str, str], str]:
-    """Label -> its most frequent spelling, whatever the case; and in words what became one.
-
-    Example:
-        >>> _one_spelling(["Card", "card", "Card", "loan"])
-        ({'Card': 'Card', 'card': 'Card', 'loan': 'loan'}, " ('card' is taken for 'Card')")
-    """
-    first: dict[str, str] = {}
-    counts = Counter(answers)
-    for label in sorted(counts, key=lambda label: (-counts[label], label)):
-        first.setdefault(label.casefold(), label)
-    spelled = {
-        label: first[label.casefold()]
-        for label in sorted(counts, key=lambda label: (-counts[label], label))
-    }
-    merged = [
-        f"{label!r} is taken for {other!r}" for label, other in spelled.items() if label != other
-    ]
-    return spelled, f" ({', '.join(merged)})" if merged else ""
+    return [replace(item, choices=choices, answer=letters[item.answer]) for item in items], note
 
 
 def label_letters(n: int) -> list[str]:
@@ -210,13 +144,6 @@ def label_letters(n: int) -> list[str]:
     if n <= len(ascii_uppercase):
         return list(ascii_uppercase[:n])
     return ["".join(pair) for pair in islice(product(ascii_uppercase, repeat=2), n)]
-
-
-def _look_like_labels(items: Sequence[Item], labels: Sequence[str]) -> bool:
-    few = 2 <= len(labels) <= _FEW and _REPEATS * len(labels) <= len(items)
-    return few and all(
-        len(label.split()) <= _WORDS and extract_number(label) is None for label in labels
-    )
 
 
 def _check_labels(labels: Sequence[str], n: int, where: str) -> None:
@@ -236,5 +163,5 @@ def _check_labels(labels: Sequence[str], n: int, where: str) -> None:
     for label in labels:
         other = first.setdefault(normalise(label) or label, label)
         if other != label:
-            why = "differ only in punctuation; make them one"
+            why = "differ only in case or punctuation; make them one"
             raise UserError(f"{where}: the labels {other!r} and {label!r} {why}")

@@ -2,7 +2,7 @@
 
     python research/benchmarks/functions/mixed.py --recipe covariant
 
-The table of docs/evidence.md: median and worst of the seeds, after each budget in a search of its
+The table of research/notes/optimiser.md: median and worst of the seeds, after each budget in a search of its
 own.
 """
 

@@ -1,5 +1,5 @@
 """Every strategy of a group on shared tasks: accuracy with intervals and cost, as rows for
-docs/collective.md.
+research/notes/groups-methods.md.
 
     python research/benchmarks/groups/collective.py --experts DIR... --task intent.json \\
         --task banking.json --out results

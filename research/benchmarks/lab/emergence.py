@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.reporting.reading import emergence, read_run, searched
+from pyswarmopt_llm.reporting.reading import emergence, read_run
 
 METHODS = ("paper", "model-swarms", "swarm", "random", "pycma", "default")
 
@@ -29,8 +29,8 @@ def outcomes(runs: Path) -> Iterator[dict[str, Any]]:
     for method in METHODS:
         for folder in sorted(runs.glob(f"t?-{method}-?")):
             task, seed = folder.name[:2], int(folder.name[-1])
-            run, result = read_run(folder)
-            (cases,) = emergence(searched(run.rows), result).values()
+            _, result = read_run(folder)
+            (cases,) = emergence(result).values()
             yield {"method": method, "task": task, "seed": seed, **asdict(cases)}
 
 

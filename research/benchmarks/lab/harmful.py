@@ -62,10 +62,10 @@ def config_of(kind: str, lab: Path, task: str, out: Path, seed: int) -> SearchCo
 
 
 def searched(config: SearchConfig, errors: float) -> Mapping[str, Any]:
-    """The outcomes of a search in which so many standard errors are clear."""
+    """The models of a search in which so many standard errors are clear."""
     with mock.patch.object(harmful, "ERRORS", errors):
-        outcomes: Mapping[str, Any] = finished(config)["outcomes"]
-    return outcomes
+        models: Mapping[str, Any] = finished(config)["models"]
+    return models
 
 
 def main() -> None:
@@ -96,8 +96,8 @@ def main() -> None:
                     if pool == "now":
                         methods["best_single"] = f"{kind}: best single expert"
                     for model, method in methods.items():
-                        (values,) = outcomes[model].values()
-                        lines.append(line((method, unpack(values)), task, seed))
+                        (found,) = outcomes[model]["test"]["tasks"].values()
+                        lines.append(line((method, unpack(found["items"])), task, seed))
     write_lines(args.outcomes, lines)
 
 

@@ -216,7 +216,7 @@ def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
         "best_expert_test": bench.on_test(expert),
         "evaluations": len(rows),
         "items": scorer.item_evaluations,
-        **analysed(bench.task, rows, outcome(dict(zip(names, coefficients, strict=False)), best)),
+        **analysed(bench.task, rows, outcome(rows, dict(zip(names, coefficients, strict=False)))),
     }
 
 

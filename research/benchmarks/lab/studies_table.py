@@ -11,30 +11,39 @@ import numpy as np
 from less_work import paired
 
 from pyswarmopt_llm.evaluation.record import Row
-from pyswarmopt_llm.evaluation.result import RunResult
-from pyswarmopt_llm.reporting.reading import emergence, expert_rows, origin, read_run, searched
+from pyswarmopt_llm.evaluation.result import Cost, Model, Objective, Outcome, Result, Scores
+from pyswarmopt_llm.reporting.reading import emergence, origin, read_run, searched
 
-Outcome = Mapping[str, Any]  # a line of the file
+Line = Mapping[str, Any]  # a line of the file
 Key = tuple[str, int]  # task and seed
 FULL, EVERY_ITEM = "full", "full, every item"
 
 
-def outcome(coefficients: Mapping[str, float], best_dev: float) -> RunResult:
-    """The result of a search of `studies.py`, as far as `analysed` reads it."""
-    scores = {
-        "best_dev": best_dev,
-        "best_single_dev": best_dev,
-        "best_single": next(iter(coefficients)),
-    }
-    spent = dict.fromkeys(
-        ("evaluations", "item_evaluations", "seconds", "seconds_scoring", "peak_memory_bytes"), 0
-    )
-    return RunResult.from_json(
-        {**scores, **spent, "coefficients": coefficients, "scoring": "", "stop": {}}
+def outcome(rows: Sequence[Row], coefficients: Mapping[str, float]) -> Result:
+    """The result of a search of `studies.py` for one task, as far as `analysed` reads it."""
+    (task,) = rows[0].items
+
+    def model(row: Row) -> Model:
+        weights = dict(zip(coefficients, row.coefficients, strict=True))
+        return Model(weights, Scores(row.value, {task: Outcome(row.value, row.items[task])}))
+
+    started = {row.particle: model(row) for row in rows if row.iteration == 0}
+    experts = {name: started[number] for number, name in enumerate(coefficients)}
+    best = next(row for row in rows if list(row.coefficients) == list(coefficients.values()))
+    single = max(experts, key=lambda name: experts[name].dev.value)
+    return Result(
+        models={"best": model(best), "best_single": experts[single]},
+        objectives={task: Objective("letter")},
+        best_single=single,
+        cost=Cost(
+            evaluations=0, item_evaluations=0, seconds=0.0, seconds_scoring=0.0, peak_memory_bytes=0
+        ),
+        stop={},
+        experts=experts,
     )
 
 
-def analysed(task: str, rows: Sequence[Row], result: RunResult) -> dict[str, Any]:
+def analysed(task: str, rows: Sequence[Row], result: Result) -> dict[str, Any]:
     """Where the best particle started and, if all items were scored, which emerged; see
     `reporting.reading`.
     """
@@ -46,10 +55,11 @@ def analysed(task: str, rows: Sequence[Row], result: RunResult) -> dict[str, Any
     }
     if len(searched(rows)) < len(rows):
         return summary
-    case = emergence(rows, result)[task]
+    case = emergence(result)[task]
     right = np.array([row.item_values(task) for row in rows]) == 1
+    experts = len(result.coefficients)
     # no expert gets them right
-    unknown = ~right[[row in expert_rows(rows, result) for row in rows]].any(0)
+    unknown = ~right[[row.iteration == 0 and row.particle < experts for row in rows]].any(0)
     at_start = right[[row.iteration == 0 for row in rows]].any(0)
     return {
         **summary,
@@ -70,30 +80,30 @@ def outcomes_of(runs: Path) -> Iterator[dict[str, Any]]:
         if (file.parent / "grid.json").exists():
             continue  # the best of draws, which are there themselves
         run, result = read_run(file.parent)
-        task = Path(run.config.tasks[0]).stem
+        task, flat = Path(run.config.tasks[0]).stem, result.flat()
         yield {
             "variant": " ".join(run.config.settings) or EVERY_ITEM,
             "task": task,
             "seed": run.config.seed,
-            "dev": result.best_dev,
-            "test": result.best_test,  # of the draws the best alone is scored on test
-            "best_expert_dev": result.best_single_dev,
-            "best_expert_test": result.best_single_test,
-            "evaluations": result.evaluations,
-            "items": result.item_evaluations,
+            "dev": flat["best_dev"],
+            "test": flat.get("best_test"),  # of the draws the best alone is scored on test
+            "best_expert_dev": flat["best_single_dev"],
+            "best_expert_test": flat.get("best_single_test"),
+            "evaluations": result.cost.evaluations,
+            "items": result.cost.item_evaluations,
             **analysed(task, [row for row in run.rows if row.phase == "search"], result),
         }
 
 
-def by_variant(rows: Sequence[Outcome]) -> dict[str, dict[Key, Outcome]]:
+def by_variant(rows: Sequence[Line]) -> dict[str, dict[Key, Line]]:
     """Variant -> task and seed -> outcome."""
-    variants: dict[str, dict[Key, Outcome]] = {}
+    variants: dict[str, dict[Key, Line]] = {}
     for row in rows:
         variants.setdefault(row["variant"], {})[row["task"], row["seed"]] = row
     return variants
 
 
-def tables(rows: Sequence[Outcome], studies: Mapping[str, Sequence[str]]) -> str:
+def tables(rows: Sequence[Line], studies: Mapping[str, Sequence[str]]) -> str:
     """What each variant changes, where the best particles come from, and what emerges."""
     variants = by_variant(rows)
     if FULL not in variants:
@@ -113,7 +123,7 @@ def tables(rows: Sequence[Outcome], studies: Mapping[str, Sequence[str]]) -> str
     return "\n\n".join([*parts, emerged(list(plain.values()))] if plain else parts)
 
 
-def changes(variants: Mapping[str, Mapping[Key, Outcome]], names: Sequence[str], whole: str) -> str:
+def changes(variants: Mapping[str, Mapping[Key, Line]], names: Sequence[str], whole: str) -> str:
     """A row per variant: its dev and test score minus those of the whole algorithm on the same
     tasks and seeds, and its test score minus that of the best single expert, means with 95%
     intervals (Student's t over tasks and seeds).
@@ -140,7 +150,7 @@ def changes(variants: Mapping[str, Mapping[Key, Outcome]], names: Sequence[str],
 
 
 def _difference(
-    runs: Mapping[Key, Outcome], full: Mapping[Key, Outcome], keys: Sequence[Key], split: str
+    runs: Mapping[Key, Line], full: Mapping[Key, Line], keys: Sequence[Key], split: str
 ) -> str:
     """Empty where nothing was scored on this split."""
     pairs = [(runs[k][split], full[k][split]) for k in keys]
@@ -151,7 +161,7 @@ def _difference(
     )
 
 
-def origins(runs: Sequence[Outcome]) -> str:
+def origins(runs: Sequence[Line]) -> str:
     """Where the particle that found the best model had started."""
     weak = sum(run["rank"] > (run["population"] + 1) / 2 for run in runs)
     top = sum(run["rank"] < 2 for run in runs)
@@ -165,7 +175,7 @@ def origins(runs: Sequence[Outcome]) -> str:
     )
 
 
-def emerged(runs: Sequence[Outcome]) -> str:
+def emerged(runs: Sequence[Line]) -> str:
     """A row per task: dev items that no expert gets right, and how many of them somebody does;
     means over seeds.
     """

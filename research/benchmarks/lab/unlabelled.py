@@ -52,10 +52,10 @@ from pyswarmopt_llm.tasks import load_task
 
 POOL = 4000  # inputs of which a method takes the first ones
 TEMPERATURES = [2 ** (k / 4) for k in range(-8, 17)]
-WITHOUT_POOL = {  # in result.json and rivals.jsonl of the default search
+WITHOUT_POOL = {  # in result.json of the default search
     "best-single": "best_single",
-    "finetune-once": "base-tuned",
-    "finetune-best-once": "expert-tuned",
+    "finetune-once": "base_tuned",
+    "finetune-best-once": "expert_tuned",
     "item-model": "mixture",
     "item-model+dev": "best",
 }
@@ -228,11 +228,6 @@ class Cell:
         if not (run / "result.json").exists():
             search(config)
         self._result = json.loads((run / "result.json").read_text())
-        self._rivals = [
-            row
-            for row in AppendLog(run / "results.jsonl").read()
-            if row["what"].startswith("rival ")
-        ]
         self._rows = AppendLog(run / "history.jsonl").read()
         self._job = prepare(config)
         self._engine, self._task = self._job.engine, task
@@ -247,15 +242,8 @@ class Cell:
 
     def without_pool(self, name: str) -> str:
         """Outcomes on test of one of `WITHOUT_POOL`."""
-        label = WITHOUT_POOL[name]
-        outcomes = self._result["outcomes"]
-        if label in outcomes:
-            return str(outcomes[label][self._task])
-        rows = {(row["key"], row["phase"]): row for row in self._rivals}
-        # A rival that the search has trained itself is not scored again.
-        if (label, "test") not in rows:
-            return str(outcomes["trained"][self._task])
-        return str(rows[label, "test"]["items"][self._task])
+        model = self._result["models"][WITHOUT_POOL[name]]
+        return str(model["test"]["tasks"][self._task]["items"])
 
     def start(self, name: str) -> Patch:
         """The change that a teacher or student is trained on top of."""
@@ -264,8 +252,8 @@ class Cell:
             return Patch()
         if name.startswith("mixture"):
             return space.realise(self._mixture(int(name.removeprefix("mixture"))))
-        scores = self._result["experts"]["dev"]
-        ranked = sorted(space.expert_names, key=lambda expert: -scores[expert])
+        experts = self._result["experts"]
+        ranked = sorted(space.expert_names, key=lambda name: -experts[name]["dev"]["value"])
         expert = ranked[int(name.removeprefix("expert")) - 1]
         return space.realise(space.vertices()[space.expert_names.index(expert)])
 

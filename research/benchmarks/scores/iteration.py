@@ -13,12 +13,9 @@ from torch import Tensor
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.jobs.search.cross_fitting import not_worse
 from pyswarmopt_llm.jobs.search.prepare import Job
-from pyswarmopt_llm.jobs.search.written.expert_iteration import (
-    ROUNDS,
-    expert_iteration,
-    planned_replies,
-)
-from pyswarmopt_llm.jobs.search.written.teachers import TEACHERS, covering
+from pyswarmopt_llm.jobs.search.written.expert_iteration import expert_iteration
+from pyswarmopt_llm.jobs.search.written.schedule import ROUNDS, TEACHERS, planned_replies
+from pyswarmopt_llm.jobs.search.written.teachers import covering
 
 EVALUATIONS = 40  # of every method
 FROM_BASE, FROM_BEST = "expert-iteration-base", "expert-iteration-best-single"
@@ -96,7 +93,7 @@ def iterated(
         seed,
         spare=spare,
         teachers=teachers,
-        samples=samples(spent, job.dev_items, job.trained_items if spare else 0),
+        samples=samples(spent, job.plan.items, job.plan.trained_items if spare else 0),
         say=lambda text: print(" ", text, flush=True),
     )
     patch = job.space.realise(position)

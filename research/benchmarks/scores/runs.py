@@ -112,8 +112,8 @@ def outcomes(result: Mapping[str, Any], models: Mapping[str, str]) -> Iterator[O
         models: as the result calls them -> as the lines do.
     """
     for model, name in models.items():
-        (values,) = result["outcomes"][model].values()
-        yield name, unpack(values)
+        (found,) = result["models"][model]["test"]["tasks"].values()
+        yield name, unpack(found["items"])
 
 
 def parser(text: str | None) -> argparse.ArgumentParser:
@@ -168,7 +168,7 @@ def searched(config: SearchConfig, method: str) -> Iterator[Outcome]:
     result = finished(config)
     models = {"best": method}
     if method == "default":
-        beside = {name: label for name, label in OF_DEFAULT.items() if name in result["outcomes"]}
+        beside = {name: label for name, label in OF_DEFAULT.items() if name in result["models"]}
         models = beside if "mixture" in beside else {**beside, "best": method}
     yield from outcomes(result, models)
     if method == "default":

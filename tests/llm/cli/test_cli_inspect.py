@@ -158,7 +158,7 @@ def test_the_columns_of_a_task_can_be_named(
 ) -> None:
     rows = [f"text {i},{'yes' if i % 3 else 'no'},number {i}" for i in range(40)]
     task = tmp_path / "requests.csv"
-    task.write_text("\n".join(["text,label,note", *rows]) + "\n")
+    task.write_text("\n".join(["text,verdict,note", *rows]) + "\n")
     words = [
         "inspect",
         *tiny_experts,
@@ -167,11 +167,11 @@ def test_the_columns_of_a_task_can_be_named(
         "--task",
         task,
         "--columns",
-        "question=text,answer=label",
+        "question=text,label=verdict",
     ]
     assert run(*words) == 0
     out = capsys.readouterr().out
-    assert "score" in out and "--columns question=text,answer=label" in out.splitlines()[-1]
+    assert "score" in out and "--columns question=text,label=verdict" in out.splitlines()[-1]
     assert run("inspect", *tiny_experts, "--columns", "question=text") == 2
     assert (
         "--columns question=text: are those of a task; name it with --task"

@@ -17,25 +17,41 @@ from pyswarmopt_llm.cli.runs.demo import EMBEDDED, demo_base, demo_experts, free
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
+from pyswarmopt_llm.evaluation.result import (
+    Cost,
+    Interval,
+    Model,
+    Objective,
+    Outcome,
+    Result,
+    Scores,
+)
 from pyswarmopt_llm.evaluation.run_files import About
 from pyswarmopt_llm.models.quantised.embedded import MODELS, embedded_model
 
-RESULT: dict[str, Any] = {
-    "best_dev": 0.7,
-    "best_test": 0.62,
-    "best_single_dev": 0.6,
-    "best_single_test": 0.65,
-    "best_single": "dates",
-    "intervals": {"best_test": [0.55, 0.69], "best_single_test": [0.58, 0.72]},
-    "evaluations": 30,
-    "item_evaluations": 600,
-    "seconds": 80.0,
-    "seconds_scoring": 76.0,
-    "peak_memory_bytes": 2**30,
-    "scoring": "likelihood",
-    "stop": {"max_iter": 6},
-    "coefficients": {"dates": 0.75, "graph": 0.25},
-}
+
+def model(weights: dict[str, float], dev: float, test: float, interval: Interval) -> Model:
+    """A model whose task is scored by a function, without items."""
+    splits = [Scores(value, {"t": Outcome(value)}) for value in (dev, test)]
+    return Model(weights, splits[0], replace(splits[1], interval=interval))
+
+
+RESULT: dict[str, Any] = Result(
+    models={
+        "best": model({"dates": 0.75, "graph": 0.25}, 0.7, 0.62, (0.55, 0.69)),
+        "best_single": model({"dates": 1.0, "graph": 0.0}, 0.6, 0.65, (0.58, 0.72)),
+    },
+    objectives={"t": Objective("likelihood", "accuracy")},
+    best_single="dates",
+    cost=Cost(
+        evaluations=30,
+        item_evaluations=600,
+        seconds=80.0,
+        seconds_scoring=76.0,
+        peak_memory_bytes=2**30,
+    ),
+    stop={"max_iter": 6},
+).to_json()
 SEARCH = "search --base B --experts x --task t --out".split()
 
 
@@ -168,15 +184,22 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         "experts/no-expert",
         "others/c",
         "house_style/experts/d",
+        "letters/experts/e",
     ):
         (tmp_path / "examples" / name).mkdir(parents=True)
-    for name in ("experts/b", "experts/a", "others/c", "house_style/experts/d"):
+    for name in (
+        "experts/b",
+        "experts/a",
+        "others/c",
+        "house_style/experts/d",
+        "letters/experts/e",
+    ):
         (tmp_path / "examples" / name / "adapter_config.json").write_text("{}")
     monkeypatch.setattr("pyswarmopt_llm.cli.runs.demo.PACKAGE", tmp_path / "pyswarmopt_llm")
     configs: list[Any] = []
     module = types.ModuleType("pyswarmopt_llm.jobs.search.loop")
     vars(module).update(
-        search=lambda config, on_event: configs.append(config) or finished(config.out)
+        search=lambda config, on_event=None: configs.append(config) or finished(config.out)
     )
     monkeypatch.setitem(sys.modules, "pyswarmopt_llm.jobs.search.loop", module)
     return configs
@@ -197,12 +220,42 @@ def test_demo_searches_over_the_experts_of_the_checkout(
 
 
 def test_demo_of_a_score_names_its_program_and_prompts(checkout: list[Any], tmp_path: Path) -> None:
-    assert run("demo", "--score", "--out", str(tmp_path / "run")) == 0
+    assert run("demo", "--score", "--real", "--out", str(tmp_path / "run")) == 0
     (config,) = checkout
     folder = tmp_path / "examples" / "house_style"
     assert [Path(expert).name for expert in config.experts] == ["d"]
     assert config.tasks == (f"prompts:{folder / 'prompts.jsonl'}",)
     assert config.metrics == (f"{folder / 'style.py'}:style",)
+
+
+def test_demo_of_a_score_shows_what_was_gained_and_model_swarms_beside_it(
+    checkout: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").mkdir()
+    values = {"lost": (1.0, 0.0), "won": (0.0, 1.0)}
+    prompts = [
+        {
+            "prompt": prompt,
+            "replies": [
+                {"model": "best expert, e", "text": f"{prompt} before", "value": before},
+                {"model": "result", "text": f"{prompt} after", "value": after},
+            ],
+        }
+        for prompt, (before, after) in values.items()
+    ]
+    (tmp_path / "run" / "replies.json").write_text(json.dumps({"tasks": [{"prompts": prompts}]}))
+    assert run("demo", "--score", "--out", str(tmp_path / "run")) == 0
+    out = capsys.readouterr().out
+    assert "won: 'won before' by the best expert, 'won after' by the result" in out
+    assert "lost before" not in out
+    shown, beside = checkout
+    assert shown.base == str(tmp_path / "examples/letters/base")
+    assert (shown.space, beside.space) == ("auto", "factor")
+
+
+def test_demo_real_goes_with_score(checkout: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("demo", "--real") == 2
+    assert "--real goes with --score" in capsys.readouterr().err
 
 
 def test_demo_without_its_experts_says_where_they_are(tmp_path: Path) -> None:

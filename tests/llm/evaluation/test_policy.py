@@ -147,7 +147,7 @@ def test_proposals_are_scored_in_batches_and_within_the_budget(
     """
     config = config_of(1, proposals=6, max_iter=0, particles=7)
     scorer, utilities = scorer_of(opened(tmp_path / "r", config), 1, tasks=2)
-    surrogate = make_surrogate(config, {"t0": 60, "t1": 60}, harmonic)
+    surrogate = make_surrogate("scores", {"t0": 60, "t1": 60}, harmonic, 6)
     asked: list[int] = []
     propose = surrogate.propose
 

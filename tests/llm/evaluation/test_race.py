@@ -27,6 +27,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.evaluator import Evaluator
+from pyswarmopt_llm.evaluation.result import Result
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
 from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.evaluation.search import Budget, Search
@@ -93,7 +94,7 @@ def fly(run: Path, known: Sequence[float], races: bool = True) -> tuple[Search, 
         population=6,
         items=100,
         seed=seed,
-        surrogate=make_surrogate(config, {"t": 100}, harmonic),
+        surrogate=make_surrogate("items", {"t": 100}, harmonic, 6),
         race=Race.over({"t": 100}, seed) if races else None,
     )
     flown.score_experts()
@@ -154,7 +155,7 @@ def test_a_decided_run_says_on_how_many_items_each_expert_was_scored(
     )
     said: list[str] = []
     done: Any = search(config, lambda event: said.append(event.data.get("text", ""))).result
-    dropped = done["experts"]["dropped"]
+    dropped = Result.from_json(done).dropped
     assert len(dropped) == 2 and done["best_single"] not in dropped
     assert set(dropped.values()) == {16} and done["stop"] == {"proposals": 0}
     outcome = next(text for text in said if "is ahead of every other expert" in text)

@@ -12,13 +12,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from result_helpers import RESULT as FLAT
+from result_helpers import nested
 
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import write_json
 from pyswarmopt_llm.evaluation.record import Row, wrong_in_row
-from pyswarmopt_llm.evaluation.result import RunResult
+from pyswarmopt_llm.evaluation.result import Result
 from pyswarmopt_llm.evaluation.run_directory import (
     Checkpoint,
     Run,
@@ -42,22 +44,7 @@ ROW: dict[str, Any] = {
     "seconds": 0.1,
     "items": {"t": "10"},
 }
-RESULT: dict[str, Any] = {
-    **{
-        "best_dev": 0.5,
-        "best_single_dev": 0.4,
-        "best_single": "x",
-        "coefficients": {"x": 1.0, "y": 0.0},
-    },
-    **{
-        "evaluations": 1,
-        "item_evaluations": 2,
-        "seconds": 0.2,
-        "seconds_scoring": 0.1,
-        "peak_memory_bytes": 1,
-    },
-    **{"scoring": "likelihood", "stop": {"max_iter": 1}},
-}
+RESULT = nested({**FLAT, "items": {"best_dev": "10?"}})
 DOUBLES = st.lists(st.floats(allow_nan=False), min_size=1, max_size=4)
 
 
@@ -263,7 +250,8 @@ def test_a_result_counts_only_with_its_adapter(tmp_path: Path) -> None:
     run.finish(RESULT)
     assert run.result is None
     (run.path / "best").mkdir()
-    assert run.result == RunResult.from_json(RESULT)
+    result = Result.from_json(RESULT)
+    assert run.result == result == Result.from_json(result.to_json())
     (run.path / "result.json").write_text("{")
     with pytest.raises(UserError, match=r"result\.json: damaged.*remove it and resume"):
         _ = run.result

@@ -20,7 +20,7 @@ from pyswarmopt_llm.evaluation.workers.local import ForkServer
 from pyswarmopt_llm.evaluation.workers.spec import Workers, parse_workers, threads_of
 from pyswarmopt_llm.jobs.search import scorers
 from pyswarmopt_llm.jobs.search.loop import resume, search
-from pyswarmopt_llm.jobs.search.preset import resolve
+from pyswarmopt_llm.jobs.search.plan import make_plan
 
 pytestmark = pytest.mark.usefixtures("shared_fork_server")
 
@@ -138,8 +138,8 @@ def test_threads_are_divided_unless_they_are_given(crew_config: SearchConfig) ->
     assert threads_of(Workers(2)) == max(1, cores // 2)
     assert threads_of(Workers(4000)) == threads_of(Workers(0, "ray")) == 1
     two = replace(crew_config, threads=None, workers="2")
-    assert resolve(two).config.threads == threads_of(Workers(2))
-    assert resolve(replace(two, threads=3)).config.threads == 3
+    assert make_plan(two).config.threads == threads_of(Workers(2))
+    assert make_plan(replace(two, threads=3)).config.threads == 3
 
 
 def test_there_are_at_most_4096_workers() -> None:

@@ -419,7 +419,7 @@ ALLOWED = {
         "pyswarmopt_llm/evaluation/run_directory.py",
         "unlink",
     ): "the run's own files; of a link the link itself",
-    ("pyswarmopt_llm/reporting/report/figures.py", "savefig"): "into memory",
+    ("pyswarmopt_llm/reporting/figures.py", "savefig"): "into memory",
     ("pyswarmopt/inspect/plot/animation.py", "savefig"): "into memory",
     ("pyswarmopt_llm/reporting/plots.py", "savefig"): "into the file of `regular.replacing`",
     # Candidates for a server, under names of this process

@@ -22,14 +22,14 @@ from search_helpers import Json, ends_as, files, history, louder, questions, sma
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.evaluation.result import RunResult
+from pyswarmopt_llm.evaluation.result import Result
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.analyse import without_experts
 from pyswarmopt_llm.jobs.dry_run import dry_run_search
 from pyswarmopt_llm.jobs.search import cross_fitting, train
 from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.jobs.search.plan import make_plan
 from pyswarmopt_llm.jobs.search.prepare import prepare
-from pyswarmopt_llm.jobs.search.preset import resolve
 from pyswarmopt_llm.jobs.search.written import expert_iteration, reply_log
 from pyswarmopt_llm.jobs.search.written.expert_iteration import best_reply, best_round, gains
 from pyswarmopt_llm.jobs.search.written.replies import warnings_about
@@ -40,7 +40,7 @@ from pyswarmopt_llm.jobs.search.written.reply_log import (
     weights,
     without_rounding,
 )
-from pyswarmopt_llm.metrics.combine import arithmetic, minimum
+from pyswarmopt_llm.metrics.combine import arithmetic
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.metrics.registry import METRICS, written
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, load_factors, read_adapter
@@ -182,12 +182,12 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
     metric = written("more", more_letters, "nothing", new=8)
     more = metric.build(few.items, "generate", engine.chat, None)
     tasks, file = {"few": few, "more": more}, tmp_path / "replies.jsonl"
-    log = ReplyLog(engine, tasks, minimum, file, seed=0)
+    log = ReplyLog(engine, tasks, arithmetic, file, seed=0)
     if stopped:
         log.sampled("start", Answerer(Patch()), 2)
         kept = file.read_text().splitlines(keepends=True)[:3]
         file.write_text("".join(kept))
-        log = ReplyLog(engine, tasks, minimum, file, seed=0)
+        log = ReplyLog(engine, tasks, arithmetic, file, seed=0)
     samples = log.sampled("start", Answerer(Patch()), 2)
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert [(row["sample"], row["task"]) for row in rows] == [
@@ -199,16 +199,16 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
         assert [reply.scores for reply in sample] == [
             (-len({*text}), len({*text}) / 2) for text in row["replies"]
         ]
-        assert [reply.value for reply in sample] == [min(reply.scores) for reply in sample]
+        assert [reply.value for reply in sample] == [sum(reply.scores) / 2 for reply in sample]
         scores = log.scores(sample)
         assert scores["more"].per_item == tuple(len({*text}) / 2 for text in row["replies"])
     assert log.count == 2 * DEV
-    alone = ReplyLog(engine, {"few": few}, minimum, tmp_path / "alone.jsonl", seed=0)
+    alone = ReplyLog(engine, {"few": few}, arithmetic, tmp_path / "alone.jsonl", seed=0)
     engine.load(Patch())
     before = engine.tokens_fed
     alone.sampled("start", Answerer(Patch()), 2)
     of_one = engine.tokens_fed - before
-    again = ReplyLog(engine, tasks, minimum, tmp_path / "again.jsonl", seed=0)
+    again = ReplyLog(engine, tasks, arithmetic, tmp_path / "again.jsonl", seed=0)
     again.sampled("start", Answerer(Patch()), 2)
     assert engine.tokens_fed == before + 2 * of_one
     assert alone.tokens == again.tokens == log.tokens
@@ -302,9 +302,7 @@ def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
     )
     assert history(Path(config.out))[-1]["phase"] == "trained"
     # Leaving experts out begins with what was trained.
-    again = without_experts(
-        Run.open(Path(config.out)), RunResult.from_json(result), lambda text: None
-    )
+    again = without_experts(Run.open(Path(config.out)), Result.from_json(result), lambda text: None)
     assert again["all"]["words"]["test"] == result["best_test"]
 
 
@@ -352,7 +350,7 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     )
     assert use["kept"] == len(trained_on[use["round"] - 1]) and use["spare"] == 20
     run = Run.open(Path(config.out))
-    (about,) = findings(run.about, RunResult.from_json(result)).about_dev
+    (about,) = findings(run.about, Result.from_json(result)).about_dev
     assert about == "On dev the result is scored on prompts that it was not trained on."
     assert [place.name for place in (folder / "round-1").iterdir()] == ["all"]
     spare = [json.loads(line) for line in (folder / "spare.jsonl").read_text().splitlines()]
@@ -446,7 +444,7 @@ def test_the_mixture_is_handed_over_where_it_is_better_on_dev(
     assert (weights[0] == weights[1]) is not kept
     assert any("then expert iteration on the 10 dev prompts" in note for note in notes)
     assert any(note.startswith("expert iteration: round 1: ") for note in notes)
-    reasons = " ".join(verdict(RunResult.from_json(result)).reasons)
+    reasons = " ".join(verdict(Result.from_json(result)).reasons)
     number = result["expert_iteration"]["kept"]
     assert f"on its best replies to {number} prompts" in reasons and "examples" not in reasons
     assert ("(expert iteration: " in (Path(config.out) / "best" / "README.md").read_text()) is kept
@@ -519,7 +517,7 @@ def test_replies_that_are_there_are_not_written_again(
     teachers = sum(row["model"].startswith("teacher") for row in lines(config.out))
     expected = [DEV + len(shown), (rounds * SAMPLES - teachers) * DEV, rounds * DEV + len(shown)]
     assert [written[who] for who in ("base", "sampled", "trained")] == expected
-    assert {row["name"] for row in result["rivals"]} == {"base"}
+    assert "base" in result["models"] and "base_tuned" not in result["models"]
 
 
 @pytest.mark.parametrize(
@@ -589,13 +587,9 @@ def test_by_default_only_a_score_that_costs_no_more_than_time_is_trained_on(
     task = write_task(tmp_path / "forty.json", questions(40, 1), questions(6, 2), metric="few")
     free = replace(config, preset="auto", train="auto", tasks=(str(task),))
     given = replace(free, train="on")
-    assert [
-        resolve(setting, load_objectives(setting)).config.train for setting in (free, given)
-    ] == ["on", "on"]
+    assert [make_plan(setting).config.train for setting in (free, given)] == ["on", "on"]
     monkeypatch.setitem(METRICS, "few", replace(METRICS["few"], usage=dict))
-    assert [
-        resolve(setting, load_objectives(setting)).config.train for setting in (free, given)
-    ] == ["off", "on"]
+    assert [make_plan(setting).config.train for setting in (free, given)] == ["off", "on"]
 
 
 def test_a_score_of_the_engine_cannot_be_trained_on(
@@ -618,7 +612,7 @@ def test_without_replies_that_are_better_nothing_is_trained(
     notes: list[str] = []
     result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
     assert any("0 of 10 prompts have a better reply: too few to train on" in note for note in notes)
-    assert "trained" not in result and math.isclose(result["best_dev"], 1.0)
+    assert not result["trained"] and math.isclose(result["best_dev"], 1.0)
 
 
 # Replies that cheat the score

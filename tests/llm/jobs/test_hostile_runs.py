@@ -77,15 +77,15 @@ def test_whatever_one_value_is_replaced_by_readers_answer_or_refuse(name: str, r
     """
     from pyswarmopt_llm.common.errors import UserError
     from pyswarmopt_llm.evaluation.run_files import result_of
+    from pyswarmopt_llm.reporting.card import model_card
     from pyswarmopt_llm.reporting.reading import emergence, origin, read_run, searched
-    from pyswarmopt_llm.reporting.report.card import model_card
-    from pyswarmopt_llm.reporting.report.report import render_report
+    from pyswarmopt_llm.reporting.report import render_report
 
     def everything() -> None:
         opened, result = read_run(run)
         render_report(opened.about, result, opened.rows)
         model_card(opened.about, result)
-        emergence(searched(opened.rows), result)
+        emergence(result)
         origin(searched(opened.rows), result)
         result_of(run)
         _ = opened.config

@@ -113,7 +113,7 @@ def test_a_mixture_of_distributions_is_scaled_to_sum_to_1_again(
     assert found["all"]["words"]["dev"] == result["best_dev"]
     assert set(found["experts"]) == (set(used) if len(used) > 1 else set())
     if len(used) == 2:  # without one of them the other is left alone
-        singles = result["experts"]["dev"]
+        singles = {name: one["dev"]["value"] for name, one in result["experts"].items()}
         first, second = used
         assert found["experts"][first]["scores"]["words"]["dev"] == singles[second]
 

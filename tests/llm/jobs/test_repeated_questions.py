@@ -126,7 +126,9 @@ def test_on_test_the_score_is_that_of_the_files_read_by_peft(
     model = PeftModel.from_pretrained(load_tiny(Path(config.base))[0], best).merge_and_unload()
     values = plain(job, model, job.tasks["words"].test)
     assert result["trained"] and result["best_test"] == fmean(values)
-    assert result["outcomes"]["best"]["words"] == "".join(str(int(value)) for value in values)
+    assert result["models"]["best"]["test"]["tasks"]["words"]["items"] == "".join(
+        str(int(value)) for value in values
+    )
     options: Options = {"scoring": "likelihood", "dtype": "float32", "threads": 1}
     again = evaluate_model(config.base, str(best), config.tasks[0], "test", **options).score
     assert again.value == result["best_test"] and list(again.per_item) == values
@@ -164,13 +166,13 @@ def test_the_rivals_are_scored_as_they_are(done: tuple[SearchConfig, Json]) -> N
     _, choices = job.training_items({"words": "likelihood"})
     single = job.space.expert_names.index(result["best_single"])
     expert = job.space.realise(job.space.vertices()[single])
-    starts = {"base": None, "base-tuned": Patch(), "expert-tuned": expert}
-    for rival in result["rivals"]:
-        start, test = starts[rival["name"]], job.tasks["words"].test
+    starts = {"base": None, "base_tuned": Patch(), "expert_tuned": expert}
+    for name, start in starts.items():
+        test = job.tasks["words"].test
         patches: list[Patch] = []
         if start is not None:
             patches = [start, fit(job.engine, start, choices, job.experts[0], config.seed)]
-        assert rival["test"] == fmean(plain(job, changed(config, *patches), test))
+        assert result[f"{name}_test"] == fmean(plain(job, changed(config, *patches), test))
 
 
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(

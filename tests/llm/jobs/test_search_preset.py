@@ -11,14 +11,12 @@ import numpy as np
 import pytest
 from search_helpers import history, louder, questions, small, swarm_llm, write_task
 
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import SearchConfig, given_settings
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.jobs.search.grid import search as search_any
 from pyswarmopt_llm.jobs.search.loop import resume, search
-from pyswarmopt_llm.jobs.search.preset import resolve
-from pyswarmopt_llm.jobs.search.validate import given_settings
-from pyswarmopt_llm.metrics.objectives import load_objectives
+from pyswarmopt_llm.jobs.search.plan import make_plan, with_preset
 
 
 @pytest.fixture
@@ -29,14 +27,14 @@ def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchC
 
 
 def chosen(config: SearchConfig) -> tuple[Any, ...]:
-    config = resolve(config, load_objectives(config)).config
+    config = make_plan(config).config
     return config.space, config.surrogate, config.train, config.start, config.compat
 
 
 def test_auto_mixes_weight_changes_models_the_items_and_trains(config: SearchConfig) -> None:
-    assert chosen(replace(config, max_iter=None)) == ("delta", "items", "on", "auto", "none")
-    assert chosen(replace(config, max_iter=0)) == ("delta", "items", "on", "auto", "none")
-    assert chosen(config) == ("delta", None, "on", "auto", "none")  # it is asked for an iteration
+    assert chosen(replace(config, max_iter=None)) == ("delta", "items", "on", "even", "none")
+    assert chosen(replace(config, max_iter=0)) == ("delta", "items", "on", "even", "none")
+    assert chosen(config) == ("delta", None, "on", "sums", "none")  # it is asked for an iteration
 
 
 def test_paper_and_reference_are_the_published_algorithm_and_the_authors_code(
@@ -48,7 +46,7 @@ def test_paper_and_reference_are_the_published_algorithm_and_the_authors_code(
     open_ = replace(config, preset=None)
     assert chosen(replace(open_, compat="reference")) == reference
     assert chosen(replace(open_, compat="paper")) == ("factor", None, "off", "segments", "paper")
-    assert chosen(replace(config, preset="none")) == ("factor", None, "off", "auto", "paper")
+    assert chosen(replace(config, preset="none")) == ("factor", None, "off", "segments", "paper")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +68,7 @@ def test_what_is_given_wins_and_the_rest_goes_with_it(
 
 
 def rounds(config: SearchConfig) -> tuple[int | None, int]:
-    config = resolve(config, load_objectives(config)).config
+    config = make_plan(config).config
     return config.max_iter, config.particles
 
 
@@ -96,14 +94,14 @@ def test_scores_without_margins_have_a_model_of_their_own(config: SearchConfig) 
     proposes.
     """
     free = replace(config, max_iter=None, particles=None, metrics=("f1",))
-    resolved = resolve(free, load_objectives(free)).config
+    resolved = make_plan(free).config
     assert (resolved.max_iter, resolved.particles, resolved.proposals, resolved.surrogate) == (
         0,
         6,
         34,
         None,
     )
-    assert resolve(replace(free, proposals=4), load_objectives(free)).config.proposals == 4
+    assert make_plan(replace(free, proposals=4)).config.proposals == 4
     assert rounds(replace(free, patience=3)) == (3, 10)  # iterations, again of 40 candidates
 
 
@@ -112,7 +110,7 @@ def test_iterations_that_nothing_ends_have_a_budget(config: SearchConfig) -> Non
 
     def budget(**more: Any) -> int | None:
         found = replace(config, **{"max_iter": None, "patience": 3, **more})
-        return resolve(found, load_objectives(found)).config.budget_items
+        return make_plan(found).config.budget_items
 
     assert budget() == 40 * 40 and budget(particles=50) == 50 * 40
     assert budget(budget_items=900) == 900 and budget(budget_minutes=2.0) == 40 * 40
@@ -179,6 +177,7 @@ def test_a_run_says_and_stores_what_was_chosen(config: SearchConfig) -> None:
         ({"preset": "paper", "max_iter": 0}, "none"),
         ({"preset": "paper", "confirm": 5}, "none"),
         ({"preset": "paper", "optimizer": "pycma"}, "none"),
+        ({"preset": "paper", "optimizer": "constriction"}, "none"),
     ],
 )
 def test_a_run_is_said_to_be_the_papers_only_if_all_of_it_is(
@@ -281,7 +280,7 @@ def test_what_is_given_counts_also_where_it_equals_a_default(config: SearchConfi
     """The command of a reader of the paper: once it ran no iteration of a swarm."""
     free = replace(config, preset=None, max_iter=None)
     typed = replace(free, optimizer="model-swarms", compat="paper", particles=20, patience=10)
-    found = resolve(typed, load_objectives(typed)).config
+    found = make_plan(typed).config
     assert (found.preset, found.space, found.start, found.train, found.surrogate) == (
         "paper", "factor", "segments", "off", None,
     )  # fmt: skip
@@ -293,14 +292,14 @@ def test_what_is_given_counts_also_where_it_equals_a_default(config: SearchConfi
         "patience": 10,
     }
     auto = replace(free, optimizer="model-swarms", particles=20)
-    found = resolve(auto, load_objectives(auto)).config
+    found = make_plan(auto).config
     assert (found.space, found.particles, found.max_iter, found.compat) == ("delta", 20, 50, "none")
     twenty = replace(free, particles=20)
-    assert resolve(twenty, load_objectives(twenty)).config.particles == 20
+    assert make_plan(twenty).config.particles == 20
 
 
 def test_the_paper_is_its_whole_procedure() -> None:
-    found = resolve(replace(PLAIN, preset="paper")).config
+    found = with_preset(replace(PLAIN, preset="paper"))
     assert (found.space, found.start, found.particles, found.max_iter, found.patience) == (
         "factor", "segments", 20, 50, 10,
     )  # fmt: skip
@@ -311,27 +310,21 @@ def test_the_paper_is_its_whole_procedure() -> None:
         (),
         "paper",
     )
-    assert resolve(replace(PLAIN, compat="paper")).config == replace(found, grid="given")
-    few = resolve(replace(PLAIN, preset="paper", particles=8, max_iter=3, space="delta")).config
-    assert (few.particles, few.max_iter, few.space, few.grid, few.compat) == (
-        8,
-        3,
-        "delta",
-        "paper",
-        "none",
-    )
-    other = resolve(replace(PLAIN, preset="paper", optimizer="constriction")).config
-    assert not other.is_grid and other.compat == "none"
+    assert with_preset(replace(PLAIN, compat="paper")) == replace(found, grid="given")
+    few = with_preset(replace(PLAIN, preset="paper", particles=8, max_iter=3, space="delta"))
+    assert (few.particles, few.max_iter, few.space, few.grid) == (8, 3, "delta", "paper")
+    other = with_preset(replace(PLAIN, preset="paper", optimizer="constriction"))
+    assert not other.is_grid
 
 
 def test_the_reference_has_the_arguments_of_the_authors_scripts() -> None:
     """The four shell scripts draw the coefficients and set the restart patience; the rest is
     search.py's default.
     """
-    found = resolve(replace(PLAIN, preset="reference")).config
+    found = with_preset(replace(PLAIN, preset="reference"))
     assert (found.max_iter, found.patience, found.particles, found.grid) == (200, 10, 20, "paper")
     assert found.settings == ("restart_patience=7",)
-    alone = resolve(replace(PLAIN, compat="reference", settings=("restart-patience=5",))).config
+    alone = with_preset(replace(PLAIN, compat="reference", settings=("restart-patience=5",)))
     assert alone.grid == "given" and alone.max_iter == 200 and alone.compat == "reference"
     assert alone.settings == (
         *("inertia=0.4", "cognitive=0.3", "social=0.3", "repel=0.3", "step=1"),
@@ -355,7 +348,7 @@ def test_settings_that_contradict_each_other_are_refused(more: dict[str, str]) -
     with pytest.raises(
         InvalidOption, match=f"compat {more['compat']}: contradicts preset {more['preset']}; remove"
     ):
-        resolve(replace(PLAIN, **more))  # type: ignore[arg-type]
+        with_preset(replace(PLAIN, **more))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -376,9 +369,8 @@ def test_what_is_resolved_stays_as_it_is(config: SearchConfig, more: dict[str, A
     """As resuming takes it, under no preset."""
     free = replace(config, preset=None, particles=None, max_iter=None)
     found = replace(free, **more)
-    objectives = load_objectives(found)
-    concrete = replace(resolve(found, objectives).config, preset="none")
-    assert resolve(concrete, objectives).config == concrete
+    concrete = replace(make_plan(found).config, preset="none")
+    assert make_plan(concrete).config == concrete
     for name in (
         "space",
         "optimizer",
@@ -481,3 +473,47 @@ def test_from_python_the_papers_preset_is_the_same(config: SearchConfig) -> None
     assert (found.run / "grid.json").is_file()
     with pytest.raises(InvalidOption, match="grid paper: is a search for each draw"):
         search(replace(config, preset="paper", out=f"{config.out}-2"))
+
+
+def test_quick_fine_tunes_the_best_of_base_and_experts_and_no_more(config: SearchConfig) -> None:
+    events: list[Any] = []
+    result: Any = search(replace(config, max_iter=None, particles=None, quick=True), events.append)
+    run, notes = result.run, [event.data["text"] for event in events if event.kind == "note"]
+    assert "quick: a race finds the best of base and experts, then training" in notes[0]
+    (start,) = [folder.name for folder in (run / "trained").iterdir() if folder.is_dir()]
+    rows = list({row["key"]: row for row in history(run) if row["phase"] == "search"}.values())
+    scored = [row["coefficients"] for row in rows]
+    assert scored == [*np.eye(3).tolist(), [0.0] * 3]  # no mixture
+    best = max((row for row in rows if row["n"]), key=lambda row: row["value"])["coefficients"]
+    assert start == ("base" if not any(best) else "expert")
+    assert "rivals" not in result.result and not (run / "rivals.jsonl").exists()
+
+
+def test_the_price_is_said_first_and_is_not_exceeded(config: SearchConfig) -> None:
+    events: list[Any] = []
+    result: Any = search(replace(config, max_iter=None, particles=None), events.append).result
+    kinds = [event.kind for event in events]
+    (told,) = [i for i, event in enumerate(events) if "pace of" in str(event.data.get("text"))]
+    assert kinds[:told].count("evaluation") == 1 and "training" not in kinds[:told]
+    passes = int(events[told].data["text"].split()[2].replace(",", ""))
+    start = next(event for event in events if event.kind == "start")
+    assert passes == sum(start.data["passes"].values())
+    assert result["passes"] + result["passes_rivals"] <= passes
+    for part in ("experts", "mixtures", "training", "rivals", "result"):
+        assert f"{part} 0:" in events[told].data["text"]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"space": "factor"}, "quick: it trains, and training goes with space delta only"),
+        ({"preset": "paper"}, "quick: goes with preset auto"),
+        ({"metrics": ("f1",)}, "quick: a race needs the scores of options, words is scored by f1"),
+    ],
+)
+def test_quick_is_refused_where_there_is_no_race_or_training(
+    config: SearchConfig, more: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InvalidOption) as error:
+        make_plan(replace(config, max_iter=None, quick=True, **more))
+    assert str(error.value).startswith(message)

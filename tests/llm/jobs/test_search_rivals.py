@@ -17,12 +17,13 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.paired import compare_paired
 from pyswarmopt_llm.evaluation.record import unpack
-from pyswarmopt_llm.evaluation.result import RunResult
+from pyswarmopt_llm.evaluation.result import Result
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.search import Search
 from pyswarmopt_llm.jobs.dry_run import dry_run_search
-from pyswarmopt_llm.jobs.search import cross_fitting, rivals, train
+from pyswarmopt_llm.jobs.search import cross_fitting, train
 from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.jobs.search.plan import make_plan
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.models.training.folds import fit, folds
 from pyswarmopt_llm.reporting.findings import score_rows
@@ -103,32 +104,28 @@ def without_folds(job: Job, start: Patch) -> list[float]:
 def test_a_search_that_trains_stands_beside_what_training_alone_gives(config: SearchConfig) -> None:
     result: Any = search(config).result
     job = prepare(replace(config, out="unused"))
-    single = result["experts"]["dev"]
-    number = max(range(3), key=lambda i: list(single.values())[i])
+    single = [expert["dev"]["value"] for expert in result["experts"].values()]
+    number = max(range(3), key=lambda i: single[i])
     starts = {
         "base": None,
-        "base-tuned": Patch(),
-        "expert-tuned": job.space.realise(job.space.vertices()[number]),
+        "base_tuned": Patch(),
+        "expert_tuned": job.space.realise(job.space.vertices()[number]),
     }
-    assert [rival["name"] for rival in result["rivals"]] == list(starts)
-    ours = unpack(result["outcomes"]["best"]["words"])
-    for rival, start in zip(result["rivals"], starts.values(), strict=True):
+    models, found = result["models"], Result.from_json(result)
+    ours = unpack(models["best"]["test"]["tasks"]["words"]["items"])
+    for name, start in starts.items():
+        rival = models[name]
         test = by_hand(job, start, "test")
         dev = by_hand(job, start, "dev") if start is None else without_folds(job, start)
-        assert rival["test"] == pytest.approx(sum(test) / 12)
-        assert rival["dev"] == pytest.approx(sum(dev) / 16)
-        low, high = rival["test_interval"]
-        assert 0 <= low <= rival["test"] <= high <= 1
+        assert rival["test"]["value"] == result[f"{name}_test"] == pytest.approx(sum(test) / 12)
+        assert rival["dev"]["value"] == result[f"{name}_dev"] == pytest.approx(sum(dev) / 16)
+        low, high = rival["test"]["interval"]
+        assert 0 <= low <= rival["test"]["value"] <= high <= 1
         expected = compare_paired(ours, test)
-        assert (
-            rival["difference"] == pytest.approx(expected.difference)
-            and rival["p"] == expected.p_value
-        )
-        assert rival["interval"] == pytest.approx(list(expected.interval))
-        assert rival.get("dev_of") == (None if start is None else "cross-fitting")
+        assert found.lead(name) == expected and rival["trained"] is (start is not None)
     assert result["passes_rivals"] == (16 + 12) + 2 * 12  # trained by the search
     alone: Any = search(replace(config, out=f"{config.out}-alone", no_rivals=True)).result
-    assert "rivals" not in alone and "passes_rivals" not in alone
+    assert "base" not in alone["models"] and "passes_rivals" not in alone
     assert alone["passes"] == result["passes"] and alone["best_test"] == result["best_test"]
     stored = Path(f"{config.out}-alone", "results.jsonl").read_text()
     assert "rival " not in stored
@@ -137,45 +134,44 @@ def test_a_search_that_trains_stands_beside_what_training_alone_gives(config: Se
 @pytest.mark.usefixtures("mixture")
 def test_they_are_in_table_report_card_and_verdict(config: SearchConfig) -> None:
     result: Any = search(config).result
-    labels = [rival["label"] for rival in result["rivals"]]
-    assert [row.label for row in score_rows(RunResult.from_json(result))][:3] == labels
+    labels = [*score_rows(Result.from_json(result))][:3]
+    assert labels[:2] == ["base", "base, fine-tuned on dev"]
     assert labels[2] == f"best expert, fine-tuned on dev: {result['best_single']}"
     card = (Path(config.out) / "best" / "README.md").read_text()
     page = (Path(config.out) / "report.html").read_text()
     for text in (card, page):
         assert all(label in text for label in labels)
-        tuned = f"{result['rivals'][1]['test']:.3f}"
+        tuned = f"{result['base_tuned_test']:.3f}"
         assert f"the base, fine-tuned alone on the same items ({tuned})" in text
         assert "cross-fitted: each item is scored by what was trained without it" in text
-    assert "the best expert, fine-tuned alone" in verdict(RunResult.from_json(result)).sentence
+    assert "the best expert, fine-tuned alone" in verdict(Result.from_json(result)).sentence
 
 
 @pytest.mark.parametrize("kept", [True, False])
-@pytest.mark.parametrize("name", ["base-tuned", "expert-tuned"])
+@pytest.mark.parametrize("name", ["base_tuned", "expert_tuned"])
 def test_what_the_search_trained_itself_is_not_trained_again(
     config: SearchConfig, monkeypatch: pytest.MonkeyPatch, name: str, kept: bool
 ) -> None:
     plain: Any = search(replace(config, out=f"{config.out}-plain", train="off")).result
     weights = [float(expert == plain["best_single"]) for expert in plain["coefficients"]]
-    force(monkeypatch, [0.0] * 3 if name == "base-tuned" else weights, kept)
+    force(monkeypatch, [0.0] * 3 if name == "base_tuned" else weights, kept)
     trained: list[str] = []
     count(monkeypatch, trained)
     result: Any = search(config).result
-    (same,) = (rival for rival in result["rivals"] if "row" in rival)
-    assert same["name"] == name
+    same = result["models"][name]
+    assert same == result["models"]["trained"]
     assert len(trained) == 2 * (5 + 1)  # base and best expert, without five folds and whole
-    assert same["row"] == ("best" if kept else "trained")
-    assert same["test"] == result["trained_test"] and same["dev"] == result["trained_dev"]
-    assert same["dev_of"] == "cross-fitting" and ("difference" in same) is not kept
-    words = f"This is the {'base' if name == 'base-tuned' else 'best expert'}, fine-tuned."
-    assert (words in verdict(RunResult.from_json(result)).sentence) is kept
+    assert (same == result["models"]["best"]) is kept
+    words = f"This is the {'base' if name == 'base_tuned' else 'best expert'}, fine-tuned."
+    assert (words in verdict(Result.from_json(result)).sentence) is kept
     # It is in the table once, and what it would be if it were trained again.
-    assert same["label"] not in [row.label for row in score_rows(RunResult.from_json(result))]
+    labels = [*score_rows(Result.from_json(result))]
+    assert len([label for label in labels if "fine-tuned on dev" in label]) == 1
     job = prepare(replace(config, out="unused"))
     start = job.space.realise(
-        torch.tensor([0.0] * 3 if name == "base-tuned" else weights, dtype=torch.float64)
+        torch.tensor([0.0] * 3 if name == "base_tuned" else weights, dtype=torch.float64)
     )
-    assert sum(by_hand(job, start, "test")) / 12 == pytest.approx(same["test"])
+    assert sum(by_hand(job, start, "test")) / 12 == pytest.approx(same["test"]["value"])
 
 
 def test_a_run_that_was_stopped_among_its_rivals_ends_as_one_that_was_not(
@@ -186,8 +182,8 @@ def test_a_run_that_was_stopped_among_its_rivals_ends_as_one_that_was_not(
     lines = (tmp_path / "whole" / "results.jsonl").read_text().splitlines(keepends=True)
     before = len(lines) - 6
     assert [json.loads(line)["who"] for line in lines[before:]] == ["base"] * 2 + [
-        "base-tuned"
-    ] * 2 + ["expert-tuned"] * 2
+        "base_tuned"
+    ] * 2 + ["expert_tuned"] * 2
 
     def closing(event: Any) -> None:
         if event.kind == "closing":
@@ -223,7 +219,7 @@ def test_scores_of_other_tasks_are_refused(config: SearchConfig) -> None:
     file = Path(config.out) / "results.jsonl"
     *kept, last = file.read_text().splitlines(keepends=True)
     file.write_text("".join(kept) + last.replace('"items": {"words"', '"items": {"other"'))
-    with pytest.raises(UserError, match=r"results\.jsonl: rival test of expert-tuned: items is"):
+    with pytest.raises(UserError, match=r"results\.jsonl: rival test of expert_tuned: items is"):
         resume(config.out)
 
 
@@ -231,26 +227,24 @@ def test_a_damaged_result_is_said(config: SearchConfig) -> None:
     search(config)
     file = Path(config.out) / "result.json"
     result = json.loads(file.read_text())
-    for broken in (
-        [{"label": "base"}],
-        [{"name": "base", "label": "base", "test": "high"}],
-        ["base"],
-    ):
-        file.write_text(json.dumps({**result, "rivals": broken}))
-        with pytest.raises(UserError, match=r"result\.json: damaged \(rivals"):
+    base = result["models"]["base"]
+    for broken in ({**base, "dev": 1}, {**base, "weights": {}}, {"weights": base["weights"]}, []):
+        models = {**result["models"], "base": broken}
+        file.write_text(json.dumps({**result, "models": models}))
+        with pytest.raises(UserError, match=r"result\.json: damaged \(models"):
             _ = Run.open(Path(config.out)).result
 
 
 @pytest.mark.usefixtures("mixture")
 def test_without_test_items_only_the_base_can_be_compared(config: SearchConfig) -> None:
     result: Any = search(replace(config, test=0)).result
-    assert [rival["name"] for rival in result["rivals"]] == ["base"]
-    assert "test" not in result["rivals"][0] and "difference" not in result["rivals"][0]
+    assert "base_dev" in result and "base_test" not in result
+    assert "base_tuned" not in result["models"] and Result.from_json(result).lead("base") is None
 
 
 def test_a_search_that_trains_nothing_has_none(config: SearchConfig) -> None:
     result: Any = search(replace(config, train="off", surrogate=None)).result
-    assert "rivals" not in result
+    assert "base" not in result["models"]
 
 
 @pytest.mark.usefixtures("mixture")
@@ -259,17 +253,18 @@ def test_over_two_tasks_the_difference_is_that_of_the_combined_scores(
 ) -> None:
     other = write_task(tmp_path / "more.json", questions(9, 3), questions(10, 4))
     result: Any = search(replace(config, tasks=(*config.tasks, str(other)))).result
-    for rival in result["rivals"]:
-        assert rival["difference"] == pytest.approx(result["best_test"] - rival["test"])
-        assert 0.0 < rival["p"] <= 1.0 and len(rival["interval"]) == 2
-        assert rival["interval"][0] <= rival["difference"] <= rival["interval"][1]
+    for name in ("base", "base_tuned", "expert_tuned"):
+        lead = Result.from_json(result).lead(name)
+        assert lead is not None and 0.0 < lead.p_value <= 1.0
+        assert lead.difference == pytest.approx(result["best_test"] - result[f"{name}_test"])
+        assert lead.interval[0] <= lead.difference <= lead.interval[1]
 
 
 @pytest.mark.parametrize(("more", "scored"), [({}, 3), ({"test": 0}, 1), ({"no_rivals": True}, 0)])
 def test_a_dry_run_counts_them(config: SearchConfig, more: dict[str, Any], scored: int) -> None:
     """What they are trained for, the search has trained anyway."""
     setting = replace(config, **more)
-    assert rivals.planned_rivals(prepare(setting)) == scored
+    assert make_plan(setting).rivals == scored
     plain, plan = dry_run_search(replace(setting, no_rivals=True)), dry_run_search(setting)
     test = 0 if more.get("test") == 0 else 12
     assert plan.passes - plain.passes == scored * (16 + test)

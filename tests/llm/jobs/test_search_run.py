@@ -50,10 +50,10 @@ def finished(
 
 
 def note_texts(events: Sequence[Event]) -> list[str]:
-    """Notes but the first, which says what the preset is."""
+    """Notes but those that every search has, on the preset and the price."""
     texts = [str(event.data["text"]) for event in events if event.kind == "note"]
     assert texts[0].startswith("preset ")
-    return texts[1:]
+    return [text for text in texts[1:] if "pace of the first" not in text]
 
 
 def loaded_by_peft(base: Path, adapter: Path, dtype: torch.dtype) -> Any:

@@ -13,8 +13,7 @@ from search_helpers import ends_as, history, louder, questions, small, swarm_llm
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.evaluation.result import RunResult
-from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.evaluation.result import Result
 from pyswarmopt_llm.jobs.search import train
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
@@ -22,7 +21,7 @@ from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.models.training.folds import fit, folds
 from pyswarmopt_llm.reporting.findings import score_rows
-from pyswarmopt_llm.reporting.report.report import changes
+from pyswarmopt_llm.reporting.reading import changes
 from pyswarmopt_llm.reporting.summary import mixture_name
 
 
@@ -105,12 +104,14 @@ def test_the_result_has_what_was_found_before_and_after_training(
     monkeypatch.setattr(train, "not_worse", lambda trained, mixture: kept)
     found: Any = search(config).result
     plain: Any = search(replace(config, train="off", out=f"{config.out}-plain")).result
-    assert found["trained"] is kept and "trained" not in plain
+    assert found["trained"] is kept and not plain["trained"]
     for split in ("dev", "test"):
         assert found[f"mixture_{split}"] == plain[f"best_{split}"]
         assert found[f"best_{split}"] == found[f"{'trained' if kept else 'mixture'}_{split}"]
         difference = found[f"trained_{split}"] - found[f"mixture_{split}"]
-        assert found["paired_training"]["words"][split]["difference"] == pytest.approx(difference)
+        lead = Result.from_json(found).lead("mixture", split, of="trained")
+        assert lead is not None
+        assert lead.difference == pytest.approx(difference)
     assert (
         found["coefficients"] == plain["coefficients"]
         and found["best_single"] == plain["best_single"]
@@ -132,14 +133,14 @@ def test_the_result_has_what_was_found_before_and_after_training(
         torch.allclose(again[name].dense(), change.dense(), atol=1e-4)
         for name, change in lora.items()
     )
-    name = mixture_name(RunResult.from_json(found))
+    name = mixture_name(Result.from_json(found))
     names = [f"{name}, before training", f"{name}, trained"] if kept else [f"{name}, trained", name]
     labels = [
         f"best single expert: {found['best_single']}",
         "uniform average (space delta)",
         *names,
     ]
-    assert [row.label for row in score_rows(RunResult.from_json(found))] == labels
+    assert [*score_rows(Result.from_json(found))] == labels
 
 
 def test_on_dev_each_fold_is_scored_by_what_was_trained_without_it(config: SearchConfig) -> None:
@@ -168,11 +169,13 @@ def test_the_result_says_how_the_experts_stand(config: SearchConfig) -> None:
     found: Any = search(config).result
     first = [row for row in history(Path(config.out)) if row["phase"] == "search"][:3]
     values = [row["value"] for row in first]
-    assert found["experts"]["dev"] == dict(zip(("ant", "bee", "cat"), values, strict=True))
-    columns = zip(*(row["items"]["words"] for row in first), strict=True)
-    assert found["experts"]["differ"] == sum(len(set(column)) > 1 for column in columns) / 16
+    for name, row in zip(("ant", "bee", "cat"), first, strict=True):
+        scores = found["experts"][name]["dev"]
+        assert scores["value"] == row["value"]
+        assert scores["tasks"]["words"]["items"] == row["items"]["words"]
     ahead = sorted(values)[-1] - sorted(values)[-2]
-    assert found["experts"]["ahead"]["difference"] == pytest.approx(ahead)
+    lead = Result.from_json(found).ahead()
+    assert lead is not None and lead.difference == pytest.approx(ahead)
 
 
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(
@@ -223,7 +226,7 @@ def test_report_and_card_describe_it(
     )
     assert swarm_llm(capsys, "report", config.out)[0] == 0
     page = (Path(config.out) / "report.html").read_text()
-    assert f"{mixture_name(RunResult.from_json(found))}, before training" in page
+    assert f"{mixture_name(Result.from_json(found))}, before training" in page
     # Gains and losses are those of what is handed over.
     rows = history(Path(config.out))
     single = next(
@@ -233,8 +236,8 @@ def test_report_and_card_describe_it(
     (last,) = (row for row in rows if row["coefficients"] == own)
     pairs = list(zip(last["items"]["words"], single["items"]["words"], strict=True))
     gained, lost = pairs.count(("1", "0")), pairs.count(("0", "1"))
-    (changed,) = changes(Run.open(Path(config.out)).rows, RunResult.from_json(found), {})
-    assert (changed.gained, changed.lost) == (gained, lost)
+    (changed,) = changes(Result.from_json(found)).values()
+    assert (len(changed.gained), len(changed.lost)) == (gained, lost)
 
 
 def test_a_budget_that_pays_for_no_round_of_the_swarm_is_left_to_the_proposals(

@@ -18,12 +18,11 @@ from scipy import stats
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import recipe_options
-from pyswarmopt_llm.common.paired import compare_paired, items_needed, paired
-from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.common.paired import compare_paired, compare_tasks, items_needed
 from pyswarmopt_llm.evaluation.record import Row
-from pyswarmopt_llm.evaluation.result import RunResult
+from pyswarmopt_llm.evaluation.result import Result
 from pyswarmopt_llm.jobs.search.selection import FRONT, TOP, Archive
-from pyswarmopt_llm.metrics.combine import arithmetic, find_combine, harmonic, minimum, weighted
+from pyswarmopt_llm.metrics.combine import arithmetic, find_combine, harmonic, weighted
 from pyswarmopt_llm.reporting.reading import best_row, emergence, origin, searched
 
 # Permutation test
@@ -50,21 +49,17 @@ def test_comparison() -> None:
         compare_paired([1.0], [])
 
 
-def test_paired_compares_two_contestants_on_the_splits_that_both_have() -> None:
-    def scores(p: float, n: int) -> dict[str, Score]:
-        return {"quiz": score_of([1.0] * round(p * n) + [0.0] * (n - round(p * n)))}
+def test_tasks_are_compared_where_both_have_scores_of_the_same_items() -> None:
+    def scores(p: float, n: int) -> list[float]:
+        return [1.0] * round(p * n) + [0.0] * (n - round(p * n))
 
-    of = {
-        ("best", "test"): scores(0.6, 500),
-        ("best_single", "test"): scores(0.5, 500),
-        ("best", "dev"): {},
-    }
-    found = paired(of)
-    assert list(found) == ["quiz"] and list(found["quiz"]) == ["test"]
-    assert found["quiz"]["test"].p_value < 0.001 and found["quiz"]["test"].gained == 50
-    assert paired(of, "best_single", "best")["quiz"]["test"].lost == 50
-    whole = {"f": Score(0.3, (), 10, 0.1)}
-    assert paired({("best", "dev"): whole, ("best_single", "dev"): whole}) == {}
+    ours = {"quiz": scores(0.6, 500), "one": [1.0], "alone": [1.0, 0.0], "more": [1.0] * 3}
+    theirs = {"quiz": scores(0.5, 500), "one": [0.0], "more": [1.0] * 4}
+    found = compare_tasks(ours, theirs)
+    assert list(found) == ["quiz"]
+    assert found["quiz"].p_value < 0.001 and found["quiz"].gained == 50
+    assert compare_tasks(theirs, ours)["quiz"].lost == 50
+    assert compare_tasks({"f": []}, {"f": []}) == {}
 
 
 # Several tasks
@@ -81,14 +76,12 @@ def test_combinations_by_definition(pairs: list[tuple[float, float]], data: Any)
     assert arithmetic(scores).value == pytest.approx(values.mean())
     assert arithmetic(scores).stderr == pytest.approx(np.sqrt((errors**2).sum()) / len(pairs))
     assert weighted(scores, weights).value == pytest.approx(np.average(values, weights=weights))
-    assert minimum(scores).value == values.min()
     # Each rises with every task's value.
     i = data.draw(st.integers(0, len(pairs) - 1))
     raised = [*scores[:i], Score(scores[i].value + 0.1, (1.0,), 1, 0.0), *scores[i + 1 :]]
     for combine in (
         harmonic,
         arithmetic,
-        minimum,
         find_combine("weighted:" + ",".join(map(str, weights)), len(pairs)),
     ):
         assert combine(raised).value >= combine(scores).value
@@ -143,7 +136,7 @@ def test_the_archive_passes_over_what_is_incomplete() -> None:
 # Analyses
 
 
-def journal() -> tuple[list[Row], RunResult]:
+def journal() -> tuple[list[Row], Result]:
     def line(iteration: int, particle: int, items: str, mixture: list[float]) -> Row:
         value = items.count("1") / len(items)
         both: dict[str, Any] = {"t": items, "real": [0.5, 0.25]}
@@ -160,13 +153,16 @@ def journal() -> tuple[list[Row], RunResult]:
 
 
 def test_emergence_by_hand() -> None:
-    rows, result = journal()
-    found = emergence(rows, result)
-    assert found.keys() == {"t"}  # the other task's items are not right or wrong
-    case = found["t"]
+    experts = {"x": "110000", "y": "101000"}
+    result = result_of(items={"best_dev": "100111"}, experts=experts)
+    case = emergence(result)["t"]
     # Known to an expert: items 1 to 3. The best is right on 1, 4, 5, 6.
     assert (case.kept, case.lost, case.emerged, case.never) == (1, 2, 3, 0)
     assert case.share == 1.0
+    graded = result_of(items={"best_dev": [0.5, *[1.0] * 5]}, experts=experts)
+    assert emergence(graded) == {}  # items that are not right or wrong
+    dropped = result_of(items={"best_dev": "100111"}, experts={"x": "110000", "y": "10????"})
+    assert emergence(dropped) == {}  # what y knows is unknown
 
 
 def test_origin_by_hand() -> None:

@@ -68,7 +68,7 @@ def test_front_and_confirmation(setting: SearchConfig, tmp_path: Path) -> None:
         }
         assert {name: found.score.value for name, found in scored.items()} == point["dev"]
     assert (tmp_path / "run" / "front" / "front.png").read_bytes().startswith(b"\x89PNG")
-    assert set(result["tasks"]) == {"t1", "t2"} == set(result["paired"])
+    assert set(result["tasks"]) == {"t1", "t2"} == set(result["objectives"])
 
 
 def test_a_confirmed_search_resumes(setting: SearchConfig, tmp_path: Path) -> None:
@@ -86,13 +86,11 @@ def test_a_confirmed_search_resumes(setting: SearchConfig, tmp_path: Path) -> No
     ends_as(cut, whole)
 
 
-@pytest.mark.parametrize("combine", ["arithmetic", "minimum", "weighted:3,1"])
+@pytest.mark.parametrize("combine", ["arithmetic", "weighted:3,1"])
 def test_ways_to_combine(setting: SearchConfig, combine: str) -> None:
     result = search(replace(setting, combine=combine, max_iter=0, particles=3)).result
     a, b = (result["tasks"][name]["best_dev"] for name in ("t1", "t2"))
-    expected = {"arithmetic": (a + b) / 2, "minimum": min(a, b), "weighted:3,1": (3 * a + b) / 4}[
-        combine
-    ]
+    expected = {"arithmetic": (a + b) / 2, "weighted:3,1": (3 * a + b) / 4}[combine]
     assert result["best_dev"] == pytest.approx(expected)
 
 
@@ -160,7 +158,7 @@ def test_rewards_and_prompts_without_answers(
     metrics = {"length": written("length", words, "nothing", new=8)}
     monkeypatch.setattr("pyswarmopt_llm.metrics.registry.METRICS", metrics)
     result = search(replace(setting, tasks=(task,), max_iter=1)).result
-    assert result["metrics"] == {"p": "length"} and result["scoring"] == "generate"
+    assert result["objectives"]["p"]["metric"] == "length" and result["scoring"] == "generate"
     dev = evaluate_model(setting.base, str(tmp_path / "run" / "best"), task, "dev", threads=1)
     assert dev.score.value == result["best_dev"] and dev.metric == "length"
 

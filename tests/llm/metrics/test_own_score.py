@@ -18,7 +18,7 @@ from pyswarmopt_llm.cli.runs.running import print_plan
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.evaluation.result import RunResult
+from pyswarmopt_llm.evaluation.result import Result
 from pyswarmopt_llm.jobs.dry_run import dry_run_search
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.jobs.search.prepare import prepare
@@ -93,50 +93,41 @@ def test_what_it_means_and_costs_is_said_before_the_first_iteration(config: Sear
     (held_out,) = (text for text in notes if "nothing is held out" in text)
     assert 'write def no_split(engine, split="dev")' in held_out
     # After one evaluation, not after all experts.
-    kinds = [kind for kind, text in events if kind == "evaluation" or "one evaluation took" in text]
+    kinds = [kind for kind, text in events if kind == "evaluation" or "pace of the first" in text]
     assert kinds[:3] == ["evaluation", "note", "evaluation"]
-    (price,) = (text for text in notes if "one evaluation took" in text)
-    assert (
-        "at most 10 take about 0:0" in price
-        and "`budget_minutes` M ends the search in time" in price
-    )
+    (price,) = (text for text in notes if "pace of the first" in text)
+    assert price.startswith("about 0:0") and "`budget_minutes` M bounds the search" in price
 
 
 def test_the_cost_is_that_of_the_budget_where_there_is_one(config: SearchConfig) -> None:
     events, _ = told(with_score(config, "items", budget_minutes=3))
-    (price,) = (text for _, text in events if "one evaluation took" in text)
-    assert price.endswith("of which the budget allows 3:00")
+    (price,) = (text for _, text in events if "pace of the first" in text)
+    assert "budget_minutes" not in price
 
 
 def test_with_items_it_has_the_statistics_of_any_task_and_the_row_of_the_base(
     config: SearchConfig,
 ) -> None:
     _, result = told(with_score(config, "items"))
-    assert result["own_scores"] == {"items": {"items": 3, "held_out": True}}
-    assert (
-        result["paired"]["items"]["test"]["n"] == 3 and result["intervals"]["best_test"] is not None
-    )
-    assert not any("score_of" in reason for reason in verdict(RunResult.from_json(result)).reasons)
-    (base,) = result["rivals"]
+    assert result["objectives"]["items"]["held_out"] is True
+    assert result["lead"]["test"]["n"] == 3 and result["intervals"]["best_test"] is not None
+    assert not any("score_of" in reason for reason in verdict(Result.from_json(result)).reasons)
     job = prepare(with_score(config, "items", out="unused"))
     job.engine.load(Patch())
     for split in ("dev", "test"):
         (utility,) = job.utilities(split, {}).values()
-        assert base[split] == pytest.approx(utility(job.engine).value)
-    assert (rows := score_rows(RunResult.from_json(result)))[0].label == "base" and rows[
-        0
-    ].test == base["test"]
-    assert (
-        f"the base as it is ({base['test']:.3f})" in verdict(RunResult.from_json(result)).sentence
-    )
+        assert result[f"base_{split}"] == pytest.approx(utility(job.engine).value)
+    found = Result.from_json(result)
+    assert next(iter(score_rows(found).items())) == ("base", found.models["base"])
+    assert f"the base as it is ({result['base_test']:.3f})" in verdict(found).sentence
 
 
 def test_of_one_number_the_verdict_says_what_is_missing_and_the_code_that_brings_it(
     config: SearchConfig,
 ) -> None:
     _, result = told(with_score(config, "number"))
-    assert result["own_scores"] == {"number": {"items": 1, "held_out": True}}
-    reason = verdict(RunResult.from_json(result)).reasons[0]
+    assert result["objectives"]["number"]["held_out"] is True
+    reason = verdict(Result.from_json(result)).reasons[0]
     assert reason.startswith(
         "number returns one number, so there is no interval and no test of a difference."
     )
@@ -147,9 +138,9 @@ def test_of_one_number_the_verdict_says_what_is_missing_and_the_code_that_brings
 def test_without_split_the_verdict_says_why_there_is_no_test_score(config: SearchConfig) -> None:
     _, result = told(with_score(config, "no_split"))
     assert any(
-        "nothing is held out" in reason for reason in verdict(RunResult.from_json(result)).reasons
+        "nothing is held out" in reason for reason in verdict(Result.from_json(result)).reasons
     )
-    assert "test" not in result["rivals"][0]
+    assert "base_test" not in result and "base_dev" in result
 
 
 def dry(capsys: pytest.CaptureFixture[str], config: SearchConfig, name: str) -> str:

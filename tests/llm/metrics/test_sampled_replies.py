@@ -15,15 +15,13 @@ from search_helpers import ends_as, history, louder, questions, small, write_tas
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.evaluation.surrogate import make_surrogate
-from pyswarmopt_llm.evaluation.surrogate.scores import ScoreSurrogate
+from pyswarmopt_llm.evaluation import surrogate
 from pyswarmopt_llm.jobs.evaluate.against import evaluate_against
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import evaluate
 from pyswarmopt_llm.jobs.evaluate.names import with_run
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
-from pyswarmopt_llm.metrics.combine import harmonic
 from pyswarmopt_llm.metrics.questions.sampling import Sampling
 from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.metrics.registry import METRICS, find_metric, written
@@ -117,14 +115,20 @@ def test_a_search_a_resumed_one_and_its_evaluation_draw_the_same_replies(
     assert again.score.value == pytest.approx(result["best_test"])
 
 
-def test_a_model_of_sampled_scores_does_not_interpolate(config: SearchConfig) -> None:
-    for temperature in (0.0, 1.0):
-        surrogate = make_surrogate(
-            replace(config, temperature=temperature, proposals=3), {"words": 8}, harmonic
-        )
-        assert isinstance(surrogate, ScoreSurrogate) and surrogate.noisy == (temperature > 0)
-    surrogate = make_surrogate(replace(config, proposals=3), {"words": 8}, harmonic, noisy=True)
-    assert isinstance(surrogate, ScoreSurrogate) and surrogate.noisy  # a server's
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_model_of_sampled_scores_does_not_interpolate(
+    temperature: float, config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noises: list[bool] = []
+
+    def seen(*arguments: Any, noisy: bool, **more: Any) -> Any:
+        noises.append(noisy)
+        return made(*arguments, noisy=noisy, **more)
+
+    made = surrogate.make_surrogate
+    monkeypatch.setattr(surrogate, "make_surrogate", seen)
+    search(replace(config, temperature=temperature, samples=1, proposals=1))
+    assert noises == [temperature > 0]
 
 
 @pytest.mark.parametrize(

@@ -14,17 +14,20 @@ from typing import Any
 import pytest
 from search_helpers import history, lasting, louder, small, swarm_llm, write_task
 
+from pyswarmopt_llm.cli.build import spelling
+from pyswarmopt_llm.cli.options import Again
 from pyswarmopt_llm.cli.runs.running import resuming
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.evaluation.result import RunResult
+from pyswarmopt_llm.common.options import options_of
+from pyswarmopt_llm.evaluation.result import Result
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
-from pyswarmopt_llm.evaluation.run_files import read_about
+from pyswarmopt_llm.evaluation.run_files import UNTRAINED, read_about
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.names import with_run
 from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.jobs.search.plan import make_plan
 from pyswarmopt_llm.jobs.search.prepare import prepare
-from pyswarmopt_llm.jobs.search.preset import resolve, untrained
 from pyswarmopt_llm.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.metrics.external.score_function import ScoreFunction
 from pyswarmopt_llm.metrics.objectives import find_metrics, load_objectives
@@ -321,7 +324,8 @@ def by_transformers(config: SearchConfig, expert: str | None, prompts: Sequence[
 
 def test_the_hint_how_to_resume_names_the_function_again(config: SearchConfig) -> None:
     run = Run.create(Path(config.out), about_run(config, {}, base_name="", versions={}))
-    assert resuming(run.path).endswith(f"swarm-llm resume {run.path} --allow mine.py:letters")
+    with spelling(options_of(Again)):
+        assert resuming(run.path).endswith(f"swarm-llm resume {run.path} --allow mine.py:letters")
 
 
 def test_its_values_are_those_of_the_replies_that_transformers_writes(config: SearchConfig) -> None:
@@ -356,16 +360,15 @@ def test_a_search_has_statistics_the_base_notes_and_replies_in_its_report(
         "seed 0"
     )
     assert drawn in texts and result["notes"] == [drawn]
-    assert any(
-        text.startswith("one evaluation took ") and "at most 10 take" in text for text in texts
-    )
-    kinds = [kind for kind, text in notes if kind == "evaluation" or "one evaluation took" in text]
+    assert any(text.startswith("at most 102 passes of an item, about 0:0") for text in texts)
+    kinds = [kind for kind, text in notes if kind == "evaluation" or "pace of the first" in text]
     assert kinds[:3] == ["evaluation", "note", "evaluation"]
-    assert result["metrics"] == {"asks": "mine.py:letters"} and result["scoring"] == "generate"
     assert (
-        result["paired"]["asks"]["test"]["n"] == 6 and result["intervals"]["best_test"] is not None
+        result["objectives"]["asks"]["metric"] == "mine.py:letters"
+        and result["scoring"] == "generate"
     )
-    assert [rival["name"] for rival in result["rivals"]] == ["base"]
+    assert result["lead"]["test"]["n"] == 6 and result["intervals"]["best_test"] is not None
+    assert "base" in result["models"] and "base_tuned" not in result["models"]
     assert not any("the same on each of" in text for text in texts)
 
 
@@ -400,16 +403,16 @@ def test_named_numbers_are_reported_beside_their_mean(
     config: SearchConfig, capsys: pytest.CaptureFixture[str], mine: Path
 ) -> None:
     result = search(replace(config, metrics=("mine.py:rules",))).result
-    own = result["named"]["asks"]
-    assert {"best_dev", "best_test", "best_single_test"} <= own.keys()
-    for split in ("best_dev", "best_test", "best_single_test"):
-        assert (own[split]["short"] + own[split]["long"]) / 2 == pytest.approx(result[split])
+    own = {}
+    for name, split in (("best", "dev"), ("best_single", "test"), ("best", "test")):
+        own = result["models"][name][split]["tasks"]["asks"]["named"]
+        assert (own["short"] + own["long"]) / 2 == pytest.approx(result[f"{name}_{split}"])
     page = (Path(config.out) / "report.html").read_text()
     assert "asks, from the best expert to the result on test: short " in page
     code, out, _ = swarm_llm(
         capsys, "eval", "--run", config.out, "--metric", "mine.py:rules", "--json"
     )
-    assert code == 0 and json.loads(out)["named"] == own["best_test"]
+    assert code == 0 and json.loads(out)["named"] == own
 
 
 def test_two_scores_that_may_be_negative_have_their_mean_by_default_and_it_is_said(
@@ -424,7 +427,7 @@ def test_two_scores_that_may_be_negative_have_their_mean_by_default_and_it_is_sa
     assert found.result["best_test"] == pytest.approx(sum(own) / 2)
     about = read_about(found.run)
     assert about.config.combine == "arithmetic"
-    assert findings(about, RunResult.from_json(found.result)).scored == "mean of letters, size"
+    assert findings(about, Result.from_json(found.result)).scored == "mean of letters, size"
     with pytest.raises(UserError, match="harmonic mean is undefined"):
         load_objectives(replace(two, combine="harmonic"))
 
@@ -440,14 +443,14 @@ def test_several_scores_of_the_same_prompts_are_combined(
         written.append(tuple(prompts))
         return generate(self, prompts, *rest)
 
-    two = replace(config, metrics=("mine.py:letters", "mine.py:size"), combine="minimum")
+    two = replace(config, metrics=("mine.py:letters", "mine.py:size"), combine="arithmetic")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ReplyWriter, "_written_now", counted)
         result = search(two).result
     dev, test = result["tasks"]["letters"], result["tasks"]["size"]
     assert list(result["tasks"]) == ["letters", "size"]
-    assert result["best_test"] == min(dev["best_test"], test["best_test"])
-    lead = result["combined"]["test"]
+    assert result["best_test"] == pytest.approx((dev["best_test"] + test["best_test"]) / 2)
+    lead = result["lead"]["test"]
     assert lead["difference"] == pytest.approx(result["best_test"] - result["best_single_test"])
     low, high = lead["interval"]
     assert lead["n"] == 6 and low <= lead["difference"] <= high
@@ -577,7 +580,7 @@ def test_after_an_error_in_the_first_evaluation_a_corrected_function_goes_on(
     [
         ({}, (6, 0, 40)),
         ({"particles": 20}, (20, 0, 40)),
-        ({"particles": 4}, (4, 0, 38)),
+        ({"particles": 4}, (6, 0, 40)),
         ({"max_iter": 50}, (20, 50, 1020)),
         ({"particles": 30, "max_iter": 2}, (30, 2, 90)),
         ({"budget_minutes": 5.0}, (6, 0, 40)),  # a limit, not another method
@@ -588,8 +591,9 @@ def test_without_a_budget_at_most_40_candidates_are_planned(
     config: SearchConfig, given: dict[str, Any], expected: tuple[int, int, int]
 ) -> None:
     auto = replace(config, preset=None, **{"particles": None, "max_iter": None, **given})
-    found = resolve(auto, load_objectives(auto)).config
-    assert (found.population, found.iterations, found.planned) == expected
+    plan = make_plan(auto)
+    found = plan.config
+    assert (found.population, found.iterations, plan.evaluations) == expected
     assert found.surrogate is None and found.train == "off"
 
 
@@ -610,9 +614,9 @@ def test_it_trains_from_40_dev_prompts_on_and_from_16_beside_spare_ones(
 ) -> None:
     (mine / "asks.txt").write_text("".join(f"Tell me of {n}.\n" for n in range(prompts)))
     auto = replace(config, preset=None, **{"particles": None, "max_iter": None, **given})
-    found = resolve(auto, load_objectives(auto))
+    found = make_plan(auto)
     assert found.config.train == train
-    why = untrained(found, load_objectives(auto))
+    why = found.why.get(UNTRAINED, "")
     assert bool(why) == (train == "off" and "train" not in given)
     assert ("give `train` on" in why) == (bool(why) and prompts != 12)
 
@@ -632,7 +636,7 @@ def test_where_too_few_prompts_are_there_to_train_the_reason_and_the_remedy_stan
     (why,) = (text for text in notes if "too few to train on" in text)
     assert why.startswith("6 dev prompts, ") and "from 40 on, or from 16" in why
     about = read_about(found.run)
-    known = findings(about, RunResult.from_json(found.result))
+    known = findings(about, Result.from_json(found.result))
     assert known.verdict.reasons[-1] == f"Nothing was trained: {why}."
     assert why not in known.remarks
     assert known.steps[0][0] == "train the result, too, with more prompts"

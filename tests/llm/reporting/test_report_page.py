@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import needs_browser, visit
-from result_helpers import about_of, pair
+from result_helpers import about_of, pair, result_of
 
 import pyswarmopt_llm
 from pyswarmopt_llm.evaluation.record import Row
-from pyswarmopt_llm.evaluation.result import RunResult
-from pyswarmopt_llm.reporting.report.report import render_report
+from pyswarmopt_llm.reporting.report import render_report
 from pyswarmopt_llm.tasks import Item, Task
 from pyswarmopt_rivals.comparison.page import render_page
 
@@ -92,13 +91,20 @@ def page(experts: int) -> str:
             "seconds_scoring": 80.0,
             "scoring": "letter",
         },
-        **{"peak_memory_bytes": 2**30, "stop": {"patience": 3}, "paired": {"quiz": {"test": test}}},
+        **{
+            "peak_memory_bytes": 2**30,
+            "stop": {"patience": 3},
+            "paired": {"test": {"quiz": test}},
+            "task": "quiz",
+        },
         "intervals": {
             "best_dev": [0.6, 0.8],
             "best_test": [0.62, 0.77],
             "best_single_test": [0.5, 0.69],
         },
         "coefficients": dict(zip(names, best["coefficients"], strict=True)),
+        "items": {"best_dev": best["items"]["quiz"], "best_single_dev": rows[0]["items"]["quiz"]},
+        "experts": {name: row["items"]["quiz"] for name, row in zip(names, rows, strict=False)},
         "notes": [
             (
                 "A remark that is long enough to be broken into lines on a telephone, as remarks "
@@ -115,7 +121,7 @@ def page(experts: int) -> str:
     )
     return render_report(
         about,
-        RunResult.from_json(result),
+        result_of(**result),
         map(Row.from_json, rows),
         {"quiz": Task("quiz", dev, ())},
     )

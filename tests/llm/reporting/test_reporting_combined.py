@@ -13,8 +13,8 @@ import pytest
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.paired import compare_paired
 from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.evaluation.combined import combined_difference
 from pyswarmopt_llm.metrics.combine import Combine, arithmetic, harmonic
-from pyswarmopt_llm.reporting.combined import combined_difference
 
 
 def right(rng: np.random.Generator, share: float, count: int) -> Score:

@@ -21,9 +21,9 @@ from result_helpers import about_of, result_of
 from sklearn.decomposition import PCA
 
 from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.reporting.card import model_card
 from pyswarmopt_llm.reporting.commands import command_line, usage
-from pyswarmopt_llm.reporting.report.card import model_card
-from pyswarmopt_llm.reporting.report.figures import (
+from pyswarmopt_llm.reporting.figures import (
     HEIGHT,
     WIDTH,
     Projection,
@@ -31,9 +31,9 @@ from pyswarmopt_llm.reporting.report.figures import (
     curve,
     paths,
 )
-from pyswarmopt_llm.reporting.report.front_matter import Parent
-from pyswarmopt_llm.reporting.report.pages import code, plain
-from pyswarmopt_llm.reporting.report.report import render_report
+from pyswarmopt_llm.reporting.front_matter import Parent
+from pyswarmopt_llm.reporting.pages import code, plain
+from pyswarmopt_llm.reporting.report import render_report
 from pyswarmopt_llm.reporting.verdict import verdict
 from pyswarmopt_llm.tasks import Item, Task
 from pyswarmopt_llm.tasks.prompts import render_prompt
@@ -72,6 +72,8 @@ HISTORY = [
     replace(row(1, 1, [0.5, 0.5], "0001111???"), bounds=[0.4, 0.7], value=0.7),
     row(0, 1, [1.25, -0.25], "1011111110"),
 ]
+ITEMS = {"best_dev": "1011111110", "best_single_dev": "1111110000"}
+EXPERTS = {"x": "1111110000", "y": "0001110000"}
 DEV = tuple(Item(str(i), f"Question {i} <b>?", {"A": "yes", "B": "no"}, "A") for i in range(1, 11))
 
 
@@ -150,11 +152,18 @@ def test_the_base_goes_by_its_public_name_where_it_has_one() -> None:
 def test_the_hub_reads_the_held_out_scores_of_the_card() -> None:
     from huggingface_hub import ModelCard
 
-    dev = {"best_dev": 0.9, "best_single_dev": 0.9, "scoring": "letter"}
-    tasks = {"a": {**dev, "best_test": 0.5}, "b": {**dev, "best_test": 0.25}, "c": dev}
+    dev = {"scoring": "letter"}
+    tasks = {
+        "a": {**dev, "best_test": 0.5},
+        "b": {**dev, "best_test": 0.25},
+        "c": {**dev, "best_test": 0.125},
+    }
     for result, expected in (
-        (result_of(), [("t.json", "accuracy", 0.62)]),
-        (result_of(tasks=tasks, metrics={"a": "f1"}), [("a", "f1", 0.5), ("b", "accuracy", 0.25)]),
+        (result_of(), [("t", "accuracy", 0.62)]),
+        (
+            result_of(tasks=tasks, metrics={"a": "f1"}),
+            [("a", "f1", 0.5), ("b", "accuracy", 0.25), ("c", "accuracy", 0.125)],
+        ),
     ):
         scores = ModelCard(model_card(about_of(), result)).data.eval_results
         assert [(one.dataset_name, one.metric_type, one.metric_value) for one in scores] == expected
@@ -407,7 +416,12 @@ def test_bars_are_to_scale_on_both_sides_of_zero() -> None:
 
 def test_items_gained_and_lost_by_hand() -> None:
     page = Elements(
-        render_report(about_of(), result_of(), HISTORY, {"t": Task("t", dev=DEV, test=DEV)})
+        render_report(
+            about_of(),
+            result_of(items=ITEMS, experts=EXPERTS),
+            HISTORY,
+            {"t": Task("t", dev=DEV, test=DEV)},
+        )
     ).text
     text = " ".join(page.split())
     # Of the best single expert x: items 1 to 6. Gained 7, 8, 9; lost 2.
@@ -426,7 +440,7 @@ def test_items_gained_and_lost_by_hand() -> None:
 def test_without_the_task_file_items_are_counted_only() -> None:
     other = Task("t", dev=DEV[:3], test=())  # another file by that name
     for tasks in ({}, {"t": other}):
-        text = Elements(render_report(about_of(), result_of(), HISTORY, tasks)).text
+        text = Elements(render_report(about_of(), result_of(items=ITEMS), HISTORY, tasks)).text
         assert (
             "Question" not in text
             and " ".join(text.split()).count("gains 3 items and loses 1") == 1
@@ -488,6 +502,7 @@ def test_a_hostile_name_stays_text_in_the_report() -> None:
     tasks, named = {HOSTILE: Task(HOSTILE, (item,) * 10, ())}, {HOSTILE: 1.25, "y": -0.25}
     rows = [replace(one, items={HOSTILE: one.items["t"]}) for one in HISTORY]
     words = {"best_single": HOSTILE, "coefficients": named, "scoring": HOSTILE, "notes": [HOSTILE]}
+    words |= {"task": HOSTILE, "items": ITEMS, "experts": {HOSTILE: "1111110000", "y": "0" * 10}}
     page = render_report(about, result_of(**words, stop={HOSTILE: HOSTILE}), rows, tasks)
     shown = Elements(page)
     assert not {"script", "a-b", "img", "iframe"} & set(shown.tags)
@@ -499,7 +514,7 @@ def test_a_hostile_name_stays_text_in_the_report() -> None:
         Elements(
             render_report(
                 about_of(),
-                result_of(notes=["n"]),
+                result_of(notes=["n"], items=ITEMS, experts=EXPERTS),
                 HISTORY,
                 {"t": Task("t", DEV, ())},
             )

@@ -15,7 +15,7 @@ from result_helpers import about_of, pair, result_of
 from pyswarmopt_llm.cli.app import COMMANDS
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.paired import compare_paired
-from pyswarmopt_llm.evaluation.result import RunResult
+from pyswarmopt_llm.evaluation.result import Result
 from pyswarmopt_llm.reporting.commands import near, next_steps
 from pyswarmopt_llm.reporting.findings import remarks
 from pyswarmopt_llm.reporting.verdict import verdict
@@ -26,10 +26,13 @@ OUT = "runs/a b"
 
 def result(
     test: dict[str, Any] | None = None, dev: dict[str, Any] | None = None, **more: Any
-) -> RunResult:
-    splits = {split: found for split, found in (("dev", dev), ("test", test)) if found}
+) -> Result:
+    found = {split: pair for split, pair in (("dev", dev), ("test", test)) if pair}
     scores = {"best_single_test": 0.6, "coefficients": {"x": 0.63, "y": -0.61}}
-    return result_of(**{**scores, "paired": {"t": splits} if splits else {}, **more})
+    leads = {("best_single", split): pair for split, pair in found.items()}
+    paired = {split: {"t": pair} for split, pair in found.items()}
+    more["leads"] = leads | more.get("leads", {})
+    return result_of(**{**scores, "paired": paired, **more})
 
 
 @pytest.mark.parametrize(
@@ -79,13 +82,15 @@ def test_several_tasks_are_judged_by_the_difference_of_their_combined_scores() -
     tasks = {
         name: {"best_dev": 0.5, "best_single_dev": 0.4, "scoring": "likelihood"} for name in "tu"
     }
-    two = result(pair(-0.1, 0.05, 0.01), combined={"test": lead}, tasks=tasks)
+    two = result(leads={("best_single", "test"): lead}, tasks=tasks)
     assert verdict(two).sentence == (
         "Better than the best single expert, x: 0.620 against 0.600 on 80 unseen items, +0.020 "
         "(95% interval +0.010 to +0.030, p = 0.010)."
     )
     # one of the two has no items, so that nothing is known of the combined score
-    assert verdict(result(pair(-0.1, 0.05, 0.01), tasks=tasks)).kind == "unpaired"
+    items = {f"{name}_test": "1100" for name in ("best", "best_single")}
+    assert verdict(result(items=items)).kind == "level"
+    assert verdict(result(items=items, tasks=tasks)).kind == "unpaired"
 
 
 def test_an_expert_itself_is_called_so() -> None:
@@ -118,7 +123,7 @@ TRAINED = {
     "trained_dev": 0.6,
     "trained_test": 0.7,
 }
-ON_TEST = {"paired_training": {"t": {"test": pair(0.2, 0.1, 0.001)}}}
+ON_TEST = {"leads": {("mixture", "test"): pair(0.2, 0.1, 0.001)}}
 
 
 @pytest.mark.parametrize(
@@ -165,7 +170,7 @@ def test_what_training_on_the_examples_did_is_the_first_reason(
             assert found.reasons[0] == reason
 
 
-EXPERTS = {"dev": {"x": 0.6, "y": 0.4}, "second": "y", "differ": 0.3, "ahead": pair(0.2, 0.3, 0.2)}
+EXPERTS = {"experts": {"x": 0.6, "y": 0.4}}
 
 
 @pytest.mark.parametrize(
@@ -198,21 +203,22 @@ EXPERTS = {"dev": {"x": 0.6, "y": 0.4}, "second": "y", "differ": 0.3, "ahead": p
 def test_the_reason_is_what_the_figures_show(
     test: dict[str, Any], dev: dict[str, Any] | None, experts: dict[str, Any], words: str
 ) -> None:
-    (reason,) = verdict(result(test, dev, experts={**EXPERTS, **experts})).reasons
+    (reason,) = verdict(result(test, dev, **EXPERTS, **experts)).reasons
     assert words in reason
 
 
 def test_the_headroom_is_a_line_of_the_remarks_and_no_cause_is_guessed() -> None:
     """What the best expert of each item would score is measured; why is not."""
-    way = {"oracle": 0.8, "best_single": 0.6, "best": 0.7, "share": 0.5, "n": 80}
-    found = result(pair(0.0, 0.1, 1.0), experts={**EXPERTS, "differ": 0.0}, headroom=way)
+    items = {"best_dev": "1110000000"}
+    experts = {"x": "1100000000", "y": "1011000000"}
+    found = result(pair(0.0, 0.1, 1.0), best_single="y", items=items, experts=experts)
     assert verdict(found).reasons == ()
     assert remarks(found)[1] == (
-        "On dev the best expert of each item would score 0.800, the best expert alone 0.600: the "
-        "result, 0.700, goes 50% of that way."
+        "On dev the best expert of each item would score 0.400, the best expert alone 0.300: the "
+        "result, 0.300, goes 0% of that way."
     )
-    nowhere = {**way, "oracle": 0.6, "share": None, "partial": True}
-    assert "alone 0.600 (80 items)." in remarks(result(headroom=nowhere))[0]
+    nowhere = result(items=items, experts={"x": "1100000000", "y": "11????????"})
+    assert "alone 1.000 (2 items)." in remarks(nowhere)[0]
 
 
 @pytest.mark.parametrize(
@@ -224,7 +230,7 @@ def test_the_headroom_is_a_line_of_the_remarks_and_no_cause_is_guessed() -> None
     ],
 )
 def test_power_is_spoken_of_only_where_it_means_something(test: dict[str, Any]) -> None:
-    assert not any("too few" in reason for reason in verdict(result(test, experts=EXPERTS)).reasons)
+    assert not any("too few" in reason for reason in verdict(result(test, **EXPERTS)).reasons)
 
 
 @pytest.mark.parametrize(

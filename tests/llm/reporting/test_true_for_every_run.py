@@ -4,23 +4,19 @@ iterations included.
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from result_helpers import about_of, result_of
+from result_helpers import about_of, pair, result_of
 from test_reporting_pages import Elements, row
 
-from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.evaluation.record import Row, pack
-from pyswarmopt_llm.evaluation.result import Headroom
-from pyswarmopt_llm.metrics.combine import arithmetic
+from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.reporting.figures import curve
 from pyswarmopt_llm.reporting.findings import costs, score_rows
-from pyswarmopt_llm.reporting.reading import headroom
-from pyswarmopt_llm.reporting.report.figures import curve
-from pyswarmopt_llm.reporting.report.report import render_report
+from pyswarmopt_llm.reporting.reading import Headroom, headroom
+from pyswarmopt_llm.reporting.report import render_report
 from pyswarmopt_llm.reporting.summary import mixture_name
 from pyswarmopt_llm.reporting.verdict import verdict
 from pyswarmopt_rivals.comparison.table import cells
@@ -96,11 +92,14 @@ def test_the_result_has_the_name_that_its_weights_have(
     weights: tuple[float, float], name: str
 ) -> None:
     result = result_of(
-        coefficients=dict(zip("xy", weights, strict=True)), trained=True, trained_dev=0.7
+        coefficients=dict(zip("xy", weights, strict=True)),
+        trained=True,
+        trained_dev=0.7,
+        mixture_dev=0.6,
     )
     assert mixture_name(result) == name
-    assert score_rows(result)[-1].label == f"{name}, trained"
-    assert score_rows(result)[-2].label == f"{name}, before training"
+    assert [*score_rows(result)][-1] == f"{name}, trained"
+    assert [*score_rows(result)][-2] == f"{name}, before training"
 
 
 def test_what_has_weights_by_layer_or_is_a_graph_is_no_sum() -> None:
@@ -109,7 +108,7 @@ def test_what_has_weights_by_layer_or_is_a_graph_is_no_sum() -> None:
 
 def test_the_two_averages_name_their_spaces() -> None:
     result = result_of(uniform_dev=0.5, space="delta")
-    assert "uniform average (space delta)" in [row.label for row in score_rows(result)]
+    assert "uniform average (space delta)" in score_rows(result)
     found = {"dev": 0.5, "test": 0.5, "item_evaluations": 0, "seconds": 0.0, "models": 1}
     assert (
         cells("uniform-soup", found)[0]
@@ -130,44 +129,24 @@ def test_names_of_lines_in_the_curve_do_not_overlap(average: float, apart: int) 
     assert len(heights) == 2 and abs(heights[0] - heights[1]) >= apart
 
 
-RIVALS = [
-    {
-        "name": "base",
-        "label": "base",
-        "test": 0.5,
-        "difference": 0.306,
-        "interval": [0.2, 0.4],
-        "p": 0.001,
-    },
-    {
-        **{
-            "name": "base-tuned",
-            "label": "base, fine-tuned on dev",
-            "dev": 1.0,
-            "dev_of": "training",
-        },
-        **{"test": 0.776, "difference": 0.03, "interval": [-0.02, 0.08], "p": 0.3},
-    },
-]
+RIVALS: dict[str, Any] = {
+    **{"base_dev": 0.5, "base_test": 0.5, "base_tuned_dev": 0.6, "base_tuned_test": 0.776},
+    **{"trained": True, "trained_dev": 0.7, "mixture_dev": 0.6},
+}
+BETTER = pair(0.306, 0.1, 0.001)
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("found", "words"),
     [
-        ({}, "+0.030 [-0.020, +0.080], not significant (p = 0.30)."),
-        (
-            {"difference": 0.1, "interval": [0.02, 0.18], "p": 0.01},
-            "+0.100 [+0.020, +0.180], p = 0.010.",
-        ),
-        (
-            {"difference": -0.1, "interval": [-0.18, -0.02], "p": 0.01},
-            "-0.100 [-0.180, -0.020], p = 0.010.",
-        ),
+        (pair(0.03, 0.05, 0.3), "+0.030 [-0.020, +0.080], not significant (p = 0.30)."),
+        (pair(0.1, 0.08, 0.01), "+0.100 [+0.020, +0.180], p = 0.010."),
+        (pair(-0.1, 0.08, 0.01), "-0.100 [-0.180, -0.020], p = 0.010."),
     ],
 )
-def test_the_verdict_names_its_rival(changes: dict[str, Any], words: str) -> None:
-    result = result_of(trained=True, trained_dev=0.7, rivals=[RIVALS[0], {**RIVALS[1], **changes}])
-    sentence = verdict(result).sentence
+def test_the_verdict_names_its_rival(found: dict[str, Any], words: str) -> None:
+    leads = {("base", "test"): BETTER, ("base_tuned", "test"): found}
+    sentence = verdict(result_of(**RIVALS, leads=leads)).sentence
     tuned = "Result minus rival: the base, fine-tuned alone on the same items (0.776)"
     assert f"{tuned} {words}" in sentence
     # The base as it is is worse than what was trained: its row tells that.
@@ -175,31 +154,31 @@ def test_the_verdict_names_its_rival(changes: dict[str, Any], words: str) -> Non
 
 
 def test_the_base_is_named_where_it_is_no_worse() -> None:
-    base = {**RIVALS[0], "difference": 0.0, "interval": [-0.1, 0.1], "p": 1.0}
-    result = result_of(trained=True, trained_dev=0.7, rivals=[base, RIVALS[1]])
+    leads = {("base", "test"): pair(0.0, 0.1, 1.0), ("base_tuned", "test"): BETTER}
     said = "the base as it is (0.500) +0.000 [-0.100, +0.100], not significant (p = 1.00); "
-    assert said in verdict(result).sentence
+    assert said in verdict(result_of(**RIVALS, leads=leads)).sentence
+
+
+def test_a_rival_that_is_the_result_itself_is_called_so_and_stands_in_the_table_once() -> None:
+    result = result_of(**RIVALS, coefficients={"x": 0.0, "y": 0.0})
+    assert "This is the base, fine-tuned." in verdict(result).sentence
+    assert [*score_rows(result)].count("base, fine-tuned on dev") == 0
+    assert "base, fine-tuned on dev" in score_rows(result_of(**RIVALS))
 
 
 def test_the_headroom_is_that_of_the_items_that_all_experts_were_scored_on() -> None:
     """By hand: of the four items all experts know (the last two dropped y), the best of each has 3 of 4,
     x alone 1, the result 2.
     """
-    rows = [
-        row(0, 0, [1.0, 0.0], "100011"),
-        row(1, 0, [0.0, 1.0], "0110"),
-        row(2, 0, [0.5, 0.5], "111111"),  # no expert
-        row(0, 1, [0.7, 0.5], "111111"),
-    ]
-    rows[1] = replace(rows[1], items={"t": pack([0.0, 1.0, 1.0, 0.0, math.nan, math.nan])})
-    best = {"t": score_of([1.0, 0.0, 1.0, 0.0, 1.0, 1.0])}
-    found = headroom(rows, 2, 0, best, arithmetic)
-    assert found == Headroom(0.75, 0.25, 0.5, 0.5, 4, partial=True)
-    whole = [rows[0], replace(rows[1], items={"t": "011000"})]
-    found = headroom(whole, 2, 0, best, arithmetic)
-    assert found is not None and not found.partial and found.n == 6
-    assert found.share == pytest.approx((4 / 6 - 3 / 6) / (5 / 6 - 3 / 6))
-    assert headroom(rows[:1], 2, 0, best, arithmetic) is None  # an expert was not scored
-    assert headroom(rows[:1], 1, 0, best, arithmetic) is None
-    alike = headroom([rows[0], replace(rows[0], particle=1)], 2, 0, best, arithmetic)
+
+    def found(x: str, y: str, best: str = "101011") -> Headroom | None:
+        return headroom(result_of(items={"best_dev": best}, experts={"x": x, "y": y}))
+
+    assert found("100011", "0110??") == Headroom(0.75, 0.25, 0.5, 0.5, 4, partial=True)
+    whole = found("100011", "011000")
+    assert whole is not None and not whole.partial and whole.n == 6
+    assert whole.share == pytest.approx((4 / 6 - 3 / 6) / (5 / 6 - 3 / 6))
+    assert found("1000??", "????11") is None  # no item that both were scored on
+    assert headroom(result_of(items={"best_dev": "10"}, experts={"x": "10"})) is None
+    alike = found("100011", "100011")
     assert alike is not None and alike.share is None

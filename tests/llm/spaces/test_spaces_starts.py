@@ -38,13 +38,13 @@ def test_totals_are_uniform_and_shares_uniform_on_the_simplex() -> None:
     assert abs(np.corrcoef(totals, weights[:, 0] / totals)[0, 1]) < 0.05
 
 
-def test_sums_where_weights_are_linear_in_the_coefficients(tiny_experts: list[Path]) -> None:
+def test_sums_fill_up_the_population(tiny_experts: list[Path]) -> None:
     experts = [load_adapter(read_adapter(path)) for path in tiny_experts]
     n = len(experts)
     delta, factor = build_space("delta", experts), build_space("factor", experts)
     for start, space, summed in (
-        ("auto", delta, True),
-        ("auto", factor, False),
+        ("sums", delta, True),
+        ("segments", factor, False),
         ("sums", factor, True),
         ("segments", delta, False),
         ("even", delta, True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,13 +13,18 @@ from pyswarmopt_llm.tasks import Task, load_task
 datasets = pytest.importorskip("datasets")
 
 
-def load(monkeypatch: pytest.MonkeyPatch, spec: str = "hub:someone/thing", **splits: Any) -> Task:
+def load(
+    monkeypatch: pytest.MonkeyPatch,
+    spec: str = "hub:someone/thing",
+    columns: Sequence[str] = (),
+    **splits: Any,
+) -> Task:
     tables = {
         name: rows if isinstance(rows, datasets.Dataset) else datasets.Dataset.from_list(rows)
         for name, rows in splits.items()
     }
     monkeypatch.setattr(datasets, "load_dataset", lambda name, config: datasets.DatasetDict(tables))
-    return load_task(spec)
+    return load_task(spec, columns=columns)
 
 
 def by_question(task: Task) -> dict[str, tuple[dict[str, str] | None, str]]:
@@ -65,6 +71,7 @@ def test_an_unlabelled_test_split_is_passed_over_as_in_hellaswag(
 
     task = load(
         monkeypatch,
+        columns=["question=ctx", "choices=endings"],
         train=[row("t0", "0"), row("t1", "1")],
         validation=[row("v0", "0"), row("v1", "1")],
         test=[row("secret", "")],
@@ -73,12 +80,36 @@ def test_an_unlabelled_test_split_is_passed_over_as_in_hellaswag(
     assert {item.question: item.answer for item in task.test} == {"v0": "A", "v1": "B"}
 
 
-def test_options_counted_from_one_as_in_winogrande(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_counted_from_one_as_in_winogrande_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def row(text: str, answer: str) -> dict[str, Any]:
         return {"sentence": text, "option1": "x", "option2": "y", "answer": answer}
 
-    task = load(monkeypatch, train=[row("a", "1"), row("b", "2")], validation=[row("c", "2")])
+    named = {"columns": ["A=option1", "B=option2"], "validation": [row("c", "1")]}
+    with pytest.raises(UserError, match=r'train: the numbers in "answer" count the options from 0'):
+        load(monkeypatch, train=[row("a", "1"), row("b", "1")], **named)
+    lettered = {**named, "validation": [row("c", "B")]}
+    task = load(monkeypatch, train=[row("a", "A"), row("b", "B")], **lettered)
     assert {q: a for q, (_, a) in by_question(task).items()} == {"a": "A", "b": "B", "c": "B"}
+
+
+def test_a_draw_without_a_first_option_is_no_sign_of_counting_from_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [{"question": f"q{i}", "choices": ["x", "y"], "answer": int(i > 0)} for i in range(9)]
+    tables = {
+        "train": rows,
+        "test": [{**row, "question": f"again {row['question']}"} for row in rows],
+    }
+    monkeypatch.setattr(
+        datasets,
+        "load_dataset",
+        lambda name, config: datasets.DatasetDict(
+            {name: datasets.Dataset.from_list(table) for name, table in tables.items()}
+        ),
+    )
+    assert [item.answer for item in load_task("hub:a/b", dev=1, test=1).dev] == ["B"]
 
 
 def test_class_labels_are_the_options_as_in_text_classification(
@@ -130,7 +161,7 @@ def test_rows_are_drawn_the_same_way_every_time(monkeypatch: pytest.MonkeyPatch)
         ({"train": [{"x": "a"}], "test": [{"x": "a"}]}, "needs two splits with answers"),
         (
             {"train": [{"x": "a", "answer": "b"}], "test": [{"x": "c", "answer": "b"}]},
-            r"no column looks like the question \(found: x, answer\)",
+            r"no column for the question \(found: x, answer\)",
         ),
         (
             {s: [{"question": s, "choices": ["x", "y"], "answer": 7}] for s in ("train", "test")},

@@ -32,9 +32,9 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
         UserError: bad input, before anything is written.
         KeyboardInterrupt: the run can be resumed.
     """
-    from pyswarmopt_llm.jobs.search.preset import resolve
+    from pyswarmopt_llm.jobs.search.plan import with_preset
 
-    if resolve(config).config.is_grid:
+    if with_preset(config).is_grid:
         from pyswarmopt_llm.jobs.search.grid.draws import grid_search
 
         return grid_search(config, on_event)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt.algorithms.model_swarms import GRID as PAPER
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import SearchConfig, given_settings
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.regular import refuse_links, user_path, write_json
@@ -31,8 +31,7 @@ from pyswarmopt_llm.evaluation.run_files import FORMAT, GRID
 from pyswarmopt_llm.evaluation.store import RESULTS
 from pyswarmopt_llm.jobs.search.grid.file import Draw, Grid, stored_grid, write_grid
 from pyswarmopt_llm.jobs.search.loop import SearchResult, begin, resume
-from pyswarmopt_llm.jobs.search.preset import in_words, resolve
-from pyswarmopt_llm.jobs.search.validate import given_settings
+from pyswarmopt_llm.jobs.search.plan import preset_text, with_preset
 from pyswarmopt_llm.metrics.external.named_again import require
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL
 from pyswarmopt_llm.metrics.objectives import load_split
@@ -59,7 +58,7 @@ def make_grid(config: SearchConfig) -> Grid:
         >>> make_grid(replace(config, grid="paper")).size
         300
     """
-    config = resolve(config).config
+    config = with_preset(config)
     values = (
         {name: tuple(map(str, numbers)) for name, numbers in PAPER.items()}
         if config.grid == "paper"
@@ -171,9 +170,9 @@ def _search_all(
     notify = on_event or (lambda event: None)
     done: list[Draw] = []
     latest: Run | None = None
-    resolved = resolve(config).config
-    if resolved.preset != "auto":  # of which the first draw tells, since it depends on the tasks
-        notify(Event("note", {"text": in_words(resolved, given_settings(config))}))
+    settled = with_preset(config)
+    if settled.preset != "auto":  # of which the first draw tells, since it depends on the tasks
+        notify(Event("note", {"text": preset_text(settled, given_settings(config))}))
     for number, settings in enumerate(grid.draws, start=1):
         following = _next(config, latest, settings, path / f"draw-{number:02d}", done)
         if following is None:
@@ -184,8 +183,8 @@ def _search_all(
             )
             break
         notify(Event("note", {"text": f"draw {number} of {len(grid.draws)}: {' '.join(settings)}"}))
-        asked = replace(config, settings=settings, grid="given", draws=None)
-        latest = _search_one(following, latest, on_event, allowed, asked)
+        given = given_settings(replace(config, settings=settings, grid="given", draws=None))
+        latest = _search_one(following, latest, on_event, allowed, given)
         done.append(_drawn(latest, settings, first=number == 1))
         write_grid(path, config, grid, done)
     best = max(done, key=lambda draw: draw.best_dev)  # of equals the first
@@ -243,7 +242,7 @@ def _search_one(
     latest: Run | None,
     on_event: OnEvent | None,
     allowed: Collection[str],
-    asked: SearchConfig,
+    given: Mapping[str, Any],
 ) -> Run:
     """The finished run of one draw."""
     path = user_path(config.out)
@@ -259,7 +258,7 @@ def _search_one(
             _carry(latest.path, path, _CARRIED)
         return run
 
-    begin(config, create, on_event, asked)
+    begin(config, create, on_event, given)
     return Run.open(path)
 
 
@@ -273,7 +272,7 @@ def _start(run: Run) -> list[Row]:
 def _drawn(run: Run, settings: tuple[str, ...], first: bool) -> Draw:
     rows = run.rows if first else run.rows[len(_start(run)) :]
     items, seconds = sum(row.n for row in rows), sum(row.seconds for row in rows)
-    best = math.nan if run.result is None else run.result.best_dev
+    best = math.nan if run.result is None else run.result.best.dev.value
     return Draw(run.path.name, settings, best, len(rows), items, round(seconds, 3))
 
 
@@ -295,7 +294,7 @@ def _hand_over(
     config = replace(
         again, out=str(path), test=asked.test, train=asked.train, no_rivals=asked.no_rivals
     )
-    return begin(config, create, on_event, asked)
+    return begin(config, create, on_event, given_settings(asked))
 
 
 def _carry(source: Path, target: Path, names: Sequence[str]) -> None:

@@ -21,22 +21,19 @@ from pathlib import Path
 
 from torch import Tensor
 
+from pyswarmopt_llm.common.config import LEAST_TRAINED
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.result import Iterated
 from pyswarmopt_llm.jobs.search.cross_fitting import Fitting
-from pyswarmopt_llm.jobs.search.validate import LEAST_TRAINED
 from pyswarmopt_llm.jobs.search.written.reply_log import Answerer, Reply, ReplyLog
-from pyswarmopt_llm.jobs.search.written.teachers import TEACHERS
+from pyswarmopt_llm.jobs.search.written.schedule import ON_SPARE, ROUNDS, samples_of
 from pyswarmopt_llm.metrics.combine import Combine
 from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.models.choices import FULL, Schedule
+from pyswarmopt_llm.models.choices import FULL
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 
-SAMPLES, LEAST_SAMPLES = 8, 2  # replies to a prompt in a round
-ROUNDS = 4
-ON_SPARE = Schedule(without_fold=0)  # dev, which judges, is not trained on
 FILE, SPARE = "replies.jsonl", "spare.jsonl"  # to dev prompts, to spare ones
 
 
@@ -231,34 +228,6 @@ def gains(before: Sequence[Reply], after: Sequence[Reply]) -> bool:
     return gain.value > gain.stderr
 
 
-def samples_of(prompts: int, dev: int) -> int:
-    """Replies to each prompt in a round: in all as many as eight to each dev prompt, if that is two
-    or more.
-
-    Many prompts teach more than many replies to each (measured in research/notes/written-answers.md).
-
-    Example:
-        >>> samples_of(100, dev=100), samples_of(200, dev=100), samples_of(800, dev=100)
-        (8, 4, 2)
-    """
-    return max(LEAST_SAMPLES, SAMPLES * dev // prompts)
-
-
-def planned_replies(dev: int, spare: int = 0) -> int:
-    """Replies that are written at most, with so many dev prompts and spare ones.
-
-    Example:
-        >>> planned_replies(1)  # base, mixture, and in four rounds eight samples and one after training
-        38
-        >>> planned_replies(100, spare=400)  # 2 x 500, 4 x 400 of teachers, 3 x 2 x 400 samples, 4 x 100
-        5400
-    """
-    prompts = spare or dev
-    samples = samples_of(prompts, dev)
-    first = max(samples, TEACHERS)
-    return 2 * (dev + spare) + (first + (ROUNDS - 1) * samples) * prompts + ROUNDS * dev
-
-
 def _value(combine: Combine, scores: Mapping[str, Score]) -> float:
     return combine(list(scores.values())).value
 
@@ -280,12 +249,9 @@ def _add(pool: Sequence[list[Reply]], replies: Sequence[Reply]) -> None:
 
 
 __all__ = [
-    "ON_SPARE",
     "Iteration",
     "best_reply",
     "best_round",
     "expert_iteration",
     "gains",
-    "planned_replies",
-    "samples_of",
 ]

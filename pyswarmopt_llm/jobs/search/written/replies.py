@@ -14,7 +14,7 @@ from typing import Any
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import fits, wrong_field
 from pyswarmopt_llm.common.files.regular import read_json, write_json
-from pyswarmopt_llm.common.interfaces import Patch, Score
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.metrics.questions.written import Written
@@ -31,8 +31,8 @@ def save_replies(
     job: Job,
     run: Run,
     models: Mapping[str, Patch],
-    before: Mapping[str, Score],
-    after: Mapping[str, Score],
+    before: Mapping[str, Sequence[float]],
+    after: Mapping[str, Sequence[float]],
     scorings: Mapping[str, Scoring],
 ) -> list[str]:
     """Write ``replies.json``, for tasks with written replies whose scoring costs nothing but time.
@@ -44,14 +44,14 @@ def save_replies(
         job: what the search worked with.
         run: its directory, locked.
         models: label -> model, in the order in which they are shown.
-        before: of the best single expert on dev, task name -> score.
+        before: task name -> scores of its dev items by the best single expert.
         after: of the result.
         scorings: of the tasks.
     """
     tasks = []
     for name, task in job.tasks.items():
         metric = job.objectives.metrics[name]
-        numbers = changed_most(before[name].per_item, after[name].per_item)
+        numbers = changed_most(before[name], after[name])
         utility = metric.build(
             [task.dev[i] for i in numbers], scorings[name], job.engine.chat, task.prompt
         )

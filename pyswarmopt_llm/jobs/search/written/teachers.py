@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.jobs.search.written.schedule import TEACHERS
 from pyswarmopt_llm.metrics.combine import Combine, combined_value
 
-TEACHERS = 4
 Floats = npt.NDArray[np.float64]
 
 
@@ -90,4 +90,4 @@ def covering(values: Floats, known: Floats, count: int) -> list[int]:
     return numbers
 
 
-__all__ = ["TEACHERS", "complementary", "covering"]
+__all__ = ["complementary", "covering"]

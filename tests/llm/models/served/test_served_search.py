@@ -8,7 +8,7 @@ import html
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import evaluate
 from pyswarmopt_llm.jobs.evaluate.names import with_run
 from pyswarmopt_llm.jobs.search.loop import SearchResult, resume, search
-from pyswarmopt_llm.metrics.combine import Combine
 from pyswarmopt_llm.models.served import http
 
 Make = Callable[..., SearchConfig]
@@ -102,7 +101,7 @@ def test_a_search_ends_as_on_the_resident_model(
     assert alone.score.value == served.result["best_dev"]
     expert = replace(of_run, against=config("").experts[0])
     compared = evaluate_against(with_run(expert))
-    assert compared.scores[1].value == served.result["experts"]["dev"]["ant"]
+    assert compared.scores[1].value == served.result["experts"]["ant"]["dev"]["value"]
 
 
 def test_what_a_server_cannot_do_is_refused_in_a_line(
@@ -194,9 +193,9 @@ def test_noise_is_measured_once_and_given_to_the_model_of_the_scores(
 ) -> None:
     noises: list[bool] = []
 
-    def seen(config: SearchConfig, items: Mapping[str, int], combine: Combine, noisy: bool) -> Any:
+    def seen(*arguments: Any, noisy: bool, **more: Any) -> Any:
         noises.append(noisy)
-        return made(config, items, combine, noisy)
+        return made(*arguments, noisy=noisy, **more)
 
     made = surrogate.make_surrogate
     monkeypatch.setattr(surrogate, "make_surrogate", seen)

