@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import unescape
 from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any
 
 import typer
@@ -18,12 +20,11 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 import pyswarmopt
-import pyswarmopt_groups
 import pyswarmopt_llm
-import pyswarmopt_rivals
 from pyswarmopt.cli.app import app as pyswarmopt_app
 from pyswarmopt.cli.help import default_of, grouped
 from pyswarmopt_llm.cli.app import app as swarm_llm_app
+from pyswarmopt_llm.common.registry import plugins
 
 ROOT = Path(__file__).resolve().parents[2]
 # Files of the top folder that are pages of the site.
@@ -35,17 +36,6 @@ EQUATION = re.compile(
     flags=re.DOTALL,
 )
 LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
-
-
-def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """List the rooms of the code in the reference's navigation."""
-    (section,) = [entry["Reference"] for entry in config.nav or () if "Reference" in entry]
-    section += [
-        {content.partition("\n")[0].removeprefix("# "): page}
-        for page, content in reference()
-        if "/code/" in page
-    ]
-    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -167,45 +157,73 @@ def option_row(param: Any) -> str:
 
 
 def reference() -> Iterator[tuple[str, str]]:
-    """(page, content) for the public names of `pyswarmopt` and for each room of the packages."""
+    """(page, content) for the public names of `pyswarmopt`, of its modules, and of `swarm-llm`'s
+    packages.
+    """
     names = [name for name in pyswarmopt.__all__ if not name.startswith("_")]
-    parts = [name for name in names if isinstance(getattr(pyswarmopt, name), type(pyswarmopt))]
-    lines = [
-        "# pyswarmopt",
-        "",
-        "`import pyswarmopt as pso`. What is public is listed in `pyswarmopt.__all__`.",
-        "",
-    ]
+    parts = [name for name in names if isinstance(getattr(pyswarmopt, name), ModuleType)]
     own = sorted(
         set(names) - set(parts) - set(FIRST), key=lambda name: (_is_class(name), name.lower())
     )
-    lines += [f"::: pyswarmopt.{name}\n" for name in (*FIRST, *own)]
-    yield "reference/pyswarmopt.md", "\n".join(lines)
-    for package in (pyswarmopt, pyswarmopt_llm, pyswarmopt_groups, pyswarmopt_rivals):
-        top = Path(str(package.__file__)).parent
-        for folder in [
-            top,
-            *sorted(path for path in top.iterdir() if (path / "__init__.py").is_file()),
-        ]:
-            if folder.name != "cli":
-                yield room(folder, top)
+    yield (
+        "reference/pyswarmopt.md",
+        _page(
+            "pyswarmopt",
+            "`import pyswarmopt as pso`. All public names are in `pyswarmopt.__all__`.",
+            [f"pyswarmopt.{name}" for name in (*FIRST, *own)],
+        ),
+    )
+    modules = [module for name in parts for module in _modules(getattr(pyswarmopt, name))]
+    yield (
+        "reference/pyswarmopt-modules.md",
+        _page(
+            "pyswarmopt: modules", f"As attributes: {_spans(f'pso.{n}' for n in parts)}.", modules
+        ),
+    )
+    added = plugins("api")
+    homes = {name: _home(getattr(pyswarmopt_llm, name)) for name in pyswarmopt_llm.__all__}
+    homes |= {name: entry.value.replace(":", ".") for name, entry in sorted(added.items())}
+    others = [
+        f"`sl.{name}` is `{home.rpartition('.')[2]}`"
+        for name, home in homes.items()
+        if not home.endswith(f".{name}")
+    ]
+    yield (
+        "reference/pyswarmopt_llm.md",
+        _page(
+            "pyswarmopt_llm",
+            f"`import pyswarmopt_llm as sl`. {_spans(sorted(added))} come with `pyswarmopt_rivals` "
+            f"and `pyswarmopt_groups`. {', '.join(others)}.",
+            list(homes.values()),
+        ),
+    )
+
+
+def _page(title: str, intro: str, objects: list[str]) -> str:
+    """A page of objects, in this order, by mkdocstrings."""
+    return "\n".join([f"# {title}", "", intro, "", *(f"::: {name}\n" for name in objects)])
+
+
+def _spans(names: Iterable[str]) -> str:
+    """Names as code, with commas."""
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _home(thing: Any) -> str:
+    """The place where a function or class is written."""
+    return f"{thing.__module__}.{thing.__qualname__}"
+
+
+def _modules(module: ModuleType) -> list[str]:
+    """A module, and those in it if it is a package."""
+    inside = [
+        f"{module.__name__}.{entry.name}"
+        for entry in iter_modules(getattr(module, "__path__", []))
+        if not entry.name.startswith("_")
+    ]
+    return [module.__name__, *inside]
 
 
 def _is_class(name: str) -> bool:
     """Whether a public name of `pyswarmopt` is a class: these come after the functions."""
     return isinstance(getattr(pyswarmopt, name), type)
-
-
-def room(folder: Path, top: Path) -> tuple[str, str]:
-    """The page of a folder of the code: its modules, each with its public names."""
-    dotted = ".".join([top.name, *folder.relative_to(top).parts])
-    files = folder.glob("*.py") if folder == top else folder.rglob("*.py")
-    modules = sorted(
-        ".".join([top.name, *path.relative_to(top).with_suffix("").parts]).removesuffix(".__init__")
-        for path in files
-        if not path.name.startswith("_") or (path.name == "__init__.py" and path.parent != top)
-    )
-    title = f"{dotted}: modules" if folder == top else dotted
-    options = "    options:\n      show_root_full_path: true\n"
-    body = "\n".join(f"::: {module}\n{options}" for module in modules)
-    return f"reference/code/{dotted}.md", f"# {title}\n\n{body}"

@@ -8,7 +8,6 @@ import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from itertools import zip_longest
 from typing import Any, ClassVar
 
 import typer
@@ -172,8 +171,8 @@ def _commands(sections: Mapping[str, list[tuple[str, str]]]) -> Table:
     for _ in range(2):
         table.add_column(no_wrap=True)
     for heading, commands in sections.items():
-        words = textwrap.wrap(heading, HEADING)
-        for word, (name, text) in zip_longest(words[: len(commands)], commands, fillvalue=""):
+        words = [*textwrap.wrap(heading, HEADING), *[""] * len(commands)]
+        for word, (name, text) in zip(words, commands, strict=False):
             table.add_row(Text(word, style="bold"), Text(name, style="cyan"), Text(text))
     return table
 

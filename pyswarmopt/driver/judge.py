@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.base.record import Record, given
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.problem.constraints import INFEASIBLE, Constraints, ranked
 from pyswarmopt.driver.problem.encoding import Coding
 from pyswarmopt.driver.start import same_but_rounding
-from pyswarmopt.hybrid.record import Record, given
 
 NOISE = (
     "; fun gave {:.6g} at x and {:.6g} when it was called there again, so it has noise and its least "

@@ -32,7 +32,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.record import NONE
+from pyswarmopt.base.record import NONE
 from pyswarmopt.hybrid.runs.axis_search import AxisSearch, SeparabilityTest
 from pyswarmopt.hybrid.runs.bfgs import QuasiNewton
 from pyswarmopt.hybrid.runs.cma_es import CovarianceSwarm, SeparableSwarm, default_population

@@ -20,8 +20,8 @@ from pyswarmopt.base import checkpoint
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.inputs import as_count, as_mask, as_points, as_values
+from pyswarmopt.base.record import NONE, Record, array, given
 from pyswarmopt.hybrid.model.kinds import Kinds
-from pyswarmopt.hybrid.record import NONE, Record, array, given
 from pyswarmopt.hybrid.runs.mutations import Mutations
 from pyswarmopt.hybrid.runs.run import Run, bounded
 from pyswarmopt.hybrid.tickets import Tickets

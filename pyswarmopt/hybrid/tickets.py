@@ -9,7 +9,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.in_flight import Ticket
-from pyswarmopt.hybrid.record import Record, array, given
+from pyswarmopt.base.record import Record, array, given
 
 BESIDE = -1  # in place of a row of the round
 

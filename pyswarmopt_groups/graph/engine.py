@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import torch
-from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Node, Patch
@@ -90,14 +89,6 @@ class GraphEngine(BaseEngine):
                 model, tuple((turns[prompt], continuation) for prompt, continuation in pairs)
             )
         )
-
-    def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
-        """The last model's natural-log next-token distribution after each user turn and messages:
-        (N, V) float32.
-        """
-        turns = self._turns(tuple(prompts), 1)
-        engine = self._engine_of(self._graph[-1].model)
-        return engine.next_token_logprobs([engine.chat(turn) for turn in turns])
 
     def chat(self, user: str, earlier: Sequence[Mapping[str, str]] = ()) -> str:
         """The user's turn as it is: a graph has as many chat templates as members.

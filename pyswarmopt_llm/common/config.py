@@ -88,7 +88,7 @@ class SearchConfig:
     combine: Annotated[
         str,
         Option(
-            "harmonic (auto; of scores below 0 arithmetic), arithmetic, minimum, weighted:2,1.",
+            "harmonic (auto; of scores below 0 arithmetic), arithmetic, weighted:2,1.",
             "C",
             hidden=True,
         ),
@@ -143,6 +143,7 @@ class SearchConfig:
             choices=("auto", "paper", "reference", "none"),
         ),
     ] = None
+    quick: Annotated[bool, Option("Fine-tune the best of base and experts, no more.")] = False
     space: Annotated[str, Option("factor, delta, full, token, graph (by the preset).", "S")] = (
         "auto"
     )
@@ -306,7 +307,7 @@ class SearchConfig:
             >>> config.population, replace(config, start="even").population
             (2, 5)
         """
-        sums = EVEN_SUMS if self.start == "even" else 0
+        sums = {"even": EVEN_SUMS, "base": 1}.get(self.start, 0)
         return max(self.particles or PARTICLES, len(self.experts) + sums)
 
     @property

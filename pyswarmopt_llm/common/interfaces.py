@@ -173,9 +173,6 @@ class Engine(Protocol):
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
         """Greedy continuations of the prompts, without the prompt and without special tokens."""
 
-    def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
-        """Natural-log next-token distribution after each prompt: (N, V) float32."""
-
     def chat(self, user: str, earlier: Sequence[Mapping[str, str]] = ()) -> str:
         """`user` as a user turn of the model's chat template, after `earlier` turns (role,
         content), ready for the assistant's turn.

@@ -1,6 +1,6 @@
 """The difference of two models' combined scores.
 
-A harmonic mean or a minimum is no mean over items. From one model to the other it is a weighted sum
+A harmonic mean is no mean over items. From one model to the other it is a weighted sum
 of the tasks' differences, though: the weights are its slopes on the way (Aumann & Shapley 1974). So
 each item has its part in the difference, and the parts are tested as the differences of one task.
 """
@@ -41,11 +41,11 @@ def combined_difference(
         None for a single task, and where a task's score is not the mean of the same items of both.
 
     Example:
-        >>> from pyswarmopt_llm.metrics.combine import minimum
+        >>> from pyswarmopt_llm.metrics.combine import harmonic
         >>> better, worse = score_of([0.75] * 40), score_of([0.5] * 20 + [0.0] * 20)
-        >>> gain = combined_difference(dict(a=better, b=better), dict(a=better, b=worse), minimum, False)
+        >>> gain = combined_difference(dict(a=better, b=better), dict(a=better, b=worse), harmonic, False)
         >>> gain.difference, gain.sign, gain.p_value < 0.001, gain.n
-        (0.5, 1, True, 80)
+        (0.375, 1, True, 80)
     """
     if len(first) < 2 or first.keys() != second.keys():
         return None

@@ -76,17 +76,6 @@ def weighted(scores: Sequence[Score], weights: Sequence[float]) -> Score:
     )
 
 
-def minimum(scores: Sequence[Score]) -> Score:
-    """The worst task's value and standard error.
-
-    Example:
-        >>> minimum([Score(0.5, (), 10, 0.1), Score(1.0, (), 10, 0.0)]).value
-        0.5
-    """
-    worst = min(scores, key=lambda score: score.value)
-    return _together(scores, worst.value, worst.stderr)
-
-
 def of_the_same_items(combine: Combine) -> Combine:
     """The same combination for several scores of the same items, which are not independent: its
     standard error is that of the items' combined values (delta method).
@@ -121,16 +110,16 @@ def _slope(combine: Combine, scores: Sequence[Score], place: int) -> float:
 
 
 def find_combine(spec: str, n_tasks: int) -> Combine:
-    """``harmonic``, ``arithmetic``, ``minimum`` or ``weighted:2,1``, one weight per task.
+    """``harmonic``, ``arithmetic`` or ``weighted:2,1``, one weight per task.
 
     Raises:
         UserError: unknown, or weights that do not match the tasks.
 
     Example:
-        >>> find_combine("minimum", 2) is minimum
+        >>> find_combine("harmonic", 2) is harmonic
         True
     """
-    named: dict[str, Combine] = {"harmonic": harmonic, "arithmetic": arithmetic, "minimum": minimum}
+    named: dict[str, Combine] = {"harmonic": harmonic, "arithmetic": arithmetic}
     if spec in named:
         return named[spec]
     kind, _, rest = spec.partition(":")
@@ -153,8 +142,8 @@ def combined_value(combine: Combine, scores: Sequence[float]) -> float:
     """The combination of values whose items are not looked at.
 
     Example:
-        >>> combined_value(minimum, [0.5, 0.25])
-        0.25
+        >>> combined_value(arithmetic, [0.5, 0.25])
+        0.375
     """
     return combine([Score(score, (score,), 1, 0.0) for score in scores]).value
 

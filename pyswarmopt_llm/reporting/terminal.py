@@ -94,6 +94,7 @@ class SearchState:
         self.proposed = 0
         self.done, self.left = 0, int(data["evaluations_planned"])
         self.items, self.seconds = 0, 0.0
+        self._passes: Mapping[str, int] = data.get("passes", {})
         self._trials: Counter[str] = Counter()
         self._latest: deque[tuple[int, float]] = deque(maxlen=WINDOW)
 
@@ -109,7 +110,7 @@ class SearchState:
                 self.completed = max(self.completed, data["iteration"])
             self.done, self.left = data["evaluations"], data["evaluations_left"]
         elif event.kind in ("training", "rival"):
-            left = data["seconds"] * (1 / data["share"] - 1)
+            left = data["seconds"] * (1 / data["share"] - 1) + self._after("rivals", "result")
             self.phase = (
                 f"{data.get('label', 'training')}: {data['share']:.0%}, about {duration(left)} left"
             )
@@ -156,7 +157,8 @@ class SearchState:
     def seconds_left(self) -> float | None:
         """Upper bound of the time left, at the latest pace; None before the first evaluation.
 
-        The search may end sooner, by patience or because positions repeat.
+        Training, rivals and the scores of the result are counted from the start. The search may
+        end sooner, by patience or because positions repeat.
         """
         if not self._latest:
             return None
@@ -165,7 +167,12 @@ class SearchState:
             times.append(60 * self.limits["budget_minutes"] - self.seconds)
         if "budget_items" in self.limits and self.items_per_second:
             times.append((self.limits["budget_items"] - self.items) / self.items_per_second)
-        return max(0.0, min(times))
+        return max(0.0, min(times)) + self._after("training", "rivals", "result")
+
+    def _after(self, *parts: str) -> float:
+        """Seconds that these parts take after the search, at the latest pace."""
+        pace = self.items_per_second
+        return sum(self._passes.get(part, 0) for part in parts) / pace if pace else 0.0
 
     @property
     def words(self) -> list[str]:

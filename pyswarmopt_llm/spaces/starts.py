@@ -5,7 +5,7 @@ adds weighted sums of all experts whose coefficients sum to anything from 1/2 to
 experts know different things, a sum that keeps more than a share of each is better than any average
 (task arithmetic, Ilharco et al. 2023, arXiv 2212.04089), and a swarm that starts on averages finds
 its way there late or never. ``even`` begins these sums with the base, the average and the sum of
-the experts.
+the experts, ``base`` with the base.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.spaces.kind import SpaceKind
 
-STARTS = ("auto", "segments", "sums", "even")
-_SUMS = ("sums", "even")
+STARTS = ("auto", "segments", "sums", "even", "base")
+_SUMS = ("sums", "even", "base")
 LEAST_SUM = 0.5
 
 
@@ -42,7 +42,7 @@ def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
 
     Args:
         space: what positions mean.
-        start: ``segments``, ``sums`` or ``even``.
+        start: ``segments``, ``sums``, ``even`` or ``base``.
         count: population.
         seed: of the draws.
 
@@ -52,8 +52,8 @@ def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
     if start in _SUMS:
         vertices = space.vertices()
         n = len(vertices)
-        if start == "even":
-            vertices = torch.cat([vertices, even_sums(vertices)])
+        begin = {"sums": 0, "base": 1, "even": 3}[start]
+        vertices = torch.cat([vertices, even_sums(vertices)[:begin]])
         return torch.cat([vertices, sums(n, max(0, count - len(vertices)), seed)])
     return space.starts(count, seed)
 

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +22,6 @@ from pyswarmopt_llm.tasks.tables.names import (
     Reading,
     Rows,
     check_names,
-    checked_split,
     columns_of,
     renamed,
 )
@@ -33,7 +31,6 @@ from pyswarmopt_llm.tasks.types import Item, RawTask
 _DELIMITED = (".csv", ".tsv")
 _SUFFIXES = (".json", ".jsonl", *_DELIMITED)
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
-_CHOICE_COLUMN = re.compile(r"(?:choice_)?([A-Z])|choice_([a-z])")
 
 Records = Sequence[tuple[str, object]]  # place and record
 
@@ -181,80 +178,40 @@ def _optional_text(content: dict[str, object], key: str, path: Path) -> str | No
 
 
 def _read_csv(path: Path, reading: Reading) -> RawTask:
+    from pyswarmopt_llm.tasks.tables.own import read_table
+
     header, rows = _delimited(_read_text(path), str(path))
-    top = f"{path}: line 1"
-    check_names(reading.columns, header, top)
-    header = list(renamed(dict.fromkeys(header), reading.columns))
-    is_table = header and ("split" not in header or reading.names_columns)
-    if not is_table:
-        plain = "prompt" in header and "question" not in header
-        require_columns(
-            header, ("prompt", "split") if plain else ("question", "answer", "split"), top
-        )
-    letters = letter_columns(header, path)
-    if is_table and len(letters) < 2:
-        letters = {}
-    records = [(where, csv_record(renamed(row, reading.columns), letters)) for where, row in rows]
-    if is_table:
-        from pyswarmopt_llm.tasks.tables.own import read_table
-
-        # A column that is empty everywhere exists, too.
-        return read_table(records, path, reading, [name for name in header if name not in letters])
-    return _from_records(path, records, reading)
-
-
-def letter_columns(header: Iterable[str], path: Path) -> dict[str, str]:
-    """Column -> letter, of the columns with one choice each (``A`` or ``choice_a``)."""
-    letters = {
-        name: m[1] or m[2].upper() for name in header if (m := _CHOICE_COLUMN.fullmatch(name))
-    }
-    first: dict[str, str] = {}
-    for name, letter in letters.items():
-        if first.setdefault(letter, name) != name:
-            both = f'"{first[letter]}" and "{name}" are both choice {letter}'
-            raise UserError(f"{path}: line 1: {both}; rename or remove one")
-    return letters
-
-
-def csv_record(row: Mapping[str, str], letters: Mapping[str, str]) -> dict[str, object]:
-    """A row with what its `letter_columns` hold as ``choices``, without empty cells."""
-    choices = {letter: row[name] for name, letter in letters.items() if row[name]}
-    record: dict[str, object] = {
-        name: value for name, value in row.items() if name not in letters and value
-    }
-    return record | ({"choices": choices} if choices else {})
+    check_names(reading.columns, header, f"{path}: line 1")
+    named = [(where, renamed(row, reading.columns)) for where, row in rows]
+    filled = [(where, {name: cell for name, cell in row.items() if cell}) for where, row in named]
+    # a column that is empty everywhere exists, too
+    return read_table(filled, path, reading, list(renamed(dict.fromkeys(header), reading.columns)))
 
 
 def _from_records(
     path: Path, records: Records, reading: Reading, split_of: Mapping[str, str] | None = None
 ) -> RawTask:
-    """The task of records that each name their split, or none of which does.
+    """The task of records.
 
     Args:
         path: of the file.
         records: its records.
         reading: the user's settings.
-        split_of: place -> split, where the file says it elsewhere.
+        split_of: place -> split, where the file has a list for each; None: the records may name it.
     """
     names, rows = _as_rows(records)
-    if split_of and reading.names_columns:
-        rows = [(where, {**row, "split": split_of[where]}) for where, row in rows]
-    if rows and (reading.names_columns or not (split_of or "split" in names)):
+    if split_of is None or reading.names_columns:
         check_names(reading.columns, names, str(path))
         from pyswarmopt_llm.tasks.tables.own import read_table
 
-        return read_table(
-            [(where, renamed(row, reading.columns)) for where, row in rows], path, reading
-        )
+        split = {where: {"split": split} for where, split in (split_of or {}).items()}
+        named = [(at, renamed({**row, **split.get(at, {})}, reading.columns)) for at, row in rows]
+        return read_table(named, path, reading)
     splits: dict[str, list[tuple[str, Item]]] = {split: [] for split in SPLITS}
     problems, counts = Problems(str(path), reading.skip_bad), Counter[str]()
 
     def parse(where: str, row: Mapping[str, object]) -> None:
-        if split_of:
-            split = split_of[where]
-        else:
-            require_columns(row, ("split",), where)
-            split = checked_split(row["split"], where)
+        split = split_of[where]
         counts[split] += 1
         item = parse_item(row, where, f"{split}-{counts[split] - 1}")
         splits[split].append((where, item))

@@ -13,7 +13,8 @@ import pyswarmopt
 ROOT = Path(pyswarmopt.__file__).parent
 # Every room imports only from rooms before it, and from itself.
 ROOMS = (
-    "base", "parts", "algorithms", "hybrid", "engine", "swarm", "driver", "_minimize", "inspect",
+    "base", "parts", "algorithms", "hybrid", "engine", "swarm", "driver", "_minimize", "testing",
+    "inspect",
     "interop", "teaching", "cli",
 )  # fmt: skip
 # The package itself imports the rooms; these ask it for its version.

@@ -79,13 +79,6 @@ def test_messages_are_passed_on_in_order(three: GraphEngine) -> None:
     assert three.generate(prompts, 5) == expected
     pairs = [(prompt, option) for prompt in prompts for option in ("the", "on")]
     assert three.loglikelihood(pairs) == pytest.approx(likelihoods, abs=1e-4)
-    logits = three.next_token_logprobs(prompts[:1])
-    turn = asked(
-        prompts[0], say(ant, prompts[0], 6), say(bee, asked(prompts[0], say(ant, prompts[0], 6)), 6)
-    )
-    assert logits.numpy() == pytest.approx(
-        cat.next_token_logprobs([cat.chat(turn)]).numpy(), abs=1e-4
-    )
 
 
 def test_a_model_alone_is_itself(three: GraphEngine) -> None:

@@ -14,8 +14,8 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
+from pyswarmopt.base.record import NONE, array, given
 from pyswarmopt.hybrid.constrained.quadratic_program import quadratic_program
-from pyswarmopt.hybrid.record import NONE, array, given
 from pyswarmopt.hybrid.runs.descent import EPS, FIRST_STEP, LONGEST_STEP, TRIES
 from pyswarmopt.hybrid.runs.run import Run
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.record import NONE, array
 from pyswarmopt.hybrid.constrained.descent import ConstrainedDescent
-from pyswarmopt.hybrid.record import NONE, array
 from pyswarmopt.hybrid.runs.descent import EPS, LONGEST_STEP
 
 ROUNDINGS = 8  # of a step

@@ -26,10 +26,10 @@ import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.in_flight import Ticket
+from pyswarmopt.base.record import NONE, array
 from pyswarmopt.hybrid.constrained.descent import ConstrainedDescent
 from pyswarmopt.hybrid.constrained.grid_descent import GridDescent
 from pyswarmopt.hybrid.memetic import Swarm, gradients_are_dear
-from pyswarmopt.hybrid.record import NONE, array
 from pyswarmopt.hybrid.search import Phase, PhasedSearch
 
 HARDER = 1.5  # factor of the weights of constraints that the swarm's best breaks

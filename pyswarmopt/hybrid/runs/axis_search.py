@@ -16,7 +16,7 @@ from dataclasses import KW_ONLY, dataclass, field
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.record import array, given
+from pyswarmopt.base.record import array, given
 from pyswarmopt.hybrid.runs.run import BATCH, Run
 
 EXCHANGES = 2  # a function that is not separable may pass one by chance

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.record import NONE, array
+from pyswarmopt.base.record import NONE, array
 from pyswarmopt.hybrid.runs.descent import (
     EPS,
     FIRST_DIFFERENCE,

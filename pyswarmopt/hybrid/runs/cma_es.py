@@ -15,7 +15,7 @@ from dataclasses import KW_ONLY, dataclass, field
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.record import array, given
+from pyswarmopt.base.record import array, given
 from pyswarmopt.hybrid.runs.run import Run
 
 EPS = float(np.finfo(np.float64).eps)

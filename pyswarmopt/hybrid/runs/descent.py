@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.record import array, given
+from pyswarmopt.base.record import array, given
 from pyswarmopt.hybrid.runs.run import Run
 
 EPS = float(np.finfo(np.float64).eps)

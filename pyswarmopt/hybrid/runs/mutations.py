@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.record import given, known
 from pyswarmopt.hybrid.model.kinds import Kinds
-from pyswarmopt.hybrid.record import given, known
 from pyswarmopt.hybrid.runs.run import Run
 
 MUTANTS = 8  # points of a round

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.record import NONE, array, known
 from pyswarmopt.hybrid.model.gaussian_process import GaussianProcess, on_log_scale
 from pyswarmopt.hybrid.model.kinds import Kinds
-from pyswarmopt.hybrid.record import NONE, array, known
 from pyswarmopt.hybrid.runs.run import Run
 
 Merit = Callable[[Floats], Floats]  # of points, (n, M): (n,)

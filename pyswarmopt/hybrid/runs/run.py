@@ -10,7 +10,7 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.record import Record, array
+from pyswarmopt.base.record import Record, array
 
 BATCH = 2**18  # numbers in a batch of differences, at most, unless a single point has more
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -30,8 +30,8 @@ def shifted(function: ToyFunction, shift: npt.ArrayLike) -> ToyFunction:
         function,
         name=f"shifted_{function.name}",
         formula=f"f(x - {np.array2string(by, threshold=4)}), f(x) = {function.formula}",
-        evaluate=lambda x: function(x - _like(by, x)),
-        coordinate=lambda i, dim: function.coordinate(i, dim) + float(by[i - 1]),
+        evaluate=partial(_at_a_distance, function, by),
+        coordinate=partial(_moved, function, by),
     )
 
 
@@ -48,20 +48,11 @@ def rotated(function: ToyFunction, seed: int) -> ToyFunction:
         >>> float(turned([1.0, 1.0])), turned.optimum(2).tolist()
         (0.0, [1.0, 1.0])
     """
-
-    @cache
-    def turn(dim: int) -> tuple[Floats, Floats]:
-        return _rotation(dim, seed), function.optimum(dim)
-
-    def evaluate(x: Any) -> Any:
-        matrix, centre = (_like(part, x) for part in turn(x.shape[-1]))
-        return function((x - centre) @ matrix.T + centre)
-
     return replace(
         function,
         name=f"rotated_{function.name}",
         formula=f"f(R (x - x*) + x*), f(x) = {function.formula}",
-        evaluate=evaluate,
+        evaluate=partial(_turned, function, seed),
     )
 
 
@@ -76,24 +67,41 @@ def noisy(function: ToyFunction, sigma: float, seed: int) -> ToyFunction:
         >>> bool(f([0.0, 0.0]) != f([0.0, 0.0])), f(np.zeros((5, 2))).shape
         (True, (5,))
     """
-    random = np.random.default_rng(seed)
-
-    def evaluate(x: Any) -> Any:
-        value = function(x)
-        return value + _like(sigma * random.standard_normal(tuple(x.shape[:-1])), x)
-
     return replace(
         function,
         name=f"noisy_{function.name}",
         formula=f"f(x) + {sigma:g} N(0, 1), f(x) = {function.formula}",
-        evaluate=evaluate,
+        evaluate=partial(_with_noise, function, sigma, np.random.default_rng(seed)),
     )
+
+
+# At the top level, so that processes can be sent them.
+
+
+def _at_a_distance(function: ToyFunction, by: Floats, x: Any) -> Any:
+    return function(x - _like(by, x))
+
+
+def _moved(function: ToyFunction, by: Floats, i: int, dim: int) -> float:
+    return function.coordinate(i, dim) + float(by[i - 1])
+
+
+def _turned(function: ToyFunction, seed: int, x: Any) -> Any:
+    dim = x.shape[-1]
+    matrix, centre = _like(_rotation(dim, seed), x), _like(function.optimum(dim), x)
+    return function((x - centre) @ matrix.T + centre)
+
+
+def _with_noise(function: ToyFunction, sigma: float, random: np.random.Generator, x: Any) -> Any:
+    value = function(x)
+    return value + _like(sigma * random.standard_normal(tuple(x.shape[:-1])), x)
 
 
 def _like(array: npt.ArrayLike, x: Any) -> Any:
     return lib_of(x).as_tensor(array, dtype=x.dtype, device=x.device) if is_tensor(x) else array
 
 
+@lru_cache
 def _rotation(dim: int, seed: int) -> Floats:
     random = np.random.default_rng([seed, dim])
     q, r = np.linalg.qr(random.standard_normal((dim, dim)))

@@ -24,9 +24,7 @@ from pyswarmopt_llm.tasks.load import check_files
 class Published:
     """Presets that have an option of their own."""
 
-    paper: Annotated[
-        bool, Option("The paper's whole procedure, grid included; nothing is trained.")
-    ] = False
+    paper: Annotated[bool, Option("The paper's procedure, with its grid, untrained.")] = False
     reference: Annotated[
         bool, Option("The same as the authors' released scripts have it.", hidden=True)
     ] = False

@@ -251,7 +251,9 @@ def _tell_price(job: Job, first: Row, notify: OnEvent) -> None:
     price = f"at most {passes:,} passes of an item, " if passes else ""
     price += f"about {duration(sum(taken.values()))} at the pace of the first: "
     price += ", ".join(f"{name} {duration(spent)}" for name, spent in taken.items() if spent)
-    if plan.config.budget_minutes is None:
+    if plan.trains and not (plan.objectives.written or plan.config.quick):
+        price += " (`quick` fine-tunes the best start and no more)"
+    elif plan.config.budget_minutes is None:
         price += " (`budget_minutes` M bounds the search)"
     notify(Event("note", {"text": price}))
 
@@ -284,7 +286,7 @@ def _dropout(config: SearchConfig) -> Dropout | None:
 
 def _race(job: Job) -> Race | None:
     """The race of the experts, where a model of the items is to propose mixtures of them."""
-    if job.config.surrogate is None:
+    if job.config.surrogate is None and not job.config.quick:
         return None
     from pyswarmopt_llm.evaluation.surrogate.race import Race
 

@@ -155,7 +155,7 @@ class Plan(Facts):
     def rivals(self) -> int:
         """Models that the result is compared with, at most."""
         labelled = self.trains and not self.objectives.written
-        if self.config.no_rivals or self.kind.several_models:
+        if self.config.no_rivals or self.config.quick or self.kind.several_models:
             return 0
         if labelled and self.test_items:
             return 3
@@ -203,7 +203,8 @@ class Plan(Facts):
     def _training(self) -> int:
         """Passes of training, and replies that are written for it."""
         if not self.objectives.written:
-            return MOST_STARTS * labelled(self.items).passes(self.items)
+            starts = 1 if self.config.quick else MOST_STARTS
+            return starts * labelled(self.items).passes(self.items)
         from pyswarmopt_llm.jobs.search.written.schedule import (
             ON_SPARE,
             ROUNDS,
@@ -361,6 +362,10 @@ def _published(config: SearchConfig) -> SearchConfig:
 
 def _automatic(facts: Facts) -> tuple[dict[str, Any], dict[str, str]]:
     """What ``auto`` chooses by task, and why not more."""
+    if facts.config.quick:
+        particles = len(facts.config.experts) + 1
+        chosen = {"max_iter": 0, "particles": particles, "proposals": 0, "start": "base"}
+        return {**chosen, "train": "on"}, {}
     chosen, why = _rounds(facts), dict[str, str]()
     few = _too_few(facts)
     if facts.paid or reason("train", facts, but_for=ENOUGH):
@@ -470,6 +475,8 @@ def preset_text(
 def _words(config: SearchConfig, training: str) -> Iterator[str]:
     """The settings that a preset chooses, a few words each."""
     yield f"space {config.space}"
+    if config.quick:
+        yield "quick: a race finds the best of base and experts"
     if config.iterations:
         if config.optimizer != MODEL_SWARMS:
             yield config.optimizer

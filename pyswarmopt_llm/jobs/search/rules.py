@@ -67,6 +67,11 @@ class Facts:
         return next(iter(self.objectives.externals), "")
 
     @property
+    def untrainable(self) -> str:
+        """Why nothing can be trained; "" if it can."""
+        return reason("train", self)
+
+    @property
     def without_options(self) -> str:
         """An objective that is not decided by the scores of options, and by what instead; "" if all
         are.
@@ -152,6 +157,13 @@ SETTINGS = (
     ),
 )
 TASKS = (
+    Rule("quick", lambda f: f.config.preset == "auto", "goes with `preset` auto; remove one"),
+    Rule("quick", lambda f: not f.untrainable, "it trains, and training {f.untrainable}"),
+    Rule(
+        "quick",
+        lambda f: not f.without_options,
+        "a race needs the scores of options, {f.without_options}; remove it",
+    ),
     Rule(
         "workers",
         lambda f: f.workers.alone or not f.paid,

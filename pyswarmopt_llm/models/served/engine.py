@@ -8,9 +8,8 @@ from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
 
-from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.http import Refusal
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.engines.base import BaseEngine, PromptTokenizer
@@ -94,12 +93,6 @@ class ServedEngine(PromptTokenizer, BaseEngine):
         encoded = self.encode_prompts(prompts, max_new_tokens)
         return self._by_rows(
             encoded, lambda candidate, part: self.server.generate(candidate, part, max_new_tokens)
-        )
-
-    def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
-        """Not through a server: whole distributions are too long to send."""
-        raise UserError(
-            f"{self.server.name} is not asked for whole distributions; use `engine` transformers"
         )
 
     def _by_rows(

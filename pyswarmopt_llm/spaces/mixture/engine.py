@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from torch import Tensor
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.interfaces import Patch
@@ -25,7 +24,6 @@ from pyswarmopt_llm.spaces.mixture.decoding import (
 )
 from pyswarmopt_llm.spaces.mixture.fusion import TOKEN_FUSIONS, Choose, token_fusion
 from pyswarmopt_llm.spaces.mixture.incremental import TextModel
-from pyswarmopt_llm.spaces.mixture.mixing import log_mixture
 from pyswarmopt_llm.spaces.mixture.table import OptionTable, ask_members
 
 FUSIONS = ("exact", "bytes", *TOKEN_FUSIONS)
@@ -93,21 +91,6 @@ class MixtureEngine(BaseEngine):
         if key not in self._tables:
             self._tables[key] = ask_members(self.members, pairs, self.same_tokenizer)
         return self._tables[key].loglikelihood(self.weights)
-
-    def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
-        """Natural-log next-token distribution after each user turn: (N, V) float32.
-
-        Raises:
-            UserError: the members have different tokenizers, so there is no one vocabulary.
-        """
-        if not self.same_tokenizer:
-            raise UserError(
-                "members with different tokenizers have no next token in common; ask for text"
-            )
-        logprobs = []
-        for member in self.members.values():
-            logprobs.append(member.next_token_logprobs([member.chat(prompt) for prompt in prompts]))
-        return log_mixture(torch.stack(logprobs, dim=-1).double(), self.weights).float()
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
         """Greedy answers to user turns, special tokens left out."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from itertools import chain, cycle
 
 from pyswarmopt_llm.common.registry import lookup
 from pyswarmopt_llm.tasks.builtin import kinship, requests, skills
@@ -43,19 +42,6 @@ class _Builtin:
     test: int = 500
 
 
-# `demo` has single skills and pairs of them, two questions of the former for each of
-# the latter.
-_PAIRED_SKILLS = ("kinship", "sentiment", "strings", "tables", "arithmetic")
-_PAIRS = ("sentiment+strings", "kinship+strings", "tables+arithmetic")
-
-
-def _skills_and_pairs() -> tuple[tuple[str, Maker], ...]:
-    singles, pairs = cycle(_PAIRED_SKILLS), cycle(_PAIRS)
-    turns = len(_PAIRED_SKILLS) * len(_PAIRS)
-    names = chain.from_iterable((next(singles), next(singles), next(pairs)) for _ in range(turns))
-    return tuple((name, {**SKILLS, **skills.COMPOSITES}[name]) for name in names)
-
-
 # The task of `swarm-llm demo`: of its experts five know a part of it, the others are in the way.
 _FIVE_DESKS = tuple(
     (name, DESKS[name])
@@ -67,7 +53,6 @@ _FIVE_DESKS = tuple(
 _BUILTINS: dict[str, _Builtin] = {
     **{name: _Builtin(((name, make),)) for name, make in SKILLS.items()},
     "mixture": _Builtin(tuple(SKILLS.items())),
-    "demo": _Builtin(_skills_and_pairs(), dev=120, test=400),
     **{name: _Builtin(((name, make),), dev=16, test=32) for name, make in DESKS.items()},
     "requests": _Builtin(tuple(DESKS.items()), dev=128, test=256),
     "five-desks": _Builtin(_FIVE_DESKS, dev=100, test=200),
@@ -90,9 +75,9 @@ def builtin_task(name: str, seed: int = 0, dev: int | None = None, test: int | N
     Args:
         name: one of `builtin_names()`.
         seed: another seed draws other questions from the same partitions.
-        dev: number of dev items (default 200; fewer of demo and requests); a smaller set is a
+        dev: number of dev items (default 200; fewer of requests); a smaller set is a
             prefix of a larger one.
-        test: number of test items (default 500; fewer of demo and requests).
+        test: number of test items (default 500; fewer of requests).
 
     Raises:
         UserError: unknown name, or more items than the skill can generate.

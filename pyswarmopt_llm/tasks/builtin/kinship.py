@@ -32,10 +32,10 @@ def make(rng: random.Random) -> Draft:
         >>> " to " in make(random.Random(0)).question
         True
     """
-    return rng.choices((_inverse, make_composed, _chain), weights=(1, 2, 2))[0](rng)
+    return rng.choices((_inverse, _composed, _chain), weights=(1, 2, 2))[0](rng)
 
 
-def make_composed(rng: random.Random) -> Draft:
+def _composed(rng: random.Random) -> Draft:
     """A question over two steps: the brother of Anna's mother."""
     kin, of = rng.choice(_PAIRS)
     x, y = people(rng, kin, of)

@@ -59,13 +59,36 @@ class Columns:
 
     def record(self, row: Row, where: str) -> dict[str, Any]:
         """A row as a record for `parse_item`."""
-        options, (answer, *others) = options_of(row, where), _right_answers(row.get(self.answer))
+        options, (answer, *others) = self.options(row, where), _right_answers(row.get(self.answer))
         return {
             "question": row.get(self.question),
             "choices": None if options is None else list(options.values()),
             "answer": answer if options is None else self._letter(answer, options),
             "id": row.get("id"),
         } | ({"answers": others} if others else {})
+
+    def options(self, row: Row, where: str) -> dict[str, Any] | None:
+        """Label -> text of the options of a row, in order; None for an open question.
+
+        Raises:
+            UserError: ``choices`` is neither a list nor an object, or there are too many.
+        """
+        value = row.get(CHOICES)
+        if value is None:
+            value = [row.get(letter) for letter in self._letters]
+            while value and value[-1] in (None, ""):  # a row may have fewer options than another
+                value.pop()
+            if not value:
+                return None
+        if isinstance(value, Mapping):
+            return _labelled(value, where)
+        if not isinstance(value, list):
+            raise UserError(
+                f"{where}: {CHOICES}: the options are no list; give a list, or columns A, B, C, ..."
+            )
+        if len(value) > len(ascii_uppercase):
+            raise UserError(f"{where}: {len(value)} choices; at most 26 can be lettered")
+        return dict(zip(ascii_uppercase, value, strict=False))
 
     def check_indices(self, others: Iterable[object] = ()) -> None:
         """Refuse answers that count the options from 1.
@@ -86,13 +109,13 @@ class Columns:
         """The letter of the right option, given by label, text or number."""
         labels, texts = list(options), list(options.values())
         for names in (labels, texts):
-            if isinstance(answer, str) and answer in names:
+            if isinstance(answer, str) and answer in names[: len(ascii_uppercase)]:
                 return ascii_uppercase[names.index(answer)]
         if not _INDEX.fullmatch(str(answer)):
             return answer
         index = int(str(answer))
         self._indices.add(index)
-        return ascii_uppercase[index] if index < len(texts) else answer
+        return ascii_uppercase[index] if index < min(len(texts), 26) else answer
 
 
 def question_column(names: Iterable[str]) -> str:
@@ -103,34 +126,6 @@ def question_column(names: Iterable[str]) -> str:
 def answer_column(names: Iterable[str]) -> str:
     """The column of the answers; "" if there is none."""
     return _first(names, ANSWER)
-
-
-def options_of(row: Row, where: str) -> dict[str, Any] | None:
-    """Label -> text of the options of a row, in order; None for an open question.
-
-    Raises:
-        UserError: ``choices`` is neither a list nor an object, or there are too many.
-    """
-    value = row.get(CHOICES)
-    if value is None:
-        value = [row[letter] for letter in takewhile(row.__contains__, ascii_uppercase)]
-        while value and value[-1] in (None, ""):  # a row may have fewer options than another
-            value.pop()
-        if len(value) < 2:
-            return None
-    if isinstance(value, Mapping):
-        options = _labelled(value, where)
-    elif isinstance(value, list):
-        options = dict(zip(ascii_uppercase, value, strict=False))
-    else:
-        raise UserError(
-            f"{where}: {CHOICES}: the options are no list; give a list, or columns A, B, C, ..."
-        )
-    if max(len(value), len(options)) > len(ascii_uppercase):
-        raise UserError(
-            f"{where}: {max(len(value), len(options))} choices; at most 26 can be lettered"
-        )
-    return options
 
 
 def _labelled(value: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tasks.formats import csv_record, letter_columns
 from pyswarmopt_llm.tasks.items import parse_item
 from pyswarmopt_llm.tasks.prompts import placeholders
-from pyswarmopt_llm.tasks.tables.columns import Columns, options_of
+from pyswarmopt_llm.tasks.tables.columns import Columns
 from pyswarmopt_llm.tasks.tables.names import Rows, check_names, parse_reading, renamed
 from pyswarmopt_llm.tasks.tables.problems import Problems
 from pyswarmopt_llm.tasks.types import Form, Item
@@ -44,15 +43,10 @@ def new_items(
     columns = _columns(form, names, path, specs)
     kept = [name for name in names if name not in columns.values() and name not in columns]
     header = [*columns, *kept]
-    letters = letter_columns(header, path) if form.choices is None else {}
-    letters = letters if len(letters) > 1 else {}
-    read = [name for name in header if name not in letters] + (["choices"] if letters else [])
-    table = Columns(read, str(path), answered=False)
-
-    needed = _needed(form)
+    table, needed = Columns(header, str(path), answered=False), _needed(form)
 
     def filled(place: str, row: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-        record = csv_record(renamed(row, columns), letters)
+        record = renamed(row, columns)
         for name in needed:
             if record.get(name) is None or not str(record[name]).strip():
                 column = columns.get(name, name)
@@ -81,13 +75,12 @@ def _needed(form: Form) -> list[str]:
 
 def _item(form: Form, table: Columns, record: Mapping[str, Any], place: str) -> Item:
     """One row by our names as a question of the form."""
-    raw = {
-        name: value for name, value in record.items() if name and name not in {*table.used, *_LEFT}
-    }
+    left = {*table.used, *_LEFT}
+    raw = {name: value for name, value in record.items() if name and name not in left and value}
     raw["question"] = record["question"]
     if form.choices is not None:
         return replace(parse_item(raw, place, place, answered=False), choices=dict(form.choices))
-    options = options_of(record, place)
+    options = table.options(record, place)
     if options is None:
         raise UserError(f"{place}: no choices; add them, as the search's questions have them")
     return parse_item({**raw, "choices": list(options.values())}, place, place, answered=False)

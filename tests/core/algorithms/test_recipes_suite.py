@@ -94,25 +94,6 @@ def test_any_shape_and_dtype(recipe, dtype, dim, population):
 
 
 @every_recipe
-def test_the_same_seed_gives_the_same_run_and_the_global_generators_are_left_alone(recipe):
-    def run(seed: int) -> torch.Tensor:
-        return drive(
-            pso.Swarm(bounds=[(-5, 5)] * 2, population=5, recipe=recipe, seed=seed), 10
-        ).ask()
-
-    torch.manual_seed(1)
-    np.random.seed(1)
-    before = torch.get_rng_state(), np.random.get_state()[1].copy()
-    a = run(4)
-    assert (
-        torch.equal(torch.get_rng_state(), before[0])
-        and (np.random.get_state()[1] == before[1]).all()
-    )
-    torch.manual_seed(2)
-    assert torch.equal(run(4), a) and not torch.equal(run(5)[: len(a)], a[: len(run(5))])
-
-
-@every_recipe
 @pytest.mark.parametrize(
     ("dtype", "before", "after"),
     [(torch.float64, 0, 9), (torch.float32, 1, 8), (torch.bfloat16, 7, 9)],

@@ -53,13 +53,6 @@ def test_finds_the_minimum_and_says_how(recipe):
     assert all((np.abs(p) <= 5).all() and p.dtype == np.float64 for p in fun.points)
 
 
-def test_maximize_is_minimize_of_minus_f():
-    low = pso.minimize(bowl, BOX, max_evals=500, seed=3)
-    high = pso.maximize(lambda x: -bowl(x), BOX, max_evals=500, seed=3)
-    assert np.array_equal(low.x, high.x) and low.fun == -high.fun
-    assert [-record.best for record in high.history] == [record.best for record in low.history]
-
-
 # the one call gives NaN
 @example(max_evals=1, population=None, vectorized=True, retries=0, seed=97)
 @example(max_evals=2, population=3, vectorized="auto", retries=2, seed=0)
@@ -184,17 +177,6 @@ def test_an_objective_of_the_wrong_form_is_refused(fun, vectorized, error, messa
         pso.minimize(fun, BOX, vectorized=vectorized, max_evals=100, seed=0)
 
 
-def test_the_objective_gets_copies():
-    def vandal(x):
-        value = bowl(x)
-        x[:] = 77.0
-        return value
-
-    for workers in (1, 2):
-        wrecked = pso.minimize(vandal, BOX, max_evals=400, seed=0, workers=workers)
-        assert list(wrecked.history) == list(pso.minimize(bowl, BOX, max_evals=400, seed=0).history)
-
-
 # --- failures ---
 
 
@@ -244,18 +226,6 @@ def test_a_failure_of_the_last_call_does_not_cost_the_result(workers, asynchrono
         pso.minimize(fails_last, BOX, **options)
 
 
-def test_values_that_are_not_finite_are_survived():
-    def holes(x):
-        return (
-            math.nan if x[0] < 0 else math.inf if x[1] < 0 else -math.inf if x[2] < 0 else bowl(x)
-        )
-
-    r = pso.minimize(holes, BOX, max_evals=3000, seed=0)
-    assert r.success and r.fun == bowl(r.x) < 0.01
-    nothing = pso.minimize(lambda x: math.nan, BOX, max_evals=100, seed=0)
-    assert not nothing.success and nothing.fun == math.inf and "no finite value" in nothing.message
-
-
 # --- x0, integers, checkpoint ---
 
 
@@ -266,14 +236,6 @@ def test_x0_is_evaluated_first():
     fun = Counting(bowl)
     r = pso.minimize(fun, BOX, x0=[[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]], max_evals=50, seed=0)
     assert fun.points[1].tolist() == [2.0, 2.0, 2.0] and r.fun == 0.0 and r.x.tolist() == [1.0] * 3
-
-
-def test_integers_are_integers():
-    fun = Counting(lambda x: (x[0] - 2.4) ** 2 + (x[1] - 0.3) ** 2)
-    r = pso.minimize(fun, [(-5.5, 2.6), (-1, 1)], integrality=[True, False], max_evals=1500, seed=0)
-    firsts = {p[0] for p in fun.points}
-    assert firsts <= {-5.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0} and len(firsts) > 3
-    assert r.x[0] == 2.0 and abs(r.x[1] - 0.3) < 1e-3 and r.fun == fun.fun(r.x)
 
 
 @pytest.mark.parametrize("vectorized", [False, True])

@@ -84,20 +84,6 @@ def test_a_problem_scaled_by_a_power_of_two_gives_the_scaled_run_to_the_bit(name
     assert there.best.value == here.best.value
 
 
-@pytest.mark.parametrize("name", RECIPES)
-@settings(max_examples=10)
-@given(seed=st.integers(0, 1000))
-def test_maximising_f_is_minimising_minus_f_to_the_bit(name, seed):
-    a = drive(pso.Swarm(bounds=[(-5, 5)] * 3, recipe=name, population=7, seed=seed), bowl, 20)
-    b = drive(
-        pso.Swarm(bounds=[(-5, 5)] * 3, recipe=name, population=7, seed=seed, maximize=True),
-        lambda x: -bowl(x),
-        20,
-    )
-    assert torch.equal(a.ask(), b.ask()) and a.stop() == b.stop()
-    assert a.best.value == -b.best.value and a.worst.value == -b.worst.value
-
-
 # a model of the values sees more of them
 @pytest.mark.parametrize("name", sorted(set(RECIPES) - {"surrogate"}))
 @settings(max_examples=10)

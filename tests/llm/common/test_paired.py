@@ -24,7 +24,7 @@ from pyswarmopt_llm.common.statistics import (
     score_of,
 )
 from pyswarmopt_llm.evaluation.combined import combined_difference
-from pyswarmopt_llm.metrics.combine import Combine, harmonic, minimum
+from pyswarmopt_llm.metrics.combine import Combine, harmonic
 
 GRADES = st.lists(st.sampled_from([-1.0, -0.5, -0.1, 0.0, 0.3, 1.0]), min_size=1, max_size=40)
 
@@ -152,9 +152,6 @@ def test_coverage_and_size_are_as_the_documentation_says(name: str, items: int) 
         (harmonic, (0.6, 0.6), (0.6, 0.6), 20, 0.92),
         (harmonic, (0.8, 0.4), (0.4, 0.8), 100, 0.92),
         (harmonic, (0.9, 0.1), (0.9, 0.1), 20, 0.85),  # hardly an item of the second task is right
-        (minimum, (0.6, 0.6), (0.6, 0.6), 100, 0.92),
-        (minimum, (0.8, 0.4), (0.4, 0.8), 20, 0.92),
-        (minimum, (0.9, 0.1), (0.7, 0.3), 100, 0.92),
     ],
 )
 def test_coverage_of_combined_scores(

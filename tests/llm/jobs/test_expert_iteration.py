@@ -40,7 +40,7 @@ from pyswarmopt_llm.jobs.search.written.reply_log import (
     weights,
     without_rounding,
 )
-from pyswarmopt_llm.metrics.combine import arithmetic, minimum
+from pyswarmopt_llm.metrics.combine import arithmetic
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.metrics.registry import METRICS, written
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, load_factors, read_adapter
@@ -182,12 +182,12 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
     metric = written("more", more_letters, "nothing", new=8)
     more = metric.build(few.items, "generate", engine.chat, None)
     tasks, file = {"few": few, "more": more}, tmp_path / "replies.jsonl"
-    log = ReplyLog(engine, tasks, minimum, file, seed=0)
+    log = ReplyLog(engine, tasks, arithmetic, file, seed=0)
     if stopped:
         log.sampled("start", Answerer(Patch()), 2)
         kept = file.read_text().splitlines(keepends=True)[:3]
         file.write_text("".join(kept))
-        log = ReplyLog(engine, tasks, minimum, file, seed=0)
+        log = ReplyLog(engine, tasks, arithmetic, file, seed=0)
     samples = log.sampled("start", Answerer(Patch()), 2)
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert [(row["sample"], row["task"]) for row in rows] == [
@@ -199,16 +199,16 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
         assert [reply.scores for reply in sample] == [
             (-len({*text}), len({*text}) / 2) for text in row["replies"]
         ]
-        assert [reply.value for reply in sample] == [min(reply.scores) for reply in sample]
+        assert [reply.value for reply in sample] == [sum(reply.scores) / 2 for reply in sample]
         scores = log.scores(sample)
         assert scores["more"].per_item == tuple(len({*text}) / 2 for text in row["replies"])
     assert log.count == 2 * DEV
-    alone = ReplyLog(engine, {"few": few}, minimum, tmp_path / "alone.jsonl", seed=0)
+    alone = ReplyLog(engine, {"few": few}, arithmetic, tmp_path / "alone.jsonl", seed=0)
     engine.load(Patch())
     before = engine.tokens_fed
     alone.sampled("start", Answerer(Patch()), 2)
     of_one = engine.tokens_fed - before
-    again = ReplyLog(engine, tasks, minimum, tmp_path / "again.jsonl", seed=0)
+    again = ReplyLog(engine, tasks, arithmetic, tmp_path / "again.jsonl", seed=0)
     again.sampled("start", Answerer(Patch()), 2)
     assert engine.tokens_fed == before + 2 * of_one
     assert alone.tokens == again.tokens == log.tokens

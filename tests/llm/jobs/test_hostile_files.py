@@ -129,14 +129,6 @@ def test_a_repeated_key_is_found_in_linear_time() -> None:
     assert compared < 10 * len(pairs)
 
 
-@pytest.mark.parametrize("other", ["choice_A", "choice_a"])
-def test_two_columns_for_one_choice_are_refused(other: str, tmp_path: Path) -> None:
-    path = tmp_path / "t.csv"
-    path.write_text(f"question,A,B,{other},answer,split\nq,1,2,3,A,dev\nr,1,2,3,A,test\n")
-    with pytest.raises(UserError, match=f'line 1: "A" and "{other}" are both choice A'):
-        load_task(str(path))
-
-
 @pytest.mark.parametrize("key", ["dataset", "prompt", "icl_prompt", "metric"])
 def test_half_a_unicode_pair_in_a_task_is_one_line(key: str, tmp_path: Path) -> None:
     path = tmp_path / "t.json"

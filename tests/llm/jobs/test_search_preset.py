@@ -473,3 +473,47 @@ def test_from_python_the_papers_preset_is_the_same(config: SearchConfig) -> None
     assert (found.run / "grid.json").is_file()
     with pytest.raises(InvalidOption, match="grid paper: is a search for each draw"):
         search(replace(config, preset="paper", out=f"{config.out}-2"))
+
+
+def test_quick_fine_tunes_the_best_of_base_and_experts_and_no_more(config: SearchConfig) -> None:
+    events: list[Any] = []
+    result: Any = search(replace(config, max_iter=None, particles=None, quick=True), events.append)
+    run, notes = result.run, [event.data["text"] for event in events if event.kind == "note"]
+    assert "quick: a race finds the best of base and experts, then training" in notes[0]
+    (start,) = [folder.name for folder in (run / "trained").iterdir() if folder.is_dir()]
+    rows = list({row["key"]: row for row in history(run) if row["phase"] == "search"}.values())
+    scored = [row["coefficients"] for row in rows]
+    assert scored == [*np.eye(3).tolist(), [0.0] * 3]  # no mixture
+    best = max((row for row in rows if row["n"]), key=lambda row: row["value"])["coefficients"]
+    assert start == ("base" if not any(best) else "expert")
+    assert "rivals" not in result.result and not (run / "rivals.jsonl").exists()
+
+
+def test_the_price_is_said_first_and_is_not_exceeded(config: SearchConfig) -> None:
+    events: list[Any] = []
+    result: Any = search(replace(config, max_iter=None, particles=None), events.append).result
+    kinds = [event.kind for event in events]
+    (told,) = [i for i, event in enumerate(events) if "pace of" in str(event.data.get("text"))]
+    assert kinds[:told].count("evaluation") == 1 and "training" not in kinds[:told]
+    passes = int(events[told].data["text"].split()[2].replace(",", ""))
+    start = next(event for event in events if event.kind == "start")
+    assert passes == sum(start.data["passes"].values())
+    assert result["passes"] + result["passes_rivals"] <= passes
+    for part in ("experts", "mixtures", "training", "rivals", "result"):
+        assert f"{part} 0:" in events[told].data["text"]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"space": "factor"}, "quick: it trains, and training goes with space delta only"),
+        ({"preset": "paper"}, "quick: goes with preset auto"),
+        ({"metrics": ("f1",)}, "quick: a race needs the scores of options, words is scored by f1"),
+    ],
+)
+def test_quick_is_refused_where_there_is_no_race_or_training(
+    config: SearchConfig, more: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InvalidOption) as error:
+        make_plan(replace(config, max_iter=None, quick=True, **more))
+    assert str(error.value).startswith(message)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pyswarmopt_llm.evaluation.record import Packed, Row
 from pyswarmopt_llm.jobs.search.written.schedule import TEACHERS
 from pyswarmopt_llm.jobs.search.written.teachers import complementary, covering
-from pyswarmopt_llm.metrics.combine import minimum
+from pyswarmopt_llm.metrics.combine import harmonic
 
 
 def row(number: int, items: Mapping[str, Packed], bounds: list[float] | None = None) -> Row:
@@ -62,7 +62,7 @@ def test_of_several_scores_of_one_reply_the_combination_counts() -> None:
     ]
     assert numbers(rows, chosen=0, tasks=("long", "short")) == [1, 2]
     position = torch.tensor([0.0, 0.5], dtype=torch.float64)
-    teachers = complementary(rows, position, ("long", "short"), combine=minimum)
+    teachers = complementary(rows, position, ("long", "short"), combine=harmonic)
     assert [int(teacher[0]) for teacher in teachers] == [3]
 
 

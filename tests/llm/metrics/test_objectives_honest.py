@@ -22,7 +22,7 @@ from pyswarmopt_llm.common.paired import compare_paired, compare_tasks, items_ne
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.result import Result
 from pyswarmopt_llm.jobs.search.selection import FRONT, TOP, Archive
-from pyswarmopt_llm.metrics.combine import arithmetic, find_combine, harmonic, minimum, weighted
+from pyswarmopt_llm.metrics.combine import arithmetic, find_combine, harmonic, weighted
 from pyswarmopt_llm.reporting.reading import best_row, emergence, origin, searched
 
 # Permutation test
@@ -76,14 +76,12 @@ def test_combinations_by_definition(pairs: list[tuple[float, float]], data: Any)
     assert arithmetic(scores).value == pytest.approx(values.mean())
     assert arithmetic(scores).stderr == pytest.approx(np.sqrt((errors**2).sum()) / len(pairs))
     assert weighted(scores, weights).value == pytest.approx(np.average(values, weights=weights))
-    assert minimum(scores).value == values.min()
     # Each rises with every task's value.
     i = data.draw(st.integers(0, len(pairs) - 1))
     raised = [*scores[:i], Score(scores[i].value + 0.1, (1.0,), 1, 0.0), *scores[i + 1 :]]
     for combine in (
         harmonic,
         arithmetic,
-        minimum,
         find_combine("weighted:" + ",".join(map(str, weights)), len(pairs)),
     ):
         assert combine(raised).value >= combine(scores).value

@@ -24,7 +24,7 @@ START = Event(
     {
         "run": "runs/a",
         "experts": ["x", "y"],
-        "tasks": ["builtin:demo"],
+        "tasks": ["builtin:mixture"],
         "particles": 4,
         "limits": {"max_iter": 2, "patience": 5},
         "dev_items": 48,
@@ -95,6 +95,18 @@ def test_a_budget_bounds_the_time_left() -> None:
     assert state_after(*rows, planned=104).seconds_left == 600
     assert state_after(*rows, planned=104, max_iter=9, budget_minutes=1).seconds_left == 36
     assert state_after(*rows, planned=104, max_iter=9, budget_items=272).seconds_left == 10
+
+
+def test_training_rivals_and_the_result_are_counted_from_the_start() -> None:
+    """At 8 items a second."""
+    passes = {"experts": 96, "mixtures": 48, "training": 800, "rivals": 80, "result": 160}
+    state = SearchState()
+    state.add(Event("start", {**START.data, "passes": passes}))
+    for event in events_of(row(0, 0, 0, 0.5, seconds=6.0))[1:]:
+        state.add(event)
+    assert state.seconds_left == 11 * 6 + 1040 / 8
+    state.add(Event("training", {"share": 0.5, "seconds": 60.0}))
+    assert state.phase == "training: 50%, about 1:30 left"
 
 
 def test_nothing_is_claimed_before_the_first_evaluation() -> None:
@@ -190,7 +202,7 @@ def test_elsewhere_than_in_a_terminal_there_is_a_line_per_iteration() -> None:
     for word in (
         "runs/a",
         "2 experts",
-        "builtin:demo",
+        "builtin:mixture",
         "4 particles",
         "48 dev items",
         "likelihood",
@@ -219,7 +231,7 @@ def test_once_the_search_is_over_nothing_is_left() -> None:
 def test_the_headline_leaves_out_what_is_not_known() -> None:
     unknown = {"dev_items": 0, "scoring": "auto", "dtype": "auto", "threads": None}
     text = headline({**START.data, **unknown})
-    assert text == "runs/a: 2 experts on builtin:demo; 4 particles, at most 12 evaluations"
+    assert text == "runs/a: 2 experts on builtin:mixture; 4 particles, at most 12 evaluations"
 
 
 def test_lines_of_a_resumed_run_begin_where_it_was_stopped() -> None:

@@ -297,23 +297,6 @@ def solve_tables(question: str) -> str:
     return owner
 
 
-# ---------------------------------------------------------------- two skills at once
-
-
-def solve_tables_arithmetic(question: str, _: object) -> str:
-    asked, *names = re.search(r"How many (\w+) do (\w+) and (\w+) have", question).groups()
-    held = {name: re.search(rf"{name}: [^.]*?([\w-]+) {asked}", question)[1] for name in names}
-    return WORDS[sum(NUMBER[word] for word in held.values())]
-
-
-def solve_sentiment_strings(question: str, _: object) -> str:
-    return solve_strings(question.rpartition("?")[2], solve_sentiment(question))
-
-
-def solve_kinship_strings(question: str, families: dict[Person, dict[str, set[Person]]]) -> str:
-    return solve_strings(question.rpartition("?")[2], solve_kinship(question, families))
-
-
 SOLVERS: dict[str, Callable[[str, dict[Person, dict[str, set[Person]]]], str]] = {
     "arithmetic": lambda q, _: solve_arithmetic(q),
     "dates": lambda q, _: solve_dates(q),
@@ -321,18 +304,12 @@ SOLVERS: dict[str, Callable[[str, dict[Person, dict[str, set[Person]]]], str]] =
     "strings": lambda q, _: solve_strings(q, re.search(r'"(\w+)"', q)[1]),
     "sentiment": lambda q, _: solve_sentiment(q),
     "tables": lambda q, _: solve_tables(q),
-    "tables+arithmetic": solve_tables_arithmetic,
-    "sentiment+strings": solve_sentiment_strings,
-    "kinship+strings": solve_kinship_strings,
 }
 
 
-@pytest.mark.parametrize("name", ["mixture", "demo"])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_every_answer_is_right(
-    name: str, seed: int, families: dict[Person, dict[str, set[Person]]]
-) -> None:
-    task = load_task(f"builtin:{name}:{seed}", dev=350, test=700)
+def test_every_answer_is_right(seed: int, families: dict[Person, dict[str, set[Person]]]) -> None:
+    task = load_task(f"builtin:mixture:{seed}", dev=350, test=700)
     domains = Counter()
     for item in task.dev + task.test:
         domain = item.meta["domain"]
@@ -341,13 +318,7 @@ def test_every_answer_is_right(
             check_graph(item)
         else:
             assert item.answer_text == SOLVERS[domain](item.question, families), item
-    asked = (
-        set(SKILLS)
-        if name == "mixture"
-        else {"kinship", "sentiment", "strings", "tables", "arithmetic"}
-    )
-    assert set(domains) >= asked
-    assert len(domains) == (7 if name == "mixture" else 8)
+    assert set(domains) == set(SKILLS)
 
 
 def test_training_answers_are_right(families: dict[Person, dict[str, set[Person]]]) -> None:
@@ -376,7 +347,7 @@ def test_a_solver_notices_a_wrong_answer(families: dict[Person, dict[str, set[Pe
 
 
 # Where they are not the usual ones: sizes of dev and test, number of training examples.
-SIZES = {"demo": (120, 400), "requests": (128, 256), "five-desks": (100, 200)}
+SIZES = {"requests": (128, 256), "five-desks": (100, 200)}
 TRAINING = {"requests": 768, "five-desks": 480}
 
 
@@ -409,12 +380,6 @@ def test_the_right_option_stands_anywhere() -> None:
     assert chisquare(list(letters.values())).pvalue > 1e-3
 
 
-def test_a_third_of_the_demo_needs_two_skills_from_the_start() -> None:
-    task = load_task("builtin:demo")
-    for split in (task.dev, task.test, task.dev[:21]):
-        assert sum("+" in item.meta["domain"] for item in split) == len(split) // 3
-
-
 def canonical(question: str) -> str:
     """Independent of the order in which roads, summands or relatives are told."""
     return " ".join(sorted(re.findall(r"\w+", question.lower())))
@@ -432,16 +397,6 @@ def test_train_dev_and_test_are_disjoint_across_seeds(name: str) -> None:
         dev |= {canonical(item.question) for item in task.dev}
         test |= {canonical(item.question) for item in task.test}
     assert not (train & dev or train & test or dev & test)
-
-
-def test_an_experts_training_never_meets_the_demo() -> None:
-    task = load_task("builtin:demo:3")
-    asked = {canonical(item.question) for item in task.dev + task.test}
-    for name in SKILLS:
-        for example in builtin_examples(name, 1500, seed=9):
-            assert (
-                canonical(example["messages"][0]["content"].removeprefix("Question: ")) not in asked
-            )
 
 
 def test_a_request_has_the_topic_that_the_list_gives_it() -> None:
@@ -474,14 +429,12 @@ def test_training_examples_are_different_and_formatted() -> None:
 
 def test_the_seed_decides_and_nothing_else() -> None:
     before = random.getstate()
-    first, again, other = (load_task(f"builtin:demo:{seed}") for seed in (4, 4, 5))
+    first, again, other = (load_task(f"builtin:requests:{seed}") for seed in (4, 4, 5))
     assert random.getstate() == before
     assert first == again
     assert first.fingerprint != other.fingerprint
-    assert load_task("builtin:demo:4", dev=30).dev == first.dev[:30]
-    code = (
-        "from pyswarmopt_llm.tasks import load_task; print(load_task('builtin:demo:4').fingerprint)"
-    )
+    assert load_task("builtin:requests:4", dev=30).dev == first.dev[:30]
+    code = "from pyswarmopt_llm.tasks import load_task; print(load_task('builtin:requests:4').fingerprint)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == first.fingerprint
 
@@ -492,12 +445,12 @@ def test_the_seed_decides_and_nothing_else() -> None:
         ("builtin:kinshp", r"did you mean builtin:kinship\?"),
         ("builtin:zzz", "use one of: arithmetic, graph"),
         ("builtin:", "builtin:: unknown; use one of"),
-        ("builtin:demo:one", "whole number, not 'one'"),
-        ("builtin:demo:-1", "whole number"),
-        ("builtin:demo:1:2", "whole number"),
-        (f"builtin:demo:{2**63}", "the seed has 19 digits; give at most 9223372036854775807"),
-        ("builtin:demo:" + 24 * "1", "the seed has 24 digits"),
-        ("builtin:demo:" + 5000 * "1", "the seed has 5000 digits"),
+        ("builtin:requests:one", "whole number, not 'one'"),
+        ("builtin:requests:-1", "whole number"),
+        ("builtin:requests:1:2", "whole number"),
+        (f"builtin:requests:{2**63}", "the seed has 19 digits; give at most 9223372036854775807"),
+        ("builtin:requests:" + 24 * "1", "the seed has 24 digits"),
+        ("builtin:requests:" + 5000 * "1", "the seed has 5000 digits"),
     ],
 )
 def test_bad_names(spec: str, message: str) -> None:

@@ -568,7 +568,7 @@ def test_all_bad_rows_are_listed_at_once(tmp_path: Path) -> None:
         load_task(str(path), columns=named)
     path.write_text("question,answer,split\na,1,dev\n,2,dev\nc,3,train\nd,4,test\n")
     with pytest.raises(
-        UserError, match=r'2 bad rows: line 3: no "question" .*; line 4: split must be'
+        UserError, match=r'2 bad rows: line 3: nothing in column "question"; line 4: split must be'
     ):
         load_task(str(path))
 

@@ -7,11 +7,10 @@ import math
 import pytest
 import torch
 from engine_reference import naive_logprobs
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from tokens_helpers import MERGES, byte_level, member, sentence_piece
+from tokens_helpers import byte_level, member, sentence_piece
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.spaces.mixture.engine import MixtureEngine
 from pyswarmopt_llm.spaces.mixture.mixing import IMPOSSIBLE, log_mixture, mixing_weights
@@ -151,22 +150,6 @@ def test_templates_that_cut_an_option_differently_are_mixed_option_by_option() -
     table = ask_members(members, [("x", "he")], by_token=True)
     assert not table.by_token
     assert table.logprobs.shape == (1, 2)
-
-
-@settings(max_examples=5)
-@given(st.integers(0, 1000))
-def test_the_next_token_of_a_mixture_sums_to_one(seed: int) -> None:
-    engine = MixtureEngine(
-        {"a": member(byte_level(), seed=seed), "b": member(byte_level(), seed=seed + 1)}
-    )
-    found = engine.next_token_logprobs(["the", "one another"])
-    assert found.exp().sum(-1).tolist() == pytest.approx([1.0, 1.0], abs=1e-5)
-
-
-def test_there_is_no_next_token_across_tokenizers() -> None:
-    engine = MixtureEngine({"a": member(byte_level()), "b": member(byte_level(MERGES[:2]))})
-    with pytest.raises(UserError, match="no next token in common"):
-        engine.next_token_logprobs(["the"])
 
 
 def test_a_patch_for_another_engine_is_refused() -> None:
