@@ -49,9 +49,11 @@ ByTask = Mapping[str, Score]
 
 @dataclass(frozen=True)
 class Contestant:
-    """A model to score, its weights and what is known of its scores, by split."""
+    """A model to score, its weights and what is known of its scores, by split; all of it, without
+    a patch.
+    """
 
-    patch: Patch
+    patch: Patch | None
     weights: dict[str, float]
     trained: bool = False
     known: Mapping[str, ByTask] = field(default_factory=dict)
@@ -175,12 +177,11 @@ def _model(
     job: Job, contestant: Contestant, utilities: Mapping[str, Mapping[str, Utility]]
 ) -> Model:
     """The model with its scores; what is not known is scored."""
-    scores, loaded = dict(contestant.known), False
-    for split, tasks in utilities.items():
-        if tasks and split not in scores:
-            if not loaded:
-                job.engine.load(contestant.patch)
-                loaded = True
+    scores = dict(contestant.known)
+    unknown = {split: tasks for split, tasks in utilities.items() if tasks and split not in scores}
+    if unknown and contestant.patch is not None:
+        job.engine.load(contestant.patch)
+        for split, tasks in unknown.items():
             scores[split] = {name: utility(job.engine) for name, utility in tasks.items()}
     combined = {split: _scores(job, tasks) for split, tasks in scores.items()}
     return Model(contestant.weights, combined["dev"], combined.get("test"), contestant.trained)

@@ -40,7 +40,8 @@ class Rival:
 
     Attributes:
         name: in ``rivals.jsonl`` and ``result.json``.
-        patch: what it is, or what is trained further.
+        patch: what it is; None of what was trained without folds alone, since it is clearly behind
+            on dev.
         trained: whether it is fine-tuned on dev.
         same: the search has trained the very same, so that it is not scored again.
         scores: split -> task -> score.
@@ -49,12 +50,17 @@ class Rival:
     """
 
     name: str
-    patch: Patch
+    patch: Patch | None
     trained: bool = False
     same: bool = False
     scores: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
     passes: int = 0
     seconds: float = 0.0
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to score."""
+        return self.same or self.patch is None
 
 
 def score_rivals(
@@ -65,6 +71,8 @@ def score_rivals(
     notify: OnEvent,
 ) -> list[Rival]:
     """Score the rivals, or read what the run directory has of them.
+
+    One that cross-fitting finds behind by more than a standard error has its score on dev alone.
 
     Args:
         job: what the search worked with.
@@ -104,7 +112,7 @@ class _Scoring:
         unscored = list(_rivals(self._job, self._training))
         if not self._rows:
             self._notify(Event("note", {"text": _announcement(unscored)}))
-        return [rival if rival.same else self._scored(rival) for rival in unscored]
+        return [rival if rival.settled else self._scored(rival) for rival in unscored]
 
     def _scored(self, rival: Rival) -> Rival:
         if any((rival.name, split) not in self._rows for split in self._utilities):
@@ -121,7 +129,7 @@ class _Scoring:
     def _score(self, rival: Rival) -> None:
         """Score it on the splits on which it is not scored yet."""
         begun = time.perf_counter()
-        self._job.engine.load(rival.patch)
+        self._job.engine.load(rival.patch or Patch())
         for split, tasks in self._utilities.items():
             if (rival.name, split) in self._rows:
                 continue
@@ -161,7 +169,7 @@ def _announcement(rivals: Sequence[Rival]) -> str:
         BASE_TUNED: "the fine-tuned base",
         EXPERT_TUNED: "the fine-tuned best expert",
     }
-    *others, last = [names[rival.name] for rival in rivals if not rival.same]
+    *others, last = [names[rival.name] for rival in rivals if not rival.settled]
     scored = f"{', '.join(others)} and {last} are scored" if others else f"{last} is scored"
     return f"for comparison {scored} (`no_rivals` leaves this out)"
 
