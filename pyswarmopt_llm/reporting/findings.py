@@ -83,7 +83,7 @@ def findings(about: About, result: Result, out: str | None = None) -> Findings:
 def score_rows(result: Result) -> dict[str, Model]:
     """Label -> model that was scored, the result last; what is a rival and the result, once."""
     models, found = dict(result.models), mixture_name(result)
-    own = models.pop("trained", None)
+    own = models.get("trained")
     labels = lines_of(words().labels(result, found))
     rows = {}
     for label in labels:
