@@ -234,6 +234,9 @@ def test_commands_stand_in_blocks_that_are_run(page: Path) -> None:
     ), page
 
 
+HELP = {"--help", "--help-all"}
+
+
 def options_of(app: typer.Typer) -> dict[str, set[str]]:
     group: Any = typer.main.get_command(app)
     return {
@@ -241,7 +244,7 @@ def options_of(app: typer.Typer) -> dict[str, set[str]]:
             option for param in command.params for option in (*param.opts, *param.secondary_opts)
         }
         for name, command in group.commands.items()
-    } | {"": {option for param in group.params for option in param.opts} | {"--help"}}
+    } | {"": {option for param in group.params for option in param.opts} | HELP}
 
 
 OPTIONS = {"swarm-llm": options_of(swarm_llm_app), "pyswarmopt": options_of(pyswarmopt_app)}
@@ -264,7 +267,7 @@ def test_options_and_commands_named_in_sentences_exist(page: Path) -> None:
             assert words[0] in OPTIONS[program] or words[0].startswith("--"), (
                 f"`{span}`: no such command"
             )
-            known = OPTIONS[program].get(words[0], OPTIONS[program][""]) | {"--help"}
+            known = OPTIONS[program].get(words[0], OPTIONS[program][""]) | HELP
         elif program == "python" or "benchmarks/" in span:
             known = {word for word in words if f'"{word}"' in scripts}
         elif program.startswith("--"):

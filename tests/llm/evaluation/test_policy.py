@@ -63,7 +63,9 @@ def config_of(seed: int, **more: Any) -> SearchConfig:
 
 
 def opened(path: Path, config: SearchConfig) -> Run:
-    return Run.open(path) if path.exists() else Run.create(path, about_run(config, {}))
+    run = Run.open(path) if path.exists() else Run.create(path, about_run(config, {}))
+    run.rows = []  # as under its lock
+    return run
 
 
 def scorer_of(run: Run, seed: int, tasks: int = 1) -> tuple[Scorer, list[Thresholds]]:
@@ -177,14 +179,16 @@ def test_a_search_cut_off_anywhere_replays_to_the_same_end(
     config = config_of(1, **more)
     scorer, _ = scorer_of(opened(tmp_path / "whole", config), 1, tasks=2)
     whole = states(config, scorer, "reference")
-    journal = (tmp_path / "whole" / "history.jsonl").read_text().splitlines(keepends=True)
+    journal = (tmp_path / "whole" / "results.jsonl").read_text().splitlines(keepends=True)
     reference = history(tmp_path / "whole")
     for cut in (0, 5, 9, len(journal) // 2, len(journal) - 1, len(journal)):
         run = opened(tmp_path / f"cut{cut}", config)
-        (run.path / "history.jsonl").write_text("".join(journal[:cut]))
-        scorer, utilities = scorer_of(Run.open(run.path), 1, tasks=2)
+        (run.path / "results.jsonl").write_text("".join(journal[:cut]))
+        run = opened(run.path, config)
+        scorer, utilities = scorer_of(run, 1, tasks=2)
         again = states(config, scorer, "reference")
         assert len(whole) == len(again) and all(map(same, whole, again))
+        run.finish({})
         assert history(run.path) == reference
         assert [utility.calls for utility in utilities] == [len(reference) - cut] * 2
 
