@@ -99,7 +99,7 @@ class LocalMember:
                 Draw(how.temperature, seeds),
                 [chat for chat in chats for _ in range(n)],
             )
-            drawn = engine.sample(repeated, draw, how.max_new_tokens)
+            drawn = engine.generate(repeated, how.max_new_tokens, draw)
             texts = written = [tuple(drawn[i * n : (i + 1) * n]) for i in range(len(prompts))]
         return [
             Texts(row, len(once) * self._turn_tokens(prompt) + sum(map(self.count, once)))
