@@ -7,13 +7,13 @@ import math
 import resource
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.files.regular import write_text
@@ -47,16 +47,6 @@ log = logging.getLogger(__name__)
 ByTask = Mapping[str, Score]
 
 
-@dataclass(frozen=True)
-class Contestant:
-    """A model to score, its weights and what is known of its scores, by split."""
-
-    patch: Patch
-    weights: dict[str, float]
-    trained: bool = False
-    known: Mapping[str, ByTask] = field(default_factory=dict)
-
-
 def finish(
     job: Job,
     run: Run,
@@ -69,6 +59,8 @@ def finish(
 ) -> Result:
     """Write ``best/``, read it back, score it; score what it is compared with on test.
 
+    All are scored as files, but what was trained on dev: its scores on dev are cross-fitted.
+
     Args:
         job: what the search worked with.
         run: its directory.
@@ -79,15 +71,21 @@ def finish(
         scorings: how each task is scored.
         workers_memory: bytes that the workers took.
     """
-    single = best_first(job, singles)[0]
     files, cut = _write_best(job, run, chosen)
-    contestants = _contestants(job, files, chosen, training, single, singles[single])
-    contestants |= _rivals(job, rivals, single)
-    utilities = {split: job.utilities(split, scorings) for split in SPLITS}
-    models = {name: _model(job, one, utilities) for name, one in contestants.items()}
-    if training is not None:  # one of the two is the result
-        models["trained" if training.kept else "mixture"] = models["best"]
-    models |= {rival.name: models["trained"] for rival in rivals if rival.same}
+    vertices, single = job.space.vertices(), best_first(job, singles)[0]
+    score = partial(_model, job, {split: job.utilities(split, scorings) for split in SPLITS})
+    kept = training is not None and training.kept
+    best = replace(chosen, patch=files)
+    models = {"best": score(best, kept, {"dev": training.scores} if training and kept else {})}
+    models["best_single"] = score(Choice(vertices[single]), known={"dev": singles[single]})
+    if training is not None:
+        models |= _before_and_after(job, training, models["best"], score)
+    if job.kind.averages:
+        models["uniform"] = score(Choice(vertices.mean(0)))
+    for rival in rivals:  # which are scored already, but for what the search has trained itself
+        start = vertices[single] * (not rival.name.startswith(BASE))
+        scored = Choice(start, patch=rival.patch), rival.trained, rival.scores
+        models[rival.name] = models["trained"] if rival.same else score(*scored)
     doubts = _keep_replies(job, run, files, single, rivals, models, scorings)
     result = Result(
         models=models,
@@ -105,85 +103,42 @@ def finish(
         confirm=chosen.confirm,
         notes=[*{**job.notes, **run.about.notes}.values(), *doubts, *_without_numbers(run)],
     )
-    dev = result.best.dev.value
-    if not cut and dev != chosen.value:
+    if not cut and result.best.dev.value != chosen.value:
         why = ": the server does not repeat itself" if run.about.noise else ""
-        log.warning("best/ scores %s, the search saw %s%s", dev, chosen.value, why)
+        log.warning(
+            "best/ scores %s, the search saw %s%s", result.best.dev.value, chosen.value, why
+        )
     return result
 
 
-def _contestants(
-    job: Job,
-    best: Patch,
-    chosen: Choice,
-    training: Training | None,
-    single: int,
-    of_single: ByTask,
-) -> dict[str, Contestant]:
-    """Best, best single expert, the mixture before or after training, and the experts' average.
-
-    All are scored as files, but what was trained on dev: its scores on dev are cross-fitted.
-    """
-    vertices = job.space.vertices()
-    mixture = chosen if training is None else training.before
-    weights, kept = _weights(job, mixture.position), training is not None and training.kept
-    cross_fitted = {} if training is None else {"dev": training.scores}
-    contestants = {
-        "best": Contestant(best, weights, kept, cross_fitted if kept else {}),
-        "best_single": _at(job, vertices[single], known={"dev": of_single}),
-    }
-    if training is not None and kept:
-        row, names = training.rows[0], job.objectives.names
-        dev = {name: row.score(name) for name in names}
-        contestants["mixture"] = _at(job, mixture.position, mixture, {"dev": dev})
-    elif training is not None:
-        trained = training.after.realise(job.space)
-        contestants["trained"] = Contestant(trained, weights, True, cross_fitted)
-    if job.kind.averages:
-        contestants["uniform"] = _at(job, vertices.mean(0))
-    return contestants
-
-
-def _at(
-    job: Job,
-    position: Tensor,
-    choice: Choice | None = None,
-    known: Mapping[str, ByTask] | None = None,
-) -> Contestant:
-    """The model at a position."""
-    patch = job.space.realise(position) if choice is None else choice.realise(job.space)
-    return Contestant(patch, _weights(job, position), known=known or {})
-
-
-def _rivals(job: Job, rivals: Sequence[Rival], single: int) -> dict[str, Contestant]:
-    """The rivals, which are scored already, but for one that the search has trained itself."""
-    nothing = dict.fromkeys(job.space.expert_names, 0.0)
-    expert = {**nothing, job.space.expert_names[single]: 1.0}
-    return {
-        rival.name: Contestant(
-            rival.patch,
-            nothing if rival.name.startswith(BASE) else expert,
-            rival.trained,
-            rival.scores,
-        )
-        for rival in rivals
-        if not rival.same
-    }
+def _before_and_after(
+    job: Job, training: Training, best: Model, score: Callable[..., Model]
+) -> dict[str, Model]:
+    """The mixture before and after training, of which one is the result."""
+    if not training.kept:
+        return {"mixture": best, "trained": score(training.after, True, {"dev": training.scores})}
+    dev = {name: training.rows[0].score(name) for name in job.objectives.names}
+    return {"mixture": score(training.before, known={"dev": dev}), "trained": best}
 
 
 def _model(
-    job: Job, contestant: Contestant, utilities: Mapping[str, Mapping[str, Utility]]
+    job: Job,
+    utilities: Mapping[str, Mapping[str, Utility]],
+    choice: Choice,
+    trained: bool = False,
+    known: Mapping[str, ByTask] | None = None,
 ) -> Model:
-    """The model with its scores; what is not known is scored."""
-    scores, loaded = dict(contestant.known), False
-    for split, tasks in utilities.items():
-        if tasks and split not in scores:
-            if not loaded:
-                job.engine.load(contestant.patch)
-                loaded = True
-            scores[split] = {name: utility(job.engine) for name, utility in tasks.items()}
+    """A model with its scores; what is not known is scored."""
+    scores = dict(known or {})
+    missing = [split for split, tasks in utilities.items() if tasks and split not in scores]
+    if missing:
+        job.engine.load(choice.realise(job.space))
+    for split in missing:
+        scores[split] = {name: utility(job.engine) for name, utility in utilities[split].items()}
     combined = {split: _scores(job, tasks) for split, tasks in scores.items()}
-    return Model(contestant.weights, combined["dev"], combined.get("test"), contestant.trained)
+    weights = job.space.coefficients(choice.position).tolist()
+    named = dict(zip(job.space.expert_names, weights, strict=True))
+    return Model(named, combined["dev"], combined.get("test"), trained)
 
 
 def _scores(job: Job, tasks: ByTask) -> Scores:
@@ -200,20 +155,13 @@ def _scores(job: Job, tasks: ByTask) -> Scores:
 
 def _experts(job: Job, run: Run, singles: Sequence[ByTask]) -> dict[str, Model]:
     """The given experts on dev; with all items, where some were not scored in a race."""
-    first = {r.particle: r for r in run.rows if r.phase == "search" and r.iteration == 0}
+    first = {r.particle: r.items for r in run.rows if r.phase == "search" and r.iteration == 0}
     experts = {}
     for number, (name, tasks) in enumerate(zip(job.space.expert_names, singles, strict=False)):
-        dev, items = _scores(job, tasks), first[number].items
-        placed = {task: replace(outcome, items=items[task]) for task, outcome in dev.tasks.items()}
-        weights = _weights(job, job.space.vertices()[number])
-        experts[name] = Model(weights, replace(dev, tasks=placed))
+        model = _model(job, {}, Choice(job.space.vertices()[number]), known={"dev": tasks})
+        found = {task: replace(o, items=first[number][task]) for task, o in model.dev.tasks.items()}
+        experts[name] = replace(model, dev=replace(model.dev, tasks=found))
     return experts
-
-
-def _weights(job: Job, position: Tensor) -> dict[str, float]:
-    """The experts' weights at a position."""
-    values = job.space.coefficients(position).tolist()
-    return dict(zip(job.space.expert_names, values, strict=True))
 
 
 def _objectives(job: Job, scorings: Mapping[str, Scoring]) -> dict[str, Objective]:
