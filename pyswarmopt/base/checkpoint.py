@@ -1,6 +1,6 @@
 """A checkpoint file: arrays or tensors and plain values, without pickle, written all or nothing.
 
-The format is NumPy's npz, whose entries carry checksums; whatever is neither array nor tensor is
+The format is NumPy's npz, whose entries carry checksums and are read by NumPy; whatever is neither array nor tensor is
 one entry of JSON. torch is needed for tensors only.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import glob
 import json
-import math
 import os
 import stat
 import sys
@@ -25,7 +24,6 @@ from pyswarmopt.base.arrays import is_tensor
 
 FORMAT = 1
 HEADER = "header.json"
-CHUNK = 2**20  # bytes written and read at a time
 MOST_ENTRIES = 1024
 MOST_HEADER = 2**27  # bytes of JSON: the bounds of a million coordinates
 MOST_TEXT = 200  # characters of an error
@@ -61,7 +59,8 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
         with open(temporary, "xb") as file:  # never through a link that lies there
             with zipfile.ZipFile(file, "w") as archive:
                 for name, array in arrays.items():
-                    _add_entry(archive, f"{name}.npy", array)
+                    with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                        np.lib.format.write_array(entry, array, allow_pickle=False)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -283,39 +282,16 @@ def _damaged(path: str | os.PathLike[str], error: BaseException) -> ValueError:
     return ValueError(f"{path}: not a pyswarmopt checkpoint, or a damaged one ({what})")
 
 
-def _add_entry(file: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
-    """Write an array as `numpy.savez` does, but in smaller pieces."""
-    with file.open(name, "w", force_zip64=True) as target:
-        np.lib.format.write_array_header_1_0(
-            target, np.lib.format.header_data_from_array_1_0(array)
-        )
-        data = array.reshape(-1).view(np.uint8).data
-        for start in range(0, len(data), CHUNK):
-            target.write(data[start : start + CHUNK])
-
-
 def _entry(file: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
-    """An entry as `_add_entry` writes it, read piece by piece to where it stays."""
+    """The numbers of an entry."""
     with file.open(entry) as source:
-        if np.lib.format.read_magic(source) != (1, 0):
-            raise ValueError(f"entry {entry.filename} has another version of NumPy's format")
-        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(source)
-        size = math.prod(shape) * dtype.itemsize
-        if by_columns or min(shape, default=0) < 0 or source.tell() + size != entry.file_size:
-            raise ValueError(f"entry {entry.filename} is not laid out as its header says")
-        # objects would be addresses
-        if dtype.kind not in "biuf" or dtype.itemsize > 8 or not dtype.isnative:
-            raise ValueError(
-                f"entry {entry.filename} holds {dtype}, which are no numbers of this machine"
-            )
-        array = np.empty(shape, dtype)
-        into = array.reshape(-1).view(np.uint8).data
-        for start in range(0, size, CHUNK):
-            chunk = source.read(min(CHUNK, size - start))
-            if start + len(chunk) < min(start + CHUNK, size):
-                raise EOFError(f"entry {entry.filename} ends early")
-            into[start : start + len(chunk)] = chunk
-        return array
+        array: np.ndarray = np.lib.format.read_array(source, allow_pickle=False)
+    dtype = array.dtype
+    if dtype.kind not in "biuf" or dtype.itemsize > 8 or not dtype.isnative:
+        raise ValueError(
+            f"entry {entry.filename} holds {dtype}, which are no numbers of this machine"
+        )
+    return array
 
 
 def read_search(path: str | os.PathLike[str], problem: Mapping[str, Any]) -> dict[str, Any]:

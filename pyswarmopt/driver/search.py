@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyswarmopt.base import checkpoint as checkpoints
-from pyswarmopt.base.arrays import Floats
 from pyswarmopt.driver.algorithm import (
     Problem,
     algorithm,
@@ -25,7 +24,7 @@ from pyswarmopt.driver.algorithm import (
 )  # fmt: skip
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.history import History
-from pyswarmopt.driver.judge import ByAmounts, ByOrder
+from pyswarmopt.driver.judge import ByAmounts, ByOrder, Judged
 from pyswarmopt.driver.loop import Loop, Reasons, describe
 from pyswarmopt.driver.options import Options, in_coordinates
 from pyswarmopt.driver.problem.constraints import Constraints
@@ -208,37 +207,17 @@ class Search(Loop[Result]):
         return "target" in stop and not (missed and not self._judge.noisy)
 
     def _failed(self) -> Result:
-        result, unreported = super()._failed(), self._evaluator.unreported
+        unreported = self._evaluator.unreported
         if unreported is None or self._judge.noisy:
-            return result
+            return super()._failed()
         points, values = unreported
-        finite = np.flatnonzero(np.isfinite(values))
-        if not len(finite):
-            return result
-        points, values = points[finite], values[finite]
-        result = self._with_better(result, points, values)
-        number = self._swarm.iteration + int(self._swarm.evaluations > 0)
-        self._history.add(number, result.nfev, result.fun, values, points, particles=finite)
+        finite = np.isfinite(values)
+        violations = self._constraints.excess(points).sum(axis=1)
+        self._judge.keep(points, Judged(self._sign * values, violations, finite))
+        result, number = super()._failed(), self._swarm.iteration + int(self._swarm.evaluations > 0)
+        if finite.any():
+            self._history.add(number, result.nfev, result.fun, values, points, finite)
         return result
-
-    def _with_better(self, result: Result, points: Floats, values: Floats) -> Result:
-        """The result, or that of the best of these points, (m, D), if it is better."""
-        broken = self._constraints.excess(points).sum(axis=1) > 0
-        costs = np.where(broken, math.inf, self._sign * values)
-        i = int(costs.argmin())
-        best = self._sign * result.fun if result.feasible else math.inf
-        if not costs[i] < best:
-            return result
-        x, fun = points[i], float(values[i])
-        return replace(
-            result,
-            x=x,
-            fun=fun,
-            message=message(result.stop, fun, True, 0.0),
-            params=None if self._space is None else self._space.decode(x),
-            maxcv=self._constraints.breach(x)[0],
-            feasible=True,
-        )
 
     # ---- saving ----
 

@@ -60,7 +60,6 @@ NOISE = 0.01
 LEAST_DESCENT = 3  # evaluations per dimension without which gradients are of no use
 
 
-@dataclass
 class Model(Phase[S, Proposals]):
     """The points that a Gaussian process proposes, where there are few parameters."""
 
@@ -108,7 +107,6 @@ class Model(Phase[S, Proposals]):
             self.run.take_in(x[None], np.array([cost]))
 
 
-@dataclass
 class ModelTwice(Model["MemeticSearch"]):
     """The same, and once more where a descent's differences led nowhere."""
 
@@ -127,7 +125,6 @@ class ModelTwice(Model["MemeticSearch"]):
         return self.run
 
 
-@dataclass
 class Check(Phase["MemeticSearch", RepeatedCall]):
     """A second call of the best point, where differences may have been noise."""
 
@@ -144,7 +141,6 @@ class Check(Phase["MemeticSearch", RepeatedCall]):
         return RepeatedCall(s.best_unit(), s.best_cost, NOISE * FIRST_DIFFERENCE * slope)
 
 
-@dataclass
 class Test(Phase["MemeticSearch", SeparabilityTest]):
     """A test of the first descent's function."""
 
@@ -217,7 +213,6 @@ class Descent(Phase["MemeticSearch", LineSearchDescent]):
             self.granted = self.spent
 
 
-@dataclass
 class Axes(Phase["MemeticSearch", AxisSearch]):
     """A search along each axis, where the function is separable."""
 
@@ -267,7 +262,6 @@ class Swarm(Phase[S, CovarianceSwarm]):
         return min(usual, max(s.max_evals, LEAST_POPULATION))
 
 
-@dataclass
 class SwarmAfterDescents(Swarm["MemeticSearch"]):
     """The same, elsewhere than a descent that has gone before."""
 

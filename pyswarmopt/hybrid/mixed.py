@@ -10,7 +10,6 @@ Its phases in their order are `MixedSearch.PHASES`:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -24,7 +23,6 @@ MODELLED = 200  # evaluations
 SHARE_AHEAD, SHARE_BEHIND = 1.0, 0.125  # evaluations of mutations for each one of the swarm
 
 
-@dataclass
 class LongModel(Model["MixedSearch"]):
     """The points that a Gaussian process proposes."""
 
@@ -32,7 +30,6 @@ class LongModel(Model["MixedSearch"]):
         return MODELLED
 
 
-@dataclass
 class Mutate(Phase["MixedSearch", Mutations]):
     """Mutations of the best point of all."""
 
@@ -53,7 +50,6 @@ class Mutate(Phase["MixedSearch", Mutations]):
         return super().propose(s)
 
 
-@dataclass
 class OrderedSwarm(Swarm["MixedSearch"]):
     """A swarm of the coordinates with an order."""
 

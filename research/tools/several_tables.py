@@ -35,7 +35,7 @@ def several() -> str:
         each = [f"{read.accuracy(method, task):.3f}" for task in TASKS]
         rows.append([LABELS[method], *each, mean, ahead])
     return markdown(
-        ["500 test items a task, three seeds", *TASKS, "mean", "the search minus"], rows
+        ["500 test examples a task, three seeds", *TASKS, "mean", "the search minus"], rows
     )
 
 

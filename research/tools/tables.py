@@ -136,7 +136,13 @@ def does_it_help() -> str:
                 points(read, ours, rival, tasks),
             ]
         )
-    head = ["held-out score", "best adapter", "best rival", "search", "search minus rival, points"]
+    head = [
+        "held-out score",
+        "best adapter",
+        "best baseline",
+        "search",
+        "search minus baseline, points",
+    ]
     return markdown(head, rows)
 
 
@@ -169,7 +175,7 @@ def real_tasks() -> str:
         for row in by_task(read, tasks, columns):
             rows.append([*row, str(read.differ(SEARCH, EXPERT, row[0]))])
         rows.append([*means(read, name, tasks, columns), ""])
-    return markdown(["500 test items", *columns.values(), "answers that differ, last two"], rows)
+    return markdown(["500 test examples", *columns.values(), "answers that differ, last two"], rows)
 
 
 def differences() -> str:
@@ -189,7 +195,7 @@ def fifty(columns: dict[str, str]) -> str:
     """Five tasks, 50 dev items."""
     read = outcomes("fifty")
     rows = [*by_task(read, FIVE, columns), means(read, "mean", FIVE, columns)]
-    return markdown(["500 test items, 50 dev items", *columns.values()], rows)
+    return markdown(["500 test examples, 50 dev examples", *columns.values()], rows)
 
 
 def fifty_all() -> str:
@@ -223,7 +229,7 @@ def budget() -> str:
         mean = f"{read.mean(method, FOUR):.3f} [{low:.3f}, {high:.3f}]"
         rows.append([f"`{method}`" if " " not in method else method, *each, mean,
                      f"{100 * sum(gains) / len(FOUR):+.1f}%", f"{spent:,.0f}"])  # fmt: skip
-    return markdown(["test", *FOUR, "mean, 95% interval", "gain", "dev items"], rows)
+    return markdown(["test", *FOUR, "mean, 95% interval", "gain", "dev examples"], rows)
 
 
 def _seeds(read: Outcomes, method: str, task: str) -> str:
@@ -306,7 +312,7 @@ def demo() -> str:
     total = f"{100 * together.mean():+.1f}, {p_value(permutation_test(together))}"
     rows.append(["before training, minus the best of the first three, in points", *cells, total])
     seeds = [f"seed {seed}" for seed in range(len(cells))]
-    return markdown(["200 test items", *seeds, "mean"], rows)
+    return markdown(["200 test examples", *seeds, "mean"], rows)
 
 
 DEMO = {
@@ -344,8 +350,8 @@ def laboratory(name: str) -> str:
             ]
         )
     size = read.scores[BEST, CLAIMED[0]].shape[1]
-    head = [f"{size:,} test items each", *CLAIMED, "mean, 95% interval", "gain", "seeds"]
-    return markdown([*head, "dev items"], rows)
+    head = [f"{size:,} test examples each", *CLAIMED, "mean, 95% interval", "gain", "seeds"]
+    return markdown([*head, "dev examples"], rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {

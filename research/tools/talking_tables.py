@@ -90,7 +90,7 @@ def votes(name: str) -> str:
         cells = [_accuracy([row for row in group if row["task"] == task]) for task in tasks]
         line = [method, *(f"{cell:.3f}" for cell in cells), f"{fmean(cells):.3f}"]
         table.append([*line, f"{fmean(row['tokens'] for row in group):,.0f}"] if counted else line)
-    head = ["500 test items each", *tasks, "mean", *(["tokens"] if counted else [])]
+    head = ["500 test examples each", *tasks, "mean", *(["tokens"] if counted else [])]
     return markdown(head, table)
 
 
@@ -107,7 +107,7 @@ def reading() -> str:
         table.append(cells)
     tasks = ", ".join(dict.fromkeys(row["task"] for row in texts))
     head = [f"as texts: {tasks}", "mean", f"as options: {tasks}", "mean"]
-    return markdown(["500 test items each", *head], table)
+    return markdown(["500 test examples each", *head], table)
 
 
 def writers(name: str) -> str:

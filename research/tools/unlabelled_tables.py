@@ -34,7 +34,7 @@ def unlabelled() -> str:
             ]
             cells.append(f"{read.mean(method, tasks):.3f}" if there == list(tasks) else "")
         rows.append(cells)
-    return markdown(["500 test items", *CHOSEN_ON, "mean", *CLAIMED_ON, "mean"], rows)
+    return markdown(["500 test examples", *CHOSEN_ON, "mean", *CLAIMED_ON, "mean"], rows)
 
 
 def unlabelled_differences() -> str:

@@ -54,7 +54,7 @@ def written_answers() -> str:
         ]
         mean = f"{read.mean(method, HELD_OUT):.3f}" if _has(read, method, HELD_OUT) else "not run"
         rows.append([label, *cells, mean])
-    return markdown(["500 test items", *tasks, "mean of t4 to t6"], rows)
+    return markdown(["500 test examples", *tasks, "mean of t4 to t6"], rows)
 
 
 # The rows that a reader of docs/results.md needs, and what they are called there.
@@ -178,7 +178,7 @@ def judge() -> str:
         rows.append(
             [line["task"], f"{line['pairs']:.2f}", f"{line['rank']:.2f}", *rewards, *truths]
         )
-    heading = ["500 test items", "held-out pairs in order", "rank correlation"]
+    heading = ["500 test examples", "held-out pairs in order", "rank correlation"]
     heading += ["reward: base", "best expert by it", "result"]
     return markdown([*heading, "truth: base", "best expert by reward", "result"], rows)
 

@@ -76,6 +76,17 @@ def stage(
             json.dumps({**config, "base_model_name_or_path": SMOLLM2})
         )
     shutil.copytree(ROOT / "examples" / "objectives", folder / "examples" / "objectives")
+    letters, own = ROOT / "examples" / "letters", folder / "examples" / "letters"
+    (own / "experts").mkdir(parents=True)
+    for path in [
+        *sorted((letters / "experts").iterdir())[:3],
+        letters / "base",
+        letters / "check.py",
+    ]:
+        (own / path.relative_to(letters)).symlink_to(path)
+    lines = (letters / "prompts.jsonl").read_text().splitlines()
+    few = [[line for line in lines if f'"{split}"' in line][:16] for split in ("dev", "test")]
+    (own / "prompts.jsonl").write_text("\n".join([*few[0], *few[1]]))
     for name in ("style.py", "prompts.jsonl"):
         shutil.copy(
             ROOT / "examples" / "house_style" / name, folder / "examples" / "house_style" / name
@@ -116,6 +127,8 @@ def world(stage: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.Monk
     for name, value in {
         "DEV": 4,
         "TEST": 4,
+        "LETTERS_DEV": 16,
+        "LETTERS_SPARE": 0,
         "STYLE_DEV": 16,
         "STYLE_TEST": 4,
         "STYLE_TOKENS": 2,
@@ -234,6 +247,9 @@ def test_commands_stand_in_blocks_that_are_run(page: Path) -> None:
     ), page
 
 
+HELP = {"--help", "--help-all"}
+
+
 def options_of(app: typer.Typer) -> dict[str, set[str]]:
     group: Any = typer.main.get_command(app)
     return {
@@ -241,7 +257,7 @@ def options_of(app: typer.Typer) -> dict[str, set[str]]:
             option for param in command.params for option in (*param.opts, *param.secondary_opts)
         }
         for name, command in group.commands.items()
-    } | {"": {option for param in group.params for option in param.opts} | {"--help"}}
+    } | {"": {option for param in group.params for option in param.opts} | HELP}
 
 
 OPTIONS = {"swarm-llm": options_of(swarm_llm_app), "pyswarmopt": options_of(pyswarmopt_app)}
@@ -264,7 +280,7 @@ def test_options_and_commands_named_in_sentences_exist(page: Path) -> None:
             assert words[0] in OPTIONS[program] or words[0].startswith("--"), (
                 f"`{span}`: no such command"
             )
-            known = OPTIONS[program].get(words[0], OPTIONS[program][""]) | {"--help"}
+            known = OPTIONS[program].get(words[0], OPTIONS[program][""]) | HELP
         elif program == "python" or "benchmarks/" in span:
             known = {word for word in words if f'"{word}"' in scripts}
         elif program.startswith("--"):

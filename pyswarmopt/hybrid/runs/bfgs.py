@@ -29,6 +29,8 @@ from pyswarmopt.hybrid.runs.descent import (
     LARGEST_DIFFERENCE,
     SMALLEST_DIFFERENCE,
     LineSearchDescent,
+    either_side,
+    parabola,
 )  # fmt: skip
 
 
@@ -130,27 +132,25 @@ class QuasiNewton(LineSearchDescent):
         steps = np.diag(a)
         return np.concatenate([x + steps, x + np.diag(b), x + steps[i] + steps[j]])
 
-    def _newton_moves(self) -> tuple[Floats, Floats]:
+    def _newton_moves(self) -> Floats:
         """Two moves along each coordinate that change the cost by about the root of its
         rounding.
         """
         curvature = np.abs(np.diag(np.linalg.pinv(self.inverse)))
         size = np.sqrt(2 * math.sqrt(EPS) * abs(self.cost) / np.maximum(curvature, 1e-300))
-        a = np.clip(size, 1e-8, LARGEST_DIFFERENCE)
-        a = np.where(self.x + a > 1, -a, a)
-        outside = (self.x - a < 0) | (self.x - a > 1)
-        return a, np.where(outside, 2 * a, -a)
+        return either_side(self.x, np.clip(size, 1e-8, LARGEST_DIFFERENCE))
 
     def _learn_newton(self, costs: Floats) -> None:
         n = len(self.x)
-        a, b = self._newton_moves()
+        moves = self._newton_moves()
         if not np.isfinite(costs).all():
             self.done = True
             return
-        rises = costs - self.cost
-        rise_a, rise_b = rises[:n], rises[n : 2 * n]
+        rises, a = costs - self.cost, moves[0]
+        gradient, curvature = parabola(rises[: 2 * n].reshape(2, n), moves)
+        rise_a = rises[:n]
         i, j = np.triu_indices(n, 1)
-        hessian = np.diag(2 * (rise_a / a - rise_b / b) / (a - b))
+        hessian = np.diag(curvature)
         hessian[i, j] = hessian[j, i] = (rises[2 * n :] - rise_a[i] - rise_a[j]) / (a[i] * a[j])
         values, axes = np.linalg.eigh(hessian)
         values = np.abs(values)
@@ -160,7 +160,7 @@ class QuasiNewton(LineSearchDescent):
             return
         self.inverse = (axes / np.maximum(values, 1e-10 * values.max())) @ axes.T
         self.scaled = True
-        self._head((rise_a * b**2 - rise_b * a**2) / (a * b * (b - a)))
+        self._head(gradient)
 
     # ---- the line search ----
 

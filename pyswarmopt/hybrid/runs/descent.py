@@ -160,6 +160,19 @@ class LineSearchDescent(Run):
         self._look_around(newton=True)
 
 
+def either_side(x: Floats, a: Floats) -> Floats:
+    """Two moves along each coordinate of x, (2, D): the first is a or -a, both stay in the box."""
+    a = np.where(x + a > 1, -a, a)
+    return np.stack([a, np.where((x - a < 0) | (x - a > 1), 2 * a, -a)])
+
+
+def parabola(rises: Floats, moves: Floats) -> Floats:
+    """First and second derivatives along coordinates, (2, k), by the costs after two moves, (2, k)."""
+    (rise_a, rise_b), (a, b) = rises, moves
+    first = (rise_a * b**2 - rise_b * a**2) / (a * b * (b - a))
+    return np.stack([first, 2 * (rise_a / a - rise_b / b) / (a - b)])
+
+
 @dataclass
 class RepeatedCall(Run):
     """Evaluates x again: whether differences show slopes, or noise."""

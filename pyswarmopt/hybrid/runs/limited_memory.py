@@ -24,6 +24,8 @@ from pyswarmopt.hybrid.runs.descent import (
     LARGEST_DIFFERENCE,
     SMALLEST_DIFFERENCE,
     LineSearchDescent,
+    either_side,
+    parabola,
 )  # fmt: skip
 from pyswarmopt.hybrid.runs.run import BATCH
 
@@ -76,8 +78,7 @@ class LimitedMemory(LineSearchDescent):
             a = np.clip(
                 a, SMALLEST_DIFFERENCE if self.mode == "gradient" else 1e-8, LARGEST_DIFFERENCE
             )
-        a = np.where(x + a > 1, -a, a)
-        return np.stack([a, np.where((x - a < 0) | (x - a > 1), 2 * a, -a)])
+        return either_side(x, a)
 
     def _curvature(self) -> Floats:
         """What is known of the curvature along each coordinate, (D,), or nothing."""
@@ -105,11 +106,10 @@ class LimitedMemory(LineSearchDescent):
 
     def _derivatives(self, rises: Floats, part: slice) -> Floats:
         """First and second derivatives along some coordinates, (2, k)."""
-        a, b = self._moves()[:, part]
+        moves = self._moves()[:, part]
         if self.mode == "newton":
-            rise_a, rise_b = rises.reshape(2, -1)
-            first = (rise_a * b**2 - rise_b * a**2) / (a * b * (b - a))
-            return np.stack([first, 2 * (rise_a / a - rise_b / b) / (a - b)])
+            return parabola(rises.reshape(2, -1), moves)
+        a = moves[0]
         second = self.curvature[part] if len(self.curvature) else np.zeros(len(a))
         return np.stack([rises / a - 0.5 * a * second, second])
 

@@ -146,9 +146,6 @@ ARRAYS = {
     "of the other byte order": array_header(
         "{'descr': '>f8', 'fortran_order': False, 'shape': (1,)}", b"\0" * 8
     ),
-    "by columns": array_header(
-        "{'descr': '<f8', 'fortran_order': True, 'shape': (1, 1)}", b"\0" * 8
-    ),
     "10^12 numbers": array_header(
         "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,)}", b"\0" * 8
     ),

@@ -457,7 +457,7 @@ def test_a_run_that_was_stopped_between_two_files_ends_as_one_that_was_not(
     run, whole = Path(config.out), tmp_path / "whole"
     run.rename(whole)
     log = (whole / "trained" / "replies.jsonl").read_text().splitlines(keepends=True)
-    journal = (whole / "history.jsonl").read_text().splitlines(keepends=True)
+    journal = (whole / "results.jsonl").read_text().splitlines(keepends=True)
     rounds = sorted(place.name for place in (whole / "trained").glob("round-*"))
     first = 2 + SAMPLES  # lines before the first round was trained
     cuts: list[tuple[int, list[str]]] = [(1, []), (5, []), (first, []), (first, ["round-1"])]
@@ -465,7 +465,7 @@ def test_a_run_that_was_stopped_between_two_files_ends_as_one_that_was_not(
     for number, (count, kept) in enumerate(cuts):
         shutil.copytree(whole, run)
         (run / "result.json").unlink()
-        (run / "history.jsonl").write_text("".join(journal[:-1]))  # without what was trained
+        (run / "results.jsonl").write_text("".join(journal[:-1]))  # without what was trained
         half = log[count][:30] if count < len(log) else ""
         (run / "trained" / "replies.jsonl").write_text("".join(log[:count]) + half)
         for name in set(rounds) - set(kept):

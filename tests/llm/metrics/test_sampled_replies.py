@@ -106,8 +106,8 @@ def test_a_search_a_resumed_one_and_its_evaluation_draw_the_same_replies(
     run, whole = Path(config.out), tmp_path / "whole"
     shutil.copytree(run, whole)
     (run / "result.json").unlink()
-    (run / "history.jsonl").write_text(
-        "".join((whole / "history.jsonl").read_text().splitlines(keepends=True)[:4])
+    (run / "results.jsonl").write_text(
+        "".join((whole / "results.jsonl").read_text().splitlines(keepends=True)[:4])
     )
     resume(run)
     ends_as(run, whole)

@@ -60,8 +60,8 @@ COMMANDS = {
     "eval written": "eval --base {base} --task {task} --threads 1 --scoring generate",
     "find": "find {experts} --base {base} --task {task} --threads 1",
     "search": "search --base {base} --experts {experts} --task {task} --out {out} --threads 1",
-    "paper": "search --paper --base {base} --experts {experts} --task {task} --out {out} "
-    "--grid given --particles 4 --threads 1",
+    "paper": "search --compat paper --base {base} --experts {experts} --task {task} --out {out} "
+    "--particles 4 --threads 1",
     "generate": "generate Where --base {base}",
 }
 
@@ -201,8 +201,8 @@ def test_a_candidate_without_numbers_counts_as_the_worst_and_a_note_says_so(
     stopped = tmp_path / "stopped"
     shutil.copytree(run, stopped)
     (stopped / "result.json").unlink()
-    lines = (stopped / "history.jsonl").read_text().splitlines(keepends=True)
-    (stopped / "history.jsonl").write_text("".join(lines[: len(lines) // 2]))
+    lines = (stopped / "results.jsonl").read_text().splitlines(keepends=True)
+    (stopped / "results.jsonl").write_text("".join(lines[: len(lines) // 2]))
     again = resume(stopped)
     assert history(again.run) == rows
     assert json.loads((stopped / "result.json").read_text())["best_dev"] == found.result["best_dev"]
