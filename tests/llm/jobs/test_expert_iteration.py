@@ -494,22 +494,20 @@ def test_replies_that_are_there_are_not_written_again(
     first round those are left out that the teachers write.
     """
     written: Counter[str] = Counter()
-    generate, sample = TransformersEngine.generate, TransformersEngine.sample
+    generate = TransformersEngine.generate
     (utility,) = opened(config)[1]
     prompts_of_dev = {prompt for _, prompt, _ in utility.texts()}
 
-    def noted(engine: Any, prompts: Any, max_new_tokens: int) -> list[str]:
+    def noted(engine: Any, prompts: Any, max_new_tokens: int, draw: Any = None) -> list[str]:
+        if draw is not None:
+            written["sampled"] += len(prompts)
+            return generate(engine, prompts, max_new_tokens, draw)
         ranks = {len(change.a) for change in engine._candidate.low_rank.values()}
         who = {0: "base", 12: "mixed", 16: "trained"}[max(ranks, default=0)]  # three experts, LoRA
         written[who] += len(prompts_of_dev.intersection(prompts))
         return generate(engine, prompts, max_new_tokens)
 
-    def sampled(engine: Any, prompts: Any, *rest: Any) -> list[str]:
-        written["sampled"] += len(prompts)
-        return sample(engine, prompts, *rest)
-
     monkeypatch.setattr(TransformersEngine, "generate", noted)
-    monkeypatch.setattr(TransformersEngine, "sample", sampled)
     monkeypatch.setattr(train, "not_worse", lambda trained, mixture: True)
     result: Any = search(replace(config, no_rivals=False)).result
     rounds = result["expert_iteration"]["rounds"]

@@ -223,7 +223,7 @@ class ReplyLog:
             prompts = [self._prompts[group][place][1] for place in places]
             own = tuple(of_sample[place] for of_sample in seeds for place in places)
             draw, most = Draw(TEMPERATURE, own), self._prompts[group][0][2]
-            texts = iter(self._engine.sample(prompts * len(samples), draw, most))
+            texts = iter(self._engine.generate(prompts * len(samples), most, draw))
             return [[next(texts) for _ in places] for _ in samples]
 
         return self._by_place(group, who, write)
