@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,6 +157,22 @@ def wrong_in_row(row: dict[str, Any]) -> str | None:
         return "values"
     bounds = row.get("bounds")
     return None if bounds is None or (len(bounds) == 2 and all(map(_is_real, bounds))) else "bounds"
+
+
+def wrong_for(tasks: Collection[str]) -> Callable[[dict[str, Any]], str | None]:
+    """`wrong_in_row` of a row of these tasks.
+
+    Example:
+        >>> row = {"phase": "search", "iteration": 0, "particle": 0, "key": "k", "coefficients": [1.0], "value": 0.5,
+        ...        "n": 2, "seconds": 0.1, "items": {"t": "10"}}
+        >>> wrong_for(["t"])(row), wrong_for(["u"])(row)
+        (None, 'items')
+    """
+
+    def wrong(row: dict[str, Any]) -> str | None:
+        return wrong_in_row(row) or (None if row["items"].keys() == set(tasks) else "items")
+
+    return wrong
 
 
 def _is_real(value: object) -> bool:

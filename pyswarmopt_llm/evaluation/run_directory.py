@@ -1,19 +1,21 @@
-"""A run directory: configuration (`run.json`), every score (`history.jsonl`) and the result
-(`result.json`).
+"""A run directory: configuration (`run.json`), everything expensive (`results.jsonl`), the history of
+the search (`history.jsonl`) and the result (`result.json`).
 
-The journal is the truth: `resume` replays the search and takes known scores from it
-(docs/architecture.md).
+The store is the truth: `resume` replays the search and takes known scores from it
+(docs/architecture.md). The history is written from it, for people and reports.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ from pyswarmopt_llm.common.files.regular import (
 from pyswarmopt_llm.evaluation.record import Row, journal
 from pyswarmopt_llm.evaluation.result import Result, read_result
 from pyswarmopt_llm.evaluation.run_files import FORMAT, OWNER, About, read_about, this_process
+from pyswarmopt_llm.evaluation.store import RESULTS, Store
 from pyswarmopt_llm.models.files import atomic_directory
 
 # Storage errors in mid-search: full, over quota, too large, read-only, removed, broken.
@@ -49,6 +52,7 @@ _STORAGE = frozenset(
         errno.EPERM,
         errno.ENOENT,
         errno.EIO,
+        errno.EISDIR,
     )
 )
 
@@ -69,18 +73,19 @@ UNDEFINED = "not a number"  # a candidate's failure: its log-probabilities are n
 
 
 class Journal:
-    """A search's rows, in memory; a `Run` keeps them in files.
+    """A search's store and history, in memory; a `Run` keeps them in files.
 
     Attributes:
-        rows: in the order in which they were written.
-        aside: those that workers finished out of order, before an earlier process ended.
+        store: everything expensive that is known.
+        rows: the history: evaluations in the order in which the search asked for them.
+        replayed_seconds: of the evaluations that were known before this process.
     """
 
+    store: Store
     rows: list[Row]
-    aside: list[Row]
 
     def __init__(self) -> None:
-        self.rows, self.aside = [], []
+        self.store, self.rows, self.replayed_seconds = Store(None), [], 0.0
 
     @property
     def searched(self) -> list[Row]:
@@ -90,30 +95,38 @@ class Journal:
     def note_failure(self, kind: str, text: str) -> None:
         """Record a worker's failure, or a candidate's."""
 
-    def append(self, row: Row) -> None:
-        """Keep a row."""
+    def append(self, row: Row, known: bool = False) -> None:
+        """Add a row to the history; it may have been known before this process."""
         self.rows.append(row)
-
-    def set_aside(self, row: Row) -> None:
-        """Keep a row that was finished out of order."""
-
-    def forget_aside(self) -> None:
-        """Forget those: all of them are in the journal now."""
+        self.replayed_seconds += row.seconds if known else 0.0
 
 
 class Run(Journal):
     """An open run directory.
 
+    Until it is `locked`, `rows` are those of ``history.jsonl``. From then on the search replays what
+    the store knows; the file is written again with the first new row.
+
     Attributes:
         path: the directory.
         about: content of ``run.json``.
-        rows: the journal's rows, as of opening until the run is `locked`.
-        aside: rows that workers finished out of order before an earlier process ended.
     """
 
     def __init__(self, path: Path, about: About) -> None:
         self.path, self.about = path, about
-        self._open_journal(AppendLog.read)
+        self.replayed_seconds = 0.0
+        self._history = journal(self.path / "history.jsonl")
+        self._behind = True  # whether the file lacks rows
+
+    @cached_property
+    def store(self) -> Store:  # type: ignore[override]
+        """See `Journal.store`; to be added to only while the run is locked."""
+        return Store(self.path / RESULTS, repair=False)
+
+    @cached_property
+    def rows(self) -> list[Row]:  # type: ignore[override]
+        """See `Journal.rows`."""
+        return [Row.from_json(row) for row in self._history.read()]
 
     @classmethod
     def create(cls, path: Path, about: Mapping[str, Any]) -> Run:
@@ -181,7 +194,7 @@ class Run(Journal):
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock this run, and repair the journal if its last line was cut off.
+        """Lock this run, and open its store.
 
         The lock is the operating system's and is released when its holder dies, so it is never
         stale.
@@ -206,7 +219,7 @@ class Run(Journal):
             ) from error
         try:
             write_text(owner, this_process())
-            self._open_journal(AppendLog.repaired)
+            self.store, self.rows = Store(self.path / RESULTS), []
             yield
         except OSError as error:
             if error.errno not in _STORAGE:
@@ -228,23 +241,18 @@ class Run(Journal):
             if (self.path / name).is_dir():
                 refuse_links(self.path / name)
 
-    def _open_journal(self, read: Callable[[AppendLog], list[dict[str, Any]]]) -> None:
-        self._journal, self._set_aside = (
-            journal(self.path / "history.jsonl"),
-            journal(self.path / "ahead.jsonl"),
-        )
-        self.rows, self.aside = (
-            [Row.from_json(row) for row in read(log)] for log in (self._journal, self._set_aside)
-        )
+    def append(self, row: Row, known: bool = False) -> None:
+        """See `Journal.append`."""
+        super().append(row, known)
+        if not self._behind:
+            self._history.append(row.to_json())
+        elif not known:
+            self._write_history()
 
-    def append(self, row: Row) -> None:
-        """Add one line to the journal and flush it to disk."""
-        self._journal.append(row.to_json())
-        self.rows.append(row)
-
-    def set_aside(self, row: Row) -> None:
-        """Store a row that was finished out of order."""
-        self._set_aside.append(row.to_json())
+    def _write_history(self) -> None:
+        lines = "".join(json.dumps(row.to_json()) + "\n" for row in self.rows)
+        write_text(self.path / "history.jsonl", lines)
+        self._behind = False
 
     def note_failure(self, kind: str, text: str) -> None:
         """See `Journal.note_failure`."""
@@ -261,21 +269,15 @@ class Run(Journal):
             self.path / "failures.jsonl", None, lambda row: wrong_field(row, {"kind": str})
         )
 
-    def forget_aside(self) -> None:
-        """All out-of-order rows are in the journal now."""
-        (self.path / "ahead.jsonl").unlink(missing_ok=True)
-
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``."""
+        if self._behind:
+            self._write_history()
         write_json(self.path / "result.json", result)
 
 
 class Checkpoint:
     """The swarm's state after its latest iteration, for warm starts and to verify a replay.
-
-    A resumed run replays the journal. At the iteration of the checkpoint its state has to match bit
-    for bit; otherwise this machine or these versions compute different numbers than the run began
-    with.
 
     Args:
         file: the checkpoint (.npz).
@@ -286,10 +288,10 @@ class Checkpoint:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._earlier: dict[str, Any] | None = None
+        self._earlier: pso.Swarm | None = None
         try:
             if file.exists():
-                self._earlier = _witness(pso.Swarm.load(file))
+                self._earlier = pso.Swarm.load(file)
         except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
             raise UserError(f"{error}; remove the file: resume does not need it") from error
 
@@ -297,14 +299,15 @@ class Checkpoint:
         """Save the swarm, or during a replay compare it; other optimizers are not saved.
 
         Raises:
-            UserError: the replayed swarm is not the one that was saved.
+            UserError: the replayed swarm is not the one that was saved: this machine or these
+                versions compute other numbers.
         """
         if not isinstance(swarm, ParticleOptimizer):
             return
         if self._earlier is not None:
-            if swarm.iteration < self._earlier.get("iteration", 0):
+            if swarm.iteration < self._earlier.iteration:
                 return
-            if _witness(swarm) != self._earlier:
+            if not swarm.positions.equal(self._earlier.positions):
                 raise UserError(
                     f"{self._file}: iteration {swarm.iteration} is not what it was; resume with "
                     "the versions in "
@@ -312,17 +315,6 @@ class Checkpoint:
                 )
             self._earlier = None
         swarm.save(self._file)
-
-
-def _witness(swarm: ParticleOptimizer) -> dict[str, Any]:
-    """The iteration and a digest of positions, velocities, personal bests and values."""
-    digest = hashlib.blake2b(digest_size=16)
-    for tensor in (swarm.positions, swarm.velocities, swarm.personal_bests):
-        digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().data)
-    digest.update(swarm.personal_best_values.tobytes())
-    digest.update(repr([swarm.best.value, swarm.worst.value, swarm.evaluations]).encode())
-    return {"iteration": swarm.iteration, "digest": digest.hexdigest()}
 
 
 def check_new(path: Path) -> None:

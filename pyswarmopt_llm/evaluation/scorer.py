@@ -1,13 +1,12 @@
-"""Scores positions: what the journal holds is not evaluated again, what is evaluated is written to
-the journal.
-"""
+"""Scores positions: what the store knows is not evaluated again."""
 
 from __future__ import annotations
 
 import logging
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
@@ -19,12 +18,12 @@ from pyswarmopt_llm.common.errors import NotFiniteError, UndefinedModelError, Us
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request
 from pyswarmopt_llm.evaluation.plan import Items, Plan
-from pyswarmopt_llm.evaluation.record import Margins, Row, pack
+from pyswarmopt_llm.evaluation.record import Margins, Row, pack, wrong_for
 from pyswarmopt_llm.evaluation.run_directory import UNDEFINED, Journal, position_key
 
 log = logging.getLogger(__name__)
 
-OnRow = Callable[[Row], None]
+OnRow = Callable[[Row, bool], None]  # a row, and whether it was known before this process
 
 
 class WorkerPool(Protocol):
@@ -37,25 +36,23 @@ class WorkerPool(Protocol):
 
 
 class Scorer:
-    """Scores positions on a set of tasks, with a run's journal.
+    """Scores positions on a set of tasks, with a run's store.
 
-    The row of an incomplete (screened) evaluation has `bounds`, and items that are not known. If
-    the same position comes back and what is known of it does not suffice then, the other items are
-    scored and a further row holds all. Rows are replayed in the order in which they were written,
-    so that a resumed run tells its optimizer what the stopped one did.
+    The row of an incomplete evaluation has `bounds`, and items that are not known. If the same
+    position comes back and what is known of it does not suffice then, the other items are scored
+    and a further row holds all.
 
     Args:
-        run: where every new row goes.
+        run: its store remembers every evaluation, its history gets every row.
         space: gives the coefficients of a position.
         evaluator: evaluates candidates in this process.
         phase: keeps rows of different questions apart (``search``, ``letter``).
-        on_row: called with every new row.
+        on_row: called with every row, known or new.
         pool: evaluates in place of `evaluator`; the rows are the same.
 
     Attributes:
         item_evaluations: items scored so far.
         seconds: that evaluations took, of all workers.
-        replay: rows that a resumed run has not reached.
     """
 
     def __init__(
@@ -69,21 +66,21 @@ class Scorer:
     ) -> None:
         self._run, self._space, self._evaluator = run, space, evaluator
         self._phase, self._on_row, self._pool = phase, on_row, pool
+        self._wrong = wrong_for(evaluator.utilities)
         self._known: dict[str, Row] = {}
-        self.replay = Replay(self.rows, [row for row in run.aside if row.phase == phase])
-        self._keys = {row.key for row in self.rows}
+        self._times: Counter[str] = Counter()  # evaluations of each position
         self.item_evaluations = 0
         self.seconds = 0.0
 
     @property
     def rows(self) -> list[Row]:
-        """The journal's rows of this phase, in order."""
+        """The rows of this phase, in order."""
         return [row for row in self._run.rows if row.phase == self._phase]
 
     @property
     def evaluations(self) -> int:
         """Number of positions scored so far, in full or in part."""
-        return len(self._keys)
+        return len(self._known)
 
     def score(
         self,
@@ -96,13 +93,13 @@ class Scorer:
 
         Args:
             positions: (D,) each.
-            iteration: for the journal.
+            iteration: for the history.
             plans: which items of each to score; None: all items of all.
             first: number of the first one's particle; the others follow.
 
         Returns:
             A row for each, with the value for the optimizer; None where the plan is `Items.NONE`.
-            Rows, and their order in the journal, do not depend on who evaluates and who is done
+            Rows, and their order in the history, do not depend on who evaluates and who is done
             first.
         """
         plans = [Items.ALL] * len(positions) if plans is None else plans
@@ -110,21 +107,8 @@ class Scorer:
             _Call(x, iteration, first + i, plan)
             for i, (x, plan) in enumerate(zip(positions, plans, strict=True))
         ]
-        new = self._new(calls)
-        begun = {} if self._pool is None else self._begin(calls, new, self._pool)
-        arrivals, arrived = as_completed(begun), dict[int, Future[Evaluation]]()
-        pending = set(begun.values())
-        rows: list[Row | None] = []
-        for i, call in enumerate(calls):
-            if call.plan is Items.NONE:
-                rows.append(None)
-            elif i in pending:
-                self._wait_for(i, calls, begun, arrivals, arrived)
-                rows.append(self._write(self._new_row(call, arrived[i].result)))
-            else:
-                rows.append(self._row(call))
-        self._run.forget_aside()
-        return rows
+        arriving = self._evaluations(calls)
+        return [None if call.plan is Items.NONE else self._row(call, arriving) for call in calls]
 
     def in_full(
         self,
@@ -138,15 +122,15 @@ class Scorer:
 
     # One position
 
-    def _row(self, call: _Call) -> Row:
-        remembered = self._remembered(call)
-        if remembered is not None:
-            return remembered
-        if (row := self.replay.take(call.key)) is not None:
-            return self._take_in(row)
-        if (row := self.replay.take_aside(*call.place)) is not None:
-            return self._write(row)
-        return self._write(self._new_row(call, lambda: self._evaluate(call)))
+    def _row(self, call: _Call, arriving: Iterator[None]) -> Row:
+        if (enough := self._remembered(call)) is not None:
+            return enough
+        what, store = self._what(call), self._run.store
+        if (what, call.key) not in store:
+            any((what, call.key) in store for _ in arriving)  # until it is there
+        stored = store.get(what, call.key, lambda: self._found(call).to_json(), self._wrong)
+        row = replace(Row.from_json(stored), iteration=call.iteration, particle=call.particle)
+        return self._take_in(row, (what, call.key) in store.earlier)
 
     def _remembered(self, call: _Call) -> Row | None:
         """What is known of a position, if that is all, or enough."""
@@ -159,13 +143,10 @@ class Scorer:
         value = call.plan.value(values, self._evaluator.combine)
         return None if value is None else replace(latest, value=value)
 
-    def _evaluate(self, call: _Call) -> Evaluation:
-        request = self._request(call)
-        return (
-            self._evaluator.evaluate(request)
-            if self._pool is None
-            else self._pool.submit([request])[0].result()
-        )
+    def _what(self, call: _Call) -> str:
+        """The name of an evaluation: the phase, and after the first of a position its number."""
+        number = self._times[call.key] + 1
+        return self._phase if number == 1 else f"{self._phase} {number}"
 
     def _request(self, call: _Call) -> Request:
         if isinstance(call.plan, Items):
@@ -176,10 +157,13 @@ class Scorer:
         )
         return Request(call.position, call.plan, values)
 
-    def _new_row(self, call: _Call, find: Callable[[], Evaluation]) -> Row:
-        """The evaluation of a position as a row."""
+    def _found(self, call: _Call) -> Row:
+        """The row of an evaluation now; a candidate without numbers counts as the worst so far."""
+        request = self._request(call)
         try:
-            evaluation = find()
+            if self._pool is None:
+                return self._as_row(call, self._evaluator.evaluate(request))
+            return self._as_row(call, self._pool.submit([request])[0].result())
         except UndefinedModelError as error:
             return self._as_the_worst(call, error)
         except NotFiniteError as error:
@@ -188,6 +172,8 @@ class Scorer:
                 "and resume"
             )
             raise UserError(text) from error
+
+    def _as_row(self, call: _Call, evaluation: Evaluation) -> Row:
         before = self._known[call.key].margins if call.key in self._known else {}
         return Row(
             phase=self._phase,
@@ -208,9 +194,7 @@ class Scorer:
         )
 
     def _as_the_worst(self, call: _Call, error: UndefinedModelError) -> Row:
-        """A candidate without numbers counts as the worst before it; where there is none, the base
-        or the dtype is at fault.
-        """
+        """Where there is none before it, the base or the dtype is at fault."""
         before = [row for row in self.rows if row.complete]
         text = f"particle {call.particle}, iteration {call.iteration}: {error.text}"
         if not before:
@@ -228,60 +212,36 @@ class Scorer:
 
     # Many at a time
 
-    def _new(self, calls: Sequence[_Call]) -> list[int]:
-        """Those of which not enough is known, of several at one position the first: the same in a
-        run that is resumed.
+    def _evaluations(self, calls: Sequence[_Call]) -> Iterator[None]:
+        """Have the pool evaluate what is not known, and store each evaluation as soon as it is
+        there.
         """
-        seen: set[str] = set()
-        new = []
-        for i, call in enumerate(calls):
-            if call.plan is not Items.NONE and call.key not in seen:
-                seen.add(call.key)
-                new += [i] if self._remembered(call) is None else []
-        return new
+        if self._pool is None:
+            return
+        store = self._run.store
+        new: dict[str, _Call] = {}
+        for call in calls:
+            known = self._remembered(call) or (self._what(call), call.key) in store
+            if call.plan is not Items.NONE and not known:
+                new.setdefault(call.key, call)
+        futures = self._pool.submit([self._request(call) for call in new.values()])
+        begun = dict(zip(futures, new.values(), strict=True))
+        for future in as_completed(begun):
+            call = begun[future]
+            with suppress(UndefinedModelError):  # counts as the worst before it, in its turn
+                row = self._as_row(call, future.result())
+                store.add(self._what(call), call.key, row.to_json())
+            yield
 
-    def _begin(
-        self, calls: Sequence[_Call], new: Sequence[int], pool: WorkerPool
-    ) -> dict[Future[Evaluation], int]:
-        """Submit those that no earlier process has evaluated."""
-        requests = {
-            i: self._request(calls[i]) for i in new if not self.replay.holds(*calls[i].place)
-        }
-        return dict(zip(pool.submit(list(requests.values())), requests, strict=True))
-
-    def _wait_for(
-        self,
-        i: int,
-        calls: Sequence[_Call],
-        begun: Mapping[Future[Evaluation], int],
-        arrivals: Iterator[Future[Evaluation]],
-        arrived: dict[int, Future[Evaluation]],
-    ) -> None:
-        """Collect evaluations until that of position i is there; rows before their turn are kept
-        beside the journal.
-        """
-        while i not in arrived:
-            future = next(arrivals)
-            j = begun[future]
-            arrived[j] = future
-            if j != i and not isinstance(future.exception(), UndefinedModelError):
-                self._run.set_aside(self._new_row(calls[j], future.result))
-
-    # What is known
-
-    def _write(self, row: Row) -> Row:
-        self._run.append(row)
-        self._keys.add(row.key)
-        self._take_in(row)
-        if self._on_row is not None:
-            self._on_row(row)
-        return row
-
-    def _take_in(self, row: Row) -> Row:
+    def _take_in(self, row: Row, known: bool) -> Row:
         """Count a row; it takes the place of the one before it."""
         self._known[row.key] = row
+        self._times[row.key] += 1
         self.item_evaluations += row.n
         self.seconds += row.seconds
+        self._run.append(row, known)
+        if self._on_row is not None:
+            self._on_row(row, known)
         return row
 
 
@@ -298,10 +258,6 @@ class _Call:
     def key(self) -> str:
         return position_key(self.position)
 
-    @property
-    def place(self) -> tuple[int, int, str]:
-        return self.iteration, self.particle, self.key
-
 
 def _merged(before: Margins | None, now: Margins) -> Margins:
     """What is known now, and what was known before of other items."""
@@ -310,36 +266,3 @@ def _merged(before: Margins | None, now: Margins) -> Margins:
         if before is None
         else [old if new is None else new for old, new in zip(before, now, strict=True)]
     )
-
-
-class Replay:
-    """Journal rows in the order in which they were written, by position.
-
-    Args:
-        rows: of the journal, of one phase.
-        aside: rows that workers finished out of order.
-    """
-
-    def __init__(self, rows: Iterable[Row], aside: Iterable[Row]) -> None:
-        self._rows: dict[str, deque[Row]] = defaultdict(deque)
-        for row in rows:
-            self._rows[row.key].append(row)
-        self._aside = {_place(row): row for row in aside}
-
-    def holds(self, iteration: int, particle: int, key: str) -> bool:
-        """Whether the evaluation of this particle is known."""
-        return bool(self._rows[key]) or (iteration, particle, key) in self._aside
-
-    def take(self, key: str) -> Row | None:
-        """The next row of a position."""
-        return self._rows[key].popleft() if self._rows[key] else None
-
-    def take_aside(self, iteration: int, particle: int, key: str) -> Row | None:
-        """The row of this evaluation that was finished out of order; it is not in the journal
-        yet.
-        """
-        return self._aside.pop((iteration, particle, key), None)
-
-
-def _place(row: Row) -> tuple[int, int, str]:
-    return row.iteration, row.particle, row.key

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -325,15 +324,11 @@ class Search:
             ):
                 self.over_budget = self._budget.limits
                 break
+            before = scorer.evaluations
             rows = scorer.in_full(batch, iteration, [self._in_full] * len(batch), first=number)
             self._take_in(batch, rows)
             values += [row.value for row in rows]
-            # By the journal's row, not by the scorer's count, which holds all of a resumed run's
-            # rows from the start.
-            places = zip(itertools.count(number), rows, strict=False)
-            self.proposed += sum(
-                (row.iteration, row.particle) == (iteration, place) for place, row in places
-            )
+            self.proposed += scorer.evaluations - before
             number += len(batch)
         if scorer.item_evaluations > spent:
             self._watcher.on_round(iteration, max(values))

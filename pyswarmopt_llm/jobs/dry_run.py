@@ -21,7 +21,6 @@ from pyswarmopt_llm.jobs.search.finish import peak_memory
 from pyswarmopt_llm.jobs.search.grid.draws import make_grid
 from pyswarmopt_llm.jobs.search.plan import Pace, with_preset
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
-from pyswarmopt_llm.jobs.search.rivals import FILE as RIVALS
 from pyswarmopt_llm.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.metrics.objectives import External
 from pyswarmopt_llm.metrics.registry import Metric
@@ -30,7 +29,15 @@ from pyswarmopt_llm.models.engines.memory import free_memory
 from pyswarmopt_llm.reporting.summary import duration, not_held_out
 from pyswarmopt_llm.tasks import Scoring, Task
 
-RUN_FILES = ("run.json", "history.jsonl", "checkpoint/", "best/", "result.json", "report.html")
+RUN_FILES = (
+    "run.json",
+    "results.jsonl",
+    "history.jsonl",
+    "checkpoint/",
+    "best/",
+    "result.json",
+    "report.html",
+)
 SAMPLE = 16  # items that are timed
 
 
@@ -51,7 +58,7 @@ def dry_run_search(config: SearchConfig) -> Cost:
     timed, calls = _timed(job), _calls(job)
     plan = job.plan
     taken = plan.seconds(pace_of(timed, sum(filter(None, calls.values()))))
-    trained, rivals = plan.passes["training"], plan.passes["rivals"]
+    trained = plan.passes["training"]
     result = cost_of(
         timed,
         sum(plan.passes.values()),
@@ -61,7 +68,7 @@ def dry_run_search(config: SearchConfig) -> Cost:
         evaluations=plan.affordable,
         notes=[*([] if fit is None else fit.lines()), *_notes(job, timed, calls)],
         out=config.out,
-        writes=(*RUN_FILES, *["trained/"] * bool(trained), *[RIVALS] * bool(rivals)),
+        writes=(*RUN_FILES, *["trained/"] * bool(trained)),
     )
     return replace(result, memory_bytes=result.memory_bytes * job.workers.side_by_side)
 

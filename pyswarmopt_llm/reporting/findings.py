@@ -82,15 +82,12 @@ def findings(about: About, result: Result, out: str | None = None) -> Findings:
 
 def score_rows(result: Result) -> dict[str, Model]:
     """Label -> model that was scored, the result last; what is a rival and the result, once."""
-    models, found = dict(result.models), mixture_name(result)
-    own = models.pop("trained", None)
-    labels = lines_of(words().labels(result, found))
-    rows = {}
-    for label in labels:
-        name, _, text = label.partition(": ")
-        model = models.get(name)
-        if model is not None and not (own and name.endswith("_tuned") and model.same(own)):
-            rows[text] = model
+    rows, own = {}, result.models.get("trained")
+    for line in lines_of(words().labels(result, mixture_name(result))):
+        name, _, label = line.partition(": ")
+        model = result.models.get(name)
+        if model and not (own and name.endswith("_tuned") and model.same(own)):
+            rows[label] = model
     return rows
 
 

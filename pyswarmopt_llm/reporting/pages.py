@@ -19,6 +19,7 @@ from pyswarmopt_llm.reporting.summary import (
     not_held_out,
     p_text,
     score,
+    score_text,
 )
 
 FOLDER = "pyswarmopt_llm/reporting"
@@ -75,7 +76,7 @@ def words() -> Any:
 
 def lines_of(text: str) -> list[str]:
     """The lines of a text that say something."""
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    return [line.rstrip() for line in text.splitlines() if line.strip()]
 
 
 @cache
@@ -92,4 +93,5 @@ def _template(name: str) -> Template:
     environment.filters |= {"p": p_text, **{each.__name__: each for each in filters}}
     style = Markup((files("pyswarmopt_llm.reporting") / "page.css").read_text("utf-8"))
     environment.globals |= {"smallest": SMALL, "about_weights": WEIGHTS, "stylesheet": style}
+    environment.globals["score_text"] = score_text
     return environment.get_template(name)

@@ -16,6 +16,7 @@ from rich.table import Column, Table
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.reporting.pages import words
 from pyswarmopt_llm.reporting.summary import WEIGHTS, duration, score, score_text
 
 if TYPE_CHECKING:
@@ -29,22 +30,6 @@ _PHASES = {
     "confirm": "scoring the leaders again",
     "trained": "scoring what was trained",
 }
-
-
-def headline(data: Mapping[str, Any]) -> str:
-    """One line about a starting run, without what is not yet known (``auto``, None)."""
-    items = f" of {counted(data['dev_items'], 'dev item')}" if data["dev_items"] else ""
-    details = [f"{data['scoring']} scoring"] if data["scoring"] != "auto" else []
-    details += [data["dtype"]] if data["dtype"] != "auto" else []
-    details += [counted(data["threads"], "thread")] if data["threads"] else []
-    details += [f"{data['workers']} workers"] if data.get("workers", "1") != "1" else []
-    experts = counted(len(data["experts"]), "expert")
-    particles = counted(data["particles"], "particle")
-    most = counted(data["evaluations_planned"], "evaluation")
-    return (
-        f"{data['run']}: {experts} on {', '.join(data['tasks'])}; {particles}, at most "
-        f"{most}{items}"
-    ) + (f" ({', '.join(details)})" if details else "")
 
 
 def say(console: Console, text: str) -> None:
@@ -81,9 +66,14 @@ class SearchState:
     """
 
     def __init__(self) -> None:
-        self._begin({"experts": (), "particles": 0, "limits": {}, "evaluations_planned": 0})
+        self._start({"experts": (), "particles": 0, "limits": {}, "evaluations_planned": 0})
 
-    def _begin(self, data: Mapping[str, Any]) -> None:
+    def add(self, event: Event) -> None:
+        """Update the state by one event."""
+        if (change := getattr(self, f"_{event.kind}", None)) is not None:
+            change(event.data)
+
+    def _start(self, data: Mapping[str, Any]) -> None:  # a grid has one search after the other
         self.experts: Sequence[str] = data["experts"]
         self.particles: int = data["particles"]
         self.limits: Mapping[str, float] = data["limits"]
@@ -95,63 +85,54 @@ class SearchState:
         self.done, self.left = 0, int(data["evaluations_planned"])
         self.items, self.seconds = 0, 0.0
         self._passes: Mapping[str, int] = data.get("passes", {})
-        self._trials: Counter[str] = Counter()
-        self._latest: deque[tuple[int, float]] = deque(maxlen=WINDOW)
+        self.trials: Counter[str] = Counter()
+        self._recent: deque[tuple[int, float]] = deque(maxlen=WINDOW)
 
-    def add(self, event: Event) -> None:
-        """Update the state by one event."""
-        data = event.data
-        if event.kind == "start":
-            self._begin(data)  # a grid has one search after the other
-        elif event.kind in ("evaluation", "replayed"):
-            self._evaluated(data)
-        elif event.kind == "iteration":
-            if not self.proposed:
-                self.completed = max(self.completed, data["iteration"])
-            self.done, self.left = data["evaluations"], data["evaluations_left"]
-        elif event.kind in ("training", "rival"):
-            left = data["seconds"] * (1 / data["share"] - 1) + self._after("rivals", "result")
-            self.phase = (
-                f"{data.get('label', 'training')}: {data['share']:.0%}, about {duration(left)} left"
-            )
-        elif event.kind == "trial":
-            self._trials[data["phase"]] += 1
-            of = f" of {counted(len(self.experts), 'expert')}" if data["phase"] == "letter" else ""
-            self.phase = (
-                f"{_PHASES.get(data['phase'], data['phase'])}: "
-                f"{self._trials[data['phase']]}{of} scored"
-            )
-        elif event.kind == "closing":
-            self.phase, self.over = "scoring the result", True
-        elif event.kind == "done":
-            self.phase, self.over = "finished", True
-
-    def _evaluated(self, data: Mapping[str, Any]) -> None:
+    def _evaluation(self, data: Mapping[str, Any]) -> None:
         iteration, particle, value = data["iteration"], data["particle"], data["value"]
-        proposed = iteration > 0 and particle >= self.particles
         self.phase = ""
         self.completed = max(self.completed, iteration - 1)
-        if proposed:
+        if iteration > 0 and particle >= self.particles:
             self.proposed += 1
         else:
             self.iteration = max(self.iteration, iteration)
         self.best = value if self.best is None else max(value, self.best)
-        if (
-            iteration == 0
-            and particle < len(self.experts)
-            and (self.single is None or value > self.single[1])
-        ):
+        first = iteration == 0 and particle < len(self.experts)
+        if first and (self.single is None or value > self.single[1]):
             self.single = self.experts[particle], value
         self.done, self.left = data["evaluations"], data["evaluations_left"]
         self.items += data["n"]
         self.seconds += data["seconds"]
-        self._latest.append((data["n"], data["seconds"]))
+        self._recent.append((data["n"], data["seconds"]))
+
+    _replayed = _evaluation
+
+    def _iteration(self, data: Mapping[str, Any]) -> None:
+        if not self.proposed:
+            self.completed = max(self.completed, data["iteration"])
+        self.done, self.left = data["evaluations"], data["evaluations_left"]
+
+    def _training(self, data: Mapping[str, Any]) -> None:
+        left = data["seconds"] * (1 / data["share"] - 1) + self._after("rivals", "result")
+        self.phase = f"training: {data['share']:.0%}, about {duration(left)} left"
+
+    def _trial(self, data: Mapping[str, Any]) -> None:
+        phase = data["phase"]
+        self.trials[phase] += 1
+        of = f" of {counted(len(self.experts), 'expert')}" if phase == "letter" else ""
+        self.phase = f"{_PHASES.get(phase, phase)}: {self.trials[phase]}{of} scored"
+
+    def _closing(self, _data: Mapping[str, Any]) -> None:
+        self.phase, self.over = "scoring the result", True
+
+    def _done(self, _data: Mapping[str, Any]) -> None:
+        self.phase, self.over = "finished", True
 
     @property
     def items_per_second(self) -> float | None:
         """Items scored per second over the latest `WINDOW` evaluations; None before the first."""
-        seconds = sum(spent for _, spent in self._latest)
-        return sum(n for n, _ in self._latest) / seconds if seconds else None
+        seconds = sum(spent for _, spent in self._recent)
+        return sum(n for n, _ in self._recent) / seconds if seconds else None
 
     @property
     def seconds_left(self) -> float | None:
@@ -160,9 +141,9 @@ class SearchState:
         Training, rivals and the scores of the result are counted from the start. The search may
         end sooner, by patience or because positions repeat.
         """
-        if not self._latest:
+        if not self._recent:
             return None
-        times = [self.left * sum(spent for _, spent in self._latest) / len(self._latest)]
+        times = [self.left * sum(spent for _, spent in self._recent) / len(self._recent)]
         if "budget_minutes" in self.limits:
             times.append(60 * self.limits["budget_minutes"] - self.seconds)
         if "budget_items" in self.limits and self.items_per_second:
@@ -198,50 +179,14 @@ class SearchState:
         return f"at most {duration(left)} left" if left and not self.over else ""
 
 
-class _Lines:
-    """A listener that writes a line per iteration, for logs and pipes."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._state = SearchState()
-        self._announced = ""  # the phase whose trials have been announced
-
-    def __call__(self, event: Event) -> None:
-        """Show one event."""
-        state, data = self._state, event.data
-        # A resumed run repeats the iterations of its journal, which have been shown before.
-        repeated = event.kind == "iteration" and data["iteration"] <= state.completed
-        state.add(event)
-        if event.kind == "trial" and data["phase"] != self._announced:
-            self._announced = data["phase"]
-            trials = f"{counted(len(state.experts), 'expert')} on {counted(data['n'], 'item')} each"
-            of = f": {trials}" if self._announced == "letter" else ""
-            say(self._console, f"{_PHASES.get(self._announced, self._announced)}{of}")
-        elif event.kind == "closing":
-            say(self._console, state.phase)
-        elif event.kind == "iteration" and not repeated:
-            say(self._console, ", ".join(filter(None, [*state.words, state.time_left])))
-
-
-class _Bar:
-    """A listener that draws a bar of the evaluations."""
-
-    def __init__(self, bars: Progress) -> None:
-        self._bars = bars
-        self._task = bars.add_task("", total=None, left="")
-        self._state = SearchState()
-
-    def __call__(self, event: Event) -> None:
-        """Show one event."""
-        state = self._state
-        state.add(event)
-        self._bars.update(
-            self._task,
-            description=state.phase or ", ".join(state.words),
-            completed=state.done,
-            total=state.done + state.left or None,
-            left=state.time_left,
-        )
+def _log_line(event: Event, state: SearchState) -> str:
+    """The line of a log after an event, "" for most of them."""
+    if event.kind == "iteration":
+        return ", ".join(filter(None, [*state.words, state.time_left]))
+    if event.kind == "trial" and state.trials[phase := event.data["phase"]] == 1:
+        each = f"{counted(len(state.experts), 'expert')} on {counted(event.data['n'], 'item')} each"
+        return _PHASES.get(phase, phase) + (f": {each}" if phase == "letter" else "")
+    return state.phase if event.kind == "closing" else ""
 
 
 def json_lines(out: TextIO) -> OnEvent:
@@ -278,14 +223,26 @@ def progress(console: Console) -> Iterator[OnEvent]:
         expand=True,
         disable=not console.is_terminal,
     ) as bars:
-        show = _Bar(bars) if console.is_terminal else _Lines(console)
+        task, state = bars.add_task("", total=None, left=""), SearchState()
 
         def on_event(event: Event) -> None:
-            show(event)
-            if event.kind == "note":
-                say(console, str(event.data["text"]))
-            elif event.kind == "start":
-                say(console, headline(event.data))
+            # A resumed run repeats the iterations of its journal, which have been shown before.
+            past = event.kind == "iteration" and event.data["iteration"] <= state.completed
+            state.add(event)
+            line = "" if console.is_terminal or past else _log_line(event, state)
+            if event.kind == "start":
+                line = words().headline(event.data)
+            elif event.kind == "note":
+                line = str(event.data["text"])
+            if line:
+                say(console, line)
+            bars.update(
+                task,
+                description=state.phase or ", ".join(state.words),
+                completed=state.done,
+                total=state.done + state.left or None,
+                left=state.time_left,
+            )
 
         yield on_event
 

@@ -129,7 +129,7 @@ class BudgetedScorer(Scorer):
             )
         return row
 
-    def _note(self, row: Row) -> None:
+    def _note(self, row: Row, known: bool) -> None:
         if row.complete:
             self.best = max(self.best, row.value)
         self._trial.note(self.best)

@@ -249,8 +249,8 @@ def test_a_run_cut_short_ends_the_same(
     shutil.copytree(done, run)
     (run / "result.json").unlink()
     shutil.rmtree(run / "best")
-    lines = (run / "history.jsonl").read_text().splitlines(keepends=True)
-    (run / "history.jsonl").write_text("".join(lines[:7]))
+    lines = (run / "results.jsonl").read_text().splitlines(keepends=True)
+    (run / "results.jsonl").write_text("".join(lines[:7]))
     (run / "checkpoint" / "swarm.npz").unlink()
     resume(run)
     ends_as(run, done)
@@ -286,7 +286,6 @@ def test_wrong_input(
     few = refused(capsys, small_graph(mixed, task, out, particles=3))
     assert "--particles 3" in few
     assert "more particles than experts" in few
-    assert "not with graph" in refused(capsys, small_graph(mixed, task, out), "--contrast")
     items = questions(3, 5)
     items[1]["question"] = "q" * 478  # with a message of 6 tokens more than the GPT-2's window
     long = write_task(tmp_path / "long.json", items, questions(2, 6))

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.common.config import is_server
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
+from pyswarmopt_llm.reporting.pages import lines_of, words
 from pyswarmopt_llm.reporting.terminal import items_bar
 from pyswarmopt_llm.tasks.load import check_files
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.jobs.evaluate.against import Against, Changed
+    from pyswarmopt_llm.jobs.evaluate.against import Against
     from pyswarmopt_llm.jobs.evaluate.model import EvalResult
 
 SHOWN = 3  # items gained, and items lost
-_LONGEST = 160  # characters of a question or an answer
-
 
 Shown = tuple[Sequence[str], dict[str, Any], str]  # lines, JSON, note
 OnItems = Callable[[int, int], None]
@@ -85,24 +83,12 @@ def _single(config: EvalConfig, on_items: OnItems) -> Shown:
 
 def scored(config: EvalConfig, result: EvalResult) -> Shown:
     """The score of one model."""
-    low, high = result.interval
-    line = (
-        f"{result.task} {config.split}: {result.metric} {result.score.value:.3f} (95% interval "
-        f"{low:.3f} to {high:.3f}, {counted(result.n, 'item')}, {result.scoring} scoring)"
-    )
+    score = result.score
     record: dict[str, Any] = {"base": config.base, "adapter": config.adapter, "task": result.task}
-    record |= {"split": config.split, "value": result.score.value, "interval": [low, high]}
-    record |= {
-        "stderr": result.score.stderr,
-        "n": result.n,
-        "scoring": result.scoring,
-        "metric": result.metric,
-    }
-    if result.score.named:
-        named = dict(result.score.named)
-        named_line = "  " + ", ".join(f"{name} {value:.3f}" for name, value in named.items())
-        return [line, named_line], record | {"named": named}, result.note
-    return [line], record, result.note
+    record |= {"split": config.split, "value": score.value, "interval": list(result.interval)}
+    record |= {"stderr": score.stderr, "n": result.n, "scoring": result.scoring}
+    record |= {"metric": result.metric, **({"named": dict(score.named)} if score.named else {})}
+    return lines_of(words().scored_model(result, config.split)), record, result.note
 
 
 def _two(config: EvalConfig, on_items: OnItems) -> Shown:
@@ -123,42 +109,10 @@ def _two(config: EvalConfig, on_items: OnItems) -> Shown:
         "gained": [item.record() for item in result.gained],
         "lost": [item.record() for item in result.lost],
     }
-    return list(_lines(result)), record, result.note
+    return lines_of(words().against(result, SHOWN)), record, result.note
 
 
 def _model_record(result: Against, k: int) -> dict[str, Any]:
     (base, adapter), score = result.models[k], result.scores[k]
     values = {"value": score.value, "interval": list(result.intervals[k]), "stderr": score.stderr}
     return {"base": base, "adapter": adapter, **values}
-
-
-def _lines(result: Against) -> Iterator[str]:
-    """The verdict, the scores, the test, and the first items on which the models differ."""
-    from pyswarmopt_llm.reporting.summary import score_text
-
-    yield from (result.verdict.sentence, *result.verdict.reasons)
-    width = max(map(len, result.names))
-    for name, score, limits in zip(result.names, result.scores, result.intervals, strict=True):
-        yield f"  {name:{width}}  {result.metric} {score_text(score.value, limits)}"
-    gained, lost, n = len(result.gained), len(result.lost), counted(result.paired.n, "item")
-    yield f"Of {n} {gained} are gained and {lost} lost; {result.scoring} scoring."
-    for heading, items in (("Gained", result.gained), ("Lost", result.lost)):
-        if items:
-            yield f"{heading} ({min(SHOWN, len(items))} of {len(items)}; all of them with --json):"
-        for item in items[:SHOWN]:
-            yield from _item_lines(item, result.names)
-
-
-def _item_lines(changed: Changed, names: Sequence[str]) -> Iterator[str]:
-    yield f"  {_short(changed.item.question)}"
-    if changed.item.references:
-        yield f"    right: {_short(changed.item.answer_text)}"
-    answers = changed.answers or tuple(f"{value:.3f}" for value in changed.values)
-    for name, answer in zip(names, answers, strict=True):
-        yield f"    {name}: {_short(answer) or '(no answer)'}"
-
-
-def _short(text: str) -> str:
-    """A text on one line, cut off where it is long."""
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

@@ -7,13 +7,12 @@ import math
 import resource
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.files.regular import write_text
@@ -36,7 +35,6 @@ from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.rivals import BASE, Rival
 from pyswarmopt_llm.jobs.search.selection import Choice, best_first
 from pyswarmopt_llm.jobs.search.written.replies import RESULT, read_replies, save_replies
-from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.spaces.one_base import save_patch
 from pyswarmopt_llm.tasks import Scoring
 
@@ -45,16 +43,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 ByTask = Mapping[str, Score]
-
-
-@dataclass(frozen=True)
-class Contestant:
-    """A model to score, its weights and what is known of its scores, by split."""
-
-    patch: Patch
-    weights: dict[str, float]
-    trained: bool = False
-    known: Mapping[str, ByTask] = field(default_factory=dict)
 
 
 def finish(
@@ -69,6 +57,8 @@ def finish(
 ) -> Result:
     """Write ``best/``, read it back, score it; score what it is compared with on test.
 
+    All are scored as files, but what was trained on dev: its scores on dev are cross-fitted.
+
     Args:
         job: what the search worked with.
         run: its directory.
@@ -79,15 +69,21 @@ def finish(
         scorings: how each task is scored.
         workers_memory: bytes that the workers took.
     """
-    single = best_first(job, singles)[0]
-    files, cut = _write_best(job, run, chosen)
-    contestants = _contestants(job, files, chosen, training, single, singles[single])
-    contestants |= _rivals(job, rivals, single)
-    utilities = {split: job.utilities(split, scorings) for split in SPLITS}
-    models = {name: _model(job, one, utilities) for name, one in contestants.items()}
-    if training is not None:  # one of the two is the result
-        models["trained" if training.kept else "mixture"] = models["best"]
-    models |= {rival.name: models["trained"] for rival in rivals if rival.same}
+    files = _write_best(job, run, chosen)
+    vertices, single = job.space.vertices(), best_first(job, singles)[0]
+    score = partial(_model, job, {split: job.utilities(split, scorings) for split in SPLITS})
+    kept = training is not None and training.kept
+    best = replace(chosen, patch=files)
+    models = {"best": score(best, kept, {"dev": training.scores} if training and kept else {})}
+    models["best_single"] = score(Choice(vertices[single]), known={"dev": singles[single]})
+    if training is not None:
+        models |= _before_and_after(job, training, models["best"], score)
+    if job.kind.averages:
+        models["uniform"] = score(Choice(vertices.mean(0)))
+    for rival in rivals:  # which are scored already, but for what the search has trained itself
+        start = vertices[single] * (not rival.name.startswith(BASE))
+        scored = Choice(start, patch=rival.patch), rival.trained, rival.scores
+        models[rival.name] = models["trained"] if rival.same else score(*scored)
     doubts = _keep_replies(job, run, files, single, rivals, models, scorings)
     result = Result(
         models=models,
@@ -100,90 +96,46 @@ def finish(
         experts=_experts(job, run, singles),
         space=job.kind.name,
         graph=job.kind.in_words(files, job.space.expert_names),
-        truncation={**cut, "dev_before": chosen.value} if cut else None,
         expert_iteration=None if training is None else training.iteration,
         confirm=chosen.confirm,
         notes=[*{**job.notes, **run.about.notes}.values(), *doubts, *_without_numbers(run)],
     )
-    dev = result.best.dev.value
-    if not cut and dev != chosen.value:
+    if result.best.dev.value != chosen.value:
         why = ": the server does not repeat itself" if run.about.noise else ""
-        log.warning("best/ scores %s, the search saw %s%s", dev, chosen.value, why)
+        log.warning(
+            "best/ scores %s, the search saw %s%s", result.best.dev.value, chosen.value, why
+        )
     return result
 
 
-def _contestants(
-    job: Job,
-    best: Patch,
-    chosen: Choice,
-    training: Training | None,
-    single: int,
-    of_single: ByTask,
-) -> dict[str, Contestant]:
-    """Best, best single expert, the mixture before or after training, and the experts' average.
-
-    All are scored as files, but what was trained on dev: its scores on dev are cross-fitted.
-    """
-    vertices = job.space.vertices()
-    mixture = chosen if training is None else training.before
-    weights, kept = _weights(job, mixture.position), training is not None and training.kept
-    cross_fitted = {} if training is None else {"dev": training.scores}
-    contestants = {
-        "best": Contestant(best, weights, kept, cross_fitted if kept else {}),
-        "best_single": _at(job, vertices[single], known={"dev": of_single}),
-    }
-    if training is not None and kept:
-        row, names = training.rows[0], job.objectives.names
-        dev = {name: row.score(name) for name in names}
-        contestants["mixture"] = _at(job, mixture.position, mixture, {"dev": dev})
-    elif training is not None:
-        trained = training.after.realise(job.space)
-        contestants["trained"] = Contestant(trained, weights, True, cross_fitted)
-    if job.kind.averages:
-        contestants["uniform"] = _at(job, vertices.mean(0))
-    return contestants
-
-
-def _at(
-    job: Job,
-    position: Tensor,
-    choice: Choice | None = None,
-    known: Mapping[str, ByTask] | None = None,
-) -> Contestant:
-    """The model at a position."""
-    patch = job.space.realise(position) if choice is None else choice.realise(job.space)
-    return Contestant(patch, _weights(job, position), known=known or {})
-
-
-def _rivals(job: Job, rivals: Sequence[Rival], single: int) -> dict[str, Contestant]:
-    """The rivals, which are scored already, but for one that the search has trained itself."""
-    nothing = dict.fromkeys(job.space.expert_names, 0.0)
-    expert = {**nothing, job.space.expert_names[single]: 1.0}
-    return {
-        rival.name: Contestant(
-            rival.patch,
-            nothing if rival.name.startswith(BASE) else expert,
-            rival.trained,
-            rival.scores,
-        )
-        for rival in rivals
-        if not rival.same
-    }
+def _before_and_after(
+    job: Job, training: Training, best: Model, score: Callable[..., Model]
+) -> dict[str, Model]:
+    """The mixture before and after training, of which one is the result."""
+    if not training.kept:
+        return {"mixture": best, "trained": score(training.after, True, {"dev": training.scores})}
+    dev = {name: training.rows[0].score(name) for name in job.objectives.names}
+    return {"mixture": score(training.before, known={"dev": dev}), "trained": best}
 
 
 def _model(
-    job: Job, contestant: Contestant, utilities: Mapping[str, Mapping[str, Utility]]
+    job: Job,
+    utilities: Mapping[str, Mapping[str, Utility]],
+    choice: Choice,
+    trained: bool = False,
+    known: Mapping[str, ByTask] | None = None,
 ) -> Model:
-    """The model with its scores; what is not known is scored."""
-    scores, loaded = dict(contestant.known), False
-    for split, tasks in utilities.items():
-        if tasks and split not in scores:
-            if not loaded:
-                job.engine.load(contestant.patch)
-                loaded = True
-            scores[split] = {name: utility(job.engine) for name, utility in tasks.items()}
+    """A model with its scores; what is not known is scored."""
+    scores = dict(known or {})
+    missing = [split for split, tasks in utilities.items() if tasks and split not in scores]
+    if missing:
+        job.engine.load(choice.realise(job.space))
+    for split in missing:
+        scores[split] = {name: utility(job.engine) for name, utility in utilities[split].items()}
     combined = {split: _scores(job, tasks) for split, tasks in scores.items()}
-    return Model(contestant.weights, combined["dev"], combined.get("test"), contestant.trained)
+    weights = job.space.coefficients(choice.position).tolist()
+    named = dict(zip(job.space.expert_names, weights, strict=True))
+    return Model(named, combined["dev"], combined.get("test"), trained)
 
 
 def _scores(job: Job, tasks: ByTask) -> Scores:
@@ -200,20 +152,13 @@ def _scores(job: Job, tasks: ByTask) -> Scores:
 
 def _experts(job: Job, run: Run, singles: Sequence[ByTask]) -> dict[str, Model]:
     """The given experts on dev; with all items, where some were not scored in a race."""
-    first = {r.particle: r for r in run.rows if r.phase == "search" and r.iteration == 0}
+    first = {r.particle: r.items for r in run.rows if r.phase == "search" and r.iteration == 0}
     experts = {}
     for number, (name, tasks) in enumerate(zip(job.space.expert_names, singles, strict=False)):
-        dev, items = _scores(job, tasks), first[number].items
-        placed = {task: replace(outcome, items=items[task]) for task, outcome in dev.tasks.items()}
-        weights = _weights(job, job.space.vertices()[number])
-        experts[name] = Model(weights, replace(dev, tasks=placed))
+        model = _model(job, {}, Choice(job.space.vertices()[number]), known={"dev": tasks})
+        found = {task: replace(o, items=first[number][task]) for task, o in model.dev.tasks.items()}
+        experts[name] = replace(model, dev=replace(model.dev, tasks=found))
     return experts
-
-
-def _weights(job: Job, position: Tensor) -> dict[str, float]:
-    """The experts' weights at a position."""
-    values = job.space.coefficients(position).tolist()
-    return dict(zip(job.space.expert_names, values, strict=True))
 
 
 def _objectives(job: Job, scorings: Mapping[str, Scoring]) -> dict[str, Objective]:
@@ -303,19 +248,16 @@ def publish(job: Job, run: Run, result: Result) -> dict[str, Any]:
     return content
 
 
-def _write_best(job: Job, run: Run, chosen: Choice) -> tuple[Patch, dict[str, float]]:
-    """The patch that the files in ``best/`` hold, and what truncation lost."""
+def _write_best(job: Job, run: Run, chosen: Choice) -> Patch:
+    """The patch that the files in ``best/`` hold."""
     space, folder = job.space, run.path / "best"
     if folder.exists():  # an earlier process was stopped after writing it
         shutil.rmtree(folder)
-    cut: dict[str, float] = {}
-    if job.config.output_rank is not None:
-        cut = _save_truncated(chosen.realise(space), job.config.output_rank, job.experts, folder)
-    elif chosen.patch is not None:
+    if chosen.patch is not None:
         save_patch(chosen.patch, job.experts, folder)
     else:
         space.save(chosen.position, folder)
-    return space.read(folder), cut
+    return space.read(folder)
 
 
 def peak_memory() -> int:
@@ -323,22 +265,6 @@ def peak_memory() -> int:
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on macOS, KiB elsewhere
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return resident + (torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0)
-
-
-def _save_truncated(
-    patch: Patch, rank: int, experts: Sequence[AdapterInfo], folder: Path
-) -> dict[str, float]:
-    """Write the adapter of that rank that is nearest to a candidate (Eckart & Young 1936).
-
-    Returns:
-        `rank`, and `relative_error` in the Frobenius norm over all weights.
-    """
-    from pyswarmopt_llm.models.adapters.truncate import truncate_low_rank
-
-    cut = {name: truncate_low_rank(change, rank) for name, change in patch.low_rank.items()}
-    save_patch(Patch(low_rank={name: part.change for name, part in cut.items()}), experts, folder)
-    lost, whole = sum(part.lost for part in cut.values()), sum(part.whole for part in cut.values())
-    return {"rank": rank, "relative_error": math.sqrt(lost / whole) if whole else 0.0}
 
 
 def _items_saved(rows: Iterable[Row], items: int) -> float:

@@ -155,23 +155,20 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
     notify = on_event or (lambda event: None)
     start = time.perf_counter()
     with run.locked():
-        # Spent by a process that was interrupted; its workers ran side by side.
-        earlier = sum(row.seconds for row in run.rows) / job.workers.side_by_side
         notify(_start(job, run))
         for text in _notes(job, run):
             notify(Event("note", {"text": text}))
         events = RunEvents(job.plan.evaluations)
 
-        def on_row(row: Row) -> None:
-            notify(events.row(row))
+        def on_row(row: Row, known: bool) -> None:
+            if row.phase == "search" or not known:
+                notify(events.row(row, "replayed" if known else "evaluation"))
 
         archive = Archive(job.objectives.names)
         with Scorers(job, run, on_row) as scorers:
             scorings = choose_scorings(job, scorers, notify)
             asked = tuple(scorings.items())
             scorer = scorers.scorer(Questions("dev", asked))
-            for row in scorer.rows:
-                notify(events.row(row, "replayed"))
             surrogate = _surrogate(job, run)
             steps = Search(
                 job.space,
@@ -214,6 +211,8 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
         notify(Event("closing"))
         result = finish(job, run, chosen, training, rivals, singles, scorings, scorers.memory)
         front = save_front(job, run, archive, chosen) if len(job.objectives.names) > 1 else None
+        # What processes that were interrupted spent; their workers ran side by side.
+        earlier = run.replayed_seconds / job.workers.side_by_side
         seconds = round(earlier + time.perf_counter() - start, 3)
         cost = replace(result.cost, seconds=seconds)
         written = publish(job, run, replace(result, stop=stop, front=front, cost=cost))

@@ -7,22 +7,21 @@ their scores on test and no more; ``--no-rivals`` leaves them out. A search that
 has a function of the user's to score gets the base alone, and so does one that trains on the best
 of its replies: each rival would take as long as the search's own training.
 
-Each score is a line of ``rivals.jsonl`` as soon as it is there, so that a resumed run does not
-repeat it.
+The store has each score as soon as it is there, so that a resumed run does not repeat it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.evaluation.evaluator import row_of
-from pyswarmopt_llm.evaluation.record import Row, journal
+from pyswarmopt_llm.evaluation.record import Row, wrong_for
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.tasks import Scoring
@@ -30,7 +29,6 @@ from pyswarmopt_llm.tasks import Scoring
 if TYPE_CHECKING:
     from pyswarmopt_llm.jobs.search.train import Training
 
-FILE = "rivals.jsonl"
 BASE, BASE_TUNED, EXPERT_TUNED = "base", "base_tuned", "expert_tuned"
 
 
@@ -39,7 +37,7 @@ class Rival:
     """The rivals of a result.
 
     Attributes:
-        name: in ``rivals.jsonl`` and ``result.json``.
+        name: in the store and ``result.json``.
         patch: what it is, or what is trained further.
         trained: whether it is fine-tuned on dev.
         same: the search has trained the very same, so that it is not scored again.
@@ -74,7 +72,7 @@ def score_rivals(
         notify: called with progress.
 
     Raises:
-        UserError: ``rivals.jsonl`` is damaged.
+        UserError: what is stored of them is damaged.
     """
     if not job.plan.rivals:
         return []
@@ -94,55 +92,44 @@ class _Scoring:
         self._known = {(BASE, "dev"): training.base} if training and training.base else {}
         splits = {split: job.utilities(split, scorings) for split in ("dev", "test")}
         self._utilities = {split: tasks for split, tasks in splits.items() if tasks}
-        self._file = run.path / FILE
-        self._log = journal(self._file)
-        self._rows = {
-            (row["key"], row["phase"]): Row.from_json(row) for row in self._log.repaired()
-        }
+        self._store = run.store
 
     def rivals(self) -> list[Rival]:
         unscored = list(_rivals(self._job, self._training))
-        if not self._rows:
+        if not any((_what(split), BASE) in self._store for split in self._utilities):
             self._notify(Event("note", {"text": _announcement(unscored)}))
         return [rival if rival.same else self._scored(rival) for rival in unscored]
 
     def _scored(self, rival: Rival) -> Rival:
-        if any((rival.name, split) not in self._rows for split in self._utilities):
-            self._score(rival)
-        scores, seconds, passes = dict[str, Mapping[str, Score]](), 0.0, 0
+        load = cache(lambda: self._job.engine.load(rival.patch))  # not at all if all is known
+        rows = {}
         for split in self._utilities:
-            row = self._row(rival.name, split)
-            scores[split] = {name: row.score(name) for name in row.items}
-            passes += row.n
-            seconds += row.seconds
+            new = partial(self._row, rival, split, load)
+            wrong = wrong_for(self._utilities[split])
+            rows[split] = Row.from_json(self._store.get(_what(split), rival.name, new, wrong))
+        scores = {s: {name: row.score(name) for name in row.items} for s, row in rows.items()}
+        passes, seconds = sum(r.n for r in rows.values()), sum(r.seconds for r in rows.values())
         # what was trained on dev is scored there by cross-fitting
         return replace(rival, scores={**scores, **rival.scores}, passes=passes, seconds=seconds)
 
-    def _score(self, rival: Rival) -> None:
-        """Score it on the splits on which it is not scored yet."""
+    def _row(self, rival: Rival, split: str, load: Callable[[], None]) -> dict[str, Any]:
+        """Its scores on a split."""
         begun = time.perf_counter()
-        self._job.engine.load(rival.patch)
-        for split, tasks in self._utilities.items():
-            if (rival.name, split) in self._rows:
-                continue
-            scores = rival.scores.get(split) or self._known.get((rival.name, split))
-            if scores is None:
-                scores = {name: utility(self._job.engine) for name, utility in tasks.items()}
-            seconds, begun = round(time.perf_counter() - begun, 3), time.perf_counter()
-            total = self._job.objectives.combine(list(scores.values()))
-            if split in rival.scores:
-                total = replace(total, n=0)  # nothing was scored for it
-            row = row_of(split, rival.name, scores, total, seconds)
-            self._log.append(row.to_json())
-            self._rows[rival.name, split] = row
+        scores = rival.scores.get(split) or self._known.get((rival.name, split))
+        if scores is None:
+            load()
+            tasks = self._utilities[split]
+            scores = {name: utility(self._job.engine) for name, utility in tasks.items()}
+        total = self._job.objectives.combine(list(scores.values()))
+        if split in rival.scores:
+            total = replace(total, n=0)  # nothing was scored for it
+        seconds = round(time.perf_counter() - begun, 3)
+        return row_of(split, rival.name, scores, total, seconds).to_json()
 
-    def _row(self, name: str, split: str) -> Row:
-        row = self._rows[name, split]
-        if row.items.keys() != self._utilities[split].keys():
-            raise UserError(
-                f"{self._file}: is of other tasks; remove it: the rivals are scored again"
-            )
-        return row
+
+def _what(split: str) -> str:
+    """What the store calls a rival's scores on a split."""
+    return f"rival {split}"
 
 
 def _rivals(job: Job, training: Training | None) -> Iterator[Rival]:
@@ -166,4 +153,4 @@ def _announcement(rivals: Sequence[Rival]) -> str:
     return f"for comparison {scored} (`no_rivals` leaves this out)"
 
 
-__all__ = ["FILE", "Rival", "score_rivals"]
+__all__ = ["Rival", "score_rivals"]

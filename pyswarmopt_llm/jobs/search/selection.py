@@ -4,6 +4,7 @@ dev items.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ class Choice:
     """The position that is handed over, or what was trained on top of it."""
 
     position: Tensor  # (D,)
-    value: float  # on dev, as the search saw it
+    value: float = math.nan  # on dev, as the search saw it
     confirm: Confirmed | None = None  # for ``result.json``; None without ``--confirm``
     patch: Patch | None = None  # what was trained; None: the candidate at the position
 

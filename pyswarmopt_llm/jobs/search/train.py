@@ -21,7 +21,7 @@ from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.evaluator import row_of, stored_margins
-from pyswarmopt_llm.evaluation.record import TRAINED, Margins, Row
+from pyswarmopt_llm.evaluation.record import TRAINED, Margins, Row, wrong_for
 from pyswarmopt_llm.evaluation.result import Iterated
 from pyswarmopt_llm.evaluation.run_directory import Run, position_key
 from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer
@@ -341,8 +341,10 @@ def _row(job: Job, run: Run, position: Tensor, outcome: _Outcome, on_row: OnRow)
     total = job.objectives.combine(list(outcome.scores.values()))
     row = row_of(TRAINED, key, outcome.scores, total, outcome.seconds)
     row = replace(row, coefficients=weights.tolist(), margins=outcome.margins)
-    run.append(row)
-    on_row(row)
+    row = Row.from_json(run.store.get(TRAINED, key, row.to_json, wrong_for(row.items)))
+    known = (TRAINED, key) in run.store.earlier
+    run.append(row, known)
+    on_row(row, known)
     return row
 
 
@@ -380,6 +382,7 @@ def _iterate(
         dev,
         combine,
         job.experts[0],
+        run.store,
         run.path / FOLDER,
         job.config.seed,
         spare=cast(Mapping[str, Written], spare),

@@ -16,8 +16,8 @@ from iteration import FROM_BASE, FROM_BEST, best_of, iterated, on_dev
 
 from pyswarmopt_llm import SearchConfig, resume, search
 from pyswarmopt_llm.evaluation.record import unpack
+from pyswarmopt_llm.evaluation.store import RESULTS
 from pyswarmopt_llm.jobs.search.prepare import prepare
-from pyswarmopt_llm.jobs.search.rivals import FILE as RIVALS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 from lab import DEV
@@ -177,9 +177,9 @@ def searched(config: SearchConfig, method: str) -> Iterator[Outcome]:
 
 def _rivals(run: Path) -> Iterator[Outcome]:
     """What a run compares its result with."""
-    for text in (run / RIVALS).read_text(encoding="utf-8").splitlines():
+    for text in (run / RESULTS).read_text(encoding="utf-8").splitlines():
         row = json.loads(text)
-        if row["phase"] == "test":
+        if row["what"] == "rival test":
             (values,) = row["items"].values()
             yield row["key"], unpack(values)
 

@@ -81,6 +81,7 @@ def fly(run: Path, known: Sequence[float], races: bool = True) -> tuple[Search, 
     utility, seed = Skills(known), 3
     config = SearchConfig("b", ("x", "y"), ("t",), "r", seed=seed, max_iter=0, surrogate="items")
     opened = Run.open(run) if run.exists() else Run.create(run, about_run(config, {}))
+    opened.rows = []  # as under its lock
     scorer = Scorer(opened, Hull(3), Evaluator(Hull(3), Position(), {"t": utility}, harmonic))
     positions = torch.cat([torch.eye(3), torch.tensor(_SUMS)]).double()
     recipe = pso.recipes.model_swarms(max_iter=0)
@@ -117,7 +118,7 @@ def test_where_one_expert_is_far_ahead_the_others_drop_out_and_nothing_is_propos
     best = flown.best()
     assert best.value == max(row.value for row in latest.values() if row.complete)
     # Again, from any line on: the same rows.
-    journal = tmp_path / "run" / "history.jsonl"
+    journal = tmp_path / "run" / "results.jsonl"
     lines, whole = journal.read_bytes().splitlines(keepends=True), history(tmp_path / "run")
     for kept in range(len(lines)):
         journal.write_bytes(b"".join(lines[:kept]))

@@ -19,7 +19,7 @@ import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import write_json
-from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.record import Row, wrong_in_row
 from pyswarmopt_llm.evaluation.result import Result
 from pyswarmopt_llm.evaluation.run_directory import (
     Checkpoint,
@@ -117,34 +117,42 @@ def test_rows_come_back_to_the_bit(tmp_path: Path) -> None:
 
 
 @given(st.data())
-def test_a_journal_is_good_up_to_its_last_whole_line(
+def test_a_store_is_good_up_to_its_last_whole_line(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     run = new_run(tmp_path_factory.mktemp("r") / "r")
-    rows = [{**ROW, "particle": i, "key": "x" * data.draw(st.integers(0, 9))} for i in range(3)]
+    rows = [
+        {"what": "search", "who": str(i), "x": "x" * data.draw(st.integers(0, 9))} for i in range(3)
+    ]
     text = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
     cut = data.draw(st.integers(0, len(text)))
-    journal = run.path / "history.jsonl"
-    journal.write_bytes(text[:cut])
-    whole = rows[: text[:cut].count(b"\n")]
+    file = run.path / "results.jsonl"
+    file.write_bytes(text[:cut])
+    names = [("search", str(i)) for i in range(text[:cut].count(b"\n"))]
 
     opened = Run.open(run.path)
-    assert opened.rows == list(map(Row.from_json, whole))
-    assert journal.read_bytes() == text[:cut]  # someone else may be writing that line
+    assert opened.store.earlier == set(names)
+    assert file.read_bytes() == text[:cut]  # someone else may be writing that line
     with opened.locked():
-        assert opened.rows == list(map(Row.from_json, whole))
-        opened.append(Row.from_json(ROW))
-    assert [row.to_json() for row in Run.open(run.path).rows] == [*whole, ROW]
+        assert opened.store.earlier == set(names)
+        opened.store.add("search", "new", {"x": "y"})
+    again = Run.open(run.path).store
+    assert again.earlier == {*names, ("search", "new")}
+    assert again.get("search", "new", dict)["x"] == "y"
 
 
-def test_rows_that_came_after_opening_count(tmp_path: Path) -> None:
+def test_the_history_is_written_again_once_there_is_more(tmp_path: Path) -> None:
     run = new_run(tmp_path / "r")
-    late = Run.open(tmp_path / "r")
     with run.locked():
         run.append(Row.from_json(ROW))
-    assert late.rows == []
+    late = Run.open(tmp_path / "r")
     with late.locked():
-        assert late.rows == [Row.from_json(ROW)]
+        assert late.rows == []
+        late.append(Row.from_json(ROW), known=True)
+        assert len(Run.open(run.path).rows) == 1
+        late.append(Row.from_json({**ROW, "particle": 1}))
+    assert Run.open(run.path).rows == late.rows and len(late.rows) == 2
+    assert late.replayed_seconds == ROW["seconds"]
 
 
 @pytest.mark.parametrize("line", ["{", "[1]", "null", "\x00\x00", "\udcff"])
@@ -154,7 +162,10 @@ def test_a_damaged_line_is_named(line: str, tmp_path: Path) -> None:
     text = f"{good}\n{line}\n{good}\n".encode(errors="surrogateescape")
     (run.path / "history.jsonl").write_bytes(text)
     with pytest.raises(UserError, match=r"history\.jsonl: line 2: damaged"):
-        Run.open(run.path)
+        _ = Run.open(run.path).rows
+    (run.path / "history.jsonl").rename(run.path / "results.jsonl")
+    with pytest.raises(UserError, match=r"results\.jsonl: line 1: what is missing"):
+        _ = Run.open(run.path).store
 
 
 @pytest.mark.parametrize(
@@ -190,7 +201,11 @@ def test_a_column_of_another_type_is_named(column: str, value: object, tmp_path:
     with pytest.raises(
         UserError, match=rf"history\.jsonl: line 1: {column} is missing or of a wrong type; restore"
     ):
-        Run.open(run.path)
+        _ = Run.open(run.path).rows
+    stored = {"what": "search", "who": "k", **ROW, column: value}
+    (run.path / "results.jsonl").write_text(json.dumps(stored) + "\n")
+    with pytest.raises(UserError, match=rf"results\.jsonl: search of k: {column} is missing"):
+        Run.open(run.path).store.get("search", "k", dict, wrong_in_row)
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:

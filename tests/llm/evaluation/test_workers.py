@@ -33,7 +33,6 @@ def test_one_two_and_seven_workers_write_the_same_journal(crew_config: SearchCon
         found = search(replace(crew_config, out=workers, workers=workers))
         same_end(workers, "one")
         assert found.result["workers"] == {"asked": workers, "failures": {}}
-        assert not (Path(workers) / "ahead.jsonl").exists()
 
 
 def test_workers_that_load_for_themselves_write_the_same_journal(
@@ -93,7 +92,7 @@ def test_what_never_succeeds_stops_in_one_line_and_can_be_resumed(
     ):
         search(replace(settings, out="run", workers="2"))
     plan(crew_config, {})
-    assert history(Path("run")) or (Path("run") / "ahead.jsonl").exists()
+    assert (Path("run") / "results.jsonl").exists()
     resume("run", allowed=["fragile:fragile"])
     search(replace(settings, out="peace"))
     same_end("run", "peace")
@@ -102,20 +101,18 @@ def test_what_never_succeeds_stops_in_one_line_and_can_be_resumed(
 def test_rows_that_came_before_their_turn_are_not_asked_again(crew_config: SearchConfig) -> None:
     search(replace(crew_config, out="one"))
     search(replace(crew_config, out="two", workers="2"))
-    lines = (Path("two") / "history.jsonl").read_text().splitlines(keepends=True)
+    results = Path("two") / "results.jsonl"
+    lines = results.read_text().splitlines(keepends=True)
     (Path("two") / "result.json").unlink()
     cut = len(lines) - 4
-    (Path("two") / "history.jsonl").write_text("".join(lines[:cut]))
-    (Path("two") / "ahead.jsonl").write_text(lines[cut + 1] + lines[cut - 1] + lines[cut + 2][:30])
+    results.write_text("".join([*lines[:cut], lines[cut + 1], lines[cut + 2][:30]]))
     seen: list[Json] = []
     resume(
         "two", lambda event: seen.append(dict(event.data)) if event.kind == "evaluation" else None
     )
     same_end("two", "one")
-    assert len(seen) == 4
-    assert (Path("two") / "history.jsonl").read_text().splitlines(keepends=True)[cut + 1] == lines[
-        cut + 1
-    ]
+    assert len(seen) == 3
+    assert results.read_text().splitlines(keepends=True)[cut] == lines[cut + 1]
 
 
 def test_bad_words_about_workers(

@@ -38,6 +38,7 @@ import pyswarmopt_llm.evaluation.evaluator
 import pyswarmopt_llm.evaluation.run_directory
 import pyswarmopt_llm.evaluation.scorer
 import pyswarmopt_llm.evaluation.search
+import pyswarmopt_llm.evaluation.store
 import pyswarmopt_llm.evaluation.workers.local
 import pyswarmopt_llm.evaluation.workers.pool
 import pyswarmopt_llm.jobs.search.finish
@@ -70,6 +71,7 @@ DEADLY = frozenset(
         pyswarmopt_llm.models.adapters.write,
         pyswarmopt_llm.common.files.regular,
         pyswarmopt_llm.evaluation.scorer,
+        pyswarmopt_llm.evaluation.store,
         pyswarmopt_llm.evaluation.search,
         pyswarmopt_llm.evaluation.run_directory,
         pyswarmopt_llm.jobs.search.finish,

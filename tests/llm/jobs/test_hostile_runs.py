@@ -117,8 +117,8 @@ def test_absurd_content_is_one_line(
     command: str, name: str, content: str, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run / name).write_bytes((content + "\n").encode(errors="surrogateescape"))
-    if name == "history.jsonl" and command == "resume":  # the one of a finished run is not read
-        unfinished(run)
+    if name == "history.jsonl" and command == "resume":  # which reads its store
+        (unfinished(run) / name).rename(run / "results.jsonl")
     before = files(run)
     in_one_line(*swarm_llm(capsys, command, run, *COMMANDS[command]))
     assert files(run) == before
@@ -179,6 +179,7 @@ def test_what_is_no_bounded_file_is_refused_at_once(
     file = run / name
     if command == "resume" and name != "result.json":
         unfinished(run)
+        file = run / name.replace("history", "results")  # a resumed run reads its store
     file.unlink(missing_ok=True)
     if kind == "pipe":
         os.mkfifo(file)
@@ -230,7 +231,7 @@ def test_report_does_not_write_through_a_link(
         *(
             "report.html",
             "history.jsonl",
-            "ahead.jsonl",
+            "results.jsonl",
             "failures.jsonl",
             ".result.json.part",
             ".owner",
@@ -243,7 +244,7 @@ def test_resume_does_not_write_through_a_link(
     name: str, run: Path, treasure: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = treasure / "file"
-    if name == "history.jsonl":  # a journal that could be gone on with
+    if name == "results.jsonl":  # a store that could be gone on with
         target.write_bytes((run / name).read_bytes()[:-20])
     before = files(treasure)
     (unfinished(run) / name).unlink(missing_ok=True)

@@ -146,8 +146,8 @@ def test_a_search_takes_it_and_resumes(
     found = search(config)
     rows = history(tmp_path / "run")
     assert 10 <= len(rows) <= 23 and found.result["best_dev"] >= found.result["best_single_dev"]
-    whole = (tmp_path / "run" / "history.jsonl").read_text().splitlines(keepends=True)
-    (tmp_path / "run" / "history.jsonl").write_text("".join(whole[:7]))
+    whole = (tmp_path / "run" / "results.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "run" / "results.jsonl").write_text("".join(whole[:7]))
     for file in ("result.json",):
         (tmp_path / "run" / file).unlink()
     for file in (tmp_path / "run" / "checkpoint").iterdir():

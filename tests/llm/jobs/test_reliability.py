@@ -64,7 +64,7 @@ def test_a_run_of_an_older_version_goes_on(copy: Path, finished: Path) -> None:
         del about["config"][new]
     (copy / "run.json").write_text(json.dumps(about))
     (copy / "result.json").unlink()
-    journal = copy / "history.jsonl"
+    journal = copy / "results.jsonl"
     journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-3]))
     resume(copy)
     ends_as(copy, finished)
@@ -99,7 +99,7 @@ def test_a_run_of_a_version_that_is_not_understood_is_refused(
 
 
 @given(
-    name=st.sampled_from(["ahead.jsonl", "failures.jsonl"]),
+    name=st.sampled_from(["history.jsonl", "failures.jsonl"]),
     data=st.binary(max_size=60)
     | st.just(b"[" * 9999)
     | st.sampled_from([b"{}", b"[1]", b'{"kind": 3}', b"null"]),

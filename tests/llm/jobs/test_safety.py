@@ -89,7 +89,7 @@ def test_any_bytes_in_a_journal_are_read_or_refused_in_one_line(
         good[:cut] + data.draw(st.binary(max_size=40)) + good[cut:]
     )
     try:
-        Run.open(tmp_path)
+        _ = Run.open(tmp_path).rows
     except UserError as error:
         assert "\n" not in str(error)
 
@@ -118,4 +118,4 @@ def test_an_odd_value_in_a_journal_is_refused_in_one_line(
     lines[1] = json.dumps({**json.loads(lines[1]), **change})
     (run / "history.jsonl").write_text("\n".join(lines) + "\n")
     with pytest.raises(UserError, match=r"line 2: [^\n]*$"):
-        Run.open(run)
+        _ = Run.open(run).rows

@@ -146,7 +146,7 @@ def test_every_space_resumes(
 def test_time_spent_before_the_stop_counts(config: SearchConfig) -> None:
     with pytest.raises(Stopped):
         search(config, stop_at(5))
-    journal = Path(OUT) / "history.jsonl"
+    journal = Path(OUT) / "results.jsonl"
     rows = [json.loads(line) for line in journal.read_text().splitlines()]
     journal.write_text("".join(json.dumps({**row, "seconds": 1000.0}) + "\n" for row in rows))
     found = resume(OUT).result
@@ -260,9 +260,9 @@ def test_a_second_process_is_kept_off(
 ) -> None:
     with pytest.raises(Stopped):
         search(config, stop_at(4))
-    journal = Path(OUT) / "history.jsonl"
+    journal = Path(OUT) / "results.jsonl"
     with journal.open("ab") as file:
-        file.write(b'{"phase": "sea')  # what the other process is about to complete
+        file.write(b'{"what": "sea')  # what the other process is about to complete
     before = files(Path(OUT))
     program = (
         "import sys; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); "
@@ -282,5 +282,5 @@ def test_a_second_process_is_kept_off(
     assert err.startswith("error: ") and "another process is at work on this run" in err
     assert files(Path(OUT)) == before
     whole = [json.loads(line) for line in journal.read_bytes().splitlines()[:-1]]
-    assert [row.to_json() for row in Run.open(Path(OUT)).rows] == whole
+    assert all((row["what"], row["who"]) in Run.open(Path(OUT)).store for row in whole)
     resume(OUT)  # the lock died with its holder

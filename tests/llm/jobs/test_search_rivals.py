@@ -21,7 +21,7 @@ from pyswarmopt_llm.evaluation.result import Result
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.search import Search
 from pyswarmopt_llm.jobs.dry_run import dry_run_search
-from pyswarmopt_llm.jobs.search import cross_fitting, rivals, train
+from pyswarmopt_llm.jobs.search import cross_fitting, train
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.plan import make_plan
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
@@ -127,7 +127,8 @@ def test_a_search_that_trains_stands_beside_what_training_alone_gives(config: Se
     alone: Any = search(replace(config, out=f"{config.out}-alone", no_rivals=True)).result
     assert "base" not in alone["models"] and "passes_rivals" not in alone
     assert alone["passes"] == result["passes"] and alone["best_test"] == result["best_test"]
-    assert not Path(f"{config.out}-alone", rivals.FILE).exists()
+    stored = Path(f"{config.out}-alone", "results.jsonl").read_text()
+    assert "rival " not in stored
 
 
 @pytest.mark.usefixtures("mixture")
@@ -178,10 +179,11 @@ def test_a_run_that_was_stopped_among_its_rivals_ends_as_one_that_was_not(
 ) -> None:
     search(config)
     Path(config.out).rename(tmp_path / "whole")
-    lines = (tmp_path / "whole" / rivals.FILE).read_text().splitlines(keepends=True)
-    assert [json.loads(line)["key"] for line in lines] == ["base"] * 2 + ["base_tuned"] * 2 + [
-        "expert_tuned"
-    ] * 2
+    lines = (tmp_path / "whole" / "results.jsonl").read_text().splitlines(keepends=True)
+    before = len(lines) - 6
+    assert [json.loads(line)["who"] for line in lines[before:]] == ["base"] * 2 + [
+        "base_tuned"
+    ] * 2 + ["expert_tuned"] * 2
 
     def closing(event: Any) -> None:
         if event.kind == "closing":
@@ -190,7 +192,8 @@ def test_a_run_that_was_stopped_among_its_rivals_ends_as_one_that_was_not(
     # What is scored is not scored again, a line that was cut off is; nothing is trained again.
     with pytest.raises(KeyboardInterrupt):
         search(config, closing)
-    (Path(config.out) / rivals.FILE).write_text("".join(lines[:5]) + lines[5][:40])
+    cut = "".join(lines[: before + 5]) + lines[before + 5][:40]
+    (Path(config.out) / "results.jsonl").write_text(cut)
     trained: list[str] = []
     count(monkeypatch, trained)
     resume(config.out)
@@ -203,9 +206,9 @@ def test_a_run_that_was_stopped_among_its_rivals_ends_as_one_that_was_not(
 def test_a_damaged_file_of_theirs_is_said(config: SearchConfig, line: str) -> None:
     search(config)
     (Path(config.out) / "result.json").unlink()
-    file = Path(config.out) / rivals.FILE
+    file = Path(config.out) / "results.jsonl"
     file.write_text(f"{line}\n{file.read_text()}")
-    with pytest.raises(UserError, match=r"rivals\.jsonl: line 1: "):
+    with pytest.raises(UserError, match=r"results\.jsonl: line 1: "):
         resume(config.out)
 
 
@@ -213,9 +216,10 @@ def test_a_damaged_file_of_theirs_is_said(config: SearchConfig, line: str) -> No
 def test_scores_of_other_tasks_are_refused(config: SearchConfig) -> None:
     search(config)
     (Path(config.out) / "result.json").unlink()
-    file = Path(config.out) / rivals.FILE
-    file.write_text(file.read_text().replace('"items": {"words"', '"items": {"other"'))
-    with pytest.raises(UserError, match=r"rivals\.jsonl: is of other tasks; remove it"):
+    file = Path(config.out) / "results.jsonl"
+    *kept, last = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(kept) + last.replace('"items": {"words"', '"items": {"other"'))
+    with pytest.raises(UserError, match=r"results\.jsonl: rival test of expert_tuned: items is"):
         resume(config.out)
 
 
@@ -264,4 +268,3 @@ def test_a_dry_run_counts_them(config: SearchConfig, more: dict[str, Any], score
     plain, plan = dry_run_search(replace(setting, no_rivals=True)), dry_run_search(setting)
     test = 0 if more.get("test") == 0 else 12
     assert plan.passes - plain.passes == scored * (16 + test)
-    assert (rivals.FILE in plan.writes) is bool(scored)

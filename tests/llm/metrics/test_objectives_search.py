@@ -77,10 +77,10 @@ def test_a_confirmed_search_resumes(setting: SearchConfig, tmp_path: Path) -> No
     whole, cut = tmp_path / "whole", tmp_path / "run"
     cut.rename(whole)
     search(config)
-    lines = (cut / "history.jsonl").read_text().splitlines(keepends=True)
+    lines = (cut / "results.jsonl").read_text().splitlines(keepends=True)
     first = next(i for i, line in enumerate(lines) if '"confirm"' in line)
     # in the midst of the confirmation
-    (cut / "history.jsonl").write_text("".join(lines[: first + 2]))
+    (cut / "results.jsonl").write_text("".join(lines[: first + 2]))
     (cut / "result.json").unlink()
     resume(cut)
     ends_as(cut, whole)

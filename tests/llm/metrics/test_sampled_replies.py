@@ -69,7 +69,7 @@ def test_the_value_of_an_item_is_the_mean_of_its_samples_each_drawn_alone(
         for sample in range(SAMPLING.samples):
             (seed,) = SAMPLING.seeds([prompt], sample)
             values += letters(
-                None, engine.sample([prompt], Draw(SAMPLING.temperature, (seed,)), most)
+                None, engine.generate([prompt], most, Draw(SAMPLING.temperature, (seed,)))
             )
         expected.append(fmean(values))
     score = utility(engine)
@@ -106,8 +106,8 @@ def test_a_search_a_resumed_one_and_its_evaluation_draw_the_same_replies(
     run, whole = Path(config.out), tmp_path / "whole"
     shutil.copytree(run, whole)
     (run / "result.json").unlink()
-    (run / "history.jsonl").write_text(
-        "".join((whole / "history.jsonl").read_text().splitlines(keepends=True)[:4])
+    (run / "results.jsonl").write_text(
+        "".join((whole / "results.jsonl").read_text().splitlines(keepends=True)[:4])
     )
     resume(run)
     ends_as(run, whole)

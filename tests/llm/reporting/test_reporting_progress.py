@@ -17,7 +17,8 @@ from rich.console import Console
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_events import RunEvents
-from pyswarmopt_llm.reporting.terminal import WINDOW, SearchState, headline, json_lines, progress
+from pyswarmopt_llm.reporting.pages import words
+from pyswarmopt_llm.reporting.terminal import WINDOW, SearchState, json_lines, progress
 
 START = Event(
     "start",
@@ -80,7 +81,7 @@ def events_of(*rows: Row) -> list[Event]:
 
 
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=3 * WINDOW), st.integers(0, 1000))
-def test_time_left_is_the_mean_of_the_latest_evaluations_times_what_is_left(
+def test_time_left_is_the_mean_of_the_recent_evaluations_times_what_is_left(
     seconds: list[float], left: int
 ) -> None:
     rows = [row(i, 0, i, 0.5, spent) for i, spent in enumerate(seconds)]
@@ -141,9 +142,9 @@ def test_a_replayed_journal_leaves_the_state_that_the_stopped_search_had() -> No
     for one in rows[8:]:
         resumed.add(events.row(one))
     whole = state_after(*rows)
-    assert {**vars(resumed), "_latest": list(resumed._latest)} == {
+    assert {**vars(resumed), "_recent": list(resumed._recent)} == {
         **vars(whole),
-        "_latest": list(whole._latest),
+        "_recent": list(whole._recent),
     }
 
 
@@ -230,7 +231,7 @@ def test_once_the_search_is_over_nothing_is_left() -> None:
 
 def test_the_headline_leaves_out_what_is_not_known() -> None:
     unknown = {"dev_items": 0, "scoring": "auto", "dtype": "auto", "threads": None}
-    text = headline({**START.data, **unknown})
+    text = words().headline({**START.data, **unknown})
     assert text == "runs/a: 2 experts on builtin:mixture; 4 particles, at most 12 evaluations"
 
 

@@ -4,9 +4,8 @@ is handed over.
 The paper reports the best of random draws from its grid
 (`pyswarmopt.algorithms.model_swarms.GRID`). Every draw is an ordinary run below the output
 directory, to the bit the search that its settings alone would make, but that nothing is scored on
-test. What no coefficient changes is done once: the trial of letters, the starting swarm, the expert
-that is trained on dev. The output directory itself becomes the run of the chosen draw, replayed and
-scored on test.
+test. What a draw has scored, the next ones know: the trial of letters, the starting swarm. The
+output directory itself becomes the run of the chosen draw, replayed and scored on test.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Run, check_new
 from pyswarmopt_llm.evaluation.run_files import FORMAT, GRID
+from pyswarmopt_llm.evaluation.store import RESULTS
 from pyswarmopt_llm.jobs.search.grid.file import Draw, Grid, stored_grid, write_grid
 from pyswarmopt_llm.jobs.search.loop import SearchResult, begin, resume
 from pyswarmopt_llm.jobs.search.plan import preset_text, with_preset
@@ -37,7 +37,7 @@ from pyswarmopt_llm.metrics.external.permission import LM_EVAL
 from pyswarmopt_llm.metrics.objectives import load_split
 
 DRAWS = 10
-_CARRIED = ("judge.jsonl",)  # of a draw, for the next
+_CARRIED = (RESULTS, "judge.jsonl")  # of a draw, for the next
 
 
 def make_grid(config: SearchConfig) -> Grid:
@@ -256,8 +256,6 @@ def _search_one(
         run = Run.create(path, about)
         if latest is not None:
             _carry(latest.path, path, _CARRIED)
-            for row in _start(latest):
-                run.append(row)
         return run
 
     begin(config, create, on_event, given)
@@ -281,13 +279,13 @@ def _drawn(run: Run, settings: tuple[str, ...], first: bool) -> Draw:
 def _hand_over(
     path: Path, asked: SearchConfig, best: Draw, note: str, on_event: OnEvent | None
 ) -> SearchResult:
-    """Make the output directory the run of the chosen draw: its journal is replayed, its result
+    """Make the output directory the run of the chosen draw: its store is replayed, its result
     trained on dev, unless that is off, and scored on test.
     """
     chosen = Run.open(path / best.folder)
 
     def create(about: dict[str, Any]) -> Run:
-        _carry(chosen.path, path, (*_CARRIED, "checkpoint", "history.jsonl"))
+        _carry(chosen.path, path, (*_CARRIED, "checkpoint"))
         written = {"format": FORMAT, **about, "notes": {**about.get("notes", {}), "grid": note}}
         write_json(path / "run.json", written)  # last: now the directory is a run
         return Run.open(path)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.evaluation.record import Row, wrong_for
 from pyswarmopt_llm.evaluation.run_directory import Run, position_key
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.tasks import Scoring
@@ -34,9 +35,11 @@ def check_unchanged(run: Run, job: Job) -> None:
 def _check_values(run: Run, job: Job, name: str) -> None:
     """Score the first expert again, if the journal has it."""
     vertex = job.space.vertices()[0]
-    row = next((row for row in run.searched if row.key == position_key(vertex)), None)
-    if row is None:
+    key = position_key(vertex)
+    if ("search", key) not in run.store:
         return
+    stored = run.store.get("search", key, dict, wrong_for(job.objectives.names))
+    row = Row.from_json(stored)
     job.engine.load(job.space.realise(vertex))
     scorings: dict[str, Scoring] = {task: "generate" for task in job.tasks}
     objectives = replace(job.objectives, tasks={name: job.tasks[name]}, externals={})

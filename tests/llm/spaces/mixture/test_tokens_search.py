@@ -139,8 +139,8 @@ def test_a_run_cut_short_ends_the_same(
     for name in ("result.json", "best/mixture.json", "best/README.md"):
         (run / name).unlink()
     (run / "best").rmdir()
-    lines = (run / "history.jsonl").read_text().splitlines(keepends=True)
-    (run / "history.jsonl").write_text("".join(lines[:7]))
+    lines = (run / "results.jsonl").read_text().splitlines(keepends=True)
+    (run / "results.jsonl").write_text("".join(lines[:7]))
     (run / "checkpoint" / "swarm.npz").unlink()
     resume(run)
     ends_as(run, done)
