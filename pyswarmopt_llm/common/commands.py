@@ -32,6 +32,8 @@ def _words(settings: Mapping[str, Any]) -> Iterator[str]:
     options = options_of(SearchConfig)
     for name, value in settings.items():
         option = options.get(name)
+        if option is not None and not option.help:  # from Python alone
+            continue
         flag = f"--{option_name(name, option)}"
         values = list(value) if isinstance(value, list | tuple) else [value]
         if option is not None and option.commas and values:

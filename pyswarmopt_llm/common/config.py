@@ -51,7 +51,12 @@ EVEN_SUMS = 3  # see `spaces.starts.even_sums`
 class SearchConfig:
     """The configuration of `swarm-llm search`; stored whole in ``run.json``.
 
-    The help of each field is what ``swarm-llm search --help`` and ``swarm-llm init`` show. Fields
+    The help of each field is what ``swarm-llm search --help`` and ``swarm-llm init`` show. From
+    Python alone there are: `grid` (``paper``, or ``given``: the values in `settings`), `spare`
+    (prompts beyond dev to train on), `start` (points besides the experts: ``segments``, ``sums``,
+    ``even``, ``base``), `drop_k` and `drop_n` (probability that an iteration, or an evaluation, is
+    left out), `contrast` (negative weights count against a token), `server_slots` (candidates that
+    a server scores at the same time) and `utilities` (functions that score the engine). Fields
     that are None or "auto" are not given: the plan decides them (`jobs.search.plan.make_plan`), and
     ``run.json`` has what it decided.
 
@@ -104,18 +109,7 @@ class SearchConfig:
             "Swarm coefficient (inertia=0.1); repeatable.", "NAME=VALUE", hidden=True, name="set"
         ),
     ] = ()
-    grid: Annotated[
-        str,
-        Option(
-            (
-                "paper: draw from its grid of coefficients; given: from the values in `settings` "
-                "(by the preset)."
-            ),
-            "G",
-            hidden=True,
-            choices=("auto", "given", "paper"),
-        ),
-    ] = "auto"
+    grid: Annotated[str, Option("", choices=("auto", "given", "paper"))] = "auto"
     draws: Annotated[
         int | None,
         Option(
@@ -126,15 +120,7 @@ class SearchConfig:
         int | None,
         Option("Hold out N dev items to rescore the best candidates.", "N", hidden=True, least=1),
     ] = None
-    spare: Annotated[
-        int | None,
-        Option(
-            "Prompts beyond dev to train on (4 for each of dev, if there are as many as these).",
-            "N",
-            hidden=True,
-            least=0,
-        ),
-    ] = None
+    spare: Annotated[int | None, Option("", least=0)] = None
     preset: Annotated[
         str | None,
         Option(
@@ -151,14 +137,7 @@ class SearchConfig:
         str, Option("model-swarms, constriction, ..., pycma or nevergrad:NAME.", "O", hidden=True)
     ] = "auto"
     particles: Annotated[int | None, Option("Particles (by the preset).", "N", least=1)] = None
-    start: Annotated[
-        str,
-        Option(
-            "Starting points besides the experts: segments (the paper's), sums, even, auto.",
-            "W",
-            hidden=True,
-        ),
-    ] = "auto"
+    start: Annotated[str, Option("")] = "auto"
     max_iter: Annotated[
         int | None, Option("Maximum number of iterations (by the preset).", "K", least=0)
     ] = None
@@ -208,43 +187,18 @@ class SearchConfig:
             hidden=True,
         ),
     ] = False
-    output_rank: Annotated[
-        int | None,
-        Option("Truncate the result to rank R (delta).", "R", hidden=True, least=1),
-    ] = None
     # "items" where a model of the items' margins proposes; of the scores if None. A preset's choice.
     surrogate: str | None = None
     # What is evaluated: less than every candidate.
-    drop_k: Annotated[
-        float | None,
-        Option(
-            "Drop-K: probability of skipping an iteration's evaluations.",
-            "P",
-            hidden=True,
-            least=0,
-            below=1,
-        ),
-    ] = None
-    drop_n: Annotated[
-        float | None,
-        Option(
-            "Drop-N: probability of skipping a single evaluation.",
-            "P",
-            hidden=True,
-            least=0,
-            below=1,
-        ),
-    ] = None
+    drop_k: Annotated[float | None, Option("", least=0, below=1)] = None
+    drop_n: Annotated[float | None, Option("", least=0, below=1)] = None
     budget_minutes: Annotated[
         float | None, Option("Time budget for all evaluations, in minutes.", "M", above=0)
     ] = None
     budget_items: Annotated[
         int | None, Option("Item budget of the search.", "N", hidden=True, least=1)
     ] = None
-    contrast: Annotated[
-        bool,
-        Option("Let negative weights count against a token (`space` token).", hidden=True),
-    ] = False
+    contrast: Annotated[bool, Option("")] = False
     scoring: Scoring = "auto"
     allow_overlap: Overlap = False
     # Where it runs.
@@ -267,17 +221,7 @@ class SearchConfig:
         ),
     ] = TRANSFORMERS
     server_folder: ServerFolder = None
-    server_slots: Annotated[
-        int,
-        Option(
-            "Candidates that the server scores at the same time.",
-            "N",
-            MACHINE,
-            hidden=True,
-            least=1,
-            most=64,
-        ),
-    ] = 4
+    server_slots: Annotated[int, Option("", least=1, most=64)] = 4
     workers: Annotated[
         str, Option("Worker processes: a number, ray or ray://HOST.", "W", MACHINE)
     ] = "1"

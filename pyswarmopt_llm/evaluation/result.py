@@ -227,7 +227,6 @@ class Result:
         experts: name -> the expert on dev; of one that dropped out of a race, on some items.
         space: of the mixtures.
         graph: the result in words, where it is one.
-        truncation: rank, lost share of the norm, and dev score before.
         expert_iteration, confirm, front: of searches that do it.
         notes: remarks for whoever reads the scores.
     """
@@ -242,7 +241,6 @@ class Result:
     experts: dict[str, Model] = field(default_factory=dict)
     space: str | None = None
     graph: str | None = None
-    truncation: dict[str, float] | None = None
     expert_iteration: Iterated | None = None
     confirm: Confirmed | None = None
     front: Front | None = None

@@ -91,8 +91,7 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
     What was trained on dev is left out as an expert is, and scored on test alone.
 
     The other coefficients stay as they are; a mixture of distributions is scaled to sum to 1 again.
-    In a run with `output_rank` the candidates are those before truncation. The journal is not
-    written to.
+    The journal is not written to.
 
     Args:
         run: a finished run.

@@ -111,13 +111,12 @@ def _gb(number: int) -> str:
     return f"{number / 1e9:.1f} GB"
 
 
-def fit_of(config: SearchConfig, gpu: str | None = None, memory: str | None = None) -> Fit | None:
+def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
     """Whether a search fits; of a card that is not there if one is named.
 
     Args:
         config: of the search; only config.json of the base and headers of the adapters are read.
-        gpu: name of a card.
-        memory: of one, such as ``24GB``.
+        memory: a card, by its name, or its memory, such as ``24GB``.
 
     Returns:
         None: the system does not say what is free, or the base runs elsewhere.
@@ -125,15 +124,15 @@ def fit_of(config: SearchConfig, gpu: str | None = None, memory: str | None = No
     Raises:
         UserError: no such card, or the experts do not fit together.
     """
-    named = gpu is not None or memory is not None
+    named = memory is not None
     config = with_preset(config)
     kind, workers = space_kind(config.space), parse_workers(config.workers)
     if config.served or not isinstance(kind, OneBaseKind):
         if named:
             why = "says what one base needs, on this machine; leave it out"
-            raise InvalidOption("gpu" if memory is None else "memory", gpu or memory, why)
+            raise InvalidOption("memory", memory, why)
         return None
-    device, name, free = _device(config.device, gpu, memory)
+    device, name, free = _device(config.device, memory)
     if free is None:
         return None
     base = resolve_base(config.base, weights=False)
@@ -155,18 +154,17 @@ def fit_of(config: SearchConfig, gpu: str | None = None, memory: str | None = No
     )
 
 
-def _device(
-    device: str, gpu: str | None, memory: str | None
-) -> tuple[torch.device, str, int | None]:
+def _device(device: str, memory: str | None) -> tuple[torch.device, str, int | None]:
     """The device, its name, and what is free on it."""
-    if gpu is not None:
-        card = card_of(gpu)
-        size = CARDS[card] * 2**30 if memory is None else bytes_of(memory)
-        return torch.device("cuda"), card, size - CONTEXT
-    if memory is not None:
-        return torch.device("cuda"), f"a GPU of {memory}", bytes_of(memory) - CONTEXT
-    there = pick_device(device)
-    return there, str(there), memory_of.free_memory(there)
+    if memory is None:
+        there = pick_device(device)
+        return there, str(there), memory_of.free_memory(there)
+    if memory[:1].isdigit():
+        name, size = f"a GPU of {memory}", bytes_of(memory)
+    else:
+        name = card_of(memory)
+        size = CARDS[name] * 2**30
+    return torch.device("cuda"), name, size - CONTEXT
 
 
 def card_of(name: str) -> str:
@@ -180,7 +178,7 @@ def card_of(name: str) -> str:
     try:
         return cards[_squeezed(name)]
     except KeyError as error:
-        raise unknown("gpu", name, list(CARDS)) from error
+        raise unknown("memory", name, list(CARDS)) from error
 
 
 def _squeezed(name: str) -> str:

@@ -88,7 +88,7 @@ class Delta(AdapterKind):
     """Weighted sums of weight changes."""
 
     name = "delta"
-    options = frozenset({"mix", "output_rank", "system"})
+    options = frozenset({"mix", "system"})
     trains = True
     linear = True
 

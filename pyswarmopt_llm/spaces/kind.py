@@ -18,7 +18,6 @@ from pyswarmopt_llm.models.adapters.adapter import Expert
 _OPTIONS = {
     "contrast": "`space` token",
     "mix": "spaces factor and delta",
-    "output_rank": "`space` delta",
     "system": "one `base`",
 }
 
@@ -64,7 +63,7 @@ class SpaceKind(ABC):
 
     Attributes:
         name: as `space` takes it.
-        options: which of the settings contrast, mix, output_rank and system it takes.
+        options: which of the settings contrast, mix and system it takes.
         several_models: whether a candidate is several models side by side, which need no common
             base.
         takes_workers: whether other processes can score candidates (`workers`).

@@ -286,7 +286,6 @@ def test_wrong_input(
     few = refused(capsys, small_graph(mixed, task, out, particles=3))
     assert "--particles 3" in few
     assert "more particles than experts" in few
-    assert "not with graph" in refused(capsys, small_graph(mixed, task, out), "--contrast")
     items = questions(3, 5)
     items[1]["question"] = "q" * 478  # with a message of 6 tokens more than the GPT-2's window
     long = write_task(tmp_path / "long.json", items, questions(2, 6))

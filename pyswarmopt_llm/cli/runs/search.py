@@ -48,17 +48,12 @@ class Published:
         return settings
 
 
-@dataclass(frozen=True)
-class Elsewhere:
-    """A card that is not there, for which a dry run says whether the search fits."""
-
-    gpu: Annotated[
-        str | None,
-        Option('With a dry run: does it fit on a card ("RTX 4090")?', "CARD", MACHINE, hidden=True),
-    ] = None
-    memory: Annotated[
-        str | None, Option("The same, for so much memory (24GB).", "SIZE", MACHINE, hidden=True)
-    ] = None
+Memory = Annotated[
+    str | None,
+    Option(
+        'With a dry run: does it fit on a card ("RTX 4090"), in 24GB?', "SIZE", MACHINE, hidden=True
+    ),
+]
 
 
 def command(
@@ -67,7 +62,7 @@ def command(
     *,
     config: Config = None,
     dry_run: DryRun = False,
-    elsewhere: Elsewhere,
+    memory: Memory = None,
     shown: Shown,
 ) -> None:
     """Find a better mixture of experts and train it: RUN/best is the adapter.
@@ -75,15 +70,13 @@ def command(
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
     """
     settings = published.applied(settings)
-    named = {name: value for name, value in vars(elsewhere).items() if value is not None}
-    for name, value in named.items():
+    if memory is not None:
         if not dry_run:
-            raise InvalidOption(name, value, "goes with `dry_run`; add it, or choose a `device`")
-    if named:
+            raise InvalidOption("memory", memory, "goes with `dry_run`; add it, or give `device`")
         from pyswarmopt_llm.cli.runs.running import print_fit
         from pyswarmopt_llm.jobs.fits import fit_of
 
-        print_fit(fit_of(settings, **named), shown.as_json or shown.as_lines)
+        print_fit(fit_of(settings, memory), shown.as_json or shown.as_lines)
         return
     check_files(settings, settings.tasks)
     if dry_run:

@@ -41,13 +41,6 @@ def check_served(config: SearchConfig, objectives: Objectives, prepared: Prepare
                 "scored"
             )
             raise InvalidOption("scoring", None, f"{why}; score by letter or generate, or use vLLM")
-    if config.output_rank is not None and not engine.likelihoods:
-        why = "llama.cpp's server cannot load the truncated adapter to score it"
-        raise InvalidOption(
-            "output_rank",
-            config.output_rank,
-            f"{why}; remove it, and truncate with swarm-llm export",
-        )
     texts = list(islice(_texts(config, objectives, engine), TEXTS))
     return examine(
         engine, prepared.space, prepared.experts, texts or [engine.chat(text) for text in PLAIN]

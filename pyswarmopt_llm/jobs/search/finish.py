@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -36,7 +35,6 @@ from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.rivals import BASE, Rival
 from pyswarmopt_llm.jobs.search.selection import Choice, best_first
 from pyswarmopt_llm.jobs.search.written.replies import RESULT, read_replies, save_replies
-from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.spaces.one_base import save_patch
 from pyswarmopt_llm.tasks import Scoring
 
@@ -71,7 +69,7 @@ def finish(
         scorings: how each task is scored.
         workers_memory: bytes that the workers took.
     """
-    files, cut = _write_best(job, run, chosen)
+    files = _write_best(job, run, chosen)
     vertices, single = job.space.vertices(), best_first(job, singles)[0]
     score = partial(_model, job, {split: job.utilities(split, scorings) for split in SPLITS})
     kept = training is not None and training.kept
@@ -100,12 +98,11 @@ def finish(
         experts=_experts(job, run, singles),
         space=job.kind.name,
         graph=job.kind.in_words(files, job.space.expert_names),
-        truncation={**cut, "dev_before": chosen.value} if cut else None,
         expert_iteration=None if training is None else training.iteration,
         confirm=chosen.confirm,
         notes=[*{**job.notes, **run.about.notes}.values(), *doubts, *_without_numbers(run)],
     )
-    if not cut and result.best.dev.value != chosen.value:
+    if result.best.dev.value != chosen.value:
         why = ": the server does not repeat itself" if run.about.noise else ""
         log.warning(
             "best/ scores %s, the search saw %s%s", result.best.dev.value, chosen.value, why
@@ -253,19 +250,16 @@ def publish(job: Job, run: Run, result: Result) -> dict[str, Any]:
     return content
 
 
-def _write_best(job: Job, run: Run, chosen: Choice) -> tuple[Patch, dict[str, float]]:
-    """The patch that the files in ``best/`` hold, and what truncation lost."""
+def _write_best(job: Job, run: Run, chosen: Choice) -> Patch:
+    """The patch that the files in ``best/`` hold."""
     space, folder = job.space, run.path / "best"
     if folder.exists():  # an earlier process was stopped after writing it
         shutil.rmtree(folder)
-    cut: dict[str, float] = {}
-    if job.config.output_rank is not None:
-        cut = _save_truncated(chosen.realise(space), job.config.output_rank, job.experts, folder)
-    elif chosen.patch is not None:
+    if chosen.patch is not None:
         save_patch(chosen.patch, job.experts, folder)
     else:
         space.save(chosen.position, folder)
-    return space.read(folder), cut
+    return space.read(folder)
 
 
 def peak_memory() -> int:
@@ -273,22 +267,6 @@ def peak_memory() -> int:
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on macOS, KiB elsewhere
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return resident + (torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0)
-
-
-def _save_truncated(
-    patch: Patch, rank: int, experts: Sequence[AdapterInfo], folder: Path
-) -> dict[str, float]:
-    """Write the adapter of that rank that is nearest to a candidate (Eckart & Young 1936).
-
-    Returns:
-        `rank`, and `relative_error` in the Frobenius norm over all weights.
-    """
-    from pyswarmopt_llm.models.adapters.truncate import truncate_low_rank
-
-    cut = {name: truncate_low_rank(change, rank) for name, change in patch.low_rank.items()}
-    save_patch(Patch(low_rank={name: part.change for name, part in cut.items()}), experts, folder)
-    lost, whole = sum(part.lost for part in cut.values()), sum(part.whole for part in cut.values())
-    return {"rank": rank, "relative_error": math.sqrt(lost / whole) if whole else 0.0}
 
 
 def _items_saved(rows: Iterable[Row], items: int) -> float:

@@ -320,7 +320,7 @@ def with_preset(config: SearchConfig) -> SearchConfig:
     else:
         config = with_defaults(config, _PLAIN)
     if config.draws is not None and not config.is_grid:
-        why = "nothing to draw from; add `grid` paper, or several values"
+        why = "nothing to draw from; give several values of a coefficient, or `preset` paper"
         raise InvalidOption("draws", config.draws, why)
     return config
 

@@ -116,8 +116,7 @@ def test_every_option_of_search_reaches_its_field(seen: list[SearchConfig]) -> N
             "--threads",
             "13",
         ),
-        *("--compat", "reference", "--scoring", "letter", "--allow-overlap", "--contrast"),
-        *("--start", "segments"),
+        *("--compat", "reference", "--scoring", "letter", "--allow-overlap"),
     )
     assert seen == [
         SearchConfig(
@@ -136,8 +135,6 @@ def test_every_option_of_search_reaches_its_field(seen: list[SearchConfig]) -> N
             compat="reference",
             scoring="letter",
             allow_overlap=True,
-            contrast=True,
-            start="segments",
         )
     ]
 
@@ -145,11 +142,11 @@ def test_every_option_of_search_reaches_its_field(seen: list[SearchConfig]) -> N
 def test_what_the_help_only_names_is_an_option_like_others(
     seen: list[SearchConfig], tmp_path: Path
 ) -> None:
-    (tmp_path / "c.toml").write_text('drop-n = 0.2\nno-rivals = true\ntemplate = ["{question}"]\n')
+    (tmp_path / "c.toml").write_text('samples = 2\nno-rivals = true\ntemplate = ["{question}"]\n')
     words = ["search", "--base", "B", "--experts", "x", "y", "--task", "t", "--out", "r"]
-    run(*words, "--config", str(tmp_path / "c.toml"), "--drop-n", "0.1", "--set", "inertia=0.1")
-    run(*words, "--drop-n=0.1", "--no-rivals", "--template", "{question}", "--set", "inertia=0.1")
-    config = SearchConfig("B", ("x", "y"), ("t",), "r", drop_n=0.1, settings=("inertia=0.1",))
+    run(*words, "--config", str(tmp_path / "c.toml"), "--samples", "3", "--set", "inertia=0.1")
+    run(*words, "--samples=3", "--no-rivals", "--template", "{question}", "--set", "inertia=0.1")
+    config = SearchConfig("B", ("x", "y"), ("t",), "r", samples=3, settings=("inertia=0.1",))
     assert seen[0] == seen[1] == replace(config, no_rivals=True, template=("{question}",))
 
 
@@ -158,7 +155,7 @@ def test_what_the_help_only_names_is_an_option_like_others(
     [
         (["--confrim", "3"], "--confirm"),
         (["--confirm", "few"], "'--confirm': Input should be a valid integer"),
-        (["--drop-k", "1"], "--drop-k 1: out of range"),
+        (["--samples", "0"], "--samples 0: out of range"),
     ],
 )
 def test_what_cannot_be_set_is_one_line(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.evaluator import Evaluator
@@ -36,6 +36,7 @@ from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.evaluation.search import Budget, Dropout, Search, Watcher
 from pyswarmopt_llm.evaluation.surrogate import make_surrogate
 from pyswarmopt_llm.jobs.search.loop import search
+from pyswarmopt_llm.jobs.search.plan import make_plan
 from pyswarmopt_llm.metrics.combine import harmonic
 
 
@@ -225,14 +226,9 @@ def test_the_command_line_knows_drops_and_budgets_and_no_early_stop(
     task = write_task(tmp_path / "words.json", questions(10, 1), questions(4, 2))
     words = search_words(small(tiny_base, experts, [task], tmp_path / "r"))
     for bad, message in {
-        "--drop-k 1": "--drop-k 1: out of range; give at least 0 and less than 1",
-        "--drop-n -0.1": "--drop-n -0.1: out of range; give at least 0 and less than 1",
         "--budget-minutes 0": "--budget-minutes 0: out of range; give more than 0",
         "--budget-minutes nan": "--budget-minutes nan: out of range",
         "--budget-items 49": "--budget-items 49: the starting swarm alone takes 5 x 10 = 50",
-        "--drop-n 0.1 --optimizer pycma": (
-            "--optimizer pycma: needs every value; remove --drop-k and --drop-n"
-        ),
     }.items():
         code, _, err = swarm_llm(capsys, *words, *bad.split())
         assert code == 2 and message in err and err.count("\n") == 1, (bad, err)
@@ -240,8 +236,19 @@ def test_the_command_line_knows_drops_and_budgets_and_no_early_stop(
         code, _, err = swarm_llm(capsys, *words, *gone.split())
         assert code == 2 and gone.split()[0] in err
     assert not (tmp_path / "r").exists()
-    code, out, _ = swarm_llm(capsys, *words, *"--drop-n 0.2 --budget-items 400 --json".split())
-    assert code == 0 and json.loads(out)["best_dev"] >= json.loads(out)["best_single_dev"]
+    config = small(tiny_base, experts, [task], tmp_path / "r")
+    for more, message in (
+        ({"drop_k": 1.0}, "drop_k 1: out of range; give at least 0 and less than 1"),
+        ({"drop_n": -0.1}, "drop_n -0.1: out of range; give at least 0 and less than 1"),
+        (
+            {"drop_n": 0.1, "optimizer": "pycma"},
+            "optimizer pycma: needs every value; remove drop_k and drop_n",
+        ),
+    ):
+        with pytest.raises(InvalidOption, match=message):
+            make_plan(replace(config, **more))  # type: ignore[arg-type]
+    result: Any = search(replace(config, drop_n=0.2, budget_items=400)).result
+    assert result["best_dev"] >= result["best_single_dev"]
 
 
 def test_what_run_json_holds_is_what_a_configuration_holds() -> None:

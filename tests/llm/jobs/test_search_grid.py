@@ -334,4 +334,4 @@ def test_the_command_prints_the_draws_and_resume_goes_on(
     code, _, error = swarm_llm(
         capsys, *search_words(replace(setting, out=f"{out}2")), "--draws", "3"
     )
-    assert code == 2 and "--draws 3: nothing to draw from; add --grid paper" in error
+    assert code == 2 and "--draws 3: nothing to draw from; give several values" in error

@@ -114,11 +114,10 @@ def test_settings_of_another_space_are_refused_by_name() -> None:
     for name, values, message in (
         ("delta", {"contrast": True}, "contrast: goes with space token only, not with delta"),
         ("factor", {"contrast": True}, "contrast: goes with space token only, not with factor"),
-        ("full", {"output_rank": 2}, "output_rank 2: goes with space delta only, not with full"),
     ):
         with pytest.raises(UserError, match=message):
             space_kind(name).check_options(values)
-    space_kind("token").check_options({"contrast": True, "output_rank": None})
+    space_kind("token").check_options({"contrast": True})
 
 
 @pytest.mark.parametrize("name", ["factor", "delta", "full", "token"])

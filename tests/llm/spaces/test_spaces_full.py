@@ -10,12 +10,12 @@ import pytest
 import safetensors.torch
 import torch
 from engine_reference import load_tiny
-from search_helpers import louder, questions, search_words, small, swarm_llm, write_task
+from search_helpers import questions, search_words, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.jobs.search.loop import resume, search
-from pyswarmopt_llm.models.adapters.adapter import AdapterFile, load_adapter, read_adapter
+from pyswarmopt_llm.models.adapters.adapter import AdapterFile, read_adapter
 from pyswarmopt_llm.models.adapters.safetensors_file import StoredTensors
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.mixing import PatchedWeights
@@ -208,40 +208,10 @@ def test_experts_are_read_one_at_a_time(
 # What a search does with them
 
 
-def test_a_result_of_limited_rank_is_scored_as_it_is(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
-) -> None:
-    experts = louder(tiny_experts, tmp_path / "loud")
-    task = write_task(tmp_path / "words.json", questions(16, 1), questions(16, 2))
-    options = {"space": "delta", "max_iter": 2}
-    whole = search(small(tiny_base, experts, [task], tmp_path / "w", **options)).result
-    outcome = search(small(tiny_base, experts, [task], tmp_path / "r", output_rank=2, **options))
-    cut = load_adapter(read_adapter(outcome.run / "best"))
-    assert {shape.rank for shape in cut.info.modules.values()} == {2}
-    assert outcome.result["truncation"]["dev_before"] == whole["best_dev"]
-    lost = total = 0.0
-    infos = [load_adapter(read_adapter(e)) for e in experts]
-    for module, factors in cut.factors.items():
-        parts = [(whole["coefficients"][a.info.name], a.factors[module]) for a in infos]
-        full = sum(c * f.scale * f.b.double() @ f.a.double() for c, f in parts)
-        values = torch.linalg.svdvals(full)  # type: ignore[arg-type]
-        error = torch.linalg.matrix_norm(
-            full - factors.scale * factors.b.double() @ factors.a.double()
-        )
-        assert float(error) == pytest.approx(float(values[2:].square().sum().sqrt()), rel=1e-3)
-        lost, total = lost + float(error) ** 2, total + float(values.square().sum())
-    assert outcome.result["truncation"]["relative_error"] == pytest.approx(
-        (lost / total) ** 0.5, rel=1e-3
-    )
-
-
 def test_settings_that_do_not_go_together(
     tiny_base: Path, tmp_path: Path, tiny_experts: list[Path]
 ) -> None:
     task = write_task(tmp_path / "words.json", questions(4, 1), questions(4, 2))
-    for options, message in (
-        ({"output_rank": 2}, "output_rank 2: goes with space delta"),
-        ({"space": "fulll"}, "did you mean full"),
-    ):
+    for options, message in (({"space": "fulll"}, "did you mean full"),):
         with pytest.raises(UserError, match=message):
             search(small(tiny_base, tiny_experts, [task], tmp_path / "r", **options))

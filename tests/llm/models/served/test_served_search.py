@@ -114,11 +114,6 @@ def test_what_a_server_cannot_do_is_refused_in_a_line(
             {"scoring": "likelihood"},
             "gives no log-probabilities of texts, by which words is scored",
         ),
-        (
-            llama,
-            {"output_rank": 2},
-            "output_rank 2: llama.cpp's server cannot load the truncated adapter",
-        ),
         (vllm, {"space": "factor"}, "space factor: a server takes candidates of space delta"),
         (vllm, {"train": "on"}, "nothing is trained through a server"),
         (vllm, {"workers": "2"}, "makes its own batches in one process"),
@@ -269,7 +264,7 @@ def test_the_command_line(
         "--out",
         commanded.out,
     ]
-    words += ["--engine", server.url, "--server-folder", tmp_path, "--server-slots", "2", "--quiet"]
+    words += ["--engine", server.url, "--server-folder", tmp_path, "--quiet"]
     code, _, err = swarm_llm(capsys, *words)
     assert code == 0, err
     result = json.loads((Path(commanded.out) / "result.json").read_text(encoding="utf-8"))
