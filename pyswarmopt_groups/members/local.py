@@ -5,35 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
 
 from pyswarmopt_groups.members.protocol import GREEDY, Answer, Likelihood, Pair, Sampling, Texts
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.engines.generation.write import Draw
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
-
-
-@runtime_checkable
-class LanguageModel(Engine, Protocol):
-    """An engine of one model, which can sample; one of several models, such as a mixture, is none.
-
-    Attributes:
-        tokenizer: the model's.
-    """
-
-    tokenizer: Any
-
-    @property
-    def model(self) -> Any:
-        """The model, of transformers."""
-
-    def encode_prompt(self, prompt: str) -> tuple[int, ...]:
-        """Token ids of a prompt."""
-
-    def sample(self, prompts: Sequence[str], draw: Draw, max_new_tokens: int = 64) -> list[str]:
-        """A sampled continuation of each prompt."""
 
 
 class SharedBase:
@@ -79,7 +58,7 @@ class LocalMember:
         self.name, self.fingerprint, self.base = name, fingerprint, base
         self._patch = patch
         engines = (base.engine, *base.engine.members.values())
-        self.models = [engine for engine in engines if isinstance(engine, LanguageModel)]
+        self.models = [engine for engine in engines if isinstance(engine, TransformersEngine)]
 
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None
@@ -110,7 +89,7 @@ class LocalMember:
         if how.temperature == 0.0:
             texts = [(text,) * n for text in engine.generate(chats, how.max_new_tokens)]
             written = [row[:1] for row in texts]
-        elif not isinstance(engine, LanguageModel):
+        elif not isinstance(engine, TransformersEngine):
             raise UserError(
                 f"{self.name}: a mixture writes greedily only; remove it, or set `temperature` 0"
             )
@@ -120,7 +99,7 @@ class LocalMember:
                 Draw(how.temperature, seeds),
                 [chat for chat in chats for _ in range(n)],
             )
-            drawn = engine.sample(repeated, draw, how.max_new_tokens)
+            drawn = engine.generate(repeated, how.max_new_tokens, draw)
             texts = written = [tuple(drawn[i * n : (i + 1) * n]) for i in range(len(prompts))]
         return [
             Texts(row, len(once) * self._turn_tokens(prompt) + sum(map(self.count, once)))
@@ -156,7 +135,7 @@ class LocalMember:
 
 
 def tokens_read(
-    model: LanguageModel, item: Item, scoring: Scoring, template: str | None = None
+    model: TransformersEngine, item: Item, scoring: Scoring, template: str | None = None
 ) -> int:
     """Tokens read to answer an item: the user turn, and with ``likelihood`` the options."""
     turn = model.encode_prompt(model.chat(render_prompt(item, scoring, template)))
@@ -164,7 +143,7 @@ def tokens_read(
     return len(turn) + sum(_count(model, text) for text in options)
 
 
-def _count(model: LanguageModel, text: str) -> int:
+def _count(model: TransformersEngine, text: str) -> int:
     return len(model.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from pyswarmopt_groups import voting
 from pyswarmopt_groups.context import Decide, GroupContext, Verdict, label_of
 from pyswarmopt_groups.members.cache import CachedMember
-from pyswarmopt_groups.members.local import LanguageModel, LocalMember
+from pyswarmopt_groups.members.local import LocalMember
 from pyswarmopt_groups.members.protocol import Answer, Member, Pair
 from pyswarmopt_groups.responses import Array, read_ballot
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.metrics.classifiers import padded_batches
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.tasks import Item
 
 # each member on each item, (n, items); tokens
@@ -235,7 +236,7 @@ def _routed(context: GroupContext, rate: Rate) -> Decide:
 
 
 @torch.inference_mode()
-def embed(engine: LanguageModel, texts: Sequence[str]) -> NDArray[np.float64]:
+def embed(engine: TransformersEngine, texts: Sequence[str]) -> NDArray[np.float64]:
     """The mean of the last layer's hidden states over a text's tokens, scaled to length 1: (N,
     hidden) float64.
 

@@ -76,6 +76,17 @@ def stage(
             json.dumps({**config, "base_model_name_or_path": SMOLLM2})
         )
     shutil.copytree(ROOT / "examples" / "objectives", folder / "examples" / "objectives")
+    letters, own = ROOT / "examples" / "letters", folder / "examples" / "letters"
+    (own / "experts").mkdir(parents=True)
+    for path in [
+        *sorted((letters / "experts").iterdir())[:3],
+        letters / "base",
+        letters / "check.py",
+    ]:
+        (own / path.relative_to(letters)).symlink_to(path)
+    lines = (letters / "prompts.jsonl").read_text().splitlines()
+    few = [[line for line in lines if f'"{split}"' in line][:16] for split in ("dev", "test")]
+    (own / "prompts.jsonl").write_text("\n".join([*few[0], *few[1]]))
     for name in ("style.py", "prompts.jsonl"):
         shutil.copy(
             ROOT / "examples" / "house_style" / name, folder / "examples" / "house_style" / name
@@ -116,6 +127,8 @@ def world(stage: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.Monk
     for name, value in {
         "DEV": 4,
         "TEST": 4,
+        "LETTERS_DEV": 16,
+        "LETTERS_SPARE": 0,
         "STYLE_DEV": 16,
         "STYLE_TEST": 4,
         "STYLE_TOKENS": 2,

@@ -382,6 +382,7 @@ def _iterate(
         dev,
         combine,
         job.experts[0],
+        run.store,
         run.path / FOLDER,
         job.config.seed,
         spare=cast(Mapping[str, Written], spare),

@@ -74,8 +74,8 @@ class Sampling:
             seeds += [of_sample[place] for place in places]
         draw = Draw(self.temperature, tuple(seeds))
         repeated = [prompts[place] for place in places] * self.samples
-        texts = on_transformers(engine, "replies are sampled").sample(
-            repeated, draw, max_new_tokens
+        texts = on_transformers(engine, "replies are sampled").generate(
+            repeated, max_new_tokens, draw
         )
         starts = range(0, len(texts), len(places))
         return [texts[start : start + len(places)] for start in starts]

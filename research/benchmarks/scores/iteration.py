@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.evaluation.store import RESULTS, Store
 from pyswarmopt_llm.jobs.search.cross_fitting import not_worse
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.written.expert_iteration import expert_iteration
@@ -89,6 +90,7 @@ def iterated(
         dev,
         job.objectives.combine,
         job.experts[0],
+        Store(folder / RESULTS),
         folder,
         seed,
         spare=spare,

@@ -114,7 +114,7 @@ def majority(start: Start, trial: BudgetedTrial, seed: int) -> Result:
     turns = [turn for turn in bench.questions["test"].turns for _ in range(VOTES)]
     prompts = [bench.engine.chat(turn) for turn in turns]
     seeds = tuple(range(seed * len(prompts), (seed + 1) * len(prompts)))
-    replies = bench.engine.sample(prompts, Draw(1.0, seeds), NEW_TOKENS)
+    replies = bench.engine.generate(prompts, NEW_TOKENS, Draw(1.0, seeds))
     chosen = []
     for row in range(0, len(replies), VOTES):
         chosen.append(voting.majority(replies[row : row + VOTES], same_answer).answer or "")

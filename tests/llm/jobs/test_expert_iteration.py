@@ -24,6 +24,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.evaluation.result import Result
 from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.evaluation.store import Store
 from pyswarmopt_llm.jobs.analyse import without_experts
 from pyswarmopt_llm.jobs.dry_run import dry_run_search
 from pyswarmopt_llm.jobs.search import cross_fitting, train
@@ -74,11 +75,10 @@ def opened(config: SearchConfig) -> tuple[Any, list[Any]]:
     return job.engine, list(job.utilities("dev", {"words": "generate"}).values())
 
 
-def lines(run: str | Path) -> list[Json]:
-    return [
-        json.loads(line)
-        for line in (Path(run) / "trained" / "replies.jsonl").read_text().splitlines()
-    ]
+def lines(run: str | Path, what: str = "replies") -> list[Json]:
+    """What the store has of replies to dev prompts, or to spare ones."""
+    rows = [json.loads(line) for line in (Path(run) / "results.jsonl").read_text().splitlines()]
+    return [row for row in rows if row["what"].startswith(f"{what} ")]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_the_file_of_replies_gives_values_without_rounding(config: SearchConfig)
         answers=lambda engine, places: ["a"] * DEV,
         judge=lambda texts: [next(values) for _ in texts],
     )
-    log = ReplyLog(engine, {"a": rounded}, arithmetic, Path(config.out), seed=0)  # type: ignore[dict-item]
+    log = ReplyLog(engine, {"a": rounded}, arithmetic, Store(None), seed=0)  # type: ignore[dict-item]
     assert {reply.value for reply in log.greedy("base", Answerer(Patch()))} == {0.3}
 
 
@@ -146,7 +146,7 @@ def test_of_equal_rounds_the_last_is_handed_over() -> None:
 def test_a_reply_that_was_cut_off_is_trained_on_without_an_end(config: SearchConfig) -> None:
     """It went on: an end there would teach the model to stop in the middle."""
     engine, (utility,) = opened(config)
-    log = ReplyLog(engine, {"a": utility}, arithmetic, Path("unused"), seed=0)
+    log = ReplyLog(engine, {"a": utility}, arithmetic, Store(None), seed=0)
     texts = ["abcdefgh", "abcdefg", *["abc"] * (DEV - 2)]  # of 8, 7 and 3 tokens, 8 at most
     items = log.training_items([Reply(text, 1.0) for text in texts])
     trained_on = [item.pairs[0][1] for item in items.values()]
@@ -159,7 +159,7 @@ def test_each_tasks_replies_are_weighed_among_themselves(config: SearchConfig) -
     other = written("other", few_letters, "nothing", new=8).build(
         utility.items[::-1], "generate", engine.chat, None
     )
-    log = ReplyLog(engine, {"a": utility, "b": other}, arithmetic, Path("unused"), seed=0)
+    log = ReplyLog(engine, {"a": utility, "b": other}, arithmetic, Store(None), seed=0)
     values = [float(place % 3) for place in range(DEV)]
     replies: list[Reply | None] = [Reply("yes", value) for value in values]
     replies += [None, *(Reply("no", 1000 * value) for value in values[1:])]
@@ -182,12 +182,12 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
     metric = written("more", more_letters, "nothing", new=8)
     more = metric.build(few.items, "generate", engine.chat, None)
     tasks, file = {"few": few, "more": more}, tmp_path / "replies.jsonl"
-    log = ReplyLog(engine, tasks, arithmetic, file, seed=0)
+    log = ReplyLog(engine, tasks, arithmetic, Store(file), seed=0)
     if stopped:
         log.sampled("start", Answerer(Patch()), 2)
         kept = file.read_text().splitlines(keepends=True)[:3]
         file.write_text("".join(kept))
-        log = ReplyLog(engine, tasks, arithmetic, file, seed=0)
+        log = ReplyLog(engine, tasks, arithmetic, Store(file), seed=0)
     samples = log.sampled("start", Answerer(Patch()), 2)
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert [(row["sample"], row["task"]) for row in rows] == [
@@ -203,12 +203,12 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
         scores = log.scores(sample)
         assert scores["more"].per_item == tuple(len({*text}) / 2 for text in row["replies"])
     assert log.count == 2 * DEV
-    alone = ReplyLog(engine, {"few": few}, arithmetic, tmp_path / "alone.jsonl", seed=0)
+    alone = ReplyLog(engine, {"few": few}, arithmetic, Store(None), seed=0)
     engine.load(Patch())
     before = engine.tokens_fed
     alone.sampled("start", Answerer(Patch()), 2)
     of_one = engine.tokens_fed - before
-    again = ReplyLog(engine, tasks, arithmetic, tmp_path / "again.jsonl", seed=0)
+    again = ReplyLog(engine, tasks, arithmetic, Store(None), seed=0)
     again.sampled("start", Answerer(Patch()), 2)
     assert engine.tokens_fed == before + 2 * of_one
     assert alone.tokens == again.tokens == log.tokens
@@ -353,7 +353,7 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     (about,) = findings(run.about, Result.from_json(result)).about_dev
     assert about == "On dev the result is scored on prompts that it was not trained on."
     assert [place.name for place in (folder / "round-1").iterdir()] == ["all"]
-    spare = [json.loads(line) for line in (folder / "spare.jsonl").read_text().splitlines()]
+    spare = lines(config.out, "spare")
     expected = [("base", 0), ("start", 0)]
     teachers = [row["model"] for row in spare if row["model"].startswith("teacher")]
     expected += [(teacher, 0) for teacher in teachers]
@@ -373,7 +373,9 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     whole = tmp_path / "whole"
     shutil.copytree(run.path, whole)
     (run.path / "result.json").unlink()
-    (folder / "spare.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in spare[:4]))
+    results = run.path / "results.jsonl"
+    rows = [json.loads(line) for line in results.read_text().splitlines()]
+    results.write_text("".join(f"{json.dumps(r)}\n" for r in rows[: rows.index(spare[3]) + 1]))
     shutil.rmtree(folder / "round-1")
     resume(run.path)
     ends_as(run.path, whole)
@@ -417,9 +419,7 @@ def write_labelled(folder: Path) -> Path:
 def without_seconds(run: Path) -> tuple[list[Json], dict[str, bytes]]:
     """Replies, and the other files of the training."""
     replies = [{**line, "seconds": None} for line in lines(run)]
-    return replies, {
-        name: content for name, content in files(run / "trained").items() if name != "replies.jsonl"
-    }
+    return replies, files(run / "trained")
 
 
 def train_folder(config: SearchConfig) -> Path:
@@ -456,8 +456,9 @@ def test_a_run_that_was_stopped_between_two_files_ends_as_one_that_was_not(
     search(config)
     run, whole = Path(config.out), tmp_path / "whole"
     run.rename(whole)
-    log = (whole / "trained" / "replies.jsonl").read_text().splitlines(keepends=True)
-    journal = (whole / "results.jsonl").read_text().splitlines(keepends=True)
+    stored = (whole / "results.jsonl").read_text().splitlines(keepends=True)
+    log = [line for line in stored if line.startswith('{"what": "replies ')]
+    scored = stored[: stored.index(log[0])]
     rounds = sorted(place.name for place in (whole / "trained").glob("round-*"))
     first = 2 + SAMPLES  # lines before the first round was trained
     cuts: list[tuple[int, list[str]]] = [(1, []), (5, []), (first, []), (first, ["round-1"])]
@@ -465,9 +466,8 @@ def test_a_run_that_was_stopped_between_two_files_ends_as_one_that_was_not(
     for number, (count, kept) in enumerate(cuts):
         shutil.copytree(whole, run)
         (run / "result.json").unlink()
-        (run / "results.jsonl").write_text("".join(journal[:-1]))  # without what was trained
         half = log[count][:30] if count < len(log) else ""
-        (run / "trained" / "replies.jsonl").write_text("".join(log[:count]) + half)
+        (run / "results.jsonl").write_text("".join([*scored, *log[:count], half]))
         for name in set(rounds) - set(kept):
             shutil.rmtree(run / "trained" / name)
         if number == 3:
@@ -494,22 +494,20 @@ def test_replies_that_are_there_are_not_written_again(
     first round those are left out that the teachers write.
     """
     written: Counter[str] = Counter()
-    generate, sample = TransformersEngine.generate, TransformersEngine.sample
+    generate = TransformersEngine.generate
     (utility,) = opened(config)[1]
     prompts_of_dev = {prompt for _, prompt, _ in utility.texts()}
 
-    def noted(engine: Any, prompts: Any, max_new_tokens: int) -> list[str]:
+    def noted(engine: Any, prompts: Any, max_new_tokens: int, draw: Any = None) -> list[str]:
+        if draw is not None:
+            written["sampled"] += len(prompts)
+            return generate(engine, prompts, max_new_tokens, draw)
         ranks = {len(change.a) for change in engine._candidate.low_rank.values()}
         who = {0: "base", 12: "mixed", 16: "trained"}[max(ranks, default=0)]  # three experts, LoRA
         written[who] += len(prompts_of_dev.intersection(prompts))
         return generate(engine, prompts, max_new_tokens)
 
-    def sampled(engine: Any, prompts: Any, *rest: Any) -> list[str]:
-        written["sampled"] += len(prompts)
-        return sample(engine, prompts, *rest)
-
     monkeypatch.setattr(TransformersEngine, "generate", noted)
-    monkeypatch.setattr(TransformersEngine, "sample", sampled)
     monkeypatch.setattr(train, "not_worse", lambda trained, mixture: True)
     result: Any = search(replace(config, no_rivals=False)).result
     rounds = result["expert_iteration"]["rounds"]
@@ -568,16 +566,18 @@ def test_half_of_the_budget_is_kept_for_the_training(config: SearchConfig) -> No
 def test_damaged_replies_are_named(config: SearchConfig) -> None:
     search(config)
     (Path(config.out) / "result.json").unlink()
-    file = train_folder(config) / "replies.jsonl"
-    first, *rest = file.read_text().splitlines(keepends=True)
-    row = json.loads(first)
+    file = Path(config.out) / "results.jsonl"
+    stored = file.read_text().splitlines(keepends=True)
+    place = next(n for n, line in enumerate(stored) if line.startswith('{"what": "replies '))
+    row = json.loads(stored[place])
     for broken in (
         {**row, "task": "other"},
         {**row, "values": row["values"][1:]},
         {**row, "replies": [1] * DEV},
     ):
-        file.write_text(json.dumps(broken) + "\n" + "".join(rest))
-        with pytest.raises(UserError, match=r"replies\.jsonl: line 1: "):
+        stored[place] = json.dumps(broken) + "\n"
+        file.write_text("".join(stored))
+        with pytest.raises(UserError, match=r"results\.jsonl: replies 0 words of base: "):
             resume(config.out)
 
 

@@ -69,7 +69,7 @@ def test_the_value_of_an_item_is_the_mean_of_its_samples_each_drawn_alone(
         for sample in range(SAMPLING.samples):
             (seed,) = SAMPLING.seeds([prompt], sample)
             values += letters(
-                None, engine.sample([prompt], Draw(SAMPLING.temperature, (seed,)), most)
+                None, engine.generate([prompt], most, Draw(SAMPLING.temperature, (seed,)))
             )
         expected.append(fmean(values))
     score = utility(engine)

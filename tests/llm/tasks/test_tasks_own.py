@@ -120,6 +120,20 @@ def test_a_row_may_have_fewer_options(tmp_path: Path) -> None:
     }
 
 
+def test_empty_options_at_the_end_of_a_row_of_json_are_none(tmp_path: Path) -> None:
+    rows = [
+        {"text": f"q{i}", "A": "u", "B": "v", "C": "w" * (i % 2), "answer": 0} for i in range(4)
+    ]
+    task = load_task(lines(tmp_path / "o.jsonl", rows))
+    assert sorted(len(item.choices or {}) for item in task.dev + task.test) == [2, 2, 3, 3]
+
+
+def test_answer_comes_before_label(tmp_path: Path) -> None:
+    rows = [[f"q{i}", f"a{i}", "x"] for i in range(4)]
+    task = load_task(table(tmp_path / "both.csv", ["question", "answer", "label"], rows))
+    assert answers(task) == {row[0]: row[1] for row in rows}
+
+
 def test_answers_that_are_no_labels_are_written(tmp_path: Path) -> None:
     rows = [[f"What is {i} + {i}?", 2 * i] for i in range(9)]
     task = load_task(table(tmp_path / "sums.csv", ["question", "answer"], rows))

@@ -25,6 +25,7 @@ from pyswarmopt_llm.common.config import LEAST_TRAINED
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.result import Iterated
+from pyswarmopt_llm.evaluation.store import Store
 from pyswarmopt_llm.jobs.search.cross_fitting import Fitting
 from pyswarmopt_llm.jobs.search.written.reply_log import Answerer, Reply, ReplyLog
 from pyswarmopt_llm.jobs.search.written.schedule import ON_SPARE, ROUNDS, samples_of
@@ -34,7 +35,7 @@ from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.choices import FULL
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 
-FILE, SPARE = "replies.jsonl", "spare.jsonl"  # to dev prompts, to spare ones
+REPLIES, SPARE = "replies", "spare"  # in the store: to dev prompts, to spare ones
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def expert_iteration(
     tasks: Mapping[str, Written],
     combine: Combine,
     pattern: AdapterInfo,
+    store: Store,
     folder: Path,
     seed: int,
     *,
@@ -101,7 +103,7 @@ def expert_iteration(
     after the other.
 
     The first round is always followed by a second: it is compared with a mixture that was chosen by
-    the same prompts, whose score is optimistic. What the folder holds already is not made again.
+    the same prompts, whose score is optimistic. What store and folder hold already is not made again.
 
     Args:
         engine: the one on transformers.
@@ -110,8 +112,8 @@ def expert_iteration(
         tasks: name -> dev prompts, and how replies are scored.
         combine: of the tasks' scores.
         pattern: an expert, whose rank, scale and modules the LoRAs have.
-        folder: holds, or will hold, ``replies.jsonl``, ``spare.jsonl`` and the LoRAs of each round
-            in ``round-N``.
+        store: has, or will have, replies and their scores.
+        folder: holds, or will hold, the LoRAs of each round in ``round-N``.
         seed: of samples and training.
         spare: name -> spare prompts; replies to them are trained on, if there are any.
         teachers: positions of other mixtures; each takes the place of a sample in the first round.
@@ -121,9 +123,10 @@ def expert_iteration(
         say: called with a sentence on each round.
         progress: called with the share that is done of what all rounds take, in 0..1.
     """
-    dev = log = ReplyLog(engine, tasks, combine, folder / FILE, seed)
+    folder.mkdir(exist_ok=True)
+    dev = log = ReplyLog(engine, tasks, combine, store, seed, REPLIES)
     if spare:
-        log = ReplyLog(engine, spare, combine, folder / SPARE, seed)
+        log = ReplyLog(engine, spare, combine, store, seed, SPARE)
     logs = [dev, log] if spare else [dev]
 
     def elapsed() -> float:

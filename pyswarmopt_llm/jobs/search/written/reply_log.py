@@ -1,4 +1,4 @@
-"""Replies to all dev prompts, greedy or sampled, with their scores; a file keeps them.
+"""Replies to all dev prompts, greedy or sampled, with their scores, in a run's store.
 
 Tasks that all ask the same prompts are several scores of one reply, which is written once.
 """
@@ -11,14 +11,13 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
+from pyswarmopt_llm.evaluation.store import Store
 from pyswarmopt_llm.jobs.search.written.replies import storable
 from pyswarmopt_llm.metrics.combine import Combine, combined_value
 from pyswarmopt_llm.metrics.questions.written import Written
@@ -113,18 +112,19 @@ def ask_the_same(tasks: Mapping[str, Written]) -> bool:
 
 
 class ReplyLog:
-    """A file of replies, one line for each model, sample and task.
+    """Replies in a run's store, by model, sample and task.
 
     Args:
         engine: the one on transformers.
         tasks: name -> the dev prompts, and how replies are scored.
         combine: of the tasks' scores.
-        file: holds the lines.
+        store: of the run.
         seed: of the samples.
+        what: the store calls them.
 
     Raises:
         TypeError: another engine, which does not sample.
-        UserError: the file is damaged, or has replies to other prompts.
+        UserError: what is stored is damaged, or of other prompts.
     """
 
     def __init__(
@@ -132,29 +132,26 @@ class ReplyLog:
         engine: Engine,
         tasks: Mapping[str, Written],
         combine: Combine,
-        file: Path,
+        store: Store,
         seed: int,
+        what: str = "replies",
     ) -> None:
         self._engine = on_transformers(engine, "replies are sampled")
-        self._tasks, self._combine, self._file, self._seed = tasks, combine, file, seed
+        self._tasks, self._combine, self._seed = tasks, combine, seed
+        self._store, self._what = store, what
         # tasks that score the same replies
         self._groups: list[tuple[str, ...]] = [(name,) for name in tasks]
         if ask_the_same(tasks):
             self._groups = [tuple(tasks)]
         self._prompts = {group: list(tasks[group[0]].texts()) for group in self._groups}
-        self._log = AppendLog(
-            file, "restore it, or remove this line and those after it", self._wrong
-        )
-        rows = self._log.repaired() if file.exists() else []
-        self._rows = {(row["model"], row["sample"], row["task"]): row for row in rows}
-        self._seconds: dict[tuple[str, int, str], float] = {}  # of what was asked for so far
+        self._rows: dict[tuple[str, int, str], Mapping[str, Any]] = {}  # asked for so far
         self._latest = time.monotonic()
 
     def greedy(self, model: str, who: Answerer) -> list[Reply]:
         """The reply to each prompt.
 
         Args:
-            model: its name in the file.
+            model: its name in the store.
             who: answers.
         """
         self._complete(model, who, [GREEDY])
@@ -164,7 +161,7 @@ class ReplyLog:
         """Samples, each a reply to each prompt; they are written together.
 
         Args:
-            model: its name in the file.
+            model: its name in the store.
             who: answers.
             count: number of samples.
         """
@@ -175,9 +172,7 @@ class ReplyLog:
     def _replies(self, model: str, sample: int) -> list[Reply]:
         replies: list[Reply] = []
         for group in self._groups:
-            rows = [self._rows[model, sample, task] for task in group]
-            for task, row in zip(group, rows, strict=True):
-                self._seconds[model, sample, task] = row["seconds"]
+            rows = [self._row(model, sample, task) for task in group]
             scores = zip(*(row["values"] for row in rows), strict=True)
             replies += map(self._reply, rows[0]["replies"], scores)
         return replies
@@ -199,9 +194,18 @@ class ReplyLog:
                 for task in self._lacks(model, sample, group):
                     self._keep(model, sample, task, list(map(storable, texts)))
 
+    def _row(self, model: str, sample: int, task: str) -> Mapping[str, Any]:
+        """What the store has of them."""
+        row = self._store.get(self._name(sample, task), model, dict, self._wrong)
+        self._rows[model, sample, task] = row
+        return row
+
+    def _name(self, sample: int, task: str) -> str:
+        return f"{self._what} {sample} {task}"
+
     def _lacks(self, model: str, sample: int, group: tuple[str, ...]) -> list[str]:
-        """The tasks of which the file has no line."""
-        return [task for task in group if (model, sample, task) not in self._rows]
+        """The tasks of which the store has nothing."""
+        return [task for task in group if (self._name(sample, task), model) not in self._store]
 
     def _written(
         self, model: str, who: Answerer, samples: Sequence[int], group: tuple[str, ...]
@@ -219,7 +223,7 @@ class ReplyLog:
             prompts = [self._prompts[group][place][1] for place in places]
             own = tuple(of_sample[place] for of_sample in seeds for place in places)
             draw, most = Draw(TEMPERATURE, own), self._prompts[group][0][2]
-            texts = iter(self._engine.sample(prompts * len(samples), draw, most))
+            texts = iter(self._engine.generate(prompts * len(samples), most, draw))
             return [[next(texts) for _ in places] for _ in samples]
 
         return self._by_place(group, who, write)
@@ -244,15 +248,13 @@ class ReplyLog:
         return [*map(list, zip(*(found[first + k] for k in range(size)), strict=True))]
 
     def _keep(self, model: str, sample: int, task: str, texts: Sequence[str]) -> None:
-        """Score replies and append them to the file, with the seconds since the line before."""
+        """Score replies and store them, with the seconds since those before."""
         values = [float(value) for value in self._tasks[task].judge(texts)]
         row = {"model": model, "sample": sample, "task": task, "replies": texts, "values": values}
         now = time.monotonic()
         row["seconds"] = round(now - self._latest, 3)
         self._latest = now
-        self._file.parent.mkdir(exist_ok=True)
-        self._log.append(row)
-        self._rows[model, sample, task] = row
+        self._store.add(self._name(sample, task), model, row)
 
     def scores(self, replies: Sequence[Reply]) -> dict[str, Score]:
         """The score of each task, by its name."""
@@ -324,7 +326,7 @@ class ReplyLog:
         """Time that the replies returned so far took when they were written, with the training
         before them.
         """
-        return sum(self._seconds.values())
+        return sum(row["seconds"] for row in self._rows.values())
 
     @property
     def tokens(self) -> int:

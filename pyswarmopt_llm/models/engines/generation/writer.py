@@ -40,18 +40,18 @@ class ReplyWriter(ResidentModel):
         self._texts.clear()
         super().load(patch)
 
-    def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        """Greedy continuations, without special tokens; finished sequences leave the batch.
+    def generate(
+        self, prompts: Sequence[str], max_new_tokens: int = 64, draw: Draw | None = None
+    ) -> list[str]:
+        """Continuations without special tokens, greedy or as drawn; finished rows leave the batch.
 
-        Several scores of the same replies cost one writing: they are kept until the next `load`.
+        A drawn text depends on its seed, not on the other prompts. Several scores of the same
+        replies cost one writing: they are kept until the next `load`.
         """
-        return self._written(prompts, max_new_tokens)
-
-    def sample(self, prompts: Sequence[str], draw: Draw, max_new_tokens: int = 64) -> list[str]:
-        """Sampled continuations, one per prompt; a text depends on its seed, not on the other
-        prompts.
-        """
-        return self._written(prompts, max_new_tokens, draw)
+        call = (tuple(prompts), max_new_tokens, draw)
+        if call not in self._texts:
+            self._texts[call] = self._written_now(*call)
+        return list(self._texts[call])
 
     def _batches(
         self, encoded: Sequence[tuple[int, ...]], max_new_tokens: int
@@ -61,15 +61,6 @@ class ReplyWriter(ResidentModel):
 
         lengths = [len(ids) + max_new_tokens for ids in encoded]
         return batches_of_similar_length(lengths, KEYS_PER_TOKEN * self.batch_tokens)
-
-    def _written(
-        self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None = None
-    ) -> list[str]:
-        """Continuations, greedy or sampled, written once for each candidate."""
-        call = (tuple(prompts), max_new_tokens, draw)
-        if call not in self._texts:
-            self._texts[call] = self._written_now(*call)
-        return list(self._texts[call])
 
     def _written_now(
         self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None

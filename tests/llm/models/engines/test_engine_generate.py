@@ -168,7 +168,7 @@ def test_a_candidate_writes_the_same_replies_once(tiny_forever: tuple[Any, Any])
     assert engine.generate(PROMPTS, NEW) == replies
     assert engine.generate(PROMPTS, NEW - 1) != replies and engine.tokens_fed > fed
     draws = [Draw(1.0, tuple(range(seed, seed + len(PROMPTS)))) for seed in (1, 2)]
-    first, second = (engine.sample(PROMPTS, draw, NEW) for draw in draws)
+    first, second = (engine.generate(PROMPTS, NEW, draw) for draw in draws)
     assert first != second and first != replies
     fed = engine.tokens_fed
     engine.load(Patch())

@@ -185,9 +185,7 @@ def test_replies_of_candidates_are_those_of_merged_ones(
         for weights in WEIGHTS:
             engine.load(space.realise(torch.tensor(weights, dtype=torch.float64)))
             before = engine.loglikelihood(PAIRS)
-            texts.append(
-                engine.generate(PROMPTS, 12) if draw is None else engine.sample(PROMPTS, draw, 12)
-            )
+            texts.append(engine.generate(PROMPTS, 12, draw))
             assert engine.loglikelihood(PAIRS) == before
         written.append(texts)
     merged, runtime = written

@@ -115,7 +115,7 @@ def test_every_call_of_the_engine_refuses_a_candidate(tiny_base: Path) -> None:
         "distributions": lambda: engine.distributions(pairs),
         "next_token_logprobs": lambda: engine.next_token_logprobs(["A"]),
         "generate": lambda: engine.generate(["A"], 4),
-        "sample": lambda: engine.sample(["A"], Draw(1.0, (1,)), 4),
+        "sample": lambda: engine.generate(["A"], 4, Draw(1.0, (1,))),
     }
     change = LowRank(b=torch.full((32, 1), torch.nan), a=torch.ones(1, 32))
     broken = Patch({"model.layers.0.self_attn.q_proj.weight": change})
