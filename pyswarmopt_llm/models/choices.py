@@ -69,8 +69,17 @@ class Schedule:
 
     def passes(self, items: int) -> int:
         """Forward passes of an item that training on so many items takes."""
+        return training_passes(items, self.epochs) + self.fold_passes(items)
+
+    def fold_passes(self, items: int) -> int:
+        """Those of the LoRAs that are trained without a fold.
+
+        Example:
+            >>> labelled(200).fold_passes(200)
+            1000
+        """
         left_out = (fold_count(items) - 1) * items
-        return training_passes(items, self.epochs) + round(self.without_fold * PASSES * left_out)
+        return round(self.without_fold * PASSES * left_out)
 
 
 FULL = Schedule()  # the same epochs without each fold

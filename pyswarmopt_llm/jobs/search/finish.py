@@ -83,7 +83,9 @@ def finish(
     for rival in rivals:  # which are scored already, but for what the search has trained itself
         start = vertices[single] * (not rival.name.startswith(BASE))
         scored = Choice(start, patch=rival.patch), rival.trained, rival.scores
-        models[rival.name] = models["trained"] if rival.same else score(*scored)
+        # what is clearly behind on dev was not trained on all items: nothing else can be scored
+        scoring = partial(_model, job, {}) if rival.patch is None else score
+        models[rival.name] = models["trained"] if rival.same else scoring(*scored)
     doubts = _keep_replies(job, run, files, single, rivals, models, scorings)
     result = Result(
         models=models,

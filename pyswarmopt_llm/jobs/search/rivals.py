@@ -38,7 +38,8 @@ class Rival:
 
     Attributes:
         name: in the store and ``result.json``.
-        patch: what it is, or what is trained further.
+        patch: what it is; None of what was trained without folds alone, since it is clearly behind
+            on dev.
         trained: whether it is fine-tuned on dev.
         same: the search has trained the very same, so that it is not scored again.
         scores: split -> task -> score.
@@ -47,12 +48,17 @@ class Rival:
     """
 
     name: str
-    patch: Patch
+    patch: Patch | None
     trained: bool = False
     same: bool = False
     scores: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
     passes: int = 0
     seconds: float = 0.0
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to score."""
+        return self.same or self.patch is None
 
 
 def score_rivals(
@@ -63,6 +69,8 @@ def score_rivals(
     notify: OnEvent,
 ) -> list[Rival]:
     """Score the rivals, or read what the run directory has of them.
+
+    One that cross-fitting finds behind by more than a standard error has its score on dev alone.
 
     Args:
         job: what the search worked with.
@@ -98,10 +106,12 @@ class _Scoring:
         unscored = list(_rivals(self._job, self._training))
         if not any((_what(split), BASE) in self._store for split in self._utilities):
             self._notify(Event("note", {"text": _announcement(unscored)}))
-        return [rival if rival.same else self._scored(rival) for rival in unscored]
+        return [rival if rival.settled else self._scored(rival) for rival in unscored]
 
     def _scored(self, rival: Rival) -> Rival:
-        load = cache(lambda: self._job.engine.load(rival.patch))  # not at all if all is known
+        load = cache(
+            lambda: self._job.engine.load(rival.patch or Patch())
+        )  # not at all if all is known
         rows = {}
         for split in self._utilities:
             new = partial(self._row, rival, split, load)
@@ -148,7 +158,7 @@ def _announcement(rivals: Sequence[Rival]) -> str:
         BASE_TUNED: "the fine-tuned base",
         EXPERT_TUNED: "the fine-tuned best expert",
     }
-    *others, last = [names[rival.name] for rival in rivals if not rival.same]
+    *others, last = [names[rival.name] for rival in rivals if not rival.settled]
     scored = f"{', '.join(others)} and {last} are scored" if others else f"{last} is scored"
     return f"for comparison {scored} (`no_rivals` leaves this out)"
 

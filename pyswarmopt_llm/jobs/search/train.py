@@ -1,8 +1,9 @@
 """The last step of a search: models are trained further on dev (``--train``).
 
 Where items have options, the base, the best expert and a mixture that is clearly better than it are
-all trained on these, and what is expected to be best is kept. Where replies are written and scored,
-the mixture is trained on the best of them.
+all cross-fitted. Those that are not behind the best by more than a standard error are then trained
+on all items, and the best is kept. Where replies are written and scored, the mixture is trained on
+the best of them.
 """
 
 from __future__ import annotations
@@ -74,10 +75,14 @@ class Training:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What was trained on top of a position, and its cross-fitted scores on dev, by task."""
+    """What was trained on top of a position, and its cross-fitted scores on dev, by task.
+
+    Attributes:
+        patch: trained on all items; None where cross-fitting finds it clearly behind.
+    """
 
     position: Tensor
-    patch: Patch
+    patch: Patch | None
     scores: Mapping[str, Score]
 
 
@@ -143,16 +148,21 @@ def _train_starts(
     progress: Callable[[float], None],
     on_row: OnRow,
 ) -> Training:
-    """Train each start on the right options, and keep what is expected to be best."""
+    """Train starts on the right options, and keep what is expected to be best."""
     untrained = _untrained(job, chosen, single, scorer)
     starts = _starts(job, untrained, single)
     _announce(job, run, [_in_words(job, position) for position in starts.values()], notify)
-    outcomes: dict[str, _Outcome] = {}
+    shares = dict.fromkeys(starts, 0.0)
+
+    def tell(name: str, share: float) -> None:
+        shares[name] = share
+        progress(sum(shares.values()) / len(shares))
+
+    fitted: dict[str, _CrossFitted] = {}
     rows: dict[str, Row] = {}
-    for number, (name, position) in enumerate(starts.items()):
-        share = partial(_share_of, progress, number, len(starts))
-        outcomes[name] = _on_labels(job, run, name, position, scorings, share)
-        rows[name] = _row(job, run, position, outcomes[name], on_row)
+    for name, position in starts.items():
+        fitted[name] = _cross_fitted(job, run, name, position, scorings, partial(tell, name))
+        rows[name] = _row(job, run, position, fitted[name], on_row)
     (row,) = scorer.in_full([untrained.position], 0)
     *trained, before = expected([*rows.values(), row], job.objectives)
     values = dict(zip(starts, trained, strict=True))
@@ -163,15 +173,21 @@ def _train_starts(
     elif not starts[best].equal(untrained.position):
         (row,) = scorer.in_full([starts[best]], 0)
         untrained = Choice(starts[best], row.value)
+    patches: dict[str, Patch] = {}
+    for name in starts:
+        if name == best or not_worse(values[name], values[best]):
+            patches[name] = fitted[name].fitting.whole()
+        else:
+            tell(name, 1.0)
     return Training(
         before=untrained,
-        after=replace(untrained, value=rows[best].value, patch=outcomes[best].patch),
+        after=replace(untrained, value=rows[best].value, patch=patches[best]),
         rows=(row, rows[best]),
-        scores=outcomes[best].scores,
+        scores=fitted[best].scores,
         kept=kept,
-        passes=sum(outcome.passes for outcome in outcomes.values()),
+        passes=sum(start.passes(name in patches) for name, start in fitted.items()),
         tuned={
-            name: Tuned(position, outcomes[name].patch, outcomes[name].scores)
+            name: Tuned(position, patches.get(name), fitted[name].scores)
             for name, position in starts.items()
         },
     )
@@ -237,33 +253,46 @@ def _in_words(job: Job, position: Tensor) -> str:
     return mixture_text(dict(zip(job.space.expert_names, weights, strict=True)))
 
 
-def _share_of(progress: Callable[[float], None], number: int, count: int, share: float) -> None:
-    """Tell of one of several trainings."""
-    progress((number + share) / count)
+@dataclass(frozen=True, kw_only=True)
+class _Scored:
+    """Cross-fitted scores on dev, by task."""
 
-
-@dataclass(frozen=True)
-class _Outcome:
-    """What was trained, and its cross-fitted scores on dev; the rest as of `Training`."""
-
-    patch: Patch
     scores: Mapping[str, Score]
-    passes: int
     seconds: float = 0.0  # that scoring took
     margins: Mapping[str, Margins] = field(default_factory=dict)
-    iteration: Iterated | None = None
-    base: Mapping[str, Score] = field(default_factory=dict)
 
 
-def _on_labels(
+@dataclass(frozen=True, kw_only=True)
+class _Outcome(_Scored):
+    """What was trained on replies; see `Training`."""
+
+    patch: Patch
+    passes: int
+    iteration: Iterated
+    base: Mapping[str, Score]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _CrossFitted(_Scored):
+    """A start that is trained on labels."""
+
+    fitting: Fitting
+
+    def passes(self, whole: bool) -> int:
+        """Forward passes of an item, with those of a training on all items or without."""
+        schedule, items = self.fitting.schedule, len(self.fitting.items)
+        return schedule.passes(items) if whole else schedule.fold_passes(items)
+
+
+def _cross_fitted(
     job: Job,
     run: Run,
     name: str,
     position: Tensor,
     scorings: Mapping[str, Scoring],
     progress: Callable[[float], None],
-) -> _Outcome:
-    """Train a start on the right options."""
+) -> _CrossFitted:
+    """Score a start on dev, each item by what was trained without its fold."""
     utilities, items = job.training_items(scorings)
     start, schedule = job.space.realise(position), labelled(len(items))
     folder, seed = run.path / FOLDER / name, job.config.seed
@@ -281,12 +310,13 @@ def _on_labels(
 
     outcomes = iter(cross_fit(fitting, score))
     of_tasks = {name: list(islice(outcomes, len(task.items))) for name, task in utilities.items()}
-    return _Outcome(
-        fitting.whole(),
-        {name: score_of([value for value, _ in own]) for name, own in of_tasks.items()},
-        schedule.passes(len(items)),
-        round(seconds, 4),
-        {name: [stored_margins(margins) for _, margins in own] for name, own in of_tasks.items()},
+    return _CrossFitted(
+        fitting=fitting,
+        scores={name: score_of([value for value, _ in own]) for name, own in of_tasks.items()},
+        seconds=round(seconds, 4),
+        margins={
+            name: [stored_margins(margins) for _, margins in own] for name, own in of_tasks.items()
+        },
     )
 
 
@@ -321,16 +351,16 @@ def _on_replies(
     if iteration.best is None:
         return None
     return _Outcome(
-        iteration.best.model.patch,
-        iteration.scores,
-        iteration.passes,
+        patch=iteration.best.model.patch,
+        scores=iteration.scores,
+        passes=iteration.passes,
         iteration=iteration.use,
         # else scores are of sampled replies
         base={} if job.config.temperature else iteration.base,
     )
 
 
-def _row(job: Job, run: Run, position: Tensor, outcome: _Outcome, on_row: OnRow) -> Row:
+def _row(job: Job, run: Run, position: Tensor, outcome: _Scored, on_row: OnRow) -> Row:
     """The journal's row of what was trained, with a coefficient of 1 for the LoRA."""
     weights = job.space.coefficients(position)
     weights = torch.cat([weights, torch.ones_like(weights[:1])])

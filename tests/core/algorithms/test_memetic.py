@@ -21,6 +21,7 @@ from pyswarmopt.base.optimizer import Optimizer
 from pyswarmopt.driver.asynchronous import AsynchronousSearch
 from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.search import Search
+from pyswarmopt.hybrid.memetic import MemeticSearch
 from pyswarmopt.hybrid.runs.axis_search import AxisSearch, SeparabilityTest
 from pyswarmopt.hybrid.runs.bfgs import QuasiNewton
 from pyswarmopt.hybrid.runs.cma_es import CovarianceSwarm, Rates, SeparableSwarm
@@ -379,17 +380,36 @@ def test_a_shifted_problem_gives_a_shifted_run(shift, seed):
     torch.testing.assert_close(there.ask() - shift, here.ask(), rtol=0, atol=1e-6)
 
 
-def test_wrong_calls_are_refused():
+def test_a_population_of_none_is_refused():
     with pytest.raises(ValueError, match="population=0"):
         pso.MemeticSwarm([(-5, 5)] * 2, population=0)
-    search = pso.MemeticSwarm([(-5, 5)] * 2, seed=0)
-    with pytest.raises(ValueError, match="without ask"):
-        search.tell(torch.zeros((1, 2)), [0.0])
-    x = search.ask()
-    with pytest.raises(ValueError, match="that ask"):
-        search.tell(x + 1, x.sum(-1))
-    with pytest.raises(ValueError, match="memetic"):
-        search.load_state_dict({})
+
+
+@pytest.mark.parametrize(("leader", "share"), [("swarm", 1 / 8), ("descent", 1 / 2)])
+def test_later_descents_have_a_share_of_what_the_swarm_has_had_since_it_began(leader, share):
+    search, fun = MemeticSearch([(-5, 5)] * 3, seed=0), rotated(rastrigin, 3)
+    spent, begun = {"swarm": 0, "descent": 0}, False
+    while search.evaluations < 2500:
+        x, turn = search.ask(), search.progress.turn
+        begun |= turn == "swarm"
+        spent[turn] = spent.get(turn, 0) + len(x) * begun
+        ahead = 1e4 * (turn in (leader, "check"))  # the check calls the leader's point
+        search.tell(x, [fun(row) - ahead for row in x])
+    assert spent["descent"] / spent["swarm"] == pytest.approx(share, rel=0.1)
+
+
+def test_a_dear_descent_that_gains_little_gives_way_to_one_from_the_swarms_best_point():
+    search = MemeticSearch([(-5, 5)] * 30, seed=0, max_evals=1500)
+    for _ in range(4):
+        x = search.ask()
+        search.tell(x, [rastrigin(row) for row in x])
+    search.progress.turn, former = "descent", search.descent.run
+    former.latest = [former.cost] * 11
+    for best_by, replaced in [("descent", False), ("swarm", True)]:
+        search.progress.best_by, search.progress.asked = best_by, np.empty(0)
+        search.ask()
+        assert (search.descent.run is not former) == replaced
+    np.testing.assert_array_equal(search.descent.run.x, search.best_unit())
 
 
 def test_positions_come_first_and_the_descent_starts_at_the_best_of_them():

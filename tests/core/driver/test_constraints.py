@@ -220,3 +220,12 @@ def test_a_killed_constrained_search_goes_on(tmp_path):
     resumed = pso.minimize(pso.functions.sphere, max_iter=25, **arguments)
     whole = pso.minimize(pso.functions.sphere, max_iter=25, **{**arguments, "checkpoint": None})
     assert np.array_equal(resumed.x, whole.x) and resumed.nfev == whole.nfev
+
+
+def test_without_a_feasible_point_fun_is_called_once_for_the_result():
+    calls = []
+    r = pso.minimize(
+        lambda x: calls.append(x) or float((x**2).sum()), [(-4, 4)] * 2, "constriction",
+        constraints=lambda x: 1 + x[0] ** 2, max_evals=60, seed=0, vectorized=False,
+    )  # fmt: skip
+    assert len(calls) == r.nfev == 1 and not r.feasible and r.fun == float((r.x**2).sum())

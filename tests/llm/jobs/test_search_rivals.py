@@ -160,7 +160,10 @@ def test_what_the_search_trained_itself_is_not_trained_again(
     result: Any = search(config).result
     same = result["models"][name]
     assert same == result["models"]["trained"]
-    assert len(trained) == 2 * (5 + 1)  # base and best expert, without five folds and whole
+    whole = [*Path(config.out).glob("trained/*/all")]  # not of what is clearly behind
+    assert len(trained) == 2 * 5 + len(whole)  # base and best expert, without each of five folds
+    tuned = [result["models"][model] for model in ("base_tuned", "expert_tuned")]
+    assert sum("test" in model for model in tuned) == len(whole)
     assert (same == result["models"]["best"]) is kept
     words = f"This is the {'base' if name == 'base_tuned' else 'best expert'}, fine-tuned."
     assert (words in verdict(Result.from_json(result)).sentence) is kept

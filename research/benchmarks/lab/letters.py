@@ -1,7 +1,7 @@
-"""How base, experts and prompts of this folder were made: from the laboratory, stored in bfloat16.
+"""The files of `swarm-llm demo --score`, from the laboratory: weights in bfloat16, and prompts.
 
 python research/benchmarks/lab/lab.py make --out runs/lab
-python examples/letters/make.py runs/lab
+python research/benchmarks/lab/letters.py runs/lab
 """
 
 import json
@@ -10,13 +10,14 @@ import sys
 from pathlib import Path
 
 import torch
+from lab import TASKS
+from lab_skills import items
 from safetensors.torch import load_file, save_file
 
-HERE = Path(__file__).parent
 TASK = "t4"
 DEV, SPARE, TEST = 100, 400, 200
 CONFIG = "adapter_config.json"
-LAB = HERE.parents[1] / "research" / "benchmarks" / "lab"
+FOLDER = Path(__file__).resolve().parents[3] / "examples" / "letters"
 
 
 def rounded(source: Path, target: Path) -> None:
@@ -29,10 +30,6 @@ def rounded(source: Path, target: Path) -> None:
 
 def prompts(lab: Path) -> list[dict[str, str]]:
     """Prompts of dev, what is spare included, and of test; none is twice."""
-    sys.path.insert(0, str(LAB))
-    from lab import TASKS
-    from lab_skills import items
-
     splits = json.loads((lab / "tasks" / f"{TASK}.json").read_text(encoding="utf-8"))
     dev = {item["question"]: "dev" for item in splits["dev"][:DEV]}
     dev |= {item["question"]: "dev" for item in items(TASKS[TASK], "dev", 2 * SPARE, 11)}
@@ -43,15 +40,15 @@ def prompts(lab: Path) -> list[dict[str, str]]:
 
 def main() -> None:
     lab = Path(sys.argv[1])
-    rounded(lab / "base", HERE / "base")
+    rounded(lab / "base", FOLDER / "base")
     for expert in sorted((lab / "experts").iterdir()):
-        folder = HERE / "experts" / expert.name
+        folder = FOLDER / "experts" / expert.name
         rounded(expert, folder)
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         config["base_model_name_or_path"] = "examples/letters/base"
         (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     lines = [json.dumps(prompt) + "\n" for prompt in prompts(lab)]
-    (HERE / "prompts.jsonl").write_text("".join(lines), encoding="utf-8")
+    (FOLDER / "prompts.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":
