@@ -1,4 +1,4 @@
-# make setup | demo | test | test-slow | test-all | fuzz | lint | docs | dist | bench | canary | clean
+# make setup | demo | test | test-slow | test-all | fuzz | lint | docs | dist | bench | bench-default | canary | clean
 # Overridable: PYTHON (3.11 or newer), VENV, ARGS (handed to demo, test and bench), WORKERS (of test).
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -14,7 +14,7 @@ STAMP := $(VENV)/.installed
 # Without it every process, of which the tests start many, would compile all that it imports, and pytest all tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-slow test-all fuzz lint docs dist bench canary clean
+.PHONY: setup demo test test-slow test-all fuzz lint docs dist bench bench-default canary clean
 
 setup: $(STAMP)
 
@@ -68,6 +68,10 @@ dist: setup
 
 bench: setup
 	$(BIN)/python benchmarks/engine_efficiency.py $(ARGS)
+
+bench-default: setup
+	@# DATA=folder EXPERTS=folder; hours, and resumable. A change of a default needs its table.
+	$(BIN)/python research/benchmarks/regret.py run --data $(DATA) --experts $(EXPERTS) --out research/evidence/regret.jsonl $(ARGS)
 
 canary:
 	@# The newest versions of all dependencies in an environment of their own; VERSIONS=oldest: the lower bounds.

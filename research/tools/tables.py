@@ -326,6 +326,15 @@ DEMO = {
     SEARCH: LABELS[SEARCH],
 }
 
+
+def regret() -> str:
+    """The regret of what a search hands over; see benchmarks/regret.py."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+    from regret import read, table
+
+    return "\n".join(table(read(EVIDENCE / "regret.jsonl")))
+
+
 # The laboratory's comparisons: Model Swarms and the paper's twelve baselines, and a second family
 
 CLAIMED = ("t4", "t5", "t6")
@@ -356,6 +365,7 @@ def laboratory(name: str) -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
+    "regret": regret,
     "written": written_answers,
     "written-short": written_short,
     "written-differences": written_differences,

@@ -145,7 +145,7 @@ def softened(margins: Margins) -> Score:
     return score_of(expit(closest / scale).tolist())
 
 
-def not_worse(trained: Score, before: Score) -> bool:
+def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:
     """Whether training is kept: it is not behind on dev by more than a standard error.
 
     That error is of the differences item by item, where both have the same items. On dev what was
@@ -154,6 +154,7 @@ def not_worse(trained: Score, before: Score) -> bool:
     Args:
         trained: by cross-fitting.
         before: without training.
+        errors: standard errors by which it may be behind.
 
     Example:
         >>> before = score_of([1.0, 1.0, 0.0, 1.0])
@@ -164,7 +165,7 @@ def not_worse(trained: Score, before: Score) -> bool:
     if len(trained.per_item) == len(before.per_item) > 1:
         differences = zip(trained.per_item, before.per_item, strict=True)
         error = score_of([after - own for after, own in differences]).stderr
-    return trained.value >= before.value - (0.0 if math.isnan(error) else error)
+    return trained.value >= before.value - (0.0 if math.isnan(error) else errors * error)
 
 
 __all__ = ["Fitting", "cross_fit", "expected", "not_worse", "softened"]

@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+"""Does a search with labels hand over less than fine-tuning? Regret on real tasks.
+
+Regret is the test score of the best of {best expert, base fine-tuned, best expert fine-tuned} minus
+that of what the rule of `swarm-llm search` hands over. Every job, TASK:LABELS:SEED, stores what
+such a rule may look at: margins of dev items, of what is trained by cross-fitting, and test
+outcomes item by item; so other rules can be tried without a model. A mixture is not among the
+starts here.
+
+`CHOOSE` is for looking and `CLAIM` for claims; both were named before the first job ran. Labels
+that a small dev split lacks come from test, which keeps the other items.
+
+    python research/benchmarks/regret.py run --data DATA --experts EXPERTS \\
+        --out research/evidence/regret.jsonl --jobs banking:200:0 mmlu:50:0
+    python research/benchmarks/regret.py table --out research/evidence/regret.jsonl
+
+DATA has tasks/TASK.json and eval/TASK.json, EXPERTS a folder per expert. What is there is not run
+again. A job takes ten to thirty minutes of one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.interfaces import Patch, Score
+from pyswarmopt_llm.jobs.search.cross_fitting import Fitting, cross_fit, not_worse, softened
+from pyswarmopt_llm.jobs.search.prepare import prepare
+from pyswarmopt_llm.jobs.search.train import best_start
+from pyswarmopt_llm.models.choices import EPOCHS, labelled
+from pyswarmopt_llm.models.training.folds import fit
+
+CLAIM = ("mmlu:200", "stem:200", "commonsense:200", "normad_country:200", "hellaswag:200")
+CLAIM += ("mmlu:50", "stem:50", "commonsense:50")
+CHOOSE = ("banking:200", "completion:200", "medmcqa:200", "intent:200", "science:200", "graph:200")
+CHOOSE += ("generalist:200", "banking:50", "completion:50", "science:50", "medmcqa:50", "graph:50")
+CHOOSE += ("normad_country:50", "intent:50")
+TEST = 250
+RACED = 48  # dev items on which all experts are scored; the best four see the others
+STARTS = ("base", "expert")
+
+
+def drawn(data: Path, task: str, labels: int, seed: int) -> dict[str, Any]:
+    """Dev and test items of a job."""
+    paths = (data / "tasks" / f"{task}.json", data / "eval" / f"{task}.json")
+    splits = json.loads(next(filter(Path.exists, paths)).read_text(encoding="utf-8"))
+    dev, test = splits["dev"], splits["test"]
+    if len(dev) < labels:
+        order = random.Random(5).sample(test, len(test))
+        dev, test = dev + order[: labels - len(dev)], order[labels - len(dev) :]
+    dev = random.Random(1000 + seed).sample(dev, labels)
+    return {"dev": dev, "test": random.Random(1).sample(test, min(TEST, len(test)))}
+
+
+class Study:
+    """A job: the base and the best expert, alone and trained."""
+
+    def __init__(self, base: str, experts: Sequence[str], file: Path, seed: int) -> None:
+        config = SearchConfig(
+            base=base,
+            experts=tuple(experts),
+            tasks=(str(file),),
+            out=str(file.with_suffix("")),
+            scoring="likelihood",
+            threads=1,
+            seed=seed,
+        )
+        self.job = prepare(config)
+        scorings = dict.fromkeys(self.job.tasks, "likelihood")
+        (self.dev,) = self.job.utilities("dev", scorings).values()
+        (self.test,) = self.job.utilities("test", scorings).values()
+        self.choices = self.job.training_items(scorings)[1]
+        self.seed = seed
+
+    def scored(self, patch: Patch, places: Sequence[int] | None = None) -> Score:
+        """Dev items of a model."""
+        self.job.engine.load(patch)
+        return self.dev(self.job.engine, places)
+
+    def on_test(self, patch: Patch) -> str:
+        """1 for each test item that is answered rightly, else 0."""
+        self.job.engine.load(patch)
+        return "".join(str(int(value)) for value in self.test(self.job.engine).per_item)
+
+    def best_expert(self) -> tuple[str, Patch]:
+        """The best of the four that lead on the first items, and its name."""
+        count = min(RACED, len(self.choices))
+        first = sorted(random.Random(7).sample(range(len(self.choices)), count))
+        names = self.job.space.expert_names
+        patches = [self.job.space.realise(vertex) for vertex in self.job.space.vertices()]
+        led = [self.scored(patch, first).value for patch in patches]
+        four = sorted(range(len(names)), key=lambda k: -led[k])[:4]
+        best = max(four, key=lambda k: self.scored(patches[k]).value)
+        return names[best], patches[best]
+
+    def row(self) -> dict[str, Any]:
+        """Everything that is stored of the job."""
+        name, expert = self.best_expert()
+        models: dict[str, Any] = {}
+        for start, patch in zip(STARTS, (Patch(), expert), strict=True):
+            models[start] = {
+                "dev": margins(self.scored(patch).margins),
+                "test": self.on_test(patch),
+            }
+            models[f"{start} tuned"] = self._trained(patch)
+            settings = (self.choices, self.job.experts[0], self.seed)
+            half = fit(self.job.engine, patch, *settings, epochs=EPOCHS // 2)
+            patch = patch.with_low_rank(half.low_rank)
+            models[f"{start} tuned, half the epochs"] = {"test": self.on_test(patch)}
+        return {"best": name, "models": models}
+
+    def _trained(self, start: Patch) -> dict[str, Any]:
+        schedule = labelled(len(self.choices))
+        fitting = Fitting(
+            self.job.engine, start, self.choices, self.job.experts[0], self.seed, schedule=schedule
+        )
+        dev = cross_fit(fitting, lambda places: self.dev(self.job.engine, places).margins or ())
+        return {"dev": margins(dev), "test": self.on_test(fitting.whole())}
+
+
+def margins(values: Any) -> list[float]:
+    """Of each item the closest rival's margin."""
+    return [round(min(of_item), 3) for of_item in values]
+
+
+def handed_over(models: Mapping[str, Any]) -> str:
+    """The model that the search's rule keeps."""
+
+    def expected(name: str) -> Score:
+        return softened([[margin] for margin in models[name]["dev"]])
+
+    values = {start: expected(f"{start} tuned") for start in STARTS}
+    best = best_start(values)
+    return f"{best} tuned" if not_worse(values[best], expected("expert")) else "expert"
+
+
+def accuracy(model: Mapping[str, Any]) -> float:
+    """The share of test items that are answered rightly."""
+    return float(model["test"].count("1") / len(model["test"]))
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Lines of a Markdown table: a job each, and the means."""
+    names = ("expert", "base tuned", "expert tuned")
+    heads = ["best expert", "base, fine-tuned", "best expert, fine-tuned", "handed over", "regret"]
+    yield f"| {TEST} test examples | kind | {' | '.join(heads)} |"
+    yield "| --- | --- |" + " ---: |" * len(heads)
+    regrets: dict[str, list[float]] = {"claim": [], "choose": []}
+    for row in rows:
+        models = row["models"]
+        task, labels, seed = row["job"].split(":")
+        kind = "claim" if f"{task}:{labels}" in CLAIM else "choose"
+        scores = [accuracy(models[name]) for name in names]
+        handed = accuracy(models[handed_over(models)])
+        regrets[kind].append(max(scores) - handed)
+        cells = [f"{score:.3f}" for score in (*scores, handed)]
+        regret = f"{100 * (max(scores) - handed):.1f}"
+        yield f"| {task}, {labels} labels, seed {seed} | {kind} | {' | '.join([*cells, regret])} |"
+    for kind, values in regrets.items():
+        if values:
+            mean, worst = 100 * float(np.mean(values)), 100 * max(values)
+            yield f"| mean of {len(values)}, worst | {kind} | | | | | {mean:.1f}, {worst:.1f} |"
+
+
+def run(options: argparse.Namespace) -> None:
+    done = {row["job"] for row in read(options.out)}
+    experts = sorted(str(path) for path in options.experts.iterdir() if path.is_dir())
+    for job in options.jobs:
+        if job in done:
+            continue
+        began = time.perf_counter()
+        task, labels, seed = job.split(":")
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"{task}.json"
+            items = drawn(options.data, task, int(labels), int(seed))
+            file.write_text(json.dumps(items), encoding="utf-8")
+            row = {"job": job, **Study(options.base, experts, file, int(seed)).row()}
+        with options.out.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(row) + "\n")
+        print(job, row["best"], f"{time.perf_counter() - began:.0f} s", flush=True)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The stored jobs; none without the file."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("run", "table"))
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--base", default="embedded:smollm2-135m")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--experts", type=Path)
+    parser.add_argument("--jobs", nargs="+", default=[f"{job}:0" for job in (*CLAIM, *CHOOSE)])
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if options.what == "run":
+        run(options)
+    else:
+        print("\n".join(table(read(options.out))))
+
+
+if __name__ == "__main__":
+    main()
