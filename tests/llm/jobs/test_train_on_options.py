@@ -109,7 +109,7 @@ def test_all_rows_of_a_table_without_split_are_trained_on(
     rows = "".join(f"Is it here {i}?,{'yes' if i % 3 else 'no'}\n" for i in range(12))
     table.write_text(f"Ticket,Team\n{rows}")
     words = ["train-expert", "--base", tiny_base, "--loss", "options", "--data", table]
-    words += ["--columns", "question=Ticket,answer=Team", "--epochs", 1]
+    words += ["--columns", "question=Ticket,label=Team", "--epochs", 1]
     words += ["--from", make_expert("ant", 1), "--out", tmp_path / "a"]
     code, out, err = swarm_llm(capsys, *words, "--threads", 1)
     assert code == 0, err
