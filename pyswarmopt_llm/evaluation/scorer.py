@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
@@ -161,17 +161,12 @@ class Scorer:
         """The row of an evaluation now; a candidate without numbers counts as the worst so far."""
         request = self._request(call)
         try:
-            if self._pool is None:
-                return self._as_row(call, self._evaluator.evaluate(request))
-            return self._as_row(call, self._pool.submit([request])[0].result())
+            with _finite(call):
+                if self._pool is None:
+                    return self._as_row(call, self._evaluator.evaluate(request))
+                return self._as_row(call, self._pool.submit([request])[0].result())
         except UndefinedModelError as error:
             return self._as_the_worst(call, error)
-        except NotFiniteError as error:
-            text = (
-                f"particle {call.particle}, iteration {call.iteration}: {error}; correct it "
-                "and resume"
-            )
-            raise UserError(text) from error
 
     def _as_row(self, call: _Call, evaluation: Evaluation) -> Row:
         before = self._known[call.key].margins if call.key in self._known else {}
@@ -228,7 +223,8 @@ class Scorer:
         begun = dict(zip(futures, new.values(), strict=True))
         for future in as_completed(begun):
             call = begun[future]
-            with suppress(UndefinedModelError):  # counts as the worst before it, in its turn
+            # an undefined one counts as the worst before it, in its turn
+            with suppress(UndefinedModelError), _finite(call):
                 row = self._as_row(call, future.result())
                 store.add(self._what(call), call.key, row.to_json())
             yield
@@ -257,6 +253,22 @@ class _Call:
     @cached_property
     def key(self) -> str:
         return position_key(self.position)
+
+
+@contextmanager
+def _finite(call: _Call) -> Iterator[None]:
+    """Name the candidate whose score is not a number.
+
+    Raises:
+        UserError: there is one.
+    """
+    try:
+        yield
+    except NotFiniteError as error:
+        text = (
+            f"particle {call.particle}, iteration {call.iteration}: {error}; correct it and resume"
+        )
+        raise UserError(text) from error
 
 
 def _merged(before: Margins | None, now: Margins) -> Margins:

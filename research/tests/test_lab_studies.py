@@ -65,7 +65,7 @@ def test_the_whole_algorithm_finds_what_the_command_finds(
     )
     theirs = search(config).result
     (read,) = studies.outcomes_of(tmp_path)
-    ours = studies.search(bench, studies.Variant(particles=6, patience=2, every_item=True), 3)
+    ours = studies.search(bench, studies.Variant(particles=6, patience=2), 3)
     assert [ours["dev"], ours["test"]] == [theirs["best_dev"], theirs["best_test"]]
     assert ours["items"] == theirs["item_evaluations"]
     assert [read["variant"], read["task"], read["seed"]] == ["full, every item", "t1", 3]

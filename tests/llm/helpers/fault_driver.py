@@ -127,10 +127,10 @@ def loaded(settings: str) -> Callable[[], object]:
     config = SearchConfig(**given)
     job = prepare(config)
 
-    def prepared(config: SearchConfig) -> Job:
+    def prepared(config: SearchConfig, given: object = None) -> Job:
         open_fields = [name for name, value in vars(config).items() if value in (None, "auto", ())]
         chosen = {name: getattr(job.config, name) for name in open_fields}  # by the preset
-        return replace(job, config=replace(config, **chosen))
+        return replace(job, plan=job.plan.with_settings(**{**vars(config), **chosen}))
 
     fork_server = Lasting(
         replace(config, device="cpu", dtype=str(job.engine.dtype).removeprefix("torch.")), prepare

@@ -196,7 +196,8 @@ def test_noise_is_measured_once_and_given_to_the_model_of_the_scores(
     monkeypatch.setattr(surrogate, "make_surrogate", seen)
     server = start("vllm")
     server.noise = 0.001
-    noisy = config("noisy", engine=server.url)
+    proposing: dict[str, Any] = {"preset": "auto", "max_iter": None, "proposals": 2}
+    noisy = config("noisy", engine=server.url, **proposing)
     result = search(noisy).result
     assert "as noise, intervals over items contain it" in result["notes"][0]
     noise = json.loads((Path(noisy.out) / "run.json").read_text(encoding="utf-8"))["noise"]
@@ -205,7 +206,7 @@ def test_noise_is_measured_once_and_given_to_the_model_of_the_scores(
     server.noise = 0.0
     resumed = resume(noisy.out, allowed=[server.url])
     assert resumed.result["notes"] == result["notes"]
-    exact = search(config("exact", engine=server.url))
+    exact = search(config("exact", engine=server.url, **proposing))
     assert noises == [True, True, False] and "agrees bit for bit" in exact.result["notes"][0]
     (exact.run / "result.json").unlink()
     server.noise = 0.001
