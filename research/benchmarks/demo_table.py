@@ -3,7 +3,8 @@
     python research/benchmarks/demo_table.py runs/demo-table --seeds 0 1 2 \\
         --outcomes research/evidence/demo.jsonl
 
-A line for each method and seed, with 1 for a right answer of a test item and 0 for a wrong one. A
+A line for each method and seed: the score on dev (cross-fitted of what was trained), and 1 for a
+right answer of a test item, 0 for a wrong one. What the search leaves out is trained here. A
 run that is there already is resumed, or read if it has finished. `python research/tools/tables.py`
 writes the table.
 """
@@ -12,8 +13,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,6 +24,7 @@ from pyswarmopt_llm.cli.runs.demo import demo_search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.jobs.search.grid import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
+from pyswarmopt_llm.models.training.folds import fit
 
 FOUND = {
     "best_single": "best-single",
@@ -31,22 +35,44 @@ FOUND = {
 TUNED = {"base": "base", "base_tuned": "finetune-once", "expert_tuned": "finetune-best-once"}
 
 
-def outcomes(config: SearchConfig) -> Iterator[tuple[str, str]]:
-    """(method, 1 or 0 for each test item) of a finished or new run."""
+def outcomes(config: SearchConfig) -> Iterator[tuple[str, str, float]]:
+    """Method, 1 or 0 for each test item, and score on dev, of a finished or new run."""
     run = Path(config.out)
     result = (resume(run) if (run / "run.json").exists() else search(config)).result
+    models = result["models"]
     for name, method in {**FOUND, **TUNED}.items():
-        (found,) = result["models"][name]["test"]["tasks"].values()
-        yield method, found["items"]
-    yield "sum", of_sum(config)
+        test = models[name].get("test")
+        items = (
+            next(iter(test["tasks"].values()))["items"] if test else trained(config, result, name)
+        )
+        yield method, items, models[name]["dev"]["value"]
+    yield "sum", *of_sum(config)
 
 
-def of_sum(config: SearchConfig) -> str:
-    """1 or 0 for each test item that the sum of all experts answers."""
-    job = prepare(config)
-    (utility,) = job.utilities("test", {name: "likelihood" for name in job.tasks}).values()
-    job.engine.load(job.space.realise(torch.ones(job.space.size, dtype=torch.float64)))
+def trained(config: SearchConfig, result: Mapping[str, Any], name: str) -> str:
+    """1 or 0 for each test item that a start answers after training on all labels, which the search
+    left out since it was clearly behind.
+    """
+    job = prepare(replace(config, out=f"{config.out}-alone"))
+    scorings: dict[str, Any] = dict.fromkeys(job.tasks, "likelihood")
+    single = job.space.expert_names.index(result["best_single"])
+    start = job.space.realise(job.space.vertices()[single] * (name != "base_tuned"))
+    choices = job.training_items(scorings)[1]
+    lora = fit(job.engine, start, choices, job.experts[0], config.seed)
+    job.engine.load(start.with_low_rank(lora.low_rank))
+    (utility,) = job.utilities("test", scorings).values()
     return "".join(str(int(value)) for value in utility(job.engine).per_item)
+
+
+def of_sum(config: SearchConfig) -> tuple[str, float]:
+    """1 or 0 for each test item that the sum of all experts answers, and its score on dev."""
+    job = prepare(replace(config, out=f"{config.out}-alone"))
+    scorings: dict[str, Any] = dict.fromkeys(job.tasks, "likelihood")
+    job.engine.load(job.space.realise(torch.ones(job.space.size, dtype=torch.float64)))
+    dev, test = (
+        next(iter(job.utilities(split, scorings).values()))(job.engine) for split in ("dev", "test")
+    )
+    return "".join(str(int(value)) for value in test.per_item), dev.value
 
 
 def main() -> None:
@@ -58,10 +84,9 @@ def main() -> None:
     lines = []
     for seed in options.seeds:
         config = demo_search(seed, options.folder / f"seed-{seed}")
-        for method, values in outcomes(config):
-            lines.append(
-                json.dumps({"method": method, "task": "five-desks", "seed": seed, "test": values})
-            )
+        for method, values, dev in outcomes(config):
+            line = {"method": method, "task": "five-desks", "seed": seed, "dev": round(dev, 4)}
+            lines.append(json.dumps({**line, "test": values}))
             print(seed, method, f"{values.count('1') / len(values):.3f}", flush=True)
     options.outcomes.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -9,6 +9,7 @@ error.
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -149,21 +150,15 @@ def does_it_help() -> str:
 def demo_verdict() -> str:
     """The lines with which the demo's search ends, by the program's own sentences."""
     read, tasks, say = outcomes("demo"), ("five-desks",), words()
-    ours = read.mean(SEARCH, tasks)
-    pairs = {
-        name: compare_paired(*read.pairs(SEARCH, name, tasks)) for name in (BEST, BASE, EXPERT)
-    }
-    single = pairs[BEST]
-    scores = ours, read.mean(BEST, tasks)
+    single = compare_paired(*read.pairs(SEARCH, BEST, tasks))
+    scores = read.mean(SEARCH, tasks), read.mean(BEST, tasks)
     first = say.lead("better", "the best single expert, clinic", scores, single, "unseen item")
-    beside = {BASE: "the base, fine-tuned alone on the same items",
-              EXPERT: "the best expert, fine-tuned alone"}  # fmt: skip
-    rivals = [
-        f"{name} ({read.mean(method, tasks):.3f}) " + say.short(pairs[method])
-        for method, name in beside.items()
-    ]
-    lines = wrap(f"{first} Result minus rival: {'; '.join(rivals)}.", 96)
-    return "\n".join(["```text", *lines, "```"])
+    rows = map(json.loads, (EVIDENCE / "demo.jsonl").read_text(encoding="utf-8").splitlines())
+    dev = {row["method"]: row["dev"] for row in rows}
+    behind = say.behind(
+        [("the base, fine-tuned", dev[BASE]), ("the best expert, fine-tuned", dev[EXPERT])]
+    )
+    return "\n".join(["```text", *wrap(f"{first} {behind}", 96), "```"])
 
 
 def real_tasks() -> str:
