@@ -264,6 +264,8 @@ def _finite(call: _Call) -> Iterator[None]:
     """
     try:
         yield
+    except UndefinedModelError:
+        raise
     except NotFiniteError as error:
         text = (
             f"particle {call.particle}, iteration {call.iteration}: {error}; correct it and resume"
